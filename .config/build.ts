@@ -1,0 +1,38 @@
+/**
+ * Builds the package in `dist`, ready for `npm pack ./dist` and `npm publish ./dist`.
+ *
+ * In the repository the package's own entries point at the TypeScript sources, so that examples and tests import
+ * `effect-socket.io/server` as users do and run without a build. What is published points at the compiled files: Node
+ * does not run TypeScript below `node_modules`.
+ */
+import { execFileSync } from "node:child_process"
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+const dist = join(root, "dist")
+
+rmSync(dist, { recursive: true, force: true })
+const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc")
+execFileSync(process.execPath, [tsc, "-p", join(root, ".config", "tsconfig.build.json")], { stdio: "inherit" })
+
+const {
+  allowScripts: _,
+  devDependencies: __,
+  exports,
+  scripts: ___,
+  ...manifest
+} = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+const published: Record<string, unknown> = {}
+for (const [entry, target] of Object.entries<string | null>(exports)) {
+  published[entry] =
+    target === null || !target.endsWith(".ts")
+      ? target
+      : {
+          types: target.replace("./src/", "./").replace(/\.ts$/, ".d.ts"),
+          default: target.replace("./src/", "./").replace(/\.ts$/, ".js")
+        }
+}
+writeFileSync(join(dist, "package.json"), JSON.stringify({ ...manifest, exports: published }, undefined, 2) + "\n")
+for (const file of ["README.md", "LICENSE"]) cpSync(join(root, file), join(dist, file))

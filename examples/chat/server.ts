@@ -1,0 +1,69 @@
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+
+/**
+ * A chat: a contract, its server, and a page that uses the official Socket.IO client of the browser.
+ *
+ *     npm start        (or: node examples/chat/server.ts)
+ *
+ * Open the address that it prints in two windows. The page and the chat share one port.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Clock, Effect, Layer } from "effect"
+import { NodeSocketIoServer } from "effect-socket.io/node"
+import { SocketIoServer } from "effect-socket.io/server"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+
+import { Chat, ChatMessage } from "./contract.ts"
+import { Users } from "./users.ts"
+
+const ChatLive = SocketIoServer.layerNamespace(
+  Chat,
+  Effect.fnUntraced(function* (socket) {
+    const users = yield* Users
+    const log = (message: string) =>
+      Effect.logInfo(message).pipe(Effect.annotateLogs({ sid: socket.id, namespace: socket.namespace }))
+
+    yield* log(`connected over ${socket.transport}`)
+    // The socket's scope closes when the client goes, however it goes.
+    yield* Effect.addFinalizer(
+      Effect.fnUntraced(function* () {
+        const user = yield* users.remove(socket.id)
+        if (user !== undefined) yield* socket.broadcast.emit("left", user)
+        yield* log(`disconnected: ${yield* socket.disconnected}`)
+      })
+    )
+
+    return Chat.of({
+      join: Effect.fnUntraced(function* ({ name }) {
+        const user = yield* users.add(socket.id, name)
+        yield* log(`is called ${name}`)
+        yield* socket.join("joined")
+        yield* socket.broadcast.emit("joined", user)
+        return yield* users.all
+      }),
+      say: Effect.fnUntraced(function* ({ text }) {
+        const from = yield* users.get(socket.id)
+        if (from === undefined) return
+        const message = new ChatMessage({ from, text, at: new Date(yield* Clock.currentTimeMillis) })
+        yield* socket.emit("said", message)
+        yield* socket.to("joined").emit("said", message)
+      })
+    })
+  })
+)
+
+const pageFile = fileURLToPath(new URL("index.html", import.meta.url))
+const clientFile = createRequire(import.meta.url).resolve("socket.io-client/dist/socket.io.min.js")
+
+const Page = Layer.mergeAll(
+  HttpRouter.add("GET", "/", HttpServerResponse.file(pageFile)),
+  HttpRouter.add("GET", "/socket.io.min.js", HttpServerResponse.file(clientFile))
+)
+
+const Main = Layer.mergeAll(ChatLive, HttpRouter.serve(Page, { disableLogger: true })).pipe(
+  Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
+  Layer.provide(Users.layer)
+)
+
+NodeRuntime.runMain(Layer.launch(Main))

@@ -1,0 +1,41 @@
+/**
+ * Who is in the chat.
+ */
+import { Context, Effect, Layer } from "effect"
+
+import { NameTaken, User } from "./contract.ts"
+
+export class Users extends Context.Service<
+  Users,
+  {
+    /** Adds a user; fails if the name is taken. */
+    readonly add: (id: string, name: string) => Effect.Effect<User, NameTaken>
+    /** Removes the user of an id, and says who it was. */
+    readonly remove: (id: string) => Effect.Effect<User | undefined>
+    readonly get: (id: string) => Effect.Effect<User | undefined>
+    readonly all: Effect.Effect<ReadonlyArray<User>>
+  }
+>()("chat/Users") {
+  static readonly layer = Layer.sync(Users, () => {
+    const users = new Map<string, User>()
+    return {
+      add: (id, name) =>
+        Effect.suspend(() => {
+          for (const user of users.values()) {
+            if (user.name === name && user.id !== id) return Effect.fail(new NameTaken({ name }))
+          }
+          const user = new User({ id, name })
+          users.set(id, user)
+          return Effect.succeed(user)
+        }),
+      remove: (id) =>
+        Effect.sync(() => {
+          const user = users.get(id)
+          users.delete(id)
+          return user
+        }),
+      get: (id) => Effect.sync(() => users.get(id)),
+      all: Effect.sync(() => Array.from(users.values()))
+    }
+  })
+}

@@ -1,0 +1,49 @@
+/**
+ * Socket.IO beside an Effect HTTP application, on one port: a POST request tells everybody who is connected.
+ *
+ *     node examples/with-http-router.ts
+ *     curl -X POST -H 'content-type: application/json' -d '{"text":"hello"}' http://localhost:3000/announcements
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Effect, Layer, Schema } from "effect"
+import { Event, Namespace } from "effect-socket.io"
+import { NodeSocketIoServer } from "effect-socket.io/node"
+import { SocketIoServer } from "effect-socket.io/server"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+
+class Announcement extends Schema.Class<Announcement>("Announcement")({ text: Schema.String }) {}
+
+class News extends Namespace.make("/news", {
+  serverToClient: [Event.make("announcement", { payload: Announcement })]
+}) {}
+
+const NewsLive = SocketIoServer.layerNamespace(
+  News,
+  Effect.fnUntraced(function* (socket) {
+    yield* Effect.logInfo("connected").pipe(Effect.annotateLogs({ sid: socket.id, namespace: socket.namespace }))
+    return News.of({})
+  })
+)
+
+const Routes = Layer.mergeAll(
+  HttpRouter.add("GET", "/", HttpServerResponse.text("POST /announcements, or connect to the namespace /news\n")),
+  HttpRouter.add(
+    "POST",
+    "/announcements",
+    Effect.gen(function* () {
+      const announcement = yield* HttpServerRequest.schemaBodyJson(Announcement)
+      const news = yield* SocketIoServer.namespace(News)
+      yield* news.emit("announcement", announcement)
+      const sockets = yield* news.sockets
+      return yield* HttpServerResponse.json({ reached: sockets.length })
+    }).pipe(
+      Effect.catchTag("SchemaError", (error) => Effect.succeed(HttpServerResponse.text(error.message, { status: 400 })))
+    )
+  )
+)
+
+const Main = Layer.mergeAll(NewsLive, HttpRouter.serve(Routes)).pipe(
+  Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) }))
+)
+
+NodeRuntime.runMain(Layer.launch(Main))

@@ -1,0 +1,42 @@
+/**
+ * Why a server's socket disconnected.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Why an Engine.IO session ended.
+ *
+ * - `transport close`: the client closed it, or the connection went away.
+ * - `transport error`: the transport failed, or the client broke the rules of long-polling (two requests at once).
+ * - `ping timeout`: no pong came within `pingTimeout`.
+ * - `parse error`: the client sent what the protocol does not allow.
+ * - `payload too large`: the client sent more than `maxPayload` bytes at once.
+ * - `outbox overflow`: the client did not take what was sent, and more than `maxOutbox` bytes were waiting.
+ * - `inbound overflow`: the client sent more than may wait for its handlers.
+ * - `connect timeout`: the client joined no namespace within `connectTimeout`.
+ * - `forced close`: the server closed it.
+ * - `server shutting down`: the server's scope closed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SessionCloseReason =
+  | "transport close"
+  | "transport error"
+  | "ping timeout"
+  | "parse error"
+  | "payload too large"
+  | "outbox overflow"
+  | "inbound overflow"
+  | "connect timeout"
+  | "forced close"
+  | "server shutting down"
+
+/**
+ * Why a socket disconnected from its namespace: its session ended, or one side left the namespace.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DisconnectReason = SessionCloseReason | "client namespace disconnect" | "server namespace disconnect"

@@ -1,0 +1,63 @@
+/**
+ * The errors that callers of the library can act on.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * Why an acknowledgement will not come.
+ *
+ * - `disconnected`: the socket disconnected before the acknowledgement came, or was disconnected when the event was emitted.
+ * - `invalid acknowledgement`: what the peer answered is not what the contract declares.
+ * - `payload refused`: the peer refused the event's payload.
+ * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
+ * - `not encodable`: the event's payload could not be encoded; the event was not sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AckErrorReason = Schema.Literals([
+  "disconnected",
+  "invalid acknowledgement",
+  "payload refused",
+  "too many pending",
+  "not encodable"
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type AckErrorReason = typeof AckErrorReason.Type
+
+/**
+ * An acknowledgement did not come, or not in the declared form.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AckError extends Schema.TaggedError<AckError>()("AckError", {
+  event: Schema.String,
+  reason: AckErrorReason,
+  description: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return `acknowledgement of "${this.event}": ${this.reason}${this.description ? ` (${this.description})` : ""}`
+  }
+}
+
+/**
+ * An option that makes no sense; building the server's layer fails with it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOptionError extends Schema.TaggedError<InvalidOptionError>()("InvalidOptionError", {
+  option: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `option "${this.option}": ${this.problem}`
+  }
+}

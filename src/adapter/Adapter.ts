@@ -1,0 +1,121 @@
+/**
+ * The port behind rooms and broadcasts: who is in which room, and how a packet reaches everybody it is meant for.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+import * as InMemoryAdapter from "./InMemoryAdapter.ts"
+
+/**
+ * A socket of this process, as an adapter sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LocalSocket {
+  readonly id: string
+  /** The rooms that the socket is in, its own id left out; kept by the adapter, `undefined` until it joins the first. */
+  joined: Set<string> | undefined
+  /** Hands over an encoded packet. Synchronous, never fails; a socket that is gone ignores it. */
+  deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
+}
+
+/**
+ * A packet in the form that sockets take, made once for all of them by {@link Host.encode}. Opaque to adapters.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EncodedBroadcast {
+  readonly shared: boolean
+}
+
+/**
+ * An event to broadcast: its name and its wire arguments.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BroadcastPacket {
+  readonly data: readonly [event: string, ...args: Array<unknown>]
+  /** Whether binary may be among the arguments; `false` where a contract rules it out, to spare the search. */
+  readonly mayHaveBinary: boolean
+}
+
+/**
+ * Who a broadcast is meant for: the members of any of `rooms`, everybody if there are none, less the members of `except`.
+ * Every socket is alone in the room that is called like its id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Selection {
+  readonly rooms: ReadonlyArray<string>
+  readonly except: ReadonlyArray<string>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface BroadcastFlags {
+  /** Sockets that would have to wait for their client are left out. */
+  readonly volatile: boolean
+  /** Only sockets of this process. */
+  readonly local: boolean
+}
+
+/**
+ * What a namespace gives to its adapter.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Host {
+  readonly namespace: string
+  /** The connected sockets of this process by their ids. */
+  readonly sockets: ReadonlyMap<string, LocalSocket>
+  /** Encodes a packet once. Throws on what cannot be encoded, a bug of the caller. */
+  readonly encode: (packet: BroadcastPacket) => EncodedBroadcast
+}
+
+/**
+ * The rooms of one namespace.
+ *
+ * The effects of the in-memory adapter are synchronous; those of others may take time where they must tell other nodes,
+ * but act on this process's own sockets in the emitting fiber.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Adapter {
+  readonly join: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
+  readonly leave: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
+  /** Leaves every room; the socket is gone. Synchronous in its effect on this process's own rooms. */
+  readonly leaveAll: (socket: LocalSocket) => Effect.Effect<void>
+  readonly broadcast: (packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags) => Effect.Effect<void>
+  /** The sockets of this process that a selection names. */
+  readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
+}
+
+/**
+ * Makes the adapter of a namespace, in the namespace's scope.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Factory = (host: Host) => Effect.Effect<Adapter, never, Scope.Scope>
+
+/**
+ * The factory that a server uses for all its namespaces. Default: in memory, for one process.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const AdapterFactory: Context.Reference<Factory> = Context.Reference<Factory>(
+  "effect-socket.io/adapter/AdapterFactory",
+  { defaultValue: () => InMemoryAdapter.make }
+)

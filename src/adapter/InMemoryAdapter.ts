@@ -1,0 +1,119 @@
+/**
+ * Rooms of one process, in memory.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+
+import type { Adapter, BroadcastFlags, BroadcastPacket, Host, LocalSocket, Selection } from "./Adapter.ts"
+
+/**
+ * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the emitting fiber: it keeps
+ * its order to whatever that fiber emits before and after it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (host: Host): Effect.Effect<Adapter> => Effect.sync(() => new InMemoryAdapter(host))
+
+// The loops below run once per recipient of every broadcast; they are plain for that reason.
+class InMemoryAdapter implements Adapter {
+  private readonly host: Host
+  private readonly rooms = new Map<string, Set<LocalSocket>>()
+
+  constructor(host: Host) {
+    this.host = host
+  }
+
+  join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      // A socket always is in the room of its own id: that takes no entry.
+      for (const room of rooms) if (room !== socket.id) this.add(socket, room)
+    })
+  }
+
+  leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      for (const room of rooms) if (socket.joined?.delete(room)) this.remove(socket, room)
+    })
+  }
+
+  leaveAll(socket: LocalSocket): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (socket.joined === undefined) return
+      for (const room of socket.joined) this.remove(socket, room)
+      socket.joined = undefined
+    })
+  }
+
+  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
+    return Effect.sync(() => {
+      // A packet that cannot be encoded is a bug of the caller also when nobody is there to get it.
+      const encoded = this.host.encode(packet)
+      this.forEach(selection, (socket) => socket.deliver(encoded, flags))
+    })
+  }
+
+  localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {
+    return Effect.sync(() => {
+      const sockets: Array<LocalSocket> = []
+      this.forEach(selection, (socket) => sockets.push(socket))
+      return sockets
+    })
+  }
+
+  private add(socket: LocalSocket, room: string): void {
+    const joined = (socket.joined ??= new Set())
+    if (joined.has(room)) return
+    joined.add(room)
+    const members = this.rooms.get(room)
+    if (members === undefined) this.rooms.set(room, new Set([socket]))
+    else members.add(socket)
+  }
+
+  private remove(socket: LocalSocket, room: string): void {
+    const members = this.rooms.get(room)
+    if (members !== undefined && members.delete(socket) && members.size === 0) this.rooms.delete(room)
+  }
+
+  /** Calls `f` once for every socket of the selection. */
+  private forEach({ except, rooms }: Selection, f: (socket: LocalSocket) => void): void {
+    const excluded = this.excluded(except)
+    if (rooms.length === 0) {
+      for (const socket of this.host.sockets.values()) if (!excluded?.has(socket)) f(socket)
+      return
+    }
+    // Only a selection of several rooms can meet a socket twice, and the room of a socket's own id counts as one.
+    let seen: Set<LocalSocket> | undefined
+    for (const room of rooms) {
+      const members = this.rooms.get(room)
+      const owner = this.host.sockets.get(room)
+      if (seen === undefined && (rooms.length > 1 || (members !== undefined && owner !== undefined))) seen = new Set()
+      if (members !== undefined) {
+        for (const socket of members) {
+          if (excluded?.has(socket) || seen?.has(socket)) continue
+          seen?.add(socket)
+          f(socket)
+        }
+      }
+      if (owner !== undefined && !excluded?.has(owner) && !seen?.has(owner)) {
+        seen?.add(owner)
+        f(owner)
+      }
+    }
+  }
+
+  private excluded(except: ReadonlyArray<string>): Set<LocalSocket> | undefined {
+    if (except.length === 0) return undefined
+    const excluded = new Set<LocalSocket>()
+    for (const room of except) {
+      const owner = this.host.sockets.get(room)
+      if (owner !== undefined) excluded.add(owner)
+      const members = this.rooms.get(room)
+      if (members !== undefined) {
+        for (const socket of members) excluded.add(socket)
+      }
+    }
+    return excluded
+  }
+}

@@ -1,0 +1,7 @@
+/**
+ * The port behind rooms and broadcasts, and its in-memory form.
+ *
+ * @since 0.1.0
+ */
+export * as Adapter from "./Adapter.ts"
+export * as InMemoryAdapter from "./InMemoryAdapter.ts"

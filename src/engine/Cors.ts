@@ -1,0 +1,90 @@
+/**
+ * Cross-origin requests: which pages of other origins may talk to the server (Fetch standard, "CORS protocol").
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+
+import type { EngineRequest } from "./EngineRequest.ts"
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface CorsOptions {
+  /**
+   * The origins that are allowed: `"*"` any, `true` the asking one whatever it is, a string, a pattern, a predicate, or a
+   * list of these. Default: `"*"`.
+   */
+  readonly origin?: true | OriginMatcher | ReadonlyArray<OriginMatcher>
+  /** Whether browsers may send cookies and HTTP authentication. Not possible with origin `"*"`. Default: false. */
+  readonly credentials?: boolean
+  /** Default: GET, POST. */
+  readonly methods?: ReadonlyArray<string>
+  /** The request headers that are allowed. Default: those that the browser asks for. */
+  readonly allowedHeaders?: ReadonlyArray<string>
+  /** The response headers that pages may read. Default: none beyond the safe ones. */
+  readonly exposedHeaders?: ReadonlyArray<string>
+  /** How long a browser may remember the answer to a preflight request, in seconds. Default: the browser's own. */
+  readonly maxAge?: number
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export type OriginMatcher = string | RegExp | ((origin: string) => boolean)
+
+const matches = (matcher: OriginMatcher, origin: string): boolean =>
+  Predicate.isString(matcher)
+    ? matcher === "*" || matcher === origin
+    : matcher instanceof RegExp
+      ? // A stateful pattern (flags g, y) would match every other time.
+        new RegExp(matcher.source, matcher.flags.replace(/[gy]/g, "")).test(origin)
+      : matcher(origin)
+
+/**
+ * The headers that a response carries for the request's origin; empty if that is not allowed.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const responseHeaders = (options: CorsOptions, request: EngineRequest): Record<string, string> => {
+  const allowed = options.origin ?? "*"
+  const headers: Record<string, string> = {}
+  if (allowed === "*") headers["access-control-allow-origin"] = "*"
+  else {
+    headers.vary = "Origin"
+    const origin = request.header("origin")
+    if (origin === undefined) return headers
+    const matchers = allowed === true ? ["*"] : Array.isArray(allowed) ? allowed : [allowed as OriginMatcher]
+    if (!matchers.some((matcher) => matches(matcher, origin))) return headers
+    headers["access-control-allow-origin"] = origin
+  }
+  if (options.credentials === true) headers["access-control-allow-credentials"] = "true"
+  if (options.exposedHeaders !== undefined && options.exposedHeaders.length > 0) {
+    headers["access-control-expose-headers"] = options.exposedHeaders.join(",")
+  }
+  return headers
+}
+
+/**
+ * The headers of the answer to a preflight request.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const preflightHeaders = (options: CorsOptions, request: EngineRequest): Record<string, string> => {
+  const headers = responseHeaders(options, request)
+  if (headers["access-control-allow-origin"] === undefined) return headers
+  headers["access-control-allow-methods"] = (options.methods ?? ["GET", "POST"]).join(",")
+  const asked = request.header("access-control-request-headers")
+  if (options.allowedHeaders !== undefined) headers["access-control-allow-headers"] = options.allowedHeaders.join(",")
+  else if (asked !== undefined) {
+    headers["access-control-allow-headers"] = asked
+    headers.vary =
+      headers.vary === undefined ? "Access-Control-Request-Headers" : `${headers.vary}, Access-Control-Request-Headers`
+  }
+  if (options.maxAge !== undefined) headers["access-control-max-age"] = String(options.maxAge)
+  return headers
+}

@@ -1,0 +1,160 @@
+/**
+ * The engine's options, with their defaults and bounds.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+
+import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import { InvalidOptionError } from "../SocketIoError.ts"
+import type { CorsOptions } from "./Cors.ts"
+import type { TransportName } from "./Transport.ts"
+
+/**
+ * Options of the Engine.IO server.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EngineOptions {
+  /**
+   * How long after a pong (or the opening) the server sends the next ping. Clients are told, and expect a ping within
+   * `pingInterval + pingTimeout`. Default: 25 seconds. At least 10 ms.
+   */
+  readonly pingInterval?: Duration.Input
+  /** How long the server waits for a pong before it closes the session. Default: 20 seconds. At least 10 ms. */
+  readonly pingTimeout?: Duration.Input
+  /**
+   * When to send pings, instead of the fixed `pingInterval`: each session runs the schedule from its opening, with the
+   * round-trip time of the last ping in milliseconds as input (0 at first), and the schedule's delays are the pauses
+   * before the next ping. No more pings are sent once it is done. Its delays must not exceed `pingInterval`, which is what
+   * clients are told: longer ones are shortened to it.
+   *
+   * Default: as if by `Schedule.spaced(pingInterval)`.
+   */
+  readonly heartbeat?: Schedule.Schedule<unknown, number>
+  /** How long a client may take to change from polling to WebSocket. Default: 10 seconds. */
+  readonly upgradeTimeout?: Duration.Input
+  /**
+   * The largest message in bytes: of one long-polling request body, and of one WebSocket message. Clients are told.
+   * Default: 1,000,000.
+   */
+  readonly maxPayload?: number
+  /** The largest number of packets in one long-polling request body. Default: 10,000. */
+  readonly maxPacketsPerPayload?: number
+  /**
+   * The bytes that may wait for one client that does not take them. When there are more, the session is closed with reason
+   * `outbox overflow`. Default: 16,777,216.
+   */
+  readonly maxOutbox?: number
+  /** The transports that clients may use. Default: both. */
+  readonly transports?: ReadonlyArray<TransportName>
+  /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
+  readonly allowUpgrades?: boolean
+  /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
+  readonly cors?: CorsOptions
+  /**
+   * How long the closing of the server's scope may take: sessions are closed, what waits for them is flushed; what is
+   * not done by then is cut. Default: 5 seconds.
+   */
+  readonly drainTimeout?: Duration.Input
+}
+
+/**
+ * Options with every default filled in; durations in milliseconds.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ResolvedEngineOptions {
+  readonly pingInterval: number
+  readonly pingTimeout: number
+  readonly heartbeat: Schedule.Schedule<unknown, number> | undefined
+  readonly upgradeTimeout: number
+  readonly maxPayload: number
+  readonly maxPacketsPerPayload: number
+  readonly maxOutbox: number
+  readonly transports: ReadonlyArray<TransportName>
+  readonly allowUpgrades: boolean
+  readonly cors: CorsOptions | undefined
+  readonly drainTimeout: number
+}
+
+/**
+ * Reads a duration in milliseconds that is finite and at least `minimum`.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const millis = (
+  option: string,
+  value: Duration.Input | undefined,
+  fallback: number,
+  minimum: number
+): Effect.Effect<number, InvalidOptionError> => {
+  if (value === undefined) return Effect.succeed(fallback)
+  const duration = Duration.fromInput(value)
+  const n = duration._tag === "Some" ? Duration.toMillis(duration.value) : Number.NaN
+  return Number.isFinite(n) && n >= minimum
+    ? Effect.succeed(n)
+    : Effect.fail(new InvalidOptionError({ option, problem: `must be a finite duration of at least ${minimum} ms` }))
+}
+
+/**
+ * Reads an integer that is at least `minimum`.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const integer = (
+  option: string,
+  value: number | undefined,
+  fallback: number,
+  minimum: number
+): Effect.Effect<number, InvalidOptionError> => {
+  if (value === undefined) return Effect.succeed(fallback)
+  return Number.isSafeInteger(value) && value >= minimum
+    ? Effect.succeed(value)
+    : Effect.fail(
+        new InvalidOptionError({ option, problem: `must be an integer of at least ${minimum}, not ${value}` })
+      )
+}
+
+/**
+ * Fills in the defaults and refuses what makes no sense.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const resolve = Effect.fnUntraced(function* (
+  options: EngineOptions
+): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
+  const transports = options.transports ?? ["polling", "websocket"]
+  const unknown = transports.find((name) => name !== "polling" && name !== "websocket")
+  if (unknown !== undefined || transports.length === 0) {
+    return yield* new InvalidOptionError({
+      option: "transports",
+      problem: unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
+    })
+  }
+  return {
+    pingInterval: yield* millis("pingInterval", options.pingInterval, 25_000, 10),
+    pingTimeout: yield* millis("pingTimeout", options.pingTimeout, 20_000, 10),
+    heartbeat: options.heartbeat,
+    upgradeTimeout: yield* millis("upgradeTimeout", options.upgradeTimeout, 10_000, 1),
+    maxPayload: yield* integer("maxPayload", options.maxPayload, 1_000_000, 1),
+    maxPacketsPerPayload: yield* integer(
+      "maxPacketsPerPayload",
+      options.maxPacketsPerPayload,
+      defaultLimits.maxPacketsPerPayload,
+      1
+    ),
+    maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
+    transports,
+    allowUpgrades: options.allowUpgrades ?? true,
+    cors: options.cors,
+    drainTimeout: yield* millis("drainTimeout", options.drainTimeout, 5_000, 0)
+  }
+})

@@ -1,0 +1,53 @@
+/**
+ * The HTTP side of Engine.IO as a platform brings it: requests in, responses out.
+ *
+ * @since 0.1.0
+ */
+import type { Handshake } from "../Handshake.ts"
+
+/**
+ * What stays of the request that opened a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionDetails = Omit<Handshake, "auth">
+
+/**
+ * A request for the engine's path: long-polling, or the upgrade to a WebSocket.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineRequest {
+  readonly method: string
+  readonly query: ReadonlyMap<string, string>
+  /** A header by its name in lower case. */
+  header(name: string): string | undefined
+  /** What to keep of the request; asked for once per session. */
+  details(): ConnectionDetails
+}
+
+/**
+ * Why a request's body was not read to its end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BodyFailure = "too large" | "aborted"
+
+/**
+ * One HTTP request that waits for its response. Exactly one call of `respond` ends it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HttpExchange {
+  readonly request: EngineRequest
+  /** Sends the response. A call after the peer has gone is ignored. */
+  respond(status: number, headers: Readonly<Record<string, string>>, body: string): void
+  /** Reads the body as UTF-8, up to `maxBytes` bytes, and calls back once. */
+  readBody(maxBytes: number, onBody: (body: string) => void, onFailure: (failure: BodyFailure) => void): void
+  /** Calls back if the peer goes before the response was sent. */
+  onAbort(callback: () => void): void
+}

@@ -1,0 +1,363 @@
+/**
+ * A session of Engine.IO: one client, whichever transport it uses (Engine.IO protocol 4).
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+
+import type { SessionCloseReason } from "../DisconnectReason.ts"
+import { decodeText, encodeOpen } from "../protocol/EnginePacket.ts"
+import { isProtocolError } from "../protocol/ProtocolError.ts"
+import type { ResolvedEngineOptions } from "./EngineOptions.ts"
+import type { ConnectionDetails, HttpExchange } from "./EngineRequest.ts"
+import { type HeartbeatStep, makeHeartbeatStep } from "./internal/heartbeat.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
+import { UpgradeCandidate } from "./internal/upgradeCandidate.ts"
+import { OutboundMessage } from "./OutboundMessage.ts"
+import { PollingTransport } from "./PollingTransport.ts"
+import type { ServerTransport, TransportName, TransportSink, WebSocketChannel } from "./Transport.ts"
+import { WebSocketTransport } from "./WebSocketTransport.ts"
+
+/**
+ * How and why a session ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionClose {
+  readonly reason: SessionCloseReason
+  /** What exactly happened, where more is known than the reason. For logs. */
+  readonly description: string | undefined
+}
+
+/**
+ * Where a session's messages go. Called synchronously, in the order of arrival, as the message path needs it; it must not
+ * throw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionSink {
+  /** A text message: the whole packet, its leading `4` included, so that nothing is copied. */
+  onMessage(packet: string): void
+  onBinary(bytes: Uint8Array): void
+  /** The session has ended. Called once; nothing comes after it. */
+  onClose(close: SessionClose): void
+}
+
+/**
+ * What a session needs of its server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionOwner {
+  readonly options: ResolvedEngineOptions
+  readonly wheel: TimerWheel
+  /** The session has ended; a transport may still be flushing. */
+  onSessionClosed(session: EngineSession): void
+  /** The session holds nothing any more. */
+  onSessionReleased(session: EngineSession): void
+}
+
+const PING = "2"
+
+/** The first characters of packets. */
+const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53, noop: 54, base64: 98 } as const
+
+/**
+ * The server's end of a session.
+ *
+ * Its `…Unsafe` methods are synchronous, for the message path; the others are effects for everything else. It lives until
+ * the client or the server closes it, or the server's scope closes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class EngineSession implements TransportSink, WheelEntry {
+  readonly id: string
+  readonly details: ConnectionDetails
+  /** @internal */
+  bucket: number = IDLE
+  /** @internal */
+  sink: SessionSink = ignoreEverything
+  private readonly owner: SessionOwner
+  private transport!: ServerTransport
+  private candidate: UpgradeCandidate | undefined
+  private open = true
+  private held = 0
+  private awaitingPong = false
+  private graceUsed = false
+  private step: HeartbeatStep | undefined
+  private pinged = 0
+  private closeObservers: Array<(close: SessionClose) => void> | undefined
+  private ended: SessionClose | undefined
+
+  constructor(id: string, details: ConnectionDetails, owner: SessionOwner) {
+    this.id = id
+    this.details = details
+    this.owner = owner
+  }
+
+  /** The transport that is in use now. */
+  get transportName(): TransportName {
+    return this.transport.name
+  }
+
+  /** Whether the session is open. */
+  get isOpen(): boolean {
+    return this.open
+  }
+
+  /** Whether what is sent now leaves at once, rather than waiting for a client that is behind. */
+  get writable(): boolean {
+    return this.open && this.transport.writable
+  }
+
+  /** The bytes that wait to be taken by the client. */
+  get buffered(): number {
+    return this.transport.buffered
+  }
+
+  /** Opens the session over the poll that asked for it. */
+  openPolling(exchange: HttpExchange): void {
+    const transport = new PollingTransport(this, this.owner.options, this.owner.wheel)
+    this.start(transport)
+    transport.onRequest(exchange)
+  }
+
+  /** Opens the session over a WebSocket. */
+  openWebSocket(channel: WebSocketChannel): void {
+    this.start(new WebSocketTransport(channel, this))
+  }
+
+  /** Sends a message. Nothing happens when the session is not open. */
+  sendUnsafe(message: OutboundMessage): void {
+    if (!this.open) return
+    this.transport.sendMessage(message)
+    if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
+  }
+
+  /** Sends a message, text or bytes. It never fails: nothing happens when the session is not open. */
+  send(data: string | Uint8Array): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (typeof data === "string") this.sendUnsafe(new OutboundMessage("4" + data, undefined, false))
+      else if (this.open) {
+        this.transport.sendBinary(data)
+        if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
+      }
+    })
+  }
+
+  /** Closes the session: what is buffered is sent first. */
+  closeUnsafe(reason: SessionCloseReason = "forced close", description?: string): void {
+    if (!this.open) return
+    this.transport.close()
+    this.end(reason, description)
+  }
+
+  /** Closes the session: what is buffered is sent first. */
+  close(reason: SessionCloseReason = "forced close"): Effect.Effect<void> {
+    return Effect.sync(() => this.closeUnsafe(reason))
+  }
+
+  /** Waits for the session's end and says how it ended. */
+  get closed(): Effect.Effect<SessionClose> {
+    return Effect.callback<SessionClose>((resume) => {
+      if (this.ended !== undefined) return resume(Effect.succeed(this.ended))
+      const observer = (close: SessionClose) => resume(Effect.succeed(close))
+      const observers = (this.closeObservers ??= [])
+      observers.push(observer)
+      return Effect.sync(() => {
+        const at = observers.indexOf(observer)
+        if (at >= 0) observers.splice(at, 1)
+      })
+    })
+  }
+
+  /** A long-polling request with this session's id. `false`: the session does not poll (any more). */
+  onRequest(exchange: HttpExchange): boolean {
+    if (!(this.transport instanceof PollingTransport)) return false
+    this.transport.onRequest(exchange)
+    return true
+  }
+
+  /** A WebSocket with this session's id: the candidate of an upgrade. */
+  onUpgrade(channel: WebSocketChannel): void {
+    if (!this.open || this.candidate !== undefined || !(this.transport instanceof PollingTransport)) {
+      return channel.close()
+    }
+    const polling = this.transport
+    this.held++
+    this.candidate = new UpgradeCandidate(channel, this.owner.wheel, this.owner.options.upgradeTimeout, {
+      onProbe: () => polling.beginUpgrade(),
+      onComplete: () => this.completeUpgrade(polling, channel),
+      onFailed: () => {
+        this.candidate = undefined
+        polling.cancelUpgrade()
+      },
+      onReleased: () => this.release()
+    })
+  }
+
+  /** Drops everything at once; for a server whose time to drain is over. */
+  terminate(): void {
+    this.candidate?.abort()
+    this.transport.abort()
+    if (this.open) this.end("server shutting down")
+  }
+
+  // ---------------------------------------------------------------- transport to session
+
+  onPacket(packet: string): void {
+    if (!this.open) return
+    const type = packet.charCodeAt(0)
+    if (type === code.message) {
+      if (this.awaitingPong) this.onSignOfLife()
+      return this.sink.onMessage(packet)
+    }
+    switch (type) {
+      case code.pong:
+        return this.onPong()
+      case code.base64:
+        return this.onBase64(packet)
+      case code.close:
+        return this.onCloseByPeer()
+      case code.ping:
+        // Since revision 4 the server pings.
+        return this.closeUnsafe("parse error", "invalid heartbeat direction")
+      case code.open:
+      case code.upgrade:
+      case code.noop:
+        return
+      default:
+        return this.closeUnsafe("parse error", "unknown packet type")
+    }
+  }
+
+  onBinary(bytes: Uint8Array): void {
+    if (!this.open) return
+    if (this.awaitingPong) this.onSignOfLife()
+    this.sink.onBinary(bytes)
+  }
+
+  onTransportClose(_transport: ServerTransport, reason: SessionCloseReason, description?: string): void {
+    if (this.open) this.end(reason, description)
+  }
+
+  onTransportReleased(transport: ServerTransport): void {
+    if (!this.open && transport === this.transport) this.candidate?.abort()
+    this.release()
+  }
+
+  // ---------------------------------------------------------------- heartbeat
+
+  /** @internal */
+  onDeadline(): void {
+    if (this.awaitingPong) return this.closeAtOnce("ping timeout")
+    this.awaitingPong = true
+    this.graceUsed = false
+    if (this.step !== undefined) this.pinged = this.owner.wheel.now()
+    this.transport.sendPacket(PING)
+    this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
+  }
+
+  private scheduleOpening(): void {
+    const { heartbeat, pingInterval } = this.owner.options
+    if (heartbeat !== undefined) this.step = makeHeartbeatStep(heartbeat, pingInterval)
+    this.schedulePing(0)
+  }
+
+  private schedulePing(roundTrip: number): void {
+    const { options, wheel } = this.owner
+    const delay = this.step === undefined ? options.pingInterval : this.step(wheel.now(), roundTrip)
+    if (delay !== undefined) wheel.schedule(this, delay)
+  }
+
+  private onPong(): void {
+    // Nobody asked for this one: it moves nothing.
+    if (!this.awaitingPong) return
+    this.awaitingPong = false
+    this.owner.wheel.cancel(this)
+    this.schedulePing(this.step === undefined ? 0 : this.owner.wheel.now() - this.pinged)
+  }
+
+  /** A client that is busy sending something large is alive, though its pong waits behind that: once per ping. */
+  private onSignOfLife(): void {
+    if (this.graceUsed) return
+    this.graceUsed = true
+    this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
+  }
+
+  // ---------------------------------------------------------------- opening, upgrade, end
+
+  private start(transport: PollingTransport | WebSocketTransport): void {
+    const { allowUpgrades, maxPayload, pingInterval, pingTimeout, transports } = this.owner.options
+    this.transport = transport
+    this.held++
+    const upgrades =
+      transport.name === "polling" && allowUpgrades && transports.includes("websocket") ? ["websocket"] : []
+    transport.sendPacket(encodeOpen({ sid: this.id, upgrades, pingInterval, pingTimeout, maxPayload }))
+    this.scheduleOpening()
+  }
+
+  private completeUpgrade(polling: PollingTransport, channel: WebSocketChannel): void {
+    this.candidate = undefined
+    const transport = this.open ? new WebSocketTransport(channel, this) : undefined
+    if (transport !== undefined) this.transport = transport
+    for (const item of polling.finishUpgrade()) {
+      if (typeof item === "string") channel.sendText(item)
+      else channel.sendBinary(item)
+    }
+    // The session was closed meanwhile, and the client has heard so by what was just sent.
+    if (transport === undefined) channel.close()
+  }
+
+  private onBase64(packet: string): void {
+    const decoded = decodeText(packet)
+    if (isProtocolError(decoded)) return this.closeUnsafe("parse error", decoded.message)
+    this.onBinary(decoded.data as Uint8Array)
+  }
+
+  private onCloseByPeer(): void {
+    if (this.transport instanceof PollingTransport) this.transport.closeByPeer()
+    else this.transport.close()
+    this.end("transport close")
+  }
+
+  private overflow(): void {
+    this.closeAtOnce("outbox overflow", `more than ${this.owner.options.maxOutbox} bytes were waiting`)
+  }
+
+  /** For a client that does not take what is sent: waiting for it to do so is of no use. */
+  private closeAtOnce(reason: SessionCloseReason, description?: string): void {
+    if (!this.open) return
+    this.transport.abort()
+    this.end(reason, description)
+  }
+
+  private end(reason: SessionCloseReason, description?: string): void {
+    this.open = false
+    this.owner.wheel.cancel(this)
+    // A client that is changing over takes the last packets by the new transport, if it polls no more.
+    if (this.transport.buffered === 0) this.candidate?.abort()
+    const close: SessionClose = { reason, description }
+    this.ended = close
+    this.owner.onSessionClosed(this)
+    this.sink.onClose(close)
+    this.sink = ignoreEverything
+    const observers = this.closeObservers
+    this.closeObservers = undefined
+    if (observers !== undefined) {
+      for (const observer of observers) observer(close)
+    }
+    if (this.held === 0) this.owner.onSessionReleased(this)
+  }
+
+  private release(): void {
+    this.held--
+    if (this.held === 0 && !this.open) this.owner.onSessionReleased(this)
+  }
+}
+
+const ignoreEverything: SessionSink = { onMessage() {}, onBinary() {}, onClose() {} }

@@ -1,0 +1,47 @@
+/**
+ * Requests that the engine refuses.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+
+/**
+ * The codes of Engine.IO's error responses.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HandshakeErrorCode = 0 | 1 | 2 | 3 | 4 | 5
+
+const messages: Record<HandshakeErrorCode, string> = {
+  0: "Transport unknown",
+  1: "Session ID unknown",
+  2: "Bad handshake method",
+  3: "Bad request",
+  4: "Forbidden",
+  5: "Unsupported protocol version"
+}
+
+/**
+ * A request that the engine refuses: answered with status 400 (403 for code 4) and `{"code":…,"message":"…"}` over HTTP,
+ * and with a plain 400 response before any upgrade.
+ *
+ * `context` says more than the client is told, for logs.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HandshakeError extends Data.TaggedError("HandshakeError")<{
+  readonly code: HandshakeErrorCode
+  readonly message: string
+  readonly context: string
+}> {}
+
+/**
+ * Makes a {@link HandshakeError} with the code's standard message.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (code: HandshakeErrorCode, context: string): HandshakeError =>
+  new HandshakeError({ code, message: messages[code], context })

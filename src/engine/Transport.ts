@@ -1,0 +1,97 @@
+/**
+ * What a session needs of a transport, and what a transport tells its session.
+ *
+ * @since 0.1.0
+ */
+import type { SessionCloseReason } from "../DisconnectReason.ts"
+import type { OutboundMessage } from "./OutboundMessage.ts"
+
+/**
+ * The transports' names, as they stand in the `transport` query parameter.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TransportName = "polling" | "websocket"
+
+/**
+ * The server's end of a transport. Its methods are synchronous and never throw, as the message path needs them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerTransport {
+  readonly name: TransportName
+  /** Whether what is sent now leaves within this turn of the event loop. */
+  readonly writable: boolean
+  /** The number of bytes that wait to be taken by the peer. */
+  readonly buffered: number
+  /** Sends one Engine.IO packet in its text form. */
+  sendPacket(packet: string): void
+  /** Sends a binary message. */
+  sendBinary(bytes: Uint8Array): void
+  sendMessage(message: OutboundMessage): void
+  /** Sends what is buffered, tells the peer, and closes. */
+  close(): void
+  /** Closes at once; what is buffered is lost. */
+  abort(): void
+}
+
+/**
+ * Where a transport's packets go: the session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransportSink {
+  /** One Engine.IO packet in its text form, not empty. */
+  onPacket(packet: string): void
+  /** A binary message. */
+  onBinary(bytes: Uint8Array): void
+  /** The transport has ended, by the peer or by a failure. Called at most once. */
+  onTransportClose(transport: ServerTransport, reason: SessionCloseReason, description?: string): void
+  /** The transport has given back everything it held, whoever closed it. Called exactly once. */
+  onTransportReleased(transport: ServerTransport): void
+}
+
+/**
+ * An accepted WebSocket, as a platform brings it. Its methods do not throw; after the end they do nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketChannel {
+  readonly buffered: number
+  sendText(text: string): void
+  sendBinary(bytes: Uint8Array): void
+  /** Sends a message of many recipients; may keep its frames in `message.prepared`. */
+  sendShared(message: OutboundMessage): void
+  /** Starts the closing handshake behind what is buffered. */
+  close(): void
+  /** Drops the connection. */
+  terminate(): void
+  /** Where frames go from now on. */
+  receiver: WebSocketReceiver
+}
+
+/**
+ * What a WebSocket brings in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketReceiver {
+  onText(text: string): void
+  onBinary(bytes: Uint8Array): void
+  /** The connection is gone. Called exactly once; `failure` says what was wrong, if anything was. */
+  onClose(failure: WebSocketFailure | undefined): void
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketFailure {
+  readonly kind: "too large" | "invalid frame" | "error"
+  readonly message: string
+}

@@ -1,0 +1,13 @@
+/**
+ * Engine.IO alone: sessions over long-polling and WebSocket, without namespaces and events.
+ *
+ * @since 0.1.0
+ */
+export * as Cors from "./Cors.ts"
+export * as EngineOptions from "./EngineOptions.ts"
+export * as EngineRequest from "./EngineRequest.ts"
+export * as EngineServer from "./EngineServer.ts"
+export * as EngineSession from "./EngineSession.ts"
+export * as HandshakeError from "./HandshakeError.ts"
+export * as OutboundMessage from "./OutboundMessage.ts"
+export * as Transport from "./Transport.ts"

@@ -1,0 +1,12 @@
+/**
+ * Contracts of Socket.IO namespaces, shared by server and client.
+ *
+ * @since 0.1.0
+ */
+export * as Binary from "./Binary.ts"
+export * as DisconnectReason from "./DisconnectReason.ts"
+export * as Event from "./Event.ts"
+export * as Handshake from "./Handshake.ts"
+export * as Namespace from "./Namespace.ts"
+export * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
+export * as SocketIoError from "./SocketIoError.ts"

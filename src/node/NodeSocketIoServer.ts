@@ -1,0 +1,185 @@
+import * as Http from "node:http"
+import type { AddressInfo, ListenOptions } from "node:net"
+
+/**
+ * The Socket.IO server in Node: alone, beside an Effect HTTP application, or attached to an `http.Server` of your own.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+
+import type { ServerOptions } from "../server/ServerOptions.ts"
+import * as SocketIoServer from "../server/SocketIoServer.ts"
+import { InvalidOptionError } from "../SocketIoError.ts"
+import * as NodeEngine from "./NodeEngine.ts"
+
+/**
+ * The server could not listen.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
+  message: Schema.String,
+  cause: Schema.Defect()
+}) {}
+
+/**
+ * Options of a server that is attached to an `http.Server`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface NodeOptions extends ServerOptions, NodeEngine.AttachOptions {}
+
+/**
+ * Options of a server that listens itself.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ListeningOptions extends NodeOptions {
+  /** The port to listen on; 0 takes a free one. */
+  readonly port: number
+  /** The address to listen on. Default: every address of the machine. */
+  readonly host?: string
+  /** The connections that may wait to be accepted. Default: 4,096, as the operating system allows. */
+  readonly backlog?: number
+}
+
+type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError, R>
+
+/**
+ * Attaches a server to an `http.Server`, for the lifetime of the scope. The `http.Server` stays with its owner, as do all
+ * requests for other paths; it does not matter who listens on it first.
+ *
+ * Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeAttached = Effect.fnUntraced(function* (
+  server: Http.Server,
+  options: NodeOptions = {}
+): Effect.fn.Return<SocketIoServer.SocketIoServerShape, InvalidOptionError, Scope.Scope> {
+  if (typeof (server as Partial<Http.Server>)?.on !== "function" || typeof server === "function") {
+    return yield* new InvalidOptionError({
+      option: "server",
+      problem: "must be an http.Server; for Express or Koa pass http.createServer(app)"
+    })
+  }
+  const shape = yield* SocketIoServer.make(options)
+  yield* NodeEngine.attach(shape.engine, server, options)
+  return shape
+})
+
+/**
+ * A server attached to an `http.Server` of your own: bare, or with Express or Koa on it. See {@link makeAttached}.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAttached = (server: Http.Server, options: NodeOptions = {}): ServerOf<never> =>
+  Layer.effect(SocketIoServer.SocketIoServer, makeAttached(server, options))
+
+/**
+ * A server alone on its port; requests for other paths are answered with 404. It logs where it listens.
+ *
+ * Fails with {@link ListenError} if it cannot listen. Closing the layer's scope stops listening, ends the connections (see
+ * `SocketIoServer.make`) and waits until everything is closed, within `drainTimeout`; nothing stays behind.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: ListeningOptions
+): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError> =>
+  Layer.effect(
+    SocketIoServer.SocketIoServer,
+    Effect.gen(function* () {
+      const server = Http.createServer((_request, response) => {
+        response.writeHead(404, { "content-length": 0 })
+        response.end()
+      })
+      // At the end, in this order: let the clients go (those that poll come once more), stop listening, wait until every
+      // connection is closed.
+      yield* Effect.addFinalizer(() => awaitClosed(server, shape.engine.options.drainTimeout))
+      const shape: SocketIoServer.SocketIoServerShape = yield* makeAttached(server, options)
+      yield* listen(server, options)
+      yield* Effect.addFinalizer(() => shape.engine.drain)
+      yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${options.path ?? "/socket.io"}/`)
+      return shape
+    })
+  )
+
+/**
+ * A server and an Effect `HttpServer` on one `http.Server` and port: provide it to `HttpRouter.serve(…)` (or any
+ * application on `HttpServer`) and to the namespaces' layers together. Requests for the Socket.IO path never reach the
+ * router.
+ *
+ * Closing the layer's scope says goodbye to the Socket.IO clients first, and then waits for the HTTP server's own requests.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHttp = (
+  options: ListeningOptions
+): Layer.Layer<
+  SocketIoServer.SocketIoServer | HttpServer.HttpServer | Layer.Success<ReturnType<typeof NodeHttpServer.layer>>,
+  InvalidOptionError | HttpServerError.ServeError
+> =>
+  Layer.unwrap(
+    Effect.sync(() => {
+      const server = Http.createServer()
+      return Layer.provideMerge(
+        layerAttached(server, options),
+        // The HTTP server would wait for the open WebSockets before they are told to go.
+        NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
+      )
+    })
+  )
+
+const listenOptions = ({ backlog, host, port }: ListeningOptions): ListenOptions => ({
+  port,
+  backlog: backlog ?? 4096,
+  ...(host === undefined ? {} : { host })
+})
+
+const listen = (server: Http.Server, options: ListeningOptions): Effect.Effect<void, ListenError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<void, ListenError>((resume) => {
+      const onError = (cause: Error) => resume(Effect.fail(new ListenError({ message: cause.message, cause })))
+      server.once("error", onError)
+      server.listen(listenOptions(options), () => {
+        server.off("error", onError)
+        resume(Effect.void)
+      })
+    }),
+    () => Effect.sync(() => server.close())
+  )
+
+/** Waits until the last connection of a closed server has ended; cuts those that have not in time. */
+const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    server.closeIdleConnections()
+    server.getConnections((error, count) => {
+      if (error !== null || count === 0) resume(Effect.void)
+      else server.once("close", () => resume(Effect.void))
+    })
+  }).pipe(
+    Effect.timeoutOption(Duration.millis(timeout)),
+    Effect.andThen(Effect.sync(() => server.closeAllConnections()))
+  )
+
+const addressOf = (server: Http.Server): string => {
+  const { address, family, port } = server.address() as AddressInfo
+  const host = address === "::" || address === "0.0.0.0" ? "localhost" : family === "IPv6" ? `[${address}]` : address
+  return `http://${host}:${port}`
+}

@@ -1,0 +1,7 @@
+/**
+ * Socket.IO in Node.
+ *
+ * @since 0.1.0
+ */
+export * as NodeEngine from "./NodeEngine.ts"
+export * as NodeSocketIoServer from "./NodeSocketIoServer.ts"

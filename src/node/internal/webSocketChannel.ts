@@ -1,0 +1,127 @@
+import type { Duplex } from "node:stream"
+
+import * as Ws from "ws"
+
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
+
+/** The part of `ws` that makes frames, which its types leave out. */
+interface FrameMaker {
+  frame(
+    data: Buffer,
+    options: {
+      readonly fin: boolean
+      readonly opcode: number
+      readonly mask: boolean
+      readonly rsv1: boolean
+      readonly readOnly: boolean
+    }
+  ): Array<Buffer>
+}
+const Sender = (Ws as unknown as { readonly Sender: FrameMaker }).Sender
+
+const TEXT = { binary: false, compress: false }
+const BINARY = { binary: true, compress: false }
+
+const frame = (data: Buffer, opcode: number): Array<Buffer> =>
+  Sender.frame(data, { fin: true, opcode, mask: false, rsv1: false, readOnly: true })
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** What was written to a socket within one turn of the event loop leaves in one system call. */
+const corked: Array<NodeWebSocketChannel> = []
+
+const uncorkAll = () => {
+  for (let i = 0; i < corked.length; i++) corked[i]!.uncork()
+  corked.length = 0
+}
+
+/** A WebSocket of `ws`. */
+export class NodeWebSocketChannel implements WebSocketChannel {
+  receiver: WebSocketReceiver = beforeTheFirst
+  private readonly ws: Ws.WebSocket
+  private readonly socket: Duplex
+  private isCorked = false
+
+  constructor(ws: Ws.WebSocket, socket: Duplex) {
+    this.ws = ws
+    this.socket = socket
+  }
+
+  /** Lets messages in, once a receiver is there. */
+  listen(): void {
+    let failure: WebSocketFailure | undefined
+    this.ws.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) this.receiver.onBinary(data)
+      else this.receiver.onText(data.toString())
+    })
+    this.ws.on("error", (error: Error & { readonly code?: string }) => {
+      failure ??= {
+        kind:
+          error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+            ? "too large"
+            : error.code?.startsWith("WS_ERR_")
+              ? "invalid frame"
+              : "error",
+        message: error.message
+      }
+    })
+    this.ws.on("close", () => this.receiver.onClose(failure))
+  }
+
+  get buffered(): number {
+    return this.socket.writableLength
+  }
+
+  sendText(text: string): void {
+    if (!this.isOpen) return
+    this.cork()
+    this.ws.send(text, TEXT)
+  }
+
+  sendBinary(bytes: Uint8Array): void {
+    if (!this.isOpen) return
+    this.cork()
+    this.ws.send(bytes, BINARY)
+  }
+
+  sendShared(message: OutboundMessage): void {
+    if (!this.isOpen) return
+    // Framed once for all. Without compression `ws` writes frames as they come, so these keep their place among its own.
+    let bytes = message.prepared as Buffer | undefined
+    if (bytes === undefined) {
+      const frames = frame(Buffer.from(message.text), 1)
+      for (const attachment of message.attachments ?? []) frames.push(...frame(asBuffer(attachment), 2))
+      message.prepared = bytes = Buffer.concat(frames)
+    }
+    this.cork()
+    this.socket.write(bytes)
+  }
+
+  close(): void {
+    this.ws.close()
+  }
+
+  terminate(): void {
+    this.ws.terminate()
+  }
+
+  uncork(): void {
+    this.isCorked = false
+    this.socket.uncork()
+  }
+
+  private get isOpen(): boolean {
+    return this.ws.readyState === Ws.WebSocket.OPEN && this.socket.writable
+  }
+
+  private cork(): void {
+    if (this.isCorked) return
+    if (corked.length === 0) process.nextTick(uncorkAll)
+    this.isCorked = true
+    this.socket.cork()
+    corked.push(this)
+  }
+}
+
+const beforeTheFirst: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }

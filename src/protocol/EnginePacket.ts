@@ -1,0 +1,115 @@
+/**
+ * Packets of Engine.IO protocol 4 ("Packet encoding"): a digit for the type, followed by the data.
+ *
+ * @since 0.1.0
+ */
+import * as Base64 from "./internal/base64.ts"
+import { make, type ProtocolError } from "./ProtocolError.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type EnginePacketType = "open" | "close" | "ping" | "pong" | "message" | "upgrade" | "noop"
+
+/**
+ * A decoded packet. Only messages can be binary.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EnginePacket {
+  readonly type: EnginePacketType
+  readonly data: string | Uint8Array
+}
+
+/**
+ * What the server tells in the open packet: durations in milliseconds, `maxPayload` in bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenData {
+  readonly sid: string
+  readonly upgrades: ReadonlyArray<string>
+  readonly pingInterval: number
+  readonly pingTimeout: number
+  readonly maxPayload: number
+}
+
+const types: ReadonlyArray<EnginePacketType> = ["open", "close", "ping", "pong", "message", "upgrade", "noop"]
+
+/**
+ * Encodes the open packet.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeOpen = ({ maxPayload, pingInterval, pingTimeout, sid, upgrades }: OpenData): string =>
+  "0" + JSON.stringify({ sid, upgrades, pingInterval, pingTimeout, maxPayload })
+
+/**
+ * Decodes the open packet. Members that are not known are ignored; those that are must have their types.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeOpen = (packet: string): OpenData | ProtocolError => {
+  if (packet.charCodeAt(0) !== 48) return make("invalid handshake", "not an open packet")
+  let data: Partial<Record<keyof OpenData, unknown>> | null
+  try {
+    data = JSON.parse(packet.slice(1))
+  } catch {
+    return make("invalid handshake", "the open packet is not JSON")
+  }
+  if (typeof data !== "object" || data === null || Array.isArray(data)) {
+    return make("invalid handshake", "the open packet is not an object")
+  }
+  const { maxPayload, pingInterval, pingTimeout, sid, upgrades } = data
+  if (typeof sid !== "string" || sid === "") return make("invalid handshake", "sid is not a string")
+  if (!Array.isArray(upgrades) || !upgrades.every((upgrade) => typeof upgrade === "string")) {
+    return make("invalid handshake", "upgrades is not a list of strings")
+  }
+  if (!isCount(pingInterval)) return make("invalid handshake", "pingInterval is not a number of milliseconds")
+  if (!isCount(pingTimeout)) return make("invalid handshake", "pingTimeout is not a number of milliseconds")
+  if (!isCount(maxPayload)) return make("invalid handshake", "maxPayload is not a number of bytes")
+  return { sid, upgrades, pingInterval, pingTimeout, maxPayload }
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+/**
+ * Decodes a packet in its text form; `b` and base64 is a binary message.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeText = (packet: string): EnginePacket | ProtocolError => {
+  if (packet === "") return make("empty packet")
+  const code = packet.charCodeAt(0)
+  if (code === 98) return decodeBinaryText(packet)
+  const type = types[code - 48]
+  return type === undefined ? make("unknown packet type") : { type, data: packet.slice(1) }
+}
+
+const decodeBinaryText = (packet: string): EnginePacket | ProtocolError => {
+  const data = Base64.decode(packet.slice(1))
+  return data === undefined ? make("invalid base64", "a binary message is not base64") : { type: "message", data }
+}
+
+/**
+ * Encodes a binary message for a transport that carries text.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeBinaryText = (bytes: Uint8Array): string => "b" + Base64.encode(bytes)
+
+/**
+ * Encodes any packet in its text form.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeText = ({ data, type }: EnginePacket): string =>
+  typeof data === "string" ? types.indexOf(type) + data : encodeBinaryText(data)

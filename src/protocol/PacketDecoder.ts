@@ -1,0 +1,256 @@
+/**
+ * Decodes packets of Socket.IO protocol 5 ("Packet encoding"), and puts attachments in their places.
+ *
+ * The grammar is taken strictly: a digit for the type; for binary types a count of attachments without leading zeros; a
+ * namespace from `/` to a comma or the end; an id of digits; JSON of the form that the type has.
+ *
+ * @since 0.1.0
+ */
+import { make, type ProtocolError } from "./ProtocolError.ts"
+import { isReservedEvent, PacketType, type SocketPacket } from "./SocketPacket.ts"
+
+/**
+ * Bounds on a packet; the defaults are in `ProtocolLimits`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DecoderLimits {
+  /** The number of attachments of one packet. */
+  readonly maxAttachments: number
+  /** The bytes of one packet's attachments together. */
+  readonly maxAttachmentBytes: number
+  /** The nesting of arrays and objects in a payload. */
+  readonly maxDepth: number
+}
+
+/** A packet that waits for its attachments. */
+interface Incomplete {
+  readonly type: 2 | 3
+  readonly namespace: string
+  readonly id: number | undefined
+  readonly data: unknown
+  readonly count: number
+  readonly attachments: Array<Uint8Array>
+  bytes: number
+}
+
+// One shape for all packets: this is the hot path.
+const packet = (
+  type: SocketPacket["type"],
+  namespace: string,
+  id: number | undefined,
+  data: unknown
+): SocketPacket => ({ type, namespace, id, data })
+
+/**
+ * The decoder of one connection. An error leaves it without a packet in assembly; the connection should be closed.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export class PacketDecoder {
+  private readonly limits: DecoderLimits
+  private incomplete: Incomplete | undefined
+
+  constructor(limits: DecoderLimits) {
+    this.limits = limits
+  }
+
+  /** The number of attachments that are still awaited. */
+  get pending(): number {
+    return this.incomplete === undefined ? 0 : this.incomplete.count - this.incomplete.attachments.length
+  }
+
+  /** Forgets a packet in assembly. */
+  reset(): void {
+    this.incomplete = undefined
+  }
+
+  /**
+   * Takes a text message. The packet starts at `offset`, so that what stands before need not be cut off. Gives `undefined`
+   * while attachments are awaited.
+   */
+  text(message: string, offset = 0): SocketPacket | ProtocolError | undefined {
+    if (this.incomplete !== undefined) {
+      this.incomplete = undefined
+      return make("text while attachments pending")
+    }
+    const type = message.charCodeAt(offset) - 48
+    // An empty message has no code at all: NaN is in no range.
+    if (!(type >= 0 && type <= 6)) return make("unknown packet type")
+    let at = offset + 1
+
+    let count = 0
+    if (type === PacketType.BINARY_EVENT || type === PacketType.BINARY_ACK) {
+      const end = digitsEnd(message, at)
+      if (end === at || message.charCodeAt(at) === ZERO || message.charCodeAt(end) !== DASH) {
+        return make("illegal attachments")
+      }
+      // Sixteen digits are beyond every limit, and still exact enough to compare.
+      count = end - at > 15 ? Infinity : Number(message.slice(at, end))
+      if (count > this.limits.maxAttachments) {
+        return make("too many attachments", `more than ${this.limits.maxAttachments} attachments`)
+      }
+      at = end + 1
+    }
+
+    let namespace = "/"
+    if (message.charCodeAt(at) === SLASH) {
+      const comma = message.indexOf(",", at)
+      namespace = comma < 0 ? message.slice(at) : message.slice(at, comma)
+      at = comma < 0 ? message.length : comma + 1
+    }
+
+    let id: number | undefined
+    const idEnd = digitsEnd(message, at)
+    if (idEnd > at) {
+      id = idEnd - at > 16 ? Infinity : Number(message.slice(at, idEnd))
+      if (!Number.isSafeInteger(id)) return make("illegal id")
+      at = idEnd
+    }
+
+    let data: unknown
+    if (at < message.length) {
+      const json = at === 0 ? message : message.slice(at)
+      try {
+        data = JSON.parse(json)
+      } catch {
+        return make("invalid payload", "the payload is not JSON")
+      }
+      // Every level takes two characters at the least.
+      if (json.length > 2 * this.limits.maxDepth && isDeeper(data, this.limits.maxDepth)) {
+        return make("nesting too deep", `nested deeper than ${this.limits.maxDepth} levels`)
+      }
+    }
+    return this.finish(type, count, namespace, id, data)
+  }
+
+  /** Takes a binary message: an attachment. Gives `undefined` while more are awaited. */
+  binary(bytes: Uint8Array): SocketPacket | ProtocolError | undefined {
+    const incomplete = this.incomplete
+    if (incomplete === undefined) return make("unexpected binary")
+    incomplete.bytes += bytes.byteLength
+    if (incomplete.bytes > this.limits.maxAttachmentBytes) {
+      this.incomplete = undefined
+      return make("attachments too large", `more than ${this.limits.maxAttachmentBytes} bytes of attachments`)
+    }
+    incomplete.attachments.push(bytes)
+    if (incomplete.attachments.length < incomplete.count) return undefined
+    this.incomplete = undefined
+    const { attachments, data, id, namespace, type } = incomplete
+    const illegal = fill(data as Array<unknown>, attachments)
+    if (illegal) return make("illegal attachments", "a placeholder names no attachment")
+    return isEventOrAck(type, data) ? packet(type, namespace, id, data) : invalid(type)
+  }
+
+  private finish(
+    type: number,
+    count: number,
+    namespace: string,
+    id: number | undefined,
+    data: unknown
+  ): SocketPacket | ProtocolError | undefined {
+    switch (type) {
+      case PacketType.EVENT:
+        return isEvent(data) ? packet(PacketType.EVENT, namespace, id, data) : invalid(type)
+      case PacketType.ACK:
+        if (id === undefined) return make("illegal id", "an acknowledgement without id")
+        return Array.isArray(data) ? packet(PacketType.ACK, namespace, id, data) : invalid(type)
+      case PacketType.BINARY_EVENT:
+      case PacketType.BINARY_ACK: {
+        const plain = type === PacketType.BINARY_EVENT ? PacketType.EVENT : PacketType.ACK
+        if (plain === PacketType.ACK && id === undefined) return make("illegal id", "an acknowledgement without id")
+        if (!isEventOrAck(plain, data)) return invalid(type)
+        this.incomplete = { type: plain, namespace, id, data, count, attachments: [], bytes: 0 }
+        return undefined
+      }
+      default:
+        return finishOther(type as 0 | 1 | 4, namespace, id, data)
+    }
+  }
+}
+
+const ZERO = 48
+const NINE = 57
+const SLASH = 47
+const DASH = 45
+
+const digitsEnd = (text: string, start: number): number => {
+  let end = start
+  for (let code = text.charCodeAt(end); code >= ZERO && code <= NINE; code = text.charCodeAt(end)) end++
+  return end
+}
+
+const finishOther = (
+  type: 0 | 1 | 4,
+  namespace: string,
+  id: number | undefined,
+  data: unknown
+): SocketPacket | ProtocolError => {
+  if (id !== undefined) return make("illegal id", "an id in a packet that is not acknowledged")
+  const valid =
+    type === PacketType.CONNECT
+      ? data === undefined || isObject(data)
+      : type === PacketType.DISCONNECT
+        ? data === undefined
+        : typeof data === "string" || isObject(data)
+  return valid ? packet(type, namespace, undefined, data) : invalid(type)
+}
+
+const names = ["CONNECT", "DISCONNECT", "EVENT", "ACK", "CONNECT_ERROR", "BINARY_EVENT", "BINARY_ACK"]
+
+const invalid = (type: number): ProtocolError => make("invalid payload", `not the payload of ${names[type]!}`)
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isEvent = (data: unknown): boolean => {
+  if (!Array.isArray(data)) return false
+  const name = data[0]
+  return typeof name === "string" ? !isReservedEvent(name) : typeof name === "number"
+}
+
+const isEventOrAck = (type: 2 | 3, data: unknown): boolean =>
+  type === PacketType.EVENT ? isEvent(data) : Array.isArray(data)
+
+/** Whether a value of `JSON.parse` is nested deeper than `left` levels. */
+const isDeeper = (value: unknown, left: number): boolean => {
+  if (typeof value !== "object" || value === null) return false
+  if (left === 0) return true
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (isDeeper(value[i], left - 1)) return true
+    return false
+  }
+  for (const key in value) if (isDeeper((value as Record<string, unknown>)[key], left - 1)) return true
+  return false
+}
+
+interface Placeholder {
+  readonly _placeholder: true
+  readonly num: unknown
+}
+
+const isPlaceholder = (value: unknown): value is Placeholder =>
+  typeof value === "object" && value !== null && (value as Partial<Placeholder>)._placeholder === true
+
+/**
+ * Puts the attachments where their placeholders are, in what `JSON.parse` made. Gives true on a placeholder of no
+ * attachment. The depth is bounded already.
+ */
+const fill = (container: object, attachments: ReadonlyArray<Uint8Array>): boolean => {
+  const members = container as Record<string, unknown>
+  for (const key in members) {
+    const value = members[key]
+    if (typeof value !== "object" || value === null) continue
+    if (!isPlaceholder(value)) {
+      if (fill(value, attachments)) return true
+      continue
+    }
+    const attachment = typeof value.num === "number" ? attachments[value.num] : undefined
+    if (attachment === undefined) return true
+    // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it changes no prototype.
+    members[key] = attachment
+  }
+  return false
+}

@@ -1,0 +1,12 @@
+/**
+ * The wire formats: Engine.IO protocol 4 and Socket.IO protocol 5, as pure functions.
+ *
+ * @since 0.1.0
+ */
+export * as EnginePacket from "./EnginePacket.ts"
+export * as EnginePayload from "./EnginePayload.ts"
+export * as PacketDecoder from "./PacketDecoder.ts"
+export * as PacketEncoder from "./PacketEncoder.ts"
+export * as ProtocolError from "./ProtocolError.ts"
+export * as ProtocolLimits from "./ProtocolLimits.ts"
+export * as SocketPacket from "./SocketPacket.ts"

@@ -1,0 +1,83 @@
+/**
+ * The options of the Socket.IO server, with their defaults and bounds.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+import { type EngineOptions, integer, millis } from "../engine/EngineOptions.ts"
+import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
+
+/**
+ * Options of the Socket.IO server; those of the engine below it are among them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ServerOptions extends EngineOptions {
+  /** How long a client may be connected without having joined a namespace. Default: 45 seconds. */
+  readonly connectTimeout?: Duration.Input
+  /**
+   * How long after its start the server lets clients wait for a namespace that is not there yet, rather than refuse them
+   * for good: namespaces are layers of their own, and are built after the server listens. Default: 2 seconds; 0 refuses
+   * at once.
+   */
+  readonly namespaceGrace?: Duration.Input
+  /** The namespaces that one connection may join. Default: 100. */
+  readonly maxNamespaces?: number
+  /** The packets that may wait for one socket's handlers to be built. Default: 1,000. */
+  readonly maxPendingPackets?: number
+  /** The acknowledgements that one socket may owe. Default: 10,000. */
+  readonly maxPendingAcks?: number
+  /** The binary attachments of one packet. Default: 10, as clients in the field expect. */
+  readonly maxAttachments?: number
+  /** The bytes of one packet's attachments together. Default: 10,000,000. */
+  readonly maxAttachmentBytes?: number
+  /** The nesting of arrays and objects in a packet's payload. Default: 64. */
+  readonly maxDepth?: number
+}
+
+/**
+ * Options with every default filled in; durations in milliseconds.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ResolvedServerOptions {
+  readonly connectTimeout: number
+  readonly namespaceGrace: number
+  readonly maxNamespaces: number
+  readonly maxPendingPackets: number
+  readonly maxPendingAcks: number
+  readonly maxAttachments: number
+  readonly maxAttachmentBytes: number
+  readonly maxDepth: number
+}
+
+/**
+ * Fills in the defaults and refuses what makes no sense.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const resolve = Effect.fnUntraced(function* (
+  options: ServerOptions
+): Effect.fn.Return<ResolvedServerOptions, InvalidOptionError> {
+  return {
+    connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 45_000, 1),
+    namespaceGrace: yield* millis("namespaceGrace", options.namespaceGrace, 2_000, 0),
+    maxNamespaces: yield* integer("maxNamespaces", options.maxNamespaces, 100, 1),
+    maxPendingPackets: yield* integer("maxPendingPackets", options.maxPendingPackets, 1_000, 1),
+    maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
+    maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
+    maxAttachmentBytes: yield* integer(
+      "maxAttachmentBytes",
+      options.maxAttachmentBytes,
+      defaultLimits.maxAttachmentBytes,
+      1
+    ),
+    maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1)
+  }
+})

@@ -1,0 +1,9 @@
+/**
+ * The Socket.IO server, on any platform.
+ *
+ * @since 0.1.0
+ */
+export * as BroadcastOperator from "./BroadcastOperator.ts"
+export * as ServerOptions from "./ServerOptions.ts"
+export * as ServerSocket from "./ServerSocket.ts"
+export * as SocketIoServer from "./SocketIoServer.ts"

@@ -1,0 +1,63 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+
+import { describe, type EventCodec } from "../../internal/contractCodec.ts"
+import { AckError } from "../../SocketIoError.ts"
+
+/** Takes the arguments of an acknowledgement; `undefined` when the client has gone and none will come. */
+export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
+
+/** The acknowledgements that a socket's client owes; allocated with the first. */
+export class PendingAcks {
+  private readonly pending = new Map<number, PendingAck>()
+  private nextId = 0
+
+  get size(): number {
+    return this.pending.size
+  }
+
+  add(ack: PendingAck): number {
+    const id = this.nextId++
+    this.pending.set(id, ack)
+    return id
+  }
+
+  remove(id: number): void {
+    this.pending.delete(id)
+  }
+
+  /** An acknowledgement that nobody waits for (any more) is ignored. */
+  settle(id: number, args: ReadonlyArray<unknown>): void {
+    const ack = this.pending.get(id)
+    if (ack === undefined) return
+    this.pending.delete(id)
+    ack(args)
+  }
+
+  /** The client has gone. */
+  abandon(): void {
+    const pending = Array.from(this.pending.values())
+    this.pending.clear()
+    for (const ack of pending) ack(undefined)
+  }
+}
+
+/** Reads an acknowledgement's arguments as its event declares them. */
+export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effect.Effect<any, any> => {
+  const { event } = codec
+  if (!event.hasError) return codec.ackIsVoid ? Effect.void : decodeValue(codec, args[0])
+  const answer = args[0] as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown } | null
+  if (typeof answer !== "object" || answer === null) return invalid(codec, "expected { _tag, … }")
+  if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : decodeValue(codec, answer.value)
+  if (answer._tag !== "Failure") return invalid(codec, 'expected _tag "Success" or "Failure"')
+  const error = codec.error.decode(answer.error)
+  return Exit.isSuccess(error) ? Effect.fail(error.value) : invalid(codec, describe(error))
+}
+
+const decodeValue = (codec: EventCodec, value: unknown): Effect.Effect<any, AckError> => {
+  const exit = codec.ack.decode(value)
+  return Exit.isSuccess(exit) ? Effect.succeed(exit.value) : invalid(codec, describe(exit))
+}
+
+const invalid = (codec: EventCodec, description: string): Effect.Effect<never, AckError> =>
+  Effect.fail(new AckError({ event: codec.event._tag, reason: "invalid acknowledgement", description }))

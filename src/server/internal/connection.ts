@@ -1,0 +1,107 @@
+import type { DisconnectReason } from "../../DisconnectReason.ts"
+import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
+import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { PacketDecoder } from "../../protocol/PacketDecoder.ts"
+import { encodeConnectError, encodeDisconnect } from "../../protocol/PacketEncoder.ts"
+import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
+import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import { outbound } from "./outbound.ts"
+import type { ServerRuntime } from "./server.ts"
+import type { SocketRuntime } from "./socket.ts"
+
+/** One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5). */
+export class Connection implements SessionSink, WheelEntry {
+  readonly session: EngineSession
+  bucket: number = IDLE
+  private readonly server: ServerRuntime
+  private readonly decoder: PacketDecoder
+  private readonly sockets = new Map<string, SocketRuntime>()
+  /** Namespaces that this client is no longer in, though it may not know yet. */
+  private left: Set<string> | undefined
+
+  constructor(session: EngineSession, server: ServerRuntime) {
+    this.session = session
+    this.server = server
+    this.decoder = new PacketDecoder(server.options)
+    server.wheel.schedule(this, server.options.connectTimeout)
+  }
+
+  onMessage(packet: string): void {
+    this.onDecoded(this.decoder.text(packet, 1))
+  }
+
+  onBinary(bytes: Uint8Array): void {
+    this.onDecoded(this.decoder.binary(bytes))
+  }
+
+  onClose(close: SessionClose): void {
+    this.server.wheel.cancel(this)
+    if (close.description !== undefined) {
+      this.server.debug("connection closed", { reason: close.reason, description: close.description })
+    }
+    this.endAll(close.reason)
+    this.server.removeConnection(this)
+  }
+
+  /** No namespace was joined in time. */
+  onDeadline(): void {
+    this.session.closeUnsafe("connect timeout")
+  }
+
+  /** A socket was admitted to its namespace. */
+  onAdmitted(): void {
+    this.server.wheel.cancel(this)
+  }
+
+  /** The socket leaves its namespace while the connection stays. */
+  forget(socket: SocketRuntime): void {
+    if (this.sockets.delete(socket.home.name)) (this.left ??= new Set()).add(socket.home.name)
+  }
+
+  /** Leaves every namespace on behalf of the server, and closes. */
+  disconnectAll(): void {
+    for (const socket of this.sockets.values()) {
+      if (socket.state === "connected") {
+        this.session.sendUnsafe(outbound(encodeDisconnect(socket.home.name), false))
+      }
+    }
+    this.endAll("server namespace disconnect")
+    this.session.closeUnsafe("forced close")
+  }
+
+  refuse(namespace: string, message: string, data?: unknown): void {
+    const error = data === undefined ? { message } : { message, data }
+    this.session.sendUnsafe(outbound(encodeConnectError(namespace, error), false))
+  }
+
+  private endAll(reason: DisconnectReason): void {
+    const sockets = Array.from(this.sockets.values())
+    this.sockets.clear()
+    for (const socket of sockets) socket.end(reason)
+  }
+
+  private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
+    // Undefined while attachments are awaited.
+    if (packet === undefined) return
+    if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
+    if (packet.type === PacketType.CONNECT) return this.onConnect(packet)
+    const socket = this.sockets.get(packet.namespace)
+    if (socket !== undefined) return socket.onPacket(packet)
+    // What was on its way when the server removed the client from the namespace is no offence.
+    if (this.left?.has(packet.namespace)) return
+    this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
+  }
+
+  private onConnect({ data, namespace }: SocketPacket): void {
+    if (this.sockets.has(namespace)) {
+      return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
+    }
+    if (this.sockets.size >= this.server.options.maxNamespaces) return this.refuse(namespace, "Too many namespaces")
+    const home = this.server.findNamespace(namespace)
+    if (home === undefined) return this.refuse(namespace, "Invalid namespace")
+    this.left?.delete(namespace)
+    const socket = home.makeSocket(this, (data ?? {}) as Readonly<Record<string, unknown>>)
+    this.sockets.set(namespace, socket)
+    home.connect(socket)
+  }
+}

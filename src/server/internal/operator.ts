@@ -1,0 +1,63 @@
+import * as Effect from "effect/Effect"
+
+import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import type { PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
+
+/** Where an operator's events go. */
+export interface BroadcastTarget {
+  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
+  /** Encodes an event's payload: by its contract, or as the plain arguments. Throws on what is not of the declared type. */
+  packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
+}
+
+const none: ReadonlyArray<string> = []
+const noFlags: BroadcastFlags = { volatile: false, local: false }
+
+export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => (typeof rooms === "string" ? [rooms] : rooms)
+
+/** The one implementation of operators; contracts only narrow its type. */
+export class Operator implements PlainBroadcastOperator {
+  private readonly target: BroadcastTarget
+  private readonly selection: Selection
+  private readonly flags: BroadcastFlags
+
+  constructor(target: BroadcastTarget, selection: Selection, flags: BroadcastFlags) {
+    this.target = target
+    this.selection = selection
+    this.flags = flags
+  }
+
+  to(rooms: RoomSelection): Operator {
+    const { except, rooms: before } = this.selection
+    return new Operator(this.target, { rooms: [...before, ...asRooms(rooms)], except }, this.flags)
+  }
+
+  in(rooms: RoomSelection): Operator {
+    return this.to(rooms)
+  }
+
+  except(rooms: RoomSelection): Operator {
+    const { except, rooms: selected } = this.selection
+    return new Operator(this.target, { rooms: selected, except: [...except, ...asRooms(rooms)] }, this.flags)
+  }
+
+  get volatile(): Operator {
+    return new Operator(this.target, this.selection, { ...this.flags, volatile: true })
+  }
+
+  get local(): Operator {
+    return new Operator(this.target, this.selection, { ...this.flags, local: true })
+  }
+
+  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => this.target.broadcast(this.target.packet(event, args), this.selection, this.flags))
+  }
+}
+
+/** Everybody. */
+export const everybody = (target: BroadcastTarget): Operator =>
+  new Operator(target, { rooms: none, except: none }, noFlags)
+
+/** Everybody but the socket of an id. */
+export const everybodyElse = (target: BroadcastTarget, id: string): Operator =>
+  new Operator(target, { rooms: none, except: [id] }, noFlags)

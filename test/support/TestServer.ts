@@ -1,0 +1,128 @@
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+
+/**
+ * The test application on our server. The same application on the official server is in ReferenceServer.ts.
+ */
+import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
+
+import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import * as ServerSocket from "../../src/server/ServerSocket.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+
+export interface TestServerOptions {
+  readonly port?: number
+  readonly pingInterval?: number
+  readonly pingTimeout?: number
+  readonly maxPayload?: number
+  readonly connectTimeout?: number
+  readonly upgradeTimeout?: number
+  readonly transports?: ReadonlyArray<"polling" | "websocket">
+  readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
+}
+
+export interface RunningServer {
+  readonly url: string
+  readonly port: number
+  stop(): Promise<void>
+}
+
+interface LogEntry {
+  readonly sid: string
+  readonly namespace: string
+  readonly reason: string
+}
+
+class TokenRequired extends NamespaceMiddleware.Service<TokenRequired>()("test/TokenRequired", {}) {}
+
+const TokenRequiredLive = Layer.succeed(TokenRequired, ({ handshake }) =>
+  handshake.auth.token === "secret"
+    ? Effect.void
+    : Effect.fail(
+        new NamespaceMiddleware.ConnectRefused({ message: "not authorized", data: { code: 401, need: "token" } })
+      )
+)
+
+class Guarded extends Namespace.make("/auth").middleware(TokenRequired) {}
+
+const app = (name: string, log: Array<LogEntry>) =>
+  Effect.fnUntraced(function* (socket: ServerSocket.PlainSocket) {
+    const all = yield* SocketIoServer.namespace(name)
+    yield* Effect.forkScoped(
+      Effect.map(socket.disconnected, (reason) => log.push({ sid: socket.id, namespace: socket.namespace, reason })),
+      { startImmediately: true, uninterruptible: true }
+    )
+    yield* socket.on("message", (...args) => socket.emit("message-back", ...args))
+    yield* socket.on("message-with-ack", (...args) => Effect.succeed(ServerSocket.ackArguments(...args)))
+    yield* socket.on("ask", (...args) =>
+      Effect.flatMap(socket.emitWithAck("question", ...args), (answer) => socket.emit("answered", ...answer))
+    )
+    yield* socket.on("join", (room) => socket.join(room))
+    yield* socket.on("leave", (room) => socket.leave(room))
+    yield* socket.on("to-room", (room, ...args) => socket.to(room).emit("room-message", ...args))
+    yield* socket.on("in-room", (room, ...args) => all.to(room).emit("room-message", ...args))
+    yield* socket.on("to-room-except", (room, except, ...args) =>
+      all
+        .to(room)
+        .except(except)
+        .emit("room-message", ...args)
+    )
+    yield* socket.on("broadcast", (...args) => socket.broadcast.emit("broadcasted", ...args))
+    yield* socket.on("everyone", (...args) => all.emit("broadcasted", ...args))
+    yield* socket.on("rooms", () =>
+      Effect.sync(() =>
+        Array.from(socket.rooms)
+          .filter((room) => room !== socket.id)
+          .toSorted()
+      )
+    )
+    yield* socket.on("burst", (count: number) =>
+      Effect.forEach(
+        Array.from({ length: count }, (_, i) => i),
+        (i) => socket.emit("burst-item", i),
+        { discard: true }
+      )
+    )
+    yield* socket.on("whoami", () => Effect.succeed(socket.id))
+    yield* socket.on("transport", () => Effect.sync(() => socket.transport))
+    yield* socket.on("bye", (close: boolean) => socket.disconnect({ close }))
+    yield* socket.on("boom", () => Effect.die(new Error("boom")))
+    yield* socket.on("log", () => Effect.sync(() => log.filter((entry) => entry.sid !== socket.id)))
+    yield* socket.emit("auth", socket.handshake.auth)
+  })
+
+/** Runs the application until it is stopped. */
+export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
+  const { port = 0, ...rest } = options
+  const log: Array<LogEntry> = []
+  const http = createServer((_request, response) => response.writeHead(404).end())
+  const namespaces = Layer.mergeAll(
+    SocketIoServer.layerNamespace("/", app("/", log)),
+    SocketIoServer.layerNamespace("/custom", app("/custom", log)),
+    SocketIoServer.layerNamespace(Guarded, (socket) => app("/auth", log)(socket.plain).pipe(Effect.as({})))
+  ).pipe(
+    Layer.provide(TokenRequiredLive),
+    Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, drainTimeout: "2 seconds", ...rest })),
+    Layer.provide(Logger.layer([])),
+    Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))
+  )
+  const scope = Scope.makeUnsafe()
+  await Effect.runPromise(Layer.buildWithScope(namespaces, scope))
+  await new Promise<void>((resolve, reject) => {
+    http.once("error", reject)
+    http.listen(port, "127.0.0.1", resolve)
+  })
+  const address = http.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    port: address.port,
+    stop: async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      const closed = new Promise<void>((resolve) => http.close(() => resolve()))
+      http.closeAllConnections()
+      await closed
+    }
+  }
+}
