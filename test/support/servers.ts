@@ -1,0 +1,23 @@
+/**
+ * The server that a suite talks to: ours, or with SOCKETIO_TARGET=reference the official one, to check the suite itself.
+ */
+import { afterAll } from "@effect/vitest"
+
+import * as ReferenceServer from "./ReferenceServer.ts"
+import * as TestServer from "./TestServer.ts"
+
+export type { RunningServer, TestServerOptions } from "./TestServer.ts"
+
+/** Whether the suite runs against the official server; where ours does better on purpose, it is not asked. */
+export const isReference = process.env.SOCKETIO_TARGET === "reference"
+
+export const startServer = isReference ? ReferenceServer.start : TestServer.start
+
+/** A server for one file of tests, started on first use. */
+export const sharedServer = (options: TestServer.TestServerOptions = {}): (() => Promise<TestServer.RunningServer>) => {
+  let running: Promise<TestServer.RunningServer> | undefined
+  afterAll(async () => {
+    await (await running)?.stop()
+  })
+  return () => (running ??= startServer(options))
+}
