@@ -340,7 +340,8 @@ export class EngineSession implements TransportSink, WheelEntry {
     this.open = false
     this.owner.wheel.cancel(this)
     // A client that is changing over takes the last packets by the new transport, if it polls no more.
-    if (this.transport.buffered === 0) this.candidate?.abort()
+    const lingering = this.transport instanceof PollingTransport && this.transport.lingering
+    if (!lingering) this.candidate?.abort()
     const close: SessionClose = { reason, description }
     this.ended = close
     this.owner.onSessionClosed(this)

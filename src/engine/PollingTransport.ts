@@ -71,6 +71,11 @@ export class PollingTransport implements ServerTransport {
     return this.queued
   }
 
+  /** Whether the session has closed it, and the client has still to be told. */
+  get lingering(): boolean {
+    return this.state === "closing"
+  }
+
   sendPacket(packet: string): void {
     if (this.state !== "open") return
     this.enqueue(packet, packet.length)
@@ -128,9 +133,8 @@ export class PollingTransport implements ServerTransport {
   close(): void {
     if (this.state !== "open") return
     this.state = "closing"
-    this.enqueue("1", 1)
-    if (this.poll !== undefined) this.flush()
-    else this.after(CLOSE_TIMEOUT, () => this.end())
+    this.after(CLOSE_TIMEOUT, () => this.end())
+    if (this.poll !== undefined) this.flushClosing()
   }
 
   abort(): void {
@@ -162,7 +166,8 @@ export class PollingTransport implements ServerTransport {
       this.poll = undefined
       this.fail("transport error", "a poll was aborted")
     })
-    if (this.queue.length > 0) this.flush()
+    if (this.state === "closing") this.flushClosing()
+    else if (this.queue.length > 0) this.flush()
     else if (this.upgrading) this.after(UPGRADING_HOLD, () => this.upgrading && this.releasePoll())
   }
 
@@ -226,7 +231,17 @@ export class PollingTransport implements ServerTransport {
       if (typeof packet !== "string") packets[i] = encodeBinaryText(packet)
     }
     poll.respond(200, POLL_HEADERS, encodePayload(packets as Array<string>))
-    if (this.state === "closing") this.end()
+  }
+
+  /**
+   * Messages first, the close packet with the next poll: clients handle a close packet before the messages that stand in the
+   * same payload, and a DISCONNECT among them would be lost.
+   */
+  private flushClosing(): void {
+    if (this.queue.length > 0) return this.flush()
+    this.queue.push("1")
+    this.flush()
+    this.end()
   }
 
   private releasePoll(): void {
