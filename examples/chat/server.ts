@@ -1,4 +1,5 @@
 import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /**
@@ -54,7 +55,10 @@ const ChatLive = SocketIoServer.layerNamespace(
 )
 
 const pageFile = fileURLToPath(new URL("index.html", import.meta.url))
-const clientFile = createRequire(import.meta.url).resolve("socket.io-client/dist/socket.io.min.js")
+const clientFile = join(
+  dirname(createRequire(import.meta.url).resolve("socket.io-client/package.json")),
+  "dist/socket.io.min.js"
+)
 
 const Page = Layer.mergeAll(
   HttpRouter.add("GET", "/", HttpServerResponse.file(pageFile)),

@@ -165,9 +165,9 @@ export class NamespaceRuntime {
     }
     const admitted = yield* this.authenticate(socket, registration)
     if (admitted === undefined || !this.admit(socket)) return
-    socket.setContext(admitted)
+    const context = socket.enterContext(admitted)
     const handlers = yield* registration.build(registration.contract === undefined ? socket.plain : socket).pipe(
-      Effect.provideContext(admitted),
+      Effect.provideContext(context),
       // A socket without handlers is of no use to anybody.
       Effect.onError(() => Effect.sync(() => socket.disconnectByServer(false)))
     )

@@ -421,9 +421,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     )
   }
 
-  /** The context in which handlers run from now on. */
-  setContext(context: Context.Context<any>): void {
-    this.runFork = Effect.runForkWith(Context.add(context, Scope.Scope, this.scope)) as RunFork
+  /** The context in which the builder and handlers run: the given one, with the socket's scope. */
+  enterContext(context: Context.Context<any>): Context.Context<any> {
+    const own = Context.add(context, Scope.Scope, this.scope)
+    this.runFork = Effect.runForkWith(own) as RunFork
+    return own
   }
 
   disconnectByServer(close: boolean): void {

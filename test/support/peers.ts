@@ -1,0 +1,43 @@
+/**
+ * Peers that come from the operating system. In CI a missing one fails the run; on a user's machine its tests are skipped,
+ * with a line that says what to install.
+ */
+import { execFileSync } from "node:child_process"
+import { existsSync } from "node:fs"
+
+const announced = new Set<string>()
+
+const required = (present: boolean, what: string, packages: string): boolean => {
+  if (present) return true
+  if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
+    throw new Error(`${what} is missing: apt-get install ${packages}`)
+  }
+  if (!announced.has(what)) {
+    announced.add(what)
+    console.warn(`tests with ${what} are skipped; to run them: apt-get install ${packages}`)
+  }
+  return false
+}
+
+const runs = (command: string, ...args: ReadonlyArray<string>): boolean => {
+  try {
+    execFileSync(command, args, { stdio: "ignore" })
+    return true
+  } catch {
+    return false
+  }
+}
+
+export const python = "/usr/bin/python3"
+
+/** Whether Debian's python-socketio is here, with what its transports need. */
+export const hasPython = (): boolean =>
+  required(
+    runs(python, "-c", "import socketio, requests, websocket, aiohttp"),
+    "python3-socketio",
+    "python3-socketio python3-requests python3-websocket python3-aiohttp"
+  )
+
+export const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync)
+
+export const hasChromium = (): boolean => required(chromium !== undefined, "Chromium", "chromium")
