@@ -187,7 +187,7 @@ class Server implements EngineServer, SessionOwner {
         session.closeUnsafe("server shutting down")
         if (++count % DRAIN_BATCH === 0) yield* Effect.yieldNow
       }
-      if (this.sessions.size > 0) {
+      if (this.sessions.size > 0 && this.options.drainTimeout > 0) {
         yield* Effect.timeoutOption(this.released.await, Duration.millis(this.options.drainTimeout))
       }
       for (const session of Array.from(this.sessions.values())) session.terminate()

@@ -1,0 +1,67 @@
+/**
+ * A platform in memory, for the engine under a clock that the test moves.
+ */
+import type { BodyFailure, EngineRequest, HttpExchange } from "../../src/engine/EngineRequest.ts"
+import type { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
+import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../src/engine/Transport.ts"
+
+export const fakeRequest = (query: Record<string, string>, method = "GET"): EngineRequest => ({
+  method,
+  query: new Map(Object.entries({ EIO: "4", ...query })),
+  header: () => undefined,
+  details: () => ({ headers: {}, query: new Map(), url: "/", address: "test", secure: false, issued: 0 })
+})
+
+export interface FakeExchange extends HttpExchange {
+  readonly responses: ReadonlyArray<{ readonly status: number; readonly body: string }>
+}
+
+export const fakeExchange = (query: Record<string, string>, method = "GET", body = ""): FakeExchange => {
+  const responses: Array<{ status: number; body: string }> = []
+  return {
+    request: fakeRequest(query, method),
+    responses,
+    respond: (status, _headers, body) => void responses.push({ status, body }),
+    readBody: (_maxBytes: number, onBody: (body: string) => void, _onFailure: (failure: BodyFailure) => void) =>
+      onBody(body),
+    onAbort: () => {}
+  }
+}
+
+export class FakeChannel implements WebSocketChannel {
+  receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
+  readonly sent: Array<string | Uint8Array> = []
+  buffered = 0
+  state: "open" | "closing" | "terminated" = "open"
+
+  sendText(text: string): void {
+    this.sent.push(text)
+  }
+
+  sendBinary(bytes: Uint8Array): void {
+    this.sent.push(bytes)
+  }
+
+  sendShared({ attachments, text }: OutboundMessage): void {
+    this.sent.push(text, ...(attachments ?? []))
+  }
+
+  close(): void {
+    if (this.state === "open") this.state = "closing"
+  }
+
+  terminate(): void {
+    this.state = "terminated"
+    this.end()
+  }
+
+  /** The connection is gone. */
+  end(failure?: WebSocketFailure): void {
+    this.receiver.onClose(failure)
+  }
+
+  /** Takes what was sent. */
+  take(): ReadonlyArray<string | Uint8Array> {
+    return this.sent.splice(0)
+  }
+}
