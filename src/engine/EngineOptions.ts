@@ -123,6 +123,15 @@ export const integer = (
 }
 
 /**
+ * How long the closing of the server's scope may take, in milliseconds.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const drainTimeout = (options: EngineOptions): Effect.Effect<number, InvalidOptionError> =>
+  millis("drainTimeout", options.drainTimeout, 5_000, 0)
+
+/**
  * Fills in the defaults and refuses what makes no sense.
  *
  * @since 0.1.0
@@ -155,6 +164,6 @@ export const resolve = Effect.fnUntraced(function* (
     transports,
     allowUpgrades: options.allowUpgrades ?? true,
     cors: options.cors,
-    drainTimeout: yield* millis("drainTimeout", options.drainTimeout, 5_000, 0)
+    drainTimeout: yield* drainTimeout(options)
   }
 })

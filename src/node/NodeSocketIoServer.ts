@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
+import { drainTimeout } from "../engine/EngineOptions.ts"
 import type { ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
@@ -110,8 +111,9 @@ export const layer = (
       })
       // At the end, in this order: let the clients go (those that poll come once more), stop listening, wait until every
       // connection is closed.
-      yield* Effect.addFinalizer(() => awaitClosed(server, shape.engine.options.drainTimeout))
-      const shape: SocketIoServer.SocketIoServerShape = yield* makeAttached(server, options)
+      const timeout = yield* drainTimeout(options)
+      yield* Effect.addFinalizer(() => awaitClosed(server, timeout))
+      const shape = yield* makeAttached(server, options)
       yield* listen(server, options)
       yield* Effect.addFinalizer(() => shape.engine.drain)
       yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${options.path ?? "/socket.io"}/`)

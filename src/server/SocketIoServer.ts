@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
+import { drainTimeout } from "../engine/EngineOptions.ts"
 import * as EngineServer from "../engine/EngineServer.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
@@ -56,8 +57,10 @@ export const make = Effect.fnUntraced(function* (
   options: ServerOptions
 ): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, Scope.Scope> {
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
-  yield* Effect.addFinalizer(() => runtime.awaitFinalizers(engine.options.drainTimeout))
-  const engine: EngineServer.EngineServer = yield* EngineServer.make(options, (session) => runtime.onSession(session))
+  const timeout = yield* drainTimeout(options)
+  // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
+  yield* Effect.addFinalizer(() => runtime.awaitFinalizers(timeout))
+  const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session))
   runtime.start(engine.wheel)
   return { engine, runtime }
 })

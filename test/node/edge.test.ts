@@ -1,0 +1,501 @@
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import * as Net from "node:net"
+
+import { NodeHttpServer } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { WebSocketServer } from "ws"
+
+import * as Event from "../../src/Event.ts"
+import * as Namespace from "../../src/Namespace.ts"
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { RawSocket, request, within } from "../support/RawClient.ts"
+import { call, client, connect, listen, next, serve } from "../support/serve.ts"
+
+class Plain extends Namespace.make("/", {
+  clientToServer: [Event.make("ping!", { ack: Schema.String })],
+  serverToClient: [Event.make("news", { payload: Schema.String })]
+}) {}
+
+const PlainLive = SocketIoServer.layerNamespace(Plain, () =>
+  Effect.succeed(Plain.of({ "ping!": () => Effect.succeed("pong!") }))
+)
+
+const quiet = Layer.provide(Logger.layer([]))
+
+/** Sockets, timers and servers that keep the process alive, by kind. */
+const resources = () => {
+  const counts: Record<string, number> = {}
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (/TCP|Timeout|Immediate/.test(kind)) counts[kind] = (counts[kind] ?? 0) + 1
+  }
+  return counts
+}
+
+describe("a server alone on its port", () => {
+  const build = (options: Partial<NodeSocketIoServer.ListeningOptions> = {}) =>
+    Layer.build(
+      PlainLive.pipe(
+        Layer.provideMerge(NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", namespaceGrace: 0, ...options })),
+        quiet
+      )
+    )
+
+  /** The address that the server logs is how one learns of a free port. */
+  const logged = Effect.fnUntraced(function* (options: Partial<NodeSocketIoServer.ListeningOptions> = {}) {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    const server = yield* Layer.build(
+      PlainLive.pipe(
+        Layer.provideMerge(NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", namespaceGrace: 0, ...options })),
+        Layer.provide(Logger.layer([logger]))
+      )
+    )
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(lines.join("\n"))![0]
+    return { url, server, lines }
+  })
+
+  it.live("serves clients, says where it listens, and answers other paths with 404", () =>
+    Effect.gen(function* () {
+      const { lines, url } = yield* logged()
+      assert.match(lines[0]!, /^Socket\.IO server listening on http:\/\/127\.0\.0\.1:\d+\/socket\.io\/$/)
+      const socket = yield* connect(url)
+      assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+      const other = yield* Effect.promise(() => request(`${url}/elsewhere`))
+      assert.strictEqual(other.status, 404)
+    })
+  )
+
+  it.live("fails to start on a port that is taken", () =>
+    Effect.gen(function* () {
+      const taken = Http.createServer()
+      yield* listen(taken)
+      const { port } = taken.address() as AddressInfo
+      const error = yield* Effect.flip(Effect.scoped(build({ port })))
+      assert.deepInclude(error, { _tag: "ListenError" })
+      assert.match(error.message, /EADDRINUSE/)
+    })
+  )
+
+  it.live("leaves nothing behind when its scope closes: clients told, sockets closed, timers gone", () =>
+    Effect.gen(function* () {
+      const before = resources()
+      const scope = yield* Scope.make()
+      const { url } = yield* Scope.provide(logged(), scope)
+      const reasons: Array<string> = []
+      for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
+        const socket = yield* connect(url, { transports: transports as ["polling"] })
+        socket.on("disconnect", (reason) => reasons.push(reason))
+      }
+      // One that opens a connection and says nothing.
+      const silent = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      yield* Effect.promise(() => new Promise((resolve) => silent.once("connect", resolve)))
+      const gone = Effect.promise(() =>
+        within("end of the silent", new Promise((resolve) => silent.once("close", resolve)))
+      )
+      const started = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      assert.isBelow(performance.now() - started, 6_000)
+      yield* gone
+      yield* Effect.promise(() =>
+        within(
+          "reasons",
+          (async () => {
+            while (reasons.length < 3) await new Promise((resolve) => setImmediate(resolve))
+          })()
+        )
+      )
+      assert.deepStrictEqual(reasons, ["transport close", "transport close", "transport close"])
+      yield* Effect.promise(() =>
+        within(
+          `the resources of before, ${JSON.stringify(before)}`,
+          (async () => {
+            while ((resources().TCPSocketWrap ?? 0) > (before.TCPSocketWrap ?? 0)) {
+              await new Promise((resolve) => setImmediate(resolve))
+            }
+          })()
+        )
+      )
+      assert.isAtMost(resources().TCPServerWrap ?? 0, before.TCPServerWrap ?? 0)
+      yield* Effect.promise(() =>
+        request(url).then(
+          () => assert.fail("it still listens"),
+          () => {}
+        )
+      )
+    })
+  )
+
+  it.live("uses another path, with or without a trailing slash", () =>
+    Effect.gen(function* () {
+      const { url } = yield* logged({ path: "/realtime/" })
+      for (const path of ["/realtime", "/realtime/"]) {
+        const socket = yield* connect(url, { path })
+        assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+      }
+      const response = yield* Effect.promise(() => request(`${url}/realtime?EIO=4&transport=polling`))
+      assert.strictEqual(response.status, 200)
+    })
+  )
+
+  const nonsense: ReadonlyArray<readonly [option: string, value: unknown]> = [
+    ["pingInterval", "never"],
+    ["pingInterval", 0],
+    ["pingInterval", Infinity],
+    ["pingTimeout", -1],
+    ["upgradeTimeout", "0 millis"],
+    ["maxPayload", 0],
+    ["maxPayload", 1.5],
+    ["maxOutbox", Number.NaN],
+    ["maxPacketsPerPayload", 0],
+    ["transports", []],
+    ["transports", ["carrier pigeon"]],
+    ["path", "socket.io"],
+    ["connectTimeout", 0],
+    ["maxNamespaces", 0],
+    ["maxPendingPackets", -1],
+    ["maxPendingAcks", 0],
+    ["maxAttachments", 0],
+    ["maxAttachmentBytes", 0],
+    ["maxDepth", 0],
+    ["namespaceGrace", -1],
+    ["drainTimeout", "forever"]
+  ]
+  for (const [option, value] of nonsense) {
+    it.live(`refuses ${option} ${JSON.stringify(value) ?? String(value)} when it is built`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(Effect.scoped(build({ [option]: value })))
+        assert.deepInclude(error, { _tag: "InvalidOptionError", option })
+        assert.include(error.message, `option "${option}"`)
+      })
+    )
+  }
+})
+
+describe("attached to an http.Server of somebody else's", () => {
+  const attach = (http: Http.Server, options = {}) =>
+    Layer.build(
+      PlainLive.pipe(
+        Layer.provideMerge(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, ...options })),
+        quiet
+      )
+    )
+  const answer = (http: Http.Server) =>
+    http.on("request", (request, response) => response.end(`theirs ${request.method} ${request.url}`))
+
+  for (const order of ["before", "after"]) {
+    it.live(`leaves other requests alone, when it is attached ${order} them`, () =>
+      Effect.gen(function* () {
+        const http = Http.createServer()
+        if (order === "after") answer(http)
+        yield* attach(http)
+        if (order === "before") answer(http)
+        const url = yield* listen(http)
+        const socket = yield* connect(url)
+        assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+        const response = yield* Effect.promise(() => request(`${url}/theirs`, { method: "POST", body: "x" }))
+        assert.strictEqual(response.body, "theirs POST /theirs")
+        const engine = yield* Effect.promise(() => request(`${url}/socket.io/?EIO=4&transport=polling`))
+        assert.match(engine.body, /^0\{/)
+      })
+    )
+
+    it.live(`leaves other upgrades alone, when it is attached ${order} them`, () =>
+      Effect.gen(function* () {
+        const http = Http.createServer()
+        const others = new WebSocketServer({ noServer: true })
+        const theirs = () =>
+          http.on("upgrade", (request, socket, head) =>
+            others.handleUpgrade(request, socket, head, (ws) =>
+              ws.on("message", (data) => ws.send(`theirs ${String(data)}`))
+            )
+          )
+        if (order === "after") theirs()
+        yield* attach(http)
+        if (order === "before") theirs()
+        const url = yield* listen(http)
+        const socket = yield* connect(url, { transports: ["websocket"] })
+        assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+        const other = new WebSocket(`${url.replace("http", "ws")}/other`)
+        const reply = within(
+          "reply",
+          new Promise((resolve) => {
+            other.addEventListener("open", () => other.send("x"))
+            other.addEventListener("message", ({ data }) => resolve(data))
+          })
+        )
+        assert.strictEqual(yield* Effect.promise(() => reply), "theirs x")
+        other.close()
+      })
+    )
+  }
+
+  it.live("ends upgrades that nobody answers", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      yield* attach(http)
+      const url = yield* listen(http)
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      socket.write("GET /nobody HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      yield* Effect.promise(() => within("end", new Promise((resolve) => socket.on("end", resolve).resume())))
+      socket.destroy()
+    })
+  )
+
+  it.live("gives the path back when its scope closes, and leaves the server running", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      answer(http)
+      const url = yield* listen(http)
+      const listeners = () => ["request", "upgrade", "close", "error"].map((event) => http.listenerCount(event))
+      const [emit, before] = [http.emit, listeners()]
+      const scope = yield* Scope.make()
+      yield* Scope.provide(attach(http), scope)
+      const socket = yield* connect(url)
+      const gone = next(socket, "disconnect")
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* gone)[0], "transport close")
+      assert.strictEqual(http.emit, emit)
+      assert.deepStrictEqual(listeners(), before)
+      const response = yield* Effect.promise(() => request(`${url}/socket.io/?EIO=4&transport=polling`))
+      assert.match(response.body, /^theirs GET/)
+    })
+  )
+
+  it.live("several times, on several paths", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      answer(http)
+      yield* attach(http, { path: "/one" })
+      yield* attach(http, { path: "/two" })
+      const url = yield* listen(http)
+      for (const path of ["/one", "/two"]) {
+        const socket = yield* connect(url, { path })
+        assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+      }
+    })
+  )
+
+  it.live("refuses what is no http.Server, with a word on what to pass", () =>
+    Effect.gen(function* () {
+      const app = (() => {}) as unknown as Http.Server
+      const error = yield* Effect.flip(Effect.scoped(attach(app)))
+      assert.match(error.message, /http\.createServer\(app\)/)
+    })
+  )
+})
+
+describe("beside an Effect HTTP application", () => {
+  it.live("shares its port; routes broadcast to clients", () =>
+    Effect.gen(function* () {
+      const Routes = HttpRouter.add(
+        "POST",
+        "/news",
+        Effect.gen(function* () {
+          const plain = yield* SocketIoServer.namespace(Plain)
+          yield* plain.emit("news", "extra")
+          return HttpServerResponse.text("told")
+        })
+      )
+      const context = yield* Layer.build(
+        Layer.mergeAll(PlainLive, HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })).pipe(
+          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1", namespaceGrace: 0 })),
+          quiet
+        )
+      )
+      const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)
+      const url = `http://127.0.0.1:${(address as { readonly port: number }).port}`
+      const socket = yield* connect(url)
+      const news = next(socket, "news")
+      const response = yield* Effect.promise(() => request(`${url}/news`, { method: "POST" }))
+      assert.strictEqual(response.body, "told")
+      assert.deepStrictEqual(yield* news, ["extra"])
+      const missing = yield* Effect.promise(() => request(`${url}/missing`))
+      assert.strictEqual(missing.status, 404)
+    })
+  )
+
+  it.live("says goodbye before the HTTP server waits for open connections", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        Layer.mergeAll(PlainLive, HttpRouter.serve(Layer.empty, { disableLogger: true, disableListenLog: true })).pipe(
+          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1", namespaceGrace: 0 })),
+          quiet
+        ),
+        scope
+      )
+      const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)
+      const socket = yield* connect(`http://127.0.0.1:${(address as { readonly port: number }).port}`)
+      const gone = next(socket, "disconnect")
+      const started = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* gone)[0], "transport close")
+      assert.isBelow(performance.now() - started, 4_000)
+    })
+  )
+
+  it.live("can be attached to the http.Server of a NodeHttpServer that is built elsewhere", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      const Routes = HttpRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
+      const context = yield* Layer.build(
+        Layer.mergeAll(
+          PlainLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0 }))),
+          HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })
+        ).pipe(
+          Layer.provideMerge(
+            NodeHttpServer.layer(() => http, { port: 0, host: "127.0.0.1", disablePreemptiveShutdown: true })
+          ),
+          quiet
+        )
+      )
+      const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)
+      const url = `http://127.0.0.1:${(address as { readonly port: number }).port}`
+      assert.strictEqual((yield* Effect.promise(() => request(`${url}/hello`))).body, "hello")
+      const socket = yield* connect(url)
+      assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+    })
+  )
+})
+
+describe("namespaces as layers", () => {
+  it.live("clients that come before a namespace is there wait for it, others are refused at once", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* serve(Layer.empty, { namespaceGrace: "5 seconds" })
+      const early = yield* client(url)
+      const waiting = next(early, "connect")
+      early.connect()
+      // The engine's opening is on its way back before the namespace comes to be.
+      yield* Effect.promise(() => within("opening", new Promise<void>((resolve) => early.io.once("open", resolve))))
+      yield* Layer.build(Layer.provide(PlainLive, Layer.succeedContext(server)))
+      yield* waiting
+      assert.strictEqual(yield* call(early, "ping!"), "pong!")
+    })
+  )
+
+  it.live("a client that waits in vain is refused when the time is over", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(PlainLive, { namespaceGrace: "300 millis" })
+      const socket = yield* client(`${url}/nowhere`)
+      const refused = next(socket, "connect_error")
+      socket.connect()
+      assert.strictEqual((yield* refused)[0].message, "Invalid namespace")
+    })
+  )
+
+  it.live("closing a namespace's layer closes its clients' connections, so that they come back", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* serve(Layer.empty)
+      const live = Layer.provide(PlainLive, Layer.succeedContext(server))
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(live, scope)
+      const socket = yield* connect(url)
+      const gone = next(socket, "disconnect")
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* gone)[0], "transport close")
+      yield* Layer.build(Layer.fresh(live))
+      yield* connect(url)
+    })
+  )
+
+  it.live("two layers for one namespace are a defect", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(serve(Layer.mergeAll(PlainLive, Layer.fresh(PlainLive))))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.match(String(exit), /served by two layers/)
+    })
+  )
+
+  it.live("limit how many of them one connection may join", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(
+        Layer.mergeAll(
+          PlainLive,
+          SocketIoServer.layerNamespace("/a", () => Effect.void),
+          SocketIoServer.layerNamespace("/b", () => Effect.void)
+        ),
+        { maxNamespaces: 2 }
+      )
+      const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
+      yield* Effect.promise(async () => {
+        await socket.next()
+        socket.send("40", "40/a,", "40/b,")
+        await socket.next()
+        await socket.next()
+        assert.strictEqual(await socket.next(), '44/b,{"message":"Too many namespaces"}')
+        socket.close()
+      })
+    })
+  )
+})
+
+describe("broadcasts from anywhere", () => {
+  it.live("reach rooms, single sockets and everybody; handles without a contract send any event", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* serve(PlainLive)
+      const [a, b] = [yield* connect(url), yield* connect(url)]
+      const inServer = Effect.provideContext(server)
+      const plain = yield* inServer(SocketIoServer.namespace(Plain))
+      const any = yield* inServer(SocketIoServer.namespace("/"))
+      const seen: Array<string> = []
+      for (const [name, socket] of Object.entries({ a, b })) {
+        socket.on("news", (text) => seen.push(`${name} ${text}`))
+        socket.on("other", (...args) => seen.push(`${name} other ${args.join()}`))
+      }
+      const settle = Effect.gen(function* () {
+        yield* call(a, "ping!")
+        yield* call(b, "ping!")
+        return seen.splice(0).toSorted()
+      })
+      const sockets = yield* plain.sockets
+      assert.sameMembers(
+        sockets.map(({ id }) => id),
+        [a.id!, b.id!]
+      )
+      const first = sockets.find(({ id }) => id === a.id)!
+      yield* first.join(["room", "room"])
+      yield* plain.emit("news", "all")
+      yield* plain.to("room").emit("news", "room")
+      yield* plain.to(b.id!).emit("news", "single")
+      yield* plain.except("room").emit("news", "outside")
+      yield* plain.to(["room", a.id!, b.id!]).emit("news", "once")
+      yield* plain.in("room").except(a.id!).emit("news", "nobody")
+      yield* first.broadcast.emit("news", "others")
+      yield* any.to("room").emit("other", 1, 2)
+      assert.deepStrictEqual(yield* settle, [
+        "a all",
+        "a once",
+        "a other 1,2",
+        "a room",
+        "b all",
+        "b once",
+        "b others",
+        "b outside",
+        "b single"
+      ])
+      assert.deepStrictEqual(Array.from(first.rooms), [a.id!, "room"])
+      yield* first.leave("room")
+      yield* plain.to("room").emit("news", "gone")
+      assert.deepStrictEqual(yield* settle, [])
+    })
+  )
+
+  it.live("that cannot be encoded are a defect of the caller, and harm nobody", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* serve(PlainLive)
+      const socket = yield* connect(url)
+      const any = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+      const circular: Array<unknown> = []
+      circular.push(circular)
+      for (const value of [circular, 1n]) {
+        assert.isTrue(Exit.hasDies(yield* Effect.exit(any.emit("other", value))))
+      }
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(any.emit("disconnect"))))
+      assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+    })
+  )
+})
