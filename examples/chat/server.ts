@@ -1,7 +1,3 @@
-import { createRequire } from "node:module"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
-
 /**
  * A chat: a contract, its server, and a page that uses the official Socket.IO client of the browser.
  *
@@ -9,6 +5,9 @@ import { fileURLToPath } from "node:url"
  *
  * Open the address that it prints in two windows. The page and the chat share one port.
  */
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer } from "effect"
 import { NodeSocketIoServer } from "effect-socket.io/node"

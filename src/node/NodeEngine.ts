@@ -1,11 +1,10 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { Duplex } from "node:stream"
-
 /**
  * Brings the requests of a Node `http.Server` to an Engine.IO server.
  *
  * @since 0.1.0
  */
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { WebSocketServer } from "ws"

@@ -1,11 +1,10 @@
-import * as Http from "node:http"
-import type { AddressInfo, ListenOptions } from "node:net"
-
 /**
  * The Socket.IO server in Node: alone, beside an Effect HTTP application, or attached to an `http.Server` of your own.
  *
  * @since 0.1.0
  */
+import * as Http from "node:http"
+import type { AddressInfo, ListenOptions } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,9 +1,8 @@
-import * as Http from "node:http"
-
 /**
  * The server that load generators measure: settings by environment (PORT, USAGE_PORT, PING_INTERVAL and PING_TIMEOUT in
  * milliseconds), contract events with schemas, as applications use them.
  */
+import * as Http from "node:http"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -41,7 +41,7 @@ describe("Engine.IO packets", () => {
       null,
       [],
       "s",
-      ...Object.keys(good).map((key) => ({ ...good, [key]: undefined })),
+      ...Object.keys(good).map((key) => Object.assign({}, good, { [key]: undefined })),
       { ...good, sid: 1 },
       { ...good, sid: "" },
       { ...good, upgrades: "websocket" },

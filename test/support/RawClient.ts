@@ -157,7 +157,7 @@ export class WebSocketClient implements RawClient {
     this.socket = socket
     this.closed = within(
       "end of the session",
-      socket.closed.then(() => {})
+      socket.closed.then(() => undefined)
     )
     this.closed.catch(() => {})
   }

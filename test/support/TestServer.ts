@@ -1,9 +1,8 @@
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
-
 /**
  * The test application on our server. The same application on the official server is in ReferenceServer.ts.
  */
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 
 import * as Namespace from "../../src/Namespace.ts"

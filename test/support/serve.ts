@@ -1,9 +1,8 @@
-import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
-
 /**
  * Namespaces on a real port, and official clients that talk to them, for the lifetime of a test.
  */
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
 import { Context, Effect, Layer, Logger, type Scope } from "effect"
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client"
 

@@ -1,0 +1,102 @@
+import { execFileSync } from "node:child_process"
+import { existsSync, readdirSync } from "node:fs"
+
+import { assert, describe, it } from "@effect/vitest"
+
+import { filesBelow, read, root } from "../support/sources.ts"
+import { diagnosticsOfAll } from "../support/typecheck.ts"
+
+const manifest = JSON.parse(read("package.json"))
+
+describe("the house", () => {
+  it("has nothing at its top level but what belongs there", () => {
+    const allowed =
+      /^(src|test|examples|package\.json|package-lock\.json|tsconfig\.json|vitest\.config\.ts|README\.md|LICENSE|\..+)$/
+    const built = new Set(["node_modules", "dist", "coverage"])
+    assert.deepStrictEqual(
+      readdirSync(root).filter((name) => !built.has(name) && !allowed.test(name)),
+      []
+    )
+  })
+
+  it("has no file that one cannot read in a sitting", () => {
+    const long = filesBelow("src").filter(
+      (path) =>
+        read(path)
+          .split("\n")
+          .filter((line) => !/^\s*(\*|\/\*|\/\/|$)/.test(line)).length > 700
+    )
+    assert.deepStrictEqual(long, [])
+  })
+
+  it("documents every public module and export with the version that it came with", () => {
+    const missing: Array<string> = []
+    for (const path of filesBelow("src").filter((path) => path.endsWith(".ts") && !path.includes("/internal/"))) {
+      const source = read(path)
+      if (!source.startsWith("/**")) missing.push(`${path}: no module comment`)
+      for (const match of source.matchAll(
+        /^export (?:declare )?(?:abstract )?(?:const|class|interface|type|function) (\w+)/gm
+      )) {
+        const before = source.slice(0, match.index).trimEnd()
+        const comment = before.endsWith("*/") ? before.slice(before.lastIndexOf("/**")) : ""
+        if (!/@since|@internal/.test(comment)) missing.push(`${path}: ${match[1]}`)
+      }
+    }
+    assert.deepStrictEqual(missing, [])
+  })
+})
+
+describe("the package", () => {
+  const entries = Object.entries<string | null>(manifest.exports)
+
+  for (const [entry, target] of entries) {
+    if (target === null || entry.includes("*") || !target.endsWith(".ts")) continue
+    it(`resolves ${entry} to modules that load`, async () => {
+      assert.isTrue(existsSync(root + target))
+      const module = await import(entry.replace(/^\./, "effect-socket.io"))
+      assert.isNotEmpty(Object.keys(module))
+    })
+  }
+
+  it("gives access to single modules, and none to what is internal", async () => {
+    assert.strictEqual(
+      import.meta.resolve("effect-socket.io/server/SocketIoServer"),
+      `file://${root}src/server/SocketIoServer.ts`
+    )
+    for (const path of ["server/internal/socket", "internal/contractCodec", "engine/internal/timerWheel"]) {
+      assert.throws(() => import.meta.resolve(`effect-socket.io/${path}`), /not defined by "exports"/)
+    }
+  })
+
+  it("has a lock file that names no address", () => {
+    const addresses = read("package-lock.json").match(/"resolved": "(?!https:\/\/registry\.npmjs\.org\/)[^"]*"/g)
+    assert.isNull(addresses)
+  })
+})
+
+describe("the README", () => {
+  const readme = read("README.md")
+  const blocks = Array.from(readme.matchAll(/```ts\n([^]*?)```/g), (match) => match[1]!)
+
+  it("has code that compiles", async () => {
+    assert.isAtLeast(blocks.length, 3)
+    // Its blocks build on one another, as a reader takes them.
+    const diagnostics = await diagnosticsOfAll({ readme: blocks.join("\n") })
+    assert.deepStrictEqual(diagnostics.readme, [])
+  })
+
+  it("names files and scripts that are there", () => {
+    for (const [, path] of readme.matchAll(/`((?:src|test|examples)\/[\w./-]*)`/g)) {
+      assert.isTrue(existsSync(root + path!), path)
+    }
+    for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) assert.property(manifest.scripts, script!)
+  })
+})
+
+it("tracks no file that a build makes", () => {
+  const tracked = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).split("\n")
+  assert.deepStrictEqual(
+    tracked.filter((path) => /^(dist|node_modules|coverage)\//.test(path)),
+    []
+  )
+})

@@ -1,0 +1,100 @@
+/**
+ * What is published: built, packed, put into an empty project, type-checked and run there by plain Node.
+ */
+import { execFileSync } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+
+import { root } from "../support/sources.ts"
+import { tsc } from "../support/typecheck.ts"
+
+const program = `
+import { NodeRuntime } from "@effect/platform-node"
+import { Effect, Layer, Schema } from "effect"
+import { Event, Namespace } from "effect-socket.io"
+import { NodeSocketIoServer } from "effect-socket.io/node"
+import { layerNamespace } from "effect-socket.io/server/SocketIoServer"
+import { io } from "socket.io-client"
+
+class Main extends Namespace.make("/", {
+  clientToServer: [Event.make("double", { payload: Schema.Finite, ack: Schema.Finite })]
+}) {}
+
+const port = 20_000 + (process.pid % 20_000)
+const MainLive = layerNamespace(Main, () => Effect.succeed(Main.of({ double: (n) => Effect.succeed(n * 2) })))
+const Live = MainLive.pipe(Layer.provide(NodeSocketIoServer.layer({ port, host: "127.0.0.1" })))
+
+NodeRuntime.runMain(Effect.gen(function*() {
+  yield* Layer.build(Live)
+  const socket = io(\`http://127.0.0.1:\${port}\`)
+  const answer = yield* Effect.promise(() => socket.timeout(10_000).emitWithAck("double", 21))
+  socket.disconnect()
+  console.log("answer", answer)
+}).pipe(Effect.scoped))
+`
+
+describe("the published package", () => {
+  let project: string
+
+  beforeAll(() => {
+    project = mkdtempSync(join(tmpdir(), "consumer-"))
+    // A build of a copy: others may be looking at the repository meanwhile.
+    const copy = join(project, "copy")
+    for (const path of ["src", ".config", "package.json", "tsconfig.json", "README.md", "LICENSE"]) {
+      cpSync(join(root, path), join(copy, path), { recursive: true })
+    }
+    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"))
+    execFileSync(process.execPath, [".config/build.ts"], { cwd: copy, stdio: "pipe" })
+    execFileSync("npm", ["pack", "./dist", "--pack-destination", project], { cwd: copy, stdio: "pipe" })
+
+    const modules = join(project, "node_modules")
+    mkdirSync(join(modules, "@effect"), { recursive: true })
+    for (const name of ["effect", "@effect/platform-node", "socket.io-client", "@types"]) {
+      symlinkSync(join(root, "node_modules", name), join(modules, name))
+    }
+    mkdirSync(join(modules, "effect-socket.io"))
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+    execFileSync("tar", ["-xzf", join(project, `effect-socket.io-${version}.tgz`), "--strip-components=1"], {
+      cwd: join(modules, "effect-socket.io")
+    })
+    symlinkSync(join(root, "node_modules", "ws"), join(modules, "ws"))
+    writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
+    writeFileSync(join(project, "program.ts"), program)
+  }, 120_000)
+
+  afterAll(() => rmSync(project, { recursive: true, force: true }))
+
+  it("has compiled modules, declarations and maps, and no tests", () => {
+    const at = (path: string) => existsSync(join(project, "node_modules", "effect-socket.io", path))
+    for (const path of ["index.js", "index.d.ts", "index.js.map", "server/SocketIoServer.js", "README.md", "LICENSE"]) {
+      assert.isTrue(at(path), path)
+    }
+    for (const path of ["test", "examples", "src", ".config"]) assert.isFalse(at(path), path)
+  })
+
+  it("runs in an empty project", () => {
+    const output = execFileSync(process.execPath, ["program.ts"], { cwd: project, encoding: "utf8", timeout: 30_000 })
+    assert.match(output, /answer 42/)
+  })
+
+  it("type-checks in an empty project, its declarations included", async () => {
+    writeFileSync(
+      join(project, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          module: "nodenext",
+          target: "es2023",
+          lib: ["es2024"],
+          types: ["node"],
+          noEmit: true,
+          skipLibCheck: true
+        },
+        include: ["program.ts"]
+      })
+    )
+    assert.strictEqual(await tsc("-p", project), "")
+  })
+})
