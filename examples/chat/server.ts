@@ -12,7 +12,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer } from "effect"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 
 import { Chat, ChatMessage } from "./contract.ts"
 import { Users } from "./users.ts"
@@ -64,7 +64,18 @@ const Page = Layer.mergeAll(
   HttpRouter.add("GET", "/socket.io.min.js", HttpServerResponse.file(clientFile))
 )
 
-const Main = Layer.mergeAll(ChatLive, HttpRouter.serve(Page, { disableLogger: true })).pipe(
+const Announcement = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { address } = yield* HttpServer.HttpServer
+    if ("port" in address) yield* Effect.logInfo(`chat listening on http://localhost:${address.port}`)
+  })
+)
+
+const Main = Layer.mergeAll(
+  ChatLive,
+  HttpRouter.serve(Page, { disableLogger: true, disableListenLog: true }),
+  Announcement
+).pipe(
   Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
   Layer.provide(Users.layer)
 )

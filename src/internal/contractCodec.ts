@@ -1,4 +1,4 @@
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 
@@ -14,11 +14,22 @@ export interface Codec {
 export const compile = (schema: Event.AnySchema): Codec => {
   const codec = Schema.toCodecJson(schema) as unknown as Event.AnySchema
   return {
-    decode: Schema.decodeUnknownExit(codec),
-    encode: Schema.encodeUnknownExit(codec),
+    decode: neverThrowing(Schema.decodeUnknownExit(codec)),
+    encode: neverThrowing(Schema.encodeUnknownExit(codec)),
     mayHaveBinary: mayHaveBinary(SchemaAST.toEncoded(codec.ast), new Set())
   }
 }
+
+/** A check or transformation of the user's that throws is a defect of that value alone. */
+const neverThrowing =
+  <A>(convert: (value: unknown) => Exit.Exit<A, Schema.SchemaError>) =>
+  (value: unknown): Exit.Exit<A, Schema.SchemaError> => {
+    try {
+      return convert(value)
+    } catch (defect) {
+      return Exit.die(defect)
+    }
+  }
 
 /** An event's codecs, by the direction in which it is used. */
 export interface EventCodec {

@@ -329,6 +329,35 @@ describe("a namespace with a contract", () => {
   )
 })
 
+describe("a schema that throws", () => {
+  const Picky = Schema.String.check(
+    Schema.makeFilter((text) => {
+      if (text === "bomb") throw new Error("the check itself is broken")
+      return true
+    })
+  )
+  class Fragile extends Namespace.make("/fragile", {
+    clientToServer: [Event.make("picky", { payload: Picky, ack: Schema.String, error: RoomFull })]
+  }) {}
+
+  it.live("harms its own event, and nothing else", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* serve(
+        SocketIoServer.layerNamespace(Fragile, () =>
+          Effect.succeed(Fragile.of({ picky: (text) => Effect.succeed(text) }))
+        )
+      )
+      const socket = yield* connect(`${url}/fragile`)
+      assert.deepStrictEqual(yield* call(socket, "picky", "bomb"), {
+        _tag: "Failure",
+        error: { _tag: "InternalError" }
+      })
+      assert.deepStrictEqual(yield* call(socket, "picky", "fine"), { _tag: "Success", value: "fine" })
+      assert.isTrue(logs.some((line) => /^Error .*the check itself is broken/.test(line)))
+    })
+  )
+})
+
 describe("a namespace's builder", () => {
   it.live("runs once per socket, in its scope, after the client was told and before its events are handled", () =>
     Effect.gen(function* () {

@@ -79,6 +79,7 @@ export class TimerWheel {
     const elapsed = Math.floor((now - this.swept) / this.step)
     if (elapsed <= 0) return
     this.swept = elapsed > MAX_STEPS ? now : this.swept + elapsed * this.step
+    let failure: { readonly defect: unknown } | undefined
     for (let i = Math.min(elapsed, MAX_STEPS); i > 0; i--) {
       const bucket = this.buckets.get(++this.current)
       if (bucket === undefined) continue
@@ -89,10 +90,15 @@ export class TimerWheel {
         // The deadline of one entry may have rescheduled or cancelled another one of the same bucket.
         if (entry.bucket !== DUE) continue
         entry.bucket = IDLE
-        entry.onDeadline()
+        try {
+          entry.onDeadline()
+        } catch (defect) {
+          failure ??= { defect }
+        }
       }
     }
     if (this.size === 0) this.occupied.closeUnsafe()
+    if (failure !== undefined) throw failure.defect
   }
 
   /** The monotonic time in milliseconds. */
@@ -111,6 +117,8 @@ export const make = (step: Duration.Duration): Effect.Effect<TimerWheel, never, 
     const wheel = new TimerWheel(Duration.toMillis(step), clock, occupied)
     yield* occupied.await.pipe(
       Effect.andThen(Effect.sync(() => wheel.sweep())),
+      // Everybody's deadlines depend on it: a bug in one of them must not stop it.
+      Effect.catchCause((cause) => Effect.logError("a deadline has failed", cause)),
       Effect.repeat(Schedule.spaced(step)),
       Effect.forkScoped({ startImmediately: true })
     )

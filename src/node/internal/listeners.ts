@@ -40,7 +40,7 @@ const install = (server: Server): Interception => {
     if (REQUEST_EVENTS.has(event)) {
       for (const interceptor of interceptors) {
         if (!interceptor.request(args[0], args[1])) continue
-        if (event === "checkContinue") args[1].writeContinue()
+        if (event === "checkContinue" && !args[1].headersSent) args[1].writeContinue()
         return true
       }
     } else if (event === "upgrade") {

@@ -50,6 +50,8 @@ export class NamespaceRuntime {
   adapter!: Adapter
   incoming: ReadonlyMap<string, EventCodec> = noEvents
   concurrency: number | undefined = undefined
+  /** Whether the application knows of it, rather than clients alone. */
+  isMentioned = false
   private outgoingEvents: ReadonlyMap<string, EventCodec> = noEvents
   private auth: Codec | undefined
   private middlewares: ReadonlyArray<CompiledMiddleware> = []
@@ -68,7 +70,7 @@ export class NamespaceRuntime {
 
   /** Whether nobody would miss it. */
   get isUnused(): boolean {
-    return this.registration === undefined && this.waiting === 0
+    return !this.isMentioned && this.waiting === 0
   }
 
   /** What the adapter needs of the namespace. */
@@ -159,10 +161,7 @@ export class NamespaceRuntime {
   private readonly connecting = Effect.fnUntraced({ self: this }, function* (socket: SocketRuntime) {
     if (this.registration === undefined) yield* this.awaitRegistration
     const registration = this.registration as Registration | undefined
-    if (registration === undefined) {
-      this.refuse(socket, "Invalid namespace")
-      return this.server.forgetIfUnused(this)
-    }
+    if (registration === undefined) return this.refuse(socket, "Invalid namespace")
     const admitted = yield* this.authenticate(socket, registration)
     if (admitted === undefined || !this.admit(socket)) return
     const context = socket.enterContext(admitted)
@@ -178,7 +177,12 @@ export class NamespaceRuntime {
     return Effect.suspend(() => {
       this.waiting++
       return Effect.timeoutOption(this.accepting.await, Duration.millis(this.server.graceLeft)).pipe(
-        Effect.ensuring(Effect.sync(() => this.waiting--))
+        Effect.ensuring(
+          Effect.sync(() => {
+            this.waiting--
+            this.server.forgetIfUnused(this)
+          })
+        )
       )
     })
   }

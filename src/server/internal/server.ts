@@ -4,6 +4,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as LogLevel from "effect/LogLevel"
+import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 
@@ -32,6 +34,7 @@ export class ServerRuntime {
   private readonly closed: Latch.Latch
   private startedAt = 0
   private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => unknown
+  private readonly debugEnabled: boolean
 
   constructor(
     options: ResolvedServerOptions,
@@ -46,6 +49,8 @@ export class ServerRuntime {
     this.adapters = adapters
     this.closed = closed
     this.runFork = Effect.runForkWith(context)
+    // Asked once: a line that nobody wants shall cost nothing.
+    this.debugEnabled = LogLevel.isLessThanOrEqualTo(Context.get(context, References.MinimumLogLevel), "Debug")
   }
 
   /** The engine runs: the time in which clients may wait for namespaces begins. */
@@ -74,11 +79,17 @@ export class ServerRuntime {
     const namespace = this.namespaces.get(name)
     if (namespace !== undefined && (namespace.isRegistered || this.graceLeft > 0)) return namespace
     if (namespace !== undefined || this.graceLeft === 0 || this.namespaces.size >= MAX_AWAITED) return undefined
-    return this.mention(name)
+    return this.getOrMake(name)
   }
 
-  /** The namespace of a name; made if it is not there. */
+  /** The namespace of a name, for the application: it stays, even if nobody serves it. */
   mention(name: string): NamespaceRuntime {
+    const namespace = this.getOrMake(name)
+    namespace.isMentioned = true
+    return namespace
+  }
+
+  private getOrMake(name: string): NamespaceRuntime {
     let namespace = this.namespaces.get(name)
     if (namespace === undefined) {
       namespace = new NamespaceRuntime(name, this, Latch.makeUnsafe(false))
@@ -124,8 +135,6 @@ export class ServerRuntime {
   error(message: string, cause: Cause.Cause<unknown>, annotations: Readonly<Record<string, unknown>>): void {
     this.runFork(Effect.annotateLogs(Effect.logError(message, cause), annotations))
   }
-
-  private readonly debugEnabled: boolean = true
 }
 
 export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntime, never, Scope.Scope> =>

@@ -245,7 +245,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     const codec = this.home.incoming.get(name)
     if (codec === undefined) return this.onPlainEvent(name, data, packet.id)
     const payload = decodePayload(codec, data)
-    if (payload._tag === "Failure") return this.onRefusedPayload(codec, packet.id, describe(payload))
+    if (payload._tag === "Failure") {
+      // A schema that throws is a bug on this side, and none of the client's business.
+      if (Cause.hasDies(payload.cause)) return this.answer(codec, packet.id)(payload)
+      return this.onRefusedPayload(codec, packet.id, describe(payload))
+    }
     const handler = this.handlers[codec.event._tag]!
     const limit = codec.event.concurrency ?? this.home.concurrency
     if (limit === undefined)
