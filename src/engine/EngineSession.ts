@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 
 import type { SessionCloseReason } from "../DisconnectReason.ts"
 import { decodeText, encodeOpen } from "../protocol/EnginePacket.ts"
@@ -62,6 +65,12 @@ export interface SessionOwner {
 
 const PING = "2"
 
+/** A stream of the session's messages. */
+interface Tap {
+  readonly onMessage: (message: string | Uint8Array) => void
+  readonly onEnd: () => void
+}
+
 /** The first characters of packets. */
 const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53, noop: 54, base64: 98 } as const
 
@@ -90,7 +99,8 @@ export class EngineSession implements TransportSink, WheelEntry {
   private graceUsed = false
   private step: HeartbeatStep | undefined
   private pinged = 0
-  private closeObservers: Array<(close: SessionClose) => void> | undefined
+  private ending: Deferred.Deferred<SessionClose> | undefined
+  private taps: Set<Tap> | undefined
   private ended: SessionClose | undefined
 
   constructor(id: string, details: ConnectionDetails, owner: SessionOwner) {
@@ -163,16 +173,39 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   /** Waits for the session's end and says how it ended. */
   get closed(): Effect.Effect<SessionClose> {
-    return Effect.callback<SessionClose>((resume) => {
-      if (this.ended !== undefined) return resume(Effect.succeed(this.ended))
-      const observer = (close: SessionClose) => resume(Effect.succeed(close))
-      const observers = (this.closeObservers ??= [])
-      observers.push(observer)
-      return Effect.sync(() => {
-        const at = observers.indexOf(observer)
-        if (at >= 0) observers.splice(at, 1)
-      })
-    })
+    return Effect.suspend(() =>
+      this.ended === undefined
+        ? Deferred.await((this.ending ??= Deferred.makeUnsafe<SessionClose>()))
+        : Effect.succeed(this.ended)
+    )
+  }
+
+  /**
+   * The messages that come in from now on, text and bytes, beside the session's own sink; it ends with the session. A reader
+   * that falls behind by more than `maxBuffered` messages (default 10,000) ends the session with reason
+   * `inbound overflow`: nothing is dropped silently.
+   */
+  messages(options: { readonly maxBuffered?: number } = {}): Stream.Stream<string | Uint8Array> {
+    return Stream.callback<string | Uint8Array>(
+      (queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const tap: Tap = {
+              onMessage: (message) => {
+                if (Queue.offerUnsafe(queue, message)) return
+                this.closeUnsafe("inbound overflow", "a reader of the session's messages has fallen behind")
+              },
+              onEnd: () => Queue.endUnsafe(queue)
+            }
+            if (this.open) (this.taps ??= new Set()).add(tap)
+            else tap.onEnd()
+            return tap
+          }),
+          (tap) => Effect.sync(() => this.taps?.delete(tap))
+        ),
+      // Not "dropping": an offer that does not fit is refused, and that is noticed.
+      { bufferSize: options.maxBuffered ?? 10_000, strategy: "dropping" }
+    )
   }
 
   /** A long-polling request with this session's id. `false`: the session does not poll (any more). */
@@ -214,6 +247,7 @@ export class EngineSession implements TransportSink, WheelEntry {
     const type = packet.charCodeAt(0)
     if (type === code.message) {
       if (this.awaitingPong) this.onSignOfLife()
+      if (this.taps !== undefined) this.tapped(packet.slice(1))
       return this.sink.onMessage(packet)
     }
     switch (type) {
@@ -238,6 +272,7 @@ export class EngineSession implements TransportSink, WheelEntry {
   onBinary(bytes: Uint8Array): void {
     if (!this.open) return
     if (this.awaitingPong) this.onSignOfLife()
+    if (this.taps !== undefined) this.tapped(bytes)
     this.sink.onBinary(bytes)
   }
 
@@ -248,6 +283,10 @@ export class EngineSession implements TransportSink, WheelEntry {
   onTransportReleased(transport: ServerTransport): void {
     if (!this.open && transport === this.transport) this.candidate?.abort()
     this.release()
+  }
+
+  private tapped(message: string | Uint8Array): void {
+    for (const tap of this.taps!) tap.onMessage(message)
   }
 
   // ---------------------------------------------------------------- heartbeat
@@ -347,11 +386,11 @@ export class EngineSession implements TransportSink, WheelEntry {
     this.owner.onSessionClosed(this)
     this.sink.onClose(close)
     this.sink = ignoreEverything
-    const observers = this.closeObservers
-    this.closeObservers = undefined
-    if (observers !== undefined) {
-      for (const observer of observers) observer(close)
+    if (this.taps !== undefined) {
+      for (const tap of this.taps) tap.onEnd()
+      this.taps = undefined
     }
+    if (this.ending !== undefined) Deferred.doneUnsafe(this.ending, Effect.succeed(close))
     if (this.held === 0) this.owner.onSessionReleased(this)
   }
 

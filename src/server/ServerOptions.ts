@@ -35,6 +35,11 @@ export interface ServerOptions extends EngineOptions {
   readonly maxAttachments?: number
   /** The bytes of one packet's attachments together. Default: 10,000,000. */
   readonly maxAttachmentBytes?: number
+  /**
+   * How long the next announced attachment of a packet may take to come. It is looked after once per timeout: a client has up
+   * to twice as long. Default: 30 seconds.
+   */
+  readonly attachmentTimeout?: Duration.Input
   /** The nesting of arrays and objects in a packet's payload. Default: 64. */
   readonly maxDepth?: number
 }
@@ -53,6 +58,7 @@ export interface ResolvedServerOptions {
   readonly maxPendingAcks: number
   readonly maxAttachments: number
   readonly maxAttachmentBytes: number
+  readonly attachmentTimeout: number
   readonly maxDepth: number
 }
 
@@ -78,6 +84,7 @@ export const resolve = Effect.fnUntraced(function* (
       defaultLimits.maxAttachmentBytes,
       1
     ),
+    attachmentTimeout: yield* millis("attachmentTimeout", options.attachmentTimeout, 30_000, 1),
     maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1)
   }
 })

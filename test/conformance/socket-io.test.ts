@@ -5,6 +5,7 @@ import { isReference, sharedServer } from "../support/servers.ts"
 
 const server = sharedServer()
 const impatient = sharedServer({ connectTimeout: 300 })
+const waitsForAttachments = sharedServer({ attachmentTimeout: 200 })
 
 for (const transport of transports) {
   const open = async () => openClient(transport, (await server()).url)
@@ -445,6 +446,16 @@ for (const transport of transports) {
           await other.close()
         })
       }
+
+      // The reference waits for ever.
+      it.runIf(!isReference)("attachments that never come, however many have come before", async () => {
+        const client = await openClient(transport, (await waitsForAttachments()).url)
+        await join(client)
+        await client.send('451-["message",{"_placeholder":true,"num":0}]', new Uint8Array(1))
+        await take(client, 2)
+        await client.send('453-["message",{"_placeholder":true,"num":0}]', new Uint8Array(1))
+        await client.closed
+      })
 
       it("an event before CONNECT", async () => {
         const client = await open()

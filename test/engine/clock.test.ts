@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Schedule, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
@@ -278,6 +278,36 @@ describe("other timeouts under a clock", () => {
 })
 
 describe("the session as a service", () => {
+  it.effect("offers its messages as a stream that ends with it", () =>
+    Effect.gen(function* () {
+      const { messages, sessions, webSocket } = yield* setup()
+      const channel = webSocket()
+      const reading = yield* Effect.forkChild(Stream.runCollect(sessions[0]!.messages()), { startImmediately: true })
+      channel.receiver.onText("4one")
+      channel.receiver.onBinary(Uint8Array.from([2]))
+      channel.end()
+      assert.deepStrictEqual(yield* Fiber.join(reading), ["one", Uint8Array.from([2])])
+      assert.deepStrictEqual(messages, ["4one", Uint8Array.from([2])])
+      assert.deepStrictEqual(yield* Stream.runCollect(sessions[0]!.messages()), [])
+    })
+  )
+
+  it.effect("ends when a reader of its messages falls behind, rather than to drop any", () =>
+    Effect.gen(function* () {
+      const { closes, sessions, webSocket } = yield* setup()
+      const channel = webSocket()
+      yield* Effect.forkChild(
+        Stream.runForEach(sessions[0]!.messages({ maxBuffered: 10 }), () => Effect.never),
+        { startImmediately: true }
+      )
+      for (let i = 0; i < 20; i++) channel.receiver.onText("4x")
+      assert.deepStrictEqual(
+        closes.map(({ reason }) => reason),
+        ["inbound overflow"]
+      )
+    })
+  )
+
   it.effect("sends text and bytes, and says how it ended", () =>
     Effect.gen(function* () {
       const { messages, sessions, webSocket } = yield* setup()

@@ -160,6 +160,7 @@ describe("a server alone on its port", () => {
     ["maxPendingAcks", 0],
     ["maxAttachments", 0],
     ["maxAttachmentBytes", 0],
+    ["attachmentTimeout", 0],
     ["maxDepth", 0],
     ["namespaceGrace", -1],
     ["drainTimeout", "forever"]

@@ -69,7 +69,7 @@ const app = (namespace: Namespace, log: Array<LogEntry>) => {
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { cors, maxPayload, port = 0, transports, ...rest } = options
+  const { attachmentTimeout: _, cors, maxPayload, port = 0, transports, ...rest } = options
   const http = createServer()
   const io = new Server(http, {
     serveClient: false,

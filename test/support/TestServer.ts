@@ -18,6 +18,7 @@ export interface TestServerOptions {
   readonly maxPayload?: number
   readonly connectTimeout?: number
   readonly upgradeTimeout?: number
+  readonly attachmentTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
   readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
 }

@@ -16,6 +16,8 @@ export class Connection implements SessionSink, WheelEntry {
   private readonly server: ServerRuntime
   private readonly decoder: PacketDecoder
   private readonly sockets = new Map<string, SocketRuntime>()
+  /** Watches over attachments that were announced; made with the first packet that has some. */
+  private attachments: AttachmentWatch | undefined
   /** Namespaces that this client is no longer in, though it may not know yet. */
   private left: Set<string> | undefined
 
@@ -36,6 +38,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   onClose(close: SessionClose): void {
     this.server.wheel.cancel(this)
+    if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
       this.server.debug("connection closed", { reason: close.reason, description: close.description })
     }
@@ -81,8 +84,7 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
-    // Undefined while attachments are awaited.
-    if (packet === undefined) return
+    if (packet === undefined) return this.awaitAttachments()
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
     if (packet.type === PacketType.CONNECT) return this.onConnect(packet)
     const socket = this.sockets.get(packet.namespace)
@@ -90,6 +92,17 @@ export class Connection implements SessionSink, WheelEntry {
     // What was on its way when the server removed the client from the namespace is no offence.
     if (this.left?.has(packet.namespace)) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
+  }
+
+  private awaitAttachments(): void {
+    const watch = (this.attachments ??= new AttachmentWatch(this, this.decoder))
+    watch.progress++
+    if (watch.bucket === IDLE) this.server.wheel.schedule(watch, this.server.options.attachmentTimeout)
+  }
+
+  /** Looks again later, as there has been progress. */
+  rewatch(watch: AttachmentWatch): void {
+    this.server.wheel.schedule(watch, this.server.options.attachmentTimeout)
   }
 
   private onConnect({ data, namespace }: SocketPacket): void {
@@ -103,5 +116,32 @@ export class Connection implements SessionSink, WheelEntry {
     const socket = home.makeSocket(this, (data ?? {}) as Readonly<Record<string, unknown>>)
     this.sockets.set(namespace, socket)
     home.connect(socket)
+  }
+}
+
+/**
+ * Ends a connection whose announced attachments do not come. It looks at the connection once per timeout instead of setting a
+ * timer for every packet, so a peer is given between one and two timeouts for the next attachment.
+ */
+class AttachmentWatch implements WheelEntry {
+  bucket: number = IDLE
+  /** Counts what has come while attachments were awaited. */
+  progress = 0
+  private seen = 0
+  private readonly connection: Connection
+  private readonly decoder: PacketDecoder
+
+  constructor(connection: Connection, decoder: PacketDecoder) {
+    this.connection = connection
+    this.decoder = decoder
+  }
+
+  onDeadline(): void {
+    if (this.decoder.pending === 0) return
+    if (this.progress === this.seen) {
+      return this.connection.session.closeUnsafe("parse error", "announced attachments did not come")
+    }
+    this.seen = this.progress
+    this.connection.rewatch(this)
   }
 }

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -61,7 +62,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   private fibers: Set<Fiber.Fiber<any, any>> | undefined
   private runFork: RunFork
   private plainView: PlainSocket | undefined
-  private ended: Array<(reason: DisconnectReason) => void> | undefined
+  private ending: Deferred.Deferred<DisconnectReason> | undefined
   private reason: DisconnectReason | undefined
 
   constructor(id: string, connection: Connection, home: NamespaceRuntime, auth: Readonly<Record<string, unknown>>) {
@@ -146,16 +147,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   get disconnected(): Effect.Effect<DisconnectReason> {
-    return Effect.callback<DisconnectReason>((resume) => {
-      if (this.reason !== undefined) return resume(Effect.succeed(this.reason))
-      const observers = (this.ended ??= [])
-      const observer = (reason: DisconnectReason) => resume(Effect.succeed(reason))
-      observers.push(observer)
-      return Effect.sync(() => {
-        const at = observers.indexOf(observer)
-        if (at >= 0) observers.splice(at, 1)
-      })
-    })
+    return Effect.suspend(() =>
+      this.reason === undefined
+        ? Deferred.await((this.ending ??= Deferred.makeUnsafe<DisconnectReason>()))
+        : Effect.succeed(this.reason)
+    )
   }
 
   // ---------------------------------------------------------------- out
@@ -448,12 +444,10 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.reason = reason
     this.inbox = undefined
     this.home.remove(this)
-    const { acks, ended, fibers } = this
-    this.acks = this.ended = this.fibers = undefined
+    const { acks, ending, fibers } = this
+    this.acks = this.ending = this.fibers = undefined
     acks?.abandon()
-    if (ended !== undefined) {
-      for (const observer of ended) observer(reason)
-    }
+    if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
     if (fibers !== undefined) {
       for (const fiber of fibers) fiber.interruptUnsafe()
     }
