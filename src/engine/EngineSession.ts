@@ -162,7 +162,9 @@ export class EngineSession implements TransportSink, WheelEntry {
   /** Closes the session: what is buffered is sent first. */
   closeUnsafe(reason: SessionCloseReason = "forced close", description?: string): void {
     if (!this.open) return
-    this.transport.close()
+    // Who breaks the protocol may never poll again: nothing is kept for it.
+    if (reason === "parse error" && this.transport instanceof PollingTransport) this.transport.abort()
+    else this.transport.close()
     this.end(reason, description)
   }
 

@@ -20,9 +20,12 @@ import type { ServerTransport, TransportSink } from "./Transport.ts"
 const CLOSE_TIMEOUT = 30_000
 
 /**
- * How long a poll is held while the client changes to a WebSocket, in milliseconds, after the first was released at once:
- * a client that goes on polling shall not spin.
+ * The polls that are released at once while the client changes to a WebSocket. The answer to its probe and that to its poll
+ * come by different connections: the client may have polled again before it knows that it should not.
  */
+const UPGRADING_RELEASES = 4
+
+/** How long polls beyond that are held, in milliseconds: a client that goes on polling shall not spin. */
 const UPGRADING_HOLD = 100
 
 const POLL_HEADERS = { "content-type": "text/plain; charset=UTF-8", "cache-control": "no-store" }
@@ -54,6 +57,7 @@ export class PollingTransport implements ServerTransport {
   private posting = false
   private flushing = false
   private upgrading = false
+  private releases = 0
   private state: "open" | "closing" | "closed" = "open"
   private timer: WheelEntry | undefined
 
@@ -112,6 +116,7 @@ export class PollingTransport implements ServerTransport {
   /** Releases the held poll: the client pauses polling only when no poll is under way. */
   beginUpgrade(): void {
     this.upgrading = true
+    this.releases = 0
     this.releasePoll()
   }
 
@@ -168,7 +173,10 @@ export class PollingTransport implements ServerTransport {
     })
     if (this.state === "closing") this.flushClosing()
     else if (this.queue.length > 0) this.flush()
-    else if (this.upgrading) this.after(UPGRADING_HOLD, () => this.upgrading && this.releasePoll())
+    else if (this.upgrading) {
+      if (++this.releases <= UPGRADING_RELEASES) this.releasePoll()
+      else this.after(UPGRADING_HOLD, () => this.upgrading && this.releasePoll())
+    }
   }
 
   private onPost(exchange: HttpExchange): void {
