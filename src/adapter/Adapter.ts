@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
 import * as InMemoryAdapter from "./InMemoryAdapter.ts"
 
@@ -21,6 +22,27 @@ export interface LocalSocket {
   joined: Set<string> | undefined
   /** Hands over an encoded packet. Synchronous, never fails; a socket that is gone ignores it. */
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
+  /**
+   * Hands over a packet that asks for an acknowledgement of the id. `onAck` is called at most once, with its arguments, or
+   * with `undefined` when the client goes. Gives the function that forgets it; `undefined` if the packet was not handed over.
+   */
+  deliverForAck(
+    encoded: EncodedBroadcast,
+    id: number,
+    flags: BroadcastFlags,
+    onAck: (args: ReadonlyArray<unknown> | undefined) => void
+  ): (() => void) | undefined
+}
+
+/**
+ * A recipient's answer to a broadcast: the arguments of its acknowledgement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Acknowledgement {
+  readonly sid: string
+  readonly args: ReadonlyArray<unknown>
 }
 
 /**
@@ -80,6 +102,8 @@ export interface Host {
   readonly sockets: ReadonlyMap<string, LocalSocket>
   /** Encodes a packet once. Throws on what cannot be encoded, a bug of the caller. */
   readonly encode: (packet: BroadcastPacket) => EncodedBroadcast
+  /** The same for a packet that asks for acknowledgements, with an id that is free in every socket of the namespace. */
+  readonly encodeForAck: (packet: BroadcastPacket) => { readonly encoded: EncodedBroadcast; readonly id: number }
 }
 
 /**
@@ -97,6 +121,15 @@ export interface Adapter {
   /** Leaves every room; the socket is gone. Synchronous in its effect on this process's own rooms. */
   readonly leaveAll: (socket: LocalSocket) => Effect.Effect<void>
   readonly broadcast: (packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags) => Effect.Effect<void>
+  /**
+   * Broadcasts a packet that asks for acknowledgements, when the stream is run. The stream ends when every recipient has
+   * answered or gone; ending it earlier forgets the acknowledgements that have not come.
+   */
+  readonly broadcastWithAck: (
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags
+  ) => Stream.Stream<Acknowledgement>
   /** The sockets of this process that a selection names. */
   readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
 }

@@ -4,8 +4,18 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 
-import type { Adapter, BroadcastFlags, BroadcastPacket, Host, LocalSocket, Selection } from "./Adapter.ts"
+import type {
+  Acknowledgement,
+  Adapter,
+  BroadcastFlags,
+  BroadcastPacket,
+  Host,
+  LocalSocket,
+  Selection
+} from "./Adapter.ts"
 
 /**
  * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the emitting fiber: it keeps
@@ -52,6 +62,44 @@ class InMemoryAdapter implements Adapter {
       const encoded = this.host.encode(packet)
       this.forEach(selection, (socket) => socket.deliver(encoded, flags))
     })
+  }
+
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags
+  ): Stream.Stream<Acknowledgement> {
+    return Stream.callback<Acknowledgement>(
+      (queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const { encoded, id } = this.host.encodeForAck(packet)
+            const forget: Array<() => void> = []
+            // The loop counts as one, so that the stream does not end before everybody was asked.
+            let awaited = 1
+            const settle = () => {
+              if (--awaited === 0) Queue.endUnsafe(queue)
+            }
+            this.forEach(selection, (socket) => {
+              awaited++
+              const cancel = socket.deliverForAck(encoded, id, flags, (args) => {
+                if (args !== undefined) Queue.offerUnsafe(queue, { sid: socket.id, args })
+                settle()
+              })
+              if (cancel === undefined) awaited--
+              else forget.push(cancel)
+            })
+            settle()
+            return forget
+          }),
+          (forget) =>
+            Effect.sync(() => {
+              for (const cancel of forget) cancel()
+            })
+        ),
+      // As many as there are recipients.
+      { bufferSize: Infinity }
+    )
   }
 
   localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {

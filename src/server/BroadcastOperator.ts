@@ -4,9 +4,12 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
+import type * as Stream from "effect/Stream"
 
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
+import type { AckError } from "../SocketIoError.ts"
 
 /**
  * One room or several.
@@ -15,6 +18,19 @@ import type * as Namespace from "../Namespace.ts"
  * @category models
  */
 export type RoomSelection = string | ReadonlyArray<string>
+
+/**
+ * A recipient's answer to a broadcast.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BroadcastAck<Ack, Error> {
+  /** The id of the socket that has answered. */
+  readonly sid: string
+  /** What it has answered: a success, or a failure that the event declares, or that is none of what it declares. */
+  readonly response: Result.Result<Ack, Error>
+}
 
 /**
  * How a selection is narrowed or widened. Every method gives a new operator.
@@ -50,6 +66,20 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
+  /**
+   * Sends an event to the selection when the stream is run, and gives each recipient's answer as it comes. The stream ends
+   * when everybody has answered or gone; add `Stream.timeout` (between answers) or `Stream.interruptAfter`. Ending it earlier
+   * forgets the acknowledgements that have not come.
+   */
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
+  ): Stream.Stream<
+    BroadcastAck<
+      Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
+    >
+  >
 }
 
 /**
@@ -61,4 +91,9 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
 export interface PlainBroadcastOperator extends Selecting<PlainBroadcastOperator> {
   /** Sends an event to the selection. Arguments are JSON values and bytes. */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
+  /** Sends an event when the stream is run, and gives the arguments of each recipient's acknowledgement as it comes. */
+  emitWithAck(
+    event: string,
+    ...args: ReadonlyArray<unknown>
+  ): Stream.Stream<BroadcastAck<ReadonlyArray<unknown>, never>>
 }

@@ -163,14 +163,14 @@ export const namespace: {
   <N extends Namespace.Any>(
     namespace: N
   ): Effect.Effect<
-    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>> & Pick<BroadcastOperator<N>, "emit">,
+    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>> & Pick<BroadcastOperator<N>, "emit" | "emitWithAck">,
     never,
     SocketIoServer
   >
   (
     namespace: string
   ): Effect.Effect<
-    NamespaceHandle<PlainBroadcastOperator, PlainSocket> & Pick<PlainBroadcastOperator, "emit">,
+    NamespaceHandle<PlainBroadcastOperator, PlainSocket> & Pick<PlainBroadcastOperator, "emit" | "emitWithAck">,
     never,
     SocketIoServer
   >
@@ -180,14 +180,15 @@ export const namespace: {
     const home: NamespaceRuntime = runtime.mention(plain ? namespace : namespace._tag)
     if (!plain) home.learn(namespace)
     const all = everybody(plain ? home.plainTarget : home.contractTarget)
-    const handle: NamespaceHandle<Selecting<any>, unknown> & Pick<PlainBroadcastOperator, "emit"> = {
+    const handle: NamespaceHandle<Selecting<any>, unknown> & Pick<PlainBroadcastOperator, "emit" | "emitWithAck"> = {
       name: home.name,
       sockets: Effect.sync(() => Array.from(home.sockets.values(), (socket) => (plain ? socket.plain : socket))),
       to: (rooms) => all.to(rooms),
       in: (rooms) => all.to(rooms),
       except: (rooms) => all.except(rooms),
       everybody: all,
-      emit: (event, ...args) => all.emit(event, ...args)
+      emit: (event, ...args) => all.emit(event, ...args),
+      emitWithAck: (event, ...args) => all.emitWithAck(event, ...args)
     }
     return handle
   })

@@ -10,16 +10,12 @@ export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
 /** The acknowledgements that a socket's client owes; allocated with the first. */
 export class PendingAcks {
   private readonly pending = new Map<number, PendingAck>()
-  private nextId = 0
-
   get size(): number {
     return this.pending.size
   }
 
-  add(ack: PendingAck): number {
-    const id = this.nextId++
+  add(id: number, ack: PendingAck): void {
     this.pending.set(id, ack)
-    return id
   }
 
   remove(id: number): void {

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 
-import type { Adapter, BroadcastFlags, BroadcastPacket, Host, Selection } from "../../adapter/Adapter.ts"
+import type { Adapter, BroadcastPacket, Host } from "../../adapter/Adapter.ts"
 import {
   type Codec,
   compile,
@@ -16,6 +16,7 @@ import type * as Namespace from "../../Namespace.ts"
 import { type AnyService, ConnectRefused } from "../../NamespaceMiddleware.ts"
 import { encodeConnect, encodeEvent } from "../../protocol/PacketEncoder.ts"
 import { isReservedEvent } from "../../protocol/SocketPacket.ts"
+import { decodeAck } from "./acks.ts"
 import type { Connection } from "./connection.ts"
 import type { BroadcastTarget } from "./operator.ts"
 import { outbound } from "./outbound.ts"
@@ -57,6 +58,7 @@ export class NamespaceRuntime {
   private middlewares: ReadonlyArray<CompiledMiddleware> = []
   private registration: Registration | undefined
   private waiting = 0
+  private ackIds = 0
 
   constructor(name: string, server: ServerRuntime, accepting: Latch.Latch) {
     this.name = name
@@ -78,8 +80,17 @@ export class NamespaceRuntime {
     return {
       namespace: this.name,
       sockets: this.sockets,
-      encode: ({ data, mayHaveBinary }) => outbound(encodeEvent(this.name, undefined, data, mayHaveBinary), true)
+      encode: ({ data, mayHaveBinary }) => outbound(encodeEvent(this.name, undefined, data, mayHaveBinary), true),
+      encodeForAck: ({ data, mayHaveBinary }) => {
+        const id = this.nextAckId()
+        return { encoded: outbound(encodeEvent(this.name, id, data, mayHaveBinary), true), id }
+      }
     }
+  }
+
+  /** Ids of acknowledgements are the namespace's, so that a broadcast can ask everybody by the same. */
+  nextAckId(): number {
+    return this.ackIds++
   }
 
   /** Learns a contract's events, to broadcast them. */
@@ -121,13 +132,19 @@ export class NamespaceRuntime {
     return codec
   }
 
+  private readonly throughAdapter: Pick<BroadcastTarget, "broadcast" | "broadcastWithAck"> = {
+    broadcast: (packet, selection, flags) => this.adapter.broadcast(packet, selection, flags),
+    broadcastWithAck: (packet, selection, flags) => this.adapter.broadcastWithAck(packet, selection, flags)
+  }
+
   /** Broadcasts the contract's events. */
   readonly contractTarget: BroadcastTarget = {
     packet: (event, args): BroadcastPacket => {
       const codec = this.outgoing(event)
       return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
     },
-    broadcast: (packet, selection, flags) => this.broadcast(packet, selection, flags)
+    decodeAck: (event, args) => decodeAck(this.outgoing(event), args),
+    ...this.throughAdapter
   }
 
   /** Broadcasts any event. */
@@ -136,11 +153,8 @@ export class NamespaceRuntime {
       if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
       return { data: [event, ...args], mayHaveBinary: true }
     },
-    broadcast: (packet, selection, flags) => this.broadcast(packet, selection, flags)
-  }
-
-  private broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    return this.adapter.broadcast(packet, selection, flags)
+    decodeAck: (_event, args) => Effect.succeed(args),
+    ...this.throughAdapter
   }
 
   // ---------------------------------------------------------------- connecting

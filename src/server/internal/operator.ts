@@ -1,11 +1,15 @@
 import * as Effect from "effect/Effect"
 
-import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
-import type { PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
+import * as Stream from "effect/Stream"
+import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import type { BroadcastAck, PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
 
 /** Where an operator's events go. */
 export interface BroadcastTarget {
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
+  broadcastWithAck(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement>
+  /** Reads the arguments of an acknowledgement as its event declares them. */
+  decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any>
   /** Encodes an event's payload: by its contract, or as the plain arguments. Throws on what is not of the declared type. */
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
 }
@@ -51,6 +55,20 @@ export class Operator implements PlainBroadcastOperator {
 
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => this.target.broadcast(this.target.packet(event, args), this.selection, this.flags))
+  }
+
+  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<BroadcastAck<any, never>> {
+    return Stream.suspend(() =>
+      this.target.broadcastWithAck(this.target.packet(event, args), this.selection, this.flags)
+    ).pipe(
+      Stream.mapEffect(({ args, sid }) =>
+        // What it may fail with is the contract's to say; without one it does not.
+        Effect.map(Effect.result(this.target.decodeAck(event, args) as Effect.Effect<any>), (response) => ({
+          sid,
+          response
+        }))
+      )
+    )
   }
 }
 

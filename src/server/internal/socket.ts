@@ -162,6 +162,21 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     session.sendUnsafe(encoded as OutboundMessage)
   }
 
+  deliverForAck(
+    encoded: EncodedBroadcast,
+    id: number,
+    flags: BroadcastFlags,
+    onAck: (args: ReadonlyArray<unknown> | undefined) => void
+  ): (() => void) | undefined {
+    const { session } = this.connection
+    if (this.state !== "connected" || (flags.volatile && !session.writable)) return undefined
+    const acks = (this.acks ??= new PendingAcks())
+    if (acks.size >= this.home.server.options.maxPendingAcks) return undefined
+    acks.add(id, onAck)
+    session.sendUnsafe(encoded as OutboundMessage)
+    return () => acks.remove(id)
+  }
+
   /** Sends `[event, ...args]`; throws on what cannot be encoded. */
   sendEvent(data: ReadonlyArray<unknown>, id: number | undefined, mayHaveBinary: boolean): void {
     if (this.state === "disconnected") return
@@ -179,7 +194,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       if (this.state === "disconnected") return fail("disconnected")
       const acks = (this.acks ??= new PendingAcks())
       if (acks.size >= this.home.server.options.maxPendingAcks) return fail("too many pending")
-      const id = acks.add((args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
+      const id = this.home.nextAckId()
+      acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
       try {
         this.sendEvent(encode(), id, mayHaveBinary)
       } catch (defect) {
