@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Queue, Schema } from "effect"
 
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
+import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { call, connect, next, refusal, serve } from "../support/serve.ts"
@@ -132,6 +133,33 @@ describe("a namespace with a contract", () => {
       assert.deepStrictEqual(seen, [])
       yield* call(socket, "note", "fine")
       assert.deepStrictEqual(seen, ["fine"])
+    })
+  )
+
+  it.live("counts payloads that were refused and handlers that died, by namespace and event", () =>
+    Effect.gen(function* () {
+      const value = (counter: typeof ServerMetrics.payloadsRefused, event: string) =>
+        Effect.map(Metric.value(Metric.withAttributes(counter, { namespace: "/studio", event })), ({ count }) => count)
+      const before = [
+        yield* value(ServerMetrics.payloadsRefused, "note"),
+        yield* value(ServerMetrics.handlerFailures, "wait"),
+        yield* value(ServerMetrics.handlerFailures, "note")
+      ]
+      const { studio } = yield* watched({ wait: () => Effect.die("x") })
+      const socket = yield* connect(studio)
+      socket.emit("note", 1)
+      socket.emit("note", 2)
+      socket.emit("wait")
+      yield* call(socket, "note", "fine")
+      const after = [
+        yield* value(ServerMetrics.payloadsRefused, "note"),
+        yield* value(ServerMetrics.handlerFailures, "wait"),
+        yield* value(ServerMetrics.handlerFailures, "note")
+      ]
+      assert.deepStrictEqual(
+        after.map((count, i) => count - before[i]!),
+        [2, 1, 0]
+      )
     })
   )
 

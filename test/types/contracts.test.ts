@@ -6,8 +6,8 @@ import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { diagnosticsOfAll } from "../support/typecheck.ts"
 
 const prelude = `
-import { Context, Effect, Layer, Schema } from "effect"
-import { Binary, Event, Namespace, NamespaceMiddleware } from "effect-socket.io"
+import { Context, Effect, Layer, type Result, Schema, Stream } from "effect"
+import { Binary, Event, Namespace, NamespaceMiddleware, type SocketIoError } from "effect-socket.io"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
 
@@ -71,6 +71,11 @@ const compiles: Record<string, string> = {
       yield* chat.to("lobby").except(["a", "b"]).emit("cursor", [1, 2])
       yield* chat.emit("leave")
       yield* chat.emit("image", new Uint8Array(3))
+      const answers: Stream.Stream<{
+        readonly sid: string
+        readonly response: Result.Result<boolean, OtherError | SocketIoError.AckError>
+      }> = chat.to("lobby").emitWithAck("question", "?")
+      yield* Stream.runDrain(answers)
     })`,
   "a plain namespace": `
     export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerNamespace("/", (socket) =>

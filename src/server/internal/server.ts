@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
@@ -126,6 +127,11 @@ export class ServerRuntime {
       this.closed.closeUnsafe()
       return Effect.asVoid(Effect.timeoutOption(this.closed.await, Duration.millis(timeout)))
     })
+  }
+
+  /** Counts an event of a namespace. */
+  count(counter: Metric.Counter<number>, namespace: string, event: string): void {
+    this.runFork(Metric.update(Metric.withAttributes(counter, { namespace, event }), 1))
   }
 
   debug(message: string, annotations: Readonly<Record<string, unknown>>): void {

@@ -16,6 +16,7 @@ import { encodeAck, encodeDisconnect, encodeEvent } from "../../protocol/PacketE
 import { isReservedEvent, PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
+import { handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, type PlainSocket, type SocketBase } from "../ServerSocket.ts"
 import { decodeAck, PendingAcks } from "./acks.ts"
 import type { Connection } from "./connection.ts"
@@ -382,6 +383,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   private onRefusedPayload(codec: EventCodec, id: number | undefined, description: string): void {
     const { event } = codec
+    this.home.server.count(payloadsRefused, this.home.name, event._tag)
     this.home.server.debug("payload refused", { event: event._tag, description, ...this.annotations })
     if (event.hasError && id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description })
   }
@@ -401,6 +403,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   private report(event: string, cause: Cause.Cause<unknown>): void {
     if (Cause.hasInterruptsOnly(cause)) return
+    this.home.server.count(handlerFailures, this.home.name, this.home.incoming.has(event) ? event : "")
     this.home.server.error("event handler failed", cause, { event, ...this.annotations })
   }
 
