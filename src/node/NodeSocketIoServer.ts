@@ -60,7 +60,8 @@ type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError
  * Attaches a server to an `http.Server`, for the lifetime of the scope. The `http.Server` stays with its owner, as do all
  * requests for other paths; it does not matter who listens on it first.
  *
- * Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back.
+ * Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back. Close
+ * the `http.Server` after it, not before: clients that poll come once more to learn that it is over, and are waited for.
  *
  * @since 0.1.0
  * @category constructors

@@ -49,4 +49,23 @@ describe("the examples", () => {
       assert.strictEqual((yield* post('{"text":1}')).status, 400)
     })
   )
+
+  for (const name of ["express.ts", "koa.ts"]) {
+    it.live(`${name} answers its own requests beside Socket.IO's, and ends with Ctrl-C`, () =>
+      Effect.gen(function* () {
+        const running = yield* Effect.promise(() => runExample(name))
+        const socket = yield* connect(running.url)
+        const echo = next(socket, "echo")
+        socket.emit("echo", 1)
+        assert.deepStrictEqual(yield* echo, [1])
+        const online = yield* Effect.promise(() => request(`${running.url}/online`))
+        assert.deepStrictEqual(JSON.parse(online.body), { online: 1 })
+        assert.strictEqual((yield* Effect.promise(() => request(`${running.url}/missing`))).status, 404)
+        const polling = yield* connect(running.url, { transports: ["polling"] })
+        const gone = [next(socket, "disconnect"), next(polling, "disconnect")]
+        assert.strictEqual(yield* Effect.promise(() => running.stop()), 130)
+        for (const reason of gone) assert.strictEqual((yield* reason)[0], "transport close")
+      })
+    )
+  }
 })

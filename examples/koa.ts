@@ -1,0 +1,57 @@
+/**
+ * Socket.IO on the http.Server of an Koa application: one port, one process, each with its own requests.
+ *
+ *     node examples/koa.ts
+ *     curl http://localhost:3000/online
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Effect, Layer } from "effect"
+import { NodeSocketIoServer } from "effect-socket.io/node"
+import { SocketIoServer } from "effect-socket.io/server"
+import Koa from "koa"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+
+const Echo = SocketIoServer.layerNamespace("/", (socket) =>
+  socket.on("echo", (...args) => socket.emit("echo", ...args))
+)
+
+const app = new Koa()
+const server = createServer()
+
+/** The application's routes, which may run effects in the context of the server. */
+const Routes = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const everybody = yield* SocketIoServer.namespace("/")
+    const run = Effect.runPromiseWith(yield* Effect.context())
+    app.use(async (context, next) => {
+      if (context.path !== "/online") return next()
+      const sockets = await run(everybody.sockets)
+      context.body = { online: sockets.length }
+    })
+    // Later than Socket.IO, or earlier: it makes no difference.
+    server.on("request", app.callback())
+  })
+)
+
+/** Listens when everything else is there. */
+const Listening = Layer.effectDiscard(
+  Effect.gen(function* () {
+    yield* Effect.callback<void, Error>((resume) => {
+      server.once("error", (error) => resume(Effect.fail(error)))
+      server.listen(Number(process.env.PORT ?? 3000), () => resume(Effect.void))
+    })
+    yield* Effect.logInfo(`listening on http://localhost:${(server.address() as AddressInfo).port}`)
+  })
+)
+
+/** Closes the http.Server at the very end: clients that poll come once more to learn that it is over. */
+const Closing = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.close())))
+
+const Main = Listening.pipe(
+  Layer.provide(Layer.mergeAll(Echo, Routes)),
+  Layer.provide(NodeSocketIoServer.layerAttached(server)),
+  Layer.provide(Closing)
+)
+
+NodeRuntime.runMain(Layer.launch(Main))
