@@ -6,6 +6,7 @@
 import * as Http from "node:http"
 import type { AddressInfo, ListenOptions } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpServer from "effect/http/HttpServer"
@@ -120,6 +121,26 @@ export const layer = (
       return shape
     })
   )
+
+/**
+ * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one. Fails with a
+ * `ConfigError`, too.
+ *
+ * @example
+ * ```ts
+ * NodeSocketIoServer.layerConfig({
+ *   port: Config.Int("PORT").pipe(Config.withDefault(3000)),
+ *   pingInterval: Config.Duration("PING_INTERVAL").pipe(Config.withDefault("25 seconds"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<ListeningOptions>
+): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
  * A server and an Effect `HttpServer` on one `http.Server` and port: provide it to `HttpRouter.serve(…)` (or any

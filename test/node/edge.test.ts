@@ -4,7 +4,7 @@ import * as Net from "node:net"
 
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
+import { Config, ConfigProvider, Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { WebSocketServer } from "ws"
 
@@ -138,6 +138,34 @@ describe("a server alone on its port", () => {
       }
       const response = yield* Effect.promise(() => request(`${url}/realtime?EIO=4&transport=polling`))
       assert.strictEqual(response.status, 200)
+    })
+  )
+
+  it.live("takes its options from configuration", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const configured = PlainLive.pipe(
+        Layer.provide(
+          NodeSocketIoServer.layerConfig({
+            port: Config.Int("PORT"),
+            host: Config.String("HOST"),
+            path: Config.String("SOCKET_PATH").pipe(Config.withDefault("/other")),
+            pingInterval: Config.Duration("PING_INTERVAL")
+          })
+        ),
+        Layer.provide(Logger.layer([logger]))
+      )
+      const build = (env: Record<string, string>) =>
+        Layer.build(configured).pipe(
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(env))
+        )
+      yield* build({ PORT: "0", HOST: "127.0.0.1", PING_INTERVAL: "7 seconds" })
+      const url = /http:\/\/127\.0\.0\.1:\d+\/other\//.exec(lines.join("\n"))![0]
+      const { body } = yield* Effect.promise(() => request(`${url}?EIO=4&transport=polling`))
+      assert.strictEqual(JSON.parse(body.slice(1)).pingInterval, 7_000)
+      const error = yield* Effect.flip(build({ PORT: "many", HOST: "127.0.0.1", PING_INTERVAL: "7 seconds" }))
+      assert.strictEqual(error._tag, "ConfigError")
     })
   )
 
