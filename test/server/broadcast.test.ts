@@ -3,7 +3,8 @@ import { Deferred, Effect, Exit, Fiber, Schema, Stream } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { call, connect, serve } from "../support/serve.ts"
+import { PollingClient, request } from "../support/RawClient.ts"
+import { call, connect, next, serve } from "../support/serve.ts"
 
 class Busy extends Schema.TaggedError<Busy>()("Busy", { until: Schema.Int }) {}
 
@@ -121,6 +122,26 @@ describe("a broadcast that asks for acknowledgements", () => {
       const { plain, poll } = yield* setup({ one: success(1) })
       assert.isTrue(Exit.hasDies(yield* Effect.exit(Stream.runDrain(plain.emitWithAck("vote", 1n)))))
       assert.isTrue(Exit.hasDies(yield* Effect.exit(Stream.runDrain(poll.emitWithAck("vote", 1 as unknown as string)))))
+    })
+  )
+})
+
+describe("a volatile broadcast", () => {
+  it.live("leaves out who would have to wait for it, and reaches the others", () =>
+    Effect.gen(function* () {
+      const { clients, plain } = yield* setup({ one: success(1) })
+      const url = (clients.one!.io as unknown as { readonly uri: string }).uri.replace(/\/poll$/, "")
+      const behind = new PollingClient(url, yield* Effect.promise(() => PollingClient.handshake(url)), false)
+      yield* Effect.promise(() => behind.post("40/poll,"))
+      const poll = Effect.promise(() => request(behind.url))
+      assert.match((yield* poll).body, /^40\/poll,/)
+      // It does not poll now: what is sent has to wait.
+      const seen = next(clients.one!, "passing")
+      yield* plain.everybody.volatile.local.emit("passing", 1)
+      yield* plain.everybody.local.emit("staying", 2)
+      assert.deepStrictEqual(yield* seen, [1])
+      assert.strictEqual((yield* poll).body, '42/poll,["staying",2]')
+      yield* Effect.promise(() => behind.close())
     })
   )
 })
