@@ -29,6 +29,11 @@ export interface ServerOptions extends EngineOptions {
   readonly maxNamespaces?: number
   /** The packets that may wait for one socket's handlers to be built. Default: 1,000. */
   readonly maxPendingPackets?: number
+  /**
+   * The events of one socket whose handlers are not done: those under way and those that wait for them. When there are more,
+   * the connection is closed with reason `inbound overflow`. Default: 10,000.
+   */
+  readonly maxPendingEvents?: number
   /** The acknowledgements that one socket may owe. Default: 10,000. */
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10, as clients in the field expect. */
@@ -55,6 +60,7 @@ export interface ResolvedServerOptions {
   readonly namespaceGrace: number
   readonly maxNamespaces: number
   readonly maxPendingPackets: number
+  readonly maxPendingEvents: number
   readonly maxPendingAcks: number
   readonly maxAttachments: number
   readonly maxAttachmentBytes: number
@@ -76,6 +82,7 @@ export const resolve = Effect.fnUntraced(function* (
     namespaceGrace: yield* millis("namespaceGrace", options.namespaceGrace, 2_000, 0),
     maxNamespaces: yield* integer("maxNamespaces", options.maxNamespaces, 100, 1),
     maxPendingPackets: yield* integer("maxPendingPackets", options.maxPendingPackets, 1_000, 1),
+    maxPendingEvents: yield* integer("maxPendingEvents", options.maxPendingEvents, 10_000, 1),
     maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
     maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
     maxAttachmentBytes: yield* integer(

@@ -8,6 +8,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 
 import { drainTimeout } from "../engine/EngineOptions.ts"
@@ -48,7 +49,7 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
  *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes every connection with
  * reason `server shutting down`, without a DISCONNECT packet, so that clients reconnect; flushes what waits for them; and
- * waits for the finalizers of their sockets, all within `drainTimeout`.
+ * waits for the finalizers of their sockets, each of the two within `drainTimeout`.
  *
  * @since 0.1.0
  * @category constructors
@@ -86,8 +87,8 @@ export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddlewar
  * payload that the event's schema refuses; where the event declares an `error`, the client is told
  * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
  *
- * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`; they
- * reconnect by themselves. Two layers for one namespace of one server are a defect.
+ * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
+ * for their finalizers, up to `drainTimeout`. The clients reconnect by themselves, until the namespace is served again. Two layers for one namespace of one server are a defect.
  *
  * @since 0.1.0
  * @category layers
@@ -116,18 +117,27 @@ export const layerNamespace: {
 ): Layer.Layer<never, never, any> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
-      const { runtime } = yield* SocketIoServer
+      const { engine, runtime } = yield* SocketIoServer
       const contract = typeof namespace === "string" ? undefined : namespace
       const name = contract === undefined ? (namespace as string) : contract._tag
       Namespace.checkName(name)
       const home = runtime.mention(name)
       if (home.isRegistered) return yield* Effect.die(new Error(`namespace "${name}" is served by two layers`))
-      // The server's own context last: its scheduler is the one that handlers share.
-      const context = Context.merge(yield* Effect.context<any>(), runtime.context)
+      // The layer's own services, and the scheduler that all handlers share.
+      const context = Context.add(
+        yield* Effect.context<any>(),
+        Scheduler.Scheduler,
+        Context.get(runtime.context, Scheduler.Scheduler)
+      )
       const registration: Registration = { contract, context, build }
       yield* Effect.acquireRelease(
         Effect.sync(() => home.register(registration)),
-        () => Effect.sync(() => home.unregister())
+        () =>
+          // The finalizers of its sockets may need what the layer was built with.
+          Effect.andThen(
+            Effect.sync(() => home.unregister()),
+            Effect.suspend(() => runtime.awaitFinalizers(engine.options.drainTimeout))
+          )
       )
     })
   )

@@ -185,6 +185,7 @@ describe("a server alone on its port", () => {
     ["connectTimeout", 0],
     ["maxNamespaces", 0],
     ["maxPendingPackets", -1],
+    ["maxPendingEvents", 0],
     ["maxPendingAcks", 0],
     ["maxAttachments", 0],
     ["maxAttachmentBytes", 0],

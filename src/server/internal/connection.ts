@@ -9,6 +9,9 @@ import { outbound } from "./outbound.ts"
 import type { ServerRuntime } from "./server.ts"
 import type { SocketRuntime } from "./socket.ts"
 
+/** Namespaces that a connection is remembered to have left or not to have got into. */
+const MAX_LEFT = 1_000
+
 /** One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5). */
 export class Connection implements SessionSink, WheelEntry {
   readonly session: EngineSession
@@ -58,7 +61,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   /** The socket leaves its namespace while the connection stays. */
   forget(socket: SocketRuntime): void {
-    if (this.sockets.delete(socket.home.name)) (this.left ??= new Set()).add(socket.home.name)
+    if (this.sockets.delete(socket.home.name)) this.remember(socket.home.name)
   }
 
   /** Leaves every namespace on behalf of the server, and closes. */
@@ -75,6 +78,16 @@ export class Connection implements SessionSink, WheelEntry {
   refuse(namespace: string, message: string, data?: unknown): void {
     const error = data === undefined ? { message } : { message, data }
     this.session.sendUnsafe(outbound(encodeConnectError(namespace, error), false))
+  }
+
+  private turnAway(namespace: string, message: string): void {
+    this.remember(namespace)
+    this.refuse(namespace, message)
+  }
+
+  private remember(namespace: string): void {
+    const left = (this.left ??= new Set())
+    if (left.size < MAX_LEFT) left.add(namespace)
   }
 
   private endAll(reason: DisconnectReason): void {
@@ -109,9 +122,13 @@ export class Connection implements SessionSink, WheelEntry {
     if (this.sockets.has(namespace)) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
-    if (this.sockets.size >= this.server.options.maxNamespaces) return this.refuse(namespace, "Too many namespaces")
+    if (this.sockets.size >= this.server.options.maxNamespaces) return this.turnAway(namespace, "Too many namespaces")
     const home = this.server.findNamespace(namespace)
-    if (home === undefined) return this.refuse(namespace, "Invalid namespace")
+    if (home === undefined) {
+      // Its layer is being replaced: a refusal would be final, a lost connection is not.
+      if (this.server.hasServed(namespace)) return this.session.closeUnsafe("server shutting down")
+      return this.turnAway(namespace, "Invalid namespace")
+    }
     this.left?.delete(namespace)
     const socket = home.makeSocket(this, (data ?? {}) as Readonly<Record<string, unknown>>)
     this.sockets.set(namespace, socket)

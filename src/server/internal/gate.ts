@@ -1,7 +1,8 @@
 /** Lets a limited number of tasks run at once, the others in the order of their arrival. Synchronous: no fibers wait. */
 export class Gate {
   private readonly limit: number
-  private readonly waiting: Array<(leave: () => void) => void> = []
+  private waiting: Array<(leave: () => void) => void> = []
+  private head = 0
   private running = 0
   private draining = false
 
@@ -24,12 +25,15 @@ export class Gate {
     // A task that is done at once leaves from within: the loop below goes on, instead of growing the stack.
     if (this.draining) return
     this.draining = true
-    let started = 0
-    while (this.running < this.limit && started < this.waiting.length) {
+    while (this.running < this.limit && this.head < this.waiting.length) {
       this.running++
-      this.waiting[started++]!(this.leave)
+      this.waiting[this.head++]!(this.leave)
     }
-    this.waiting.splice(0, started)
+    // What has started is dropped now and then, so that a long queue costs no more per task than a short one.
+    if (this.head === this.waiting.length || this.head > 1_000) {
+      this.waiting = this.waiting.slice(this.head)
+      this.head = 0
+    }
     this.draining = false
   }
 }

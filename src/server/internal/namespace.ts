@@ -57,6 +57,8 @@ export class NamespaceRuntime {
   private auth: Codec | undefined
   private middlewares: ReadonlyArray<CompiledMiddleware> = []
   private registration: Registration | undefined
+  /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
+  hasServed = false
   private waiting = 0
   private ackIds = 0
 
@@ -101,6 +103,7 @@ export class NamespaceRuntime {
   register(registration: Registration): void {
     const { contract } = registration
     this.registration = registration
+    this.hasServed = true
     if (contract !== undefined) {
       this.incoming = compileEvents(contract.clientToServer)
       this.outgoingEvents = compileEvents(contract.serverToClient)
@@ -119,6 +122,10 @@ export class NamespaceRuntime {
   unregister(): void {
     this.registration = undefined
     this.accepting.closeUnsafe()
+    this.incoming = noEvents
+    this.concurrency = undefined
+    this.auth = undefined
+    this.middlewares = []
     for (const socket of Array.from(this.sockets.values())) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
@@ -165,7 +172,9 @@ export class NamespaceRuntime {
 
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
-    socket.launch(this.connecting(socket))
+    socket.launch(
+      Effect.onError(this.connecting(socket), () => Effect.sync(() => this.refuse(socket, "Internal error")))
+    )
   }
 
   remove(socket: SocketRuntime): void {
@@ -175,11 +184,16 @@ export class NamespaceRuntime {
   private readonly connecting = Effect.fnUntraced({ self: this }, function* (socket: SocketRuntime) {
     if (this.registration === undefined) yield* this.awaitRegistration
     const registration = this.registration as Registration | undefined
-    if (registration === undefined) return this.refuse(socket, "Invalid namespace")
+    if (registration === undefined) {
+      if (this.hasServed) return socket.connection.session.closeUnsafe("server shutting down")
+      return this.refuse(socket, "Invalid namespace")
+    }
     const admitted = yield* this.authenticate(socket, registration)
-    if (admitted === undefined || !this.admit(socket)) return
+    if (admitted === undefined || !this.admit(socket, registration)) return
     const context = socket.enterContext(admitted)
-    const handlers = yield* registration.build(registration.contract === undefined ? socket.plain : socket).pipe(
+    const handlers = yield* Effect.suspend(() =>
+      registration.build(registration.contract === undefined ? socket.plain : socket)
+    ).pipe(
       Effect.provideContext(context),
       // A socket without handlers is of no use to anybody.
       Effect.onError(() => Effect.sync(() => socket.disconnectByServer(false)))
@@ -228,9 +242,14 @@ export class NamespaceRuntime {
     }
   )
 
-  private admit(socket: SocketRuntime): boolean {
+  private admit(socket: SocketRuntime, registration: Registration): boolean {
     const { connection } = socket
     if (socket.state !== "connecting" || !connection.session.isOpen) return false
+    if (this.registration !== registration) {
+      // Its layer has closed while the middlewares were at work.
+      connection.session.closeUnsafe("server shutting down")
+      return false
+    }
     const reply = outbound(encodeConnect(this.name, { sid: socket.id }), false)
     socket.state = "connected"
     this.sockets.set(socket.id, socket)

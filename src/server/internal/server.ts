@@ -83,6 +83,11 @@ export class ServerRuntime {
     return this.getOrMake(name)
   }
 
+  /** Whether a layer has served the namespace that is not served now. */
+  hasServed(name: string): boolean {
+    return this.namespaces.get(name)?.hasServed === true
+  }
+
   /** The namespace of a name, for the application: it stays, even if nobody serves it. */
   mention(name: string): NamespaceRuntime {
     const namespace = this.getOrMake(name)

@@ -60,6 +60,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   private anyHandlers: Array<PlainHandler> | undefined
   private acks: PendingAcks | undefined
   private gates: Map<string, Gate> | undefined
+  /** Events that wait behind a gate. */
+  private queued = 0
   private fibers: Set<Fiber.Fiber<any, any>> | undefined
   private runFork: RunFork
   private plainView: PlainSocket | undefined
@@ -252,6 +254,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   private onEvent(packet: SocketPacket): void {
     if (this.state !== "connected") return
+    if (this.queued + (this.fibers?.size ?? 0) >= this.home.server.options.maxPendingEvents) {
+      return this.connection.session.closeUnsafe("inbound overflow", "too many events whose handlers are not done")
+    }
     const data = packet.data as ReadonlyArray<unknown>
     const name = typeof data[0] === "string" ? data[0] : String(data[0])
     if (this.anyHandlers !== undefined) this.startAny(this.anyHandlers, name, data)
@@ -273,7 +278,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     let gate = gates.get(key)
     if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
     const answer = this.answer(codec, packet.id)
-    gate.enter((leave) =>
+    this.queued++
+    gate.enter((leave) => {
+      this.queued--
+      // The client has gone while the event was waiting.
+      if (this.state !== "connected") return leave()
       this.start(
         this.runFork,
         () => handler(payload.value),
@@ -282,7 +291,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
           leave()
         }
       )
-    )
+    })
   }
 
   private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
@@ -341,6 +350,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return onExit(exit)
     if (this.state === "disconnected") {
+      // It has disconnected its own socket. What becomes of it is still watched.
+      fiber.addObserver(onExit)
       fiber.interruptUnsafe()
       return
     }
