@@ -1,0 +1,247 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Layer, Queue, Schema, Scope } from "effect"
+import * as Event from "../../src/Event.ts"
+import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { RawSocket } from "../support/RawClient.ts"
+import { call, client, connect, next, serve } from "../support/serve.ts"
+
+class Main extends Namespace.make("/main", {
+  clientToServer: [Event.make("work", { payload: Schema.Int, ack: Schema.Int, concurrency: 1 })]
+}) {}
+
+const handlers = Main.of({ work: (n) => Effect.succeed(n) })
+
+/** A layer on a server that is there already, in a scope of its own. */
+const open = Effect.fnUntraced(function* <E>(
+  server: Context.Context<SocketIoServer.SocketIoServer>,
+  layer: Layer.Layer<never, E, SocketIoServer.SocketIoServer>
+) {
+  const scope = yield* Scope.make()
+  yield* Layer.buildWithScope(Layer.fresh(Layer.provide(layer, Layer.succeedContext(server))), scope)
+  return Scope.close(scope, Exit.void)
+})
+
+describe("the life of a namespace's layer", () => {
+  class Database extends Context.Service<Database, { readonly isOpen: () => boolean }>()("test/Database") {}
+
+  it.live("ends its sockets, and waits for their finalizers, before what they use is released", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const DatabaseLive = Layer.effect(
+        Database,
+        Effect.gen(function* () {
+          let isOpen = true
+          yield* Effect.addFinalizer(() =>
+            Effect.sync(() => {
+              isOpen = false
+              log.push("closed")
+            })
+          )
+          return { isOpen: () => isOpen }
+        })
+      )
+      const live = SocketIoServer.layerNamespace(
+        Main,
+        Effect.fnUntraced(function* () {
+          const database = yield* Database
+          yield* Effect.addFinalizer(() =>
+            Effect.andThen(
+              Effect.sleep("30 millis"),
+              Effect.sync(() => log.push(`finalizer, open: ${database.isOpen()}`))
+            )
+          )
+          return handlers
+        })
+      ).pipe(Layer.provide(DatabaseLive))
+      const { server, url } = yield* serve(Layer.empty)
+      const close = yield* open(server, live)
+      yield* connect(`${url}/main`)
+      yield* close
+      assert.deepStrictEqual(log, ["finalizer, open: true", "closed"])
+    })
+  )
+
+  it.live("admits nobody whose middleware is at work when it ends", () =>
+    Effect.gen(function* () {
+      class Slow extends NamespaceMiddleware.Service<Slow>()("test/Slow") {}
+      class Guarded extends Namespace.make("/guarded").middleware(Slow) {}
+      const asked = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      let built = 0
+      const live = SocketIoServer.layerNamespace(Guarded, () => Effect.sync(() => (built++, Guarded.of({})))).pipe(
+        Layer.provide(
+          Layer.succeed(Slow, () => Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(gate)))
+        )
+      )
+      const { server, url } = yield* serve(Layer.empty)
+      const close = yield* open(server, live)
+      const socket = yield* client(`${url}/guarded`)
+      const closed = new Promise<string>((resolve) => socket.io.on("close", resolve))
+      socket.connect()
+      yield* Deferred.await(asked)
+      yield* close
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* Effect.promise(() => closed), "transport close")
+      assert.strictEqual(built, 0)
+    })
+  )
+
+  it.live("lets clients come back that come while it is replaced, by whatever serves the namespace then", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* serve(Layer.empty)
+      const close = yield* open(
+        server,
+        SocketIoServer.layerNamespace(Main, () => Effect.succeed(handlers))
+      )
+      yield* close
+      const socket = yield* client(`${url}/main`, {
+        reconnection: true,
+        reconnectionDelay: 20,
+        reconnectionDelayMax: 50
+      })
+      const refused = next(socket, "connect_error").pipe(Effect.map(() => assert.fail("refused for good")))
+      const back = next(socket, "connect")
+      const lost = new Promise<string>((resolve) => socket.io.once("close", resolve))
+      socket.connect()
+      assert.strictEqual(yield* Effect.promise(() => lost), "transport close")
+      // Without a contract this time: nothing of the old one is left.
+      yield* open(
+        server,
+        SocketIoServer.layerNamespace("/main", (socket) =>
+          socket.on("work", (n: unknown) => Effect.succeed(["plain", n]))
+        )
+      )
+      yield* Effect.raceFirst(back, refused)
+      assert.deepStrictEqual(yield* call(socket, "work", "anything"), ["plain", "anything"])
+    })
+  )
+
+  it.live("sees its own services, not those that the server was built with", () =>
+    Effect.gen(function* () {
+      class Who extends Context.Service<Who, string>()("test/Who") {}
+      class Asking extends Namespace.make("/asking", {
+        clientToServer: [Event.make("who", { ack: Schema.String })]
+      }) {}
+      const live = SocketIoServer.layerNamespace(Asking, () =>
+        Effect.succeed(Asking.of({ who: () => Effect.map(Who, (who) => who) }))
+      ).pipe(Layer.provide(Layer.succeed(Who, "inner")))
+      const { url } = yield* serve(live).pipe(Effect.provideService(Who, "outer"))
+      const socket = yield* connect(`${url}/asking`)
+      assert.strictEqual(yield* call(socket, "who"), "inner")
+    })
+  )
+})
+
+describe("the life of a socket", () => {
+  it.live("ends the events that wait behind a limit: their handlers do not start", () =>
+    Effect.gen(function* () {
+      const started: Array<number> = []
+      const first = yield* Deferred.make<void>()
+      const gone = yield* Queue.unbounded<void>()
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(
+          Main,
+          Effect.fnUntraced(function* () {
+            yield* Effect.addFinalizer(() => Queue.offer(gone, undefined))
+            return Main.of({
+              work: (n) => {
+                started.push(n)
+                return Effect.andThen(Deferred.succeed(first, undefined), Effect.never)
+              }
+            })
+          })
+        )
+      )
+      const socket = yield* connect(`${url}/main`, { transports: ["websocket"] })
+      for (const n of [1, 2, 3]) socket.emit("work", n)
+      yield* Deferred.await(first)
+      socket.disconnect()
+      yield* Queue.take(gone)
+      assert.deepStrictEqual(started, [1])
+    })
+  )
+
+  it.live("is over when more events wait for its handlers than may", () =>
+    Effect.gen(function* () {
+      const reasons = yield* Queue.unbounded<string>()
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(
+          Main,
+          Effect.fnUntraced(function* (socket) {
+            yield* Effect.addFinalizer(() =>
+              Effect.flatMap(socket.disconnected, (reason) => Queue.offer(reasons, reason))
+            )
+            return Main.of({ work: () => Effect.never })
+          })
+        ),
+        { maxPendingEvents: 10 }
+      )
+      const socket = yield* connect(`${url}/main`, { transports: ["websocket"] })
+      for (let n = 0; n < 11; n++) socket.emit("work", n)
+      assert.strictEqual(yield* Queue.take(reasons), "inbound overflow")
+    })
+  )
+
+  it.live("is over when its builder throws, instead of failing", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* serve(
+        SocketIoServer.layerNamespace("/thrown", () => {
+          throw new Error("thrown by the builder")
+        })
+      )
+      const gone = yield* Deferred.make<string>()
+      yield* connect(`${url}/thrown`, {}, (socket) =>
+        socket.on("disconnect", (reason) => Deferred.doneUnsafe(gone, Effect.succeed(reason)))
+      )
+      assert.strictEqual(yield* Deferred.await(gone), "io server disconnect")
+      assert.isTrue(logs.some((line) => /^Error .*thrown by the builder/.test(line)))
+    })
+  )
+
+  it.live("does not hide what its handler does after it has disconnected itself", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* serve(
+        SocketIoServer.layerNamespace(Main, (socket) =>
+          Effect.succeed(
+            Main.of({
+              work: () =>
+                socket
+                  .disconnect()
+                  .pipe(
+                    Effect.andThen(Effect.sleep("10 millis")),
+                    Effect.andThen(Effect.die(new Error("after the end"))),
+                    Effect.uninterruptible
+                  )
+            })
+          )
+        )
+      )
+      const socket = yield* connect(`${url}/main`)
+      const gone = next(socket, "disconnect")
+      socket.emit("work", 1)
+      yield* gone
+      yield* Effect.sleep("10 millis").pipe(
+        Effect.repeat({ until: () => logs.some((line) => /^Error .*after the end/.test(line)) }),
+        Effect.timeout("10 seconds")
+      )
+    })
+  )
+
+  it.live("in one namespace is not ended by events behind a CONNECT to another that is refused", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(SocketIoServer.layerNamespace(Main, () => Effect.succeed(handlers)))
+      const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
+      yield* Effect.promise(async () => {
+        await socket.next()
+        socket.send("40/main,")
+        await socket.next()
+        socket.send("40/nowhere,", '42/nowhere,["early"]', '42/main,0["work",7]')
+        assert.strictEqual(await socket.next(), '44/nowhere,{"message":"Invalid namespace"}')
+        assert.strictEqual(await socket.next(), "43/main,0[7]")
+        socket.close()
+      })
+    })
+  )
+})
