@@ -125,7 +125,24 @@ export type WithAck<E extends Any> = E extends Any ? ([Ack<E>] extends [never] ?
  * @since 0.1.0
  * @category utility types
  */
-export type EmitArguments<E extends Any> = E["payload"] extends Schema.Void ? [] : [payload: Payload<E>]
+export type EmitArguments<E extends Any> =
+  IsUnion<E> extends true
+    ? [payload: OneEventAtATime<E["_tag"]>]
+    : E["payload"] extends Schema.Void
+      ? []
+      : [payload: Payload<E>]
+
+/**
+ * Stands in an error message where the name to emit may be one of several: which payload is right is not known then.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export interface OneEventAtATime<Names> {
+  readonly "emit one event at a time, its name may be any of": Names
+}
+
+type IsUnion<A, B = A> = [A] extends [never] ? false : A extends unknown ? ([B] extends [A] ? false : true) : never
 
 type Fields = { readonly [key: string]: AnySchema }
 

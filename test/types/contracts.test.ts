@@ -146,6 +146,10 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
     `export const l = Layer.succeed(Authentication, () => Effect.succeed("nobody"))`,
     /Type 'string' is not assignable to type 'User'/
   ],
+  "a name that may be one of several": [
+    `export const e = (flag: boolean) => Effect.flatMap(SocketIoServer.namespace(Chat), (chat) => chat.emit(flag ? "cursor" : "image", [1, 2]))`,
+    /OneEventAtATime<"cursor" \| "image">|OneEventAtATime<"image" \| "cursor">/
+  ],
   "an event name that is reserved at run time stays a string": [
     `export const e: Event.Event<"a", any, any, any> = Event.make("b")`,
     /Type '"b"' is not assignable to type '"a"'/
