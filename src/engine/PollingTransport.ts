@@ -88,7 +88,7 @@ export class PollingTransport implements ServerTransport {
 
   sendMessage(message: OutboundMessage): void {
     if (this.state !== "open") return
-    this.enqueue(message.text, message.text.length)
+    if (message.text !== undefined) this.enqueue(message.text, message.text.length)
     if (message.attachments !== undefined) {
       for (const attachment of message.attachments) this.enqueue(attachment, attachment.byteLength)
     }

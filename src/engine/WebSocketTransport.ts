@@ -56,7 +56,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   sendMessage(message: OutboundMessage): void {
     if (this.closed) return
     if (message.shared) return this.channel.sendShared(message)
-    this.channel.sendText(message.text)
+    if (message.text !== undefined) this.channel.sendText(message.text)
     if (message.attachments !== undefined) {
       for (const attachment of message.attachments) this.channel.sendBinary(attachment)
     }

@@ -19,13 +19,13 @@ export const encodeConnect = (
 ): EncodedPacket | ProtocolError => encodeText(PacketType.CONNECT, namespace, data)
 
 /**
+ * `data` is `{ message, data? }`; protocol 4 also has a string.
+ *
  * @since 0.1.0
  * @category encoding
  */
-export const encodeConnectError = (
-  namespace: string,
-  data: { readonly message: string; readonly data?: unknown }
-): EncodedPacket | ProtocolError => encodeText(PacketType.CONNECT_ERROR, namespace, data)
+export const encodeConnectError = (namespace: string, data: unknown): EncodedPacket | ProtocolError =>
+  encodeText(PacketType.CONNECT_ERROR, namespace, data)
 
 /**
  * @since 0.1.0

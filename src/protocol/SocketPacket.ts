@@ -39,13 +39,13 @@ export interface SocketPacket {
 }
 
 /**
- * A packet as it goes to the engine: a text message, and the binary messages that follow it.
+ * A packet as it goes to the engine: a text message, and the binary messages that follow it. A parser may do without the text.
  *
  * @since 0.1.0
  * @category models
  */
 export interface EncodedPacket {
-  readonly text: string
+  readonly text: string | undefined
   readonly attachments: ReadonlyArray<Uint8Array> | undefined
 }
 

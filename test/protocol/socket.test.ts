@@ -32,7 +32,7 @@ const decode = (
 
 const roundTrip = (packet: EncodedPacket | ProtocolError) => {
   const { attachments, text } = encoded(packet)
-  return decode(text, attachments)
+  return decode(text!, attachments)
 }
 
 const code = (result: SocketPacket | ProtocolError | undefined) => (isProtocolError(result) ? result.code : result)

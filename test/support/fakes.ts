@@ -43,7 +43,7 @@ export class FakeChannel implements WebSocketChannel {
   }
 
   sendShared({ attachments, text }: OutboundMessage): void {
-    this.sent.push(text, ...(attachments ?? []))
+    this.sent.push(...(text === undefined ? [] : [text]), ...(attachments ?? []))
   }
 
   close(): void {

@@ -90,7 +90,7 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     // Framed once for all. Without compression `ws` writes frames as they come, so these keep their place among its own.
     let bytes = message.prepared as Buffer | undefined
     if (bytes === undefined) {
-      const frames = frame(Buffer.from(message.text), 1)
+      const frames = message.text === undefined ? [] : frame(Buffer.from(message.text), 1)
       for (const attachment of message.attachments ?? []) frames.push(...frame(asBuffer(attachment), 2))
       message.prepared = bytes = Buffer.concat(frames)
     }
