@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
  * - `invalid acknowledgement`: what the peer answered is not what the contract declares.
  * - `payload refused`: the peer refused the event's payload.
  * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
+ * - `not sent`: the event was volatile, and the client is behind.
  * - `not encodable`: the event's payload could not be encoded; the event was not sent.
  *
  * @since 0.1.0
@@ -22,6 +23,7 @@ export const AckErrorReason = Schema.Literals([
   "invalid acknowledgement",
   "payload refused",
   "too many pending",
+  "not sent",
   "not encodable"
 ])
 

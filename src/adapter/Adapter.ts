@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
+import type { Handshake } from "../Handshake.ts"
 import * as InMemoryAdapter from "./InMemoryAdapter.ts"
 
 /**
@@ -32,7 +33,39 @@ export interface LocalSocket {
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined
+  /** What other servers may know of the socket, as it is now. */
+  readonly details: SocketDetails
+  /** Disconnects the socket from its namespace, or with `close` the whole connection. Synchronous, never fails. */
+  disconnectUnsafe(close: boolean): void
 }
+
+/**
+ * What is known of a socket, on whichever server it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SocketDetails {
+  readonly id: string
+  readonly handshake: Handshake
+  /** The rooms that the socket is in, the one of its own id included. */
+  readonly rooms: ReadonlySet<string>
+  /** The socket's data, in the form in which its schemas encode it. */
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/**
+ * A change of rooms on this server. The room that every socket has for its own id is not reported.
+ *
+ * - `Created`, `Deleted`: the first socket has joined the room, the last one has left it.
+ * - `Joined`, `Left`: the socket `sid` has joined or left the room.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RoomChange =
+  | { readonly _tag: "Created" | "Deleted"; readonly room: string }
+  | { readonly _tag: "Joined" | "Left"; readonly room: string; readonly sid: string }
 
 /**
  * A recipient's answer to a broadcast: the arguments of its acknowledgement.
@@ -88,6 +121,8 @@ export interface BroadcastFlags {
   readonly volatile: boolean
   /** Only sockets of this process. */
   readonly local: boolean
+  /** Whether the packet may be compressed, where the connection allows it. */
+  readonly compress: boolean
 }
 
 /**
@@ -101,9 +136,21 @@ export interface Host {
   /** The connected sockets of this process by their ids. */
   readonly sockets: ReadonlyMap<string, LocalSocket>
   /** Encodes a packet once. Throws on what cannot be encoded, a bug of the caller. */
-  readonly encode: (packet: BroadcastPacket) => EncodedBroadcast
+  readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags) => EncodedBroadcast
   /** The same for a packet that asks for acknowledgements, with an id that is free in every socket of the namespace. */
-  readonly encodeForAck: (packet: BroadcastPacket) => { readonly encoded: EncodedBroadcast; readonly id: number }
+  readonly encodeForAck: (
+    packet: BroadcastPacket,
+    flags: BroadcastFlags
+  ) => { readonly encoded: EncodedBroadcast; readonly id: number }
+  /** Whether anybody wants to hear of changes of rooms; while nobody does, they need not be reported. */
+  readonly watchesRooms: boolean
+  /** Takes a change of rooms, after it has happened. */
+  readonly onRoomChange: (change: RoomChange) => void
+  /** Takes an event of another server of the cluster; `reply` answers it with the arguments of an acknowledgement, once. */
+  readonly onServerEvent: (
+    data: readonly [event: string, ...args: Array<unknown>],
+    reply: ((args: ReadonlyArray<unknown>) => void) | undefined
+  ) => void
 }
 
 /**
@@ -132,6 +179,23 @@ export interface Adapter {
   ) => Stream.Stream<Acknowledgement>
   /** The sockets of this process that a selection names. */
   readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
+  /** What is known of the sockets that a selection names, on every server unless `local`. */
+  readonly fetchSockets: (selection: Selection, local: boolean) => Effect.Effect<ReadonlyArray<SocketDetails>>
+  /** Makes the sockets that a selection names join rooms. */
+  readonly socketsJoin: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
+  /** Makes the sockets that a selection names leave rooms. */
+  readonly socketsLeave: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
+  /** Disconnects the sockets that a selection names; with `close` their connections, too. */
+  readonly disconnectSockets: (selection: Selection, close: boolean, local: boolean) => Effect.Effect<void>
+  /** Sends an event to every other server of the cluster, not to this one. */
+  readonly serverSideEmit: (data: readonly [event: string, ...args: Array<unknown>]) => Effect.Effect<void>
+  /**
+   * The same, and gives the arguments with which each of the others answers. The stream ends when every one has answered or is
+   * known to be gone.
+   */
+  readonly serverSideEmitWithAck: (
+    data: readonly [event: string, ...args: Array<unknown>]
+  ) => Stream.Stream<ReadonlyArray<unknown>>
 }
 
 /**

@@ -14,7 +14,8 @@ import type {
   BroadcastPacket,
   Host,
   LocalSocket,
-  Selection
+  Selection,
+  SocketDetails
 } from "./Adapter.ts"
 
 /**
@@ -50,16 +51,17 @@ class InMemoryAdapter implements Adapter {
 
   leaveAll(socket: LocalSocket): Effect.Effect<void> {
     return Effect.sync(() => {
-      if (socket.joined === undefined) return
-      for (const room of socket.joined) this.remove(socket, room)
+      const { joined } = socket
+      if (joined === undefined) return
       socket.joined = undefined
+      for (const room of joined) this.remove(socket, room)
     })
   }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return Effect.sync(() => {
       // A packet that cannot be encoded is a bug of the caller also when nobody is there to get it.
-      const encoded = this.host.encode(packet)
+      const encoded = this.host.encode(packet, flags)
       this.forEach(selection, (socket) => socket.deliver(encoded, flags))
     })
   }
@@ -73,7 +75,7 @@ class InMemoryAdapter implements Adapter {
       (queue) =>
         Effect.acquireRelease(
           Effect.sync(() => {
-            const { encoded, id } = this.host.encodeForAck(packet)
+            const { encoded, id } = this.host.encodeForAck(packet, flags)
             const forget: Array<() => void> = []
             // The loop counts as one, so that the stream does not end before everybody was asked.
             let awaited = 1
@@ -110,6 +112,36 @@ class InMemoryAdapter implements Adapter {
     })
   }
 
+  fetchSockets(selection: Selection): Effect.Effect<ReadonlyArray<SocketDetails>> {
+    return Effect.map(this.localSockets(selection), (sockets) => sockets.map((socket) => socket.details))
+  }
+
+  socketsJoin(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.forEachLater(selection, (socket) => this.join(socket, rooms))
+  }
+
+  socketsLeave(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.forEachLater(selection, (socket) => this.leave(socket, rooms))
+  }
+
+  disconnectSockets(selection: Selection, close: boolean): Effect.Effect<void> {
+    return this.forEachLater(selection, (socket) => Effect.sync(() => socket.disconnectUnsafe(close)))
+  }
+
+  /** There is no other server. */
+  serverSideEmit(): Effect.Effect<void> {
+    return Effect.void
+  }
+
+  serverSideEmitWithAck(): Stream.Stream<ReadonlyArray<unknown>> {
+    return Stream.empty
+  }
+
+  /** Runs an effect for the sockets that are in the selection now: it may change who is. */
+  private forEachLater(selection: Selection, f: (socket: LocalSocket) => Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.flatMap(this.localSockets(selection), (sockets) => Effect.forEach(sockets, f, { discard: true }))
+  }
+
   private add(socket: LocalSocket, room: string): void {
     const joined = (socket.joined ??= new Set())
     if (joined.has(room)) return
@@ -117,11 +149,18 @@ class InMemoryAdapter implements Adapter {
     const members = this.rooms.get(room)
     if (members === undefined) this.rooms.set(room, new Set([socket]))
     else members.add(socket)
+    if (!this.host.watchesRooms) return
+    if (members === undefined) this.host.onRoomChange({ _tag: "Created", room })
+    this.host.onRoomChange({ _tag: "Joined", room, sid: socket.id })
   }
 
   private remove(socket: LocalSocket, room: string): void {
     const members = this.rooms.get(room)
-    if (members !== undefined && members.delete(socket) && members.size === 0) this.rooms.delete(room)
+    if (members === undefined || !members.delete(socket)) return
+    if (members.size === 0) this.rooms.delete(room)
+    if (!this.host.watchesRooms) return
+    this.host.onRoomChange({ _tag: "Left", room, sid: socket.id })
+    if (members.size === 0) this.host.onRoomChange({ _tag: "Deleted", room })
   }
 
   /** Calls `f` once for every socket of the selection. */

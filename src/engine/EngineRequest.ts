@@ -6,6 +6,14 @@
 import type { Handshake } from "../Handshake.ts"
 
 /**
+ * The revisions of the Engine.IO protocol: 4, and 3 for clients of Socket.IO 2 and 1.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type EngineRevision = 3 | 4
+
+/**
  * What stays of the request that opened a session.
  *
  * @since 0.1.0

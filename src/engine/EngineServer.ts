@@ -163,11 +163,12 @@ class Server implements EngineServer, SessionOwner {
   }
 
   private open(start: (session: EngineSession) => void, request: EngineRequest): void {
-    const session = new EngineSession(this.generateId(), request.details(), this)
+    const session = new EngineSession(this.generateId(), 4, request.details(), this)
     this.sessions.set(session.id, session)
     this.openCount++
     start(session)
     session.sink = this.onSession(session)
+    session.sink.onOpen()
   }
 
   onSessionClosed(_session: EngineSession): void {

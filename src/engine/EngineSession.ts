@@ -12,7 +12,7 @@ import type { SessionCloseReason } from "../DisconnectReason.ts"
 import { decodeText, encodeOpen } from "../protocol/EnginePacket.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { ResolvedEngineOptions } from "./EngineOptions.ts"
-import type { ConnectionDetails, HttpExchange } from "./EngineRequest.ts"
+import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { type HeartbeatStep, makeHeartbeatStep } from "./internal/heartbeat.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
 import { UpgradeCandidate } from "./internal/upgradeCandidate.ts"
@@ -41,6 +41,8 @@ export interface SessionClose {
  * @category models
  */
 export interface SessionSink {
+  /** The session is open, and this takes its messages from now on. Called once, before everything else. */
+  onOpen(): void
   /** A text message: the whole packet, its leading `4` included, so that nothing is copied. */
   onMessage(packet: string): void
   onBinary(bytes: Uint8Array): void
@@ -85,6 +87,8 @@ const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53
  */
 export class EngineSession implements TransportSink, WheelEntry {
   readonly id: string
+  /** The revision of Engine.IO that the client speaks. */
+  readonly revision: EngineRevision
   readonly details: ConnectionDetails
   /** @internal */
   bucket: number = IDLE
@@ -103,8 +107,9 @@ export class EngineSession implements TransportSink, WheelEntry {
   private taps: Set<Tap> | undefined
   private ended: SessionClose | undefined
 
-  constructor(id: string, details: ConnectionDetails, owner: SessionOwner) {
+  constructor(id: string, revision: EngineRevision, details: ConnectionDetails, owner: SessionOwner) {
     this.id = id
+    this.revision = revision
     this.details = details
     this.owner = owner
   }
@@ -402,4 +407,4 @@ export class EngineSession implements TransportSink, WheelEntry {
   }
 }
 
-const ignoreEverything: SessionSink = { onMessage() {}, onBinary() {}, onClose() {} }
+const ignoreEverything: SessionSink = { onOpen() {}, onMessage() {}, onBinary() {}, onClose() {} }

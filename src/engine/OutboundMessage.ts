@@ -16,6 +16,8 @@ export class OutboundMessage {
   readonly attachments: ReadonlyArray<Uint8Array> | undefined
   /** Whether more than one session gets it. Transports then keep what they have made of it in `prepared`. */
   readonly shared: boolean
+  /** Whether it may be compressed, where the connection allows it. */
+  compress = true
   /** The wire form for WebSocket transports, made by the first that sends the message. */
   prepared: unknown = undefined
 

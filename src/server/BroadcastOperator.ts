@@ -8,6 +8,7 @@ import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 
 import type * as Event from "../Event.ts"
+import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 
@@ -49,6 +50,67 @@ export interface Selecting<Self> {
   readonly volatile: Self
   /** Only the sockets of this process. */
   readonly local: Self
+  /** Whether what is sent may be compressed, on connections that compress at all. Default: true. */
+  compress(compress: boolean): Self
+  /** Makes the selected sockets join rooms. */
+  socketsJoin(rooms: RoomSelection): Effect.Effect<void>
+  /** Makes the selected sockets leave rooms. */
+  socketsLeave(rooms: RoomSelection): Effect.Effect<void>
+  /** Disconnects the selected sockets from the namespace, or with `close` their whole connections. */
+  disconnectSockets(options?: { readonly close?: boolean }): Effect.Effect<void>
+}
+
+/**
+ * A socket on any server of the cluster: what was known of it when it was fetched, and ways to reach it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RemoteSocketBase {
+  readonly id: string
+  readonly handshake: Handshake
+  /** The rooms that the socket was in, the one of its own id included. */
+  readonly rooms: ReadonlySet<string>
+  join(rooms: RoomSelection): Effect.Effect<void>
+  leave(rooms: RoomSelection): Effect.Effect<void>
+  /** Disconnects the socket from its namespace, or with `close` its whole connection. */
+  disconnect(options?: { readonly close?: boolean }): Effect.Effect<void>
+}
+
+/**
+ * A socket of a namespace with a contract, on any server of the cluster.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase {
+  /** The data that the socket carried. */
+  readonly data: Partial<Namespace.Data<N>>
+  /** Sends an event to the socket; nothing happens if it has gone. */
+  emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
+  ): Effect.Effect<void>
+  /** Sends an event and waits for its acknowledgement; fails with `disconnected` if the socket has gone or goes. */
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
+  ): Effect.Effect<
+    Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+    AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
+  >
+}
+
+/**
+ * A socket without a contract, on any server of the cluster.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainRemoteSocket extends RemoteSocketBase {
+  readonly data: Readonly<Record<string, any>>
+  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
+  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
 }
 
 /**
@@ -58,6 +120,8 @@ export interface Selecting<Self> {
  * @category models
  */
 export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<BroadcastOperator<N>> {
+  /** The selected sockets, on every server unless {@link Selecting.local}. */
+  fetchSockets(): Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
   /**
    * Sends an event to the selection. It is encoded once and keeps its order to what else the calling fiber emits. It never
    * fails; a payload that is not of the declared type is a defect.
@@ -89,6 +153,8 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
  * @category models
  */
 export interface PlainBroadcastOperator extends Selecting<PlainBroadcastOperator> {
+  /** The selected sockets, on every server unless {@link Selecting.local}. */
+  fetchSockets(): Effect.Effect<ReadonlyArray<PlainRemoteSocket>>
   /** Sends an event to the selection. Arguments are JSON values and bytes. */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
   /** Sends an event when the stream is run, and gives the arguments of each recipient's acknowledgement as it comes. */

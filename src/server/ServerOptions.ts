@@ -47,6 +47,11 @@ export interface ServerOptions extends EngineOptions {
   readonly attachmentTimeout?: Duration.Input
   /** The nesting of arrays and objects in a packet's payload. Default: 64. */
   readonly maxDepth?: number
+  /**
+   * Whether every handled event runs in a span of its own (`socket.io <event>`). Default: if the server's layer has a tracer;
+   * without one, and with `false`, it costs nothing.
+   */
+  readonly tracing?: boolean
 }
 
 /**
@@ -66,6 +71,7 @@ export interface ResolvedServerOptions {
   readonly maxAttachmentBytes: number
   readonly attachmentTimeout: number
   readonly maxDepth: number
+  readonly tracing: boolean | undefined
 }
 
 /**
@@ -92,6 +98,7 @@ export const resolve = Effect.fnUntraced(function* (
       1
     ),
     attachmentTimeout: yield* millis("attachmentTimeout", options.attachmentTimeout, 30_000, 1),
-    maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1)
+    maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1),
+    tracing: options.tracing
   }
 })

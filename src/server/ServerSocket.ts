@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
 import type { DisconnectReason } from "../DisconnectReason.ts"
 import type { TransportName } from "../engine/Transport.ts"
@@ -12,6 +15,32 @@ import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+
+/**
+ * An event of the client, as packet middleware sees it: before its payload is decoded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface IncomingEvent {
+  readonly event: string
+  /** The wire arguments. */
+  readonly args: ReadonlyArray<unknown>
+  /** Whether the client asks for an acknowledgement. */
+  readonly needsAck: boolean
+}
+
+/**
+ * What packet middleware fails with to keep an event from its handlers. Where the event declares an `error` and the client asks for
+ * an acknowledgement, the client gets `{ _tag: "Failure", error: { _tag: "EventRefused", message, data? } }`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefused", {
+  message: Schema.String,
+  data: Schema.optionalKey(Schema.Unknown)
+}) {}
 
 /**
  * What sockets with and without a contract have in common.
@@ -29,7 +58,10 @@ export interface SocketBase {
   readonly transport: TransportName
   /** Whether the socket is connected. */
   readonly connected: boolean
-  /** The rooms that the socket is in now, the one of its own id included. */
+  /**
+   * The rooms that the socket is in now, the one of its own id included; once it has disconnected, those that it was in then:
+   * its finalizers see them.
+   */
   readonly rooms: ReadonlySet<string>
   /** Joins rooms. Nothing happens once the socket has disconnected. */
   join(rooms: RoomSelection): Effect.Effect<void>
@@ -44,20 +76,43 @@ export interface SocketBase {
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void>
   /** Waits until the socket has disconnected, and says why. */
   readonly disconnected: Effect.Effect<DisconnectReason>
+  /**
+   * Runs when the socket is about to disconnect: it still is in its rooms, and what the handler sends before it suspends still
+   * reaches them. Finalizers of the socket's scope run afterwards.
+   */
+  onDisconnecting<E, R>(
+    handler: (reason: DisconnectReason) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R>
+  /**
+   * Adds packet middleware: it sees every event of the client from now on, before its payload is decoded and its handlers
+   * start, and refuses it by failing with {@link EventRefused}. Middlewares run in the order in which they were added. While one is
+   * at work on an event, the events behind it wait: they keep their order. A middleware that dies refuses the event, and is logged.
+   */
+  use<R>(middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>): Effect.Effect<void, never, R>
+  /** Sees every event that comes in, before middleware and handlers, until the socket disconnects. */
+  onAny<E, R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R>
+  /** Sees every event that goes out to the client, broadcasts included, with its wire arguments; not acknowledgements. */
+  onAnyOutgoing<E, R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R>
 }
 
 /**
- * A client's connection to a namespace with a contract.
- *
- * It lives until either side disconnects, the connection ends, or the server's scope closes; that closes the scope in which
- * the namespace's builder ran, and interrupts handlers that are under way.
+ * Sends a contract's events to one client, with flags.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ServerSocket<N extends Namespace.Any> extends SocketBase, BroadcastTargets<BroadcastOperator<N>> {
-  /** The auth payload, decoded by the contract. */
-  readonly auth: N["auth"]["Type"]
+export interface SocketEmitter<N extends Namespace.Any> {
+  /**
+   * Drops what would have to wait because the client is behind, rather than to buffer it. An acknowledgement then fails with
+   * `not sent`.
+   */
+  readonly volatile: SocketEmitter<N>
+  /** Whether what is sent may be compressed, on a connection that compresses at all. Default: true. */
+  compress(compress: boolean): SocketEmitter<N>
   /**
    * Sends an event to the client. It does not wait for anything, and never fails: nothing happens once the socket has
    * disconnected. A payload that is not of the declared type is a defect.
@@ -80,6 +135,56 @@ export interface ServerSocket<N extends Namespace.Any> extends SocketBase, Broad
     Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
     AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
   >
+}
+
+/**
+ * Sends any event to one client, with flags.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainEmitter {
+  /** See {@link SocketEmitter.volatile}. */
+  readonly volatile: PlainEmitter
+  /** See {@link SocketEmitter.compress}. */
+  compress(compress: boolean): PlainEmitter
+  /** Sends an event. Arguments are JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`). */
+  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
+  /** Sends an event and waits for the arguments of its acknowledgement. */
+  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
+}
+
+/**
+ * A client's connection to a namespace with a contract.
+ *
+ * It lives until either side disconnects, the connection ends, or the server's scope closes; that closes the scope in which
+ * the namespace's builder ran, and interrupts handlers that are under way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerSocket<N extends Namespace.Any>
+  extends SocketBase, SocketEmitter<N>, BroadcastTargets<BroadcastOperator<N>> {
+  /** The auth payload, decoded by the contract. */
+  readonly auth: N["auth"]["Type"]
+  /** The parameters of a dynamic namespace's name. */
+  readonly params: Namespace.Params<N>
+  /** What the socket carries, as far as it was set; whoever fetches it sees it, on other servers, too. */
+  readonly data: Partial<Namespace.Data<N>>
+  /** Sets fields of {@link data}; those that are not mentioned stay. A value that is not of the declared type is a defect. */
+  setData(data: Partial<Namespace.Data<N>>): Effect.Effect<void>
+  /**
+   * The payloads of an event from the moment on in which the stream is run, beside its handler; it ends when the socket
+   * disconnects. A reader that falls behind by more than `maxPendingEvents` closes the connection with reason
+   * `inbound overflow`: nothing is dropped silently.
+   */
+  stream<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+    event: Name
+  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>>
+  /** The same as {@link stream}, from now on: what comes before the stream is run waits in it. */
+  subscribe<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+    event: Name
+  ): Effect.Effect<Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>>, never, Scope.Scope>
   /** The same socket without the contract: for events that it does not declare. */
   readonly plain: PlainSocket
 }
@@ -90,7 +195,11 @@ export interface ServerSocket<N extends Namespace.Any> extends SocketBase, Broad
  * @since 0.1.0
  * @category models
  */
-export interface PlainSocket extends SocketBase, BroadcastTargets<PlainBroadcastOperator> {
+export interface PlainSocket extends SocketBase, PlainEmitter, BroadcastTargets<PlainBroadcastOperator> {
+  /** What the socket carries; whoever fetches it sees it, on other servers, too: plain JSON values. */
+  readonly data: Readonly<Record<string, any>>
+  /** Sets fields of {@link data}; those that are not mentioned stay. */
+  setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void>
   /**
    * Handles an event until the socket disconnects. Where the client asks for an acknowledgement, it gets the handler's
    * value: none for `undefined`, several for {@link ackArguments}. A failure or defect of the handler stays with its
@@ -99,14 +208,13 @@ export interface PlainSocket extends SocketBase, BroadcastTargets<PlainBroadcast
    * A contract's events go to the contract's handlers alone.
    */
   on<E, R>(event: string, handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>): Effect.Effect<void, never, R>
-  /** Sees every event that comes in, before its handlers, until the socket disconnects. */
-  onAny<E, R>(
-    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R>
-  /** Sends an event. Arguments are JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`). */
-  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  /** Sends an event and waits for the arguments of its acknowledgement. */
-  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
+  /**
+   * The arguments of an event from the moment on in which the stream is run; see {@link ServerSocket.stream}. Events of a
+   * contract are streamed by the contract's socket: here they are a defect.
+   */
+  stream(event: string): Stream.Stream<ReadonlyArray<any>>
+  /** The same as {@link stream}, from now on. */
+  subscribe(event: string): Effect.Effect<Stream.Stream<ReadonlyArray<any>>, never, Scope.Scope>
 }
 
 /**

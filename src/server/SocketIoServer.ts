@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
@@ -13,13 +14,16 @@ import type * as Scope from "effect/Scope"
 
 import { drainTimeout } from "../engine/EngineOptions.ts"
 import * as EngineServer from "../engine/EngineServer.ts"
+import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
-import type { BroadcastOperator, PlainBroadcastOperator, Selecting } from "./BroadcastOperator.ts"
-import type { NamespaceRuntime, Registration } from "./internal/namespace.ts"
-import { everybody } from "./internal/operator.ts"
+import { compileContract } from "./internal/contract.ts"
+import { DynamicNamespaces } from "./internal/dynamic.ts"
+import { handleOf, makeDynamicHandles } from "./internal/handle.ts"
+import type { Registration } from "./internal/namespace.ts"
 import * as ServerRuntime from "./internal/server.ts"
+import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
 import { resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
@@ -61,6 +65,7 @@ export const make = Effect.fnUntraced(function* (
   const timeout = yield* drainTimeout(options)
   // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
   yield* Effect.addFinalizer(() => runtime.awaitFinalizers(timeout))
+  yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
   const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session))
   runtime.start(engine.wheel)
   return { engine, runtime }
@@ -73,6 +78,12 @@ export const make = Effect.fnUntraced(function* (
  * @category utility types
  */
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
+
+/** The layer's own services, and the scheduler that all handlers share. */
+const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
+  Effect.map(Effect.context<any>(), (context) =>
+    Context.add(context, Scheduler.Scheduler, Context.get(runtime.context, Scheduler.Scheduler))
+  )
 
 /**
  * Serves a namespace with a contract, for the lifetime of the layer.
@@ -88,13 +99,14 @@ export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddlewar
  * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
  *
  * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
- * for their finalizers, up to `drainTimeout`. The clients reconnect by themselves, until the namespace is served again. Two layers for one namespace of one server are a defect.
+ * for their finalizers, up to `drainTimeout`. The clients reconnect by themselves, until the namespace is served again. Two
+ * layers for one namespace of one server are a defect.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerNamespace: {
-  <N extends Namespace.Any, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
+  <N extends Namespace.Static, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
     namespace: N,
     build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
   ): Layer.Layer<
@@ -118,18 +130,15 @@ export const layerNamespace: {
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { engine, runtime } = yield* SocketIoServer
-      const contract = typeof namespace === "string" ? undefined : namespace
-      const name = contract === undefined ? (namespace as string) : contract._tag
+      const contract = typeof namespace === "string" ? undefined : compileContract(namespace)
+      const name = typeof namespace === "string" ? namespace : namespace._tag
       Namespace.checkName(name)
+      if (contract?.pattern !== undefined) {
+        return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
+      }
       const home = runtime.mention(name)
       if (home.isRegistered) return yield* Effect.die(new Error(`namespace "${name}" is served by two layers`))
-      // The layer's own services, and the scheduler that all handlers share.
-      const context = Context.add(
-        yield* Effect.context<any>(),
-        Scheduler.Scheduler,
-        Context.get(runtime.context, Scheduler.Scheduler)
-      )
-      const registration: Registration = { contract, context, build }
+      const registration: Registration = { contract, context: yield* layerContext(runtime), build }
       yield* Effect.acquireRelease(
         Effect.sync(() => home.register(registration)),
         () =>
@@ -143,62 +152,146 @@ export const layerNamespace: {
   )
 
 /**
- * A namespace as the rest of the application sees it.
+ * What a client asks for that asks for a dynamic namespace.
  *
  * @since 0.1.0
  * @category models
  */
-export interface NamespaceHandle<Operator, Socket> {
+export interface DynamicRequest<Params> {
+  /** The namespace's name. */
   readonly name: string
-  /** The connected sockets of this process. */
-  readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
-  /** The members of rooms. */
-  readonly to: (rooms: string | ReadonlyArray<string>) => Operator
-  /** The same as `to`. */
-  readonly in: (rooms: string | ReadonlyArray<string>) => Operator
-  /** Everybody but the members of rooms. */
-  readonly except: (rooms: string | ReadonlyArray<string>) => Operator
-  /** Everybody in the namespace. */
-  readonly everybody: Operator
+  /** The parameters in the name; empty without a contract. */
+  readonly params: Params
+  /** The handshake of the first client that asks, its auth payload included. */
+  readonly handshake: Handshake
 }
 
 /**
- * A namespace, to broadcast from anywhere in the application. With a contract: its `serverToClient` events; with a name:
- * any event. A namespace that no layer serves has nobody in it.
+ * @since 0.1.0
+ * @category options
+ */
+export interface DynamicOptions {
+  /**
+   * How long a namespace stays open when nobody is in it any more, or `Duration.infinity` to keep it. Default: 10 seconds.
+   */
+  readonly idleTimeToLive?: Duration.Input
+}
+
+/**
+ * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of the layer.
+ *
+ * A namespace opens when its first client has been admitted by the contract's middleware: `open` runs once, in a scope of the
+ * namespace's own, and yields what builds its sockets (see {@link layerNamespace}). It closes when it has been empty for
+ * `idleTimeToLive`, which closes that scope; who asks for it later opens it anew, after its finalizers are done. A defect of `open`
+ * refuses the clients that wait for it.
+ *
+ * `match` decides on names that match the pattern, and may take time: where it says no, the client is refused with
+ * `Invalid namespace`. It is asked while the namespace is not open, not for every client: who may connect is for middleware to
+ * say. Namespaces of their own ({@link layerNamespace}) come first, then dynamic ones in the order of their layers.
+ *
+ * Instead of a contract there may be a regular expression (not a stateful one, with flag `g` or `y`) or a predicate: sockets then are
+ * plain ones.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDynamicNamespace: {
+  <
+    N extends Namespace.Dynamic,
+    const H extends Namespace.Handlers<Namespace.ClientToServer<N>>,
+    R = never,
+    R2 = never,
+    R3 = never
+  >(
+    namespace: N,
+    open: (
+      namespace: DynamicHandle<N>
+    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H, never, R2>, never, R>,
+    options?: DynamicOptions & {
+      readonly match?: (request: DynamicRequest<Namespace.Params<N>>) => Effect.Effect<boolean, never, R3>
+    }
+  ): Layer.Layer<
+    never,
+    never,
+    | SocketIoServer
+    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
+    | Exclude<R, Scope.Scope>
+    | R3
+    | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
+  >
+  <R = never, R2 = never, R3 = never>(
+    matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
+    open: (namespace: PlainHandle) => Effect.Effect<(socket: PlainSocket) => Effect.Effect<void, never, R2>, never, R>,
+    options?: DynamicOptions
+  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
+} = (
+  namespace: Namespace.Any | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>),
+  open: (namespace: any) => Effect.Effect<(socket: any) => Effect.Effect<any, never, any>, never, any>,
+  options: DynamicOptions & {
+    readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>
+  } = {}
+): Layer.Layer<never, never, any> => {
+  const pattern = namespace instanceof RegExp ? namespace : undefined
+  if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
+  const isContract = pattern === undefined && "_tag" in namespace
+  const contract = isContract ? compileContract(namespace as Namespace.Any) : undefined
+  if (isContract && contract?.pattern === undefined) {
+    throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
+  }
+  const plain = contract === undefined
+  return Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { engine, runtime } = yield* SocketIoServer
+      const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
+      const namespaces = new DynamicNamespaces(runtime, {
+        label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
+        contract,
+        context: yield* layerContext(runtime),
+        test: pattern === undefined ? (plain ? undefined : () => true) : (name) => pattern.test(name),
+        match: plain && pattern === undefined ? (namespace as typeof options.match) : options.match,
+        open: (home, params) => open(plain ? handleOf(home, true) : { ...handleOf(home, false), params }),
+        idleTimeToLive
+      })
+      if (contract !== undefined && runtime.dynamicOf(contract) !== undefined) {
+        return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => runtime.addDynamic(namespaces)),
+        () =>
+          Effect.andThen(
+            Effect.sync(() => runtime.removeDynamic(namespaces)),
+            Effect.suspend(() => runtime.awaitFinalizers(engine.options.drainTimeout))
+          )
+      )
+    })
+  )
+}
+
+/**
+ * A namespace, to broadcast from anywhere in the application, and to watch. With a contract: its `serverToClient` events; with
+ * a name: any event. A namespace that no layer serves has nobody in it.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const namespace: {
-  <N extends Namespace.Any>(
-    namespace: N
-  ): Effect.Effect<
-    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>> & Pick<BroadcastOperator<N>, "emit" | "emitWithAck">,
-    never,
-    SocketIoServer
-  >
-  (
-    namespace: string
-  ): Effect.Effect<
-    NamespaceHandle<PlainBroadcastOperator, PlainSocket> & Pick<PlainBroadcastOperator, "emit" | "emitWithAck">,
-    never,
-    SocketIoServer
-  >
+  <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
+  (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
   Effect.map(SocketIoServer, ({ runtime }) => {
     const plain = typeof namespace === "string"
-    const home: NamespaceRuntime = runtime.mention(plain ? namespace : namespace._tag)
-    if (!plain) home.learn(namespace)
-    const all = everybody(plain ? home.plainTarget : home.contractTarget)
-    const handle: NamespaceHandle<Selecting<any>, unknown> & Pick<PlainBroadcastOperator, "emit" | "emitWithAck"> = {
-      name: home.name,
-      sockets: Effect.sync(() => Array.from(home.sockets.values(), (socket) => (plain ? socket.plain : socket))),
-      to: (rooms) => all.to(rooms),
-      in: (rooms) => all.to(rooms),
-      except: (rooms) => all.except(rooms),
-      everybody: all,
-      emit: (event, ...args) => all.emit(event, ...args),
-      emitWithAck: (event, ...args) => all.emitWithAck(event, ...args)
-    }
-    return handle
+    const home = runtime.mention(plain ? namespace : namespace._tag)
+    if (!plain) home.learn(compileContract(namespace))
+    return handleOf(home, plain)
   })
+
+/**
+ * The namespaces of a dynamic contract: those that are open, and any by its parameters.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const dynamicNamespaces = <N extends Namespace.Dynamic>(
+  namespace: N
+): Effect.Effect<DynamicHandles<N>, never, SocketIoServer> =>
+  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime, compileContract(namespace)) as any)

@@ -17,6 +17,7 @@ const setup = Effect.fnUntraced(function* (options: EngineOptions = {}) {
   const server = yield* EngineServer.make({ drainTimeout: 0, ...options }, (session) => {
     sessions.push(session)
     return {
+      onOpen: () => {},
       onMessage: (packet) => messages.push(packet),
       onBinary: (bytes) => messages.push(bytes),
       onClose: (close) => closes.push(close)

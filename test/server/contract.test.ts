@@ -413,8 +413,9 @@ describe("a namespace's builder", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* second
       assert.deepStrictEqual(log, ["build", "built", "first", "second"])
+      const { id } = socket
       socket.disconnect()
-      assert.strictEqual(yield* Queue.take(ended), "joined false")
+      assert.strictEqual(yield* Queue.take(ended), `${id},joined false`)
     })
   )
 

@@ -1,23 +1,25 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
-import { PacketDecoder } from "../../protocol/PacketDecoder.ts"
-import { encodeConnectError, encodeDisconnect } from "../../protocol/PacketEncoder.ts"
+import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
-import { outbound } from "./outbound.ts"
+import { namespaceRefusals } from "../ServerMetrics.ts"
 import type { ServerRuntime } from "./server.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /** Namespaces that a connection is remembered to have left or not to have got into. */
 const MAX_LEFT = 1_000
 
-/** One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5). */
+/**
+ * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5; for clients of Engine.IO 3,
+ * Socket.IO protocol 4).
+ */
 export class Connection implements SessionSink, WheelEntry {
   readonly session: EngineSession
   bucket: number = IDLE
   private readonly server: ServerRuntime
-  private readonly decoder: PacketDecoder
+  private readonly decoder: Decoder
   private readonly sockets = new Map<string, SocketRuntime>()
   /** Watches over attachments that were announced; made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
@@ -27,8 +29,18 @@ export class Connection implements SessionSink, WheelEntry {
   constructor(session: EngineSession, server: ServerRuntime) {
     this.session = session
     this.server = server
-    this.decoder = new PacketDecoder(server.options)
+    this.decoder = server.parser.makeDecoder(server.options)
     server.wheel.schedule(this, server.options.connectTimeout)
+  }
+
+  /** Whether the client speaks protocol 4: what it knows of connecting to namespaces differs. */
+  get isLegacy(): boolean {
+    return this.session.revision === 3
+  }
+
+  /** The session is open, and this takes its messages. Clients of protocol 4 are in the default namespace without having asked, if it is served. */
+  onOpen(): void {
+    if (this.isLegacy && this.server.findNamespace("/") !== undefined) this.connectTo("/", {})
   }
 
   onMessage(packet: string): void {
@@ -43,7 +55,11 @@ export class Connection implements SessionSink, WheelEntry {
     this.server.wheel.cancel(this)
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
-      this.server.debug("connection closed", { reason: close.reason, description: close.description })
+      this.server.debug("connection", "connection closed", {
+        session: this.session.id,
+        reason: close.reason,
+        description: close.description
+      })
     }
     this.endAll(close.reason)
     this.server.removeConnection(this)
@@ -66,23 +82,25 @@ export class Connection implements SessionSink, WheelEntry {
 
   /** Leaves every namespace on behalf of the server, and closes. */
   disconnectAll(): void {
-    for (const socket of this.sockets.values()) {
-      if (socket.state === "connected") {
-        this.session.sendUnsafe(outbound(encodeDisconnect(socket.home.name), false))
-      }
+    for (const socket of Array.from(this.sockets.values())) {
+      if (socket.state === "connected") socket.disconnectUnsafe(false)
     }
     this.endAll("server namespace disconnect")
     this.session.closeUnsafe("forced close")
   }
 
   refuse(namespace: string, message: string, data?: unknown): void {
-    const error = data === undefined ? { message } : { message, data }
-    this.session.sendUnsafe(outbound(encodeConnectError(namespace, error), false))
+    const error = this.isLegacy ? (data ?? message) : data === undefined ? { message } : { message, data }
+    this.session.sendUnsafe(
+      this.server.encode(PacketType.CONNECT_ERROR, namespace, undefined, error, data !== undefined, false)
+    )
   }
 
   private turnAway(namespace: string, message: string): void {
     this.remember(namespace)
-    this.refuse(namespace, message)
+    this.server.count(namespaceRefusals, { namespace: "" })
+    // Of this refusal clients of protocol 4 expect the same form as others.
+    this.refuse(namespace, message, this.isLegacy ? { message } : undefined)
   }
 
   private remember(namespace: string): void {
@@ -119,6 +137,16 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   private onConnect({ data, namespace }: SocketPacket): void {
+    if (!this.isLegacy) return this.connectTo(namespace, (data ?? {}) as Readonly<Record<string, unknown>>)
+    // They send a query instead of an auth payload, and are in the default namespace already.
+    const at = namespace.indexOf("?")
+    const name = at < 0 ? namespace : namespace.slice(0, at)
+    if (name === "/" && this.sockets.has(name)) return
+    const query = at < 0 ? {} : Object.fromEntries(new URLSearchParams(namespace.slice(at + 1)))
+    this.connectTo(name, query)
+  }
+
+  private connectTo(namespace: string, auth: Readonly<Record<string, unknown>>): void {
     if (this.sockets.has(namespace)) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
@@ -130,7 +158,7 @@ export class Connection implements SessionSink, WheelEntry {
       return this.turnAway(namespace, "Invalid namespace")
     }
     this.left?.delete(namespace)
-    const socket = home.makeSocket(this, (data ?? {}) as Readonly<Record<string, unknown>>)
+    const socket = home.makeSocket(this, auth)
     this.sockets.set(namespace, socket)
     home.connect(socket)
   }
@@ -146,9 +174,9 @@ class AttachmentWatch implements WheelEntry {
   progress = 0
   private seen = 0
   private readonly connection: Connection
-  private readonly decoder: PacketDecoder
+  private readonly decoder: Decoder
 
-  constructor(connection: Connection, decoder: PacketDecoder) {
+  constructor(connection: Connection, decoder: Decoder) {
     this.connection = connection
     this.decoder = decoder
   }

@@ -1,93 +1,158 @@
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
-import type { Adapter, BroadcastPacket, Host } from "../../adapter/Adapter.ts"
-import {
-  type Codec,
-  compile,
-  compileEvents,
-  describe,
-  encodePayload,
-  type EventCodec
-} from "../../internal/contractCodec.ts"
-import type * as Namespace from "../../Namespace.ts"
-import { type AnyService, ConnectRefused } from "../../NamespaceMiddleware.ts"
-import { encodeConnect, encodeEvent } from "../../protocol/PacketEncoder.ts"
-import { isReservedEvent } from "../../protocol/SocketPacket.ts"
-import { decodeAck } from "./acks.ts"
+import type {
+  Acknowledgement,
+  Adapter,
+  BroadcastFlags,
+  BroadcastPacket,
+  Host,
+  RoomChange,
+  Selection
+} from "../../adapter/Adapter.ts"
+import type { DisconnectReason } from "../../DisconnectReason.ts"
+import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import type { EventCodec } from "../../internal/contractCodec.ts"
+import { PacketType } from "../../protocol/SocketPacket.ts"
+import { connecting } from "./admission.ts"
+import type { CompiledContract } from "./contract.ts"
+import type { DynamicNamespaces, Instance } from "./dynamic.ts"
+import { Hub } from "./hub.ts"
+import { EncodedEvent } from "./outbound.ts"
 import type { Connection } from "./connection.ts"
-import type { BroadcastTarget } from "./operator.ts"
-import { outbound } from "./outbound.ts"
 import type { ServerRuntime } from "./server.ts"
-import { type HandlerRecord, SocketRuntime } from "./socket.ts"
+import { ServerEvents } from "./serverEvents.ts"
+import type { HandlerRecord } from "./inbound.ts"
+import { SocketRuntime } from "./socket.ts"
+import { ContractTarget, PlainTarget } from "./targets.ts"
 
-/** How a namespace's sockets are built: what its layer was given. */
+/** Runs once per connected socket, in its scope; yields the contract's handlers. */
+export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
+
+/** How a namespace's sockets are admitted and built: what its layer was given. */
 export interface Registration {
-  readonly contract: Namespace.Any | undefined
+  readonly contract: CompiledContract | undefined
   readonly context: Context.Context<any>
-  /** Runs once per connected socket, in its scope; yields the contract's handlers. */
-  readonly build: (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
+  /** What builds its sockets; for a dynamic namespace, made when it opens. */
+  readonly build: Build | undefined
 }
 
-interface CompiledMiddleware {
-  readonly service: AnyService
-  readonly auth: Codec
-  readonly error: Codec
+/** A client that has gone. */
+export interface Disconnection {
+  readonly id: string
+  readonly reason: DisconnectReason
 }
 
-const noEvents: ReadonlyMap<string, EventCodec> = new Map()
+/** An event that was broadcast from this server. */
+export interface Broadcast {
+  readonly event: string
+  readonly args: ReadonlyArray<unknown>
+  readonly rooms: ReadonlyArray<string>
+  readonly except: ReadonlyArray<string>
+}
+
+/** What a namespace tells whoever listens. */
+class Hubs {
+  readonly connections = new Hub<SocketRuntime>()
+  readonly disconnections = new Hub<Disconnection>()
+  readonly rooms = new Hub<RoomChange>()
+  readonly broadcasts = new Hub<Broadcast>()
+
+  close(): void {
+    this.connections.close()
+    this.disconnections.close()
+    this.rooms.close()
+    this.broadcasts.close()
+  }
+}
 
 /**
  * A namespace of a server. It may be mentioned (by a client that waits for it, by whoever broadcasts to it) before a layer
- * registers it.
+ * registers it; one that is dynamic is there while it has sockets.
  */
-export class NamespaceRuntime {
+export class NamespaceRuntime implements WheelEntry {
   readonly name: string
   readonly server: ServerRuntime
   readonly sockets = new Map<string, SocketRuntime>()
-  readonly accepting: Latch.Latch
-  adapter!: Adapter
-  incoming: ReadonlyMap<string, EventCodec> = noEvents
-  concurrency: number | undefined = undefined
+  readonly accepting: Latch.Latch = Latch.makeUnsafe(false)
+  readonly serverEvents: ServerEvents = new ServerEvents(this)
+  bucket: number = IDLE
   /** Whether the application knows of it, rather than clients alone. */
   isMentioned = false
-  private outgoingEvents: ReadonlyMap<string, EventCodec> = noEvents
-  private auth: Codec | undefined
-  private middlewares: ReadonlyArray<CompiledMiddleware> = []
-  private registration: Registration | undefined
   /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
   hasServed = false
-  private waiting = 0
+  registration: Registration | undefined
+  contract: CompiledContract | undefined
+  /** What it is one of, if it is dynamic. */
+  family: DynamicNamespaces | undefined
+  instance: Instance | undefined
+  private hubs: Hubs | undefined
+  private connectingCount = 0
   private ackIds = 0
+  private readonly scope: Scope.Closeable = Scope.makeUnsafe()
+  private lazyAdapter: Adapter | undefined
 
-  constructor(name: string, server: ServerRuntime, accepting: Latch.Latch) {
+  constructor(name: string, server: ServerRuntime) {
     this.name = name
     this.server = server
-    this.accepting = accepting
   }
 
   get isRegistered(): boolean {
     return this.registration !== undefined
   }
 
-  /** Whether nobody would miss it. */
-  get isUnused(): boolean {
-    return !this.isMentioned && this.waiting === 0
+  /** What it is called in metrics: dynamic namespaces go by their pattern, as clients choose their names. */
+  get label(): string {
+    return this.family === undefined ? this.name : this.family.label
+  }
+
+  get concurrency(): number | undefined {
+    return this.registration?.contract?.contract.concurrency
+  }
+
+  get adapter(): Adapter {
+    return (this.lazyAdapter ??= Effect.runSync(Scope.provide(this.server.adapters(this.host), this.scope)))
+  }
+
+  /** What is told to whoever listens. */
+  get told(): Hubs {
+    return (this.hubs ??= new Hubs())
+  }
+
+  /** The same, if anybody has ever listened. */
+  get listeners(): Hubs | undefined {
+    return this.hubs
   }
 
   /** What the adapter needs of the namespace. */
-  get host(): Host {
+  private get host(): Host {
+    const home = this
     return {
       namespace: this.name,
       sockets: this.sockets,
-      encode: ({ data, mayHaveBinary }) => outbound(encodeEvent(this.name, undefined, data, mayHaveBinary), true),
-      encodeForAck: ({ data, mayHaveBinary }) => {
+      encode: (packet, flags) => this.encode(packet, undefined, flags),
+      encodeForAck: (packet, flags) => {
         const id = this.nextAckId()
-        return { encoded: outbound(encodeEvent(this.name, id, data, mayHaveBinary), true), id }
-      }
+        return { encoded: this.encode(packet, id, flags), id }
+      },
+      get watchesRooms() {
+        return home.hubs !== undefined && home.hubs.rooms.isWatched
+      },
+      onRoomChange: (change) => this.hubs?.rooms.publish(change),
+      onServerEvent: (data, reply) => this.serverEvents.receive(data, reply)
     }
+  }
+
+  private encode(packet: BroadcastPacket, id: number | undefined, { compress }: BroadcastFlags): EncodedEvent {
+    const { data, mayHaveBinary } = packet
+    const message = this.server.encode(PacketType.EVENT, this.name, id, data, mayHaveBinary, true)
+    message.compress = compress
+    return new EncodedEvent(message, data)
   }
 
   /** Ids of acknowledgements are the namespace's, so that a broadcast can ask everybody by the same. */
@@ -96,25 +161,14 @@ export class NamespaceRuntime {
   }
 
   /** Learns a contract's events, to broadcast them. */
-  learn(contract: Namespace.Any): void {
-    if (this.outgoingEvents === noEvents) this.outgoingEvents = compileEvents(contract.serverToClient)
+  learn(contract: CompiledContract): void {
+    this.contract ??= contract
   }
 
   register(registration: Registration): void {
-    const { contract } = registration
     this.registration = registration
     this.hasServed = true
-    if (contract !== undefined) {
-      this.incoming = compileEvents(contract.clientToServer)
-      this.outgoingEvents = compileEvents(contract.serverToClient)
-      this.concurrency = contract.concurrency
-      this.auth = compile(contract.auth)
-      this.middlewares = contract.middlewares.map((service) => ({
-        service,
-        auth: compile(service.auth),
-        error: compile(service.error)
-      }))
-    }
+    if (registration.contract !== undefined) this.contract = registration.contract
     this.accepting.openUnsafe()
   }
 
@@ -122,167 +176,119 @@ export class NamespaceRuntime {
   unregister(): void {
     this.registration = undefined
     this.accepting.closeUnsafe()
-    this.incoming = noEvents
-    this.concurrency = undefined
-    this.auth = undefined
-    this.middlewares = []
     for (const socket of Array.from(this.sockets.values())) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
   }
 
-  // ---------------------------------------------------------------- out
+  // ---------------------------------------------------------------- broadcasts
 
   outgoing(event: string): EventCodec {
-    const codec = this.outgoingEvents.get(event)
+    const codec = this.contract?.outgoing.get(event)
     if (codec === undefined) throw new Error(`"${event}" is not among the events that "${this.name}" sends to clients`)
     return codec
   }
 
-  private readonly throughAdapter: Pick<BroadcastTarget, "broadcast" | "broadcastWithAck"> = {
-    broadcast: (packet, selection, flags) => this.adapter.broadcast(packet, selection, flags),
-    broadcastWithAck: (packet, selection, flags) => this.adapter.broadcastWithAck(packet, selection, flags)
+  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
+    if (this.hubs !== undefined) this.tellBroadcast(packet, selection)
+    return this.adapter.broadcast(packet, selection, flags)
+  }
+
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags
+  ): Stream.Stream<Acknowledgement> {
+    if (this.hubs !== undefined) this.tellBroadcast(packet, selection)
+    return this.adapter.broadcastWithAck(packet, selection, flags)
+  }
+
+  private tellBroadcast({ data: [event, ...args] }: BroadcastPacket, { except, rooms }: Selection): void {
+    this.hubs?.broadcasts.publish({ event, args, rooms, except })
   }
 
   /** Broadcasts the contract's events. */
-  readonly contractTarget: BroadcastTarget = {
-    packet: (event, args): BroadcastPacket => {
-      const codec = this.outgoing(event)
-      return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
-    },
-    decodeAck: (event, args) => decodeAck(this.outgoing(event), args),
-    ...this.throughAdapter
-  }
+  readonly contractTarget = new ContractTarget(
+    () => this,
+    (event) => this.outgoing(event)
+  )
 
   /** Broadcasts any event. */
-  readonly plainTarget: BroadcastTarget = {
-    packet: (event, args): BroadcastPacket => {
-      if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
-      return { data: [event, ...args], mayHaveBinary: true }
-    },
-    decodeAck: (_event, args) => Effect.succeed(args),
-    ...this.throughAdapter
-  }
+  readonly plainTarget = new PlainTarget(() => this)
 
   // ---------------------------------------------------------------- connecting
 
   makeSocket(connection: Connection, auth: Readonly<Record<string, unknown>>): SocketRuntime {
-    return new SocketRuntime(this.server.generateId(), connection, this, auth)
+    // Clients of protocol 4 know their id before they are told.
+    const id = !connection.isLegacy
+      ? this.server.generateId()
+      : this.name === "/"
+        ? connection.session.id
+        : `${this.name}#${connection.session.id}`
+    return new SocketRuntime(id, connection, this, auth)
   }
 
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
+    this.connectingCount++
+    this.server.wheel.cancel(this)
     socket.launch(
-      Effect.onError(this.connecting(socket), () => Effect.sync(() => this.refuse(socket, "Internal error")))
-    )
-  }
-
-  remove(socket: SocketRuntime): void {
-    this.sockets.delete(socket.id)
-  }
-
-  private readonly connecting = Effect.fnUntraced({ self: this }, function* (socket: SocketRuntime) {
-    if (this.registration === undefined) yield* this.awaitRegistration
-    const registration = this.registration as Registration | undefined
-    if (registration === undefined) {
-      if (this.hasServed) return socket.connection.session.closeUnsafe("server shutting down")
-      return this.refuse(socket, "Invalid namespace")
-    }
-    const admitted = yield* this.authenticate(socket, registration)
-    if (admitted === undefined || !this.admit(socket, registration)) return
-    const context = socket.enterContext(admitted)
-    const handlers = yield* Effect.suspend(() =>
-      registration.build(registration.contract === undefined ? socket.plain : socket)
-    ).pipe(
-      Effect.provideContext(context),
-      // A socket without handlers is of no use to anybody.
-      Effect.onError(() => Effect.sync(() => socket.disconnectByServer(false)))
-    )
-    socket.setReady(handlers ?? undefined)
-  })
-
-  private get awaitRegistration(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.waiting++
-      return Effect.timeoutOption(this.accepting.await, Duration.millis(this.server.graceLeft)).pipe(
-        Effect.ensuring(
+      connecting(this, socket).pipe(
+        Effect.onExit((exit) =>
           Effect.sync(() => {
-            this.waiting--
-            this.server.forgetIfUnused(this)
+            if (Exit.isFailure(exit)) socket.refuse("Internal error")
+            this.connectingCount--
+            this.onLeft()
           })
         )
+      )
+    )
+  }
+
+  /** Waits until the namespace is registered, or may be, up to `millis` milliseconds. Whether it waited in vain. */
+  awaitRegistration(millis: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      // It was opened for something that did not want this client after all.
+      this.accepting.closeUnsafe()
+      return Effect.map(
+        Effect.timeoutOption(this.accepting.await, Duration.millis(millis)),
+        (result) => result._tag === "None"
       )
     })
   }
 
-  /** Runs the middlewares; the context of the socket's handlers if all of them admit it. */
-  private readonly authenticate = Effect.fnUntraced(
-    { self: this },
-    function* (socket: SocketRuntime, registration: Registration) {
-      if (this.auth !== undefined) {
-        const auth = this.auth.decode(socket.rawAuth)
-        if (auth._tag === "Failure") return this.refuseAuth(socket, describe(auth))
-        socket.auth = auth.value
-      }
-      let context = registration.context
-      for (const { auth: codec, error, service } of this.middlewares) {
-        const auth = codec.decode(socket.rawAuth)
-        if (auth._tag === "Failure") return this.refuseAuth(socket, describe(auth))
-        const middleware = Context.getUnsafe(registration.context, service)
-        const request = { id: socket.id, namespace: this.name, handshake: socket.handshake, auth: auth.value }
-        const result = yield* Effect.suspend(() => middleware(request) as Effect.Effect<unknown, unknown>).pipe(
-          Effect.map((value) => ({ value })),
-          Effect.catch((failure) => Effect.sync(() => this.refuseFor(socket, failure, error))),
-          Effect.onError(() => Effect.sync(() => this.refuse(socket, "Internal error")))
-        )
-        if (result === undefined) return undefined
-        if (service.provides !== undefined) context = Context.add(context, service.provides, result.value)
-      }
-      return context
-    }
-  )
-
-  private admit(socket: SocketRuntime, registration: Registration): boolean {
-    const { connection } = socket
-    if (socket.state !== "connecting" || !connection.session.isOpen) return false
-    if (this.registration !== registration) {
-      // Its layer has closed while the middlewares were at work.
-      connection.session.closeUnsafe("server shutting down")
-      return false
-    }
-    const reply = outbound(encodeConnect(this.name, { sid: socket.id }), false)
-    socket.state = "connected"
-    this.sockets.set(socket.id, socket)
-    connection.onAdmitted()
-    connection.session.sendUnsafe(reply)
-    this.server.debug("socket connected", socket.annotations)
-    return true
+  remove(socket: SocketRuntime, reason: DisconnectReason): void {
+    if (!this.sockets.delete(socket.id)) return
+    this.hubs?.disconnections.publish({ id: socket.id, reason })
+    this.onLeft()
   }
 
-  private refuseAuth(socket: SocketRuntime, description: string): undefined {
-    this.server.debug("auth payload refused", { description, ...socket.annotations })
-    return this.refuse(socket, "Invalid auth payload")
+  // ---------------------------------------------------------------- end
+
+  /** Whether nobody would miss it. */
+  get isUnused(): boolean {
+    return !this.isMentioned && this.connectingCount === 0 && this.sockets.size === 0 && this.instance === undefined
   }
 
-  private refuseFor(socket: SocketRuntime, failure: unknown, codec: Codec): undefined {
-    if (failure instanceof ConnectRefused) return this.refuse(socket, failure.message, failure.data)
-    const encoded = codec.encode(failure)
-    const data = encoded._tag === "Success" ? encoded.value : undefined
-    const { _tag, message } = failure as { readonly _tag?: string; readonly message?: string }
-    return this.refuse(socket, message || _tag || "Refused", data)
-  }
-
-  private refuse(socket: SocketRuntime, message: string, data?: unknown): undefined {
-    if (socket.state !== "connecting") return
-    const { connection } = socket
-    try {
-      connection.refuse(this.name, message, data)
-    } catch {
-      // Data that cannot be encoded: the refusal counts.
-      connection.refuse(this.name, message)
+  /** Somebody has left who was, or was about to be, in the namespace. */
+  private onLeft(): void {
+    if (this.connectingCount > 0 || this.sockets.size > 0) return
+    const { family, instance } = this
+    if (instance === undefined) return this.server.forgetIfUnused(this)
+    if (family !== undefined && Number.isFinite(family.idleTimeToLive)) {
+      this.server.wheel.schedule(this, family.idleTimeToLive)
     }
-    connection.forget(socket)
-    this.server.debug("connection to namespace refused", { message, ...socket.annotations })
-    socket.end("server namespace disconnect")
+  }
+
+  /** A dynamic namespace has been empty for its time. */
+  onDeadline(): void {
+    if (this.connectingCount === 0 && this.sockets.size === 0) this.instance?.close()
+  }
+
+  /** It is gone: nobody finds it any more. */
+  dispose(): void {
+    this.server.wheel.cancel(this)
+    this.hubs?.close()
+    this.server.closeScope(this.scope, { namespace: this.name })
   }
 }

@@ -1,21 +1,15 @@
 import * as Effect from "effect/Effect"
-
 import * as Stream from "effect/Stream"
-import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
-import type { BroadcastAck, PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
 
-/** Where an operator's events go. */
-export interface BroadcastTarget {
-  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
-  broadcastWithAck(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement>
-  /** Reads the arguments of an acknowledgement as its event declares them. */
-  decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any>
-  /** Encodes an event's payload: by its contract, or as the plain arguments. Throws on what is not of the declared type. */
-  packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
-}
+import type { BroadcastFlags, Selection } from "../../adapter/Adapter.ts"
+import type { BroadcastAck, PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
+import { RemoteView } from "./remoteView.ts"
+import type { BroadcastTarget } from "./targets.ts"
 
 const none: ReadonlyArray<string> = []
-const noFlags: BroadcastFlags = { volatile: false, local: false }
+
+/** What is sent when nothing else is asked for. */
+export const noFlags: BroadcastFlags = { volatile: false, local: false, compress: true }
 
 export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => (typeof rooms === "string" ? [rooms] : rooms)
 
@@ -53,6 +47,10 @@ export class Operator implements PlainBroadcastOperator {
     return new Operator(this.target, this.selection, { ...this.flags, local: true })
   }
 
+  compress(compress: boolean): Operator {
+    return new Operator(this.target, this.selection, { ...this.flags, compress })
+  }
+
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => this.target.broadcast(this.target.packet(event, args), this.selection, this.flags))
   }
@@ -68,6 +66,36 @@ export class Operator implements PlainBroadcastOperator {
           response
         }))
       )
+    )
+  }
+
+  fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
+    return Effect.suspend(() => {
+      const { namespace } = this.target
+      if (namespace === undefined) return Effect.succeed([])
+      return Effect.map(namespace.adapter.fetchSockets(this.selection, this.flags.local), (sockets) =>
+        sockets.map((details) => new RemoteView(this.target, everybody(this.target).to(details.id), details))
+      )
+    })
+  }
+
+  socketsJoin(rooms: RoomSelection): Effect.Effect<void> {
+    return Effect.suspend(
+      () => this.target.namespace?.adapter.socketsJoin(this.selection, asRooms(rooms), this.flags.local) ?? Effect.void
+    )
+  }
+
+  socketsLeave(rooms: RoomSelection): Effect.Effect<void> {
+    return Effect.suspend(
+      () => this.target.namespace?.adapter.socketsLeave(this.selection, asRooms(rooms), this.flags.local) ?? Effect.void
+    )
+  }
+
+  disconnectSockets(options?: { readonly close?: boolean }): Effect.Effect<void> {
+    return Effect.suspend(
+      () =>
+        this.target.namespace?.adapter.disconnectSockets(this.selection, options?.close === true, this.flags.local) ??
+        Effect.void
     )
   }
 }

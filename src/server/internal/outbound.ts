@@ -1,9 +1,14 @@
-import { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
-import type { EncodedPacket } from "../../protocol/SocketPacket.ts"
+import type { EncodedBroadcast } from "../../adapter/Adapter.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 
-/** An encoded packet as an engine message. Throws on what could not be encoded. */
-export const outbound = (packet: EncodedPacket | ProtocolError, shared: boolean): OutboundMessage => {
-  if (isProtocolError(packet)) throw packet
-  return new OutboundMessage(packet.text === undefined ? undefined : "4" + packet.text, packet.attachments, shared)
+/** A broadcast event, encoded for everybody, with what it was before for those who tap what goes out. */
+export class EncodedEvent implements EncodedBroadcast {
+  readonly shared = true
+  readonly message: OutboundMessage
+  readonly data: readonly [event: string, ...args: Array<unknown>]
+
+  constructor(message: OutboundMessage, data: readonly [event: string, ...args: Array<unknown>]) {
+    this.message = message
+    this.data = data
+  }
 }

@@ -1,22 +1,33 @@
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import * as LogLevel from "effect/LogLevel"
-import * as Metric from "effect/Metric"
-import * as References from "effect/References"
+import type * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 
 import { AdapterFactory, type Factory } from "../../adapter/Adapter.ts"
 import type { EngineSession } from "../../engine/EngineSession.ts"
 import type { TimerWheel } from "../../engine/internal/timerWheel.ts"
+import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
+import type { Handshake } from "../../Handshake.ts"
+import { parseDebug } from "../../internal/debugNamespaces.ts"
+import { Parser } from "../../Parser.ts"
+import type { PacketParser } from "../../protocol/PacketParser.ts"
+import { isProtocolError } from "../../protocol/ProtocolError.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
+import type { CompiledContract } from "./contract.ts"
+import type { DynamicNamespaces } from "./dynamic.ts"
 import { NamespaceRuntime } from "./namespace.ts"
+import { Observer, type Subsystem } from "./observer.ts"
 
 /** Namespaces that clients have asked for before they were there. */
 const MAX_AWAITED = 1_000
@@ -26,32 +37,35 @@ export class ServerRuntime {
   readonly options: ResolvedServerOptions
   readonly context: Context.Context<never>
   readonly generateId = makeGenerator()
+  readonly adapters: Factory
+  readonly parser: PacketParser
+  readonly observer: Observer
+  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   wheel!: TimerWheel
-  private readonly scope: Scope.Scope
-  private readonly adapters: Factory
   private readonly namespaces = new Map<string, NamespaceRuntime>()
+  private readonly dynamic = new Set<DynamicNamespaces>()
+  /** Dynamic namespaces whose layer has closed: it may come again. */
+  private readonly retired = new Map<string, DynamicNamespaces>()
   private readonly connections = new Set<Connection>()
   private readonly closing = new Set<Scope.Closeable>()
   private readonly closed: Latch.Latch
   private startedAt = 0
-  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => unknown
-  private readonly debugEnabled: boolean
 
   constructor(
     options: ResolvedServerOptions,
     context: Context.Context<never>,
-    scope: Scope.Scope,
     adapters: Factory,
+    parser: PacketParser,
+    observer: Observer,
     closed: Latch.Latch
   ) {
     this.options = options
     this.context = context
-    this.scope = scope
     this.adapters = adapters
+    this.parser = parser
+    this.observer = observer
     this.closed = closed
     this.runFork = Effect.runForkWith(context)
-    // Asked once: a line that nobody wants shall cost nothing.
-    this.debugEnabled = LogLevel.isLessThanOrEqualTo(Context.get(context, References.MinimumLogLevel), "Debug")
   }
 
   /** The engine runs: the time in which clients may wait for namespaces begins. */
@@ -60,14 +74,26 @@ export class ServerRuntime {
     this.startedAt = wheel.now()
   }
 
-  /** How long a client may still wait for a namespace that is not there, in milliseconds. */
-  get graceLeft(): number {
-    return Math.max(0, this.startedAt + this.options.namespaceGrace - this.wheel.now())
+  /** Encodes a packet as a message; throws on what cannot be encoded. */
+  encode(
+    type: SocketPacket["type"],
+    namespace: string,
+    id: number | undefined,
+    data: unknown,
+    mayHaveBinary: boolean,
+    shared: boolean
+  ): OutboundMessage {
+    const packet = this.parser.encode({ type, namespace, id, data }, mayHaveBinary)
+    if (isProtocolError(packet)) throw packet
+    return new OutboundMessage(packet.text === undefined ? undefined : "4" + packet.text, packet.attachments, shared)
   }
+
+  // ---------------------------------------------------------------- connections
 
   onSession(session: EngineSession): Connection {
     const connection = new Connection(session, this)
     this.connections.add(connection)
+    this.debug("connection", "connection opened", { session: session.id, transport: session.transportName })
     return connection
   }
 
@@ -75,17 +101,59 @@ export class ServerRuntime {
     this.connections.delete(connection)
   }
 
+  // ---------------------------------------------------------------- namespaces
+
+  /** How long a client may still wait for a namespace that is not there, in milliseconds. */
+  get graceLeft(): number {
+    return Math.max(0, this.startedAt + this.options.namespaceGrace - this.wheel.now())
+  }
+
   /** The namespace that a client may connect to, or wait for. */
   findNamespace(name: string): NamespaceRuntime | undefined {
     const namespace = this.namespaces.get(name)
-    if (namespace !== undefined && (namespace.isRegistered || this.graceLeft > 0)) return namespace
-    if (namespace !== undefined || this.graceLeft === 0 || this.namespaces.size >= MAX_AWAITED) return undefined
-    return this.getOrMake(name)
+    if (namespace?.isRegistered) return namespace
+    for (const family of this.dynamic) if (family.mayMatch(name)) return this.getOrMake(name)
+    if (this.graceLeft === 0) return undefined
+    return namespace ?? (this.namespaces.size >= MAX_AWAITED ? undefined : this.getOrMake(name))
+  }
+
+  /** The dynamic namespaces that a client's request is for: the first that say so. */
+  findDynamic(name: string, handshake: Handshake): Effect.Effect<DynamicNamespaces | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      for (const family of Array.from(this.dynamic)) {
+        // Its layer may have closed while another's predicate was asked.
+        if ((yield* family.matches(name, handshake)) && this.dynamic.has(family)) return family
+      }
+      return undefined
+    })
+  }
+
+  /** The dynamic namespaces of a contract, if a layer serves them. */
+  dynamicOf(contract: CompiledContract): DynamicNamespaces | undefined {
+    for (const family of this.dynamic) if (family.contract === contract) return family
+    return undefined
+  }
+
+  /** Serves dynamic namespaces, from now on; clients that wait for one of them are let in. */
+  addDynamic(family: DynamicNamespaces): void {
+    this.dynamic.add(family)
+    this.retired.delete(family.label)
+    for (const namespace of this.namespaces.values()) {
+      if (!namespace.isRegistered && family.mayMatch(namespace.name)) namespace.accepting.openUnsafe()
+    }
+  }
+
+  removeDynamic(family: DynamicNamespaces): void {
+    this.dynamic.delete(family)
+    this.retired.set(family.label, family)
+    family.close()
   }
 
   /** Whether a layer has served the namespace that is not served now. */
   hasServed(name: string): boolean {
-    return this.namespaces.get(name)?.hasServed === true
+    if (this.namespaces.get(name)?.hasServed === true) return true
+    for (const family of this.retired.values()) if (family.matchesSurely(name)) return true
+    return false
   }
 
   /** The namespace of a name, for the application: it stays, even if nobody serves it. */
@@ -95,22 +163,33 @@ export class ServerRuntime {
     return namespace
   }
 
+  /** The namespace of a name, if it is there. */
+  get(name: string): NamespaceRuntime | undefined {
+    return this.namespaces.get(name)
+  }
+
   private getOrMake(name: string): NamespaceRuntime {
     let namespace = this.namespaces.get(name)
-    if (namespace === undefined) {
-      namespace = new NamespaceRuntime(name, this, Latch.makeUnsafe(false))
-      this.namespaces.set(name, namespace)
-      namespace.adapter = Effect.runSync(Scope.provide(this.adapters(namespace.host), this.scope))
-    }
+    if (namespace === undefined) this.namespaces.set(name, (namespace = new NamespaceRuntime(name, this)))
     return namespace
   }
 
   forgetIfUnused(namespace: NamespaceRuntime): void {
-    if (namespace.isUnused) this.namespaces.delete(namespace.name)
+    if (!namespace.isUnused || this.namespaces.get(namespace.name) !== namespace) return
+    this.namespaces.delete(namespace.name)
+    namespace.dispose()
   }
 
-  /** Closes a socket's scope in a fiber of the server's: a finalizer may outlive the connection, not the server. */
-  closeScope(scope: Scope.Closeable, annotations: Record<string, string>): void {
+  /** The server has ended. */
+  dispose(): void {
+    for (const namespace of this.namespaces.values()) namespace.dispose()
+    this.namespaces.clear()
+  }
+
+  // ---------------------------------------------------------------- scopes
+
+  /** Closes a scope in a fiber of the server's: a finalizer may outlive the connection, not the server. */
+  closeScope(scope: Scope.Closeable, annotations: Record<string, string>, onClosed: () => void = () => {}): void {
     this.closing.add(scope)
     this.runFork(
       Scope.close(scope, Exit.void).pipe(
@@ -118,6 +197,7 @@ export class ServerRuntime {
         Effect.ensuring(
           Effect.sync(() => {
             this.closing.delete(scope)
+            onClosed()
             if (this.closing.size === 0) this.closed.openUnsafe()
           })
         )
@@ -125,7 +205,7 @@ export class ServerRuntime {
     )
   }
 
-  /** Waits for the finalizers of the sockets that have ended, up to `timeout` milliseconds. */
+  /** Waits for the finalizers of what has ended, up to `timeout` milliseconds. */
   awaitFinalizers(timeout: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.closing.size === 0) return Effect.void
@@ -134,24 +214,35 @@ export class ServerRuntime {
     })
   }
 
-  /** Counts an event of a namespace. */
-  count(counter: Metric.Counter<number>, namespace: string, event: string): void {
-    this.runFork(Metric.update(Metric.withAttributes(counter, { namespace, event }), 1))
+  // ---------------------------------------------------------------- what is told
+
+  /** Counts something. */
+  count(counter: Metric.Counter<number>, attributes: Readonly<Record<string, string>>): void {
+    this.observer.count(counter, attributes)
   }
 
-  debug(message: string, annotations: Readonly<Record<string, unknown>>): void {
-    if (this.debugEnabled) this.runFork(Effect.annotateLogs(Effect.logDebug(message), annotations))
+  debug(subsystem: Subsystem, message: string, annotations: Readonly<Record<string, unknown>>): void {
+    this.observer.debug(subsystem, message, annotations)
   }
 
   error(message: string, cause: Cause.Cause<unknown>, annotations: Readonly<Record<string, unknown>>): void {
-    this.runFork(Effect.annotateLogs(Effect.logError(message, cause), annotations))
+    this.observer.error(message, cause, annotations)
+  }
+
+  defect(message: string, defect: unknown, annotations: Readonly<Record<string, unknown>>): void {
+    this.error(message, Cause.die(defect), annotations)
   }
 }
 
+/** The `DEBUG` setting of the configuration, by default the environment. One that cannot be read asks for nothing. */
+const debugSetting = Config.String("DEBUG").pipe(
+  Config.option,
+  Effect.map(Option.getOrElse(() => "")),
+  Effect.orElseSucceed(() => "")
+)
+
 export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntime, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const scope = yield* Effect.scope
-    const adapters = yield* AdapterFactory
     const base = yield* Scheduler.Scheduler
     // Every fiber has a dispatcher of its own, and Node runs its ticks between their immediates: replies of handlers that
     // were suspended would each take a write of their own. With one dispatcher for all they leave together.
@@ -161,5 +252,11 @@ export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntim
       shouldYield: (fiber) => base.shouldYield(fiber),
       makeDispatcher: () => dispatcher
     })
-    return new ServerRuntime(options, context, scope, adapters, yield* Latch.make(false))
+    const clock = yield* Effect.clockWith(Effect.succeed)
+    const observer = new Observer(context, {
+      debug: parseDebug(yield* debugSetting),
+      tracing: options.tracing,
+      now: () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+    })
+    return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer, yield* Latch.make(false))
   })

@@ -2,47 +2,30 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 
-import type { BroadcastFlags, EncodedBroadcast, LocalSocket } from "../../adapter/Adapter.ts"
+import type { BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
-import { decodePayload, describe, encodePayload, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
-import { encodeAck, encodeDisconnect, encodeEvent } from "../../protocol/PacketEncoder.ts"
-import { isReservedEvent, PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import { getOrThrow } from "../../internal/contractCodec.ts"
+import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
-import { handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
-import { AckArguments, type PlainSocket, type SocketBase } from "../ServerSocket.ts"
-import { decodeAck, PendingAcks } from "./acks.ts"
+import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
+import type { EventRefused, IncomingEvent, PlainSocket, SocketBase } from "../ServerSocket.ts"
+import { PendingAcks } from "./acks.ts"
 import type { Connection } from "./connection.ts"
-import { Gate } from "./gate.ts"
+import { Emitter } from "./emitter.ts"
+import { type HandlerRecord, Inbound, type PlainHandler, type RunFork } from "./inbound.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
-import { asRooms, everybodyElse, type Operator } from "./operator.ts"
-import { outbound } from "./outbound.ts"
+import { asRooms, everybodyElse, noFlags, type Operator } from "./operator.ts"
+import type { EncodedEvent } from "./outbound.ts"
 import { PlainView } from "./plainView.ts"
-
-/** Handlers by event, as a contract's builder returns them. */
-export type HandlerRecord = Readonly<Record<string, (payload: any) => Effect.Effect<any, any, any>>>
-
-/** Starts an effect in a context that has all it needs. */
-export type RunFork = (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
-
-/** A plain handler, with the runner of the context in which it was registered. */
-export interface PlainHandler {
-  readonly run: RunFork
-  readonly handle: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<any, any, any>
-}
 
 /**
  * A client in a namespace: from its CONNECT packet on, whether it is admitted or not, to its end.
- *
- * What arrives before the handlers are there waits in `inbox`. What a socket may never need (acknowledgements, suspended
- * handlers, plain handlers) is allocated when it is needed.
  */
 export class SocketRuntime implements LocalSocket, SocketBase {
   readonly id: string
@@ -50,20 +33,18 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   readonly home: NamespaceRuntime
   readonly scope: Scope.Closeable = Scope.makeUnsafe()
   readonly rawAuth: Readonly<Record<string, unknown>>
+  readonly inbound: Inbound
   auth: unknown = undefined
   joined: Set<string> | undefined
   state: "connecting" | "connected" | "disconnected" = "connecting"
-  private inbox: Array<SocketPacket> | undefined
-  private ready = false
-  private handlers: HandlerRecord = noHandlers
-  private plainHandlers: Map<string, Array<PlainHandler>> | undefined
-  private anyHandlers: Array<PlainHandler> | undefined
+  private ownData: Readonly<Record<string, unknown>> = noData
+  /** The rooms that it was in when it disconnected, for its finalizers. */
+  private lastRooms: ReadonlySet<string> | undefined
+  private outgoingTaps: Array<PlainHandler> | undefined
+  private disconnecting: Array<PlainHandler> | undefined
+  /** The handlers of the end are being started: it has its reason, and comes only once. */
+  private isTelling = false
   private acks: PendingAcks | undefined
-  private gates: Map<string, Gate> | undefined
-  /** Events that wait behind a gate. */
-  private queued = 0
-  private fibers: Set<Fiber.Fiber<any, any>> | undefined
-  private runFork: RunFork
   private plainView: PlainSocket | undefined
   private ending: Deferred.Deferred<DisconnectReason> | undefined
   private reason: DisconnectReason | undefined
@@ -73,13 +54,17 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.connection = connection
     this.home = home
     this.rawAuth = auth
-    this.runFork = Effect.runForkWith(home.server.context) as RunFork
+    this.inbound = new Inbound(this, home.server.runFork as RunFork)
   }
 
   // ---------------------------------------------------------------- what handlers see
 
   get namespace(): string {
     return this.home.name
+  }
+
+  get params(): any {
+    return this.home.family?.params(this.home.name) ?? {}
   }
 
   get handshake(): Handshake {
@@ -95,11 +80,33 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   get rooms(): ReadonlySet<string> {
-    return this.state === "disconnected" ? new Set(this.joined) : new Set([this.id, ...(this.joined ?? [])])
+    return this.lastRooms ?? new Set([this.id, ...(this.joined ?? [])])
+  }
+
+  get data(): Readonly<Record<string, any>> {
+    return this.ownData
   }
 
   get plain(): PlainSocket {
     return (this.plainView ??= new PlainView(this))
+  }
+
+  setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const next: Record<string, unknown> = { ...this.ownData }
+      for (const [field, value] of Object.entries(data)) {
+        const codec = this.home.registration?.contract?.data.get(field)
+        // Refused here, at the caller's, rather than where somebody fetches it.
+        if (codec === undefined) throw new Error(`"${field}" is not among the data of sockets in "${this.home.name}"`)
+        getOrThrow(codec.encode(value), `data "${field}"`)
+        next[field] = value
+      }
+      this.ownData = next
+    })
+  }
+
+  setPlainData(data: Readonly<Record<string, unknown>>): void {
+    this.ownData = { ...this.ownData, ...data }
   }
 
   join(rooms: RoomSelection): Effect.Effect<void> {
@@ -128,25 +135,63 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     return everybodyElse(this.home.contractTarget, this.id)
   }
 
+  get volatile(): Emitter {
+    return new Emitter(this, this.home.contractTarget, { ...noFlags, volatile: true })
+  }
+
+  compress(compress: boolean): Emitter {
+    return new Emitter(this, this.home.contractTarget, { ...noFlags, compress })
+  }
+
   emit(event: string, ...payload: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      const codec = this.home.outgoing(event)
-      this.sendEvent(encodePayload(codec, payload[0]), undefined, codec.payload.mayHaveBinary)
-    })
+    return Effect.sync(() => this.send(this.home.contractTarget.packet(event, payload), noFlags))
   }
 
   emitWithAck(event: string, ...payload: ReadonlyArray<unknown>): Effect.Effect<any, any> {
+    return new Emitter(this, this.home.contractTarget, noFlags).emitWithAck(event, ...payload)
+  }
+
+  stream(event: string): Stream.Stream<any> {
+    return Stream.unwrap(this.subscribe(event))
+  }
+
+  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
     return Effect.suspend(() => {
-      const codec = this.home.outgoing(event)
-      return Effect.flatMap(
-        this.request(event, () => encodePayload(codec, payload[0]), codec.payload.mayHaveBinary),
-        (args) => decodeAck(codec, args)
-      )
+      if (this.home.registration?.contract?.incoming.has(event) === false) {
+        throw new Error(`"${event}" is not among the events that clients send to "${this.home.name}"`)
+      }
+      return this.inbound.subscribe(event)
     })
   }
 
+  use<R>(middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>): Effect.Effect<void, never, R> {
+    return Effect.contextWith((context) =>
+      Effect.sync(() => this.inbound.addMiddleware({ context, check: middleware }))
+    )
+  }
+
+  onAny<E, R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R> {
+    return withRunner((run) => this.inbound.addAnyHandler({ run, handle: handler }))
+  }
+
+  onAnyOutgoing<E, R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R> {
+    return withRunner((run) => (this.outgoingTaps ??= []).push({ run, handle: handler }))
+  }
+
+  onDisconnecting<E, R>(
+    handler: (reason: DisconnectReason) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R> {
+    return withRunner((run) =>
+      (this.disconnecting ??= []).push({ run, handle: (reason) => handler(reason as DisconnectReason) })
+    )
+  }
+
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
-    return Effect.sync(() => this.disconnectByServer(options?.close === true))
+    return Effect.sync(() => this.disconnectUnsafe(options?.close === true))
   }
 
   get disconnected(): Effect.Effect<DisconnectReason> {
@@ -157,12 +202,29 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     )
   }
 
+  // ---------------------------------------------------------------- what other servers see
+
+  get details(): SocketDetails {
+    const codecs = this.home.contract?.data
+    let data = this.ownData
+    if (codecs !== undefined && codecs.size > 0) {
+      const encoded: Record<string, unknown> = {}
+      for (const field of Object.keys(data)) {
+        const codec = codecs.get(field)
+        encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
+      }
+      data = encoded
+    }
+    return { id: this.id, handshake: this.handshake, rooms: this.rooms, data }
+  }
+
   // ---------------------------------------------------------------- out
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const { session } = this.connection
-    if (flags.volatile && !session.writable) return
-    session.sendUnsafe(encoded as OutboundMessage)
+    const { data, message } = encoded as EncodedEvent
+    if (this.state === "disconnected" || (flags.volatile && this.isBehind())) return
+    if (this.outgoingTaps !== undefined) this.tellOutgoing(data)
+    this.connection.session.sendUnsafe(message)
   }
 
   deliverForAck(
@@ -171,26 +233,56 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined {
-    const { session } = this.connection
-    if (this.state !== "connected" || (flags.volatile && !session.writable)) return undefined
+    if (this.state !== "connected" || (flags.volatile && this.isBehind())) return undefined
     const acks = (this.acks ??= new PendingAcks())
     if (acks.size >= this.home.server.options.maxPendingAcks) return undefined
+    const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
-    session.sendUnsafe(encoded as OutboundMessage)
+    if (this.outgoingTaps !== undefined) this.tellOutgoing(data)
+    this.connection.session.sendUnsafe(message)
     return () => acks.remove(id)
   }
 
-  /** Sends `[event, ...args]`; throws on what cannot be encoded. */
-  sendEvent(data: ReadonlyArray<unknown>, id: number | undefined, mayHaveBinary: boolean): void {
-    if (this.state === "disconnected") return
-    this.connection.session.sendUnsafe(outbound(encodeEvent(this.home.name, id, data, mayHaveBinary), false))
+  /** Whether a volatile packet would have to wait for the client, and is rather dropped. */
+  private isBehind(): boolean {
+    if (this.connection.session.writable) return false
+    this.home.server.count(volatileDropped, { namespace: this.home.label })
+    return true
+  }
+
+  private tellOutgoing([event, ...args]: readonly [event: string, ...args: Array<unknown>]): void {
+    this.inbound.startAll(this.outgoingTaps!, event, args)
+  }
+
+  private sendPacket(
+    type: SocketPacket["type"],
+    id: number | undefined,
+    data: unknown,
+    mayHaveBinary: boolean,
+    compress: boolean
+  ): void {
+    const message = this.home.server.encode(type, this.home.name, id, data, mayHaveBinary, false)
+    message.compress = compress
+    this.connection.session.sendUnsafe(message)
+  }
+
+  /** Sends an event; throws on what cannot be encoded. Whether it was sent. */
+  send(
+    { data, mayHaveBinary }: { readonly data: ReadonlyArray<unknown>; readonly mayHaveBinary: boolean },
+    flags: BroadcastFlags,
+    id?: number
+  ): boolean {
+    if (this.state === "disconnected" || (flags.volatile && this.isBehind())) return false
+    if (this.outgoingTaps !== undefined) this.tellOutgoing(data as [string, ...Array<unknown>])
+    this.sendPacket(PacketType.EVENT, id, data, mayHaveBinary, flags.compress)
+    return true
   }
 
   /** Sends an event and waits for the arguments of its acknowledgement. */
   request(
     event: string,
-    encode: () => ReadonlyArray<unknown>,
-    mayHaveBinary: boolean
+    encode: () => { readonly data: ReadonlyArray<unknown>; readonly mayHaveBinary: boolean },
+    flags: BroadcastFlags
   ): Effect.Effect<ReadonlyArray<unknown>, AckError> {
     return Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
@@ -200,7 +292,10 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       const id = this.home.nextAckId()
       acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
       try {
-        this.sendEvent(encode(), id, mayHaveBinary)
+        if (!this.send(encode(), flags, id)) {
+          acks.remove(id)
+          return fail("not sent")
+        }
       } catch (defect) {
         acks.remove(id)
         return resume(Effect.die(defect))
@@ -209,9 +304,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     })
   }
 
-  private sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
-    if (this.state !== "connected") return
-    this.connection.session.sendUnsafe(outbound(encodeAck(this.home.name, id, args, mayHaveBinary), false))
+  sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
+    if (this.state === "connected") this.sendPacket(PacketType.ACK, id, args, mayHaveBinary, true)
   }
 
   // ---------------------------------------------------------------- in
@@ -220,7 +314,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   onPacket(packet: SocketPacket): void {
     switch (packet.type) {
       case PacketType.EVENT:
-        return this.ready ? this.onEvent(packet) : this.hold(packet)
+        return this.inbound.onEvent(packet)
       case PacketType.ACK:
         // Acknowledgements pass: the builder may be waiting for one.
         return this.acks?.settle(packet.id!, packet.data as ReadonlyArray<unknown>)
@@ -232,215 +326,15 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     }
   }
 
-  private hold(packet: SocketPacket): void {
-    const inbox = (this.inbox ??= [])
-    if (inbox.length >= this.home.server.options.maxPendingPackets) {
-      return this.connection.session.closeUnsafe("inbound overflow", "too many packets before the handlers were ready")
-    }
-    inbox.push(packet)
-  }
-
-  /** The handlers are there: what waited for them is handled in the order of its arrival. */
-  setReady(handlers: HandlerRecord | undefined): void {
-    if (this.state !== "connected") return
-    if (handlers !== undefined) this.handlers = handlers
-    this.ready = true
-    const inbox = this.inbox
-    this.inbox = undefined
-    if (inbox !== undefined) {
-      for (const packet of inbox) this.onEvent(packet)
-    }
-  }
-
-  private onEvent(packet: SocketPacket): void {
-    if (this.state !== "connected") return
-    if (this.queued + (this.fibers?.size ?? 0) >= this.home.server.options.maxPendingEvents) {
-      return this.connection.session.closeUnsafe("inbound overflow", "too many events whose handlers are not done")
-    }
-    const data = packet.data as ReadonlyArray<unknown>
-    const name = typeof data[0] === "string" ? data[0] : String(data[0])
-    if (this.anyHandlers !== undefined) this.startAny(this.anyHandlers, name, data)
-    const codec = this.home.incoming.get(name)
-    if (codec === undefined) return this.onPlainEvent(name, data, packet.id)
-    const payload = decodePayload(codec, data)
-    if (payload._tag === "Failure") {
-      // A schema that throws is a bug on this side, and none of the client's business.
-      if (Cause.hasDies(payload.cause)) return this.answer(codec, packet.id)(payload)
-      return this.onRefusedPayload(codec, packet.id, describe(payload))
-    }
-    const handler = this.handlers[codec.event._tag]!
-    const limit = codec.event.concurrency ?? this.home.concurrency
-    if (limit === undefined)
-      return this.start(this.runFork, () => handler(payload.value), this.answer(codec, packet.id))
-    // Events without a limit of their own share the namespace's.
-    const key = codec.event.concurrency === undefined ? "" : name
-    const gates = (this.gates ??= new Map<string, Gate>())
-    let gate = gates.get(key)
-    if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
-    const answer = this.answer(codec, packet.id)
-    this.queued++
-    gate.enter((leave) => {
-      this.queued--
-      // The client has gone while the event was waiting.
-      if (this.state !== "connected") return leave()
-      this.start(
-        this.runFork,
-        () => handler(payload.value),
-        (exit) => {
-          answer(exit)
-          leave()
-        }
-      )
-    })
-  }
-
-  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
-    const handlers = this.plainHandlers?.get(name)
-    if (handlers === undefined) {
-      return this.home.server.debug("event without a handler", { event: name, ...this.annotations })
-    }
-    let answered = id === undefined
-    const args = data.slice(1)
-    for (const handler of handlers) {
-      this.start(
-        handler.run,
-        () => handler.handle(name, args),
-        (exit) => {
-          if (exit._tag === "Failure") return this.report(name, exit.cause)
-          if (answered) return
-          answered = true
-          const { value } = exit
-          const values = value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
-          this.answerSafely(name, () => this.sendAck(id!, values, true))
-        }
-      )
-    }
-  }
-
-  private startAny(handlers: ReadonlyArray<PlainHandler>, name: string, data: ReadonlyArray<unknown>): void {
-    const args = data.slice(1)
-    for (const handler of handlers) {
-      this.start(
-        handler.run,
-        () => handler.handle(name, args),
-        (exit) => {
-          if (exit._tag === "Failure") this.report(name, exit.cause)
-        }
-      )
-    }
-  }
-
-  /**
-   * Starts a handler in this turn. One that finishes at once never becomes a waiting fiber; one that suspends is kept, to
-   * be interrupted when the socket disconnects.
-   */
-  private start(
-    run: RunFork,
-    make: () => Effect.Effect<any, any, any>,
-    onExit: (exit: Exit.Exit<any, any>) => void
-  ): void {
-    let effect: Effect.Effect<any, any, any>
-    try {
-      effect = make()
-    } catch (defect) {
-      return onExit(Exit.die(defect))
-    }
-    if (Exit.isExit(effect)) return onExit(effect)
-    const fiber = run(effect)
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return onExit(exit)
-    if (this.state === "disconnected") {
-      // It has disconnected its own socket. What becomes of it is still watched.
-      fiber.addObserver(onExit)
-      fiber.interruptUnsafe()
-      return
-    }
-    const fibers = (this.fibers ??= new Set())
-    fibers.add(fiber)
-    fiber.addObserver((exit) => {
-      fibers.delete(fiber)
-      onExit(exit)
-    })
-  }
-
-  /** What becomes of a contract handler's exit. */
-  private answer(codec: EventCodec, id: number | undefined): (exit: Exit.Exit<any, any>) => void {
-    return (exit) => {
-      const { event } = codec
-      if (exit._tag === "Success") {
-        if (id === undefined) return
-        return this.answerSafely(event._tag, () => {
-          const none = !event.hasAck || codec.ackIsVoid
-          const value = none
-            ? undefined
-            : getOrThrow(codec.ack.encode(exit.value), `acknowledgement of "${event._tag}"`)
-          const args = event.hasError ? [none ? { _tag: "Success" } : { _tag: "Success", value }] : none ? [] : [value]
-          this.sendAck(id, args, codec.ack.mayHaveBinary)
-        })
-      }
-      const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
-      if (failure === undefined || failure._tag === "None") {
-        this.report(event._tag, exit.cause)
-        if (event.hasError && id !== undefined) this.fail(id, { _tag: "InternalError" })
-        return
-      }
-      if (id === undefined) return
-      this.answerSafely(event._tag, () => {
-        const error = getOrThrow(codec.error.encode(failure.value), `failure of "${event._tag}"`)
-        this.sendAck(id, [{ _tag: "Failure", error }], codec.error.mayHaveBinary)
-      })
-    }
-  }
-
-  private onRefusedPayload(codec: EventCodec, id: number | undefined, description: string): void {
-    const { event } = codec
-    this.home.server.count(payloadsRefused, this.home.name, event._tag)
-    this.home.server.debug("payload refused", { event: event._tag, description, ...this.annotations })
-    if (event.hasError && id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description })
-  }
-
-  private fail(id: number, error: unknown): void {
-    this.sendAck(id, [{ _tag: "Failure", error }], false)
-  }
-
-  /** A value that does not fit its own contract, or cannot be encoded, is the handler's bug: its event alone suffers. */
-  private answerSafely(event: string, send: () => void): void {
-    try {
-      send()
-    } catch (defect) {
-      this.report(event, Cause.die(defect))
-    }
-  }
-
-  private report(event: string, cause: Cause.Cause<unknown>): void {
-    if (Cause.hasInterruptsOnly(cause)) return
-    this.home.server.count(handlerFailures, this.home.name, this.home.incoming.has(event) ? event : "")
-    this.home.server.error("event handler failed", cause, { event, ...this.annotations })
-  }
-
   get annotations(): Record<string, string> {
     return { sid: this.id, namespace: this.home.name }
   }
 
-  // ---------------------------------------------------------------- plain handlers
-
-  addHandler(event: string, handler: PlainHandler): void {
-    if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
-    const handlers = (this.plainHandlers ??= new Map<string, Array<PlainHandler>>())
-    const existing = handlers.get(event)
-    if (existing === undefined) handlers.set(event, [handler])
-    else existing.push(handler)
-  }
-
-  addAnyHandler(handler: PlainHandler): void {
-    ;(this.anyHandlers ??= []).push(handler)
-  }
-
   // ---------------------------------------------------------------- life
 
-  /** Runs the socket's own fiber: middleware, then the builder. It ends with the socket. */
-  launch(effect: Effect.Effect<void, never, any>): void {
-    this.start(
+  /** Runs the effect that connects the socket, in its scope; it is interrupted when the socket ends. */
+  launch(effect: Effect.Effect<unknown>): void {
+    this.inbound.start(
       Effect.runForkWith(Context.add(this.home.server.context, Scope.Scope, this.scope)) as RunFork,
       () => effect,
       (exit) => {
@@ -454,38 +348,87 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   /** The context in which the builder and handlers run: the given one, with the socket's scope. */
   enterContext(context: Context.Context<any>): Context.Context<any> {
     const own = Context.add(context, Scope.Scope, this.scope)
-    this.runFork = Effect.runForkWith(own) as RunFork
+    this.inbound.useRunner(Effect.runForkWith(own) as RunFork)
     return own
   }
 
-  disconnectByServer(close: boolean): void {
-    if (this.state === "disconnected") return
+  /** The client is told that it is in. */
+  admit(): void {
+    const { connection, home } = this
+    this.state = "connected"
+    home.sockets.set(this.id, this)
+    connection.onAdmitted()
+    const data = connection.isLegacy ? undefined : { sid: this.id }
+    this.sendPacket(PacketType.CONNECT, undefined, data, false, true)
+    home.server.debug("namespace", "socket connected", this.annotations)
+  }
+
+  /** The handlers are there. */
+  setReady(handlers: HandlerRecord | undefined): void {
+    if (this.state === "connected") this.inbound.setReady(handlers)
+  }
+
+  /** The client is told that it does not get in. */
+  refuse(message: string, data?: unknown): undefined {
+    if (this.state !== "connecting") return
+    const { connection, home } = this
+    try {
+      connection.refuse(home.name, message, data)
+    } catch {
+      // Data that cannot be encoded: the refusal counts.
+      connection.refuse(home.name, message)
+    }
+    connection.forget(this)
+    home.server.count(namespaceRefusals, { namespace: home.isRegistered ? home.label : "" })
+    home.server.debug("namespace", "connection to namespace refused", { message, ...this.annotations })
+    this.end("server namespace disconnect")
+  }
+
+  disconnectUnsafe(close: boolean): void {
+    if (this.state === "disconnected" || this.isTelling) return
     if (close) return this.connection.disconnectAll()
-    this.connection.session.sendUnsafe(outbound(encodeDisconnect(this.home.name), false))
+    // Whoever listens for the end can still send something before it.
+    this.tellDisconnecting("server namespace disconnect")
+    this.sendPacket(PacketType.DISCONNECT, undefined, undefined, false, true)
     this.connection.forget(this)
     this.end("server namespace disconnect")
   }
 
+  /** Tells those who want to know before it happens, once: the rooms are still intact. */
+  tellDisconnecting(reason: DisconnectReason): void {
+    const { disconnecting } = this
+    if (disconnecting === undefined || this.state !== "connected") return
+    this.disconnecting = undefined
+    this.isTelling = true
+    this.inbound.startAll(disconnecting, reason, [])
+    this.isTelling = false
+  }
+
   /** The end, whatever brought it: nothing is delivered any more, acknowledgements fail, the scope closes. */
   end(reason: DisconnectReason): void {
+    this.tellDisconnecting(reason)
     if (this.state === "disconnected") return
     const admitted = this.state === "connected"
+    if (admitted) this.lastRooms = this.rooms
     this.state = "disconnected"
     this.reason = reason
-    this.inbox = undefined
-    this.home.remove(this)
-    const { acks, ending, fibers } = this
-    this.acks = this.ending = this.fibers = undefined
+    const { acks, ending, home } = this
+    this.acks = this.ending = undefined
+    home.remove(this, reason)
     acks?.abandon()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
-    if (fibers !== undefined) {
-      for (const fiber of fibers) fiber.interruptUnsafe()
-    }
-    if (admitted) this.home.server.debug("socket disconnected", { reason, ...this.annotations })
-    // Finalizers start before the rooms are left, so that they can still see them.
-    this.home.server.closeScope(this.scope, this.annotations)
-    Effect.runFork(this.home.adapter.leaveAll(this))
+    this.inbound.close()
+    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
+    // Finalizers start before the rooms are left, so that what they send at once still finds them.
+    home.server.closeScope(this.scope, this.annotations)
+    Effect.runFork(home.adapter.leaveAll(this))
   }
 }
 
-const noHandlers: HandlerRecord = {}
+const noData: Readonly<Record<string, unknown>> = {}
+
+/** Registers something that runs in the context in which it is registered. */
+export const withRunner = <R>(register: (run: RunFork) => unknown): Effect.Effect<void, never, R> =>
+  Effect.contextWith((context: Context.Context<R>) =>
+    Effect.sync(() => void register(Effect.runForkWith(context) as RunFork))
+  )

@@ -1,0 +1,179 @@
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+
+import type { Handshake } from "../../Handshake.ts"
+import { isMatchable } from "../../internal/namespacePattern.ts"
+import type { CompiledContract } from "./contract.ts"
+import { Hub } from "./hub.ts"
+import type { Build, NamespaceRuntime } from "./namespace.ts"
+import type { ServerRuntime } from "./server.ts"
+
+/** What is asked for when a client asks for a namespace that is not there. */
+export interface NamespaceRequest {
+  readonly name: string
+  readonly params: any
+  readonly handshake: Handshake
+}
+
+export interface DynamicOptions {
+  readonly label: string
+  readonly contract: CompiledContract | undefined
+  readonly context: Context.Context<any>
+  /** Whether a name can be one of these namespaces: what can be told at once. */
+  readonly test: ((name: string) => boolean) | undefined
+  /** Whether a name that can be one is one. */
+  readonly match: ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>) | undefined
+  /** Runs once per namespace, in its scope; yields what builds its sockets. */
+  readonly open: (home: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
+  /** How long a namespace stays when it is empty, in milliseconds. */
+  readonly idleTimeToLive: number
+}
+
+/** Namespaces that come into being when clients ask for them. */
+export class DynamicNamespaces {
+  readonly label: string
+  readonly contract: CompiledContract | undefined
+  readonly idleTimeToLive: number
+  readonly created = new Hub<NamespaceRuntime>()
+  /** Those that are open, or about to open. */
+  readonly members = new Set<NamespaceRuntime>()
+  private readonly options: DynamicOptions
+  private readonly server: ServerRuntime
+
+  constructor(server: ServerRuntime, options: DynamicOptions) {
+    this.server = server
+    this.options = options
+    this.label = options.label
+    this.contract = options.contract
+    this.idleTimeToLive = options.idleTimeToLive
+  }
+
+  /** Whether a name can be one of them. `true` for those that only a predicate knows. */
+  mayMatch(name: string): boolean {
+    if (!isMatchable(name) || this.options.test?.(name) === false) return false
+    return this.params(name) !== undefined
+  }
+
+  /** Whether it can be told at once that a name is one of them. */
+  matchesSurely(name: string): boolean {
+    return this.options.test !== undefined && this.options.match === undefined && this.mayMatch(name)
+  }
+
+  /** Whether a client's request is for one of them. A predicate that dies says no, and that is logged. */
+  matches(name: string, handshake: Handshake): Effect.Effect<boolean> {
+    const { context, match } = this.options
+    if (!this.mayMatch(name)) return Effect.succeed(false)
+    if (match === undefined) return Effect.succeed(true)
+    return Effect.suspend(() => match({ name, params: this.params(name), handshake })).pipe(
+      Effect.provideContext(context),
+      Effect.catchDefect((defect) =>
+        Effect.sync(() => {
+          this.server.defect("matching a namespace's name failed", defect, { namespace: name })
+          return false
+        })
+      )
+    ) as Effect.Effect<boolean>
+  }
+
+  /** The parameters of a name; `undefined` if they do not decode. */
+  params(name: string): Readonly<Record<string, unknown>> | undefined {
+    const { contract } = this
+    if (contract?.pattern === undefined) return {}
+    const raw = contract.pattern.match(name)
+    if (raw === undefined) return undefined
+    const params: Record<string, unknown> = {}
+    for (const [parameter, codec] of contract.params) {
+      const value = codec.decode(raw[parameter])
+      if (value._tag === "Failure") return undefined
+      params[parameter] = value.value
+    }
+    return params
+  }
+
+  /** Makes a namespace one of them. */
+  adopt(home: NamespaceRuntime): void {
+    home.family = this
+    home.register({ contract: this.contract, context: this.options.context, build: undefined })
+  }
+
+  /** Opens a namespace if it is not open; what builds its sockets, or `undefined` if that failed. */
+  open(home: NamespaceRuntime): Effect.Effect<Build | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      // What it holds is given back before it is acquired anew.
+      while (home.instance?.isClosing) yield* home.instance.closed
+      if (home.instance === undefined) {
+        home.instance = new Instance(this, this.server, home, (scope) =>
+          Effect.suspend(() => this.options.open(home, this.params(home.name))).pipe(
+            Effect.provideContext(this.options.context),
+            Effect.provideService(Scope.Scope, scope)
+          )
+        )
+      }
+      return yield* home.instance.opened
+    })
+  }
+
+  /** The layer has closed: so do they. */
+  close(): void {
+    this.created.close()
+    for (const home of Array.from(this.members)) {
+      home.unregister()
+      home.instance?.close()
+    }
+  }
+}
+
+/** One life of a dynamic namespace, from its first socket to the time after its last. */
+export class Instance {
+  readonly opened: Effect.Effect<Build | undefined>
+  readonly closed: Effect.Effect<void>
+  isClosing = false
+  private readonly family: DynamicNamespaces
+  private readonly server: ServerRuntime
+  private readonly home: NamespaceRuntime
+  private readonly scope = Scope.makeUnsafe()
+  private readonly fiber: Fiber.Fiber<Build>
+  private readonly ended = Deferred.makeUnsafe<void>()
+
+  constructor(
+    family: DynamicNamespaces,
+    server: ServerRuntime,
+    home: NamespaceRuntime,
+    open: (scope: Scope.Scope) => Effect.Effect<Build>
+  ) {
+    this.family = family
+    this.server = server
+    this.home = home
+    family.members.add(home)
+    const opened = Deferred.makeUnsafe<Build | undefined>()
+    this.opened = Deferred.await(opened)
+    this.closed = Deferred.await(this.ended)
+    this.fiber = server.runFork(open(this.scope))
+    this.fiber.addObserver((exit) => {
+      Deferred.doneUnsafe(opened, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
+      if (Exit.isSuccess(exit)) {
+        server.debug("namespace", "namespace opened", { namespace: home.name })
+        return family.created.publish(home)
+      }
+      server.error("opening a namespace failed", exit.cause, { namespace: home.name })
+      this.close()
+    })
+  }
+
+  close(): void {
+    if (this.isClosing) return
+    this.isClosing = true
+    this.fiber.interruptUnsafe()
+    this.server.closeScope(this.scope, { namespace: this.home.name }, () => {
+      this.home.instance = undefined
+      this.family.members.delete(this.home)
+      Deferred.doneUnsafe(this.ended, Effect.void)
+      this.server.debug("namespace", "namespace closed", { namespace: this.home.name })
+      this.server.forgetIfUnused(this.home)
+    })
+  }
+}

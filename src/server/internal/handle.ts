@@ -1,0 +1,114 @@
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+
+import { encodePayload, getOrThrow } from "../../internal/contractCodec.ts"
+import type { PlainHandle } from "../NamespaceHandle.ts"
+import type { CompiledContract } from "./contract.ts"
+import type { DynamicNamespaces } from "./dynamic.ts"
+import type { NamespaceRuntime } from "./namespace.ts"
+import { everybody, noFlags } from "./operator.ts"
+import type { ServerRuntime } from "./server.ts"
+import { withRunner } from "./socket.ts"
+import { type BroadcastTarget, ContractTarget } from "./targets.ts"
+
+/** A namespace, as the application sees it; contracts only narrow its type. */
+export const makeHandle = (
+  name: string,
+  find: () => NamespaceRuntime | undefined,
+  target: BroadcastTarget,
+  plain: boolean
+): PlainHandle => {
+  const all = everybody(target)
+  const codec = (event: string) => (plain ? undefined : find()?.serverEvents.codec(event))
+  const told = <A>(stream: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
+    Stream.suspend(() => {
+      const home = find()
+      return home === undefined ? Stream.empty : stream(home)
+    })
+  return {
+    name,
+    sockets: Effect.sync(() =>
+      Array.from(find()?.sockets.values() ?? [], (socket) => (plain ? socket.plain : (socket as any)))
+    ),
+    to: (rooms) => all.to(rooms),
+    in: (rooms) => all.to(rooms),
+    except: (rooms) => all.except(rooms),
+    everybody: all,
+    emit: (event, ...args) => all.emit(event, ...args),
+    emitWithAck: (event, ...args) => all.emitWithAck(event, ...args),
+    fetchSockets: () => all.fetchSockets(),
+    socketsJoin: (rooms) => all.socketsJoin(rooms),
+    socketsLeave: (rooms) => all.socketsLeave(rooms),
+    disconnectSockets: (options) => all.disconnectSockets(options),
+    connections: told(({ told }) =>
+      Stream.map(told.connections.stream, (socket) => (plain ? socket.plain : (socket as any)))
+    ),
+    disconnections: told(({ told }) => told.disconnections.stream),
+    roomChanges: told(({ told }) => told.rooms.stream),
+    broadcasts: told(({ told }) => told.broadcasts.stream),
+    serverSideEmit: (event, ...args) =>
+      Effect.suspend(() => find()?.serverEvents.emit(codec(event), event, args) ?? Effect.void),
+    serverSideEmitWithAck: (event, ...args) =>
+      Stream.suspend(
+        (): Stream.Stream<any> =>
+          // What it may fail with is the contract's to say.
+          (find()?.serverEvents.emitWithAck(codec(event), event, args) as Stream.Stream<any> | undefined) ??
+          Stream.empty
+      ),
+    onServerSide: (event, handler) =>
+      Effect.suspend(() => {
+        let remove = () => {}
+        const home = find()
+        return Effect.acquireRelease(
+          withRunner((run) => {
+            if (home !== undefined) remove = home.serverEvents.on(event, { run, codec: codec(event), handle: handler })
+          }),
+          () => Effect.sync(() => remove())
+        )
+      })
+  }
+}
+
+/** The handle of a namespace that is there. */
+export const handleOf = (home: NamespaceRuntime, plain: boolean): PlainHandle =>
+  makeHandle(home.name, () => home, plain ? home.plainTarget : home.contractTarget, plain)
+
+/** All namespaces of a dynamic contract. */
+export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledContract) => {
+  const family = (): DynamicNamespaces | undefined => server.dynamicOf(compiled)
+  const open = (home: NamespaceRuntime) => ({ ...handleOf(home, false), params: family()?.params(home.name) })
+  const outgoing = (event: string) => {
+    const codec = compiled.outgoing.get(event)
+    if (codec === undefined) {
+      throw new Error(`"${event}" is not among the events that "${compiled.contract._tag}" sends to clients`)
+    }
+    return codec
+  }
+  return {
+    pattern: compiled.contract._tag,
+    active: Effect.sync(() => Array.from(family()?.members ?? [], open)),
+    opened: Stream.suspend(() => {
+      const namespaces = family()
+      return namespaces === undefined ? Stream.empty : Stream.map(namespaces.created.stream, open)
+    }),
+    get: (params: Readonly<Record<string, unknown>>) => {
+      const raw: Record<string, string> = {}
+      for (const [parameter, codec] of compiled.params) {
+        raw[parameter] = getOrThrow(codec.encode(params[parameter]), `parameter "${parameter}"`) as string
+      }
+      const name = compiled.pattern!.format(raw)
+      const find = () => server.get(name)
+      return { ...makeHandle(name, find, new ContractTarget(find, outgoing), false), params }
+    },
+    emit: (event: string, ...args: ReadonlyArray<unknown>) =>
+      Effect.suspend(() => {
+        const codec = outgoing(event)
+        const packet = { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
+        return Effect.forEach(
+          Array.from(family()?.members ?? []),
+          (home) => home.broadcast(packet, { rooms: [], except: [] }, noFlags),
+          { discard: true }
+        )
+      })
+  }
+}

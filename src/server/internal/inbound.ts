@@ -1,0 +1,425 @@
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+import { decodePayload, describe, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
+import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import { eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
+import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
+import { Gate } from "./gate.ts"
+import type { SocketRuntime } from "./socket.ts"
+
+/** Handlers by event, as a contract's builder returns them. */
+export type HandlerRecord = Readonly<Record<string, (payload: any) => Effect.Effect<any, any, any>>>
+
+/** Starts an effect in a context that has all it needs. */
+export type RunFork = (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
+
+/** A plain handler, with the runner of the context in which it was registered. */
+export interface PlainHandler {
+  readonly run: RunFork
+  readonly handle: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<any, any, any>
+}
+
+/** What sees every event before its handlers. */
+export interface PacketMiddleware {
+  readonly context: Context.Context<any>
+  readonly check: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, any>
+}
+
+/** A stream of an event's payloads. */
+interface EventTap {
+  /** Whether there was room. */
+  readonly offer: (payload: unknown) => boolean
+  readonly end: () => void
+}
+
+/**
+ * The events of a socket's client on their way to their handlers.
+ *
+ * What arrives before the handlers are there waits in `inbox`. What a socket may never need (suspended handlers, plain
+ * handlers, middleware, streams) is allocated when it is needed.
+ */
+export class Inbound {
+  private readonly socket: SocketRuntime
+  private inbox: Array<SocketPacket> | undefined
+  private ready = false
+  private handlers: HandlerRecord = noHandlers
+  private plainHandlers: Map<string, Array<PlainHandler>> | undefined
+  private anyHandlers: Array<PlainHandler> | undefined
+  private middlewares: Array<PacketMiddleware> | undefined
+  /** Keeps events in their order while middleware looks at them. */
+  private entrance: Gate | undefined
+  private taps: Map<string, Set<EventTap>> | undefined
+  private gates: Map<string, Gate> | undefined
+  /** Events that wait behind a gate. */
+  private queued = 0
+  private fibers: Set<Fiber.Fiber<any, any>> | undefined
+  private runFork: RunFork
+
+  constructor(socket: SocketRuntime, runFork: RunFork) {
+    this.socket = socket
+    this.runFork = runFork
+  }
+
+  /** Handlers run like this from now on. */
+  useRunner(runFork: RunFork): void {
+    this.runFork = runFork
+  }
+
+  // ---------------------------------------------------------------- what is registered
+
+  addHandler(event: string, handler: PlainHandler): void {
+    if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+    const handlers = (this.plainHandlers ??= new Map<string, Array<PlainHandler>>())
+    const existing = handlers.get(event)
+    if (existing === undefined) handlers.set(event, [handler])
+    else existing.push(handler)
+  }
+
+  addAnyHandler(handler: PlainHandler): void {
+    ;(this.anyHandlers ??= []).push(handler)
+  }
+
+  addMiddleware(middleware: PacketMiddleware): void {
+    this.entrance ??= new Gate(1)
+    ;(this.middlewares ??= []).push(middleware)
+  }
+
+  /** The payloads of an event from now on, until the scope closes or the socket disconnects. */
+  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      const capacity = this.socket.home.server.options.maxPendingEvents
+      const queue = yield* Queue.make<unknown, Cause.Done>({ capacity, strategy: "dropping" })
+      const tap: EventTap = {
+        offer: (payload) => Queue.offerUnsafe(queue, payload),
+        end: () => Queue.endUnsafe(queue)
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => this.addTap(event, tap)),
+        () => Effect.sync(() => this.removeTap(event, tap))
+      )
+      return Stream.fromQueue(queue)
+    })
+  }
+
+  private addTap(event: string, tap: EventTap): void {
+    if (this.socket.state === "disconnected") return tap.end()
+    const taps = (this.taps ??= new Map<string, Set<EventTap>>())
+    const existing = taps.get(event)
+    if (existing === undefined) taps.set(event, new Set([tap]))
+    else existing.add(tap)
+  }
+
+  private removeTap(event: string, tap: EventTap): void {
+    const taps = this.taps?.get(event)
+    if (taps?.delete(tap) && taps.size === 0) this.taps!.delete(event)
+  }
+
+  private tell(event: string, payload: unknown): void {
+    for (const tap of this.taps?.get(event) ?? []) {
+      if (!tap.offer(payload)) this.overflow("a stream of the socket's events has fallen behind")
+    }
+  }
+
+  // ---------------------------------------------------------------- events
+
+  onEvent(packet: SocketPacket): void {
+    if (this.ready) return this.receive(packet)
+    const inbox = (this.inbox ??= [])
+    if (inbox.length >= this.socket.home.server.options.maxPendingPackets) {
+      return this.overflow("too many packets before the handlers were ready")
+    }
+    inbox.push(packet)
+  }
+
+  /** The handlers are there: what waited for them is handled in the order of its arrival. */
+  setReady(handlers: HandlerRecord | undefined): void {
+    if (handlers !== undefined) this.handlers = handlers
+    this.ready = true
+    const inbox = this.inbox
+    this.inbox = undefined
+    if (inbox !== undefined) {
+      for (const packet of inbox) this.receive(packet)
+    }
+  }
+
+  /** Nothing is delivered any more, and what runs is interrupted. */
+  close(): void {
+    const { fibers, taps } = this
+    this.inbox = this.fibers = this.taps = undefined
+    if (fibers !== undefined) {
+      for (const fiber of fibers) fiber.interruptUnsafe()
+    }
+    if (taps !== undefined) {
+      for (const set of taps.values()) for (const tap of set) tap.end()
+    }
+  }
+
+  private overflow(description: string): void {
+    this.socket.connection.session.closeUnsafe("inbound overflow", description)
+  }
+
+  private get isConnected(): boolean {
+    return this.socket.state === "connected"
+  }
+
+  private receive({ data, id }: SocketPacket): void {
+    if (!this.isConnected) return
+    if (this.queued + (this.fibers?.size ?? 0) >= this.socket.home.server.options.maxPendingEvents) {
+      return this.overflow("too many events whose handlers are not done")
+    }
+    const args = data as ReadonlyArray<unknown>
+    const name = typeof args[0] === "string" ? args[0] : String(args[0])
+    if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, args.slice(1))
+    if (this.middlewares === undefined) return this.dispatch(name, args, id)
+    this.queued++
+    this.entrance!.enter((leave) => {
+      this.queued--
+      if (!this.isConnected) return leave()
+      this.start(
+        this.runFork,
+        () => this.checks({ event: name, args: args.slice(1), needsAck: id !== undefined }),
+        (exit) => {
+          if (exit._tag === "Success") this.dispatch(name, args, id)
+          else this.onRefused(name, id, exit.cause)
+          leave()
+        }
+      )
+    })
+  }
+
+  private checks(event: IncomingEvent): Effect.Effect<void, EventRefused> {
+    return Effect.forEach(
+      this.middlewares!,
+      ({ check, context }) =>
+        Effect.provideContext(
+          Effect.suspend(() => check(event)),
+          context
+        ),
+      { discard: true }
+    )
+  }
+
+  private onRefused(name: string, id: number | undefined, cause: Cause.Cause<unknown>): void {
+    if (Cause.hasInterruptsOnly(cause)) return
+    const { server } = this.socket.home
+    const codec = this.codec(name)
+    const failure = Cause.findErrorOption(cause)
+    const refused = failure._tag === "Some" && failure.value instanceof EventRefused ? failure.value : undefined
+    if (refused === undefined) this.report(name, cause)
+    else {
+      server.count(eventsRefused, { namespace: this.socket.home.label, event: codec === undefined ? "" : name })
+      server.debug("socket", "event refused", { event: name, message: refused.message, ...this.socket.annotations })
+    }
+    if (id === undefined || !codec?.event.hasError) return
+    const { data, message } = refused ?? {}
+    const error =
+      refused === undefined
+        ? { _tag: "InternalError" }
+        : { _tag: "EventRefused", message, ...(data === undefined ? {} : { data }) }
+    this.answerSafely(name, () => this.fail(id, error, true))
+  }
+
+  private codec(name: string): EventCodec | undefined {
+    return this.socket.home.registration?.contract?.incoming.get(name)
+  }
+
+  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+    if (!this.isConnected) return
+    const codec = this.codec(name)
+    if (codec === undefined) return this.onPlainEvent(name, data, id)
+    const payload = decodePayload(codec, data)
+    if (payload._tag === "Failure") {
+      // A schema that throws is a bug on this side, and none of the client's business.
+      if (Cause.hasDies(payload.cause)) return this.answer(codec, id)(payload)
+      return this.onRefusedPayload(codec, id, describe(payload))
+    }
+    if (this.taps !== undefined) this.tell(name, payload.value)
+    const handler = this.handlers[codec.event._tag]!
+    const { home } = this.socket
+    const limit = codec.event.concurrency ?? home.concurrency
+    if (limit === undefined) {
+      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id))
+    }
+    // Events without a limit of their own share the namespace's.
+    const key = codec.event.concurrency === undefined ? "" : name
+    const gates = (this.gates ??= new Map<string, Gate>())
+    let gate = gates.get(key)
+    if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
+    const answer = this.answer(codec, id)
+    this.queued++
+    gate.enter((leave) => {
+      this.queued--
+      // The client has gone while the event was waiting.
+      if (!this.isConnected) return leave()
+      this.startHandler(
+        name,
+        this.runFork,
+        () => handler(payload.value),
+        (exit) => {
+          answer(exit)
+          leave()
+        }
+      )
+    })
+  }
+
+  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+    const handlers = this.plainHandlers?.get(name)
+    const args = data.slice(1)
+    const tapped = this.taps?.has(name) === true
+    if (tapped) this.tell(name, args)
+    if (handlers === undefined) {
+      if (tapped) return
+      return this.socket.home.server.debug("socket", "event without a handler", {
+        event: name,
+        ...this.socket.annotations
+      })
+    }
+    let answered = id === undefined
+    for (const handler of handlers) {
+      this.startHandler(
+        "",
+        handler.run,
+        () => handler.handle(name, args),
+        (exit) => {
+          if (exit._tag === "Failure") return this.report(name, exit.cause)
+          if (answered) return
+          answered = true
+          const { value } = exit
+          const values = value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
+          this.answerSafely(name, () => this.socket.sendAck(id!, values, true))
+        }
+      )
+    }
+  }
+
+  /** Starts handlers that answer nothing. */
+  startAll(handlers: ReadonlyArray<PlainHandler>, name: string, args: ReadonlyArray<unknown>): void {
+    for (const handler of handlers) {
+      this.start(
+        handler.run,
+        () => handler.handle(name, args),
+        (exit) => {
+          if (exit._tag === "Failure") this.report(name, exit.cause)
+        }
+      )
+    }
+  }
+
+  /** Starts an event's handler: the same, watched by whoever wants to know how long it takes. */
+  private startHandler(
+    name: string,
+    run: RunFork,
+    make: () => Effect.Effect<any, any, any>,
+    onExit: (exit: Exit.Exit<any, any>) => void
+  ): void {
+    const { home } = this.socket
+    const { observer } = home.server
+    if (observer.tracesHandlers) {
+      const untraced = make
+      make = () => observer.traced(Effect.suspend(untraced), home, name, this.socket.id)
+    }
+    const started = observer.now()
+    this.start(run, make, (exit) => {
+      observer.handled(home, name, started)
+      onExit(exit)
+    })
+  }
+
+  /**
+   * Starts an effect in this turn. One that finishes at once never becomes a waiting fiber; one that suspends is kept, to
+   * be interrupted when the socket disconnects.
+   */
+  start(run: RunFork, make: () => Effect.Effect<any, any, any>, onExit: (exit: Exit.Exit<any, any>) => void): void {
+    let effect: Effect.Effect<any, any, any>
+    try {
+      effect = make()
+    } catch (defect) {
+      return onExit(Exit.die(defect))
+    }
+    if (Exit.isExit(effect)) return onExit(effect)
+    const fiber = run(effect)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return onExit(exit)
+    if (this.socket.state === "disconnected") {
+      // It has disconnected its own socket. What becomes of it is still watched.
+      fiber.addObserver(onExit)
+      fiber.interruptUnsafe()
+      return
+    }
+    const fibers = (this.fibers ??= new Set())
+    fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      fibers.delete(fiber)
+      onExit(exit)
+    })
+  }
+
+  // ---------------------------------------------------------------- answers
+
+  /** What becomes of a contract handler's exit. */
+  private answer(codec: EventCodec, id: number | undefined): (exit: Exit.Exit<any, any>) => void {
+    return (exit) => {
+      const { event } = codec
+      if (exit._tag === "Success") {
+        if (id === undefined) return
+        return this.answerSafely(event._tag, () => {
+          const none = !event.hasAck || codec.ackIsVoid
+          const value = none
+            ? undefined
+            : getOrThrow(codec.ack.encode(exit.value), `acknowledgement of "${event._tag}"`)
+          const args = event.hasError ? [none ? { _tag: "Success" } : { _tag: "Success", value }] : none ? [] : [value]
+          this.socket.sendAck(id, args, codec.ack.mayHaveBinary)
+        })
+      }
+      const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
+      if (failure === undefined || failure._tag === "None") {
+        this.report(event._tag, exit.cause)
+        if (event.hasError && id !== undefined) this.fail(id, { _tag: "InternalError" }, false)
+        return
+      }
+      if (id === undefined) return
+      this.answerSafely(event._tag, () => {
+        const error = getOrThrow(codec.error.encode(failure.value), `failure of "${event._tag}"`)
+        this.fail(id, error, codec.error.mayHaveBinary)
+      })
+    }
+  }
+
+  private onRefusedPayload(codec: EventCodec, id: number | undefined, description: string): void {
+    const { event } = codec
+    const { home } = this.socket
+    home.server.count(payloadsRefused, { namespace: home.label, event: event._tag })
+    home.server.debug("socket", "payload refused", { event: event._tag, description, ...this.socket.annotations })
+    if (event.hasError && id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description }, false)
+  }
+
+  private fail(id: number, error: unknown, mayHaveBinary: boolean): void {
+    this.socket.sendAck(id, [{ _tag: "Failure", error }], mayHaveBinary)
+  }
+
+  /** A value that does not fit its own contract, or cannot be encoded, is the handler's bug: its event alone suffers. */
+  private answerSafely(event: string, send: () => void): void {
+    try {
+      send()
+    } catch (defect) {
+      this.report(event, Cause.die(defect))
+    }
+  }
+
+  report(event: string, cause: Cause.Cause<unknown>): void {
+    if (Cause.hasInterruptsOnly(cause)) return
+    const { home } = this.socket
+    home.server.count(handlerFailures, { namespace: home.label, event: this.codec(event) === undefined ? "" : event })
+    home.server.error("event handler failed", cause, { event, ...this.socket.annotations })
+  }
+}
+
+const noHandlers: HandlerRecord = {}

@@ -1,0 +1,97 @@
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
+
+import type { DebugNamespaces } from "../../internal/debugNamespaces.ts"
+import { handlerDuration } from "../ServerMetrics.ts"
+import type { NamespaceRuntime } from "./namespace.ts"
+
+/** The parts of the server that log what they do, as they are called in `DEBUG`. */
+export type Subsystem = "engine" | "connection" | "namespace" | "socket"
+
+export interface ObserverOptions {
+  readonly debug: DebugNamespaces
+  /** Whether handlers run in spans; `undefined`: if there is a tracer that somebody has provided. */
+  readonly tracing: boolean | undefined
+  /** The time in milliseconds, monotonic. */
+  readonly now: () => number
+}
+
+/** Logs, metrics and spans of a server, at no cost where nobody wants them. */
+export class Observer {
+  readonly tracesHandlers: boolean
+  readonly now: () => number
+  private readonly context: Context.Context<never>
+  private readonly debugContext: Context.Context<never>
+  private readonly debugged: ReadonlySet<Subsystem>
+  private readonly durations = new Map<string, Map<string, Metric.Histogram<number>>>()
+  private readonly counters = new Map<string, Metric.Counter<number>>()
+
+  constructor(context: Context.Context<never>, { debug, now, tracing }: ObserverOptions) {
+    this.context = context
+    this.now = now
+    // Asked once: a line that nobody wants shall cost nothing.
+    const everything = LogLevel.isLessThanOrEqualTo(Context.get(context, References.MinimumLogLevel), "Debug")
+    const subsystems: ReadonlyArray<Subsystem> = ["engine", "connection", "namespace", "socket"]
+    this.debugged = new Set(subsystems.filter((name) => everything || debug.includes(`socket.io:${name}`)))
+    // Who asks for a subsystem by its name shall see it, whatever else the application logs.
+    this.debugContext = everything ? context : Context.add(context, References.MinimumLogLevel, "Debug")
+    this.tracesHandlers = tracing ?? context.mapUnsafe.has(Tracer.Tracer.key)
+  }
+
+  /** Whether a subsystem's debug lines are wanted. */
+  debugs(subsystem: Subsystem): boolean {
+    return this.debugged.has(subsystem)
+  }
+
+  debug(subsystem: Subsystem, message: string, annotations: Readonly<Record<string, unknown>>): void {
+    if (!this.debugged.has(subsystem)) return
+    const line = Effect.annotateLogs(Effect.logDebug(message), { subsystem: `socket.io:${subsystem}`, ...annotations })
+    Effect.runForkWith(this.debugContext)(line)
+  }
+
+  error(message: string, cause: Cause.Cause<unknown>, annotations: Readonly<Record<string, unknown>>): void {
+    Effect.runForkWith(this.context)(Effect.annotateLogs(Effect.logError(message, cause), annotations))
+  }
+
+  count(counter: Metric.Counter<number>, attributes: Readonly<Record<string, string>>): void {
+    let key = counter.id
+    for (const name in attributes) key += `\0${attributes[name]!}`
+    let series = this.counters.get(key)
+    if (series === undefined) {
+      series = Metric.withAttributes(counter, attributes) as Metric.Counter<number>
+      this.counters.set(key, series)
+    }
+    series.updateUnsafe(1, this.context)
+  }
+
+  /** An event's handler is done. `event` is empty for events without a contract, as their names are the clients' choice. */
+  handled(home: NamespaceRuntime, event: string, started: number): void {
+    let events = this.durations.get(home.label)
+    if (events === undefined) this.durations.set(home.label, (events = new Map()))
+    let series = events.get(event)
+    if (series === undefined) {
+      const attributes = { namespace: home.label, event }
+      events.set(event, (series = Metric.withAttributes(handlerDuration, attributes) as Metric.Histogram<number>))
+    }
+    series.updateUnsafe((this.now() - started) / 1_000, this.context)
+  }
+
+  /** A handler in a span of its own. */
+  traced<A, E, R>(
+    handler: Effect.Effect<A, E, R>,
+    home: NamespaceRuntime,
+    event: string,
+    sid: string
+  ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> {
+    return Effect.withSpan(handler, event === "" ? "socket.io event" : `socket.io ${event}`, {
+      kind: "server",
+      root: true,
+      attributes: { "socketio.namespace": home.name, "socketio.event": event, "socketio.sid": sid }
+    })
+  }
+}

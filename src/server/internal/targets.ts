@@ -1,0 +1,89 @@
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+
+import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import { encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
+import { isReservedEvent } from "../../protocol/SocketPacket.ts"
+import { decodeAck } from "./acks.ts"
+import type { NamespaceRuntime } from "./namespace.ts"
+
+/** Where an operator's events go: a namespace, and how its events are encoded. */
+export abstract class BroadcastTarget {
+  private readonly find: () => NamespaceRuntime | undefined
+
+  /** `find` gives the namespace, or `undefined` while it is not there and hence nobody in it. */
+  constructor(find: () => NamespaceRuntime | undefined) {
+    this.find = find
+  }
+
+  get namespace(): NamespaceRuntime | undefined {
+    return this.find()
+  }
+
+  /** Encodes an event's payload. Throws on what is not of the declared type. */
+  abstract packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
+
+  /** Reads the arguments of an acknowledgement as its event declares them. */
+  abstract decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any>
+
+  /** Reads a socket's data as its contract declares them. */
+  abstract decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
+
+  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
+    return this.find()?.broadcast(packet, selection, flags) ?? Effect.void
+  }
+
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags
+  ): Stream.Stream<Acknowledgement> {
+    return this.find()?.broadcastWithAck(packet, selection, flags) ?? Stream.empty
+  }
+}
+
+/** Broadcasts a contract's events. */
+export class ContractTarget extends BroadcastTarget {
+  private readonly outgoing: (event: string) => EventCodec
+
+  constructor(find: () => NamespaceRuntime | undefined, outgoing: (event: string) => EventCodec) {
+    super(find)
+    this.outgoing = outgoing
+  }
+
+  packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
+    const codec = this.outgoing(event)
+    return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
+  }
+
+  decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
+    return decodeAck(this.outgoing(event), args)
+  }
+
+  decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const codecs = this.namespace?.contract?.data
+    const decoded: Record<string, unknown> = {}
+    for (const [field, codec] of codecs ?? []) {
+      const value = Object.hasOwn(data, field) ? codec.decode(data[field]) : undefined
+      // What another version of the program has put there, and this one cannot read, is not there.
+      if (value?._tag === "Success") decoded[field] = value.value
+    }
+    return decoded
+  }
+}
+
+/** Broadcasts any event. */
+export class PlainTarget extends BroadcastTarget {
+  packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
+    if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+    return { data: [event, ...args], mayHaveBinary: true }
+  }
+
+  decodeAck(_event: string, args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>> {
+    return Effect.succeed(args)
+  }
+
+  decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    return data
+  }
+}
