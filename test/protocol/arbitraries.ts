@@ -51,6 +51,11 @@ export const namespace = fc.oneof(
 
 export const id = fc.oneof(fc.constant(undefined), fc.nat(), fc.constantFrom(0, Number.MAX_SAFE_INTEGER))
 
+/** Text with what has different lengths in UTF-16 and UTF-8, or no form in UTF-8, or needs to be escaped. */
+export const text = fc
+  .array(fc.constantFrom("a", "1", ":", "é", "€", "😀", "\ud83d", "\ude00", "\ufeff", "\0", "\x1e", "\n", "\\", "\\n"))
+  .map((parts) => parts.join(""))
+
 /** Text near the grammar, and text far from it. */
 export const anyText = fc.oneof(
   fc.string({ unit: "binary" }),

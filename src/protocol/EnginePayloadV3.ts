@@ -1,0 +1,203 @@
+/**
+ * Payloads of HTTP long-polling in Engine.IO protocol 3 ("Payload"): packets with their lengths in front, as text or as
+ * bytes, and what JSONP puts around them ("JSONP").
+ *
+ * @since 0.1.0
+ */
+import { decodeBinary } from "./EnginePacketV3.ts"
+import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
+
+/** What a length may have at most: as many as the largest number of JavaScript, which is where the reference stops. */
+const MAX_LENGTH_DIGITS = 310
+
+const ZERO = 48
+const COLON = 58
+
+const STRING = 0
+const BINARY = 1
+const LENGTH_END = 255
+const MESSAGE = 4
+
+/**
+ * Joins packets in their text form, each with its length in UTF-16 code units.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodePayload = (packets: ReadonlyArray<string>): string => {
+  if (packets.length === 0) return "0:"
+  let payload = ""
+  for (const packet of packets) payload += packet.length + ":" + packet
+  return payload
+}
+
+/**
+ * Splits a text payload and calls back for every packet in turn, in its text form and never empty. Whatever is malformed, or
+ * a packet beyond `maxPackets`, ends it with an error; the packets before have been delivered then.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodePayload = (
+  payload: string,
+  limits: { readonly maxPackets: number },
+  onPacket: (packet: string) => void
+): ProtocolError | undefined => {
+  if (payload === "") return make("empty packet", "the payload is empty")
+  let position = 0
+  for (let count = 1; position < payload.length; count++) {
+    if (count > limits.maxPackets) return tooManyPackets(limits.maxPackets)
+    const digits = position
+    let length = 0
+    for (; payload.charCodeAt(position) !== COLON; position++) {
+      const digit = payload.charCodeAt(position) - ZERO
+      // Behind the end of the payload it is not a number, which is no digit either.
+      if (!(digit >= 0 && digit <= 9)) return malformed("a length is not a number")
+      if (position - digits === MAX_LENGTH_DIGITS) return malformed("a length has too many digits")
+      length = length * 10 + digit
+    }
+    if (position === digits) return malformed("a length is missing")
+    if (length === 0) return make("empty packet")
+    const start = position + 1
+    if (length > payload.length - start) return malformed("a packet is shorter than its length")
+    position = start + length
+    onPacket(payload.slice(start, position))
+  }
+  return undefined
+}
+
+/**
+ * Joins packets as bytes: strings are packets in their text form, `Uint8Array`s the data of binary messages. Lengths are in
+ * bytes, and lone surrogates become U+FFFD.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeBinaryPayload = (packets: ReadonlyArray<string | Uint8Array>): Uint8Array => {
+  const contents = packets.map((packet) => (typeof packet === "string" ? utf8Encoder.encode(packet) : packet))
+  const lengths = packets.map((packet, index) => contents[index]!.length + (typeof packet === "string" ? 0 : 1))
+  const payload = new Uint8Array(lengths.reduce((size, length) => size + 2 + String(length).length + length, 0))
+  let position = 0
+  for (const [index, content] of contents.entries()) {
+    const isString = typeof packets[index] === "string"
+    payload[position++] = isString ? STRING : BINARY
+    for (const digit of String(lengths[index])) payload[position++] = Number(digit)
+    payload[position++] = LENGTH_END
+    if (!isString) payload[position++] = MESSAGE
+    payload.set(content, position)
+    position += content.length
+  }
+  return payload
+}
+
+/**
+ * Splits a payload of bytes and calls back for every packet in turn: strings are packets in their text form and never empty,
+ * `Uint8Array`s the data of binary messages, as views of the payload's memory. Whatever is malformed, or a packet beyond
+ * `maxPackets`, ends it with an error; the packets before have been delivered then.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeBinaryPayload = (
+  payload: Uint8Array,
+  limits: { readonly maxPackets: number },
+  onPacket: (packet: string | Uint8Array) => void
+): ProtocolError | undefined => {
+  if (payload.length === 0) return make("empty packet", "the payload is empty")
+  let position = 0
+  for (let count = 1; position < payload.length; count++) {
+    if (count > limits.maxPackets) return tooManyPackets(limits.maxPackets)
+    const mark = payload[position++]
+    if (mark !== STRING && mark !== BINARY) return malformed("a packet is neither string nor binary")
+    const digits = position
+    let length = 0
+    for (; payload[position] !== LENGTH_END; position++) {
+      const digit = payload[position]
+      if (digit === undefined || digit > 9) return malformed("a length is not a number")
+      if (position - digits === MAX_LENGTH_DIGITS) return malformed("a length has too many digits")
+      length = length * 10 + digit
+    }
+    if (position === digits) return malformed("a length is missing")
+    if (length === 0) return make("empty packet")
+    const start = position + 1
+    if (length > payload.length - start) return malformed("a packet is shorter than its length")
+    position = start + length
+    const content = payload.subarray(start, position)
+    const packet = mark === STRING ? decodeUtf8(content) : decodeBinary(content)
+    if (isProtocolError(packet)) return packet
+    onPacket(packet)
+  }
+  return undefined
+}
+
+const tooManyPackets = (maxPackets: number): ProtocolError =>
+  make("too many packets", `more than ${maxPackets} packets`)
+
+const malformed = (message: string): ProtocolError => make("invalid payload", message)
+
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** Decodes UTF-8, strictly but for surrogates, which become U+FFFD as in the reference. */
+const decodeUtf8 = (bytes: Uint8Array): string | ProtocolError => {
+  try {
+    return utf8Decoder.decode(bytes)
+  } catch {
+    try {
+      return utf8Decoder.decode(withoutSurrogates(bytes))
+    } catch {
+      return malformed("a packet is not UTF-8")
+    }
+  }
+}
+
+/** A copy where surrogates are U+FFFD. Both have three bytes, and 0xed is nothing but the first of three. */
+const withoutSurrogates = (bytes: Uint8Array): Uint8Array => {
+  // Not with slice: of a Buffer, that is a view.
+  const copy = new Uint8Array(bytes)
+  for (let at = copy.indexOf(0xed); at >= 0; at = copy.indexOf(0xed, at + 1)) {
+    if ((copy[at + 1]! & 0xe0) === 0xa0 && (copy[at + 2]! & 0xc0) === 0x80) copy.set([0xef, 0xbf, 0xbd], at)
+  }
+  return copy
+}
+
+/**
+ * Wraps a payload in the call that a JSONP client runs. `index` is the request's `j`; what is no digit in it is dropped.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const jsonpBody = (index: string, payload: string): string => {
+  // Two characters may stand in JSON as they are, but not in the JavaScript of old browsers.
+  const literal = JSON.stringify(payload).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
+  return `___eio[${index.replaceAll(/[^0-9]/g, "")}](${literal});`
+}
+
+/**
+ * Reads the payload from the form that a JSONP client posts: its field `d`, with the newlines as they were. `undefined` if
+ * there is no such field, or several.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeJsonpForm = (body: string): string | undefined => {
+  const field = fieldD(body)
+  if (field === undefined) return undefined
+  const text = new URLSearchParams("d=" + field).get("d")!
+  // Newlines come as \n, since browsers make \r\n of them in forms; what was \n before comes as \\n.
+  return text.replaceAll(/\\?\\n/g, (escape) => (escape.length === 3 ? "\\n" : "\n"))
+}
+
+/** The value of the only field `d`, still encoded. `URLSearchParams` takes a second for a hostile megabyte of fields. */
+const fieldD = (body: string): string | undefined => {
+  let field: string | undefined
+  for (let start = 0, end = 0; start < body.length; start = end + 1) {
+    end = body.indexOf("&", start)
+    if (end < 0) end = body.length
+    const keyEnd = body[start] === "d" ? start + 1 : body.startsWith("%64", start) ? start + 3 : -1
+    if (keyEnd !== end && body[keyEnd] !== "=") continue
+    if (field !== undefined) return undefined
+    field = body.slice(keyEnd + 1, end)
+  }
+  return field
+}
