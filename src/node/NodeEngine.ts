@@ -12,6 +12,7 @@ import { WebSocketServer } from "ws"
 import type { EngineServer } from "../engine/EngineServer.ts"
 import { HandshakeError } from "../engine/HandshakeError.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
+import { clientFiles } from "./internal/clientFiles.ts"
 import { intercept, type Interceptor } from "./internal/listeners.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import { NodeWebSocketChannel } from "./internal/webSocketChannel.ts"
@@ -30,6 +31,13 @@ export interface AttachOptions {
    * hang. Default: true. Servers on which somebody else listens for upgrades are left alone in any case.
    */
   readonly destroyUpgrade?: boolean
+  /**
+   * Whether to serve the browser builds of the official client below the path, as in
+   * `<script src="/socket.io/socket.io.js">`: those of the `socket.io-client` that is installed, looked for from the working
+   * directory and then from this library when the first request comes. Without it such requests are answered with 404.
+   * Default: true.
+   */
+  readonly serveClient?: boolean
 }
 
 /** How long an upgrade that is not ours may stay unanswered, in milliseconds. */
@@ -58,10 +66,11 @@ export const attach = Effect.fnUntraced(function* (
     perMessageDeflate: false,
     maxPayload: engine.options.maxPayload
   })
+  const serveFile = options.serveClient === false ? undefined : clientFiles(engine, path)
   const interceptor: Interceptor = {
     request: (request, response) => {
       if (!isBelow(request.url, path)) return false
-      onRequest(engine, request, response)
+      if (serveFile?.(request, response) !== true) onRequest(engine, request, response)
       return true
     },
     upgrade: (request, socket, head) => {

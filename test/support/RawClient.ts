@@ -44,9 +44,13 @@ export interface Response {
   readonly status: number
   readonly headers: Http.IncomingHttpHeaders
   readonly body: string
+  /** The body as it came. */
+  readonly bytes: Buffer
 }
 
 export interface RequestOptions {
+  /** The request target as it goes over the wire. Default: what the URL says, normalised. */
+  readonly target?: string
   readonly method?: string
   readonly body?: string | Uint8Array
   readonly headers?: Record<string, string>
@@ -58,25 +62,23 @@ export const request = (url: string, options: RequestOptions = {}): Promise<Resp
   within(
     `response to ${options.method ?? "GET"} ${url}`,
     new Promise((resolve, reject) => {
-      const { body, headers, method = "GET", signal } = options
+      const { body, headers, method = "GET", signal, target } = options
       const request = Http.request(
         url,
         {
           method,
           agent: false,
           headers: { ...headers },
+          ...(target === undefined ? {} : { path: target }),
           ...(signal === undefined ? {} : { signal })
         },
         (response) => {
           const chunks: Array<Buffer> = []
           response.on("data", (chunk: Buffer) => chunks.push(chunk))
-          response.on("end", () =>
-            resolve({
-              status: response.statusCode!,
-              headers: response.headers,
-              body: Buffer.concat(chunks).toString()
-            })
-          )
+          response.on("end", () => {
+            const bytes = Buffer.concat(chunks)
+            resolve({ status: response.statusCode!, headers: response.headers, body: bytes.toString(), bytes })
+          })
           response.on("error", reject)
         }
       )
