@@ -196,6 +196,11 @@ export interface DynamicOptions {
  * @category layers
  */
 export const layerDynamicNamespace: {
+  <R = never, R2 = never, R3 = never>(
+    matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
+    open: (namespace: PlainHandle) => Effect.Effect<(socket: PlainSocket) => Effect.Effect<void, never, R2>, never, R>,
+    options?: DynamicOptions
+  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
   <
     N extends Namespace.Dynamic,
     const H extends Namespace.Handlers<Namespace.ClientToServer<N>>,
@@ -219,11 +224,6 @@ export const layerDynamicNamespace: {
     | R3
     | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
   >
-  <R = never, R2 = never, R3 = never>(
-    matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
-    open: (namespace: PlainHandle) => Effect.Effect<(socket: PlainSocket) => Effect.Effect<void, never, R2>, never, R>,
-    options?: DynamicOptions
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
 } = (
   namespace: Namespace.Any | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>),
   open: (namespace: any) => Effect.Effect<(socket: any) => Effect.Effect<any, never, any>, never, any>,

@@ -1,4 +1,4 @@
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -105,15 +105,16 @@ export class DynamicNamespaces {
     return Effect.gen({ self: this }, function* () {
       // What it holds is given back before it is acquired anew.
       while (home.instance?.isClosing) yield* home.instance.closed
-      if (home.instance === undefined) {
-        home.instance = new Instance(this, this.server, home, (scope) =>
+      let { instance } = home
+      if (instance === undefined) {
+        home.instance = instance = new Instance(this, this.server, home)
+        instance.start((scope) =>
           Effect.suspend(() => this.options.open(home, this.params(home.name))).pipe(
-            Effect.provideContext(this.options.context),
-            Effect.provideService(Scope.Scope, scope)
+            Effect.provideContext(Context.add(this.options.context, Scope.Scope, scope))
           )
         )
       }
-      return yield* home.instance.opened
+      return yield* instance.opened
     })
   }
 
@@ -129,32 +130,38 @@ export class DynamicNamespaces {
 
 /** One life of a dynamic namespace, from its first socket to the time after its last. */
 export class Instance {
-  readonly opened: Effect.Effect<Build | undefined>
-  readonly closed: Effect.Effect<void>
   isClosing = false
   private readonly family: DynamicNamespaces
   private readonly server: ServerRuntime
   private readonly home: NamespaceRuntime
   private readonly scope = Scope.makeUnsafe()
-  private readonly fiber: Fiber.Fiber<Build>
+  private fiber: Fiber.Fiber<Build> | undefined
+  private readonly ready = Deferred.makeUnsafe<Build | undefined>()
   private readonly ended = Deferred.makeUnsafe<void>()
 
-  constructor(
-    family: DynamicNamespaces,
-    server: ServerRuntime,
-    home: NamespaceRuntime,
-    open: (scope: Scope.Scope) => Effect.Effect<Build>
-  ) {
+  constructor(family: DynamicNamespaces, server: ServerRuntime, home: NamespaceRuntime) {
     this.family = family
     this.server = server
     this.home = home
     family.members.add(home)
-    const opened = Deferred.makeUnsafe<Build | undefined>()
-    this.opened = Deferred.await(opened)
-    this.closed = Deferred.await(this.ended)
+  }
+
+  /** What builds its sockets, once it is open; `undefined` if that failed. */
+  get opened(): Effect.Effect<Build | undefined> {
+    return Deferred.await(this.ready)
+  }
+
+  /** Waits until everything that it held is given back. */
+  get closed(): Effect.Effect<void> {
+    return Deferred.await(this.ended)
+  }
+
+  /** Opens it: a failure closes it at once. */
+  start(open: (scope: Scope.Scope) => Effect.Effect<Build>): void {
+    const { family, home, server } = this
     this.fiber = server.runFork(open(this.scope))
     this.fiber.addObserver((exit) => {
-      Deferred.doneUnsafe(opened, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
+      Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
         server.debug("namespace", "namespace opened", { namespace: home.name })
         return family.created.publish(home)
@@ -167,7 +174,7 @@ export class Instance {
   close(): void {
     if (this.isClosing) return
     this.isClosing = true
-    this.fiber.interruptUnsafe()
+    this.fiber?.interruptUnsafe()
     this.server.closeScope(this.scope, { namespace: this.home.name }, () => {
       this.home.instance = undefined
       this.family.members.delete(this.home)
