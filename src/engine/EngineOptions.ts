@@ -9,7 +9,12 @@ import type * as Schedule from "effect/Schedule"
 
 import { defaultLimits } from "../protocol/ProtocolLimits.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
+import * as Cookies from "effect/http/Cookies"
+import * as Result from "effect/Result"
+
 import type { CorsOptions } from "./Cors.ts"
+import type { EngineRequest } from "./EngineRequest.ts"
+import type { RequestForbidden } from "./HandshakeError.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
@@ -53,6 +58,33 @@ export interface EngineOptions {
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
   readonly allowUpgrades?: boolean
+  /**
+   * Whether clients of Engine.IO 3 are let in: those of Socket.IO 2 and 1. Default: false. They see the same namespaces, with the
+   * differences of their protocol: they are in `/` without asking (if it is served), and send a query where others send auth.
+   */
+  readonly allowEIO3?: boolean
+  /**
+   * Decides whether a request may open a session, before anything is done for it: over HTTP, and before a WebSocket is accepted.
+   * Requests of sessions that are open are not asked about. Default: every request may.
+   *
+   * Where it fails the request is answered with status 403 and the message (code 4); where it dies, so with the standard message,
+   * and the defect is logged. It is interrupted when the client goes.
+   */
+  readonly allowRequest?: (request: EngineRequest) => Effect.Effect<unknown, RequestForbidden>
+  /**
+   * Makes the id of a session. Ids must be unique and not to be guessed: whoever knows one can take part in its session. An empty
+   * id, one that is in use, a failure or a defect refuses the request (code 3). Default: 120 random bits as 20 characters.
+   */
+  readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
+  /** Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket. Default: none. */
+  readonly handshakeHeaders?: (request: EngineRequest) => Readonly<Record<string, string>>
+  /** Headers for every response, the one that opens a session included. Default: none beyond those of `cors`. */
+  readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string>>
+  /**
+   * A cookie with the session's id, for load balancers; set by the response that opens a session over HTTP. `true` is one called
+   * `io`. Default: none.
+   */
+  readonly cookie?: boolean | CookieOptions
   /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
   readonly cors?: CorsOptions
   /**
@@ -60,6 +92,30 @@ export interface EngineOptions {
    * not done by then is cut. Default: 5 seconds.
    */
   readonly drainTimeout?: Duration.Input
+}
+
+/**
+ * The cookie with a session's id.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CookieOptions {
+  /** Default: `io`. */
+  readonly name?: string
+  /** Default: `/`; `false` leaves it out. */
+  readonly path?: string | false
+  readonly domain?: string
+  /** Default: a cookie of the browser's session. */
+  readonly maxAge?: Duration.Input
+  /** Default: true. */
+  readonly httpOnly?: boolean
+  /** Default: false. */
+  readonly secure?: boolean
+  /** Default: false. */
+  readonly partitioned?: boolean
+  /** Default: `lax`. */
+  readonly sameSite?: "lax" | "strict" | "none"
 }
 
 /**
@@ -78,6 +134,13 @@ export interface ResolvedEngineOptions {
   readonly maxOutbox: number
   readonly transports: ReadonlyArray<TransportName>
   readonly allowUpgrades: boolean
+  readonly allowEIO3: boolean
+  readonly allowRequest: EngineOptions["allowRequest"] | undefined
+  readonly generateId: EngineOptions["generateId"] | undefined
+  readonly handshakeHeaders: EngineOptions["handshakeHeaders"] | undefined
+  readonly responseHeaders: EngineOptions["responseHeaders"] | undefined
+  /** Makes the `Set-Cookie` header for a session's id. */
+  readonly cookie: ((id: string) => string) | undefined
   readonly cors: CorsOptions | undefined
   readonly drainTimeout: number
 }
@@ -122,6 +185,25 @@ export const integer = (
       )
 }
 
+const cookie = (
+  option: EngineOptions["cookie"]
+): Effect.Effect<((id: string) => string) | undefined, InvalidOptionError> => {
+  if (option === undefined || option === false) return Effect.succeed(undefined)
+  const { name = "io", path, ...rest } = option === true ? {} : option
+  const options = {
+    httpOnly: true,
+    sameSite: "lax",
+    ...rest,
+    ...(path === false ? {} : { path: path ?? "/" })
+  } as const
+  // What is wrong with it is wrong with every id.
+  const checked = Cookies.makeCookie(name, "id", options)
+  if (Result.isFailure(checked)) {
+    return Effect.fail(new InvalidOptionError({ option: "cookie", problem: checked.failure.reason._tag }))
+  }
+  return Effect.succeed((id) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options)))
+}
+
 /**
  * How long the closing of the server's scope may take, in milliseconds.
  *
@@ -163,6 +245,12 @@ export const resolve = Effect.fnUntraced(function* (
     maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
     transports,
     allowUpgrades: options.allowUpgrades ?? true,
+    allowEIO3: options.allowEIO3 ?? false,
+    allowRequest: options.allowRequest,
+    generateId: options.generateId,
+    handshakeHeaders: options.handshakeHeaders,
+    responseHeaders: options.responseHeaders,
+    cookie: yield* cookie(options.cookie),
     cors: options.cors,
     drainTimeout: yield* drainTimeout(options)
   }

@@ -45,6 +45,19 @@ export interface EngineRequest {
 export type BodyFailure = "too large" | "aborted"
 
 /**
+ * A request's body, in the form in which it is asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RequestBody {
+  readonly size: number
+  /** The body as UTF-8. */
+  text(): string
+  bytes(): Uint8Array
+}
+
+/**
  * One HTTP request that waits for its response. Exactly one call of `respond` ends it.
  *
  * @since 0.1.0
@@ -52,10 +65,20 @@ export type BodyFailure = "too large" | "aborted"
  */
 export interface HttpExchange {
   readonly request: EngineRequest
-  /** Sends the response. A call after the peer has gone is ignored. */
-  respond(status: number, headers: Readonly<Record<string, string>>, body: string): void
-  /** Reads the body as UTF-8, up to `maxBytes` bytes, and calls back once. */
-  readBody(maxBytes: number, onBody: (body: string) => void, onFailure: (failure: BodyFailure) => void): void
+  /** Adds headers to the response; those that `respond` is given come over them. */
+  addHeaders(headers: Readonly<Record<string, string>>): void
+  /**
+   * Sends the response, compressed only if `compress` is true and the platform and the peer want it. A call after the peer has
+   * gone is ignored. Gives the size of the body in bytes, before compression.
+   */
+  respond(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string | Uint8Array,
+    compress?: boolean
+  ): number
+  /** Reads the body, up to `maxBytes` bytes, and calls back once. */
+  readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void
   /** Calls back if the peer goes before the response was sent. */
   onAbort(callback: () => void): void
 }

@@ -1,11 +1,12 @@
 /**
  * The Engine.IO server: sessions by their ids, and the requests that open, feed, upgrade and close them
- * (Engine.IO protocol 4).
+ * (Engine.IO protocol 4, and 3 where it is allowed).
  *
  * It knows nothing of the platform: an edge brings requests and WebSockets to it.
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -14,16 +15,20 @@ import type * as Scope from "effect/Scope"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cors from "./Cors.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
-import type { EngineRequest, HttpExchange } from "./EngineRequest.ts"
-import { EngineSession, type SessionOwner, type SessionSink } from "./EngineSession.ts"
+import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
+import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
+import { Handshake, isHeaderValue } from "./internal/handshake.ts"
 import { refuse } from "./internal/httpResponses.ts"
+import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./internal/timerWheel.ts"
-import { makeGenerator } from "./SessionId.ts"
 import type { TransportName, WebSocketChannel } from "./Transport.ts"
 
-/** Sessions that are closed in one turn of the event loop when the server shuts down. */
+/** Sessions that are closed in one turn of the event loop when the server shuts down: more, if time is short. */
 const DRAIN_BATCH = 500
+
+/** The pause between two batches, in milliseconds. */
+const DRAIN_PAUSE = 10
 
 /**
  * The Engine.IO server.
@@ -40,19 +45,42 @@ export interface EngineServer {
   /** Handles a request for the engine's path that is not an upgrade. */
   readonly handleRequest: (exchange: HttpExchange) => void
   /**
-   * Decides on a request to upgrade to a WebSocket, before it is answered: a function that takes the WebSocket once it is
-   * open, or the error to refuse with.
+   * Decides on a request to upgrade to a WebSocket, before it is answered, and calls back once: maybe later, if the application
+   * is asked. Gives the function to call when the peer goes before.
    */
-  readonly handleUpgrade: (
-    request: EngineRequest
-  ) => ((channel: WebSocketChannel) => void) | HandshakeError.HandshakeError
+  readonly handleUpgrade: (request: EngineRequest, decide: (decision: UpgradeDecision) => void) => () => void
   /**
    * Refuses new sessions, closes those that are open with reason `server shutting down`, waits until what they buffered is
    * sent, and cuts what is left after `drainTimeout`. The server's scope does it when it closes; doing it twice does no harm.
    */
   readonly drain: Effect.Effect<void>
-  /** The headers that every response carries, for cross-origin requests. */
-  readonly corsHeaders: (request: EngineRequest) => Readonly<Record<string, string>> | undefined
+  /** The headers that every response carries. */
+  readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * What becomes of a request to upgrade: it is refused, or accepted with these headers, by a function that takes the WebSocket
+ * once it is open.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type UpgradeDecision =
+  | HandshakeError.HandshakeError
+  | {
+      readonly headers: Readonly<Record<string, string>> | undefined
+      readonly accept: (channel: WebSocketChannel) => void
+    }
+
+/**
+ * What else an engine tells whoever builds on it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineEvents {
+  /** A request was refused. Called synchronously; it must not throw. */
+  readonly onRefused?: (error: HandshakeError.HandshakeError) => void
 }
 
 /**
@@ -67,12 +95,18 @@ export interface EngineServer {
  */
 export const make = Effect.fnUntraced(function* (
   options: EngineOptions,
-  onSession: (session: EngineSession) => SessionSink
+  onSession: (session: EngineSession) => SessionSink,
+  events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, Scope.Scope> {
   const resolved = yield* resolve(options)
   const step = Math.max(5, Math.min(100, resolved.pingInterval / 10, resolved.pingTimeout / 10))
   const wheel = yield* TimerWheel.make(Duration.millis(step))
-  const server = new Server(resolved, wheel, onSession, yield* Latch.make(false))
+  const context = yield* Effect.context<never>()
+  const server = new Server(resolved, wheel, context, onSession, events, yield* Latch.make(false))
+  yield* Effect.acquireRelease(
+    Effect.sync(() => server.stats.add(server.sessions)),
+    (remove) => Effect.sync(remove)
+  )
   yield* Effect.addFinalizer(() => server.drain)
   return server
 })
@@ -80,74 +114,118 @@ export const make = Effect.fnUntraced(function* (
 class Server implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
-  private readonly onSession: (session: EngineSession) => SessionSink
-  private readonly released: Latch.Latch
+  readonly stats: EngineStats
   /** Every session that holds something: the open ones, and closed ones whose transport is still flushing. */
-  private readonly sessions = new Map<string, EngineSession>()
-  private readonly generateId = makeGenerator()
+  readonly sessions = new Map<string, EngineSession>()
+  private readonly onSession: (session: EngineSession) => SessionSink
+  private readonly events: EngineEvents
+  private readonly released: Latch.Latch
+  private readonly handshake: Handshake
   private openCount = 0
   private draining = false
 
   constructor(
     options: ResolvedEngineOptions,
     wheel: TimerWheel.TimerWheel,
+    context: Context.Context<never>,
     onSession: (session: EngineSession) => SessionSink,
+    events: EngineEvents,
     released: Latch.Latch
   ) {
     this.options = options
     this.wheel = wheel
+    this.stats = statsOf(context)
     this.onSession = onSession
+    this.events = events
     this.released = released
+    this.handshake = new Handshake(options, context, (id) => this.sessions.has(id))
   }
 
   get sessionCount(): number {
     return this.openCount
   }
 
-  readonly corsHeaders = (request: EngineRequest) =>
-    this.options.cors === undefined ? undefined : Cors.responseHeaders(this.options.cors, request)
+  readonly responseHeaders = (request: EngineRequest): Readonly<Record<string, string>> | undefined => {
+    const { cors, responseHeaders } = this.options
+    const corsHeaders = cors === undefined ? undefined : Cors.responseHeaders(cors, request)
+    if (responseHeaders === undefined) return corsHeaders
+    return { ...corsHeaders, ...this.handshake.headers(responseHeaders, request) }
+  }
 
   readonly handleRequest = (exchange: HttpExchange): void => {
     const { request } = exchange
-    const { cors } = this.options
+    const { cookie, cors, handshakeHeaders } = this.options
     if (cors !== undefined && request.method === "OPTIONS") {
-      return exchange.respond(204, Cors.preflightHeaders(cors, request), "")
-    }
-    const sid = request.query.get("sid")
-    const verified = this.verify(request, sid, false)
-    if (verified instanceof HandshakeError.HandshakeError) return refuse(exchange, verified)
-    if (verified !== undefined) {
-      if (!verified.onRequest(exchange)) refuse(exchange, HandshakeError.make(3, "the session is not polling"))
+      exchange.respond(204, Cors.preflightHeaders(cors, request), "")
       return
     }
-    this.open((session) => session.openPolling(exchange), request)
+    const verified = this.verify(request, false)
+    if (verified instanceof HandshakeError.HandshakeError) return this.refuse(exchange, verified)
+    if (verified !== undefined) {
+      if (!verified.onRequest(exchange)) this.refuse(exchange, HandshakeError.make(3, "the session is not polling"))
+      return
+    }
+    const cancel = this.admit(request, (id) => {
+      if (id instanceof HandshakeError.HandshakeError) return this.refuse(exchange, id)
+      if (handshakeHeaders !== undefined) exchange.addHeaders(this.handshake.headers(handshakeHeaders, request))
+      if (cookie !== undefined) exchange.addHeaders({ "set-cookie": cookie(id) })
+      this.open(id, request, (session) => session.openPolling(exchange))
+    })
+    if (cancel !== undefined) exchange.onAbort(cancel)
   }
 
-  readonly handleUpgrade = (request: EngineRequest) => {
-    const sid = request.query.get("sid")
-    const verified = this.verify(request, sid, true)
-    if (verified instanceof HandshakeError.HandshakeError) return verified
-    if (verified !== undefined) return (channel: WebSocketChannel) => verified.onUpgrade(channel)
-    return (channel: WebSocketChannel) => this.open((session) => session.openWebSocket(channel), request)
+  readonly handleUpgrade = (request: EngineRequest, decide: (decision: UpgradeDecision) => void): (() => void) => {
+    const refuse = (error: HandshakeError.HandshakeError) => {
+      this.onRefused(error)
+      decide(error)
+    }
+    const verified = this.verify(request, true)
+    if (verified instanceof HandshakeError.HandshakeError) refuse(verified)
+    else if (verified !== undefined) {
+      decide({ headers: this.responseHeaders(request), accept: (channel) => verified.onUpgrade(channel) })
+    } else {
+      const cancel = this.admit(request, (id) => {
+        if (id instanceof HandshakeError.HandshakeError) return refuse(id)
+        const { handshakeHeaders } = this.options
+        const headers = this.responseHeaders(request)
+        decide({
+          headers:
+            handshakeHeaders === undefined
+              ? headers
+              : { ...headers, ...this.handshake.headers(handshakeHeaders, request) },
+          accept: (channel) => this.open(id, request, (session) => session.openWebSocket(channel))
+        })
+      })
+      if (cancel !== undefined) return cancel
+    }
+    return () => {}
+  }
+
+  private onRefused(error: HandshakeError.HandshakeError): void {
+    this.stats.onRefused(error.code)
+    this.events.onRefused?.(error)
+  }
+
+  private refuse(exchange: HttpExchange, error: HandshakeError.HandshakeError): void {
+    this.onRefused(error)
+    refuse(exchange, error)
   }
 
   /** The session that the request belongs to; `undefined` if it may open one. */
-  private verify(
-    request: EngineRequest,
-    sid: string | undefined,
-    upgrade: boolean
-  ): EngineSession | HandshakeError.HandshakeError | undefined {
+  private verify(request: EngineRequest, upgrade: boolean): EngineSession | HandshakeError.HandshakeError | undefined {
     const transport = request.query.get("transport") as TransportName | undefined
     if (transport === undefined || !this.options.transports.includes(transport)) {
       return HandshakeError.make(0, `transport ${String(transport)}`)
     }
     const origin = request.header("origin")
     if (origin !== undefined && !isHeaderValue(origin)) return HandshakeError.make(3, "illegal origin")
-    const revision = request.query.get("EIO")
+    const sid = request.query.get("sid")
     if (sid !== undefined && sid !== "") {
       const session = this.sessions.get(sid)
       if (session === undefined) return HandshakeError.make(1, `session ${sid}`)
-      if (revision !== "4") return HandshakeError.make(3, `revision ${String(revision)} in a session of revision 4`)
+      if (revisionOf(request) !== session.revision) {
+        return HandshakeError.make(3, `another revision in a session of revision ${session.revision}`)
+      }
       if (upgrade ? transport !== "websocket" : transport !== session.transportName) {
         return HandshakeError.make(3, `transport ${transport} in a session on ${session.transportName}`)
       }
@@ -157,22 +235,37 @@ class Server implements EngineServer, SessionOwner {
     if (upgrade !== (transport === "websocket")) {
       return HandshakeError.make(3, upgrade ? "upgrade for polling" : "websocket without upgrade")
     }
-    if (revision !== "4") return HandshakeError.make(5, `revision ${String(revision)}`)
-    if (this.draining) return HandshakeError.make(4, "the server is shutting down")
-    return undefined
+    if (revisionOf(request) === 3 && !this.options.allowEIO3) {
+      return HandshakeError.make(5, `revision ${String(request.query.get("EIO"))}`)
+    }
+    return this.draining ? HandshakeError.make(4, "the server is shutting down") : undefined
   }
 
-  private open(start: (session: EngineSession) => void, request: EngineRequest): void {
-    const session = new EngineSession(this.generateId(), 4, request.details(), this)
+  /** Asks the application whether the request may open a session; what it has is the session's id. */
+  private admit(
+    request: EngineRequest,
+    done: (id: string | HandshakeError.HandshakeError) => void
+  ): (() => void) | undefined {
+    return this.handshake.admit(request, (id) => {
+      // It may have taken its time.
+      const isLate = this.draining && typeof id === "string"
+      done(isLate ? HandshakeError.make(4, "the server is shutting down") : id)
+    })
+  }
+
+  private open(id: string, request: EngineRequest, start: (session: EngineSession) => void): void {
+    const session = new EngineSession(id, revisionOf(request), request.details(), this)
     this.sessions.set(session.id, session)
     this.openCount++
+    this.stats.opened++
     start(session)
     session.sink = this.onSession(session)
     session.sink.onOpen()
   }
 
-  onSessionClosed(_session: EngineSession): void {
+  onSessionClosed(_session: EngineSession, { reason }: SessionClose): void {
     this.openCount--
+    this.stats.onClosed(reason)
   }
 
   onSessionReleased(session: EngineSession): void {
@@ -182,19 +275,24 @@ class Server implements EngineServer, SessionOwner {
 
   get drain(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
+      const { drainTimeout } = this.options
+      const end = this.wheel.now() + drainTimeout
       this.draining = true
-      let count = 0
-      for (const session of Array.from(this.sessions.values())) {
-        session.closeUnsafe("server shutting down")
-        if (++count % DRAIN_BATCH === 0) yield* Effect.yieldNow
+      const sessions = Array.from(this.sessions.values())
+      // A pause between batches, so that not everybody comes back at once; half of the time is theirs at the most.
+      const batches = Math.max(1, Math.floor(drainTimeout / 2 / DRAIN_PAUSE))
+      const size = Math.max(DRAIN_BATCH, Math.ceil(sessions.length / batches))
+      for (let at = 0; at < sessions.length; at += size) {
+        if (at > 0) yield* drainTimeout > 0 ? Effect.sleep(Duration.millis(DRAIN_PAUSE)) : Effect.yieldNow
+        for (const session of sessions.slice(at, at + size)) session.closeUnsafe("server shutting down")
       }
-      if (this.sessions.size > 0 && this.options.drainTimeout > 0) {
-        yield* Effect.timeoutOption(this.released.await, Duration.millis(this.options.drainTimeout))
+      if (this.sessions.size > 0 && drainTimeout > 0) {
+        yield* Effect.timeoutOption(this.released.await, Duration.millis(Math.max(0, end - this.wheel.now())))
       }
       for (const session of Array.from(this.sessions.values())) session.terminate()
     })
   }
 }
 
-/** Whether Node and browsers would send this as a header's value. */
-const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+/** The revision of Engine.IO that a request is of. Clients of revision 3 do not always say so. */
+const revisionOf = (request: EngineRequest): EngineRevision => (request.query.get("EIO") === "4" ? 4 : 3)

@@ -10,16 +10,19 @@ import * as Stream from "effect/Stream"
 
 import type { SessionCloseReason } from "../DisconnectReason.ts"
 import { decodeText, encodeOpen } from "../protocol/EnginePacket.ts"
+import { decodeBinaryText as decodeBinaryTextV3 } from "../protocol/EnginePacketV3.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { type HeartbeatStep, makeHeartbeatStep } from "./internal/heartbeat.ts"
+import { format3, format4 } from "./internal/pollingFormat.ts"
+import { type EngineStats, NO_STATS, type SessionStats, type TransportStats } from "./internal/stats.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
 import { UpgradeCandidate } from "./internal/upgradeCandidate.ts"
 import { OutboundMessage } from "./OutboundMessage.ts"
 import { PollingTransport } from "./PollingTransport.ts"
 import type { ServerTransport, TransportName, TransportSink, WebSocketChannel } from "./Transport.ts"
-import { WebSocketTransport } from "./WebSocketTransport.ts"
+import { type FrameForm, sendBinary, WebSocketTransport } from "./WebSocketTransport.ts"
 
 /**
  * How and why a session ended.
@@ -59,13 +62,16 @@ export interface SessionSink {
 export interface SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel
+  /** @internal */
+  readonly stats: EngineStats
   /** The session has ended; a transport may still be flushing. */
-  onSessionClosed(session: EngineSession): void
+  onSessionClosed(session: EngineSession, close: SessionClose): void
   /** The session holds nothing any more. */
   onSessionReleased(session: EngineSession): void
 }
 
 const PING = "2"
+const PONG = "3"
 
 /** A stream of the session's messages. */
 interface Tap {
@@ -85,7 +91,7 @@ const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53
  * @since 0.1.0
  * @category models
  */
-export class EngineSession implements TransportSink, WheelEntry {
+export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   readonly id: string
   /** The revision of Engine.IO that the client speaks. */
   readonly revision: EngineRevision
@@ -95,10 +101,13 @@ export class EngineSession implements TransportSink, WheelEntry {
   /** @internal */
   sink: SessionSink = ignoreEverything
   private readonly owner: SessionOwner
+  /** Whether the client reads bytes only as base64. */
+  private readonly base64: boolean
   private transport!: ServerTransport
   private candidate: UpgradeCandidate | undefined
   private open = true
   private held = 0
+  private transportGone = false
   private awaitingPong = false
   private graceUsed = false
   private step: HeartbeatStep | undefined
@@ -112,6 +121,12 @@ export class EngineSession implements TransportSink, WheelEntry {
     this.revision = revision
     this.details = details
     this.owner = owner
+    this.base64 = isTruthy(details.query.get("b64"))
+  }
+
+  /** @internal */
+  get stats(): TransportStats {
+    return this.transportGone ? NO_STATS : this.transport
   }
 
   /** The transport that is in use now. */
@@ -136,19 +151,21 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   /** Opens the session over the poll that asked for it. */
   openPolling(exchange: HttpExchange): void {
-    const transport = new PollingTransport(this, this.owner.options, this.owner.wheel)
+    const format = this.revision === 4 ? format4 : format3(this.base64)
+    const transport = new PollingTransport(this, this.owner.options, this.owner.wheel, format)
     this.start(transport)
     transport.onRequest(exchange)
   }
 
   /** Opens the session over a WebSocket. */
   openWebSocket(channel: WebSocketChannel): void {
-    this.start(new WebSocketTransport(channel, this))
+    this.start(new WebSocketTransport(channel, this, this.frameForm))
   }
 
   /** Sends a message. Nothing happens when the session is not open. */
   sendUnsafe(message: OutboundMessage): void {
     if (!this.open) return
+    this.owner.stats.packetsSent += 1 + (message.attachments?.length ?? 0)
     this.transport.sendMessage(message)
     if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
   }
@@ -251,6 +268,7 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   onPacket(packet: string): void {
     if (!this.open) return
+    this.owner.stats.packetsReceived++
     const type = packet.charCodeAt(0)
     if (type === code.message) {
       if (this.awaitingPong) this.onSignOfLife()
@@ -265,8 +283,7 @@ export class EngineSession implements TransportSink, WheelEntry {
       case code.close:
         return this.onCloseByPeer()
       case code.ping:
-        // Since revision 4 the server pings.
-        return this.closeUnsafe("parse error", "invalid heartbeat direction")
+        return this.onPing()
       case code.open:
       case code.upgrade:
       case code.noop:
@@ -278,9 +295,8 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   onBinary(bytes: Uint8Array): void {
     if (!this.open) return
-    if (this.awaitingPong) this.onSignOfLife()
-    if (this.taps !== undefined) this.tapped(bytes)
-    this.sink.onBinary(bytes)
+    this.owner.stats.packetsReceived++
+    this.onBinaryMessage(bytes)
   }
 
   onTransportClose(_transport: ServerTransport, reason: SessionCloseReason, description?: string): void {
@@ -288,6 +304,8 @@ export class EngineSession implements TransportSink, WheelEntry {
   }
 
   onTransportReleased(transport: ServerTransport): void {
+    this.owner.stats.onTransportGone(transport)
+    if (transport === this.transport) this.transportGone = true
     if (!this.open && transport === this.transport) this.candidate?.abort()
     this.release()
   }
@@ -300,7 +318,7 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   /** @internal */
   onDeadline(): void {
-    if (this.awaitingPong) return this.closeAtOnce("ping timeout")
+    if (this.awaitingPong || this.revision === 3) return this.closeAtOnce("ping timeout")
     this.awaitingPong = true
     this.graceUsed = false
     if (this.step !== undefined) this.pinged = this.owner.wheel.now()
@@ -310,6 +328,7 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   private scheduleOpening(): void {
     const { heartbeat, pingInterval } = this.owner.options
+    if (this.revision === 3) return this.expectPing()
     if (heartbeat !== undefined) this.step = makeHeartbeatStep(heartbeat, pingInterval)
     this.schedulePing(0)
   }
@@ -320,7 +339,21 @@ export class EngineSession implements TransportSink, WheelEntry {
     if (delay !== undefined) wheel.schedule(this, delay)
   }
 
+  /** Clients of revision 3 ping by themselves. */
+  private expectPing(): void {
+    const { pingInterval, pingTimeout } = this.owner.options
+    this.owner.wheel.schedule(this, pingInterval + pingTimeout)
+  }
+
+  private onPing(): void {
+    // Since revision 4 the server pings.
+    if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
+    this.transport.sendPacket(PONG)
+    this.expectPing()
+  }
+
   private onPong(): void {
+    if (this.revision === 3) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     // Nobody asked for this one: it moves nothing.
     if (!this.awaitingPong) return
     this.awaitingPong = false
@@ -349,20 +382,30 @@ export class EngineSession implements TransportSink, WheelEntry {
 
   private completeUpgrade(polling: PollingTransport, channel: WebSocketChannel): void {
     this.candidate = undefined
-    const transport = this.open ? new WebSocketTransport(channel, this) : undefined
+    const transport = this.open ? new WebSocketTransport(channel, this, this.frameForm) : undefined
     if (transport !== undefined) this.transport = transport
     for (const item of polling.finishUpgrade()) {
       if (typeof item === "string") channel.sendText(item)
-      else channel.sendBinary(item)
+      else sendBinary(channel, this.frameForm, item)
     }
     // The session was closed meanwhile, and the client has heard so by what was just sent.
     if (transport === undefined) channel.close()
   }
 
   private onBase64(packet: string): void {
-    const decoded = decodeText(packet)
+    const decoded = this.revision === 3 ? decodeBinaryTextV3(packet) : decodeText(packet)
     if (isProtocolError(decoded)) return this.closeUnsafe("parse error", decoded.message)
-    this.onBinary(decoded.data as Uint8Array)
+    this.onBinaryMessage(decoded instanceof Uint8Array ? decoded : (decoded.data as Uint8Array))
+  }
+
+  private onBinaryMessage(bytes: Uint8Array): void {
+    if (this.awaitingPong) this.onSignOfLife()
+    if (this.taps !== undefined) this.tapped(bytes)
+    this.sink.onBinary(bytes)
+  }
+
+  private get frameForm(): FrameForm {
+    return this.base64 ? (this.revision === 3 ? V3_BASE64 : V4_BASE64) : this.revision === 3 ? V3_BYTES : V4_BYTES
   }
 
   private onCloseByPeer(): void {
@@ -390,7 +433,7 @@ export class EngineSession implements TransportSink, WheelEntry {
     if (!lingering) this.candidate?.abort()
     const close: SessionClose = { reason, description }
     this.ended = close
-    this.owner.onSessionClosed(this)
+    this.owner.onSessionClosed(this, close)
     this.sink.onClose(close)
     this.sink = ignoreEverything
     if (this.taps !== undefined) {
@@ -406,5 +449,13 @@ export class EngineSession implements TransportSink, WheelEntry {
     if (this.held === 0 && !this.open) this.owner.onSessionReleased(this)
   }
 }
+
+const V3_BYTES: FrameForm = { revision: 3, base64: false }
+const V3_BASE64: FrameForm = { revision: 3, base64: true }
+const V4_BYTES: FrameForm = { revision: 4, base64: false }
+const V4_BASE64: FrameForm = { revision: 4, base64: true }
+
+/** A flag of the query, as clients write them. */
+const isTruthy = (flag: string | undefined): boolean => flag !== undefined && flag !== ""
 
 const ignoreEverything: SessionSink = { onOpen() {}, onMessage() {}, onBinary() {}, onClose() {} }

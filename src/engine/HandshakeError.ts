@@ -38,10 +38,18 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
 }> {}
 
 /**
- * Makes a {@link HandshakeError} with the code's standard message.
+ * What `allowRequest` fails with to refuse a request: the client is told the message.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RequestForbidden extends Data.TaggedError("RequestForbidden")<{ readonly message: string }> {}
+
+/**
+ * Makes a {@link HandshakeError}, with the code's standard message unless another is given.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (code: HandshakeErrorCode, context: string): HandshakeError =>
-  new HandshakeError({ code, message: messages[code], context })
+export const make = (code: HandshakeErrorCode, context: string, message: string = messages[code]): HandshakeError =>
+  new HandshakeError({ code, message, context })

@@ -5,11 +5,10 @@
  * @since 0.1.0
  */
 import type { SessionCloseReason } from "../DisconnectReason.ts"
-import { encodeBinaryText } from "../protocol/EnginePacket.ts"
-import { decodePayload, encodePayload } from "../protocol/EnginePayload.ts"
 import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { refuse } from "./internal/httpResponses.ts"
+import type { PollingFormat } from "./internal/pollingFormat.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 import type { ServerTransport, TransportSink } from "./Transport.ts"
@@ -28,7 +27,6 @@ const UPGRADING_RELEASES = 4
 /** How long polls beyond that are held, in milliseconds: a client that goes on polling shall not spin. */
 const UPGRADING_HOLD = 100
 
-const POLL_HEADERS = { "content-type": "text/plain; charset=UTF-8", "cache-control": "no-store" }
 const POST_HEADERS = { "content-type": "text/html", "cache-control": "no-store" }
 
 /**
@@ -51,8 +49,13 @@ export class PollingTransport implements ServerTransport {
   private readonly sink: TransportSink
   private readonly options: PollingOptions
   private readonly wheel: TimerWheel
+  private readonly format: PollingFormat
+  bytesReceived = 0
+  bytesSent = 0
   private queue: Array<string | Uint8Array> = []
   private queued = 0
+  /** Whether anything that waits may be compressed. */
+  private compressible = false
   private poll: HttpExchange | undefined
   private posting = false
   private flushing = false
@@ -61,8 +64,10 @@ export class PollingTransport implements ServerTransport {
   private state: "open" | "closing" | "closed" = "open"
   private timer: WheelEntry | undefined
 
-  constructor(sink: TransportSink, options: PollingOptions, wheel: TimerWheel) {
+  /** @internal */
+  constructor(sink: TransportSink, options: PollingOptions, wheel: TimerWheel, format: PollingFormat) {
     this.sink = sink
+    this.format = format
     this.options = options
     this.wheel = wheel
   }
@@ -88,6 +93,7 @@ export class PollingTransport implements ServerTransport {
 
   sendMessage(message: OutboundMessage): void {
     if (this.state !== "open") return
+    if (message.compress) this.compressible = true
     if (message.text !== undefined) this.enqueue(message.text, message.text.length)
     if (message.attachments !== undefined) {
       for (const attachment of message.attachments) this.enqueue(attachment, attachment.byteLength)
@@ -146,7 +152,7 @@ export class PollingTransport implements ServerTransport {
     if (this.state === "closed") return
     const poll = this.poll
     this.poll = undefined
-    poll?.respond(200, POLL_HEADERS, "1")
+    if (poll !== undefined) this.respond(poll, ["1"], false)
     this.end()
   }
 
@@ -185,17 +191,18 @@ export class PollingTransport implements ServerTransport {
       exchange.respond(400, {}, "")
       return this.fail("transport error", "overlap of two posts")
     }
-    if (exchange.request.header("content-type") === "application/octet-stream") {
-      exchange.respond(400, {}, "")
-      return this.fail("parse error", "binary request body")
-    }
     this.posting = true
     exchange.readBody(
       this.options.maxPayload,
       (body) => {
         this.posting = false
-        const error = decodePayload(body, { maxPackets: this.options.maxPacketsPerPayload }, (packet) =>
-          this.sink.onPacket(packet)
+        this.bytesReceived += body.size
+        const error = this.format.decode(
+          body,
+          exchange.request,
+          { maxPackets: this.options.maxPacketsPerPayload },
+          (packet) => this.sink.onPacket(packet),
+          (bytes) => this.sink.onBinary(bytes)
         )
         if (error !== undefined) this.fail("parse error", error.message)
         exchange.respond(200, POST_HEADERS, "ok")
@@ -231,14 +238,18 @@ export class PollingTransport implements ServerTransport {
   private flush(): void {
     const poll = this.poll!
     const packets = this.queue
+    const compress = this.compressible
     this.poll = undefined
     this.queue = []
     this.queued = 0
-    for (let i = 0; i < packets.length; i++) {
-      const packet = packets[i]!
-      if (typeof packet !== "string") packets[i] = encodeBinaryText(packet)
-    }
-    poll.respond(200, POLL_HEADERS, encodePayload(packets as Array<string>))
+    this.compressible = false
+    this.respond(poll, packets, compress)
+  }
+
+  private respond(poll: HttpExchange, packets: ReadonlyArray<string | Uint8Array>, compress: boolean): void {
+    const { body, contentType } = this.format.encode(packets, poll.request)
+    const headers = { "content-type": contentType, "cache-control": "no-store" }
+    this.bytesSent += poll.respond(200, headers, body, compress)
   }
 
   /**

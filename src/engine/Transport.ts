@@ -26,6 +26,9 @@ export interface ServerTransport {
   readonly writable: boolean
   /** The number of bytes that wait to be taken by the peer. */
   readonly buffered: number
+  /** The bytes that have come in, and that have been sent; see `EngineMetrics`. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
   /** Sends one Engine.IO packet in its text form. */
   sendPacket(packet: string): void
   /** Sends a binary message. */
@@ -62,8 +65,12 @@ export interface TransportSink {
  */
 export interface WebSocketChannel {
   readonly buffered: number
-  sendText(text: string): void
-  sendBinary(bytes: Uint8Array): void
+  /** The bytes that its connection has read and written since the channel is there. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  /** Sends a text message, compressed only if `compress` is not false and the connection does compress. */
+  sendText(text: string, compress?: boolean): void
+  sendBinary(bytes: Uint8Array, compress?: boolean): void
   /** Sends a message of many recipients; may keep its frames in `message.prepared`. */
   sendShared(message: OutboundMessage): void
   /** Starts the closing handshake behind what is buffered. */

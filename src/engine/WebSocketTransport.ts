@@ -4,6 +4,10 @@
  * @since 0.1.0
  */
 import type { SessionCloseReason } from "../DisconnectReason.ts"
+import { encodeBinaryText } from "../protocol/EnginePacket.ts"
+import * as V3 from "../protocol/EnginePacketV3.ts"
+import { isProtocolError } from "../protocol/ProtocolError.ts"
+import type { EngineRevision } from "./EngineRequest.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 import type {
   ServerTransport,
@@ -26,6 +30,34 @@ const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
 }
 
 /**
+ * How binary messages stand in frames: as they are, behind their type (Engine.IO 3), or as base64 for clients that cannot read
+ * bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FrameForm {
+  readonly revision: EngineRevision
+  readonly base64: boolean
+}
+
+/**
+ * Sends a binary message in the form that the client reads.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const sendBinary = (
+  channel: WebSocketChannel,
+  { base64, revision }: FrameForm,
+  bytes: Uint8Array,
+  compress?: boolean
+): void => {
+  if (base64) channel.sendText(revision === 3 ? V3.encodeBinaryText(bytes) : encodeBinaryText(bytes), compress)
+  else channel.sendBinary(revision === 3 ? V3.encodeBinary(bytes) : bytes, compress)
+}
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -33,11 +65,13 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   readonly name = "websocket"
   private readonly channel: WebSocketChannel
   private readonly sink: TransportSink
+  private readonly form: FrameForm
   private closed = false
 
-  constructor(channel: WebSocketChannel, sink: TransportSink) {
+  constructor(channel: WebSocketChannel, sink: TransportSink, form: FrameForm) {
     this.channel = channel
     this.sink = sink
+    this.form = form
     channel.receiver = this
   }
 
@@ -49,21 +83,32 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     return this.channel.buffered
   }
 
+  get bytesReceived(): number {
+    return this.channel.bytesReceived
+  }
+
+  get bytesSent(): number {
+    return this.channel.bytesSent
+  }
+
   sendPacket(packet: string): void {
     if (!this.closed) this.channel.sendText(packet)
   }
 
   sendMessage(message: OutboundMessage): void {
     if (this.closed) return
-    if (message.shared) return this.channel.sendShared(message)
-    if (message.text !== undefined) this.channel.sendText(message.text)
-    if (message.attachments !== undefined) {
-      for (const attachment of message.attachments) this.channel.sendBinary(attachment)
+    const { attachments, compress, text } = message
+    // Frames are the same for all whose form they do not depend on.
+    const isCommon = attachments === undefined || (this.form.revision === 4 && !this.form.base64)
+    if (message.shared && isCommon) return this.channel.sendShared(message)
+    if (text !== undefined) this.channel.sendText(text, compress)
+    if (attachments !== undefined) {
+      for (const attachment of attachments) sendBinary(this.channel, this.form, attachment, compress)
     }
   }
 
   sendBinary(bytes: Uint8Array): void {
-    if (!this.closed) this.channel.sendBinary(bytes)
+    if (!this.closed) sendBinary(this.channel, this.form, bytes)
   }
 
   close(): void {
@@ -84,7 +129,11 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (!this.closed) this.sink.onBinary(bytes)
+    if (this.closed) return
+    if (this.form.revision === 4) return this.sink.onBinary(bytes)
+    const message = V3.decodeBinary(bytes)
+    if (isProtocolError(message)) return this.refuse(message.message)
+    this.sink.onBinary(message)
   }
 
   onClose(failure: WebSocketFailure | undefined): void {

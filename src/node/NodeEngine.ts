@@ -5,10 +5,12 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { WebSocketServer } from "ws"
+import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
+import { integer, millis } from "../engine/EngineOptions.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
 import { HandshakeError } from "../engine/HandshakeError.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
@@ -31,6 +33,18 @@ export interface AttachOptions {
    * hang. Default: true. Servers on which somebody else listens for upgrades are left alone in any case.
    */
   readonly destroyUpgrade?: boolean
+  /** How long such an upgrade may stay unanswered. Default: 1 second. */
+  readonly destroyUpgradeTimeout?: Duration.Input
+  /**
+   * Compression of WebSocket messages (RFC 7692), for clients that offer it: `true` for those from 1,024 bytes on, or settings for `ws`.
+   * It costs memory (zlib holds some 300 KB per connection unless the context takeover is off) and time. Default: false.
+   */
+  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions
+  /**
+   * Compression of long-polling responses with gzip or deflate, for clients that accept it: from `threshold` bytes on. Default: true,
+   * from 1,024 bytes on.
+   */
+  readonly httpCompression?: boolean | { readonly threshold?: number }
   /**
    * Whether to serve the browser builds of the official client below the path, as in
    * `<script src="/socket.io/socket.io.js">`: those of the `socket.io-client` that is installed, looked for from the working
@@ -39,9 +53,6 @@ export interface AttachOptions {
    */
   readonly serveClient?: boolean
 }
-
-/** How long an upgrade that is not ours may stay unanswered, in milliseconds. */
-const DESTROY_UPGRADE_TIMEOUT = 1_000
 
 /**
  * Takes over the requests and upgrades of a path of a Node `http.Server`, for the lifetime of the scope. Every other
@@ -60,22 +71,46 @@ export const attach = Effect.fnUntraced(function* (
   if (!path.startsWith("/")) {
     return yield* new InvalidOptionError({ option: "path", problem: `must start with "/", unlike "${options.path}"` })
   }
-  const ws = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: engine.options.maxPayload
+  const { httpCompression = true, perMessageDeflate = false } = options
+  const destroyTimeout = yield* millis("destroyUpgradeTimeout", options.destroyUpgradeTimeout, 1_000, 0)
+  const threshold = yield* integer(
+    "httpCompression.threshold",
+    typeof httpCompression === "object" ? httpCompression.threshold : undefined,
+    1_024,
+    0
+  )
+  const ws = yield* Effect.try({
+    try: () =>
+      new WebSocketServer({
+        noServer: true,
+        clientTracking: false,
+        perMessageDeflate:
+          typeof perMessageDeflate === "object"
+            ? { threshold: 1_024, ...perMessageDeflate }
+            : perMessageDeflate && { threshold: 1_024 },
+        maxPayload: engine.options.maxPayload
+      }),
+    catch: (cause) => new InvalidOptionError({ option: "perMessageDeflate", problem: String(cause) })
   })
+  ws.on("headers", (lines, request) => {
+    const headers = upgradeHeaders.get(request)
+    for (const name in headers) lines.push(`${name}: ${headers[name]!}`)
+  })
+  const context: Context = {
+    engine,
+    ws,
+    threshold: httpCompression === false ? Infinity : threshold
+  }
   const serveFile = options.serveClient === false ? undefined : clientFiles(engine, path)
   const interceptor: Interceptor = {
     request: (request, response) => {
       if (!isBelow(request.url, path)) return false
-      if (serveFile?.(request, response) !== true) onRequest(engine, request, response)
+      if (serveFile?.(request, response) !== true) onRequest(context, request, response)
       return true
     },
     upgrade: (request, socket, head) => {
       if (!isBelow(request.url, path)) return false
-      onUpgrade(engine, ws, request, socket, head)
+      onUpgrade(context, request, socket, head)
       return true
     }
   }
@@ -85,7 +120,7 @@ export const attach = Effect.fnUntraced(function* (
     socket.on("error", ignore)
     const timer = setTimeout(() => {
       if (socket.writable && (socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.end()
-    }, DESTROY_UPGRADE_TIMEOUT)
+    }, destroyTimeout)
     socket.once("close", () => clearTimeout(timer))
   }
   yield* Effect.acquireRelease(
@@ -108,37 +143,53 @@ const isBelow = (url: string | undefined, path: string): boolean =>
   url !== undefined &&
   (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
 
-const onRequest = (engine: EngineServer, incoming: IncomingMessage, response: ServerResponse): void => {
-  const request = new NodeRequest(incoming)
-  engine.handleRequest(new NodeExchange(request, incoming, response, engine.corsHeaders(request)))
+interface Context {
+  readonly engine: EngineServer
+  readonly ws: WebSocketServer
+  /** Bytes from which on responses are compressed. */
+  readonly threshold: number
 }
 
-const onUpgrade = (
-  engine: EngineServer,
-  ws: WebSocketServer,
-  incoming: IncomingMessage,
-  socket: Duplex,
-  head: Buffer
-): void => {
+/** The headers that go with an upgrade's response. */
+const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string>>>()
+
+const onRequest = ({ engine, threshold }: Context, incoming: IncomingMessage, response: ServerResponse): void => {
+  const request = new NodeRequest(incoming)
+  engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), threshold))
+}
+
+const onUpgrade = ({ engine, ws }: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
   // A peer that resets the connection meanwhile must not take the process with it.
   socket.on("error", ignore)
-  const accept = engine.handleUpgrade(new NodeRequest(incoming))
-  if (accept instanceof HandshakeError) return refuseUpgrade(socket, accept)
-  ws.handleUpgrade(incoming, socket, head, (webSocket) => {
-    socket.off("error", ignore)
-    const channel = new NodeWebSocketChannel(webSocket, socket)
-    channel.listen()
-    accept(channel)
+  const request = new NodeRequest(incoming)
+  let decided = false
+  const giveUp = engine.handleUpgrade(request, (decision) => {
+    decided = true
+    if (socket.destroyed) return
+    if (decision instanceof HandshakeError) return refuseUpgrade(socket, decision, engine.responseHeaders(request))
+    if (decision.headers !== undefined) upgradeHeaders.set(incoming, decision.headers)
+    ws.handleUpgrade(incoming, socket, head, (webSocket) => {
+      socket.off("error", ignore)
+      const channel = new NodeWebSocketChannel(webSocket, socket)
+      channel.listen()
+      decision.accept(channel)
+    })
   })
+  // The application takes its time.
+  if (!decided) socket.once("close", giveUp)
 }
 
 const ignore = () => {}
 
-const refuseUpgrade = (socket: Duplex, error: HandshakeError): void => {
+const refuseUpgrade = (
+  socket: Duplex,
+  error: HandshakeError,
+  headers: Readonly<Record<string, string>> | undefined
+): void => {
   const body = error.message
+  const lines = ["HTTP/1.1 400 Bad Request", "Connection: close", "Content-Type: text/html"]
+  for (const name in headers) lines.push(`${name}: ${headers[name]!}`)
+  lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
   socket.once("finish", () => socket.destroy())
-  socket.end(
-    "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/html\r\n" +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
-  )
+  socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`)
 }

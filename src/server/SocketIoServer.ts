@@ -66,7 +66,9 @@ export const make = Effect.fnUntraced(function* (
   // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
   yield* Effect.addFinalizer(() => runtime.awaitFinalizers(timeout))
   yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
-  const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session))
+  const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session), {
+    onRefused: ({ code, context, message }) => runtime.debug("engine", "request refused", { code, message, context })
+  })
   runtime.start(engine.wheel)
   return { engine, runtime }
 })

@@ -24,10 +24,11 @@ const setup = Effect.fnUntraced(function* (options: EngineOptions = {}) {
     }
   })
   const webSocket = (query: Record<string, string> = {}) => {
-    const accept = server.handleUpgrade(fakeRequest({ transport: "websocket", ...query }))
-    if (accept instanceof HandshakeError) throw accept
     const channel = new FakeChannel()
-    accept(channel)
+    server.handleUpgrade(fakeRequest({ transport: "websocket", ...query }), (decision) => {
+      if (decision instanceof HandshakeError) throw decision
+      decision.accept(channel)
+    })
     return channel
   }
   const http = (query: Record<string, string>, method?: string, body?: string) => {

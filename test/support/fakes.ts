@@ -1,7 +1,7 @@
 /**
  * A platform in memory, for the engine under a clock that the test moves.
  */
-import type { BodyFailure, EngineRequest, HttpExchange } from "../../src/engine/EngineRequest.ts"
+import type { BodyFailure, EngineRequest, HttpExchange, RequestBody } from "../../src/engine/EngineRequest.ts"
 import type { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../src/engine/Transport.ts"
 
@@ -21,9 +21,10 @@ export const fakeExchange = (query: Record<string, string>, method = "GET", body
   return {
     request: fakeRequest(query, method),
     responses,
-    respond: (status, _headers, body) => void responses.push({ status, body }),
-    readBody: (_maxBytes: number, onBody: (body: string) => void, _onFailure: (failure: BodyFailure) => void) =>
-      onBody(body),
+    addHeaders: () => {},
+    respond: (status, _headers, body) => responses.push({ status, body: String(body) }),
+    readBody: (_maxBytes: number, onBody: (body: RequestBody) => void, _onFailure: (failure: BodyFailure) => void) =>
+      onBody({ size: body.length, text: () => body, bytes: () => Buffer.from(body) }),
     onAbort: () => {}
   }
 }
@@ -32,6 +33,8 @@ export class FakeChannel implements WebSocketChannel {
   receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
   readonly sent: Array<string | Uint8Array> = []
   buffered = 0
+  readonly bytesReceived = 0
+  readonly bytesSent = 0
   state: "open" | "closing" | "terminated" = "open"
 
   sendText(text: string): void {

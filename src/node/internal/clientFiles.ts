@@ -6,6 +6,7 @@ import { promisify } from "node:util"
 import * as Zlib from "node:zlib"
 
 import type { EngineServer } from "../../engine/EngineServer.ts"
+import { negotiate } from "./codings.ts"
 import { NodeRequest } from "./nodeRequest.ts"
 
 /** The browser builds of the official client, and the maps of their sources. Nothing else is ever read. */
@@ -107,7 +108,7 @@ export const clientFiles = (
     }
     try {
       const file = await load(name)
-      const coding = negotiate(headers["accept-encoding"])
+      const coding = negotiate(headers["accept-encoding"], CODINGS)
       const vary = { vary: [exchange.cors?.vary, "Accept-Encoding"].filter(Boolean).join(", ") }
       if (coding === undefined) return refuse(exchange, 406, `available encodings: ${CODINGS.join(", ")}`, vary)
       // Encoded files are other bytes than the plain one, so they may not share its tag (RFC 9110, 8.8.3.3), and need one
@@ -143,7 +144,7 @@ export const clientFiles = (
     if (!NAMES.has(name)) return false
     // The engine answers preflight requests.
     if (incoming.method === "OPTIONS" && engine.options.cors !== undefined) return false
-    void answer(name, { incoming, response, cors: engine.corsHeaders(new NodeRequest(incoming)) })
+    void answer(name, { incoming, response, cors: engine.responseHeaders(new NodeRequest(incoming)) })
     return true
   }
 }
@@ -171,31 +172,6 @@ const refuse = (exchange: Exchange, status: number, line: string, headers: Outgo
     { ...headers, "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" },
     Buffer.from(`${line}\n`)
   )
-
-const ACCEPTED = /^\s*([!#$%&'*+.^_`|~\w-]+)\s*(?:;\s*q=([01](?:\.\d*)?)\s*)?$/i
-
-/**
- * The coding that the client prefers, and among equals the one that we do (RFC 9110, 12.5.3); `undefined` if it takes none
- * that we have, not even the plain file.
- */
-const negotiate = (accepted: string | undefined): Coding | undefined => {
-  // Any coding would do, says the RFC; but who does not speak of codings hardly knows them.
-  if (accepted === undefined) return "identity"
-  const weights = new Map<string, number>()
-  for (const element of accepted.split(",")) {
-    const match = ACCEPTED.exec(element)
-    if (match !== null) weights.set(match[1]!.toLowerCase(), Number(match[2] ?? 1))
-  }
-  const others = weights.get("*")
-  let best: Coding | undefined
-  let most = 0
-  for (const coding of CODINGS) {
-    // The plain file is taken by whoever does not exclude it, but gladly only where it is named.
-    const weight = weights.get(coding) ?? others ?? (coding === "identity" ? Number.MIN_VALUE : 0)
-    if (weight > most) [best, most] = [coding, weight]
-  }
-  return best
-}
 
 /** Whether the client has the representation with this tag: `If-None-Match`, compared weakly (RFC 9110, 13.1.2). */
 const isKnown = (condition: string | undefined, tag: string): boolean => {

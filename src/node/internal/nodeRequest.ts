@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
+import * as Zlib from "node:zlib"
 
-import type { BodyFailure, ConnectionDetails, EngineRequest, HttpExchange } from "../../engine/EngineRequest.ts"
+import type {
+  BodyFailure,
+  ConnectionDetails,
+  EngineRequest,
+  HttpExchange,
+  RequestBody
+} from "../../engine/EngineRequest.ts"
+import { negotiate } from "./codings.ts"
 
 /** A Node request for the engine's path. */
 export class NodeRequest implements EngineRequest {
@@ -47,36 +55,67 @@ export class NodeExchange implements HttpExchange {
   readonly request: NodeRequest
   private readonly incoming: IncomingMessage
   private readonly response: ServerResponse
-  private readonly extraHeaders: Readonly<Record<string, string>> | undefined
+  private extraHeaders: Readonly<Record<string, string>> | undefined
+  /** Responses of fewer bytes are not compressed. */
+  private readonly threshold: number
   private responded = false
 
   constructor(
     request: NodeRequest,
     incoming: IncomingMessage,
     response: ServerResponse,
-    extraHeaders: Readonly<Record<string, string>> | undefined
+    extraHeaders: Readonly<Record<string, string>> | undefined,
+    threshold: number
   ) {
     this.request = request
     this.incoming = incoming
     this.response = response
     this.extraHeaders = extraHeaders
+    this.threshold = threshold
   }
 
-  respond(status: number, headers: Readonly<Record<string, string>>, body: string): void {
-    if (this.responded) return
+  addHeaders(headers: Readonly<Record<string, string>>): void {
+    this.extraHeaders = { ...this.extraHeaders, ...headers }
+  }
+
+  respond(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string | Uint8Array,
+    compress = false
+  ): number {
+    const size = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength
+    if (this.responded) return size
     this.responded = true
+    const coding =
+      compress && size >= this.threshold ? negotiate(this.request.header("accept-encoding"), CODINGS) : undefined
+    if (coding === undefined || coding === "identity") this.send(status, headers, body, size)
+    else {
+      compressors[coding](body, (error, compressed) => {
+        if (error !== null) return this.send(status, headers, body, size)
+        this.send(status, { ...headers, "content-encoding": coding }, compressed, compressed.byteLength)
+      })
+    }
+    return size
+  }
+
+  private send(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string | Uint8Array,
+    size: number
+  ): void {
     const { extraHeaders, response } = this
     if (response.destroyed || response.headersSent) return
-    const bytes = Buffer.byteLength(body)
     const all: Record<string, string | number> = { ...extraHeaders, ...headers }
-    if (status !== 204) all["content-length"] = bytes
+    if (status !== 204) all["content-length"] = size
     response.writeHead(status, all)
     response.end(body)
     // Without this a body that nobody reads would keep the connection busy.
     if (!this.incoming.complete) this.incoming.resume()
   }
 
-  readBody(maxBytes: number, onBody: (body: string) => void, onFailure: (failure: BodyFailure) => void): void {
+  readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void {
     const { incoming } = this
     const announced = Number(incoming.headers["content-length"])
     if (announced > maxBytes) return onFailure("too large")
@@ -101,8 +140,8 @@ export class NodeExchange implements HttpExchange {
     }
     const onEnd = () => {
       finish()
-      // Decoded as a whole: a character may be split between chunks.
-      onBody(more !== undefined ? Buffer.concat(more, size).toString() : first === undefined ? "" : first.toString())
+      // As a whole: a character may be split between chunks.
+      onBody(new Body(more === undefined ? (first ?? nothing) : Buffer.concat(more, size)))
     }
     const onClose = () => {
       if (done) return
@@ -121,5 +160,31 @@ export class NodeExchange implements HttpExchange {
         callback()
       }
     })
+  }
+}
+
+const CODINGS = ["gzip", "deflate", "identity"] as const
+
+const compressors = { gzip: Zlib.gzip, deflate: Zlib.deflate } as const
+
+const nothing = Buffer.alloc(0)
+
+class Body implements RequestBody {
+  private readonly buffer: Buffer
+
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
+  }
+
+  get size(): number {
+    return this.buffer.length
+  }
+
+  text(): string {
+    return this.buffer.toString()
+  }
+
+  bytes(): Uint8Array {
+    return this.buffer
   }
 }

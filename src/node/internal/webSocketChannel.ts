@@ -22,6 +22,8 @@ const Sender = (Ws as unknown as { readonly Sender: FrameMaker }).Sender
 
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
+const COMPRESSED_TEXT = { binary: false, compress: true }
+const COMPRESSED_BINARY = { binary: true, compress: true }
 
 const frame = (data: Buffer, opcode: number): Array<Buffer> =>
   Sender.frame(data, { fin: true, opcode, mask: false, rsv1: false, readOnly: true })
@@ -36,16 +38,37 @@ const uncorkAll = () => {
   corked.length = 0
 }
 
+/** What a socket of Node counts. */
+interface Counted {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
 /** A WebSocket of `ws`. */
 export class NodeWebSocketChannel implements WebSocketChannel {
   receiver: WebSocketReceiver = beforeTheFirst
   private readonly ws: Ws.WebSocket
-  private readonly socket: Duplex
+  private readonly socket: Duplex & Partial<Counted>
+  /** Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the order itself. */
+  private readonly compresses: boolean
+  private readonly readBefore: number
+  private readonly writtenBefore: number
   private isCorked = false
 
-  constructor(ws: Ws.WebSocket, socket: Duplex) {
+  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>) {
     this.ws = ws
     this.socket = socket
+    this.compresses = ws.extensions.includes("permessage-deflate")
+    this.readBefore = socket.bytesRead ?? 0
+    this.writtenBefore = socket.bytesWritten ?? 0
+  }
+
+  get bytesReceived(): number {
+    return (this.socket.bytesRead ?? 0) - this.readBefore
+  }
+
+  get bytesSent(): number {
+    return (this.socket.bytesWritten ?? 0) - this.writtenBefore
   }
 
   /** Lets messages in, once a receiver is there. */
@@ -70,23 +93,28 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   }
 
   get buffered(): number {
-    return this.socket.writableLength
+    return this.compresses ? this.ws.bufferedAmount : this.socket.writableLength
   }
 
-  sendText(text: string): void {
+  sendText(text: string, compress?: boolean): void {
     if (!this.isOpen) return
     this.cork()
-    this.ws.send(text, TEXT)
+    this.ws.send(text, this.compresses && compress !== false ? COMPRESSED_TEXT : TEXT)
   }
 
-  sendBinary(bytes: Uint8Array): void {
+  sendBinary(bytes: Uint8Array, compress?: boolean): void {
     if (!this.isOpen) return
     this.cork()
-    this.ws.send(bytes, BINARY)
+    this.ws.send(bytes, this.compresses && compress !== false ? COMPRESSED_BINARY : BINARY)
   }
 
   sendShared(message: OutboundMessage): void {
     if (!this.isOpen) return
+    if (this.compresses) {
+      if (message.text !== undefined) this.sendText(message.text, message.compress)
+      for (const attachment of message.attachments ?? []) this.sendBinary(attachment, message.compress)
+      return
+    }
     // Framed once for all. Without compression `ws` writes frames as they come, so these keep their place among its own.
     let bytes = message.prepared as Buffer | undefined
     if (bytes === undefined) {

@@ -1,0 +1,106 @@
+/**
+ * What the engine counts, as Effect metrics. They are read off when somebody asks for them, so that counting costs next to
+ * nothing; several servers of one process add up.
+ *
+ * @since 0.1.0
+ */
+import * as Metric from "effect/Metric"
+
+/**
+ * Sessions that are open now, by `transport` (`polling`, `websocket`).
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const connections: Metric.Gauge<number> = Metric.gauge("socketio_connections", {
+  description: "Open connections"
+})
+
+/**
+ * Sessions that have been opened.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const connectionsOpened: Metric.Counter<number> = Metric.counter("socketio_connections_opened", {
+  description: "Connections that have been opened",
+  incremental: true
+})
+
+/**
+ * Sessions that have ended, by `reason` (see `SessionCloseReason`).
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const disconnects: Metric.Counter<number> = Metric.counter("socketio_disconnects", {
+  description: "Connections that have ended",
+  incremental: true
+})
+
+/**
+ * Requests that were refused, by `code` (see `HandshakeErrorCode`).
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const refusals: Metric.Counter<number> = Metric.counter("socketio_handshake_refusals", {
+  description: "Requests that the engine refused",
+  incremental: true
+})
+
+/**
+ * Engine.IO packets that came in; an attachment is a packet of its own.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const packetsReceived: Metric.Counter<number> = Metric.counter("socketio_packets_received", {
+  description: "Engine.IO packets received",
+  incremental: true
+})
+
+/**
+ * Engine.IO packets that were sent, or wait to be.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const packetsSent: Metric.Counter<number> = Metric.counter("socketio_packets_sent", {
+  description: "Engine.IO packets sent",
+  incremental: true
+})
+
+/**
+ * Bytes that came in, by `transport`: of a WebSocket what its connection has read from its opening on, frame headers included; of
+ * long-polling the bodies of requests.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const bytesReceived: Metric.Counter<number> = Metric.counter("socketio_bytes_received", {
+  description: "Bytes received",
+  incremental: true
+})
+
+/**
+ * Bytes that were sent, by `transport`: of a WebSocket what its connection has written from its opening on, frame headers included; of
+ * long-polling the bodies of responses, before compression.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const bytesSent: Metric.Counter<number> = Metric.counter("socketio_bytes_sent", {
+  description: "Bytes sent",
+  incremental: true
+})
+
+/**
+ * Bytes that wait for clients to take them, of all connections together.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const outboxBytes: Metric.Gauge<number> = Metric.gauge("socketio_outbox_bytes", {
+  description: "Bytes that wait for clients to take them"
+})

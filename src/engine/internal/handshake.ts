@@ -1,0 +1,104 @@
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+
+import type { ResolvedEngineOptions } from "../EngineOptions.ts"
+import type { EngineRequest } from "../EngineRequest.ts"
+import * as HandshakeError from "../HandshakeError.ts"
+import { makeGenerator } from "../SessionId.ts"
+
+/** What the application has to say about requests that would open a session. */
+export class Handshake {
+  private readonly options: ResolvedEngineOptions
+  private readonly context: Context.Context<never>
+  private readonly isTaken: (id: string) => boolean
+  private readonly generateId = makeGenerator()
+
+  constructor(options: ResolvedEngineOptions, context: Context.Context<never>, isTaken: (id: string) => boolean) {
+    this.options = options
+    this.context = context
+    this.isTaken = isTaken
+  }
+
+  /**
+   * Calls back with the id of the session to be, or with the reason why there is none: at once, unless the application takes its
+   * time. Then it gives the function that ends the waiting.
+   */
+  admit(request: EngineRequest, done: (id: string | HandshakeError.HandshakeError) => void): (() => void) | undefined {
+    const { allowRequest, generateId } = this.options
+    if (allowRequest === undefined && generateId === undefined) {
+      done(this.generateId())
+      return undefined
+    }
+    const fiber = Effect.runForkWith(this.context)(this.asking(request))
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) {
+      done(this.decision(exit))
+      return undefined
+    }
+    let cancelled = false
+    fiber.addObserver((exit) => {
+      if (!cancelled) done(this.decision(exit))
+    })
+    return () => {
+      cancelled = true
+      fiber.interruptUnsafe()
+    }
+  }
+
+  /** Headers from the application; none if it throws, or if one of them is malformed. */
+  headers(
+    make: (request: EngineRequest) => Readonly<Record<string, string>>,
+    request: EngineRequest
+  ): Readonly<Record<string, string>> {
+    try {
+      const headers = make(request)
+      const wrong = Object.keys(headers).find((name) => !NAME.test(name) || !isHeaderValue(headers[name]!))
+      if (wrong === undefined) return headers
+      throw new Error(`"${wrong}" is not a valid header`)
+    } catch (defect) {
+      this.report("making headers failed", Cause.die(defect))
+      return {}
+    }
+  }
+
+  private readonly asking = Effect.fnUntraced({ self: this }, function* (request: EngineRequest) {
+    const { allowRequest, generateId } = this.options
+    if (allowRequest !== undefined) {
+      yield* Effect.suspend(() => allowRequest(request)).pipe(
+        Effect.mapError(({ message }) => HandshakeError.make(4, "not allowed", message)),
+        Effect.catchDefect((defect) =>
+          Effect.suspend(() => {
+            this.report("allowRequest failed", Cause.die(defect))
+            return Effect.fail(HandshakeError.make(4, "allowRequest died"))
+          })
+        )
+      )
+    }
+    if (generateId === undefined) return this.generateId()
+    const id = yield* Effect.suspend(() => generateId(request))
+    if (typeof id !== "string" || id === "") return yield* Effect.fail(HandshakeError.make(3, "an empty session id"))
+    if (this.isTaken(id)) {
+      return yield* Effect.fail(HandshakeError.make(3, `the session id ${id} is in use`))
+    }
+    return id
+  })
+
+  private decision(exit: Exit.Exit<string, HandshakeError.HandshakeError>): string | HandshakeError.HandshakeError {
+    if (Exit.isSuccess(exit)) return exit.value
+    const failure = Cause.findErrorOption(exit.cause)
+    if (failure._tag === "Some") return failure.value
+    this.report("generateId failed", exit.cause)
+    return HandshakeError.make(3, "generateId failed")
+  }
+
+  private report(message: string, cause: Cause.Cause<unknown>): void {
+    Effect.runForkWith(this.context)(Effect.logError(message, cause))
+  }
+}
+
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+/** Whether Node and browsers would send this as a header's value. */
+export const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
