@@ -20,6 +20,7 @@ export interface TestServerOptions {
   readonly upgradeTimeout?: number
   readonly attachmentTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
+  readonly allowEIO3?: boolean
   readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
 }
 

@@ -57,13 +57,13 @@ export const makeHandle = (
       ),
     onServerSide: (event, handler) =>
       Effect.suspend(() => {
-        let remove = () => {}
+        let remove: (() => void) | undefined
         const home = find()
         return Effect.acquireRelease(
           withRunner((run) => {
             if (home !== undefined) remove = home.serverEvents.on(event, { run, codec: codec(event), handle: handler })
           }),
-          () => Effect.sync(() => remove())
+          () => Effect.sync(() => remove?.())
         )
       })
   }

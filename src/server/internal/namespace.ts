@@ -131,7 +131,7 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** What the adapter needs of the namespace. */
   private get host(): Host {
-    const home = this
+    const isWatched = () => this.hubs !== undefined && this.hubs.rooms.isWatched
     return {
       namespace: this.name,
       sockets: this.sockets,
@@ -141,7 +141,7 @@ export class NamespaceRuntime implements WheelEntry {
         return { encoded: this.encode(packet, id, flags), id }
       },
       get watchesRooms() {
-        return home.hubs !== undefined && home.hubs.rooms.isWatched
+        return isWatched()
       },
       onRoomChange: (change) => this.hubs?.rooms.publish(change),
       onServerEvent: (data, reply) => this.serverEvents.receive(data, reply)
