@@ -107,7 +107,10 @@ export const layer = (
     SocketIoServer.SocketIoServer,
     Effect.gen(function* () {
       if (!Number.isInteger(options.port) || options.port < 0 || options.port > 65_535) {
-        return yield* new InvalidOptionError({ option: "port", problem: `must be from 0 to 65535, not ${options.port}` })
+        return yield* new InvalidOptionError({
+          option: "port",
+          problem: `must be from 0 to 65535, not ${options.port}`
+        })
       }
       const server = Http.createServer((_request, response) => {
         response.writeHead(404, { "content-length": 0 })
