@@ -19,6 +19,7 @@ export interface TestServerOptions {
   readonly connectTimeout?: number
   readonly upgradeTimeout?: number
   readonly attachmentTimeout?: number
+  readonly drainTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
   readonly allowEIO3?: boolean
   readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
@@ -88,6 +89,10 @@ const app = (name: string, log: Array<LogEntry>) =>
     )
     yield* socket.on("whoami", () => Effect.succeed(socket.id))
     yield* socket.on("transport", () => Effect.sync(() => socket.transport))
+    yield* socket.on("handshake", () =>
+      Effect.sync(() => ({ headers: socket.handshake.headers, address: socket.handshake.address }))
+    )
+    yield* socket.on("process", () => Effect.succeed(process.pid))
     yield* socket.on("bye", (close: boolean) => socket.disconnect({ close }))
     yield* socket.on("boom", () => Effect.die(new Error("boom")))
     yield* socket.on("log", () => Effect.sync(() => log.filter((entry) => entry.sid !== socket.id)))
