@@ -54,7 +54,7 @@ describe("spans of handlers", () => {
       yield* call(socket, "ask")
       yield* call(yield* connect(`${url}/plain`), "ask")
       assert.deepStrictEqual(seen, ["socket.io ask", "socket.io event"])
-      const [span] = ended.filter(({ name }) => name === "socket.io ask")
+      const span = ended.find(({ name }) => name === "socket.io ask")
       assert.deepStrictEqual(Object.fromEntries(span!.attributes), {
         "socketio.namespace": "/observed",
         "socketio.event": "ask",

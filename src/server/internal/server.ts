@@ -1,4 +1,5 @@
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -252,11 +253,13 @@ export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntim
       shouldYield: (fiber) => base.shouldYield(fiber),
       makeDispatcher: () => dispatcher
     })
-    const clock = yield* Effect.clockWith(Effect.succeed)
+    const clock = yield* Clock.Clock
+    // The clock's nanoseconds are a bigint, made anew for every reading: on the message path that is felt.
+    const isLive = !context.mapUnsafe.has(Clock.Clock.key)
     const observer = new Observer(context, {
       debug: parseDebug(yield* debugSetting),
       tracing: options.tracing,
-      now: () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+      now: isLive ? () => performance.now() : () => Number(clock.currentTimeNanosUnsafe()) / 1e6
     })
     return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer, yield* Latch.make(false))
   })
