@@ -6,6 +6,8 @@ import type { AddressInfo } from "node:net"
 
 import { type Namespace, Server, type Socket } from "socket.io"
 
+import msgpackParser from "socket.io-msgpack-parser"
+
 import type { RunningServer, TestServerOptions } from "./TestServer.ts"
 
 interface LogEntry {
@@ -71,11 +73,12 @@ const app = (namespace: Namespace, log: Array<LogEntry>) => {
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { attachmentTimeout: _, cors, drainTimeout: __, maxPayload, port = 0, transports, ...rest } = options
+  const { attachmentTimeout: _, cors, drainTimeout: __, maxPayload, port = 0, parser, transports, ...rest } = options
   const http = createServer()
   const io = new Server(http, {
     serveClient: false,
     ...rest,
+    ...(parser === "msgpack" ? { parser: msgpackParser } : {}),
     ...(maxPayload === undefined ? {} : { maxHttpBufferSize: maxPayload }),
     ...(transports === undefined ? {} : { transports: [...transports] }),
     ...(cors === undefined ? {} : { cors: cors as { origin: string } })

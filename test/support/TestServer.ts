@@ -8,6 +8,9 @@ import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import { Parser } from "../../src/Parser.ts"
+import { msgpack } from "../../src/protocol/MsgpackParser.ts"
+import { json } from "../../src/protocol/PacketParser.ts"
 import * as ServerSocket from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 
@@ -22,6 +25,8 @@ export interface TestServerOptions {
   readonly drainTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
   readonly allowEIO3?: boolean
+  /** Default: JSON. */
+  readonly parser?: "json" | "msgpack"
   readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
 }
 
@@ -101,7 +106,7 @@ const app = (name: string, log: Array<LogEntry>) =>
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { port = 0, ...rest } = options
+  const { parser = "json", port = 0, ...rest } = options
   const log: Array<LogEntry> = []
   const http = createServer((_request, response) => response.writeHead(404).end())
   const namespaces = Layer.mergeAll(
@@ -111,6 +116,7 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
   ).pipe(
     Layer.provide(TokenRequiredLive),
     Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, drainTimeout: "2 seconds", ...rest })),
+    Layer.provide(Layer.succeed(Parser, parser === "json" ? json : msgpack)),
     Layer.provide(Logger.layer([])),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))
   )
