@@ -27,6 +27,7 @@ import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
 import type { CompiledContract } from "./contract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
+import { Hub } from "./hub.ts"
 import { NamespaceRuntime } from "./namespace.ts"
 import { Observer, type Subsystem } from "./observer.ts"
 
@@ -47,6 +48,7 @@ export class ServerRuntime {
   private readonly dynamic = new Set<DynamicNamespaces>()
   /** Dynamic namespaces whose layer has closed: it may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
+  private readonly openings = new Map<CompiledContract, Hub<NamespaceRuntime>>()
   private readonly connections = new Set<Connection>()
   private readonly closing = new Set<Scope.Closeable>()
   private readonly closed: Latch.Latch
@@ -129,6 +131,13 @@ export class ServerRuntime {
     })
   }
 
+  /** Tells which of a contract's dynamic namespaces open, whether a layer serves them yet or not. */
+  openingsOf(contract: CompiledContract): Hub<NamespaceRuntime> {
+    let openings = this.openings.get(contract)
+    if (openings === undefined) this.openings.set(contract, (openings = new Hub()))
+    return openings
+  }
+
   /** The dynamic namespaces of a contract, if a layer serves them. */
   dynamicOf(contract: CompiledContract): DynamicNamespaces | undefined {
     for (const family of this.dynamic) if (family.contract === contract) return family
@@ -185,6 +194,7 @@ export class ServerRuntime {
   dispose(): void {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
+    for (const openings of this.openings.values()) openings.close()
   }
 
   // ---------------------------------------------------------------- scopes
