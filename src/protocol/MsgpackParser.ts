@@ -8,29 +8,35 @@
  */
 import { Encoder, ExtData } from "@msgpack/msgpack"
 
-import { checked, notEncodable } from "./internal/packets.ts"
 import { allowIndexes, isIndexLike, put } from "./internal/members.ts"
 import { readMap } from "./internal/msgpackReader.ts"
+import { checked, notEncodable } from "./internal/packets.ts"
 import type { Decoder, PacketParser } from "./PacketParser.ts"
 import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
-import { PacketType, type SocketPacket } from "./SocketPacket.ts"
+import type { SocketPacket } from "./SocketPacket.ts"
 
 /**
- * The parser.
+ * The parser of MessagePack. Both sides of a connection must have it, or the official one on the other side.
  *
- * It sends `{ type, data, nsp, id }`, without `data` and `id` where there are none. Values are written as the official parser
- * writes them: integers as such, other numbers in 64 bits, `undefined` as extension 0 of one byte, dates as extension 0 of eight,
- * functions in objects left out, `toJSON` asked. It differs where the official parser has no form of its own or corrupts: bytes
- * of any kind (`ArrayBuffer`s and views, exactly what they show) are `bin`, which every client reads; integers beyond the safe
- * ones are 64-bit floats; an invalid date is `null`; what is no Unicode in a string becomes U+FFFD. Functions in arrays, symbols,
- * `BigInt`s, circular references and more than 1,000 levels are not encodable.
+ * It sends `{ type, data, nsp, id }`, without `data` and `id` where there are none, and values as the official parser writes
+ * them: integers as such, other numbers in 64 bits, `undefined` as extension 0 of one byte, dates as extension 0 of eight,
+ * objects without their functions, and what `toJSON` gives. Where the official parser has a form that not every client reads, or
+ * loses the value, it differs:
  *
- * It takes the same in any form of MessagePack, and members that it does not know, as `options`, which the official clients
- * send. Bytes come as `Uint8Array`s, whichever form the client gave them: views of the message, so the whole message stays in
- * memory as long as one of them does. A 64-bit integer beyond the safe ones is the nearest number. `data: null` is none in
- * CONNECT and DISCONNECT, and so is `id: null`. Refused are text messages, texts that are not UTF-8, other extensions, more than
- * `maxDepth` levels in `data`, and all that the parser of JSON refuses: reserved events, ids where none belong, namespaces
- * without `/` or with a comma. `maxAttachments` and `maxAttachmentBytes` have no meaning here: the size of a message bounds both.
+ * - Bytes of any kind (`ArrayBuffer`s and views, exactly what they show) are `bin`.
+ * - Integers beyond the safe ones are 64-bit floats, an invalid date is `null`, half a surrogate pair is U+FFFD.
+ * - Functions in arrays, symbols, `BigInt`s, circular references and more than 1,000 levels are not encodable.
+ *
+ * It takes any form of MessagePack that the official parser takes, and members of a packet that it does not know; the official
+ * clients send `options`.
+ *
+ * - Bytes come as `Uint8Array`s (in Node as `Buffer`s) in whatever form they were sent. They are views of the message, which
+ *   stays in memory as long as one of them does.
+ * - Integers beyond the safe ones come as the nearest number.
+ * - `id: null` is no id, and in CONNECT and DISCONNECT `data: null` is no data.
+ * - It refuses text messages, strings that are not UTF-8, extensions that the official parser does not write, more than
+ *   `maxDepth` levels in `data`, and what the JSON parser refuses: reserved events, ids where none belong, namespaces without
+ *   `/` or with a comma. The other limits have no meaning here, as the size of the message bounds what it holds.
  *
  * @since 0.1.0
  * @category parsers
@@ -75,8 +81,7 @@ class MsgpackDecoder implements Decoder {
     if (typeof type !== "number" || !isType(type)) return make("unknown packet type")
     if (typeof nsp !== "string" || nsp.charCodeAt(0) !== SLASH || nsp.includes(",")) return make("illegal namespace")
     if (id !== undefined && id !== null && !isId(id)) return make("illegal id")
-    const isAbsent = data === null && (type === PacketType.CONNECT || type === PacketType.DISCONNECT)
-    return checked(type, nsp, id ?? undefined, isAbsent ? undefined : data)
+    return checked(type, nsp, id ?? undefined, data ?? undefined)
   }
 }
 

@@ -122,7 +122,8 @@ describe("what a stranger may send in MessagePack", () => {
   it("takes memory in proportion to the message, whatever keys and lengths it has", () => {
     const objects = (member: string) => around("dd00004e20" + ("81" + member).repeat(20_000))
     const claims = around("dd01f00000".repeat(60))
-    for (const message of [objects("a43130303800"), objects("cd03f000"), claims]) {
+    const nestedClaims = around("dd00030000".repeat(60) + "00".repeat(0x30_000))
+    for (const message of [objects("a43130303800"), objects("cd03f000"), claims, nestedClaims]) {
       const bytes = Buffer.from(message, "hex")
       const before = process.memoryUsage().heapUsed
       const result = decode(bytes)

@@ -1,3 +1,6 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 
@@ -182,6 +185,41 @@ describe("encoding packets in MessagePack", () => {
     assert.deepInclude(decode(outer), { data: ["outer", { a: 2 }] })
   })
 
+  /** Is found encodable, and is not when its turn comes. */
+  const failingLate = () => {
+    let reads = 0
+    return {
+      get a() {
+        if (reads++ > 0) throw new Error("no")
+        return 1
+      }
+    }
+  }
+
+  it("keeps no memory of a large packet, nor of one that fails", () => {
+    setFlagsFromString("--expose-gc")
+    const collect: () => void = runInNewContext("gc")
+    const bytes = new Uint8Array(20_000_000)
+    // In a function of its own, as what it made would stay in reach here.
+    const isEncodable = (...rest: ReadonlyArray<unknown>) =>
+      code(msgpack.encode({ type: 2, namespace: "/", id: undefined, data: ["x", bytes, ...rest] }, true)) !==
+      "not encodable"
+    /** The memory of what is in reach: a collection frees some of it only while the next one runs. */
+    const held = () => {
+      let least = Infinity
+      for (let i = 0; i < 10; i++) {
+        collect()
+        least = Math.min(least, process.memoryUsage().arrayBuffers)
+      }
+      return least
+    }
+    const before = held()
+    assert.isTrue(isEncodable())
+    assert.isBelow(held() - before, 10_000_000)
+    assert.isFalse(isEncodable(failingLate()))
+    assert.isBelow(held() - before, 10_000_000)
+  })
+
   const circular: Array<unknown> = []
   circular.push({ circular })
   const nested = (levels: number) => {
@@ -192,7 +230,6 @@ describe("encoding packets in MessagePack", () => {
   const fail = () => {
     throw Object.create(null)
   }
-  let reads = 0
   const bad: ReadonlyArray<readonly [string, unknown]> = [
     ["a circular structure", circular],
     ["a circle by toJSON", { toJSON: () => circular }],
@@ -209,15 +246,7 @@ describe("encoding packets in MessagePack", () => {
         }
       }
     ],
-    [
-      "a getter that throws late",
-      {
-        a: new Uint8Array(3_000),
-        get b() {
-          return reads++ % 2 === 0 ? 1 : fail()
-        }
-      }
-    ]
+    ["a getter that throws late", [new Uint8Array(3_000), failingLate()]]
   ]
   for (const [what, value] of bad) {
     it(`refuses ${what}, and encodes the next packet`, () => {
