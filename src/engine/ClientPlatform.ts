@@ -1,0 +1,149 @@
+/**
+ * What a client needs of its platform: HTTP requests and WebSockets.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+
+/**
+ * One request of long-polling.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PollRequest {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+  /** Whether cookies are sent to, and taken from, another origin. */
+  readonly withCredentials: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface PollResponse {
+  readonly status: number
+  readonly body: string
+}
+
+/**
+ * A WebSocket of the platform. Its methods do not throw; after the end they do nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientWebSocket {
+  /** The bytes that wait to be sent. */
+  readonly buffered: number
+  send(data: string | Uint8Array): void
+  close(): void
+}
+
+/**
+ * What a WebSocket tells. After `onClose` there is nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientWebSocketEvents {
+  readonly onOpen: () => void
+  readonly onText: (text: string) => void
+  readonly onBinary: (bytes: Uint8Array) => void
+  /** It is gone, or has never been open. `description` says what was wrong, if anything was. */
+  readonly onClose: (description: string | undefined) => void
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketRequest {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly protocols: ReadonlyArray<string>
+  readonly withCredentials: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientPlatformShape {
+  /** Sends a request; interruption aborts it. Any status is a success; fails with what kept the response from coming. */
+  readonly request: (request: PollRequest) => Effect.Effect<PollResponse, Error>
+  /** Opens a WebSocket. */
+  readonly openWebSocket: (request: WebSocketRequest, events: ClientWebSocketEvents) => ClientWebSocket
+  /** Calls back when the network is lost, where the platform knows; gives the function that ends it. */
+  readonly onOffline: (callback: () => void) => () => void
+  /** Calls back when the page is left or frozen, where there is one; gives the function that ends it. */
+  readonly onPageHide: (callback: () => void) => () => void
+}
+
+/** The part of a browser's globals that is used, and that other runtimes may lack. */
+interface Globals {
+  readonly addEventListener?: (type: string, listener: () => void) => void
+  readonly removeEventListener?: (type: string, listener: () => void) => void
+}
+
+const listen =
+  (type: string) =>
+  (callback: () => void): (() => void) => {
+    const { addEventListener, removeEventListener } = globalThis as Globals
+    if (addEventListener === undefined) return () => {}
+    addEventListener.call(globalThis, type, callback)
+    return () => removeEventListener?.call(globalThis, type, callback)
+  }
+
+/** What is standard in browsers, workers, Deno, Bun and Node. Headers cannot be given to its WebSockets. */
+const standard: ClientPlatformShape = {
+  request: ({ body, headers, method, url, withCredentials }) =>
+    Effect.tryPromise({
+      try: async (signal) => {
+        const response = await fetch(url, {
+          method,
+          headers,
+          signal,
+          cache: "no-store",
+          credentials: withCredentials ? "include" : "same-origin",
+          ...(body === undefined ? {} : { body })
+        })
+        return { status: response.status, body: await response.text() }
+      },
+      catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+    }),
+  openWebSocket: ({ protocols, url }, events) => {
+    const ws = new WebSocket(url, [...protocols])
+    ws.binaryType = "arraybuffer"
+    ws.onopen = () => events.onOpen()
+    ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
+      typeof data === "string" ? events.onText(data) : events.onBinary(new Uint8Array(data))
+    ws.onclose = ({ code, reason, wasClean }) =>
+      events.onClose(wasClean ? undefined : reason === "" ? `closed with code ${code}` : reason)
+    return {
+      get buffered() {
+        return ws.bufferedAmount
+      },
+      send: (data) => {
+        if (ws.readyState === WebSocket.OPEN) ws.send(data as string | Uint8Array<ArrayBuffer>)
+      },
+      close: () => ws.close()
+    }
+  },
+  onOffline: listen("offline"),
+  onPageHide: listen("pagehide")
+}
+
+/**
+ * The platform that clients use. Default: `fetch` and `WebSocket` as browsers, Deno, Bun and Node have them.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const ClientPlatform: Context.Reference<ClientPlatformShape> = Context.Reference<ClientPlatformShape>(
+  "effect-socket.io/engine/ClientPlatform",
+  { defaultValue: () => standard }
+)

@@ -1,0 +1,411 @@
+/**
+ * The client's end of an Engine.IO session: one connection, whichever transport it uses (Engine.IO protocol 4).
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+import { decodeOpen, decodeText, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
+import { isProtocolError } from "../protocol/ProtocolError.ts"
+import { ClientPolling } from "./client/polling.ts"
+import { Deadline } from "./client/deadline.ts"
+import type { ClientTransport, ClientTransportSink, TransportEnd } from "./client/transport.ts"
+import { ClientWebSocketTransport } from "./client/webSocket.ts"
+import type { ClientPlatformShape } from "./ClientPlatform.ts"
+import type { TransportName } from "./Transport.ts"
+
+/**
+ * Why a client's session ended.
+ *
+ * - `transport error`: a request failed, or the WebSocket did.
+ * - `transport close`: the server closed it, or the network was lost.
+ * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
+ * - `parse error`: the server sent what the protocol does not allow.
+ * - `timeout`: the session was not open in time.
+ * - `forced close`: the client closed it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientCloseReason =
+  | "transport error"
+  | "transport close"
+  | "ping timeout"
+  | "parse error"
+  | "timeout"
+  | "forced close"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientClose {
+  readonly reason: ClientCloseReason
+  /** What exactly happened, where more is known than the reason. */
+  readonly description: string | undefined
+}
+
+/**
+ * How a session is opened; every default is filled in.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EngineClientOptions {
+  /** Scheme, host and port: `http://…` or `https://…`. */
+  readonly origin: string
+  /** With a slash at either end. */
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string>>
+  /** In the order in which they are tried. */
+  readonly transports: ReadonlyArray<TransportName>
+  readonly upgrade: boolean
+  readonly tryAllTransports: boolean
+  readonly rememberUpgrade: boolean
+  readonly withCredentials: boolean
+  readonly protocols: ReadonlyArray<string>
+  readonly forceBase64: boolean
+  readonly closeOnPageHide: boolean
+  /** How long the opening may take, in milliseconds. */
+  readonly connectTimeout: number
+}
+
+/**
+ * Where a session's messages go. Called synchronously, in the order of arrival; it must not throw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineClientSink {
+  onOpen(handshake: OpenData): void
+  /** A text message: the whole packet, its leading `4` included. */
+  onMessage(packet: string): void
+  onBinary(bytes: Uint8Array): void
+  /** The session has changed from polling to WebSocket. */
+  onUpgrade(): void
+  /** The session has ended, or was never open. Called once, and nothing after it. */
+  onClose(close: ClientClose): void
+}
+
+/**
+ * What a session runs on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineClientRuntime {
+  readonly platform: ClientPlatformShape
+  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  /** The monotonic time in milliseconds. */
+  readonly now: () => number
+  /** What sessions of one client remember of each other. */
+  readonly memory: { upgraded: boolean }
+}
+
+const PONG = "3"
+
+/**
+ * The client's end of a session. Its methods are synchronous; it lives until either side closes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class EngineClient implements ClientTransportSink {
+  private readonly options: EngineClientOptions
+  private readonly runtime: EngineClientRuntime
+  private readonly sink: EngineClientSink
+  private readonly cleanup: Array<() => void> = []
+  private readonly watch: Deadline
+  private transports: ReadonlyArray<TransportName>
+  private transport: ClientTransport | undefined
+  private candidate: ClientWebSocketTransport | undefined
+  private handshake: OpenData | undefined
+  private queue: Array<string | Uint8Array> = []
+  private queuedBytes = 0
+  private state: "opening" | "open" | "closing" | "closed" = "opening"
+  /** What is sent waits until the transport has changed. */
+  private upgrading = false
+  private flushing = false
+
+  constructor(options: EngineClientOptions, runtime: EngineClientRuntime, sink: EngineClientSink) {
+    this.options = options
+    this.runtime = runtime
+    this.sink = sink
+    this.watch = new Deadline(runtime, () =>
+      this.state === "opening" ? this.end("timeout", "the connection took too long") : this.end("ping timeout")
+    )
+    const remembered = options.rememberUpgrade && runtime.memory.upgraded && options.transports.includes("websocket")
+    this.transports = remembered ? ["websocket"] : options.transports
+  }
+
+  /** The session's id, once it is open. */
+  get id(): string | undefined {
+    return this.handshake?.sid
+  }
+
+  get isOpen(): boolean {
+    return this.state === "open"
+  }
+
+  get transportName(): TransportName | undefined {
+    return this.transport?.name
+  }
+
+  /** The bytes that wait to be sent. */
+  get buffered(): number {
+    return this.queuedBytes + (this.transport instanceof ClientWebSocketTransport ? this.transport.buffered : 0)
+  }
+
+  /** Whether what is sent now leaves at once. */
+  get writable(): boolean {
+    return this.state === "open" && !this.upgrading && this.transport!.writable && this.queue.length === 0
+  }
+
+  /** Begins to open the session. */
+  open(): void {
+    const { closeOnPageHide } = this.options
+    const { platform } = this.runtime
+    this.watch.set(this.options.connectTimeout)
+    this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
+    // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
+    if (closeOnPageHide) this.cleanup.push(platform.onPageHide(() => this.close("the page was left")))
+    this.connect()
+  }
+
+  /** Sends a message: the text of a packet with its leading `4`, and binary messages behind it. */
+  send(text: string | undefined, attachments: ReadonlyArray<Uint8Array> | undefined): void {
+    if (this.state !== "open") return
+    if (text !== undefined) this.enqueue(text)
+    for (const attachment of attachments ?? []) {
+      this.enqueue(this.options.forceBase64 ? encodeBinaryText(attachment) : attachment)
+    }
+    this.flushLater()
+  }
+
+  /** Closes the session, behind what waits to be sent. */
+  close(description?: string): void {
+    if (this.state === "closed" || this.state === "closing") return
+    if (this.state === "opening" || (this.queue.length === 0 && !this.upgrading)) {
+      return this.end("forced close", description)
+    }
+    this.state = "closing"
+    // A server that does not take it any more is not waited for.
+    this.watch.set(this.options.connectTimeout)
+    this.flush()
+  }
+
+  // ---------------------------------------------------------------- opening
+
+  private connect(): void {
+    const name = this.transports[0]!
+    if (name === "polling") {
+      const polling = this.makePolling()
+      this.transport = polling
+      return polling.open()
+    }
+    const transport = this.makeWebSocket(this)
+    this.transport = transport
+    transport.open(() => {})
+  }
+
+  private makePolling(): ClientPolling {
+    const { headers, withCredentials } = this.options
+    const { platform, runFork } = this.runtime
+    return new ClientPolling({ url: () => this.url("polling"), headers, withCredentials, platform, runFork }, this)
+  }
+
+  private makeWebSocket(sink: ClientTransportSink): ClientWebSocketTransport {
+    const { headers, protocols, withCredentials } = this.options
+    const url = this.url("websocket").replace(/^http/, "ws")
+    return new ClientWebSocketTransport(this.runtime.platform, { url, headers, protocols, withCredentials }, sink)
+  }
+
+  private url(transport: TransportName): string {
+    const { forceBase64, origin, path, query } = this.options
+    const params = new URLSearchParams(query)
+    params.set("EIO", "4")
+    params.set("transport", transport)
+    if (this.handshake !== undefined) params.set("sid", this.handshake.sid)
+    if (forceBase64) params.set("b64", "1")
+    // Some caches in the field take a GET for the same as the one before.
+    if (transport === "polling") params.set("t", (++counter).toString(36))
+    return `${origin}${path}?${params.toString()}`
+  }
+
+  private onOpenPacket(packet: string): void {
+    const handshake = decodeOpen(packet)
+    if (isProtocolError(handshake)) return this.end("parse error", handshake.message)
+    this.handshake = handshake
+    this.state = "open"
+    this.expectPing()
+    this.runtime.memory.upgraded = this.transport!.name === "websocket"
+    this.sink.onOpen(handshake)
+    if (this.isOpen && this.options.upgrade && this.transport!.name === "polling") this.probe(handshake)
+  }
+
+  // ---------------------------------------------------------------- upgrade
+
+  private probe({ upgrades }: OpenData): void {
+    if (!upgrades.includes("websocket") || !this.options.transports.includes("websocket")) return
+    const polling = this.transport as ClientPolling
+    const fail = () => {
+      if (this.candidate !== candidate) return
+      this.candidate = undefined
+      candidate.close()
+      if (!this.upgrading) return
+      this.upgrading = false
+      polling.resume()
+    }
+    const candidate = this.makeWebSocket({
+      onPacket: (packet) => {
+        if (packet !== "3probe" || this.upgrading) return fail()
+        this.upgrading = true
+        polling.pause(() => this.completeUpgrade(candidate))
+      },
+      onBinary: fail,
+      onDrain: () => {},
+      onEnd: fail
+    })
+    this.candidate = candidate
+    candidate.open(() => candidate.write(["2probe"]))
+  }
+
+  private completeUpgrade(candidate: ClientWebSocketTransport): void {
+    if (this.candidate !== candidate || this.state === "closed") return
+    this.candidate = undefined
+    this.upgrading = false
+    candidate.useSink(this)
+    candidate.write(["5"])
+    this.transport!.close(undefined)
+    this.transport = candidate
+    this.runtime.memory.upgraded = true
+    this.sink.onUpgrade()
+    this.flush()
+  }
+
+  // ---------------------------------------------------------------- in
+
+  onPacket(packet: string): void {
+    if (this.state === "closed") return
+    const code = packet.charCodeAt(0)
+    if (this.state === "opening") return this.onOpenPacket(packet)
+    switch (code) {
+      case 52: // message
+        return this.sink.onMessage(packet)
+      case 50: // ping
+        this.expectPing()
+        this.enqueue(PONG)
+        return this.flushLater()
+      case 98: {
+        const decoded = decodeText(packet)
+        if (isProtocolError(decoded)) return this.end("parse error", decoded.message)
+        return this.sink.onBinary(decoded.data as Uint8Array)
+      }
+      case 49: // close
+        return this.end("transport close", "closed by the server")
+      case 48: // a second open
+      case 51: // pong
+      case 53: // upgrade
+      case 54: // noop
+        return
+      default:
+        return this.end("parse error", "unknown packet type")
+    }
+  }
+
+  onBinary(bytes: Uint8Array): void {
+    if (this.state === "opening") return this.end("parse error", "binary before the open packet")
+    if (this.state !== "closed") this.sink.onBinary(bytes)
+  }
+
+  onEnd(_transport: ClientTransport, { description, reason }: TransportEnd): void {
+    if (this.state === "opening") {
+      this.runtime.memory.upgraded = false
+      if (this.options.tryAllTransports && this.transports.length > 1) {
+        this.transports = this.transports.slice(1)
+        return this.connect()
+      }
+    }
+    this.end(this.state === "closing" ? "forced close" : reason, description)
+  }
+
+  private expectPing(): void {
+    const { pingInterval, pingTimeout } = this.handshake!
+    if (this.state === "open") this.watch.set(pingInterval + pingTimeout)
+  }
+
+  // ---------------------------------------------------------------- out
+
+  onDrain(): void {
+    this.flush()
+  }
+
+  private enqueue(packet: string | Uint8Array): void {
+    this.queue.push(packet)
+    this.queuedBytes += sizeOf(packet)
+  }
+
+  /** What is sent within one turn leaves together. */
+  private flushLater(): void {
+    if (this.flushing) return
+    this.flushing = true
+    queueMicrotask(() => {
+      this.flushing = false
+      this.flush()
+    })
+  }
+
+  private flush(): void {
+    if (this.state === "closed" || this.state === "opening" || this.upgrading || !this.transport!.writable) return
+    if (this.queue.length > 0) {
+      const batch = this.takeBatch()
+      this.transport!.write(batch)
+    }
+    if (this.state === "closing" && this.queue.length === 0 && this.transport!.writable) this.end("forced close")
+  }
+
+  /** Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. */
+  private takeBatch(): ReadonlyArray<string | Uint8Array> {
+    const { queue } = this
+    let count = queue.length
+    if (this.transport!.name === "polling" && queue.length > 1) {
+      let size = sizeOf(queue[0]!)
+      for (count = 1; count < queue.length; count++) {
+        size += 1 + sizeOf(queue[count]!)
+        if (size > this.handshake!.maxPayload) break
+      }
+    }
+    this.queue = queue.slice(count)
+    this.queuedBytes = this.queue.reduce((sum, packet) => sum + sizeOf(packet), 0)
+    return count === queue.length ? queue : queue.slice(0, count)
+  }
+
+  private end(reason: ClientCloseReason, description?: string): void {
+    if (this.state === "closed") return
+    this.state = "closed"
+    this.watch.clear()
+    this.candidate?.close()
+    this.transport?.close(reason === "forced close" || reason === "parse error" ? this.id : undefined)
+    this.queue = []
+    this.queuedBytes = 0
+    for (const undo of this.cleanup) undo()
+    this.sink.onClose({ reason, description })
+  }
+}
+
+let counter = 0
+
+/** The bytes of a packet in a polling payload. */
+const sizeOf = (packet: string | Uint8Array): number => {
+  if (typeof packet !== "string") return 1 + Math.ceil(packet.byteLength / 3) * 4
+  let size = packet.length
+  for (let i = 0; i < packet.length; i++) {
+    const code = packet.charCodeAt(i)
+    // Half of a surrogate pair is half of four bytes.
+    if (code > 0x7ff) size += code >= 0xd800 && code <= 0xdfff ? 1 : 2
+    else if (code > 0x7f) size++
+  }
+  return size
+}

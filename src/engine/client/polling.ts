@@ -1,0 +1,140 @@
+import type * as Effect from "effect/Effect"
+import * as EffectModule from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
+import { encodeBinaryText } from "../../protocol/EnginePacket.ts"
+import { decodePayload, encodePayload } from "../../protocol/EnginePayload.ts"
+import type { ClientPlatformShape, PollResponse } from "../ClientPlatform.ts"
+import type { ClientTransport, ClientTransportSink } from "./transport.ts"
+
+/** Packets that one response may hold. Servers group what they have; a hostile one shall not keep the client busy for ever. */
+const MAX_PACKETS = 100_000
+
+export interface PollingOptions {
+  /** The address for the next request. */
+  readonly url: () => string
+  readonly headers: Readonly<Record<string, string>>
+  readonly withCredentials: boolean
+  readonly platform: ClientPlatformShape
+  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+}
+
+/** Long-polling: a GET request is always under way, POST requests carry what is sent (Engine.IO protocol 4, "HTTP long-polling"). */
+export class ClientPolling implements ClientTransport {
+  readonly name = "polling"
+  private readonly options: PollingOptions
+  private readonly sink: ClientTransportSink
+  private state: "idle" | "polling" | "pausing" | "paused" | "closed" = "idle"
+  private poll: Fiber.Fiber<unknown, unknown> | undefined
+  private post: Fiber.Fiber<unknown, unknown> | undefined
+  private posting = false
+  private onPaused: (() => void) | undefined
+
+  constructor(options: PollingOptions, sink: ClientTransportSink) {
+    this.options = options
+    this.sink = sink
+  }
+
+  get writable(): boolean {
+    return this.state === "polling" && !this.posting
+  }
+
+  /** The first response carries the open packet: the session takes it from there. */
+  open(): void {
+    this.state = "polling"
+    this.next()
+  }
+
+  write(packets: ReadonlyArray<string | Uint8Array>): void {
+    this.posting = true
+    const body = encodePayload(
+      packets.map((packet) => (typeof packet === "string" ? packet : encodeBinaryText(packet)))
+    )
+    this.post = this.start("POST", body, () => {
+      this.posting = false
+      this.settle()
+      if (this.state === "polling") this.sink.onDrain()
+    })
+  }
+
+  /** Stops polling when nothing is under way any more, and calls back; the server releases the poll that it holds. */
+  pause(onPaused: () => void): void {
+    this.onPaused = onPaused
+    this.state = "pausing"
+    this.settle()
+  }
+
+  /** Goes on: the other transport came to nothing. */
+  resume(): void {
+    if (this.state !== "pausing" && this.state !== "paused") return
+    const wasPaused = this.state === "paused" || this.poll === undefined
+    this.state = "polling"
+    this.onPaused = undefined
+    if (wasPaused) this.next()
+    if (!this.posting) this.sink.onDrain()
+  }
+
+  close(sid: string | undefined): void {
+    if (this.state === "closed") return
+    const tell = sid !== undefined && this.state !== "paused"
+    this.state = "closed"
+    this.poll?.interruptUnsafe()
+    if (!tell) return void this.post?.interruptUnsafe()
+    // Nobody waits for the answer, and it does not matter.
+    const goodbye = () => void this.options.runFork(EffectModule.ignore(this.request("POST", "1")))
+    if (this.posting && this.post !== undefined) this.post.addObserver(goodbye)
+    else goodbye()
+  }
+
+  private next(): void {
+    this.poll = this.start("GET", undefined, ({ body }) => {
+      this.poll = undefined
+      const error = decodePayload(body, { maxPackets: MAX_PACKETS }, (packet) => {
+        if (this.state !== "closed") this.sink.onPacket(packet)
+      })
+      if (error !== undefined) return this.end("parse error", error.message)
+      if (this.state === "polling") this.next()
+      else this.settle()
+    })
+  }
+
+  private settle(): void {
+    if (this.state !== "pausing" || this.posting || this.poll !== undefined) return
+    this.state = "paused"
+    this.onPaused?.()
+  }
+
+  private request(method: "GET" | "POST", body: string | undefined): Effect.Effect<PollResponse, Error> {
+    const { headers, platform, url, withCredentials } = this.options
+    return platform.request({
+      method,
+      url: url(),
+      headers: body === undefined ? headers : { ...headers, "content-type": "text/plain;charset=UTF-8" },
+      body,
+      withCredentials
+    })
+  }
+
+  private start(
+    method: "GET" | "POST",
+    body: string | undefined,
+    onDone: (response: PollResponse) => void
+  ): Fiber.Fiber<unknown, unknown> {
+    const fiber = this.options.runFork(EffectModule.result(this.request(method, body)))
+    fiber.addObserver((exit) => {
+      if (this.state === "closed" || exit._tag === "Failure") return
+      const result = exit.value
+      if (result._tag === "Failure") this.end("transport error", `${method} failed: ${result.failure.message}`)
+      else if (result.success.status !== 200) {
+        this.end("transport error", `${method} was answered with status ${result.success.status}`)
+      } else onDone(result.success)
+    })
+    return fiber
+  }
+
+  private end(reason: "transport error" | "parse error", description: string): void {
+    if (this.state === "closed") return
+    this.close(undefined)
+    this.sink.onEnd(this, { reason, description })
+  }
+}
