@@ -7,6 +7,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import * as Event from "./Event.ts"
+import { compileContract, type CompiledContract } from "./internal/compileContract.ts"
 import { compilePattern } from "./internal/namespacePattern.ts"
 import type * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
 
@@ -49,6 +50,8 @@ export interface Namespace<
   readonly params: [More["params"]] extends [never] ? undefined : Readonly<Record<string, Event.AnySchema>>
   readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
   readonly concurrency: number | undefined
+  /** The codecs of everything that is declared, made once. @internal */
+  readonly compiled: () => CompiledContract
 
   /**
    * Adds a middleware. Middlewares run in the order in which they were added, each before the next.
@@ -112,6 +115,8 @@ export interface Any {
   readonly params: Readonly<Record<string, Event.AnySchema>> | undefined
   readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
   readonly concurrency: number | undefined
+  /** The codecs of everything that is declared, made once. @internal */
+  readonly compiled: () => CompiledContract
 }
 
 /**
@@ -439,17 +444,21 @@ export const checkName = (name: string): void => {
   if (name.includes(",")) throw new Error(`a namespace's name has no comma, unlike "${name}"`)
 }
 
-type Declared = Omit<Any, "new" | typeof TypeId>
+type Declared = Omit<Any, "new" | "compiled" | typeof TypeId>
 
-const makeProto = (fields: Declared): Any =>
+const makeProto = (fields: Declared): Any => {
+  let compiled: CompiledContract | undefined
   // A class, so that contracts can extend it: statics are inherited.
-  Object.assign(class {}, {
+  const contract: Any = Object.assign(class {}, {
     [TypeId]: TypeId,
     ...fields,
+    compiled: () => (compiled ??= compileContract(contract)),
     middleware: (middleware: NamespaceMiddleware.AnyService) =>
       makeProto({ ...fields, middlewares: [...fields.middlewares, middleware] }),
     of: (handlers: unknown) => handlers
   }) as any
+  return contract
+}
 
 const byName = (namespace: string, events: ReadonlyArray<Event.Any>): ReadonlyMap<string, Event.Any> => {
   const map = new Map<string, Event.Any>()

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 
 /**
  * Why an acknowledgement will not come.
@@ -18,20 +18,13 @@ import * as Schema from "effect/Schema"
  * @since 0.1.0
  * @category models
  */
-export const AckErrorReason = Schema.Literals([
-  "disconnected",
-  "invalid acknowledgement",
-  "payload refused",
-  "too many pending",
-  "not sent",
-  "not encodable"
-])
-
-/**
- * @since 0.1.0
- * @category models
- */
-export type AckErrorReason = typeof AckErrorReason.Type
+export type AckErrorReason =
+  | "disconnected"
+  | "invalid acknowledgement"
+  | "payload refused"
+  | "too many pending"
+  | "not sent"
+  | "not encodable"
 
 /**
  * An acknowledgement did not come, or not in the declared form.
@@ -39,11 +32,11 @@ export type AckErrorReason = typeof AckErrorReason.Type
  * @since 0.1.0
  * @category errors
  */
-export class AckError extends Schema.TaggedError<AckError>()("AckError", {
-  event: Schema.String,
-  reason: AckErrorReason,
-  description: Schema.optionalKey(Schema.String)
-}) {
+export class AckError extends Data.TaggedError("AckError")<{
+  readonly event: string
+  readonly reason: AckErrorReason
+  readonly description?: string
+}> {
   override get message(): string {
     return `acknowledgement of "${this.event}": ${this.reason}${this.description ? ` (${this.description})` : ""}`
   }
@@ -55,10 +48,10 @@ export class AckError extends Schema.TaggedError<AckError>()("AckError", {
  * @since 0.1.0
  * @category errors
  */
-export class InvalidOptionError extends Schema.TaggedError<InvalidOptionError>()("InvalidOptionError", {
-  option: Schema.String,
-  problem: Schema.String
-}) {
+export class InvalidOptionError extends Data.TaggedError("InvalidOptionError")<{
+  readonly option: string
+  readonly problem: string
+}> {
   override get message(): string {
     return `option "${this.option}": ${this.problem}`
   }

@@ -18,7 +18,6 @@ import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
-import { compileContract } from "./internal/contract.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
 import { handleOf, makeDynamicHandles } from "./internal/handle.ts"
 import type { Registration } from "./internal/namespace.ts"
@@ -132,7 +131,7 @@ export const layerNamespace: {
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { engine, runtime } = yield* SocketIoServer
-      const contract = typeof namespace === "string" ? undefined : compileContract(namespace)
+      const contract = typeof namespace === "string" ? undefined : namespace.compiled()
       const name = typeof namespace === "string" ? namespace : namespace._tag
       Namespace.checkName(name)
       if (contract?.pattern !== undefined) {
@@ -236,7 +235,7 @@ export const layerDynamicNamespace: {
   const pattern = namespace instanceof RegExp ? namespace : undefined
   if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
   const isContract = pattern === undefined && "_tag" in namespace
-  const contract = isContract ? compileContract(namespace as Namespace.Any) : undefined
+  const contract = isContract ? (namespace as Namespace.Any).compiled() : undefined
   if (isContract && contract?.pattern === undefined) {
     throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
   }
@@ -283,7 +282,7 @@ export const namespace: {
   Effect.map(SocketIoServer, ({ runtime }) => {
     const plain = typeof namespace === "string"
     const home = runtime.mention(plain ? namespace : namespace._tag)
-    if (!plain) home.learn(compileContract(namespace))
+    if (!plain) home.learn(namespace.compiled())
     return handleOf(home, plain)
   })
 
@@ -296,4 +295,4 @@ export const namespace: {
 export const dynamicNamespaces = <N extends Namespace.Dynamic>(
   namespace: N
 ): Effect.Effect<DynamicHandles<N>, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime, compileContract(namespace)) as any)
+  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime, namespace.compiled()) as any)

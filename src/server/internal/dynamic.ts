@@ -7,7 +7,7 @@ import * as Scope from "effect/Scope"
 
 import type { Handshake } from "../../Handshake.ts"
 import { isMatchable } from "../../internal/namespacePattern.ts"
-import type { CompiledContract } from "./contract.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { Build, NamespaceRuntime } from "./namespace.ts"
 import type { ServerRuntime } from "./server.ts"
 

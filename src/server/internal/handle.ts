@@ -3,7 +3,7 @@ import * as Stream from "effect/Stream"
 
 import { encodePayload, getOrThrow } from "../../internal/contractCodec.ts"
 import type { PlainHandle } from "../NamespaceHandle.ts"
-import type { CompiledContract } from "./contract.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import { everybody, noFlags } from "./operator.ts"
