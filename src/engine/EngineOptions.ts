@@ -15,6 +15,7 @@ import * as Result from "effect/Result"
 import type { CorsOptions } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
+import { integer, millis } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
@@ -143,46 +144,6 @@ export interface ResolvedEngineOptions {
   readonly cookie: ((id: string) => string) | undefined
   readonly cors: CorsOptions | undefined
   readonly drainTimeout: number
-}
-
-/**
- * Reads a duration in milliseconds that is finite and at least `minimum`.
- *
- * @since 0.1.0
- * @category decoding
- */
-export const millis = (
-  option: string,
-  value: Duration.Input | undefined,
-  fallback: number,
-  minimum: number
-): Effect.Effect<number, InvalidOptionError> => {
-  if (value === undefined) return Effect.succeed(fallback)
-  const duration = Duration.fromInput(value)
-  const n = duration._tag === "Some" ? Duration.toMillis(duration.value) : Number.NaN
-  return Number.isFinite(n) && n >= minimum
-    ? Effect.succeed(n)
-    : Effect.fail(new InvalidOptionError({ option, problem: `must be a finite duration of at least ${minimum} ms` }))
-}
-
-/**
- * Reads an integer that is at least `minimum`.
- *
- * @since 0.1.0
- * @category decoding
- */
-export const integer = (
-  option: string,
-  value: number | undefined,
-  fallback: number,
-  minimum: number
-): Effect.Effect<number, InvalidOptionError> => {
-  if (value === undefined) return Effect.succeed(fallback)
-  return Number.isSafeInteger(value) && value >= minimum
-    ? Effect.succeed(value)
-    : Effect.fail(
-        new InvalidOptionError({ option, problem: `must be an integer of at least ${minimum}, not ${value}` })
-      )
 }
 
 const cookie = (

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
-import { integer, millis } from "../engine/EngineOptions.ts"
+import { integer, millis } from "../engine/OptionReaders.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
 import { HandshakeError } from "../engine/HandshakeError.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"

@@ -6,7 +6,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
-import { type EngineOptions, integer, millis } from "../engine/EngineOptions.ts"
+import type { EngineOptions } from "../engine/EngineOptions.ts"
+import { integer, millis } from "../engine/OptionReaders.ts"
 import { defaultLimits } from "../protocol/ProtocolLimits.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 

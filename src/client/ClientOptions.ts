@@ -1,0 +1,153 @@
+/**
+ * The client's options, with their defaults and bounds.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+
+import type { EngineClientOptions } from "../engine/EngineClient.ts"
+import { integer, millis } from "../engine/OptionReaders.ts"
+import type { TransportName } from "../engine/Transport.ts"
+import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import { InvalidOptionError } from "../SocketIoError.ts"
+
+/**
+ * Options of a client: of its one connection, which all its namespaces share.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientOptions {
+  /** The server: scheme, host and port, `https://example.org`. A path in it is not taken: namespaces are connected to by name. */
+  readonly url: string
+  /** Where the server stands below it. Default: `/socket.io`. */
+  readonly path?: string
+  /** Parameters of every request. Default: none. `EIO`, `transport` and `sid` are the protocol's. */
+  readonly query?: Readonly<Record<string, string>>
+  /**
+   * Headers of every request. Default: none. In browsers they are only sent over polling, as WebSockets cannot have any.
+   */
+  readonly headers?: Readonly<Record<string, string>>
+  /** The transports that may be used, the first one first. Default: polling, then WebSocket. */
+  readonly transports?: ReadonlyArray<TransportName>
+  /** Whether to change from polling to WebSocket when the server offers it. Default: true. */
+  readonly upgrade?: boolean
+  /** Whether to try the other transports when the first one cannot connect. Default: false. */
+  readonly tryAllTransports?: boolean
+  /** Whether to begin with WebSocket once an upgrade has succeeded. Default: false. */
+  readonly rememberUpgrade?: boolean
+  /** Whether cookies are sent to another origin. Default: false. */
+  readonly withCredentials?: boolean
+  /** Subprotocols of the WebSocket. Default: none. */
+  readonly protocols?: ReadonlyArray<string>
+  /** Whether bytes travel as base64, over WebSocket too. Default: false. */
+  readonly forceBase64?: boolean
+  /** Whether to close when the page is left or frozen. Default: true, where there is a page. */
+  readonly closeOnPageHide?: boolean
+  /** How long the opening of the connection may take. Default: 20 seconds. */
+  readonly connectTimeout?: Duration.Input
+  /**
+   * Whether, and when, to connect again after the connection was lost or could not be opened: a schedule that is run anew for every
+   * outage, with the number of the failed attempt (from 0) as its input; its delays are the pauses, and there are no more attempts when
+   * it is done. Default: 1 second, doubling up to 5, spread by half; without end.
+   */
+  readonly reconnection?: boolean | Schedule.Schedule<unknown, number>
+  /** Events that may wait, per namespace, while it is not connected. Default: 10,000. */
+  readonly maxBuffered?: number
+  /** What is dropped when more would wait. Default: `newest`: the event that does not fit. */
+  readonly bufferOverflow?: "newest" | "oldest"
+  /** The acknowledgements that may be awaited in one namespace. Default: 10,000. */
+  readonly maxPendingAcks?: number
+  /** The binary attachments of one packet. Default: 10. */
+  readonly maxAttachments?: number
+  /** The bytes of one packet's attachments together. Default: 10,000,000. */
+  readonly maxAttachmentBytes?: number
+  /** The nesting of arrays and objects in a packet's payload. Default: 64. */
+  readonly maxDepth?: number
+}
+
+/**
+ * Options with every default filled in.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ResolvedClientOptions {
+  readonly engine: EngineClientOptions
+  readonly reconnection: boolean | Schedule.Schedule<unknown, number>
+  readonly maxBuffered: number
+  readonly bufferOverflow: "newest" | "oldest"
+  readonly maxPendingAcks: number
+  readonly maxAttachments: number
+  readonly maxAttachmentBytes: number
+  readonly maxDepth: number
+}
+
+/**
+ * Fills in the defaults and refuses what makes no sense.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const resolve = Effect.fnUntraced(function* (
+  options: ClientOptions
+): Effect.fn.Return<ResolvedClientOptions, InvalidOptionError> {
+  const transports = options.transports ?? ["polling", "websocket"]
+  const unknown = transports.find((name) => name !== "polling" && name !== "websocket")
+  if (unknown !== undefined || transports.length === 0) {
+    return yield* new InvalidOptionError({
+      option: "transports",
+      problem: unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
+    })
+  }
+  const path = `/${(options.path ?? "/socket.io").replaceAll(/^\/+|\/+$/g, "")}/`
+  return {
+    engine: {
+      origin: yield* origin(options.url),
+      path: path === "//" ? "/" : path,
+      query: options.query ?? {},
+      headers: options.headers ?? {},
+      transports,
+      upgrade: options.upgrade ?? true,
+      tryAllTransports: options.tryAllTransports ?? false,
+      rememberUpgrade: options.rememberUpgrade ?? false,
+      withCredentials: options.withCredentials ?? false,
+      protocols: options.protocols ?? [],
+      forceBase64: options.forceBase64 ?? false,
+      closeOnPageHide: options.closeOnPageHide ?? true,
+      connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 20_000, 1)
+    },
+    reconnection: options.reconnection ?? true,
+    maxBuffered: yield* integer("maxBuffered", options.maxBuffered, 10_000, 0),
+    bufferOverflow: options.bufferOverflow ?? "newest",
+    maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
+    maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
+    maxAttachmentBytes: yield* integer(
+      "maxAttachmentBytes",
+      options.maxAttachmentBytes,
+      defaultLimits.maxAttachmentBytes,
+      1
+    ),
+    maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1)
+  }
+})
+
+const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
+  const refuse = (problem: string) => Effect.fail(new InvalidOptionError({ option: "url", problem }))
+  let parsed: URL
+  try {
+    // WebSocket addresses mean the same server.
+    parsed = new URL(url.replace(/^ws(s?):/i, "http$1:"))
+  } catch {
+    return refuse(`must be an address as "https://example.org", unlike "${url}"`)
+  }
+  if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
+    return refuse(`must begin with http:// or https://, unlike "${url}"`)
+  }
+  if (parsed.pathname !== "/" || parsed.search !== "" || parsed.hash !== "") {
+    return refuse(`must end behind the port, unlike "${url}": namespaces are connected to by name`)
+  }
+  return Effect.succeed(parsed.origin)
+}
