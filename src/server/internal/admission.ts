@@ -30,7 +30,8 @@ export const connecting = Effect.fnUntraced(function* (home: NamespaceRuntime, s
     Effect.onError(() => Effect.sync(() => socket.disconnectUnsafe(false)))
   ) as Effect.Effect<HandlerRecord | void>
   socket.setReady(handlers ?? undefined)
-  home.listeners?.connections.publish(socket)
+  // A builder may have disconnected its own socket.
+  if (socket.connected) home.listeners?.connections.publish(socket)
 })
 
 /** The registration under which the socket is admitted. Dynamic namespaces are found here, others may be waited for. */
