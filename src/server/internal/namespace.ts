@@ -190,7 +190,7 @@ export class NamespaceRuntime implements WheelEntry {
   }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.hubs !== undefined) this.tellBroadcast(packet, selection)
+    if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
     return this.adapter.broadcast(packet, selection, flags)
   }
 
@@ -199,7 +199,7 @@ export class NamespaceRuntime implements WheelEntry {
     selection: Selection,
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement> {
-    if (this.hubs !== undefined) this.tellBroadcast(packet, selection)
+    if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
     return this.adapter.broadcastWithAck(packet, selection, flags)
   }
 
