@@ -18,6 +18,7 @@ export const connecting = Effect.fnUntraced(function* (home: NamespaceRuntime, s
     if (home.server.hasServed(home.name)) return socket.connection.session.closeUnsafe("server shutting down")
     return socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
   }
+  socket.contract = registration.contract
   const admitted = yield* authenticate(home, socket, registration)
   if (admitted === undefined) return
   // Whoever is refused opens no namespace.
