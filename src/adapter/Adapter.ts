@@ -199,7 +199,8 @@ export interface Adapter {
 }
 
 /**
- * Makes the adapter of a namespace, in the namespace's scope.
+ * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or the application first uses it.
+ * It must not suspend: what takes time, as to connect to a broker, it starts in the scope.
  *
  * @since 0.1.0
  * @category models

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -115,8 +116,25 @@ export class NamespaceRuntime implements WheelEntry {
     return this.registration?.contract?.contract.concurrency
   }
 
+  /** Made when it is first used; a cluster's servers know of this one from then on. */
   get adapter(): Adapter {
-    return (this.lazyAdapter ??= Effect.runSync(Scope.provide(this.server.adapters(this.host), this.scope)))
+    return (this.lazyAdapter ??= this.makeAdapter())
+  }
+
+  private makeAdapter(): Adapter {
+    const fiber = this.server.runFork(Scope.provide(this.server.adapters(this.host), this.scope))
+    const exit = fiber.pollUnsafe()
+    if (exit === undefined) {
+      fiber.interruptUnsafe()
+      throw new Error(`the factory of adapters must not suspend, but did for "${this.name}"`)
+    }
+    if (exit._tag === "Failure") throw Cause.squash(exit.cause)
+    return exit.value
+  }
+
+  /** Makes the adapter, though nothing is to be sent yet: others may have something for this server. */
+  joinCluster(): void {
+    this.lazyAdapter ??= this.makeAdapter()
   }
 
   /** What is told to whoever listens. */
@@ -131,7 +149,7 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** What the adapter needs of the namespace. */
   private get host(): Host {
-    const home = this
+    const watchesRooms = () => this.hubs !== undefined && this.hubs.rooms.isWatched
     return {
       namespace: this.name,
       sockets: this.sockets,
@@ -141,7 +159,7 @@ export class NamespaceRuntime implements WheelEntry {
         return { encoded: this.encode(packet, id, flags), id }
       },
       get watchesRooms() {
-        return home.hubs !== undefined && home.hubs.rooms.isWatched
+        return watchesRooms()
       },
       onRoomChange: (change) => this.hubs?.rooms.publish(change),
       onServerEvent: (data, reply) => this.serverEvents.receive(data, reply)
@@ -166,6 +184,7 @@ export class NamespaceRuntime implements WheelEntry {
   }
 
   register(registration: Registration): void {
+    this.joinCluster()
     this.registration = registration
     this.hasServed = true
     if (registration.contract !== undefined) this.contract = registration.contract

@@ -27,6 +27,7 @@ export class ServerEvents {
 
   /** Adds a handler; gives the function that takes it away. */
   on(event: string, handler: ServerEventHandler): () => void {
+    this.home.joinCluster()
     const handlers = (this.handlers ??= new Map<string, Set<ServerEventHandler>>())
     let existing = handlers.get(event)
     if (existing === undefined) handlers.set(event, (existing = new Set()))
