@@ -15,6 +15,8 @@ export const parseDebug = (setting: string): DebugNamespaces => {
     const source = pattern.replaceAll(/[\\^$.+?()[\]{}|]/g, "\\$&").replaceAll(/\*+/g, ".*")
     ;(name.startsWith("-") ? excluded : included).push(new RegExp(`^${source}$`))
   }
-  const matches = (patterns: ReadonlyArray<RegExp>, subsystem: string) => patterns.some((it) => it.test(subsystem))
   return { includes: (subsystem) => matches(included, subsystem) && !matches(excluded, subsystem) }
 }
+
+const matches = (patterns: ReadonlyArray<RegExp>, subsystem: string): boolean =>
+  patterns.some((it) => it.test(subsystem))
