@@ -426,7 +426,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
     // Finalizers start before the rooms are left, so that what they send at once still finds them.
     home.server.closeScope(this.scope, this.annotations)
-    Effect.runFork(home.adapter.leaveAll(this))
+    home.server.runFork(home.adapter.leaveAll(this))
   }
 }
 
