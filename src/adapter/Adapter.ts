@@ -146,10 +146,13 @@ export interface Host {
   readonly watchesRooms: boolean
   /** Takes a change of rooms, after it has happened. */
   readonly onRoomChange: (change: RoomChange) => void
-  /** Takes an event of another server of the cluster; `reply` answers it with the arguments of an acknowledgement, once. */
+  /**
+   * Takes an event of another server of the cluster. `reply`, if that one asks for an answer, is called once: with the arguments
+   * of an acknowledgement, or with `undefined` where nobody here will answer.
+   */
   readonly onServerEvent: (
     data: readonly [event: string, ...args: Array<unknown>],
-    reply: ((args: ReadonlyArray<unknown>) => void) | undefined
+    reply: ((args: ReadonlyArray<unknown> | undefined) => void) | undefined
   ) => void
 }
 
@@ -190,8 +193,8 @@ export interface Adapter {
   /** Sends an event to every other server of the cluster, not to this one. */
   readonly serverSideEmit: (data: readonly [event: string, ...args: Array<unknown>]) => Effect.Effect<void>
   /**
-   * The same, and gives the arguments with which each of the others answers. The stream ends when every one has answered or is
-   * known to be gone.
+   * The same, and gives the arguments with which each of the others answers. The stream ends when every one has answered, has said
+   * that it will not, or is known to be gone.
    */
   readonly serverSideEmitWithAck: (
     data: readonly [event: string, ...args: Array<unknown>]
@@ -199,7 +202,8 @@ export interface Adapter {
 }
 
 /**
- * Makes the adapter of a namespace, in the namespace's scope.
+ * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or the application first uses it.
+ * It must not suspend: what takes time, as to connect to a broker, it starts in the scope.
  *
  * @since 0.1.0
  * @category models

@@ -37,16 +37,11 @@ class InMemoryAdapter implements Adapter {
   }
 
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      // A socket always is in the room of its own id: that takes no entry.
-      for (const room of rooms) if (room !== socket.id) this.add(socket, room)
-    })
+    return Effect.sync(() => this.addAll(socket, rooms))
   }
 
   leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      for (const room of rooms) if (socket.joined?.delete(room)) this.remove(socket, room)
-    })
+    return Effect.sync(() => this.removeAll(socket, rooms))
   }
 
   leaveAll(socket: LocalSocket): Effect.Effect<void> {
@@ -105,27 +100,23 @@ class InMemoryAdapter implements Adapter {
   }
 
   localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {
-    return Effect.sync(() => {
-      const sockets: Array<LocalSocket> = []
-      this.forEach(selection, (socket) => sockets.push(socket))
-      return sockets
-    })
+    return Effect.sync(() => this.select(selection))
   }
 
   fetchSockets(selection: Selection): Effect.Effect<ReadonlyArray<SocketDetails>> {
-    return Effect.map(this.localSockets(selection), (sockets) => sockets.map((socket) => socket.details))
+    return Effect.sync(() => this.select(selection).map((socket) => socket.details))
   }
 
   socketsJoin(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.forEachLater(selection, (socket) => this.join(socket, rooms))
+    return this.forEachSelected(selection, (socket) => this.addAll(socket, rooms))
   }
 
   socketsLeave(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.forEachLater(selection, (socket) => this.leave(socket, rooms))
+    return this.forEachSelected(selection, (socket) => this.removeAll(socket, rooms))
   }
 
   disconnectSockets(selection: Selection, close: boolean): Effect.Effect<void> {
-    return this.forEachLater(selection, (socket) => Effect.sync(() => socket.disconnectUnsafe(close)))
+    return this.forEachSelected(selection, (socket) => socket.disconnectUnsafe(close))
   }
 
   /** There is no other server. */
@@ -137,9 +128,32 @@ class InMemoryAdapter implements Adapter {
     return Stream.empty
   }
 
-  /** Runs an effect for the sockets that are in the selection now: it may change who is. */
-  private forEachLater(selection: Selection, f: (socket: LocalSocket) => Effect.Effect<void>): Effect.Effect<void> {
-    return Effect.flatMap(this.localSockets(selection), (sockets) => Effect.forEach(sockets, f, { discard: true }))
+  /** The sockets of a selection: a copy. One that is about to leave its rooms, as it has gone, is not among them. */
+  private select(selection: Selection): Array<LocalSocket> {
+    const sockets: Array<LocalSocket> = []
+    this.forEach(selection, (socket) => {
+      if (this.host.sockets.has(socket.id)) sockets.push(socket)
+    })
+    return sockets
+  }
+
+  /**
+   * Acts on the sockets that are in the selection now, as acting may change who is. All in one turn: one that goes in between
+   * would be put into rooms that it never leaves.
+   */
+  private forEachSelected(selection: Selection, act: (socket: LocalSocket) => void): Effect.Effect<void> {
+    return Effect.sync(() => {
+      for (const socket of this.select(selection)) act(socket)
+    })
+  }
+
+  private addAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
+    // A socket always is in the room of its own id: that takes no entry.
+    for (const room of rooms) if (room !== socket.id) this.add(socket, room)
+  }
+
+  private removeAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
+    for (const room of rooms) if (socket.joined?.delete(room)) this.remove(socket, room)
   }
 
   private add(socket: LocalSocket, room: string): void {

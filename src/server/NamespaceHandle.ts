@@ -85,8 +85,9 @@ export interface ServerSide<N extends Namespace.Any> {
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * The same, when the stream is run, and gives the answers of the others as they come. It ends when all have answered; a server on
-   * its own ends it at once. It fails with an {@link AckError} on an answer that is not what the contract declares.
+   * The same, when the stream is run, and gives the answers of the others as they come. It ends when all have answered, but for
+   * those that have no handler, or whose handler fails; a server on its own ends it at once. It fails with a declared failure that
+   * another answers, and with an {@link AckError} on an answer that is not what the contract declares.
    */
   serverSideEmitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToServer<N>>>>(
     event: Name,
@@ -96,8 +97,9 @@ export interface ServerSide<N extends Namespace.Any> {
     AckError | Event.Error<Event.WithName<Namespace.ServerToServer<N>, Name>>
   >
   /**
-   * Handles an event of the other servers, until the scope closes. What the handler returns answers those that ask; a failure or
-   * defect is logged.
+   * Handles an event of the other servers, until the scope closes, which interrupts handlers that are under way. What the handler
+   * returns answers those that ask, as does a failure that the event declares; another failure or a defect is logged. Where there
+   * are several handlers, the first answer counts.
    */
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,

@@ -18,6 +18,7 @@ export const connecting = Effect.fnUntraced(function* (home: NamespaceRuntime, s
     if (home.server.hasServed(home.name)) return socket.connection.session.closeUnsafe("server shutting down")
     return socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
   }
+  socket.contract = registration.contract
   const admitted = yield* authenticate(home, socket, registration)
   if (admitted === undefined) return
   // Whoever is refused opens no namespace.
@@ -30,7 +31,8 @@ export const connecting = Effect.fnUntraced(function* (home: NamespaceRuntime, s
     Effect.onError(() => Effect.sync(() => socket.disconnectUnsafe(false)))
   ) as Effect.Effect<HandlerRecord | void>
   socket.setReady(handlers ?? undefined)
-  home.listeners?.connections.publish(socket)
+  // A builder may have disconnected its own socket.
+  if (socket.connected) home.listeners?.connections.publish(socket)
 })
 
 /** The registration under which the socket is admitted. Dynamic namespaces are found here, others may be waited for. */

@@ -1,3 +1,4 @@
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
@@ -6,9 +7,9 @@ import type { PlainHandle } from "../NamespaceHandle.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
+import type { RunFork } from "./inbound.ts"
 import { everybody, noFlags } from "./operator.ts"
 import type { ServerRuntime } from "./server.ts"
-import { withRunner } from "./socket.ts"
 import { type BroadcastTarget, ContractTarget } from "./targets.ts"
 
 /** A namespace, as the application sees it; contracts only narrow its type. */
@@ -56,16 +57,18 @@ export const makeHandle = (
           Stream.empty
       ),
     onServerSide: (event, handler) =>
-      Effect.suspend(() => {
-        let remove: (() => void) | undefined
-        const home = find()
-        return Effect.acquireRelease(
-          withRunner((run) => {
-            if (home !== undefined) remove = home.serverEvents.on(event, { run, codec: codec(event), handle: handler })
-          }),
-          () => Effect.sync(() => remove?.())
-        )
-      })
+      Effect.acquireRelease(
+        Effect.contextWith((context: Context.Context<any>) =>
+          Effect.sync(() =>
+            find()?.serverEvents.on(event, {
+              run: Effect.runForkWith(context) as RunFork,
+              codec: codec(event),
+              handle: handler
+            })
+          )
+        ),
+        (remove) => Effect.sync(() => remove?.())
+      )
   }
 }
 

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -114,8 +115,25 @@ export class NamespaceRuntime implements WheelEntry {
     return this.family === undefined ? this.name : this.family.label
   }
 
+  /** Made when it is first used; a cluster's servers know of this one from then on. */
   get adapter(): Adapter {
-    return (this.lazyAdapter ??= Effect.runSync(Scope.provide(this.server.adapters(this.host), this.scope)))
+    return (this.lazyAdapter ??= this.makeAdapter())
+  }
+
+  private makeAdapter(): Adapter {
+    const fiber = this.server.runFork(Scope.provide(this.server.adapters(this.host), this.scope))
+    const exit = fiber.pollUnsafe()
+    if (exit === undefined) {
+      fiber.interruptUnsafe()
+      throw new Error(`the factory of adapters must not suspend, but did for "${this.name}"`)
+    }
+    if (exit._tag === "Failure") throw Cause.squash(exit.cause)
+    return exit.value
+  }
+
+  /** Makes the adapter, though nothing is to be sent yet: others may have something for this server. */
+  joinCluster(): void {
+    this.lazyAdapter ??= this.makeAdapter()
   }
 
   /** What is told to whoever listens. */
@@ -165,6 +183,7 @@ export class NamespaceRuntime implements WheelEntry {
   }
 
   register(registration: Registration): void {
+    this.joinCluster()
     this.registration = registration
     this.hasServed = true
     if (registration.contract !== undefined) this.contract = registration.contract
@@ -189,7 +208,7 @@ export class NamespaceRuntime implements WheelEntry {
   }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.hubs !== undefined) this.tellBroadcast(packet, selection)
+    if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
     return this.adapter.broadcast(packet, selection, flags)
   }
 
@@ -198,7 +217,7 @@ export class NamespaceRuntime implements WheelEntry {
     selection: Selection,
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement> {
-    if (this.hubs !== undefined) this.tellBroadcast(packet, selection)
+    if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
     return this.adapter.broadcastWithAck(packet, selection, flags)
   }
 

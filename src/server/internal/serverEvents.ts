@@ -1,6 +1,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import { decodePayload, describe, encodePayload, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
@@ -16,23 +18,34 @@ export interface ServerEventHandler {
   readonly handle: (...args: Array<any>) => Effect.Effect<unknown, any, any>
 }
 
+/** A handler, and what it is doing. */
+interface Registered extends ServerEventHandler {
+  readonly fibers: Set<Fiber.Fiber<unknown, unknown>>
+}
+
+/** Takes the arguments of an answer; `undefined` where none will come. */
+type Reply = (args: ReadonlyArray<unknown> | undefined) => void
+
 /** The events that the servers of a cluster send to each other in a namespace. */
 export class ServerEvents {
   private readonly home: NamespaceRuntime
-  private handlers: Map<string, Set<ServerEventHandler>> | undefined
+  private handlers: Map<string, Set<Registered>> | undefined
 
   constructor(home: NamespaceRuntime) {
     this.home = home
   }
 
-  /** Adds a handler; gives the function that takes it away. */
+  /** Adds a handler; gives the function that takes it away and interrupts what it is doing. */
   on(event: string, handler: ServerEventHandler): () => void {
-    const handlers = (this.handlers ??= new Map<string, Set<ServerEventHandler>>())
+    this.home.joinCluster()
+    const registered: Registered = { ...handler, fibers: new Set() }
+    const handlers = (this.handlers ??= new Map<string, Set<Registered>>())
     let existing = handlers.get(event)
     if (existing === undefined) handlers.set(event, (existing = new Set()))
-    existing.add(handler)
+    existing.add(registered)
     return () => {
-      if (existing.delete(handler) && existing.size === 0 && handlers.get(event) === existing) handlers.delete(event)
+      if (existing.delete(registered) && existing.size === 0 && handlers.get(event) === existing) handlers.delete(event)
+      for (const fiber of registered.fibers) fiber.interruptUnsafe()
     }
   }
 
@@ -55,23 +68,27 @@ export class ServerEvents {
   }
 
   /** Takes an event of another server. */
-  receive(
-    [event, ...args]: readonly [event: string, ...args: Array<unknown>],
-    reply: ((args: ReadonlyArray<unknown>) => void) | undefined
-  ): void {
-    let answered = reply === undefined
-    for (const handler of Array.from(this.handlers?.get(event) ?? [])) {
+  receive([event, ...args]: readonly [event: string, ...args: Array<unknown>], reply: Reply | undefined): void {
+    const handlers = Array.from(this.handlers?.get(event) ?? [])
+    let asked = reply
+    let running = handlers.length
+    const answer: Reply = (args) => {
+      // The first answer counts, and when the last handler is done without one, that does.
+      if (args === undefined && running > 0) return
+      asked?.(args)
+      asked = undefined
+    }
+    if (running === 0) return answer(undefined)
+    for (const handler of handlers) {
       this.start(handler, event, args, (exit) => {
-        if (exit._tag === "Failure") return this.report(event, exit.cause)
-        if (answered) return
-        answered = true
-        reply!(answer(handler.codec, exit.value))
+        running--
+        answer(this.answer(handler.codec, event, exit, asked !== undefined))
       })
     }
   }
 
   private start(
-    { codec, handle, run }: ServerEventHandler,
+    { codec, fibers, handle, run }: Registered,
     event: string,
     args: ReadonlyArray<unknown>,
     onExit: (exit: Exit.Exit<unknown, any>) => void
@@ -79,13 +96,40 @@ export class ServerEvents {
     let payload: ReadonlyArray<unknown> = args
     if (codec !== undefined) {
       const decoded = decodePayload(codec, [event, ...args])
-      if (decoded._tag === "Failure") return this.report(event, Cause.die(new Error(describe(decoded))))
+      if (decoded._tag === "Failure") return onExit(Exit.die(new Error(describe(decoded))))
       payload = [decoded.value]
     }
-    run(Effect.suspend(() => handle(...payload))).addObserver(onExit)
+    const fiber = run(Effect.suspend(() => handle(...payload)))
+    fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      fibers.delete(fiber)
+      onExit(exit)
+    })
   }
 
-  private report(event: string, cause: Cause.Cause<unknown>): void {
+  /** What a handler's exit answers, if the other server has asked; what is none of its declared answers is logged. */
+  private answer(
+    codec: EventCodec | undefined,
+    event: string,
+    exit: Exit.Exit<unknown, any>,
+    isAsked: boolean
+  ): ReadonlyArray<unknown> | undefined {
+    let answer: () => ReadonlyArray<unknown>
+    if (exit._tag === "Success") answer = () => successAnswer(codec, exit.value)
+    else {
+      const failure = codec?.event.hasError ? Cause.findErrorOption(exit.cause) : Option.none<unknown>()
+      if (failure._tag === "None") return this.report(event, exit.cause)
+      answer = () => failureAnswer(codec!, failure.value)
+    }
+    if (!isAsked) return undefined
+    try {
+      return answer()
+    } catch (defect) {
+      return this.report(event, Cause.die(defect))
+    }
+  }
+
+  private report(event: string, cause: Cause.Cause<unknown>): undefined {
     if (Cause.hasInterruptsOnly(cause)) return
     this.home.server.error("handler of a server's event failed", cause, { event, namespace: this.home.name })
   }
@@ -98,10 +142,17 @@ const data = (
 ): readonly [event: string, ...args: Array<unknown>] =>
   codec === undefined ? [event, ...args] : encodePayload(codec, args[0])
 
-const answer = (codec: EventCodec | undefined, value: unknown): ReadonlyArray<unknown> => {
+const successAnswer = (codec: EventCodec | undefined, value: unknown): ReadonlyArray<unknown> => {
   if (codec === undefined) {
     return value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
   }
-  if (!codec.event.hasAck || codec.ackIsVoid) return []
-  return [getOrThrow(codec.ack.encode(value), `acknowledgement of "${codec.event._tag}"`)]
+  const { event } = codec
+  const none = !event.hasAck || codec.ackIsVoid
+  const encoded = none ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
+  if (event.hasError) return [none ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
+  return none ? [] : [encoded]
 }
+
+const failureAnswer = (codec: EventCodec, failure: unknown): ReadonlyArray<unknown> => [
+  { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
+]

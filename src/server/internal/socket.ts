@@ -17,6 +17,7 @@ import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
 import type { EventRefused, IncomingEvent, PlainSocket, SocketBase } from "../ServerSocket.ts"
 import { PendingAcks } from "./acks.ts"
 import type { Connection } from "./connection.ts"
+import type { CompiledContract } from "./contract.ts"
 import { Emitter } from "./emitter.ts"
 import { type HandlerRecord, Inbound, type PlainHandler, type RunFork } from "./inbound.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
@@ -34,6 +35,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   readonly scope: Scope.Closeable = Scope.makeUnsafe()
   readonly rawAuth: Readonly<Record<string, unknown>>
   readonly inbound: Inbound
+  /** What it was admitted by; its namespace may be served by another layer, or none, before it has ended. */
+  contract: CompiledContract | undefined
   auth: unknown = undefined
   joined: Set<string> | undefined
   state: "connecting" | "connected" | "disconnected" = "connecting"
@@ -93,20 +96,32 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
     return Effect.sync(() => {
-      const next: Record<string, unknown> = { ...this.ownData }
-      for (const [field, value] of Object.entries(data)) {
-        const codec = this.home.registration?.contract?.data.get(field)
-        // Refused here, at the caller's, rather than where somebody fetches it.
-        if (codec === undefined) throw new Error(`"${field}" is not among the data of sockets in "${this.home.name}"`)
-        getOrThrow(codec.encode(value), `data "${field}"`)
-        next[field] = value
+      const codecs = this.contract?.data
+      const undeclared = Object.keys(data).find((field) => !codecs?.has(field))
+      if (undeclared !== undefined) {
+        throw new Error(`"${undeclared}" is not among the data of sockets in "${this.home.name}"`)
       }
-      this.ownData = next
+      this.setPlainData(data)
     })
   }
 
+  /** Sets data, declared or not. Throws on a value that is not of its declared type, and changes nothing then. */
   setPlainData(data: Readonly<Record<string, unknown>>): void {
+    // Refused here, at the caller's, rather than where somebody fetches it.
+    this.encodeData(data)
     this.ownData = { ...this.ownData, ...data }
+  }
+
+  /** Data as the contract encodes them; what it does not declare stays as it is. */
+  private encodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const codecs = this.contract?.data
+    if (codecs === undefined || codecs.size === 0) return data
+    const encoded: Record<string, unknown> = {}
+    for (const field of Object.keys(data)) {
+      const codec = codecs.get(field)
+      encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
+    }
+    return encoded
   }
 
   join(rooms: RoomSelection): Effect.Effect<void> {
@@ -205,17 +220,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   // ---------------------------------------------------------------- what other servers see
 
   get details(): SocketDetails {
-    const codecs = this.home.contract?.data
-    let data = this.ownData
-    if (codecs !== undefined && codecs.size > 0) {
-      const encoded: Record<string, unknown> = {}
-      for (const field of Object.keys(data)) {
-        const codec = codecs.get(field)
-        encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
-      }
-      data = encoded
-    }
-    return { id: this.id, handshake: this.handshake, rooms: this.rooms, data }
+    return { id: this.id, handshake: this.handshake, rooms: this.rooms, data: this.encodeData(this.ownData) }
   }
 
   // ---------------------------------------------------------------- out
@@ -421,7 +426,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
     // Finalizers start before the rooms are left, so that what they send at once still finds them.
     home.server.closeScope(this.scope, this.annotations)
-    Effect.runFork(home.adapter.leaveAll(this))
+    home.server.runFork(home.adapter.leaveAll(this))
   }
 }
 

@@ -1,0 +1,274 @@
+/**
+ * Servers of one process as a cluster: an adapter that passes messages on to the other servers, as one behind a broker would.
+ * The messages are copies, so that nothing passes but what could be sent; they arrive in turns of their own.
+ */
+import { Effect, Fiber, Queue, Stream } from "effect"
+
+import type {
+  Acknowledgement,
+  Adapter,
+  BroadcastFlags,
+  BroadcastPacket,
+  Factory,
+  Host,
+  Selection,
+  SocketDetails
+} from "../../src/adapter/Adapter.ts"
+import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
+
+type ServerEvent = readonly [event: string, ...args: Array<unknown>]
+
+/** What servers say to each other. A request names who asks, and by which number; it gets answers, then the end. */
+export type Message =
+  | {
+      readonly _tag: "Broadcast"
+      readonly packet: BroadcastPacket
+      readonly to: Selection
+      readonly flags: BroadcastFlags
+    }
+  | { readonly _tag: "Join" | "Leave"; readonly to: Selection; readonly rooms: ReadonlyArray<string> }
+  | { readonly _tag: "Disconnect"; readonly to: Selection; readonly close: boolean }
+  | { readonly _tag: "ServerEvent"; readonly data: ServerEvent }
+  | { readonly _tag: "Request"; readonly from: number; readonly id: number; readonly question: Question }
+  | { readonly _tag: "Cancel"; readonly from: number; readonly id: number }
+  | { readonly _tag: "Answer"; readonly id: number; readonly value: unknown }
+  | { readonly _tag: "End"; readonly id: number; readonly from: number }
+
+/** What a server is told: messages, and by the cluster itself that another server is gone. */
+type Notice = Message | { readonly _tag: "Gone"; readonly from: number }
+
+type Question =
+  | { readonly _tag: "Ask"; readonly packet: BroadcastPacket; readonly to: Selection; readonly flags: BroadcastFlags }
+  | { readonly _tag: "Fetch"; readonly to: Selection }
+  | { readonly _tag: "ServerEvent"; readonly data: ServerEvent }
+
+/** Joins servers into a cluster. */
+export class Cluster {
+  /** Every message so far, by copies of what was sent. */
+  readonly sent: Array<Message> = []
+  private readonly nodes = new Set<Node>()
+  private count = 0
+
+  /** The factory of the adapters of one more server. */
+  readonly factory: Factory = (host) =>
+    Effect.gen({ self: this }, function* () {
+      const node = new Node(this, this.count++, host, yield* InMemoryAdapter.make(host))
+      yield* Effect.acquireRelease(
+        Effect.sync(() => this.nodes.add(node)),
+        () =>
+          Effect.sync(() => {
+            this.nodes.delete(node)
+            // Nobody waits for it any more.
+            for (const other of this.others(node)) other.receive({ _tag: "Gone", from: node.id })
+          })
+      )
+      yield* Effect.forkScoped(node.work)
+      return node
+    })
+
+  others({ host, id }: Node): ReadonlyArray<Node> {
+    return Array.from(this.nodes).filter((node) => node.host.namespace === host.namespace && node.id !== id)
+  }
+
+  send(message: Message, nodes: ReadonlyArray<Node>): void {
+    if (nodes.length === 0) return
+    this.sent.push(structuredClone(message))
+    for (const node of nodes) node.receive(structuredClone(message))
+  }
+}
+
+/** A question of this server's own: who has still to end it. */
+interface Pending {
+  readonly awaited: Set<number>
+  readonly onAnswer: (value: any) => void
+  readonly onEnd: () => void
+}
+
+/** One namespace of one server. */
+class Node implements Adapter {
+  readonly id: number
+  readonly host: Host
+  readonly join: Adapter["join"]
+  readonly leave: Adapter["leave"]
+  readonly leaveAll: Adapter["leaveAll"]
+  readonly localSockets: Adapter["localSockets"]
+  private readonly cluster: Cluster
+  private readonly own: Adapter
+  private readonly inbox = Effect.runSync(Queue.unbounded<Notice>())
+  private readonly pending = new Map<number, Pending>()
+  /** What is at work for others, by who asks and the number. */
+  private readonly answering = new Map<string, Fiber.Fiber<void>>()
+  private questions = 0
+
+  constructor(cluster: Cluster, id: number, host: Host, own: Adapter) {
+    this.cluster = cluster
+    this.id = id
+    this.host = host
+    this.own = own
+    // Rooms are kept by the server whose sockets are in them.
+    this.join = (socket, rooms) => own.join(socket, rooms)
+    this.leave = (socket, rooms) => own.leave(socket, rooms)
+    this.leaveAll = (socket) => own.leaveAll(socket)
+    this.localSockets = (selection) => own.localSockets(selection)
+  }
+
+  broadcast(packet: BroadcastPacket, to: Selection, flags: BroadcastFlags): Effect.Effect<void> {
+    return Effect.andThen(
+      this.own.broadcast(packet, to, flags),
+      this.tell({ _tag: "Broadcast", packet, to, flags }, flags.local)
+    )
+  }
+
+  broadcastWithAck(packet: BroadcastPacket, to: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement> {
+    const own = this.own.broadcastWithAck(packet, to, flags)
+    if (flags.local) return own
+    return Stream.merge(own, this.ask<Acknowledgement>({ _tag: "Ask", packet, to, flags }))
+  }
+
+  fetchSockets(to: Selection, local: boolean): Effect.Effect<ReadonlyArray<SocketDetails>> {
+    const own = this.own.fetchSockets(to, true)
+    if (local) return own
+    return Effect.zipWith(own, Stream.runCollect(this.ask<SocketDetails>({ _tag: "Fetch", to })), (own, others) => [
+      ...own,
+      ...others
+    ])
+  }
+
+  socketsJoin(to: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
+    return Effect.andThen(this.own.socketsJoin(to, rooms, true), this.tell({ _tag: "Join", to, rooms }, local))
+  }
+
+  socketsLeave(to: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
+    return Effect.andThen(this.own.socketsLeave(to, rooms, true), this.tell({ _tag: "Leave", to, rooms }, local))
+  }
+
+  disconnectSockets(to: Selection, close: boolean, local: boolean): Effect.Effect<void> {
+    return Effect.andThen(
+      this.own.disconnectSockets(to, close, true),
+      this.tell({ _tag: "Disconnect", to, close }, local)
+    )
+  }
+
+  serverSideEmit(data: ServerEvent): Effect.Effect<void> {
+    return this.tell({ _tag: "ServerEvent", data }, false)
+  }
+
+  serverSideEmitWithAck(data: ServerEvent): Stream.Stream<ReadonlyArray<unknown>> {
+    return this.ask({ _tag: "ServerEvent", data })
+  }
+
+  // ---------------------------------------------------------------- to the others
+
+  private tell(message: Message, local: boolean): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (!local) this.cluster.send(message, this.cluster.others(this))
+    })
+  }
+
+  /** The answers of the others to a question; it ends when each has ended it or gone. Ending it earlier tells them. */
+  private ask<A>(question: Question): Stream.Stream<A> {
+    return Stream.callback<A>(
+      (queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const id = this.questions++
+            const others = this.cluster.others(this)
+            if (others.length === 0) Queue.endUnsafe(queue)
+            this.pending.set(id, {
+              awaited: new Set(others.map((node) => node.id)),
+              onAnswer: (value: A) => Queue.offerUnsafe(queue, value),
+              onEnd: () => Queue.endUnsafe(queue)
+            })
+            this.cluster.send({ _tag: "Request", from: this.id, id, question }, others)
+            return id
+          }),
+          (id) =>
+            Effect.sync(() => {
+              const { awaited } = this.pending.get(id)!
+              this.pending.delete(id)
+              const waiting = this.cluster.others(this).filter((node) => awaited.has(node.id))
+              this.cluster.send({ _tag: "Cancel", from: this.id, id }, waiting)
+            })
+        ),
+      { bufferSize: Infinity }
+    )
+  }
+
+  // ---------------------------------------------------------------- from the others
+
+  receive(message: Notice): void {
+    Queue.offerUnsafe(this.inbox, message)
+  }
+
+  /** Takes what the others send, one message after the other. */
+  get work(): Effect.Effect<never> {
+    return Effect.forever(Effect.flatMap(Queue.take(this.inbox), (message) => this.handle(message)))
+  }
+
+  private handle(message: Notice): Effect.Effect<void> {
+    switch (message._tag) {
+      case "Broadcast":
+        return this.own.broadcast(message.packet, message.to, message.flags)
+      case "Join":
+        return this.own.socketsJoin(message.to, message.rooms, true)
+      case "Leave":
+        return this.own.socketsLeave(message.to, message.rooms, true)
+      case "Disconnect":
+        return this.own.disconnectSockets(message.to, message.close, true)
+      case "ServerEvent":
+        return Effect.sync(() => this.host.onServerEvent(message.data, undefined))
+      case "Request":
+        return Effect.sync(() => this.answer(message.from, message.id, message.question))
+      case "Cancel":
+        return Effect.sync(() => this.answering.get(`${message.from} ${message.id}`)?.interruptUnsafe())
+      case "Answer":
+        return Effect.sync(() => this.pending.get(message.id)?.onAnswer(message.value))
+      case "End":
+        return Effect.sync(() => this.pending.get(message.id) !== undefined && this.ended(message.id, message.from))
+      case "Gone":
+        return Effect.sync(() => {
+          for (const id of this.pending.keys()) this.ended(id, message.from)
+        })
+    }
+  }
+
+  private ended(id: number, node: number): void {
+    const { awaited, onEnd } = this.pending.get(id)!
+    if (awaited.delete(node) && awaited.size === 0) onEnd()
+  }
+
+  private answer(from: number, id: number, question: Question): void {
+    const asking = this.cluster.others(this).filter((node) => node.id === from)
+    const key = `${from} ${id}`
+    const answering = Stream.runForEach(this.answers(question), (value) =>
+      Effect.sync(() => this.cluster.send({ _tag: "Answer", id, value }, asking))
+    )
+    const fiber = Effect.runFork(
+      Effect.onExit(answering, () =>
+        Effect.sync(() => {
+          this.answering.delete(key)
+          this.cluster.send({ _tag: "End", id, from: this.id }, asking)
+        })
+      )
+    )
+    if (fiber.pollUnsafe() === undefined) this.answering.set(key, fiber)
+  }
+
+  private answers(question: Question): Stream.Stream<unknown> {
+    switch (question._tag) {
+      case "Ask":
+        return this.own.broadcastWithAck(question.packet, question.to, question.flags)
+      case "Fetch":
+        return Stream.fromIterableEffect(this.own.fetchSockets(question.to, true))
+      case "ServerEvent":
+        return Stream.callback<ReadonlyArray<unknown>>((queue) =>
+          Effect.sync(() =>
+            this.host.onServerEvent(question.data, (args) => {
+              if (args !== undefined) Queue.offerUnsafe(queue, args)
+              Queue.endUnsafe(queue)
+            })
+          )
+        )
+    }
+  }
+}
