@@ -158,25 +158,38 @@ const onRequest = ({ engine, threshold }: Context, incoming: IncomingMessage, re
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), threshold))
 }
 
+/** What a client may say before it has its WebSocket, in bytes: nothing, by RFC 6455, so this is generous. */
+const MAX_EARLY = 16 * 1024
+
 const onUpgrade = ({ engine, ws }: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
   // A peer that resets the connection meanwhile must not take the process with it.
   socket.on("error", ignore)
   const request = new NodeRequest(incoming)
+  let early = head
   let decided = false
+  let unwatch = ignore
   const giveUp = engine.handleUpgrade(request, (decision) => {
     decided = true
+    unwatch()
     if (socket.destroyed) return
     if (decision instanceof HandshakeError) return refuseUpgrade(socket, decision, engine.responseHeaders(request))
     if (decision.headers !== undefined) upgradeHeaders.set(incoming, decision.headers)
-    ws.handleUpgrade(incoming, socket, head, (webSocket) => {
+    ws.handleUpgrade(incoming, socket, early, (webSocket) => {
       socket.off("error", ignore)
       const channel = new NodeWebSocketChannel(webSocket, socket)
       channel.listen()
       decision.accept(channel)
     })
   })
-  // The application takes its time.
-  if (!decided) socket.once("close", giveUp)
+  if (decided) return
+  // The application takes its time. That the peer has gone is noticed only by whoever reads.
+  const onData = (chunk: Buffer) => {
+    early = Buffer.concat([early, chunk])
+    if (early.length > MAX_EARLY) socket.destroy()
+  }
+  const onEnd = () => socket.destroy()
+  socket.on("data", onData).on("end", onEnd).on("close", giveUp)
+  unwatch = () => socket.off("data", onData).off("end", onEnd).off("close", giveUp)
 }
 
 const ignore = () => {}
