@@ -165,7 +165,7 @@ class Server implements EngineServer, SessionOwner {
       if (!verified.onRequest(exchange)) this.refuse(exchange, HandshakeError.make(3, "the session is not polling"))
       return
     }
-    const cancel = this.admit(request, (id) => {
+    const cancel = this.handshake.admit(request, (id) => {
       if (id instanceof HandshakeError.HandshakeError) return this.refuse(exchange, id)
       if (handshakeHeaders !== undefined) exchange.addHeaders(this.handshake.headers(handshakeHeaders, request))
       if (cookie !== undefined) exchange.addHeaders({ "set-cookie": cookie(id) })
@@ -184,7 +184,7 @@ class Server implements EngineServer, SessionOwner {
     else if (verified !== undefined) {
       decide({ headers: this.responseHeaders(request), accept: (channel) => verified.onUpgrade(channel) })
     } else {
-      const cancel = this.admit(request, (id) => {
+      const cancel = this.handshake.admit(request, (id) => {
         if (id instanceof HandshakeError.HandshakeError) return refuse(id)
         const { handshakeHeaders } = this.options
         const headers = this.responseHeaders(request)
@@ -241,18 +241,6 @@ class Server implements EngineServer, SessionOwner {
     return this.draining ? HandshakeError.make(4, "the server is shutting down") : undefined
   }
 
-  /** Asks the application whether the request may open a session; what it has is the session's id. */
-  private admit(
-    request: EngineRequest,
-    done: (id: string | HandshakeError.HandshakeError) => void
-  ): (() => void) | undefined {
-    return this.handshake.admit(request, (id) => {
-      // It may have taken its time.
-      const isLate = this.draining && typeof id === "string"
-      done(isLate ? HandshakeError.make(4, "the server is shutting down") : id)
-    })
-  }
-
   private open(id: string, request: EngineRequest, start: (session: EngineSession) => void): void {
     const session = new EngineSession(id, revisionOf(request), request.details(), this)
     this.sessions.set(session.id, session)
@@ -278,6 +266,7 @@ class Server implements EngineServer, SessionOwner {
       const { drainTimeout } = this.options
       const end = this.wheel.now() + drainTimeout
       this.draining = true
+      this.handshake.close()
       const sessions = Array.from(this.sessions.values())
       // A pause between batches, so that not everybody comes back at once; half of the time is theirs at the most.
       const batches = Math.max(1, Math.floor(drainTimeout / 2 / DRAIN_PAUSE))

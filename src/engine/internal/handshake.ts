@@ -14,6 +14,9 @@ export class Handshake {
   private readonly context: Context.Context<never>
   private readonly isTaken: (id: string) => boolean
   private readonly generateId = makeGenerator()
+  /** The requests that the application has not decided on, each by the function that refuses it at once. */
+  private readonly undecided = new Set<() => void>()
+  private closed = false
 
   constructor(options: ResolvedEngineOptions, context: Context.Context<never>, isTaken: (id: string) => boolean) {
     this.options = options
@@ -33,18 +36,33 @@ export class Handshake {
     }
     const fiber = Effect.runForkWith(this.context)(this.asking(request))
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) {
+    if (exit !== undefined && !this.closed) {
       done(this.decision(exit))
       return undefined
     }
-    let cancelled = false
-    fiber.addObserver((exit) => {
-      if (!cancelled) done(this.decision(exit))
-    })
-    return () => {
-      cancelled = true
+    const forget = () => {
+      this.undecided.delete(refuse)
       fiber.interruptUnsafe()
     }
+    const refuse = () => {
+      forget()
+      done(HandshakeError.make(4, "the server is shutting down"))
+    }
+    if (this.closed) {
+      refuse()
+      return undefined
+    }
+    this.undecided.add(refuse)
+    fiber.addObserver((exit) => {
+      if (this.undecided.delete(refuse)) done(this.decision(exit))
+    })
+    return forget
+  }
+
+  /** The server shuts down: requests that the application has not decided on are refused. */
+  close(): void {
+    this.closed = true
+    for (const refuse of this.undecided) refuse()
   }
 
   /** Headers from the application; none if it throws, or if one of them is malformed. */
