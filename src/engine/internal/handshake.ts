@@ -95,7 +95,8 @@ export class Handshake {
       )
     }
     if (generateId === undefined) return this.generateId()
-    const id = yield* Effect.suspend(() => generateId(request))
+    // Typed not to fail, it may all the same.
+    const id = yield* Effect.orDie(Effect.suspend(() => generateId(request)))
     if (typeof id !== "string" || id === "") return yield* Effect.fail(HandshakeError.make(3, "an empty session id"))
     if (this.isTaken(id)) {
       return yield* Effect.fail(HandshakeError.make(3, `the session id ${id} is in use`))
