@@ -200,9 +200,14 @@ const refuseUpgrade = (
   headers: Readonly<Record<string, string>> | undefined
 ): void => {
   const body = error.message
-  const lines = ["HTTP/1.1 400 Bad Request", "Connection: close", "Content-Type: text/html"]
-  for (const name in headers) lines.push(`${name}: ${headers[name]!}`)
-  lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
+  const all: Record<string, string | number> = {
+    ...headers,
+    connection: "close",
+    "content-type": "text/html",
+    "content-length": Buffer.byteLength(body)
+  }
+  const lines = ["HTTP/1.1 400 Bad Request"]
+  for (const name in all) lines.push(`${name}: ${all[name]!}`)
   socket.once("finish", () => socket.destroy())
   socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`)
 }

@@ -65,16 +65,21 @@ export class Handshake {
     for (const refuse of this.undecided) refuse()
   }
 
-  /** Headers from the application; none if it throws, or if one of them is malformed. */
+  /** Headers from the application, their names in lower case; none if it throws, or if one of them is malformed. */
   headers(
     make: (request: EngineRequest) => Readonly<Record<string, string>>,
     request: EngineRequest
   ): Readonly<Record<string, string>> {
     try {
-      const headers = make(request)
-      const wrong = Object.keys(headers).find((name) => !NAME.test(name) || !isHeaderValue(headers[name]!))
-      if (wrong === undefined) return headers
-      throw new Error(`"${wrong}" is not a valid header`)
+      const headers: Record<string, string> = {}
+      for (const [name, value] of Object.entries(make(request))) {
+        // What is typed as a string may still be something else, which Node would throw at.
+        if (!NAME.test(name) || typeof value !== "string" || !isHeaderValue(value)) {
+          throw new Error(`"${name}" is not a valid header`)
+        }
+        headers[name.toLowerCase()] = value
+      }
+      return headers
     } catch (defect) {
       this.report("making headers failed", Cause.die(defect))
       return {}
