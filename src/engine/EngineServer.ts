@@ -19,6 +19,7 @@ import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineReques
 import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { Handshake, isHeaderValue } from "./internal/handshake.ts"
+import { merge } from "./internal/headers.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./internal/timerWheel.ts"
@@ -68,7 +69,7 @@ export interface EngineServer {
 export type UpgradeDecision =
   | HandshakeError.HandshakeError
   | {
-      readonly headers: Readonly<Record<string, string>> | undefined
+      readonly headers: Readonly<Record<string, string | Array<string>>> | undefined
       readonly accept: (channel: WebSocketChannel) => void
     }
 
@@ -192,7 +193,7 @@ class Server implements EngineServer, SessionOwner {
           headers:
             handshakeHeaders === undefined
               ? headers
-              : { ...headers, ...this.handshake.headers(handshakeHeaders, request) },
+              : merge(headers, this.handshake.headers(handshakeHeaders, request)),
           accept: (channel) => this.open(id, request, (session) => session.openWebSocket(channel))
         })
       })

@@ -94,7 +94,7 @@ export const attach = Effect.fnUntraced(function* (
   })
   ws.on("headers", (lines, request) => {
     const headers = upgradeHeaders.get(request)
-    for (const name in headers) lines.push(`${name}: ${headers[name]!}`)
+    for (const name in headers) for (const value of [headers[name]!].flat()) lines.push(`${name}: ${value}`)
   })
   const context: Context = {
     engine,
@@ -151,7 +151,7 @@ interface Context {
 }
 
 /** The headers that go with an upgrade's response. */
-const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string>>>()
+const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
 
 const onRequest = ({ engine, threshold }: Context, incoming: IncomingMessage, response: ServerResponse): void => {
   const request = new NodeRequest(incoming)
