@@ -43,13 +43,13 @@ export const startUpgrade = (
       ...headers
     }
   })
+  let upgraded: Socket | undefined
   const answered = new Promise<UpgradeResponse>((resolve, reject) => {
     const resolveWith = ({ headers, rawHeaders, statusCode }: Http.IncomingMessage, body: string) =>
       resolve({ status: statusCode!, headers, all: (name) => valuesOf(rawHeaders, name), body })
     request.once("error", reject)
     request.once("upgrade", (response: Http.IncomingMessage, socket: Socket) => {
-      // Whoever drains the server shall not wait for it.
-      socket.on("error", () => {}).resume()
+      upgraded = socket.on("error", () => {}).resume()
       resolveWith(response, "")
     })
     request.once("response", (response) => {
@@ -66,8 +66,8 @@ export const startUpgrade = (
   request.end()
   return {
     response,
-    end: () => void request.destroy(),
-    reset: () => void request.socket?.resetAndDestroy()
+    end: () => void (upgraded ?? request).destroy(),
+    reset: () => void (upgraded ?? request.socket)?.resetAndDestroy()
   }
 }
 
