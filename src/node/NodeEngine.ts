@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import * as Zlib from "node:zlib"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -79,17 +80,18 @@ export const attach = Effect.fnUntraced(function* (
     1_024,
     0
   )
+  const deflate = typeof perMessageDeflate === "object" ? perMessageDeflate : {}
+  const deflateThreshold = yield* integer("perMessageDeflate.threshold", deflate.threshold, 1_024, 0)
   const ws = yield* Effect.try({
-    try: () =>
-      new WebSocketServer({
+    try: () => {
+      checkDeflate(deflate)
+      return new WebSocketServer({
         noServer: true,
         clientTracking: false,
-        perMessageDeflate:
-          typeof perMessageDeflate === "object"
-            ? { threshold: 1_024, ...perMessageDeflate }
-            : perMessageDeflate && { threshold: 1_024 },
+        perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
         maxPayload: engine.options.maxPayload
-      }),
+      })
+    },
     catch: (cause) => new InvalidOptionError({ option: "perMessageDeflate", problem: String(cause) })
   })
   ws.on("headers", (lines, request) => {
@@ -99,7 +101,8 @@ export const attach = Effect.fnUntraced(function* (
   const context: Context = {
     engine,
     ws,
-    threshold: httpCompression === false ? Infinity : threshold
+    threshold: httpCompression === false ? Infinity : threshold,
+    deflateThreshold
   }
   const serveFile = options.serveClient === false ? undefined : clientFiles(engine, path)
   const interceptor: Interceptor = {
@@ -148,7 +151,18 @@ interface Context {
   readonly ws: WebSocketServer
   /** Bytes from which on responses are compressed. */
   readonly threshold: number
+  /** Bytes from which on WebSocket messages are compressed. */
+  readonly deflateThreshold: number
 }
+
+/** Throws at settings that `ws` would throw at when it first compresses. */
+const checkDeflate = (options: PerMessageDeflateOptions): void => {
+  const { clientMaxWindowBits, serverMaxWindowBits, zlibDeflateOptions, zlibInflateOptions } = options
+  Zlib.createDeflateRaw({ ...(zlibDeflateOptions as Zlib.ZlibOptions), ...windowBits(serverMaxWindowBits) }).close()
+  Zlib.createInflateRaw({ ...(zlibInflateOptions as Zlib.ZlibOptions), ...windowBits(clientMaxWindowBits) }).close()
+}
+
+const windowBits = (bits: unknown): Zlib.ZlibOptions => (typeof bits === "number" ? { windowBits: bits } : {})
 
 /** The headers that go with an upgrade's response. */
 const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
@@ -161,7 +175,8 @@ const onRequest = ({ engine, threshold }: Context, incoming: IncomingMessage, re
 /** What a client may say before it has its WebSocket, in bytes: nothing, by RFC 6455, so this is generous. */
 const MAX_EARLY = 16 * 1024
 
-const onUpgrade = ({ engine, ws }: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
+const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  const { deflateThreshold, engine, ws } = context
   // A peer that resets the connection meanwhile must not take the process with it.
   socket.on("error", ignore)
   const request = new NodeRequest(incoming)
@@ -176,7 +191,7 @@ const onUpgrade = ({ engine, ws }: Context, incoming: IncomingMessage, socket: D
     if (decision.headers !== undefined) upgradeHeaders.set(incoming, decision.headers)
     ws.handleUpgrade(incoming, socket, early, (webSocket) => {
       socket.off("error", ignore)
-      const channel = new NodeWebSocketChannel(webSocket, socket)
+      const channel = new NodeWebSocketChannel(webSocket, socket, deflateThreshold)
       channel.listen()
       decision.accept(channel)
     })
