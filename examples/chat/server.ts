@@ -5,8 +5,6 @@
  *
  * Open the address that it prints in two windows. The page and the chat share one port.
  */
-import { createRequire } from "node:module"
-import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer } from "effect"
@@ -54,15 +52,9 @@ const ChatLive = SocketIoServer.layerNamespace(
 )
 
 const pageFile = fileURLToPath(new URL("index.html", import.meta.url))
-const clientFile = join(
-  dirname(createRequire(import.meta.url).resolve("socket.io-client/package.json")),
-  "dist/socket.io.min.js"
-)
 
-const Page = Layer.mergeAll(
-  HttpRouter.add("GET", "/", HttpServerResponse.file(pageFile)),
-  HttpRouter.add("GET", "/socket.io.min.js", HttpServerResponse.file(clientFile))
-)
+// The client that it loads, /socket.io/socket.io.min.js, comes from the Socket.IO server itself.
+const Page = HttpRouter.add("GET", "/", HttpServerResponse.file(pageFile))
 
 const Announcement = Layer.effectDiscard(
   Effect.gen(function* () {

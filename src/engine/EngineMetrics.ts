@@ -50,7 +50,7 @@ export const refusals: Metric.Counter<number> = Metric.counter("socketio_handsha
 })
 
 /**
- * Engine.IO packets that came in; an attachment is a packet of its own.
+ * Engine.IO packets that came in, pongs included; an attachment is a packet of its own.
  *
  * @since 0.1.0
  * @category metrics
@@ -61,7 +61,7 @@ export const packetsReceived: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Engine.IO packets that were sent, or wait to be.
+ * Engine.IO packets that were sent, or wait to be: open packets, pings and messages; an attachment is a packet of its own.
  *
  * @since 0.1.0
  * @category metrics

@@ -322,7 +322,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.awaitingPong = true
     this.graceUsed = false
     if (this.step !== undefined) this.pinged = this.owner.wheel.now()
-    this.transport.sendPacket(PING)
+    this.sendControl(PING)
     this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
   }
 
@@ -348,7 +348,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private onPing(): void {
     // Since revision 4 the server pings.
     if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
-    this.transport.sendPacket(PONG)
+    this.sendControl(PONG)
     this.expectPing()
   }
 
@@ -376,8 +376,13 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.held++
     const upgrades =
       transport.name === "polling" && allowUpgrades && transports.includes("websocket") ? ["websocket"] : []
-    transport.sendPacket(encodeOpen({ sid: this.id, upgrades, pingInterval, pingTimeout, maxPayload }))
+    this.sendControl(encodeOpen({ sid: this.id, upgrades, pingInterval, pingTimeout, maxPayload }))
     this.scheduleOpening()
+  }
+
+  private sendControl(packet: string): void {
+    this.owner.stats.packetsSent++
+    this.transport.sendPacket(packet)
   }
 
   private completeUpgrade(polling: PollingTransport, channel: WebSocketChannel): void {

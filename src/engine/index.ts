@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Cors from "./Cors.ts"
+export * as EngineMetrics from "./EngineMetrics.ts"
 export * as EngineOptions from "./EngineOptions.ts"
 export * as EngineRequest from "./EngineRequest.ts"
 export * as EngineServer from "./EngineServer.ts"

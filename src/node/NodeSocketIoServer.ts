@@ -106,6 +106,12 @@ export const layer = (
   Layer.effect(
     SocketIoServer.SocketIoServer,
     Effect.gen(function* () {
+      if (!Number.isInteger(options.port) || options.port < 0 || options.port > 65_535) {
+        return yield* new InvalidOptionError({
+          option: "port",
+          problem: `must be from 0 to 65535, not ${options.port}`
+        })
+      }
       const server = Http.createServer((_request, response) => {
         response.writeHead(404, { "content-length": 0 })
         response.end()
@@ -123,8 +129,8 @@ export const layer = (
   )
 
 /**
- * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one. Fails with a
- * `ConfigError`, too.
+ * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `NodeConfig.listening`
+ * is. Fails with a `ConfigError`, too.
  *
  * @example
  * ```ts
@@ -141,6 +147,19 @@ export const layerConfig = (
   options: Config.Wrap<ListeningOptions>
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+
+/**
+ * The same as {@link layerAttached}, with options that are configured: each a `Config`, or all of them one, as
+ * `NodeConfig.attached` is. Fails with a `ConfigError`, too.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAttachedConfig = (
+  server: Http.Server,
+  options: Config.Wrap<NodeOptions>
+): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layerAttached(server, options)))
 
 /**
  * A server and an Effect `HttpServer` on one `http.Server` and port: provide it to `HttpRouter.serve(…)` (or any
@@ -168,6 +187,19 @@ export const layerHttp = (
       )
     })
   )
+
+/**
+ * The same as {@link layerHttp}, with options that are configured. Fails with a `ConfigError`, too.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHttpConfig = (
+  options: Config.Wrap<ListeningOptions>
+): Layer.Layer<
+  Layer.Success<ReturnType<typeof layerHttp>>,
+  InvalidOptionError | HttpServerError.ServeError | Config.ConfigError
+> => Layer.unwrap(Effect.map(Config.unwrap(options), layerHttp))
 
 const listenOptions = ({ backlog, host, port }: ListeningOptions): ListenOptions => ({
   port,

@@ -3,5 +3,6 @@
  *
  * @since 0.1.0
  */
+export * as NodeConfig from "./NodeConfig.ts"
 export * as NodeEngine from "./NodeEngine.ts"
 export * as NodeSocketIoServer from "./NodeSocketIoServer.ts"

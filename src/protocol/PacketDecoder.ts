@@ -6,8 +6,9 @@
  *
  * @since 0.1.0
  */
+import { checked, invalid, isEventOrAck, packet } from "./internal/packets.ts"
 import { make, type ProtocolError } from "./ProtocolError.ts"
-import { isReservedEvent, PacketType, type SocketPacket } from "./SocketPacket.ts"
+import { PacketType, type SocketPacket } from "./SocketPacket.ts"
 
 /**
  * Bounds on a packet; the defaults are in `ProtocolLimits`.
@@ -34,14 +35,6 @@ interface Incomplete {
   readonly attachments: Array<Uint8Array>
   bytes: number
 }
-
-// One shape for all packets: this is the hot path.
-const packet = (
-  type: SocketPacket["type"],
-  namespace: string,
-  id: number | undefined,
-  data: unknown
-): SocketPacket => ({ type, namespace, id, data })
 
 /**
  * The decoder of one connection. An error leaves it without a packet in assembly; the connection should be closed.
@@ -151,23 +144,14 @@ export class PacketDecoder {
     id: number | undefined,
     data: unknown
   ): SocketPacket | ProtocolError | undefined {
-    switch (type) {
-      case PacketType.EVENT:
-        return isEvent(data) ? packet(PacketType.EVENT, namespace, id, data) : invalid(type)
-      case PacketType.ACK:
-        if (id === undefined) return make("illegal id", "an acknowledgement without id")
-        return Array.isArray(data) ? packet(PacketType.ACK, namespace, id, data) : invalid(type)
-      case PacketType.BINARY_EVENT:
-      case PacketType.BINARY_ACK: {
-        const plain = type === PacketType.BINARY_EVENT ? PacketType.EVENT : PacketType.ACK
-        if (plain === PacketType.ACK && id === undefined) return make("illegal id", "an acknowledgement without id")
-        if (!isEventOrAck(plain, data)) return invalid(type)
-        this.incomplete = { type: plain, namespace, id, data, count, attachments: [], bytes: 0 }
-        return undefined
-      }
-      default:
-        return finishOther(type as 0 | 1 | 4, namespace, id, data)
+    if (type !== PacketType.BINARY_EVENT && type !== PacketType.BINARY_ACK) {
+      return checked(type as SocketPacket["type"], namespace, id, data)
     }
+    const plain = type === PacketType.BINARY_EVENT ? PacketType.EVENT : PacketType.ACK
+    if (plain === PacketType.ACK && id === undefined) return make("illegal id", "an acknowledgement without id")
+    if (!isEventOrAck(plain, data)) return invalid(type)
+    this.incomplete = { type: plain, namespace, id, data, count, attachments: [], bytes: 0 }
+    return undefined
   }
 }
 
@@ -181,38 +165,6 @@ const digitsEnd = (text: string, start: number): number => {
   for (let code = text.charCodeAt(end); code >= ZERO && code <= NINE; code = text.charCodeAt(end)) end++
   return end
 }
-
-const finishOther = (
-  type: 0 | 1 | 4,
-  namespace: string,
-  id: number | undefined,
-  data: unknown
-): SocketPacket | ProtocolError => {
-  if (id !== undefined) return make("illegal id", "an id in a packet that is not acknowledged")
-  const valid =
-    type === PacketType.CONNECT
-      ? data === undefined || isObject(data)
-      : type === PacketType.DISCONNECT
-        ? data === undefined
-        : typeof data === "string" || isObject(data)
-  return valid ? packet(type, namespace, undefined, data) : invalid(type)
-}
-
-const names = ["CONNECT", "DISCONNECT", "EVENT", "ACK", "CONNECT_ERROR", "BINARY_EVENT", "BINARY_ACK"]
-
-const invalid = (type: number): ProtocolError => make("invalid payload", `not the payload of ${names[type]!}`)
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const isEvent = (data: unknown): boolean => {
-  if (!Array.isArray(data)) return false
-  const name = data[0]
-  return typeof name === "string" ? !isReservedEvent(name) : typeof name === "number"
-}
-
-const isEventOrAck = (type: 2 | 3, data: unknown): boolean =>
-  type === PacketType.EVENT ? isEvent(data) : Array.isArray(data)
 
 /** Whether a value of `JSON.parse` is nested deeper than `left` levels. */
 const isDeeper = (value: unknown, left: number): boolean => {

@@ -6,7 +6,8 @@
  *
  * @since 0.1.0
  */
-import { make, type ProtocolError } from "./ProtocolError.ts"
+import { notEncodable } from "./internal/packets.ts"
+import type { ProtocolError } from "./ProtocolError.ts"
 import { type EncodedPacket, PacketType } from "./SocketPacket.ts"
 
 /**
@@ -96,9 +97,6 @@ const encodeArguments = (
     return notEncodable(cause)
   }
 }
-
-const notEncodable = (cause: unknown): ProtocolError =>
-  make("not encodable", `not encodable: ${cause instanceof Error ? cause.message : String(cause)}`)
 
 const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView =>
   ArrayBuffer.isView(value) || value instanceof ArrayBuffer

@@ -22,6 +22,8 @@ export type ProtocolErrorCode =
   | "attachments too large"
   | "text while attachments pending"
   | "unexpected binary"
+  | "unexpected text"
+  | "illegal namespace"
   | "illegal id"
   | "invalid payload"
   | "nesting too deep"

@@ -42,6 +42,16 @@ export const handlerFailures: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
+ * The upper bounds of the buckets of {@link handlerDuration}, in seconds.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const HANDLER_DURATION_BOUNDS: ReadonlyArray<number> = [
+  0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10
+]
+
+/**
  * How long handlers took from the start to the end, in seconds, by `namespace` and `event`.
  *
  * @since 0.1.0
@@ -49,7 +59,7 @@ export const handlerFailures: Metric.Counter<number> = Metric.counter("socketio_
  */
 export const handlerDuration: Metric.Histogram<number> = Metric.histogram("socketio_handler_duration_seconds", {
   description: "How long event handlers took, in seconds",
-  boundaries: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+  boundaries: HANDLER_DURATION_BOUNDS
 })
 
 /**

@@ -40,6 +40,11 @@ const pure = new Set([
   "effect/encoding/Base64"
 ])
 
+/** Optional dependencies, each in the one module that needs it: who does without that module does without them. */
+const optional: Record<string, ReadonlyArray<string>> = {
+  "src/protocol/MsgpackParser.ts": ["@msgpack/msgpack"]
+}
+
 const folderOf = (path: string): string => {
   const [, first, ...rest] = path.split("/")
   return rest.length === 0 ? "" : first!
@@ -60,9 +65,11 @@ const violations = (path: string, source: string): ReadonlyArray<string> => {
       else if (floors[other] === undefined) complain("it stands on no floor")
       else if (floors[other]! > floor) complain("it stands on a higher floor")
       else if (strangers[folder]?.includes(other)) complain(`${folder} knows nothing of it`)
+      else if (target in optional) complain("its dependency is optional")
       if (/(^|\/)index\.ts$/.test(target) && !path.endsWith("index.ts")) complain("it is a barrel")
       continue
     }
+    if (optional[path]?.includes(specifier)) continue
     if (specifier === "effect" || /^effect\/[a-z-]+$/.test(specifier)) complain("it is a barrel")
     if (folder === "protocol" && !pure.has(specifier)) complain("the wire formats have no runtime")
     const edge = /^(node:|ws$|@effect\/platform-)/.test(specifier)
@@ -96,6 +103,11 @@ describe("the floors", () => {
     ["src/server/internal/a.ts", 'import { x } from "../../client/B.ts"', "knows nothing"],
     ["src/protocol/A.ts", 'import * as Schema from "effect/Schema"', "no runtime"],
     ["src/protocol/A.ts", 'import { x } from "../Event.ts"', "knows nothing"],
+    ["src/protocol/A.ts", 'import { Encoder } from "@msgpack/msgpack"', "no dependency"],
+    ["src/protocol/index.ts", 'export * as MsgpackParser from "./MsgpackParser.ts"', "optional"],
+    ["src/server/A.ts", 'import { msgpack } from "../protocol/MsgpackParser.ts"', "optional"],
+    ["src/protocol/MsgpackParser.ts", 'import "ws"', "no runtime"],
+    ["src/node/MsgpackParser.ts", 'import { Encoder } from "@msgpack/msgpack"', "no dependency"],
     ["src/server/A.ts", 'import { Effect } from "effect"', "barrel"],
     ["src/server/A.ts", 'import { HttpRouter } from "effect/http"', "barrel"],
     ["src/server/A.ts", 'import { x } from "../engine/index.ts"', "barrel"],

@@ -35,6 +35,13 @@ NodeRuntime.runMain(Effect.gen(function*() {
 }).pipe(Effect.scoped))
 `
 
+const msgpackProgram = `
+import { msgpack } from "effect-socket.io/protocol/MsgpackParser"
+
+const encoded = msgpack.encode({ type: 0, namespace: "/", id: undefined, data: undefined }, false)
+console.log("attachments" in encoded ? encoded.attachments?.[0]?.byteLength : encoded.message)
+`
+
 describe("the published package", () => {
   let project: string
 
@@ -62,6 +69,7 @@ describe("the published package", () => {
     symlinkSync(join(root, "node_modules", "ws"), join(modules, "ws"))
     writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
     writeFileSync(join(project, "program.ts"), program)
+    writeFileSync(join(project, "msgpack.ts"), msgpackProgram)
   }, 120_000)
 
   afterAll(() => rmSync(project, { recursive: true, force: true }))
@@ -79,6 +87,14 @@ describe("the published package", () => {
     assert.match(output, /answer 42/)
   })
 
+  it("needs MessagePack only where its parser is asked for", () => {
+    const run = () =>
+      execFileSync(process.execPath, ["msgpack.ts"], { cwd: project, encoding: "utf8", stdio: "pipe", timeout: 30_000 })
+    assert.throws(run, /Cannot find package '@msgpack\/msgpack'/)
+    symlinkSync(join(root, "node_modules", "@msgpack"), join(project, "node_modules", "@msgpack"))
+    assert.strictEqual(run().trim(), "13")
+  })
+
   it("type-checks in an empty project, its declarations included", async () => {
     writeFileSync(
       join(project, "tsconfig.json"),
@@ -92,7 +108,7 @@ describe("the published package", () => {
           noEmit: true,
           skipLibCheck: true
         },
-        include: ["program.ts"]
+        include: ["program.ts", "msgpack.ts"]
       })
     )
     assert.strictEqual(await tsc("-p", project), "")

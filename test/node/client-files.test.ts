@@ -14,6 +14,9 @@ import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import { clientFiles } from "../../src/node/internal/clientFiles.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import { Parser } from "../../src/Parser.ts"
+import { msgpack } from "../../src/protocol/MsgpackParser.ts"
+import { json } from "../../src/protocol/PacketParser.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { launchChromium, type TestBrowser } from "../support/browser.ts"
 import { hasChromium } from "../support/peers.ts"
@@ -548,12 +551,18 @@ describe.runIf(hasChromium())("a page in Chromium", () => {
 
   const use = 'io().emit("double", 21, (answer) => { document.title = `answer ${answer}` })'
 
-  for (const [name, page] of [
-    ["socket.io.js", `<script src="/socket.io/socket.io.js"></script><script>${use}</script>`],
-    ["socket.io.min.js", `<script src="/socket.io/socket.io.min.js"></script><script>${use}</script>`],
+  for (const [name, page, parser] of [
+    ["socket.io.js", `<script src="/socket.io/socket.io.js"></script><script>${use}</script>`, json],
+    ["socket.io.min.js", `<script src="/socket.io/socket.io.min.js"></script><script>${use}</script>`, json],
+    [
+      "socket.io.msgpack.min.js",
+      `<script src="/socket.io/socket.io.msgpack.min.js"></script><script>${use}</script>`,
+      msgpack
+    ],
     [
       "socket.io.esm.min.js",
-      `<script type="module">import { io } from "/socket.io/socket.io.esm.min.js"; ${use}</script>`
+      `<script type="module">import { io } from "/socket.io/socket.io.esm.min.js"; ${use}</script>`,
+      json
     ]
   ] as const) {
     it.live(`loads ${name} from the server that it then talks to`, () =>
@@ -564,7 +573,10 @@ describe.runIf(hasChromium())("a page in Chromium", () => {
         })
         const url = yield* listen(http)
         yield* Layer.build(
-          PlainLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, { drainTimeout: "2 seconds" })))
+          PlainLive.pipe(
+            Layer.provide(NodeSocketIoServer.layerAttached(http, { drainTimeout: "2 seconds" })),
+            Layer.provide(Layer.succeed(Parser, parser))
+          )
         )
         yield* Effect.promise(async () => {
           const tab = await browser.open(`${url}/`)

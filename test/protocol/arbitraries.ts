@@ -37,6 +37,29 @@ export const withBinary: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((
   )
 })).value
 
+/** What notepack.io 2 reads back as it was, `undefined` and dates among it. */
+export const notepackValue: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 5, depthSize: "small" },
+    fc.constantFrom(null, undefined, true, false, "", NaN, Infinity, -Infinity),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.double({ noInteger: true }),
+    fc.string({ unit: "grapheme", maxLength: 300 }),
+    fc.date({ noInvalidDate: true }),
+    bytes.map((bytes) => Buffer.from(bytes)),
+    fc.array(tie("value"), { maxLength: 20 }),
+    fc.dictionary(
+      fc.oneof(fc.string(), fc.nat(2_000).map(String), fc.constantFrom("toString", "constructor", "😀")).filter(
+        // It would become the prototype.
+        (key) => key !== "__proto__"
+      ),
+      tie("value"),
+      { maxKeys: 20, noNullPrototype: true }
+    )
+  )
+})).value
+
 export const eventName = fc
   .oneof(fc.string(), fc.constantFrom("message", "a b", "", "__proto__", "2", "[]", "/x,"))
   .filter(

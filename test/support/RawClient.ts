@@ -142,6 +142,11 @@ export class RawSocket {
     this.ws.close()
   }
 
+  /** Drops the connection. */
+  terminate(): void {
+    this.ws.terminate()
+  }
+
   /** Bytes as they are, behind whatever was sent. */
   sendRaw(bytes: Uint8Array): void {
     ;(this.ws as unknown as { _socket: NodeJS.WritableStream })._socket.write(bytes)
@@ -194,6 +199,7 @@ export class PollingClient implements RawClient {
   readonly sid: string
   readonly closed: Promise<void>
   readonly url: string
+  answersPings = true
   private readonly inbox = new Inbox<string | Buffer>()
   private readonly abort = new AbortController()
   private readonly end: () => void
@@ -236,8 +242,9 @@ export class PollingClient implements RawClient {
       if (response.status !== 200) return this.end()
       for (const packet of response.body.split("\x1e")) {
         if (packet === "1") return this.end()
-        if (packet === "2") await this.send("3")
-        else if (packet.startsWith("b")) this.inbox.push(Buffer.from(packet.slice(1), "base64"))
+        if (packet === "2") {
+          if (this.answersPings) await this.send("3")
+        } else if (packet.startsWith("b")) this.inbox.push(Buffer.from(packet.slice(1), "base64"))
         else if (packet !== "6") this.inbox.push(packet)
       }
     }

@@ -6,6 +6,8 @@ import type { AddressInfo } from "node:net"
 
 import { type Namespace, Server, type Socket } from "socket.io"
 
+import msgpackParser from "socket.io-msgpack-parser"
+
 import type { RunningServer, TestServerOptions } from "./TestServer.ts"
 
 interface LogEntry {
@@ -60,6 +62,8 @@ const app = (namespace: Namespace, log: Array<LogEntry>) => {
     })
     socket.on("whoami", (done) => done(socket.id))
     socket.on("transport", (done) => done(socket.conn.transport.name))
+    socket.on("handshake", (done) => done({ headers: socket.handshake.headers, address: socket.handshake.address }))
+    socket.on("process", (done) => done(process.pid))
     socket.on("bye", (close) => socket.disconnect(close))
     socket.on("boom", () => {})
     socket.on("log", (done) => done(log.filter((entry) => entry.sid !== socket.id)))
@@ -69,11 +73,12 @@ const app = (namespace: Namespace, log: Array<LogEntry>) => {
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { attachmentTimeout: _, cors, maxPayload, port = 0, transports, ...rest } = options
+  const { attachmentTimeout: _, cors, drainTimeout: __, maxPayload, port = 0, parser, transports, ...rest } = options
   const http = createServer()
   const io = new Server(http, {
     serveClient: false,
     ...rest,
+    ...(parser === "msgpack" ? { parser: msgpackParser } : {}),
     ...(maxPayload === undefined ? {} : { maxHttpBufferSize: maxPayload }),
     ...(transports === undefined ? {} : { transports: [...transports] }),
     ...(cors === undefined ? {} : { cors: cors as { origin: string } })

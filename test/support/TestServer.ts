@@ -8,6 +8,9 @@ import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import { Parser } from "../../src/Parser.ts"
+import { msgpack } from "../../src/protocol/MsgpackParser.ts"
+import { json } from "../../src/protocol/PacketParser.ts"
 import * as ServerSocket from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 
@@ -19,8 +22,11 @@ export interface TestServerOptions {
   readonly connectTimeout?: number
   readonly upgradeTimeout?: number
   readonly attachmentTimeout?: number
+  readonly drainTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
   readonly allowEIO3?: boolean
+  /** Default: JSON. */
+  readonly parser?: "json" | "msgpack"
   readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
 }
 
@@ -88,6 +94,10 @@ const app = (name: string, log: Array<LogEntry>) =>
     )
     yield* socket.on("whoami", () => Effect.succeed(socket.id))
     yield* socket.on("transport", () => Effect.sync(() => socket.transport))
+    yield* socket.on("handshake", () =>
+      Effect.sync(() => ({ headers: socket.handshake.headers, address: socket.handshake.address }))
+    )
+    yield* socket.on("process", () => Effect.succeed(process.pid))
     yield* socket.on("bye", (close: boolean) => socket.disconnect({ close }))
     yield* socket.on("boom", () => Effect.die(new Error("boom")))
     yield* socket.on("log", () => Effect.sync(() => log.filter((entry) => entry.sid !== socket.id)))
@@ -96,7 +106,7 @@ const app = (name: string, log: Array<LogEntry>) =>
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { port = 0, ...rest } = options
+  const { parser = "json", port = 0, ...rest } = options
   const log: Array<LogEntry> = []
   const http = createServer((_request, response) => response.writeHead(404).end())
   const namespaces = Layer.mergeAll(
@@ -106,6 +116,7 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
   ).pipe(
     Layer.provide(TokenRequiredLive),
     Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, drainTimeout: "2 seconds", ...rest })),
+    Layer.provide(Layer.succeed(Parser, parser === "json" ? json : msgpack)),
     Layer.provide(Logger.layer([])),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))
   )

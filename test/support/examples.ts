@@ -19,10 +19,10 @@ export interface RunningExample {
 }
 
 /** Starts `node examples/<name>` on a free port, and waits until it listens. */
-export const runExample = async (name: string): Promise<RunningExample> => {
+export const runExample = async (name: string, env: Record<string, string> = {}): Promise<RunningExample> => {
   const child = spawn(process.execPath, [`examples/${name}`], {
     cwd: root,
-    env: { ...process.env, PORT: "0", NO_COLOR: "1" },
+    env: { ...process.env, PORT: "0", NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"]
   })
   let output = ""

@@ -41,3 +41,8 @@ export const hasPython = (): boolean =>
 export const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync)
 
 export const hasChromium = (): boolean => required(chromium !== undefined, "Chromium", "chromium")
+
+/** Where packages put it; `sbin` is not on every user's path. */
+export const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync)
+
+export const hasNginx = (): boolean => required(nginx !== undefined, "nginx", "nginx-light")

@@ -3,7 +3,7 @@
  */
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
-import { Context, Effect, Layer, Logger, type Scope } from "effect"
+import { Context, Effect, Layer, Logger, References, type Scope } from "effect"
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client"
 
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
@@ -38,10 +38,11 @@ export const serve = Effect.fnUntraced(function* <E>(
   options: NodeSocketIoServer.NodeOptions = {}
 ) {
   const logs: Array<string> = []
-  const logger = Logger.make(({ cause, logLevel, message }) => {
-    logs.push(
-      `${logLevel} ${[message].flat().map(String).join(" ")}${cause.reasons.length > 0 ? ` ${String(cause)}` : ""}`
-    )
+  const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
+    const { subsystem } = fiber.getRef(References.CurrentLogAnnotations)
+    const from = typeof subsystem === "string" ? `[${subsystem}] ` : ""
+    const text = [message].flat().map(String).join(" ")
+    logs.push(`${logLevel} ${from}${text}${cause.reasons.length > 0 ? ` ${String(cause)}` : ""}`)
   })
   const http = Http.createServer((_request, response) => response.writeHead(404).end())
   const url = yield* listen(http)

@@ -13,6 +13,17 @@ export const isReference = process.env.SOCKETIO_TARGET === "reference"
 
 export const startServer = isReference ? ReferenceServer.start : TestServer.start
 
+/** A server that can be started again on its port: who asks the system for a free one does not get one of these. */
+export const startOnFixedPort = async (attempts = 20): Promise<TestServer.RunningServer> => {
+  const port = 10_000 + Math.floor(Math.random() * 20_000)
+  try {
+    return await startServer({ port })
+  } catch (error) {
+    if (attempts === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error
+    return startOnFixedPort(attempts - 1)
+  }
+}
+
 /** A server for one file of tests, started on first use. */
 export const sharedServer = (options: TestServer.TestServerOptions = {}): (() => Promise<TestServer.RunningServer>) => {
   let running: Promise<TestServer.RunningServer> | undefined

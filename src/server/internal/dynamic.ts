@@ -8,7 +8,6 @@ import * as Scope from "effect/Scope"
 import type { Handshake } from "../../Handshake.ts"
 import { isMatchable } from "../../internal/namespacePattern.ts"
 import type { CompiledContract } from "./contract.ts"
-import { Hub } from "./hub.ts"
 import type { Build, NamespaceRuntime } from "./namespace.ts"
 import type { ServerRuntime } from "./server.ts"
 
@@ -38,7 +37,6 @@ export class DynamicNamespaces {
   readonly label: string
   readonly contract: CompiledContract | undefined
   readonly idleTimeToLive: number
-  readonly created = new Hub<NamespaceRuntime>()
   /** Those that are open, or about to open. */
   readonly members = new Set<NamespaceRuntime>()
   private readonly options: DynamicOptions
@@ -120,7 +118,6 @@ export class DynamicNamespaces {
 
   /** The layer has closed: so do they. */
   close(): void {
-    this.created.close()
     for (const home of Array.from(this.members)) {
       home.unregister()
       home.instance?.close()
@@ -164,7 +161,8 @@ export class Instance {
       Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
         server.debug("namespace", "namespace opened", { namespace: home.name })
-        return family.created.publish(home)
+        if (family.contract !== undefined) server.openingsOf(family.contract).publish(home)
+        return
       }
       server.error("opening a namespace failed", exit.cause, { namespace: home.name })
       this.close()

@@ -87,10 +87,7 @@ export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledCont
   return {
     pattern: compiled.contract._tag,
     active: Effect.sync(() => Array.from(family()?.members ?? [], open)),
-    opened: Stream.suspend(() => {
-      const namespaces = family()
-      return namespaces === undefined ? Stream.empty : Stream.map(namespaces.created.stream, open)
-    }),
+    opened: Stream.suspend(() => Stream.map(server.openingsOf(compiled).stream, open)),
     get: (params: Readonly<Record<string, unknown>>) => {
       const raw: Record<string, string> = {}
       for (const [parameter, codec] of compiled.params) {

@@ -49,6 +49,8 @@ export class Inbound {
   private readonly socket: SocketRuntime
   private inbox: Array<SocketPacket> | undefined
   private ready = false
+  private incoming: ReadonlyMap<string, EventCodec> = noEvents
+  private concurrency: number | undefined = undefined
   private handlers: HandlerRecord = noHandlers
   private plainHandlers: Map<string, Array<PlainHandler>> | undefined
   private anyHandlers: Array<PlainHandler> | undefined
@@ -141,6 +143,11 @@ export class Inbound {
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
   setReady(handlers: HandlerRecord | undefined): void {
     if (handlers !== undefined) this.handlers = handlers
+    const contract = this.socket.home.registration?.contract
+    if (contract !== undefined) {
+      this.incoming = contract.incoming
+      this.concurrency = contract.contract.concurrency
+    }
     this.ready = true
     const inbox = this.inbox
     this.inbox = undefined
@@ -227,7 +234,7 @@ export class Inbound {
   }
 
   private codec(name: string): EventCodec | undefined {
-    return this.socket.home.registration?.contract?.incoming.get(name)
+    return this.incoming.get(name)
   }
 
   private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
@@ -242,8 +249,7 @@ export class Inbound {
     }
     if (this.taps !== undefined) this.tell(name, payload.value)
     const handler = this.handlers[codec.event._tag]!
-    const { home } = this.socket
-    const limit = codec.event.concurrency ?? home.concurrency
+    const limit = codec.event.concurrency ?? this.concurrency
     if (limit === undefined) {
       return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id))
     }
@@ -423,3 +429,5 @@ export class Inbound {
 }
 
 const noHandlers: HandlerRecord = {}
+
+const noEvents: ReadonlyMap<string, EventCodec> = new Map()

@@ -21,6 +21,7 @@ import type { EventCodec } from "../../internal/contractCodec.ts"
 import { PacketType } from "../../protocol/SocketPacket.ts"
 import { connecting } from "./admission.ts"
 import type { CompiledContract } from "./contract.ts"
+import type { DurationSeries } from "./durations.ts"
 import type { DynamicNamespaces, Instance } from "./dynamic.ts"
 import { Hub } from "./hub.ts"
 import { EncodedEvent } from "./outbound.ts"
@@ -80,6 +81,8 @@ export class NamespaceRuntime implements WheelEntry {
   readonly server: ServerRuntime
   readonly sockets = new Map<string, SocketRuntime>()
   readonly accepting: Latch.Latch = Latch.makeUnsafe(false)
+  /** How long handlers took, by event. */
+  readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
   bucket: number = IDLE
   /** Whether the application knows of it, rather than clients alone. */
@@ -109,10 +112,6 @@ export class NamespaceRuntime implements WheelEntry {
   /** What it is called in metrics: dynamic namespaces go by their pattern, as clients choose their names. */
   get label(): string {
     return this.family === undefined ? this.name : this.family.label
-  }
-
-  get concurrency(): number | undefined {
-    return this.registration?.contract?.contract.concurrency
   }
 
   get adapter(): Adapter {

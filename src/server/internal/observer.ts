@@ -7,7 +7,7 @@ import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 
 import type { DebugNamespaces } from "../../internal/debugNamespaces.ts"
-import { handlerDuration } from "../ServerMetrics.ts"
+import { seriesOf } from "./durations.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 
 /** The parts of the server that log what they do, as they are called in `DEBUG`. */
@@ -28,7 +28,6 @@ export class Observer {
   private readonly context: Context.Context<never>
   private readonly debugContext: Context.Context<never>
   private readonly debugged: ReadonlySet<Subsystem>
-  private readonly durations = new Map<string, Map<string, Metric.Histogram<number>>>()
   private readonly counters = new Map<string, Metric.Counter<number>>()
 
   constructor(context: Context.Context<never>, { debug, now, tracing }: ObserverOptions) {
@@ -71,14 +70,12 @@ export class Observer {
 
   /** An event's handler is done. `event` is empty for events without a contract, as their names are the clients' choice. */
   handled(home: NamespaceRuntime, event: string, started: number): void {
-    let events = this.durations.get(home.label)
-    if (events === undefined) this.durations.set(home.label, (events = new Map()))
-    let series = events.get(event)
+    let series = home.durations.get(event)
     if (series === undefined) {
-      const attributes = { namespace: home.label, event }
-      events.set(event, (series = Metric.withAttributes(handlerDuration, attributes) as Metric.Histogram<number>))
+      series = seriesOf(this.context, Context.get(this.context, Metric.MetricRegistry), home.label, event)
+      home.durations.set(event, series)
     }
-    series.updateUnsafe((this.now() - started) / 1_000, this.context)
+    series.record((this.now() - started) / 1_000)
   }
 
   /** A handler in a span of its own. */

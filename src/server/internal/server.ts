@@ -1,4 +1,5 @@
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -26,6 +27,7 @@ import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
 import type { CompiledContract } from "./contract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
+import { Hub } from "./hub.ts"
 import { NamespaceRuntime } from "./namespace.ts"
 import { Observer, type Subsystem } from "./observer.ts"
 
@@ -46,6 +48,7 @@ export class ServerRuntime {
   private readonly dynamic = new Set<DynamicNamespaces>()
   /** Dynamic namespaces whose layer has closed: it may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
+  private readonly openings = new Map<CompiledContract, Hub<NamespaceRuntime>>()
   private readonly connections = new Set<Connection>()
   private readonly closing = new Set<Scope.Closeable>()
   private readonly closed: Latch.Latch
@@ -128,6 +131,13 @@ export class ServerRuntime {
     })
   }
 
+  /** Tells which of a contract's dynamic namespaces open, whether a layer serves them yet or not. */
+  openingsOf(contract: CompiledContract): Hub<NamespaceRuntime> {
+    let openings = this.openings.get(contract)
+    if (openings === undefined) this.openings.set(contract, (openings = new Hub()))
+    return openings
+  }
+
   /** The dynamic namespaces of a contract, if a layer serves them. */
   dynamicOf(contract: CompiledContract): DynamicNamespaces | undefined {
     for (const family of this.dynamic) if (family.contract === contract) return family
@@ -184,6 +194,7 @@ export class ServerRuntime {
   dispose(): void {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
+    for (const openings of this.openings.values()) openings.close()
   }
 
   // ---------------------------------------------------------------- scopes
@@ -252,11 +263,13 @@ export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntim
       shouldYield: (fiber) => base.shouldYield(fiber),
       makeDispatcher: () => dispatcher
     })
-    const clock = yield* Effect.clockWith(Effect.succeed)
+    const clock = yield* Clock.Clock
+    // The clock's nanoseconds are a bigint, made anew for every reading: on the message path that is felt.
+    const isLive = !context.mapUnsafe.has(Clock.Clock.key)
     const observer = new Observer(context, {
       debug: parseDebug(yield* debugSetting),
       tracing: options.tracing,
-      now: () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+      now: isLive ? () => performance.now() : () => Number(clock.currentTimeNanosUnsafe()) / 1e6
     })
     return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer, yield* Latch.make(false))
   })

@@ -1,0 +1,94 @@
+/**
+ * Rooms: who is where, positions that may get lost, goodbyes, an announcement to everybody now and then.
+ *
+ *     node examples/rooms-and-broadcast.ts
+ *
+ *     const socket = io("http://localhost:3000/office", { auth: { name: "Ada" } })
+ *     await socket.emitWithAck("enter", "kitchen")          // who is there already
+ *     socket.on("moved", (name, x, y) => …)
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Config, Effect, Layer, Schedule, Schema, Stream } from "effect"
+import { Event, Namespace } from "effect-socket.io"
+import { NodeSocketIoServer } from "effect-socket.io/node"
+import { SocketIoServer } from "effect-socket.io/server"
+
+const Name = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(30))
+
+class Office extends Namespace.make("/office", {
+  auth: Schema.Struct({ name: Name }),
+  // What whoever fetches sockets knows of them, on other servers of a cluster, too.
+  data: { name: Name, since: Schema.Date },
+  clientToServer: [
+    Event.make("enter", { payload: Name, ack: Schema.Array(Schema.String) }),
+    Event.make("leave", { payload: Name, ack: Schema.Void }),
+    Event.make("move", { args: [Schema.Finite, Schema.Finite] })
+  ],
+  serverToClient: [
+    Event.make("entered", { args: [Name, Schema.String] }),
+    Event.make("left", { args: [Name, Schema.String] }),
+    Event.make("moved", { args: [Name, Schema.Finite, Schema.Finite] }),
+    Event.make("announcement", { payload: Schema.String })
+  ]
+}) {}
+
+const OfficeLive = SocketIoServer.layerNamespace(
+  Office,
+  Effect.fnUntraced(function* (socket) {
+    const office = yield* SocketIoServer.namespace(Office)
+    const { name } = socket.auth
+    yield* socket.setData({ name, since: new Date(socket.handshake.issued) })
+
+    const rooms = () => Array.from(socket.rooms).filter((room) => room !== socket.id)
+    // It still is in its rooms: what is sent here reaches who stays.
+    yield* socket.onDisconnecting(() =>
+      Effect.forEach(rooms(), (room) => socket.to(room).emit("left", [name, room]), { discard: true })
+    )
+
+    return Office.of({
+      enter: Effect.fnUntraced(function* (room) {
+        const others = yield* office.to(room).except(socket.id).fetchSockets()
+        yield* socket.join(room)
+        yield* socket.to(room).emit("entered", [name, room])
+        return others.map(({ data }) => data.name ?? "somebody")
+      }),
+      leave: (room) => Effect.andThen(socket.leave(room), socket.to(room).emit("left", [name, room])),
+      // The next position is on its way: who is behind does without this one. In no room, nobody needs to know.
+      move: ([x, y]) => (rooms().length === 0 ? Effect.void : socket.to(rooms()).volatile.emit("moved", [name, x, y]))
+    })
+  })
+)
+
+/** A log of who is where, from the namespace's own streams. */
+const Presence = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const office = yield* SocketIoServer.namespace(Office)
+    const comings = Stream.map(office.connections, (socket) => `${socket.auth.name} has come`)
+    const goings = Stream.map(office.disconnections, ({ id, reason }) => `${id} has gone: ${reason}`)
+    const changes = Stream.map(office.roomChanges, (change) =>
+      "sid" in change ? `${change._tag} ${change.room}: ${change.sid}` : `${change._tag} ${change.room}`
+    )
+    yield* Stream.mergeAll([comings, goings, changes], { concurrency: "unbounded" }).pipe(
+      Stream.runForEach((line) => Effect.logInfo(line)),
+      Effect.forkScoped({ startImmediately: true })
+    )
+  })
+)
+
+/** Tells everybody how many they are. */
+const Announcements = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const office = yield* SocketIoServer.namespace(Office)
+    const every = yield* Config.Duration("ANNOUNCE_EVERY").pipe(Config.withDefault("1 minute"))
+    yield* Effect.flatMap(office.sockets, ({ length }) => office.emit("announcement", `${length} of us are here`)).pipe(
+      Effect.schedule(Schedule.spaced(every)),
+      Effect.forkScoped
+    )
+  })
+)
+
+const Main = Layer.mergeAll(OfficeLive, Presence, Announcements).pipe(
+  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
+)
+
+NodeRuntime.runMain(Layer.launch(Main))

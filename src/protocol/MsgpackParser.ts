@@ -1,0 +1,185 @@
+/**
+ * The parser of binary messages: every packet is one MessagePack map, and bytes travel within it. It is wire-compatible with
+ * `socket.io-msgpack-parser` 3, which clients pass as their `parser`.
+ *
+ * This module needs the package `@msgpack/msgpack` 3, an optional peer dependency; no other module does.
+ *
+ * @since 0.1.0
+ */
+import { Encoder, ExtData } from "@msgpack/msgpack"
+
+import { allowIndexes, isIndexLike, put } from "./internal/members.ts"
+import { readMap } from "./internal/msgpackReader.ts"
+import { checked, notEncodable } from "./internal/packets.ts"
+import type { Decoder, PacketParser } from "./PacketParser.ts"
+import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
+import type { SocketPacket } from "./SocketPacket.ts"
+
+/**
+ * The parser of MessagePack. Both sides of a connection must have it, or the official one on the other side.
+ *
+ * It sends `{ type, data, nsp, id }`, without `data` and `id` where there are none, and values as the official parser writes
+ * them: integers as such, other numbers in 64 bits, `undefined` as extension 0 of one byte, dates as extension 0 of eight,
+ * objects without their functions, and what `toJSON` gives. Where the official parser has a form that not every client reads, or
+ * loses the value, it differs:
+ *
+ * - Bytes of any kind (`ArrayBuffer`s and views, exactly what they show) are `bin`.
+ * - Integers beyond the safe ones are 64-bit floats, an invalid date is `null`, half a surrogate pair is U+FFFD.
+ * - Functions in arrays, symbols, `BigInt`s, circular references and more than 1,000 levels are not encodable.
+ *
+ * It takes any form of MessagePack that the official parser takes, and members of a packet that it does not know; the official
+ * clients send `options`.
+ *
+ * - Bytes come as `Uint8Array`s (in Node as `Buffer`s) in whatever form they were sent. They are views of the message, which
+ *   stays in memory as long as one of them does.
+ * - Integers beyond the safe ones come as the nearest number.
+ * - `id: null` is no id, and in CONNECT and DISCONNECT `data: null` is no data.
+ * - It refuses text messages, strings that are not UTF-8, extensions that the official parser does not write, more than
+ *   `maxDepth` levels in `data`, and what the JSON parser refuses: reserved events, ids where none belong, namespaces without
+ *   `/` or with a comma. The other limits have no meaning here, as the size of the message bounds what it holds.
+ *
+ * @since 0.1.0
+ * @category parsers
+ */
+export const msgpack: PacketParser = {
+  encode: ({ data, id, namespace, type }) => {
+    try {
+      const packet: Record<string, unknown> = { type }
+      if (data !== undefined) packet.data = encodable(data, 1)
+      packet.nsp = namespace
+      if (id !== undefined) packet.id = id
+      const bytes = encoder.encode(packet)
+      if (bytes.byteLength > LARGE) encoder = makeEncoder()
+      return { text: undefined, attachments: [bytes] }
+    } catch (cause) {
+      encoder = makeEncoder()
+      return notEncodable(cause)
+    }
+  },
+  makeDecoder: ({ maxDepth }) => new MsgpackDecoder(maxDepth)
+}
+
+class MsgpackDecoder implements Decoder {
+  private readonly maxDepth: number
+
+  constructor(maxDepth: number) {
+    this.maxDepth = maxDepth
+  }
+
+  get pending(): number {
+    return 0
+  }
+
+  text(): ProtocolError {
+    return make("unexpected text")
+  }
+
+  binary(bytes: Uint8Array): SocketPacket | ProtocolError {
+    const map = readMap(bytes, this.maxDepth)
+    if (isProtocolError(map)) return map
+    const { data, id, nsp, type } = map
+    if (typeof type !== "number" || !isType(type)) return make("unknown packet type")
+    if (typeof nsp !== "string" || nsp.charCodeAt(0) !== SLASH || nsp.includes(",")) return make("illegal namespace")
+    if (id !== undefined && id !== null && !isId(id)) return make("illegal id")
+    return checked(type, nsp, id ?? undefined, data ?? undefined)
+  }
+}
+
+const SLASH = 47
+
+const isType = (type: number): type is SocketPacket["type"] => Number.isInteger(type) && type >= 0 && type <= 4
+
+const isId = (id: unknown): id is number => Number.isSafeInteger(id) && (id as number) >= 0
+
+/** Stands for `undefined`, for which the encoder has no form. */
+const UNDEFINED = {}
+const undefinedExtension = new ExtData(0, new Uint8Array(1))
+
+const dateExtension = (date: Date): ExtData => {
+  const data = new Uint8Array(8)
+  new DataView(data.buffer).setBigInt64(0, BigInt(date.getTime()))
+  return new ExtData(0, data)
+}
+
+// Its depth is bounded by what it is given.
+const makeEncoder = (): Encoder =>
+  new Encoder({
+    maxDepth: Infinity,
+    extensionCodec: {
+      tryToEncode: (value) =>
+        value === UNDEFINED ? undefinedExtension : value instanceof Date ? dateExtension(value) : null,
+      decode: () => undefined
+    }
+  })
+
+/** One for all connections, as it is reset by each use, and makes another one if `toJSON` or a getter comes back to it. */
+let encoder = makeEncoder()
+
+/** An encoder keeps the memory of its largest packet; after one of more bytes than this, or a failure, there is a new one. */
+const LARGE = 1_048_576
+
+/** Deeper than this nothing is encoded: what receives it would not take it, and a cycle has no end. */
+const MAX_DEPTH = 1_000
+
+/**
+ * The same value as the encoder understands it, without what it would misread: `undefined`, functions, `toJSON`,
+ * `ArrayBuffer`s. Only what leads to these is copied.
+ */
+const encodable = (value: unknown, depth: number): unknown => {
+  switch (typeof value) {
+    case "number":
+    case "boolean":
+      return value
+    case "string":
+      return value.isWellFormed() ? value : value.toWellFormed()
+    case "undefined":
+      return UNDEFINED
+    case "object":
+      return value === null ? null : encodableObject(value, depth)
+    default:
+      throw new TypeError(`a ${typeof value}`)
+  }
+}
+
+const encodableObject = (value: object, depth: number): unknown => {
+  if (depth > MAX_DEPTH) throw new RangeError(`nested deeper than ${MAX_DEPTH} levels, or circular`)
+  if (Array.isArray(value)) return encodableArray(value, depth)
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value
+  if (ArrayBuffer.isView(value)) return value
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
+    return encodable((value as { toJSON: () => unknown }).toJSON(), depth + 1)
+  }
+  return encodableMembers(value as Readonly<Record<string, unknown>>, depth)
+}
+
+const encodableArray = (array: ReadonlyArray<unknown>, depth: number): ReadonlyArray<unknown> => {
+  let copy: Array<unknown> | undefined
+  for (let i = 0; i < array.length; i++) {
+    const before = array[i]
+    const item = encodable(before, depth + 1)
+    if (copy === undefined && !Object.is(item, before)) copy = array.slice(0, i)
+    copy?.push(item)
+  }
+  return copy ?? array
+}
+
+const encodableMembers = (members: Readonly<Record<string, unknown>>, depth: number): object => {
+  const keys = Object.keys(members)
+  let copy: Record<string, unknown> | undefined
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i]!
+    const before = members[key]
+    const isLeftOut = typeof before === "function"
+    const item = isLeftOut ? undefined : encodable(before, depth + 1)
+    const isUnicode = key.isWellFormed()
+    if (copy === undefined && (!Object.is(item, before) || !isUnicode)) {
+      copy = {}
+      // Such keys come first.
+      if (isIndexLike(keys[0]!)) allowIndexes(copy)
+      for (let j = 0; j < i; j++) put(copy, keys[j]!, members[keys[j]!])
+    }
+    if (copy !== undefined && !isLeftOut) put(copy, isUnicode ? key : key.toWellFormed(), item)
+  }
+  return copy ?? members
+}

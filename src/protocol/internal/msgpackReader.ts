@@ -1,0 +1,239 @@
+/**
+ * Reads one MessagePack value as notepack.io 2 writes it: the values of JSON, bytes, dates and `undefined`.
+ *
+ * It is made for bytes that a stranger sent: it reads each of them once, allocates in proportion to them, whatever lengths and
+ * keys they have, and goes no deeper than it is told. The decoder of `@msgpack/msgpack` gives none of these guarantees: 100 kB
+ * make it allocate 250 MB. Nor does it tell an extension of fixed length from one of the same length that says so, which is a
+ * date the one time and eight bytes the other.
+ */
+import { isProtocolError, make, type ProtocolError } from "../ProtocolError.ts"
+import { allowIndexes, isIndexLike, put } from "./members.ts"
+
+/**
+ * Reads a message that is one map and nothing else. Its members may nest `maxDepth` levels deep. Bytes in it are views of the
+ * message.
+ */
+export const readMap = (message: Uint8Array, maxDepth: number): Record<string, unknown> | ProtocolError => {
+  const head = message[0]
+  if (head === undefined || !((head >= 0x80 && head < 0x90) || head === 0xde || head === 0xdf)) {
+    return make("invalid payload", "not a map in MessagePack")
+  }
+  const reader = new Reader(message)
+  try {
+    const map = reader.value(maxDepth + 1) as Record<string, unknown>
+    return reader.left === 0 ? map : make("invalid payload", `${reader.left} bytes behind the packet`)
+  } catch (cause) {
+    if (isProtocolError(cause) && cause.code !== "nesting too deep") return cause
+    // Also where the stack ends before the limit does.
+    return make("nesting too deep", `nested deeper than ${maxDepth} levels`)
+  }
+}
+
+const truncated = () => make("invalid payload", "the message ends within a value")
+const unknown = (what: string) => make("invalid payload", `${what} that is not understood`)
+
+/** What is shorter is read faster character by character, if it is ASCII. */
+const SHORT = 12
+
+// A byte order mark is a character like any other.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+class Reader {
+  private readonly bytes: Uint8Array
+  private readonly view: DataView
+  private at = 0
+  /** The values that are still to come: each of them takes a byte at the least. */
+  private due = 1
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** The number of bytes that are not read yet. */
+  get left(): number {
+    return this.bytes.length - this.at
+  }
+
+  /** Reads a value of at most so many levels of arrays and maps. */
+  value(levels: number): unknown {
+    this.due--
+    const head = this.bytes[this.take(1)]!
+    if (head < 0x80) return head
+    if (head < 0x90) return this.map(head & 0x0f, levels)
+    if (head < 0xa0) return this.array(head & 0x0f, levels)
+    if (head < 0xc0) return this.text(head & 0x1f)
+    if (head >= 0xe0) return head - 0x100
+    switch (head) {
+      case 0xc0:
+        return null
+      case 0xc2:
+        return false
+      case 0xc3:
+        return true
+      case 0xc4:
+        return this.bin(this.uint8())
+      case 0xc5:
+        return this.bin(this.uint16())
+      case 0xc6:
+        return this.bin(this.uint32())
+      case 0xc7:
+        return this.extension(this.uint8())
+      case 0xc8:
+        return this.extension(this.uint16())
+      case 0xc9:
+        return this.extension(this.uint32())
+      case 0xca:
+        return this.view.getFloat32(this.take(4))
+      case 0xcb:
+        return this.view.getFloat64(this.take(8))
+      case 0xcc:
+        return this.uint8()
+      case 0xcd:
+        return this.uint16()
+      case 0xce:
+        return this.uint32()
+      case 0xcf:
+        return this.uint32() * 2 ** 32 + this.uint32()
+      case 0xd0:
+        return this.view.getInt8(this.take(1))
+      case 0xd1:
+        return this.view.getInt16(this.take(2))
+      case 0xd2:
+        return this.view.getInt32(this.take(4))
+      case 0xd3:
+        return this.int64()
+      case 0xd4:
+        this.typeZero()
+        this.take(1)
+        return undefined
+      case 0xd7:
+        this.typeZero()
+        return this.date()
+      case 0xd9:
+        return this.text(this.uint8())
+      case 0xda:
+        return this.text(this.uint16())
+      case 0xdb:
+        return this.text(this.uint32())
+      case 0xdc:
+        return this.array(this.uint16(), levels)
+      case 0xdd:
+        return this.array(this.uint32(), levels)
+      case 0xde:
+        return this.map(this.uint16(), levels)
+      case 0xdf:
+        return this.map(this.uint32(), levels)
+      default:
+        // 0xc1, and extensions of 2, 4 and 16 bytes, which notepack does not write.
+        throw unknown(`a value of form 0x${head.toString(16)}`)
+    }
+  }
+
+  private array(size: number, levels: number): Array<unknown> {
+    this.claim(size, levels)
+    // Of this length at once: what the message claims is there.
+    // oxlint-disable-next-line unicorn/no-new-array
+    const array = new Array<unknown>(size)
+    for (let i = 0; i < size; i++) array[i] = this.value(levels - 1)
+    return array
+  }
+
+  private map(size: number, levels: number): Record<string, unknown> {
+    this.claim(2 * size, levels)
+    const map: Record<string, unknown> = {}
+    let hasIndexes = false
+    for (let i = 0; i < size; i++) {
+      const key = this.key(levels - 1)
+      if (!hasIndexes && isIndexLike(key)) {
+        hasIndexes = true
+        allowIndexes(map)
+      }
+      put(map, key, this.value(levels - 1))
+    }
+    return map
+  }
+
+  /** Other clients than the official ones have numbers for keys, too. */
+  private key(levels: number): string {
+    const key = this.value(levels)
+    if (typeof key === "string") return key
+    if (typeof key === "number") return String(key)
+    throw unknown("a key")
+  }
+
+  /** Enters an array or a map of so many values, if the bytes for all values that are still to come can be there. */
+  private claim(values: number, levels: number): void {
+    if (levels <= 0) throw make("nesting too deep")
+    this.due += values
+    if (this.due > this.left) throw truncated()
+  }
+
+  private text(length: number): string {
+    const start = this.take(length)
+    const end = this.at
+    if (length > SHORT) return this.utf8(start, end)
+    let text = ""
+    for (let i = start; i < end; i++) {
+      const code = this.bytes[i]!
+      if (code > 0x7f) return this.utf8(start, end)
+      text += String.fromCharCode(code)
+    }
+    return text
+  }
+
+  private utf8(start: number, end: number): string {
+    try {
+      return utf8.decode(this.bytes.subarray(start, end))
+    } catch {
+      throw make("invalid payload", "a text that is not UTF-8")
+    }
+  }
+
+  private bin(length: number): Uint8Array {
+    const start = this.take(length)
+    return this.bytes.subarray(start, this.at)
+  }
+
+  /** In Node, notepack writes an `ArrayBuffer` and any view but a `Buffer` so. */
+  private extension(length: number): Uint8Array {
+    this.typeZero()
+    return this.bin(length)
+  }
+
+  private typeZero(): void {
+    const type = this.view.getInt8(this.take(1))
+    if (type !== 0) throw unknown(`an extension of type ${type}`)
+  }
+
+  private date(): Date {
+    const date = new Date(this.int64())
+    if (Number.isNaN(date.getTime())) throw unknown("a date")
+    return date
+  }
+
+  private uint8(): number {
+    return this.bytes[this.take(1)]!
+  }
+
+  private uint16(): number {
+    return this.view.getUint16(this.take(2))
+  }
+
+  private uint32(): number {
+    return this.view.getUint32(this.take(4))
+  }
+
+  /** A number even beyond the safe integers: the nearest one. */
+  private int64(): number {
+    return this.view.getInt32(this.take(4)) * 2 ** 32 + this.uint32()
+  }
+
+  /** Goes on by so many bytes and gives the place of the first. */
+  private take(length: number): number {
+    const start = this.at
+    if (length > this.bytes.length - start) throw truncated()
+    this.at = start + length
+    return start
+  }
+}

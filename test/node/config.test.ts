@@ -1,0 +1,96 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Duration, Effect, Layer } from "effect"
+
+import * as NodeConfig from "../../src/node/NodeConfig.ts"
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+
+const reading = <A, E, R = never>(config: Effect.Effect<A, E, R>, env: Record<string, string>) =>
+  Effect.provideService(config, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+
+/** Every option by its name in the environment, a setting, and what it means. */
+const settings: ReadonlyArray<readonly [name: string, setting: string, option: string, value: unknown]> = [
+  ["PATH", "/chat", "path", "/chat"],
+  ["DESTROY_UPGRADE", "false", "destroyUpgrade", false],
+  ["DESTROY_UPGRADE_TIMEOUT", "2 seconds", "destroyUpgradeTimeout", 2_000],
+  ["SERVE_CLIENT", "false", "serveClient", false],
+  ["PER_MESSAGE_DEFLATE", "true", "perMessageDeflate", true],
+  ["HTTP_COMPRESSION", "false", "httpCompression", false],
+  ["PING_INTERVAL", "10 seconds", "pingInterval", 10_000],
+  ["PING_TIMEOUT", "5 seconds", "pingTimeout", 5_000],
+  ["UPGRADE_TIMEOUT", "3 seconds", "upgradeTimeout", 3_000],
+  ["MAX_PAYLOAD", "1000", "maxPayload", 1_000],
+  ["MAX_PACKETS_PER_PAYLOAD", "10", "maxPacketsPerPayload", 10],
+  ["MAX_OUTBOX", "2000", "maxOutbox", 2_000],
+  ["TRANSPORTS", "websocket,polling", "transports", ["websocket", "polling"]],
+  ["ALLOW_UPGRADES", "false", "allowUpgrades", false],
+  ["ALLOW_EIO3", "true", "allowEIO3", true],
+  ["COOKIE", "true", "cookie", true],
+  ["DRAIN_TIMEOUT", "1 second", "drainTimeout", 1_000],
+  ["CONNECT_TIMEOUT", "1 minute", "connectTimeout", 60_000],
+  ["NAMESPACE_GRACE", "0 millis", "namespaceGrace", 0],
+  ["MAX_NAMESPACES", "2", "maxNamespaces", 2],
+  ["MAX_PENDING_PACKETS", "3", "maxPendingPackets", 3],
+  ["MAX_PENDING_EVENTS", "4", "maxPendingEvents", 4],
+  ["MAX_PENDING_ACKS", "5", "maxPendingAcks", 5],
+  ["MAX_ATTACHMENTS", "6", "maxAttachments", 6],
+  ["MAX_ATTACHMENT_BYTES", "7", "maxAttachmentBytes", 7],
+  ["ATTACHMENT_TIMEOUT", "8 seconds", "attachmentTimeout", 8_000],
+  ["MAX_DEPTH", "9", "maxDepth", 9],
+  ["TRACING", "false", "tracing", false]
+]
+
+describe("options from the environment", () => {
+  it.effect("are all there", () =>
+    Effect.gen(function* () {
+      const env = Object.fromEntries(settings.map(([name, setting]) => [`SOCKETIO_${name}`, setting]))
+      const options = (yield* reading(NodeConfig.attached, env)) as Record<string, unknown>
+      const plain = (value: unknown) => (Duration.isDuration(value) ? Duration.toMillis(value) : value)
+      assert.deepStrictEqual(
+        Object.entries(options).map(([option, value]) => [option, plain(value)]),
+        settings.map(([, , option, value]) => [option, value])
+      )
+    })
+  )
+
+  it.effect("have their defaults where nothing is set", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* reading(NodeConfig.attached, {}), {})
+      assert.deepStrictEqual(yield* reading(NodeConfig.listening, {}), { port: 3000 })
+    })
+  )
+
+  it.effect("say where to listen", () =>
+    Effect.gen(function* () {
+      const env = { SOCKETIO_PORT: "8080", SOCKETIO_HOST: "127.0.0.1", SOCKETIO_BACKLOG: "10" }
+      assert.deepStrictEqual(yield* reading(NodeConfig.listening, env), {
+        port: 8080,
+        host: "127.0.0.1",
+        backlog: 10
+      })
+    })
+  )
+
+  it.effect("say which origins may ask", () =>
+    Effect.gen(function* () {
+      const cors = (env: Record<string, string>) => Effect.map(reading(NodeConfig.attached, env), ({ cors }) => cors)
+      assert.deepStrictEqual(yield* cors({ SOCKETIO_CORS_ORIGIN: "*" }), { origin: "*" })
+      assert.deepStrictEqual(
+        yield* cors({ SOCKETIO_CORS_ORIGIN: "https://a.example,https://b.example", SOCKETIO_CORS_CREDENTIALS: "true" }),
+        { origin: ["https://a.example", "https://b.example"], credentials: true }
+      )
+    })
+  )
+
+  it.effect("are refused where they cannot be read, or make no sense", () =>
+    Effect.gen(function* () {
+      const build = (env: Record<string, string>) =>
+        Effect.flip(Effect.scoped(reading(Layer.build(NodeSocketIoServer.layerConfig(NodeConfig.listening)), env)))
+      const unreadable = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_TRANSPORTS: "carrier-pigeon" })
+      assert.strictEqual(unreadable._tag, "ConfigError")
+      assert.include(String(unreadable), "TRANSPORTS")
+      const nonsense = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_PING_INTERVAL: "1 millis" })
+      assert.strictEqual(nonsense._tag, "InvalidOptionError")
+      assert.include(nonsense.message, "pingInterval")
+    })
+  )
+})
