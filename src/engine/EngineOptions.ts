@@ -146,22 +146,22 @@ export interface ResolvedEngineOptions {
   readonly drainTimeout: number
 }
 
+const invalidCookie = (problem: string): Effect.Effect<never, InvalidOptionError> =>
+  Effect.fail(new InvalidOptionError({ option: "cookie", problem }))
+
 const cookie = (
   option: EngineOptions["cookie"]
 ): Effect.Effect<((id: string) => string) | undefined, InvalidOptionError> => {
   if (option === undefined || option === false) return Effect.succeed(undefined)
-  const { name = "io", path, ...rest } = option === true ? {} : option
-  const options = {
-    httpOnly: true,
-    sameSite: "lax",
-    ...rest,
-    ...(path === false ? {} : { path: path ?? "/" })
-  } as const
+  const { httpOnly = true, name = "io", path = "/", sameSite = "lax", ...rest } = option === true ? {} : option
+  const options = { ...rest, httpOnly, sameSite, ...(path === false ? {} : { path }) }
+  if (!["lax", "strict", "none"].includes(sameSite)) return invalidCookie(`unknown sameSite "${sameSite}"`)
+  if (rest.maxAge !== undefined && Duration.fromInput(rest.maxAge)._tag === "None") {
+    return invalidCookie("maxAge must be a duration")
+  }
   // What is wrong with it is wrong with every id.
   const checked = Cookies.makeCookie(name, "id", options)
-  if (Result.isFailure(checked)) {
-    return Effect.fail(new InvalidOptionError({ option: "cookie", problem: checked.failure.reason._tag }))
-  }
+  if (Result.isFailure(checked)) return invalidCookie(checked.failure.reason._tag)
   return Effect.succeed((id) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options)))
 }
 

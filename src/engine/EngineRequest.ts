@@ -65,7 +65,7 @@ export interface RequestBody {
  */
 export interface HttpExchange {
   readonly request: EngineRequest
-  /** Adds headers to the response; those that `respond` is given come over them. */
+  /** Adds headers to the response: over those that are there, but cookies add up; those that `respond` is given come over them. */
   addHeaders(headers: Readonly<Record<string, string>>): void
   /**
    * Sends the response, compressed only if `compress` is true and the platform and the peer want it. A call after the peer has

@@ -19,6 +19,7 @@ import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineReques
 import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { Handshake, isHeaderValue } from "./internal/handshake.ts"
+import { merge } from "./internal/headers.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./internal/timerWheel.ts"
@@ -68,7 +69,7 @@ export interface EngineServer {
 export type UpgradeDecision =
   | HandshakeError.HandshakeError
   | {
-      readonly headers: Readonly<Record<string, string>> | undefined
+      readonly headers: Readonly<Record<string, string | Array<string>>> | undefined
       readonly accept: (channel: WebSocketChannel) => void
     }
 
@@ -165,7 +166,7 @@ class Server implements EngineServer, SessionOwner {
       if (!verified.onRequest(exchange)) this.refuse(exchange, HandshakeError.make(3, "the session is not polling"))
       return
     }
-    const cancel = this.admit(request, (id) => {
+    const cancel = this.handshake.admit(request, (id) => {
       if (id instanceof HandshakeError.HandshakeError) return this.refuse(exchange, id)
       if (handshakeHeaders !== undefined) exchange.addHeaders(this.handshake.headers(handshakeHeaders, request))
       if (cookie !== undefined) exchange.addHeaders({ "set-cookie": cookie(id) })
@@ -184,7 +185,7 @@ class Server implements EngineServer, SessionOwner {
     else if (verified !== undefined) {
       decide({ headers: this.responseHeaders(request), accept: (channel) => verified.onUpgrade(channel) })
     } else {
-      const cancel = this.admit(request, (id) => {
+      const cancel = this.handshake.admit(request, (id) => {
         if (id instanceof HandshakeError.HandshakeError) return refuse(id)
         const { handshakeHeaders } = this.options
         const headers = this.responseHeaders(request)
@@ -192,7 +193,7 @@ class Server implements EngineServer, SessionOwner {
           headers:
             handshakeHeaders === undefined
               ? headers
-              : { ...headers, ...this.handshake.headers(handshakeHeaders, request) },
+              : merge(headers, this.handshake.headers(handshakeHeaders, request)),
           accept: (channel) => this.open(id, request, (session) => session.openWebSocket(channel))
         })
       })
@@ -241,18 +242,6 @@ class Server implements EngineServer, SessionOwner {
     return this.draining ? HandshakeError.make(4, "the server is shutting down") : undefined
   }
 
-  /** Asks the application whether the request may open a session; what it has is the session's id. */
-  private admit(
-    request: EngineRequest,
-    done: (id: string | HandshakeError.HandshakeError) => void
-  ): (() => void) | undefined {
-    return this.handshake.admit(request, (id) => {
-      // It may have taken its time.
-      const isLate = this.draining && typeof id === "string"
-      done(isLate ? HandshakeError.make(4, "the server is shutting down") : id)
-    })
-  }
-
   private open(id: string, request: EngineRequest, start: (session: EngineSession) => void): void {
     const session = new EngineSession(id, revisionOf(request), request.details(), this)
     this.sessions.set(session.id, session)
@@ -278,6 +267,7 @@ class Server implements EngineServer, SessionOwner {
       const { drainTimeout } = this.options
       const end = this.wheel.now() + drainTimeout
       this.draining = true
+      this.handshake.close()
       const sessions = Array.from(this.sessions.values())
       // A pause between batches, so that not everybody comes back at once; half of the time is theirs at the most.
       const batches = Math.max(1, Math.floor(drainTimeout / 2 / DRAIN_PAUSE))

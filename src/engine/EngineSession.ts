@@ -259,7 +259,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** Drops everything at once; for a server whose time to drain is over. */
   terminate(): void {
-    this.candidate?.abort()
+    this.candidate?.terminate()
     this.transport.abort()
     if (this.open) this.end("server shutting down")
   }

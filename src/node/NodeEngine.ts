@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import * as Zlib from "node:zlib"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -79,27 +80,29 @@ export const attach = Effect.fnUntraced(function* (
     1_024,
     0
   )
+  const deflate = typeof perMessageDeflate === "object" ? perMessageDeflate : {}
+  const deflateThreshold = yield* integer("perMessageDeflate.threshold", deflate.threshold, 1_024, 0)
   const ws = yield* Effect.try({
-    try: () =>
-      new WebSocketServer({
+    try: () => {
+      checkDeflate(deflate)
+      return new WebSocketServer({
         noServer: true,
         clientTracking: false,
-        perMessageDeflate:
-          typeof perMessageDeflate === "object"
-            ? { threshold: 1_024, ...perMessageDeflate }
-            : perMessageDeflate && { threshold: 1_024 },
+        perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
         maxPayload: engine.options.maxPayload
-      }),
+      })
+    },
     catch: (cause) => new InvalidOptionError({ option: "perMessageDeflate", problem: String(cause) })
   })
   ws.on("headers", (lines, request) => {
     const headers = upgradeHeaders.get(request)
-    for (const name in headers) lines.push(`${name}: ${headers[name]!}`)
+    for (const name in headers) for (const value of [headers[name]!].flat()) lines.push(`${name}: ${value}`)
   })
   const context: Context = {
     engine,
     ws,
-    threshold: httpCompression === false ? Infinity : threshold
+    threshold: httpCompression === false ? Infinity : threshold,
+    deflateThreshold
   }
   const serveFile = options.serveClient === false ? undefined : clientFiles(engine, path)
   const interceptor: Interceptor = {
@@ -148,35 +151,60 @@ interface Context {
   readonly ws: WebSocketServer
   /** Bytes from which on responses are compressed. */
   readonly threshold: number
+  /** Bytes from which on WebSocket messages are compressed. */
+  readonly deflateThreshold: number
 }
 
+/** Throws at settings that `ws` would throw at when it first compresses. */
+const checkDeflate = (options: PerMessageDeflateOptions): void => {
+  const { clientMaxWindowBits, serverMaxWindowBits, zlibDeflateOptions, zlibInflateOptions } = options
+  Zlib.createDeflateRaw({ ...(zlibDeflateOptions as Zlib.ZlibOptions), ...windowBits(serverMaxWindowBits) }).close()
+  Zlib.createInflateRaw({ ...(zlibInflateOptions as Zlib.ZlibOptions), ...windowBits(clientMaxWindowBits) }).close()
+}
+
+const windowBits = (bits: unknown): Zlib.ZlibOptions => (typeof bits === "number" ? { windowBits: bits } : {})
+
 /** The headers that go with an upgrade's response. */
-const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string>>>()
+const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
 
 const onRequest = ({ engine, threshold }: Context, incoming: IncomingMessage, response: ServerResponse): void => {
   const request = new NodeRequest(incoming)
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), threshold))
 }
 
-const onUpgrade = ({ engine, ws }: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
+/** What a client may say before it has its WebSocket, in bytes: nothing, by RFC 6455, so this is generous. */
+const MAX_EARLY = 16 * 1024
+
+const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  const { deflateThreshold, engine, ws } = context
   // A peer that resets the connection meanwhile must not take the process with it.
   socket.on("error", ignore)
   const request = new NodeRequest(incoming)
+  let early = head
   let decided = false
+  let unwatch = ignore
   const giveUp = engine.handleUpgrade(request, (decision) => {
     decided = true
+    unwatch()
     if (socket.destroyed) return
     if (decision instanceof HandshakeError) return refuseUpgrade(socket, decision, engine.responseHeaders(request))
     if (decision.headers !== undefined) upgradeHeaders.set(incoming, decision.headers)
-    ws.handleUpgrade(incoming, socket, head, (webSocket) => {
+    ws.handleUpgrade(incoming, socket, early, (webSocket) => {
       socket.off("error", ignore)
-      const channel = new NodeWebSocketChannel(webSocket, socket)
+      const channel = new NodeWebSocketChannel(webSocket, socket, deflateThreshold)
       channel.listen()
       decision.accept(channel)
     })
   })
-  // The application takes its time.
-  if (!decided) socket.once("close", giveUp)
+  if (decided) return
+  // The application takes its time. That the peer has gone is noticed only by whoever reads.
+  const onData = (chunk: Buffer) => {
+    early = Buffer.concat([early, chunk])
+    if (early.length > MAX_EARLY) socket.destroy()
+  }
+  const onEnd = () => socket.destroy()
+  socket.on("data", onData).on("end", onEnd).on("close", giveUp)
+  unwatch = () => socket.off("data", onData).off("end", onEnd).off("close", giveUp)
 }
 
 const ignore = () => {}
@@ -187,9 +215,14 @@ const refuseUpgrade = (
   headers: Readonly<Record<string, string>> | undefined
 ): void => {
   const body = error.message
-  const lines = ["HTTP/1.1 400 Bad Request", "Connection: close", "Content-Type: text/html"]
-  for (const name in headers) lines.push(`${name}: ${headers[name]!}`)
-  lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
+  const all: Record<string, string | number> = {
+    ...headers,
+    connection: "close",
+    "content-type": "text/html",
+    "content-length": Buffer.byteLength(body)
+  }
+  const lines = ["HTTP/1.1 400 Bad Request"]
+  for (const name in all) lines.push(`${name}: ${all[name]!}`)
   socket.once("finish", () => socket.destroy())
   socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`)
 }

@@ -14,6 +14,9 @@ export class Handshake {
   private readonly context: Context.Context<never>
   private readonly isTaken: (id: string) => boolean
   private readonly generateId = makeGenerator()
+  /** The requests that the application has not decided on, each by the function that refuses it at once. */
+  private readonly undecided = new Set<() => void>()
+  private closed = false
 
   constructor(options: ResolvedEngineOptions, context: Context.Context<never>, isTaken: (id: string) => boolean) {
     this.options = options
@@ -33,30 +36,50 @@ export class Handshake {
     }
     const fiber = Effect.runForkWith(this.context)(this.asking(request))
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) {
+    if (exit !== undefined && !this.closed) {
       done(this.decision(exit))
       return undefined
     }
-    let cancelled = false
-    fiber.addObserver((exit) => {
-      if (!cancelled) done(this.decision(exit))
-    })
-    return () => {
-      cancelled = true
+    const forget = () => {
+      this.undecided.delete(refuse)
       fiber.interruptUnsafe()
     }
+    const refuse = () => {
+      forget()
+      done(HandshakeError.make(4, "the server is shutting down"))
+    }
+    if (this.closed) {
+      refuse()
+      return undefined
+    }
+    this.undecided.add(refuse)
+    fiber.addObserver((exit) => {
+      if (this.undecided.delete(refuse)) done(this.decision(exit))
+    })
+    return forget
   }
 
-  /** Headers from the application; none if it throws, or if one of them is malformed. */
+  /** The server shuts down: requests that the application has not decided on are refused. */
+  close(): void {
+    this.closed = true
+    for (const refuse of this.undecided) refuse()
+  }
+
+  /** Headers from the application, their names in lower case; none if it throws, or if one of them is malformed. */
   headers(
     make: (request: EngineRequest) => Readonly<Record<string, string>>,
     request: EngineRequest
   ): Readonly<Record<string, string>> {
     try {
-      const headers = make(request)
-      const wrong = Object.keys(headers).find((name) => !NAME.test(name) || !isHeaderValue(headers[name]!))
-      if (wrong === undefined) return headers
-      throw new Error(`"${wrong}" is not a valid header`)
+      const headers: Record<string, string> = {}
+      for (const [name, value] of Object.entries(make(request))) {
+        // What is typed as a string may still be something else, which Node would throw at.
+        if (!NAME.test(name) || typeof value !== "string" || !isHeaderValue(value)) {
+          throw new Error(`"${name}" is not a valid header`)
+        }
+        headers[name.toLowerCase()] = value
+      }
+      return headers
     } catch (defect) {
       this.report("making headers failed", Cause.die(defect))
       return {}
@@ -77,7 +100,8 @@ export class Handshake {
       )
     }
     if (generateId === undefined) return this.generateId()
-    const id = yield* Effect.suspend(() => generateId(request))
+    // Typed not to fail, it may all the same.
+    const id = yield* Effect.orDie(Effect.suspend(() => generateId(request)))
     if (typeof id !== "string" || id === "") return yield* Effect.fail(HandshakeError.make(3, "an empty session id"))
     if (this.isTaken(id)) {
       return yield* Effect.fail(HandshakeError.make(3, `the session id ${id} is in use`))

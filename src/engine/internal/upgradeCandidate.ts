@@ -65,6 +65,12 @@ export class UpgradeCandidate implements WebSocketReceiver, WheelEntry {
     this.channel.close()
   }
 
+  /** The server's time to drain is over. */
+  terminate(): void {
+    this.settle()
+    this.channel.terminate()
+  }
+
   private fail(): void {
     if (this.settled) return
     this.settle()

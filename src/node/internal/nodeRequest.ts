@@ -8,6 +8,7 @@ import type {
   HttpExchange,
   RequestBody
 } from "../../engine/EngineRequest.ts"
+import { type Headers, merge } from "../../engine/internal/headers.ts"
 import { negotiate } from "./codings.ts"
 
 /** A Node request for the engine's path. */
@@ -55,7 +56,7 @@ export class NodeExchange implements HttpExchange {
   readonly request: NodeRequest
   private readonly incoming: IncomingMessage
   private readonly response: ServerResponse
-  private extraHeaders: Readonly<Record<string, string>> | undefined
+  private extraHeaders: Headers | undefined
   /** Responses of fewer bytes are not compressed. */
   private readonly threshold: number
   private responded = false
@@ -75,7 +76,7 @@ export class NodeExchange implements HttpExchange {
   }
 
   addHeaders(headers: Readonly<Record<string, string>>): void {
-    this.extraHeaders = { ...this.extraHeaders, ...headers }
+    this.extraHeaders = merge(this.extraHeaders, headers)
   }
 
   respond(
@@ -107,7 +108,7 @@ export class NodeExchange implements HttpExchange {
   ): void {
     const { extraHeaders, response } = this
     if (response.destroyed || response.headersSent) return
-    const all: Record<string, string | number> = { ...extraHeaders, ...headers }
+    const all: Record<string, number | string | Array<string>> = { ...extraHeaders, ...headers }
     if (status !== 204) all["content-length"] = size
     response.writeHead(status, all)
     response.end(body)

@@ -30,6 +30,10 @@ const frame = (data: Buffer, opcode: number): Array<Buffer> =>
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** Whether a text has that many bytes in UTF-8, of which a character has three at the most. */
+const isAtLeast = (text: string, bytes: number): boolean =>
+  text.length >= bytes || (text.length * 3 >= bytes && Buffer.byteLength(text) >= bytes)
+
 /** What was written to a socket within one turn of the event loop leaves in one system call. */
 const corked: Array<NodeWebSocketChannel> = []
 
@@ -51,13 +55,16 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   private readonly socket: Duplex & Partial<Counted>
   /** Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the order itself. */
   private readonly compresses: boolean
+  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
+  private readonly threshold: number
   private readonly readBefore: number
   private readonly writtenBefore: number
   private isCorked = false
 
-  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>) {
+  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
     this.ws = ws
     this.socket = socket
+    this.threshold = threshold
     this.compresses = ws.extensions.includes("permessage-deflate")
     this.readBefore = socket.bytesRead ?? 0
     this.writtenBefore = socket.bytesWritten ?? 0
@@ -99,13 +106,15 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   sendText(text: string, compress?: boolean): void {
     if (!this.isOpen) return
     this.cork()
-    this.ws.send(text, this.compresses && compress !== false ? COMPRESSED_TEXT : TEXT)
+    const compressed = this.compresses && compress !== false && isAtLeast(text, this.threshold)
+    this.ws.send(text, compressed ? COMPRESSED_TEXT : TEXT)
   }
 
   sendBinary(bytes: Uint8Array, compress?: boolean): void {
     if (!this.isOpen) return
     this.cork()
-    this.ws.send(bytes, this.compresses && compress !== false ? COMPRESSED_BINARY : BINARY)
+    const compressed = this.compresses && compress !== false && bytes.byteLength >= this.threshold
+    this.ws.send(bytes, compressed ? COMPRESSED_BINARY : BINARY)
   }
 
   sendShared(message: OutboundMessage): void {

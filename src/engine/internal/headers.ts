@@ -1,0 +1,9 @@
+/** Headers by their names in lower case; several values stand in lines of their own. */
+export type Headers = Readonly<Record<string, string | Array<string>>>
+
+/** The headers of both. Of one that is in both the second counts, but cookies add up. */
+export const merge = (first: Headers | undefined, second: Headers): Headers => {
+  const [cookies, more] = [first?.["set-cookie"], second["set-cookie"]]
+  if (cookies === undefined || more === undefined) return { ...first, ...second }
+  return { ...first, ...second, "set-cookie": [cookies, more].flat() }
+}
