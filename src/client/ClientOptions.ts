@@ -134,8 +134,10 @@ export const resolve = Effect.fnUntraced(function* (
   }
 })
 
+const refuse = (problem: string): Effect.Effect<never, InvalidOptionError> =>
+  Effect.fail(new InvalidOptionError({ option: "url", problem }))
+
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
-  const refuse = (problem: string) => Effect.fail(new InvalidOptionError({ option: "url", problem }))
   let parsed: URL
   try {
     // WebSocket addresses mean the same server.

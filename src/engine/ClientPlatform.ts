@@ -118,11 +118,13 @@ const standard: ClientPlatformShape = {
   openWebSocket: ({ protocols, url }, events) => {
     const ws = new WebSocket(url, [...protocols])
     ws.binaryType = "arraybuffer"
-    ws.onopen = () => events.onOpen()
-    ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
+    ws.addEventListener("open", () => events.onOpen())
+    ws.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === "string" ? events.onText(data) : events.onBinary(new Uint8Array(data))
-    ws.onclose = ({ code, reason, wasClean }) =>
+    )
+    ws.addEventListener("close", ({ code, reason, wasClean }) =>
       events.onClose(wasClean ? undefined : reason === "" ? `closed with code ${code}` : reason)
+    )
     return {
       get buffered() {
         return ws.bufferedAmount

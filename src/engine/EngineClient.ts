@@ -8,10 +8,10 @@ import type * as Fiber from "effect/Fiber"
 
 import { decodeOpen, decodeText, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
-import { ClientPolling } from "./client/polling.ts"
-import { Deadline } from "./client/deadline.ts"
-import type { ClientTransport, ClientTransportSink, TransportEnd } from "./client/transport.ts"
-import { ClientWebSocketTransport } from "./client/webSocket.ts"
+import { ClientPolling } from "./internal/client/polling.ts"
+import { Deadline } from "./internal/client/deadline.ts"
+import type { ClientTransport, ClientTransportSink, TransportEnd } from "./internal/client/transport.ts"
+import { ClientWebSocketTransport } from "./internal/client/webSocket.ts"
 import type { ClientPlatformShape } from "./ClientPlatform.ts"
 import type { TransportName } from "./Transport.ts"
 
@@ -194,6 +194,11 @@ export class EngineClient implements ClientTransportSink {
     // A server that does not take it any more is not waited for.
     this.watch.set(this.options.connectTimeout)
     this.flush()
+  }
+
+  /** Ends the session at once: what the server said is not what the protocol allows. */
+  fail(reason: "parse error", description: string): void {
+    this.end(reason, description)
   }
 
   // ---------------------------------------------------------------- opening

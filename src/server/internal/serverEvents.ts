@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 
 import { decodePayload, describe, encodePayload, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
 import { AckArguments } from "../ServerSocket.ts"
-import { decodeAck } from "./acks.ts"
+import { decodeAck } from "../../internal/pendingAcks.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import type { RunFork } from "./inbound.ts"
 

@@ -1,4 +1,4 @@
-import type { ClientPlatformShape, ClientWebSocket, WebSocketRequest } from "../ClientPlatform.ts"
+import type { ClientPlatformShape, ClientWebSocket, WebSocketRequest } from "../../ClientPlatform.ts"
 import type { ClientTransport, ClientTransportSink } from "./transport.ts"
 
 /** The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). */

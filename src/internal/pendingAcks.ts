@@ -1,13 +1,13 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
-import { describe, type EventCodec } from "../../internal/contractCodec.ts"
-import { AckError } from "../../SocketIoError.ts"
+import { AckError } from "../SocketIoError.ts"
+import { describe, type EventCodec } from "./contractCodec.ts"
 
 /** Takes the arguments of an acknowledgement; `undefined` when the client has gone and none will come. */
 export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
 
-/** The acknowledgements that a socket's client owes; allocated with the first. */
+/** The acknowledgements that a peer owes. */
 export class PendingAcks {
   private readonly pending = new Map<number, PendingAck>()
   get size(): number {
@@ -23,18 +23,20 @@ export class PendingAcks {
   }
 
   /** An acknowledgement that nobody waits for (any more) is ignored. */
-  settle(id: number, args: ReadonlyArray<unknown>): void {
+  settle(id: number, args: ReadonlyArray<unknown> | undefined): void {
     const ack = this.pending.get(id)
     if (ack === undefined) return
     this.pending.delete(id)
     ack(args)
   }
 
-  /** The client has gone. */
-  abandon(): void {
-    const pending = Array.from(this.pending.values())
-    this.pending.clear()
-    for (const ack of pending) ack(undefined)
+  /** The peer has gone: those that match will not come. */
+  abandon(matches: (id: number) => boolean = () => true): void {
+    for (const [id, ack] of Array.from(this.pending)) {
+      if (!matches(id)) continue
+      this.pending.delete(id)
+      ack(undefined)
+    }
   }
 }
 

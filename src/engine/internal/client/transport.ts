@@ -1,4 +1,4 @@
-import type { TransportName } from "../Transport.ts"
+import type { TransportName } from "../../Transport.ts"
 
 /** Why a transport has ended. */
 export interface TransportEnd {

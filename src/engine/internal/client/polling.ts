@@ -2,9 +2,9 @@ import type * as Effect from "effect/Effect"
 import * as EffectModule from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-import { encodeBinaryText } from "../../protocol/EnginePacket.ts"
-import { decodePayload, encodePayload } from "../../protocol/EnginePayload.ts"
-import type { ClientPlatformShape, PollResponse } from "../ClientPlatform.ts"
+import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
+import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
+import type { ClientPlatformShape, PollResponse } from "../../ClientPlatform.ts"
 import type { ClientTransport, ClientTransportSink } from "./transport.ts"
 
 /** Packets that one response may hold. Servers group what they have; a hostile one shall not keep the client busy for ever. */

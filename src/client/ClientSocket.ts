@@ -1,0 +1,175 @@
+/**
+ * A client's connection to a namespace.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+
+import type { ClientCloseReason } from "../engine/EngineClient.ts"
+import type * as Event from "../Event.ts"
+import type * as Namespace from "../Namespace.ts"
+import type { AckError } from "../SocketIoError.ts"
+
+/**
+ * Why a client's socket disconnected: its connection ended, or one side left the namespace.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientDisconnectReason = ClientCloseReason | "io server disconnect" | "io client disconnect"
+
+/**
+ * A connection to a namespace did not come about.
+ *
+ * With `willRetry` the client tries again by itself: the connection to the server failed, and reconnection is on. Without, the
+ * server has refused (`data` is what it said), or there are no more attempts: `reconnect` tries again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectError extends Data.TaggedError("ConnectError")<{
+  readonly namespace: string
+  readonly message: string
+  /** What the server's refusal carries. */
+  readonly data?: unknown
+  readonly willRetry: boolean
+}> {}
+
+/**
+ * How a socket stands to its namespace.
+ *
+ * - `Connecting`: it is on its way, for the first time or after an outage.
+ * - `Connected`: it is there, under this id.
+ * - `Failed`: an attempt has failed; whether another one follows is in the error.
+ * - `Disconnected`: it was there, and is not any more; `willRetry` says whether it comes back by itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SocketStatus =
+  | { readonly _tag: "Connecting" }
+  | { readonly _tag: "Connected"; readonly id: string }
+  | { readonly _tag: "Failed"; readonly error: ConnectError }
+  | { readonly _tag: "Disconnected"; readonly reason: ClientDisconnectReason; readonly willRetry: boolean }
+
+/**
+ * What sockets with and without a contract have in common.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientSocketBase {
+  readonly namespace: string
+  /** The socket's id on the server; another one after every connection, `undefined` while it is not connected. */
+  readonly id: string | undefined
+  readonly connected: boolean
+  /** How it stands, and how that changes, from the moment on in which the stream is run. */
+  readonly status: Stream.Stream<SocketStatus>
+  /**
+   * Leaves the namespace: the server sees `client namespace disconnect`. It is not connected again by itself; the connection
+   * is closed when no other namespace needs it.
+   */
+  readonly disconnect: Effect.Effect<void>
+  /** Connects again after it was disconnected or refused, and waits until it is. */
+  readonly reconnect: Effect.Effect<void, ConnectError>
+  /** Sees every event that comes in, with its wire arguments, until the scope closes. */
+  onAny<R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, never, R>
+  ): Effect.Effect<void, never, R | Scope.Scope>
+}
+
+/**
+ * A connection to a namespace with a contract.
+ *
+ * What is emitted while it is not connected waits, up to `maxBuffered` events, and is sent when it is. It lives until its scope
+ * closes, which leaves the namespace.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
+  /** Sends what cannot wait: nothing happens while it is not connected, or what was sent before has not left yet. */
+  readonly volatile: Pick<ClientEmitter<N>, "emit">
+  /**
+   * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections; it ends when
+   * the socket's scope closes. A reader that falls behind by more than 10,000 makes it die: nothing is dropped silently. A payload
+   * that its schema refuses is left out, and logged at level Debug.
+   */
+  stream<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name
+  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>>
+  /** The same as {@link stream}, from now on: what comes before the stream is run waits in it. */
+  subscribe<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name
+  ): Effect.Effect<Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>>, never, Scope.Scope>
+  /**
+   * Answers an event that the server awaits, until the scope closes: what the handler returns is the acknowledgement, what it
+   * fails with one of the event's declared failures. Of several handlers the first one answers.
+   */
+  respond<const Name extends Event.Name<Namespace.ServerToClient<N>>, R>(
+    event: Name,
+    handler: (
+      payload: Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>
+    ) => Effect.Effect<
+      Answer<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      R
+    >
+  ): Effect.Effect<void, never, R | Scope.Scope>
+}
+
+/**
+ * What a handler returns for an event of the server.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Answer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>
+
+/**
+ * Sends a contract's events to the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientEmitter<N extends Namespace.Any> {
+  /** Sends an event. It does not wait for anything; a payload that is not of the declared type is a defect. */
+  emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
+  ): Effect.Effect<void>
+  /**
+   * Sends an event and waits for its acknowledgement: as long as it takes, add `Effect.timeout`. Fails with one of the event's
+   * declared failures, or with an {@link AckError} when the connection ends after the event was sent, when it does not fit into the
+   * buffer, or when the server answers something else. Interruption forgets the acknowledgement, and the event if it waits to be sent.
+   */
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
+  ): Effect.Effect<
+    Event.Ack<Event.WithName<Namespace.ClientToServer<N>, Name>>,
+    AckError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>
+  >
+}
+
+/**
+ * A connection to a namespace without a contract: any event, arguments of any type. See {@link ClientSocket}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PlainClientSocket extends ClientSocketBase {
+  readonly volatile: Pick<PlainClientSocket, "emit">
+  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
+  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
+  stream(event: string): Stream.Stream<ReadonlyArray<any>>
+  subscribe(event: string): Effect.Effect<Stream.Stream<ReadonlyArray<any>>, never, Scope.Scope>
+  /** Answers an event with what the handler returns: none for `undefined`. A failure is logged, and not answered. */
+  respond<E, R>(
+    event: string,
+    handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R | Scope.Scope>
+}

@@ -1,0 +1,8 @@
+/**
+ * The Socket.IO client, on any platform.
+ *
+ * @since 0.1.0
+ */
+export * as ClientOptions from "./ClientOptions.ts"
+export * as ClientSocket from "./ClientSocket.ts"
+export * as SocketIoClient from "./SocketIoClient.ts"

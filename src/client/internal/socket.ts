@@ -1,0 +1,486 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+import type { CompiledContract } from "../../internal/compileContract.ts"
+import { decodePayload, describe, encodePayload, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
+import { decodeAck, PendingAcks } from "../../internal/pendingAcks.ts"
+import { isProtocolError } from "../../protocol/ProtocolError.ts"
+import { isReservedEvent, PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import { AckError } from "../../SocketIoError.ts"
+import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
+import type { Manager } from "./manager.ts"
+
+/** Values that a stream's reader may be behind. */
+const CAPACITY = 10_000
+
+/** The auth payload, made anew for every connection. */
+export type MakeAuth = Effect.Effect<Readonly<Record<string, unknown>> | undefined>
+
+interface OutgoingEvent {
+  readonly data: ReadonlyArray<unknown>
+  readonly mayHaveBinary: boolean
+  readonly id: number | undefined
+}
+
+interface Handler {
+  readonly run: (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
+  readonly handle: (...args: Array<any>) => Effect.Effect<any, any, any>
+}
+
+type Listener = (event: string, args: ReadonlyArray<unknown>) => void
+
+/** A queue that refuses what does not fit: its reader dies of it. */
+const makeTap = Effect.gen(function* () {
+  const queue = yield* Queue.make<any, Cause.Done>({ capacity: CAPACITY, strategy: "dropping" })
+  return {
+    queue,
+    offer: (value: unknown) => {
+      if (Queue.offerUnsafe(queue, value)) return
+      Queue.failCauseUnsafe(queue, Cause.die(new Error(`a reader is behind by more than ${CAPACITY} values`)))
+    }
+  }
+})
+
+/**
+ * A client's socket: it wants to be connected from its making to its end, unless somebody disconnects it or the server refuses it.
+ */
+export class SocketRuntime {
+  readonly namespace: string
+  private readonly manager: Manager
+  private readonly contract: CompiledContract | undefined
+  private readonly auth: MakeAuth
+  private sid: string | undefined
+  /** Whether CONNECT was sent over the connection that is open. */
+  private state: "idle" | "connecting" | "connected" = "idle"
+  private connecting: Fiber.Fiber<unknown, unknown> | undefined
+  private readonly acks = new PendingAcks()
+  private ackIds = 0
+  private outbox: Array<OutgoingEvent> = []
+  /** Events that came before the CONNECT reply. */
+  private early: Array<SocketPacket> = []
+  private readonly taps = new Map<string, Set<(payload: unknown) => void>>()
+  private readonly handlers = new Map<string, Set<Handler>>()
+  private readonly anyListeners = new Set<Listener>()
+  private readonly statusListeners = new Set<(status: SocketStatus) => void>()
+  private readonly ends = new Set<() => void>()
+  private last: SocketStatus = { _tag: "Connecting" }
+  private disposed = false
+
+  constructor(manager: Manager, namespace: string, contract: CompiledContract | undefined, auth: MakeAuth) {
+    this.manager = manager
+    this.namespace = namespace
+    this.contract = contract
+    this.auth = auth
+  }
+
+  // ---------------------------------------------------------------- what users see
+
+  get id(): string | undefined {
+    return this.sid
+  }
+
+  get connected(): boolean {
+    return this.state === "connected"
+  }
+
+  get status(): Stream.Stream<SocketStatus> {
+    return Stream.unwrap(
+      Effect.gen({ self: this }, function* () {
+        const { offer, queue } = yield* makeTap
+        const end = () => void Queue.endUnsafe(queue)
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            offer(this.last)
+            if (this.disposed) return end()
+            this.statusListeners.add(offer)
+            this.ends.add(end)
+          }),
+          () =>
+            Effect.sync(() => {
+              this.statusListeners.delete(offer)
+              this.ends.delete(end)
+            })
+        )
+        return Stream.fromQueue(queue)
+      })
+    )
+  }
+
+  get disconnect(): Effect.Effect<void> {
+    return Effect.sync(() => this.leave())
+  }
+
+  get reconnect(): Effect.Effect<void, ConnectError> {
+    return Effect.suspend(() => {
+      this.want()
+      return this.awaitConnected
+    })
+  }
+
+  /** Waits until the socket is connected, or an attempt has failed that none follows. */
+  get awaitConnected(): Effect.Effect<void, ConnectError> {
+    return Effect.callback<void, ConnectError>((resume) => {
+      if (this.state === "connected") {
+        resume(Effect.void)
+        return undefined
+      }
+      const listener = (status: SocketStatus) => {
+        if (status._tag === "Connected") resume(Effect.void)
+        else if (status._tag === "Failed" && !status.error.willRetry) resume(Effect.fail(status.error))
+        else if (status._tag === "Disconnected" && !status.willRetry) {
+          const { namespace } = this
+          resume(Effect.fail(new ConnectError({ namespace, message: status.reason, willRetry: false })))
+        }
+      }
+      this.statusListeners.add(listener)
+      return Effect.sync(() => this.statusListeners.delete(listener))
+    })
+  }
+
+  get volatile(): { readonly emit: SocketRuntime["emit"] } {
+    return {
+      emit: (event, ...args) =>
+        Effect.sync(() => {
+          const packet = this.packet(event, args)
+          if (this.state === "connected" && this.manager.session?.writable) this.transmit({ ...packet, id: undefined })
+        })
+    }
+  }
+
+  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
+    return Effect.sync(() => void this.send({ ...this.packet(event, args), id: undefined }))
+  }
+
+  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
+    const answered = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
+      const fail = (reason: AckError["reason"]): undefined =>
+        resume(Effect.fail(new AckError({ event, reason }))) as undefined
+      if (this.acks.size >= this.manager.options.maxPendingAcks) return fail("too many pending")
+      let outgoing: OutgoingEvent
+      try {
+        outgoing = { ...this.packet(event, args), id: this.ackIds++ }
+        this.acks.add(outgoing.id!, (answer) =>
+          answer === undefined ? fail("disconnected") : resume(Effect.succeed(answer))
+        )
+        if (!this.send(outgoing)) {
+          this.acks.remove(outgoing.id!)
+          return fail("not sent")
+        }
+      } catch (defect) {
+        resume(Effect.die(defect))
+        return undefined
+      }
+      return Effect.sync(() => {
+        this.acks.remove(outgoing.id!)
+        this.outbox = this.outbox.filter((waiting) => waiting !== outgoing)
+      })
+    })
+    const codec = this.contract?.incoming.get(event)
+    return codec === undefined ? answered : Effect.flatMap(answered, (answer) => decodeAck(codec, answer))
+  }
+
+  stream(event: string): Stream.Stream<any> {
+    return Stream.unwrap(this.subscribe(event))
+  }
+
+  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      this.checkIncoming(event)
+      const { offer, queue } = yield* makeTap
+      const end = () => void Queue.endUnsafe(queue)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          if (this.disposed) return end()
+          addTo(this.taps, event, offer)
+          this.ends.add(end)
+        }),
+        () =>
+          Effect.sync(() => {
+            removeFrom(this.taps, event, offer)
+            this.ends.delete(end)
+          })
+      )
+      return Stream.fromQueue(queue)
+    })
+  }
+
+  respond(
+    event: string,
+    handle: (...args: Array<any>) => Effect.Effect<any, any, any>
+  ): Effect.Effect<void, never, any> {
+    return Effect.contextWith((context) =>
+      Effect.suspend(() => {
+        this.checkIncoming(event)
+        const handler: Handler = { run: Effect.runForkWith(context), handle }
+        return Effect.acquireRelease(
+          Effect.sync(() => addTo(this.handlers, event, handler)),
+          () => Effect.sync(() => removeFrom(this.handlers, event, handler))
+        )
+      })
+    )
+  }
+
+  onAny(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, never, any>
+  ): Effect.Effect<void, never, any> {
+    return Effect.contextWith((context) => {
+      const run = Effect.runForkWith(context)
+      const listener: Listener = (event, args) => this.watch(event, run(Effect.suspend(() => handler(event, args))))
+      return Effect.acquireRelease(
+        Effect.sync(() => void this.anyListeners.add(listener)),
+        () => Effect.sync(() => this.anyListeners.delete(listener))
+      )
+    })
+  }
+
+  /** The end of the socket's scope. */
+  dispose(): void {
+    this.disposed = true
+    this.leave()
+    for (const end of Array.from(this.ends)) end()
+  }
+
+  // ---------------------------------------------------------------- connecting
+
+  /** It wants to be connected, from now on. */
+  want(): void {
+    if (this.disposed || this.manager.get(this.namespace) === this) return
+    this.tell({ _tag: "Connecting" })
+    this.manager.add(this)
+  }
+
+  /** The connection to the server is open. */
+  onConnection(): void {
+    if (this.state !== "idle") return
+    this.state = "connecting"
+    if (this.last._tag !== "Connecting") this.tell({ _tag: "Connecting" })
+    this.connecting = this.manager.runFork(this.auth)
+    this.connecting.addObserver((exit) => {
+      this.connecting = undefined
+      if (this.state !== "connecting") return
+      if (Exit.isSuccess(exit)) return this.sendPacket(PacketType.CONNECT, undefined, exit.value, true)
+      if (Cause.hasInterruptsOnly(exit.cause)) return
+      this.refused(`the auth payload could not be made: ${Cause.pretty(exit.cause)}`, undefined)
+    })
+  }
+
+  onConnectionLost(reason: ClientDisconnectReason): void {
+    this.lose(reason, this.manager.reconnects)
+  }
+
+  /** The connection to the server could not be opened. */
+  onFailed(message: string, willRetry: boolean): void {
+    const error = new ConnectError({ namespace: this.namespace, message, willRetry })
+    if (!willRetry) this.manager.remove(this)
+    this.tell({ _tag: "Failed", error })
+  }
+
+  private refused(message: string, data: unknown): void {
+    this.state = "idle"
+    this.early = []
+    this.manager.remove(this)
+    const refusal = { namespace: this.namespace, message, willRetry: false }
+    this.tell({ _tag: "Failed", error: new ConnectError(data === undefined ? refusal : { ...refusal, data }) })
+  }
+
+  private leave(): void {
+    if (this.manager.get(this.namespace) !== this) return
+    if (this.state === "connected") this.sendPacket(PacketType.DISCONNECT, undefined, undefined, false)
+    this.manager.remove(this)
+    this.lose("io client disconnect", false)
+    this.outbox = []
+    this.acks.abandon()
+  }
+
+  private lose(reason: ClientDisconnectReason, willRetry: boolean): void {
+    const wasConnected = this.state === "connected"
+    this.state = "idle"
+    this.sid = undefined
+    this.early = []
+    this.connecting?.interruptUnsafe()
+    // What was not sent yet keeps waiting for its answer.
+    const waiting = new Set(this.outbox.map(({ id }) => id))
+    this.acks.abandon((id) => !waiting.has(id))
+    if (wasConnected || !willRetry) this.tell({ _tag: "Disconnected", reason, willRetry })
+  }
+
+  private tell(status: SocketStatus): void {
+    this.last = status
+    for (const listener of Array.from(this.statusListeners)) listener(status)
+  }
+
+  // ---------------------------------------------------------------- out
+
+  private packet(event: string, args: ReadonlyArray<unknown>): Omit<OutgoingEvent, "id"> {
+    if (this.contract === undefined) {
+      if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+      return { data: [event, ...args], mayHaveBinary: true }
+    }
+    const codec = this.contract.incoming.get(event)
+    if (codec === undefined)
+      throw new Error(`"${event}" is not among the events that clients send to "${this.namespace}"`)
+    return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
+  }
+
+  /** Sends an event, or keeps it until it can be sent; `false` if there is no room for it. */
+  private send(event: OutgoingEvent): boolean {
+    if (this.disposed) return false
+    if (this.state === "connected") {
+      this.transmit(event)
+      return true
+    }
+    const { bufferOverflow, maxBuffered } = this.manager.options
+    if (this.outbox.length >= maxBuffered) {
+      const oldest = bufferOverflow === "oldest" ? this.outbox.shift() : undefined
+      if (oldest === undefined) return false
+      if (oldest.id !== undefined) this.acks.settle(oldest.id, undefined)
+    }
+    this.outbox.push(event)
+    return true
+  }
+
+  private transmit({ data, id, mayHaveBinary }: OutgoingEvent): void {
+    this.sendPacket(PacketType.EVENT, id, data, mayHaveBinary)
+  }
+
+  private sendPacket(type: SocketPacket["type"], id: number | undefined, data: unknown, mayHaveBinary: boolean): void {
+    const packet = this.manager.parser.encode({ type, namespace: this.namespace, id, data }, mayHaveBinary)
+    if (isProtocolError(packet)) throw packet
+    this.manager.session?.send(packet.text === undefined ? undefined : "4" + packet.text, packet.attachments)
+  }
+
+  // ---------------------------------------------------------------- in
+
+  onPacket(packet: SocketPacket): void {
+    switch (packet.type) {
+      case PacketType.CONNECT:
+        return this.onConnected(packet.data)
+      case PacketType.CONNECT_ERROR:
+        return this.onRefused(packet.data)
+      case PacketType.DISCONNECT:
+        this.manager.remove(this)
+        return this.lose("io server disconnect", false)
+      case PacketType.EVENT:
+        if (this.state === "connected") return this.onEvent(packet)
+        if (this.state === "connecting" && this.early.length < CAPACITY) this.early.push(packet)
+        return
+      case PacketType.ACK:
+        return this.acks.settle(packet.id!, packet.data as ReadonlyArray<unknown>)
+    }
+  }
+
+  private onConnected(data: unknown): void {
+    if (this.state !== "connecting") return
+    const sid = (data as { readonly sid?: unknown } | undefined)?.sid
+    if (typeof sid !== "string" || sid === "") {
+      return this.refused("the server speaks an older protocol: it gave no id (Socket.IO 2?)", undefined)
+    }
+    this.sid = sid
+    this.state = "connected"
+    const { early, outbox } = this
+    this.early = []
+    this.outbox = []
+    for (const packet of early) this.onEvent(packet)
+    for (const event of outbox) this.transmit(event)
+    this.tell({ _tag: "Connected", id: sid })
+  }
+
+  private onRefused(data: unknown): void {
+    if (this.state !== "connecting") return
+    const refusal = data as { readonly message?: unknown; readonly data?: unknown } | string
+    if (typeof refusal === "string") return this.refused(refusal, undefined)
+    this.refused(typeof refusal.message === "string" ? refusal.message : "refused", refusal.data)
+  }
+
+  private onEvent({ data, id }: SocketPacket): void {
+    const [name, ...args] = data as ReadonlyArray<unknown>
+    const event = String(name)
+    for (const listener of Array.from(this.anyListeners)) listener(event, args)
+    const codec = this.contract?.outgoing.get(event)
+    let payload: unknown = args
+    if (codec !== undefined) {
+      const decoded = decodePayload(codec, data as ReadonlyArray<unknown>)
+      if (decoded._tag === "Failure") return this.debug("payload refused", { event, description: describe(decoded) })
+      payload = decoded.value
+    }
+    for (const tap of Array.from(this.taps.get(event) ?? [])) tap(payload)
+    let answered = id === undefined
+    for (const { handle, run } of Array.from(this.handlers.get(event) ?? [])) {
+      const fiber = run(Effect.suspend(() => (codec === undefined ? handle(...args) : handle(payload))))
+      this.watch(event, fiber, (exit) => {
+        if (answered) return
+        const answer = toAnswer(codec, exit)
+        if (answer === undefined) return
+        answered = true
+        if (this.state === "connected") this.sendPacket(PacketType.ACK, id, answer, true)
+      })
+    }
+  }
+
+  /** Looks after a handler: what it dies of is logged, and nobody else's business. */
+  private watch(
+    event: string,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    onExit: (exit: Exit.Exit<unknown, unknown>) => void = () => {}
+  ): void {
+    fiber.addObserver((exit) => {
+      try {
+        onExit(exit)
+      } catch (defect) {
+        return this.report(event, Cause.die(defect))
+      }
+      if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) this.report(event, exit.cause)
+    })
+  }
+
+  private report(event: string, cause: Cause.Cause<unknown>): void {
+    const { namespace } = this
+    this.manager.runFork(Effect.annotateLogs(Effect.logError("event handler failed", cause), { event, namespace }))
+  }
+
+  private debug(message: string, annotations: Record<string, unknown>): void {
+    const { namespace } = this
+    this.manager.runFork(Effect.annotateLogs(Effect.logDebug(message), { namespace, ...annotations }))
+  }
+
+  private checkIncoming(event: string): void {
+    if (this.contract?.outgoing.has(event) !== false) return
+    throw new Error(`"${event}" is not among the events that "${this.namespace}" sends to clients`)
+  }
+}
+
+/** The arguments of an acknowledgement; `undefined` if there is none. */
+const toAnswer = (
+  codec: EventCodec | undefined,
+  exit: Exit.Exit<unknown, unknown>
+): ReadonlyArray<unknown> | undefined => {
+  if (codec === undefined) {
+    return exit._tag === "Failure" ? undefined : exit.value === undefined ? [] : [exit.value]
+  }
+  const { event } = codec
+  if (exit._tag === "Success") {
+    const none = !event.hasAck || codec.ackIsVoid
+    const value = none ? undefined : getOrThrow(codec.ack.encode(exit.value), `acknowledgement of "${event._tag}"`)
+    return event.hasError ? [none ? { _tag: "Success" } : { _tag: "Success", value }] : none ? [] : [value]
+  }
+  if (!event.hasError) return undefined
+  const failure = Cause.findErrorOption(exit.cause)
+  if (failure._tag === "None") return [{ _tag: "Failure", error: { _tag: "InternalError" } }]
+  return [{ _tag: "Failure", error: getOrThrow(codec.error.encode(failure.value), `failure of "${event._tag}"`) }]
+}
+
+const addTo = <A>(map: Map<string, Set<A>>, key: string, value: A): void => {
+  const existing = map.get(key)
+  if (existing === undefined) map.set(key, new Set([value]))
+  else existing.add(value)
+}
+
+const removeFrom = <A>(map: Map<string, Set<A>>, key: string, value: A): void => {
+  const set = map.get(key)
+  if (set?.delete(value) && set.size === 0) map.delete(key)
+}
