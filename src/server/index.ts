@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as BroadcastOperator from "./BroadcastOperator.ts"
+export * as NamespaceHandle from "./NamespaceHandle.ts"
 export * as ServerMetrics from "./ServerMetrics.ts"
 export * as ServerOptions from "./ServerOptions.ts"
 export * as ServerSocket from "./ServerSocket.ts"
