@@ -172,7 +172,7 @@ export interface ServerSocket<N extends Namespace.Any>
   /** What the socket carries, as far as it was set; whoever fetches it sees it, on other servers, too. */
   readonly data: Partial<Namespace.Data<N>>
   /** Sets fields of {@link data}; those that are not mentioned stay. A value that is not of the declared type is a defect. */
-  setData(data: Partial<Namespace.Data<N>>): Effect.Effect<void>
+  setData(data: DataUpdate<N>): Effect.Effect<void>
   /**
    * The payloads of an event from the moment on in which the stream is run, beside its handler; it ends when the socket
    * disconnects. A reader that falls behind by more than `maxPendingEvents` closes the connection with reason
@@ -188,6 +188,16 @@ export interface ServerSocket<N extends Namespace.Any>
   /** The same socket without the contract: for events that it does not declare. */
   readonly plain: PlainSocket
 }
+
+/**
+ * What {@link ServerSocket.setData} takes: some of the declared fields, and nothing where none are declared.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type DataUpdate<N extends Namespace.Any> = [keyof Namespace.Data<N>] extends [never]
+  ? Readonly<Record<string, never>>
+  : Partial<Namespace.Data<N>>
 
 /**
  * A client's connection to a namespace, without a contract: any event, arguments of any type.

@@ -107,6 +107,14 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
  * @category layers
  */
 export const layerNamespace: {
+  /**
+   * Serves a namespace without a contract: `build` registers plain handlers with `socket.on`.
+   */
+  <R = never>(
+    namespace: string,
+    build: (socket: PlainSocket) => Effect.Effect<void, never, R>
+  ): Layer.Layer<never, never, SocketIoServer | Exclude<R, Scope.Scope>>
+  // Last, as mistakes are explained by the last overload.
   <N extends Namespace.Static, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
     namespace: N,
     build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
@@ -117,13 +125,6 @@ export const layerNamespace: {
     | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
     | Exclude<R | Namespace.HandlersServices<H>, Provided<N>>
   >
-  /**
-   * Serves a namespace without a contract: `build` registers plain handlers with `socket.on`.
-   */
-  <R = never>(
-    namespace: string,
-    build: (socket: PlainSocket) => Effect.Effect<void, never, R>
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R, Scope.Scope>>
 } = (
   namespace: string | Namespace.Any,
   build: (socket: any) => Effect.Effect<any, never, any>
@@ -276,8 +277,8 @@ export const layerDynamicNamespace: {
  * @category accessors
  */
 export const namespace: {
-  <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
   (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
+  <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
   Effect.map(SocketIoServer, ({ runtime }) => {
     const plain = typeof namespace === "string"

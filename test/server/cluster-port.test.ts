@@ -258,18 +258,22 @@ describe("sockets of a cluster", () => {
 
   it.live("join, leave and go as a selection, on all servers or with `local` on one", () =>
     Effect.gen(function* () {
-      const { argo, beagle, here, there } = yield* twoShips
+      const { argo, beagle, there } = yield* twoShips
       yield* there.fleet.socketsJoin("sea")
       const [onArgo, onBeagle] = [next(argo.client, "note"), next(beagle.client, "note")]
       yield* there.fleet.to("sea").emit("note", "all")
       assert.deepStrictEqual([yield* onArgo, yield* onBeagle], [["all"], ["all"]])
+      // What this server asks of the other comes behind what it has told it.
       yield* there.fleet.everybody.local.socketsLeave("sea")
-      assert.deepStrictEqual(names(yield* here.fleet.to("sea").fetchSockets()), ["Argo"])
+      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets()), ["Argo"])
       yield* there.fleet.everybody.local.socketsJoin(["fog"])
+      assert.deepStrictEqual(names(yield* there.fleet.to("fog").fetchSockets()), ["Beagle"])
       yield* there.fleet.to(["sea", "fog"]).local.disconnectSockets()
       assert.strictEqual(yield* beagle.socket.disconnected, "server namespace disconnect")
-      yield* argo.sync
-      yield* there.fleet.to(["sea", "fog"]).disconnectSockets()
+      assert.deepStrictEqual(names(yield* there.fleet.fetchSockets()), ["Argo"])
+      yield* there.fleet.to("sea").except("fog").socketsLeave("sea")
+      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets()), [])
+      yield* there.fleet.disconnectSockets()
       assert.strictEqual(yield* argo.socket.disconnected, "server namespace disconnect")
     })
   )
@@ -446,14 +450,15 @@ describe("events between servers", () => {
     })
   )
 
-  it.live("are answered by the first of several handlers that has a value", () =>
+  it.live("are answered by the first of several handlers that has a value, once", () =>
     Effect.gen(function* () {
-      const { here, there } = yield* pair
+      const { cluster, here, there } = yield* pair
       yield* there.fleet.onServerSide("load", () => Effect.never)
       yield* there.fleet.onServerSide("load", () => Effect.die("broken"))
       yield* there.fleet.onServerSide("load", () => Effect.succeed(2))
       yield* there.fleet.onServerSide("load", () => Effect.succeed(3))
       assert.deepStrictEqual(yield* Stream.runCollect(here.fleet.serverSideEmitWithAck("load", "tons")), [2])
+      assert.deepStrictEqual(cluster.surplus, [])
     })
   )
 

@@ -46,6 +46,8 @@ type Question =
 export class Cluster {
   /** Every message so far, by copies of what was sent. */
   readonly sent: Array<Message> = []
+  /** Replies that a server gave after its first one. */
+  readonly surplus: Array<unknown> = []
   private readonly nodes = new Set<Node>()
   private count = 0
 
@@ -262,12 +264,15 @@ class Node implements Adapter {
         return Stream.fromIterableEffect(this.own.fetchSockets(question.to, true))
       case "ServerEvent":
         return Stream.callback<ReadonlyArray<unknown>>((queue) =>
-          Effect.sync(() =>
+          Effect.sync(() => {
+            let replied = false
             this.host.onServerEvent(question.data, (args) => {
+              if (replied) this.cluster.surplus.push(args)
+              replied = true
               if (args !== undefined) Queue.offerUnsafe(queue, args)
               Queue.endUnsafe(queue)
             })
-          )
+          })
         )
     }
   }

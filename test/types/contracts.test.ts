@@ -9,7 +9,7 @@ const prelude = `
 import { Context, Effect, Layer, type Result, Schema, Stream } from "effect"
 import { Binary, Event, Namespace, NamespaceMiddleware, type SocketIoError } from "effect-socket.io"
 import { NodeSocketIoServer } from "effect-socket.io/node"
-import { SocketIoServer } from "effect-socket.io/server"
+import { NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
 
 class User extends Schema.Class<User>("User")({ id: Schema.String, name: Schema.String }) {}
 class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", { room: Schema.String }) {}
@@ -31,6 +31,19 @@ class Chat extends Namespace.make("/chat", {
   clientToServer: [Join, Count, Cursor, Leave],
   serverToClient: [Cursor, Question, Image, Leave]
 }).middleware(Authentication) {}
+const Busy = Event.make("busy", { payload: Schema.Date, ack: Schema.Int, error: RoomFull })
+class Hall extends Namespace.make("/hall", {
+  clientToServer: [Join, Cursor, Leave],
+  serverToServer: [Count, Cursor, Busy],
+  data: { user: User, seen: Schema.Date }
+}) {}
+class Desk extends Namespace.dynamic("/desk/:floor/:name", {
+  params: { floor: Schema.FiniteFromString },
+  clientToServer: [Join, Cursor, Leave],
+  serverToClient: [Cursor, Leave],
+  serverToServer: [Count, Cursor, Busy],
+  data: { user: User, seen: Schema.Date }
+}) {}
 const users: ReadonlyArray<User> = []
 const good = {
   join: ({ room }: { readonly room: string }) => room === "" ? Effect.fail(new RoomFull({ room })) : Effect.succeed(users),
@@ -38,6 +51,10 @@ const good = {
   cursor: ([x, y]: readonly [number, number]) => Effect.logDebug(x + y),
   leave: () => Effect.void
 }
+const inHall = { join: good.join, cursor: good.cursor, leave: good.leave }
+type HallSocket = ServerSocket.ServerSocket<typeof Hall>
+const atHall = <A, E>(use: (hall: NamespaceHandle.ContractHandle<typeof Hall>) => Effect.Effect<A, E, any>) =>
+  Effect.flatMap(SocketIoServer.namespace(Hall), use)
 const serve = (build: Parameters<typeof SocketIoServer.layerNamespace<typeof Chat, Namespace.Handlers<Namespace.ClientToServer<typeof Chat>>>>[1]) =>
   SocketIoServer.layerNamespace(Chat, build)
 `
@@ -77,6 +94,46 @@ const compiles: Record<string, string> = {
       }> = chat.to("lobby").emitWithAck("question", "?")
       yield* Stream.runDrain(answers)
     })`,
+  "a dynamic contract with its layer": `
+    export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerDynamicNamespace(
+      Desk,
+      Effect.fnUntraced(function*(desk) {
+        const rooms = yield* Rooms
+        const floor: number = desk.params.floor
+        const name: string = desk.params.name
+        return Effect.fnUntraced(function*(socket) {
+          const more: number = socket.params.floor
+          return Desk.of({ ...inHall, join: ({ room }) => Effect.as(rooms.enter(room), []) })
+        })
+      }),
+      { match: ({ params }) => Effect.succeed(params.floor > 0) }
+    )
+    export const all = Effect.gen(function*() {
+      const desks = yield* SocketIoServer.dynamicNamespaces(Desk)
+      const desk: NamespaceHandle.DynamicHandle<typeof Desk> = desks.get({ floor: 1, name: "a" })
+      const floor: number = desk.params.floor
+      const sockets: Stream.Stream<ServerSocket.ServerSocket<typeof Desk>> = desk.connections
+      yield* desks.emit("cursor", [1, 2])
+    })`,
+  "data, streams and events between servers": `
+    export const f = (socket: HallSocket) => Effect.gen(function*() {
+      yield* socket.setData({ seen: new Date() })
+      const seen: Date | undefined = socket.data.seen
+      const moves: Stream.Stream<readonly [number, number]> = socket.stream("cursor")
+      const joins: Stream.Stream<{ readonly room: string }> = yield* socket.subscribe("join")
+      const left: Stream.Stream<void> = socket.stream("leave")
+    })
+    export const g = atHall((hall) => Effect.gen(function*() {
+      const users: ReadonlyArray<User | undefined> = (yield* hall.to("lobby").fetchSockets()).map(({ data }) => data.user)
+      yield* hall.serverSideEmit("busy", new Date())
+      yield* hall.serverSideEmit("count")
+      const answers: Stream.Stream<number, SocketIoError.AckError | RoomFull> = hall.serverSideEmitWithAck("busy", new Date())
+      const counts: Stream.Stream<number, SocketIoError.AckError> = hall.serverSideEmitWithAck("count")
+      yield* hall.onServerSide("busy", (at) => Effect.as(Rooms, at.getTime()))
+      yield* hall.onServerSide("cursor", ([x, y]) => Effect.logDebug(x + y))
+    }))
+    export const needs: Effect.Effect<void, never, SocketIoServer.SocketIoServer | Rooms> = Effect.scoped(
+      Effect.flatMap(SocketIoServer.namespace(Hall), (hall) => hall.onServerSide("count", () => Effect.as(Rooms, 1))))`,
   "a plain namespace": `
     export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerNamespace("/", (socket) =>
       socket.on("anything", (a, b) => Effect.flatMap(Rooms, (rooms) => rooms.enter(String(a) + String(b)))))`
@@ -149,6 +206,127 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   "a name that may be one of several": [
     `export const e = (flag: boolean) => Effect.flatMap(SocketIoServer.namespace(Chat), (chat) => chat.emit(flag ? "cursor" : "image", [1, 2]))`,
     /OneEventAtATime<"cursor" \| "image">|OneEventAtATime<"image" \| "cursor">/
+  ],
+  "handlers that are missing in what a builder yields": [
+    `export const l = SocketIoServer.layerNamespace(Hall, () => Effect.succeed({ leave: inHall.leave }))`,
+    /is missing the following properties from type [^]*: (cursor, join|join, cursor)$/m
+  ],
+  "data of another type": [
+    `export const f = (socket: HallSocket) => socket.setData({ seen: "now" })`,
+    /Type 'string' is not assignable to type 'Date'/
+  ],
+  "data that are not declared": [
+    `export const f = (socket: HallSocket) => socket.setData({ age: 1 })`,
+    /'age' does not exist in type 'Partial<TypesOf<\{ user: typeof User; seen: Date; }>>'/
+  ],
+  "data where none are declared": [
+    `export const f = (socket: ServerSocket.ServerSocket<typeof Chat>) => socket.setData({ seen: new Date() })`,
+    /Type 'Date' is not assignable to type 'never'/
+  ],
+  "data that may not have been set": [
+    `export const f = (socket: HallSocket) => socket.data.seen.getTime()`,
+    /'socket\.data\.seen' is possibly 'undefined'/
+  ],
+  "an assignment to data": [
+    `export const f = (socket: HallSocket) => { socket.data.seen = new Date() }`,
+    /Cannot assign to 'seen' because it is a read-only property/
+  ],
+  "fetched data of another type": [
+    `export const e = atHall((hall) => Effect.map(hall.fetchSockets(), ([socket]): string | undefined => socket?.data.seen))`,
+    /Type 'Date' is not assignable to type 'string'/
+  ],
+  "a wrong payload for a fetched socket": [
+    `export const e = Effect.flatMap(SocketIoServer.namespace(Chat), (chat) =>
+      Effect.flatMap(chat.fetchSockets(), (sockets) => sockets[0]!.emit("cursor", [1])))`,
+    /Argument of type '\[number\]' is not assignable to parameter of type 'readonly \[number, number\]'/
+  ],
+  "a client's event between servers": [
+    `export const e = atHall((hall) => hall.serverSideEmit("join", { room: "a" }))`,
+    /'"join"' is not assignable to parameter of type '"(busy|count|cursor)"/
+  ],
+  "an event between servers where none are declared": [
+    `export const e = Effect.flatMap(SocketIoServer.namespace(Chat), (chat) => chat.serverSideEmit("count"))`,
+    /'"count"' is not assignable to parameter of type 'never'/
+  ],
+  "a wrong payload between servers": [
+    `export const e = atHall((hall) => hall.serverSideEmit("busy", "now"))`,
+    /'string' is not assignable to parameter of type 'Date'/
+  ],
+  "asking other servers for an acknowledgement that is not declared": [
+    `export const e = atHall((hall) => Stream.runDrain(hall.serverSideEmitWithAck("cursor", [1, 2])))`,
+    /'"cursor"' is not assignable to parameter of type '"(busy|count)"/
+  ],
+  "a wrong answer to other servers": [
+    `export const e = atHall((hall) => hall.onServerSide("count", () => Effect.succeed("1")))`,
+    /Type 'string' is not assignable to type 'number'/
+  ],
+  "a wrong payload in a handler between servers": [
+    `export const e = atHall((hall) => hall.onServerSide("busy", (at) => Effect.succeed(at.length)))`,
+    /Property 'length' does not exist on type 'Date'/
+  ],
+  "an answer of other servers taken for another type": [
+    `export const f = (hall: NamespaceHandle.ContractHandle<typeof Hall>): Stream.Stream<string, any> => hall.serverSideEmitWithAck("count")`,
+    /Type 'number' is not assignable to type 'string'/
+  ],
+  "a string for a parameter that is a number": [
+    `export const e = Effect.map(SocketIoServer.dynamicNamespaces(Desk), (desks) => desks.get({ floor: "1", name: "a" }))`,
+    /Type 'string' is not assignable to type 'number'/
+  ],
+  "a missing parameter": [
+    `export const e = Effect.map(SocketIoServer.dynamicNamespaces(Desk), (desks) => desks.get({ floor: 1 }))`,
+    /Property 'name' is missing in type '\{ floor: number; }'/
+  ],
+  "a parameter that the pattern has not": [
+    `export const e = Effect.map(SocketIoServer.dynamicNamespaces(Desk), (desks) => desks.get({ floor: 1, name: "a", wing: "b" }))`,
+    /'wing' does not exist in type '\{ readonly floor: number; readonly name: string; }'/
+  ],
+  "a parameter taken for another type": [
+    `export const f = (socket: ServerSocket.ServerSocket<typeof Desk>): string => socket.params.floor`,
+    /Type 'number' is not assignable to type 'string'/
+  ],
+  "a parameter of a namespace that has none": [
+    `export const f = (socket: HallSocket) => socket.params.floor`,
+    /Property 'floor' does not exist on type 'never'/
+  ],
+  "a schema for a parameter that the pattern has not": [
+    `export class D extends Namespace.dynamic("/d/:id", { params: { it: Schema.FiniteFromString } }) {}`,
+    /'it' does not exist in type '\{ readonly id\?: ParameterSchema; }'/
+  ],
+  "a schema for a parameter that is not of a string": [
+    `export class D extends Namespace.dynamic("/d/:id", { params: { id: Schema.Finite } }) {}`,
+    /Type 'number' is not assignable to type 'string'/
+  ],
+  "parameters of a contract that is not dynamic": [
+    `export class D extends Namespace.make("/d", { params: { id: Schema.FiniteFromString } }) {}`,
+    /'params' does not exist in type 'Options</
+  ],
+  "a stream of an event taken for another type": [
+    `export const f = (socket: HallSocket): Stream.Stream<string> => socket.stream("cursor")`,
+    /Type 'readonly \[number, number\]' is not assignable to type 'string'/
+  ],
+  "a stream of an event that clients do not send": [
+    `export const f = (socket: HallSocket) => socket.stream("image")`,
+    /'"image"' is not assignable to parameter of type '"(cursor|join|leave)"/
+  ],
+  "the layer of one namespace for a dynamic contract": [
+    `export const l = SocketIoServer.layerNamespace(Desk, () => Effect.succeed(inHall))`,
+    /'typeof Desk' is not assignable to parameter of type 'Static'/
+  ],
+  "the layer of dynamic namespaces for the contract of one": [
+    `export const l = SocketIoServer.layerDynamicNamespace(Hall, () => Effect.succeed(() => Effect.succeed(inHall)))`,
+    /'typeof Hall' is not assignable to parameter of type 'Dynamic'/
+  ],
+  "the handle of one namespace for a dynamic contract": [
+    `export const e = SocketIoServer.namespace(Desk)`,
+    /'typeof Desk' is not assignable to parameter of type 'Static'/
+  ],
+  "the handles of dynamic namespaces for the contract of one": [
+    `export const e = SocketIoServer.dynamicNamespaces(Hall)`,
+    /'typeof Hall' is not assignable to parameter of type 'Dynamic'/
+  ],
+  "handlers that are missing in what the builder of a dynamic namespace yields": [
+    `export const l = SocketIoServer.layerDynamicNamespace(Desk, () => Effect.succeed(() => Effect.succeed({ leave: inHall.leave })))`,
+    /is missing the following properties from type [^]*: (cursor, join|join, cursor)$/m
   ],
   "an event name that is reserved at run time stays a string": [
     `export const e: Event.Event<"a", any, any, any> = Event.make("b")`,
