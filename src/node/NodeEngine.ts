@@ -119,8 +119,10 @@ export const attach = Effect.fnUntraced(function* (
   }
   // Node brings upgrades only where somebody listens for them.
   const onForeignUpgrade = (_request: IncomingMessage, socket: Duplex) => {
-    if (options.destroyUpgrade === false || server.listenerCount("upgrade") > 1) return
+    if (server.listenerCount("upgrade") > 1) return
+    // Nobody else would take a reset of the connection.
     socket.on("error", ignore)
+    if (options.destroyUpgrade === false) return
     const timer = setTimeout(() => {
       if (socket.writable && (socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.end()
     }, destroyTimeout)
