@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import type { SessionClose } from "../../src/engine/EngineSession.ts"
 import { makeEngine } from "../support/engine.ts"
 import type { FakeExchange } from "../support/fakes.ts"
+import { joinV3, splitV3 } from "../support/payloadsV3.ts"
 
 const options = { allowEIO3: true, pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
 
@@ -16,24 +17,14 @@ const EIO = "3"
 const timeout: SessionClose = { reason: "ping timeout", description: undefined }
 
 /** The packets of a response. */
-const packets = ({ responses }: FakeExchange): ReadonlyArray<string> => {
-  const result: Array<string> = []
-  for (let rest = responses.map(({ body }) => body).join(""); rest !== "";) {
-    const colon = rest.indexOf(":")
-    const end = colon + 1 + Number(rest.slice(0, colon))
-    result.push(rest.slice(colon + 1, end))
-    rest = rest.slice(end)
-  }
-  return result
-}
+const packets = ({ responses }: FakeExchange) => splitV3(responses.map(({ body }) => body).join(""))
 
 type Engine = Effect.Success<ReturnType<typeof makeEngine>>
 
 const open = (engine: Engine): string => JSON.parse(packets(engine.http({ EIO }))[0]!.slice(1)).sid
 
 /** Sends a packet over polling. */
-const post = (engine: Engine, sid: string, packet: string) =>
-  engine.http({ EIO, sid }, "POST", `${packet.length}:${packet}`)
+const post = (engine: Engine, sid: string, packet: string) => engine.http({ EIO, sid }, "POST", joinV3([packet]))
 
 describe("a session of Engine.IO 3 over WebSocket", () => {
   it.effect("is never pinged, and ends when no ping has come for pingInterval and pingTimeout together", () =>
