@@ -18,6 +18,7 @@ import { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
 import { intercept, type Interceptor } from "./internal/listeners.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
+import { normalize } from "./internal/path.ts"
 import { NodeWebSocketChannel } from "./internal/webSocketChannel.ts"
 
 /**
@@ -68,9 +69,10 @@ export const attach = Effect.fnUntraced(function* (
   server: Server,
   options: AttachOptions = {}
 ): Effect.fn.Return<void, InvalidOptionError, Scope.Scope> {
-  const path = (options.path ?? "/socket.io").replace(/\/+$/, "") + "/"
-  if (!path.startsWith("/")) {
-    return yield* new InvalidOptionError({ option: "path", problem: `must start with "/", unlike "${options.path}"` })
+  const path = normalize(options.path)
+  if (!/^\/[^?#\s]*$/.test(path)) {
+    const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
+    return yield* new InvalidOptionError({ option: "path", problem })
   }
   const { httpCompression = true, perMessageDeflate = false } = options
   const destroyTimeout = yield* millis("destroyUpgradeTimeout", options.destroyUpgradeTimeout, 1_000, 0)
@@ -119,8 +121,10 @@ export const attach = Effect.fnUntraced(function* (
   }
   // Node brings upgrades only where somebody listens for them.
   const onForeignUpgrade = (_request: IncomingMessage, socket: Duplex) => {
-    if (options.destroyUpgrade === false || server.listenerCount("upgrade") > 1) return
+    if (server.listenerCount("upgrade") > 1) return
+    // Nobody else would take a reset of the connection.
     socket.on("error", ignore)
+    if (options.destroyUpgrade === false) return
     const timer = setTimeout(() => {
       if (socket.writable && (socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.end()
     }, destroyTimeout)

@@ -19,6 +19,7 @@ import { drainTimeout } from "../engine/EngineOptions.ts"
 import type { ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
+import { normalize } from "./internal/path.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
 /**
@@ -123,7 +124,7 @@ export const layer = (
       const shape = yield* makeAttached(server, options)
       yield* listen(server, options)
       yield* Effect.addFinalizer(() => shape.engine.drain)
-      yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${options.path ?? "/socket.io"}/`)
+      yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalize(options.path)}`)
       return shape
     })
   )

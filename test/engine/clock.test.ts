@@ -2,42 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
-import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
-import * as EngineServer from "../../src/engine/EngineServer.ts"
-import type { EngineSession, SessionClose } from "../../src/engine/EngineSession.ts"
-import { HandshakeError } from "../../src/engine/HandshakeError.ts"
 import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
-import { fakeExchange, FakeChannel, fakeRequest } from "../support/fakes.ts"
-
-const setup = Effect.fnUntraced(function* (options: EngineOptions = {}) {
-  const sessions: Array<EngineSession> = []
-  const closes: Array<SessionClose> = []
-  const messages: Array<string | Uint8Array> = []
-  // Nobody moves the clock when a test is over.
-  const server = yield* EngineServer.make({ drainTimeout: 0, ...options }, (session) => {
-    sessions.push(session)
-    return {
-      onOpen: () => {},
-      onMessage: (packet) => messages.push(packet),
-      onBinary: (bytes) => messages.push(bytes),
-      onClose: (close) => closes.push(close)
-    }
-  })
-  const webSocket = (query: Record<string, string> = {}) => {
-    const channel = new FakeChannel()
-    server.handleUpgrade(fakeRequest({ transport: "websocket", ...query }), (decision) => {
-      if (decision instanceof HandshakeError) throw decision
-      decision.accept(channel)
-    })
-    return channel
-  }
-  const http = (query: Record<string, string>, method?: string, body?: string) => {
-    const exchange = fakeExchange({ transport: "polling", ...query }, method, body)
-    server.handleRequest(exchange)
-    return exchange
-  }
-  return { server, sessions, closes, messages, webSocket, http }
-})
+import { makeEngine } from "../support/engine.ts"
+import type { FakeChannel, FakeExchange } from "../support/fakes.ts"
 
 /** What was sent when the clock had moved: one entry per step. */
 const timeline = Effect.fnUntraced(function* (channel: FakeChannel, step: Duration.Input, steps: number) {
@@ -52,7 +19,7 @@ const timeline = Effect.fnUntraced(function* (channel: FakeChannel, step: Durati
 describe("heartbeat under a clock", () => {
   it.effect("sends the first ping no earlier than the interval, and no later than a tenth of a second after it", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* setup({ pingInterval: "25 seconds", pingTimeout: "20 seconds" })
+      const { webSocket } = yield* makeEngine({ pingInterval: "25 seconds", pingTimeout: "20 seconds" })
       const channel = webSocket()
       channel.take()
       yield* TestClock.adjust("24999 millis")
@@ -64,7 +31,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("counts the interval from the last pong", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* setup({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
       const channel = webSocket()
       channel.take()
       yield* TestClock.adjust("10200 millis")
@@ -79,7 +46,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("ends a session whose pong does not come within the timeout", () =>
     Effect.gen(function* () {
-      const { closes, server, webSocket } = yield* setup({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { closes, server, webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
       const channel = webSocket()
       yield* TestClock.adjust("15 seconds")
       assert.deepStrictEqual(closes, [])
@@ -92,7 +59,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("lets another packet than a pong prolong the wait once, and no more", () =>
     Effect.gen(function* () {
-      const { closes, webSocket } = yield* setup({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { closes, webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
       const channel = webSocket()
       yield* TestClock.adjust("14 seconds")
       channel.receiver.onText("4busy")
@@ -106,7 +73,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("takes a pong that nobody asked for without moving anything", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* setup({ pingInterval: "10 seconds" })
+      const { webSocket } = yield* makeEngine({ pingInterval: "10 seconds" })
       const channel = webSocket()
       channel.take()
       yield* TestClock.adjust("9 seconds")
@@ -125,7 +92,11 @@ describe("heartbeat under a clock", () => {
           return inputs.length <= 4
         })
       )
-      const { closes, webSocket } = yield* setup({ heartbeat, pingInterval: "3 seconds", pingTimeout: "5 seconds" })
+      const { closes, webSocket } = yield* makeEngine({
+        heartbeat,
+        pingInterval: "3 seconds",
+        pingTimeout: "5 seconds"
+      })
       const channel = webSocket()
       channel.take()
       const pauses: Array<number> = []
@@ -155,7 +126,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("serves thousands of sessions with one timer", () =>
     Effect.gen(function* () {
-      const { closes, webSocket } = yield* setup({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { closes, webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
       const channels = Array.from({ length: 5_000 }, () => webSocket())
       for (const channel of channels) channel.take()
       yield* TestClock.adjust("10200 millis")
@@ -168,12 +139,12 @@ describe("heartbeat under a clock", () => {
 })
 
 describe("other timeouts under a clock", () => {
-  const poll = (setup: { readonly http: (query: Record<string, string>) => ReturnType<typeof fakeExchange> }) =>
-    JSON.parse(setup.http({}).responses[0]!.body.slice(1)).sid as string
+  const poll = (engine: { readonly http: (query: Record<string, string>) => FakeExchange }) =>
+    JSON.parse(engine.http({}).responses[0]!.body.slice(1)).sid as string
 
   it.effect("an upgrade that is not finished in time closes the candidate, and leaves the session alone", () =>
     Effect.gen(function* () {
-      const engine = yield* setup({ upgradeTimeout: "10 seconds" })
+      const engine = yield* makeEngine({ upgradeTimeout: "10 seconds" })
       const sid = poll(engine)
       const held = engine.http({ sid })
       const channel = engine.webSocket({ sid })
@@ -197,7 +168,7 @@ describe("other timeouts under a clock", () => {
     "polls that come while the client changes over are released at once, then held for a tenth of a second",
     () =>
       Effect.gen(function* () {
-        const engine = yield* setup()
+        const engine = yield* makeEngine()
         const sid = poll(engine)
         const channel = engine.webSocket({ sid })
         channel.receiver.onText("2probe")
@@ -213,7 +184,7 @@ describe("other timeouts under a clock", () => {
 
   it.effect("a session that was closed waits half a minute for the poll that takes its last packets", () =>
     Effect.gen(function* () {
-      const engine = yield* setup({ pingInterval: "10 minutes" })
+      const engine = yield* makeEngine({ pingInterval: "10 minutes" })
       const [stays, goes] = [poll(engine), poll(engine)]
       for (const session of engine.sessions) {
         yield* session.send("last")
@@ -231,7 +202,7 @@ describe("other timeouts under a clock", () => {
 
   it.effect("an outbox beyond its budget ends the session", () =>
     Effect.gen(function* () {
-      const engine = yield* setup({ maxOutbox: 1_000 })
+      const engine = yield* makeEngine({ maxOutbox: 1_000 })
       poll(engine)
       const channel = engine.webSocket()
       const [polling, webSocket] = engine.sessions
@@ -251,7 +222,7 @@ describe("other timeouts under a clock", () => {
   it.effect("closing the scope takes no longer than the drain time, and cuts what is left", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const engine = yield* Scope.provide(setup({ drainTimeout: "3 seconds" }), scope)
+      const engine = yield* Scope.provide(makeEngine({ drainTimeout: "3 seconds" }), scope)
       const channel = engine.webSocket()
       const sid = poll(engine)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
@@ -274,7 +245,7 @@ describe("other timeouts under a clock", () => {
   it.effect("closing the scope waits for nobody when everybody has gone", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const engine = yield* Scope.provide(setup(), scope)
+      const engine = yield* Scope.provide(makeEngine(), scope)
       const channel = engine.webSocket()
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
       channel.end()
@@ -287,7 +258,7 @@ describe("other timeouts under a clock", () => {
 describe("the session as a service", () => {
   it.effect("offers its messages as a stream that ends with it", () =>
     Effect.gen(function* () {
-      const { messages, sessions, webSocket } = yield* setup()
+      const { messages, sessions, webSocket } = yield* makeEngine()
       const channel = webSocket()
       const reading = yield* Effect.forkChild(Stream.runCollect(sessions[0]!.messages()), { startImmediately: true })
       channel.receiver.onText("4one")
@@ -301,7 +272,7 @@ describe("the session as a service", () => {
 
   it.effect("ends when a reader of its messages falls behind, rather than to drop any", () =>
     Effect.gen(function* () {
-      const { closes, sessions, webSocket } = yield* setup()
+      const { closes, sessions, webSocket } = yield* makeEngine()
       const channel = webSocket()
       yield* Effect.forkChild(
         Stream.runForEach(sessions[0]!.messages({ maxBuffered: 10 }), () => Effect.never),
@@ -317,7 +288,7 @@ describe("the session as a service", () => {
 
   it.effect("sends text and bytes, and says how it ended", () =>
     Effect.gen(function* () {
-      const { messages, sessions, webSocket } = yield* setup()
+      const { messages, sessions, webSocket } = yield* makeEngine()
       const channel = webSocket()
       const session = sessions[0]!
       channel.take()

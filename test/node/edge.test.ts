@@ -168,41 +168,6 @@ describe("a server alone on its port", () => {
       assert.strictEqual(error._tag, "ConfigError")
     })
   )
-
-  const nonsense: ReadonlyArray<readonly [option: string, value: unknown]> = [
-    ["pingInterval", "never"],
-    ["pingInterval", 0],
-    ["pingInterval", Infinity],
-    ["pingTimeout", -1],
-    ["upgradeTimeout", "0 millis"],
-    ["maxPayload", 0],
-    ["maxPayload", 1.5],
-    ["maxOutbox", Number.NaN],
-    ["maxPacketsPerPayload", 0],
-    ["transports", []],
-    ["transports", ["carrier pigeon"]],
-    ["path", "socket.io"],
-    ["connectTimeout", 0],
-    ["maxNamespaces", 0],
-    ["maxPendingPackets", -1],
-    ["maxPendingEvents", 0],
-    ["maxPendingAcks", 0],
-    ["maxAttachments", 0],
-    ["maxAttachmentBytes", 0],
-    ["attachmentTimeout", 0],
-    ["maxDepth", 0],
-    ["namespaceGrace", -1],
-    ["drainTimeout", "forever"]
-  ]
-  for (const [option, value] of nonsense) {
-    it.live(`refuses ${option} ${JSON.stringify(value) ?? String(value)} when it is built`, () =>
-      Effect.gen(function* () {
-        const error = yield* Effect.flip(Effect.scoped(build({ [option]: value })))
-        assert.deepInclude(error, { _tag: "InvalidOptionError", option })
-        assert.include(error.message, `option "${option}"`)
-      })
-    )
-  }
 })
 
 describe("attached to an http.Server of somebody else's", () => {

@@ -1,0 +1,275 @@
+/**
+ * Options that make no sense, and those that say where the server stands on its HTTP server.
+ */
+import * as Http from "node:http"
+import * as Net from "node:net"
+import { performance } from "node:perf_hooks"
+
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger } from "effect"
+
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { request, within } from "../support/RawClient.ts"
+import { call, connect, listen } from "../support/serve.ts"
+
+const EchoLive = SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (...args) => Effect.succeed(args)))
+
+const quiet = Layer.provide(Logger.layer([]))
+
+const attach = (http: Http.Server, options: NodeSocketIoServer.NodeOptions = {}) =>
+  Layer.build(
+    EchoLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, ...options })), quiet)
+  )
+
+/** An HTTP server with a server on it, beside what answers everything else. */
+const serveBeside = Effect.fnUntraced(function* (options: NodeSocketIoServer.NodeOptions = {}) {
+  const http = Http.createServer((incoming, response) => response.end(`theirs ${incoming.url}`))
+  yield* attach(http, { drainTimeout: "50 millis", ...options })
+  return { http, url: yield* listen(http) }
+})
+
+/** What is refused of each option, and as which; nothing where every value that its type allows makes sense. */
+const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOptions>]: ReadonlyArray<unknown> } = {
+  pingInterval: ["never", 0, 9.9, -1, Infinity, Number.NaN],
+  pingTimeout: ["never", 0, 9.9, -1, Infinity, Number.NaN],
+  heartbeat: [],
+  upgradeTimeout: ["0 millis", -1, Infinity],
+  maxPayload: [0, -1, 1.5, Infinity, Number.NaN, 2 ** 53, "1 MB"],
+  maxPacketsPerPayload: [0, 1.5, Infinity],
+  maxOutbox: [0, 1.5, Number.NaN],
+  transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],
+  allowUpgrades: [],
+  allowEIO3: [],
+  allowRequest: [],
+  generateId: [],
+  handshakeHeaders: [],
+  responseHeaders: [],
+  cookie: [{ name: "a b" }, { path: "/;" }, { domain: "a;b" }, { maxAge: "soon" }, { sameSite: "never" }],
+  cors: [],
+  drainTimeout: ["forever", -1, Infinity],
+  connectTimeout: [0, "0 seconds", Infinity],
+  namespaceGrace: [-1, Infinity],
+  maxNamespaces: [0, 1.5],
+  maxPendingPackets: [0, -1],
+  maxPendingEvents: [0, -1],
+  maxPendingAcks: [0, -1],
+  maxAttachments: [0, 1.5],
+  maxAttachmentBytes: [0, 1.5],
+  attachmentTimeout: [0, Infinity],
+  maxDepth: [0, 1.5],
+  tracing: [],
+  path: ["socket.io", "?", "/chat?room=1", "/chat#1", "/a b", "http://example.com/chat"],
+  destroyUpgrade: [],
+  destroyUpgradeTimeout: [-1, "soon", Infinity],
+  perMessageDeflate: [{ serverMaxWindowBits: 16 }, { zlibDeflateOptions: { level: 10 } }],
+  httpCompression: [],
+  serveClient: [],
+  port: [-1, 65_536, 0.5, "http"],
+  host: [],
+  backlog: []
+}
+
+/** Settings within options. */
+const nested: ReadonlyArray<readonly [option: string, options: object]> = [
+  ["httpCompression.threshold", { httpCompression: { threshold: -1 } }],
+  ["httpCompression.threshold", { httpCompression: { threshold: 0.5 } }],
+  ["httpCompression.threshold", { httpCompression: { threshold: "1 KB" } }],
+  ["perMessageDeflate.threshold", { perMessageDeflate: { threshold: -1 } }]
+]
+
+describe("an option that makes no sense fails the layer", () => {
+  const refused = [
+    ...Object.entries(nonsense).flatMap(([option, values]) =>
+      values.map((value) => [option, { [option]: value }] as const)
+    ),
+    ...nested
+  ]
+  for (const [option, options] of refused) {
+    const [value] = Object.values(options)
+    const shown = typeof value === "number" ? String(value) : JSON.stringify(value)
+    it.live(`${option}: ${shown}`, () =>
+      Effect.gen(function* () {
+        const layer = NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", ...options })
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(Layer.provide(layer, Logger.layer([])))))
+        assert.deepInclude(error, { _tag: "InvalidOptionError", option })
+        assert.isTrue(error.message.startsWith(`option "${option}": `), error.message)
+      })
+    )
+  }
+
+  it.live("but the least values are taken", () =>
+    Effect.gen(function* () {
+      yield* serveBeside({
+        pingInterval: 10,
+        pingTimeout: 10,
+        upgradeTimeout: 1,
+        maxPayload: 1,
+        maxPacketsPerPayload: 1,
+        maxOutbox: 1,
+        transports: ["polling"],
+        drainTimeout: 0,
+        connectTimeout: 1,
+        namespaceGrace: 0,
+        maxNamespaces: 1,
+        maxPendingPackets: 1,
+        maxPendingEvents: 1,
+        maxPendingAcks: 1,
+        maxAttachments: 1,
+        maxAttachmentBytes: 1,
+        attachmentTimeout: 1,
+        maxDepth: 1,
+        path: "/",
+        destroyUpgradeTimeout: 0,
+        perMessageDeflate: { threshold: 0, serverMaxWindowBits: 8, clientMaxWindowBits: 8 },
+        httpCompression: { threshold: 0 }
+      })
+    })
+  )
+})
+
+describe("path", () => {
+  const places: ReadonlyArray<readonly [path: string | undefined, clients: ReadonlyArray<string>]> = [
+    [undefined, ["/socket.io", "/socket.io/"]],
+    ["/chat", ["/chat", "/chat/"]],
+    ["/chat/", ["/chat", "/chat/"]],
+    ["/api/v1/chat", ["/api/v1/chat", "/api/v1/chat/"]],
+    ["/api/v1/chat//", ["/api/v1/chat"]],
+    ["/a.b+c", ["/a.b+c"]],
+    ["/", ["/", "/anything", "/socket.io"]]
+  ]
+  for (const [path, clients] of places) {
+    it.live(`${path ?? "of the default"} is found by official clients, with and without a trailing slash`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* serveBeside(path === undefined ? {} : { path })
+        for (const path of clients) {
+          for (const addTrailingSlash of [true, false]) {
+            for (const transport of ["polling", "websocket"]) {
+              const socket = yield* connect(url, { path, addTrailingSlash, transports: [transport as "polling"] })
+              assert.deepStrictEqual(yield* call(socket, "echo", path), [path])
+              socket.disconnect()
+            }
+          }
+        }
+      })
+    )
+  }
+
+  it.live("leaves everything else to others, as similar as it may be", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serveBeside({ path: "/api/v1/chat" })
+      for (const target of [
+        "/",
+        "/api/v1/",
+        "/api/v1/cha?EIO=4&transport=polling",
+        "/api/v1/chatty?EIO=4&transport=polling",
+        "/api/v1/chatty/?EIO=4&transport=polling",
+        "/v1/api/v1/chat/?EIO=4&transport=polling",
+        "/API/v1/chat/?EIO=4&transport=polling",
+        "/socket.io/?EIO=4&transport=polling"
+      ]) {
+        const { body } = yield* Effect.promise(() => request(url, { target }))
+        assert.strictEqual(body, `theirs ${target}`)
+      }
+    })
+  )
+
+  it.live("has the browser builds of the client below it", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serveBeside({ path: "/api/v1/chat/" })
+      const file = yield* Effect.promise(() => request(`${url}/api/v1/chat/socket.io.min.js`))
+      assert.deepStrictEqual(
+        [file.status, file.headers["content-type"]],
+        [200, "application/javascript; charset=utf-8"]
+      )
+    })
+  )
+
+  for (const path of ["/chat", "/chat/"]) {
+    it.live(`${path} is logged as it is`, () =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => void lines.push(String(message)))
+        yield* Layer.build(
+          NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", path }).pipe(Layer.provide(Logger.layer([logger])))
+        )
+        assert.match(lines.join("\n"), /^Socket\.IO server listening on http:\/\/127\.0\.0\.1:\d+\/chat\/$/)
+      })
+    )
+  }
+})
+
+describe("upgrades of other paths", () => {
+  /** A connection that asks for an upgrade, and what comes back until its end. */
+  const knock = (url: string) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+        let text = ""
+        let hasEnded = false
+        const started = performance.now()
+        socket.on("data", (chunk) => (text += chunk.toString()))
+        const ended = within(
+          "end",
+          new Promise<number>((resolve) =>
+            socket.on("end", () => {
+              hasEnded = true
+              resolve(performance.now() - started)
+            })
+          )
+        )
+        ended.catch(() => {})
+        socket.write("GET /nobody HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        return {
+          ended: Effect.promise(() => ended),
+          hasEnded: () => hasEnded,
+          text: () => text,
+          socket
+        }
+      }),
+      ({ socket }) => Effect.sync(() => socket.destroy())
+    )
+
+  it.live("are ended after destroyUpgradeTimeout, not before, with nothing said", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serveBeside({ destroyUpgradeTimeout: "150 millis" })
+      const connection = yield* knock(url)
+      // Timers of Node may be early by a millisecond.
+      assert.isAtLeast(yield* connection.ended, 148)
+      assert.strictEqual(connection.text(), "")
+    })
+  )
+
+  it.live("are ended at once with a timeout of 0", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      assert.isBelow(yield* (yield* knock(url)).ended, 900)
+    })
+  )
+
+  it.live("are left alone with destroyUpgrade: false, and may be reset", () =>
+    Effect.gen(function* () {
+      const lenient = yield* serveBeside({ destroyUpgradeTimeout: 0, destroyUpgrade: false })
+      const strict = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      const connection = yield* knock(lenient.url)
+      assert.strictEqual((yield* Effect.promise(() => request(`${lenient.url}/x`))).body, "theirs /x")
+      // Those that came later have been ended by now elsewhere.
+      for (let i = 0; i < 3; i++) yield* (yield* knock(strict.url)).ended
+      assert.isFalse(connection.hasEnded())
+      connection.socket.resetAndDestroy()
+      assert.strictEqual((yield* Effect.promise(() => request(`${lenient.url}/x`))).body, "theirs /x")
+    })
+  )
+
+  it.live("are left alone when somebody else listens for them, who may take his time", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      http.on("upgrade", (_request, socket) => {
+        setTimeout(() => socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), 50)
+      })
+      const connection = yield* knock(url)
+      yield* connection.ended
+      assert.match(connection.text(), /^HTTP\/1\.1 101 /)
+    })
+  )
+})

@@ -1,0 +1,41 @@
+/**
+ * An engine in memory, for clocks that the test moves.
+ */
+import { Effect } from "effect"
+
+import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
+import * as EngineServer from "../../src/engine/EngineServer.ts"
+import type { EngineSession, SessionClose } from "../../src/engine/EngineSession.ts"
+import { HandshakeError } from "../../src/engine/HandshakeError.ts"
+import { fakeExchange, FakeChannel, fakeRequest } from "./fakes.ts"
+
+/** Everything that its sessions tell is collected; requests and WebSockets come from the test. */
+export const makeEngine = Effect.fnUntraced(function* (options: EngineOptions = {}) {
+  const sessions: Array<EngineSession> = []
+  const closes: Array<SessionClose> = []
+  const messages: Array<string | Uint8Array> = []
+  // Nobody moves the clock when a test is over.
+  const server = yield* EngineServer.make({ drainTimeout: 0, ...options }, (session) => {
+    sessions.push(session)
+    return {
+      onOpen: () => {},
+      onMessage: (packet) => messages.push(packet),
+      onBinary: (bytes) => messages.push(bytes),
+      onClose: (close) => closes.push(close)
+    }
+  })
+  const webSocket = (query: Record<string, string> = {}) => {
+    const channel = new FakeChannel()
+    server.handleUpgrade(fakeRequest({ transport: "websocket", ...query }), (decision) => {
+      if (decision instanceof HandshakeError) throw decision
+      decision.accept(channel)
+    })
+    return channel
+  }
+  const http = (query: Record<string, string>, method?: string, body?: string) => {
+    const exchange = fakeExchange({ transport: "polling", ...query }, method, body)
+    server.handleRequest(exchange)
+    return exchange
+  }
+  return { server, sessions, closes, messages, webSocket, http }
+})
