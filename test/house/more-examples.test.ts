@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Socket } from "socket.io-client"
 
-import { type RunningExample, runExample } from "../support/examples.ts"
+import { type RunningExample, runExample, startExample } from "../support/examples.ts"
 import { request } from "../support/RawClient.ts"
 import { call, connect, next, refusal } from "../support/serve.ts"
 
@@ -201,6 +201,37 @@ describe("with-http-api", () => {
           { _tag: "NotOnline", name: "Bob" }
         ])
         assert.strictEqual((yield* http("/users/Ada/messages", { text: 1 }))[0], 400)
+      })
+    )
+  )
+})
+
+describe("client", () => {
+  it.live("joins the chat, says what is typed, prints what is said, and comes back after a restart", () =>
+    running(
+      "chat/server.ts",
+      Effect.fnUntraced(function* (chat) {
+        const ada = yield* Effect.acquireRelease(
+          Effect.sync(() => startExample("client.ts", ["Ada"], { SERVER: chat.url })),
+          (client) => Effect.promise(() => client.stop())
+        )
+        const prints = (pattern: RegExp) => Effect.promise(() => ada.printed(pattern))
+        yield* prints(/here: Ada/)
+        const grace = yield* connect(`${chat.url}/chat`)
+        yield* call(grace, "join", { name: "Grace" })
+        const said = next(grace, "said")
+        ada.type("hello from Ada")
+        assert.strictEqual((yield* said)[0].text, "hello from Ada")
+        grace.emit("say", { text: "hello from Grace" })
+        yield* prints(/Grace: hello from Grace/)
+        assert.strictEqual(yield* Effect.promise(() => chat.stop()), 130)
+        yield* prints(/disconnected: transport close, coming back/)
+        const port = new URL(chat.url).port
+        yield* Effect.acquireRelease(
+          Effect.promise(() => runExample("chat/server.ts", { PORT: port })),
+          (again) => Effect.promise(() => again.stop())
+        )
+        yield* prints(/here: Ada[^]*here: Ada/)
       })
     )
   )

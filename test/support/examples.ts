@@ -8,22 +8,28 @@ import { within } from "./RawClient.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-export interface RunningExample {
-  readonly url: string
+/** A process that runs an example. */
+export interface ExampleProcess {
   /** What it has printed so far. */
   readonly output: () => string
   /** Waits until it has printed what matches. */
   readonly printed: (pattern: RegExp) => Promise<void>
+  /** Types a line. */
+  readonly type: (line: string) => void
   /** Ends it as Ctrl-C does; gives its exit code. */
   readonly stop: () => Promise<number | null>
 }
 
-/** Starts `node examples/<name>` on a free port, and waits until it listens. */
-export const runExample = async (name: string, env: Record<string, string> = {}): Promise<RunningExample> => {
-  const child = spawn(process.execPath, [`examples/${name}`], {
+/** Starts `node examples/<name>`. */
+export const startExample = (
+  name: string,
+  args: ReadonlyArray<string> = [],
+  env: Record<string, string> = {}
+): ExampleProcess => {
+  const child = spawn(process.execPath, [`examples/${name}`, ...args], {
     cwd: root,
     env: { ...process.env, PORT: "0", NO_COLOR: "1", ...env },
-    stdio: ["ignore", "pipe", "pipe"]
+    stdio: ["pipe", "pipe", "pipe"]
   })
   let output = ""
   const listeners = new Set<() => void>()
@@ -34,29 +40,38 @@ export const runExample = async (name: string, env: Record<string, string> = {})
   child.stdout.on("data", onData)
   child.stderr.on("data", onData)
   const closed = new Promise<number | null>((resolve) => child.once("close", resolve))
-  const printed = (pattern: RegExp) =>
-    within(
-      `${String(pattern)} in what ${name} prints`,
-      new Promise<void>((resolve, reject) => {
-        const check = () => {
-          if (!pattern.test(output)) return
-          listeners.delete(check)
-          resolve()
-        }
-        listeners.add(check)
-        check()
-        void closed.then((code) => reject(new Error(`${name} has ended with ${code}: ${output}`)))
-      })
-    )
-  const listening = /listening on http:\/\/[^:]*(?:\[::\])?:(\d+)/i
-  await printed(listening)
   return {
-    url: `http://localhost:${listening.exec(output)![1]}`,
     output: () => output,
-    printed,
+    printed: (pattern) =>
+      within(
+        `${String(pattern)} in what ${name} prints`,
+        new Promise<void>((resolve, reject) => {
+          const check = () => {
+            if (!pattern.test(output)) return
+            listeners.delete(check)
+            resolve()
+          }
+          listeners.add(check)
+          check()
+          void closed.then((code) => reject(new Error(`${name} has ended with ${code}: ${output}`)))
+        })
+      ),
+    type: (line) => void child.stdin.write(`${line}\n`),
     stop: async () => {
       child.kill("SIGINT")
       return within(`end of ${name}`, closed)
     }
   }
+}
+
+export interface RunningExample extends ExampleProcess {
+  readonly url: string
+}
+
+/** Starts an example that is a server on a free port, and waits until it listens. */
+export const runExample = async (name: string, env: Record<string, string> = {}): Promise<RunningExample> => {
+  const running = startExample(name, [], env)
+  const listening = /listening on http:\/\/[^:]*(?:\[::\])?:(\d+)/i
+  await running.printed(listening)
+  return { ...running, url: `http://localhost:${listening.exec(running.output())![1]}` }
 }
