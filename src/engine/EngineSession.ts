@@ -165,7 +165,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** Sends a message. Nothing happens when the session is not open. */
   sendUnsafe(message: OutboundMessage): void {
     if (!this.open) return
-    this.owner.stats.packetsSent += 1 + (message.attachments?.length ?? 0)
+    this.owner.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
     this.transport.sendMessage(message)
     if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
   }
@@ -175,6 +175,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     return Effect.sync(() => {
       if (typeof data === "string") this.sendUnsafe(new OutboundMessage("4" + data, undefined, false))
       else if (this.open) {
+        this.owner.stats.packetsSent++
         this.transport.sendBinary(data)
         if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
       }

@@ -297,6 +297,8 @@ describe("allowRequest", () => {
             ? startUpgrade(url).response
             : request(engineUrl(url, { EIO: "4", transport: "polling" }))
         yield* soon("question", asked)
+        // Not within the question itself, which is a test of its own.
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         yield* Effect.forkScoped(Scope.close(scope, Exit.void), { startImmediately: true })
         const { body, status } = yield* Effect.promise(() => response)
         assert.deepStrictEqual(
@@ -307,6 +309,19 @@ describe("allowRequest", () => {
       })
     )
   }
+
+  it.live("may itself shut the server down", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const http = Http.createServer()
+      const url = yield* listen(http)
+      const allowRequest = () =>
+        Effect.asVoid(Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }))
+      yield* Layer.buildWithScope(NodeSocketIoServer.layerAttached(http, { allowRequest }), scope)
+      const { body, status } = yield* poll(url)
+      assert.deepStrictEqual([status, body], [403, '{"code":4,"message":"Forbidden"}'])
+    })
+  )
 
   it.live("is what official clients see as connect_error", () =>
     Effect.gen(function* () {

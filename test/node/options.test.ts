@@ -242,8 +242,13 @@ describe("upgrades of other paths", () => {
 
   it.live("are ended at once with a timeout of 0", () =>
     Effect.gen(function* () {
-      const { url } = yield* serveBeside({ destroyUpgradeTimeout: 0 })
-      assert.isBelow(yield* (yield* knock(url)).ended, 900)
+      const patient = yield* serveBeside({ destroyUpgradeTimeout: "1 hour" })
+      const hasty = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      const waiting = yield* knock(patient.url)
+      for (let i = 0; i < 3; i++) yield* (yield* knock(hasty.url)).ended
+      assert.isFalse(waiting.hasEnded())
+      // Whoever goes by himself is not waited for.
+      waiting.socket.resetAndDestroy()
     })
   )
 

@@ -22,7 +22,10 @@ export const fakeExchange = (query: Record<string, string>, method = "GET", body
     request: fakeRequest(query, method),
     responses,
     addHeaders: () => {},
-    respond: (status, _headers, body) => responses.push({ status, body: String(body) }),
+    respond: (status, _headers, body) => {
+      responses.push({ status, body: String(body) })
+      return Buffer.byteLength(body)
+    },
     readBody: (_maxBytes: number, onBody: (body: RequestBody) => void, _onFailure: (failure: BodyFailure) => void) =>
       onBody({ size: body.length, text: () => body, bytes: () => Buffer.from(body) }),
     onAbort: () => {}
@@ -33,20 +36,28 @@ export class FakeChannel implements WebSocketChannel {
   receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
   readonly sent: Array<string | Uint8Array> = []
   buffered = 0
-  readonly bytesReceived = 0
-  readonly bytesSent = 0
+  bytesReceived = 0
+  bytesSent = 0
   state: "open" | "closing" | "terminated" = "open"
 
   sendText(text: string): void {
-    this.sent.push(text)
+    this.send(text)
   }
 
   sendBinary(bytes: Uint8Array): void {
-    this.sent.push(bytes)
+    this.send(bytes)
   }
 
   sendShared({ attachments, text }: OutboundMessage): void {
-    this.sent.push(...(text === undefined ? [] : [text]), ...(attachments ?? []))
+    if (text !== undefined) this.send(text)
+    for (const attachment of attachments ?? []) this.send(attachment)
+  }
+
+  /** The peer has sent this; it has no frames around it. */
+  receive(message: string | Uint8Array): void {
+    this.bytesReceived += Buffer.byteLength(message)
+    if (typeof message === "string") this.receiver.onText(message)
+    else this.receiver.onBinary(message)
   }
 
   close(): void {
@@ -66,5 +77,10 @@ export class FakeChannel implements WebSocketChannel {
   /** Takes what was sent. */
   take(): ReadonlyArray<string | Uint8Array> {
     return this.sent.splice(0)
+  }
+
+  private send(message: string | Uint8Array): void {
+    this.bytesSent += Buffer.byteLength(message)
+    this.sent.push(message)
   }
 }

@@ -35,8 +35,8 @@ export class EngineStats {
   /** Bytes of transports that are gone. */
   private readonly received: Record<TransportName, number> = { polling: 0, websocket: 0 }
   private readonly sent: Record<TransportName, number> = { polling: 0, websocket: 0 }
-  /** The sessions of the servers that run. */
-  private readonly servers = new Set<ReadonlyMap<string, SessionStats>>()
+  /** The sessions of the servers that run, and of those that have ended while connections of theirs are still being cut. */
+  private readonly servers = new Map<ReadonlyMap<string, SessionStats>, { ended: boolean }>()
 
   constructor(context: Context.Context<never>) {
     this.context = context
@@ -58,8 +58,12 @@ export class EngineStats {
 
   /** A server runs; gives the function to call when it has ended. */
   add(sessions: ReadonlyMap<string, SessionStats>): () => void {
-    this.servers.add(sessions)
-    return () => void this.servers.delete(sessions)
+    const state = { ended: false }
+    this.servers.set(sessions, state)
+    return () => {
+      state.ended = true
+      if (sessions.size === 0) this.servers.delete(sessions)
+    }
   }
 
   onClosed(reason: SessionCloseReason): void {
@@ -84,7 +88,10 @@ export class EngineStats {
 
   private sum(count: (session: SessionStats) => number): number {
     let sum = 0
-    for (const sessions of this.servers) for (const session of sessions.values()) sum += count(session)
+    for (const [sessions, { ended }] of this.servers) {
+      if (ended && sessions.size === 0) this.servers.delete(sessions)
+      for (const session of sessions.values()) sum += count(session)
+    }
     return sum
   }
 
