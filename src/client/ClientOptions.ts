@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 
 import type { EngineClientOptions } from "../engine/EngineClient.ts"
-import { integer, millis } from "../engine/OptionReaders.ts"
+import { integer, millis, transports } from "../engine/OptionReaders.ts"
 import type { TransportName } from "../engine/Transport.ts"
 import { defaultLimits } from "../protocol/ProtocolLimits.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
@@ -94,14 +94,6 @@ export interface ResolvedClientOptions {
 export const resolve = Effect.fnUntraced(function* (
   options: ClientOptions
 ): Effect.fn.Return<ResolvedClientOptions, InvalidOptionError> {
-  const transports = options.transports ?? ["polling", "websocket"]
-  const unknown = transports.find((name) => name !== "polling" && name !== "websocket")
-  if (unknown !== undefined || transports.length === 0) {
-    return yield* new InvalidOptionError({
-      option: "transports",
-      problem: unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
-    })
-  }
   const path = `/${(options.path ?? "/socket.io").replaceAll(/^\/+|\/+$/g, "")}/`
   return {
     engine: {
@@ -109,7 +101,7 @@ export const resolve = Effect.fnUntraced(function* (
       path: path === "//" ? "/" : path,
       query: options.query ?? {},
       headers: options.headers ?? {},
-      transports,
+      transports: yield* transports(options.transports),
       upgrade: options.upgrade ?? true,
       tryAllTransports: options.tryAllTransports ?? false,
       rememberUpgrade: options.rememberUpgrade ?? false,

@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import type { CorsOptions } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
-import { integer, millis } from "./OptionReaders.ts"
+import { integer, millis, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
@@ -183,14 +183,6 @@ export const drainTimeout = (options: EngineOptions): Effect.Effect<number, Inva
 export const resolve = Effect.fnUntraced(function* (
   options: EngineOptions
 ): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
-  const transports = options.transports ?? ["polling", "websocket"]
-  const unknown = transports.find((name) => name !== "polling" && name !== "websocket")
-  if (unknown !== undefined || transports.length === 0) {
-    return yield* new InvalidOptionError({
-      option: "transports",
-      problem: unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
-    })
-  }
   return {
     pingInterval: yield* millis("pingInterval", options.pingInterval, 25_000, 10),
     pingTimeout: yield* millis("pingTimeout", options.pingTimeout, 20_000, 10),
@@ -204,7 +196,7 @@ export const resolve = Effect.fnUntraced(function* (
       1
     ),
     maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
-    transports,
+    transports: yield* transports(options.transports),
     allowUpgrades: options.allowUpgrades ?? true,
     allowEIO3: options.allowEIO3 ?? false,
     allowRequest: options.allowRequest,

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 import { InvalidOptionError } from "../SocketIoError.ts"
+import type { TransportName } from "./Transport.ts"
 
 /**
  * Reads a duration in milliseconds that is finite and at least `minimum`.
@@ -46,4 +47,20 @@ export const integer = (
     : Effect.fail(
         new InvalidOptionError({ option, problem: `must be an integer of at least ${minimum}, not ${value}` })
       )
+}
+
+/**
+ * Reads a list of transports: at least one, and only those that there are.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const transports = (
+  value: ReadonlyArray<TransportName> | undefined
+): Effect.Effect<ReadonlyArray<TransportName>, InvalidOptionError> => {
+  const names = value ?? ["polling", "websocket"]
+  const unknown = names.find((name) => name !== "polling" && name !== "websocket")
+  if (unknown === undefined && names.length > 0) return Effect.succeed(names)
+  const problem = unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
+  return Effect.fail(new InvalidOptionError({ option: "transports", problem }))
 }

@@ -41,6 +41,20 @@ export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...
   return codec.event.arity === "one" ? [name, encoded] : [name, ...(encoded as Array<unknown>)]
 }
 
+/** Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of the declared type. */
+export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<unknown> => {
+  const { event } = codec
+  const none = !event.hasAck || codec.ackIsVoid
+  const encoded = none ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
+  if (event.hasError) return [none ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
+  return none ? [] : [encoded]
+}
+
+/** Encodes one of an event's declared failures as the arguments of an acknowledgement. Throws on what is none. */
+export const encodeFailure = (codec: EventCodec, failure: unknown): ReadonlyArray<unknown> => [
+  { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
+]
+
 /** The success value of an encoding; throws on a value that is not of the schema's type. */
 export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: string): unknown => {
   if (exit._tag === "Success") return exit.value

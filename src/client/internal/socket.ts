@@ -7,7 +7,14 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import { decodePayload, describe, encodePayload, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
+import {
+  decodePayload,
+  describe,
+  encodeFailure,
+  encodePayload,
+  encodeSuccess,
+  type EventCodec
+} from "../../internal/contractCodec.ts"
 import { decodeAck, PendingAcks } from "../../internal/pendingAcks.ts"
 import { isProtocolError } from "../../protocol/ProtocolError.ts"
 import { isReservedEvent, PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -462,16 +469,11 @@ const toAnswer = (
   if (codec === undefined) {
     return exit._tag === "Failure" ? undefined : exit.value === undefined ? [] : [exit.value]
   }
-  const { event } = codec
-  if (exit._tag === "Success") {
-    const none = !event.hasAck || codec.ackIsVoid
-    const value = none ? undefined : getOrThrow(codec.ack.encode(exit.value), `acknowledgement of "${event._tag}"`)
-    return event.hasError ? [none ? { _tag: "Success" } : { _tag: "Success", value }] : none ? [] : [value]
-  }
-  if (!event.hasError) return undefined
+  if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
+  if (!codec.event.hasError) return undefined
   const failure = Cause.findErrorOption(exit.cause)
-  if (failure._tag === "None") return [{ _tag: "Failure", error: { _tag: "InternalError" } }]
-  return [{ _tag: "Failure", error: getOrThrow(codec.error.encode(failure.value), `failure of "${event._tag}"`) }]
+  if (failure._tag === "Some") return encodeFailure(codec, failure.value)
+  return [{ _tag: "Failure", error: { _tag: "InternalError" } }]
 }
 
 const addTo = <A>(map: Map<string, Set<A>>, key: string, value: A): void => {

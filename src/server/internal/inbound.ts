@@ -7,7 +7,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-import { decodePayload, describe, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
+import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
@@ -376,14 +376,9 @@ export class Inbound {
       const { event } = codec
       if (exit._tag === "Success") {
         if (id === undefined) return
-        return this.answerSafely(event._tag, () => {
-          const none = !event.hasAck || codec.ackIsVoid
-          const value = none
-            ? undefined
-            : getOrThrow(codec.ack.encode(exit.value), `acknowledgement of "${event._tag}"`)
-          const args = event.hasError ? [none ? { _tag: "Success" } : { _tag: "Success", value }] : none ? [] : [value]
-          this.socket.sendAck(id, args, codec.ack.mayHaveBinary)
-        })
+        return this.answerSafely(event._tag, () =>
+          this.socket.sendAck(id, encodeSuccess(codec, exit.value), codec.ack.mayHaveBinary)
+        )
       }
       const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
       if (failure === undefined || failure._tag === "None") {
@@ -392,10 +387,9 @@ export class Inbound {
         return
       }
       if (id === undefined) return
-      this.answerSafely(event._tag, () => {
-        const error = getOrThrow(codec.error.encode(failure.value), `failure of "${event._tag}"`)
-        this.fail(id, error, codec.error.mayHaveBinary)
-      })
+      this.answerSafely(event._tag, () =>
+        this.socket.sendAck(id, encodeFailure(codec, failure.value), codec.error.mayHaveBinary)
+      )
     }
   }
 

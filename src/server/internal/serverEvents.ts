@@ -5,7 +5,14 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
-import { decodePayload, describe, encodePayload, type EventCodec, getOrThrow } from "../../internal/contractCodec.ts"
+import {
+  decodePayload,
+  describe,
+  encodeFailure,
+  encodePayload,
+  encodeSuccess,
+  type EventCodec
+} from "../../internal/contractCodec.ts"
 import { AckArguments } from "../ServerSocket.ts"
 import { decodeAck } from "../../internal/pendingAcks.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
@@ -119,7 +126,7 @@ export class ServerEvents {
     else {
       const failure = codec?.event.hasError ? Cause.findErrorOption(exit.cause) : Option.none<unknown>()
       if (failure._tag === "None") return this.report(event, exit.cause)
-      answer = () => failureAnswer(codec!, failure.value)
+      answer = () => encodeFailure(codec!, failure.value)
     }
     if (!isAsked) return undefined
     try {
@@ -143,16 +150,6 @@ const data = (
   codec === undefined ? [event, ...args] : encodePayload(codec, args[0])
 
 const successAnswer = (codec: EventCodec | undefined, value: unknown): ReadonlyArray<unknown> => {
-  if (codec === undefined) {
-    return value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
-  }
-  const { event } = codec
-  const none = !event.hasAck || codec.ackIsVoid
-  const encoded = none ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
-  if (event.hasError) return [none ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
-  return none ? [] : [encoded]
+  if (codec !== undefined) return encodeSuccess(codec, value)
+  return value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
 }
-
-const failureAnswer = (codec: EventCodec, failure: unknown): ReadonlyArray<unknown> => [
-  { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
-]
