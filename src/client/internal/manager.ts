@@ -160,20 +160,22 @@ export class Manager implements EngineClientSink {
   /** Tries again after a pause, or never: then who waits is told. */
   private retry(message?: string): void {
     const attempt = this.attempts++
-    this.waiting = this.runFork(
+    const fiber = this.runFork(
       Effect.gen({ self: this }, function* () {
         const delay = yield* this.nextDelay(attempt)
-        if (message !== undefined) this.tellFailed(message, delay !== undefined)
         if (delay === undefined) {
           this.waiting = undefined
           this.reset()
-          return
         }
+        if (message !== undefined) this.tellFailed(message, delay !== undefined)
+        if (delay === undefined) return
         yield* Effect.sleep(Duration.millis(delay))
         this.waiting = undefined
         if (!this.closed && this.sockets.size > 0) this.open()
       })
     )
+    // It may be over already: there are no more attempts.
+    if (fiber.pollUnsafe() === undefined) this.waiting = fiber
   }
 
   /** The pause before the next attempt in milliseconds; `undefined` if there is none. */

@@ -1,0 +1,337 @@
+/**
+ * The client's times, under a clock that the test moves, and servers that do not keep to the protocol.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Random, Schedule, Stream } from "effect"
+import { TestClock } from "effect/testing"
+
+import type { ClientOptions } from "../../src/client/ClientOptions.ts"
+import type { PlainClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
+import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import { backoff, defaultBackoff } from "../../src/protocol/Backoff.ts"
+import { type FakeWebSocket, makeFakePlatform } from "../support/fakeClientPlatform.ts"
+
+/** A client of the default namespace over WebSocket, with everything that its status tells. */
+const setup = Effect.fnUntraced(function* (options: Partial<ClientOptions> = {}) {
+  const platform = makeFakePlatform()
+  const client = yield* SocketIoClient.make({ url: "http://test", transports: ["websocket"], ...options }).pipe(
+    Effect.provideService(ClientPlatform, platform)
+  )
+  const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
+  const statuses: Array<SocketStatus> = []
+  yield* Effect.forkScoped(
+    Stream.runForEach(socket.status, (status) => Effect.sync(() => statuses.push(status))),
+    { startImmediately: true }
+  )
+  /** The connection that was opened last. */
+  const last = () => platform.sockets.at(-1)!
+  return { platform, socket, statuses, last }
+})
+
+/** Lets the client in. */
+const admit = Effect.fnUntraced(function* (server: FakeWebSocket, sid = "id", handshake: object = {}) {
+  server.accept(handshake)
+  yield* Effect.yieldNow
+  assert.deepStrictEqual(server.take(), ["40"])
+  server.events.onText(`40{"sid":"${sid}"}`)
+  yield* Effect.yieldNow
+})
+
+/** The pauses between attempts that all fail, in milliseconds. */
+const pauses = Effect.fnUntraced(function* (count: number, options: Partial<ClientOptions> = {}) {
+  const { last, platform } = yield* setup(options)
+  const found: Array<number> = []
+  for (let i = 0; i < count; i++) {
+    const attempts = platform.sockets.length
+    last().fail()
+    let waited = 0
+    while (platform.sockets.length === attempts && waited <= 10_000) {
+      yield* TestClock.adjust("10 millis")
+      waited += 10
+    }
+    found.push(waited)
+  }
+  return found
+})
+
+describe("the backoff of a client", () => {
+  it("doubles up to the maximum, spread by half, and stays spread there", () => {
+    const at = (attempt: number, random: number) => backoff(defaultBackoff, attempt, random)
+    assert.deepStrictEqual(
+      [0, 1, 2, 3, 4, 5_000].map((attempt) => [at(attempt, 0), at(attempt, 1)]),
+      [
+        [500, 1_500],
+        [1_000, 3_000],
+        [2_000, 5_000],
+        [2_500, 5_000],
+        [2_500, 5_000],
+        [2_500, 5_000]
+      ]
+    )
+    assert.strictEqual(backoff({ min: 100, max: 1_000, jitter: 0 }, 2, 0.7), 400)
+  })
+
+  it.effect("is what it waits between attempts, and each outage begins anew", () =>
+    Effect.gen(function* () {
+      const found = yield* pauses(6).pipe(Random.withSeed("a seed"))
+      const bounds = [
+        [500, 1_510],
+        [1_000, 3_010],
+        [2_000, 5_010],
+        [2_500, 5_010],
+        [2_500, 5_010],
+        [2_500, 5_010]
+      ]
+      for (const [i, pause] of found.entries()) {
+        assert.isAtLeast(pause, bounds[i]![0]!)
+        assert.isAtMost(pause, bounds[i]![1]!)
+      }
+      const { last, platform } = yield* setup()
+      last().fail()
+      yield* TestClock.adjust("2 seconds")
+      last().fail()
+      yield* TestClock.adjust("4 seconds")
+      yield* admit(last())
+      last().fail("gone")
+      const attempts = platform.sockets.length
+      yield* TestClock.adjust("1510 millis")
+      assert.strictEqual(platform.sockets.length, attempts + 1)
+    })
+  )
+
+  it.effect("can be any schedule, which is run anew for every outage; when it ends, that is said", () =>
+    Effect.gen(function* () {
+      const reconnection = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 3 }))
+      assert.deepStrictEqual(yield* pauses(3, { reconnection }), [100, 200, 400])
+      const { last, platform, socket, statuses } = yield* setup({ reconnection })
+      for (const pause of [100, 200, 400]) {
+        last().fail("nobody there")
+        yield* TestClock.adjust(pause)
+      }
+      last().fail("nobody there")
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(platform.sockets.length, 4)
+      const failed = statuses.filter((status) => status._tag === "Failed")
+      assert.deepStrictEqual(
+        failed.map(({ error }) => error.willRetry),
+        [true, true, true, false]
+      )
+      assert.strictEqual(failed.at(-1)!.error.message, "nobody there")
+      const again = yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+      yield* admit(last())
+      yield* Fiber.join(again)
+      assert.isTrue(socket.connected)
+    })
+  )
+
+  it.effect("is not there where reconnection is off", () =>
+    Effect.gen(function* () {
+      const { last, platform, statuses } = yield* setup({ reconnection: false })
+      yield* admit(last())
+      last().fail("gone")
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(platform.sockets.length, 1)
+      assert.deepStrictEqual(statuses.at(-1), {
+        _tag: "Disconnected",
+        reason: "transport error",
+        willRetry: false
+      })
+    })
+  )
+})
+
+describe("the liveness of a client", () => {
+  it.effect("is over when no ping comes in time, and each ping begins it anew", () =>
+    Effect.gen(function* () {
+      const { last, statuses } = yield* setup()
+      yield* admit(last(), "id", { pingInterval: 1_000, pingTimeout: 500 })
+      const server = last()
+      for (let i = 0; i < 5; i++) {
+        yield* TestClock.adjust("1400 millis")
+        server.events.onText("2")
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(server.take(), ["3"])
+      }
+      assert.strictEqual(statuses.at(-1)!._tag, "Connected")
+      yield* TestClock.adjust("1500 millis")
+      assert.isTrue(server.closed)
+      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "ping timeout", willRetry: true })
+    })
+  )
+
+  it.effect("is over when the connection takes too long", () =>
+    Effect.gen(function* () {
+      const { last, statuses } = yield* setup({ connectTimeout: "3 seconds" })
+      yield* TestClock.adjust("2999 millis")
+      assert.isFalse(last().closed)
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(last().closed)
+      yield* Effect.yieldNow
+      const status = statuses.at(-1)!
+      assert.strictEqual(status._tag === "Failed" && status.error.message, "the connection took too long")
+    })
+  )
+
+  it.effect("is over when the network is lost, and nothing listens any more then", () =>
+    Effect.gen(function* () {
+      const { last, platform, statuses } = yield* setup()
+      yield* admit(last())
+      for (const listener of platform.offline) listener()
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "transport close", willRetry: true })
+      assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
+    })
+  )
+})
+
+describe("what is emitted", () => {
+  const emit = (socket: PlainClientSocket, ...numbers: ReadonlyArray<number>) =>
+    Effect.forEach(numbers, (n) => socket.emit("n", n), { discard: true })
+
+  it.effect("waits for the connection up to its bound, and drops the newest or the oldest", () =>
+    Effect.gen(function* () {
+      for (const [bufferOverflow, kept] of [
+        ["newest", [1, 2]],
+        ["oldest", [2, 3]]
+      ] as const) {
+        const { last, socket } = yield* setup({ maxBuffered: 2, bufferOverflow })
+        yield* emit(socket, 1, 2, 3)
+        yield* admit(last())
+        assert.deepStrictEqual(
+          last().take(),
+          kept.map((n) => `42["n",${n}]`)
+        )
+      }
+    })
+  )
+
+  it.effect("fails its acknowledgement when there is no room, or when the connection ends behind it", () =>
+    Effect.gen(function* () {
+      const { last, socket } = yield* setup({ maxBuffered: 1 })
+      const first = yield* Effect.forkChild(Effect.flip(socket.emitWithAck("a")), { startImmediately: true })
+      assert.strictEqual((yield* Effect.flip(socket.emitWithAck("b"))).reason, "not sent")
+      yield* admit(last())
+      assert.deepStrictEqual(last().take(), ['420["a"]'])
+      last().fail("gone")
+      assert.strictEqual((yield* Fiber.join(first)).reason, "disconnected")
+    })
+  )
+
+  it.effect("is not sent any more when who waits for its acknowledgement gives up before", () =>
+    Effect.gen(function* () {
+      const { last, socket } = yield* setup()
+      const asking = yield* Effect.forkChild(
+        Effect.result(Effect.timeout(socket.emitWithAck("question"), "1 second")),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(asking)
+      yield* emit(socket, 1)
+      yield* admit(last())
+      assert.deepStrictEqual(last().take(), ['42["n",1]'])
+    })
+  )
+})
+
+describe("a server that does not keep to the protocol", () => {
+  const opens = [
+    "0",
+    "0null",
+    "0[]",
+    "0{}",
+    '0{"sid":1,"upgrades":[],"pingInterval":1,"pingTimeout":1,"maxPayload":1}',
+    '0{"sid":"a","upgrades":{},"pingInterval":1,"pingTimeout":1,"maxPayload":1}',
+    '0{"sid":"a","upgrades":[],"pingInterval":-1,"pingTimeout":1,"maxPayload":1}',
+    "<html>",
+    "40",
+    "2"
+  ]
+
+  it.effect("cannot open a session with a malformed packet; the client tries again", () =>
+    Effect.gen(function* () {
+      const { last, platform, statuses } = yield* setup({ reconnection: Schedule.spaced("1 second") })
+      for (const open of opens) {
+        const attempts = platform.sockets.length
+        last().events.onOpen()
+        last().events.onText(open)
+        yield* Effect.yieldNow
+        assert.strictEqual(statuses.at(-1)!._tag, "Failed", open)
+        assert.isTrue(last().closed)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(platform.sockets.length, attempts + 1)
+      }
+    })
+  )
+
+  for (const packet of [
+    "9",
+    "4",
+    "42{}",
+    '45["x"]',
+    '4999999999999-["x"]',
+    '451-["x",{"_placeholder":true,"num":0}]4',
+    "b%"
+  ]) {
+    it.effect(`loses the connection by ${packet}`, () =>
+      Effect.gen(function* () {
+        const { last, statuses } = yield* setup()
+        yield* admit(last())
+        last().events.onText(packet)
+        last().events.onText("42[]")
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "parse error", willRetry: true })
+      })
+    )
+  }
+
+  it.effect("harms nothing by what is merely odd", () =>
+    Effect.gen(function* () {
+      const { last, socket, statuses } = yield* setup()
+      yield* admit(last())
+      for (const packet of [
+        "6",
+        "6",
+        "3",
+        "5",
+        '0{"sid":"x"}',
+        '431["stray"]',
+        '40{"sid":"again"}',
+        "44",
+        '42/other,["x"]'
+      ]) {
+        if (packet !== "44") last().events.onText(packet)
+      }
+      yield* Effect.yieldNow
+      assert.strictEqual(socket.id, "id")
+      const answer = yield* Effect.forkChild(socket.emitWithAck("q"), { startImmediately: true })
+      yield* Effect.yieldNow
+      last().events.onText('430["first"]')
+      last().events.onText('430["second"]')
+      assert.deepStrictEqual(yield* Fiber.join(answer), ["first"])
+      assert.strictEqual(statuses.at(-1)!._tag, "Connected")
+    })
+  )
+
+  for (const [reply, message] of [
+    ["40", "older protocol"],
+    ['40{"sid":7}', "older protocol"],
+    ['44{"message":7}', "refused"],
+    ['44"no"', "no"],
+    ['44{"message":"go away","data":[1]}', "go away"]
+  ] as const) {
+    it.effect(`is taken for a refusal that is final when it replies ${reply}`, () =>
+      Effect.gen(function* () {
+        const { last, platform, statuses } = yield* setup()
+        last().accept()
+        yield* Effect.yieldNow
+        last().events.onText(reply)
+        yield* TestClock.adjust("1 hour")
+        const status = statuses.at(-1)!
+        assert.isTrue(status._tag === "Failed" && !status.error.willRetry && status.error.message.includes(message))
+        assert.strictEqual(platform.sockets.length, 1)
+        assert.isTrue(last().closed)
+      })
+    )
+  }
+})
