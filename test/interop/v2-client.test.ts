@@ -215,4 +215,38 @@ describe("clients of version 2", () => {
       assert.strictEqual(yield* Queue.take(left), "transport close")
     })
   )
+
+  it.live("join dynamic namespaces, are fetched, moved between rooms and sent away like others", () =>
+    Effect.gen(function* () {
+      class Document extends Namespace.dynamic("/document/:id", {
+        params: { id: Schema.FiniteFromString },
+        clientToServer: [Event.make("edit", { payload: Schema.String, ack: Schema.Finite })],
+        serverToClient: [Event.make("edited", { payload: Schema.String })]
+      }) {}
+      const { server, url } = yield* serve(
+        SocketIoServer.layerDynamicNamespace(Document, ({ params }) =>
+          Effect.succeed(() => Effect.succeed(Document.of({ edit: () => Effect.succeed(params.id) })))
+        ),
+        { allowEIO3: true }
+      )
+      const old = open(`${url}/document/7`)
+      yield* Effect.promise(() => connected(old))
+      assert.strictEqual(yield* Effect.promise(() => call(old, "edit", "x")), 7)
+      const refused = open(`${url}/document/seven`)
+      assert.deepStrictEqual(yield* Effect.promise(() => next(refused, "error")), [{ message: "Invalid namespace" }])
+      const young = yield* connectV4(`${url}/document/7`)
+      const documents = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
+      const document = documents.get({ id: 7 })
+      const ids = (yield* document.fetchSockets()).map(({ id }) => id)
+      assert.deepStrictEqual(ids.toSorted(), [old.id, young.id].toSorted())
+      yield* document.to(old.id).socketsJoin("old")
+      const edited = next(old, "edited")
+      yield* document.to("old").compress(false).emit("edited", "for the old")
+      assert.deepStrictEqual(yield* Effect.promise(() => edited), ["for the old"])
+      const gone = next(old, "disconnect")
+      yield* document.to("old").disconnectSockets()
+      assert.deepStrictEqual(yield* Effect.promise(() => gone), ["io server disconnect"])
+      assert.strictEqual(yield* callV4(young, "edit", "x"), 7)
+    })
+  )
 })
