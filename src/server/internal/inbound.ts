@@ -143,7 +143,7 @@ export class Inbound {
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
   setReady(handlers: HandlerRecord | undefined): void {
     if (handlers !== undefined) this.handlers = handlers
-    const contract = this.socket.home.registration?.contract
+    const { contract } = this.socket
     if (contract !== undefined) {
       this.incoming = contract.incoming
       this.concurrency = contract.contract.concurrency
