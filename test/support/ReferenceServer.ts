@@ -73,8 +73,18 @@ const app = (namespace: Namespace, log: Array<LogEntry>) => {
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { attachmentTimeout: _, cors, drainTimeout: __, maxPayload, port = 0, parser, transports, ...rest } = options
-  const http = createServer()
+  const {
+    attachmentTimeout: _,
+    cors,
+    drainTimeout: __,
+    maxPayload,
+    page,
+    port = 0,
+    parser,
+    transports,
+    ...rest
+  } = options
+  const http = createServer(page)
   const io = new Server(http, {
     serveClient: false,
     ...rest,

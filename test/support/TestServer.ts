@@ -1,7 +1,7 @@
 /**
  * The test application on our server. The same application on the official server is in ReferenceServer.ts.
  */
-import { createServer } from "node:http"
+import { createServer, type RequestListener } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 
@@ -27,6 +27,8 @@ export interface TestServerOptions {
   readonly allowEIO3?: boolean
   /** Default: JSON. */
   readonly parser?: "json" | "msgpack"
+  /** Answers what is not Socket.IO's. Default: 404. */
+  readonly page?: RequestListener
   readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
 }
 
@@ -106,9 +108,9 @@ const app = (name: string, log: Array<LogEntry>) =>
 
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { parser = "json", port = 0, ...rest } = options
+  const { page = (_request, response) => response.writeHead(404).end(), parser = "json", port = 0, ...rest } = options
   const log: Array<LogEntry> = []
-  const http = createServer((_request, response) => response.writeHead(404).end())
+  const http = createServer(page)
   const namespaces = Layer.mergeAll(
     SocketIoServer.layerNamespace("/", app("/", log)),
     SocketIoServer.layerNamespace("/custom", app("/custom", log)),

@@ -3,7 +3,7 @@
  * with a line that says what to install.
  */
 import { execFileSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, globSync } from "node:fs"
 
 const announced = new Set<string>()
 
@@ -41,6 +41,24 @@ export const hasPython = (): boolean =>
 export const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync)
 
 export const hasChromium = (): boolean => required(chromium !== undefined, "Chromium", "chromium")
+
+export const firefox = ["/usr/bin/firefox-esr", "/usr/bin/firefox"].find(existsSync)
+
+export const hasFirefox = (): boolean => required(firefox !== undefined, "Firefox", "firefox-esr")
+
+/** WebKit without Safari: the driver, the browser that it drives, and the display that this one needs. */
+export const webKit = {
+  driver: "/usr/bin/WebKitWebDriver",
+  browser: globSync("/usr/lib/*/webkit2gtk-4.*/MiniBrowser").toSorted().at(-1),
+  display: "/usr/bin/Xvfb"
+}
+
+export const hasWebKit = (): boolean =>
+  required(
+    existsSync(webKit.driver) && webKit.browser !== undefined && existsSync(webKit.display),
+    "WebKit",
+    "webkit2gtk-driver xvfb"
+  )
 
 /** Where packages put it; `sbin` is not on every user's path. */
 export const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync)

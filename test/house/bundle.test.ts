@@ -1,0 +1,176 @@
+/**
+ * What the client costs a page: bundled for browsers, minified, compressed.
+ */
+import { gzipSync } from "node:zlib"
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { build } from "esbuild"
+import { rolldown } from "rolldown"
+
+import { root } from "../support/sources.ts"
+
+/** A chat's client; `chat` and what it says are given. */
+const client = (chat: string, name: string, text: string, imports = "") => `
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
+${imports}
+const program = Effect.gen(function* () {
+  const chat = yield* SocketIoClient.connect(${chat})
+  const said = yield* chat.subscribe("said")
+  console.log(yield* chat.emitWithAck("join", ${name}))
+  yield* chat.emit("say", ${text})
+  yield* Stream.runForEach(said, (message) => Effect.sync(() => console.log(message)))
+})
+Effect.runFork(
+  program.pipe(Effect.scoped, Effect.provide(SocketIoClient.layer({ url: location.origin })))
+)`
+
+const contract = `
+import * as Schema from "effect/Schema"
+import * as Event from "effect-socket.io/Event"
+import * as Namespace from "effect-socket.io/Namespace"
+const User = Schema.Struct({ id: Schema.String, name: Schema.String })
+const Message = Schema.Struct({ from: User, text: Schema.String, at: Schema.Date })
+class NameTaken extends Schema.TaggedError()("NameTaken", { name: Schema.String }) {}
+class Chat extends Namespace.make("/chat", {
+  clientToServer: [
+    Event.make("join", {
+      payload: { name: Schema.NonEmptyString.check(Schema.isMaxLength(40)) },
+      ack: Schema.Array(User),
+      error: NameTaken
+    }),
+    Event.make("say", { payload: { text: Schema.NonEmptyString.check(Schema.isMaxLength(2_000)) } })
+  ],
+  serverToClient: [Event.make("said", { payload: Message })]
+}) {}`
+
+/** An application that uses Effect for something else; `more` and its imports are added. */
+const application = (imports = "", more = "", layer = "LinesLive") => `
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+${imports}
+class Offline extends Data.TaggedError("Offline") {}
+class Lines extends Context.Service()("Lines") {}
+const LinesLive = Layer.effect(Lines, Effect.gen(function* () {
+  const queue = yield* Queue.bounded(16)
+  const load = Effect.tryPromise({ try: (signal) => fetch("/lines", { signal }), catch: () => new Offline() })
+  yield* load.pipe(
+    Effect.retry(Schedule.exponential(Duration.fromInputUnsafe("1 second"))),
+    Effect.flatMap((response) => Queue.offer(queue, response.status)),
+    Effect.catchCause((cause) => Effect.logError("no lines", Cause.pretty(cause))),
+    Effect.forkScoped
+  )
+  yield* Effect.addFinalizer(() => Queue.shutdown(queue))
+  return { lines: Stream.fromQueue(queue), random: yield* Random.next }
+}))
+const program = Effect.gen(function* () {
+  const { lines } = yield* Lines
+  ${more}
+  yield* Stream.runForEach(lines, (line) => Effect.sync(() => console.log(line)))
+})
+Effect.runFork(program.pipe(Effect.scoped, Effect.provide(${layer})))`
+
+const applicationWithClient = application(
+  'import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"',
+  `const chat = yield* SocketIoClient.connect("/chat")
+  const said = yield* chat.subscribe("said")
+  console.log(yield* chat.emitWithAck("join", "Ada"))
+  yield* chat.emit("say", "Hello")
+  yield* Effect.forkScoped(Stream.runForEach(said, (message) => Effect.sync(() => console.log(message))))`,
+  "Layer.merge(LinesLive, SocketIoClient.layer({ url: location.origin }))"
+)
+
+interface Bundle {
+  readonly bytes: number
+  readonly modules: ReadonlyArray<string>
+}
+
+const withEsbuild = async (contents: string): Promise<Bundle> => {
+  const { metafile, outputFiles, warnings } = await build({
+    stdin: { contents, resolveDir: root, loader: "ts" },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    metafile: true,
+    write: false,
+    logLevel: "silent"
+  })
+  assert.deepStrictEqual(warnings, [])
+  const [{ inputs }] = Object.values(metafile.outputs) as [(typeof metafile.outputs)[string]]
+  const modules = Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
+  return { bytes: gzipSync(outputFiles[0]!.contents, { level: 9 }).length, modules }
+}
+
+const withRolldown = async (contents: string): Promise<Bundle> => {
+  const entry = `${root}entry.ts`
+  const warnings: Array<string> = []
+  await using bundle = await rolldown({
+    input: entry,
+    platform: "browser",
+    onLog: (level, { message }) => {
+      if (level === "warn") warnings.push(message)
+    },
+    plugins: [
+      {
+        name: "entry",
+        resolveId: (id) => (id === entry ? id : undefined),
+        load: (id) => (id === entry ? contents : undefined)
+      }
+    ]
+  })
+  const { output } = await bundle.generate({ format: "esm", minify: true })
+  assert.deepStrictEqual(warnings, [])
+  assert.strictEqual(output.length, 1)
+  const modules = Object.entries(output[0].modules).flatMap(([path, { renderedLength }]) =>
+    renderedLength > 0 ? [path] : []
+  )
+  return { bytes: gzipSync(output[0].code, { level: 9 }).length, modules }
+}
+
+describe("what the client costs a page, compressed", () => {
+  const figures: Array<string> = []
+
+  afterAll(() => console.log(figures.join("\n")))
+
+  /** The limit keeps what has been reached; the goal is where it shall be, and is not yet. */
+  const hold = (what: string, bytes: number, { goal, limit }: { readonly goal: number; readonly limit: number }) => {
+    figures.push(`${what}: ${(bytes / 1000).toFixed(1)} KB (limit ${limit / 1000}, goal ${goal / 1000})`)
+    assert.isAtMost(bytes, limit, `bytes of ${what}`)
+  }
+
+  /** A module of Effect, whichever bundler names it. */
+  const of = (module: string) => (path: string) => path.endsWith(`/effect/dist/${module}.js`)
+
+  for (const [bundler, bundle] of [
+    ["esbuild", withEsbuild],
+    ["rolldown", withRolldown]
+  ] as const) {
+    it(`is little without a contract, and has no Schema in it (${bundler})`, async () => {
+      const { bytes, modules } = await bundle(client('"/chat"', '"Ada"', '"Hello"'))
+      assert.isTrue(modules.some(of("internal/effect")))
+      for (const module of ["Schema", "SchemaAST", "SchemaParser"]) assert.isFalse(modules.some(of(module)), module)
+      hold(`a client without a contract, ${bundler}`, bytes, { limit: 31_500, goal: 27_000 })
+    })
+
+    it(`is what Schema costs more with a contract (${bundler})`, async () => {
+      const { bytes, modules } = await bundle(client("Chat", '{ name: "Ada" }', '{ text: "Hello" }', contract))
+      assert.isTrue(modules.some(of("SchemaAST")))
+      hold(`a client with a contract, ${bundler}`, bytes, { limit: 49_000, goal: 44_000 })
+    })
+
+    it(`is little for an application that uses Effect already (${bundler})`, async () => {
+      const without = await bundle(application())
+      const { bytes } = await bundle(applicationWithClient)
+      hold(`what the client adds to an application, ${bundler}`, bytes - without.bytes, { limit: 12_200, goal: 9_000 })
+    })
+  }
+})

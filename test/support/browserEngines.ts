@@ -1,0 +1,171 @@
+/**
+ * The three browser engines behind one small interface: pages whose functions are called, and whose promises are awaited.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer, type AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+import { type Browser, launch } from "puppeteer-core"
+
+import { chromium, firefox, hasChromium, hasFirefox, hasWebKit, webKit } from "./peers.ts"
+import { within } from "./RawClient.ts"
+
+export interface EnginePage {
+  /** Calls a function among the page's globals, with arguments that are JSON; gives its promise's value, which is JSON too. */
+  readonly call: (name: string, ...args: ReadonlyArray<unknown>) => Promise<any>
+  readonly close: () => Promise<void>
+}
+
+export interface BrowserEngine {
+  /** A page of its own. Close it before the next one is opened: WebKit has one window. */
+  readonly open: (url: string) => Promise<EnginePage>
+  readonly close: () => Promise<void>
+}
+
+const puppeteered = (browser: Browser, cleanUp: () => void = () => {}): BrowserEngine => ({
+  open: async (url) => {
+    const context = await browser.createBrowserContext()
+    const page = await context.newPage()
+    await page.goto(url)
+    return {
+      call: (name, ...args) =>
+        page.evaluate((name, args) => (globalThis as any)[name](...args) as Promise<unknown>, name, args),
+      close: () => context.close()
+    }
+  },
+  close: async () => {
+    await browser.close()
+    cleanUp()
+  }
+})
+
+const launchChromium = async (): Promise<BrowserEngine> => {
+  const profile = mkdtempSync(join(tmpdir(), "chromium-"))
+  const browser = await launch({
+    executablePath: chromium!,
+    userDataDir: profile,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--no-first-run"]
+  })
+  return puppeteered(browser, () => rmSync(profile, { recursive: true, force: true }))
+}
+
+const launchFirefox = async (): Promise<BrowserEngine> =>
+  puppeteered(await launch({ browser: "firefox", executablePath: firefox! }))
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+const ended = (child: ChildProcess): Promise<void> =>
+  child.exitCode !== null || child.signalCode !== null
+    ? Promise.resolve()
+    : new Promise((resolve) => child.once("exit", () => resolve()))
+
+const end = async (child: ChildProcess): Promise<void> => {
+  child.kill()
+  await ended(child)
+}
+
+/** A display without a screen; it says its number when it is ready. */
+const startDisplay = async (): Promise<{ readonly name: string; readonly process: ChildProcess }> => {
+  const process = spawn(webKit.display, ["-displayfd", "1", "-screen", "0", "1024x768x24", "-nolisten", "tcp"], {
+    stdio: ["ignore", "pipe", "ignore"]
+  })
+  const name = await within(
+    "display of Xvfb",
+    new Promise<string>((resolve, reject) => {
+      let printed = ""
+      process.stdout.on("data", (chunk: Buffer) => {
+        printed += String(chunk)
+        if (printed.endsWith("\n")) resolve(`:${printed.trim()}`)
+      })
+      process.once("error", reject)
+      process.once("exit", (code) => reject(new Error(`Xvfb has ended with ${code}`)))
+    })
+  )
+  return { name, process }
+}
+
+/** A call of W3C WebDriver; throws what the driver complains of. */
+const webDriver =
+  (base: string) =>
+  async (method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<any> => {
+    const response = await fetch(`${base}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+    const { value } = (await response.json()) as { readonly value: any }
+    if (!response.ok) throw new Error(`WebDriver, ${path}: ${value?.error}: ${value?.message}`)
+    return value
+  }
+
+/** Runs what a page has among its globals; what it rejects with comes back as an error. */
+const CALL = `
+const [name, args, done] = arguments
+Promise.resolve().then(() => globalThis[name](...args)).then((value) => done({ value }), (error) => done({ error: String(error) }))
+`
+
+const launchWebKit = async (): Promise<BrowserEngine> => {
+  const display = await startDisplay()
+  const port = await freePort()
+  const driver = spawn(webKit.driver, [`--port=${port}`, "--host=127.0.0.1"], {
+    env: { ...process.env, DISPLAY: display.name, GDK_BACKEND: "x11" },
+    stdio: "ignore"
+  })
+  const command = webDriver(`http://127.0.0.1:${port}`)
+  const close = async () => {
+    await end(driver)
+    await end(display.process)
+  }
+  try {
+    await within(
+      "WebKitWebDriver",
+      (async () => {
+        while (driver.exitCode === null) {
+          const ready = await command("GET", "/status").catch(() => undefined)
+          if (ready !== undefined) return
+          await new Promise((resolve) => setTimeout(resolve, 20))
+        }
+        throw new Error(`WebKitWebDriver has ended with ${driver.exitCode}`)
+      })()
+    )
+    const options = { binary: webKit.browser, args: ["--automation"] }
+    const { sessionId } = await command("POST", "/session", {
+      capabilities: { alwaysMatch: { "webkitgtk:browserOptions": options } }
+    })
+    const session = `/session/${sessionId}`
+    return {
+      open: async (url) => {
+        await command("POST", `${session}/url`, { url })
+        return {
+          call: async (name, ...args) => {
+            const result = await command("POST", `${session}/execute/async`, { script: CALL, args: [name, args] })
+            if ("error" in result) throw new Error(result.error)
+            return result.value
+          },
+          close: () => command("POST", `${session}/url`, { url: "about:blank" })
+        }
+      },
+      close: async () => {
+        await command("DELETE", session).catch(() => {})
+        await close()
+      }
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Every engine: whether it is here, and how it is launched. */
+export const engines = {
+  Chromium: { isHere: hasChromium, launch: launchChromium },
+  Firefox: { isHere: hasFirefox, launch: launchFirefox },
+  WebKit: { isHere: hasWebKit, launch: launchWebKit }
+} as const

@@ -1,0 +1,83 @@
+/**
+ * What the page of the browser tests runs: our client, behind functions that a test calls from outside. It is bundled for the browser.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+import type { ClientOptions } from "../../src/client/ClientOptions.ts"
+import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+
+/** What a test sends, with `{ bytes, as }` in place of what JSON does not have. */
+export type Sent = string | { readonly bytes: ReadonlyArray<number>; readonly as: "ArrayBuffer" | "Uint8Array" }
+
+const scope = Scope.makeUnsafe()
+let socket: PlainClientSocket
+
+const toValue = (sent: Sent): unknown => {
+  if (typeof sent === "string") return sent
+  const bytes = new Uint8Array(sent.bytes)
+  return sent.as === "ArrayBuffer" ? bytes.buffer : bytes
+}
+
+/** What came in, as JSON; bytes say what they are. */
+const toJson = (value: unknown): unknown =>
+  ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+    ? {
+        bytes: Array.from(value instanceof ArrayBuffer ? new Uint8Array(value) : (value as Uint8Array)),
+        as: value.constructor.name
+      }
+    : value
+
+const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise(Effect.timeout(effect, "20 seconds"))
+
+/** Emits an event whose answer is another event; gives that one's arguments. */
+const ask = (event: string, answer: string, args: ReadonlyArray<unknown>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const answers = yield* socket.subscribe(answer)
+      yield* socket.emit(event, ...args)
+      const [first] = yield* Stream.runCollect(Stream.take(answers, 1))
+      return (first as ReadonlyArray<unknown>).map(toJson)
+    })
+  )
+
+const page = {
+  connect: (options: ClientOptions) =>
+    run(
+      Effect.gen(function* () {
+        const client = yield* Layer.build(
+          SocketIoClient.layer({ ...options, reconnection: Schedule.spaced("50 millis") })
+        )
+        socket = yield* Effect.provideContext(SocketIoClient.connect("/"), client)
+        yield* socket.respond("question", (...args) => Effect.succeed(args[0]))
+        return socket.id
+      }).pipe(Effect.provideService(Scope.Scope, scope))
+    ),
+  echo: (...sent: ReadonlyArray<Sent>) => run(ask("message", "message-back", sent.map(toValue))),
+  acknowledged: (...sent: ReadonlyArray<Sent>) =>
+    run(Effect.map(socket.emitWithAck("message-with-ack", ...sent.map(toValue)), (answer) => answer.map(toJson))),
+  answered: (sent: Sent) => run(ask("ask", "answered", [toValue(sent)])),
+  /** Waits until the server sees the connection on the transport. */
+  isOver: (transport: string) =>
+    run(
+      Effect.repeat(socket.emitWithAck("transport"), {
+        until: ([name]) => name === transport,
+        schedule: Schedule.spaced("20 millis")
+      }).pipe(Effect.as(transport))
+    ),
+  /** Waits until the socket has another id than the one before. */
+  reconnected: (before: string) =>
+    run(
+      Stream.runHead(
+        Stream.filter(socket.status, (status) => status._tag === "Connected" && status.id !== before)
+      ).pipe(Effect.map(() => socket.id))
+    ),
+  leave: () => Effect.runPromise(Scope.close(scope, Exit.void))
+}
+
+Object.assign(globalThis, page)
