@@ -54,7 +54,8 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const now = () => Number(clock.currentTimeNanosUnsafe()) / 1e6
-  const manager = new Manager(resolved, yield* ClientPlatform, yield* Parser, context, now)
+  const platform = yield* ClientPlatform
+  const manager = new Manager(resolved, platform.forClient?.() ?? platform, yield* Parser, context, now)
   yield* Effect.addFinalizer(() => Effect.sync(() => manager.close()))
   return { manager }
 })

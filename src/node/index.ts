@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as NodeClientPlatform from "./NodeClientPlatform.ts"
 export * as NodeConfig from "./NodeConfig.ts"
 export * as NodeEngine from "./NodeEngine.ts"
 export * as NodeSocketIoServer from "./NodeSocketIoServer.ts"

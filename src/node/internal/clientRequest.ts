@@ -1,0 +1,51 @@
+import type { PollRequest, PollResponse } from "../../engine/ClientPlatform.ts"
+import type { CookieJar } from "./cookieJar.ts"
+
+interface RequestRuntime {
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  readonly maxPayload: number
+  readonly jar: CookieJar
+  readonly signal: AbortSignal
+}
+
+/** A request of polling. */
+export const request = async (
+  { body, headers, method, url, withCredentials }: PollRequest,
+  { fetch, jar, maxPayload, signal }: RequestRuntime
+): Promise<PollResponse> => {
+  const response = await fetch(url, {
+    method,
+    headers: withCredentials ? jar.addTo(url, headers) : headers,
+    signal,
+    cache: "no-store",
+    ...(body === undefined ? {} : { body })
+  })
+  // The address where redirects ended: what was set on the way is not visible.
+  if (withCredentials) jar.store(response.url === "" ? url : response.url, response.headers.getSetCookie())
+  return { status: response.status, body: await bodyOf(response, maxPayload) }
+}
+
+/** The body as text. A server that sends without end is not listened to. */
+const bodyOf = async (response: Response, maxPayload: number): Promise<string> => {
+  if (response.body === null) return ""
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  // Throwing ends the iteration, which aborts the response.
+  for await (const chunk of response.body) {
+    size += chunk.byteLength
+    if (size > maxPayload) throw new Error(`the response has more than ${maxPayload} bytes`)
+    chunks.push(chunk)
+  }
+  return (chunks.length === 1 ? asBuffer(chunks[0]!) : Buffer.concat(chunks, size)).toString()
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** What went wrong, in words: `fetch` hides it behind "fetch failed", Node behind several attempts. */
+export const explain = (error: unknown): Error => {
+  if (!(error instanceof Error)) return new Error(String(error))
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause
+  if (inner instanceof Error) return explain(inner)
+  if (error.message !== "") return error
+  return new Error((error as { readonly code?: string }).code ?? error.name)
+}

@@ -1,0 +1,19 @@
+/**
+ * A certificate for localhost and 127.0.0.1 that nobody vouches for, and that is good for a century: it protects nothing.
+ */
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrCpMTGhA/b4QOTwW
+cag56InidKAOwOlxkgi0Lardrk6hRANCAARBJnC/pzS+gRxwWh0a8whalgJAVfvg
+/zQSamhfZzfupnZ4UpzTbWx9yi79aEADfmtdDhxVEuqvvcuQk526xwfH
+-----END PRIVATE KEY-----`
+
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBZzCCAQ2gAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEEmcL+nNL6BHHBa
+HRrzCFqWAkBV++D/NBJqaF9nN+6mdnhSnNNtbH3KLv1oQAN+a10OHFUS6q+9y5CT
+nbrHB8ejTjBMMBoGA1UdEQQTMBGCCWxvY2FsaG9zdIcEfwAAATAPBgNVHRMBAf8E
+BTADAQH/MB0GA1UdDgQWBBTU4n9U/Tv+uoYRHN0Wz6tMwcbv6jAKBggqhkjOPQQD
+AgNIADBFAiAhxUPfdDrCbadE8byNf/6Qck7LuhDB1GbR8C5TRu8JmQIhAPIOmeUp
+MRWNb8RbolECqy61OmlelRStIA/Z0HkG33o5
+-----END CERTIFICATE-----`
