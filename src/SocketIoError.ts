@@ -10,7 +10,9 @@ import * as Data from "effect/Data"
  *
  * - `disconnected`: the socket disconnected before the acknowledgement came, or was disconnected when the event was emitted.
  * - `invalid acknowledgement`: what the peer answered is not what the contract declares.
- * - `payload refused`: the peer refused the event's payload.
+ * - `payload refused`: the peer has found that the payload is not what the contract declares; nothing handled it.
+ * - `event refused`: a middleware of the peer has refused the event; `description` and `data` are what it said.
+ * - `handler failed`: the peer's handler died, or failed with what the contract does not declare.
  * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
  * - `not sent`: the event was volatile, and the client is behind.
  * - `not encodable`: the event's payload could not be encoded; the event was not sent.
@@ -22,6 +24,8 @@ export type AckErrorReason =
   | "disconnected"
   | "invalid acknowledgement"
   | "payload refused"
+  | "event refused"
+  | "handler failed"
   | "too many pending"
   | "not sent"
   | "not encodable"
@@ -36,6 +40,8 @@ export class AckError extends Data.TaggedError("AckError")<{
   readonly event: string
   readonly reason: AckErrorReason
   readonly description?: string
+  /** What a refusal of the event carries. */
+  readonly data?: unknown
 }> {
   override get message(): string {
     return `acknowledgement of "${this.event}": ${this.reason}${this.description ? ` (${this.description})` : ""}`

@@ -11,6 +11,9 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
 import { ClientPlatform } from "../engine/ClientPlatform.ts"
+import type * as Event from "../Event.ts"
+import type { CompiledContract } from "../internal/compileContract.ts"
+import { type Codec, formatName, getOrThrow } from "../internal/contractCodec.ts"
 import type * as Namespace from "../Namespace.ts"
 import { Parser } from "../Parser.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
@@ -70,15 +73,65 @@ export const layer = (options: ClientOptions): Layer.Layer<SocketIoClient, Inval
   Layer.effect(SocketIoClient, make(options))
 
 /**
+ * What may be connected to: a contract, or a namespace's name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Target = Namespace.Any | string
+
+/**
+ * The socket of a namespace: with its contract, or without one.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : PlainClientSocket
+
+/**
+ * The auth payload that a namespace takes: what its contract declares, and what its middlewares do. Without a contract it is any object.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type AuthOf<T extends Target> = T extends Namespace.Any
+  ? T["auth"]["Type"] & MiddlewareAuth<Namespace.Middleware<T>>
+  : Readonly<Record<string, unknown>>
+
+type MiddlewareAuth<M> = [M] extends [never]
+  ? unknown
+  : (M extends { readonly auth: Event.AnySchema } ? (_: M["auth"]["Type"]) => void : never) extends (_: infer A) => void
+    ? A
+    : never
+
+/**
  * What is given with a connection to a namespace.
+ *
+ * - `auth`: the auth payload: a value, or an effect that is run anew for every connection. It may be left out if `{}` is one.
+ * - `params`: the parameters of a dynamic namespace's name; nothing else has any. A name that does not match the contract's pattern
+ *   is a defect.
  *
  * @since 0.1.0
  * @category options
  */
-export interface ConnectOptions<Auth, R> {
-  /** The auth payload: a value, or an effect that is run anew for every connection. Default: none. */
-  readonly auth?: Auth | Effect.Effect<Auth, never, R>
-}
+export type ConnectOptions<T extends Target, R = never> = AuthOption<AuthOf<T>, R> & ParamsOption<T>
+
+type AuthOption<Auth, R> = {} extends Auth
+  ? { readonly auth?: Auth | Effect.Effect<Auth, never, R> }
+  : { readonly auth: Auth | Effect.Effect<Auth, never, R> }
+
+type ParamsOption<T extends Target> = T extends Namespace.Dynamic
+  ? { readonly params: Namespace.Params<T> }
+  : { readonly params?: never }
+
+/**
+ * The options of a connection as an argument: left out where none is required.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ConnectArguments<T extends Target, R = never> =
+  {} extends ConnectOptions<T, R> ? [options?: ConnectOptions<T, R>] : [options: ConnectOptions<T, R>]
 
 /**
  * Connects to a namespace, until the scope closes.
@@ -93,20 +146,11 @@ export interface ConnectOptions<Auth, R> {
  * @since 0.1.0
  * @category constructors
  */
-export const connect: {
-  <N extends Namespace.Static, R = never>(
-    namespace: N,
-    options?: ConnectOptions<N["auth"]["Type"], R>
-  ): Effect.Effect<ClientSocket<N>, ConnectError, SocketIoClient | Scope.Scope | R>
-  <R = never>(
-    namespace: string,
-    options?: ConnectOptions<Readonly<Record<string, unknown>>, R>
-  ): Effect.Effect<PlainClientSocket, ConnectError, SocketIoClient | Scope.Scope | R>
-} = Effect.fnUntraced(function* (namespace: string | Namespace.Any, options: ConnectOptions<any, any> = {}) {
-  const socket = yield* open(namespace, options)
-  yield* socket.awaitConnected
-  return socket as any
-}) as any
+export const connect = <const T extends Target, R = never>(
+  namespace: T,
+  ...[options]: ConnectArguments<T, R>
+): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
+  Effect.tap(open(namespace, options), (socket) => socket.awaitConnected) as Effect.Effect<any, ConnectError, any>
 
 /**
  * The same as {@link connect} without waiting: the socket is on its way, and what is emitted waits until it is connected.
@@ -114,21 +158,22 @@ export const connect: {
  * @since 0.1.0
  * @category constructors
  */
-export const socket: {
-  <N extends Namespace.Static, R = never>(
-    namespace: N,
-    options?: ConnectOptions<N["auth"]["Type"], R>
-  ): Effect.Effect<ClientSocket<N>, never, SocketIoClient | Scope.Scope | R>
-  <R = never>(
-    namespace: string,
-    options?: ConnectOptions<Readonly<Record<string, unknown>>, R>
-  ): Effect.Effect<PlainClientSocket, never, SocketIoClient | Scope.Scope | R>
-} = ((namespace: string | Namespace.Any, options: ConnectOptions<any, any> = {}) => open(namespace, options)) as any
+export const socket = <const T extends Target, R = never>(
+  namespace: T,
+  ...[options]: ConnectArguments<T, R>
+): Effect.Effect<SocketOf<T>, never, SocketIoClient | Scope.Scope | R> =>
+  open(namespace, options) as Effect.Effect<any, never, any>
 
-const open = Effect.fnUntraced(function* (namespace: string | Namespace.Any, options: ConnectOptions<any, any>) {
+/** The options, whatever the namespace. */
+interface AnyOptions {
+  readonly auth?: unknown
+  readonly params?: Readonly<Record<string, unknown>>
+}
+
+const open = Effect.fnUntraced(function* (namespace: Target, options: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
   const contract = typeof namespace === "string" ? undefined : namespace.compiled()
-  const name = typeof namespace === "string" ? namespace : namespace._tag
+  const name = contract?.pattern !== undefined ? formatName(contract, options.params ?? {}) : nameOf(namespace)
   if (!name.startsWith("/") || name.includes(",")) {
     return yield* Effect.die(new Error(`a namespace's name starts with "/" and has no comma, unlike "${name}"`))
   }
@@ -140,12 +185,9 @@ const open = Effect.fnUntraced(function* (namespace: string | Namespace.Any, opt
   const given: Effect.Effect<unknown> = Effect.isEffect(auth)
     ? Effect.provideContext(auth as Effect.Effect<unknown>, context)
     : Effect.succeed(auth)
-  const payload = Effect.map(given, (value) => {
-    if (contract === undefined || value === undefined) return value
-    const encoded = contract.auth.encode(value)
-    if (encoded._tag === "Success") return encoded.value
-    throw new Error("the auth payload is not of the declared type")
-  }) as MakeAuth
+  const payload = Effect.map(given, (value) =>
+    contract === undefined || value === undefined ? value : encodeAuth(contract, value)
+  ) as MakeAuth
   const socket = new SocketRuntime(manager, name, contract, payload)
   yield* Effect.acquireRelease(
     Effect.sync(() => socket.want()),
@@ -153,3 +195,14 @@ const open = Effect.fnUntraced(function* (namespace: string | Namespace.Any, opt
   )
   return socket
 })
+
+const nameOf = (namespace: Target): string => (typeof namespace === "string" ? namespace : namespace._tag)
+
+/** What the contract and each of its middlewares make of the auth payload, in one: each of them reads its own part of it. */
+const encodeAuth = (contract: CompiledContract, value: unknown): unknown => {
+  const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract.contract._tag}"`)
+  const middlewares = contract.middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
+  const own = encode(contract.auth)
+  if (middlewares.length === 0) return own
+  return Object.assign({}, own, ...middlewares.map(({ auth }) => encode(auth)))
+}

@@ -2,6 +2,7 @@ import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 
 import type * as Event from "../Event.ts"
+import type { CompiledContract } from "./compileContract.ts"
 
 /** Converts one wire value. Made once per schema: deriving a codec costs far more than using it. */
 export interface Codec {
@@ -54,6 +55,15 @@ export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<
 export const encodeFailure = (codec: EventCodec, failure: unknown): ReadonlyArray<unknown> => [
   { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
 ]
+
+/** The name of the dynamic namespace that has these parameters. Throws if there is none. */
+export const formatName = (contract: CompiledContract, params: Readonly<Record<string, unknown>>): string => {
+  const raw: Record<string, string> = {}
+  for (const [parameter, codec] of contract.params) {
+    raw[parameter] = getOrThrow(codec.encode(params[parameter]), `parameter "${parameter}"`) as string
+  }
+  return contract.pattern!.format(raw)
+}
 
 /** The success value of an encoding; throws on a value that is not of the schema's type. */
 export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: string): unknown => {

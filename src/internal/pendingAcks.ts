@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
-import { AckError } from "../SocketIoError.ts"
+import { AckError, type AckErrorReason } from "../SocketIoError.ts"
 import { describe, type EventCodec } from "./contractCodec.ts"
 
 /** Takes the arguments of an acknowledgement; `undefined` when the client has gone and none will come. */
@@ -49,7 +49,33 @@ export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effe
   if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : decodeValue(codec, answer.value)
   if (answer._tag !== "Failure") return invalid(codec, 'expected _tag "Success" or "Failure"')
   const error = codec.error.decode(answer.error)
-  return Exit.isSuccess(error) ? Effect.fail(error.value) : invalid(codec, describe(error))
+  if (Exit.isSuccess(error)) return Effect.fail(error.value)
+  return refusal(codec, answer.error) ?? invalid(codec, describe(error))
+}
+
+/** The failures that every event may be answered with, whatever it declares. */
+const reasons: Readonly<Record<string, AckErrorReason>> = {
+  PayloadRefused: "payload refused",
+  EventRefused: "event refused",
+  InternalError: "handler failed"
+}
+
+const refusal = (codec: EventCodec, error: unknown): Effect.Effect<never, AckError> | undefined => {
+  if (typeof error !== "object" || error === null) return undefined
+  const { _tag, data, message } = error as {
+    readonly _tag?: unknown
+    readonly data?: unknown
+    readonly message?: unknown
+  }
+  if (typeof _tag !== "string" || !Object.hasOwn(reasons, _tag)) return undefined
+  return Effect.fail(
+    new AckError({
+      event: codec.event._tag,
+      reason: reasons[_tag]!,
+      ...(typeof message === "string" ? { description: message } : {}),
+      ...(data === undefined ? {} : { data })
+    })
+  )
 }
 
 const decodeValue = (codec: EventCodec, value: unknown): Effect.Effect<any, AckError> => {

@@ -41,6 +41,8 @@ interface Handler {
 
 type Listener = (event: string, args: ReadonlyArray<unknown>) => void
 
+type RefusedPayload = Extract<ReturnType<typeof decodePayload>, { readonly _tag: "Failure" }>
+
 /** A queue that refuses what does not fit: its reader dies of it. */
 const makeTap = Effect.gen(function* () {
   const queue = yield* Queue.make<any, Cause.Done>({ capacity: CAPACITY, strategy: "dropping" })
@@ -272,7 +274,9 @@ export class SocketRuntime {
       if (this.state !== "connecting") return
       if (Exit.isSuccess(exit)) return this.sendPacket(PacketType.CONNECT, undefined, exit.value, true)
       if (Cause.hasInterruptsOnly(exit.cause)) return
-      this.refused(`the auth payload could not be made: ${Cause.pretty(exit.cause)}`, undefined)
+      const defect = Cause.squash(exit.cause)
+      const why = defect instanceof Error ? defect.message : String(defect)
+      this.refused(`the auth payload could not be made: ${why}`, undefined)
     })
   }
 
@@ -412,7 +416,7 @@ export class SocketRuntime {
     let payload: unknown = args
     if (codec !== undefined) {
       const decoded = decodePayload(codec, data as ReadonlyArray<unknown>)
-      if (decoded._tag === "Failure") return this.debug("payload refused", { event, description: describe(decoded) })
+      if (decoded._tag === "Failure") return this.onRefusedPayload(codec, id, decoded)
       payload = decoded.value
     }
     for (const tap of Array.from(this.taps.get(event) ?? [])) tap(payload)
@@ -427,6 +431,18 @@ export class SocketRuntime {
         if (this.state === "connected") this.sendPacket(PacketType.ACK, id, answer, true)
       })
     }
+  }
+
+  private onRefusedPayload(codec: EventCodec, id: number | undefined, decoded: RefusedPayload): void {
+    const event = codec.event._tag
+    const description = describe(decoded)
+    // A schema that throws is a bug on this side, and none of the server's business.
+    const died = Cause.hasDies(decoded.cause)
+    if (died) this.report(event, decoded.cause)
+    else this.debug("payload refused", { event, description })
+    if (id === undefined || !codec.event.hasError || !this.handlers.has(event)) return
+    const error = died ? { _tag: "InternalError" } : { _tag: "PayloadRefused", message: description }
+    this.sendPacket(PacketType.ACK, id, [{ _tag: "Failure", error }], false)
   }
 
   /** Looks after a handler: what it dies of is logged, and nobody else's business. */

@@ -2,7 +2,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
-import { encodePayload, getOrThrow } from "../../internal/contractCodec.ts"
+import { encodePayload, formatName } from "../../internal/contractCodec.ts"
 import type { PlainHandle } from "../NamespaceHandle.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
@@ -92,11 +92,7 @@ export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledCont
     active: Effect.sync(() => Array.from(family()?.members ?? [], open)),
     opened: Stream.suspend(() => Stream.map(server.openingsOf(compiled).stream, open)),
     get: (params: Readonly<Record<string, unknown>>) => {
-      const raw: Record<string, string> = {}
-      for (const [parameter, codec] of compiled.params) {
-        raw[parameter] = getOrThrow(codec.encode(params[parameter]), `parameter "${parameter}"`) as string
-      }
-      const name = compiled.pattern!.format(raw)
+      const name = formatName(compiled, params)
       const find = () => server.get(name)
       return { ...makeHandle(name, find, new ContractTarget(find, outgoing), false), params }
     },
