@@ -126,22 +126,14 @@ export const resolve = Effect.fnUntraced(function* (
   }
 })
 
-const refuse = (problem: string): Effect.Effect<never, InvalidOptionError> =>
-  Effect.fail(new InvalidOptionError({ option: "url", problem }))
-
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
-  let parsed: URL
   try {
     // WebSocket addresses mean the same server.
-    parsed = new URL(url.replace(/^ws(s?):/i, "http$1:"))
+    const { hash, origin, pathname, protocol, search } = new URL(url.replace(/^ws(s?):/i, "http$1:"))
+    if (/^https?:$/.test(protocol) && pathname + search + hash === "/") return Effect.succeed(origin)
   } catch {
-    return refuse(`must be an address as "https://example.org", unlike "${url}"`)
+    // It is no address at all.
   }
-  if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
-    return refuse(`must begin with http:// or https://, unlike "${url}"`)
-  }
-  if (parsed.pathname !== "/" || parsed.search !== "" || parsed.hash !== "") {
-    return refuse(`must end behind the port, unlike "${url}": namespaces are connected to by name`)
-  }
-  return Effect.succeed(parsed.origin)
+  const problem = `must be a server's address without a path, as "https://example.org", unlike "${url}"`
+  return Effect.fail(new InvalidOptionError({ option: "url", problem }))
 }

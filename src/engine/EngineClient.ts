@@ -6,7 +6,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-import { decodeOpen, decodeText, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
+import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import { ClientPolling } from "./internal/client/polling.ts"
 import { Deadline } from "./internal/client/deadline.ts"
@@ -123,7 +123,6 @@ export class EngineClient implements ClientTransportSink {
   private candidate: ClientWebSocketTransport | undefined
   private handshake: OpenData | undefined
   private queue: Array<string | Uint8Array> = []
-  private queuedBytes = 0
   private state: "opening" | "open" | "closing" | "closed" = "opening"
   /** What is sent waits until the transport has changed. */
   private upgrading = false
@@ -151,11 +150,6 @@ export class EngineClient implements ClientTransportSink {
 
   get transportName(): TransportName | undefined {
     return this.transport?.name
-  }
-
-  /** The bytes that wait to be sent. */
-  get buffered(): number {
-    return this.queuedBytes + (this.transport instanceof ClientWebSocketTransport ? this.transport.buffered : 0)
   }
 
   /** Whether what is sent now leaves at once. */
@@ -304,9 +298,8 @@ export class EngineClient implements ClientTransportSink {
         this.enqueue(PONG)
         return this.flushLater()
       case 98: {
-        const decoded = decodeText(packet)
-        if (isProtocolError(decoded)) return this.end("parse error", decoded.message)
-        return this.sink.onBinary(decoded.data as Uint8Array)
+        const bytes = decodeBinaryText(packet)
+        return isProtocolError(bytes) ? this.end("parse error", bytes.message) : this.sink.onBinary(bytes)
       }
       case 49: // close
         return this.end("transport close", "closed by the server")
@@ -349,7 +342,6 @@ export class EngineClient implements ClientTransportSink {
 
   private enqueue(packet: string | Uint8Array): void {
     this.queue.push(packet)
-    this.queuedBytes += sizeOf(packet)
   }
 
   /** What is sent within one turn leaves together. */
@@ -383,7 +375,6 @@ export class EngineClient implements ClientTransportSink {
       }
     }
     this.queue = queue.slice(count)
-    this.queuedBytes = this.queue.reduce((sum, packet) => sum + sizeOf(packet), 0)
     return count === queue.length ? queue : queue.slice(0, count)
   }
 
@@ -394,7 +385,6 @@ export class EngineClient implements ClientTransportSink {
     this.candidate?.close()
     this.transport?.close(reason === "forced close" || reason === "parse error" ? this.id : undefined)
     this.queue = []
-    this.queuedBytes = 0
     for (const undo of this.cleanup) undo()
     this.sink.onClose({ reason, description })
   }
@@ -402,15 +392,8 @@ export class EngineClient implements ClientTransportSink {
 
 let counter = 0
 
+const encoder = new TextEncoder()
+
 /** The bytes of a packet in a polling payload. */
-const sizeOf = (packet: string | Uint8Array): number => {
-  if (typeof packet !== "string") return 1 + Math.ceil(packet.byteLength / 3) * 4
-  let size = packet.length
-  for (let i = 0; i < packet.length; i++) {
-    const code = packet.charCodeAt(i)
-    // Half of a surrogate pair is half of four bytes.
-    if (code > 0x7ff) size += code >= 0xd800 && code <= 0xdfff ? 1 : 2
-    else if (code > 0x7f) size++
-  }
-  return size
-}
+const sizeOf = (packet: string | Uint8Array): number =>
+  typeof packet === "string" ? encoder.encode(packet).length : 1 + Math.ceil(packet.byteLength / 3) * 4

@@ -9,7 +9,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
 import type { SessionCloseReason } from "../DisconnectReason.ts"
-import { decodeText, encodeOpen } from "../protocol/EnginePacket.ts"
+import { decodeBinaryText, encodeOpen } from "../protocol/EnginePacket.ts"
 import { decodeBinaryText as decodeBinaryTextV3 } from "../protocol/EnginePacketV3.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { ResolvedEngineOptions } from "./EngineOptions.ts"
@@ -399,9 +399,9 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   }
 
   private onBase64(packet: string): void {
-    const decoded = this.revision === 3 ? decodeBinaryTextV3(packet) : decodeText(packet)
-    if (isProtocolError(decoded)) return this.closeUnsafe("parse error", decoded.message)
-    this.onBinaryMessage(decoded instanceof Uint8Array ? decoded : (decoded.data as Uint8Array))
+    const bytes = this.revision === 3 ? decodeBinaryTextV3(packet) : decodeBinaryText(packet)
+    if (isProtocolError(bytes)) return this.closeUnsafe("parse error", bytes.message)
+    this.onBinaryMessage(bytes)
   }
 
   private onBinaryMessage(bytes: Uint8Array): void {

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Base64 from "./internal/base64.ts"
-import { make, type ProtocolError } from "./ProtocolError.ts"
+import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
 
 /**
  * @since 0.1.0
@@ -87,15 +87,22 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 export const decodeText = (packet: string): EnginePacket | ProtocolError => {
   if (packet === "") return make("empty packet")
   const code = packet.charCodeAt(0)
-  if (code === 98) return decodeBinaryText(packet)
+  if (code === 98) {
+    const data = decodeBinaryText(packet)
+    return isProtocolError(data) ? data : { type: "message", data }
+  }
   const type = types[code - 48]
   return type === undefined ? make("unknown packet type") : { type, data: packet.slice(1) }
 }
 
-const decodeBinaryText = (packet: string): EnginePacket | ProtocolError => {
-  const data = Base64.decode(packet.slice(1))
-  return data === undefined ? make("invalid base64", "a binary message is not base64") : { type: "message", data }
-}
+/**
+ * Decodes a binary message in its text form: `b` and base64.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeBinaryText = (packet: string): Uint8Array | ProtocolError =>
+  Base64.decode(packet.slice(1)) ?? make("invalid base64", "a binary message is not base64")
 
 /**
  * Encodes a binary message for a transport that carries text.

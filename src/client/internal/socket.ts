@@ -99,25 +99,36 @@ export class SocketRuntime {
 
   get status(): Stream.Stream<SocketStatus> {
     return Stream.unwrap(
-      Effect.gen({ self: this }, function* () {
-        const { offer, queue } = yield* makeTap
-        const end = () => void Queue.endUnsafe(queue)
-        yield* Effect.acquireRelease(
-          Effect.sync(() => {
-            offer(this.last)
-            if (this.disposed) return end()
-            this.statusListeners.add(offer)
-            this.ends.add(end)
-          }),
-          () =>
-            Effect.sync(() => {
-              this.statusListeners.delete(offer)
-              this.ends.delete(end)
-            })
-        )
-        return Stream.fromQueue(queue)
+      this.tap((offer) => {
+        offer(this.last)
+        this.statusListeners.add(offer)
+        return () => this.statusListeners.delete(offer)
       })
     )
+  }
+
+  /** What a listener is told until the scope closes, or the socket's own; `listen` gives the function that ends it. */
+  private tap(
+    listen: (offer: (value: any) => void) => () => unknown
+  ): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      const { offer, queue } = yield* makeTap
+      const end = () => void Queue.endUnsafe(queue)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const unlisten = listen(offer)
+          if (this.disposed) end()
+          this.ends.add(end)
+          return unlisten
+        }),
+        (unlisten) =>
+          Effect.sync(() => {
+            unlisten()
+            this.ends.delete(end)
+          })
+      )
+      return Stream.fromQueue(queue)
+    })
   }
 
   get disconnect(): Effect.Effect<void> {
@@ -198,23 +209,12 @@ export class SocketRuntime {
   }
 
   subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
-    return Effect.gen({ self: this }, function* () {
+    return Effect.suspend(() => {
       this.checkIncoming(event)
-      const { offer, queue } = yield* makeTap
-      const end = () => void Queue.endUnsafe(queue)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          if (this.disposed) return end()
-          addTo(this.taps, event, offer)
-          this.ends.add(end)
-        }),
-        () =>
-          Effect.sync(() => {
-            removeFrom(this.taps, event, offer)
-            this.ends.delete(end)
-          })
-      )
-      return Stream.fromQueue(queue)
+      return this.tap((offer) => {
+        addTo(this.taps, event, offer)
+        return () => removeFrom(this.taps, event, offer)
+      })
     })
   }
 
@@ -274,9 +274,7 @@ export class SocketRuntime {
       if (this.state !== "connecting") return
       if (Exit.isSuccess(exit)) return this.sendPacket(PacketType.CONNECT, undefined, exit.value, true)
       if (Cause.hasInterruptsOnly(exit.cause)) return
-      const defect = Cause.squash(exit.cause)
-      const why = defect instanceof Error ? defect.message : String(defect)
-      this.refused(`the auth payload could not be made: ${why}`, undefined)
+      this.refused(`the auth payload could not be made: ${String(Cause.squash(exit.cause))}`, undefined)
     })
   }
 

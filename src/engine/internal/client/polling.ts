@@ -81,7 +81,7 @@ export class ClientPolling implements ClientTransport {
     this.poll?.interruptUnsafe()
     if (!tell) return void this.post?.interruptUnsafe()
     // Nobody waits for the answer, and it does not matter.
-    const goodbye = () => void this.options.runFork(EffectModule.ignore(this.request("POST", "1")))
+    const goodbye = () => void this.options.runFork(EffectModule.result(this.request("POST", "1")))
     if (this.posting && this.post !== undefined) this.post.addObserver(goodbye)
     else goodbye()
   }

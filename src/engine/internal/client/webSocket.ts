@@ -20,11 +20,6 @@ export class ClientWebSocketTransport implements ClientTransport {
     return this.state === "open"
   }
 
-  /** The bytes that wait to be sent. */
-  get buffered(): number {
-    return this.socket?.buffered ?? 0
-  }
-
   /** Its packets go somewhere else from now on. */
   useSink(sink: ClientTransportSink): void {
     this.sink = sink
@@ -53,7 +48,7 @@ export class ClientWebSocketTransport implements ClientTransport {
       })
     } catch (cause) {
       // An address or a header that the platform does not take.
-      queueMicrotask(() => this.end("transport error", cause instanceof Error ? cause.message : String(cause)))
+      queueMicrotask(() => this.end("transport error", String(cause)))
     }
   }
 
