@@ -310,7 +310,7 @@ export const make = <
  * parameter, which is at least one character long and reaches to the next `/` or to what the pattern goes on with.
  *
  * `params` are the schemas of the parameters, from the string that is in the name; those that are not mentioned are strings.
- * A name whose parameters do not decode does not match. Names of more than 256 characters never do.
+ * A name whose parameters do not decode, or are not written as they are encoded (`07` for 7), does not match. Names of more than 256 characters never do.
  *
  * Throws as {@link make} does, and on a pattern without a parameter, one that it has twice, or a schema for one that it has not.
  *

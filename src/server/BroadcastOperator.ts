@@ -132,7 +132,7 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
   ): Effect.Effect<void>
   /**
    * Sends an event to the selection when the stream is run, and gives each recipient's answer as it comes. The stream ends
-   * when everybody has answered or gone; add `Stream.timeout` (between answers) or `Stream.interruptAfter`. Ending it earlier
+   * when everybody has answered or gone; add `Stream.timeout` (between answers) or `Stream.interruptWhen`. Ending it earlier
    * forgets the acknowledgements that have not come.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(

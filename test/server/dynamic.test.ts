@@ -91,6 +91,8 @@ describe("dynamic namespaces", () => {
       for (const name of [
         "/document/7",
         "/document/x/intro",
+        "/document/07/intro",
+        "/document/7.0/intro",
         "/document/7/intro/more",
         "/document//intro",
         `/document/7/${"x".repeat(300)}`

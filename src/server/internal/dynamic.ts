@@ -87,6 +87,9 @@ export class DynamicNamespaces {
     for (const [parameter, codec] of contract.params) {
       const value = codec.decode(raw[parameter])
       if (value._tag === "Failure") return undefined
+      // One name for the same parameters: "07" would be a second namespace for what "7" is.
+      const encoded = codec.encode(value.value)
+      if (encoded._tag === "Failure" || encoded.value !== raw[parameter]) return undefined
       params[parameter] = value.value
     }
     return params
