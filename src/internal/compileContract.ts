@@ -36,7 +36,7 @@ export const compileEvent = (event: Event.Any): EventCodec => ({
   ack: compile(event.ack),
   error: compile(event.error),
   length: event.arity === "none" ? 0 : event.arity === "one" ? 1 : argumentCount(event.payload.ast),
-  ackIsVoid: event.ack.ast._tag === "Void"
+  ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
 })
 
 export const compileEvents = (events: ReadonlyMap<string, Event.Any>): ReadonlyMap<string, EventCodec> => {

@@ -45,10 +45,10 @@ export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...
 /** Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of the declared type. */
 export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<unknown> => {
   const { event } = codec
-  const none = !event.hasAck || codec.ackIsVoid
-  const encoded = none ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
-  if (event.hasError) return [none ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
-  return none ? [] : [encoded]
+  const { ackIsVoid } = codec
+  const encoded = ackIsVoid ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
+  if (event.hasError) return [ackIsVoid ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
+  return ackIsVoid ? [] : [encoded]
 }
 
 /** Encodes one of an event's declared failures as the arguments of an acknowledgement. Throws on what is none. */

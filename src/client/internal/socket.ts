@@ -64,6 +64,10 @@ export class SocketRuntime {
   private readonly contract: CompiledContract | undefined
   private readonly auth: MakeAuth
   private sid: string | undefined
+  /** What a server that recovers connections knows this one by, and the last packet that came of it. */
+  private pid: string | undefined
+  private offset: string | undefined
+  private wasRecovered = false
   /** Whether CONNECT was sent over the connection that is open. */
   private state: "idle" | "connecting" | "connected" = "idle"
   private connecting: Fiber.Fiber<unknown, unknown> | undefined
@@ -95,6 +99,10 @@ export class SocketRuntime {
 
   get connected(): boolean {
     return this.state === "connected"
+  }
+
+  get recovered(): boolean {
+    return this.connected && this.wasRecovered
   }
 
   get status(): Stream.Stream<SocketStatus> {
@@ -272,7 +280,11 @@ export class SocketRuntime {
     this.connecting.addObserver((exit) => {
       this.connecting = undefined
       if (this.state !== "connecting") return
-      if (Exit.isSuccess(exit)) return this.sendPacket(PacketType.CONNECT, undefined, exit.value, true)
+      if (Exit.isSuccess(exit)) {
+        const { offset, pid } = this
+        const auth = pid === undefined ? exit.value : { pid, offset, ...(exit.value as object) }
+        return this.sendPacket(PacketType.CONNECT, undefined, auth, true)
+      }
       if (Cause.hasInterruptsOnly(exit.cause)) return
       this.refused(`the auth payload could not be made: ${String(Cause.squash(exit.cause))}`, undefined)
     })
@@ -312,10 +324,11 @@ export class SocketRuntime {
     this.sid = undefined
     this.early = []
     this.connecting?.interruptUnsafe()
+    // First of all: who learns that an answer will not come may look how it stands.
+    if (wasConnected || !willRetry) this.tell({ _tag: "Disconnected", reason, willRetry })
     // What was not sent yet keeps waiting for its answer.
     const waiting = new Set(this.outbox.map(({ id }) => id))
     this.acks.abandon((id) => !waiting.has(id))
-    if (wasConnected || !willRetry) this.tell({ _tag: "Disconnected", reason, willRetry })
   }
 
   private tell(status: SocketStatus): void {
@@ -385,18 +398,23 @@ export class SocketRuntime {
 
   private onConnected(data: unknown): void {
     if (this.state !== "connecting") return
-    const sid = (data as { readonly sid?: unknown } | undefined)?.sid
+    const { pid, sid } = (data ?? {}) as { readonly sid?: unknown; readonly pid?: unknown }
     if (typeof sid !== "string" || sid === "") {
       return this.refused("the server speaks an older protocol: it gave no id (Socket.IO 2?)", undefined)
     }
     this.sid = sid
+    this.wasRecovered = pid !== undefined && pid === this.pid
+    if (!this.wasRecovered) {
+      this.pid = typeof pid === "string" ? pid : undefined
+      this.offset = undefined
+    }
     this.state = "connected"
     const { early, outbox } = this
     this.early = []
     this.outbox = []
     for (const packet of early) this.onEvent(packet)
     for (const event of outbox) this.transmit(event)
-    this.tell({ _tag: "Connected", id: sid })
+    this.tell({ _tag: "Connected", id: sid, recovered: this.wasRecovered })
   }
 
   private onRefused(data: unknown): void {
@@ -409,6 +427,9 @@ export class SocketRuntime {
   private onEvent({ data, id }: SocketPacket): void {
     const [name, ...args] = data as ReadonlyArray<unknown>
     const event = String(name)
+    // Behind the arguments stands the packet's offset, if the server recovers connections: it cannot be told from an argument.
+    const offset = args.at(-1)
+    if (this.pid !== undefined && typeof offset === "string") this.offset = offset
     for (const listener of Array.from(this.anyListeners)) listener(event, args)
     const codec = this.contract?.outgoing.get(event)
     let payload: unknown = args
