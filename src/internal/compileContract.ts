@@ -5,7 +5,17 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AnyService } from "../NamespaceMiddleware.ts"
-import type { Codec, EventCodec } from "./contractCodec.ts"
+import {
+  type Codec,
+  decodePayload,
+  describe,
+  encodeAuth,
+  encodeExit,
+  encodePayload,
+  type EventCodec,
+  formatName
+} from "./contractCodec.ts"
+import { decodeAck } from "./decodeAck.ts"
 import { compilePattern, type NamespacePattern } from "./namespacePattern.ts"
 
 // Contracts bring this along, with Schema: nothing else imports it, so that programs without a contract stay small.
@@ -65,7 +75,11 @@ export interface CompiledContract {
   /** How the names of its namespaces are made, if they are dynamic. */
   readonly pattern: NamespacePattern | undefined
   readonly params: ReadonlyMap<string, Codec>
+  /** What clients do with it. They find it here, so that those without a contract do not bring it along. */
+  readonly wire: typeof wire
 }
+
+const wire = { decodeAck, decodePayload, describe, encodeAuth, encodeExit, encodePayload, formatName }
 
 /** Compiles a contract. */
 export const compileContract = (contract: Namespace.Any): CompiledContract => ({
@@ -81,7 +95,8 @@ export const compileContract = (contract: Namespace.Any): CompiledContract => ({
     error: compile(service.error)
   })),
   pattern: contract.params === undefined ? undefined : compilePattern(contract._tag),
-  params: compileFields(contract.params ?? {})
+  params: compileFields(contract.params ?? {}),
+  wire
 })
 
 const compileFields = (fields: Namespace.Any["data"]): ReadonlyMap<string, Codec> =>

@@ -56,6 +56,27 @@ export const encodeFailure = (codec: EventCodec, failure: unknown): ReadonlyArra
   { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
 ]
 
+/** What a handler's end answers; nothing where its event declares no failures. Throws on what its contract does not declare. */
+export const encodeExit = (
+  codec: EventCodec,
+  exit: Exit.Exit<unknown, unknown>
+): ReadonlyArray<unknown> | undefined => {
+  if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
+  if (!codec.event.hasError) return undefined
+  const failure = Exit.findErrorOption(exit)
+  return failure._tag === "Some"
+    ? encodeFailure(codec, failure.value)
+    : [{ _tag: "Failure", error: { _tag: "InternalError" } }]
+}
+
+/** What the contract and each of its middlewares make of an auth payload, in one: each of them reads its own part of it. */
+export const encodeAuth = ({ auth, contract, middlewares }: CompiledContract, value: unknown): unknown => {
+  const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract._tag}"`)
+  const declaring = middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
+  const own = encode(auth)
+  return declaring.length === 0 ? own : Object.assign({}, own, ...declaring.map(({ auth }) => encode(auth)))
+}
+
 /** The name of the dynamic namespace that has these parameters. Throws if there is none. */
 export const formatName = (contract: CompiledContract, params: Readonly<Record<string, unknown>>): string => {
   const raw: Record<string, string> = {}
