@@ -4,42 +4,27 @@ import * as Ws from "ws"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
-
-/** The part of `ws` that makes frames, which its types leave out. */
-interface FrameMaker {
-  frame(
-    data: Buffer,
-    options: {
-      readonly fin: boolean
-      readonly opcode: number
-      readonly mask: boolean
-      readonly rsv1: boolean
-      readonly readOnly: boolean
-    }
-  ): Array<Buffer>
-}
-const Sender = (Ws as unknown as { readonly Sender: FrameMaker }).Sender
+import { FrameBatch, framesOf } from "./frameBatch.ts"
 
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
 const COMPRESSED_TEXT = { binary: false, compress: true }
 const COMPRESSED_BINARY = { binary: true, compress: true }
 
-const frame = (data: Buffer, opcode: number): Array<Buffer> =>
-  Sender.frame(data, { fin: true, opcode, mask: false, rsv1: false, readOnly: true })
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
 /** Whether a text has that many bytes in UTF-8, of which a character has three at the most. */
 const isAtLeast = (text: string, bytes: number): boolean =>
   text.length >= bytes || (text.length * 3 >= bytes && Buffer.byteLength(text) >= bytes)
 
-/** What was written to a socket within one turn of the event loop leaves in one system call. */
-const corked: Array<NodeWebSocketChannel> = []
+/** What was sent over a WebSocket within one turn of the event loop leaves in one system call. */
+const unflushed: Array<NodeWebSocketChannel> = []
 
-const uncorkAll = () => {
-  for (let i = 0; i < corked.length; i++) corked[i]!.uncork()
-  corked.length = 0
+/** Batches that are not in use: a connection has one only while it is sending. */
+const batches: Array<FrameBatch> = []
+const MAX_BATCHES = 1_024
+
+const flushAll = () => {
+  for (let i = 0; i < unflushed.length; i++) unflushed[i]!.flush()
+  unflushed.length = 0
 }
 
 /** What a socket of Node counts. */
@@ -55,11 +40,14 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   private readonly socket: Duplex & Partial<Counted>
   /** Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the order itself. */
   private readonly compresses: boolean
+  /** What this turn has sent: frames that many peers get, as long as there is nothing else, and otherwise a batch. */
+  private shared: Buffer | undefined
+  private batch: FrameBatch | undefined
   /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
   private readonly threshold: number
   private readonly readBefore: number
   private readonly writtenBefore: number
-  private isCorked = false
+  private isWaiting = false
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
     this.ws = ws
@@ -100,21 +88,22 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   }
 
   get buffered(): number {
-    return this.compresses ? this.ws.bufferedAmount : this.socket.writableLength
+    if (this.compresses) return this.ws.bufferedAmount
+    return this.socket.writableLength + (this.shared?.length ?? 0) + (this.batch?.bytes ?? 0)
   }
 
   sendText(text: string, compress?: boolean): void {
     if (!this.isOpen) return
-    this.cork()
-    const compressed = this.compresses && compress !== false && isAtLeast(text, this.threshold)
-    this.ws.send(text, compressed ? COMPRESSED_TEXT : TEXT)
+    this.flushLater()
+    if (!this.compresses) return this.batched().text(text)
+    this.ws.send(text, compress !== false && isAtLeast(text, this.threshold) ? COMPRESSED_TEXT : TEXT)
   }
 
   sendBinary(bytes: Uint8Array, compress?: boolean): void {
     if (!this.isOpen) return
-    this.cork()
-    const compressed = this.compresses && compress !== false && bytes.byteLength >= this.threshold
-    this.ws.send(bytes, compressed ? COMPRESSED_BINARY : BINARY)
+    this.flushLater()
+    if (!this.compresses) return this.batched().binary(bytes)
+    this.ws.send(bytes, compress !== false && bytes.byteLength >= this.threshold ? COMPRESSED_BINARY : BINARY)
   }
 
   sendShared(message: OutboundMessage): void {
@@ -124,18 +113,16 @@ export class NodeWebSocketChannel implements WebSocketChannel {
       for (const attachment of message.attachments ?? []) this.sendBinary(attachment, message.compress)
       return
     }
-    // Framed once for all. Without compression `ws` writes frames as they come, so these keep their place among its own.
-    let bytes = message.prepared as Buffer | undefined
-    if (bytes === undefined) {
-      const frames = message.text === undefined ? [] : frame(Buffer.from(message.text), 1)
-      for (const attachment of message.attachments ?? []) frames.push(...frame(asBuffer(attachment), 2))
-      message.prepared = bytes = Buffer.concat(frames)
-    }
-    this.cork()
-    this.socket.write(bytes)
+    // Framed once for all.
+    const bytes = (message.prepared ??= framesOf(message)) as Buffer
+    if (this.isWaiting) return this.batched().framed(bytes)
+    this.flushLater()
+    this.shared = bytes
   }
 
   close(): void {
+    // The close frame is written by `ws`, and comes behind what was sent.
+    this.flush()
     this.ws.close()
   }
 
@@ -143,21 +130,44 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     this.ws.terminate()
   }
 
-  uncork(): void {
-    this.isCorked = false
-    this.socket.uncork()
+  /** Writes what this turn has sent. */
+  flush(): void {
+    if (!this.isWaiting) return
+    this.isWaiting = false
+    const { batch, shared, socket } = this
+    if (this.compresses) return socket.uncork()
+    if (shared !== undefined) {
+      this.shared = undefined
+      if (socket.writable) socket.write(shared)
+    }
+    if (batch === undefined) return
+    this.batch = undefined
+    if (socket.writable) batch.writeTo(socket)
+    batch.clear()
+    if (batches.length < MAX_BATCHES) batches.push(batch)
+  }
+
+  /** The batch of this turn, behind the frames that were alone until now. */
+  private batched(): FrameBatch {
+    if (this.batch !== undefined) return this.batch
+    this.batch = batches.pop() ?? new FrameBatch()
+    if (this.shared !== undefined) {
+      this.batch.framed(this.shared)
+      this.shared = undefined
+    }
+    return this.batch
   }
 
   private get isOpen(): boolean {
     return this.ws.readyState === Ws.WebSocket.OPEN && this.socket.writable
   }
 
-  private cork(): void {
-    if (this.isCorked) return
-    if (corked.length === 0) process.nextTick(uncorkAll)
-    this.isCorked = true
-    this.socket.cork()
-    corked.push(this)
+  private flushLater(): void {
+    if (this.isWaiting) return
+    if (unflushed.length === 0) process.nextTick(flushAll)
+    this.isWaiting = true
+    if (this.compresses) this.socket.cork()
+    unflushed.push(this)
   }
 }
 
