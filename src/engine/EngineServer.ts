@@ -55,6 +55,8 @@ export interface EngineServer {
    * sent, and cuts what is left after `drainTimeout`. The server's scope does it when it closes; doing it twice does no harm.
    */
   readonly drain: Effect.Effect<void>
+  /** Drops every session at once, with what waits for its client: the end of a drain that nobody answers any more. @internal */
+  readonly terminate: () => void
   /** The headers that every response carries. */
   readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string>> | undefined
 }
@@ -279,8 +281,12 @@ class Server implements EngineServer, SessionOwner {
       if (this.sessions.size > 0 && drainTimeout > 0) {
         yield* Effect.timeoutOption(this.released.await, Duration.millis(Math.max(0, end - this.wheel.now())))
       }
-      for (const session of Array.from(this.sessions.values())) session.terminate()
+      this.terminate()
     })
+  }
+
+  readonly terminate = (): void => {
+    for (const session of Array.from(this.sessions.values())) session.terminate()
   }
 }
 
