@@ -27,15 +27,6 @@ export interface Transmission {
 }
 
 /**
- * How transmissions come to the other end: it is called for each in the order in which they are sent, and calls `arrive` later, never
- * within the call. What never arrives holds back everything behind it: that direction is dead from then on.
- *
- * @since 0.1.0
- * @category models
- */
-export type Deliver = (transmission: Transmission) => void
-
-/**
  * Runs tasks later, in their order.
  *
  * @since 0.1.0
@@ -43,45 +34,50 @@ export type Deliver = (transmission: Transmission) => void
  */
 export type Later = (task: () => void) => void
 
-/** Turns of microtasks, one behind the other, before everything else in the process has its turn. */
-const TURNS = 1_000
+/**
+ * How transmissions come to the other end: it is called for each in the order in which they are sent, and calls `arrive` later, never
+ * within the call. What never arrives holds back everything behind it: that direction is dead from then on.
+ *
+ * `later` is how they come by default: `(transmission, later) => later(transmission.arrive)`, in the order in which they are sent over
+ * all links.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Deliver = (transmission: Transmission, later: Later) => void
+
+/** Tasks that run in one turn before everything else in the process has its own. */
+const MAX_TASKS = 1_000
 
 /**
- * Makes a queue of tasks that are run in the order in which they were given, as a microtask behind the code that is running now.
+ * Makes a queue of tasks that are run in the order in which they were given, in a task of their own that `schedule` is given; what they
+ * give rise to follows in the same task.
  *
- * This is deterministic: there is one queue, microtasks run in the order in which they are queued, before any timer, I/O or fiber that
- * waits for its turn, and nothing in it depends on time. So what was sent has arrived, and what was sent in return, before a fiber goes
- * on that has yielded or slept, and no time passes on a `TestClock`. That an endless exchange does not lock up the process, every
- * 1,000th turn is given to `yieldTo`.
+ * With a dispatcher of Effect's `Scheduler` this is deterministic: there is one queue, nothing in it depends on time or I/O, and a
+ * dispatcher runs what it is given in order. It is what a `TestClock` waits for, too: a message that a fiber sends which the clock has
+ * woken, and what is sent in return, arrives before time goes on. That an endless exchange does not lock up the process, no more than
+ * 1,000 tasks run in one turn.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeLater = (yieldTo: Later): Later => {
-  let tasks: Array<() => void> = []
-  let scheduled = false
-  let turns = 0
-  const schedule = () => {
-    scheduled = true
-    if (++turns % TURNS === 0) yieldTo(run)
-    else queueMicrotask(run)
-  }
+export const makeLater = (schedule: Later): Later => {
+  const tasks: Array<() => void> = []
+  let isRunning = false
   const run = () => {
-    scheduled = false
-    const batch = tasks
-    tasks = []
-    let done = 0
+    isRunning = true
     try {
-      for (; done < batch.length; done++) batch[done]!()
+      for (let done = 0; tasks.length > 0 && done < MAX_TASKS; done++) tasks.shift()!()
     } finally {
-      // A task that has thrown takes none of the others with it.
-      if (done < batch.length) tasks = [...batch.slice(done + 1), ...tasks]
-      if (tasks.length > 0 && !scheduled) schedule()
+      isRunning = false
+      // Also behind a task that has thrown: it takes none of the others with it.
+      if (tasks.length > 0) schedule(run)
     }
   }
   return (task) => {
     tasks.push(task)
-    if (!scheduled) schedule()
+    // Once for each, though one will do: a clock that waits for what is scheduled now does not wait for what was scheduled before.
+    if (!isRunning) schedule(run)
   }
 }
 
@@ -218,7 +214,8 @@ class End<In, Out> implements LinkEnd<In, Out> {
       item.arrived = true
       this.bring()
     }
-    this.wires.deliver({ link: this.wires.id, direction: this.direction, size, arrive })
+    const { deliver, id: link, later } = this.wires
+    deliver({ link, direction: this.direction, size, arrive }, later)
   }
 }
 

@@ -112,6 +112,7 @@ export type ServerEnd = Link.LinkEnd<FromClient, FromServer>
 export interface Medium {
   /** How what is sent arrives. */
   readonly deliver: Link.Deliver
+  /** Runs what is to happen behind the code that is running now. */
   readonly later: Link.Later
   /** The number of transmissions so far. */
   readonly transmissions: () => number
@@ -121,20 +122,20 @@ export interface Medium {
 
 /**
  * Makes what networks have in common. What is sent arrives as `deliver` says; default: in the order in which it is sent, over all links,
- * as microtasks (see `Link.makeLater`).
+ * when `later` says.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const makeMedium = (later: Link.Later, deliver?: Link.Deliver): Medium => {
-  const deliverWith: Link.Deliver = deliver ?? (({ arrive }) => later(arrive))
+  const deliverWith: Link.Deliver = deliver ?? (({ arrive }, later) => later(arrive))
   let transmissions = 0
   let links = 0
   return {
     later,
-    deliver: (transmission) => {
+    deliver: (transmission, later) => {
       transmissions++
-      deliverWith(transmission)
+      deliverWith(transmission, later)
     },
     transmissions: () => transmissions,
     nextLink: () => links++
@@ -148,6 +149,7 @@ export const makeMedium = (later: Link.Later, deliver?: Link.Deliver): Medium =>
  * @category models
  */
 export interface NetworkPath extends Network {
+  readonly medium: Medium
   /** Opens a connection and sends the request. The caller sets the receiver before anything can arrive. */
   readonly connect: (request: ClientRequest) => ClientEnd
 }
@@ -191,7 +193,14 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
     }
     return link.client
   }
-  return { connect, cut: to("cut"), drop: Effect.andThen(to("cut"), to("up")), stall: to("stalled"), restore: to("up") }
+  return {
+    medium,
+    connect,
+    cut: to("cut"),
+    drop: Effect.andThen(to("cut"), to("up")),
+    stall: to("stalled"),
+    restore: to("up")
+  }
 }
 
 const encoder = new TextEncoder()

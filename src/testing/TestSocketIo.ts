@@ -51,7 +51,7 @@ export interface TestOptions extends ServerOptions {
   /** The options of the layer's client. */
   readonly client?: TestClientOptions
   /**
-   * How what is sent arrives. Default: in the order in which it is sent, over all connections, as microtasks (see `Link.makeLater`).
+   * How what is sent arrives. Default: in the order in which it is sent, over all connections, as tasks of the scheduler that runs the test (see `Link.makeLater`).
    */
   readonly deliver?: Link.Deliver
 }
@@ -207,7 +207,7 @@ export const layer = (
       const medium = yield* makeMedium(deliver)
       const server = yield* SocketIoServer.make({ namespaceGrace: 0, ...serverOptions })
       yield* Effect.addFinalizer(() => shutDown(server.engine, medium))
-      const accept = serve(server.engine, () => clock.currentTimeMillisUnsafe())
+      const accept = serve(server.engine, () => clock.currentTimeMillisUnsafe(), medium.later)
       const makeNetwork = () => Network.make(medium, accept)
       const client = yield* makeClientOver(makeNetwork(), clientOptions)
       return Context.make(SocketIoServer.SocketIoServer, server).pipe(

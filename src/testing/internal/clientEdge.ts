@@ -104,6 +104,7 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
       close: () => end.close()
     }
   },
+  defer: path.medium.later,
   onOffline: () => () => {},
   onPageHide: () => () => {}
 })

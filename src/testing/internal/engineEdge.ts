@@ -10,16 +10,16 @@ import { HandshakeError } from "../../engine/HandshakeError.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
-import type { LinkEnding } from "../Link.ts"
+import type { Later, LinkEnding } from "../Link.ts"
 import { type ClientRequest, type FromClient, type ServerEnd, sizeOf } from "../Network.ts"
 
 /** Brings what comes over links to an engine, as the edge of a platform does with its sockets. */
 export const serve =
-  (engine: EngineServer, now: () => number) =>
+  (engine: EngineServer, now: () => number, later: Later) =>
   (end: ServerEnd, head: ClientRequest): void => {
     const request = new MemoryRequest(head, now)
     if (head.upgrade) return upgrade(engine, end, request)
-    const exchange = new MemoryExchange(request, head.body, end, engine.responseHeaders(request))
+    const exchange = new MemoryExchange(request, head.body, end, engine.responseHeaders(request), later)
     end.receiver = { onMessage() {}, onEnd: () => exchange.onGone() }
     engine.handleRequest(exchange)
   }
@@ -77,6 +77,7 @@ class MemoryRequest implements EngineRequest {
 
 class MemoryExchange implements HttpExchange {
   readonly request: MemoryRequest
+  readonly defer: Later
   private readonly body: string | Uint8Array
   private readonly end: ServerEnd
   private extraHeaders: Headers | undefined
@@ -87,12 +88,14 @@ class MemoryExchange implements HttpExchange {
     request: MemoryRequest,
     body: string | Uint8Array,
     end: ServerEnd,
-    extraHeaders: Readonly<Record<string, string>> | undefined
+    extraHeaders: Readonly<Record<string, string>> | undefined,
+    defer: Later
   ) {
     this.request = request
     this.body = body
     this.end = end
     this.extraHeaders = extraHeaders
+    this.defer = defer
   }
 
   addHeaders(headers: Readonly<Record<string, string>>): void {
