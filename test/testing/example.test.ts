@@ -1,8 +1,9 @@
 /**
- * What a user's test of a namespace looks like.
+ * What a user's tests of a namespace look like: those of the README.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { Event, Namespace } from "effect-socket.io"
 import { SocketIoClient } from "effect-socket.io/client"
 import { SocketIoServer } from "effect-socket.io/server"
@@ -30,8 +31,31 @@ const Test = ChatLive.pipe(Layer.provideMerge(TestSocketIo.layer()))
 it.effect("says how many are in the room", () =>
   Effect.gen(function* () {
     const ada = yield* SocketIoClient.connect(Chat)
-    const bob = yield* Effect.flatMap(TestSocketIo.makeClient(), (client) => client.connect(Chat))
+    const bob = yield* (yield* TestSocketIo.makeClient()).connect(Chat)
     assert.strictEqual(yield* ada.emitWithAck("join", { room: "lobby" }), 1)
     assert.strictEqual(yield* bob.emitWithAck("join", { room: "lobby" }), 2)
+  }).pipe(Effect.provide(Test))
+)
+
+it.effect("forgets who was there when the connection breaks", () =>
+  Effect.gen(function* () {
+    const ada = yield* SocketIoClient.connect(Chat)
+    yield* ada.emitWithAck("join", { room: "lobby" })
+    const network = yield* TestSocketIo.network
+    yield* network.stall
+    yield* TestClock.adjust("1 minute")
+    assert.isFalse(ada.connected)
+    yield* network.restore
+    yield* TestClock.adjust("30 seconds")
+    assert.strictEqual(yield* ada.emitWithAck("join", { room: "lobby" }), 1)
+  }).pipe(Effect.provide(Test))
+)
+
+it.effect("says what the protocol says", () =>
+  Effect.gen(function* () {
+    const raw = yield* TestSocketIo.rawClient()
+    assert.match(String(yield* raw.receive), /^0{"sid":/)
+    yield* raw.send("40/chat,")
+    assert.match(String(yield* raw.receive), /^40\/chat,{"sid":/)
   }).pipe(Effect.provide(Test))
 )

@@ -108,7 +108,6 @@ describe("a half-open network", () => {
       const server = yield* Queue.take(sockets)
       yield* network.stall
       yield* server.emit("news", "x".repeat(900))
-      yield* Effect.yieldNow
       yield* server.emit("news", "x".repeat(900))
       assert.strictEqual(yield* server.disconnected, "outbox overflow")
     })
@@ -124,7 +123,8 @@ describe("a network that is cut", () => {
       const asking = yield* Effect.forEach([socket.emitWithAck("forget"), server.emitWithAck("forget")], (ask) =>
         Effect.forkChild(Effect.flip(ask), { startImmediately: true })
       )
-      yield* Effect.yieldNow
+      // Behind both of them.
+      yield* socket.emitWithAck("echo", 1)
       yield* network.cut
       assert.isFalse(socket.connected)
       assert.strictEqual(yield* server.disconnected, "transport close")

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 
 import type { ClientPlatformShape, ClientWebSocket } from "../../engine/ClientPlatform.ts"
+import type { LinkEnding } from "../Link.ts"
 import type { ClientEnd, ClientRequest, Frame, FromServer, NetworkPath, ServerResponse } from "../Network.ts"
 import { sizeOf } from "../Network.ts"
 
@@ -54,7 +55,8 @@ export interface ClientWebSocketSink {
   readonly onFrame: (frame: Frame) => void
   /** It was not accepted; nothing comes after it. */
   readonly onRefused: (response: ServerResponse) => void
-  readonly onEnd: (ending: "closed" | "cut") => void
+  /** It has ended, or has never been open. */
+  readonly onEnd: (ending: LinkEnding, wasOpen: boolean) => void
 }
 
 /** Opens a WebSocket. */
@@ -71,7 +73,7 @@ export const openWebSocket = (path: NetworkPath, head: ClientRequest, sink: Clie
       sink.onRefused(message)
     },
     onEnd: (ending) => {
-      if (state !== "refused") sink.onEnd(state === "open" ? ending : "cut")
+      if (state !== "refused") sink.onEnd(state === "open" ? ending : "cut", state === "open")
     }
   }
   return end
@@ -94,7 +96,10 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
       onOpen: () => events.onOpen(),
       onFrame: (frame) => (typeof frame === "string" ? events.onText(frame) : events.onBinary(frame)),
       onRefused: ({ body, status }) => events.onClose(`the server answered with status ${status}: ${String(body)}`),
-      onEnd: (ending) => events.onClose(ending === "closed" ? undefined : "the connection was lost")
+      onEnd: (ending, wasOpen) =>
+        events.onClose(
+          ending === "closed" ? undefined : wasOpen ? "the connection was lost" : "the server cannot be reached"
+        )
     })
     return {
       get buffered() {
