@@ -203,6 +203,41 @@ describe("a network that is cut", () => {
 })
 
 describe("how things arrive", () => {
+  for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]] as const) {
+    it.effect(`takes no time, whoever sends while the clock runs through, over ${transports}`, () =>
+      Effect.gen(function* () {
+        const { here, sockets } = yield* serving({ client: { transports } })
+        const { log, note } = yield* timeline
+        const socket = yield* here(SocketIoClient.connect("/"))
+        const server = yield* Queue.take(sockets)
+        yield* server.on("ask", (n) => Effect.andThen(note(`server got ${n}`), socket.emitWithAck("echo", n)))
+        const news = yield* socket.subscribe("news")
+        yield* Effect.forkScoped(Stream.runForEach(news, ([n]) => note(`client got ${n}`)))
+        yield* Effect.forkScoped(
+          Effect.forEach([1, 2], (n) => Effect.andThen(Effect.sleep("1 second"), server.emit("news", n)))
+        )
+        yield* Effect.forkScoped(
+          Effect.forEach([3, 4], (n) =>
+            Effect.sleep("1500 millis").pipe(
+              Effect.andThen(socket.emitWithAck("ask", n)),
+              Effect.andThen(socket.emitWithAck("echo", n)),
+              Effect.andThen(note(`client is done with ${n}`))
+            )
+          )
+        )
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(log, [
+          "1000 client got 1",
+          "1500 server got 3",
+          "1500 client is done with 3",
+          "2000 client got 2",
+          "3000 server got 4",
+          "3000 client is done with 4"
+        ])
+      })
+    )
+  }
+
   it.effect("can be decided by the test: a delay is a round trip that takes twice as long", () =>
     Effect.gen(function* () {
       const context = yield* Effect.context<never>()
