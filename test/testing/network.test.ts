@@ -101,6 +101,24 @@ describe("a half-open network", () => {
     })
   )
 
+  it.effect("is given up by a server that has closed its side, after 30 seconds", () =>
+    Effect.gen(function* () {
+      const { here, network, sockets } = yield* serving()
+      yield* here(SocketIoClient.connect("/"))
+      const server = yield* Queue.take(sockets)
+      const { engine } = yield* here(SocketIoServer.SocketIoServer)
+      yield* network.stall
+      yield* server.disconnect({ close: true })
+      assert.strictEqual(engine.sessionCount, 0)
+      yield* TestClock.adjust("29 seconds")
+      const draining = yield* Effect.forkChild(engine.drain, { startImmediately: true })
+      yield* TestClock.adjust("900 millis")
+      assert.isUndefined(draining.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      yield* Fiber.join(draining)
+    })
+  )
+
   it.effect("fills the outbox of a client that takes nothing, up to its limit", () =>
     Effect.gen(function* () {
       const { here, network, sockets } = yield* serving({ maxOutbox: 1_000 })

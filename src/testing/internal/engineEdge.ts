@@ -8,6 +8,7 @@ import type {
 } from "../../engine/EngineRequest.ts"
 import { HandshakeError } from "../../engine/HandshakeError.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
+import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
 import type { Later, LinkEnding } from "../Link.ts"
@@ -43,7 +44,7 @@ const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest): 
       return end.close()
     }
     end.send({ status: 101, headers: decision.headers ?? {}, body: "" }, 0)
-    const channel = new MemoryChannel(end, engine.options.maxPayload)
+    const channel = new MemoryChannel(end, engine)
     end.receiver = channel
     decision.accept(channel)
   })
@@ -133,18 +134,23 @@ class MemoryExchange implements HttpExchange {
   }
 }
 
+/** How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node. */
+const CLOSE_TIMEOUT = 30_000
+
 /** The server's end of a WebSocket. Nothing is compressed, and there are no frames around what is sent. */
-class MemoryChannel implements WebSocketChannel {
+class MemoryChannel implements WebSocketChannel, WheelEntry {
   receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
   bytesReceived = 0
   bytesSent = 0
   private readonly end: ServerEnd
-  private readonly maxPayload: number
+  private readonly engine: EngineServer
   private failure: WebSocketFailure | undefined
+  private state: "open" | "closing" | "ended" = "open"
+  bucket: number = IDLE
 
-  constructor(end: ServerEnd, maxPayload: number) {
+  constructor(end: ServerEnd, engine: EngineServer) {
     this.end = end
-    this.maxPayload = maxPayload
+    this.engine = engine
   }
 
   get buffered(): number {
@@ -168,7 +174,15 @@ class MemoryChannel implements WebSocketChannel {
   }
 
   close(): void {
+    if (this.state !== "open") return
+    this.state = "closing"
     this.end.close()
+    this.engine.wheel.schedule(this, CLOSE_TIMEOUT)
+  }
+
+  /** The other side has not closed. */
+  onDeadline(): void {
+    this.end.abort()
   }
 
   terminate(): void {
@@ -180,15 +194,17 @@ class MemoryChannel implements WebSocketChannel {
     if (this.failure !== undefined) return
     const size = sizeOf(message)
     this.bytesReceived += size
-    if (size > this.maxPayload) {
+    if (size > this.engine.options.maxPayload) {
       this.failure = { kind: "too large", message: "Max payload size exceeded" }
-      return this.end.close()
+      return this.close()
     }
     if (typeof message === "string") this.receiver.onText(message)
     else this.receiver.onBinary(message as Uint8Array)
   }
 
   onEnd(_ending: LinkEnding): void {
+    this.state = "ended"
+    this.engine.wheel.cancel(this)
     this.receiver.onClose(this.failure)
   }
 }
