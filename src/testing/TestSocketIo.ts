@@ -155,7 +155,7 @@ const makeClientOver = Effect.fnUntraced(function* (network: Network.NetworkPath
   return self
 })
 
-/** Turns in which nothing is sent, after which nobody is expected to say anything by himself. */
+/** Turns in which nothing is sent, after which nobody is expected to say anything more. */
 const QUIET_TURNS = 50
 
 /**
