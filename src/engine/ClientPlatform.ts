@@ -81,6 +81,8 @@ export interface ClientPlatformShape {
   readonly onOffline: (callback: () => void) => () => void
   /** Calls back when the page is left or frozen, where there is one; gives the function that ends it. */
   readonly onPageHide: (callback: () => void) => () => void
+  /** Runs a task behind the code that is running now: what is sent meanwhile leaves together. Default: as a microtask. */
+  readonly defer?: (task: () => void) => void
   /** The platform for one client, where clients have something of their own, as cookies. Default: all have the same. */
   readonly forClient?: () => ClientPlatformShape
 }

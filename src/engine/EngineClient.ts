@@ -348,7 +348,8 @@ export class EngineClient implements ClientTransportSink {
   private flushLater(): void {
     if (this.flushing) return
     this.flushing = true
-    queueMicrotask(() => {
+    const { defer = queueMicrotask } = this.runtime.platform
+    defer(() => {
       this.flushing = false
       this.flush()
     })

@@ -79,6 +79,8 @@ export interface HttpExchange {
   ): number
   /** Reads the body, up to `maxBytes` bytes, and calls back once. */
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void
+  /** Runs a task behind the code that is running now: what is sent meanwhile leaves together. Default: as a microtask. */
+  readonly defer?: (task: () => void) => void
   /** Calls back if the peer goes before the response was sent. */
   onAbort(callback: () => void): void
 }

@@ -59,6 +59,8 @@ export interface EngineServer {
   readonly drain: Effect.Effect<void>
   /** What is left of `drainTimeout`, in milliseconds: all of it before anything is drained. */
   readonly drainTimeLeft: () => number
+  /** Drops every session at once, with what waits for its client: the end of a drain that nobody answers any more. @internal */
+  readonly terminate: () => void
   /** The headers that every response carries. */
   readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string>> | undefined
 }
@@ -294,8 +296,12 @@ class Server implements EngineServer, SessionOwner {
       if (this.sessions.size > 0 && this.drainTimeLeft() > 0) {
         yield* Effect.timeoutOption(this.released.await, Duration.millis(this.drainTimeLeft()))
       }
-      for (const session of Array.from(this.sessions.values())) session.terminate()
+      this.terminate()
     })
+  }
+
+  readonly terminate = (): void => {
+    for (const session of Array.from(this.sessions.values())) session.terminate()
   }
 }
 

@@ -229,7 +229,8 @@ export class PollingTransport implements ServerTransport {
     if (this.poll === undefined || this.flushing) return
     this.flushing = true
     // What is sent within one turn leaves as one payload.
-    queueMicrotask(() => {
+    const { defer = queueMicrotask } = this.poll
+    defer(() => {
       this.flushing = false
       if (this.poll !== undefined && this.queue.length > 0) this.flush()
     })

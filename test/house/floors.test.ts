@@ -27,7 +27,8 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   server: ["client"],
   client: ["server"],
   node: ["browser", "testing"],
-  browser: ["node", "testing", "server"]
+  browser: ["node", "testing", "server"],
+  testing: ["node", "browser"]
 }
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
@@ -114,6 +115,9 @@ describe("the floors", () => {
     ["src/server/A.ts", 'import * as Fs from "node:fs"', "edge"],
     ["src/engine/A.ts", 'import "ws"', "edge"],
     ["src/node/A.ts", 'import x from "express"', "no dependency"],
+    ["src/testing/A.ts", 'import * as Fs from "node:fs"', "edge"],
+    ["src/testing/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/server/A.ts", 'import { x } from "../testing/B.ts"', "higher floor"],
     ["src/cellar/A.ts", "", "no floor"],
     ["src/server/A.ts", 'import x from "../../test/support/x.ts"', "not a source"]
   ] as const) {

@@ -42,6 +42,27 @@ const encoded = msgpack.encode({ type: 0, namespace: "/", id: undefined, data: u
 console.log("attachments" in encoded ? encoded.attachments?.[0]?.byteLength : encoded.message)
 `
 
+const testProgram = `
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SocketIoClient } from "effect-socket.io/client"
+import { SocketIoServer } from "effect-socket.io/server"
+import { TestSocketIo } from "effect-socket.io/testing"
+
+const Double = SocketIoServer.layerNamespace("/", (socket) =>
+  socket.on("double", (n) => Effect.succeed(n * 2)))
+const Test = Double.pipe(Layer.provideMerge(TestSocketIo.layer()))
+
+const answer = await Effect.runPromise(
+  SocketIoClient.connect("/").pipe(
+    Effect.flatMap((socket) => socket.emitWithAck("double", 21)),
+    Effect.scoped,
+    Effect.provide(Test)
+  )
+)
+console.log("answer", answer[0])
+`
+
 describe("the published package", () => {
   let project: string
 
@@ -93,6 +114,23 @@ describe("the published package", () => {
     assert.throws(run, /Cannot find package '@msgpack\/msgpack'/)
     symlinkSync(join(root, "node_modules", "@msgpack"), join(project, "node_modules", "@msgpack"))
     assert.strictEqual(run().trim(), "13")
+  })
+
+  it("needs nothing but Effect for tests", () => {
+    // A folder of its own: Node would find the packages of a project around it.
+    const alone = mkdtempSync(join(tmpdir(), "tester-"))
+    try {
+      const modules = join(alone, "node_modules")
+      mkdirSync(modules)
+      symlinkSync(join(root, "node_modules", "effect"), join(modules, "effect"))
+      cpSync(join(project, "node_modules", "effect-socket.io"), join(modules, "effect-socket.io"), { recursive: true })
+      writeFileSync(join(alone, "package.json"), JSON.stringify({ type: "module" }))
+      writeFileSync(join(alone, "test.js"), testProgram)
+      const output = execFileSync(process.execPath, ["test.js"], { cwd: alone, encoding: "utf8", timeout: 30_000 })
+      assert.strictEqual(output.trim(), "answer 42")
+    } finally {
+      rmSync(alone, { recursive: true, force: true })
+    }
   })
 
   it("type-checks in an empty project, its declarations included", async () => {

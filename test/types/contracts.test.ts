@@ -328,6 +328,11 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
     `export const l = SocketIoServer.layerDynamicNamespace(Desk, () => Effect.succeed(() => Effect.succeed({ leave: inHall.leave })))`,
     /is missing the following properties from type [^]*: (cursor, join|join, cursor)$/m
   ],
+  "a connection of a test's client without the auth that its contract declares": [
+    `import { TestSocketIo } from "effect-socket.io/testing"
+export const f = (client: TestSocketIo.TestClient) => client.connect(Chat)`,
+    /Expected 2 arguments, but got 1/
+  ],
   "an event name that is reserved at run time stays a string": [
     `export const e: Event.Event<"a", any, any, any> = Event.make("b")`,
     /Type '"b"' is not assignable to type '"a"'/

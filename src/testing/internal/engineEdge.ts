@@ -1,0 +1,214 @@
+import type { EngineServer } from "../../engine/EngineServer.ts"
+import type {
+  BodyFailure,
+  ConnectionDetails,
+  EngineRequest,
+  HttpExchange,
+  RequestBody
+} from "../../engine/EngineRequest.ts"
+import { HandshakeError } from "../../engine/HandshakeError.ts"
+import { type Headers, merge } from "../../engine/internal/headers.ts"
+import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
+import type { Later, LinkEnding } from "../Link.ts"
+import { type ClientRequest, type FromClient, type ServerEnd, sizeOf } from "../Network.ts"
+
+/** Brings what comes over links to an engine, as the edge of a platform does with its sockets. */
+export const serve =
+  (engine: EngineServer, now: () => number, later: Later) =>
+  (end: ServerEnd, head: ClientRequest): void => {
+    const request = new MemoryRequest(head, now)
+    if (head.upgrade) return upgrade(engine, end, request)
+    const exchange = new MemoryExchange(request, head.body, end, engine.responseHeaders(request), later)
+    end.receiver = { onMessage() {}, onEnd: () => exchange.onGone() }
+    engine.handleRequest(exchange)
+  }
+
+const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest): void => {
+  let gone = false
+  let giveUp: (() => void) | undefined
+  // Until it is decided, nothing but frames of a client in a hurry can come, which the protocol does not know.
+  end.receiver = {
+    onMessage: () => end.abort(),
+    onEnd: () => {
+      gone = true
+      giveUp?.()
+    }
+  }
+  giveUp = engine.handleUpgrade(request, (decision) => {
+    if (gone) return
+    if (decision instanceof HandshakeError) {
+      const headers = { ...engine.responseHeaders(request), "content-type": "text/html" }
+      end.send({ status: 400, headers, body: decision.message }, sizeOf(decision.message))
+      return end.close()
+    }
+    end.send({ status: 101, headers: decision.headers ?? {}, body: "" }, 0)
+    const channel = new MemoryChannel(end, engine)
+    end.receiver = channel
+    decision.accept(channel)
+  })
+}
+
+const noQuery: ReadonlyMap<string, string> = new Map()
+
+class MemoryRequest implements EngineRequest {
+  readonly method: string
+  readonly query: ReadonlyMap<string, string>
+  private readonly head: ClientRequest
+  private readonly now: () => number
+
+  constructor(head: ClientRequest, now: () => number) {
+    this.head = head
+    this.now = now
+    this.method = head.method
+    const at = head.url.indexOf("?")
+    this.query = at < 0 ? noQuery : new Map(new URLSearchParams(head.url.slice(at + 1)))
+  }
+
+  header(name: string): string | undefined {
+    return Object.hasOwn(this.head.headers, name) ? this.head.headers[name] : undefined
+  }
+
+  details(): ConnectionDetails {
+    const { address, headers, secure, url } = this.head
+    return { headers: { ...headers }, query: this.query, url, address, secure, issued: this.now() }
+  }
+}
+
+class MemoryExchange implements HttpExchange {
+  readonly request: MemoryRequest
+  readonly defer: Later
+  private readonly body: string | Uint8Array
+  private readonly end: ServerEnd
+  private extraHeaders: Headers | undefined
+  private isDone = false
+  private onGoneEarly: (() => void) | undefined
+
+  constructor(
+    request: MemoryRequest,
+    body: string | Uint8Array,
+    end: ServerEnd,
+    extraHeaders: Readonly<Record<string, string>> | undefined,
+    defer: Later
+  ) {
+    this.request = request
+    this.body = body
+    this.end = end
+    this.extraHeaders = extraHeaders
+    this.defer = defer
+  }
+
+  addHeaders(headers: Readonly<Record<string, string>>): void {
+    this.extraHeaders = merge(this.extraHeaders, headers)
+  }
+
+  respond(status: number, headers: Readonly<Record<string, string>>, body: string | Uint8Array): number {
+    const size = sizeOf(body)
+    if (this.isDone) return size
+    this.isDone = true
+    this.end.send({ status, headers: { ...this.extraHeaders, ...headers }, body: copyOf(body) }, size)
+    this.end.close()
+    return size
+  }
+
+  readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void {
+    const { body } = this
+    const size = sizeOf(body)
+    if (size > maxBytes) return onFailure("too large")
+    onBody({
+      size,
+      text: () => (typeof body === "string" ? body : new TextDecoder().decode(body)),
+      bytes: () => (typeof body === "string" ? new TextEncoder().encode(body) : body)
+    })
+  }
+
+  onAbort(callback: () => void): void {
+    this.onGoneEarly = callback
+  }
+
+  onGone(): void {
+    if (this.isDone) return
+    this.isDone = true
+    this.onGoneEarly?.()
+  }
+}
+
+/** How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node. */
+const CLOSE_TIMEOUT = 30_000
+
+/** The server's end of a WebSocket. Nothing is compressed, and there are no frames around what is sent. */
+class MemoryChannel implements WebSocketChannel, WheelEntry {
+  receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
+  bytesReceived = 0
+  bytesSent = 0
+  private readonly end: ServerEnd
+  private readonly engine: EngineServer
+  private failure: WebSocketFailure | undefined
+  private state: "open" | "closing" | "ended" = "open"
+  bucket: number = IDLE
+
+  constructor(end: ServerEnd, engine: EngineServer) {
+    this.end = end
+    this.engine = engine
+  }
+
+  get buffered(): number {
+    return this.end.buffered
+  }
+
+  sendText(text: string): void {
+    const size = sizeOf(text)
+    this.bytesSent += size
+    this.end.send(text, size)
+  }
+
+  sendBinary(bytes: Uint8Array): void {
+    this.bytesSent += bytes.byteLength
+    this.end.send(copyOf(bytes), bytes.byteLength)
+  }
+
+  sendShared({ attachments, text }: OutboundMessage): void {
+    if (text !== undefined) this.sendText(text)
+    for (const attachment of attachments ?? []) this.sendBinary(attachment)
+  }
+
+  close(): void {
+    if (this.state !== "open") return
+    this.state = "closing"
+    this.end.close()
+    this.engine.wheel.schedule(this, CLOSE_TIMEOUT)
+  }
+
+  /** The other side has not closed. */
+  onDeadline(): void {
+    this.end.abort()
+  }
+
+  terminate(): void {
+    this.end.abort()
+  }
+
+  onMessage(message: FromClient): void {
+    // After a message that was too large nothing is read any more.
+    if (this.failure !== undefined) return
+    const size = sizeOf(message)
+    this.bytesReceived += size
+    if (size > this.engine.options.maxPayload) {
+      this.failure = { kind: "too large", message: "Max payload size exceeded" }
+      return this.close()
+    }
+    if (typeof message === "string") this.receiver.onText(message)
+    else this.receiver.onBinary(message as Uint8Array)
+  }
+
+  onEnd(_ending: LinkEnding): void {
+    this.state = "ended"
+    this.engine.wheel.cancel(this)
+    this.receiver.onClose(this.failure)
+  }
+}
+
+/** What a network carries does not change with what the sender does next. */
+const copyOf = <A extends string | Uint8Array>(data: A): A =>
+  (typeof data === "string" ? data : new Uint8Array(data)) as A
