@@ -1,27 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Queue, Schema, Scope } from "effect"
+import { Context, Deferred, Effect, Layer, Queue, Schema } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { call, client, connect, next, serve } from "../support/serve.ts"
+import { call, client, connect, next, open, serve } from "../support/serve.ts"
 
 class Main extends Namespace.make("/main", {
   clientToServer: [Event.make("work", { payload: Schema.Int, ack: Schema.Int, concurrency: 1 })]
 }) {}
 
 const handlers = Main.of({ work: (n) => Effect.succeed(n) })
-
-/** A layer on a server that is there already, in a scope of its own. */
-const open = Effect.fnUntraced(function* <E>(
-  server: Context.Context<SocketIoServer.SocketIoServer>,
-  layer: Layer.Layer<never, E, SocketIoServer.SocketIoServer>
-) {
-  const scope = yield* Scope.make()
-  yield* Layer.buildWithScope(Layer.fresh(Layer.provide(layer, Layer.succeedContext(server))), scope)
-  return Scope.close(scope, Exit.void)
-})
 
 describe("the life of a namespace's layer", () => {
   class Database extends Context.Service<Database, { readonly isOpen: () => boolean }>()("test/Database") {}

@@ -30,6 +30,8 @@ export interface DynamicOptions {
   readonly open: (home: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
   /** How long a namespace stays when it is empty, in milliseconds. */
   readonly idleTimeToLive: number
+  /** How many may be empty at once. */
+  readonly maxIdle: number
 }
 
 /** Namespaces that come into being when clients ask for them. */
@@ -39,6 +41,10 @@ export class DynamicNamespaces {
   readonly idleTimeToLive: number
   /** Those that are open, or about to open. */
   readonly members = new Set<NamespaceRuntime>()
+  /** Those that clients are admitted to: members, and those whose first clients are still being asked who they are. */
+  private readonly adopted = new Set<NamespaceRuntime>()
+  /** Those that are empty and will close, the one that has been so the longest first. */
+  private readonly idle = new Set<NamespaceRuntime>()
   private readonly options: DynamicOptions
   private readonly server: ServerRuntime
 
@@ -98,6 +104,7 @@ export class DynamicNamespaces {
   /** Makes a namespace one of them. */
   adopt(home: NamespaceRuntime): void {
     home.family = this
+    this.adopted.add(home)
     home.register({ contract: this.contract, context: this.options.context, build: undefined })
   }
 
@@ -106,6 +113,8 @@ export class DynamicNamespaces {
     return Effect.gen({ self: this }, function* () {
       // What it holds is given back before it is acquired anew.
       while (home.instance?.isClosing) yield* home.instance.closed
+      // The layer has closed meanwhile: nothing opens any more.
+      if (!this.adopted.has(home)) return undefined
       let { instance } = home
       if (instance === undefined) {
         home.instance = instance = new Instance(this, this.server, home)
@@ -119,9 +128,35 @@ export class DynamicNamespaces {
     })
   }
 
+  /** Nobody is in a namespace any more: it closes after its time, or before if too many are waiting for theirs. */
+  onEmpty(home: NamespaceRuntime): void {
+    if (!Number.isFinite(this.idleTimeToLive)) return
+    this.server.wheel.schedule(home, this.idleTimeToLive)
+    this.idle.delete(home)
+    this.idle.add(home)
+    if (this.idle.size <= this.options.maxIdle) return
+    const [oldest] = this.idle
+    this.notIdle(oldest!)
+    oldest!.instance?.close()
+  }
+
+  /** Somebody has come, or it is closing. */
+  notIdle(home: NamespaceRuntime): void {
+    this.idle.delete(home)
+    this.server.wheel.cancel(home)
+  }
+
+  /** The server has forgotten a namespace. */
+  release(home: NamespaceRuntime): void {
+    this.adopted.delete(home)
+    this.idle.delete(home)
+  }
+
   /** The layer has closed: so do they. */
   close(): void {
-    for (const home of Array.from(this.members)) {
+    const homes = Array.from(this.adopted)
+    this.adopted.clear()
+    for (const home of homes) {
       home.unregister()
       home.instance?.close()
     }
@@ -160,6 +195,8 @@ export class Instance {
   start(open: (scope: Scope.Scope) => Effect.Effect<Build>): void {
     const { family, home, server } = this
     this.fiber = server.runFork(open(this.scope))
+    // What it ran at once may have closed it already.
+    if (this.isClosing) this.fiber.interruptUnsafe()
     this.fiber.addObserver((exit) => {
       Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
@@ -175,6 +212,7 @@ export class Instance {
   close(): void {
     if (this.isClosing) return
     this.isClosing = true
+    this.family.notIdle(this.home)
     this.fiber?.interruptUnsafe()
     this.server.closeScope(this.scope, { namespace: this.home.name }, () => {
       this.home.instance = undefined

@@ -249,7 +249,7 @@ export class NamespaceRuntime implements WheelEntry {
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
     this.connectingCount++
-    this.server.wheel.cancel(this)
+    this.family?.notIdle(this)
     socket.launch(
       connecting(this, socket).pipe(
         Effect.onExit((exit) =>
@@ -293,9 +293,7 @@ export class NamespaceRuntime implements WheelEntry {
     if (this.connectingCount > 0 || this.sockets.size > 0) return
     const { family, instance } = this
     if (instance === undefined) return this.server.forgetIfUnused(this)
-    if (family !== undefined && Number.isFinite(family.idleTimeToLive)) {
-      this.server.wheel.schedule(this, family.idleTimeToLive)
-    }
+    if (!instance.isClosing) family?.onEmpty(this)
   }
 
   /** A dynamic namespace has been empty for its time. */
@@ -306,6 +304,7 @@ export class NamespaceRuntime implements WheelEntry {
   /** It is gone: nobody finds it any more. */
   dispose(): void {
     this.server.wheel.cancel(this)
+    this.family?.release(this)
     this.hubs?.close()
     this.server.closeScope(this.scope, { namespace: this.name })
   }
