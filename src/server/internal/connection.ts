@@ -1,6 +1,7 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -105,7 +106,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   private remember(namespace: string): void {
     const left = (this.left ??= new Set())
-    if (left.size < MAX_LEFT) left.add(namespace)
+    if (left.size < MAX_LEFT && isMatchable(namespace)) left.add(ownCopy(namespace))
   }
 
   private endAll(reason: DisconnectReason): void {
@@ -159,7 +160,7 @@ export class Connection implements SessionSink, WheelEntry {
     }
     this.left?.delete(namespace)
     const socket = home.makeSocket(this, auth)
-    this.sockets.set(namespace, socket)
+    this.sockets.set(home.name, socket)
     home.connect(socket)
   }
 }

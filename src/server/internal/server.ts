@@ -19,6 +19,7 @@ import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
+import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError } from "../../protocol/ProtocolError.ts"
@@ -117,7 +118,8 @@ export class ServerRuntime {
     if (namespace?.isRegistered) return namespace
     for (const family of this.dynamic) if (family.mayMatch(name)) return this.getOrMake(name)
     if (this.graceLeft === 0) return undefined
-    return namespace ?? (this.namespaces.size >= MAX_AWAITED ? undefined : this.getOrMake(name))
+    if (namespace !== undefined || this.namespaces.size >= MAX_AWAITED || !isMatchable(name)) return namespace
+    return this.getOrMake(name)
   }
 
   /** The dynamic namespaces that a client's request is for: the first that say so. */
@@ -180,7 +182,9 @@ export class ServerRuntime {
 
   private getOrMake(name: string): NamespaceRuntime {
     let namespace = this.namespaces.get(name)
-    if (namespace === undefined) this.namespaces.set(name, (namespace = new NamespaceRuntime(name, this)))
+    if (namespace !== undefined) return namespace
+    const own = ownCopy(name)
+    this.namespaces.set(own, (namespace = new NamespaceRuntime(own, this)))
     return namespace
   }
 
