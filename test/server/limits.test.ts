@@ -4,8 +4,12 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Option, Queue, Schema, type Scope, Stream } from "effect"
 
+import * as Binary from "../../src/Binary.ts"
+import * as Event from "../../src/Event.ts"
+import * as Namespace from "../../src/Namespace.ts"
+import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { RawSocket } from "../support/RawClient.ts"
 import { serve } from "../support/serve.ts"
@@ -64,6 +68,86 @@ describe("names of namespaces that are not there", () => {
       const answers = [yield* Effect.promise(() => socket.next()), yield* Effect.promise(() => socket.next())]
       assert.include(String(answers[0]), "Invalid namespace")
       assert.strictEqual(answers[1], '430["synced"]')
+    })
+  )
+})
+
+describe("the bytes of events that are not done", () => {
+  const kilobyte = "x".repeat(1_000)
+  const options = { maxPendingBytes: 10_000 }
+
+  class Work extends Namespace.make("/", {
+    clientToServer: [
+      Event.make("work", { payload: Schema.String }),
+      Event.make("in-turn", { payload: Schema.String, concurrency: 1 }),
+      Event.make("bytes", { payload: Binary.Bytes }),
+      Event.make("sync", { ack: Schema.String })
+    ]
+  }) {}
+
+  type WorkSocket = ServerSocket<typeof Work>
+
+  const work = (
+    handle: Effect.Effect<unknown>,
+    prepare: (socket: WorkSocket) => Effect.Effect<unknown, never, Scope.Scope> = () => Effect.void
+  ) =>
+    SocketIoServer.layerNamespace(Work, (socket) =>
+      Effect.as(
+        prepare(socket),
+        Work.of({
+          work: () => handle,
+          "in-turn": () => handle,
+          bytes: () => handle,
+          sync: () => Effect.succeed("synced")
+        })
+      )
+    )
+
+  /** Why a client is gone that sends eleven kilobytes, of which ten may wait. */
+  const ends = {
+    "for their builder": [work(Effect.void, () => Effect.never), "work"],
+    "in their handlers": [work(Effect.never), "work"],
+    "for handlers before them": [work(Effect.never), "in-turn"],
+    "in middleware": [work(Effect.void, (socket) => socket.use(() => Effect.never)), "work"],
+    "in a stream that nobody reads": [work(Effect.void, (socket) => socket.subscribe("work")), "work"]
+  } as const
+
+  for (const [where, [layer, event]] of Object.entries(ends)) {
+    it.live(`end the connection when they are more than may wait ${where}`, () =>
+      Effect.gen(function* () {
+        const { server, url } = yield* serve(layer, options)
+        const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+        const gone = yield* Effect.forkChild(Stream.runHead(disconnections), { startImmediately: true })
+        const socket = yield* enter(url)
+        for (let i = 0; i < 11; i++) socket.send(`42["${event}","${kilobyte}"]`)
+        const ended = Option.getOrThrow(yield* Fiber.join(gone))
+        assert.strictEqual(ended.reason, "inbound overflow")
+      })
+    )
+  }
+
+  it.live("count attachments, and count no more when they are done, refused or read", () =>
+    Effect.gen(function* () {
+      const read = yield* Queue.unbounded<string>()
+      const layer = work(Effect.yieldNow, (socket) =>
+        Effect.andThen(
+          socket.use(({ args }) =>
+            Effect.andThen(
+              Effect.yieldNow,
+              args[0] === "refused" ? Effect.fail(new EventRefused({ message: "no" })) : Effect.void
+            )
+          ),
+          Effect.forkScoped(Stream.runForEach(socket.stream("work"), (text) => Queue.offer(read, text)))
+        )
+      )
+      const { url } = yield* serve(layer, options)
+      const socket = yield* enter(url)
+      for (let round = 0; round < 8; round++) {
+        socket.send(`42["work","${kilobyte}"]`, `42["in-turn","${kilobyte}"]`, `42["in-turn","refused","${kilobyte}"]`)
+        socket.send('451-["bytes",{"_placeholder":true,"num":0}]', new Uint8Array(1_000), '420["sync"]')
+        assert.strictEqual(yield* Effect.promise(() => socket.next()), '430["synced"]')
+        yield* Queue.take(read)
+      }
     })
   )
 })

@@ -24,6 +24,10 @@ export class Connection implements SessionSink, WheelEntry {
   private readonly sockets = new Map<string, SocketRuntime>()
   /** Watches over attachments that were announced; made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
+  /** The size of the packet that is being received: characters of its text, bytes of its attachments. */
+  private received = 0
+  /** The size of the packets whose events wait for handlers, or are being handled. */
+  pending = 0
   /** Namespaces that this client is no longer in, though it may not know yet. */
   private left: Set<string> | undefined
 
@@ -45,10 +49,12 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   onMessage(packet: string): void {
+    this.received += packet.length
     this.onDecoded(this.decoder.text(packet, 1))
   }
 
   onBinary(bytes: Uint8Array): void {
+    this.received += bytes.byteLength
     this.onDecoded(this.decoder.binary(bytes))
   }
 
@@ -117,10 +123,12 @@ export class Connection implements SessionSink, WheelEntry {
 
   private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
     if (packet === undefined) return this.awaitAttachments()
+    const size = this.received
+    this.received = 0
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
     if (packet.type === PacketType.CONNECT) return this.onConnect(packet)
     const socket = this.sockets.get(packet.namespace)
-    if (socket !== undefined) return socket.onPacket(packet)
+    if (socket !== undefined) return socket.onPacket(packet, size)
     // What was on its way when the server removed the client from the namespace is no offence.
     if (this.left?.has(packet.namespace)) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)

@@ -35,8 +35,14 @@ export interface PacketMiddleware {
 /** A stream of an event's payloads. */
 interface EventTap {
   /** Whether there was room. */
-  readonly offer: (payload: unknown) => boolean
+  readonly offer: (payload: unknown, size: number) => boolean
   readonly end: () => void
+}
+
+/** An event that waits for the handlers. */
+interface Waiting {
+  readonly packet: SocketPacket
+  readonly size: number
 }
 
 /**
@@ -47,7 +53,7 @@ interface EventTap {
  */
 export class Inbound {
   private readonly socket: SocketRuntime
-  private inbox: Array<SocketPacket> | undefined
+  private inbox: Array<Waiting> | undefined
   private ready = false
   private incoming: ReadonlyMap<string, EventCodec> = noEvents
   private concurrency: number | undefined = undefined
@@ -97,16 +103,38 @@ export class Inbound {
   subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const capacity = this.socket.home.server.options.maxPendingEvents
-      const queue = yield* Queue.make<unknown, Cause.Done>({ capacity, strategy: "dropping" })
+      const queue = yield* Queue.make<{ readonly payload: unknown; readonly size: number }, Cause.Done>({
+        capacity,
+        strategy: "dropping"
+      })
+      const { connection } = this.socket
+      let unread = 0
       const tap: EventTap = {
-        offer: (payload) => Queue.offerUnsafe(queue, payload),
+        offer: (payload, size) => {
+          if (!Queue.offerUnsafe(queue, { payload, size })) return false
+          unread += size
+          connection.pending += size
+          return true
+        },
         end: () => Queue.endUnsafe(queue)
+      }
+      const read = (size: number) => {
+        unread -= size
+        connection.pending -= size
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => this.addTap(event, tap)),
-        () => Effect.sync(() => this.removeTap(event, tap))
+        () =>
+          Effect.sync(() => {
+            this.removeTap(event, tap)
+            read(unread)
+          })
       )
-      return Stream.fromQueue(queue)
+      return Stream.map(Stream.fromQueue(queue), ({ payload, size }) => {
+        // What is still read after the scope has closed no longer counts.
+        if (unread >= size) read(size)
+        return payload
+      })
     })
   }
 
@@ -123,21 +151,29 @@ export class Inbound {
     if (taps?.delete(tap) && taps.size === 0) this.taps!.delete(event)
   }
 
-  private tell(event: string, payload: unknown): void {
+  private tell(event: string, payload: unknown, size: number): void {
     for (const tap of this.taps?.get(event) ?? []) {
-      if (!tap.offer(payload)) this.overflow("a stream of the socket's events has fallen behind")
+      if (!tap.offer(payload, size)) this.overflow("a stream of the socket's events has fallen behind")
     }
   }
 
   // ---------------------------------------------------------------- events
 
-  onEvent(packet: SocketPacket): void {
-    if (this.ready) return this.receive(packet)
+  onEvent(packet: SocketPacket, size: number): void {
+    if (this.ready) return this.receive(packet, size)
     const inbox = (this.inbox ??= [])
     if (inbox.length >= this.socket.home.server.options.maxPendingPackets) {
       return this.overflow("too many packets before the handlers were ready")
     }
-    inbox.push(packet)
+    if (this.isFull) return this.overflow("too many bytes before the handlers were ready")
+    this.socket.connection.pending += size
+    inbox.push({ packet, size })
+  }
+
+  /** Whether the connection has as much pending as it may. */
+  private get isFull(): boolean {
+    const { connection, home } = this.socket
+    return connection.pending >= home.server.options.maxPendingBytes
   }
 
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
@@ -152,14 +188,20 @@ export class Inbound {
     const inbox = this.inbox
     this.inbox = undefined
     if (inbox !== undefined) {
-      for (const packet of inbox) this.receive(packet)
+      this.forget(inbox)
+      for (const { packet, size } of inbox) this.receive(packet, size)
     }
+  }
+
+  private forget(inbox: ReadonlyArray<Waiting>): void {
+    for (const { size } of inbox) this.socket.connection.pending -= size
   }
 
   /** Nothing is delivered any more, and what runs is interrupted. */
   close(): void {
-    const { fibers, taps } = this
+    const { fibers, inbox, taps } = this
     this.inbox = this.fibers = this.taps = undefined
+    if (inbox !== undefined) this.forget(inbox)
     if (fibers !== undefined) {
       for (const fiber of fibers) fiber.interruptUnsafe()
     }
@@ -176,29 +218,43 @@ export class Inbound {
     return this.socket.state === "connected"
   }
 
-  private receive({ data, id }: SocketPacket): void {
+  private receive({ data, id }: SocketPacket, size: number): void {
     if (!this.isConnected) return
     if (this.queued + (this.fibers?.size ?? 0) >= this.socket.home.server.options.maxPendingEvents) {
       return this.overflow("too many events whose handlers are not done")
     }
+    if (this.isFull) return this.overflow("too many bytes of events whose handlers are not done")
     const args = data as ReadonlyArray<unknown>
     const name = typeof args[0] === "string" ? args[0] : String(args[0])
     if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, args.slice(1))
-    if (this.middlewares === undefined) return this.dispatch(name, args, id)
-    this.queued++
+    if (this.middlewares === undefined) return this.dispatch(name, args, id, size)
+    this.wait(size)
     this.entrance!.enter((leave) => {
-      this.queued--
+      this.goOn(size)
       if (!this.isConnected) return leave()
       this.start(
         this.runFork,
         () => this.checks({ event: name, args: args.slice(1), needsAck: id !== undefined }),
         (exit) => {
-          if (exit._tag === "Success") this.dispatch(name, args, id)
+          if (exit._tag === "Success") this.dispatch(name, args, id, size)
           else this.onRefused(name, id, exit.cause)
           leave()
-        }
+        },
+        size
       )
     })
+  }
+
+  /** An event waits behind a gate. */
+  private wait(size: number): void {
+    this.queued++
+    this.socket.connection.pending += size
+  }
+
+  /** An event has waited, and is being dealt with. */
+  private goOn(size: number): void {
+    this.queued--
+    this.socket.connection.pending -= size
   }
 
   private checks(event: IncomingEvent): Effect.Effect<void, EventRefused> {
@@ -237,21 +293,21 @@ export class Inbound {
     return this.incoming.get(name)
   }
 
-  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined, size: number): void {
     if (!this.isConnected) return
     const codec = this.codec(name)
-    if (codec === undefined) return this.onPlainEvent(name, data, id)
+    if (codec === undefined) return this.onPlainEvent(name, data, id, size)
     const payload = decodePayload(codec, data)
     if (payload._tag === "Failure") {
       // A schema that throws is a bug on this side, and none of the client's business.
       if (Cause.hasDies(payload.cause)) return this.answer(codec, id)(payload)
       return this.onRefusedPayload(codec, id, describe(payload))
     }
-    if (this.taps !== undefined) this.tell(name, payload.value)
+    if (this.taps !== undefined) this.tell(name, payload.value, size)
     const handler = this.handlers[codec.event._tag]!
     const limit = codec.event.concurrency ?? this.concurrency
     if (limit === undefined) {
-      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id))
+      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id), size)
     }
     // Events without a limit of their own share the namespace's.
     const key = codec.event.concurrency === undefined ? "" : name
@@ -259,9 +315,9 @@ export class Inbound {
     let gate = gates.get(key)
     if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
     const answer = this.answer(codec, id)
-    this.queued++
+    this.wait(size)
     gate.enter((leave) => {
-      this.queued--
+      this.goOn(size)
       // The client has gone while the event was waiting.
       if (!this.isConnected) return leave()
       this.startHandler(
@@ -271,16 +327,17 @@ export class Inbound {
         (exit) => {
           answer(exit)
           leave()
-        }
+        },
+        size
       )
     })
   }
 
-  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined, size: number): void {
     const handlers = this.plainHandlers?.get(name)
     const args = data.slice(1)
     const tapped = this.taps?.has(name) === true
-    if (tapped) this.tell(name, args)
+    if (tapped) this.tell(name, args, size)
     if (handlers === undefined) {
       if (tapped) return
       return this.socket.home.server.debug("socket", "event without a handler", {
@@ -301,7 +358,8 @@ export class Inbound {
           const { value } = exit
           const values = value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
           this.answerSafely(name, () => this.socket.sendAck(id!, values, true))
-        }
+        },
+        size
       )
     }
   }
@@ -324,7 +382,8 @@ export class Inbound {
     name: string,
     run: RunFork,
     make: () => Effect.Effect<any, any, any>,
-    onExit: (exit: Exit.Exit<any, any>) => void
+    onExit: (exit: Exit.Exit<any, any>) => void,
+    size: number
   ): void {
     const { home } = this.socket
     const { observer } = home.server
@@ -333,17 +392,27 @@ export class Inbound {
       make = () => observer.traced(Effect.suspend(untraced), home, name, this.socket.id)
     }
     const started = observer.now()
-    this.start(run, make, (exit) => {
-      observer.handled(home, name, started)
-      onExit(exit)
-    })
+    this.start(
+      run,
+      make,
+      (exit) => {
+        observer.handled(home, name, started)
+        onExit(exit)
+      },
+      size
+    )
   }
 
   /**
    * Starts an effect in this turn. One that finishes at once never becomes a waiting fiber; one that suspends is kept, to
-   * be interrupted when the socket disconnects.
+   * be interrupted when the socket disconnects, and the size of its event counts as pending meanwhile.
    */
-  start(run: RunFork, make: () => Effect.Effect<any, any, any>, onExit: (exit: Exit.Exit<any, any>) => void): void {
+  start(
+    run: RunFork,
+    make: () => Effect.Effect<any, any, any>,
+    onExit: (exit: Exit.Exit<any, any>) => void,
+    size = 0
+  ): void {
     let effect: Effect.Effect<any, any, any>
     try {
       effect = make()
@@ -362,8 +431,11 @@ export class Inbound {
     }
     const fibers = (this.fibers ??= new Set())
     fibers.add(fiber)
+    const { connection } = this.socket
+    connection.pending += size
     fiber.addObserver((exit) => {
       fibers.delete(fiber)
+      connection.pending -= size
       onExit(exit)
     })
   }

@@ -315,11 +315,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   // ---------------------------------------------------------------- in
 
-  /** A packet of the client for this socket, other than CONNECT. */
-  onPacket(packet: SocketPacket): void {
+  /** A packet of the client for this socket, other than CONNECT, and its size. */
+  onPacket(packet: SocketPacket, size: number): void {
     switch (packet.type) {
       case PacketType.EVENT:
-        return this.inbound.onEvent(packet)
+        return this.inbound.onEvent(packet, size)
       case PacketType.ACK:
         // Acknowledgements pass: the builder may be waiting for one.
         return this.acks?.settle(packet.id!, packet.data as ReadonlyArray<unknown>)
