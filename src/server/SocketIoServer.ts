@@ -92,7 +92,8 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
  * `build` runs once for every client that is admitted, in the scope of its socket and with the middlewares' services in
  * context, and yields a handler for each of the contract's `clientToServer` events. The client is told that it is connected
  * before; what it sends meanwhile waits for the handlers (up to `maxPendingPackets`). The scope closes when the socket
- * disconnects, which interrupts handlers that are under way. A defect of the builder disconnects the socket.
+ * disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of the builder disconnects the
+ * socket.
  *
  * Handlers start in the order in which events arrive, each in a fiber of its own, at most `concurrency` at once. What a
  * handler returns acknowledges the event if the client asks for it. A defect is logged and stays with its event, as does a

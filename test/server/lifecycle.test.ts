@@ -125,6 +125,41 @@ describe("the life of a namespace's layer", () => {
 })
 
 describe("the life of a socket", () => {
+  it.live("does not take from its handlers what they use before they have ended", () =>
+    Effect.gen(function* () {
+      const log = yield* Queue.unbounded<string>()
+      const begun = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(
+          "/",
+          Effect.fnUntraced(function* (socket) {
+            yield* Effect.acquireRelease(Queue.offer(log, "acquired"), () => Queue.offer(log, "released"))
+            yield* socket.on("work", () =>
+              Deferred.succeed(begun, undefined).pipe(
+                Effect.andThen(Effect.never),
+                Effect.ensuring(Effect.andThen(Deferred.await(gate), Queue.offer(log, "handler's end")))
+              )
+            )
+          })
+        )
+      )
+      const socket = yield* connect(url)
+      socket.emit("work")
+      yield* Deferred.await(begun)
+      const other = yield* connect(url)
+      socket.disconnect()
+      other.disconnect()
+      // The other one's scope is closed in the turn in which it leaves: this one's would be, too.
+      assert.deepStrictEqual(
+        [yield* Queue.take(log), yield* Queue.take(log), yield* Queue.take(log)],
+        ["acquired", "acquired", "released"]
+      )
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual([yield* Queue.take(log), yield* Queue.take(log)], ["handler's end", "released"])
+    })
+  )
+
   it.live("ends the events that wait behind a limit: their handlers do not start", () =>
     Effect.gen(function* () {
       const started: Array<number> = []

@@ -213,13 +213,16 @@ export class Instance {
     if (this.isClosing) return
     this.isClosing = true
     this.family.notIdle(this.home)
-    this.fiber?.interruptUnsafe()
-    this.server.closeScope(this.scope, { namespace: this.home.name }, () => {
+    const { fiber } = this
+    fiber?.interruptUnsafe()
+    const onClosed = () => {
       this.home.instance = undefined
       this.family.members.delete(this.home)
       Deferred.doneUnsafe(this.ended, Effect.void)
       this.server.debug("namespace", "namespace closed", { namespace: this.home.name })
       this.server.forgetIfUnused(this.home)
-    })
+    }
+    const opening = fiber === undefined || fiber.pollUnsafe() !== undefined ? [] : [fiber]
+    this.server.closeScope(this.scope, { namespace: this.home.name }, onClosed, opening)
   }
 }

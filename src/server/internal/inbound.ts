@@ -197,8 +197,8 @@ export class Inbound {
     for (const { size } of inbox) this.socket.connection.pending -= size
   }
 
-  /** Nothing is delivered any more, and what runs is interrupted. */
-  close(): void {
+  /** Nothing is delivered any more, and what runs is interrupted. Gives what has not ended yet. */
+  close(): ReadonlyArray<Fiber.Fiber<any, any>> {
     const { fibers, inbox, taps } = this
     this.inbox = this.fibers = this.taps = undefined
     if (inbox !== undefined) this.forget(inbox)
@@ -208,6 +208,7 @@ export class Inbound {
     if (taps !== undefined) {
       for (const set of taps.values()) for (const tap of set) tap.end()
     }
+    return fibers === undefined ? [] : Array.from(fibers)
   }
 
   private overflow(description: string): void {

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
@@ -203,11 +203,20 @@ export class ServerRuntime {
 
   // ---------------------------------------------------------------- scopes
 
-  /** Closes a scope in a fiber of the server's: a finalizer may outlive the connection, not the server. */
-  closeScope(scope: Scope.Closeable, annotations: Record<string, string>, onClosed: () => void = () => {}): void {
+  /**
+   * Closes a scope, when the fibers have ended that use what is in it, in a fiber of the server's: a finalizer may outlive the
+   * connection, not the server.
+   */
+  closeScope(
+    scope: Scope.Closeable,
+    annotations: Record<string, string>,
+    onClosed: () => void = () => {},
+    users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
+  ): void {
     this.closing.add(scope)
+    const closed = Scope.close(scope, Exit.void)
     this.runFork(
-      Scope.close(scope, Exit.void).pipe(
+      (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
         Effect.catchCause((cause) => Effect.sync(() => this.error("finalizer failed", cause, annotations))),
         Effect.ensuring(
           Effect.sync(() => {

@@ -422,10 +422,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     home.remove(this, reason)
     acks?.abandon()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
-    this.inbound.close()
+    const running = this.inbound.close()
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
-    // Finalizers start before the rooms are left, so that what they send at once still finds them.
-    home.server.closeScope(this.scope, this.annotations)
+    // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
+    // their time to end: what they use is not taken from them.
+    home.server.closeScope(this.scope, this.annotations, undefined, running)
     home.server.runFork(home.adapter.leaveAll(this))
   }
 }
