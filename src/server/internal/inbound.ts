@@ -282,12 +282,15 @@ export class Inbound {
       server.debug("socket", "event refused", { event: name, message: refused.message, ...this.socket.annotations })
     }
     if (id === undefined || !codec?.event.hasError) return
-    const { data, message } = refused ?? {}
-    const error =
-      refused === undefined
-        ? { _tag: "InternalError" }
-        : { _tag: "EventRefused", message, ...(data === undefined ? {} : { data }) }
-    this.answerSafely(name, () => this.fail(id, error, true))
+    if (refused === undefined) return this.fail(id, { _tag: "InternalError" }, false)
+    const { data, message } = refused
+    const error = { _tag: "EventRefused", message }
+    // Data that cannot be encoded: the refusal counts.
+    this.answerSafely(
+      name,
+      () => this.fail(id, data === undefined ? error : { ...error, data }, true),
+      () => this.fail(id, error, false)
+    )
   }
 
   private codec(name: string): EventCodec | undefined {
@@ -446,23 +449,28 @@ export class Inbound {
   /** What becomes of a contract handler's exit. */
   private answer(codec: EventCodec, id: number | undefined): (exit: Exit.Exit<any, any>) => void {
     return (exit) => {
-      const { event } = codec
       if (exit._tag === "Success") {
-        if (id === undefined) return
-        return this.answerSafely(event._tag, () =>
-          this.socket.sendAck(id, encodeSuccess(codec, exit.value), codec.ack.mayHaveBinary)
-        )
+        if (id !== undefined) this.acknowledge(codec, id, exit.value, true)
+        return
       }
+      const { event } = codec
       const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
       if (failure === undefined || failure._tag === "None") {
         this.report(event._tag, exit.cause)
         if (event.hasError && id !== undefined) this.fail(id, { _tag: "InternalError" }, false)
-        return
-      }
-      if (id === undefined) return
-      this.answerSafely(event._tag, () =>
-        this.socket.sendAck(id, encodeFailure(codec, failure.value), codec.error.mayHaveBinary)
-      )
+      } else if (id !== undefined) this.acknowledge(codec, id, failure.value, false)
+    }
+  }
+
+  /** A value that does not fit its own contract, or cannot be encoded, is the handler's bug: its event alone suffers. */
+  private acknowledge(codec: EventCodec, id: number, value: unknown, isSuccess: boolean): void {
+    const { ack, error, event } = codec
+    try {
+      if (isSuccess) this.socket.sendAck(id, encodeSuccess(codec, value), ack.mayHaveBinary)
+      else this.socket.sendAck(id, encodeFailure(codec, value), error.mayHaveBinary)
+    } catch (defect) {
+      this.report(event._tag, Cause.die(defect))
+      if (event.hasError) this.fail(id, { _tag: "InternalError" }, false)
     }
   }
 
@@ -478,12 +486,13 @@ export class Inbound {
     this.socket.sendAck(id, [{ _tag: "Failure", error }], mayHaveBinary)
   }
 
-  /** A value that does not fit its own contract, or cannot be encoded, is the handler's bug: its event alone suffers. */
-  private answerSafely(event: string, send: () => void): void {
+  /** A value that cannot be encoded is a bug of this side: its event alone suffers, and `otherwise` tells the client. */
+  private answerSafely(event: string, send: () => void, otherwise?: () => void): void {
     try {
       send()
     } catch (defect) {
       this.report(event, Cause.die(defect))
+      otherwise?.()
     }
   }
 
