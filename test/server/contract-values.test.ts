@@ -86,3 +86,25 @@ describe("an object in the place of a class", () => {
     })
   )
 })
+
+describe("an argument that is left out", () => {
+  it.live("is what undefined is on the wire, in events and in acknowledgements", () =>
+    Effect.gen(function* () {
+      const { client, socket } = yield* aboard
+      assert.lengthOf(yield* call(client, "find"), 2)
+      assert.strictEqual(yield* call(client, "anything"), "done")
+      client.on("ask", (_question, answer) => answer())
+      assert.isUndefined(yield* socket.emitWithAck("ask", { user: ada }))
+    })
+  )
+
+  it.live("is still refused where something is declared", () =>
+    Effect.gen(function* () {
+      const { client } = yield* aboard
+      assert.deepStrictEqual(yield* call(client, "named"), {
+        _tag: "Failure",
+        error: { _tag: "PayloadRefused", message: "Expected string" }
+      })
+    })
+  )
+})
