@@ -4,15 +4,18 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Queue, Schema, type Scope, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
 
+import { AdapterFactory, type Factory } from "../../src/adapter/Adapter.ts"
+import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { serve } from "../support/serve.ts"
+import { connect, refusal, serve } from "../support/serve.ts"
 
 /** A WebSocket that has joined a namespace. */
 const enter = Effect.fnUntraced(function* (url: string, namespace = "/") {
@@ -148,6 +151,97 @@ describe("the bytes of events that are not done", () => {
         assert.strictEqual(yield* Effect.promise(() => socket.next()), '430["synced"]')
         yield* Queue.take(read)
       }
+    })
+  )
+})
+
+describe("coming and going", () => {
+  const most = 1_000
+
+  /** Comes and goes more often than a connection may; how often it was let in. */
+  const churn = Effect.fnUntraced(function* (url: string) {
+    const socket = yield* enter(url)
+    for (let i = 0; i < most + 50; i++) socket.send("40/busy,", "41/busy,")
+    socket.send('420["sync"]')
+    let admitted = 0
+    for (;;) {
+      const packet = String(yield* Effect.promise(() => socket.next()))
+      if (packet === '430["synced"]') return { admitted, socket }
+      if (packet.startsWith("40")) admitted++
+      else assert.strictEqual(packet, '44/busy,{"message":"Too many namespaces"}')
+    }
+  })
+
+  it.live("is refused while a thousand of a connection's sockets have finalizers at work, and no longer", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const busy = SocketIoServer.layerNamespace("/busy", () => Effect.addFinalizer(() => Deferred.await(gate)))
+      const { url } = yield* serve(Layer.merge(main, busy))
+      const { admitted, socket } = yield* churn(url)
+      assert.strictEqual(admitted, most)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.yieldNow
+      socket.send("40/busy,")
+      assert.match(String(yield* Effect.promise(() => socket.next())), /^40\/busy,\{"sid"/)
+    })
+  )
+
+  it.live("is refused while a thousand are still being asked who they are, and cannot be interrupted", () =>
+    Effect.gen(function* () {
+      class Slow extends NamespaceMiddleware.Service<Slow>()("test/Slow") {}
+      class Busy extends Namespace.make("/busy").middleware(Slow) {}
+      const gate = yield* Deferred.make<void>()
+      let asked = 0
+      const busy = SocketIoServer.layerNamespace(Busy, () => Effect.succeed(Busy.of({}))).pipe(
+        Layer.provide(
+          Layer.succeed(Slow, () =>
+            Effect.uninterruptible(
+              Effect.suspend(() => {
+                asked++
+                return Deferred.await(gate)
+              })
+            )
+          )
+        )
+      )
+      const { url } = yield* serve(Layer.merge(main, busy))
+      const { admitted } = yield* churn(url)
+      assert.deepStrictEqual([asked, admitted], [most, 0])
+      yield* Deferred.succeed(gate, undefined)
+    })
+  )
+})
+
+describe("an adapter", () => {
+  it.live("is not made for names that clients ask for in vain", () =>
+    Effect.gen(function* () {
+      class Doorman extends NamespaceMiddleware.Service<Doorman>()("test/Doorman") {}
+      class Guarded extends Namespace.dynamic("/guarded/:id").middleware(Doorman) {}
+      const made: Array<string> = []
+      const factory: Factory = (host) => {
+        made.push(host.namespace)
+        return InMemoryAdapter.make(host)
+      }
+      const doorman = Layer.succeed(Doorman, ({ handshake }) =>
+        handshake.auth.welcome === true
+          ? Effect.void
+          : Effect.fail(new NamespaceMiddleware.ConnectRefused({ message: "no" }))
+      )
+      const guarded = SocketIoServer.layerDynamicNamespace(Guarded, () =>
+        Effect.succeed(() => Effect.succeed(Guarded.of({})))
+      ).pipe(Layer.provide(doorman))
+      const nothing = SocketIoServer.layerDynamicNamespace(
+        () => Effect.succeed(false),
+        () => Effect.succeed(() => Effect.void)
+      )
+      const { url } = yield* Effect.provide(
+        serve(Layer.mergeAll(main, guarded, nothing)),
+        Layer.succeed(AdapterFactory, factory)
+      )
+      assert.strictEqual((yield* refusal(`${url}/nothing`)).message, "Invalid namespace")
+      assert.strictEqual((yield* refusal(`${url}/guarded/1`)).message, "no")
+      yield* connect(`${url}/guarded/2`, { auth: { welcome: true } })
+      assert.deepStrictEqual(made, ["/", "/guarded/2"])
     })
   )
 })

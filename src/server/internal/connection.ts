@@ -12,6 +12,9 @@ import type { SocketRuntime } from "./socket.ts"
 /** Namespaces that a connection is remembered to have left or not to have got into. */
 const MAX_LEFT = 1_000
 
+/** Sockets that a connection may have left whose handlers and finalizers are still at work, before it gets no more. */
+const MAX_LEAVING = 1_000
+
 /**
  * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5; for clients of Engine.IO 3,
  * Socket.IO protocol 4).
@@ -28,6 +31,8 @@ export class Connection implements SessionSink, WheelEntry {
   private received = 0
   /** The size of the packets whose events wait for handlers, or are being handled. */
   pending = 0
+  /** The sockets that are gone, but hold something yet. */
+  leaving = 0
   /** Namespaces that this client is no longer in, though it may not know yet. */
   private left: Set<string> | undefined
 
@@ -159,7 +164,9 @@ export class Connection implements SessionSink, WheelEntry {
     if (this.sockets.has(namespace)) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
-    if (this.sockets.size >= this.server.options.maxNamespaces) return this.turnAway(namespace, "Too many namespaces")
+    if (this.sockets.size >= this.server.options.maxNamespaces || this.leaving >= MAX_LEAVING) {
+      return this.turnAway(namespace, "Too many namespaces")
+    }
     const home = this.server.findNamespace(namespace)
     if (home === undefined) {
       // Its layer is being replaced: a refusal would be final, a lost connection is not.

@@ -117,6 +117,7 @@ export class DynamicNamespaces {
       if (!this.adopted.has(home)) return undefined
       let { instance } = home
       if (instance === undefined) {
+        home.joinCluster()
         home.instance = instance = new Instance(this, this.server, home)
         instance.start((scope) =>
           Effect.suspend(() => this.options.open(home, this.params(home.name))).pipe(

@@ -183,7 +183,8 @@ export class NamespaceRuntime implements WheelEntry {
   }
 
   register(registration: Registration): void {
-    this.joinCluster()
+    // What is dynamic joins when it opens: a client that is refused shall not make a cluster's servers work.
+    if (registration.build !== undefined) this.joinCluster()
     this.registration = registration
     this.hasServed = true
     if (registration.contract !== undefined) this.contract = registration.contract

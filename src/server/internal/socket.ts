@@ -417,7 +417,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (admitted) this.lastRooms = this.rooms
     this.state = "disconnected"
     this.reason = reason
-    const { acks, ending, home } = this
+    const { acks, connection, ending, home } = this
     this.acks = this.ending = undefined
     home.remove(this, reason)
     acks?.abandon()
@@ -426,8 +426,10 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
     // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
     // their time to end: what they use is not taken from them.
-    home.server.closeScope(this.scope, this.annotations, undefined, running)
-    home.server.runFork(home.adapter.leaveAll(this))
+    connection.leaving++
+    home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
+    // Who was never in has no rooms; an adapter that nobody needs is not made for it.
+    if (admitted) home.server.runFork(home.adapter.leaveAll(this))
   }
 }
 
