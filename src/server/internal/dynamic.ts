@@ -202,7 +202,7 @@ export class Instance {
       Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
         server.debug("namespace", "namespace opened", { namespace: home.name })
-        if (family.contract !== undefined) server.openingsOf(family.contract).publish(home)
+        if (family.contract !== undefined) server.livesOf(family.contract).openings.publish(home)
         return
       }
       server.error("opening a namespace failed", exit.cause, { namespace: home.name })
@@ -221,6 +221,10 @@ export class Instance {
       this.family.members.delete(this.home)
       Deferred.doneUnsafe(this.ended, Effect.void)
       this.server.debug("namespace", "namespace closed", { namespace: this.home.name })
+      const exit = fiber?.pollUnsafe()
+      const { contract } = this.family
+      // One that could not be opened was never told of.
+      if (contract !== undefined && exit?._tag === "Success") this.server.livesOf(contract).closings.publish(this.home)
       this.server.forgetIfUnused(this.home)
     }
     const opening = fiber === undefined || fiber.pollUnsafe() !== undefined ? [] : [fiber]

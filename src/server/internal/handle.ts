@@ -1,5 +1,6 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import { encodePayload, formatName } from "../../internal/contractCodec.ts"
@@ -31,6 +32,12 @@ export const makeHandle = (
     sockets: Effect.sync(() =>
       Array.from(find()?.sockets.values() ?? [], (socket) => (plain ? socket.plain : (socket as any)))
     ),
+    socket: (sid) =>
+      Effect.sync(() => {
+        const socket = find()?.sockets.get(sid)
+        if (socket === undefined) return Option.none()
+        return Option.some(plain ? socket.plain : (socket as any))
+      }),
     to: (rooms) => all.to(rooms),
     in: (rooms) => all.to(rooms),
     except: (rooms) => all.except(rooms),
@@ -79,7 +86,6 @@ export const handleOf = (home: NamespaceRuntime, plain: boolean): PlainHandle =>
 /** All namespaces of a dynamic contract. */
 export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledContract) => {
   const family = (): DynamicNamespaces | undefined => server.dynamicOf(compiled)
-  const open = (home: NamespaceRuntime) => ({ ...handleOf(home, false), params: family()?.params(home.name) })
   const outgoing = (event: string) => {
     const codec = compiled.outgoing.get(event)
     if (codec === undefined) {
@@ -87,15 +93,18 @@ export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledCont
     }
     return codec
   }
+  // By its name, as it may close and open anew while somebody has its handle.
+  const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
+    const find = () => server.get(name)
+    return { ...makeHandle(name, find, new ContractTarget(find, outgoing), false), params }
+  }
+  const handleTo = ({ family, name }: NamespaceRuntime) => handle(name, family?.params(name))
   return {
     pattern: compiled.contract._tag,
-    active: Effect.sync(() => Array.from(family()?.members ?? [], open)),
-    opened: Stream.suspend(() => Stream.map(server.openingsOf(compiled).stream, open)),
-    get: (params: Readonly<Record<string, unknown>>) => {
-      const name = formatName(compiled, params)
-      const find = () => server.get(name)
-      return { ...makeHandle(name, find, new ContractTarget(find, outgoing), false), params }
-    },
+    active: Effect.sync(() => Array.from(family()?.members ?? [], handleTo)),
+    opened: Stream.suspend(() => Stream.map(server.livesOf(compiled).openings.stream, handleTo)),
+    closed: Stream.suspend(() => Stream.map(server.livesOf(compiled).closings.stream, handleTo)),
+    get: (params: Readonly<Record<string, unknown>>) => handle(formatName(compiled, params), params),
     emit: (event: string, ...args: ReadonlyArray<unknown>) =>
       Effect.suspend(() => {
         const codec = outgoing(event)

@@ -35,6 +35,12 @@ import { Observer, type Subsystem } from "./observer.ts"
 /** Namespaces that clients have asked for before they were there. */
 const MAX_AWAITED = 1_000
 
+/** Tells which of a contract's dynamic namespaces open and close. */
+export interface Lives {
+  readonly openings: Hub<NamespaceRuntime>
+  readonly closings: Hub<NamespaceRuntime>
+}
+
 /** What all connections and namespaces of a server share. */
 export class ServerRuntime {
   readonly options: ResolvedServerOptions
@@ -49,7 +55,7 @@ export class ServerRuntime {
   private readonly dynamic = new Set<DynamicNamespaces>()
   /** Dynamic namespaces whose layer has closed: it may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
-  private readonly openings = new Map<CompiledContract, Hub<NamespaceRuntime>>()
+  private readonly lives = new Map<CompiledContract, Lives>()
   private readonly connections = new Set<Connection>()
   private readonly closing = new Set<Scope.Closeable>()
   private readonly closed: Latch.Latch
@@ -133,11 +139,11 @@ export class ServerRuntime {
     })
   }
 
-  /** Tells which of a contract's dynamic namespaces open, whether a layer serves them yet or not. */
-  openingsOf(contract: CompiledContract): Hub<NamespaceRuntime> {
-    let openings = this.openings.get(contract)
-    if (openings === undefined) this.openings.set(contract, (openings = new Hub()))
-    return openings
+  /** Tells which of a contract's dynamic namespaces open and close, whether a layer serves them yet or not. */
+  livesOf(contract: CompiledContract): Lives {
+    let lives = this.lives.get(contract)
+    if (lives === undefined) this.lives.set(contract, (lives = { openings: new Hub(), closings: new Hub() }))
+    return lives
   }
 
   /** The dynamic namespaces of a contract, if a layer serves them. */
@@ -198,7 +204,10 @@ export class ServerRuntime {
   dispose(): void {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
-    for (const openings of this.openings.values()) openings.close()
+    for (const { closings, openings } of this.lives.values()) {
+      openings.close()
+      closings.close()
+    }
   }
 
   // ---------------------------------------------------------------- scopes
