@@ -61,7 +61,7 @@ describe("a layer of dynamic namespaces that closes", () => {
       Effect.gen(function* () {
         const opening = yield* Deferred.make<void>()
         const interrupted = yield* Deferred.make<void>()
-        const { server, url } = yield* serve(Layer.empty)
+        const { logs, server, url } = yield* serve(Layer.empty)
         const close = yield* open(
           server,
           SocketIoServer.layerDynamicNamespace(/^\/room/, () =>
@@ -78,6 +78,7 @@ describe("a layer of dynamic namespaces that closes", () => {
         yield* close
         yield* Deferred.await(interrupted)
         assert.strictEqual(yield* attempted, "lost: transport close")
+        assert.deepStrictEqual(logs, [])
       })
     )
   }

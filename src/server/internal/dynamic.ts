@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -205,7 +206,10 @@ export class Instance {
         if (family.contract !== undefined) server.livesOf(family.contract).openings.publish(home)
         return
       }
-      server.error("opening a namespace failed", exit.cause, { namespace: home.name })
+      // It is interrupted when its layer closes: nothing is wrong then.
+      if (!Cause.hasInterruptsOnly(exit.cause)) {
+        server.error("opening a namespace failed", exit.cause, { namespace: home.name })
+      }
       this.close()
     })
   }
