@@ -191,8 +191,9 @@ export interface DynamicHandles<N extends Namespace.Any> {
   /** Those that have closed, once what they held is given back, from the moment on in which the stream is run. */
   readonly closed: Stream.Stream<DynamicHandle<N>>
   /**
-   * The one with these parameters, whether it is open or not: what is sent to one that is not reaches nobody on this server. Parameters
-   * that make no name of the pattern are a defect.
+   * The one with these parameters, whether it is open on this server, on others, or not at all. What is sent to it reaches its
+   * clients on all servers, and what other servers send to it is handled while the handler's scope is open. Its streams tell what
+   * happens while it is open on this server, and end when it closes. Parameters that make no name of the pattern are a defect.
    */
   readonly get: (params: Namespace.Params<N>) => DynamicHandle<N>
   /** Sends an event to everybody in all of them that are open on this server. */

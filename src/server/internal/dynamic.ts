@@ -223,6 +223,7 @@ export class Instance {
     const onClosed = () => {
       this.home.instance = undefined
       this.family.members.delete(this.home)
+      this.home.endStreams()
       Deferred.doneUnsafe(this.ended, Effect.void)
       this.server.debug("namespace", "namespace closed", { namespace: this.home.name })
       const exit = fiber?.pollUnsafe()

@@ -8,6 +8,7 @@ import type { PlainHandle } from "../NamespaceHandle.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
+import { NamespaceByName, type NamespaceReference } from "./reference.ts"
 import type { RunFork } from "./inbound.ts"
 import { everybody, noFlags } from "./operator.ts"
 import type { ServerRuntime } from "./server.ts"
@@ -16,25 +17,25 @@ import { type BroadcastTarget, ContractTarget } from "./targets.ts"
 /** A namespace, as the application sees it; contracts only narrow its type. */
 export const makeHandle = (
   name: string,
-  find: () => NamespaceRuntime | undefined,
+  reference: NamespaceReference,
   target: BroadcastTarget,
   plain: boolean
 ): PlainHandle => {
   const all = everybody(target)
-  const codec = (event: string) => (plain ? undefined : find()?.serverEvents.codec(event))
+  const codec = ({ serverEvents }: NamespaceRuntime, event: string) => (plain ? undefined : serverEvents.codec(event))
   const told = <A>(stream: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
     Stream.suspend(() => {
-      const home = find()
+      const home = reference.current
       return home === undefined ? Stream.empty : stream(home)
     })
   return {
     name,
     sockets: Effect.sync(() =>
-      Array.from(find()?.sockets.values() ?? [], (socket) => (plain ? socket.plain : (socket as any)))
+      Array.from(reference.current?.sockets.values() ?? [], (socket) => (plain ? socket.plain : (socket as any)))
     ),
     socket: (sid) =>
       Effect.sync(() => {
-        const socket = find()?.sockets.get(sid)
+        const socket = reference.current?.sockets.get(sid)
         if (socket === undefined) return Option.none()
         return Option.some(plain ? socket.plain : (socket as any))
       }),
@@ -55,33 +56,33 @@ export const makeHandle = (
     roomChanges: told(({ told }) => told.rooms.stream),
     broadcasts: told(({ told }) => told.broadcasts.stream),
     serverSideEmit: (event, ...args) =>
-      Effect.suspend(() => find()?.serverEvents.emit(codec(event), event, args) ?? Effect.void),
+      Effect.suspend(() => reference.use((home) => home.serverEvents.emit(codec(home, event), event, args))),
     serverSideEmitWithAck: (event, ...args) =>
-      Stream.suspend(
-        (): Stream.Stream<any> =>
-          // What it may fail with is the contract's to say.
-          (find()?.serverEvents.emitWithAck(codec(event), event, args) as Stream.Stream<any> | undefined) ??
-          Stream.empty
+      Stream.suspend(() =>
+        // What it may fail with is the contract's to say.
+        reference.stream((home) => home.serverEvents.emitWithAck(codec(home, event), event, args) as Stream.Stream<any>)
       ),
     onServerSide: (event, handler) =>
-      Effect.acquireRelease(
-        Effect.contextWith((context: Context.Context<any>) =>
-          Effect.sync(() =>
-            find()?.serverEvents.on(event, {
-              run: Effect.runForkWith(context) as RunFork,
-              codec: codec(event),
-              handle: handler
-            })
-          )
-        ),
-        (remove) => Effect.sync(() => remove?.())
+      Effect.flatMap(reference.scoped, (home) =>
+        Effect.acquireRelease(
+          Effect.contextWith((context: Context.Context<any>) =>
+            Effect.sync(() =>
+              home.serverEvents.on(event, {
+                run: Effect.runForkWith(context) as RunFork,
+                codec: codec(home, event),
+                handle: handler
+              })
+            )
+          ),
+          (remove) => Effect.sync(remove)
+        )
       )
   }
 }
 
 /** The handle of a namespace that is there. */
 export const handleOf = (home: NamespaceRuntime, plain: boolean): PlainHandle =>
-  makeHandle(home.name, () => home, plain ? home.plainTarget : home.contractTarget, plain)
+  makeHandle(home.name, home, plain ? home.plainTarget : home.contractTarget, plain)
 
 /** All namespaces of a dynamic contract. */
 export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledContract) => {
@@ -95,8 +96,9 @@ export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledCont
   }
   // By its name, as it may close and open anew while somebody has its handle.
   const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
-    const find = () => server.get(name)
-    return { ...makeHandle(name, find, new ContractTarget(find, outgoing), false), params }
+    const reference = new NamespaceByName(server, name, compiled)
+    const target = new ContractTarget(reference, outgoing, () => compiled.data)
+    return { ...makeHandle(name, reference, target, false), params }
   }
   const handleTo = ({ family, name }: NamespaceRuntime) => handle(name, family?.params(name))
   return {

@@ -28,6 +28,7 @@ import { Hub } from "./hub.ts"
 import { EncodedEvent } from "./outbound.ts"
 import type { Connection } from "./connection.ts"
 import type { ServerRuntime } from "./server.ts"
+import type { NamespaceReference } from "./reference.ts"
 import { ServerEvents } from "./serverEvents.ts"
 import type { HandlerRecord } from "./inbound.ts"
 import { SocketRuntime } from "./socket.ts"
@@ -77,7 +78,7 @@ class Hubs {
  * A namespace of a server. It may be mentioned (by a client that waits for it, by whoever broadcasts to it) before a layer
  * registers it; one that is dynamic is there while it has sockets.
  */
-export class NamespaceRuntime implements WheelEntry {
+export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   readonly name: string
   readonly server: ServerRuntime
   readonly sockets = new Map<string, SocketRuntime>()
@@ -88,6 +89,8 @@ export class NamespaceRuntime implements WheelEntry {
   bucket: number = IDLE
   /** Whether the application knows of it, rather than clients alone. */
   isMentioned = false
+  /** How many are at something for which it has to be there, though nobody may be in it. */
+  lent = 0
   /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
   hasServed = false
   registration: Registration | undefined
@@ -200,6 +203,24 @@ export class NamespaceRuntime implements WheelEntry {
     }
   }
 
+  // ---------------------------------------------------------------- as what leads to it
+
+  get current(): NamespaceRuntime {
+    return this
+  }
+
+  use<A, E, R>(act: (home: NamespaceRuntime) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return act(this)
+  }
+
+  stream<A, E, R>(read: (home: NamespaceRuntime) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R> {
+    return read(this)
+  }
+
+  get scoped(): Effect.Effect<NamespaceRuntime> {
+    return Effect.succeed(this)
+  }
+
   // ---------------------------------------------------------------- broadcasts
 
   outgoing(event: string): EventCodec {
@@ -228,12 +249,13 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** Broadcasts the contract's events. */
   readonly contractTarget = new ContractTarget(
-    () => this,
-    (event) => this.outgoing(event)
+    this,
+    (event) => this.outgoing(event),
+    () => this.contract?.data
   )
 
   /** Broadcasts any event. */
-  readonly plainTarget = new PlainTarget(() => this)
+  readonly plainTarget = new PlainTarget(this)
 
   // ---------------------------------------------------------------- connecting
 
@@ -286,7 +308,13 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** Whether nobody would miss it. */
   get isUnused(): boolean {
-    return !this.isMentioned && this.connectingCount === 0 && this.sockets.size === 0 && this.instance === undefined
+    return (
+      !this.isMentioned &&
+      this.lent === 0 &&
+      this.connectingCount === 0 &&
+      this.sockets.size === 0 &&
+      this.instance === undefined
+    )
   }
 
   /** Somebody has left who was, or was about to be, in the namespace. */
@@ -300,6 +328,11 @@ export class NamespaceRuntime implements WheelEntry {
   /** A dynamic namespace has been empty for its time. */
   onDeadline(): void {
     if (this.connectingCount === 0 && this.sockets.size === 0) this.instance?.close()
+  }
+
+  /** Its streams end with its life, unless the application has its name and waits for the next one. */
+  endStreams(): void {
+    if (!this.isMentioned) this.hubs?.close()
   }
 
   /** It is gone: nobody finds it any more. */

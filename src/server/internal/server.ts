@@ -186,6 +186,19 @@ export class ServerRuntime {
     return this.namespaces.get(name)
   }
 
+  /** The namespace of a name, for as long as somebody does something with it. */
+  lend(name: string, contract: CompiledContract): NamespaceRuntime {
+    const namespace = this.getOrMake(name)
+    namespace.learn(contract)
+    namespace.lent++
+    return namespace
+  }
+
+  takeBack(namespace: NamespaceRuntime): void {
+    namespace.lent--
+    this.forgetIfUnused(namespace)
+  }
+
   private getOrMake(name: string): NamespaceRuntime {
     let namespace = this.namespaces.get(name)
     if (namespace !== undefined) return namespace
