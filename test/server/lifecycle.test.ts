@@ -5,7 +5,7 @@ import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { call, client, connect, next, open, serve } from "../support/serve.ts"
+import { attempt, call, client, connect, next, open, serve } from "../support/serve.ts"
 
 class Main extends Namespace.make("/main", {
   clientToServer: [Event.make("work", { payload: Schema.Int, ack: Schema.Int, concurrency: 1 })]
@@ -75,6 +75,38 @@ describe("the life of a namespace's layer", () => {
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual(yield* Effect.promise(() => closed), "transport close")
       assert.strictEqual(built, 0)
+    })
+  )
+
+  it.live("ends the middleware that is at work before what it uses is released", () =>
+    Effect.gen(function* () {
+      class Slow extends NamespaceMiddleware.Service<Slow>()("test/Slow") {}
+      class Guarded extends Namespace.make("/guarded").middleware(Slow) {}
+      const log: Array<string> = []
+      const asked = yield* Deferred.make<void>()
+      const SlowLive = Layer.effect(
+        Slow,
+        Effect.as(
+          Effect.addFinalizer(() => Effect.sync(() => log.push("released"))),
+          () =>
+            Deferred.succeed(asked, undefined).pipe(
+              Effect.andThen(Effect.never),
+              Effect.ensuring(Effect.andThen(Effect.sleep("5 millis"), () => Effect.sync(() => log.push("ended"))))
+            )
+        )
+      )
+      const live = SocketIoServer.layerNamespace(Guarded, () => Effect.succeed(Guarded.of({}))).pipe(
+        Layer.provide(SlowLive)
+      )
+      const { server, url } = yield* serve(Layer.empty)
+      const close = yield* open(server, live)
+      const attempted = attempt(yield* client(`${url}/guarded`))
+      yield* Deferred.await(asked)
+      // Whoever waited for it goes on amid what the middleware does.
+      yield* Effect.yieldNow
+      yield* close
+      assert.deepStrictEqual(log, ["ended", "released"])
+      assert.strictEqual(yield* attempted, "lost: transport close")
     })
   )
 

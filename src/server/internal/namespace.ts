@@ -99,7 +99,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   family: DynamicNamespaces | undefined
   instance: Instance | undefined
   private hubs: Hubs | undefined
-  private connectingCount = 0
+  /** Those that are being asked who they are, or whose builders are at work. */
+  private readonly connecting = new Set<SocketRuntime>()
   private ackIds = 0
   private readonly scope: Scope.Closeable = Scope.makeUnsafe()
   private lazyAdapter: Adapter | undefined
@@ -194,11 +195,14 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     this.accepting.openUnsafe()
   }
 
-  /** No more clients are admitted, and those that are here lose their connection: they may come back to what replaces it. */
+  /**
+   * No more clients are admitted, and those that are here, or on their way in, lose their connection: they may come back to what
+   * replaces it.
+   */
   unregister(): void {
     this.registration = undefined
     this.accepting.closeUnsafe()
-    for (const socket of Array.from(this.sockets.values())) {
+    for (const socket of [...this.connecting, ...this.sockets.values()]) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
   }
@@ -271,14 +275,14 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
-    this.connectingCount++
+    this.connecting.add(socket)
     this.family?.notIdle(this)
     socket.launch(
       connecting(this, socket).pipe(
         Effect.onExit((exit) =>
           Effect.sync(() => {
             if (Exit.isFailure(exit)) socket.refuse("Internal error")
-            this.connectingCount--
+            this.connecting.delete(socket)
             this.onLeft()
           })
         )
@@ -311,7 +315,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     return (
       !this.isMentioned &&
       this.lent === 0 &&
-      this.connectingCount === 0 &&
+      this.connecting.size === 0 &&
       this.sockets.size === 0 &&
       this.instance === undefined
     )
@@ -319,7 +323,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** Somebody has left who was, or was about to be, in the namespace. */
   private onLeft(): void {
-    if (this.connectingCount > 0 || this.sockets.size > 0) return
+    if (this.connecting.size > 0 || this.sockets.size > 0) return
     const { family, instance } = this
     if (instance === undefined) return this.server.forgetIfUnused(this)
     if (!instance.isClosing) family?.onEmpty(this)
@@ -327,7 +331,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** A dynamic namespace has been empty for its time. */
   onDeadline(): void {
-    if (this.connectingCount === 0 && this.sockets.size === 0) this.instance?.close()
+    if (this.connecting.size === 0 && this.sockets.size === 0) this.instance?.close()
   }
 
   /** Its streams end with its life, unless the application has its name and waits for the next one. */
