@@ -357,6 +357,18 @@ describe("a socket's data", () => {
     })
   )
 
+  it.live("are taken away by undefined, with a contract or without", () =>
+    Effect.gen(function* () {
+      const { enter, handle } = yield* crew()
+      const [, socket] = yield* enter("Ada")
+      yield* socket.setData({ score: 1, rank: "mate", since: new Date(0) })
+      yield* socket.setData({ score: undefined, rank: "captain" })
+      yield* socket.plain.setData({ since: undefined })
+      assert.deepStrictEqual(socket.data, { rank: "captain" })
+      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { rank: "captain" })
+    })
+  )
+
   it.live("do not take a value of another type, or a field that is not declared: nothing changes then", () =>
     Effect.gen(function* () {
       const { enter, handle } = yield* crew()

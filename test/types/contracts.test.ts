@@ -219,7 +219,7 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   ],
   "data that are not declared": [
     `export const f = (socket: HallSocket) => socket.setData({ age: 1 })`,
-    /'age' does not exist in type 'Partial<TypesOf<\{ user: typeof User; seen: Date; }>>'/
+    /'age' does not exist in type 'Partial<OrUndefined<TypesOf<\{ user: typeof User; seen: Date; }>>>'/
   ],
   "data where none are declared": [
     `export const f = (socket: ServerSocket.ServerSocket<typeof Chat>) => socket.setData({ seen: new Date() })`,

@@ -109,7 +109,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   setPlainData(data: Readonly<Record<string, unknown>>): void {
     // Refused here, at the caller's, rather than where somebody fetches it.
     this.encodeData(data)
-    this.ownData = { ...this.ownData, ...data }
+    const next: Record<string, unknown> = { ...this.ownData, ...data }
+    for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
+    this.ownData = next
   }
 
   /** Data as the contract encodes them; what it does not declare stays as it is. */
@@ -118,6 +120,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (codecs === undefined || codecs.size === 0) return data
     const encoded: Record<string, unknown> = {}
     for (const field of Object.keys(data)) {
+      // What is taken away is of any type.
+      if (data[field] === undefined) continue
       const codec = codecs.get(field)
       encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
     }
