@@ -192,6 +192,36 @@ describe("the life of a socket", () => {
     })
   )
 
+  for (const by of ["itself", "overflow"]) {
+    it.live(`does not take from a handler what it uses when that disconnects its socket, by ${by}`, () =>
+      Effect.gen(function* () {
+        const log = yield* Queue.unbounded<string>()
+        const { url } = yield* serve(
+          SocketIoServer.layerNamespace(
+            "/",
+            Effect.fnUntraced(function* (socket) {
+              yield* Effect.addFinalizer(() => Queue.offer(log, "released"))
+              yield* socket.on("leave", () =>
+                (by === "itself" ? socket.disconnect() : socket.emit("data", "x".repeat(2_000))).pipe(
+                  Effect.andThen(() => Queue.offer(log, `connected: ${socket.connected}`)),
+                  Effect.andThen(Effect.never),
+                  Effect.ensuring(Effect.andThen(Effect.yieldNow, Queue.offer(log, "handler's end")))
+                )
+              )
+            })
+          ),
+          { maxOutbox: 1_000 }
+        )
+        const socket = yield* connect(url, { transports: ["websocket"] })
+        socket.emit("leave")
+        assert.deepStrictEqual(
+          [yield* Queue.take(log), yield* Queue.take(log), yield* Queue.take(log)],
+          ["connected: false", "handler's end", "released"]
+        )
+      })
+    )
+  }
+
   it.live("ends the events that wait behind a limit: their handlers do not start", () =>
     Effect.gen(function* () {
       const started: Array<number> = []

@@ -68,6 +68,9 @@ export class Inbound {
   /** Events that wait behind a gate. */
   private queued = 0
   private fibers: Set<Fiber.Fiber<any, any>> | undefined
+  /** What is being started in this turn: it has not given way yet. */
+  private starting = 0
+  private closing: { readonly late: Array<Fiber.Fiber<any, any>>; readonly end: () => void } | undefined
   private runFork: RunFork
 
   constructor(socket: SocketRuntime, runFork: RunFork) {
@@ -197,8 +200,11 @@ export class Inbound {
     for (const { size } of inbox) this.socket.connection.pending -= size
   }
 
-  /** Nothing is delivered any more, and what runs is interrupted. Gives what has not ended yet. */
-  close(): ReadonlyArray<Fiber.Fiber<any, any>> {
+  /**
+   * Nothing is delivered any more, and what runs is interrupted. What has not ended yet is told in this turn: at once, or when the
+   * handler that has disconnected its own socket gives way.
+   */
+  close(onClosed: (running: ReadonlyArray<Fiber.Fiber<any, any>>) => void): void {
     const { fibers, inbox, taps } = this
     this.inbox = this.fibers = this.taps = undefined
     if (inbox !== undefined) this.forget(inbox)
@@ -208,7 +214,16 @@ export class Inbound {
     if (taps !== undefined) {
       for (const set of taps.values()) for (const tap of set) tap.end()
     }
-    return fibers === undefined ? [] : Array.from(fibers)
+    const late: Array<Fiber.Fiber<any, any>> = []
+    this.closing = { late, end: () => onClosed(fibers === undefined ? late : [...fibers, ...late]) }
+    this.endIfNoneStarts()
+  }
+
+  private endIfNoneStarts(): void {
+    const { closing } = this
+    if (closing === undefined || this.starting > 0) return
+    this.closing = undefined
+    closing.end()
   }
 
   private overflow(description: string): void {
@@ -424,14 +439,21 @@ export class Inbound {
       return onExit(Exit.die(defect))
     }
     if (Exit.isExit(effect)) return onExit(effect)
+    this.starting++
     const fiber = run(effect)
+    this.starting--
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return onExit(exit)
+    if (exit !== undefined) {
+      onExit(exit)
+      if (this.closing !== undefined) this.endIfNoneStarts()
+      return
+    }
     if (this.socket.state === "disconnected") {
       // It has disconnected its own socket. What becomes of it is still watched.
       fiber.addObserver(onExit)
       fiber.interruptUnsafe()
-      return
+      if (fiber.pollUnsafe() === undefined) this.closing?.late.push(fiber)
+      return this.endIfNoneStarts()
     }
     const fibers = (this.fibers ??= new Set())
     fibers.add(fiber)

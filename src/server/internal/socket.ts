@@ -426,14 +426,15 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     home.remove(this, reason)
     acks?.abandon()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
-    const running = this.inbound.close()
-    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
-    // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
-    // their time to end: what they use is not taken from them.
     connection.leaving++
-    home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
-    // Who was never in has no rooms; an adapter that nobody needs is not made for it.
-    if (admitted) home.server.runFork(home.adapter.leaveAll(this))
+    this.inbound.close((running) => {
+      // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
+      // their time to end: what they use is not taken from them.
+      home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
+      // Who was never in has no rooms; an adapter that nobody needs is not made for it.
+      if (admitted) home.server.runFork(home.adapter.leaveAll(this))
+    })
+    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
   }
 }
 
