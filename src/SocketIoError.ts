@@ -14,7 +14,8 @@ import * as Data from "effect/Data"
  * - `event refused`: a middleware of the peer has refused the event; `description` and `data` are what it said.
  * - `handler failed`: the peer's handler died, or failed with what the contract does not declare.
  * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
- * - `not sent`: the event was volatile, and the client is behind.
+ * - `timeout`: it did not come in time, where a time was given.
+ * - `not sent`: the event was volatile, and the client is behind; or there was no room for it to wait.
  * - `not encodable`: the event's payload could not be encoded; the event was not sent.
  *
  * @since 0.1.0
@@ -27,6 +28,7 @@ export type AckErrorReason =
   | "event refused"
   | "handler failed"
   | "too many pending"
+  | "timeout"
   | "not sent"
   | "not encodable"
 

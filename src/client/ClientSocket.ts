@@ -42,7 +42,8 @@ export class ConnectError extends Data.TaggedError("ConnectError")<{
  * How a socket stands to its namespace.
  *
  * - `Connecting`: it is on its way, for the first time or after an outage.
- * - `Connected`: it is there, under this id.
+ * - `Connected`: it is there, under this id; `recovered` says whether the server has kept its id, rooms and data since an outage, and
+ *   has sent what it missed.
  * - `Failed`: an attempt has failed; whether another one follows is in the error.
  * - `Disconnected`: it was there, and is not any more; `willRetry` says whether it comes back by itself.
  *
@@ -51,7 +52,7 @@ export class ConnectError extends Data.TaggedError("ConnectError")<{
  */
 export type SocketStatus =
   | { readonly _tag: "Connecting" }
-  | { readonly _tag: "Connected"; readonly id: string }
+  | { readonly _tag: "Connected"; readonly id: string; readonly recovered: boolean }
   | { readonly _tag: "Failed"; readonly error: ConnectError }
   | { readonly _tag: "Disconnected"; readonly reason: ClientDisconnectReason; readonly willRetry: boolean }
 
@@ -66,6 +67,11 @@ export interface ClientSocketBase {
   /** The socket's id on the server; another one after every connection, `undefined` while it is not connected. */
   readonly id: string | undefined
   readonly connected: boolean
+  /**
+   * Whether it was connected again to the state that it had before an outage, with nothing missed: for servers that recover
+   * connections, as the official one does with `connectionStateRecovery`.
+   */
+  readonly recovered: boolean
   /** How it stands, and how that changes, from the moment on in which the stream is run. */
   readonly status: Stream.Stream<SocketStatus>
   /**

@@ -12,8 +12,6 @@ import type * as Scope from "effect/Scope"
 
 import { ClientPlatform } from "../engine/ClientPlatform.ts"
 import type * as Event from "../Event.ts"
-import type { CompiledContract } from "../internal/compileContract.ts"
-import { type Codec, formatName, getOrThrow } from "../internal/contractCodec.ts"
 import type * as Namespace from "../Namespace.ts"
 import { Parser } from "../Parser.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
@@ -173,7 +171,8 @@ interface AnyOptions {
 const open = Effect.fnUntraced(function* (namespace: Target, options: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
   const contract = typeof namespace === "string" ? undefined : namespace.compiled()
-  const name = contract?.pattern !== undefined ? formatName(contract, options.params ?? {}) : nameOf(namespace)
+  const name =
+    contract?.pattern !== undefined ? contract.wire.formatName(contract, options.params ?? {}) : nameOf(namespace)
   if (!name.startsWith("/") || name.includes(",")) {
     return yield* Effect.die(new Error(`a namespace's name starts with "/" and has no comma, unlike "${name}"`))
   }
@@ -186,7 +185,7 @@ const open = Effect.fnUntraced(function* (namespace: Target, options: AnyOptions
     ? Effect.provideContext(auth as Effect.Effect<unknown>, context)
     : Effect.succeed(auth)
   const payload = Effect.map(given, (value) =>
-    contract === undefined || value === undefined ? value : encodeAuth(contract, value)
+    contract === undefined || value === undefined ? value : contract.wire.encodeAuth(contract, value)
   ) as MakeAuth
   const socket = new SocketRuntime(manager, name, contract, payload)
   yield* Effect.acquireRelease(
@@ -197,12 +196,3 @@ const open = Effect.fnUntraced(function* (namespace: Target, options: AnyOptions
 })
 
 const nameOf = (namespace: Target): string => (typeof namespace === "string" ? namespace : namespace._tag)
-
-/** What the contract and each of its middlewares make of the auth payload, in one: each of them reads its own part of it. */
-const encodeAuth = (contract: CompiledContract, value: unknown): unknown => {
-  const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract.contract._tag}"`)
-  const middlewares = contract.middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
-  const own = encode(contract.auth)
-  if (middlewares.length === 0) return own
-  return Object.assign({}, own, ...middlewares.map(({ auth }) => encode(auth)))
-}

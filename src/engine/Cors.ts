@@ -6,6 +6,7 @@
 import * as Predicate from "effect/Predicate"
 
 import type { EngineRequest } from "./EngineRequest.ts"
+import { isHeaderValue } from "./internal/headers.ts"
 
 /**
  * @since 0.1.0
@@ -35,6 +36,34 @@ export interface CorsOptions {
  */
 export type OriginMatcher = string | RegExp | ((origin: string) => boolean)
 
+/**
+ * The same options with predicates that do not throw: an origin that one of them throws at is not allowed, and `onDefect` hears
+ * of it. What a page sends is no business of the process's life.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const guarded = (options: CorsOptions, onDefect: (defect: unknown) => void): CorsOptions => {
+  const { origin } = options
+  if (origin === undefined || origin === true) return options
+  const guard = (matcher: OriginMatcher): OriginMatcher =>
+    typeof matcher !== "function"
+      ? matcher
+      : (origin) => {
+          try {
+            // Of a predicate that is typed to give a boolean, a promise would say yes to everybody.
+            return matcher(origin) === true
+          } catch (defect) {
+            onDefect(defect)
+            return false
+          }
+        }
+  return { ...options, origin: isList(origin) ? origin.map(guard) : guard(origin) }
+}
+
+const isList = (origin: OriginMatcher | ReadonlyArray<OriginMatcher>): origin is ReadonlyArray<OriginMatcher> =>
+  Array.isArray(origin)
+
 const matches = (matcher: OriginMatcher, origin: string): boolean =>
   Predicate.isString(matcher)
     ? matcher === "*" || matcher === origin
@@ -56,8 +85,9 @@ export const responseHeaders = (options: CorsOptions, request: EngineRequest): R
   else {
     headers.vary = "Origin"
     const origin = request.header("origin")
-    if (origin === undefined) return headers
-    const matchers = allowed === true ? ["*"] : Array.isArray(allowed) ? allowed : [allowed as OriginMatcher]
+    // Lenient parsers of HTTP let through what cannot be sent back.
+    if (origin === undefined || !isHeaderValue(origin)) return headers
+    const matchers = allowed === true ? ["*"] : isList(allowed) ? allowed : [allowed]
     if (!matchers.some((matcher) => matches(matcher, origin))) return headers
     headers["access-control-allow-origin"] = origin
   }

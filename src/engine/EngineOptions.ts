@@ -165,6 +165,17 @@ const cookie = (
   return Effect.succeed((id) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options)))
 }
 
+/** Credentials for every origin at once are what browsers refuse to use: better said here than found out in a page. */
+const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | undefined, InvalidOptionError> =>
+  options?.credentials === true && (options.origin ?? "*") === "*"
+    ? Effect.fail(
+        new InvalidOptionError({
+          option: "cors.credentials",
+          problem: 'needs cors.origin to say which origins may send them (or true for any), not "*"'
+        })
+      )
+    : Effect.succeed(options)
+
 /**
  * How long the closing of the server's scope may take, in milliseconds.
  *
@@ -204,7 +215,7 @@ export const resolve = Effect.fnUntraced(function* (
     handshakeHeaders: options.handshakeHeaders,
     responseHeaders: options.responseHeaders,
     cookie: yield* cookie(options.cookie),
-    cors: options.cors,
+    cors: yield* cors(options.cors),
     drainTimeout: yield* drainTimeout(options)
   }
 })

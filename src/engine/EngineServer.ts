@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,8 +19,8 @@ import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./Engin
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
-import { Handshake, isHeaderValue } from "./internal/handshake.ts"
-import { merge } from "./internal/headers.ts"
+import { Handshake } from "./internal/handshake.ts"
+import { isHeaderValue, merge } from "./internal/headers.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./internal/timerWheel.ts"
@@ -52,9 +53,12 @@ export interface EngineServer {
   readonly handleUpgrade: (request: EngineRequest, decide: (decision: UpgradeDecision) => void) => () => void
   /**
    * Refuses new sessions, closes those that are open with reason `server shutting down`, waits until what they buffered is
-   * sent, and cuts what is left after `drainTimeout`. The server's scope does it when it closes; doing it twice does no harm.
+   * sent, and cuts what is left after `drainTimeout`. The server's scope does it when it closes; doing it twice does no harm,
+   * and takes no longer: the time counts from the first on.
    */
   readonly drain: Effect.Effect<void>
+  /** What is left of `drainTimeout`, in milliseconds: all of it before anything is drained. */
+  readonly drainTimeLeft: () => number
   /** The headers that every response carries. */
   readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string>> | undefined
 }
@@ -123,7 +127,9 @@ class Server implements EngineServer, SessionOwner {
   private readonly released: Latch.Latch
   private readonly handshake: Handshake
   private openCount = 0
-  private draining = false
+  /** When the server's time to drain is over, on the wheel's clock, once it drains. */
+  private drainEnd: number | undefined
+  private readonly cors: Cors.CorsOptions | undefined
 
   constructor(
     options: ResolvedEngineOptions,
@@ -140,6 +146,11 @@ class Server implements EngineServer, SessionOwner {
     this.events = events
     this.released = released
     this.handshake = new Handshake(options, context, (id) => this.sessions.has(id))
+    this.cors =
+      options.cors &&
+      Cors.guarded(options.cors, (defect) =>
+        this.handshake.report("a predicate of cors.origin failed", Cause.die(defect))
+      )
   }
 
   get sessionCount(): number {
@@ -147,15 +158,17 @@ class Server implements EngineServer, SessionOwner {
   }
 
   readonly responseHeaders = (request: EngineRequest): Readonly<Record<string, string>> | undefined => {
-    const { cors, responseHeaders } = this.options
+    const { cors } = this
+    const { responseHeaders } = this.options
     const corsHeaders = cors === undefined ? undefined : Cors.responseHeaders(cors, request)
     if (responseHeaders === undefined) return corsHeaders
     return { ...corsHeaders, ...this.handshake.headers(responseHeaders, request) }
   }
 
   readonly handleRequest = (exchange: HttpExchange): void => {
+    const { cors } = this
     const { request } = exchange
-    const { cookie, cors, handshakeHeaders } = this.options
+    const { cookie, handshakeHeaders } = this.options
     if (cors !== undefined && request.method === "OPTIONS") {
       exchange.respond(204, Cors.preflightHeaders(cors, request), "")
       return
@@ -239,7 +252,7 @@ class Server implements EngineServer, SessionOwner {
     if (revisionOf(request) === 3 && !this.options.allowEIO3) {
       return HandshakeError.make(5, `revision ${String(request.query.get("EIO"))}`)
     }
-    return this.draining ? HandshakeError.make(4, "the server is shutting down") : undefined
+    return this.drainEnd !== undefined ? HandshakeError.make(4, "the server is shutting down") : undefined
   }
 
   private open(id: string, request: EngineRequest, start: (session: EngineSession) => void): void {
@@ -259,25 +272,27 @@ class Server implements EngineServer, SessionOwner {
 
   onSessionReleased(session: EngineSession): void {
     this.sessions.delete(session.id)
-    if (this.draining && this.sessions.size === 0) this.released.openUnsafe()
+    if (this.drainEnd !== undefined && this.sessions.size === 0) this.released.openUnsafe()
   }
+
+  readonly drainTimeLeft = (): number =>
+    this.drainEnd === undefined ? this.options.drainTimeout : Math.max(0, this.drainEnd - this.wheel.now())
 
   get drain(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { drainTimeout } = this.options
-      const end = this.wheel.now() + drainTimeout
-      this.draining = true
+      this.drainEnd ??= this.wheel.now() + drainTimeout
       this.handshake.close()
       const sessions = Array.from(this.sessions.values())
       // A pause between batches, so that not everybody comes back at once; half of the time is theirs at the most.
-      const batches = Math.max(1, Math.floor(drainTimeout / 2 / DRAIN_PAUSE))
+      const batches = Math.max(1, Math.floor(this.drainTimeLeft() / 2 / DRAIN_PAUSE))
       const size = Math.max(DRAIN_BATCH, Math.ceil(sessions.length / batches))
       for (let at = 0; at < sessions.length; at += size) {
         if (at > 0) yield* drainTimeout > 0 ? Effect.sleep(Duration.millis(DRAIN_PAUSE)) : Effect.yieldNow
         for (const session of sessions.slice(at, at + size)) session.closeUnsafe("server shutting down")
       }
-      if (this.sessions.size > 0 && drainTimeout > 0) {
-        yield* Effect.timeoutOption(this.released.await, Duration.millis(Math.max(0, end - this.wheel.now())))
+      if (this.sessions.size > 0 && this.drainTimeLeft() > 0) {
+        yield* Effect.timeoutOption(this.released.await, Duration.millis(this.drainTimeLeft()))
       }
       for (const session of Array.from(this.sessions.values())) session.terminate()
     })

@@ -106,6 +106,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private transport!: ServerTransport
   private candidate: UpgradeCandidate | undefined
   private open = true
+  /** The WebSockets that are not the session's transport: of an upgrade that has not come about, or not yet. */
+  private readonly channels = new Set<WebSocketChannel>()
   private held = 0
   private transportGone = false
   private awaitingPong = false
@@ -242,11 +244,18 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** A WebSocket with this session's id: the candidate of an upgrade. */
   onUpgrade(channel: WebSocketChannel): void {
+    // Also one that is refused takes its time to close, and a server that shuts down waits for it.
+    this.held++
+    this.channels.add(channel)
+    const onReleased = () => {
+      this.channels.delete(channel)
+      this.release()
+    }
     if (!this.open || this.candidate !== undefined || !(this.transport instanceof PollingTransport)) {
+      channel.receiver = { onText() {}, onBinary() {}, onClose: onReleased }
       return channel.close()
     }
     const polling = this.transport
-    this.held++
     this.candidate = new UpgradeCandidate(channel, this.owner.wheel, this.owner.options.upgradeTimeout, {
       onProbe: () => polling.beginUpgrade(),
       onComplete: () => this.completeUpgrade(polling, channel),
@@ -254,13 +263,14 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
         this.candidate = undefined
         polling.cancelUpgrade()
       },
-      onReleased: () => this.release()
+      onReleased
     })
   }
 
   /** Drops everything at once; for a server whose time to drain is over. */
   terminate(): void {
-    this.candidate?.terminate()
+    this.candidate?.abort()
+    for (const channel of this.channels) channel.terminate()
     this.transport.abort()
     if (this.open) this.end("server shutting down")
   }
@@ -350,6 +360,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     // Since revision 4 the server pings.
     if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     this.sendControl(PONG)
+    if (this.transport.buffered > this.owner.options.maxOutbox) return this.overflow()
     this.expectPing()
   }
 
@@ -389,7 +400,10 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private completeUpgrade(polling: PollingTransport, channel: WebSocketChannel): void {
     this.candidate = undefined
     const transport = this.open ? new WebSocketTransport(channel, this, this.frameForm) : undefined
-    if (transport !== undefined) this.transport = transport
+    if (transport !== undefined) {
+      this.transport = transport
+      this.channels.delete(channel)
+    }
     for (const item of polling.finishUpgrade()) {
       if (typeof item === "string") channel.sendText(item)
       else sendBinary(channel, this.frameForm, item)

@@ -5,13 +5,37 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AnyService } from "../NamespaceMiddleware.ts"
-import type { Codec, EventCodec } from "./contractCodec.ts"
+import {
+  type Codec,
+  decodePayload,
+  describe,
+  encodeAuth,
+  encodeExit,
+  encodePayload,
+  type EventCodec,
+  formatName
+} from "./contractCodec.ts"
+import { decodeAck } from "./decodeAck.ts"
 import { compilePattern, type NamespacePattern } from "./namespacePattern.ts"
 
 // Contracts bring this along, with Schema: nothing else imports it, so that programs without a contract stay small.
 
+/** Makes a schema's codec faster, before anybody uses it. */
+export type Prepare = (ast: SchemaAST.AST) => void
+
+let prepare: Prepare | undefined
+
+/**
+ * What every codec that is compiled from now on is prepared with. Servers say so: a page shall not bring a compiler along, and may not
+ * be allowed to use it.
+ */
+export const prepareCodecs = (how: Prepare): void => {
+  prepare = how
+}
+
 export const compile = (schema: Event.AnySchema): Codec => {
   const codec = Schema.toCodecJson(schema) as unknown as Event.AnySchema
+  if (prepare !== undefined) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
   return {
     decode: neverThrowing(Schema.decodeUnknownExit(codec)),
     encode: neverThrowing(encodeInput(schema, Schema.encodeUnknownExit(codec))),
@@ -54,7 +78,7 @@ export const compileEvent = (event: Event.Any): EventCodec => ({
   ack: compile(event.ack),
   error: compile(event.error),
   length: event.arity === "none" ? 0 : event.arity === "one" ? 1 : argumentCount(event.payload.ast),
-  ackIsVoid: event.ack.ast._tag === "Void"
+  ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
 })
 
 export const compileEvents = (events: ReadonlyMap<string, Event.Any>): ReadonlyMap<string, EventCodec> => {
@@ -83,7 +107,11 @@ export interface CompiledContract {
   /** How the names of its namespaces are made, if they are dynamic. */
   readonly pattern: NamespacePattern | undefined
   readonly params: ReadonlyMap<string, Codec>
+  /** What clients do with it. They find it here, so that those without a contract do not bring it along. */
+  readonly wire: typeof wire
 }
+
+const wire = { decodeAck, decodePayload, describe, encodeAuth, encodeExit, encodePayload, formatName }
 
 /** Compiles a contract. */
 export const compileContract = (contract: Namespace.Any): CompiledContract => ({
@@ -99,7 +127,8 @@ export const compileContract = (contract: Namespace.Any): CompiledContract => ({
     error: compile(service.error)
   })),
   pattern: contract.params === undefined ? undefined : compilePattern(contract._tag),
-  params: compileFields(contract.params ?? {})
+  params: compileFields(contract.params ?? {}),
+  wire
 })
 
 const compileFields = (fields: Namespace.Any["data"]): ReadonlyMap<string, Codec> =>

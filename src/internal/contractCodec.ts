@@ -60,16 +60,37 @@ export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...
 /** Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of the declared type. */
 export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<unknown> => {
   const { event } = codec
-  const none = !event.hasAck || codec.ackIsVoid
-  const encoded = none ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
-  if (event.hasError) return [none ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
-  return none ? [] : [encoded]
+  const { ackIsVoid } = codec
+  const encoded = ackIsVoid ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
+  if (event.hasError) return [ackIsVoid ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
+  return ackIsVoid ? [] : [encoded]
 }
 
 /** Encodes one of an event's declared failures as the arguments of an acknowledgement. Throws on what is none. */
 export const encodeFailure = (codec: EventCodec, failure: unknown): ReadonlyArray<unknown> => [
   { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
 ]
+
+/** What a handler's end answers; nothing where its event declares no failures. Throws on what its contract does not declare. */
+export const encodeExit = (
+  codec: EventCodec,
+  exit: Exit.Exit<unknown, unknown>
+): ReadonlyArray<unknown> | undefined => {
+  if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
+  if (!codec.event.hasError) return undefined
+  const failure = Exit.findErrorOption(exit)
+  return failure._tag === "Some"
+    ? encodeFailure(codec, failure.value)
+    : [{ _tag: "Failure", error: { _tag: "InternalError" } }]
+}
+
+/** What the contract and each of its middlewares make of an auth payload, in one: each of them reads its own part of it. */
+export const encodeAuth = ({ auth, contract, middlewares }: CompiledContract, value: unknown): unknown => {
+  const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract._tag}"`)
+  const declaring = middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
+  const own = encode(auth)
+  return declaring.length === 0 ? own : Object.assign({}, own, ...declaring.map(({ auth }) => encode(auth)))
+}
 
 /** The name of the dynamic namespace that has these parameters. Throws if there is none. */
 export const formatName = (contract: CompiledContract, params: Readonly<Record<string, unknown>>): string => {

@@ -1,86 +1,35 @@
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Schema from "effect/Schema"
-
-import { AckError, type AckErrorReason } from "../SocketIoError.ts"
-import { decodeArgument, describe, type EventCodec } from "./contractCodec.ts"
-
 /** Takes the arguments of an acknowledgement; `undefined` when the client has gone and none will come. */
 export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
 
 /** The acknowledgements that a peer owes. */
 export class PendingAcks {
-  private readonly pending = new Map<number, PendingAck>()
+  readonly #pending = new Map<number, PendingAck>()
   get size(): number {
-    return this.pending.size
+    return this.#pending.size
   }
 
   add(id: number, ack: PendingAck): void {
-    this.pending.set(id, ack)
+    this.#pending.set(id, ack)
   }
 
   remove(id: number): void {
-    this.pending.delete(id)
+    this.#pending.delete(id)
   }
 
   /** An acknowledgement that nobody waits for (any more) is ignored. */
   settle(id: number, args: ReadonlyArray<unknown> | undefined): void {
-    const ack = this.pending.get(id)
+    const ack = this.#pending.get(id)
     if (ack === undefined) return
-    this.pending.delete(id)
+    this.#pending.delete(id)
     ack(args)
   }
 
   /** The peer has gone: those that match will not come. */
   abandon(matches: (id: number) => boolean = () => true): void {
-    for (const [id, ack] of Array.from(this.pending)) {
+    for (const [id, ack] of Array.from(this.#pending)) {
       if (!matches(id)) continue
-      this.pending.delete(id)
+      this.#pending.delete(id)
       ack(undefined)
     }
   }
 }
-
-/** Reads an acknowledgement's arguments as its event declares them. */
-export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effect.Effect<any, any> => {
-  const { event } = codec
-  if (!event.hasError) return codec.ackIsVoid ? Effect.void : answered(codec, decodeArgument(codec.ack, args, 0))
-  const answer = args[0] as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown } | null
-  if (typeof answer !== "object" || answer === null) return invalid(codec, "expected { _tag, … }")
-  if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : answered(codec, codec.ack.decode(answer.value))
-  if (answer._tag !== "Failure") return invalid(codec, 'expected _tag "Success" or "Failure"')
-  const error = codec.error.decode(answer.error)
-  if (Exit.isSuccess(error)) return Effect.fail(error.value)
-  return refusal(codec, answer.error) ?? invalid(codec, describe(error))
-}
-
-/** The failures that every event may be answered with, whatever it declares. */
-const reasons: Readonly<Record<string, AckErrorReason>> = {
-  PayloadRefused: "payload refused",
-  EventRefused: "event refused",
-  InternalError: "handler failed"
-}
-
-const refusal = (codec: EventCodec, error: unknown): Effect.Effect<never, AckError> | undefined => {
-  if (typeof error !== "object" || error === null) return undefined
-  const { _tag, data, message } = error as {
-    readonly _tag?: unknown
-    readonly data?: unknown
-    readonly message?: unknown
-  }
-  if (typeof _tag !== "string" || !Object.hasOwn(reasons, _tag)) return undefined
-  return Effect.fail(
-    new AckError({
-      event: codec.event._tag,
-      reason: reasons[_tag]!,
-      ...(typeof message === "string" ? { description: message } : {}),
-      ...(data === undefined ? {} : { data })
-    })
-  )
-}
-
-const answered = (codec: EventCodec, exit: Exit.Exit<any, Schema.SchemaError>): Effect.Effect<any, AckError> =>
-  Exit.isSuccess(exit) ? Effect.succeed(exit.value) : invalid(codec, describe(exit))
-
-const invalid = (codec: EventCodec, description: string): Effect.Effect<never, AckError> =>
-  Effect.fail(new AckError({ event: codec.event._tag, reason: "invalid acknowledgement", description }))

@@ -13,6 +13,9 @@ import * as Schema from "effect/Schema"
 
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
 
+/** Lists are written with blanks beside the commas, or without. */
+const trimmed = <A extends string>(member: Schema.Codec<A, string>) => Schema.Trim.pipe(Schema.decodeTo(member))
+
 /** The options that a string can say, each with the way in which it is read. */
 const readers = {
   path: Config.String,
@@ -27,7 +30,7 @@ const readers = {
   maxPayload: Config.Int,
   maxPacketsPerPayload: Config.Int,
   maxOutbox: Config.Int,
-  transports: (name: string) => Config.Array(Schema.Literals(["polling", "websocket"]), name),
+  transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
   allowUpgrades: Config.Boolean,
   allowEIO3: Config.Boolean,
   cookie: Config.Boolean,
@@ -67,13 +70,19 @@ const optional = (
 /** Which origins may ask, and whether they may send cookies. */
 const cors: Config.Config<Pick<NodeOptions, "cors">> = Config.map(
   Config.all({
-    origin: Config.option(Config.Array(Schema.String, "CORS_ORIGIN")),
+    origin: Config.option(Config.Array(Schema.Trim, "CORS_ORIGIN")),
     credentials: Config.option(Config.Boolean("CORS_CREDENTIALS"))
   }),
   ({ credentials, origin }) => {
-    if (Option.isNone(origin)) return {}
-    const only = origin.value.length === 1 ? origin.value[0]! : origin.value
-    return { cors: { origin: only, ...(Option.isSome(credentials) ? { credentials: credentials.value } : {}) } }
+    if (Option.isNone(origin) && Option.isNone(credentials)) return {}
+    const only = Option.map(origin, (list) => (list.length === 1 ? list[0]! : list))
+    return {
+      // Credentials without an origin reach the server, which refuses them.
+      cors: {
+        ...(Option.isSome(only) ? { origin: only.value } : {}),
+        ...(Option.isSome(credentials) ? { credentials: credentials.value } : {})
+      }
+    }
   }
 )
 

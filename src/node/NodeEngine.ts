@@ -119,16 +119,27 @@ export const attach = Effect.fnUntraced(function* (
       return true
     }
   }
+  // Upgrades of other paths that are waiting for somebody's answer.
+  const unanswered = new Set<() => void>()
   // Node brings upgrades only where somebody listens for them.
   const onForeignUpgrade = (_request: IncomingMessage, socket: Duplex) => {
     if (server.listenerCount("upgrade") > 1) return
     // Nobody else would take a reset of the connection.
     socket.on("error", ignore)
     if (options.destroyUpgrade === false) return
+    const expire = () => {
+      // Ending is not enough: where nobody reads, nobody learns that the peer has gone.
+      if ((socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.destroy()
+    }
     const timer = setTimeout(() => {
-      if (socket.writable && (socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.end()
+      unanswered.delete(expire)
+      expire()
     }, destroyTimeout)
-    socket.once("close", () => clearTimeout(timer))
+    unanswered.add(expire)
+    socket.once("close", () => {
+      clearTimeout(timer)
+      unanswered.delete(expire)
+    })
   }
   yield* Effect.acquireRelease(
     Effect.sync(() => {
@@ -139,6 +150,7 @@ export const attach = Effect.fnUntraced(function* (
       Effect.sync(() => {
         release()
         server.off("upgrade", onForeignUpgrade)
+        for (const expire of unanswered) expire()
       })
   )
   // Before the path is given back: clients that poll come once more to learn that it is over.

@@ -15,9 +15,9 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
-import { drainTimeout } from "../engine/EngineOptions.ts"
 import type { ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
+import type { EngineServer } from "../engine/EngineServer.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import { normalize } from "./internal/path.ts"
 import * as NodeEngine from "./NodeEngine.ts"
@@ -119,9 +119,11 @@ export const layer = (
       })
       // At the end, in this order: let the clients go (those that poll come once more), stop listening, wait until every
       // connection is closed.
-      const timeout = yield* drainTimeout(options)
-      yield* Effect.addFinalizer(() => awaitClosed(server, timeout))
+      // The steps share the time that `drainTimeout` gives.
+      let engine: EngineServer | undefined
+      yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
       const shape = yield* makeAttached(server, options)
+      engine = shape.engine
       yield* listen(server, options)
       yield* Effect.addFinalizer(() => shape.engine.drain)
       yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalize(options.path)}`)

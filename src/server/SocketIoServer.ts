@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
+import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import type * as Scope from "effect/Scope"
 
 import { drainTimeout } from "../engine/EngineOptions.ts"
@@ -17,6 +18,7 @@ import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
+import { prepareCodecs } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
 import { handleOf, makeDynamicHandles } from "./internal/handle.ts"
@@ -60,6 +62,7 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
 export const make = Effect.fnUntraced(function* (
   options: ServerOptions
 ): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, Scope.Scope> {
+  prepareCodecs(SchemaJITCompiler.enable)
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
   const timeout = yield* drainTimeout(options)
   // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.

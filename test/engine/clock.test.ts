@@ -164,6 +164,24 @@ describe("other timeouts under a clock", () => {
     })
   )
 
+  it.effect("an upgrade that probes twice fails, and its second probe is not answered", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine()
+      const sid = poll(engine)
+      const channel = engine.webSocket({ sid })
+      for (let i = 0; i < 3; i++) channel.receiver.onText("2probe")
+      assert.deepStrictEqual(channel.take(), ["3probe"])
+      assert.strictEqual(channel.state, "closing")
+      assert.deepStrictEqual(engine.closes, [])
+      // It may try once more.
+      channel.end()
+      const next = engine.webSocket({ sid })
+      next.receiver.onText("2probe")
+      next.receiver.onText("5")
+      assert.strictEqual(engine.sessions[0]!.transportName, "websocket")
+    })
+  )
+
   it.effect(
     "polls that come while the client changes over are released at once, then held for a tenth of a second",
     () =>

@@ -6,6 +6,7 @@ import { type Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 import { makeEngine } from "../support/engine.ts"
+import type { FakeChannel } from "../support/fakes.ts"
 
 /** Closes an engine with that many sessions, and moves the clock until it has ended: when how many were closed. */
 const drain = Effect.fnUntraced(function* (
@@ -125,6 +126,95 @@ describe("shutting down", () => {
       // Its client may still change over to learn that it is over.
       yield* TestClock.adjust("900 millis")
       assert.strictEqual(channel.state, "open")
+      yield* TestClock.adjust("200 millis")
+      yield* Fiber.join(closing)
+      assert.strictEqual(channel.state, "terminated")
+    })
+  )
+
+  for (const [what, spoil] of [
+    ["that have failed", (engine, sid) => [{ channel: engine.webSocket({ sid }), says: "9" }]],
+    [
+      "that came second",
+      (engine, sid) => [
+        { channel: engine.webSocket({ sid }), says: "2probe" },
+        { channel: engine.webSocket({ sid }), says: undefined }
+      ]
+    ],
+    [
+      "that came to a session which was upgraded",
+      (engine, sid) => {
+        const [first, late] = [engine.webSocket({ sid }), engine.webSocket({ sid })]
+        first.receiver.onText("2probe")
+        return [
+          { channel: first, says: "5" },
+          { channel: late, says: undefined }
+        ]
+      }
+    ]
+  ] satisfies ReadonlyArray<
+    [
+      string,
+      (
+        engine: Effect.Success<ReturnType<typeof makeEngine>>,
+        sid: string
+      ) => ReadonlyArray<{ readonly channel: FakeChannel; readonly says: string | undefined }>
+    ]
+  >) {
+    it.effect(`cuts upgrades ${what}, if their clients do not mind their closing`, () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const engine = yield* Scope.provide(makeEngine({ drainTimeout: "1 second", upgradeTimeout: "1 hour" }), scope)
+        const { sid } = JSON.parse(engine.http({}).responses[0]!.body.slice(1))
+        const upgrades = spoil(engine, sid)
+        for (const { channel, says } of upgrades) if (says !== undefined) channel.receiver.onText(says)
+        assert.include(
+          upgrades.map(({ channel }) => channel.state),
+          "closing"
+        )
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* TestClock.adjust("900 millis")
+        assert.isUndefined(closing.pollUnsafe())
+        yield* TestClock.adjust("200 millis")
+        yield* Fiber.join(closing)
+        for (const { channel } of upgrades) assert.strictEqual(channel.state, "terminated")
+      })
+    )
+  }
+
+  it.effect("does not wait for an upgrade that has failed and is gone", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const engine = yield* Scope.provide(makeEngine({ drainTimeout: "1 second" }), scope)
+      const socket = engine.webSocket()
+      const { sid } = JSON.parse(engine.http({}).responses[0]!.body.slice(1))
+      const channel = engine.webSocket({ sid })
+      channel.receiver.onText("9")
+      channel.end()
+      engine.http({ sid })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      engine.http({ sid })
+      socket.end()
+      yield* Fiber.join(closing)
+    })
+  )
+
+  it.effect("takes the time once, however often it is asked for", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const engine = yield* Scope.provide(makeEngine({ drainTimeout: "1 second" }), scope)
+      // Its connection does not go even when it is cut.
+      const channel = engine.webSocket()
+      channel.terminate = () => {
+        channel.state = "terminated"
+      }
+      const closing = yield* Effect.forkChild(
+        Effect.all([engine.server.drain, engine.server.drain, Scope.close(scope, Exit.void)]),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("900 millis")
+      assert.strictEqual(engine.server.drainTimeLeft(), 100)
+      assert.isUndefined(closing.pollUnsafe())
       yield* TestClock.adjust("200 millis")
       yield* Fiber.join(closing)
       assert.strictEqual(channel.state, "terminated")

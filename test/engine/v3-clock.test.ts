@@ -27,6 +27,23 @@ const open = (engine: Engine): string => JSON.parse(packets(engine.http({ EIO })
 const post = (engine: Engine, sid: string, packet: string) => engine.http({ EIO, sid }, "POST", joinV3([packet]))
 
 describe("a session of Engine.IO 3 over WebSocket", () => {
+  it.effect("ends when the answers to its pings are not read", () =>
+    Effect.gen(function* () {
+      const { closes, webSocket } = yield* makeEngine({ ...options, maxOutbox: 1_000 })
+      const channel = webSocket({ EIO })
+      channel.take()
+      channel.receiver.onText("2")
+      assert.deepStrictEqual([closes, channel.take()], [[], ["3"]])
+      channel.buffered = 1_001
+      channel.receiver.onText("2")
+      assert.deepStrictEqual(
+        closes.map(({ reason }) => reason),
+        ["outbox overflow"]
+      )
+      assert.strictEqual(channel.state, "terminated")
+    })
+  )
+
   it.effect("is never pinged, and ends when no ping has come for pingInterval and pingTimeout together", () =>
     Effect.gen(function* () {
       const { closes, server, webSocket } = yield* makeEngine(options)

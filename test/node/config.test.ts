@@ -78,6 +78,16 @@ describe("options from the environment", () => {
         yield* cors({ SOCKETIO_CORS_ORIGIN: "https://a.example,https://b.example", SOCKETIO_CORS_CREDENTIALS: "true" }),
         { origin: ["https://a.example", "https://b.example"], credentials: true }
       )
+      assert.deepStrictEqual(yield* cors({ SOCKETIO_CORS_ORIGIN: " https://a.example , https://b.example" }), {
+        origin: ["https://a.example", "https://b.example"]
+      })
+    })
+  )
+
+  it.effect("may have blanks beside their commas", () =>
+    Effect.gen(function* () {
+      const { transports } = yield* reading(NodeConfig.attached, { SOCKETIO_TRANSPORTS: "websocket, polling" })
+      assert.deepStrictEqual(transports, ["websocket", "polling"])
     })
   )
 
@@ -91,6 +101,9 @@ describe("options from the environment", () => {
       const nonsense = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_PING_INTERVAL: "1 millis" })
       assert.strictEqual(nonsense._tag, "InvalidOptionError")
       assert.include(nonsense.message, "pingInterval")
+      const nobody = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_CORS_CREDENTIALS: "true" })
+      assert.strictEqual(nobody._tag, "InvalidOptionError")
+      assert.include(nobody.message, "cors.origin")
     })
   )
 })

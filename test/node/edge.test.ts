@@ -240,6 +240,44 @@ describe("attached to an http.Server of somebody else's", () => {
     })
   )
 
+  it.live("forgets upgrades that nobody answers, though nobody reads what else their peers send", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      yield* attach(http, { destroyUpgradeTimeout: "10 millis" })
+      const url = yield* listen(http)
+      const asked = new Promise<Net.Socket>((resolve) =>
+        http.prependOnceListener("upgrade", (_request, socket: Net.Socket) => resolve(socket))
+      )
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      socket.on("error", () => {})
+      socket.write("GET /nobody HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      const peer = yield* Effect.promise(() => within("request", asked))
+      socket.end("x")
+      if (!peer.destroyed) {
+        yield* Effect.promise(() => within("close", new Promise((resolve) => peer.once("close", resolve))))
+      }
+      socket.destroy()
+    })
+  )
+
+  it.live("ends upgrades that wait for an answer when its scope closes", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      const scope = yield* Scope.make()
+      yield* Scope.provide(attach(http, { destroyUpgradeTimeout: "1 hour" }), scope)
+      const url = yield* listen(http)
+      // Gone by the time that the engine looks whether it is alone.
+      const asked = new Promise((resolve) => http.prependOnceListener("upgrade", resolve))
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      socket.on("error", () => {})
+      socket.write("GET /nobody HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      yield* Effect.promise(() => within("request", asked))
+      const ended = new Promise((resolve) => socket.once("close", resolve).resume())
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.promise(() => within("close", ended))
+    })
+  )
+
   it.live("gives the path back when its scope closes, and leaves the server running", () =>
     Effect.gen(function* () {
       const http = Http.createServer()

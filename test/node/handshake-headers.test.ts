@@ -276,6 +276,35 @@ describe("the cookie", () => {
 })
 
 describe("cross-origin requests", () => {
+  it.live("whose origin a predicate throws at are not allowed, and harm nobody", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* serve(Layer.empty, {
+        cors: { origin: [(origin) => new URL(origin).hostname === "good.example"], credentials: true }
+      })
+      const asked = (origin: string, method = "GET") =>
+        Effect.promise(() =>
+          request(engineUrl(url, { EIO: "4", transport: "polling" }), { method, headers: { origin } })
+        )
+      const allowed = "access-control-allow-origin"
+      for (const method of ["GET", "OPTIONS"]) {
+        assert.isUndefined((yield* asked("null", method)).headers[allowed])
+        assert.strictEqual((yield* asked("https://good.example", method)).headers[allowed], "https://good.example")
+      }
+      assert.strictEqual((yield* ask(url, {}, { origin: "null" })).status, 101)
+      assert.isNotEmpty(logs)
+      for (const line of logs) assert.match(line, /^Error a predicate of cors\.origin.*Invalid URL/s)
+    })
+  )
+
+  it.live("are not allowed by what a predicate promises", () =>
+    Effect.gen(function* () {
+      const origin = (async () => false) as unknown as (origin: string) => boolean
+      const { url } = yield* serve(Layer.empty, { cors: { origin } })
+      const response = yield* poll(url, {}, { origin: "https://evil.example" })
+      assert.isUndefined(response.headers["access-control-allow-origin"])
+    })
+  )
+
   const origin = "https://example.com"
   const cors = { origin, credentials: true }
 

@@ -127,6 +127,16 @@ describe("allowRequest", () => {
     })
   )
 
+  it.live("refuses with the standard message when it interrupts itself", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* start({ allowRequest: () => Effect.interrupt })
+      const response = yield* poll(url)
+      assert.strictEqual(response.status, 403)
+      assert.deepStrictEqual(JSON.parse(response.body), { code: 4, message: "Forbidden" })
+      assert.deepStrictEqual(logs, [])
+    })
+  )
+
   it.live("is asked once per session, not for its later requests, nor for its upgrade", () =>
     Effect.gen(function* () {
       let asked = 0
@@ -192,6 +202,21 @@ describe("allowRequest", () => {
       yield* soon("interruption", interrupted)
       assert.strictEqual(sessionCount(serving), 0)
       assert.deepStrictEqual(serving.logs, [])
+    })
+  )
+
+  it.live("is interrupted when the client goes behind a body that nobody waits for", () =>
+    Effect.gen(function* () {
+      const { allowRequest, asked, interrupted } = yield* undecided
+      const serving = yield* start({ allowRequest })
+      const socket = Net.connect(Number(new URL(serving.url).port), "127.0.0.1")
+      socket.on("error", () => {})
+      socket.write("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+      socket.write(Buffer.alloc(500_000))
+      yield* soon("question", asked)
+      socket.end()
+      yield* soon("interruption", interrupted)
+      socket.destroy()
     })
   )
 

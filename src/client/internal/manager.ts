@@ -21,19 +21,19 @@ export class Manager implements EngineClientSink {
   readonly parser: PacketParser
   readonly context: Context.Context<never>
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  private readonly platform: ClientPlatformShape
-  private readonly now: () => number
-  private readonly memory = { upgraded: false }
-  private readonly sockets = new Map<string, SocketRuntime>()
-  private decoder: Decoder
-  private engine: EngineClient | undefined
-  private isOpen = false
+  readonly #platform: ClientPlatformShape
+  readonly #now: () => number
+  readonly #memory = { upgraded: false }
+  readonly #sockets = new Map<string, SocketRuntime>()
+  #decoder: Decoder
+  #engine: EngineClient | undefined
+  #isOpen = false
   /** Waits for the next attempt. */
-  private waiting: Fiber.Fiber<unknown, unknown> | undefined
+  #waiting: Fiber.Fiber<unknown, unknown> | undefined
   /** The attempts of this outage that have failed. */
-  private attempts = 0
-  private step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
-  private closed = false
+  #attempts = 0
+  #step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
+  #closed = false
 
   constructor(
     options: ResolvedClientOptions,
@@ -43,157 +43,160 @@ export class Manager implements EngineClientSink {
     now: () => number
   ) {
     this.options = options
-    this.platform = platform
+    this.#platform = platform
     this.parser = parser
     this.context = context
-    this.now = now
+    this.#now = now
     this.runFork = Effect.runForkWith(context)
-    this.decoder = parser.makeDecoder(options)
+    this.#decoder = parser.makeDecoder(options)
   }
 
   /** The engine's session, while it is open. */
   get session(): EngineClient | undefined {
-    return this.engine?.isOpen ? this.engine : undefined
+    return this.#engine?.isOpen ? this.#engine : undefined
   }
 
   /** Whether a lost connection is opened again. */
   get reconnects(): boolean {
-    return this.options.reconnection !== false && !this.closed
+    return this.options.reconnection !== false && !this.#closed
   }
 
   /** A socket wants to be connected: the connection is opened, if it is not. */
   add(socket: SocketRuntime): void {
-    this.sockets.set(socket.namespace, socket)
+    this.#sockets.set(socket.namespace, socket)
     if (this.session !== undefined) return socket.onConnection()
     // One that is being closed ends first.
-    if (this.engine === undefined && this.waiting === undefined) this.open()
+    if (this.#engine === undefined && this.#waiting === undefined) this.#open()
   }
 
   get(namespace: string): SocketRuntime | undefined {
-    return this.sockets.get(namespace)
+    return this.#sockets.get(namespace)
   }
 
   /** A socket does not want to be connected any more: the connection is closed behind the last one. */
   remove(socket: SocketRuntime): void {
-    if (this.sockets.get(socket.namespace) !== socket) return
-    this.sockets.delete(socket.namespace)
-    if (this.sockets.size > 0) return
-    this.waiting?.interruptUnsafe()
-    this.waiting = undefined
-    this.reset()
-    this.engine?.close()
+    if (this.#sockets.get(socket.namespace) !== socket) return
+    this.#sockets.delete(socket.namespace)
+    if (this.#sockets.size > 0) return
+    this.#waiting?.interruptUnsafe()
+    this.#waiting = undefined
+    this.#reset()
+    this.#engine?.close()
   }
 
   /** The end of the client. */
   close(): void {
-    this.closed = true
-    this.waiting?.interruptUnsafe()
-    this.engine?.close()
+    this.#closed = true
+    this.#waiting?.interruptUnsafe()
+    this.#engine?.close()
   }
 
-  private open(): void {
-    const { now, platform, runFork } = this
-    this.decoder = this.parser.makeDecoder(this.options)
-    this.engine = new EngineClient(this.options.engine, { platform, runFork, now, memory: this.memory }, this)
-    this.engine.open()
+  #open(): void {
+    this.#decoder = this.parser.makeDecoder(this.options)
+    this.#engine = new EngineClient(
+      this.options.engine,
+      { platform: this.#platform, runFork: this.runFork, now: this.#now, memory: this.#memory },
+      this
+    )
+    this.#engine.open()
   }
 
   // ---------------------------------------------------------------- engine
 
   onOpen(_handshake: OpenData): void {
-    this.isOpen = true
-    this.reset()
-    for (const socket of Array.from(this.sockets.values())) socket.onConnection()
+    this.#isOpen = true
+    this.#reset()
+    for (const socket of Array.from(this.#sockets.values())) socket.onConnection()
   }
 
   onUpgrade(): void {}
 
   onMessage(packet: string): void {
-    this.onDecoded(this.decoder.text(packet, 1))
+    this.#onDecoded(this.#decoder.text(packet, 1))
   }
 
   onBinary(bytes: Uint8Array): void {
-    this.onDecoded(this.decoder.binary(bytes))
+    this.#onDecoded(this.#decoder.binary(bytes))
   }
 
   onClose(close: ClientClose): void {
-    const wasOpen = this.isOpen
-    this.isOpen = false
-    this.engine = undefined
-    const sockets = Array.from(this.sockets.values())
+    const wasOpen = this.#isOpen
+    this.#isOpen = false
+    this.#engine = undefined
+    const sockets = Array.from(this.#sockets.values())
     if (wasOpen) {
       for (const socket of sockets) socket.onConnectionLost(close.reason)
       // Somebody wanted to be connected again while the last one's connection was being closed.
-      if (close.reason === "forced close" && this.sockets.size > 0 && !this.closed) return this.open()
-      if (this.sockets.size > 0 && this.reconnects) this.retry()
+      if (close.reason === "forced close" && this.#sockets.size > 0 && !this.#closed) return this.#open()
+      if (this.#sockets.size > 0 && this.reconnects) this.#retry()
       return
     }
-    this.failed(close)
+    this.#failed(close)
   }
 
-  private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
+  #onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
     if (packet === undefined) return
     // The server does not speak the protocol: whatever it says next cannot be trusted.
-    if (isProtocolError(packet)) return this.engine?.fail("parse error", packet.message)
+    if (isProtocolError(packet)) return this.#engine?.fail("parse error", packet.message)
     // What is for nobody came for a namespace that was just left.
-    this.sockets.get(packet.namespace)?.onPacket(packet)
+    this.#sockets.get(packet.namespace)?.onPacket(packet)
   }
 
   // ---------------------------------------------------------------- reconnection
 
-  private reset(): void {
-    this.attempts = 0
-    this.step = undefined
+  #reset(): void {
+    this.#attempts = 0
+    this.#step = undefined
   }
 
-  private failed({ description, reason }: ClientClose): void {
+  #failed({ description, reason }: ClientClose): void {
     const message = description ?? reason
-    if (this.closed || this.sockets.size === 0) return
-    if (!this.reconnects) return this.tellFailed(message, false)
-    this.retry(message)
+    if (this.#closed || this.#sockets.size === 0) return
+    if (!this.reconnects) return this.#tellFailed(message, false)
+    this.#retry(message)
   }
 
-  private tellFailed(message: string, willRetry: boolean): void {
-    for (const socket of Array.from(this.sockets.values())) socket.onFailed(message, willRetry)
+  #tellFailed(message: string, willRetry: boolean): void {
+    for (const socket of Array.from(this.#sockets.values())) socket.onFailed(message, willRetry)
   }
 
   /** Tries again after a pause, or never: then who waits is told. */
-  private retry(message?: string): void {
-    const attempt = this.attempts++
+  #retry(message?: string): void {
+    const attempt = this.#attempts++
     const fiber = this.runFork(
       Effect.gen({ self: this }, function* () {
-        const delay = yield* this.nextDelay(attempt)
+        const delay = yield* this.#nextDelay(attempt)
         if (delay === undefined) {
-          this.waiting = undefined
-          this.reset()
+          this.#waiting = undefined
+          this.#reset()
         }
-        if (message !== undefined) this.tellFailed(message, delay !== undefined)
+        if (message !== undefined) this.#tellFailed(message, delay !== undefined)
         if (delay === undefined) return
         yield* Effect.sleep(Duration.millis(delay))
-        this.waiting = undefined
-        if (!this.closed && this.sockets.size > 0) this.open()
+        this.#waiting = undefined
+        if (!this.#closed && this.#sockets.size > 0) this.#open()
       })
     )
     // It may be over already: there are no more attempts.
-    if (fiber.pollUnsafe() === undefined) this.waiting = fiber
+    if (fiber.pollUnsafe() === undefined) this.#waiting = fiber
   }
 
   /** The pause before the next attempt in milliseconds; `undefined` if there is none. */
-  private nextDelay(attempt: number): Effect.Effect<number | undefined> {
+  #nextDelay(attempt: number): Effect.Effect<number | undefined> {
     const { reconnection } = this.options
     if (typeof reconnection === "boolean") {
       return Effect.map(Random.next, (random) => backoff(defaultBackoff, attempt, random))
     }
     return Effect.gen({ self: this }, function* () {
-      if (this.step === undefined) {
+      if (this.#step === undefined) {
         const step = yield* Schedule.toStep(reconnection)
-        this.step = (attempt) =>
-          Effect.match(step(this.now(), attempt), {
+        this.#step = (attempt) =>
+          Effect.match(step(this.#now(), attempt), {
             onSuccess: ([, delay]) => Duration.toMillis(delay),
             onFailure: () => undefined
           })
       }
-      return yield* this.step(attempt)
+      return yield* this.#step(attempt)
     })
   }
 }

@@ -7,6 +7,7 @@ import type { ResolvedEngineOptions } from "../EngineOptions.ts"
 import type { EngineRequest } from "../EngineRequest.ts"
 import * as HandshakeError from "../HandshakeError.ts"
 import { makeGenerator } from "../SessionId.ts"
+import { isHeaderValue } from "./headers.ts"
 
 /** What the application has to say about requests that would open a session. */
 export class Handshake {
@@ -113,16 +114,16 @@ export class Handshake {
     if (Exit.isSuccess(exit)) return exit.value
     const failure = Cause.findErrorOption(exit.cause)
     if (failure._tag === "Some") return failure.value
+    // By the application itself: whoever has gone is not answered.
+    if (Cause.hasInterrupts(exit.cause)) return HandshakeError.make(4, "the decision was interrupted")
     this.report("generateId failed", exit.cause)
     return HandshakeError.make(3, "generateId failed")
   }
 
-  private report(message: string, cause: Cause.Cause<unknown>): void {
+  /** Logs what the application did wrong. */
+  report(message: string, cause: Cause.Cause<unknown>): void {
     Effect.runForkWith(this.context)(Effect.logError(message, cause))
   }
 }
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-
-/** Whether Node and browsers would send this as a header's value. */
-export const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(value)

@@ -7,3 +7,6 @@ export const merge = (first: Headers | undefined, second: Headers): Headers => {
   if (cookies === undefined || more === undefined) return { ...first, ...second }
   return { ...first, ...second, "set-cookie": [cookies, more].flat() }
 }
+
+/** Whether Node and browsers would send this as a header's value. */
+export const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(value)

@@ -14,7 +14,7 @@ export interface UpgradeEvents {
 
 /**
  * A WebSocket between its opening and the end of the upgrade (Engine.IO protocol 4, "Upgrade"): the client sends `2probe`,
- * gets `3probe`, waits until its polls are done, and sends `5`. Anything else, or nothing in time, closes the candidate
+ * gets `3probe`, waits until its polls are done, and sends `5`. Anything else, a second probe, or nothing in time, closes the candidate
  * and leaves the session alone.
  */
 export class UpgradeCandidate implements WebSocketReceiver, WheelEntry {
@@ -23,6 +23,7 @@ export class UpgradeCandidate implements WebSocketReceiver, WheelEntry {
   private readonly wheel: TimerWheel
   private readonly events: UpgradeEvents
   private settled = false
+  private probed = false
 
   constructor(channel: WebSocketChannel, wheel: TimerWheel, timeout: number, events: UpgradeEvents) {
     this.channel = channel
@@ -34,7 +35,9 @@ export class UpgradeCandidate implements WebSocketReceiver, WheelEntry {
 
   onText(text: string): void {
     if (this.settled) return
-    if (text === "2probe") {
+    // One is answered: who probes without end may not read the answers.
+    if (text === "2probe" && !this.probed) {
+      this.probed = true
       this.channel.sendText("3probe")
       return this.events.onProbe()
     }
@@ -63,12 +66,6 @@ export class UpgradeCandidate implements WebSocketReceiver, WheelEntry {
   abort(): void {
     this.settle()
     this.channel.close()
-  }
-
-  /** The server's time to drain is over. */
-  terminate(): void {
-    this.settle()
-    this.channel.terminate()
   }
 
   private fail(): void {

@@ -155,6 +155,8 @@ export class NodeExchange implements HttpExchange {
   }
 
   onAbort(callback: () => void): void {
+    // A body that nobody waits for would hide that the peer has gone behind it.
+    if (this.request.method !== "POST") this.incoming.resume()
     this.response.on("close", () => {
       if (!this.responded) {
         this.responded = true

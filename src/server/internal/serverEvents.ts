@@ -14,7 +14,7 @@ import {
   type EventCodec
 } from "../../internal/contractCodec.ts"
 import { AckArguments } from "../ServerSocket.ts"
-import { decodeAck } from "../../internal/pendingAcks.ts"
+import { decodeAck } from "../../internal/decodeAck.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import type { RunFork } from "./inbound.ts"
 

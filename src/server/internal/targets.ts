@@ -4,7 +4,7 @@ import * as Stream from "effect/Stream"
 import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import { type Codec, encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent } from "../../protocol/SocketPacket.ts"
-import { decodeAck } from "../../internal/pendingAcks.ts"
+import { decodeAck } from "../../internal/decodeAck.ts"
 import type { NamespaceReference } from "./reference.ts"
 
 /** Where an operator's events go: a namespace, and how its events are encoded. */

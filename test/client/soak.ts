@@ -1,0 +1,155 @@
+/**
+ * Connects and disconnects clients, again and again, and counts what is left: `node --expose-gc test/client/soak.ts 10000`.
+ *
+ * Prints one line of JSON: what there was before the first cycle, while two clients were open, after the last cycle, and after the
+ * server had stopped.
+ */
+import { queryObjects } from "node:v8"
+import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+
+import type { ClientOptions } from "../../src/client/ClientOptions.ts"
+import { Manager } from "../../src/client/internal/manager.ts"
+import { SocketRuntime } from "../../src/client/internal/socket.ts"
+import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import { ClientPlatform, type ClientPlatformShape } from "../../src/engine/ClientPlatform.ts"
+import { EngineClient } from "../../src/engine/EngineClient.ts"
+import * as TestServer from "../support/TestServer.ts"
+
+const cycles = Number(process.argv[2] ?? 10_000)
+
+/** What the platform has handed out, and not got back. */
+const open = { webSockets: 0, requests: 0, listeners: 0 }
+
+const counting = (platform: ClientPlatformShape): ClientPlatformShape => {
+  const listening = (listen: (callback: () => void) => () => void) => (callback: () => void) => {
+    open.listeners++
+    const unlisten = listen(callback)
+    return () => {
+      open.listeners--
+      unlisten()
+    }
+  }
+  return {
+    ...platform,
+    request: (request) =>
+      Effect.suspend(() => {
+        open.requests++
+        return Effect.ensuring(
+          platform.request(request),
+          Effect.sync(() => open.requests--)
+        )
+      }),
+    openWebSocket: (request, events) => {
+      open.webSockets++
+      return platform.openWebSocket(request, {
+        ...events,
+        onClose: (description) => {
+          open.webSockets--
+          events.onClose(description)
+        }
+      })
+    },
+    onOffline: listening(platform.onOffline),
+    onPageHide: listening(platform.onPageHide)
+  }
+}
+
+/** The constructor of fibers, which Effect does not export. */
+const FiberImpl = Effect.runFork(Effect.void).constructor as new () => unknown
+
+/** Everything that may be left, by kind. */
+const count = () => {
+  const resources: Record<string, number> = { sockets: 0, timers: 0 }
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (/TCPSocket|TLS/.test(kind)) resources.sockets!++
+    if (/Timeout|Immediate/.test(kind)) resources.timers!++
+  }
+  const instances = Object.fromEntries(
+    [FiberImpl, Manager, SocketRuntime, EngineClient].map((type) => [
+      type.name,
+      queryObjects(type, { format: "count" })
+    ])
+  )
+  return { ...open, ...resources, ...instances }
+}
+
+/** Lets callbacks that are under way come. */
+const settled = async () => {
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    ;(globalThis as { gc?: () => void }).gc?.()
+  }
+}
+
+const webSocket: Partial<ClientOptions> = { transports: ["websocket"] }
+
+/** How a cycle's client connects: an upgrade and polling now and then, as they cost more. */
+const wayOf = (i: number): Partial<ClientOptions> =>
+  i % 8 === 3 ? {} : i % 8 === 7 ? { transports: ["polling"] } : webSocket
+
+/** One client, from its making to its end, in one of several ways. */
+const cycle = (url: string, i: number) => {
+  const life = Effect.gen(function* () {
+    const socket = yield* SocketIoClient.connect("/")
+    const other = yield* SocketIoClient.connect("/custom")
+    yield* Effect.forkScoped(Stream.runDrain(socket.stream("message-back")))
+    yield* Effect.forkScoped(Stream.runDrain(socket.status))
+    yield* socket.respond("question", () => Effect.succeed("answer"))
+    yield* socket.emitWithAck("whoami")
+    // Its answer never comes.
+    yield* Effect.forkScoped(Effect.exit(other.emitWithAck("boom")))
+    if (i % 5 === 0) {
+      yield* other.disconnect
+      yield* other.reconnect
+    }
+    // The server ends the whole connection.
+    if (i % 7 === 0) {
+      const gone = yield* Effect.forkScoped(
+        Stream.runHead(Stream.filter(other.status, ({ _tag }) => _tag === "Disconnected")),
+        { startImmediately: true }
+      )
+      yield* other.emit("bye", true)
+      yield* Fiber.join(gone)
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(SocketIoClient.layer({ url, reconnection: Schedule.spaced("1 millis"), ...wayOf(i) }))
+  )
+  // One in eleven is interrupted on its way.
+  return i % 11 === 0 ? Effect.timeoutOption(life, `${i % 6} millis`) : life
+}
+
+const server = await TestServer.start({ drainTimeout: 5_000 })
+const platform = counting(Effect.runSync(ClientPlatform))
+const run = (from: number, to: number) =>
+  Effect.runPromise(
+    Effect.forEach(
+      Array.from({ length: to - from }, (_, i) => from + i),
+      (i) => cycle(server.url, i),
+      { concurrency: 200, discard: true }
+    ).pipe(Effect.provideService(ClientPlatform, platform))
+  )
+
+// What is made once, and kept: caches, idle connections of fetch.
+await run(0, 1_000)
+await settled()
+const before = count()
+const connected = (options: Partial<ClientOptions>) =>
+  Effect.flatMap(Layer.build(SocketIoClient.layer({ url: server.url, ...options })), (client) =>
+    Effect.provideContext(SocketIoClient.connect("/"), client)
+  )
+const during = await Effect.runPromise(
+  Effect.gen(function* () {
+    yield* connected({ transports: ["websocket"] })
+    yield* connected({ transports: ["polling"] })
+    // The next poll is on its way.
+    yield* Effect.yieldNow
+    return count()
+  }).pipe(Effect.scoped, Effect.provideService(ClientPlatform, platform))
+)
+await run(1_000, 1_000 + cycles)
+await settled()
+const after = count()
+await server.stop()
+await settled()
+console.log(JSON.stringify({ cycles, before, during, after, stopped: count() }))
