@@ -170,6 +170,8 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  *
  * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an ISO string on the
  * wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously and without services.
+ * An object of the right form may stand for an instance of a `Schema.Class`: it is made one (which costs more than to give
+ * an instance).
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`, `disconnecting`,
  * `newListener`, `removeListener`), and if `concurrency` is not a positive integer: a contract is a constant of the

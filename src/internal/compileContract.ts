@@ -38,10 +38,28 @@ export const compile = (schema: Event.AnySchema): Codec => {
   if (prepare !== undefined) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
   return {
     decode: neverThrowing(Schema.decodeUnknownExit(codec)),
-    encode: neverThrowing(Schema.encodeUnknownExit(codec)),
+    encode: neverThrowing(encodeInput(schema, Schema.encodeUnknownExit(codec))),
     mayHaveBinary: mayHaveBinary(SchemaAST.toEncoded(codec.ast), new Set())
   }
 }
+
+/**
+ * Types cannot tell an object of the right form from an instance of a `Schema.Class`, wherever in a value it is, and encoding
+ * takes instances alone. What it refuses is made one, if it can be.
+ */
+const encodeInput =
+  (schema: Event.AnySchema, encode: Codec["encode"]): Codec["encode"] =>
+  (value) => {
+    const exit = encode(value)
+    if (exit._tag === "Success") return exit
+    let made: unknown
+    try {
+      made = schema.make(value)
+    } catch {
+      return exit
+    }
+    return encode(made)
+  }
 
 /** A check or transformation of the user's that throws is a defect of that value alone. */
 const neverThrowing =

@@ -28,10 +28,25 @@ export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): 
     case "none":
       return nothing
     case "one":
-      return codec.payload.decode(data[1])
+      return decodeArgument(codec.payload, data, 1)
     case "many":
       return codec.payload.decode(data.slice(1, 1 + codec.length))
   }
+}
+
+/**
+ * Decodes one of the arguments of a packet. One that was left out is what `undefined` is on the wire, `null`: clients that have
+ * nothing to say leave it out.
+ */
+export const decodeArgument = (
+  codec: Codec,
+  args: ReadonlyArray<unknown>,
+  at: number
+): Exit.Exit<any, Schema.SchemaError> => {
+  const exit = codec.decode(args[at])
+  if (exit._tag === "Success" || at < args.length) return exit
+  const left = codec.decode(null)
+  return left._tag === "Success" ? left : exit
 }
 
 /** Encodes a payload as `[name, ...args]`. Throws on a value that is not of the payload's type: a bug of the caller. */

@@ -1,16 +1,17 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Schema from "effect/Schema"
 
 import { AckError, type AckErrorReason } from "../SocketIoError.ts"
-import { describe, type EventCodec } from "./contractCodec.ts"
+import { decodeArgument, describe, type EventCodec } from "./contractCodec.ts"
 
 /** Reads an acknowledgement's arguments as its event declares them. */
 export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effect.Effect<any, any> => {
   const { event } = codec
-  if (!event.hasError) return codec.ackIsVoid ? Effect.void : decodeValue(codec, args[0])
+  if (!event.hasError) return codec.ackIsVoid ? Effect.void : answered(codec, decodeArgument(codec.ack, args, 0))
   const answer = args[0] as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown } | null
   if (typeof answer !== "object" || answer === null) return invalid(codec, "expected { _tag, … }")
-  if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : decodeValue(codec, answer.value)
+  if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : answered(codec, codec.ack.decode(answer.value))
   if (answer._tag !== "Failure") return invalid(codec, 'expected _tag "Success" or "Failure"')
   const error = codec.error.decode(answer.error)
   if (Exit.isSuccess(error)) return Effect.fail(error.value)
@@ -42,10 +43,8 @@ const refusal = (codec: EventCodec, error: unknown): Effect.Effect<never, AckErr
   )
 }
 
-const decodeValue = (codec: EventCodec, value: unknown): Effect.Effect<any, AckError> => {
-  const exit = codec.ack.decode(value)
-  return Exit.isSuccess(exit) ? Effect.succeed(exit.value) : invalid(codec, describe(exit))
-}
+const answered = (codec: EventCodec, exit: Exit.Exit<any, Schema.SchemaError>): Effect.Effect<any, AckError> =>
+  Exit.isSuccess(exit) ? Effect.succeed(exit.value) : invalid(codec, describe(exit))
 
 const invalid = (codec: EventCodec, description: string): Effect.Effect<never, AckError> =>
   Effect.fail(new AckError({ event: codec.event._tag, reason: "invalid acknowledgement", description }))

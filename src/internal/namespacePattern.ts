@@ -14,8 +14,11 @@ const PARAMETER = /:([A-Za-z_][A-Za-z0-9_]*)/g
 
 const escape = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&")
 
-/** Whether a name is short enough to be matched at all. */
+/** Whether a name is short enough to be matched at all, or to be remembered when nobody serves it. */
 export const isMatchable = (name: string): boolean => name.length <= MAX_NAME
+
+/** The same name with nothing behind it: a slice of a message keeps the whole message in memory. */
+export const ownCopy = (name: string): string => (" " + name).slice(1)
 
 /** Compiles a pattern. Throws if a parameter stands in it twice. */
 export const compilePattern = (pattern: string): NamespacePattern => {

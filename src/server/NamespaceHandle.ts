@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
@@ -54,6 +55,8 @@ export interface NamespaceHandle<Operator, Socket> {
   readonly name: string
   /** The connected sockets of this process. */
   readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
+  /** The connected socket of this process that has an id; none if there is not, or it is on another server. */
+  readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
   /** The members of rooms. */
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */
@@ -185,9 +188,12 @@ export interface DynamicHandles<N extends Namespace.Any> {
   readonly active: Effect.Effect<ReadonlyArray<DynamicHandle<N>>>
   /** Those that open, from the moment on in which the stream is run. */
   readonly opened: Stream.Stream<DynamicHandle<N>>
+  /** Those that have closed, once what they held is given back, from the moment on in which the stream is run. */
+  readonly closed: Stream.Stream<DynamicHandle<N>>
   /**
-   * The one with these parameters, whether it is open or not: what is sent to one that is not reaches nobody on this server. Parameters
-   * that make no name of the pattern are a defect.
+   * The one with these parameters, whether it is open on this server, on others, or not at all. What is sent to it reaches its
+   * clients on all servers, and what other servers send to it is handled while the handler's scope is open. Its streams tell what
+   * happens while it is open on this server, and end when it closes. Parameters that make no name of the pattern are a defect.
    */
   readonly get: (params: Namespace.Params<N>) => DynamicHandle<N>
   /** Sends an event to everybody in all of them that are open on this server. */

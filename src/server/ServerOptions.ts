@@ -35,6 +35,12 @@ export interface ServerOptions extends EngineOptions {
    * the connection is closed with reason `inbound overflow`. Default: 10,000.
    */
   readonly maxPendingEvents?: number
+  /**
+   * The size of the packets of one connection whose events wait for handlers, are being handled, or wait in a stream: the characters of
+   * their text and the bytes of their attachments. An event that comes when there is more closes the connection with reason
+   * `inbound overflow`. Default: 67,108,864 (64 MiB).
+   */
+  readonly maxPendingBytes?: number
   /** The acknowledgements that one socket may owe. Default: 10,000. */
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10, as clients in the field expect. */
@@ -67,6 +73,7 @@ export interface ResolvedServerOptions {
   readonly maxNamespaces: number
   readonly maxPendingPackets: number
   readonly maxPendingEvents: number
+  readonly maxPendingBytes: number
   readonly maxPendingAcks: number
   readonly maxAttachments: number
   readonly maxAttachmentBytes: number
@@ -90,6 +97,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxNamespaces: yield* integer("maxNamespaces", options.maxNamespaces, 100, 1),
     maxPendingPackets: yield* integer("maxPendingPackets", options.maxPendingPackets, 1_000, 1),
     maxPendingEvents: yield* integer("maxPendingEvents", options.maxPendingEvents, 10_000, 1),
+    maxPendingBytes: yield* integer("maxPendingBytes", options.maxPendingBytes, 67_108_864, 1),
     maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
     maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
     maxAttachmentBytes: yield* integer(

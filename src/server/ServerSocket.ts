@@ -171,7 +171,10 @@ export interface ServerSocket<N extends Namespace.Any>
   readonly params: Namespace.Params<N>
   /** What the socket carries, as far as it was set; whoever fetches it sees it, on other servers, too. */
   readonly data: Partial<Namespace.Data<N>>
-  /** Sets fields of {@link data}; those that are not mentioned stay. A value that is not of the declared type is a defect. */
+  /**
+   * Sets fields of {@link data}; those that are not mentioned stay, and `undefined` takes one away. A value that is not of the
+   * declared type is a defect.
+   */
   setData(data: DataUpdate<N>): Effect.Effect<void>
   /**
    * The payloads of an event from the moment on in which the stream is run, beside its handler; it ends when the socket
@@ -197,7 +200,9 @@ export interface ServerSocket<N extends Namespace.Any>
  */
 export type DataUpdate<N extends Namespace.Any> = [keyof Namespace.Data<N>] extends [never]
   ? Readonly<Record<string, never>>
-  : Partial<Namespace.Data<N>>
+  : Partial<OrUndefined<Namespace.Data<N>>>
+
+type OrUndefined<Data> = { readonly [K in keyof Data]: Data[K] | undefined }
 
 /**
  * A client's connection to a namespace, without a contract: any event, arguments of any type.
@@ -208,7 +213,7 @@ export type DataUpdate<N extends Namespace.Any> = [keyof Namespace.Data<N>] exte
 export interface PlainSocket extends SocketBase, PlainEmitter, BroadcastTargets<PlainBroadcastOperator> {
   /** What the socket carries; whoever fetches it sees it, on other servers, too: plain JSON values. */
   readonly data: Readonly<Record<string, any>>
-  /** Sets fields of {@link data}; those that are not mentioned stay. */
+  /** Sets fields of {@link data}; those that are not mentioned stay, and `undefined` takes one away. */
   setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void>
   /**
    * Handles an event until the socket disconnects. Where the client asks for an acknowledgement, it gets the handler's

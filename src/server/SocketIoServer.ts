@@ -95,7 +95,8 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
  * `build` runs once for every client that is admitted, in the scope of its socket and with the middlewares' services in
  * context, and yields a handler for each of the contract's `clientToServer` events. The client is told that it is connected
  * before; what it sends meanwhile waits for the handlers (up to `maxPendingPackets`). The scope closes when the socket
- * disconnects, which interrupts handlers that are under way. A defect of the builder disconnects the socket.
+ * disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of the builder disconnects the
+ * socket.
  *
  * Handlers start in the order in which events arrive, each in a fiber of its own, at most `concurrency` at once. What a
  * handler returns acknowledges the event if the client asks for it. A defect is logged and stays with its event, as does a
@@ -180,6 +181,12 @@ export interface DynamicOptions {
    * How long a namespace stays open when nobody is in it any more, or `Duration.infinity` to keep it. Default: 10 seconds.
    */
   readonly idleTimeToLive?: Duration.Input
+  /**
+   * How many of these namespaces may wait empty for the end of their time: when there are more, those that have been empty the longest
+   * close early. It bounds what a client can make the server hold that asks for one name after the other. It has no effect
+   * with `Duration.infinity`. Default: 1,000.
+   */
+  readonly maxIdle?: number
 }
 
 /**
@@ -187,7 +194,7 @@ export interface DynamicOptions {
  *
  * A namespace opens when its first client has been admitted by the contract's middleware: `open` runs once, in a scope of the
  * namespace's own, and yields what builds its sockets (see {@link layerNamespace}). It closes when it has been empty for
- * `idleTimeToLive`, which closes that scope; who asks for it later opens it anew, after its finalizers are done. A defect of `open`
+ * `idleTimeToLive`, or earlier if more than `maxIdle` are, which closes that scope; who asks for it later opens it anew, after its finalizers are done. A defect of `open`
  * refuses the clients that wait for it.
  *
  * `match` decides on names that match the pattern, and may take time: where it says no, the client is refused with
@@ -255,7 +262,8 @@ export const layerDynamicNamespace: {
         test: pattern === undefined ? (plain ? undefined : () => true) : (name) => pattern.test(name),
         match: plain && pattern === undefined ? (namespace as typeof options.match) : options.match,
         open: (home, params) => open(plain ? handleOf(home, true) : { ...handleOf(home, false), params }),
-        idleTimeToLive
+        idleTimeToLive,
+        maxIdle: options.maxIdle ?? 1_000
       })
       if (contract !== undefined && runtime.dynamicOf(contract) !== undefined) {
         return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))

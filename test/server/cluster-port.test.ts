@@ -543,3 +543,70 @@ describe("a server of a cluster", () => {
     })
   )
 })
+
+describe("a dynamic namespace of a cluster", () => {
+  class Ship extends Namespace.dynamic("/ship/:name", {
+    serverToClient: [
+      Event.make("note", { payload: Schema.String }),
+      Event.make("ask", { payload: Schema.String, ack: Schema.Int })
+    ],
+    serverToServer: [Event.make("load", { payload: Schema.String, ack: Schema.Int })],
+    data: { since: Schema.Date }
+  }) {}
+
+  const joinServer = Effect.fnUntraced(function* (cluster: Cluster) {
+    const layer = SocketIoServer.layerDynamicNamespace(
+      Ship,
+      () =>
+        Effect.succeed((socket: ServerSocket<typeof Ship>) =>
+          Effect.as(socket.setData({ since: new Date(1) }), Ship.of({}))
+        ),
+      { idleTimeToLive: 0 }
+    )
+    const { server, url } = yield* Effect.provide(serve(layer), Layer.succeed(AdapterFactory, cluster.factory))
+    const ships = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Ship), server)
+    return { argo: ships.get({ name: "Argo" }), ships, url }
+  })
+
+  /** Two servers, of which the other one has a client. */
+  const apart = Effect.gen(function* () {
+    const cluster = new Cluster()
+    const here = yield* joinServer(cluster)
+    const there = yield* joinServer(cluster)
+    const client = yield* connect(`${there.url}/ship/Argo`)
+    client.on("ask", (question, answer) => answer(question.length))
+    return { cluster, here, there, client }
+  })
+
+  it.live("is reached from servers that have not opened it, and is not there for long", () =>
+    Effect.gen(function* () {
+      const { client, here } = yield* apart
+      const noted = next(client, "note")
+      yield* here.argo.emit("note", "hello")
+      assert.deepStrictEqual(yield* noted, ["hello"])
+      const [answer] = yield* Stream.runCollect(here.argo.emitWithAck("ask", "who?"))
+      assert.deepInclude(answer!.response, { _tag: "Success", success: 4 })
+      yield* here.argo.socketsJoin("sea")
+      const [remote] = yield* here.argo.to("sea").fetchSockets()
+      assert.deepStrictEqual(remote!.data, { since: new Date(1) })
+      const gone = next(client, "disconnect")
+      yield* remote!.disconnect()
+      assert.strictEqual((yield* gone)[0], "io server disconnect")
+      assert.deepStrictEqual(yield* here.ships.active, [])
+    })
+  )
+
+  it.live("hears what other servers say before and after it is open here", () =>
+    Effect.gen(function* () {
+      const { here, there } = yield* apart
+      yield* here.argo.onServerSide("load", (cargo) => Effect.succeed(cargo.length))
+      const load = Stream.runCollect(there.argo.serverSideEmitWithAck("load", "oars"))
+      assert.deepStrictEqual(yield* load, [4])
+      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closed), { startImmediately: true })
+      const visitor = yield* connect(`${here.url}/ship/Argo`)
+      visitor.disconnect()
+      yield* Fiber.join(closed)
+      assert.deepStrictEqual(yield* load, [4])
+    })
+  )
+})

@@ -163,6 +163,22 @@ describe("a namespace with a contract", () => {
     })
   )
 
+  it.live("is told where a failure is declared that what its handler answers does not fit the contract", () =>
+    Effect.gen(function* () {
+      const wrong: ReadonlyArray<Effect.Effect<number, RoomFull>> = [
+        Effect.succeed(1.5),
+        Effect.fail({ _tag: "RoomFull", room: 1 } as never)
+      ]
+      const { logs, studio } = yield* watched({ enter: (n) => wrong[Number(n)]! })
+      const socket = yield* connect(studio)
+      for (const n of ["0", "1"]) {
+        assert.deepStrictEqual(yield* call(socket, "enter", n), { _tag: "Failure", error: { _tag: "InternalError" } })
+      }
+      assert.match(logs[0]!, /event handler failed .*acknowledgement of "enter"/)
+      assert.match(logs[1]!, /event handler failed .*failure of "enter"/)
+    })
+  )
+
   it.live("keeps a handler's defect with its event, logs it, and answers where a failure is declared", () =>
     Effect.gen(function* () {
       const { logs, studio } = yield* watched({

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Fiber, Layer, Queue, Ref, Schema, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Option, Queue, Ref, Schema, Stream } from "effect"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
@@ -283,6 +283,34 @@ describe("dynamic namespaces", () => {
       assert.strictEqual((yield* all.get({ id: 2, part: "b" }).sockets).length, 1)
       const bad = yield* Effect.exit(Effect.suspend(() => all.get({ id: 2, part: "a/b" }).emit("edited", "x")))
       assert.include(String(bad), "not a name of the pattern")
+    })
+  )
+
+  it.live("are told when they have closed, and their handles are those of their next lives", () =>
+    Effect.gen(function* () {
+      const { open, server } = yield* documents({
+        idleTimeToLive: 0,
+        opening: ({ params }) => (params.id === 0 ? Effect.die("not this one") : Effect.void)
+      })
+      const all = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
+      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closed, 2)), { startImmediately: true })
+      const opening = yield* Effect.forkChild(Stream.runHead(all.opened), { startImmediately: true })
+      const broken = yield* Effect.flip(Effect.sandbox(open("0/x")))
+      assert.include(String(broken), "Internal error")
+      const first = yield* open("1/a")
+      const handle = Option.getOrThrow(yield* Fiber.join(opening))
+      first.disconnect()
+      const second = yield* open("2/b")
+      second.disconnect()
+      assert.deepStrictEqual(
+        Array.from(yield* Fiber.join(closed), ({ params }) => params.part),
+        ["a", "b"]
+      )
+      assert.deepStrictEqual(yield* handle.sockets, [])
+      const edited = next(yield* open("1/a"), "edited")
+      assert.lengthOf(yield* handle.sockets, 1)
+      yield* handle.emit("edited", "again")
+      assert.deepStrictEqual(yield* edited, ["again"])
     })
   )
 

@@ -88,6 +88,19 @@ describe("packet middleware", () => {
     })
   )
 
+  it.live("refuses an event without its data where they cannot be encoded", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* room((socket) =>
+        socket.use(() => Effect.fail(new EventRefused({ message: "no", data: 1n })))
+      )
+      assert.deepStrictEqual(yield* call(yield* connect(url), "enter", "lobby"), {
+        _tag: "Failure",
+        error: { _tag: "EventRefused", message: "no" }
+      })
+      assert.match(logs[0]!, /not encodable/)
+    })
+  )
+
   it.live("runs in the order of its registration, and stops at the first refusal", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []

@@ -1,27 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Queue, Schema, Scope } from "effect"
+import { Context, Deferred, Effect, Layer, Queue, Schema } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { call, client, connect, next, serve } from "../support/serve.ts"
+import { attempt, call, client, connect, next, open, serve } from "../support/serve.ts"
 
 class Main extends Namespace.make("/main", {
   clientToServer: [Event.make("work", { payload: Schema.Int, ack: Schema.Int, concurrency: 1 })]
 }) {}
 
 const handlers = Main.of({ work: (n) => Effect.succeed(n) })
-
-/** A layer on a server that is there already, in a scope of its own. */
-const open = Effect.fnUntraced(function* <E>(
-  server: Context.Context<SocketIoServer.SocketIoServer>,
-  layer: Layer.Layer<never, E, SocketIoServer.SocketIoServer>
-) {
-  const scope = yield* Scope.make()
-  yield* Layer.buildWithScope(Layer.fresh(Layer.provide(layer, Layer.succeedContext(server))), scope)
-  return Scope.close(scope, Exit.void)
-})
 
 describe("the life of a namespace's layer", () => {
   class Database extends Context.Service<Database, { readonly isOpen: () => boolean }>()("test/Database") {}
@@ -88,6 +78,38 @@ describe("the life of a namespace's layer", () => {
     })
   )
 
+  it.live("ends the middleware that is at work before what it uses is released", () =>
+    Effect.gen(function* () {
+      class Slow extends NamespaceMiddleware.Service<Slow>()("test/Slow") {}
+      class Guarded extends Namespace.make("/guarded").middleware(Slow) {}
+      const log: Array<string> = []
+      const asked = yield* Deferred.make<void>()
+      const SlowLive = Layer.effect(
+        Slow,
+        Effect.as(
+          Effect.addFinalizer(() => Effect.sync(() => log.push("released"))),
+          () =>
+            Deferred.succeed(asked, undefined).pipe(
+              Effect.andThen(Effect.never),
+              Effect.ensuring(Effect.andThen(Effect.sleep("5 millis"), () => Effect.sync(() => log.push("ended"))))
+            )
+        )
+      )
+      const live = SocketIoServer.layerNamespace(Guarded, () => Effect.succeed(Guarded.of({}))).pipe(
+        Layer.provide(SlowLive)
+      )
+      const { server, url } = yield* serve(Layer.empty)
+      const close = yield* open(server, live)
+      const attempted = attempt(yield* client(`${url}/guarded`))
+      yield* Deferred.await(asked)
+      // Whoever waited for it goes on amid what the middleware does.
+      yield* Effect.yieldNow
+      yield* close
+      assert.deepStrictEqual(log, ["ended", "released"])
+      assert.strictEqual(yield* attempted, "lost: transport close")
+    })
+  )
+
   it.live("lets clients come back that come while it is replaced, by whatever serves the namespace then", () =>
     Effect.gen(function* () {
       const { server, url } = yield* serve(Layer.empty)
@@ -135,6 +157,71 @@ describe("the life of a namespace's layer", () => {
 })
 
 describe("the life of a socket", () => {
+  it.live("does not take from its handlers what they use before they have ended", () =>
+    Effect.gen(function* () {
+      const log = yield* Queue.unbounded<string>()
+      const begun = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(
+          "/",
+          Effect.fnUntraced(function* (socket) {
+            yield* Effect.acquireRelease(Queue.offer(log, "acquired"), () => Queue.offer(log, "released"))
+            yield* socket.on("work", () =>
+              Deferred.succeed(begun, undefined).pipe(
+                Effect.andThen(Effect.never),
+                Effect.ensuring(Effect.andThen(Deferred.await(gate), Queue.offer(log, "handler's end")))
+              )
+            )
+          })
+        )
+      )
+      const socket = yield* connect(url)
+      socket.emit("work")
+      yield* Deferred.await(begun)
+      const other = yield* connect(url)
+      socket.disconnect()
+      other.disconnect()
+      // The other one's scope is closed in the turn in which it leaves: this one's would be, too.
+      assert.deepStrictEqual(
+        [yield* Queue.take(log), yield* Queue.take(log), yield* Queue.take(log)],
+        ["acquired", "acquired", "released"]
+      )
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual([yield* Queue.take(log), yield* Queue.take(log)], ["handler's end", "released"])
+    })
+  )
+
+  for (const by of ["itself", "overflow"]) {
+    it.live(`does not take from a handler what it uses when that disconnects its socket, by ${by}`, () =>
+      Effect.gen(function* () {
+        const log = yield* Queue.unbounded<string>()
+        const { url } = yield* serve(
+          SocketIoServer.layerNamespace(
+            "/",
+            Effect.fnUntraced(function* (socket) {
+              yield* Effect.addFinalizer(() => Queue.offer(log, "released"))
+              yield* socket.on("leave", () =>
+                (by === "itself" ? socket.disconnect() : socket.emit("data", "x".repeat(2_000))).pipe(
+                  Effect.andThen(() => Queue.offer(log, `connected: ${socket.connected}`)),
+                  Effect.andThen(Effect.never),
+                  Effect.ensuring(Effect.andThen(Effect.yieldNow, Queue.offer(log, "handler's end")))
+                )
+              )
+            })
+          ),
+          { maxOutbox: 1_000 }
+        )
+        const socket = yield* connect(url, { transports: ["websocket"] })
+        socket.emit("leave")
+        assert.deepStrictEqual(
+          [yield* Queue.take(log), yield* Queue.take(log), yield* Queue.take(log)],
+          ["connected: false", "handler's end", "released"]
+        )
+      })
+    )
+  }
+
   it.live("ends the events that wait behind a limit: their handlers do not start", () =>
     Effect.gen(function* () {
       const started: Array<number> = []

@@ -2,7 +2,7 @@
  * Sockets as others see and move them: fetched, made to join and leave rooms, disconnected; and the data that they carry.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Queue, Schema } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Queue, Schema } from "effect"
 
 import type { BroadcastFlags, Host, LocalSocket, SocketDetails } from "../../src/adapter/Adapter.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
@@ -62,6 +62,22 @@ const roomsOf = (socket: { readonly id: string; readonly rooms: ReadonlySet<stri
   Array.from(socket.rooms)
     .filter((room) => room !== socket.id)
     .toSorted()
+
+describe("a socket of this process", () => {
+  it.live("is found by its id, with its contract or without, while it is connected", () =>
+    Effect.gen(function* () {
+      const { enter, handle, plain } = yield* crew()
+      const [client, ada] = yield* enter("Ada", "deck")
+      yield* enter("Bob")
+      assert.strictEqual(Option.getOrThrow(yield* handle.socket(ada.id)), ada)
+      assert.strictEqual(Option.getOrThrow(yield* plain.socket(ada.id)), ada.plain)
+      assert.isTrue(Option.isNone(yield* handle.socket("deck")))
+      client.disconnect()
+      yield* ada.disconnected
+      assert.isTrue(Option.isNone(yield* handle.socket(ada.id)))
+    })
+  )
+})
 
 describe("fetching sockets", () => {
   it.live("gives whom the selection names, once each", () =>
@@ -338,6 +354,18 @@ describe("a socket's data", () => {
       yield* socket.setData({ score: 2 })
       assert.deepStrictEqual(socket.data, { score: 2, rank: "mate" })
       assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { score: 2, rank: "mate" })
+    })
+  )
+
+  it.live("are taken away by undefined, with a contract or without", () =>
+    Effect.gen(function* () {
+      const { enter, handle } = yield* crew()
+      const [, socket] = yield* enter("Ada")
+      yield* socket.setData({ score: 1, rank: "mate", since: new Date(0) })
+      yield* socket.setData({ score: undefined, rank: "captain" })
+      yield* socket.plain.setData({ since: undefined })
+      assert.deepStrictEqual(socket.data, { rank: "captain" })
+      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { rank: "captain" })
     })
   )
 

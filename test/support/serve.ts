@@ -3,7 +3,7 @@
  */
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
-import { Context, Effect, Layer, Logger, References, type Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client"
 
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
@@ -57,6 +57,16 @@ export const serve = Effect.fnUntraced(function* <E>(
   return { url, server: Context.pick(SocketIoServer)(server), logs } as Serving
 })
 
+/** Builds a layer on a server that is there already, in a scope of its own; gives what closes it. */
+export const open = Effect.fnUntraced(function* <E>(
+  server: Context.Context<SocketIoServer>,
+  layer: Layer.Layer<never, E, SocketIoServer>
+) {
+  const scope = yield* Scope.make()
+  yield* Layer.buildWithScope(Layer.fresh(Layer.provide(layer, Layer.succeedContext(server))), scope)
+  return Scope.close(scope, Exit.void)
+})
+
 type Options = Partial<ManagerOptions & SocketOptions>
 
 /** An official client that is not connected yet. */
@@ -101,6 +111,17 @@ export const refusal = Effect.fnUntraced(function* (url: string, options: Option
     )
   )
 })
+
+/** How an official client's attempt to connect ends: whether it is let in, refused, or loses its connection. */
+export const attempt = (socket: Socket): Effect.Effect<string> => {
+  const ended = new Promise<string>((resolve) => {
+    socket.once("connect", () => resolve("connected"))
+    socket.once("connect_error", (error) => resolve(`refused: ${error.message}`))
+    socket.io.once("close", (reason) => resolve(`lost: ${reason}`))
+  })
+  socket.connect()
+  return Effect.promise(() => within("end of an attempt to connect", ended))
+}
 
 /** The arguments of the next event. It listens from now on. */
 export const next = (socket: Socket, event: string): Effect.Effect<ReadonlyArray<any>> => {

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { diagnosticsOfAll } from "../support/typecheck.ts"
 
 const prelude = `
-import { Context, Effect, Layer, type Result, Schema, Stream } from "effect"
+import { Context, Effect, Layer, type Option, type Result, Schema, Stream } from "effect"
 import { Binary, Event, Namespace, NamespaceMiddleware, type SocketIoError } from "effect-socket.io"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
@@ -113,6 +113,8 @@ const compiles: Record<string, string> = {
       const desk: NamespaceHandle.DynamicHandle<typeof Desk> = desks.get({ floor: 1, name: "a" })
       const floor: number = desk.params.floor
       const sockets: Stream.Stream<ServerSocket.ServerSocket<typeof Desk>> = desk.connections
+      const one: Option.Option<ServerSocket.ServerSocket<typeof Desk>> = yield* desk.socket("sid")
+      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closed
       yield* desks.emit("cursor", [1, 2])
     })`,
   "data, streams and events between servers": `
@@ -217,7 +219,7 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   ],
   "data that are not declared": [
     `export const f = (socket: HallSocket) => socket.setData({ age: 1 })`,
-    /'age' does not exist in type 'Partial<TypesOf<\{ user: typeof User; seen: Date; }>>'/
+    /'age' does not exist in type 'Partial<OrUndefined<TypesOf<\{ user: typeof User; seen: Date; }>>>'/
   ],
   "data where none are declared": [
     `export const f = (socket: ServerSocket.ServerSocket<typeof Chat>) => socket.setData({ seen: new Date() })`,

@@ -22,9 +22,11 @@ export const connecting = Effect.fnUntraced(function* (home: NamespaceRuntime, s
   const admitted = yield* authenticate(home, socket, registration)
   if (admitted === undefined) return
   // Whoever is refused opens no namespace.
+  if (!isStillServed(home, socket, registration)) return
   const build = registration.build ?? (yield* home.family!.open(home))
+  if (!isStillServed(home, socket, registration)) return
   if (build === undefined) return socket.refuse("Internal error")
-  if (!admit(home, socket, registration)) return
+  socket.admit()
   const handlers = yield* Effect.suspend(() => build(registration.contract === undefined ? socket.plain : socket)).pipe(
     Effect.provideContext(socket.enterContext(admitted)),
     // A socket without handlers is of no use to anybody.
@@ -76,16 +78,14 @@ const authenticate = Effect.fnUntraced(function* (
   return context
 })
 
-const admit = (home: NamespaceRuntime, socket: SocketRuntime, registration: Registration): boolean => {
+/** Whether the client is there and so is its layer, which may have closed while it was asked who it is, or while its namespace opened. */
+const isStillServed = (home: NamespaceRuntime, socket: SocketRuntime, registration: Registration): boolean => {
   const { connection } = socket
   if (socket.state !== "connecting" || !connection.session.isOpen) return false
-  if (home.registration !== registration) {
-    // Its layer has closed while the middlewares were at work.
-    connection.session.closeUnsafe("server shutting down")
-    return false
-  }
-  socket.admit()
-  return true
+  if (home.registration === registration) return true
+  // A refusal would be final, a lost connection is not.
+  connection.session.closeUnsafe("server shutting down")
+  return false
 }
 
 const refuseAuth = (socket: SocketRuntime, description: string): undefined => {

@@ -1,6 +1,7 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -10,6 +11,9 @@ import type { SocketRuntime } from "./socket.ts"
 
 /** Namespaces that a connection is remembered to have left or not to have got into. */
 const MAX_LEFT = 1_000
+
+/** Sockets that a connection may have left whose handlers and finalizers are still at work, before it gets no more. */
+const MAX_LEAVING = 1_000
 
 /**
  * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5; for clients of Engine.IO 3,
@@ -23,6 +27,12 @@ export class Connection implements SessionSink, WheelEntry {
   private readonly sockets = new Map<string, SocketRuntime>()
   /** Watches over attachments that were announced; made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
+  /** The size of the packet that is being received: characters of its text, bytes of its attachments. */
+  private received = 0
+  /** The size of the packets whose events wait for handlers, or are being handled. */
+  pending = 0
+  /** The sockets that are gone, but hold something yet. */
+  leaving = 0
   /** Namespaces that this client is no longer in, though it may not know yet. */
   private left: Set<string> | undefined
 
@@ -44,10 +54,12 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   onMessage(packet: string): void {
+    this.received += packet.length
     this.onDecoded(this.decoder.text(packet, 1))
   }
 
   onBinary(bytes: Uint8Array): void {
+    this.received += bytes.byteLength
     this.onDecoded(this.decoder.binary(bytes))
   }
 
@@ -105,7 +117,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   private remember(namespace: string): void {
     const left = (this.left ??= new Set())
-    if (left.size < MAX_LEFT) left.add(namespace)
+    if (left.size < MAX_LEFT && isMatchable(namespace)) left.add(ownCopy(namespace))
   }
 
   private endAll(reason: DisconnectReason): void {
@@ -116,10 +128,12 @@ export class Connection implements SessionSink, WheelEntry {
 
   private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
     if (packet === undefined) return this.awaitAttachments()
+    const size = this.received
+    this.received = 0
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
     if (packet.type === PacketType.CONNECT) return this.onConnect(packet)
     const socket = this.sockets.get(packet.namespace)
-    if (socket !== undefined) return socket.onPacket(packet)
+    if (socket !== undefined) return socket.onPacket(packet, size)
     // What was on its way when the server removed the client from the namespace is no offence.
     if (this.left?.has(packet.namespace)) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
@@ -150,7 +164,9 @@ export class Connection implements SessionSink, WheelEntry {
     if (this.sockets.has(namespace)) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
-    if (this.sockets.size >= this.server.options.maxNamespaces) return this.turnAway(namespace, "Too many namespaces")
+    if (this.sockets.size >= this.server.options.maxNamespaces || this.leaving >= MAX_LEAVING) {
+      return this.turnAway(namespace, "Too many namespaces")
+    }
     const home = this.server.findNamespace(namespace)
     if (home === undefined) {
       // Its layer is being replaced: a refusal would be final, a lost connection is not.
@@ -159,7 +175,7 @@ export class Connection implements SessionSink, WheelEntry {
     }
     this.left?.delete(namespace)
     const socket = home.makeSocket(this, auth)
-    this.sockets.set(namespace, socket)
+    this.sockets.set(home.name, socket)
     home.connect(socket)
   }
 }

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -30,6 +31,8 @@ export interface DynamicOptions {
   readonly open: (home: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
   /** How long a namespace stays when it is empty, in milliseconds. */
   readonly idleTimeToLive: number
+  /** How many may be empty at once. */
+  readonly maxIdle: number
 }
 
 /** Namespaces that come into being when clients ask for them. */
@@ -39,6 +42,10 @@ export class DynamicNamespaces {
   readonly idleTimeToLive: number
   /** Those that are open, or about to open. */
   readonly members = new Set<NamespaceRuntime>()
+  /** Those that clients are admitted to: members, and those whose first clients are still being asked who they are. */
+  private readonly adopted = new Set<NamespaceRuntime>()
+  /** Those that are empty and will close, the one that has been so the longest first. */
+  private readonly idle = new Set<NamespaceRuntime>()
   private readonly options: DynamicOptions
   private readonly server: ServerRuntime
 
@@ -98,6 +105,7 @@ export class DynamicNamespaces {
   /** Makes a namespace one of them. */
   adopt(home: NamespaceRuntime): void {
     home.family = this
+    this.adopted.add(home)
     home.register({ contract: this.contract, context: this.options.context, build: undefined })
   }
 
@@ -106,8 +114,11 @@ export class DynamicNamespaces {
     return Effect.gen({ self: this }, function* () {
       // What it holds is given back before it is acquired anew.
       while (home.instance?.isClosing) yield* home.instance.closed
+      // The layer has closed meanwhile: nothing opens any more.
+      if (!this.adopted.has(home)) return undefined
       let { instance } = home
       if (instance === undefined) {
+        home.joinCluster()
         home.instance = instance = new Instance(this, this.server, home)
         instance.start((scope) =>
           Effect.suspend(() => this.options.open(home, this.params(home.name))).pipe(
@@ -119,9 +130,35 @@ export class DynamicNamespaces {
     })
   }
 
+  /** Nobody is in a namespace any more: it closes after its time, or before if too many are waiting for theirs. */
+  onEmpty(home: NamespaceRuntime): void {
+    if (!Number.isFinite(this.idleTimeToLive)) return
+    this.server.wheel.schedule(home, this.idleTimeToLive)
+    this.idle.delete(home)
+    this.idle.add(home)
+    if (this.idle.size <= this.options.maxIdle) return
+    const [oldest] = this.idle
+    this.notIdle(oldest!)
+    oldest!.instance?.close()
+  }
+
+  /** Somebody has come, or it is closing. */
+  notIdle(home: NamespaceRuntime): void {
+    this.idle.delete(home)
+    this.server.wheel.cancel(home)
+  }
+
+  /** The server has forgotten a namespace. */
+  release(home: NamespaceRuntime): void {
+    this.adopted.delete(home)
+    this.idle.delete(home)
+  }
+
   /** The layer has closed: so do they. */
   close(): void {
-    for (const home of Array.from(this.members)) {
+    const homes = Array.from(this.adopted)
+    this.adopted.clear()
+    for (const home of homes) {
       home.unregister()
       home.instance?.close()
     }
@@ -160,14 +197,19 @@ export class Instance {
   start(open: (scope: Scope.Scope) => Effect.Effect<Build>): void {
     const { family, home, server } = this
     this.fiber = server.runFork(open(this.scope))
+    // What it ran at once may have closed it already.
+    if (this.isClosing) this.fiber.interruptUnsafe()
     this.fiber.addObserver((exit) => {
       Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
         server.debug("namespace", "namespace opened", { namespace: home.name })
-        if (family.contract !== undefined) server.openingsOf(family.contract).publish(home)
+        if (family.contract !== undefined) server.livesOf(family.contract).openings.publish(home)
         return
       }
-      server.error("opening a namespace failed", exit.cause, { namespace: home.name })
+      // It is interrupted when its layer closes: nothing is wrong then.
+      if (!Cause.hasInterruptsOnly(exit.cause)) {
+        server.error("opening a namespace failed", exit.cause, { namespace: home.name })
+      }
       this.close()
     })
   }
@@ -175,13 +217,22 @@ export class Instance {
   close(): void {
     if (this.isClosing) return
     this.isClosing = true
-    this.fiber?.interruptUnsafe()
-    this.server.closeScope(this.scope, { namespace: this.home.name }, () => {
+    this.family.notIdle(this.home)
+    const { fiber } = this
+    fiber?.interruptUnsafe()
+    const onClosed = () => {
       this.home.instance = undefined
       this.family.members.delete(this.home)
+      this.home.endStreams()
       Deferred.doneUnsafe(this.ended, Effect.void)
       this.server.debug("namespace", "namespace closed", { namespace: this.home.name })
+      const exit = fiber?.pollUnsafe()
+      const { contract } = this.family
+      // One that could not be opened was never told of.
+      if (contract !== undefined && exit?._tag === "Success") this.server.livesOf(contract).closings.publish(this.home)
       this.server.forgetIfUnused(this.home)
-    })
+    }
+    const opening = fiber === undefined || fiber.pollUnsafe() !== undefined ? [] : [fiber]
+    this.server.closeScope(this.scope, { namespace: this.home.name }, onClosed, opening)
   }
 }

@@ -1,5 +1,6 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import { encodePayload, formatName } from "../../internal/contractCodec.ts"
@@ -7,6 +8,7 @@ import type { PlainHandle } from "../NamespaceHandle.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
+import { NamespaceByName, type NamespaceReference } from "./reference.ts"
 import type { RunFork } from "./inbound.ts"
 import { everybody, noFlags } from "./operator.ts"
 import type { ServerRuntime } from "./server.ts"
@@ -15,22 +17,28 @@ import { type BroadcastTarget, ContractTarget } from "./targets.ts"
 /** A namespace, as the application sees it; contracts only narrow its type. */
 export const makeHandle = (
   name: string,
-  find: () => NamespaceRuntime | undefined,
+  reference: NamespaceReference,
   target: BroadcastTarget,
   plain: boolean
 ): PlainHandle => {
   const all = everybody(target)
-  const codec = (event: string) => (plain ? undefined : find()?.serverEvents.codec(event))
+  const codec = ({ serverEvents }: NamespaceRuntime, event: string) => (plain ? undefined : serverEvents.codec(event))
   const told = <A>(stream: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
     Stream.suspend(() => {
-      const home = find()
+      const home = reference.current
       return home === undefined ? Stream.empty : stream(home)
     })
   return {
     name,
     sockets: Effect.sync(() =>
-      Array.from(find()?.sockets.values() ?? [], (socket) => (plain ? socket.plain : (socket as any)))
+      Array.from(reference.current?.sockets.values() ?? [], (socket) => (plain ? socket.plain : (socket as any)))
     ),
+    socket: (sid) =>
+      Effect.sync(() => {
+        const socket = reference.current?.sockets.get(sid)
+        if (socket === undefined) return Option.none()
+        return Option.some(plain ? socket.plain : (socket as any))
+      }),
     to: (rooms) => all.to(rooms),
     in: (rooms) => all.to(rooms),
     except: (rooms) => all.except(rooms),
@@ -48,38 +56,37 @@ export const makeHandle = (
     roomChanges: told(({ told }) => told.rooms.stream),
     broadcasts: told(({ told }) => told.broadcasts.stream),
     serverSideEmit: (event, ...args) =>
-      Effect.suspend(() => find()?.serverEvents.emit(codec(event), event, args) ?? Effect.void),
+      Effect.suspend(() => reference.use((home) => home.serverEvents.emit(codec(home, event), event, args))),
     serverSideEmitWithAck: (event, ...args) =>
-      Stream.suspend(
-        (): Stream.Stream<any> =>
-          // What it may fail with is the contract's to say.
-          (find()?.serverEvents.emitWithAck(codec(event), event, args) as Stream.Stream<any> | undefined) ??
-          Stream.empty
+      Stream.suspend(() =>
+        // What it may fail with is the contract's to say.
+        reference.stream((home) => home.serverEvents.emitWithAck(codec(home, event), event, args) as Stream.Stream<any>)
       ),
     onServerSide: (event, handler) =>
-      Effect.acquireRelease(
-        Effect.contextWith((context: Context.Context<any>) =>
-          Effect.sync(() =>
-            find()?.serverEvents.on(event, {
-              run: Effect.runForkWith(context) as RunFork,
-              codec: codec(event),
-              handle: handler
-            })
-          )
-        ),
-        (remove) => Effect.sync(() => remove?.())
+      Effect.flatMap(reference.scoped, (home) =>
+        Effect.acquireRelease(
+          Effect.contextWith((context: Context.Context<any>) =>
+            Effect.sync(() =>
+              home.serverEvents.on(event, {
+                run: Effect.runForkWith(context) as RunFork,
+                codec: codec(home, event),
+                handle: handler
+              })
+            )
+          ),
+          (remove) => Effect.sync(remove)
+        )
       )
   }
 }
 
 /** The handle of a namespace that is there. */
 export const handleOf = (home: NamespaceRuntime, plain: boolean): PlainHandle =>
-  makeHandle(home.name, () => home, plain ? home.plainTarget : home.contractTarget, plain)
+  makeHandle(home.name, home, plain ? home.plainTarget : home.contractTarget, plain)
 
 /** All namespaces of a dynamic contract. */
 export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledContract) => {
   const family = (): DynamicNamespaces | undefined => server.dynamicOf(compiled)
-  const open = (home: NamespaceRuntime) => ({ ...handleOf(home, false), params: family()?.params(home.name) })
   const outgoing = (event: string) => {
     const codec = compiled.outgoing.get(event)
     if (codec === undefined) {
@@ -87,15 +94,19 @@ export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledCont
     }
     return codec
   }
+  // By its name, as it may close and open anew while somebody has its handle.
+  const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
+    const reference = new NamespaceByName(server, name, compiled)
+    const target = new ContractTarget(reference, outgoing, () => compiled.data)
+    return { ...makeHandle(name, reference, target, false), params }
+  }
+  const handleTo = ({ family, name }: NamespaceRuntime) => handle(name, family?.params(name))
   return {
     pattern: compiled.contract._tag,
-    active: Effect.sync(() => Array.from(family()?.members ?? [], open)),
-    opened: Stream.suspend(() => Stream.map(server.openingsOf(compiled).stream, open)),
-    get: (params: Readonly<Record<string, unknown>>) => {
-      const name = formatName(compiled, params)
-      const find = () => server.get(name)
-      return { ...makeHandle(name, find, new ContractTarget(find, outgoing), false), params }
-    },
+    active: Effect.sync(() => Array.from(family()?.members ?? [], handleTo)),
+    opened: Stream.suspend(() => Stream.map(server.livesOf(compiled).openings.stream, handleTo)),
+    closed: Stream.suspend(() => Stream.map(server.livesOf(compiled).closings.stream, handleTo)),
+    get: (params: Readonly<Record<string, unknown>>) => handle(formatName(compiled, params), params),
     emit: (event: string, ...args: ReadonlyArray<unknown>) =>
       Effect.suspend(() => {
         const codec = outgoing(event)

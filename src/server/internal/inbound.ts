@@ -35,8 +35,14 @@ export interface PacketMiddleware {
 /** A stream of an event's payloads. */
 interface EventTap {
   /** Whether there was room. */
-  readonly offer: (payload: unknown) => boolean
+  readonly offer: (payload: unknown, size: number) => boolean
   readonly end: () => void
+}
+
+/** An event that waits for the handlers. */
+interface Waiting {
+  readonly packet: SocketPacket
+  readonly size: number
 }
 
 /**
@@ -47,7 +53,7 @@ interface EventTap {
  */
 export class Inbound {
   private readonly socket: SocketRuntime
-  private inbox: Array<SocketPacket> | undefined
+  private inbox: Array<Waiting> | undefined
   private ready = false
   private incoming: ReadonlyMap<string, EventCodec> = noEvents
   private concurrency: number | undefined = undefined
@@ -62,6 +68,9 @@ export class Inbound {
   /** Events that wait behind a gate. */
   private queued = 0
   private fibers: Set<Fiber.Fiber<any, any>> | undefined
+  /** What is being started in this turn: it has not given way yet. */
+  private starting = 0
+  private closing: { readonly late: Array<Fiber.Fiber<any, any>>; readonly end: () => void } | undefined
   private runFork: RunFork
 
   constructor(socket: SocketRuntime, runFork: RunFork) {
@@ -97,16 +106,38 @@ export class Inbound {
   subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const capacity = this.socket.home.server.options.maxPendingEvents
-      const queue = yield* Queue.make<unknown, Cause.Done>({ capacity, strategy: "dropping" })
+      const queue = yield* Queue.make<{ readonly payload: unknown; readonly size: number }, Cause.Done>({
+        capacity,
+        strategy: "dropping"
+      })
+      const { connection } = this.socket
+      let unread = 0
       const tap: EventTap = {
-        offer: (payload) => Queue.offerUnsafe(queue, payload),
+        offer: (payload, size) => {
+          if (!Queue.offerUnsafe(queue, { payload, size })) return false
+          unread += size
+          connection.pending += size
+          return true
+        },
         end: () => Queue.endUnsafe(queue)
+      }
+      const read = (size: number) => {
+        unread -= size
+        connection.pending -= size
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => this.addTap(event, tap)),
-        () => Effect.sync(() => this.removeTap(event, tap))
+        () =>
+          Effect.sync(() => {
+            this.removeTap(event, tap)
+            read(unread)
+          })
       )
-      return Stream.fromQueue(queue)
+      return Stream.map(Stream.fromQueue(queue), ({ payload, size }) => {
+        // What is still read after the scope has closed no longer counts.
+        if (unread >= size) read(size)
+        return payload
+      })
     })
   }
 
@@ -123,21 +154,29 @@ export class Inbound {
     if (taps?.delete(tap) && taps.size === 0) this.taps!.delete(event)
   }
 
-  private tell(event: string, payload: unknown): void {
+  private tell(event: string, payload: unknown, size: number): void {
     for (const tap of this.taps?.get(event) ?? []) {
-      if (!tap.offer(payload)) this.overflow("a stream of the socket's events has fallen behind")
+      if (!tap.offer(payload, size)) this.overflow("a stream of the socket's events has fallen behind")
     }
   }
 
   // ---------------------------------------------------------------- events
 
-  onEvent(packet: SocketPacket): void {
-    if (this.ready) return this.receive(packet)
+  onEvent(packet: SocketPacket, size: number): void {
+    if (this.ready) return this.receive(packet, size)
     const inbox = (this.inbox ??= [])
     if (inbox.length >= this.socket.home.server.options.maxPendingPackets) {
       return this.overflow("too many packets before the handlers were ready")
     }
-    inbox.push(packet)
+    if (this.isFull) return this.overflow("too many bytes before the handlers were ready")
+    this.socket.connection.pending += size
+    inbox.push({ packet, size })
+  }
+
+  /** Whether the connection has as much pending as it may. */
+  private get isFull(): boolean {
+    const { connection, home } = this.socket
+    return connection.pending >= home.server.options.maxPendingBytes
   }
 
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
@@ -152,20 +191,39 @@ export class Inbound {
     const inbox = this.inbox
     this.inbox = undefined
     if (inbox !== undefined) {
-      for (const packet of inbox) this.receive(packet)
+      this.forget(inbox)
+      for (const { packet, size } of inbox) this.receive(packet, size)
     }
   }
 
-  /** Nothing is delivered any more, and what runs is interrupted. */
-  close(): void {
-    const { fibers, taps } = this
+  private forget(inbox: ReadonlyArray<Waiting>): void {
+    for (const { size } of inbox) this.socket.connection.pending -= size
+  }
+
+  /**
+   * Nothing is delivered any more, and what runs is interrupted. What has not ended yet is told in this turn: at once, or when the
+   * handler that has disconnected its own socket gives way.
+   */
+  close(onClosed: (running: ReadonlyArray<Fiber.Fiber<any, any>>) => void): void {
+    const { fibers, inbox, taps } = this
     this.inbox = this.fibers = this.taps = undefined
+    if (inbox !== undefined) this.forget(inbox)
     if (fibers !== undefined) {
       for (const fiber of fibers) fiber.interruptUnsafe()
     }
     if (taps !== undefined) {
       for (const set of taps.values()) for (const tap of set) tap.end()
     }
+    const late: Array<Fiber.Fiber<any, any>> = []
+    this.closing = { late, end: () => onClosed(fibers === undefined ? late : [...fibers, ...late]) }
+    this.endIfNoneStarts()
+  }
+
+  private endIfNoneStarts(): void {
+    const { closing } = this
+    if (closing === undefined || this.starting > 0) return
+    this.closing = undefined
+    closing.end()
   }
 
   private overflow(description: string): void {
@@ -176,29 +234,43 @@ export class Inbound {
     return this.socket.state === "connected"
   }
 
-  private receive({ data, id }: SocketPacket): void {
+  private receive({ data, id }: SocketPacket, size: number): void {
     if (!this.isConnected) return
     if (this.queued + (this.fibers?.size ?? 0) >= this.socket.home.server.options.maxPendingEvents) {
       return this.overflow("too many events whose handlers are not done")
     }
+    if (this.isFull) return this.overflow("too many bytes of events whose handlers are not done")
     const args = data as ReadonlyArray<unknown>
     const name = typeof args[0] === "string" ? args[0] : String(args[0])
     if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, args.slice(1))
-    if (this.middlewares === undefined) return this.dispatch(name, args, id)
-    this.queued++
+    if (this.middlewares === undefined) return this.dispatch(name, args, id, size)
+    this.wait(size)
     this.entrance!.enter((leave) => {
-      this.queued--
+      this.goOn(size)
       if (!this.isConnected) return leave()
       this.start(
         this.runFork,
         () => this.checks({ event: name, args: args.slice(1), needsAck: id !== undefined }),
         (exit) => {
-          if (exit._tag === "Success") this.dispatch(name, args, id)
+          if (exit._tag === "Success") this.dispatch(name, args, id, size)
           else this.onRefused(name, id, exit.cause)
           leave()
-        }
+        },
+        size
       )
     })
+  }
+
+  /** An event waits behind a gate. */
+  private wait(size: number): void {
+    this.queued++
+    this.socket.connection.pending += size
+  }
+
+  /** An event has waited, and is being dealt with. */
+  private goOn(size: number): void {
+    this.queued--
+    this.socket.connection.pending -= size
   }
 
   private checks(event: IncomingEvent): Effect.Effect<void, EventRefused> {
@@ -225,33 +297,36 @@ export class Inbound {
       server.debug("socket", "event refused", { event: name, message: refused.message, ...this.socket.annotations })
     }
     if (id === undefined || !codec?.event.hasError) return
-    const { data, message } = refused ?? {}
-    const error =
-      refused === undefined
-        ? { _tag: "InternalError" }
-        : { _tag: "EventRefused", message, ...(data === undefined ? {} : { data }) }
-    this.answerSafely(name, () => this.fail(id, error, true))
+    if (refused === undefined) return this.fail(id, { _tag: "InternalError" }, false)
+    const { data, message } = refused
+    const error = { _tag: "EventRefused", message }
+    // Data that cannot be encoded: the refusal counts.
+    this.answerSafely(
+      name,
+      () => this.fail(id, data === undefined ? error : { ...error, data }, true),
+      () => this.fail(id, error, false)
+    )
   }
 
   private codec(name: string): EventCodec | undefined {
     return this.incoming.get(name)
   }
 
-  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined, size: number): void {
     if (!this.isConnected) return
     const codec = this.codec(name)
-    if (codec === undefined) return this.onPlainEvent(name, data, id)
+    if (codec === undefined) return this.onPlainEvent(name, data, id, size)
     const payload = decodePayload(codec, data)
     if (payload._tag === "Failure") {
       // A schema that throws is a bug on this side, and none of the client's business.
       if (Cause.hasDies(payload.cause)) return this.answer(codec, id)(payload)
       return this.onRefusedPayload(codec, id, describe(payload))
     }
-    if (this.taps !== undefined) this.tell(name, payload.value)
+    if (this.taps !== undefined) this.tell(name, payload.value, size)
     const handler = this.handlers[codec.event._tag]!
     const limit = codec.event.concurrency ?? this.concurrency
     if (limit === undefined) {
-      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id))
+      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id), size)
     }
     // Events without a limit of their own share the namespace's.
     const key = codec.event.concurrency === undefined ? "" : name
@@ -259,9 +334,9 @@ export class Inbound {
     let gate = gates.get(key)
     if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
     const answer = this.answer(codec, id)
-    this.queued++
+    this.wait(size)
     gate.enter((leave) => {
-      this.queued--
+      this.goOn(size)
       // The client has gone while the event was waiting.
       if (!this.isConnected) return leave()
       this.startHandler(
@@ -271,16 +346,17 @@ export class Inbound {
         (exit) => {
           answer(exit)
           leave()
-        }
+        },
+        size
       )
     })
   }
 
-  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined, size: number): void {
     const handlers = this.plainHandlers?.get(name)
     const args = data.slice(1)
     const tapped = this.taps?.has(name) === true
-    if (tapped) this.tell(name, args)
+    if (tapped) this.tell(name, args, size)
     if (handlers === undefined) {
       if (tapped) return
       return this.socket.home.server.debug("socket", "event without a handler", {
@@ -301,7 +377,8 @@ export class Inbound {
           const { value } = exit
           const values = value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
           this.answerSafely(name, () => this.socket.sendAck(id!, values, true))
-        }
+        },
+        size
       )
     }
   }
@@ -324,7 +401,8 @@ export class Inbound {
     name: string,
     run: RunFork,
     make: () => Effect.Effect<any, any, any>,
-    onExit: (exit: Exit.Exit<any, any>) => void
+    onExit: (exit: Exit.Exit<any, any>) => void,
+    size: number
   ): void {
     const { home } = this.socket
     const { observer } = home.server
@@ -333,17 +411,27 @@ export class Inbound {
       make = () => observer.traced(Effect.suspend(untraced), home, name, this.socket.id)
     }
     const started = observer.now()
-    this.start(run, make, (exit) => {
-      observer.handled(home, name, started)
-      onExit(exit)
-    })
+    this.start(
+      run,
+      make,
+      (exit) => {
+        observer.handled(home, name, started)
+        onExit(exit)
+      },
+      size
+    )
   }
 
   /**
    * Starts an effect in this turn. One that finishes at once never becomes a waiting fiber; one that suspends is kept, to
-   * be interrupted when the socket disconnects.
+   * be interrupted when the socket disconnects, and the size of its event counts as pending meanwhile.
    */
-  start(run: RunFork, make: () => Effect.Effect<any, any, any>, onExit: (exit: Exit.Exit<any, any>) => void): void {
+  start(
+    run: RunFork,
+    make: () => Effect.Effect<any, any, any>,
+    onExit: (exit: Exit.Exit<any, any>) => void,
+    size = 0
+  ): void {
     let effect: Effect.Effect<any, any, any>
     try {
       effect = make()
@@ -351,19 +439,29 @@ export class Inbound {
       return onExit(Exit.die(defect))
     }
     if (Exit.isExit(effect)) return onExit(effect)
+    this.starting++
     const fiber = run(effect)
+    this.starting--
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return onExit(exit)
+    if (exit !== undefined) {
+      onExit(exit)
+      if (this.closing !== undefined) this.endIfNoneStarts()
+      return
+    }
     if (this.socket.state === "disconnected") {
       // It has disconnected its own socket. What becomes of it is still watched.
       fiber.addObserver(onExit)
       fiber.interruptUnsafe()
-      return
+      if (fiber.pollUnsafe() === undefined) this.closing?.late.push(fiber)
+      return this.endIfNoneStarts()
     }
     const fibers = (this.fibers ??= new Set())
     fibers.add(fiber)
+    const { connection } = this.socket
+    connection.pending += size
     fiber.addObserver((exit) => {
       fibers.delete(fiber)
+      connection.pending -= size
       onExit(exit)
     })
   }
@@ -373,23 +471,28 @@ export class Inbound {
   /** What becomes of a contract handler's exit. */
   private answer(codec: EventCodec, id: number | undefined): (exit: Exit.Exit<any, any>) => void {
     return (exit) => {
-      const { event } = codec
       if (exit._tag === "Success") {
-        if (id === undefined) return
-        return this.answerSafely(event._tag, () =>
-          this.socket.sendAck(id, encodeSuccess(codec, exit.value), codec.ack.mayHaveBinary)
-        )
+        if (id !== undefined) this.acknowledge(codec, id, exit.value, true)
+        return
       }
+      const { event } = codec
       const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
       if (failure === undefined || failure._tag === "None") {
         this.report(event._tag, exit.cause)
         if (event.hasError && id !== undefined) this.fail(id, { _tag: "InternalError" }, false)
-        return
-      }
-      if (id === undefined) return
-      this.answerSafely(event._tag, () =>
-        this.socket.sendAck(id, encodeFailure(codec, failure.value), codec.error.mayHaveBinary)
-      )
+      } else if (id !== undefined) this.acknowledge(codec, id, failure.value, false)
+    }
+  }
+
+  /** A value that does not fit its own contract, or cannot be encoded, is the handler's bug: its event alone suffers. */
+  private acknowledge(codec: EventCodec, id: number, value: unknown, isSuccess: boolean): void {
+    const { ack, error, event } = codec
+    try {
+      if (isSuccess) this.socket.sendAck(id, encodeSuccess(codec, value), ack.mayHaveBinary)
+      else this.socket.sendAck(id, encodeFailure(codec, value), error.mayHaveBinary)
+    } catch (defect) {
+      this.report(event._tag, Cause.die(defect))
+      if (event.hasError) this.fail(id, { _tag: "InternalError" }, false)
     }
   }
 
@@ -405,12 +508,13 @@ export class Inbound {
     this.socket.sendAck(id, [{ _tag: "Failure", error }], mayHaveBinary)
   }
 
-  /** A value that does not fit its own contract, or cannot be encoded, is the handler's bug: its event alone suffers. */
-  private answerSafely(event: string, send: () => void): void {
+  /** A value that cannot be encoded is a bug of this side: its event alone suffers, and `otherwise` tells the client. */
+  private answerSafely(event: string, send: () => void, otherwise?: () => void): void {
     try {
       send()
     } catch (defect) {
       this.report(event, Cause.die(defect))
+      otherwise?.()
     }
   }
 

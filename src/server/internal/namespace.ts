@@ -28,6 +28,7 @@ import { Hub } from "./hub.ts"
 import { EncodedEvent } from "./outbound.ts"
 import type { Connection } from "./connection.ts"
 import type { ServerRuntime } from "./server.ts"
+import type { NamespaceReference } from "./reference.ts"
 import { ServerEvents } from "./serverEvents.ts"
 import type { HandlerRecord } from "./inbound.ts"
 import { SocketRuntime } from "./socket.ts"
@@ -77,7 +78,7 @@ class Hubs {
  * A namespace of a server. It may be mentioned (by a client that waits for it, by whoever broadcasts to it) before a layer
  * registers it; one that is dynamic is there while it has sockets.
  */
-export class NamespaceRuntime implements WheelEntry {
+export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   readonly name: string
   readonly server: ServerRuntime
   readonly sockets = new Map<string, SocketRuntime>()
@@ -88,6 +89,8 @@ export class NamespaceRuntime implements WheelEntry {
   bucket: number = IDLE
   /** Whether the application knows of it, rather than clients alone. */
   isMentioned = false
+  /** How many are at something for which it has to be there, though nobody may be in it. */
+  lent = 0
   /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
   hasServed = false
   registration: Registration | undefined
@@ -96,7 +99,8 @@ export class NamespaceRuntime implements WheelEntry {
   family: DynamicNamespaces | undefined
   instance: Instance | undefined
   private hubs: Hubs | undefined
-  private connectingCount = 0
+  /** Those that are being asked who they are, or whose builders are at work. */
+  private readonly connecting = new Set<SocketRuntime>()
   private ackIds = 0
   private readonly scope: Scope.Closeable = Scope.makeUnsafe()
   private lazyAdapter: Adapter | undefined
@@ -183,20 +187,42 @@ export class NamespaceRuntime implements WheelEntry {
   }
 
   register(registration: Registration): void {
-    this.joinCluster()
+    // What is dynamic joins when it opens: a client that is refused shall not make a cluster's servers work.
+    if (registration.build !== undefined) this.joinCluster()
     this.registration = registration
     this.hasServed = true
     if (registration.contract !== undefined) this.contract = registration.contract
     this.accepting.openUnsafe()
   }
 
-  /** No more clients are admitted, and those that are here lose their connection: they may come back to what replaces it. */
+  /**
+   * No more clients are admitted, and those that are here, or on their way in, lose their connection: they may come back to what
+   * replaces it.
+   */
   unregister(): void {
     this.registration = undefined
     this.accepting.closeUnsafe()
-    for (const socket of Array.from(this.sockets.values())) {
+    for (const socket of [...this.connecting, ...this.sockets.values()]) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
+  }
+
+  // ---------------------------------------------------------------- as what leads to it
+
+  get current(): NamespaceRuntime {
+    return this
+  }
+
+  use<A, E, R>(act: (home: NamespaceRuntime) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return act(this)
+  }
+
+  stream<A, E, R>(read: (home: NamespaceRuntime) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R> {
+    return read(this)
+  }
+
+  get scoped(): Effect.Effect<NamespaceRuntime> {
+    return Effect.succeed(this)
   }
 
   // ---------------------------------------------------------------- broadcasts
@@ -227,12 +253,13 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** Broadcasts the contract's events. */
   readonly contractTarget = new ContractTarget(
-    () => this,
-    (event) => this.outgoing(event)
+    this,
+    (event) => this.outgoing(event),
+    () => this.contract?.data
   )
 
   /** Broadcasts any event. */
-  readonly plainTarget = new PlainTarget(() => this)
+  readonly plainTarget = new PlainTarget(this)
 
   // ---------------------------------------------------------------- connecting
 
@@ -248,14 +275,14 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
-    this.connectingCount++
-    this.server.wheel.cancel(this)
+    this.connecting.add(socket)
+    this.family?.notIdle(this)
     socket.launch(
       connecting(this, socket).pipe(
         Effect.onExit((exit) =>
           Effect.sync(() => {
             if (Exit.isFailure(exit)) socket.refuse("Internal error")
-            this.connectingCount--
+            this.connecting.delete(socket)
             this.onLeft()
           })
         )
@@ -285,27 +312,37 @@ export class NamespaceRuntime implements WheelEntry {
 
   /** Whether nobody would miss it. */
   get isUnused(): boolean {
-    return !this.isMentioned && this.connectingCount === 0 && this.sockets.size === 0 && this.instance === undefined
+    return (
+      !this.isMentioned &&
+      this.lent === 0 &&
+      this.connecting.size === 0 &&
+      this.sockets.size === 0 &&
+      this.instance === undefined
+    )
   }
 
   /** Somebody has left who was, or was about to be, in the namespace. */
   private onLeft(): void {
-    if (this.connectingCount > 0 || this.sockets.size > 0) return
+    if (this.connecting.size > 0 || this.sockets.size > 0) return
     const { family, instance } = this
     if (instance === undefined) return this.server.forgetIfUnused(this)
-    if (family !== undefined && Number.isFinite(family.idleTimeToLive)) {
-      this.server.wheel.schedule(this, family.idleTimeToLive)
-    }
+    if (!instance.isClosing) family?.onEmpty(this)
   }
 
   /** A dynamic namespace has been empty for its time. */
   onDeadline(): void {
-    if (this.connectingCount === 0 && this.sockets.size === 0) this.instance?.close()
+    if (this.connecting.size === 0 && this.sockets.size === 0) this.instance?.close()
+  }
+
+  /** Its streams end with its life, unless the application has its name and waits for the next one. */
+  endStreams(): void {
+    if (!this.isMentioned) this.hubs?.close()
   }
 
   /** It is gone: nobody finds it any more. */
   dispose(): void {
     this.server.wheel.cancel(this)
+    this.family?.release(this)
     this.hubs?.close()
     this.server.closeScope(this.scope, { namespace: this.name })
   }

@@ -3,6 +3,7 @@ import * as Stream from "effect/Stream"
 
 import type { BroadcastFlags, Selection } from "../../adapter/Adapter.ts"
 import type { BroadcastAck, PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
+import type { NamespaceRuntime } from "./namespace.ts"
 import { RemoteView } from "./remoteView.ts"
 import type { BroadcastTarget } from "./targets.ts"
 
@@ -70,33 +71,28 @@ export class Operator implements PlainBroadcastOperator {
   }
 
   fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
-    return Effect.suspend(() => {
-      const { namespace } = this.target
-      if (namespace === undefined) return Effect.succeed([])
-      return Effect.map(namespace.adapter.fetchSockets(this.selection, this.flags.local), (sockets) =>
-        sockets.map((details) => new RemoteView(this.target, everybody(this.target).to(details.id), details))
-      )
-    })
+    return Effect.map(
+      this.acting(({ adapter }) => adapter.fetchSockets(this.selection, this.flags.local)),
+      (sockets) => sockets.map((details) => new RemoteView(this.target, everybody(this.target).to(details.id), details))
+    )
   }
 
   socketsJoin(rooms: RoomSelection): Effect.Effect<void> {
-    return Effect.suspend(
-      () => this.target.namespace?.adapter.socketsJoin(this.selection, asRooms(rooms), this.flags.local) ?? Effect.void
-    )
+    return this.acting(({ adapter }) => adapter.socketsJoin(this.selection, asRooms(rooms), this.flags.local))
   }
 
   socketsLeave(rooms: RoomSelection): Effect.Effect<void> {
-    return Effect.suspend(
-      () => this.target.namespace?.adapter.socketsLeave(this.selection, asRooms(rooms), this.flags.local) ?? Effect.void
-    )
+    return this.acting(({ adapter }) => adapter.socketsLeave(this.selection, asRooms(rooms), this.flags.local))
   }
 
   disconnectSockets(options?: { readonly close?: boolean }): Effect.Effect<void> {
-    return Effect.suspend(
-      () =>
-        this.target.namespace?.adapter.disconnectSockets(this.selection, options?.close === true, this.flags.local) ??
-        Effect.void
+    return this.acting(({ adapter }) =>
+      adapter.disconnectSockets(this.selection, options?.close === true, this.flags.local)
     )
+  }
+
+  private acting<A>(act: (home: NamespaceRuntime) => Effect.Effect<A>): Effect.Effect<A> {
+    return Effect.suspend(() => this.target.namespace.use(act))
   }
 }
 

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
@@ -19,6 +19,7 @@ import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
+import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError } from "../../protocol/ProtocolError.ts"
@@ -34,6 +35,12 @@ import { Observer, type Subsystem } from "./observer.ts"
 /** Namespaces that clients have asked for before they were there. */
 const MAX_AWAITED = 1_000
 
+/** Tells which of a contract's dynamic namespaces open and close. */
+export interface Lives {
+  readonly openings: Hub<NamespaceRuntime>
+  readonly closings: Hub<NamespaceRuntime>
+}
+
 /** What all connections and namespaces of a server share. */
 export class ServerRuntime {
   readonly options: ResolvedServerOptions
@@ -48,7 +55,7 @@ export class ServerRuntime {
   private readonly dynamic = new Set<DynamicNamespaces>()
   /** Dynamic namespaces whose layer has closed: it may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
-  private readonly openings = new Map<CompiledContract, Hub<NamespaceRuntime>>()
+  private readonly lives = new Map<CompiledContract, Lives>()
   private readonly connections = new Set<Connection>()
   private readonly closing = new Set<Scope.Closeable>()
   private readonly closed: Latch.Latch
@@ -117,7 +124,8 @@ export class ServerRuntime {
     if (namespace?.isRegistered) return namespace
     for (const family of this.dynamic) if (family.mayMatch(name)) return this.getOrMake(name)
     if (this.graceLeft === 0) return undefined
-    return namespace ?? (this.namespaces.size >= MAX_AWAITED ? undefined : this.getOrMake(name))
+    if (namespace !== undefined || this.namespaces.size >= MAX_AWAITED || !isMatchable(name)) return namespace
+    return this.getOrMake(name)
   }
 
   /** The dynamic namespaces that a client's request is for: the first that say so. */
@@ -131,11 +139,11 @@ export class ServerRuntime {
     })
   }
 
-  /** Tells which of a contract's dynamic namespaces open, whether a layer serves them yet or not. */
-  openingsOf(contract: CompiledContract): Hub<NamespaceRuntime> {
-    let openings = this.openings.get(contract)
-    if (openings === undefined) this.openings.set(contract, (openings = new Hub()))
-    return openings
+  /** Tells which of a contract's dynamic namespaces open and close, whether a layer serves them yet or not. */
+  livesOf(contract: CompiledContract): Lives {
+    let lives = this.lives.get(contract)
+    if (lives === undefined) this.lives.set(contract, (lives = { openings: new Hub(), closings: new Hub() }))
+    return lives
   }
 
   /** The dynamic namespaces of a contract, if a layer serves them. */
@@ -178,9 +186,24 @@ export class ServerRuntime {
     return this.namespaces.get(name)
   }
 
+  /** The namespace of a name, for as long as somebody does something with it. */
+  lend(name: string, contract: CompiledContract): NamespaceRuntime {
+    const namespace = this.getOrMake(name)
+    namespace.learn(contract)
+    namespace.lent++
+    return namespace
+  }
+
+  takeBack(namespace: NamespaceRuntime): void {
+    namespace.lent--
+    this.forgetIfUnused(namespace)
+  }
+
   private getOrMake(name: string): NamespaceRuntime {
     let namespace = this.namespaces.get(name)
-    if (namespace === undefined) this.namespaces.set(name, (namespace = new NamespaceRuntime(name, this)))
+    if (namespace !== undefined) return namespace
+    const own = ownCopy(name)
+    this.namespaces.set(own, (namespace = new NamespaceRuntime(own, this)))
     return namespace
   }
 
@@ -194,16 +217,28 @@ export class ServerRuntime {
   dispose(): void {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
-    for (const openings of this.openings.values()) openings.close()
+    for (const { closings, openings } of this.lives.values()) {
+      openings.close()
+      closings.close()
+    }
   }
 
   // ---------------------------------------------------------------- scopes
 
-  /** Closes a scope in a fiber of the server's: a finalizer may outlive the connection, not the server. */
-  closeScope(scope: Scope.Closeable, annotations: Record<string, string>, onClosed: () => void = () => {}): void {
+  /**
+   * Closes a scope, when the fibers have ended that use what is in it, in a fiber of the server's: a finalizer may outlive the
+   * connection, not the server.
+   */
+  closeScope(
+    scope: Scope.Closeable,
+    annotations: Record<string, string>,
+    onClosed: () => void = () => {},
+    users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
+  ): void {
     this.closing.add(scope)
+    const closed = Scope.close(scope, Exit.void)
     this.runFork(
-      Scope.close(scope, Exit.void).pipe(
+      (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
         Effect.catchCause((cause) => Effect.sync(() => this.error("finalizer failed", cause, annotations))),
         Effect.ensuring(
           Effect.sync(() => {

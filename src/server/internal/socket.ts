@@ -109,7 +109,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   setPlainData(data: Readonly<Record<string, unknown>>): void {
     // Refused here, at the caller's, rather than where somebody fetches it.
     this.encodeData(data)
-    this.ownData = { ...this.ownData, ...data }
+    const next: Record<string, unknown> = { ...this.ownData, ...data }
+    for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
+    this.ownData = next
   }
 
   /** Data as the contract encodes them; what it does not declare stays as it is. */
@@ -118,6 +120,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (codecs === undefined || codecs.size === 0) return data
     const encoded: Record<string, unknown> = {}
     for (const field of Object.keys(data)) {
+      // What is taken away is of any type.
+      if (data[field] === undefined) continue
       const codec = codecs.get(field)
       encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
     }
@@ -315,11 +319,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   // ---------------------------------------------------------------- in
 
-  /** A packet of the client for this socket, other than CONNECT. */
-  onPacket(packet: SocketPacket): void {
+  /** A packet of the client for this socket, other than CONNECT, and its size. */
+  onPacket(packet: SocketPacket, size: number): void {
     switch (packet.type) {
       case PacketType.EVENT:
-        return this.inbound.onEvent(packet)
+        return this.inbound.onEvent(packet, size)
       case PacketType.ACK:
         // Acknowledgements pass: the builder may be waiting for one.
         return this.acks?.settle(packet.id!, packet.data as ReadonlyArray<unknown>)
@@ -417,16 +421,20 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (admitted) this.lastRooms = this.rooms
     this.state = "disconnected"
     this.reason = reason
-    const { acks, ending, home } = this
+    const { acks, connection, ending, home } = this
     this.acks = this.ending = undefined
     home.remove(this, reason)
     acks?.abandon()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
-    this.inbound.close()
+    connection.leaving++
+    this.inbound.close((running) => {
+      // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
+      // their time to end: what they use is not taken from them.
+      home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
+      // Who was never in has no rooms; an adapter that nobody needs is not made for it.
+      if (admitted) home.server.runFork(home.adapter.leaveAll(this))
+    })
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
-    // Finalizers start before the rooms are left, so that what they send at once still finds them.
-    home.server.closeScope(this.scope, this.annotations)
-    home.server.runFork(home.adapter.leaveAll(this))
   }
 }
 

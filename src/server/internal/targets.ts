@@ -2,22 +2,17 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
 import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
-import { encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
+import { type Codec, encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent } from "../../protocol/SocketPacket.ts"
 import { decodeAck } from "../../internal/decodeAck.ts"
-import type { NamespaceRuntime } from "./namespace.ts"
+import type { NamespaceReference } from "./reference.ts"
 
 /** Where an operator's events go: a namespace, and how its events are encoded. */
 export abstract class BroadcastTarget {
-  private readonly find: () => NamespaceRuntime | undefined
+  readonly namespace: NamespaceReference
 
-  /** `find` gives the namespace, or `undefined` while it is not there and hence nobody in it. */
-  constructor(find: () => NamespaceRuntime | undefined) {
-    this.find = find
-  }
-
-  get namespace(): NamespaceRuntime | undefined {
-    return this.find()
+  constructor(namespace: NamespaceReference) {
+    this.namespace = namespace
   }
 
   /** Encodes an event's payload. Throws on what is not of the declared type. */
@@ -30,7 +25,7 @@ export abstract class BroadcastTarget {
   abstract decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    return this.find()?.broadcast(packet, selection, flags) ?? Effect.void
+    return this.namespace.use((home) => home.broadcast(packet, selection, flags))
   }
 
   broadcastWithAck(
@@ -38,17 +33,23 @@ export abstract class BroadcastTarget {
     selection: Selection,
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement> {
-    return this.find()?.broadcastWithAck(packet, selection, flags) ?? Stream.empty
+    return this.namespace.stream((home) => home.broadcastWithAck(packet, selection, flags))
   }
 }
 
 /** Broadcasts a contract's events. */
 export class ContractTarget extends BroadcastTarget {
   private readonly outgoing: (event: string) => EventCodec
+  private readonly data: () => ReadonlyMap<string, Codec> | undefined
 
-  constructor(find: () => NamespaceRuntime | undefined, outgoing: (event: string) => EventCodec) {
-    super(find)
+  constructor(
+    namespace: NamespaceReference,
+    outgoing: (event: string) => EventCodec,
+    data: () => ReadonlyMap<string, Codec> | undefined
+  ) {
+    super(namespace)
     this.outgoing = outgoing
+    this.data = data
   }
 
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
@@ -61,9 +62,8 @@ export class ContractTarget extends BroadcastTarget {
   }
 
   decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-    const codecs = this.namespace?.contract?.data
     const decoded: Record<string, unknown> = {}
-    for (const [field, codec] of codecs ?? []) {
+    for (const [field, codec] of this.data() ?? []) {
       const value = Object.hasOwn(data, field) ? codec.decode(data[field]) : undefined
       // What another version of the program has put there, and this one cannot read, is not there.
       if (value?._tag === "Success") decoded[field] = value.value

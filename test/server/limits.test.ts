@@ -1,0 +1,247 @@
+/**
+ * What a client can make the server hold.
+ */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
+
+import { AdapterFactory, type Factory } from "../../src/adapter/Adapter.ts"
+import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
+import * as Binary from "../../src/Binary.ts"
+import * as Event from "../../src/Event.ts"
+import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
+import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { RawSocket } from "../support/RawClient.ts"
+import { connect, refusal, serve } from "../support/serve.ts"
+
+/** A WebSocket that has joined a namespace. */
+const enter = Effect.fnUntraced(function* (url: string, namespace = "/") {
+  const socket = yield* Effect.acquireRelease(
+    Effect.sync(() => new RawSocket(url, { EIO: "4", transport: "websocket" })),
+    (socket) => Effect.sync(() => socket.terminate())
+  )
+  yield* Effect.promise(() => socket.opened.then(() => socket.next()))
+  socket.send(`40${namespace},`)
+  yield* Effect.promise(() => socket.next())
+  return socket
+})
+
+const main = SocketIoServer.layerNamespace("/", (socket) => socket.on("sync", () => Effect.succeed("synced")))
+
+describe("names of namespaces that are not there", () => {
+  setFlagsFromString("--expose-gc")
+  const collect: () => void = runInNewContext("gc")
+  /** The memory of what is in reach: a collection frees some of it only while the next one runs. */
+  const held = () => {
+    let least = Infinity
+    for (let i = 0; i < 10; i++) {
+      collect()
+      least = Math.min(least, process.memoryUsage().heapUsed)
+    }
+    return least
+  }
+  const padding = "x".repeat(900_000)
+  const packets: Record<string, (i: number) => string> = {
+    "however long they are": (i) => `40/${i}${padding},`,
+    "however large their packets are": (i) => `40/not-there-and-no-short-name-${i},{"padding":"${padding}"}`
+  }
+  for (const [how, packet] of Object.entries(packets)) {
+    it.live(`cost a connection that asks for many of them no memory, ${how}`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* serve(main)
+        const socket = yield* enter(url)
+        const before = held()
+        for (let i = 0; i < 60; i++) {
+          socket.send(packet(i))
+          assert.include(String(yield* Effect.promise(() => socket.next())), "Invalid namespace")
+        }
+        assert.isBelow(held() - before, 20_000_000)
+      })
+    )
+  }
+
+  it.live("are waited for while the server starts, but for those that are too long to be any", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(main, { namespaceGrace: "1 hour" })
+      const socket = yield* enter(url)
+      socket.send("40/awaited,", `40/${"x".repeat(300)},`, '420["sync"]')
+      const answers = [yield* Effect.promise(() => socket.next()), yield* Effect.promise(() => socket.next())]
+      assert.include(String(answers[0]), "Invalid namespace")
+      assert.strictEqual(answers[1], '430["synced"]')
+    })
+  )
+})
+
+describe("the bytes of events that are not done", () => {
+  const kilobyte = "x".repeat(1_000)
+  const options = { maxPendingBytes: 10_000 }
+
+  class Work extends Namespace.make("/", {
+    clientToServer: [
+      Event.make("work", { payload: Schema.String }),
+      Event.make("in-turn", { payload: Schema.String, concurrency: 1 }),
+      Event.make("bytes", { payload: Binary.Bytes }),
+      Event.make("sync", { ack: Schema.String })
+    ]
+  }) {}
+
+  type WorkSocket = ServerSocket<typeof Work>
+
+  const work = (
+    handle: Effect.Effect<unknown>,
+    prepare: (socket: WorkSocket) => Effect.Effect<unknown, never, Scope.Scope> = () => Effect.void
+  ) =>
+    SocketIoServer.layerNamespace(Work, (socket) =>
+      Effect.as(
+        prepare(socket),
+        Work.of({
+          work: () => handle,
+          "in-turn": () => handle,
+          bytes: () => handle,
+          sync: () => Effect.succeed("synced")
+        })
+      )
+    )
+
+  /** Why a client is gone that sends eleven kilobytes, of which ten may wait. */
+  const ends = {
+    "for their builder": [work(Effect.void, () => Effect.never), "work"],
+    "in their handlers": [work(Effect.never), "work"],
+    "for handlers before them": [work(Effect.never), "in-turn"],
+    "in middleware": [work(Effect.void, (socket) => socket.use(() => Effect.never)), "work"],
+    "in a stream that nobody reads": [work(Effect.void, (socket) => socket.subscribe("work")), "work"]
+  } as const
+
+  for (const [where, [layer, event]] of Object.entries(ends)) {
+    it.live(`end the connection when they are more than may wait ${where}`, () =>
+      Effect.gen(function* () {
+        const { server, url } = yield* serve(layer, options)
+        const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+        const gone = yield* Effect.forkChild(Stream.runHead(disconnections), { startImmediately: true })
+        const socket = yield* enter(url)
+        for (let i = 0; i < 11; i++) socket.send(`42["${event}","${kilobyte}"]`)
+        const ended = Option.getOrThrow(yield* Fiber.join(gone))
+        assert.strictEqual(ended.reason, "inbound overflow")
+      })
+    )
+  }
+
+  it.live("count attachments, and count no more when they are done, refused or read", () =>
+    Effect.gen(function* () {
+      const read = yield* Queue.unbounded<string>()
+      const layer = work(Effect.yieldNow, (socket) =>
+        Effect.andThen(
+          socket.use(({ args }) =>
+            Effect.andThen(
+              Effect.yieldNow,
+              args[0] === "refused" ? Effect.fail(new EventRefused({ message: "no" })) : Effect.void
+            )
+          ),
+          Effect.forkScoped(Stream.runForEach(socket.stream("work"), (text) => Queue.offer(read, text)))
+        )
+      )
+      const { url } = yield* serve(layer, options)
+      const socket = yield* enter(url)
+      for (let round = 0; round < 8; round++) {
+        socket.send(`42["work","${kilobyte}"]`, `42["in-turn","${kilobyte}"]`, `42["in-turn","refused","${kilobyte}"]`)
+        socket.send('451-["bytes",{"_placeholder":true,"num":0}]', new Uint8Array(1_000), '420["sync"]')
+        assert.strictEqual(yield* Effect.promise(() => socket.next()), '430["synced"]')
+        yield* Queue.take(read)
+      }
+    })
+  )
+})
+
+describe("coming and going", () => {
+  const most = 1_000
+
+  /** Comes and goes more often than a connection may; how often it was let in. */
+  const churn = Effect.fnUntraced(function* (url: string) {
+    const socket = yield* enter(url)
+    for (let i = 0; i < most + 50; i++) socket.send("40/busy,", "41/busy,")
+    socket.send('420["sync"]')
+    let admitted = 0
+    for (;;) {
+      const packet = String(yield* Effect.promise(() => socket.next()))
+      if (packet === '430["synced"]') return { admitted, socket }
+      if (packet.startsWith("40")) admitted++
+      else assert.strictEqual(packet, '44/busy,{"message":"Too many namespaces"}')
+    }
+  })
+
+  it.live("is refused while a thousand of a connection's sockets have finalizers at work, and no longer", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const busy = SocketIoServer.layerNamespace("/busy", () => Effect.addFinalizer(() => Deferred.await(gate)))
+      const { url } = yield* serve(Layer.merge(main, busy))
+      const { admitted, socket } = yield* churn(url)
+      assert.strictEqual(admitted, most)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.yieldNow
+      socket.send("40/busy,")
+      assert.match(String(yield* Effect.promise(() => socket.next())), /^40\/busy,\{"sid"/)
+    })
+  )
+
+  it.live("is refused while a thousand are still being asked who they are, and cannot be interrupted", () =>
+    Effect.gen(function* () {
+      class Slow extends NamespaceMiddleware.Service<Slow>()("test/Slow") {}
+      class Busy extends Namespace.make("/busy").middleware(Slow) {}
+      const gate = yield* Deferred.make<void>()
+      let asked = 0
+      const busy = SocketIoServer.layerNamespace(Busy, () => Effect.succeed(Busy.of({}))).pipe(
+        Layer.provide(
+          Layer.succeed(Slow, () =>
+            Effect.uninterruptible(
+              Effect.suspend(() => {
+                asked++
+                return Deferred.await(gate)
+              })
+            )
+          )
+        )
+      )
+      const { url } = yield* serve(Layer.merge(main, busy))
+      const { admitted } = yield* churn(url)
+      assert.deepStrictEqual([asked, admitted], [most, 0])
+      yield* Deferred.succeed(gate, undefined)
+    })
+  )
+})
+
+describe("an adapter", () => {
+  it.live("is not made for names that clients ask for in vain", () =>
+    Effect.gen(function* () {
+      class Doorman extends NamespaceMiddleware.Service<Doorman>()("test/Doorman") {}
+      class Guarded extends Namespace.dynamic("/guarded/:id").middleware(Doorman) {}
+      const made: Array<string> = []
+      const factory: Factory = (host) => {
+        made.push(host.namespace)
+        return InMemoryAdapter.make(host)
+      }
+      const doorman = Layer.succeed(Doorman, ({ handshake }) =>
+        handshake.auth.welcome === true
+          ? Effect.void
+          : Effect.fail(new NamespaceMiddleware.ConnectRefused({ message: "no" }))
+      )
+      const guarded = SocketIoServer.layerDynamicNamespace(Guarded, () =>
+        Effect.succeed(() => Effect.succeed(Guarded.of({})))
+      ).pipe(Layer.provide(doorman))
+      const nothing = SocketIoServer.layerDynamicNamespace(
+        () => Effect.succeed(false),
+        () => Effect.succeed(() => Effect.void)
+      )
+      const { url } = yield* Effect.provide(
+        serve(Layer.mergeAll(main, guarded, nothing)),
+        Layer.succeed(AdapterFactory, factory)
+      )
+      assert.strictEqual((yield* refusal(`${url}/nothing`)).message, "Invalid namespace")
+      assert.strictEqual((yield* refusal(`${url}/guarded/1`)).message, "no")
+      yield* connect(`${url}/guarded/2`, { auth: { welcome: true } })
+      assert.deepStrictEqual(made, ["/", "/guarded/2"])
+    })
+  )
+})
