@@ -40,6 +40,7 @@ const readers = {
   maxNamespaces: Config.Int,
   maxPendingPackets: Config.Int,
   maxPendingEvents: Config.Int,
+  maxPendingBytes: Config.Int,
   maxPendingAcks: Config.Int,
   maxAttachments: Config.Int,
   maxAttachmentBytes: Config.Int,

@@ -31,6 +31,7 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["MAX_NAMESPACES", "2", "maxNamespaces", 2],
   ["MAX_PENDING_PACKETS", "3", "maxPendingPackets", 3],
   ["MAX_PENDING_EVENTS", "4", "maxPendingEvents", 4],
+  ["MAX_PENDING_BYTES", "44", "maxPendingBytes", 44],
   ["MAX_PENDING_ACKS", "5", "maxPendingAcks", 5],
   ["MAX_ATTACHMENTS", "6", "maxAttachments", 6],
   ["MAX_ATTACHMENT_BYTES", "7", "maxAttachmentBytes", 7],
