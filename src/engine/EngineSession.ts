@@ -107,7 +107,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private candidate: UpgradeCandidate | undefined
   private open = true
   /** The WebSockets that are not the session's transport: of an upgrade that has not come about, or not yet. */
-  private readonly channels = new Set<WebSocketChannel>()
+  private channels: Set<WebSocketChannel> | undefined
   private held = 0
   private transportGone = false
   private awaitingPong = false
@@ -246,9 +246,10 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   onUpgrade(channel: WebSocketChannel): void {
     // Also one that is refused takes its time to close, and a server that shuts down waits for it.
     this.held++
-    this.channels.add(channel)
+    const channels = (this.channels ??= new Set())
+    channels.add(channel)
     const onReleased = () => {
-      this.channels.delete(channel)
+      channels.delete(channel)
       this.release()
     }
     if (!this.open || this.candidate !== undefined || !(this.transport instanceof PollingTransport)) {
@@ -270,7 +271,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** Drops everything at once; for a server whose time to drain is over. */
   terminate(): void {
     this.candidate?.abort()
-    for (const channel of this.channels) channel.terminate()
+    for (const channel of this.channels ?? []) channel.terminate()
     this.transport.abort()
     if (this.open) this.end("server shutting down")
   }
@@ -402,7 +403,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     const transport = this.open ? new WebSocketTransport(channel, this, this.frameForm) : undefined
     if (transport !== undefined) {
       this.transport = transport
-      this.channels.delete(channel)
+      this.channels?.delete(channel)
     }
     for (const item of polling.finishUpgrade()) {
       if (typeof item === "string") channel.sendText(item)

@@ -80,9 +80,11 @@ export const makeHandle = (
   }
 }
 
-/** The handle of a namespace that is there. */
+/** The handle of a namespace that is there: one for everybody, as every socket's builder may ask for it. */
 export const handleOf = (home: NamespaceRuntime, plain: boolean): PlainHandle =>
-  makeHandle(home.name, home, plain ? home.plainTarget : home.contractTarget, plain)
+  plain
+    ? (home.handles.plain ??= makeHandle(home.name, home, home.plainTarget, true))
+    : (home.handles.contract ??= makeHandle(home.name, home, home.contractTarget, false))
 
 /** All namespaces of a dynamic contract. */
 export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledContract) => {

@@ -20,6 +20,7 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import type { EventCodec } from "../../internal/contractCodec.ts"
 import { PacketType } from "../../protocol/SocketPacket.ts"
+import type { PlainHandle } from "../NamespaceHandle.ts"
 import { connecting } from "./admission.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DurationSeries } from "./durations.ts"
@@ -98,6 +99,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   /** What it is one of, if it is dynamic. */
   family: DynamicNamespaces | undefined
   instance: Instance | undefined
+  /** What the application has of it, made when it is asked for. */
+  readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
   private hubs: Hubs | undefined
   /** Those that are being asked who they are, or whose builders are at work. */
   private readonly connecting = new Set<SocketRuntime>()
