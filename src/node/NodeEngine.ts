@@ -205,12 +205,15 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
     if (socket.destroyed) return
     if (decision instanceof HandshakeError) return refuseUpgrade(socket, decision, engine.responseHeaders(request))
     if (decision.headers !== undefined) upgradeHeaders.set(incoming, decision.headers)
+    // The response and the first packet leave together.
+    socket.cork()
     ws.handleUpgrade(incoming, socket, early, (webSocket) => {
       socket.off("error", ignore)
       const channel = new NodeWebSocketChannel(webSocket, socket, deflateThreshold)
       channel.listen()
       decision.accept(channel)
     })
+    process.nextTick(() => socket.uncork())
   })
   if (decided) return
   // The application takes its time. That the peer has gone is noticed only by whoever reads.
