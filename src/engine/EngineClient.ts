@@ -118,6 +118,7 @@ export class EngineClient implements ClientTransportSink {
   private readonly sink: EngineClientSink
   private readonly cleanup: Array<() => void> = []
   private readonly watch: Deadline
+  /** Those that have not failed yet, in the order in which they are tried. */
   private transports: ReadonlyArray<TransportName>
   private transport: ClientTransport | undefined
   private candidate: ClientWebSocketTransport | undefined
@@ -135,8 +136,9 @@ export class EngineClient implements ClientTransportSink {
     this.watch = new Deadline(runtime, () =>
       this.state === "opening" ? this.end("timeout", "the connection took too long") : this.end("ping timeout")
     )
-    const remembered = options.rememberUpgrade && runtime.memory.upgraded && options.transports.includes("websocket")
-    this.transports = remembered ? ["websocket"] : options.transports
+    const { rememberUpgrade, transports } = options
+    const remembered = rememberUpgrade && runtime.memory.upgraded && transports.includes("websocket")
+    this.transports = remembered ? [...new Set<TransportName>(["websocket", ...transports])] : transports
   }
 
   /** The session's id, once it is open. */
@@ -226,16 +228,24 @@ export class EngineClient implements ClientTransportSink {
     const params = new URLSearchParams(query)
     params.set("EIO", "4")
     params.set("transport", transport)
-    if (this.handshake !== undefined) params.set("sid", this.handshake.sid)
+    if (this.id === undefined) params.delete("sid")
+    else params.set("sid", this.id)
     if (forceBase64) params.set("b64", "1")
     // Some caches in the field take a GET for the same as the one before.
     if (transport === "polling") params.set("t", (++counter).toString(36))
     return `${origin}${path}?${params.toString()}`
   }
 
+  /** Whoever answered is no server of ours; another transport may lead to one. */
+  private refuseOpening(description: string): void {
+    const transport = this.transport!
+    transport.close(undefined)
+    this.onEnd(transport, { reason: "parse error", description })
+  }
+
   private onOpenPacket(packet: string): void {
     const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return this.end("parse error", handshake.message)
+    if (isProtocolError(handshake)) return this.refuseOpening(handshake.message)
     this.handshake = handshake
     this.state = "open"
     this.expectPing()
@@ -247,7 +257,7 @@ export class EngineClient implements ClientTransportSink {
   // ---------------------------------------------------------------- upgrade
 
   private probe({ upgrades }: OpenData): void {
-    if (!upgrades.includes("websocket") || !this.options.transports.includes("websocket")) return
+    if (!upgrades.includes("websocket") || !this.transports.includes("websocket")) return
     const polling = this.transport as ClientPolling
     const fail = () => {
       if (this.candidate !== candidate) return
@@ -314,17 +324,14 @@ export class EngineClient implements ClientTransportSink {
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (this.state === "opening") return this.end("parse error", "binary before the open packet")
+    if (this.state === "opening") return this.refuseOpening("binary before the open packet")
     if (this.state !== "closed") this.sink.onBinary(bytes)
   }
 
   onEnd(_transport: ClientTransport, { description, reason }: TransportEnd): void {
-    if (this.state === "opening") {
-      this.runtime.memory.upgraded = false
-      if (this.options.tryAllTransports && this.transports.length > 1) {
-        this.transports = this.transports.slice(1)
-        return this.connect()
-      }
+    if (this.state === "opening" && this.options.tryAllTransports && this.transports.length > 1) {
+      this.transports = this.transports.slice(1)
+      return this.connect()
     }
     this.end(this.state === "closing" ? "forced close" : reason, description)
   }
@@ -380,6 +387,10 @@ export class EngineClient implements ClientTransportSink {
 
   private end(reason: ClientCloseReason, description?: string): void {
     if (this.state === "closed") return
+    // A WebSocket that comes to nothing, or breaks, is not begun with again.
+    if (reason === "transport error" || (this.state === "opening" && reason !== "forced close")) {
+      this.runtime.memory.upgraded = false
+    }
     this.state = "closed"
     this.watch.clear()
     this.candidate?.close()
