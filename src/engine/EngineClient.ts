@@ -68,7 +68,7 @@ export interface EngineClientOptions {
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64: boolean
   readonly closeOnPageHide: boolean
-  /** How long the opening may take, in milliseconds. */
+  /** How long the opening may take, and then the upgrade, in milliseconds. */
   readonly connectTimeout: number
 }
 
@@ -118,6 +118,8 @@ export class EngineClient implements ClientTransportSink {
   private readonly sink: EngineClientSink
   private readonly cleanup: Array<() => void> = []
   private readonly watch: Deadline
+  /** A WebSocket that swallows the probe is not kept open for ever, nor is what waits for the upgrade. */
+  private readonly upgradeWatch: Deadline
   /** Those that have not failed yet, in the order in which they are tried. */
   private transports: ReadonlyArray<TransportName>
   private transport: ClientTransport | undefined
@@ -136,6 +138,7 @@ export class EngineClient implements ClientTransportSink {
     this.watch = new Deadline(runtime, () =>
       this.state === "opening" ? this.end("timeout", "the connection took too long") : this.end("ping timeout")
     )
+    this.upgradeWatch = new Deadline(runtime, () => this.failUpgrade())
     const { rememberUpgrade, transports } = options
     const remembered = rememberUpgrade && runtime.memory.upgraded && transports.includes("websocket")
     this.transports = remembered ? [...new Set<TransportName>(["websocket", ...transports])] : transports
@@ -238,9 +241,7 @@ export class EngineClient implements ClientTransportSink {
 
   /** Whoever answered is no server of ours; another transport may lead to one. */
   private refuseOpening(description: string): void {
-    const transport = this.transport!
-    transport.close(undefined)
-    this.onEnd(transport, { reason: "parse error", description })
+    this.onEnd(this.transport!, { reason: "parse error", description })
   }
 
   private onOpenPacket(packet: string): void {
@@ -258,33 +259,24 @@ export class EngineClient implements ClientTransportSink {
 
   private probe({ upgrades }: OpenData): void {
     if (!upgrades.includes("websocket") || !this.transports.includes("websocket")) return
-    const polling = this.transport as ClientPolling
-    const fail = () => {
-      if (this.candidate !== candidate) return
-      this.candidate = undefined
-      candidate.close()
-      if (!this.upgrading) return
-      this.upgrading = false
-      polling.resume()
-    }
+    const fail = () => this.failUpgrade()
     const candidate = this.makeWebSocket({
       onPacket: (packet) => {
         if (packet !== "3probe" || this.upgrading) return fail()
         this.upgrading = true
-        polling.pause(() => this.completeUpgrade(candidate))
+        ;(this.transport as ClientPolling).pause(() => this.completeUpgrade(candidate))
       },
       onBinary: fail,
       onDrain: () => {},
       onEnd: fail
     })
     this.candidate = candidate
+    this.upgradeWatch.set(this.options.connectTimeout)
     candidate.open(() => candidate.write(["2probe"]))
   }
 
   private completeUpgrade(candidate: ClientWebSocketTransport): void {
-    if (this.candidate !== candidate || this.state === "closed") return
-    this.candidate = undefined
-    this.upgrading = false
+    this.dropCandidate()
     candidate.useSink(this)
     candidate.write(["5"])
     this.transport!.close(undefined)
@@ -292,6 +284,20 @@ export class EngineClient implements ClientTransportSink {
     this.runtime.memory.upgraded = true
     this.sink.onUpgrade()
     this.flush()
+  }
+
+  /** The session stays with polling. */
+  private failUpgrade(): void {
+    const { upgrading } = this
+    this.candidate?.close()
+    this.dropCandidate()
+    if (upgrading) (this.transport as ClientPolling).resume()
+  }
+
+  private dropCandidate(): void {
+    this.upgradeWatch.clear()
+    this.candidate = undefined
+    this.upgrading = false
   }
 
   // ---------------------------------------------------------------- in
@@ -328,9 +334,10 @@ export class EngineClient implements ClientTransportSink {
     if (this.state !== "closed") this.sink.onBinary(bytes)
   }
 
-  onEnd(_transport: ClientTransport, { description, reason }: TransportEnd): void {
+  onEnd(transport: ClientTransport, { description, reason }: TransportEnd): void {
     if (this.state === "opening" && this.options.tryAllTransports && this.transports.length > 1) {
       this.transports = this.transports.slice(1)
+      transport.close(undefined)
       return this.connect()
     }
     this.end(this.state === "closing" ? "forced close" : reason, description)
@@ -394,6 +401,7 @@ export class EngineClient implements ClientTransportSink {
     this.state = "closed"
     this.watch.clear()
     this.candidate?.close()
+    this.dropCandidate()
     this.transport?.close(reason === "forced close" || reason === "parse error" ? this.id : undefined)
     this.queue = []
     for (const undo of this.cleanup) undo()

@@ -133,8 +133,6 @@ export class ClientPolling implements ClientTransport {
   }
 
   private end(reason: "transport error" | "parse error", description: string): void {
-    if (this.state === "closed") return
-    this.close(undefined)
-    this.sink.onEnd(this, { reason, description })
+    if (this.state !== "closed") this.sink.onEnd(this, { reason, description })
   }
 }

@@ -14,7 +14,7 @@ export interface ClientTransportSink {
   onBinary(bytes: Uint8Array): void
   /** What was given to `write` is on its way. */
   onDrain(): void
-  /** The transport has ended by itself. Called at most once, not after `close`. */
+  /** The transport cannot go on; who hears it closes it. Not called after `close`. */
   onEnd(transport: ClientTransport, end: TransportEnd): void
 }
 
