@@ -46,7 +46,10 @@ export interface ClientOptions {
   readonly forceBase64?: boolean
   /** Whether to close when the page is left or frozen. Default: true, where there is a page. */
   readonly closeOnPageHide?: boolean
-  /** How long the opening of the connection may take, over whichever transports, and then the upgrade. Default: 20 seconds. */
+  /**
+   * How long the opening of the connection may take, over whichever transports; then the upgrade; and at last the closing, when the
+   * server does not take what is still to be sent. Default: 20 seconds.
+   */
   readonly connectTimeout?: Duration.Input
   /**
    * Whether, and when, to connect again after the connection was lost or could not be opened: a schedule that is run anew for every

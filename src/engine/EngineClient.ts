@@ -19,7 +19,7 @@ import type { TransportName } from "./Transport.ts"
  * Why a client's session ended.
  *
  * - `transport error`: a request failed, or the WebSocket did.
- * - `transport close`: the server closed it, or the network was lost.
+ * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
  * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
  * - `parse error`: the server sent what the protocol does not allow.
  * - `timeout`: the session was not open in time.
@@ -68,7 +68,7 @@ export interface EngineClientOptions {
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64: boolean
   readonly closeOnPageHide: boolean
-  /** How long the opening may take, and then the upgrade, in milliseconds. */
+  /** How long the opening may take, then the upgrade, and at last the closing, in milliseconds. */
   readonly connectTimeout: number
 }
 
@@ -169,7 +169,9 @@ export class EngineClient implements ClientTransportSink {
     this.watch.set(this.options.connectTimeout)
     this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
     // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
-    if (closeOnPageHide) this.cleanup.push(platform.onPageHide(() => this.close("the page was left")))
+    if (closeOnPageHide) {
+      this.cleanup.push(platform.onPageHide(() => this.end("transport close", "the page was left", true)))
+    }
     this.connect()
   }
 
@@ -183,12 +185,10 @@ export class EngineClient implements ClientTransportSink {
     this.flushLater()
   }
 
-  /** Closes the session, behind what waits to be sent. */
+  /** Closes the session, behind what is being sent and what waits to be; after `connectTimeout` also without that. */
   close(description?: string): void {
     if (this.state === "closed" || this.state === "closing") return
-    if (this.state === "opening" || (this.queue.length === 0 && !this.upgrading)) {
-      return this.end("forced close", description)
-    }
+    if (this.state === "opening" || this.writable) return this.end("forced close", description)
     this.state = "closing"
     // A server that does not take it any more is not waited for.
     this.watch.set(this.options.connectTimeout)
@@ -205,19 +205,13 @@ export class EngineClient implements ClientTransportSink {
   private connect(): void {
     const name = this.transports[0]!
     if (name === "polling") {
-      const polling = this.makePolling()
+      const polling = new ClientPolling(() => this.url("polling"), this.options, this.runtime, this)
       this.transport = polling
       return polling.open()
     }
     const transport = this.makeWebSocket(this)
     this.transport = transport
     transport.open(() => {})
-  }
-
-  private makePolling(): ClientPolling {
-    const { headers, withCredentials } = this.options
-    const { platform, runFork } = this.runtime
-    return new ClientPolling({ url: () => this.url("polling"), headers, withCredentials, platform, runFork }, this)
   }
 
   private makeWebSocket(sink: ClientTransportSink): ClientWebSocketTransport {
@@ -340,7 +334,7 @@ export class EngineClient implements ClientTransportSink {
       transport.close(undefined)
       return this.connect()
     }
-    this.end(this.state === "closing" ? "forced close" : reason, description)
+    this.end(reason, description)
   }
 
   private expectPing(): void {
@@ -392,20 +386,25 @@ export class EngineClient implements ClientTransportSink {
     return count === queue.length ? queue : queue.slice(0, count)
   }
 
-  private end(reason: ClientCloseReason, description?: string): void {
-    if (this.state === "closed") return
+  private end(
+    reason: ClientCloseReason,
+    description?: string,
+    tellServer = reason === "forced close" || reason === "parse error"
+  ): void {
+    const { state } = this
+    if (state === "closed") return
     // A WebSocket that comes to nothing, or breaks, is not begun with again.
-    if (reason === "transport error" || (this.state === "opening" && reason !== "forced close")) {
+    if (reason === "transport error" || (state === "opening" && reason !== "forced close")) {
       this.runtime.memory.upgraded = false
     }
     this.state = "closed"
     this.watch.clear()
     this.candidate?.close()
     this.dropCandidate()
-    this.transport?.close(reason === "forced close" || reason === "parse error" ? this.id : undefined)
+    this.transport?.close(tellServer ? this.id : undefined)
     this.queue = []
     for (const undo of this.cleanup) undo()
-    this.sink.onClose({ reason, description })
+    this.sink.onClose({ reason: state === "closing" ? "forced close" : reason, description })
   }
 }
 

@@ -1,28 +1,34 @@
-import type * as Effect from "effect/Effect"
-import * as EffectModule from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 
 import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
 import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
 import type { ClientPlatformShape, PollResponse } from "../../ClientPlatform.ts"
+import { Deadline } from "./deadline.ts"
 import type { ClientTransport, ClientTransportSink } from "./transport.ts"
 
 /** Packets that one response may hold. Servers group what they have; a hostile one shall not keep the client busy for ever. */
 const MAX_PACKETS = 100_000
 
 export interface PollingOptions {
-  /** The address for the next request. */
-  readonly url: () => string
   readonly headers: Readonly<Record<string, string>>
   readonly withCredentials: boolean
+  /** How long the server may take to hear that the session is over, in milliseconds. */
+  readonly connectTimeout: number
+}
+
+export interface PollingRuntime {
   readonly platform: ClientPlatformShape
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  readonly now: () => number
 }
 
 /** Long-polling: a GET request is always under way, POST requests carry what is sent (Engine.IO protocol 4, "HTTP long-polling"). */
 export class ClientPolling implements ClientTransport {
   readonly name = "polling"
+  private readonly url: () => string
   private readonly options: PollingOptions
+  private readonly runtime: PollingRuntime
   private readonly sink: ClientTransportSink
   private state: "idle" | "polling" | "pausing" | "paused" | "closed" = "idle"
   private poll: Fiber.Fiber<unknown, unknown> | undefined
@@ -30,8 +36,11 @@ export class ClientPolling implements ClientTransport {
   private posting = false
   private onPaused: (() => void) | undefined
 
-  constructor(options: PollingOptions, sink: ClientTransportSink) {
+  /** `url` gives the address for the next request. */
+  constructor(url: () => string, options: PollingOptions, runtime: PollingRuntime, sink: ClientTransportSink) {
+    this.url = url
     this.options = options
+    this.runtime = runtime
     this.sink = sink
   }
 
@@ -80,10 +89,16 @@ export class ClientPolling implements ClientTransport {
     this.state = "closed"
     this.poll?.interruptUnsafe()
     if (!tell) return void this.post?.interruptUnsafe()
-    // Nobody waits for the answer, and it does not matter.
-    const goodbye = () => void this.options.runFork(EffectModule.result(this.request("POST", "1")))
-    if (this.posting && this.post !== undefined) this.post.addObserver(goodbye)
-    else goodbye()
+    // Nobody waits for the answer, and it does not matter. The request leaves in this turn: a page may have no other.
+    const { post, runtime } = this
+    const goodbye = Effect.suspend(() => this.request("POST", "1"))
+    const last = runtime.runFork(post === undefined ? goodbye : Effect.andThen(Fiber.await(post), goodbye))
+    const deadline = new Deadline(runtime, () => last.interruptUnsafe())
+    deadline.set(this.options.connectTimeout)
+    last.addObserver(() => {
+      deadline.clear()
+      post?.interruptUnsafe()
+    })
   }
 
   private next(): void {
@@ -105,10 +120,10 @@ export class ClientPolling implements ClientTransport {
   }
 
   private request(method: "GET" | "POST", body: string | undefined): Effect.Effect<PollResponse, Error> {
-    const { headers, platform, url, withCredentials } = this.options
-    return platform.request({
+    const { headers, withCredentials } = this.options
+    return this.runtime.platform.request({
       method,
-      url: url(),
+      url: this.url(),
       headers: body === undefined ? headers : { ...headers, "content-type": "text/plain;charset=UTF-8" },
       body,
       withCredentials
@@ -120,7 +135,7 @@ export class ClientPolling implements ClientTransport {
     body: string | undefined,
     onDone: (response: PollResponse) => void
   ): Fiber.Fiber<unknown, unknown> {
-    const fiber = this.options.runFork(EffectModule.result(this.request(method, body)))
+    const fiber = this.runtime.runFork(Effect.result(this.request(method, body)))
     fiber.addObserver((exit) => {
       if (this.state === "closed" || exit._tag === "Failure") return
       const result = exit.value
