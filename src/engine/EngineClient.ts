@@ -243,9 +243,9 @@ export class EngineClient implements ClientTransportSink {
     if (isProtocolError(handshake)) return this.refuseOpening(handshake.message)
     this.handshake = handshake
     this.state = "open"
-    this.expectPing()
     this.runtime.memory.upgraded = this.transport!.name === "websocket"
     this.sink.onOpen(handshake)
+    this.expectPing()
     if (this.isOpen && this.options.upgrade && this.transport!.name === "polling") this.probe(handshake)
   }
 
@@ -305,7 +305,8 @@ export class EngineClient implements ClientTransportSink {
         return this.sink.onMessage(packet)
       case 50: // ping
         this.expectPing()
-        this.enqueue(PONG)
+        // One answer is enough for pings that come faster than it can be sent.
+        if (this.queue.at(-1) !== PONG) this.enqueue(PONG)
         return this.flushLater()
       case 98: {
         const bytes = decodeBinaryText(packet)

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
@@ -34,6 +35,7 @@ export class ClientPolling implements ClientTransport {
   private poll: Fiber.Fiber<unknown, unknown> | undefined
   private post: Fiber.Fiber<unknown, unknown> | undefined
   private posting = false
+  private requests = 0
   private onPaused: (() => void) | undefined
 
   /** `url` gives the address for the next request. */
@@ -135,14 +137,15 @@ export class ClientPolling implements ClientTransport {
     body: string | undefined,
     onDone: (response: PollResponse) => void
   ): Fiber.Fiber<unknown, unknown> {
-    const fiber = this.runtime.runFork(Effect.result(this.request(method, body)))
+    const request = Effect.suspend(() => this.request(method, body))
+    // A platform that answers within the same turn leaves others theirs.
+    const fiber = this.runtime.runFork(++this.requests % 16 === 0 ? Effect.andThen(Effect.yieldNow, request) : request)
     fiber.addObserver((exit) => {
-      if (this.state === "closed" || exit._tag === "Failure") return
-      const result = exit.value
-      if (result._tag === "Failure") this.end("transport error", `${method} failed: ${result.failure.message}`)
-      else if (result.success.status !== 200) {
-        this.end("transport error", `${method} was answered with status ${result.success.status}`)
-      } else onDone(result.success)
+      if (this.state === "closed") return
+      if (exit._tag === "Failure") this.end("transport error", `${method} failed: ${messageOf(exit.cause)}`)
+      else if (exit.value.status !== 200) {
+        this.end("transport error", `${method} was answered with status ${exit.value.status}`)
+      } else onDone(exit.value)
     })
     return fiber
   }
@@ -151,3 +154,5 @@ export class ClientPolling implements ClientTransport {
     if (this.state !== "closed") this.sink.onEnd(this, { reason, description })
   }
 }
+
+const messageOf = (cause: Cause.Cause<Error>): string => (Cause.squash(cause) as Error).message
