@@ -273,7 +273,6 @@ export class EngineClient implements ClientTransportSink {
     this.dropCandidate()
     candidate.useSink(this)
     candidate.write(["5"])
-    this.transport!.close(undefined)
     this.transport = candidate
     this.runtime.memory.upgraded = true
     this.sink.onUpgrade()

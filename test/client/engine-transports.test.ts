@@ -30,6 +30,11 @@ const failures: Record<TransportName, ReadonlyArray<[string, (test: TestClient) 
     ["nobody is there", ({ get }) => get().fail("nobody there"), /^GET failed: nobody there$/],
     ["the handshake is refused", ({ get }) => get().respond('{"code":5}', 400), /^GET was answered with status 400$/],
     ["another server answers", ({ get }) => get().respond("<html>"), /^not an open packet$/],
+    [
+      "another server answers, with an open packet behind it",
+      ({ get }) => get().respond(`<html>\x1e${openPacket()}\x1e4in`),
+      /^not an open packet$/
+    ],
     ["the response is empty", ({ get }) => get().respond(""), /^empty packet$/],
     ["the open packet is malformed", ({ get }) => get().respond('0{"sid":7}'), /^sid is not a string$/]
   ],

@@ -31,7 +31,7 @@ export class ClientPolling implements ClientTransport {
   private readonly options: PollingOptions
   private readonly runtime: PollingRuntime
   private readonly sink: ClientTransportSink
-  private state: "idle" | "polling" | "pausing" | "paused" | "closed" = "idle"
+  private state: "idle" | "polling" | "pausing" | "closed" = "idle"
   private poll: Fiber.Fiber<unknown, unknown> | undefined
   private post: Fiber.Fiber<unknown, unknown> | undefined
   private posting = false
@@ -68,7 +68,7 @@ export class ClientPolling implements ClientTransport {
     })
   }
 
-  /** Stops polling when nothing is under way any more, and calls back; the server releases the poll that it holds. */
+  /** Closes as soon as nothing is under way any more, and calls back; the server releases the poll that it holds. */
   pause(onPaused: () => void): void {
     this.onPaused = onPaused
     this.state = "pausing"
@@ -77,22 +77,18 @@ export class ClientPolling implements ClientTransport {
 
   /** Goes on: the other transport came to nothing. */
   resume(): void {
-    if (this.state !== "pausing" && this.state !== "paused") return
-    const wasPaused = this.state === "paused" || this.poll === undefined
     this.state = "polling"
-    this.onPaused = undefined
-    if (wasPaused) this.next()
-    if (!this.posting) this.sink.onDrain()
+    if (this.poll === undefined) this.next()
+    this.sink.onDrain()
   }
 
   close(sid: string | undefined): void {
     if (this.state === "closed") return
-    const tell = sid !== undefined && this.state !== "paused"
     this.state = "closed"
     this.poll?.interruptUnsafe()
-    if (!tell) return void this.post?.interruptUnsafe()
-    // Nobody waits for the answer, and it does not matter. The request leaves in this turn: a page may have no other.
     const { post, runtime } = this
+    if (sid === undefined) return post?.interruptUnsafe()
+    // Nobody waits for the answer, and it does not matter. The request leaves in this turn: a page may have no other.
     const goodbye = Effect.suspend(() => this.request("POST", "1"))
     const last = runtime.runFork(post === undefined ? goodbye : Effect.andThen(Fiber.await(post), goodbye))
     const deadline = new Deadline(runtime, () => last.interruptUnsafe())
@@ -117,8 +113,8 @@ export class ClientPolling implements ClientTransport {
 
   private settle(): void {
     if (this.state !== "pausing" || this.posting || this.poll !== undefined) return
-    this.state = "paused"
-    this.onPaused?.()
+    this.state = "closed"
+    this.onPaused!()
   }
 
   private request(method: "GET" | "POST", body: string | undefined): Effect.Effect<PollResponse, Error> {
