@@ -10,6 +10,7 @@ import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from ".
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import { ClientPolling } from "./internal/client/polling.ts"
 import { Deadline } from "./internal/client/deadline.ts"
+import { countFitting } from "./internal/client/payload.ts"
 import type { ClientTransport, ClientTransportSink, TransportEnd } from "./internal/client/transport.ts"
 import { ClientWebSocketTransport } from "./internal/client/webSocket.ts"
 import type { ClientPlatformShape } from "./ClientPlatform.ts"
@@ -164,10 +165,13 @@ export class EngineClient implements ClientTransportSink {
 
   /** Begins to open the session. */
   open(): void {
-    const { closeOnPageHide } = this.options
+    const { closeOnPageHide, origin } = this.options
     const { platform } = this.runtime
     this.watch.set(this.options.connectTimeout)
-    this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
+    // A server on the same machine is there without a network.
+    if (!/\/localhost(:|$)/.test(origin)) {
+      this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
+    }
     // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
     if (closeOnPageHide) {
       this.cleanup.push(platform.onPageHide(() => this.end("transport close", "the page was left", true)))
@@ -374,14 +378,7 @@ export class EngineClient implements ClientTransportSink {
   /** Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. */
   private takeBatch(): ReadonlyArray<string | Uint8Array> {
     const { queue } = this
-    let count = queue.length
-    if (this.transport!.name === "polling" && queue.length > 1) {
-      let size = sizeOf(queue[0]!)
-      for (count = 1; count < queue.length; count++) {
-        size += 1 + sizeOf(queue[count]!)
-        if (size > this.handshake!.maxPayload) break
-      }
-    }
+    const count = this.transport!.name === "polling" ? countFitting(queue, this.handshake!.maxPayload) : queue.length
     this.queue = queue.slice(count)
     return count === queue.length ? queue : queue.slice(0, count)
   }
@@ -409,9 +406,3 @@ export class EngineClient implements ClientTransportSink {
 }
 
 let counter = 0
-
-const encoder = new TextEncoder()
-
-/** The bytes of a packet in a polling payload. */
-const sizeOf = (packet: string | Uint8Array): number =>
-  typeof packet === "string" ? encoder.encode(packet).length : 1 + Math.ceil(packet.byteLength / 3) * 4

@@ -232,6 +232,47 @@ describe("the transports of a session", () => {
   )
 })
 
+describe("a session over WebSocket", () => {
+  for (const [what, packet, reason] of [
+    ["a close packet", "1", "transport close"],
+    ["a packet of an unknown type", "7", "parse error"],
+    ["a page", "<html>", "parse error"],
+    ["nothing in a frame", "", "parse error"],
+    ["bytes that are no base64", "b%", "parse error"]
+  ] as const) {
+    it.effect(`ends with a ${reason} by ${what}, and hears nothing behind it`, () =>
+      Effect.gen(function* () {
+        const test = yield* openClient({ transports: ["websocket"] })
+        test.ws().accept()
+        test.ws().events.onText("4a")
+        test.ws().events.onText(packet)
+        test.ws().events.onText("4b")
+        test.ws().events.onBinary(new Uint8Array(1))
+        test.ws().events.onText("2")
+        test.ws().fail()
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(test.told, ["open s", "4a", "close"])
+        assert.deepStrictEqual(test.ws().take(), [])
+        test.assertOver(reason)
+      })
+    )
+  }
+
+  it.effect("drops what means nothing to a client", () =>
+    Effect.gen(function* () {
+      const test = yield* openClient({ transports: ["websocket"] })
+      test.ws().accept()
+      for (const packet of ["6", "3", "3probe", "5", openPacket({ sid: "other" }), "0", "4in"]) {
+        test.ws().events.onText(packet)
+      }
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(test.told, ["open s", "4in"])
+      assert.strictEqual(test.client.id, "s")
+      assert.deepStrictEqual(test.ws().take(), [])
+    })
+  )
+})
+
 describe("an upgrade", () => {
   it.effect("is made when the server offers it", () =>
     Effect.gen(function* () {

@@ -9,7 +9,7 @@ import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
-import { openPacket } from "../support/engineClient.ts"
+import { openPacket, openPolling, openUpgrading } from "../support/engineClient.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
 
 /** The page: its events, and who listens to them. */
@@ -181,3 +181,56 @@ for (const transport of ["polling", "websocket"] as const) {
     )
   })
 }
+
+describe("a page with a session", () => {
+  it.effect("that is left or frozen keeps no connection, and the server is told", () =>
+    Effect.gen(function* () {
+      for (const until of ["connecting", "answered"] as const) {
+        const test = yield* openUpgrading(until)
+        test.client.send("41", undefined)
+        for (const listener of test.platform.pageHide) listener()
+        assert.deepStrictEqual(test.bodies(), ["1"])
+        test.post().respond("ok")
+        test.assertOver("transport close", "the page was left")
+      }
+    })
+  )
+
+  it.effect("that is left while a post is under way keeps no connection, either", () =>
+    Effect.gen(function* () {
+      const test = yield* openPolling()
+      test.client.send("41", undefined)
+      yield* Effect.yieldNow
+      for (const listener of test.platform.pageHide) listener()
+      assert.isTrue(test.get().isAborted())
+      assert.strictEqual(test.closes.length, 1)
+      test.post().respond("ok")
+      assert.deepStrictEqual(test.bodies(), ["41", "1"])
+      test.post().respond("ok")
+      test.assertOver("transport close")
+    })
+  )
+
+  it.effect("that is left is not listened to where that is not wanted", () =>
+    Effect.gen(function* () {
+      const test = yield* openPolling({}, { closeOnPageHide: false })
+      assert.strictEqual(test.platform.pageHide.size, 0)
+      assert.strictEqual(test.platform.offline.size, 1)
+    })
+  )
+
+  it.effect("that loses the network keeps what it has to a server on the same machine", () =>
+    Effect.gen(function* () {
+      for (const [origin, listens] of [
+        ["http://localhost", 0],
+        ["https://localhost:3000", 0],
+        ["http://localhost.example.org", 1],
+        ["http://my-localhost:3000", 1],
+        ["http://test", 1]
+      ] as const) {
+        const test = yield* openPolling({}, { origin })
+        assert.strictEqual(test.platform.offline.size, listens, origin)
+      }
+    })
+  )
+})
