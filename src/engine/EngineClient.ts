@@ -69,7 +69,7 @@ export interface EngineClientOptions {
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64: boolean
   readonly closeOnPageHide: boolean
-  /** How long the opening may take, then the upgrade, and at last the closing, in milliseconds. */
+  /** How long the opening may take over each transport, then the upgrade, and at last the closing, in milliseconds. */
   readonly connectTimeout: number
 }
 
@@ -137,7 +137,7 @@ export class EngineClient implements ClientTransportSink {
     this.runtime = runtime
     this.sink = sink
     this.watch = new Deadline(runtime, () =>
-      this.state === "opening" ? this.end("timeout", "the connection took too long") : this.end("ping timeout")
+      this.state === "opening" ? this.failOpening("timeout", "the connection took too long") : this.end("ping timeout")
     )
     this.upgradeWatch = new Deadline(runtime, () => this.failUpgrade())
     const { rememberUpgrade, transports } = options
@@ -167,7 +167,6 @@ export class EngineClient implements ClientTransportSink {
   open(): void {
     const { closeOnPageHide, origin } = this.options
     const { platform } = this.runtime
-    this.watch.set(this.options.connectTimeout)
     // A server on the same machine is there without a network.
     if (!/\/localhost(:|$)/.test(origin)) {
       this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
@@ -207,6 +206,7 @@ export class EngineClient implements ClientTransportSink {
   // ---------------------------------------------------------------- opening
 
   private connect(): void {
+    this.watch.set(this.options.connectTimeout)
     const name = this.transports[0]!
     if (name === "polling") {
       const polling = new ClientPolling(() => this.url("polling"), this.options, this.runtime, this)
@@ -237,14 +237,17 @@ export class EngineClient implements ClientTransportSink {
     return `${origin}${path}?${params.toString()}`
   }
 
-  /** Whoever answered is no server of ours; another transport may lead to one. */
-  private refuseOpening(description: string): void {
-    this.onEnd(this.transport!, { reason: "parse error", description })
+  /** A transport that leads nowhere, or to who is no server of ours: another one may lead there. */
+  private failOpening(reason: ClientCloseReason, description: string): void {
+    if (!this.options.tryAllTransports || this.transports.length < 2) return this.end(reason, description)
+    this.transports = this.transports.slice(1)
+    this.transport!.close(undefined)
+    this.connect()
   }
 
   private onOpenPacket(packet: string): void {
     const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return this.refuseOpening(handshake.message)
+    if (isProtocolError(handshake)) return this.failOpening("parse error", handshake.message)
     this.handshake = handshake
     this.state = "open"
     this.runtime.memory.upgraded = this.transport!.name === "websocket"
@@ -328,17 +331,13 @@ export class EngineClient implements ClientTransportSink {
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (this.state === "opening") return this.refuseOpening("binary before the open packet")
+    if (this.state === "opening") return this.failOpening("parse error", "binary before the open packet")
     if (this.state !== "closed") this.sink.onBinary(bytes)
   }
 
-  onEnd(transport: ClientTransport, { description, reason }: TransportEnd): void {
-    if (this.state === "opening" && this.options.tryAllTransports && this.transports.length > 1) {
-      this.transports = this.transports.slice(1)
-      transport.close(undefined)
-      return this.connect()
-    }
-    this.end(reason, description)
+  onEnd({ description, reason }: TransportEnd): void {
+    if (this.state === "opening") this.failOpening(reason, description)
+    else this.end(reason, description)
   }
 
   private expectPing(): void {

@@ -147,7 +147,7 @@ export class ClientPolling implements ClientTransport {
   }
 
   private end(reason: "transport error" | "parse error", description: string): void {
-    if (this.state !== "closed") this.sink.onEnd(this, { reason, description })
+    if (this.state !== "closed") this.sink.onEnd({ reason, description })
   }
 }
 

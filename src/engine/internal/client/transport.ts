@@ -15,7 +15,7 @@ export interface ClientTransportSink {
   /** What was given to `write` is on its way. */
   onDrain(): void
   /** The transport cannot go on; who hears it closes it. Not called after `close`. */
-  onEnd(transport: ClientTransport, end: TransportEnd): void
+  onEnd(end: TransportEnd): void
 }
 
 /** The client's end of a transport. */
