@@ -5,6 +5,7 @@ import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Option, Stream } from "effect"
 
+import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
 import { openPacket } from "../support/engineClient.ts"
@@ -16,12 +17,17 @@ describe("a client of a hostile server", () => {
     ["the platform of Node", NodeClientPlatform.layerWith({ maxPayload: 1_000_000 })]
   ] as const) {
     /** What a client on this platform says of a server that answers so. */
-    const answered = (respond: (response: Http.ServerResponse, request: Http.IncomingMessage) => void) =>
+    const answered = (
+      respond: (response: Http.ServerResponse, request: Http.IncomingMessage) => void,
+      options: Partial<ClientOptions> = {}
+    ) =>
       Effect.gen(function* () {
         const http = Http.createServer((request, response) => respond(response, request))
         const url = yield* listen(http)
         const client = yield* Layer.build(
-          SocketIoClient.layer({ url, transports: ["polling"], reconnection: false }).pipe(Layer.provide(platform))
+          SocketIoClient.layer({ url, transports: ["polling"], reconnection: false, ...options }).pipe(
+            Layer.provide(platform)
+          )
         )
         const socket = yield* Effect.provideContext(SocketIoClient.socket("/"), client)
         return { socket, url }
@@ -51,6 +57,41 @@ describe("a client of a hostile server", () => {
           const { socket } = yield* answered(respond)
           const failed = yield* Stream.runHead(Stream.filter(socket.status, (status) => status._tag === "Failed"))
           assert.match(Option.getOrThrow(failed).error.message, message)
+        })
+      )
+    }
+
+    for (const [what, begin] of [
+      ["never comes", () => {}],
+      ["never ends", (response) => response.write("0{")],
+      [
+        "never ends, and grows",
+        (response) => {
+          const more = () => {
+            while (!response.destroyed && response.write("x".repeat(1_000)));
+          }
+          response.on("drain", () => setTimeout(more, 1))
+          more()
+        }
+      ]
+    ] as ReadonlyArray<[string, (response: Http.ServerResponse) => void]>) {
+      it.live(`on ${name} fails, and lets go, when the answer ${what}`, () =>
+        Effect.gen(function* () {
+          const aborted = yield* Deferred.make<void>()
+          const { socket } = yield* answered(
+            (response) => {
+              response.on("close", () => Deferred.doneUnsafe(aborted, Effect.void))
+              begin(response)
+            },
+            { connectTimeout: "300 millis" }
+          )
+          const failed = yield* Stream.runHead(Stream.filter(socket.status, (status) => status._tag === "Failed"))
+          // It has grown too large before, where there is a bound.
+          assert.match(
+            Option.getOrThrow(failed).error.message,
+            /^the connection took too long$|has more than \d+ bytes$/
+          )
+          yield* Deferred.await(aborted)
         })
       )
     }
