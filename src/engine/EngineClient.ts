@@ -128,7 +128,7 @@ export class EngineClient implements ClientTransportSink {
   private handshake: OpenData | undefined
   private queue: Array<string | Uint8Array> = []
   private state: "opening" | "open" | "closing" | "closed" = "opening"
-  /** What is sent waits until the transport has changed. */
+  /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
   private upgrading = false
   private flushing = false
 
@@ -160,7 +160,7 @@ export class EngineClient implements ClientTransportSink {
 
   /** Whether what is sent now leaves at once. */
   get writable(): boolean {
-    return this.state === "open" && !this.upgrading && this.transport!.writable && this.queue.length === 0
+    return this.state === "open" && this.transport!.writable && this.queue.length === 0
   }
 
   /** Begins to open the session. */
@@ -366,7 +366,7 @@ export class EngineClient implements ClientTransportSink {
   }
 
   private flush(): void {
-    if (this.state === "closed" || this.state === "opening" || this.upgrading || !this.transport!.writable) return
+    if (this.state === "closed" || this.state === "opening" || !this.transport!.writable) return
     if (this.queue.length > 0) {
       const batch = this.takeBatch()
       this.transport!.write(batch)
