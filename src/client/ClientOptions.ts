@@ -34,7 +34,7 @@ export interface ClientOptions {
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether to change from polling to WebSocket when the server offers it. Default: true. */
   readonly upgrade?: boolean
-  /** Whether to try the other transports when the first one cannot connect. Default: false. */
+  /** Whether to try the other transports when the first one cannot connect, or not in time. Default: false. */
   readonly tryAllTransports?: boolean
   /** Whether to begin with WebSocket once an upgrade has succeeded. Default: false. */
   readonly rememberUpgrade?: boolean
@@ -46,7 +46,10 @@ export interface ClientOptions {
   readonly forceBase64?: boolean
   /** Whether to close when the page is left or frozen. Default: true, where there is a page. */
   readonly closeOnPageHide?: boolean
-  /** How long the opening of the connection may take. Default: 20 seconds. */
+  /**
+   * How long the opening of the connection may take, over each transport that is tried; then the upgrade; and at last the closing,
+   * when the server does not take what is still to be sent. Default: 20 seconds.
+   */
   readonly connectTimeout?: Duration.Input
   /**
    * Whether, and when, to connect again after the connection was lost or could not be opened: a schedule that is run anew for every

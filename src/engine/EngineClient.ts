@@ -10,6 +10,7 @@ import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from ".
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import { ClientPolling } from "./internal/client/polling.ts"
 import { Deadline } from "./internal/client/deadline.ts"
+import { countFitting } from "./internal/client/payload.ts"
 import type { ClientTransport, ClientTransportSink, TransportEnd } from "./internal/client/transport.ts"
 import { ClientWebSocketTransport } from "./internal/client/webSocket.ts"
 import type { ClientPlatformShape } from "./ClientPlatform.ts"
@@ -19,7 +20,7 @@ import type { TransportName } from "./Transport.ts"
  * Why a client's session ended.
  *
  * - `transport error`: a request failed, or the WebSocket did.
- * - `transport close`: the server closed it, or the network was lost.
+ * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
  * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
  * - `parse error`: the server sent what the protocol does not allow.
  * - `timeout`: the session was not open in time.
@@ -68,7 +69,7 @@ export interface EngineClientOptions {
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64: boolean
   readonly closeOnPageHide: boolean
-  /** How long the opening may take, in milliseconds. */
+  /** How long the opening may take over each transport, then the upgrade, and at last the closing, in milliseconds. */
   readonly connectTimeout: number
 }
 
@@ -118,13 +119,16 @@ export class EngineClient implements ClientTransportSink {
   private readonly sink: EngineClientSink
   private readonly cleanup: Array<() => void> = []
   private readonly watch: Deadline
+  /** A WebSocket that swallows the probe is not kept open for ever, nor is what waits for the upgrade. */
+  private readonly upgradeWatch: Deadline
+  /** Those that have not failed yet, in the order in which they are tried. */
   private transports: ReadonlyArray<TransportName>
   private transport: ClientTransport | undefined
   private candidate: ClientWebSocketTransport | undefined
   private handshake: OpenData | undefined
   private queue: Array<string | Uint8Array> = []
   private state: "opening" | "open" | "closing" | "closed" = "opening"
-  /** What is sent waits until the transport has changed. */
+  /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
   private upgrading = false
   private flushing = false
 
@@ -133,10 +137,12 @@ export class EngineClient implements ClientTransportSink {
     this.runtime = runtime
     this.sink = sink
     this.watch = new Deadline(runtime, () =>
-      this.state === "opening" ? this.end("timeout", "the connection took too long") : this.end("ping timeout")
+      this.state === "opening" ? this.failOpening("timeout", "the connection took too long") : this.end("ping timeout")
     )
-    const remembered = options.rememberUpgrade && runtime.memory.upgraded && options.transports.includes("websocket")
-    this.transports = remembered ? ["websocket"] : options.transports
+    this.upgradeWatch = new Deadline(runtime, () => this.failUpgrade())
+    const { rememberUpgrade, transports } = options
+    const remembered = rememberUpgrade && runtime.memory.upgraded && transports.includes("websocket")
+    this.transports = remembered ? [...new Set<TransportName>(["websocket", ...transports])] : transports
   }
 
   /** The session's id, once it is open. */
@@ -154,17 +160,21 @@ export class EngineClient implements ClientTransportSink {
 
   /** Whether what is sent now leaves at once. */
   get writable(): boolean {
-    return this.state === "open" && !this.upgrading && this.transport!.writable && this.queue.length === 0
+    return this.state === "open" && this.transport!.writable && this.queue.length === 0
   }
 
   /** Begins to open the session. */
   open(): void {
-    const { closeOnPageHide } = this.options
+    const { closeOnPageHide, origin } = this.options
     const { platform } = this.runtime
-    this.watch.set(this.options.connectTimeout)
-    this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
+    // A server on the same machine is there without a network.
+    if (!/\/localhost(:|$)/.test(origin)) {
+      this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
+    }
     // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
-    if (closeOnPageHide) this.cleanup.push(platform.onPageHide(() => this.close("the page was left")))
+    if (closeOnPageHide) {
+      this.cleanup.push(platform.onPageHide(() => this.end("transport close", "the page was left", true)))
+    }
     this.connect()
   }
 
@@ -178,12 +188,10 @@ export class EngineClient implements ClientTransportSink {
     this.flushLater()
   }
 
-  /** Closes the session, behind what waits to be sent. */
+  /** Closes the session, behind what is being sent and what waits to be; after `connectTimeout` also without that. */
   close(description?: string): void {
     if (this.state === "closed" || this.state === "closing") return
-    if (this.state === "opening" || (this.queue.length === 0 && !this.upgrading)) {
-      return this.end("forced close", description)
-    }
+    if (this.state === "opening" || this.writable) return this.end("forced close", description)
     this.state = "closing"
     // A server that does not take it any more is not waited for.
     this.watch.set(this.options.connectTimeout)
@@ -198,21 +206,16 @@ export class EngineClient implements ClientTransportSink {
   // ---------------------------------------------------------------- opening
 
   private connect(): void {
+    this.watch.set(this.options.connectTimeout)
     const name = this.transports[0]!
     if (name === "polling") {
-      const polling = this.makePolling()
+      const polling = new ClientPolling(() => this.url("polling"), this.options, this.runtime, this)
       this.transport = polling
       return polling.open()
     }
     const transport = this.makeWebSocket(this)
     this.transport = transport
     transport.open(() => {})
-  }
-
-  private makePolling(): ClientPolling {
-    const { headers, withCredentials } = this.options
-    const { platform, runFork } = this.runtime
-    return new ClientPolling({ url: () => this.url("polling"), headers, withCredentials, platform, runFork }, this)
   }
 
   private makeWebSocket(sink: ClientTransportSink): ClientWebSocketTransport {
@@ -226,62 +229,75 @@ export class EngineClient implements ClientTransportSink {
     const params = new URLSearchParams(query)
     params.set("EIO", "4")
     params.set("transport", transport)
-    if (this.handshake !== undefined) params.set("sid", this.handshake.sid)
+    if (this.id === undefined) params.delete("sid")
+    else params.set("sid", this.id)
     if (forceBase64) params.set("b64", "1")
     // Some caches in the field take a GET for the same as the one before.
     if (transport === "polling") params.set("t", (++counter).toString(36))
     return `${origin}${path}?${params.toString()}`
   }
 
+  /** A transport that leads nowhere, or to who is no server of ours: another one may lead there. */
+  private failOpening(reason: ClientCloseReason, description: string): void {
+    if (!this.options.tryAllTransports || this.transports.length < 2) return this.end(reason, description)
+    this.transports = this.transports.slice(1)
+    this.transport!.close(undefined)
+    this.connect()
+  }
+
   private onOpenPacket(packet: string): void {
     const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return this.end("parse error", handshake.message)
+    if (isProtocolError(handshake)) return this.failOpening("parse error", handshake.message)
     this.handshake = handshake
     this.state = "open"
-    this.expectPing()
     this.runtime.memory.upgraded = this.transport!.name === "websocket"
     this.sink.onOpen(handshake)
+    this.expectPing()
     if (this.isOpen && this.options.upgrade && this.transport!.name === "polling") this.probe(handshake)
   }
 
   // ---------------------------------------------------------------- upgrade
 
   private probe({ upgrades }: OpenData): void {
-    if (!upgrades.includes("websocket") || !this.options.transports.includes("websocket")) return
-    const polling = this.transport as ClientPolling
-    const fail = () => {
-      if (this.candidate !== candidate) return
-      this.candidate = undefined
-      candidate.close()
-      if (!this.upgrading) return
-      this.upgrading = false
-      polling.resume()
-    }
+    if (!upgrades.includes("websocket") || !this.transports.includes("websocket")) return
+    const fail = () => this.failUpgrade()
     const candidate = this.makeWebSocket({
       onPacket: (packet) => {
         if (packet !== "3probe" || this.upgrading) return fail()
         this.upgrading = true
-        polling.pause(() => this.completeUpgrade(candidate))
+        ;(this.transport as ClientPolling).pause(() => this.completeUpgrade(candidate))
       },
       onBinary: fail,
       onDrain: () => {},
       onEnd: fail
     })
     this.candidate = candidate
+    this.upgradeWatch.set(this.options.connectTimeout)
     candidate.open(() => candidate.write(["2probe"]))
   }
 
   private completeUpgrade(candidate: ClientWebSocketTransport): void {
-    if (this.candidate !== candidate || this.state === "closed") return
-    this.candidate = undefined
-    this.upgrading = false
+    this.dropCandidate()
     candidate.useSink(this)
     candidate.write(["5"])
-    this.transport!.close(undefined)
     this.transport = candidate
     this.runtime.memory.upgraded = true
     this.sink.onUpgrade()
     this.flush()
+  }
+
+  /** The session stays with polling. */
+  private failUpgrade(): void {
+    const { upgrading } = this
+    this.candidate?.close()
+    this.dropCandidate()
+    if (upgrading) (this.transport as ClientPolling).resume()
+  }
+
+  private dropCandidate(): void {
+    this.upgradeWatch.clear()
+    this.candidate = undefined
+    this.upgrading = false
   }
 
   // ---------------------------------------------------------------- in
@@ -295,7 +311,8 @@ export class EngineClient implements ClientTransportSink {
         return this.sink.onMessage(packet)
       case 50: // ping
         this.expectPing()
-        this.enqueue(PONG)
+        // One answer is enough for pings that come faster than it can be sent.
+        if (this.queue.at(-1) !== PONG) this.enqueue(PONG)
         return this.flushLater()
       case 98: {
         const bytes = decodeBinaryText(packet)
@@ -314,19 +331,13 @@ export class EngineClient implements ClientTransportSink {
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (this.state === "opening") return this.end("parse error", "binary before the open packet")
+    if (this.state === "opening") return this.failOpening("parse error", "binary before the open packet")
     if (this.state !== "closed") this.sink.onBinary(bytes)
   }
 
-  onEnd(_transport: ClientTransport, { description, reason }: TransportEnd): void {
-    if (this.state === "opening") {
-      this.runtime.memory.upgraded = false
-      if (this.options.tryAllTransports && this.transports.length > 1) {
-        this.transports = this.transports.slice(1)
-        return this.connect()
-      }
-    }
-    this.end(this.state === "closing" ? "forced close" : reason, description)
+  onEnd({ description, reason }: TransportEnd): void {
+    if (this.state === "opening") this.failOpening(reason, description)
+    else this.end(reason, description)
   }
 
   private expectPing(): void {
@@ -356,7 +367,7 @@ export class EngineClient implements ClientTransportSink {
   }
 
   private flush(): void {
-    if (this.state === "closed" || this.state === "opening" || this.upgrading || !this.transport!.writable) return
+    if (this.state === "closed" || this.state === "opening" || !this.transport!.writable) return
     if (this.queue.length > 0) {
       const batch = this.takeBatch()
       this.transport!.write(batch)
@@ -367,34 +378,31 @@ export class EngineClient implements ClientTransportSink {
   /** Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. */
   private takeBatch(): ReadonlyArray<string | Uint8Array> {
     const { queue } = this
-    let count = queue.length
-    if (this.transport!.name === "polling" && queue.length > 1) {
-      let size = sizeOf(queue[0]!)
-      for (count = 1; count < queue.length; count++) {
-        size += 1 + sizeOf(queue[count]!)
-        if (size > this.handshake!.maxPayload) break
-      }
-    }
+    const count = this.transport!.name === "polling" ? countFitting(queue, this.handshake!.maxPayload) : queue.length
     this.queue = queue.slice(count)
     return count === queue.length ? queue : queue.slice(0, count)
   }
 
-  private end(reason: ClientCloseReason, description?: string): void {
-    if (this.state === "closed") return
+  private end(
+    reason: ClientCloseReason,
+    description?: string,
+    tellServer = reason === "forced close" || reason === "parse error"
+  ): void {
+    const { state } = this
+    if (state === "closed") return
+    // A WebSocket that comes to nothing, or breaks, is not begun with again.
+    if (reason === "transport error" || (state === "opening" && reason !== "forced close")) {
+      this.runtime.memory.upgraded = false
+    }
     this.state = "closed"
     this.watch.clear()
     this.candidate?.close()
-    this.transport?.close(reason === "forced close" || reason === "parse error" ? this.id : undefined)
+    this.dropCandidate()
+    this.transport?.close(tellServer ? this.id : undefined)
     this.queue = []
     for (const undo of this.cleanup) undo()
-    this.sink.onClose({ reason, description })
+    this.sink.onClose({ reason: state === "closing" ? "forced close" : reason, description })
   }
 }
 
 let counter = 0
-
-const encoder = new TextEncoder()
-
-/** The bytes of a packet in a polling payload. */
-const sizeOf = (packet: string | Uint8Array): number =>
-  typeof packet === "string" ? encoder.encode(packet).length : 1 + Math.ceil(packet.byteLength / 3) * 4

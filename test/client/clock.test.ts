@@ -271,6 +271,9 @@ describe("a server that does not keep to the protocol", () => {
     '45["x"]',
     '4999999999999-["x"]',
     '451-["x",{"_placeholder":true,"num":0}]4',
+    "44",
+    "44[]",
+    "42[]",
     "b%"
   ]) {
     it.effect(`loses the connection by ${packet}`, () =>
@@ -278,12 +281,24 @@ describe("a server that does not keep to the protocol", () => {
         const { last, statuses } = yield* setup()
         yield* admit(last())
         last().events.onText(packet)
-        last().events.onText("42[]")
         yield* Effect.yieldNow
         assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "parse error", willRetry: true })
       })
     )
   }
+
+  it.effect("loses the connection by text where an attachment is awaited, and not before", () =>
+    Effect.gen(function* () {
+      const { last, statuses } = yield* setup()
+      yield* admit(last())
+      last().events.onText('451-["x",{"_placeholder":true,"num":0}]')
+      yield* Effect.yieldNow
+      assert.strictEqual(statuses.at(-1)!._tag, "Connected")
+      last().events.onText('42["y"]')
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "parse error", willRetry: true })
+    })
+  )
 
   it.effect("harms nothing by what is merely odd", () =>
     Effect.gen(function* () {
@@ -297,12 +312,14 @@ describe("a server that does not keep to the protocol", () => {
         '0{"sid":"x"}',
         '431["stray"]',
         '40{"sid":"again"}',
-        "44",
+        '44{"message":"late"}',
+        '44"late"',
         '42/other,["x"]'
       ]) {
-        if (packet !== "44") last().events.onText(packet)
+        last().events.onText(packet)
+        yield* Effect.yieldNow
+        assert.strictEqual(statuses.at(-1)!._tag, "Connected", packet)
       }
-      yield* Effect.yieldNow
       assert.strictEqual(socket.id, "id")
       const answer = yield* Effect.forkChild(socket.emitWithAck("q"), { startImmediately: true })
       yield* Effect.yieldNow

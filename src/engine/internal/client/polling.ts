@@ -1,37 +1,48 @@
-import type * as Effect from "effect/Effect"
-import * as EffectModule from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 
 import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
 import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
 import type { ClientPlatformShape, PollResponse } from "../../ClientPlatform.ts"
+import { Deadline } from "./deadline.ts"
 import type { ClientTransport, ClientTransportSink } from "./transport.ts"
 
 /** Packets that one response may hold. Servers group what they have; a hostile one shall not keep the client busy for ever. */
 const MAX_PACKETS = 100_000
 
 export interface PollingOptions {
-  /** The address for the next request. */
-  readonly url: () => string
   readonly headers: Readonly<Record<string, string>>
   readonly withCredentials: boolean
+  /** How long the server may take to hear that the session is over, in milliseconds. */
+  readonly connectTimeout: number
+}
+
+export interface PollingRuntime {
   readonly platform: ClientPlatformShape
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  readonly now: () => number
 }
 
 /** Long-polling: a GET request is always under way, POST requests carry what is sent (Engine.IO protocol 4, "HTTP long-polling"). */
 export class ClientPolling implements ClientTransport {
   readonly name = "polling"
+  private readonly url: () => string
   private readonly options: PollingOptions
+  private readonly runtime: PollingRuntime
   private readonly sink: ClientTransportSink
-  private state: "idle" | "polling" | "pausing" | "paused" | "closed" = "idle"
+  private state: "idle" | "polling" | "pausing" | "closed" = "idle"
   private poll: Fiber.Fiber<unknown, unknown> | undefined
   private post: Fiber.Fiber<unknown, unknown> | undefined
   private posting = false
+  private requests = 0
   private onPaused: (() => void) | undefined
 
-  constructor(options: PollingOptions, sink: ClientTransportSink) {
+  /** `url` gives the address for the next request. */
+  constructor(url: () => string, options: PollingOptions, runtime: PollingRuntime, sink: ClientTransportSink) {
+    this.url = url
     this.options = options
+    this.runtime = runtime
     this.sink = sink
   }
 
@@ -57,7 +68,7 @@ export class ClientPolling implements ClientTransport {
     })
   }
 
-  /** Stops polling when nothing is under way any more, and calls back; the server releases the poll that it holds. */
+  /** Closes as soon as nothing is under way any more, and calls back; the server releases the poll that it holds. */
   pause(onPaused: () => void): void {
     this.onPaused = onPaused
     this.state = "pausing"
@@ -66,24 +77,26 @@ export class ClientPolling implements ClientTransport {
 
   /** Goes on: the other transport came to nothing. */
   resume(): void {
-    if (this.state !== "pausing" && this.state !== "paused") return
-    const wasPaused = this.state === "paused" || this.poll === undefined
     this.state = "polling"
-    this.onPaused = undefined
-    if (wasPaused) this.next()
-    if (!this.posting) this.sink.onDrain()
+    if (this.poll === undefined) this.next()
+    this.sink.onDrain()
   }
 
   close(sid: string | undefined): void {
     if (this.state === "closed") return
-    const tell = sid !== undefined && this.state !== "paused"
     this.state = "closed"
     this.poll?.interruptUnsafe()
-    if (!tell) return void this.post?.interruptUnsafe()
-    // Nobody waits for the answer, and it does not matter.
-    const goodbye = () => void this.options.runFork(EffectModule.result(this.request("POST", "1")))
-    if (this.posting && this.post !== undefined) this.post.addObserver(goodbye)
-    else goodbye()
+    const { post, runtime } = this
+    if (sid === undefined) return post?.interruptUnsafe()
+    // Nobody waits for the answer, and it does not matter. The request leaves in this turn: a page may have no other.
+    const goodbye = Effect.suspend(() => this.request("POST", "1"))
+    const last = runtime.runFork(post === undefined ? goodbye : Effect.andThen(Fiber.await(post), goodbye))
+    const deadline = new Deadline(runtime, () => last.interruptUnsafe())
+    deadline.set(this.options.connectTimeout)
+    last.addObserver(() => {
+      deadline.clear()
+      post?.interruptUnsafe()
+    })
   }
 
   private next(): void {
@@ -100,15 +113,15 @@ export class ClientPolling implements ClientTransport {
 
   private settle(): void {
     if (this.state !== "pausing" || this.posting || this.poll !== undefined) return
-    this.state = "paused"
-    this.onPaused?.()
+    this.state = "closed"
+    this.onPaused!()
   }
 
   private request(method: "GET" | "POST", body: string | undefined): Effect.Effect<PollResponse, Error> {
-    const { headers, platform, url, withCredentials } = this.options
-    return platform.request({
+    const { headers, withCredentials } = this.options
+    return this.runtime.platform.request({
       method,
-      url: url(),
+      url: this.url(),
       headers: body === undefined ? headers : { ...headers, "content-type": "text/plain;charset=UTF-8" },
       body,
       withCredentials
@@ -120,21 +133,22 @@ export class ClientPolling implements ClientTransport {
     body: string | undefined,
     onDone: (response: PollResponse) => void
   ): Fiber.Fiber<unknown, unknown> {
-    const fiber = this.options.runFork(EffectModule.result(this.request(method, body)))
+    const request = Effect.suspend(() => this.request(method, body))
+    // A platform that answers within the same turn leaves others theirs.
+    const fiber = this.runtime.runFork(++this.requests % 16 === 0 ? Effect.andThen(Effect.yieldNow, request) : request)
     fiber.addObserver((exit) => {
-      if (this.state === "closed" || exit._tag === "Failure") return
-      const result = exit.value
-      if (result._tag === "Failure") this.end("transport error", `${method} failed: ${result.failure.message}`)
-      else if (result.success.status !== 200) {
-        this.end("transport error", `${method} was answered with status ${result.success.status}`)
-      } else onDone(result.success)
+      if (this.state === "closed") return
+      if (exit._tag === "Failure") this.end("transport error", `${method} failed: ${messageOf(exit.cause)}`)
+      else if (exit.value.status !== 200) {
+        this.end("transport error", `${method} was answered with status ${exit.value.status}`)
+      } else onDone(exit.value)
     })
     return fiber
   }
 
   private end(reason: "transport error" | "parse error", description: string): void {
-    if (this.state === "closed") return
-    this.close(undefined)
-    this.sink.onEnd(this, { reason, description })
+    if (this.state !== "closed") this.sink.onEnd({ reason, description })
   }
 }
+
+const messageOf = (cause: Cause.Cause<Error>): string => (Cause.squash(cause) as Error).message

@@ -14,8 +14,8 @@ export interface ClientTransportSink {
   onBinary(bytes: Uint8Array): void
   /** What was given to `write` is on its way. */
   onDrain(): void
-  /** The transport has ended by itself. Called at most once, not after `close`. */
-  onEnd(transport: ClientTransport, end: TransportEnd): void
+  /** The transport cannot go on; who hears it closes it. Not called after `close`. */
+  onEnd(end: TransportEnd): void
 }
 
 /** The client's end of a transport. */

@@ -63,8 +63,6 @@ export class ClientWebSocketTransport implements ClientTransport {
   }
 
   private end(reason: "transport close" | "transport error" | "parse error", description: string): void {
-    if (this.state === "closed") return
-    this.close()
-    this.sink.onEnd(this, { reason, description })
+    if (this.state !== "closed") this.sink.onEnd({ reason, description })
   }
 }
