@@ -188,6 +188,11 @@ export class EngineClient implements ClientTransportSink {
     this.flushLater()
   }
 
+  /** Ends the session if the server's ping is overdue: timers of a page in the background come late, and what is sent meanwhile is lost. */
+  checkAlive(): void {
+    if (this.state === "open" && this.runtime.now() > this.watch.at) this.end("ping timeout")
+  }
+
   /** Closes the session, behind what is being sent and what waits to be; after `connectTimeout` also without that. */
   close(description?: string): void {
     if (this.state === "closed" || this.state === "closing") return

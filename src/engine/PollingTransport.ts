@@ -186,7 +186,7 @@ export class PollingTransport implements ServerTransport {
   }
 
   private onPost(exchange: HttpExchange): void {
-    if (this.state !== "open") return refuse(exchange, HandshakeError.make(1, "the session has ended"))
+    if (this.state === "closed") return refuse(exchange, HandshakeError.make(1, "the session has ended"))
     if (this.posting) {
       exchange.respond(400, {}, "")
       return this.fail("transport error", "overlap of two posts")
@@ -201,7 +201,8 @@ export class PollingTransport implements ServerTransport {
           body,
           exchange.request,
           { maxPackets: this.options.maxPacketsPerPayload },
-          (packet) => this.sink.onPacket(packet),
+          // Of a session that is closed here the client has only to say that it knows, or goes itself.
+          (packet) => (this.state === "closing" && packet === "1" ? this.closeByPeer() : this.sink.onPacket(packet)),
           (bytes) => this.sink.onBinary(bytes)
         )
         if (error !== undefined) this.fail("parse error", error.message)

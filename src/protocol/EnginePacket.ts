@@ -72,8 +72,11 @@ export const decodeOpen = (packet: string): OpenData | ProtocolError => {
   }
   if (!isCount(pingInterval)) return make("invalid handshake", "pingInterval is not a number of milliseconds")
   if (!isCount(pingTimeout)) return make("invalid handshake", "pingTimeout is not a number of milliseconds")
-  if (!isCount(maxPayload)) return make("invalid handshake", "maxPayload is not a number of bytes")
-  return { sid, upgrades, pingInterval, pingTimeout, maxPayload }
+  // Servers of Socket.IO before 4.4 do not say it.
+  if (maxPayload !== undefined && !isCount(maxPayload)) {
+    return make("invalid handshake", "maxPayload is not a number of bytes")
+  }
+  return { sid, upgrades, pingInterval, pingTimeout, maxPayload: maxPayload ?? Infinity }
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

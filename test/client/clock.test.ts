@@ -2,7 +2,7 @@
  * The client's times, under a clock that the test moves, and servers that do not keep to the protocol.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Random, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
@@ -53,6 +53,101 @@ const pauses = Effect.fnUntraced(function* (count: number, options: Partial<Clie
     found.push(waited)
   }
   return found
+})
+
+describe("a client that does not come back by itself", () => {
+  for (const [what, reconnection] of [
+    ["is off", false],
+    ["has no attempts", Schedule.recurs(0)]
+  ] as const) {
+    it.effect(`connects when it is asked to, though reconnection ${what}`, () =>
+      Effect.gen(function* () {
+        const { last, platform, socket, statuses } = yield* setup({ reconnection })
+        yield* admit(last())
+        for (let round = 2; round < 4; round++) {
+          last().fail("gone")
+          yield* TestClock.adjust("1 minute")
+          assert.lengthOf(platform.sockets, round - 1)
+          const status = statuses.at(-1)!
+          assert.isFalse(
+            status._tag === "Failed" ? status.error.willRetry : (status as { willRetry?: boolean }).willRetry
+          )
+          const reconnecting = yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+          assert.lengthOf(platform.sockets, round)
+          yield* admit(last(), `id ${round}`)
+          yield* Fiber.join(reconnecting)
+          assert.strictEqual(socket.id, `id ${round}`)
+        }
+      })
+    )
+  }
+})
+
+describe("a server that accepts connections, and no namespace", () => {
+  it.effect("is left alone for longer and longer, and each attempt is told as one that has failed", () =>
+    Effect.gen(function* () {
+      const { last, platform, statuses } = yield* setup({ reconnection: Schedule.exponential("1 second") })
+      for (const pause of [1_000, 2_000, 4_000]) {
+        const attempts = platform.sockets.length
+        last().accept()
+        yield* Effect.yieldNow
+        last().fail("gone")
+        yield* TestClock.adjust(pause - 1)
+        assert.lengthOf(platform.sockets, attempts)
+        yield* TestClock.adjust(1)
+        assert.lengthOf(platform.sockets, attempts + 1)
+      }
+      const failed = statuses.flatMap((status) => (status._tag === "Failed" ? [status.error] : []))
+      assert.deepStrictEqual(
+        failed.map(({ message, willRetry }) => [message, willRetry]),
+        [1, 2, 3].map(() => ["transport error", true])
+      )
+      // One that lets the client in is another one.
+      yield* admit(last())
+      last().fail("gone")
+      const attempts = platform.sockets.length
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(platform.sockets, attempts + 1)
+    })
+  )
+})
+
+describe("a client whose timers come late, as in a page's background", () => {
+  it.effect("finds out that its connection is overdue when it has something to send, and keeps that", () =>
+    Effect.gen(function* () {
+      let now = 0
+      const late: Clock.Clock = {
+        ...(yield* Clock.Clock),
+        currentTimeMillisUnsafe: () => now,
+        currentTimeNanosUnsafe: () => BigInt(now) * 1_000_000n,
+        sleep: () => Effect.never
+      }
+      yield* Effect.gen(function* () {
+        const { last, platform, socket, statuses } = yield* setup({ reconnection: false })
+        yield* admit(last(), "id", { pingInterval: 25_000, pingTimeout: 20_000 })
+        now = 45_000
+        yield* socket.emit("in time")
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(last().take(), ['42["in time"]'])
+        now = 45_001
+        const asking = yield* Effect.forkChild(socket.emitWithAck("too late"), { startImmediately: true })
+        yield* Effect.yieldNow
+        assert.isFalse(socket.connected)
+        assert.deepStrictEqual(last().take(), [])
+        assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "ping timeout", willRetry: false })
+        assert.isUndefined(asking.pollUnsafe())
+        yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+        assert.lengthOf(platform.sockets, 2)
+        last().accept()
+        yield* Effect.yieldNow
+        last().events.onText('40{"sid":"next"}')
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(last().take(), ["40", '420["too late"]'])
+        last().events.onText("430[1]")
+        assert.deepStrictEqual(yield* Fiber.join(asking), [1])
+      }).pipe(Effect.provideService(Clock.Clock, late))
+    })
+  )
 })
 
 describe("the backoff of a client", () => {

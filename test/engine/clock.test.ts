@@ -218,6 +218,21 @@ describe("other timeouts under a clock", () => {
     })
   )
 
+  it.effect("a session that was closed takes its client's word that it goes", () =>
+    Effect.gen(function* () {
+      const engine = yield* makeEngine({ pingInterval: "10 minutes" })
+      const sid = poll(engine)
+      yield* engine.sessions[0]!.send("last")
+      yield* engine.sessions[0]!.close()
+      assert.deepStrictEqual(engine.http({ sid }).responses, [{ status: 200, body: "4last" }])
+      // What it says else comes too late, and does no harm.
+      assert.deepStrictEqual(engine.http({ sid }, "POST", "4too late").responses, [{ status: 200, body: "ok" }])
+      assert.deepStrictEqual(engine.http({ sid }, "POST", "1").responses, [{ status: 200, body: "ok" }])
+      assert.deepStrictEqual(engine.messages, [])
+      assert.strictEqual(engine.http({ sid }).responses[0]!.status, 400)
+    })
+  )
+
   it.effect("an outbox beyond its budget ends the session", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine({ maxOutbox: 1_000 })

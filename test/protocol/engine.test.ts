@@ -41,7 +41,9 @@ describe("Engine.IO packets", () => {
       null,
       [],
       "s",
-      ...Object.keys(good).map((key) => Object.assign({}, good, { [key]: undefined })),
+      ...Object.keys(good)
+        .filter((key) => key !== "maxPayload")
+        .map((key) => Object.assign({}, good, { [key]: undefined })),
       { ...good, sid: 1 },
       { ...good, sid: "" },
       { ...good, upgrades: "websocket" },
@@ -54,6 +56,11 @@ describe("Engine.IO packets", () => {
     for (const data of bad) {
       assert.isTrue(isProtocolError(EnginePacket.decodeOpen("0" + JSON.stringify(data))), JSON.stringify(data))
     }
+    // Servers of Socket.IO before 4.4 do not say how much they take.
+    assert.deepStrictEqual(EnginePacket.decodeOpen("0" + JSON.stringify({ ...good, maxPayload: undefined })), {
+      ...good,
+      maxPayload: Infinity
+    })
     for (const packet of ["", "0", "0{", "1{}", "4" + JSON.stringify(good)]) {
       assert.isTrue(isProtocolError(EnginePacket.decodeOpen(packet)), packet)
     }

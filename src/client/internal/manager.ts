@@ -56,6 +56,16 @@ export class Manager implements EngineClientSink {
     return this.#engine?.isOpen ? this.#engine : undefined
   }
 
+  /** A server that does not ping in time is gone, though the timer that would say so may have been throttled, as in a page's background. */
+  checkAlive(): void {
+    this.#engine?.checkAlive()
+  }
+
+  /** The server has answered: the next outage is another one. */
+  onAnswered(): void {
+    this.#reset()
+  }
+
   /** Whether a lost connection is opened again. */
   get reconnects(): boolean {
     return this.options.reconnection !== false && !this.#closed
@@ -105,7 +115,6 @@ export class Manager implements EngineClientSink {
 
   onOpen(_handshake: OpenData): void {
     this.#isOpen = true
-    this.#reset()
     for (const socket of Array.from(this.#sockets.values())) socket.onConnection()
   }
 
@@ -125,9 +134,10 @@ export class Manager implements EngineClientSink {
     this.#engine = undefined
     const sockets = Array.from(this.#sockets.values())
     if (wasOpen) {
-      for (const socket of sockets) socket.onConnectionLost(close.reason)
       // Somebody wanted to be connected again while the last one's connection was being closed.
-      if (close.reason === "forced close" && this.#sockets.size > 0 && !this.#closed) return this.#open()
+      const again = close.reason === "forced close" && this.#sockets.size > 0 && !this.#closed
+      for (const socket of sockets) socket.onConnectionLost(close.reason, again || this.reconnects)
+      if (again) return this.#open()
       if (this.#sockets.size > 0 && this.reconnects) this.#retry()
       return
     }
@@ -171,6 +181,7 @@ export class Manager implements EngineClientSink {
           this.#reset()
         }
         if (message !== undefined) this.#tellFailed(message, delay !== undefined)
+        else if (delay === undefined) this.#tellFailed("the connection was lost, and there are no attempts", false)
         if (delay === undefined) return
         yield* Effect.sleep(Duration.millis(delay))
         this.#waiting = undefined

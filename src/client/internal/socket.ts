@@ -285,15 +285,19 @@ export class SocketRuntime {
     })
   }
 
-  onConnectionLost(reason: ClientDisconnectReason): void {
-    this.#lose(reason, this.#manager.reconnects)
+  onConnectionLost(reason: ClientDisconnectReason, willRetry: boolean): void {
+    if (!willRetry) this.#manager.remove(this)
+    this.#lose(reason, willRetry)
   }
 
   /** The connection to the server could not be opened. */
   onFailed(message: string, willRetry: boolean): void {
-    const error = new ConnectError({ namespace: this.namespace, message, willRetry })
     if (!willRetry) this.#manager.remove(this)
-    this.#tell({ _tag: "Failed", error })
+    this.#fail(message, willRetry)
+  }
+
+  #fail(message: string, willRetry: boolean): void {
+    this.#tell({ _tag: "Failed", error: new ConnectError({ namespace: this.namespace, message, willRetry }) })
   }
 
   #refused(message: string, data: unknown): void {
@@ -314,13 +318,14 @@ export class SocketRuntime {
   }
 
   #lose(reason: ClientDisconnectReason, willRetry: boolean): void {
-    const wasConnected = this.#state === "connected"
+    const before = this.#state
     this.#state = "idle"
     this.#sid = undefined
     this.#early = []
     this.#connecting?.interruptUnsafe()
     // First of all: who learns that an answer will not come may look how it stands.
-    if (wasConnected || !willRetry) this.#tell({ _tag: "Disconnected", reason, willRetry })
+    if (before === "connected" || !willRetry) this.#tell({ _tag: "Disconnected", reason, willRetry })
+    else if (before === "connecting") this.#fail(reason, willRetry)
     // What was not sent yet keeps waiting for its answer.
     const waiting = new Set(this.#outbox.map(({ id }) => id))
     this.#acks.abandon((id) => !waiting.has(id))
@@ -334,6 +339,8 @@ export class SocketRuntime {
   // ---------------------------------------------------------------- out
 
   #packet(event: string, args: ReadonlyArray<unknown>): Omit<OutgoingEvent, "id"> {
+    // First of all: what is overdue is lost, and takes what is sent over it along.
+    this.#manager.checkAlive()
     if (this.#contract === undefined) {
       if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
       return { data: [event, ...args], mayHaveBinary: true }
@@ -376,6 +383,7 @@ export class SocketRuntime {
   onPacket(packet: SocketPacket): void {
     switch (packet.type) {
       case PacketType.CONNECT:
+        this.#manager.onAnswered()
         return this.#onConnected(packet.data)
       case PacketType.CONNECT_ERROR:
         return this.#onRefused(packet.data)

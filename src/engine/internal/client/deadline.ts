@@ -9,7 +9,8 @@ export class Deadline {
     readonly now: () => number
   }
   private readonly onPassed: () => void
-  private at = Infinity
+  /** When it is, in the runtime's milliseconds. */
+  at = Infinity
   /** When the fiber looks again. */
   private wakes = Infinity
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
