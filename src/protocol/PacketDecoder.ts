@@ -43,21 +43,21 @@ interface Incomplete {
  * @category decoding
  */
 export class PacketDecoder {
-  private readonly limits: DecoderLimits
-  private incomplete: Incomplete | undefined
+  readonly #limits: DecoderLimits
+  #incomplete: Incomplete | undefined
 
   constructor(limits: DecoderLimits) {
-    this.limits = limits
+    this.#limits = limits
   }
 
   /** The number of attachments that are still awaited. */
   get pending(): number {
-    return this.incomplete === undefined ? 0 : this.incomplete.count - this.incomplete.attachments.length
+    return this.#incomplete === undefined ? 0 : this.#incomplete.count - this.#incomplete.attachments.length
   }
 
   /** Forgets a packet in assembly. */
   reset(): void {
-    this.incomplete = undefined
+    this.#incomplete = undefined
   }
 
   /**
@@ -65,8 +65,8 @@ export class PacketDecoder {
    * while attachments are awaited.
    */
   text(message: string, offset = 0): SocketPacket | ProtocolError | undefined {
-    if (this.incomplete !== undefined) {
-      this.incomplete = undefined
+    if (this.#incomplete !== undefined) {
+      this.#incomplete = undefined
       return make("text while attachments pending")
     }
     const type = message.charCodeAt(offset) - 48
@@ -82,8 +82,8 @@ export class PacketDecoder {
       }
       // Sixteen digits are beyond every limit, and still exact enough to compare.
       count = end - at > 15 ? Infinity : Number(message.slice(at, end))
-      if (count > this.limits.maxAttachments) {
-        return make("too many attachments", `more than ${this.limits.maxAttachments} attachments`)
+      if (count > this.#limits.maxAttachments) {
+        return make("too many attachments", `more than ${this.#limits.maxAttachments} attachments`)
       }
       at = end + 1
     }
@@ -112,32 +112,32 @@ export class PacketDecoder {
         return make("invalid payload", "the payload is not JSON")
       }
       // Every level takes two characters at the least.
-      if (json.length > 2 * this.limits.maxDepth && isDeeper(data, this.limits.maxDepth)) {
-        return make("nesting too deep", `nested deeper than ${this.limits.maxDepth} levels`)
+      if (json.length > 2 * this.#limits.maxDepth && isDeeper(data, this.#limits.maxDepth)) {
+        return make("nesting too deep", `nested deeper than ${this.#limits.maxDepth} levels`)
       }
     }
-    return this.finish(type, count, namespace, id, data)
+    return this.#finish(type, count, namespace, id, data)
   }
 
   /** Takes a binary message: an attachment. Gives `undefined` while more are awaited. */
   binary(bytes: Uint8Array): SocketPacket | ProtocolError | undefined {
-    const incomplete = this.incomplete
+    const incomplete = this.#incomplete
     if (incomplete === undefined) return make("unexpected binary")
     incomplete.bytes += bytes.byteLength
-    if (incomplete.bytes > this.limits.maxAttachmentBytes) {
-      this.incomplete = undefined
-      return make("attachments too large", `more than ${this.limits.maxAttachmentBytes} bytes of attachments`)
+    if (incomplete.bytes > this.#limits.maxAttachmentBytes) {
+      this.#incomplete = undefined
+      return make("attachments too large", `more than ${this.#limits.maxAttachmentBytes} bytes of attachments`)
     }
     incomplete.attachments.push(bytes)
     if (incomplete.attachments.length < incomplete.count) return undefined
-    this.incomplete = undefined
+    this.#incomplete = undefined
     const { attachments, data, id, namespace, type } = incomplete
     const illegal = fill(data as Array<unknown>, attachments)
     if (illegal) return make("illegal attachments", "a placeholder names no attachment")
     return isEventOrAck(type, data) ? packet(type, namespace, id, data) : invalid(type)
   }
 
-  private finish(
+  #finish(
     type: number,
     count: number,
     namespace: string,
@@ -150,7 +150,7 @@ export class PacketDecoder {
     const plain = type === PacketType.BINARY_EVENT ? PacketType.EVENT : PacketType.ACK
     if (plain === PacketType.ACK && id === undefined) return make("illegal id", "an acknowledgement without id")
     if (!isEventOrAck(plain, data)) return invalid(type)
-    this.incomplete = { type: plain, namespace, id, data, count, attachments: [], bytes: 0 }
+    this.#incomplete = { type: plain, namespace, id, data, count, attachments: [], bytes: 0 }
     return undefined
   }
 }

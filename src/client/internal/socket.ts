@@ -2,7 +2,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
@@ -14,10 +13,8 @@ import { isProtocolError } from "../../protocol/ProtocolError.ts"
 import { isReservedEvent, PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
+import { CAPACITY, Mailbox } from "./mailbox.ts"
 import type { Manager } from "./manager.ts"
-
-/** Values that a stream's reader may be behind. */
-const CAPACITY = 10_000
 
 /** The auth payload, made anew for every connection. */
 export type MakeAuth = Effect.Effect<Readonly<Record<string, unknown>> | undefined>
@@ -36,18 +33,6 @@ interface Handler {
 type Listener = (event: string, args: ReadonlyArray<unknown>) => void
 
 type RefusedPayload = Extract<ReturnType<CompiledContract["wire"]["decodePayload"]>, { readonly _tag: "Failure" }>
-
-/** A queue that refuses what does not fit: its reader dies of it. */
-const makeTap = Effect.gen(function* () {
-  const queue = yield* Queue.make<any, Cause.Done>({ capacity: CAPACITY, strategy: "dropping" })
-  return {
-    queue,
-    offer: (value: unknown) => {
-      if (Queue.offerUnsafe(queue, value)) return
-      Queue.failCauseUnsafe(queue, Cause.die(new Error(`a reader is behind by more than ${CAPACITY} values`)))
-    }
-  }
-})
 
 /**
  * A client's socket: it wants to be connected from its making to its end, unless somebody disconnects it or the server refuses it.
@@ -111,10 +96,9 @@ export class SocketRuntime {
 
   /** What a listener is told until the scope closes, or the socket's own; `listen` gives the function that ends it. */
   #tap(listen: (offer: (value: any) => void) => () => unknown): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
-    return Effect.gen({ self: this }, function* () {
-      const { offer, queue } = yield* makeTap
-      const end = () => void Queue.endUnsafe(queue)
-      yield* Effect.acquireRelease(
+    return Effect.suspend(() => {
+      const { end, offer, stream } = new Mailbox<any>()
+      return Effect.acquireRelease(
         Effect.sync(() => {
           const unlisten = listen(offer)
           if (this.#disposed) end()
@@ -126,8 +110,7 @@ export class SocketRuntime {
             unlisten()
             this.#ends.delete(end)
           })
-      )
-      return Stream.fromQueue(queue)
+      ).pipe(Effect.as(stream))
     })
   }
 

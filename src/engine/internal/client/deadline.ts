@@ -2,52 +2,54 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
+interface Runtime {
+  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  readonly now: () => number
+}
+
 /** A deadline that is moved often: moving it costs nothing, as one fiber sleeps until it has come. */
 export class Deadline {
-  private readonly runtime: {
-    readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-    readonly now: () => number
-  }
-  private readonly onPassed: () => void
+  readonly #runtime: Runtime
+  readonly #onPassed: () => void
   /** When it is, in the runtime's milliseconds. */
   at = Infinity
   /** When the fiber looks again. */
-  private wakes = Infinity
-  private fiber: Fiber.Fiber<unknown, unknown> | undefined
+  #wakes = Infinity
+  #fiber: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor(runtime: Deadline["runtime"], onPassed: () => void) {
-    this.runtime = runtime
-    this.onPassed = onPassed
+  constructor(runtime: Runtime, onPassed: () => void) {
+    this.#runtime = runtime
+    this.#onPassed = onPassed
   }
 
   /** Sets the deadline, in milliseconds from now. */
   set(millis: number): void {
-    this.at = this.runtime.now() + millis
-    if (this.wakes <= this.at) return
-    this.fiber?.interruptUnsafe()
-    this.sleep()
+    this.at = this.#runtime.now() + millis
+    if (this.#wakes <= this.at) return
+    this.#fiber?.interruptUnsafe()
+    this.#sleep()
   }
 
   clear(): void {
-    this.at = this.wakes = Infinity
-    this.fiber?.interruptUnsafe()
-    this.fiber = undefined
+    this.at = this.#wakes = Infinity
+    this.#fiber?.interruptUnsafe()
+    this.#fiber = undefined
   }
 
-  private sleep(): void {
-    this.wakes = this.at
-    const left = Math.max(0, this.at - this.runtime.now())
+  #sleep(): void {
+    this.#wakes = this.at
+    const left = Math.max(0, this.at - this.#runtime.now())
     if (left === Infinity) return
-    this.fiber = this.runtime.runFork(
+    this.#fiber = this.#runtime.runFork(
       Effect.andThen(
         Effect.sleep(Duration.millis(left)),
         Effect.sync(() => {
-          this.wakes = Infinity
-          this.fiber = undefined
-          if (this.runtime.now() < this.at) this.sleep()
+          this.#wakes = Infinity
+          this.#fiber = undefined
+          if (this.#runtime.now() < this.at) this.#sleep()
           else {
             this.at = Infinity
-            this.onPassed()
+            this.#onPassed()
           }
         })
       )
