@@ -5,7 +5,7 @@
  */
 import * as Http from "node:http"
 import type { AddressInfo, ListenOptions } from "node:net"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -181,14 +181,18 @@ export const layerHttp = (
   InvalidOptionError | HttpServerError.ServeError
 > =>
   Layer.unwrap(
-    Effect.sync(() => {
-      const server = Http.createServer()
-      return Layer.provideMerge(
-        layerAttached(server, options),
-        // The HTTP server would wait for the open WebSockets before they are told to go.
-        NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
-      )
-    })
+    // Only here: it is a seventh of the heap of a server that does without.
+    Effect.map(
+      Effect.promise(() => import("@effect/platform-node/NodeHttpServer")),
+      (NodeHttpServer) => {
+        const server = Http.createServer()
+        return Layer.provideMerge(
+          layerAttached(server, options),
+          // The HTTP server would wait for the open WebSockets before they are told to go.
+          NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
+        )
+      }
+    )
   )
 
 /**
