@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (
   const resolved = yield* resolve(options)
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const now = () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const platform = yield* ClientPlatform
   const manager = new Manager(resolved, platform.forClient?.() ?? platform, yield* Parser, context, now)
   yield* Effect.addFinalizer(() => Effect.sync(() => manager.close()))

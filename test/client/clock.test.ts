@@ -119,7 +119,7 @@ describe("a client whose timers come late, as in a page's background", () => {
       const late: Clock.Clock = {
         ...(yield* Clock.Clock),
         currentTimeMillisUnsafe: () => now,
-        currentTimeNanosUnsafe: () => BigInt(now) * 1_000_000n,
+        monotonicTimeNanosUnsafe: () => BigInt(now) * 1_000_000n,
         sleep: () => Effect.never
       }
       yield* Effect.gen(function* () {

@@ -48,7 +48,7 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
     {
       platform,
       memory,
-      now: () => Number(clock.currentTimeNanosUnsafe()) / 1e6,
+      now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
       runFork: (effect) => {
         const fiber = runFork(effect)
         running.add(fiber)

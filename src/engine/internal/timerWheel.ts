@@ -103,7 +103,7 @@ export class TimerWheel {
 
   /** The monotonic time in milliseconds. */
   now(): number {
-    return Number(this.clock.currentTimeNanosUnsafe() / 1_000_000n)
+    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   }
 }
 

@@ -304,7 +304,7 @@ export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntim
     const observer = new Observer(context, {
       debug: parseDebug(yield* debugSetting),
       tracing: options.tracing,
-      now: isLive ? () => performance.now() : () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+      now: isLive ? () => performance.now() : () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     })
     return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer, yield* Latch.make(false))
   })
