@@ -112,7 +112,7 @@ export class PacketDecoder {
         return make("invalid payload", "the payload is not JSON")
       }
       // Every level takes two characters at the least.
-      if (json.length > 2 * this.#limits.maxDepth && isDeeper(data, this.#limits.maxDepth)) {
+      if (json.length > 2 * this.#limits.maxDepth && isObject(data) && isDeeper(data, this.#limits.maxDepth)) {
         return make("nesting too deep", `nested deeper than ${this.#limits.maxDepth} levels`)
       }
     }
@@ -166,15 +166,22 @@ const digitsEnd = (text: string, start: number): number => {
   return end
 }
 
-/** Whether a value of `JSON.parse` is nested deeper than `left` levels. */
-const isDeeper = (value: unknown, left: number): boolean => {
-  if (typeof value !== "object" || value === null) return false
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+
+/** Whether an object of `JSON.parse` is nested deeper than `left` levels. Nothing is called for what is no object. */
+const isDeeper = (value: object, left: number): boolean => {
   if (left === 0) return true
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (isDeeper(value[i], left - 1)) return true
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i]
+      if (isObject(item) && isDeeper(item, left - 1)) return true
+    }
     return false
   }
-  for (const key in value) if (isDeeper((value as Record<string, unknown>)[key], left - 1)) return true
+  for (const key in value) {
+    const member = (value as Record<string, unknown>)[key]
+    if (isObject(member) && isDeeper(member, left - 1)) return true
+  }
   return false
 }
 
@@ -183,26 +190,32 @@ interface Placeholder {
   readonly num: unknown
 }
 
-const isPlaceholder = (value: unknown): value is Placeholder =>
-  typeof value === "object" && value !== null && (value as Partial<Placeholder>)._placeholder === true
+const isPlaceholder = (value: object): value is Placeholder => (value as Partial<Placeholder>)._placeholder === true
 
 /**
  * Puts the attachments where their placeholders are, in what `JSON.parse` made. Gives true on a placeholder of no
  * attachment. The depth is bounded already.
  */
 const fill = (container: object, attachments: ReadonlyArray<Uint8Array>): boolean => {
-  const members = container as Record<string, unknown>
-  for (const key in members) {
-    const value = members[key]
-    if (typeof value !== "object" || value === null) continue
-    if (!isPlaceholder(value)) {
-      if (fill(value, attachments)) return true
-      continue
-    }
-    const attachment = typeof value.num === "number" ? attachments[value.num] : undefined
-    if (attachment === undefined) return true
-    // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it changes no prototype.
-    members[key] = attachment
+  if (Array.isArray(container)) {
+    for (let i = 0; i < container.length; i++) if (fillMember(container, i, attachments)) return true
+    return false
   }
+  for (const key in container) if (fillMember(container, key as keyof object, attachments)) return true
+  return false
+}
+
+const fillMember = <Key extends string | number>(
+  container: Record<Key, unknown>,
+  key: Key,
+  attachments: ReadonlyArray<Uint8Array>
+): boolean => {
+  const member = container[key]
+  if (!isObject(member)) return false
+  if (!isPlaceholder(member)) return fill(member, attachments)
+  const attachment = typeof member.num === "number" ? attachments[member.num] : undefined
+  if (attachment === undefined) return true
+  // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it changes no prototype.
+  container[key] = attachment
   return false
 }

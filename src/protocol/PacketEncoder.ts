@@ -87,7 +87,7 @@ const encodeArguments = (
 ): EncodedPacket | ProtocolError => {
   try {
     const suffix = id === undefined ? prefix(namespace) : prefix(namespace) + id
-    if (!mayHaveBinary || !hasBinary(data, undefined)) {
+    if (!mayHaveBinary || !hasBinary(data)) {
       return { text: type + suffix + JSON.stringify(data), attachments: undefined }
     }
     const attachments: Array<Uint8Array> = []
@@ -105,33 +105,31 @@ const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView =>
 const jsonValue = (value: object): unknown =>
   typeof (value as { toJSON?: unknown }).toJSON === "function" ? (value as { toJSON: () => unknown }).toJSON() : value
 
-/** Ancestors by level, to tell a cycle from an object that is met twice. */
-const isCycle = (value: object, ancestors: ReadonlyArray<object>): boolean => ancestors.includes(value)
-
 /** Deeper than this a walk looks for cycles; real payloads never get there. */
 const CYCLE_DEPTH = 100
 
-const hasBinary = (value: unknown, ancestors: Array<object> | undefined, depth = 0): boolean => {
-  if (typeof value !== "object" || value === null) return false
+const hasBinary = (value: unknown): boolean => typeof value === "object" && value !== null && holdsBinary(value, 0, [])
+
+/** `ancestors` are those deeper than the depth at which cycles are looked for: they tell one from an object that is met twice. */
+const holdsBinary = (value: object, depth: number, ancestors: Array<object>): boolean => {
   if (isBinary(value)) return true
   if (depth > CYCLE_DEPTH) {
-    ancestors ??= []
-    if (isCycle(value, ancestors)) throw new TypeError("circular structure")
+    if (ancestors.includes(value)) throw new TypeError("circular structure")
     ancestors.push(value)
   }
   const json = jsonValue(value)
   let found = false
-  if (Array.isArray(json)) {
-    for (let i = 0; i < json.length && !found; i++) found = hasBinary(json[i], ancestors, depth + 1)
-  } else if (typeof json === "object" && json !== null) {
-    if (isBinary(json)) return true
-    for (const key in json) {
-      if (!Object.hasOwn(json, key)) continue
-      found = hasBinary((json as Record<string, unknown>)[key], ancestors, depth + 1)
-      if (found) break
+  if (typeof json === "object" && json !== null) {
+    found = json !== value && isBinary(json)
+    // As an array: engines that have met index-like keys in `for…in` are slow in it from then on.
+    const items: ReadonlyArray<unknown> = Array.isArray(json) ? json : Object.values(json)
+    for (let i = 0; i < items.length && !found; i++) {
+      const item = items[i]
+      // What is no object needs no call: most of what there is.
+      found = typeof item === "object" && item !== null && holdsBinary(item, depth + 1, ancestors)
     }
   }
-  if (depth > CYCLE_DEPTH) ancestors!.pop()
+  if (depth > CYCLE_DEPTH) ancestors.pop()
   return found
 }
 
@@ -171,8 +169,8 @@ const withPlaceholders = (value: unknown, attachments: Array<Uint8Array>): unkno
     const before = (json as Record<string, unknown>)[key]
     const item = withPlaceholders(before, attachments)
     if (item === before) continue
-    // A null prototype, so that a key `__proto__` is a key like any other.
-    copy ??= Object.assign(Object.create(null) as Record<string, unknown>, json)
+    // A key `__proto__` is an own property of the copy, too: assigning to it changes no prototype.
+    copy ??= { ...json }
     copy[key] = item
   }
   return copy ?? json

@@ -1,11 +1,14 @@
 /**
  * The server that load generators measure: settings by environment (PORT, USAGE_PORT, PING_INTERVAL and PING_TIMEOUT in
  * milliseconds), contract events with schemas, as applications use them.
+ *
+ * It does more than the official one in `reference.ts`, which takes what clients send as it comes: every payload and every
+ * acknowledgement passes its schema, in and out, and every event has an effect of its own, a plain one or a generator's.
  */
-import * as Http from "node:http"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 
 import * as Binary from "../../src/Binary.ts"
@@ -13,13 +16,16 @@ import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-
-const setting = (name: string, fallback: number) => Number(process.env[name] ?? fallback)
+import { serveUsage, settings } from "./usage.ts"
 
 const Message = Schema.Struct({ id: Schema.Finite, user: Schema.String, text: Schema.String })
 
 const Echo = Event.make("echo", { payload: Schema.Union([Message, Binary.Bytes]) })
-const Cast = Event.make("cast", { payload: Schema.Any })
+const News = Schema.Struct({ seq: Schema.String, d: Schema.String })
+const Cast = Event.make("cast", { payload: News })
+
+/** What stands for an application behind a handler. */
+const answer = (message: typeof Message.Type) => Effect.sync(() => message)
 
 class Bench extends Namespace.make("/", {
   clientToServer: [
@@ -27,7 +33,7 @@ class Bench extends Namespace.make("/", {
     Event.make("ack", { payload: Message, ack: Message }),
     Event.make("join", { payload: Schema.String, ack: Schema.Void }),
     Event.make("leave", { payload: Schema.String, ack: Schema.Void }),
-    Event.make("fire", { args: [Schema.String, Schema.Int, Schema.Any] }),
+    Event.make("fire", { args: [Schema.String, Schema.Int, News] }),
     Event.make("churn", { args: [Schema.Int, Schema.Int], ack: Schema.Int })
   ],
   serverToClient: [Echo, Cast]
@@ -39,7 +45,9 @@ const BenchLive = SocketIoServer.layerNamespace(
     const bench = yield* SocketIoServer.namespace(Bench)
     return Bench.of({
       echo: (message) => socket.emit("echo", message),
-      ack: (message) => Effect.succeed(message),
+      ack: Effect.fnUntraced(function* (message) {
+        return yield* answer(message)
+      }),
       join: (room) => socket.join(room),
       leave: (room) => socket.leave(room),
       fire: Effect.fnUntraced(function* ([room, count, payload]) {
@@ -62,32 +70,16 @@ const BenchLive = SocketIoServer.layerNamespace(
   })
 )
 
-/** `GET /__usage[?gc=1]`: the resources that this process has used. */
-const serveUsage = (port: number) =>
-  Http.createServer((request, response) => {
-    if (request.url?.includes("gc=1")) {
-      for (let i = 0; i < 3; i++) globalThis.gc?.()
-    }
-    const { system, user } = process.cpuUsage()
-    const { arrayBuffers, external, heapUsed, rss } = process.memoryUsage()
-    const body = JSON.stringify({ user, system, rss, heapUsed, external, arrayBuffers, t: performance.now() })
-    response.writeHead(200, { "content-type": "application/json", connection: "close" })
-    response.end(body)
-  }).listen(port, "127.0.0.1")
-
-if (process.env.USAGE_PORT !== undefined) serveUsage(setting("USAGE_PORT", 0))
-// Profilers write their files at a plain exit.
-process.on("SIGTERM", () => process.exit(0))
+serveUsage()
 
 const Main = BenchLive.pipe(
   Layer.provide(
     NodeSocketIoServer.layer({
-      port: setting("PORT", 3000),
-      host: "127.0.0.1",
-      pingInterval: setting("PING_INTERVAL", 25_000),
-      pingTimeout: setting("PING_TIMEOUT", 20_000)
+      ...settings,
+      host: "127.0.0.1"
     })
-  )
+  ),
+  Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))
 )
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -4,12 +4,18 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import * as fc from "fast-check"
 
+import * as NodeBase64 from "../../src/protocol/internal/base64.ts"
+
 const NodeBuffer = Buffer
+
+/** The last one: its lower bytes are those of base64. */
+const refused = ["A", "AAAAA", "AA=", "A===", "AAA==", "=", "AA==AA==", "A A=", "AA-_", "AAA\n", "ä", "\u0141\u0141AA"]
 
 describe("base64 where there is no Buffer", () => {
   let base64: typeof import("../../src/protocol/internal/base64.ts")
 
   beforeAll(async () => {
+    vi.resetModules()
     vi.stubGlobal("Buffer", undefined)
     try {
       base64 = await import("../../src/protocol/internal/base64.ts")
@@ -42,9 +48,31 @@ describe("base64 where there is no Buffer", () => {
     assert.isTrue(NodeBuffer.from(base64.decode(text)!).equals(bytes))
   })
 
-  for (const text of ["A", "AAAAA", "AA=", "A===", "AAA==", "=", "AA==AA==", "A A=", "AA-_", "AAA\n", "ä"]) {
+  for (const text of refused) {
     it(`refuses ${JSON.stringify(text)}`, () => {
       assert.isUndefined(base64.decode(text))
+    })
+  }
+})
+
+describe("base64 with the Buffer of Node", () => {
+  it("reads what it writes, padded or not", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const text = NodeBase64.encode(bytes)
+        assert.deepStrictEqual(Uint8Array.from(NodeBase64.decode(text)!), bytes)
+        assert.deepStrictEqual(Uint8Array.from(NodeBase64.decode(text.replaceAll("=", ""))!), bytes)
+      })
+    )
+  })
+
+  it("does not mind bits that stand for nothing", () => {
+    assert.deepStrictEqual(Array.from(NodeBase64.decode("AB==")!), [0])
+  })
+
+  for (const text of refused) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assert.isUndefined(NodeBase64.decode(text))
     })
   }
 })

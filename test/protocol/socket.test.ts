@@ -92,6 +92,18 @@ describe("encoding Socket.IO packets", () => {
     assert.deepStrictEqual(input, copy)
   })
 
+  it("attaches bytes of a member __proto__, and sends no inherited ones", () => {
+    const one = Uint8Array.from([1])
+    const value = JSON.parse('{"__proto__":0,"a":1}')
+    Object.defineProperty(value, "__proto__", { value: one })
+    const heir = Object.assign(Object.create({ inherited: one }), { b: 2 })
+    assert.deepStrictEqual(form(Encoder.encodeEvent("/", undefined, ["x", value, heir])), [
+      '51-["x",{"__proto__":{"_placeholder":true,"num":0},"a":1},{"b":2}]',
+      one
+    ])
+    assert.strictEqual(form(Encoder.encodeEvent("/", undefined, ["x", heir])), '2["x",{"b":2}]')
+  })
+
   it("asks toJSON, also where it gives binary", () => {
     const date = new Date(0)
     const wrapped = { toJSON: () => Uint8Array.from([7]) }

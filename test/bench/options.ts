@@ -1,0 +1,76 @@
+/**
+ * The command line.
+ */
+import { parseArgs } from "node:util"
+
+import { defaults, type Parameters, scenarios } from "./scenarios.ts"
+
+export interface Options {
+  /** Of `scenarios`, and `growth` and `parsers`. */
+  readonly names: ReadonlyArray<string>
+  readonly repetitions: number
+  readonly quick: boolean
+  /** A file that gets a line for every single run. */
+  readonly json: string | undefined
+  /** Parameters that take the places of the scenarios' own. */
+  readonly parameters: Partial<Parameters>
+}
+
+const others = new Set(["growth", "parsers"])
+
+const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+const parameterNames = Object.keys(defaults) as ReadonlyArray<keyof Parameters>
+
+export const help = `npm run bench -- [options]
+
+  --scenario A,B     what is measured: ${Object.keys(scenarios).join(", ")};
+                     growth (with the number of connections and of room members); parsers (encoders and decoders alone).
+                     By default all but the last two.
+  --repetitions N    how often each server is measured; 5, or 1 with --quick
+  --quick            less load for shorter times: to look at, not to conclude from
+  --json FILE        appends the figures of every run as a line
+  --help
+
+Parameters of the scenarios' load may be set for all of them: ${parameterNames.map((name) => `--${kebab(name)}`).join(" ")}
+`
+
+const positive = (option: string, value: string): number => {
+  const number = Number(value)
+  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${option}: not a positive integer: ${value}`)
+  return number
+}
+
+/** Reads the arguments; `undefined` if help is asked for. Throws on what makes no sense. */
+export const parse = (args: ReadonlyArray<string>): Options | undefined => {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      ...Object.fromEntries(parameterNames.map((name) => [kebab(name), { type: "string" as const }])),
+      scenario: { type: "string" },
+      repetitions: { type: "string" },
+      quick: { type: "boolean", default: false },
+      json: { type: "string" },
+      help: { type: "boolean", default: false }
+    }
+  })
+  if (values.help) return undefined
+  const names = values.scenario === undefined ? Object.keys(scenarios) : values.scenario.split(",")
+  for (const name of names) {
+    if (!Object.hasOwn(scenarios, name) && !others.has(name)) throw new Error(`no such scenario: ${name}`)
+  }
+  const given: Readonly<Record<string, unknown>> = values
+  const parameters: Partial<Record<keyof Parameters, number>> = {}
+  for (const name of parameterNames) {
+    const value = given[kebab(name)]
+    if (typeof value === "string") parameters[name] = positive(kebab(name), value)
+  }
+  return {
+    names,
+    repetitions:
+      values.repetitions === undefined ? (values.quick ? 1 : 5) : positive("repetitions", values.repetitions),
+    quick: values.quick,
+    json: values.json,
+    parameters
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The processes of a measurement: a server, and a load generator on another processor.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+import * as Net from "node:net"
+import { fileURLToPath } from "node:url"
+
+import type { Figures, Outcome } from "./load/channel.ts"
+import type { Kind, Parameters } from "./scenarios.ts"
+
+const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+export const servers = { reference: pathOf("reference.ts"), ours: pathOf("target.ts") } as const
+
+export type ServerName = keyof typeof servers
+
+export interface Run {
+  readonly kind: Kind
+  readonly parameters: Parameters
+}
+
+/** What a run may take beyond the times in its parameters. */
+const LIMIT = 120_000
+
+/** The processors that this process may use; empty where the system does not say so or has no `taskset`. */
+const processors = (): ReadonlyArray<number> => {
+  try {
+    execFileSync("taskset", ["--version"], { stdio: "ignore" })
+    const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8"))![1]!
+    return list.split(",").flatMap((range) => {
+      const [first, last = first] = range.split("-").map(Number)
+      return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i)
+    })
+  } catch {
+    return []
+  }
+}
+
+const [serverProcessor, loadProcessor] = processors()
+
+/** Whether server and load generator have a processor each. */
+export const arePinned = loadProcessor !== undefined
+
+/** The open files that a process may have; `undefined` where the system does not say so. */
+export const maxOpenFiles = (): number | undefined => {
+  try {
+    // Node raises the soft limit to the hard one when it starts.
+    return Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))![1])
+  } catch {
+    return undefined
+  }
+}
+
+/** Starts a script that ends with this process. It hears of that through its channel. */
+const start = (
+  processor: number | undefined,
+  script: string,
+  args: ReadonlyArray<string>,
+  env: NodeJS.ProcessEnv
+): ChildProcess => {
+  const command = [process.execPath, "--expose-gc", script, ...args]
+  if (arePinned) command.unshift("taskset", "-c", String(processor))
+  return spawn(command[0]!, command.slice(1), {
+    // Standard output is for the tables.
+    stdio: ["ignore", 2, 2, "ipc"],
+    env: { ...process.env, ...env }
+  })
+}
+
+/** The one message that a process sends before it ends. */
+const outcomeOf = (child: ChildProcess, limit: number): Promise<Figures> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL")
+      reject(new Error(`no result within ${limit} ms`))
+    }, limit)
+    child.once("message", (outcome: Outcome) => {
+      if ("error" in outcome) reject(new Error(outcome.error))
+      else resolve(outcome.figures)
+    })
+    child.once("error", reject)
+    child.once("exit", (code, signal) => {
+      clearTimeout(timer)
+      reject(new Error(`ended without a result (${signal ?? code})`))
+    })
+  })
+
+const isListening = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = Net.connect(port, "127.0.0.1")
+    socket.once("connect", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once("error", () => resolve(false))
+  })
+
+/** A free port below the range that outgoing connections get theirs from. */
+const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 10_000)
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = Net.createServer()
+      probe.once("error", () => resolve(false))
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)))
+    })
+    if (isFree) return port
+  }
+}
+
+const sleep = (milliseconds: number) =>
+  new Promise<void>((resolve) => {
+    setTimeout(resolve, milliseconds)
+  })
+
+const untilListening = async (server: ChildProcess, port: number): Promise<void> => {
+  for (let i = 0; i < 600; i++) {
+    if (await isListening(port)) return
+    if (server.exitCode !== null || server.signalCode !== null) break
+    await sleep(50)
+  }
+  throw new Error("the server does not listen")
+}
+
+/** Ends a process, and waits until it is gone. */
+const end = async (child: ChildProcess): Promise<void> => {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = new Promise((resolve) => {
+    child.once("exit", resolve)
+  })
+  child.kill("SIGTERM")
+  const timer = setTimeout(() => child.kill("SIGKILL"), 15_000)
+  await gone
+  clearTimeout(timer)
+}
+
+/** Runs a load against a fresh server. */
+export const run = async (name: ServerName, { kind, parameters }: Run): Promise<Figures> => {
+  const port = await freePort()
+  const usagePort = await freePort()
+  const server = start(serverProcessor, servers[name], [], {
+    NODE_ENV: "production",
+    // Native helpers that happen to be installed would be a difference between machines.
+    WS_NO_BUFFER_UTIL: "1",
+    PORT: String(port),
+    USAGE_PORT: String(usagePort),
+    PING_INTERVAL: String(parameters.pingInterval)
+  })
+  try {
+    await untilListening(server, port)
+    await untilListening(server, usagePort)
+    const load = start(
+      loadProcessor,
+      pathOf("load/main.ts"),
+      [JSON.stringify({ kind, load: { ...parameters, port, usagePort } })],
+      {}
+    )
+    try {
+      return await outcomeOf(load, LIMIT + 10 * (parameters.warmUp + parameters.duration))
+    } finally {
+      await end(load)
+    }
+  } finally {
+    await end(server)
+  }
+}
+
+/** Runs a script that measures within its own process, on the server's processor. */
+export const runAlone = (script: string, argument: unknown): Promise<Figures> =>
+  outcomeOf(start(serverProcessor, pathOf(script), [JSON.stringify(argument)], { NODE_ENV: "production" }), 600_000)
