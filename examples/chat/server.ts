@@ -1,5 +1,6 @@
 /**
- * A chat: a contract, its server, and a page that uses the official Socket.IO client of the browser.
+ * A chat: a contract, its server, and a page whose client has the same contract. The same page with the official client is on
+ * /official/.
  *
  *     npm start        (or: node examples/chat/server.ts)
  *
@@ -12,6 +13,7 @@ import { NodeSocketIoServer } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 
+import { bundle } from "./bundle.ts"
 import { Chat, ChatMessage } from "./contract.ts"
 import { Users } from "./users.ts"
 
@@ -51,10 +53,23 @@ const ChatLive = SocketIoServer.layerNamespace(
   })
 )
 
-const pageFile = fileURLToPath(new URL("index.html", import.meta.url))
+const html = fileURLToPath(new URL("index.html", import.meta.url))
 
-// The client that it loads, /socket.io/socket.io.min.js, comes from the Socket.IO server itself.
-const Page = HttpRouter.add("GET", "/", HttpServerResponse.file(pageFile))
+/** The page, and the script beside it. It is bundled when the server starts. */
+const page = (path: "/" | "/official/", client: string) =>
+  HttpRouter.use(
+    Effect.fnUntraced(function* (router) {
+      const script = yield* bundle(client)
+      yield* router.add("GET", path, HttpServerResponse.file(html))
+      yield* router.add(
+        "GET",
+        `${path}client.js`,
+        HttpServerResponse.uint8Array(script, { contentType: "text/javascript; charset=utf-8" })
+      )
+    })
+  )
+
+const Pages = Layer.merge(page("/", "browser-client.ts"), page("/official/", "official-client.ts"))
 
 const Announcement = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -65,7 +80,7 @@ const Announcement = Layer.effectDiscard(
 
 const Main = Layer.mergeAll(
   ChatLive,
-  HttpRouter.serve(Page, { disableLogger: true, disableListenLog: true }),
+  HttpRouter.serve(Pages, { disableLogger: true, disableListenLog: true }),
   Announcement
 ).pipe(
   Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
