@@ -16,6 +16,8 @@ export interface ExampleProcess {
   readonly printed: (pattern: RegExp) => Promise<void>
   /** Types a line. */
   readonly type: (line: string) => void
+  /** Waits until it has ended by itself; gives its exit code. */
+  readonly ended: () => Promise<number | null>
   /** Ends it as Ctrl-C does; gives its exit code. */
   readonly stop: () => Promise<number | null>
 }
@@ -56,6 +58,7 @@ export const startExample = (
           void closed.then((code) => reject(new Error(`${name} has ended with ${code}: ${output}`)))
         })
       ),
+    ended: () => within(`end of ${name}`, closed),
     type: (line) => void child.stdin.write(`${line}\n`),
     stop: async () => {
       child.kill("SIGINT")
