@@ -55,21 +55,16 @@ const ChatLive = SocketIoServer.layerNamespace(
 
 const html = fileURLToPath(new URL("index.html", import.meta.url))
 
-/** The page, and the script beside it. It is bundled when the server starts. */
-const page = (path: "/" | "/official/", client: string) =>
-  HttpRouter.use(
-    Effect.fnUntraced(function* (router) {
-      const script = yield* bundle(client)
-      yield* router.add("GET", path, HttpServerResponse.file(html))
-      yield* router.add(
-        "GET",
-        `${path}client.js`,
-        HttpServerResponse.uint8Array(script, { contentType: "text/javascript; charset=utf-8" })
-      )
-    })
+/** A page, and the script beside it. */
+const page = (path: "/" | "/official/", script: Uint8Array) =>
+  Layer.merge(
+    HttpRouter.add("GET", path, HttpServerResponse.file(html)),
+    HttpRouter.add(
+      "GET",
+      `${path}client.js`,
+      HttpServerResponse.uint8Array(script, { contentType: "text/javascript; charset=utf-8" })
+    )
   )
-
-const Pages = Layer.merge(page("/", "browser-client.ts"), page("/official/", "official-client.ts"))
 
 const Announcement = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -78,13 +73,15 @@ const Announcement = Layer.effectDiscard(
   })
 )
 
-const Main = Layer.mergeAll(
-  ChatLive,
-  HttpRouter.serve(Pages, { disableLogger: true, disableListenLog: true }),
-  Announcement
-).pipe(
-  Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
-  Layer.provide(Users.layer)
-)
+const Main = Effect.gen(function* () {
+  // Before it listens: then it can answer.
+  const [ours, official] = yield* Effect.all([bundle("browser-client.ts"), bundle("official-client.ts")])
+  const pages = Layer.merge(page("/", ours), page("/official/", official))
+  return Announcement.pipe(
+    Layer.provide([ChatLive, HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })]),
+    Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
+    Layer.provide(Users.layer)
+  )
+}).pipe(Layer.unwrap)
 
 NodeRuntime.runMain(Layer.launch(Main))
