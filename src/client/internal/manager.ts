@@ -34,6 +34,8 @@ export class Manager implements EngineClientSink {
   private attempts = 0
   private step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
   private closed = false
+  /** Whether the last socket has left over this connection. */
+  private left = false
 
   constructor(
     options: ResolvedClientOptions,
@@ -81,6 +83,7 @@ export class Manager implements EngineClientSink {
     this.waiting?.interruptUnsafe()
     this.waiting = undefined
     this.reset()
+    this.left = true
     this.engine?.close()
   }
 
@@ -94,6 +97,7 @@ export class Manager implements EngineClientSink {
   private open(): void {
     const { now, platform, runFork } = this
     this.decoder = this.parser.makeDecoder(this.options)
+    this.left = false
     this.engine = new EngineClient(this.options.engine, { platform, runFork, now, memory: this.memory }, this)
     this.engine.open()
   }
@@ -124,7 +128,7 @@ export class Manager implements EngineClientSink {
     if (wasOpen) {
       for (const socket of sockets) socket.onConnectionLost(close.reason)
       // Somebody wanted to be connected again while the last one's connection was being closed.
-      if (close.reason === "forced close" && this.sockets.size > 0 && !this.closed) return this.open()
+      if (this.left && this.sockets.size > 0 && !this.closed) return this.open()
       if (this.sockets.size > 0 && this.reconnects) this.retry()
       return
     }
