@@ -10,7 +10,7 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
   let browser: TestBrowser
 
   beforeAll(async () => {
-    chat = await runExample("chat/server.ts")
+    chat = await runExample("chat/server.ts", { DEBUG: "socket.io:connection" })
     browser = await launchChromium()
   })
 
@@ -139,6 +139,26 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     assert.match(chat.output(), /connected over (polling|websocket)/)
     assert.match(chat.output(), /namespace.*\/chat/)
   })
+
+  for (const [name, how, leave] of [
+    ["Dora", "is closed", (page: Page) => page.close()],
+    ["Emil", "goes elsewhere", (page: Page) => page.goto("about:blank")]
+  ] as const) {
+    it(`leaves no connection behind when it ${how}`, async () => {
+      const before = chat.output().length
+      const page = await enter(name)
+      await leave(page)
+      await chat.printed(new RegExp(`is called ${name}[^]*disconnected: transport close`))
+      assert.strictEqual(
+        chat
+          .output()
+          .slice(before)
+          .match(/connection opened/g)?.length,
+        1
+      )
+      await page.close().catch(() => {})
+    })
+  }
 
   it("says why it is not connected, and joins again by itself when the server is back", async () => {
     const ada = await enter("Ada")
