@@ -5,6 +5,9 @@
  */
 import * as Schema from "effect/Schema"
 
+/** What the packet encoder takes for an attachment. */
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array || value instanceof Blob
+
 /**
  * The schema type of {@link Bytes}.
  *
@@ -25,7 +28,25 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
  * @since 0.1.0
  * @category schemas
  */
-export const Bytes: Bytes = (Schema.Uint8Array as Schema.declare<Uint8Array<ArrayBufferLike>>).annotate({
+export const Bytes: Bytes = Schema.declare(isBytes, {
+  ...Schema.Uint8Array.ast.annotations,
   // Already in the form that the packet encoder takes: it becomes an attachment there.
   toCodecJson: () => undefined
 })
+
+/**
+ * A `Blob`, or a `File`, in the place of {@link Bytes} in what a client emits or acknowledges with; it arrives as bytes.
+ *
+ * It is read when it is sent, what is sent later waits for it, and it ends the connection if it cannot be read. Until then there
+ * are no bytes: what this gives is for sending only. Servers, and clients whose parser is not the JSON one, cannot send it: they
+ * die of `not encodable`. Without a contract a `Blob` is sent as it is.
+ *
+ * @example
+ * ```ts
+ * const upload = (file: File) => chat.emitWithAck("upload", { name: file.name, content: Binary.fromBlob(file) })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromBlob = (blob: Blob): Uint8Array => blob as unknown as Uint8Array

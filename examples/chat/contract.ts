@@ -1,8 +1,10 @@
 /**
- * What the chat's clients and its server say to each other. It imports no runtime: both sides share it.
+ * What the chat's clients and its server say to each other. It imports no runtime: both sides share it. It
+ * imports deeply, as a page's bundler does not get everything out of barrels.
  */
-import { Schema } from "effect"
-import { Event, Namespace } from "effect-socket.io"
+import * as Schema from "effect/Schema"
+import * as Event from "effect-socket.io/Event"
+import * as Namespace from "effect-socket.io/Namespace"
 
 export class User extends Schema.Class<User>("chat/User")({
   id: Schema.String,

@@ -1,5 +1,6 @@
 /**
- * A chat: a contract, its server, and a page that uses the official Socket.IO client of the browser.
+ * A chat: a contract, its server, and a page whose client has the same contract. The same page with the official client is on
+ * /official/.
  *
  *     npm start        (or: node examples/chat/server.ts)
  *
@@ -12,6 +13,7 @@ import { NodeSocketIoServer } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 
+import { bundle } from "./bundle.ts"
 import { Chat, ChatMessage } from "./contract.ts"
 import { Users } from "./users.ts"
 
@@ -51,10 +53,18 @@ const ChatLive = SocketIoServer.layerNamespace(
   })
 )
 
-const pageFile = fileURLToPath(new URL("index.html", import.meta.url))
+const html = fileURLToPath(new URL("index.html", import.meta.url))
 
-// The client that it loads, /socket.io/socket.io.min.js, comes from the Socket.IO server itself.
-const Page = HttpRouter.add("GET", "/", HttpServerResponse.file(pageFile))
+/** A page, and the script beside it. */
+const page = (path: "/" | "/official/", script: Uint8Array) =>
+  Layer.merge(
+    HttpRouter.add("GET", path, HttpServerResponse.file(html)),
+    HttpRouter.add(
+      "GET",
+      `${path}client.js`,
+      HttpServerResponse.uint8Array(script, { contentType: "text/javascript; charset=utf-8" })
+    )
+  )
 
 const Announcement = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -63,13 +73,15 @@ const Announcement = Layer.effectDiscard(
   })
 )
 
-const Main = Layer.mergeAll(
-  ChatLive,
-  HttpRouter.serve(Page, { disableLogger: true, disableListenLog: true }),
-  Announcement
-).pipe(
-  Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
-  Layer.provide(Users.layer)
-)
+const Main = Effect.gen(function* () {
+  // Before it listens: then it can answer.
+  const [ours, official] = yield* Effect.all([bundle("browser-client.ts"), bundle("official-client.ts")])
+  const pages = Layer.merge(page("/", ours), page("/official/", official))
+  return Announcement.pipe(
+    Layer.provide([ChatLive, HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })]),
+    Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
+    Layer.provide(Users.layer)
+  )
+}).pipe(Layer.unwrap)
 
 NodeRuntime.runMain(Layer.launch(Main))

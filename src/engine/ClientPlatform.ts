@@ -39,7 +39,8 @@ export interface PollResponse {
 export interface ClientWebSocket {
   /** The bytes that wait to be sent. */
   readonly buffered: number
-  send(data: string | Uint8Array): void
+  /** Sends a message behind the ones before, however long it takes to read a Blob; one that cannot be read ends the connection. */
+  send(data: string | Uint8Array | Blob): void
   close(): void
 }
 
@@ -134,7 +135,7 @@ const standard: ClientPlatformShape = {
         return ws.bufferedAmount
       },
       send: (data) => {
-        if (ws.readyState === WebSocket.OPEN) ws.send(data as string | Uint8Array<ArrayBuffer>)
+        if (ws.readyState === WebSocket.OPEN) ws.send(data as string | Blob | Uint8Array<ArrayBuffer>)
       },
       close: () => ws.close()
     }

@@ -10,7 +10,7 @@ import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from ".
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import { ClientPolling } from "./internal/client/polling.ts"
 import { Deadline } from "./internal/client/deadline.ts"
-import { countFitting } from "./internal/client/payload.ts"
+import { sizeOf } from "./internal/client/payload.ts"
 import type { ClientTransport, ClientTransportSink, TransportEnd } from "./internal/client/transport.ts"
 import { ClientWebSocketTransport } from "./internal/client/webSocket.ts"
 import type { ClientPlatformShape } from "./ClientPlatform.ts"
@@ -126,7 +126,8 @@ export class EngineClient implements ClientTransportSink {
   private transport: ClientTransport | undefined
   private candidate: ClientWebSocketTransport | undefined
   private handshake: OpenData | undefined
-  private queue: Array<string | Uint8Array> = []
+  /** Its head is `undefined` while a Blob is read there. */
+  private queue: Array<string | Uint8Array | Blob | undefined> = []
   private state: "opening" | "open" | "closing" | "closed" = "opening"
   /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
   private upgrading = false
@@ -178,12 +179,15 @@ export class EngineClient implements ClientTransportSink {
     this.connect()
   }
 
-  /** Sends a message: the text of a packet with its leading `4`, and binary messages behind it. */
-  send(text: string | undefined, attachments: ReadonlyArray<Uint8Array> | undefined): void {
+  /**
+   * Sends a message: the text of a packet with its leading `4`, and binary messages behind it. What comes behind a Blob waits until
+   * it is read; one that cannot be read ends the session.
+   */
+  send(text: string | undefined, attachments: ReadonlyArray<Uint8Array | Blob> | undefined): void {
     if (this.state !== "open") return
     if (text !== undefined) this.enqueue(text)
     for (const attachment of attachments ?? []) {
-      this.enqueue(this.options.forceBase64 ? encodeBinaryText(attachment) : attachment)
+      this.enqueue(isBlob(attachment) ? attachment : this.encode(attachment))
     }
     this.flushLater()
   }
@@ -356,8 +360,23 @@ export class EngineClient implements ClientTransportSink {
     this.flush()
   }
 
-  private enqueue(packet: string | Uint8Array): void {
+  private enqueue(packet: string | Uint8Array | Blob): void {
     this.queue.push(packet)
+  }
+
+  private encode(bytes: Uint8Array): string | Uint8Array {
+    return this.options.forceBase64 ? encodeBinaryText(bytes) : bytes
+  }
+
+  /** Reads the Blob at the head: what is in it takes its place. */
+  private async read(blob: Blob): Promise<void> {
+    const { queue } = this
+    queue[0] = undefined
+    const bytes = await blob.arrayBuffer().catch((cause: unknown) => this.end("transport error", String(cause)))
+    if (bytes === undefined) return
+    // If the session has ended meanwhile, it has another queue.
+    queue[0] = this.encode(new Uint8Array(bytes))
+    this.flush()
   }
 
   /** What is sent within one turn leaves together. */
@@ -373,19 +392,39 @@ export class EngineClient implements ClientTransportSink {
 
   private flush(): void {
     if (this.state === "closed" || this.state === "opening" || !this.transport!.writable) return
-    if (this.queue.length > 0) {
-      const batch = this.takeBatch()
-      this.transport!.write(batch)
-    }
+    const batch = this.takeBatch()
+    if (batch.length > 0) this.transport!.write(batch)
     if (this.state === "closing" && this.queue.length === 0 && this.transport!.writable) this.end("forced close")
   }
 
-  /** Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. */
-  private takeBatch(): ReadonlyArray<string | Uint8Array> {
+  /**
+   * Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. A Blob that
+   * the transport does not take is read when what is before it has left.
+   */
+  private takeBatch(): ReadonlyArray<string | Uint8Array | Blob> {
     const { queue } = this
-    const count = this.transport!.name === "polling" ? countFitting(queue, this.handshake!.maxPayload) : queue.length
-    this.queue = queue.slice(count)
-    return count === queue.length ? queue : queue.slice(0, count)
+    const isPolling = this.transport!.name === "polling"
+    let blob: Blob | undefined
+    let count = 0
+    let size = 0
+    for (const packet of queue) {
+      if (packet === undefined) break
+      if (isBlob(packet)) {
+        if (isPolling || this.options.forceBase64) {
+          blob = packet
+          break
+        }
+      } else if (isPolling && queue.length > 1) {
+        // One that is alone need not be measured.
+        size += sizeOf(packet)
+        if (count > 0 && size + count > this.handshake!.maxPayload) break
+      }
+      count++
+    }
+    // The array stays while its head is being read.
+    if (count > 0) this.queue = queue.slice(count)
+    if (blob !== undefined) void this.read(blob)
+    return queue.slice(0, count) as Array<string | Uint8Array | Blob>
   }
 
   private end(
@@ -411,3 +450,6 @@ export class EngineClient implements ClientTransportSink {
 }
 
 let counter = 0
+
+const isBlob = (packet: string | Uint8Array | Blob): packet is Blob =>
+  typeof packet !== "string" && !ArrayBuffer.isView(packet)

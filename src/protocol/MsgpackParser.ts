@@ -25,7 +25,7 @@ import type { SocketPacket } from "./SocketPacket.ts"
  *
  * - Bytes of any kind (`ArrayBuffer`s and views, exactly what they show) are `bin`.
  * - Integers beyond the safe ones are 64-bit floats, an invalid date is `null`, half a surrogate pair is U+FFFD.
- * - Functions in arrays, symbols, `BigInt`s, circular references and more than 1,000 levels are not encodable.
+ * - Functions in arrays, symbols, `BigInt`s, `Blob`s, circular references and more than 1,000 levels are not encodable.
  *
  * It takes any form of MessagePack that the official parser takes, and members of a packet that it does not know; the official
  * clients send `options`.
@@ -147,6 +147,8 @@ const encodableObject = (value: object, depth: number): unknown => {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value
   if (ArrayBuffer.isView(value)) return value
   if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  // Its bytes would have to be here now.
+  if (value instanceof Blob) throw new TypeError("a Blob in MessagePack: read it first")
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
     return encodable((value as { toJSON: () => unknown }).toJSON(), depth + 1)
   }

@@ -39,8 +39,8 @@ export const encodeDisconnect = (namespace: string): EncodedPacket => ({
 
 /**
  * Encodes an EVENT, or a BINARY_EVENT if there is binary among the arguments. `data` is `[name, ...args]`. Binary are
- * `ArrayBuffer`s and views of them; attachments are views of the same memory. With `mayHaveBinary` false the search is
- * spared: whoever says so must know.
+ * `ArrayBuffer`s and views of them, and `Blob`s; attachments are views of the same memory, and the `Blob`s themselves. With
+ * `mayHaveBinary` false the search is spared: whoever says so must know.
  *
  * @since 0.1.0
  * @category encoding
@@ -90,7 +90,7 @@ const encodeArguments = (
     if (!mayHaveBinary || !hasBinary(data)) {
       return { text: type + suffix + JSON.stringify(data), attachments: undefined }
     }
-    const attachments: Array<Uint8Array> = []
+    const attachments: Array<Uint8Array | Blob> = []
     const text = JSON.stringify(withPlaceholders(data, attachments))
     return { text: `${binaryType}${attachments.length}-${suffix}${text}`, attachments }
   } catch (cause) {
@@ -98,8 +98,8 @@ const encodeArguments = (
   }
 }
 
-const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView =>
-  ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+const isBinary = (value: object): value is ArrayBuffer | ArrayBufferView | Blob =>
+  ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Blob
 
 /** What `JSON.stringify` would take in the place of an object; `toJSON` is asked once, not for what it returns. */
 const jsonValue = (value: object): unknown =>
@@ -137,7 +137,7 @@ const holdsBinary = (value: object, depth: number, ancestors: Array<object>): bo
  * The same value with placeholders for what is binary, depth first. Only what leads to binary is copied; the rest is shared
  * and left to `JSON.stringify`.
  */
-const withPlaceholders = (value: unknown, attachments: Array<Uint8Array>): unknown => {
+const withPlaceholders = (value: unknown, attachments: Array<Uint8Array | Blob>): unknown => {
   if (typeof value !== "object" || value === null) return value
   if (isBinary(value)) {
     attachments.push(
@@ -145,7 +145,9 @@ const withPlaceholders = (value: unknown, attachments: Array<Uint8Array>): unkno
         ? value instanceof Uint8Array
           ? value
           : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-        : new Uint8Array(value)
+        : value instanceof ArrayBuffer
+          ? new Uint8Array(value)
+          : value
     )
     return { _placeholder: true, num: attachments.length - 1 }
   }

@@ -19,8 +19,8 @@ import { type EncodedPacket, PacketType, type SocketPacket } from "./SocketPacke
  */
 export interface PacketParser {
   /**
-   * Encodes a packet. Its data may hold bytes (`ArrayBuffer`s and views of them) unless `mayHaveBinary` is false: whoever says
-   * so must know, as the search is spared then.
+   * Encodes a packet. Its data may hold bytes (`ArrayBuffer`s and views of them, on clients `Blob`s) unless `mayHaveBinary` is
+   * false: whoever says so must know, as the search is spared then.
    */
   readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket | ProtocolError
   /** Makes the decoder of one connection, which may keep a packet in assembly. */

@@ -40,13 +40,14 @@ export interface SocketPacket {
 
 /**
  * A packet as it goes to the engine: a text message, and the binary messages that follow it. A parser may do without the text.
+ * Clients read a `Blob` when they send it; servers do not take any.
  *
  * @since 0.1.0
  * @category models
  */
 export interface EncodedPacket {
   readonly text: string | undefined
-  readonly attachments: ReadonlyArray<Uint8Array> | undefined
+  readonly attachments: ReadonlyArray<Uint8Array | Blob> | undefined
 }
 
 /**

@@ -20,9 +20,21 @@ const ways = [
 
 const text = "späte\n\\n grüße \u2028😀"
 const all: ReadonlyArray<number> = Array.from({ length: 256 }, (_, i) => i)
-const sent: ReadonlyArray<Sent> = [text, { bytes: all, as: "ArrayBuffer" }, { bytes: [1, 2, 255], as: "Uint8Array" }]
+const sent: ReadonlyArray<Sent> = [
+  text,
+  { bytes: all, as: "ArrayBuffer" },
+  { bytes: [1, 2, 255], as: "Uint8Array" },
+  { bytes: all, as: "Blob" },
+  { bytes: [], as: "Blob" },
+  { bytes: [3, 254], as: "File" }
+]
 /** Bytes come in as `Uint8Array`, however they were sent. */
-const received = [text, { bytes: all, as: "Uint8Array" }, { bytes: [1, 2, 255], as: "Uint8Array" }]
+const received = sent.map((value) => (typeof value === "string" ? value : { bytes: value.bytes, as: "Uint8Array" }))
+
+/** What comes back of many messages at once. */
+const many = Array.from({ length: 20 }, (_, i) =>
+  i % 2 === 0 ? [i] : [i, { bytes: Array.from(String(i), (digit) => digit.charCodeAt(0)), as: "Uint8Array" }]
+)
 
 let pages: RunningServer
 
@@ -60,7 +72,7 @@ for (const [name, { isHere, launch }] of Object.entries(engines)) {
 
     afterAll(() => browser?.close())
 
-    const withPage = async (use: (page: EnginePage) => Promise<void>) => {
+    const withPage = async <A>(use: (page: EnginePage) => Promise<A>) => {
       const page = await browser.open(pages.url)
       try {
         await use(page)
@@ -83,6 +95,8 @@ for (const [name, { isHere, launch }] of Object.entries(engines)) {
       it(`exchanges text, bytes and acknowledgements over ${way} with the server that its page is from`, () =>
         withPage(async (page) => {
           assert.isString(await page.call("connect", { url: pages.url, ...options }))
+          // At once: also while an upgrade is under way.
+          assert.deepStrictEqual(await page.call("exchangeMany", many.length), many)
           await exchanges(page)
         }))
 
@@ -96,6 +110,7 @@ for (const [name, { isHere, launch }] of Object.entries(engines)) {
           try {
             await withPage(async (page) => {
               const before = await page.call("connect", { url: server.url, ...options })
+              assert.deepStrictEqual(await page.call("exchangeMany", many.length), many)
               await exchanges(page)
               await server.stop()
               server = await start({ ...settings, port: server.port })
@@ -109,6 +124,35 @@ for (const [name, { isHere, launch }] of Object.entries(engines)) {
           }
         })
       }
+    }
+
+    for (const [peer, start] of [
+      ["our server", TestServer.start],
+      ["the official server", ReferenceServer.start]
+    ] as const) {
+      it(`carries messages between two tabs in a room at ${peer}, whatever transport each of them has`, async () => {
+        const server = await start({ cors: { origin: pages.url } })
+        try {
+          await withPage((ada) =>
+            withPage(async (bob) => {
+              await ada.call("connect", { url: server.url, transports: ["polling"] })
+              await bob.call("connect", { url: server.url, transports: ["websocket"] })
+              for (const page of [ada, bob]) {
+                await page.call("watch", "room-message")
+                await page.call("join", "the room")
+              }
+              await ada.call("toRoom", "another room", "nobody sees it")
+              await ada.call("toRoom", "the room", ...sent)
+              await ada.call("toRoom", "the room", "and again")
+              assert.deepStrictEqual(await bob.call("watched", 2), [received, ["and again"]])
+              await bob.call("toRoom", "the room", ...sent)
+              assert.deepStrictEqual(await ada.call("watched", 1), [received])
+            })
+          )
+        } finally {
+          await server.stop().catch(() => {})
+        }
+      })
     }
   })
 }

@@ -278,6 +278,22 @@ describe("the liveness of a client", () => {
       assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
     })
   )
+
+  it.effect("ends when the page is left, and is not opened again before that has come to rest", () =>
+    Effect.gen(function* () {
+      const { last, platform, statuses } = yield* setup()
+      yield* admit(last())
+      for (const leave of platform.pageHide) leave()
+      assert.isTrue(last().closed)
+      yield* TestClock.adjust("400 millis")
+      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "transport close", willRetry: true })
+      assert.strictEqual(platform.sockets.length, 1)
+      // A page that is restored goes on where it was.
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(platform.sockets.length, 2)
+      yield* admit(last(), "again")
+    })
+  )
 })
 
 describe("what is emitted", () => {

@@ -10,7 +10,7 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
   let browser: TestBrowser
 
   beforeAll(async () => {
-    chat = await runExample("chat/server.ts")
+    chat = await runExample("chat/server.ts", { DEBUG: "socket.io:connection" })
     browser = await launchChromium()
   })
 
@@ -19,13 +19,29 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     await chat?.stop()
   })
 
-  const enter = async (name: string): Promise<Page> => {
-    const page = await browser.open(chat.url)
-    await page.type("#name", name)
+  const join = async (page: Page, name: string) => {
+    await page.locator("#name").fill(name)
     await page.click("#join button")
-    await page.waitForSelector("#say:not([hidden])")
+  }
+
+  /** Behind an outage that takes as long as the pauses between attempts. */
+  const isInside = (page: Page) => page.waitForSelector("#text:enabled", { visible: true, timeout: 20_000 })
+
+  const enter = async (name: string, path = "/"): Promise<Page> => {
+    const page = await browser.open(chat.url + path)
+    await join(page, name)
+    await isInside(page)
     return page
   }
+
+  /** Waits until an element's text is this one. */
+  const shows = (page: Page, selector: string, text: string) =>
+    page.waitForFunction(
+      (selector, text) => document.querySelector(selector)?.textContent === text,
+      { timeout: 10_000 },
+      selector,
+      text
+    )
 
   const say = async (page: Page, text: string) => {
     await page.type("#text", text)
@@ -62,16 +78,57 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     assert.deepStrictEqual(browser.errors, [])
   })
 
-  it("says that a name is taken", async () => {
-    const ada = await enter("Ada")
-    const impostor = await browser.open(chat.url)
-    await impostor.type("#name", "Ada")
-    await impostor.click("#join button")
-    await impostor.waitForFunction(() => document.querySelector("#problem")?.textContent === "That name is taken.", {
-      timeout: 10_000
+  for (const [client, path] of [
+    ["this library's client", "/"],
+    ["the official client", "/official/"]
+  ] as const) {
+    it(`says that a name is taken, and lets in who has another one, with ${client}`, async () => {
+      const ada = await enter("Ada")
+      const impostor = await browser.open(chat.url + path)
+      await join(impostor, "Ada")
+      await shows(impostor, "#problem", "That name is taken.")
+      await join(impostor, "Eve")
+      await sees(ada, "Eve has joined")
+      await shows(impostor, "#people", "Ada, Eve")
+      await ada.close()
+      await impostor.close()
     })
-    await ada.close()
-    await impostor.close()
+
+    it(`lets visitors leave, and come again under another name, with ${client}`, async () => {
+      const ada = await enter("Ada")
+      const bob = await enter("Bob", path)
+      await say(bob, "Bye")
+      await sees(ada, "Bye")
+      await bob.click("#leave")
+      await sees(ada, "Bob has left")
+      await shows(bob, "#status", "not connected")
+      assert.deepStrictEqual(await bob.$$eval("#messages li", (lines) => lines.length), 0)
+      await join(bob, "Robert")
+      await sees(ada, "Robert has joined")
+      await shows(ada, "#people", "Ada, Robert")
+      await say(ada, "Welcome")
+      await sees(bob, "Welcome")
+      await ada.close()
+      await bob.close()
+    })
+  }
+
+  it("fits on a phone", async () => {
+    const page = await browser.open(chat.url)
+    await page.setViewport({ width: 360, height: 640 })
+    await join(page, "Ada")
+    await isInside(page)
+    await say(page, "x".repeat(300))
+    await sees(page, "xxx")
+    const { button, height, width } = await page.evaluate(() => ({
+      width: document.documentElement.scrollWidth,
+      height: document.documentElement.scrollHeight,
+      button: document.querySelector("#say button")!.getBoundingClientRect().bottom
+    }))
+    assert.strictEqual(width, 360)
+    assert.strictEqual(height, 640)
+    assert.isAtMost(button, 640)
+    await page.close()
   })
 
   it("logs who comes and goes, with id and namespace", async () => {
@@ -82,4 +139,56 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     assert.match(chat.output(), /connected over (polling|websocket)/)
     assert.match(chat.output(), /namespace.*\/chat/)
   })
+
+  for (const [name, how, leave] of [
+    ["Dora", "is closed", (page: Page) => page.close()],
+    ["Emil", "goes elsewhere", (page: Page) => page.goto("about:blank")]
+  ] as const) {
+    it(`leaves no connection behind when it ${how}`, async () => {
+      const before = chat.output().length
+      const page = await enter(name)
+      await leave(page)
+      await chat.printed(new RegExp(`is called ${name}[^]*disconnected: transport close`))
+      assert.strictEqual(
+        chat
+          .output()
+          .slice(before)
+          .match(/connection opened/g)?.length,
+        1
+      )
+      await page.close().catch(() => {})
+    })
+  }
+
+  it("says why it is not connected, and joins again by itself when the server is back", async () => {
+    const ada = await enter("Ada")
+    const bob = await enter("Bob", "/official/")
+    const { port } = new URL(chat.url)
+    await chat.stop()
+    await ada.waitForSelector("#text:disabled", { timeout: 10_000 })
+    assert.match(await ada.$eval("#status", (status) => status.textContent), /^(dis|not )connected: ./)
+    chat = await runExample("chat/server.ts", { PORT: port })
+    await isInside(ada)
+    await isInside(bob)
+    await shows(ada, "#status", "connected")
+    await say(bob, "Still here?")
+    await sees(ada, "Still here?")
+    await say(ada, "Yes")
+    await sees(bob, "Yes")
+    await ada.close()
+    await bob.close()
+  }, 60_000)
+
+  it("waits for a server that is not there yet", async () => {
+    const page = await browser.open(chat.url)
+    const { port } = new URL(chat.url)
+    await chat.stop()
+    await join(page, "Ada")
+    await page.waitForFunction(() => /^not connected: ./.test(document.querySelector("#status")!.textContent!), {
+      timeout: 10_000
+    })
+    chat = await runExample("chat/server.ts", { PORT: port })
+    await isInside(page)
+    await page.close()
+  }, 60_000)
 })

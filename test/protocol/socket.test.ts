@@ -11,9 +11,14 @@ import { anyText, bytes, eventName, id, json, namespace, settings, withBinary } 
 
 const limits = { ...defaultLimits, maxAttachments: 1_000 }
 
-const encoded = (result: EncodedPacket | ProtocolError): EncodedPacket => {
+/** What was encoded, without Blobs. */
+const encoded = (result: EncodedPacket | ProtocolError) => {
   if (isProtocolError(result)) throw result
-  return result
+  const attachments = result.attachments?.map((attachment) => {
+    if (attachment instanceof Blob) throw new Error("a Blob")
+    return attachment
+  })
+  return { text: result.text, attachments }
 }
 
 /** Decodes a text message and its attachments. */
@@ -83,6 +88,15 @@ describe("encoding Socket.IO packets", () => {
       [[1, 2, 3, 4], [2, 3], [3, 4], [1, 2, 3, 4], [9]]
     )
     for (const attachment of attachments!.slice(0, 4)) assert.strictEqual(attachment.buffer, memory)
+  })
+
+  it("takes Blobs and Files for attachments as they are", () => {
+    const blob = new Blob(["abc"])
+    const file = new File(["d"], "d.txt")
+    assert.deepStrictEqual(Encoder.encodeEvent("/", undefined, ["x", { blob }, new Uint8Array([1]), [file]]), {
+      text: '53-["x",{"blob":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":1},[{"_placeholder":true,"num":2}]]',
+      attachments: [blob, new Uint8Array([1]), file]
+    })
   })
 
   it("leaves its input as it was", () => {

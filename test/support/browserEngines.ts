@@ -19,7 +19,7 @@ export interface EnginePage {
 }
 
 export interface BrowserEngine {
-  /** A page of its own. Close it before the next one is opened: WebKit has one window. */
+  /** A page in a tab of its own. In WebKit a call waits for those before, also for those to other pages. */
   readonly open: (url: string) => Promise<EnginePage>
   readonly close: () => Promise<void>
 }
@@ -140,16 +140,30 @@ const launchWebKit = async (): Promise<BrowserEngine> => {
       capabilities: { alwaysMatch: { "webkitgtk:browserOptions": options } }
     })
     const session = `/session/${sessionId}`
+    let turn: Promise<unknown> = Promise.resolve()
+    /** Does something in a tab: the driver knows one at a time. */
+    const inTab = <A>(handle: string, use: () => Promise<A>): Promise<A> => {
+      const result = turn.then(async () => {
+        await command("POST", `${session}/window`, { handle })
+        return use()
+      })
+      turn = result.catch(() => {})
+      return result
+    }
+    // The first one stays: the session ends with the last.
+    const first: string = await command("GET", `${session}/window`)
     return {
       open: async (url) => {
-        await command("POST", `${session}/url`, { url })
+        const { handle } = await inTab(first, () => command("POST", `${session}/window/new`, { type: "tab" }))
+        await inTab(handle, () => command("POST", `${session}/url`, { url }))
         return {
-          call: async (name, ...args) => {
-            const result = await command("POST", `${session}/execute/async`, { script: CALL, args: [name, args] })
-            if ("error" in result) throw new Error(result.error)
-            return result.value
-          },
-          close: () => command("POST", `${session}/url`, { url: "about:blank" })
+          call: (name, ...args) =>
+            inTab(handle, async () => {
+              const result = await command("POST", `${session}/execute/async`, { script: CALL, args: [name, args] })
+              if ("error" in result) throw new Error(result.error)
+              return result.value
+            }),
+          close: () => inTab(handle, () => command("DELETE", `${session}/window`))
         }
       },
       close: async () => {

@@ -13,15 +13,27 @@ import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 
 /** What a test sends, with `{ bytes, as }` in place of what JSON does not have. */
-export type Sent = string | { readonly bytes: ReadonlyArray<number>; readonly as: "ArrayBuffer" | "Uint8Array" }
+export type Sent =
+  | string
+  | { readonly bytes: ReadonlyArray<number>; readonly as: "ArrayBuffer" | "Uint8Array" | "Blob" | "File" }
 
 const scope = Scope.makeUnsafe()
 let socket: PlainClientSocket
+let watched: Stream.Stream<ReadonlyArray<unknown>>
 
 const toValue = (sent: Sent): unknown => {
   if (typeof sent === "string") return sent
   const bytes = new Uint8Array(sent.bytes)
-  return sent.as === "ArrayBuffer" ? bytes.buffer : bytes
+  switch (sent.as) {
+    case "ArrayBuffer":
+      return bytes.buffer
+    case "Blob":
+      return new Blob([bytes])
+    case "File":
+      return new File([bytes], "a file", { type: "text/plain" })
+    default:
+      return bytes
+  }
 }
 
 /** What came in, as JSON; bytes say what they are. */
@@ -61,6 +73,33 @@ const page = {
   echo: (...sent: ReadonlyArray<Sent>) => run(ask("message", "message-back", sent.map(toValue))),
   acknowledged: (...sent: ReadonlyArray<Sent>) =>
     run(Effect.map(socket.emitWithAck("message-with-ack", ...sent.map(toValue)), (answer) => answer.map(toJson))),
+  /** Sends many messages at once, every other one with a Blob; gives what comes back. */
+  exchangeMany: (count: number) =>
+    run(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const answers = yield* socket.subscribe("message-back")
+          for (let i = 0; i < count; i++) {
+            yield* i % 2 === 0 ? socket.emit("message", i) : socket.emit("message", i, new Blob([String(i)]))
+          }
+          const messages = yield* Stream.runCollect(Stream.take(answers, count))
+          return messages.map((args) => args.map(toJson))
+        })
+      )
+    ),
+  join: (room: string) => run(socket.emitWithAck("join", room)),
+  /** Sends to the others in a room. */
+  toRoom: (room: string, ...sent: ReadonlyArray<Sent>) =>
+    run(socket.emitWithAck("to-room", room, ...sent.map(toValue))),
+  /** Keeps what comes in from now on for `watched`. */
+  watch: (event: string) =>
+    run(
+      Effect.map(Effect.provideService(socket.subscribe(event), Scope.Scope, scope), (stream) => {
+        watched = stream
+      })
+    ),
+  watched: (count: number) =>
+    run(Effect.map(Stream.runCollect(Stream.take(watched, count)), (events) => events.map((args) => args.map(toJson)))),
   answered: (sent: Sent) => run(ask("ask", "answered", [toValue(sent)])),
   /** Waits until the server sees the connection on the transport. */
   isOver: (transport: string) =>

@@ -8,6 +8,9 @@ import { within } from "./RawClient.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
+/** An HTTP server of Effect waits 20 seconds for connections that browsers have opened in advance. */
+const SHUTDOWN = 25_000
+
 /** A process that runs an example. */
 export interface ExampleProcess {
   /** What it has printed so far. */
@@ -16,6 +19,8 @@ export interface ExampleProcess {
   readonly printed: (pattern: RegExp) => Promise<void>
   /** Types a line. */
   readonly type: (line: string) => void
+  /** Waits until it has ended by itself; gives its exit code. */
+  readonly ended: () => Promise<number | null>
   /** Ends it as Ctrl-C does; gives its exit code. */
   readonly stop: () => Promise<number | null>
 }
@@ -56,10 +61,11 @@ export const startExample = (
           void closed.then((code) => reject(new Error(`${name} has ended with ${code}: ${output}`)))
         })
       ),
+    ended: () => within(`end of ${name}`, closed),
     type: (line) => void child.stdin.write(`${line}\n`),
     stop: async () => {
       child.kill("SIGINT")
-      return within(`end of ${name}`, closed)
+      return within(`end of ${name}`, closed, SHUTDOWN)
     }
   }
 }

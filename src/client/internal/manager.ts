@@ -34,6 +34,8 @@ export class Manager implements EngineClientSink {
   #attempts = 0
   #step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
   #closed = false
+  /** Whether the last socket has left over this connection. */
+  #left = false
 
   constructor(
     options: ResolvedClientOptions,
@@ -91,6 +93,7 @@ export class Manager implements EngineClientSink {
     this.#waiting?.interruptUnsafe()
     this.#waiting = undefined
     this.#reset()
+    this.#left = true
     this.#engine?.close()
   }
 
@@ -103,6 +106,7 @@ export class Manager implements EngineClientSink {
 
   #open(): void {
     this.#decoder = this.parser.makeDecoder(this.options)
+    this.#left = false
     this.#engine = new EngineClient(
       this.options.engine,
       { platform: this.#platform, runFork: this.runFork, now: this.#now, memory: this.#memory },
@@ -135,7 +139,7 @@ export class Manager implements EngineClientSink {
     const sockets = Array.from(this.#sockets.values())
     if (wasOpen) {
       // Somebody wanted to be connected again while the last one's connection was being closed.
-      const again = close.reason === "forced close" && this.#sockets.size > 0 && !this.#closed
+      const again = this.#left && this.#sockets.size > 0 && !this.#closed
       for (const socket of sockets) socket.onConnectionLost(close.reason, again || this.reconnects)
       if (again) return this.#open()
       if (this.#sockets.size > 0 && this.reconnects) this.#retry()

@@ -6,6 +6,8 @@ import { explain } from "./clientRequest.ts"
 /** Smaller messages are not worth compressing. */
 const THRESHOLD = 1_024
 
+const sizeOf = (data: string | Uint8Array | Blob): number => (data instanceof Blob ? data.size : data.length)
+
 /** A WebSocket of `ws` for a client. */
 export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): ClientWebSocket => {
   let failure: string | undefined
@@ -22,7 +24,7 @@ export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): Cli
     send: (data) => {
       if (ws.readyState !== WebSocket.OPEN) return
       // Without compression, which the server may not have agreed to, it makes no difference.
-      ws.send(data, { binary: typeof data !== "string", compress: data.length >= THRESHOLD })
+      ws.send(data, { binary: typeof data !== "string", compress: sizeOf(data) >= THRESHOLD })
     },
     close: () => ws.close()
   }

@@ -22,7 +22,7 @@ import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
-import { isProtocolError } from "../../protocol/ProtocolError.ts"
+import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
@@ -95,7 +95,10 @@ export class ServerRuntime {
   ): OutboundMessage {
     const packet = this.parser.encode({ type, namespace, id, data }, mayHaveBinary)
     if (isProtocolError(packet)) throw packet
-    return new OutboundMessage(packet.text === undefined ? undefined : "4" + packet.text, packet.attachments, shared)
+    const { attachments, text } = packet
+    if (attachments !== undefined && !attachments.every(isBytes))
+      throw makeProtocolError("not encodable", "a Blob: read it first")
+    return new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
   }
 
   // ---------------------------------------------------------------- connections
@@ -286,6 +289,8 @@ const debugSetting = Config.String("DEBUG").pipe(
   Effect.map(Option.getOrElse(() => "")),
   Effect.orElseSucceed(() => "")
 )
+
+const isBytes = (attachment: Uint8Array | Blob): attachment is Uint8Array => ArrayBuffer.isView(attachment)
 
 export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntime, never, Scope.Scope> =>
   Effect.gen(function* () {

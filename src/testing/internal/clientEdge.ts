@@ -101,11 +101,29 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
           ending === "closed" ? undefined : wasOpen ? "the connection was lost" : "the server cannot be reached"
         )
     })
+    const send = (data: string | Uint8Array) =>
+      end.send(typeof data === "string" ? data : new Uint8Array(data), sizeOf(data))
+    let reading: Promise<void> | undefined
     return {
       get buffered() {
         return end.buffered
       },
-      send: (data) => end.send(typeof data === "string" ? data : new Uint8Array(data), sizeOf(data)),
+      send: (data) => {
+        if (reading === undefined && !(data instanceof Blob)) return send(data)
+        // What comes behind a Blob waits until that is read.
+        const before = reading
+        const turn = (async () => {
+          try {
+            const read = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data
+            await before
+            send(read)
+          } catch {
+            end.close()
+          }
+          if (reading === turn) reading = undefined
+        })()
+        reading = turn
+      },
       close: () => end.close()
     }
   },

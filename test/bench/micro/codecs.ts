@@ -68,7 +68,7 @@ const encode = (packet: SocketPacket): ReadonlyArray<Message> => {
   const encoded = json.encode(packet, true)
   if (isProtocolError(encoded)) throw encoded
   const text = "4" + encoded.text
-  return encoded.attachments === undefined ? [text] : [text, ...encoded.attachments]
+  return encoded.attachments === undefined ? [text] : [text, ...(encoded.attachments as ReadonlyArray<Uint8Array>)]
 }
 
 export const ours: Codec = {

@@ -25,8 +25,8 @@ export interface ClientTransport {
   readonly writable: boolean
   /** Connects, and calls `onOpened` when packets may be sent. */
   open(onOpened: () => void): void
-  /** Sends packets: text, or binary messages. */
-  write(packets: ReadonlyArray<string | Uint8Array>): void
+  /** Sends packets: text, or binary messages; polling takes no Blobs. */
+  write(packets: ReadonlyArray<string | Uint8Array | Blob>): void
   /** Lets go at once; nothing is called any more. With a session behind it the server is told. */
   close(sid: string | undefined): void
 }

@@ -52,7 +52,7 @@ export class ClientWebSocketTransport implements ClientTransport {
     }
   }
 
-  write(packets: ReadonlyArray<string | Uint8Array>): void {
+  write(packets: ReadonlyArray<string | Uint8Array | Blob>): void {
     for (const packet of packets) this.socket!.send(packet)
   }
 

@@ -1,0 +1,104 @@
+/**
+ * The page's client: this library's, with the same contract as the server. Modules are imported deeply, so that bundles stay small.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { SocketStatus } from "effect-socket.io/client/ClientSocket"
+import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
+
+import { Chat } from "./contract.ts"
+import * as view from "./view.ts"
+
+/** Shows what a stream brings, as long as the scope is open. */
+const showing = <A>(stream: Stream.Stream<A>, show: (value: A) => void) =>
+  Effect.forkScoped(
+    Stream.runForEach(stream, (value) => Effect.sync(() => show(value))),
+    { startImmediately: true }
+  )
+
+/** One visit, until the visitor leaves or cannot stay. With its scope the socket leaves the namespace. */
+const visit = Effect.fnUntraced(function* (name: string) {
+  const chat = yield* SocketIoClient.socket(Chat)
+  yield* showing(chat.stream("said"), (message) => view.said(message, message.from.name === name))
+  yield* showing(chat.stream("joined"), view.joined)
+  yield* showing(chat.stream("left"), view.left)
+  yield* Stream.fromEventListener(view.sayForm, "submit").pipe(
+    Stream.map(view.takeText),
+    Stream.filter((text) => text !== ""),
+    Stream.runForEach((text) => chat.emit("say", { text })),
+    Effect.forkScoped({ startImmediately: true })
+  )
+
+  let hasBeenInside = false
+  const join = chat.emitWithAck("join", { name }).pipe(
+    Effect.timeout("5 seconds"),
+    // Behind an outage the name may still be that of the connection that was lost; it is free again in a moment.
+    Effect.retry({
+      schedule: Schedule.spaced("500 millis"),
+      times: 20,
+      while: ({ _tag }) => hasBeenInside && _tag === "NameTaken"
+    }),
+    Effect.map((users) => {
+      hasBeenInside = true
+      view.showPeople(users)
+      view.go("inside")
+    }),
+    // The status tells the same.
+    Effect.catchIf(
+      (error) => error._tag === "AckError" && error.reason === "disconnected",
+      () => Effect.void
+    )
+  )
+  const onStatus = Effect.fnUntraced(function* (status: SocketStatus) {
+    switch (status._tag) {
+      case "Connecting":
+        return view.showStatus("connecting…")
+      case "Connected":
+        view.showStatus("connected")
+        return yield* join
+      case "Disconnected":
+        view.showStatus(`disconnected: ${status.reason}`)
+        view.go(hasBeenInside ? "away" : "entering")
+        if (!status.willRetry) return yield* Effect.fail({ _tag: "Closed" as const })
+        return
+      case "Failed":
+        view.showStatus(`not connected: ${status.error.message}`)
+        if (!status.error.willRetry) return yield* Effect.fail(status.error)
+    }
+  })
+  // For every connection, the first one included. What is still being done for the status before is interrupted.
+  const staying = Stream.runDrain(Stream.switchMap(chat.status, (status) => Stream.fromEffect(onStatus(status))))
+  const leaving = Stream.runHead(Stream.fromEventListener(view.leaveButton, "click"))
+  yield* Effect.raceFirst(staying, leaving)
+}, Effect.scoped)
+
+const visits = Effect.gen(function* () {
+  view.go("outside")
+  view.showStatus("not connected")
+  yield* Stream.runHead(Stream.fromEventListener(view.joinForm, "submit"))
+  view.showProblem("")
+  view.go("entering")
+  yield* visit(view.enteredName()).pipe(
+    Effect.matchEffect({
+      onSuccess: () => Effect.void,
+      onFailure: (failure) =>
+        Effect.sync(() => {
+          switch (failure._tag) {
+            case "NameTaken":
+              return view.showProblem("That name is taken.")
+            case "AckError":
+              return view.showProblem(`That name is not possible: ${failure.reason}.`)
+            case "ConnectError":
+              return view.showProblem(`The server refuses: ${failure.message}.`)
+            case "TimeoutError":
+              return view.showProblem("The server does not answer.")
+            case "Closed":
+              return view.showProblem("The server has ended the chat.")
+          }
+        })
+    })
+  )
+}).pipe(Effect.forever)
+
+visits.pipe(Effect.provide(SocketIoClient.layer({ url: location.origin })), Effect.runFork)

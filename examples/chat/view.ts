@@ -1,0 +1,104 @@
+/**
+ * What the page shows, whichever client it has.
+ */
+import type { ChatMessage, User } from "./contract.ts"
+
+const find = <E extends HTMLElement>(selector: string): E => document.querySelector<E>(selector)!
+
+const nameInput = find<HTMLInputElement>("#name")
+const textInput = find<HTMLInputElement>("#text")
+const messages = find("#messages")
+const people = new Map<string, string>()
+
+export const joinForm = find<HTMLFormElement>("#join")
+export const sayForm = find<HTMLFormElement>("#say")
+export const leaveButton = find("#leave")
+
+for (const form of [joinForm, sayForm]) form.addEventListener("submit", (event) => event.preventDefault())
+
+/** The name that was entered. */
+export const enteredName = (): string => nameInput.value.trim()
+
+/** The text that was entered, which is taken out of its field. */
+export const takeText = (): string => {
+  const text = textInput.value.trim()
+  textInput.value = ""
+  return text
+}
+
+/**
+ * Where the page stands: outside, on its way in, inside, or inside without a connection. Messages can only be written inside.
+ */
+export type Place = "outside" | "entering" | "inside" | "away"
+
+export const go = (place: Place): void => {
+  document.body.dataset.place = place
+  const out = place === "outside" || place === "entering"
+  joinForm.hidden = !out
+  sayForm.hidden = leaveButton.hidden = messages.hidden = out
+  for (const element of joinForm.elements) element.toggleAttribute("disabled", place === "entering")
+  for (const element of sayForm.elements) element.toggleAttribute("disabled", place !== "inside")
+  if (place === "outside") {
+    messages.replaceChildren()
+    showPeople([])
+    nameInput.focus()
+  }
+  if (place === "inside") textInput.focus()
+}
+
+export const showStatus = (text: string): void => {
+  find("#status").textContent = text
+}
+
+export const showProblem = (text: string): void => {
+  find("#problem").textContent = text
+}
+
+export const showPeople = (users: ReadonlyArray<Pick<User, "id" | "name">>): void => {
+  people.clear()
+  for (const { id, name } of users) people.set(id, name)
+  find("#people").textContent = Array.from(people.values()).join(", ")
+}
+
+export const joined = (user: Pick<User, "id" | "name">): void => {
+  showPeople([...everybody(), user])
+  addLine("notice", element("span", "", `${user.name} has joined`))
+}
+
+export const left = (user: Pick<User, "id" | "name">): void => {
+  showPeople(everybody().filter(({ id }) => id !== user.id))
+  addLine("notice", element("span", "", `${user.name} has left`))
+}
+
+/** Shows a message; those of others with their names. */
+export const said = ({ at, from, text }: Pick<ChatMessage, "at" | "from" | "text">, isOwn: boolean): void => {
+  const bubble = element("div", "bubble")
+  if (!isOwn) {
+    const name = element("span", "from", from.name)
+    name.style.setProperty("--hue", String(hueOf(from.name)))
+    bubble.append(name)
+  }
+  bubble.append(element("span", "text", text))
+  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+  addLine(isOwn ? "said own" : "said", bubble, element("time", "", time))
+}
+
+const everybody = (): ReadonlyArray<Pick<User, "id" | "name">> => Array.from(people, ([id, name]) => ({ id, name }))
+
+/** A color for a name, always the same. */
+const hueOf = (name: string): number => {
+  let hue = 0
+  for (const character of name) hue = (hue * 31 + character.codePointAt(0)!) % 360
+  return hue
+}
+
+const element = (tag: string, className: string, text = ""): HTMLElement =>
+  Object.assign(document.createElement(tag), { className, textContent: text })
+
+const addLine = (className: string, ...children: ReadonlyArray<Node>): void => {
+  const atEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 80
+  const line = element("li", className)
+  line.append(...children)
+  messages.append(line)
+  if (atEnd) messages.scrollTop = messages.scrollHeight
+}
