@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Http from "node:http"
-import type { AddressInfo, ListenOptions } from "node:net"
+import type { AddressInfo, ListenOptions, Socket } from "node:net"
 import type * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -188,8 +188,11 @@ export const layerHttp = (
         const server = Http.createServer()
         return Layer.provideMerge(
           layerAttached(server, options),
-          // The HTTP server would wait for the open WebSockets before they are told to go.
-          NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
+          Layer.provideMerge(
+            withoutSilentConnections(server),
+            // The HTTP server would wait for the open WebSockets before they are told to go.
+            NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
+          )
         )
       }
     )
@@ -207,6 +210,28 @@ export const layerHttpConfig = (
   Layer.Success<ReturnType<typeof layerHttp>>,
   InvalidOptionError | HttpServerError.ServeError | Config.ConfigError
 > => Layer.unwrap(Effect.map(Config.unwrap(options), layerHttp))
+
+/**
+ * Lets go, at the end, of connections over which nothing has come yet: browsers open some in advance, and an `http.Server` that
+ * closes waits a minute for their first request.
+ */
+const withoutSilentConnections = (server: Http.Server): Layer.Layer<never> =>
+  Layer.effectDiscard(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const connections = new Set<Socket>()
+        server.on("connection", (socket: Socket) => {
+          connections.add(socket)
+          socket.once("close", () => connections.delete(socket))
+        })
+        return connections
+      }),
+      (connections) =>
+        Effect.sync(() => {
+          for (const connection of connections) if (connection.bytesRead === 0) connection.destroy()
+        })
+    )
+  )
 
 const listenOptions = ({ backlog, host, port }: ListeningOptions): ListenOptions => ({
   port,

@@ -39,7 +39,8 @@ const msgpackProgram = `
 import { msgpack } from "effect-socket.io/protocol/MsgpackParser"
 
 const encoded = msgpack.encode({ type: 0, namespace: "/", id: undefined, data: undefined }, false)
-console.log("attachments" in encoded ? encoded.attachments?.[0]?.byteLength : encoded.message)
+const bytes = "attachments" in encoded ? encoded.attachments?.[0] : encoded.message
+console.log(bytes instanceof Uint8Array ? bytes.byteLength : bytes)
 `
 
 const testProgram = `

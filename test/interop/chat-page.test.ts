@@ -177,7 +177,7 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     await sees(bob, "Yes")
     await ada.close()
     await bob.close()
-  }, 60_000)
+  })
 
   it("waits for a server that is not there yet", async () => {
     const page = await browser.open(chat.url)
@@ -190,5 +190,5 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     chat = await runExample("chat/server.ts", { PORT: port })
     await isInside(page)
     await page.close()
-  }, 60_000)
+  })
 })

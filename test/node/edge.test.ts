@@ -371,6 +371,29 @@ describe("beside an Effect HTTP application", () => {
     })
   )
 
+  it.live("does not wait, at its end, for connections over which nothing has come", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        HttpRouter.serve(Layer.empty, { disableLogger: true, disableListenLog: true }).pipe(
+          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1" })),
+          quiet
+        ),
+        scope
+      )
+      const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)
+      const { port } = address as { readonly port: number }
+      const silent = Net.connect(port, "127.0.0.1")
+      silent.on("error", () => {})
+      const gone = new Promise<void>((resolve) => silent.once("close", () => resolve()))
+      yield* Effect.promise(() => new Promise<void>((resolve) => silent.once("connect", resolve)))
+      // Behind it in the server's queue: it has been accepted, too.
+      yield* Effect.promise(() => request(`http://127.0.0.1:${port}/`))
+      yield* Effect.timeout(Scope.close(scope, Exit.void), "10 seconds")
+      yield* Effect.promise(() => gone)
+    })
+  )
+
   it.live("can be attached to the http.Server of a NodeHttpServer that is built elsewhere", () =>
     Effect.gen(function* () {
       const http = Http.createServer()

@@ -8,9 +8,6 @@ import { within } from "./RawClient.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** An HTTP server of Effect waits 20 seconds for connections that browsers have opened in advance. */
-const SHUTDOWN = 25_000
-
 /** A process that runs an example. */
 export interface ExampleProcess {
   /** What it has printed so far. */
@@ -65,7 +62,7 @@ export const startExample = (
     type: (line) => void child.stdin.write(`${line}\n`),
     stop: async () => {
       child.kill("SIGINT")
-      return within(`end of ${name}`, closed, SHUTDOWN)
+      return within(`end of ${name}`, closed)
     }
   }
 }

@@ -104,6 +104,7 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
     const send = (data: string | Uint8Array) =>
       end.send(typeof data === "string" ? data : new Uint8Array(data), sizeOf(data))
     let reading: Promise<void> | undefined
+    let waiting = 0
     return {
       get buffered() {
         return end.buffered
@@ -111,8 +112,7 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
       send: (data) => {
         if (reading === undefined && !(data instanceof Blob)) return send(data)
         // What comes behind a Blob waits until that is read.
-        const before = reading
-        const turn = (async () => {
+        const sending = async (before: Promise<void> | undefined): Promise<void> => {
           try {
             const read = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data
             await before
@@ -120,9 +120,10 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
           } catch {
             end.close()
           }
-          if (reading === turn) reading = undefined
-        })()
-        reading = turn
+          if (--waiting === 0) reading = undefined
+        }
+        waiting++
+        reading = sending(reading)
       },
       close: () => end.close()
     }
