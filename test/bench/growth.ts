@@ -26,9 +26,11 @@ interface Level {
 
 const count = (value: number): string => value.toLocaleString("en-US")
 
-/** How a figure of one server grows from one place to another, as the median over repetitions. */
-const grown = (from: ReadonlyArray<number>, to: ReadonlyArray<number>): string =>
-  from.length === 0 || from.length !== to.length ? "–" : `×${median(to.map((value, i) => value / from[i]!)).toFixed(2)}`
+/** How a cost grows from the first number of connections to the last. */
+const grown = (costs: ReadonlyArray<ReadonlyArray<number>>): string => {
+  const [first, last] = [costs[0]!, costs.at(-1)!]
+  return first.length === 0 || last.length === 0 ? "–" : `×${(median(last) / median(first)).toFixed(2)}`
+}
 
 const values = (repetitions: ReadonlyArray<Repetition>, server: ServerName, figure: string): ReadonlyArray<number> =>
   repetitions.map((repetition) => repetition[server][figure]!)
@@ -58,7 +60,7 @@ export const growth = async (options: Options): Promise<string> => {
       connections.push([
         `${title}: ${server}`,
         ...costs.map((cost) => (cost.length === 0 ? "–" : format(median(cost)))),
-        grown(costs[0]!, costs.at(-1)!)
+        grown(costs)
       ])
     }
   }

@@ -21,11 +21,10 @@ export class HttpPeer {
   private onBody: ((body: string) => void) | undefined
   private tail: Buffer | undefined
 
-  constructor({ localAddress, port }: Address) {
+  constructor(address: Address) {
     this.socket = Net.connect({
-      port,
+      ...address,
       host: "127.0.0.1",
-      localAddress,
       noDelay: true,
       onread: {
         buffer: shared,

@@ -10,7 +10,7 @@ import { Opcode, text } from "./frames.ts"
 /** Where the server is, and from which address to connect. */
 export interface Address {
   readonly port: number
-  readonly localAddress: string
+  readonly localAddress?: string
 }
 
 /** Takes a frame. Of a large one that came in several chunks the bytes are not kept: `start` and `end` are 0 then. */
@@ -54,12 +54,11 @@ export class WebSocketPeer {
   private rest = 0
   private opcode = 0
 
-  constructor({ localAddress, port }: Address, path: string, onOpen: (peer: WebSocketPeer) => void = ignore) {
+  constructor(address: Address, path: string, onOpen: (peer: WebSocketPeer) => void = ignore) {
     this.onOpen = onOpen
     this.socket = Net.connect({
-      port,
+      ...address,
       host: "127.0.0.1",
-      localAddress,
       noDelay: true,
       onread: {
         buffer: shared,
@@ -72,7 +71,7 @@ export class WebSocketPeer {
     })
     this.socket.on("error", fail)
     this.socket.on("close", () => fail("a connection was closed by the server"))
-    const key = Buffer.alloc(16, port).toString("base64")
+    const key = Buffer.alloc(16, address.port).toString("base64")
     this.socket.write(`GET ${path} HTTP/1.1\r\n${HEADERS}${UPGRADE}Sec-WebSocket-Key: ${key}\r\n\r\n`)
   }
 

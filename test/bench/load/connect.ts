@@ -10,10 +10,9 @@ import { type Address, ignore, WebSocketPeer } from "./WebSocketPeer.ts"
 const PER_ADDRESS = 20_000
 
 /** An address to connect from, by the number of the connection. */
-export const addressOf = (port: number, index: number): Address => ({
-  port,
-  localAddress: `127.0.0.${1 + Math.floor(index / PER_ADDRESS)}`
-})
+export const addressOf = (port: number, index: number): Address =>
+  // With an address of its own a connection needs a port that no other has: the first ones do without.
+  index < PER_ADDRESS ? { port } : { port, localAddress: `127.0.0.${1 + Math.floor(index / PER_ADDRESS)}` }
 
 /** Makes items, at most `parallel` at once. */
 export const pool = async <A>(
