@@ -103,6 +103,26 @@ const listen =
     return () => removeEventListener?.call(globalThis, type, callback)
   }
 
+/** The most that one response may hold, in bytes: what `ws` takes of one message. Servers send what waits, which they bound. */
+const MAX_RESPONSE = 100 * 1024 * 1024
+
+/** The body, unless it has no end: then the request fails, which closes it. */
+const textOf = async (response: Response): Promise<string> => {
+  const reader = response.body?.getReader()
+  if (reader === undefined) return response.text()
+  const decoder = new TextDecoder()
+  let text = ""
+  for (let size = 0; ;) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    if ((size += value.length) > MAX_RESPONSE) {
+      void reader.cancel()
+      throw new Error("the response is too large")
+    }
+    text += decoder.decode(value, { stream: true })
+  }
+}
+
 /** What is standard in browsers, workers, Deno, Bun and Node. Headers cannot be given to its WebSockets. */
 const standard: ClientPlatformShape = {
   request: ({ body, headers, method, url, withCredentials }) =>
@@ -116,7 +136,7 @@ const standard: ClientPlatformShape = {
           credentials: withCredentials ? "include" : "same-origin",
           ...(body === undefined ? {} : { body })
         })
-        return { status: response.status, body: await response.text() }
+        return { status: response.status, body: await textOf(response) }
       },
       catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
     }),

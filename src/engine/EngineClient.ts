@@ -114,69 +114,71 @@ const PONG = "3"
  * @category models
  */
 export class EngineClient implements ClientTransportSink {
-  private readonly options: EngineClientOptions
-  private readonly runtime: EngineClientRuntime
-  private readonly sink: EngineClientSink
-  private readonly cleanup: Array<() => void> = []
-  private readonly watch: Deadline
+  readonly #options: EngineClientOptions
+  readonly #runtime: EngineClientRuntime
+  readonly #sink: EngineClientSink
+  readonly #cleanup: Array<() => void> = []
+  readonly #watch: Deadline
   /** A WebSocket that swallows the probe is not kept open for ever, nor is what waits for the upgrade. */
-  private readonly upgradeWatch: Deadline
+  readonly #upgradeWatch: Deadline
   /** Those that have not failed yet, in the order in which they are tried. */
-  private transports: ReadonlyArray<TransportName>
-  private transport: ClientTransport | undefined
-  private candidate: ClientWebSocketTransport | undefined
-  private handshake: OpenData | undefined
+  #transports: ReadonlyArray<TransportName>
+  #transport: ClientTransport | undefined
+  #candidate: ClientWebSocketTransport | undefined
+  #handshake: OpenData | undefined
   /** Its head is `undefined` while a Blob is read there. */
-  private queue: Array<string | Uint8Array | Blob | undefined> = []
-  private state: "opening" | "open" | "closing" | "closed" = "opening"
+  #queue: Array<string | Uint8Array | Blob | undefined> = []
+  #state: "opening" | "open" | "closing" | "closed" = "opening"
   /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
-  private upgrading = false
-  private flushing = false
+  #upgrading = false
+  #flushing = false
 
   constructor(options: EngineClientOptions, runtime: EngineClientRuntime, sink: EngineClientSink) {
-    this.options = options
-    this.runtime = runtime
-    this.sink = sink
-    this.watch = new Deadline(runtime, () =>
-      this.state === "opening" ? this.failOpening("timeout", "the connection took too long") : this.end("ping timeout")
+    this.#options = options
+    this.#runtime = runtime
+    this.#sink = sink
+    this.#watch = new Deadline(runtime, () =>
+      this.#state === "opening"
+        ? this.#failOpening("timeout", "the connection took too long")
+        : this.#end("ping timeout")
     )
-    this.upgradeWatch = new Deadline(runtime, () => this.failUpgrade())
+    this.#upgradeWatch = new Deadline(runtime, () => this.#failUpgrade())
     const { rememberUpgrade, transports } = options
     const remembered = rememberUpgrade && runtime.memory.upgraded && transports.includes("websocket")
-    this.transports = remembered ? [...new Set<TransportName>(["websocket", ...transports])] : transports
+    this.#transports = remembered ? [...new Set<TransportName>(["websocket", ...transports])] : transports
   }
 
   /** The session's id, once it is open. */
   get id(): string | undefined {
-    return this.handshake?.sid
+    return this.#handshake?.sid
   }
 
   get isOpen(): boolean {
-    return this.state === "open"
+    return this.#state === "open"
   }
 
   get transportName(): TransportName | undefined {
-    return this.transport?.name
+    return this.#transport?.name
   }
 
   /** Whether what is sent now leaves at once. */
   get writable(): boolean {
-    return this.state === "open" && this.transport!.writable && this.queue.length === 0
+    return this.#state === "open" && this.#transport!.writable && this.#queue.length === 0
   }
 
   /** Begins to open the session. */
   open(): void {
-    const { closeOnPageHide, origin } = this.options
-    const { platform } = this.runtime
+    const { closeOnPageHide, origin } = this.#options
+    const { platform } = this.#runtime
     // A server on the same machine is there without a network.
     if (!/\/localhost(:|$)/.test(origin)) {
-      this.cleanup.push(platform.onOffline(() => this.end("transport close", "the network was lost")))
+      this.#cleanup.push(platform.onOffline(() => this.#end("transport close", "the network was lost")))
     }
     // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
     if (closeOnPageHide) {
-      this.cleanup.push(platform.onPageHide(() => this.end("transport close", "the page was left", true)))
+      this.#cleanup.push(platform.onPageHide(() => this.#end("transport close", "the page was left", true)))
     }
-    this.connect()
+    this.#connect()
   }
 
   /**
@@ -184,57 +186,57 @@ export class EngineClient implements ClientTransportSink {
    * it is read; one that cannot be read ends the session.
    */
   send(text: string | undefined, attachments: ReadonlyArray<Uint8Array | Blob> | undefined): void {
-    if (this.state !== "open") return
-    if (text !== undefined) this.enqueue(text)
+    if (this.#state !== "open") return
+    if (text !== undefined) this.#enqueue(text)
     for (const attachment of attachments ?? []) {
-      this.enqueue(isBlob(attachment) ? attachment : this.encode(attachment))
+      this.#enqueue(isBlob(attachment) ? attachment : this.#encode(attachment))
     }
-    this.flushLater()
+    this.#flushLater()
   }
 
   /** Ends the session if the server's ping is overdue: timers of a page in the background come late, and what is sent meanwhile is lost. */
   checkAlive(): void {
-    if (this.state === "open" && this.runtime.now() > this.watch.at) this.end("ping timeout")
+    if (this.#state === "open" && this.#runtime.now() > this.#watch.at) this.#end("ping timeout")
   }
 
   /** Closes the session, behind what is being sent and what waits to be; after `connectTimeout` also without that. */
   close(description?: string): void {
-    if (this.state === "closed" || this.state === "closing") return
-    if (this.state === "opening" || this.writable) return this.end("forced close", description)
-    this.state = "closing"
+    if (this.#state === "closed" || this.#state === "closing") return
+    if (this.#state === "opening" || this.writable) return this.#end("forced close", description)
+    this.#state = "closing"
     // A server that does not take it any more is not waited for.
-    this.watch.set(this.options.connectTimeout)
-    this.flush()
+    this.#watch.set(this.#options.connectTimeout)
+    this.#flush()
   }
 
   /** Ends the session at once: what the server said is not what the protocol allows. */
   fail(reason: "parse error", description: string): void {
-    this.end(reason, description)
+    this.#end(reason, description)
   }
 
   // ---------------------------------------------------------------- opening
 
-  private connect(): void {
-    this.watch.set(this.options.connectTimeout)
-    const name = this.transports[0]!
+  #connect(): void {
+    this.#watch.set(this.#options.connectTimeout)
+    const name = this.#transports[0]!
     if (name === "polling") {
-      const polling = new ClientPolling(() => this.url("polling"), this.options, this.runtime, this)
-      this.transport = polling
+      const polling = new ClientPolling(() => this.#url("polling"), this.#options, this.#runtime, this)
+      this.#transport = polling
       return polling.open()
     }
-    const transport = this.makeWebSocket(this)
-    this.transport = transport
+    const transport = this.#makeWebSocket(this)
+    this.#transport = transport
     transport.open(() => {})
   }
 
-  private makeWebSocket(sink: ClientTransportSink): ClientWebSocketTransport {
-    const { headers, protocols, withCredentials } = this.options
-    const url = this.url("websocket").replace(/^http/, "ws")
-    return new ClientWebSocketTransport(this.runtime.platform, { url, headers, protocols, withCredentials }, sink)
+  #makeWebSocket(sink: ClientTransportSink): ClientWebSocketTransport {
+    const { headers, protocols, withCredentials } = this.#options
+    const url = this.#url("websocket").replace(/^http/, "ws")
+    return new ClientWebSocketTransport(this.#runtime.platform, { url, headers, protocols, withCredentials }, sink)
   }
 
-  private url(transport: TransportName): string {
-    const { forceBase64, origin, path, query } = this.options
+  #url(transport: TransportName): string {
+    const { forceBase64, origin, path, query } = this.#options
     const params = new URLSearchParams(query)
     params.set("EIO", "4")
     params.set("transport", transport)
@@ -247,205 +249,205 @@ export class EngineClient implements ClientTransportSink {
   }
 
   /** A transport that leads nowhere, or to who is no server of ours: another one may lead there. */
-  private failOpening(reason: ClientCloseReason, description: string): void {
-    if (!this.options.tryAllTransports || this.transports.length < 2) return this.end(reason, description)
-    this.transports = this.transports.slice(1)
-    this.transport!.close(undefined)
-    this.connect()
+  #failOpening(reason: ClientCloseReason, description: string): void {
+    if (!this.#options.tryAllTransports || this.#transports.length < 2) return this.#end(reason, description)
+    this.#transports = this.#transports.slice(1)
+    this.#transport!.close(undefined)
+    this.#connect()
   }
 
-  private onOpenPacket(packet: string): void {
+  #onOpenPacket(packet: string): void {
     const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return this.failOpening("parse error", handshake.message)
-    this.handshake = handshake
-    this.state = "open"
-    this.runtime.memory.upgraded = this.transport!.name === "websocket"
-    this.sink.onOpen(handshake)
-    this.expectPing()
-    if (this.isOpen && this.options.upgrade && this.transport!.name === "polling") this.probe(handshake)
+    if (isProtocolError(handshake)) return this.#failOpening("parse error", handshake.message)
+    this.#handshake = handshake
+    this.#state = "open"
+    this.#runtime.memory.upgraded = this.#transport!.name === "websocket"
+    this.#sink.onOpen(handshake)
+    this.#expectPing()
+    if (this.isOpen && this.#options.upgrade && this.#transport!.name === "polling") this.#probe(handshake)
   }
 
   // ---------------------------------------------------------------- upgrade
 
-  private probe({ upgrades }: OpenData): void {
-    if (!upgrades.includes("websocket") || !this.transports.includes("websocket")) return
-    const fail = () => this.failUpgrade()
-    const candidate = this.makeWebSocket({
+  #probe({ upgrades }: OpenData): void {
+    if (!upgrades.includes("websocket") || !this.#transports.includes("websocket")) return
+    const fail = () => this.#failUpgrade()
+    const candidate = this.#makeWebSocket({
       onPacket: (packet) => {
-        if (packet !== "3probe" || this.upgrading) return fail()
-        this.upgrading = true
-        ;(this.transport as ClientPolling).pause(() => this.completeUpgrade(candidate))
+        if (packet !== "3probe" || this.#upgrading) return fail()
+        this.#upgrading = true
+        ;(this.#transport as ClientPolling).pause(() => this.#completeUpgrade(candidate))
       },
       onBinary: fail,
       onDrain: () => {},
       onEnd: fail
     })
-    this.candidate = candidate
-    this.upgradeWatch.set(this.options.connectTimeout)
+    this.#candidate = candidate
+    this.#upgradeWatch.set(this.#options.connectTimeout)
     candidate.open(() => candidate.write(["2probe"]))
   }
 
-  private completeUpgrade(candidate: ClientWebSocketTransport): void {
-    this.dropCandidate()
+  #completeUpgrade(candidate: ClientWebSocketTransport): void {
+    this.#dropCandidate()
     candidate.useSink(this)
     candidate.write(["5"])
-    this.transport = candidate
-    this.runtime.memory.upgraded = true
-    this.sink.onUpgrade()
-    this.flush()
+    this.#transport = candidate
+    this.#runtime.memory.upgraded = true
+    this.#sink.onUpgrade()
+    this.#flush()
   }
 
   /** The session stays with polling. */
-  private failUpgrade(): void {
-    const { upgrading } = this
-    this.candidate?.close()
-    this.dropCandidate()
-    if (upgrading) (this.transport as ClientPolling).resume()
+  #failUpgrade(): void {
+    const upgrading = this.#upgrading
+    this.#candidate?.close()
+    this.#dropCandidate()
+    if (upgrading) (this.#transport as ClientPolling).resume()
   }
 
-  private dropCandidate(): void {
-    this.upgradeWatch.clear()
-    this.candidate = undefined
-    this.upgrading = false
+  #dropCandidate(): void {
+    this.#upgradeWatch.clear()
+    this.#candidate = undefined
+    this.#upgrading = false
   }
 
   // ---------------------------------------------------------------- in
 
   onPacket(packet: string): void {
-    if (this.state === "closed") return
+    if (this.#state === "closed") return
     const code = packet.charCodeAt(0)
-    if (this.state === "opening") return this.onOpenPacket(packet)
+    if (this.#state === "opening") return this.#onOpenPacket(packet)
     switch (code) {
       case 52: // message
-        return this.sink.onMessage(packet)
+        return this.#sink.onMessage(packet)
       case 50: // ping
-        this.expectPing()
+        this.#expectPing()
         // One answer is enough for pings that come faster than it can be sent.
-        if (this.queue.at(-1) !== PONG) this.enqueue(PONG)
-        return this.flushLater()
+        if (this.#queue.at(-1) !== PONG) this.#enqueue(PONG)
+        return this.#flushLater()
       case 98: {
         const bytes = decodeBinaryText(packet)
-        return isProtocolError(bytes) ? this.end("parse error", bytes.message) : this.sink.onBinary(bytes)
+        return isProtocolError(bytes) ? this.#end("parse error", bytes.message) : this.#sink.onBinary(bytes)
       }
       case 49: // close
-        return this.end("transport close", "closed by the server")
+        return this.#end("transport close", "closed by the server")
       case 48: // a second open
       case 51: // pong
       case 53: // upgrade
       case 54: // noop
         return
       default:
-        return this.end("parse error", "unknown packet type")
+        return this.#end("parse error", "unknown packet type")
     }
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (this.state === "opening") return this.failOpening("parse error", "binary before the open packet")
-    if (this.state !== "closed") this.sink.onBinary(bytes)
+    if (this.#state === "opening") return this.#failOpening("parse error", "binary before the open packet")
+    if (this.#state !== "closed") this.#sink.onBinary(bytes)
   }
 
   onEnd({ description, reason }: TransportEnd): void {
-    if (this.state === "opening") this.failOpening(reason, description)
-    else this.end(reason, description)
+    if (this.#state === "opening") this.#failOpening(reason, description)
+    else this.#end(reason, description)
   }
 
-  private expectPing(): void {
-    const { pingInterval, pingTimeout } = this.handshake!
-    if (this.state === "open") this.watch.set(pingInterval + pingTimeout)
+  #expectPing(): void {
+    const { pingInterval, pingTimeout } = this.#handshake!
+    if (this.#state === "open") this.#watch.set(pingInterval + pingTimeout)
   }
 
   // ---------------------------------------------------------------- out
 
   onDrain(): void {
-    this.flush()
+    this.#flush()
   }
 
-  private enqueue(packet: string | Uint8Array | Blob): void {
-    this.queue.push(packet)
+  #enqueue(packet: string | Uint8Array | Blob): void {
+    this.#queue.push(packet)
   }
 
-  private encode(bytes: Uint8Array): string | Uint8Array {
-    return this.options.forceBase64 ? encodeBinaryText(bytes) : bytes
+  #encode(bytes: Uint8Array): string | Uint8Array {
+    return this.#options.forceBase64 ? encodeBinaryText(bytes) : bytes
   }
 
   /** Reads the Blob at the head: what is in it takes its place. */
-  private async read(blob: Blob): Promise<void> {
-    const { queue } = this
+  async #read(blob: Blob): Promise<void> {
+    const queue = this.#queue
     queue[0] = undefined
-    const bytes = await blob.arrayBuffer().catch((cause: unknown) => this.end("transport error", String(cause)))
+    const bytes = await blob.arrayBuffer().catch((cause: unknown) => this.#end("transport error", String(cause)))
     if (bytes === undefined) return
     // If the session has ended meanwhile, it has another queue.
-    queue[0] = this.encode(new Uint8Array(bytes))
-    this.flush()
+    queue[0] = this.#encode(new Uint8Array(bytes))
+    this.#flush()
   }
 
   /** What is sent within one turn leaves together. */
-  private flushLater(): void {
-    if (this.flushing) return
-    this.flushing = true
-    const { defer = queueMicrotask } = this.runtime.platform
+  #flushLater(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    const { defer = queueMicrotask } = this.#runtime.platform
     defer(() => {
-      this.flushing = false
-      this.flush()
+      this.#flushing = false
+      this.#flush()
     })
   }
 
-  private flush(): void {
-    if (this.state === "closed" || this.state === "opening" || !this.transport!.writable) return
-    const batch = this.takeBatch()
-    if (batch.length > 0) this.transport!.write(batch)
-    if (this.state === "closing" && this.queue.length === 0 && this.transport!.writable) this.end("forced close")
+  #flush(): void {
+    if (this.#state === "closed" || this.#state === "opening" || !this.#transport!.writable) return
+    const batch = this.#takeBatch()
+    if (batch.length > 0) this.#transport!.write(batch)
+    if (this.#state === "closing" && this.#queue.length === 0 && this.#transport!.writable) this.#end("forced close")
   }
 
   /**
    * Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. A Blob that
    * the transport does not take is read when what is before it has left.
    */
-  private takeBatch(): ReadonlyArray<string | Uint8Array | Blob> {
-    const { queue } = this
-    const isPolling = this.transport!.name === "polling"
+  #takeBatch(): ReadonlyArray<string | Uint8Array | Blob> {
+    const queue = this.#queue
+    const isPolling = this.#transport!.name === "polling"
     let blob: Blob | undefined
     let count = 0
     let size = 0
     for (const packet of queue) {
       if (packet === undefined) break
       if (isBlob(packet)) {
-        if (isPolling || this.options.forceBase64) {
+        if (isPolling || this.#options.forceBase64) {
           blob = packet
           break
         }
       } else if (isPolling && queue.length > 1) {
         // One that is alone need not be measured.
         size += sizeOf(packet)
-        if (count > 0 && size + count > this.handshake!.maxPayload) break
+        if (count > 0 && size + count > this.#handshake!.maxPayload) break
       }
       count++
     }
     // The array stays while its head is being read.
-    if (count > 0) this.queue = queue.slice(count)
-    if (blob !== undefined) void this.read(blob)
+    if (count > 0) this.#queue = queue.slice(count)
+    if (blob !== undefined) void this.#read(blob)
     return queue.slice(0, count) as Array<string | Uint8Array | Blob>
   }
 
-  private end(
+  #end(
     reason: ClientCloseReason,
     description?: string,
     tellServer = reason === "forced close" || reason === "parse error"
   ): void {
-    const { state } = this
+    const state = this.#state
     if (state === "closed") return
     // A WebSocket that comes to nothing, or breaks, is not begun with again.
     if (reason === "transport error" || (state === "opening" && reason !== "forced close")) {
-      this.runtime.memory.upgraded = false
+      this.#runtime.memory.upgraded = false
     }
-    this.state = "closed"
-    this.watch.clear()
-    this.candidate?.close()
-    this.dropCandidate()
-    this.transport?.close(tellServer ? this.id : undefined)
-    this.queue = []
-    for (const undo of this.cleanup) undo()
-    this.sink.onClose({ reason: state === "closing" ? "forced close" : reason, description })
+    this.#state = "closed"
+    this.#watch.clear()
+    this.#candidate?.close()
+    this.#dropCandidate()
+    this.#transport?.close(tellServer ? this.id : undefined)
+    this.#queue = []
+    for (const undo of this.#cleanup) undo()
+    this.#sink.onClose({ reason: state === "closing" ? "forced close" : reason, description })
   }
 }
 

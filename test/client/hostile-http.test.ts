@@ -96,6 +96,24 @@ describe("a client of a hostile server", () => {
       )
     }
 
+    it.live(`on ${name} fails, and lets go, when the answer has no end`, () =>
+      Effect.gen(function* () {
+        const closed = yield* Deferred.make<void>()
+        const chunk = Buffer.alloc(1_000_000, "x")
+        const { socket } = yield* answered((response) => {
+          response.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
+          const more = () => {
+            while (!response.destroyed && response.write(chunk));
+          }
+          response.on("drain", more)
+          more()
+        })
+        const failed = yield* Stream.runHead(Stream.filter(socket.status, (status) => status._tag === "Failed"))
+        assert.match(Option.getOrThrow(failed).error.message, /^GET failed: ./)
+        yield* Deferred.await(closed)
+      })
+    )
+
     it.live(`on ${name} leaves others their turn while noops come without end`, () =>
       Effect.gen(function* () {
         const enough = yield* Deferred.make<void>()
