@@ -37,10 +37,34 @@ const isAtLeast = (text: string, bytes: number): boolean =>
 /** What was written to a socket within one turn of the event loop leaves in one system call. */
 const corked: Array<NodeWebSocketChannel> = []
 
-const uncorkAll = () => {
+/** Counts what Node calls ticks: after each callback from the outside, such as one for what was read from a connection. */
+let tick = 0
+let tickHasEnd = false
+
+const onTickEnd = () => {
+  tickHasEnd = false
+  tick++
   for (let i = 0; i < corked.length; i++) corked[i]!.uncork()
   corked.length = 0
 }
+
+const awaitTickEnd = () => {
+  if (tickHasEnd) return
+  tickHasEnd = true
+  process.nextTick(onTickEnd)
+}
+
+/**
+ * The messages that are taken from one connection before all others have their turn. One read brings up to 64 KiB, which is
+ * thousands of small messages.
+ */
+const TURN_MESSAGES = 64
+
+/** The bytes of large reads after which it is the others' turn: Node goes on reading while there is more, up to 2 MiB. */
+const TURN_BYTES = 64 * 1024
+
+/** Reads that are smaller empty the connection's buffer, or nearly so. */
+const LARGE_READ = 16 * 1024
 
 /** What a socket of Node counts. */
 interface Counted {
@@ -60,6 +84,16 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   private readonly readBefore: number
   private readonly writtenBefore: number
   private isCorked = false
+  onWritten: (() => void) | undefined
+  /** Messages that were read after reading was stopped; while there is such a list, nothing gets past it. */
+  private held: Array<string | Buffer> | undefined
+  /** The session wants nothing for now. */
+  private isPaused = false
+  /** It is the others' turn; then this one goes on. */
+  private isYielding = false
+  private tick = -1
+  private messages = 0
+  private bytes = 0
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
     this.ws = ws
@@ -82,8 +116,21 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   listen(): void {
     let failure: WebSocketFailure | undefined
     this.ws.on("message", (data: Buffer, isBinary: boolean) => {
-      if (isBinary) this.receiver.onBinary(data)
+      if (this.tick !== tick) {
+        this.tick = tick
+        this.messages = 0
+        awaitTickEnd()
+      }
+      if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield()
+      if (this.held !== undefined) this.held.push(isBinary ? data : data.toString())
+      else if (isBinary) this.receiver.onBinary(data)
       else this.receiver.onText(data.toString())
+    })
+    this.socket.on("data", (chunk: Buffer) => {
+      if (chunk.length < LARGE_READ) return
+      if (this.bytes === 0) setImmediate(() => (this.bytes = 0))
+      this.bytes += chunk.length
+      if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     })
     this.ws.on("error", (error: Error & { readonly code?: string }) => {
       failure ??= {
@@ -96,7 +143,61 @@ export class NodeWebSocketChannel implements WebSocketChannel {
         message: error.message
       }
     })
-    this.ws.on("close", () => this.receiver.onClose(failure))
+    this.ws.on("close", () => {
+      // What came before the end is told before it, unless it has been waiting for the session.
+      if (!this.isPaused) this.deliver(Infinity)
+      this.held = undefined
+      this.receiver.onClose(failure)
+    })
+  }
+
+  pause(): void {
+    this.isPaused = true
+    this.stop()
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    // Whoever has made room may still be at it.
+    this.yield()
+  }
+
+  private stop(): void {
+    if (this.held !== undefined) return
+    this.held = []
+    this.ws.pause()
+  }
+
+  private yield(): void {
+    this.stop()
+    if (this.isYielding) return
+    this.isYielding = true
+    setImmediate(() => {
+      this.isYielding = false
+      this.goOn()
+    })
+  }
+
+  private goOn(): void {
+    this.deliver(TURN_MESSAGES)
+    if (this.isPaused || this.held === undefined) return
+    if (this.held.length > 0) return this.yield()
+    this.held = undefined
+    this.ws.resume()
+  }
+
+  /** Tells of what is held, up to so many messages, or until the session wants no more. */
+  private deliver(count: number): void {
+    const { held } = this
+    if (held === undefined) return
+    let n = 0
+    while (n < count && n < held.length && !this.isPaused) {
+      const message = held[n++]!
+      if (typeof message === "string") this.receiver.onText(message)
+      else this.receiver.onBinary(message)
+    }
+    held.splice(0, n)
   }
 
   get buffered(): number {
@@ -107,14 +208,14 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     if (!this.isOpen) return
     this.cork()
     const compressed = this.compresses && compress !== false && isAtLeast(text, this.threshold)
-    this.ws.send(text, compressed ? COMPRESSED_TEXT : TEXT)
+    this.ws.send(text, compressed ? COMPRESSED_TEXT : TEXT, this.onWritten)
   }
 
   sendBinary(bytes: Uint8Array, compress?: boolean): void {
     if (!this.isOpen) return
     this.cork()
     const compressed = this.compresses && compress !== false && bytes.byteLength >= this.threshold
-    this.ws.send(bytes, compressed ? COMPRESSED_BINARY : BINARY)
+    this.ws.send(bytes, compressed ? COMPRESSED_BINARY : BINARY, this.onWritten)
   }
 
   sendShared(message: OutboundMessage): void {
@@ -132,11 +233,13 @@ export class NodeWebSocketChannel implements WebSocketChannel {
       message.prepared = bytes = Buffer.concat(frames)
     }
     this.cork()
-    this.socket.write(bytes)
+    this.socket.write(bytes, this.onWritten)
   }
 
   close(): void {
     this.ws.close()
+    // The closing handshake has to be read.
+    this.resume()
   }
 
   terminate(): void {
@@ -154,7 +257,7 @@ export class NodeWebSocketChannel implements WebSocketChannel {
 
   private cork(): void {
     if (this.isCorked) return
-    if (corked.length === 0) process.nextTick(uncorkAll)
+    awaitTickEnd()
     this.isCorked = true
     this.socket.cork()
     corked.push(this)

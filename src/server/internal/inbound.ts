@@ -11,6 +11,7 @@ import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec 
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
+import type { Backpressure } from "./backpressure.ts"
 import { Gate } from "./gate.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -138,6 +139,11 @@ export class Inbound {
       return this.overflow("too many packets before the handlers were ready")
     }
     inbox.push(packet)
+    this.backpressure.onPending()
+  }
+
+  private get backpressure(): Backpressure {
+    return this.socket.connection.backpressure
   }
 
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
@@ -152,13 +158,17 @@ export class Inbound {
     const inbox = this.inbox
     this.inbox = undefined
     if (inbox !== undefined) {
-      for (const packet of inbox) this.receive(packet)
+      for (const packet of inbox) {
+        this.receive(packet)
+        this.backpressure.onDone()
+      }
     }
   }
 
   /** Nothing is delivered any more, and what runs is interrupted. */
   close(): void {
-    const { fibers, taps } = this
+    const { fibers, inbox, taps } = this
+    for (let i = inbox?.length ?? 0; i > 0; i--) this.backpressure.onDone()
     this.inbox = this.fibers = this.taps = undefined
     if (fibers !== undefined) {
       for (const fiber of fibers) fiber.interruptUnsafe()
@@ -185,9 +195,9 @@ export class Inbound {
     const name = typeof args[0] === "string" ? args[0] : String(args[0])
     if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, args.slice(1))
     if (this.middlewares === undefined) return this.dispatch(name, args, id)
-    this.queued++
+    this.enqueue()
     this.entrance!.enter((leave) => {
-      this.queued--
+      this.dequeue()
       if (!this.isConnected) return leave()
       this.start(
         this.runFork,
@@ -199,6 +209,16 @@ export class Inbound {
         }
       )
     })
+  }
+
+  private enqueue(): void {
+    this.queued++
+    this.backpressure.onPending()
+  }
+
+  private dequeue(): void {
+    this.queued--
+    this.backpressure.onDone()
   }
 
   private checks(event: IncomingEvent): Effect.Effect<void, EventRefused> {
@@ -259,9 +279,9 @@ export class Inbound {
     let gate = gates.get(key)
     if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
     const answer = this.answer(codec, id)
-    this.queued++
+    this.enqueue()
     gate.enter((leave) => {
-      this.queued--
+      this.dequeue()
       // The client has gone while the event was waiting.
       if (!this.isConnected) return leave()
       this.startHandler(
@@ -362,9 +382,11 @@ export class Inbound {
     }
     const fibers = (this.fibers ??= new Set())
     fibers.add(fiber)
+    this.backpressure.onPending()
     fiber.addObserver((exit) => {
       fibers.delete(fiber)
       onExit(exit)
+      this.backpressure.onDone()
     })
   }
 

@@ -22,7 +22,7 @@ import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { Parser } from "../../Parser.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError } from "../../protocol/ProtocolError.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
@@ -88,7 +88,11 @@ export class ServerRuntime {
   ): OutboundMessage {
     const packet = this.parser.encode({ type, namespace, id, data }, mayHaveBinary)
     if (isProtocolError(packet)) throw packet
-    return new OutboundMessage(packet.text === undefined ? undefined : "4" + packet.text, packet.attachments, shared)
+    const { attachments, text } = packet
+    const message = new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
+    // Who is told of something else waits for that.
+    if (type !== PacketType.EVENT) message.droppable = false
+    return message
   }
 
   // ---------------------------------------------------------------- connections
