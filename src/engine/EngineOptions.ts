@@ -114,7 +114,7 @@ export interface EngineOptions {
  *
  * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait for room: where `disconnect` is
  * not the policy they get in beyond the budget. So that this has an end, too, sending to a client for which more than twice the
- * budget waits closes its session with reason `outbox overflow`.
+ * budget waits outside of its socket closes its session with reason `outbox overflow`.
  *
  * @since 0.1.0
  * @category options

@@ -190,7 +190,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   }
 
   private sendOrDrop(message: OutboundMessage, onDropped: (() => void) | undefined): void {
-    if (this.transport.buffered > this.hardLimit) this.overflow()
+    if (this.isOverflowing) this.overflow()
     else if (this.transport.sendMessage(message, onDropped)) this.owner.stats.packetsSent += message.packets
   }
 
@@ -453,7 +453,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     // Since revision 4 the server pings.
     if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     this.sendControl(PONG)
-    if (this.transport.buffered > this.hardLimit) return this.overflow()
+    if (this.isOverflowing) return this.overflow()
     this.expectPing()
   }
 
@@ -540,14 +540,15 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     return this.owner.options.outboxOverflow !== "disconnect"
   }
 
-  /** The bytes beyond which there is an end to waiting, whatever the policy. */
-  private get hardLimit(): number {
+  /** Whether there is an end to waiting, whatever the policy. */
+  private get isOverflowing(): boolean {
     const { maxOutbox } = this.owner.options
-    return this.keepsOutbox ? 2 * maxOutbox : maxOutbox
+    // What is in the socket does not count: a message that is larger than the budget may be there.
+    return this.keepsOutbox ? this.outbox!.bytes > 2 * maxOutbox : this.transport.buffered > maxOutbox
   }
 
   private overflow(): void {
-    this.closeAtOnce("outbox overflow", `more than ${this.hardLimit} bytes were waiting`)
+    this.closeAtOnce("outbox overflow", `${this.transport.buffered} bytes were waiting`)
   }
 
   /** For a client that does not take what is sent: waiting for it to do so is of no use. */

@@ -109,9 +109,14 @@ describe("an outbox that drops the newest", () => {
     alone(
       Effect.gen(function* () {
         const { channel, session } = yield* open("dropNewest", share - 1)
-        session.sendUnsafe(message("large", maxOutbox * 2))
-        assert.deepStrictEqual(names(channel.take()), ["large"])
-        assert.deepStrictEqual(yield* dropped, {})
+        session.sendUnsafe(message("large", maxOutbox * 3))
+        channel.buffered = maxOutbox * 3
+        // Which is no reason to end the session, or to drop what may not be dropped.
+        session.sendUnsafe(important("ack", 10))
+        session.sendUnsafe(message("next", 10))
+        channel.drain()
+        assert.deepStrictEqual(names(channel.take()), ["large", "ack"])
+        assert.deepStrictEqual(yield* dropped, { "packets_dropped{dropNewest}": 1, "bytes_dropped{dropNewest}": 10 })
       })
     )
   )
@@ -238,7 +243,7 @@ for (const policy of ["dropNewest", "dropOldest"] as const) {
           const kept = policy === "dropNewest" ? ["a", "b", "c", "d", "e"] : ["b", "c", "d", "e"]
           const bytes = policy === "dropNewest" ? 260_000 : 160_000
           assert.strictEqual(session.buffered, share + bytes)
-          session.sendUnsafe(important("f", 2 * maxOutbox - share - bytes + 1))
+          session.sendUnsafe(important("f", 2 * maxOutbox - bytes + 1))
           session.sendUnsafe(important("g", 1))
           assert.deepStrictEqual(
             closes.map(({ reason }) => reason),
@@ -402,7 +407,7 @@ describe("an outbox that suspends", () => {
   it.effect("ends the session of a client for which twice the budget waits of what does not suspend", () =>
     Effect.gen(function* () {
       const { closes, session } = yield* open("suspend")
-      session.sendUnsafe(message("a", 2 * maxOutbox - share))
+      session.sendUnsafe(message("a", 2 * maxOutbox))
       session.sendUnsafe(message("b", 1))
       assert.deepStrictEqual(closes, [])
       session.sendUnsafe(message("c", 1))
