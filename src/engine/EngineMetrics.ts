@@ -61,7 +61,8 @@ export const packetsReceived: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Engine.IO packets that were sent, or wait to be: open packets, pings and messages; an attachment is a packet of its own.
+ * Engine.IO packets that were sent, or wait to be: open packets, pings and messages; an attachment is a packet of its own. Those
+ * that `dropOldest` takes out again later are among them, those that `dropNewest` turns away are not.
  *
  * @since 0.1.0
  * @category metrics
@@ -103,4 +104,38 @@ export const bytesSent: Metric.Counter<number> = Metric.counter("socketio_bytes_
  */
 export const outboxBytes: Metric.Gauge<number> = Metric.gauge("socketio_outbox_bytes", {
   description: "Bytes that wait for clients to take them"
+})
+
+/**
+ * Engine.IO packets that were dropped because their client's outbox was full, by `policy` (`dropNewest`, `dropOldest`; see
+ * `outboxOverflow`); an attachment is a packet of its own. What is volatile is counted by `ServerMetrics.volatileDropped`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const packetsDropped: Metric.Counter<number> = Metric.counter("socketio_packets_dropped", {
+  description: "Engine.IO packets dropped from full outboxes",
+  incremental: true
+})
+
+/**
+ * The bytes of what {@link packetsDropped} counts, without frames, by `policy`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const bytesDropped: Metric.Counter<number> = Metric.counter("socketio_bytes_dropped", {
+  description: "Bytes dropped from full outboxes",
+  incremental: true
+})
+
+/**
+ * How often reading from a client was paused because the handlers of its events were behind (see `pauseReadingAt`).
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const readPauses: Metric.Counter<number> = Metric.counter("socketio_read_pauses", {
+  description: "Times that reading from a client was paused",
+  incremental: true
 })

@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import type { CorsOptions } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
-import { integer, millis, transports } from "./OptionReaders.ts"
+import { integer, millis, oneOf, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
@@ -51,10 +51,12 @@ export interface EngineOptions {
   /** The largest number of packets in one long-polling request body. Default: 10,000. */
   readonly maxPacketsPerPayload?: number
   /**
-   * The bytes that may wait for one client that does not take them. When there are more, the session is closed with reason
-   * `outbox overflow`. Default: 16,777,216.
+   * The bytes that may wait for one client that does not take them. What happens when there are more, `outboxOverflow` says.
+   * Default: 16,777,216.
    */
   readonly maxOutbox?: number
+  /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
+  readonly outboxOverflow?: OutboxOverflow
   /** The transports that clients may use. Default: both. */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
@@ -96,6 +98,30 @@ export interface EngineOptions {
 }
 
 /**
+ * What happens when more than `maxOutbox` bytes wait for a client that does not take them.
+ *
+ * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open.
+ * - `dropNewest`: a message that does not fit is dropped.
+ * - `dropOldest`: the oldest messages are dropped until it fits. Some 64 KiB that are on their way to a WebSocket already are not
+ *   among them.
+ * - `suspend`: who emits to the client waits until there is room, or the client has gone. A broadcast is handed to everybody at
+ *   once, and then waits until each of its recipients has room again: for the slowest of them. What is sent outside of an `emit`
+ *   (broadcasts that collect acknowledgements, those of other servers) does not wait.
+ *
+ * A message is dropped as a whole, with its attachments, and counted by `EngineMetrics.packetsDropped` and `bytesDropped`. One that
+ * is larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `not sent`.
+ * What is volatile never waits: it is dropped before anything else is, and it never suspends.
+ *
+ * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait for room: where `disconnect` is
+ * not the policy they get in beyond the budget. So that this has an end, too, sending to a client for which more than twice the
+ * budget waits outside of its socket closes its session with reason `outbox overflow`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type OutboxOverflow = "disconnect" | "dropNewest" | "dropOldest" | "suspend"
+
+/**
  * The cookie with a session's id.
  *
  * @since 0.1.0
@@ -133,6 +159,7 @@ export interface ResolvedEngineOptions {
   readonly maxPayload: number
   readonly maxPacketsPerPayload: number
   readonly maxOutbox: number
+  readonly outboxOverflow: OutboxOverflow
   readonly transports: ReadonlyArray<TransportName>
   readonly allowUpgrades: boolean
   readonly allowEIO3: boolean
@@ -145,6 +172,8 @@ export interface ResolvedEngineOptions {
   readonly cors: CorsOptions | undefined
   readonly drainTimeout: number
 }
+
+const OVERFLOWS = ["disconnect", "dropNewest", "dropOldest", "suspend"] as const
 
 const invalidCookie = (problem: string): Effect.Effect<never, InvalidOptionError> =>
   Effect.fail(new InvalidOptionError({ option: "cookie", problem }))
@@ -207,6 +236,7 @@ export const resolve = Effect.fnUntraced(function* (
       1
     ),
     maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
+    outboxOverflow: yield* oneOf("outboxOverflow", options.outboxOverflow, OVERFLOWS),
     transports: yield* transports(options.transports),
     allowUpgrades: options.allowUpgrades ?? true,
     allowEIO3: options.allowEIO3 ?? false,

@@ -15,6 +15,7 @@ import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { type HeartbeatStep, makeHeartbeatStep } from "./internal/heartbeat.ts"
+import { Outbox, packetsOf } from "./internal/outbox.ts"
 import { format3, format4 } from "./internal/pollingFormat.ts"
 import { type EngineStats, NO_STATS, type SessionStats, type TransportStats } from "./internal/stats.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
@@ -110,6 +111,11 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private channels: Set<WebSocketChannel> | undefined
   private held = 0
   private transportGone = false
+  /** What waits for the client, where it does not wait in a socket. */
+  private outbox: Outbox | undefined
+  /** Who waits for room in it. */
+  private waiters: Set<() => void> | undefined
+  private paused = false
   private awaitingPong = false
   private graceUsed = false
   private step: HeartbeatStep | undefined
@@ -154,34 +160,106 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** Opens the session over the poll that asked for it. */
   openPolling(exchange: HttpExchange): void {
     const format = this.revision === 4 ? format4 : format3(this.base64)
-    const transport = new PollingTransport(this, this.owner.options, this.owner.wheel, format)
+    const outbox = (this.outbox = new Outbox(this.owner.options, this.owner.stats))
+    const transport = new PollingTransport(this, this.owner.options, this.owner.wheel, format, outbox)
     this.start(transport)
     transport.onRequest(exchange)
   }
 
   /** Opens the session over a WebSocket. */
   openWebSocket(channel: WebSocketChannel): void {
-    this.start(new WebSocketTransport(channel, this, this.frameForm))
+    if (this.keepsOutbox) this.outbox = new Outbox(this.owner.options, this.owner.stats)
+    this.start(this.webSocketTransport(channel))
   }
 
-  /** Sends a message. Nothing happens when the session is not open. */
-  sendUnsafe(message: OutboundMessage): void {
+  private webSocketTransport(channel: WebSocketChannel): WebSocketTransport {
+    const outbox = this.keepsOutbox ? this.outbox : undefined
+    return new WebSocketTransport(channel, this, this.frameForm, outbox, this.owner.options.maxOutbox)
+  }
+
+  /**
+   * Sends a message. Nothing happens when the session is not open. `onDropped` is called, in another turn, if the message is
+   * dropped because the client is behind (see `outboxOverflow`).
+   */
+  sendUnsafe(message: OutboundMessage, onDropped?: () => void): void {
     if (!this.open) return
+    if (this.keepsOutbox) return this.sendOrDrop(message, onDropped)
     this.owner.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
     this.transport.sendMessage(message)
     if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
   }
 
-  /** Sends a message, text or bytes. It never fails: nothing happens when the session is not open. */
+  private sendOrDrop(message: OutboundMessage, onDropped: (() => void) | undefined): void {
+    if (this.isOverflowing) this.overflow()
+    else if (this.transport.sendMessage(message, onDropped)) this.owner.stats.packetsSent += message.packets
+  }
+
+  /**
+   * Sends a message, text or bytes. It never fails: nothing happens when the session is not open. With the policy `suspend` it
+   * waits until there is room.
+   */
   send(data: string | Uint8Array): Effect.Effect<void> {
-    return Effect.sync(() => {
+    const send = () => {
       if (typeof data === "string") this.sendUnsafe(new OutboundMessage("4" + data, undefined, false))
-      else if (this.open) {
-        this.owner.stats.packetsSent++
-        this.transport.sendBinary(data)
-        if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
-      }
+      else this.sendUnsafe(new OutboundMessage(undefined, [data], false))
+    }
+    if (this.owner.options.outboxOverflow !== "suspend") return Effect.sync(send)
+    return Effect.callback<void>((resume) => {
+      const cancel = this.whenRoom(() => {
+        send()
+        resume(Effect.void)
+      })
+      return cancel && Effect.sync(cancel)
     })
+  }
+
+  /** Whether a message may be sent without waiting. It always may unless the policy is `suspend`. */
+  get hasRoom(): boolean {
+    const { maxOutbox, outboxOverflow } = this.owner.options
+    return !this.open || outboxOverflow !== "suspend" || this.transport.buffered < maxOutbox
+  }
+
+  /**
+   * Does something now, or when there is room again, behind those who wait already; at the session's end at the latest. Gives the
+   * function that calls it off, if it has to wait.
+   */
+  whenRoom(action: () => void): (() => void) | undefined {
+    if (this.hasRoom && this.waiters === undefined) {
+      action()
+      return undefined
+    }
+    const waiters = (this.waiters ??= new Set())
+    waiters.add(action)
+    return () => {
+      waiters.delete(action)
+      if (waiters.size === 0 && this.waiters === waiters) this.waiters = undefined
+    }
+  }
+
+  /**
+   * Stops reading from the client, until {@link resumeUnsafe}: what it sends waits with it. It is not taken for dead meanwhile, as its
+   * pongs are not read; pings are still sent, so that a connection that is gone is noticed. That a client closes may be noticed only
+   * when reading resumes.
+   */
+  pauseUnsafe(): void {
+    if (this.paused || !this.open) return
+    this.paused = true
+    this.owner.stats.readPauses++
+    this.transport.pause()
+  }
+
+  /** Reads again. */
+  resumeUnsafe(): void {
+    if (!this.paused) return
+    this.paused = false
+    if (!this.open) return
+    // The pong, or the ping of revision 3, may stand behind what was not read.
+    if (this.revision === 3) this.expectPing()
+    else if (this.awaitingPong) {
+      this.graceUsed = false
+      this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
+    }
+    this.transport.resume()
   }
 
   /** Closes the session: what is buffered is sent first. */
@@ -311,6 +389,17 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.onBinaryMessage(bytes)
   }
 
+  onDrain(): void {
+    const { waiters } = this
+    if (waiters === undefined) return
+    for (const action of waiters) {
+      if (!this.hasRoom) return
+      waiters.delete(action)
+      action()
+    }
+    if (waiters.size === 0 && this.waiters === waiters) this.waiters = undefined
+  }
+
   onTransportClose(_transport: ServerTransport, reason: SessionCloseReason, description?: string): void {
     if (this.open) this.end(reason, description)
   }
@@ -330,7 +419,11 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** @internal */
   onDeadline(): void {
-    if (this.awaitingPong || this.revision === 3) return this.closeAtOnce("ping timeout")
+    if (this.awaitingPong || this.revision === 3) {
+      if (!this.paused) return this.closeAtOnce("ping timeout")
+      // We do not listen. A ping that cannot be delivered shows that nobody is there.
+      if (this.revision === 3) return this.expectPing()
+    }
     this.awaitingPong = true
     this.graceUsed = false
     if (this.step !== undefined) this.pinged = this.owner.wheel.now()
@@ -361,7 +454,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     // Since revision 4 the server pings.
     if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     this.sendControl(PONG)
-    if (this.transport.buffered > this.owner.options.maxOutbox) return this.overflow()
+    if (this.isOverflowing) return this.overflow()
     this.expectPing()
   }
 
@@ -400,15 +493,23 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   private completeUpgrade(polling: PollingTransport, channel: WebSocketChannel): void {
     this.candidate = undefined
-    const transport = this.open ? new WebSocketTransport(channel, this, this.frameForm) : undefined
+    const outbox = this.outbox!
+    const transport = this.open ? this.webSocketTransport(channel) : undefined
     if (transport !== undefined) {
       this.transport = transport
       this.channels?.delete(channel)
+      if (this.paused) transport.pause()
     }
-    for (const item of polling.finishUpgrade()) {
-      if (typeof item === "string") channel.sendText(item)
-      else sendBinary(channel, this.frameForm, item)
+    if (transport !== undefined && this.keepsOutbox) transport.flush()
+    else {
+      for (const waiting of outbox.takeAll()) {
+        for (const packet of packetsOf(waiting)) {
+          if (typeof packet === "string") channel.sendText(packet)
+          else sendBinary(channel, this.frameForm, packet)
+        }
+      }
     }
+    polling.finishUpgrade()
     // The session was closed meanwhile, and the client has heard so by what was just sent.
     if (transport === undefined) channel.close()
   }
@@ -435,8 +536,20 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.end("transport close")
   }
 
+  /** Whether what waits is kept where it can be taken back from, as more than fits is not the end. */
+  private get keepsOutbox(): boolean {
+    return this.owner.options.outboxOverflow !== "disconnect"
+  }
+
+  /** Whether there is an end to waiting, whatever the policy. */
+  private get isOverflowing(): boolean {
+    const { maxOutbox } = this.owner.options
+    // What is in the socket does not count: a message that is larger than the budget may be there.
+    return this.keepsOutbox ? this.outbox!.bytes > 2 * maxOutbox : this.transport.buffered > maxOutbox
+  }
+
   private overflow(): void {
-    this.closeAtOnce("outbox overflow", `more than ${this.owner.options.maxOutbox} bytes were waiting`)
+    this.closeAtOnce("outbox overflow", `${this.transport.buffered} bytes were waiting`)
   }
 
   /** For a client that does not take what is sent: waiting for it to do so is of no use. */
@@ -461,6 +574,9 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
       for (const tap of this.taps) tap.onEnd()
       this.taps = undefined
     }
+    const { waiters } = this
+    this.waiters = undefined
+    if (waiters !== undefined) for (const action of waiters) action()
     if (this.ending !== undefined) Deferred.doneUnsafe(this.ending, Effect.succeed(close))
     if (this.held === 0) this.owner.onSessionReleased(this)
   }

@@ -64,3 +64,22 @@ export const transports = (
   const problem = unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
   return Effect.fail(new InvalidOptionError({ option: "transports", problem }))
 }
+
+/**
+ * Reads one of some words.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const oneOf = <const Word extends string>(
+  option: string,
+  value: Word | undefined,
+  words: readonly [fallback: Word, ...others: ReadonlyArray<Word>]
+): Effect.Effect<Word, InvalidOptionError> => {
+  if (value === undefined) return Effect.succeed(words[0])
+  return words.includes(value)
+    ? Effect.succeed(value)
+    : Effect.fail(
+        new InvalidOptionError({ option, problem: `must be one of ${words.join(", ")}, not ${String(value)}` })
+      )
+}

@@ -18,12 +18,45 @@ export class OutboundMessage {
   readonly shared: boolean
   /** Whether it may be compressed, where the connection allows it. */
   compress = true
+  /** Whether it may be dropped for a client that is behind, where `outboxOverflow` says so. */
+  droppable = true
   /** The wire form for WebSocket transports, made by the first that sends the message. */
   prepared: unknown = undefined
+  private size = -1
 
   constructor(text: string | undefined, attachments: ReadonlyArray<Uint8Array> | undefined, shared: boolean) {
     this.text = text
     this.attachments = attachments
     this.shared = shared
   }
+
+  /** The number of Engine.IO packets: an attachment is a packet of its own. */
+  get packets(): number {
+    return (this.text === undefined ? 0 : 1) + (this.attachments?.length ?? 0)
+  }
+
+  /** Its bytes, the text as UTF-8, without frames. Counted when somebody asks for the first time. */
+  get byteLength(): number {
+    if (this.size < 0) {
+      this.size = this.text === undefined ? 0 : utf8Length(this.text)
+      for (const { byteLength } of this.attachments ?? []) this.size += byteLength
+    }
+    return this.size
+  }
+}
+
+/** The bytes of a text in UTF-8; half a surrogate pair is written as three. */
+const utf8Length = (text: string): number => {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) continue
+    if (unit < 0x800) bytes++
+    else if (unit >= 0xd800 && unit < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
+      // Two units, four bytes.
+      bytes += 2
+      i++
+    } else bytes += 2
+  }
+  return bytes
 }

@@ -8,6 +8,7 @@ import type { SessionCloseReason } from "../DisconnectReason.ts"
 import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { refuse } from "./internal/httpResponses.ts"
+import { type Outbox, packetsOf } from "./internal/outbox.ts"
 import type { PollingFormat } from "./internal/pollingFormat.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
@@ -52,24 +53,28 @@ export class PollingTransport implements ServerTransport {
   private readonly format: PollingFormat
   bytesReceived = 0
   bytesSent = 0
-  private queue: Array<string | Uint8Array> = []
-  private queued = 0
-  /** Whether anything that waits may be compressed. */
-  private compressible = false
+  private readonly outbox: Outbox
   private poll: HttpExchange | undefined
   private posting = false
+  private paused = false
+  /** What a request has brought, from the packet on at which reading was paused. */
+  private held: Array<string | Uint8Array> | undefined
+  /** The request that is answered when nothing of it is held any more: until then the client sends no other. */
+  private posted: HttpExchange | undefined
   private flushing = false
   private upgrading = false
+  private upgraded = false
   private releases = 0
   private state: "open" | "closing" | "closed" = "open"
   private timer: WheelEntry | undefined
 
   /** @internal */
-  constructor(sink: TransportSink, options: PollingOptions, wheel: TimerWheel, format: PollingFormat) {
+  constructor(sink: TransportSink, options: PollingOptions, wheel: TimerWheel, format: PollingFormat, outbox: Outbox) {
     this.sink = sink
     this.format = format
     this.options = options
     this.wheel = wheel
+    this.outbox = outbox
   }
 
   get writable(): boolean {
@@ -77,7 +82,7 @@ export class PollingTransport implements ServerTransport {
   }
 
   get buffered(): number {
-    return this.queued
+    return this.outbox.bytes
   }
 
   /** Whether the session has closed it, and the client has still to be told. */
@@ -87,24 +92,25 @@ export class PollingTransport implements ServerTransport {
 
   sendPacket(packet: string): void {
     if (this.state !== "open") return
-    this.enqueue(packet, packet.length)
+    this.outbox.offer(packet, 0)
     this.flushLater()
   }
 
-  sendMessage(message: OutboundMessage): void {
-    if (this.state !== "open") return
-    if (message.compress) this.compressible = true
-    if (message.text !== undefined) this.enqueue(message.text, message.text.length)
-    if (message.attachments !== undefined) {
-      for (const attachment of message.attachments) this.enqueue(attachment, attachment.byteLength)
-    }
+  sendMessage(message: OutboundMessage, onDropped?: () => void): boolean {
+    if (this.state !== "open") return false
+    const isTaken = this.outbox.offer(message, 0, onDropped)
     this.flushLater()
+    return isTaken
   }
 
-  sendBinary(bytes: Uint8Array): void {
-    if (this.state !== "open") return
-    this.enqueue(bytes, bytes.byteLength)
-    this.flushLater()
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    // Whoever has made room may still be at it.
+    if (this.held !== undefined) queueMicrotask(() => this.release())
   }
 
   /** Handles a request of the session. */
@@ -131,14 +137,16 @@ export class PollingTransport implements ServerTransport {
     this.upgrading = false
   }
 
-  /** Ends the transport in favour of another one, and hands over what was not sent. */
-  finishUpgrade(): ReadonlyArray<string | Uint8Array> {
-    const rest = this.queue
-    this.queue = []
-    this.queued = 0
-    this.releasePoll()
+  /** Ends the transport in favour of another one, to which what was not sent is left. */
+  finishUpgrade(): void {
+    const { poll } = this
+    this.poll = undefined
+    if (poll !== undefined) this.respond(poll, ["6"], false)
+    this.upgraded = true
+    // Before what comes by the other one.
+    this.paused = false
+    this.release()
     this.end()
-    return rest
   }
 
   close(): void {
@@ -159,8 +167,7 @@ export class PollingTransport implements ServerTransport {
   /** The client has said that it goes: its held poll is released, nothing more is sent. */
   closeByPeer(): void {
     if (this.state === "closed") return
-    this.queue = []
-    this.queued = 0
+    this.outbox.clear()
     this.releasePoll()
     this.end()
   }
@@ -178,7 +185,7 @@ export class PollingTransport implements ServerTransport {
       this.fail("transport error", "a poll was aborted")
     })
     if (this.state === "closing") this.flushClosing()
-    else if (this.queue.length > 0) this.flush()
+    else if (!this.outbox.isEmpty) this.flush()
     else if (this.upgrading) {
       if (++this.releases <= UPGRADING_RELEASES) this.releasePoll()
       else this.after(UPGRADING_HOLD, () => this.upgrading && this.releasePoll())
@@ -195,18 +202,20 @@ export class PollingTransport implements ServerTransport {
     exchange.readBody(
       this.options.maxPayload,
       (body) => {
-        this.posting = false
         this.bytesReceived += body.size
+        const receive = (packet: string | Uint8Array) => this.receive(packet)
         const error = this.format.decode(
           body,
           exchange.request,
           { maxPackets: this.options.maxPacketsPerPayload },
           // Of a session that is closed here the client has only to say that it knows, or goes itself.
-          (packet) => (this.state === "closing" && packet === "1" ? this.closeByPeer() : this.sink.onPacket(packet)),
-          (bytes) => this.sink.onBinary(bytes)
+          (packet) => (this.state === "closing" && packet === "1" ? this.closeByPeer() : receive(packet)),
+          receive
         )
         if (error !== undefined) this.fail("parse error", error.message)
-        exchange.respond(200, POST_HEADERS, "ok")
+        if (this.held === undefined) return this.accept(exchange)
+        this.posted = exchange
+        exchange.onAbort(() => this.fail("transport error", "a post was aborted"))
       },
       (failure) => {
         this.posting = false
@@ -216,14 +225,33 @@ export class PollingTransport implements ServerTransport {
     )
   }
 
+  private accept(exchange: HttpExchange): void {
+    this.posting = false
+    exchange.respond(200, POST_HEADERS, "ok")
+  }
+
+  private receive(packet: string | Uint8Array): void {
+    if (this.paused && this.state === "open") (this.held ??= []).push(packet)
+    else if (typeof packet === "string") this.sink.onPacket(packet)
+    else this.sink.onBinary(packet)
+  }
+
+  /** Goes on with what was held. */
+  private release(): void {
+    const { held } = this
+    if (held === undefined || this.paused) return
+    this.held = undefined
+    // What is paused again on the way is held again, and nothing else comes in between.
+    for (const packet of held) this.receive(packet)
+    const { posted } = this
+    if (this.held !== undefined || posted === undefined) return
+    this.posted = undefined
+    this.accept(posted)
+  }
+
   private fail(reason: SessionCloseReason, description: string): void {
     if (this.state === "open") this.sink.onTransportClose(this, reason, description)
     this.abort()
-  }
-
-  private enqueue(item: string | Uint8Array, size: number): void {
-    this.queue.push(item)
-    this.queued += size
   }
 
   private flushLater(): void {
@@ -233,19 +261,21 @@ export class PollingTransport implements ServerTransport {
     const { defer = queueMicrotask } = this.poll
     defer(() => {
       this.flushing = false
-      if (this.poll !== undefined && this.queue.length > 0) this.flush()
+      if (this.poll !== undefined && !this.outbox.isEmpty) this.flush()
     })
   }
 
   private flush(): void {
     const poll = this.poll!
-    const packets = this.queue
-    const compress = this.compressible
     this.poll = undefined
-    this.queue = []
-    this.queued = 0
-    this.compressible = false
-    this.respond(poll, packets, compress)
+    const packets: Array<string | Uint8Array> = []
+    let compressible = false
+    for (const waiting of this.outbox.takeAll()) {
+      packets.push(...packetsOf(waiting))
+      if (typeof waiting.item !== "string" && waiting.item.compress) compressible = true
+    }
+    this.respond(poll, packets, compressible)
+    this.sink.onDrain()
   }
 
   private respond(poll: HttpExchange, packets: ReadonlyArray<string | Uint8Array>, compress: boolean): void {
@@ -259,15 +289,15 @@ export class PollingTransport implements ServerTransport {
    * same payload, and a DISCONNECT among them would be lost.
    */
   private flushClosing(): void {
-    if (this.queue.length > 0) return this.flush()
-    this.queue.push("1")
+    if (!this.outbox.isEmpty) return this.flush()
+    this.outbox.offer("1", 0)
     this.flush()
     this.end()
   }
 
   private releasePoll(): void {
     if (this.poll === undefined) return
-    if (this.queue.length === 0) this.queue.push("6")
+    if (this.outbox.isEmpty) this.outbox.offer("6", 0)
     this.flush()
   }
 
@@ -285,8 +315,10 @@ export class PollingTransport implements ServerTransport {
   private end(): void {
     if (this.state === "closed") return
     this.state = "closed"
-    this.queue = []
-    this.queued = 0
+    if (!this.upgraded) this.outbox.clear()
+    this.held = undefined
+    if (this.posted !== undefined) this.accept(this.posted)
+    this.posted = undefined
     this.stopTimer()
     this.sink.onTransportReleased(this)
   }

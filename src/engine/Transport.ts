@@ -31,9 +31,11 @@ export interface ServerTransport {
   readonly bytesSent: number
   /** Sends one Engine.IO packet in its text form. */
   sendPacket(packet: string): void
-  /** Sends a binary message. */
-  sendBinary(bytes: Uint8Array): void
-  sendMessage(message: OutboundMessage): void
+  /** Sends a message, if its outbox has room for it. Whether it has; `onDropped` is called if not, or not any more later. */
+  sendMessage(message: OutboundMessage, onDropped?: () => void): boolean
+  /** Nothing comes in until `resume`: what has come by then waits, and the rest is left where it is. */
+  pause(): void
+  resume(): void
   /** Sends what is buffered, tells the peer, and closes. */
   close(): void
   /** Closes at once; what is buffered is lost. */
@@ -51,6 +53,8 @@ export interface TransportSink {
   onPacket(packet: string): void
   /** A binary message. */
   onBinary(bytes: Uint8Array): void
+  /** Some of what was waiting has been taken by the peer. */
+  onDrain(): void
   /** The transport has ended, by the peer or by a failure. Called at most once. */
   onTransportClose(transport: ServerTransport, reason: SessionCloseReason, description?: string): void
   /** The transport has given back everything it held, whoever closed it. Called exactly once. */
@@ -73,6 +77,15 @@ export interface WebSocketChannel {
   sendBinary(bytes: Uint8Array, compress?: boolean): void
   /** Sends a message of many recipients; may keep its frames in `message.prepared`. */
   sendShared(message: OutboundMessage): void
+  /**
+   * If it is set, called whenever something of what was sent since has been taken, and `buffered` is less. Sessions that keep what
+   * waits in an outbox of their own send the next of it then.
+   */
+  onWritten: (() => void) | undefined
+  /** Stops the frames, those that have been read already included, until `resume`. An end that is noticed meanwhile is told. */
+  pause(): void
+  /** Goes on, not before this turn of the event loop is over. */
+  resume(): void
   /** Starts the closing handshake behind what is buffered. */
   close(): void
   /** Drops the connection. */

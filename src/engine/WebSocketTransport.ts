@@ -8,6 +8,7 @@ import { encodeBinaryText } from "../protocol/EnginePacket.ts"
 import * as V3 from "../protocol/EnginePacketV3.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { EngineRevision } from "./EngineRequest.ts"
+import type { Outbox } from "./internal/outbox.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 import type {
   ServerTransport,
@@ -22,6 +23,9 @@ import type {
  * the peer is behind.
  */
 const WRITABLE_BELOW = 16 * 1024
+
+/** The bytes that are handed to a socket while more waits in the session's own outbox: enough to keep a connection busy. */
+const SOCKET_SHARE = 64 * 1024
 
 const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
   "too large": "payload too large",
@@ -66,21 +70,28 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   private readonly channel: WebSocketChannel
   private readonly sink: TransportSink
   private readonly form: FrameForm
+  /** What waits for a client that is behind. Without one everything waits in the socket, and nothing can be taken back. */
+  private readonly outbox: Outbox | undefined
+  private readonly share: number
   private closed = false
 
-  constructor(channel: WebSocketChannel, sink: TransportSink, form: FrameForm) {
+  /** @internal */
+  constructor(channel: WebSocketChannel, sink: TransportSink, form: FrameForm, outbox?: Outbox, maxOutbox = 0) {
     this.channel = channel
     this.sink = sink
     this.form = form
+    this.outbox = outbox
+    this.share = Math.min(SOCKET_SHARE, maxOutbox)
     channel.receiver = this
+    if (outbox !== undefined) channel.onWritten = () => this.onWritten(outbox)
   }
 
   get writable(): boolean {
-    return !this.closed && this.channel.buffered < WRITABLE_BELOW
+    return !this.closed && this.channel.buffered < WRITABLE_BELOW && (this.outbox === undefined || this.outbox.isEmpty)
   }
 
   get buffered(): number {
-    return this.channel.buffered
+    return this.outbox === undefined ? this.channel.buffered : this.channel.buffered + this.outbox.bytes
   }
 
   get bytesReceived(): number {
@@ -92,11 +103,66 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   }
 
   sendPacket(packet: string): void {
-    if (!this.closed) this.channel.sendText(packet)
+    if (this.closed) return
+    if (this.outbox !== undefined && this.mustWait(this.outbox)) this.outbox.offer(packet, this.channel.buffered)
+    else this.channel.sendText(packet)
   }
 
-  sendMessage(message: OutboundMessage): void {
+  sendMessage(message: OutboundMessage, onDropped?: () => void): boolean {
+    if (this.closed) return false
+    if (this.outbox !== undefined && this.mustWait(this.outbox)) {
+      return this.outbox.offer(message, this.channel.buffered, onDropped)
+    }
+    this.write(message)
+    return true
+  }
+
+  /** Sends of what waits as much as the socket shall have. */
+  flush(): void {
+    if (this.outbox !== undefined) this.writeWaiting(this.outbox, this.share)
+  }
+
+  pause(): void {
+    this.channel.pause()
+  }
+
+  resume(): void {
+    this.channel.resume()
+  }
+
+  close(): void {
     if (this.closed) return
+    this.closed = true
+    if (this.outbox !== undefined) this.writeWaiting(this.outbox, Infinity)
+    this.channel.close()
+  }
+
+  abort(): void {
+    this.closed = true
+    this.outbox?.clear()
+    this.channel.terminate()
+  }
+
+  private mustWait(outbox: Outbox): boolean {
+    return !outbox.isEmpty || this.channel.buffered >= this.share
+  }
+
+  private onWritten(outbox: Outbox): void {
+    if (this.closed) return
+    if (!outbox.isEmpty) this.writeWaiting(outbox, this.share)
+    this.sink.onDrain()
+  }
+
+  private writeWaiting(outbox: Outbox, share: number): void {
+    while (this.channel.buffered < share) {
+      const waiting = outbox.shift()
+      if (waiting === undefined) return
+      if (typeof waiting.item === "string") this.channel.sendText(waiting.item)
+      else this.write(waiting.item)
+    }
+  }
+
+  private write(message: OutboundMessage): void {
     const { attachments, compress, text } = message
     // Frames are the same for all whose form they do not depend on.
     const isCommon = attachments === undefined || (this.form.revision === 4 && !this.form.base64)
@@ -105,21 +171,6 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     if (attachments !== undefined) {
       for (const attachment of attachments) sendBinary(this.channel, this.form, attachment, compress)
     }
-  }
-
-  sendBinary(bytes: Uint8Array): void {
-    if (!this.closed) sendBinary(this.channel, this.form, bytes)
-  }
-
-  close(): void {
-    if (this.closed) return
-    this.closed = true
-    this.channel.close()
-  }
-
-  abort(): void {
-    this.closed = true
-    this.channel.terminate()
   }
 
   onText(text: string): void {
@@ -137,6 +188,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   }
 
   onClose(failure: WebSocketFailure | undefined): void {
+    this.outbox?.clear()
     if (!this.closed) {
       this.closed = true
       if (failure === undefined) this.sink.onTransportClose(this, "transport close")

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { EngineOptions } from "../engine/EngineOptions.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
 import { defaultLimits } from "../protocol/ProtocolLimits.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
  * Options of the Socket.IO server; those of the engine below it are among them.
@@ -41,6 +41,22 @@ export interface ServerOptions extends EngineOptions {
    * `inbound overflow`. Default: 67,108,864 (64 MiB).
    */
   readonly maxPendingBytes?: number
+  /**
+   * The events of one connection whose handlers are not done, from which on reading from it is paused: what its client goes on
+   * sending then waits with the client (over WebSocket in the connection; over polling the request that brought too much is answered
+   * later). Default: 1,000. Nothing is paused where it is above `maxPendingEvents`.
+   *
+   * Reading is not paused while an acknowledgement of the client is awaited, as it comes the same way. A client that is not read is
+   * not taken for dead, and that it has closed may be noticed only when reading resumes.
+   */
+  readonly pauseReadingAt?: number
+  /** The number of such events at which reading resumes. Less than `pauseReadingAt`. Default: half of that. */
+  readonly resumeReadingAt?: number
+  /**
+   * How long reading stays paused while not one handler gets done. Then handlers wait for something that the client has yet to send,
+   * and it is read again, up to `maxPendingEvents`. Default: 10 seconds.
+   */
+  readonly pauseTimeout?: Duration.Input
   /** The acknowledgements that one socket may owe. Default: 10,000. */
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10, as clients in the field expect. */
@@ -74,6 +90,11 @@ export interface ResolvedServerOptions {
   readonly maxPendingPackets: number
   readonly maxPendingEvents: number
   readonly maxPendingBytes: number
+  readonly pauseReadingAt: number
+  readonly resumeReadingAt: number
+  readonly pauseTimeout: number
+  /** Whether who emits may have to wait for room; see `outboxOverflow`. */
+  readonly suspends: boolean
   readonly maxPendingAcks: number
   readonly maxAttachments: number
   readonly maxAttachmentBytes: number
@@ -91,6 +112,12 @@ export interface ResolvedServerOptions {
 export const resolve = Effect.fnUntraced(function* (
   options: ServerOptions
 ): Effect.fn.Return<ResolvedServerOptions, InvalidOptionError> {
+  const pauseReadingAt = yield* integer("pauseReadingAt", options.pauseReadingAt, 1_000, 1)
+  const resumeReadingAt = yield* integer("resumeReadingAt", options.resumeReadingAt, Math.floor(pauseReadingAt / 2), 0)
+  if (resumeReadingAt >= pauseReadingAt) {
+    const problem = `must be less than pauseReadingAt (${pauseReadingAt}), not ${resumeReadingAt}`
+    return yield* new InvalidOptionError({ option: "resumeReadingAt", problem })
+  }
   return {
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 45_000, 1),
     namespaceGrace: yield* millis("namespaceGrace", options.namespaceGrace, 2_000, 0),
@@ -98,6 +125,10 @@ export const resolve = Effect.fnUntraced(function* (
     maxPendingPackets: yield* integer("maxPendingPackets", options.maxPendingPackets, 1_000, 1),
     maxPendingEvents: yield* integer("maxPendingEvents", options.maxPendingEvents, 10_000, 1),
     maxPendingBytes: yield* integer("maxPendingBytes", options.maxPendingBytes, 67_108_864, 1),
+    pauseReadingAt,
+    resumeReadingAt,
+    pauseTimeout: yield* millis("pauseTimeout", options.pauseTimeout, 10_000, 1),
+    suspends: options.outboxOverflow === "suspend",
     maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
     maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
     maxAttachmentBytes: yield* integer(

@@ -111,6 +111,8 @@ export interface LinkEnd<In, Out> {
   receiver: LinkReceiver<In>
   /** The bytes that were sent and have not arrived. */
   readonly buffered: number
+  /** If it is set, called whenever something of what was sent has arrived. */
+  onArrived: (() => void) | undefined
   send(message: Out, size: number): void
   /** Closes the link behind what was sent; it has ended when the other side has closed it, too. */
   close(): void
@@ -135,6 +137,7 @@ interface Item<Out> {
 
 class End<In, Out> implements LinkEnd<In, Out> {
   receiver: LinkReceiver<In> = { onMessage() {}, onEnd() {} }
+  onArrived: (() => void) | undefined
   buffered = 0
   state: "open" | "closing" | "ended" = "open"
   peer!: End<Out, In>
@@ -187,6 +190,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
         const { content, size } = this.outbox.shift()!
         this.buffered -= size
         this.peer.take(content)
+        this.onArrived?.()
       }
     } finally {
       this.isDelivering = false

@@ -39,6 +39,9 @@ export class FakeChannel implements WebSocketChannel {
   bytesReceived = 0
   bytesSent = 0
   state: "open" | "closing" | "terminated" = "open"
+  onWritten: (() => void) | undefined
+  paused = false
+  private held: Array<string | Uint8Array> = []
 
   sendText(text: string): void {
     this.send(text)
@@ -56,8 +59,28 @@ export class FakeChannel implements WebSocketChannel {
   /** The peer has sent this; it has no frames around it. */
   receive(message: string | Uint8Array): void {
     this.bytesReceived += Buffer.byteLength(message)
+    if (this.paused) this.held.push(message)
+    else this.deliver(message)
+  }
+
+  private deliver(message: string | Uint8Array): void {
     if (typeof message === "string") this.receiver.onText(message)
     else this.receiver.onBinary(message)
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    for (const message of this.held.splice(0)) this.receive(message)
+  }
+
+  /** The peer has taken all but so many bytes of what the socket has. */
+  drain(buffered = 0): void {
+    this.buffered = buffered
+    this.onWritten?.()
   }
 
   close(): void {

@@ -29,9 +29,13 @@ export class EngineStats {
   opened = 0
   packetsReceived = 0
   packetsSent = 0
+  /** How often reading from a client was paused. */
+  readPauses = 0
   private readonly context: Context.Context<never>
   private readonly closed = new Map<SessionCloseReason, number>()
   private readonly refused = new Map<number, number>()
+  /** What outboxes have dropped, by policy. */
+  private readonly dropped = new Map<string, { packets: number; bytes: number }>()
   /** Bytes of transports that are gone. */
   private readonly received: Record<TransportName, number> = { polling: 0, websocket: 0 }
   private readonly sent: Record<TransportName, number> = { polling: 0, websocket: 0 }
@@ -43,6 +47,7 @@ export class EngineStats {
     this.counter(EngineMetrics.connectionsOpened, {}, () => this.opened)
     this.counter(EngineMetrics.packetsReceived, {}, () => this.packetsReceived)
     this.counter(EngineMetrics.packetsSent, {}, () => this.packetsSent)
+    this.counter(EngineMetrics.readPauses, {}, () => this.readPauses)
     this.gauge(EngineMetrics.outboxBytes, {}, () => this.sum((session) => session.buffered))
     for (const transport of TRANSPORTS) {
       const on = (count: (session: SessionStats) => number) => () =>
@@ -78,6 +83,19 @@ export class EngineStats {
     if (count === undefined) {
       this.counter(EngineMetrics.refusals, { code: String(code) }, () => this.refused.get(code)!)
     }
+  }
+
+  /** A message was dropped from an outbox, or before it got into one. */
+  onDropped(policy: string, packets: number, bytes: number): void {
+    let count = this.dropped.get(policy)
+    if (count === undefined) {
+      const first = { packets: 0, bytes: 0 }
+      this.dropped.set(policy, (count = first))
+      this.counter(EngineMetrics.packetsDropped, { policy }, () => first.packets)
+      this.counter(EngineMetrics.bytesDropped, { policy }, () => first.bytes)
+    }
+    count.packets += packets
+    count.bytes += bytes
   }
 
   /** A transport is gone: its bytes are kept. */

@@ -56,8 +56,8 @@ export class FrameBatch {
     this.add(frames, FRAMED, frames.byteLength)
   }
 
-  /** Writes everything. */
-  writeTo(socket: Duplex): void {
+  /** Writes everything, and calls back when the last of it has been taken. */
+  writeTo(socket: Duplex, onWritten?: () => void): void {
     const { items, kinds, sizes } = this
     const count = items.length
     let corked = false
@@ -73,7 +73,7 @@ export class FrameBatch {
         const piece = Buffer.allocUnsafe(size)
         let at = 0
         for (; from < to; from++) at = copy(piece, at, items[from]!, kinds[from]!, sizes[from]!)
-        socket.write(piece)
+        socket.write(piece, from === count ? onWritten : undefined)
       }
       if (from < count) {
         const kind = kinds[from]!
@@ -82,8 +82,7 @@ export class FrameBatch {
           writeHeader(header, 0, kind, sizes[from]!)
           socket.write(header)
         }
-        socket.write(items[from]!)
-        from++
+        socket.write(items[from]!, ++from === count ? onWritten : undefined)
       }
     }
     if (corked) socket.uncork()

@@ -22,10 +22,34 @@ const unflushed: Array<NodeWebSocketChannel> = []
 const batches: Array<FrameBatch> = []
 const MAX_BATCHES = 1_024
 
-const flushAll = () => {
+/** Counts what Node calls ticks: after each callback from the outside, such as one for what was read from a connection. */
+let tick = 0
+let tickHasEnd = false
+
+const onTickEnd = () => {
+  tickHasEnd = false
+  tick++
   for (let i = 0; i < unflushed.length; i++) unflushed[i]!.flush()
   unflushed.length = 0
 }
+
+const awaitTickEnd = () => {
+  if (tickHasEnd) return
+  tickHasEnd = true
+  process.nextTick(onTickEnd)
+}
+
+/**
+ * The messages that are taken from one connection before all others have their turn. One read brings up to 64 KiB, which is
+ * thousands of small messages.
+ */
+const TURN_MESSAGES = 64
+
+/** The bytes of large reads after which it is the others' turn: Node goes on reading while there is more, up to 2 MiB. */
+const TURN_BYTES = 64 * 1024
+
+/** Reads that are smaller empty the connection's buffer, or nearly so. */
+const LARGE_READ = 16 * 1024
 
 /** What a socket of Node counts. */
 interface Counted {
@@ -48,6 +72,16 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   private readonly readBefore: number
   private readonly writtenBefore: number
   private isWaiting = false
+  onWritten: (() => void) | undefined
+  /** Messages that were read after reading was stopped; while there is such a list, nothing gets past it. */
+  private held: Array<string | Buffer> | undefined
+  /** The session wants nothing for now. */
+  private isPaused = false
+  /** It is the others' turn; then this one goes on. */
+  private isYielding = false
+  private tick = -1
+  private messages = 0
+  private bytes = 0
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
     this.ws = ws
@@ -70,8 +104,21 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   listen(): void {
     let failure: WebSocketFailure | undefined
     this.ws.on("message", (data: Buffer, isBinary: boolean) => {
-      if (isBinary) this.receiver.onBinary(data)
+      if (this.tick !== tick) {
+        this.tick = tick
+        this.messages = 0
+        awaitTickEnd()
+      }
+      if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield()
+      if (this.held !== undefined) this.held.push(isBinary ? data : data.toString())
+      else if (isBinary) this.receiver.onBinary(data)
       else this.receiver.onText(data.toString())
+    })
+    this.socket.on("data", (chunk: Buffer) => {
+      if (chunk.length < LARGE_READ) return
+      if (this.bytes === 0) setImmediate(() => (this.bytes = 0))
+      this.bytes += chunk.length
+      if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     })
     this.ws.on("error", (error: Error & { readonly code?: string }) => {
       failure ??= {
@@ -84,7 +131,61 @@ export class NodeWebSocketChannel implements WebSocketChannel {
         message: error.message
       }
     })
-    this.ws.on("close", () => this.receiver.onClose(failure))
+    this.ws.on("close", () => {
+      // What came before the end is told before it, unless it has been waiting for the session.
+      if (!this.isPaused) this.deliver(Infinity)
+      this.held = undefined
+      this.receiver.onClose(failure)
+    })
+  }
+
+  pause(): void {
+    this.isPaused = true
+    this.stop()
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    // Whoever has made room may still be at it.
+    this.yield()
+  }
+
+  private stop(): void {
+    if (this.held !== undefined) return
+    this.held = []
+    this.ws.pause()
+  }
+
+  private yield(): void {
+    this.stop()
+    if (this.isYielding) return
+    this.isYielding = true
+    setImmediate(() => {
+      this.isYielding = false
+      this.goOn()
+    })
+  }
+
+  private goOn(): void {
+    this.deliver(TURN_MESSAGES)
+    if (this.isPaused || this.held === undefined) return
+    if (this.held.length > 0) return this.yield()
+    this.held = undefined
+    this.ws.resume()
+  }
+
+  /** Tells of what is held, up to so many messages, or until the session wants no more. */
+  private deliver(count: number): void {
+    const { held } = this
+    if (held === undefined) return
+    let n = 0
+    while (n < count && n < held.length && !this.isPaused) {
+      const message = held[n++]!
+      if (typeof message === "string") this.receiver.onText(message)
+      else this.receiver.onBinary(message)
+    }
+    held.splice(0, n)
   }
 
   get buffered(): number {
@@ -96,14 +197,16 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     if (!this.isOpen) return
     this.flushLater()
     if (!this.compresses) return this.batched().text(text)
-    this.ws.send(text, compress !== false && isAtLeast(text, this.threshold) ? COMPRESSED_TEXT : TEXT)
+    const options = compress !== false && isAtLeast(text, this.threshold) ? COMPRESSED_TEXT : TEXT
+    this.ws.send(text, options, this.onWritten)
   }
 
   sendBinary(bytes: Uint8Array, compress?: boolean): void {
     if (!this.isOpen) return
     this.flushLater()
     if (!this.compresses) return this.batched().binary(bytes)
-    this.ws.send(bytes, compress !== false && bytes.byteLength >= this.threshold ? COMPRESSED_BINARY : BINARY)
+    const options = compress !== false && bytes.byteLength >= this.threshold ? COMPRESSED_BINARY : BINARY
+    this.ws.send(bytes, options, this.onWritten)
   }
 
   sendShared(message: OutboundMessage): void {
@@ -124,6 +227,8 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     // The close frame is written by `ws`, and comes behind what was sent.
     this.flush()
     this.ws.close()
+    // The closing handshake has to be read.
+    this.resume()
   }
 
   terminate(): void {
@@ -138,11 +243,11 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     if (this.compresses) return socket.uncork()
     if (shared !== undefined) {
       this.shared = undefined
-      if (socket.writable) socket.write(shared)
+      if (socket.writable) socket.write(shared, this.onWritten)
     }
     if (batch === undefined) return
     this.batch = undefined
-    if (socket.writable) batch.writeTo(socket)
+    if (socket.writable) batch.writeTo(socket, this.onWritten)
     batch.clear()
     if (batches.length < MAX_BATCHES) batches.push(batch)
   }
@@ -164,7 +269,7 @@ export class NodeWebSocketChannel implements WebSocketChannel {
 
   private flushLater(): void {
     if (this.isWaiting) return
-    if (unflushed.length === 0) process.nextTick(flushAll)
+    awaitTickEnd()
     this.isWaiting = true
     if (this.compresses) this.socket.cork()
     unflushed.push(this)

@@ -6,6 +6,7 @@ import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
+import { Backpressure } from "./backpressure.ts"
 import type { ServerRuntime } from "./server.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -21,6 +22,7 @@ const MAX_LEAVING = 1_000
  */
 export class Connection implements SessionSink, WheelEntry {
   readonly session: EngineSession
+  readonly backpressure: Backpressure
   bucket: number = IDLE
   private readonly server: ServerRuntime
   private readonly decoder: Decoder
@@ -40,7 +42,14 @@ export class Connection implements SessionSink, WheelEntry {
     this.session = session
     this.server = server
     this.decoder = server.parser.makeDecoder(server.options)
+    this.backpressure = new Backpressure(this, server.options, server.wheel)
     server.wheel.schedule(this, server.options.connectTimeout)
+  }
+
+  /** Whether any of the client's sockets waits for an acknowledgement of it. */
+  get awaitsAck(): boolean {
+    for (const socket of this.sockets.values()) if (socket.awaitsAck) return true
+    return false
   }
 
   /** Whether the client speaks protocol 4: what it knows of connecting to namespaces differs. */
@@ -65,6 +74,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   onClose(close: SessionClose): void {
     this.server.wheel.cancel(this)
+    this.backpressure.close()
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
       this.server.debug("connection", "connection closed", {

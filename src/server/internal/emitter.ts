@@ -25,7 +25,7 @@ export class Emitter {
   }
 
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return Effect.sync(() => void this.socket.send(this.target.packet(event, args), this.flags))
+    return this.socket.emitFrom(this.target, event, args, this.flags)
   }
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {

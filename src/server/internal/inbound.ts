@@ -11,6 +11,7 @@ import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec 
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
+import type { Backpressure } from "./backpressure.ts"
 import { Gate } from "./gate.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -171,12 +172,17 @@ export class Inbound {
     if (this.isFull) return this.overflow("too many bytes before the handlers were ready")
     this.socket.connection.pending += size
     inbox.push({ packet, size })
+    this.backpressure.onPending()
   }
 
   /** Whether the connection has as much pending as it may. */
   private get isFull(): boolean {
     const { connection, home } = this.socket
     return connection.pending >= home.server.options.maxPendingBytes
+  }
+
+  private get backpressure(): Backpressure {
+    return this.socket.connection.backpressure
   }
 
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
@@ -192,7 +198,10 @@ export class Inbound {
     this.inbox = undefined
     if (inbox !== undefined) {
       this.forget(inbox)
-      for (const { packet, size } of inbox) this.receive(packet, size)
+      for (const { packet, size } of inbox) {
+        this.receive(packet, size)
+        this.backpressure.onDone()
+      }
     }
   }
 
@@ -206,6 +215,7 @@ export class Inbound {
    */
   close(onClosed: (running: ReadonlyArray<Fiber.Fiber<any, any>>) => void): void {
     const { fibers, inbox, taps } = this
+    for (let i = inbox?.length ?? 0; i > 0; i--) this.backpressure.onDone()
     this.inbox = this.fibers = this.taps = undefined
     if (inbox !== undefined) this.forget(inbox)
     if (fibers !== undefined) {
@@ -265,12 +275,14 @@ export class Inbound {
   private wait(size: number): void {
     this.queued++
     this.socket.connection.pending += size
+    this.backpressure.onPending()
   }
 
   /** An event has waited, and is being dealt with. */
   private goOn(size: number): void {
     this.queued--
     this.socket.connection.pending -= size
+    this.backpressure.onDone()
   }
 
   private checks(event: IncomingEvent): Effect.Effect<void, EventRefused> {
@@ -459,10 +471,13 @@ export class Inbound {
     fibers.add(fiber)
     const { connection } = this.socket
     connection.pending += size
+    // What is no event's, as being admitted, is not for want of reading less.
+    if (size > 0) this.backpressure.onPending()
     fiber.addObserver((exit) => {
       fibers.delete(fiber)
       connection.pending -= size
       onExit(exit)
+      if (size > 0) this.backpressure.onDone()
     })
   }
 

@@ -238,7 +238,16 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
-    return this.adapter.broadcast(packet, selection, flags)
+    const sent = this.adapter.broadcast(packet, selection, flags)
+    return this.server.options.suspends && !flags.volatile ? Effect.andThen(sent, this.awaitRoom(selection)) : sent
+  }
+
+  /** Waits until the outboxes of all sockets of this server that are selected have room. */
+  private awaitRoom(selection: Selection): Effect.Effect<void> {
+    return Effect.flatMap(this.adapter.localSockets(selection), (sockets) => {
+      const full = (sockets as ReadonlyArray<SocketRuntime>).filter((socket) => !socket.hasRoom)
+      return full.length === 0 ? Effect.void : Effect.forEach(full, (socket) => socket.awaitRoom, { discard: true })
+    })
   }
 
   broadcastWithAck(

@@ -137,7 +137,7 @@ export class PlainView implements PlainSocket {
   }
 
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return Effect.sync(() => void this.socket.send(this.socket.home.plainTarget.packet(event, args), noFlags))
+    return this.socket.emitFrom(this.socket.home.plainTarget, event, args, noFlags)
   }
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError> {

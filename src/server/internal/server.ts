@@ -23,7 +23,7 @@ import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
@@ -98,7 +98,10 @@ export class ServerRuntime {
     const { attachments, text } = packet
     if (attachments !== undefined && !attachments.every(isBytes))
       throw makeProtocolError("not encodable", "a Blob: read it first")
-    return new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
+    const message = new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
+    // Who is told of something else waits for that.
+    if (type !== PacketType.EVENT) message.droppable = false
+    return message
   }
 
   // ---------------------------------------------------------------- connections

@@ -24,6 +24,7 @@ import type { NamespaceRuntime } from "./namespace.ts"
 import { asRooms, everybodyElse, noFlags, type Operator } from "./operator.ts"
 import type { EncodedEvent } from "./outbound.ts"
 import { PlainView } from "./plainView.ts"
+import type { BroadcastTarget } from "./targets.ts"
 
 /**
  * A client in a namespace: from its CONNECT packet on, whether it is admitted or not, to its end.
@@ -48,6 +49,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   /** The handlers of the end are being started: it has its reason, and comes only once. */
   private isTelling = false
   private acks: PendingAcks | undefined
+  /** Who waits for room in the client's outbox. */
+  private waiting: Set<() => void> | undefined
   private plainView: PlainSocket | undefined
   private ending: Deferred.Deferred<DisconnectReason> | undefined
   private reason: DisconnectReason | undefined
@@ -163,7 +166,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   emit(event: string, ...payload: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return Effect.sync(() => this.send(this.home.contractTarget.packet(event, payload), noFlags))
+    return this.emitFrom(this.home.contractTarget, event, payload, noFlags)
   }
 
   emitWithAck(event: string, ...payload: ReadonlyArray<unknown>): Effect.Effect<any, any> {
@@ -247,8 +250,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (acks.size >= this.home.server.options.maxPendingAcks) return undefined
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
+    this.connection.backpressure.onAwaiting()
     if (this.outgoingTaps !== undefined) this.tellOutgoing(data)
-    this.connection.session.sendUnsafe(message)
+    this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
     return () => acks.remove(id)
   }
 
@@ -268,23 +272,86 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     id: number | undefined,
     data: unknown,
     mayHaveBinary: boolean,
-    compress: boolean
+    compress: boolean,
+    onDropped?: () => void
   ): void {
     const message = this.home.server.encode(type, this.home.name, id, data, mayHaveBinary, false)
     message.compress = compress
-    this.connection.session.sendUnsafe(message)
+    this.connection.session.sendUnsafe(message, onDropped)
   }
 
   /** Sends an event; throws on what cannot be encoded. Whether it was sent. */
   send(
     { data, mayHaveBinary }: { readonly data: ReadonlyArray<unknown>; readonly mayHaveBinary: boolean },
     flags: BroadcastFlags,
-    id?: number
+    id?: number,
+    onDropped?: () => void
   ): boolean {
     if (this.state === "disconnected" || (flags.volatile && this.isBehind())) return false
     if (this.outgoingTaps !== undefined) this.tellOutgoing(data as [string, ...Array<unknown>])
-    this.sendPacket(PacketType.EVENT, id, data, mayHaveBinary, flags.compress)
+    this.sendPacket(PacketType.EVENT, id, data, mayHaveBinary, flags.compress, onDropped)
     return true
+  }
+
+  /** Sends an event: now, or where the policy is to wait for room, then. */
+  emitFrom(
+    target: BroadcastTarget,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags
+  ): Effect.Effect<void> {
+    if (!this.home.server.options.suspends || flags.volatile) {
+      return Effect.sync(() => void this.send(target.packet(event, args), flags))
+    }
+    return Effect.suspend(() => {
+      const packet = target.packet(event, args)
+      return this.whenRoom<void, never>((resume) => {
+        this.send(packet, flags)
+        resume(Effect.void)
+      })
+    })
+  }
+
+  /** Whether the client's outbox has room, or there is nobody left to wait for. */
+  get hasRoom(): boolean {
+    return this.state === "disconnected" || this.connection.session.hasRoom
+  }
+
+  /** Waits until it has. */
+  get awaitRoom(): Effect.Effect<void> {
+    return this.whenRoom((resume) => resume(Effect.void))
+  }
+
+  /**
+   * Does something when there is room in the client's outbox, in the order in which it was asked for, or when the socket has
+   * disconnected. Interruption calls it off.
+   */
+  private whenRoom<A, E>(act: (resume: (effect: Effect.Effect<A, E>) => void) => void): Effect.Effect<A, E> {
+    return Effect.callback<A, E>((resume) => {
+      let isWaiting = true
+      const run = () => {
+        isWaiting = false
+        this.waiting?.delete(giveUp)
+        try {
+          act(resume)
+        } catch (defect) {
+          resume(Effect.die(defect))
+        }
+      }
+      let cancel: (() => void) | undefined
+      const giveUp = () => {
+        cancel?.()
+        run()
+      }
+      if (this.state === "disconnected") return run()
+      cancel = this.connection.session.whenRoom(run)
+      if (!isWaiting) return
+      ;(this.waiting ??= new Set()).add(giveUp)
+      return Effect.sync(() => {
+        cancel?.()
+        this.waiting?.delete(giveUp)
+      })
+    })
   }
 
   /** Sends an event and waits for the arguments of its acknowledgement. */
@@ -293,24 +360,32 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     encode: () => { readonly data: ReadonlyArray<unknown>; readonly mayHaveBinary: boolean },
     flags: BroadcastFlags
   ): Effect.Effect<ReadonlyArray<unknown>, AckError> {
-    return Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
+    const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
       if (this.state === "disconnected") return fail("disconnected")
       const acks = (this.acks ??= new PendingAcks())
       if (acks.size >= this.home.server.options.maxPendingAcks) return fail("too many pending")
       const id = this.home.nextAckId()
       acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
+      this.connection.backpressure.onAwaiting()
+      const onDropped = () => {
+        acks.remove(id)
+        fail("not sent")
+      }
       try {
-        if (!this.send(encode(), flags, id)) {
-          acks.remove(id)
-          return fail("not sent")
-        }
+        if (!this.send(encode(), flags, id, onDropped)) return onDropped()
       } catch (defect) {
         acks.remove(id)
         return resume(Effect.die(defect))
       }
       return Effect.sync(() => acks.remove(id))
     })
+    return this.home.server.options.suspends && !flags.volatile ? Effect.andThen(this.awaitRoom, request) : request
+  }
+
+  /** Whether an acknowledgement of the client is awaited. */
+  get awaitsAck(): boolean {
+    return this.acks !== undefined && this.acks.size > 0
   }
 
   sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
@@ -421,10 +496,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (admitted) this.lastRooms = this.rooms
     this.state = "disconnected"
     this.reason = reason
-    const { acks, connection, ending, home } = this
-    this.acks = this.ending = undefined
+    const { acks, connection, ending, home, waiting } = this
+    this.acks = this.ending = this.waiting = undefined
     home.remove(this, reason)
     acks?.abandon()
+    if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
     connection.leaving++
     this.inbound.close((running) => {

@@ -19,13 +19,13 @@ export const serve =
   (engine: EngineServer, now: () => number, later: Later) =>
   (end: ServerEnd, head: ClientRequest): void => {
     const request = new MemoryRequest(head, now)
-    if (head.upgrade) return upgrade(engine, end, request)
+    if (head.upgrade) return upgrade(engine, end, request, later)
     const exchange = new MemoryExchange(request, head.body, end, engine.responseHeaders(request), later)
     end.receiver = { onMessage() {}, onEnd: () => exchange.onGone() }
     engine.handleRequest(exchange)
   }
 
-const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest): void => {
+const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest, later: Later): void => {
   let gone = false
   let giveUp: (() => void) | undefined
   // Until it is decided, nothing but frames of a client in a hurry can come, which the protocol does not know.
@@ -44,7 +44,7 @@ const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest): 
       return end.close()
     }
     end.send({ status: 101, headers: decision.headers ?? {}, body: "" }, 0)
-    const channel = new MemoryChannel(end, engine)
+    const channel = new MemoryChannel(end, engine, later)
     end.receiver = channel
     decision.accept(channel)
   })
@@ -146,15 +146,47 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
   private readonly engine: EngineServer
   private failure: WebSocketFailure | undefined
   private state: "open" | "closing" | "ended" = "open"
+  private isPaused = false
+  /** What has come while the session wanted nothing. */
+  private held: Array<string | Uint8Array> = []
   bucket: number = IDLE
 
-  constructor(end: ServerEnd, engine: EngineServer) {
+  private readonly later: Later
+
+  constructor(end: ServerEnd, engine: EngineServer, later: Later) {
     this.end = end
     this.engine = engine
+    this.later = later
   }
 
   get buffered(): number {
     return this.end.buffered
+  }
+
+  get onWritten(): (() => void) | undefined {
+    return this.end.onArrived
+  }
+
+  set onWritten(onWritten: (() => void) | undefined) {
+    this.end.onArrived = onWritten
+  }
+
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    this.isPaused = false
+    // Not before this turn is over: whoever has made room may still be at it.
+    if (this.held.length > 0) this.later(() => this.deliver())
+  }
+
+  private deliver(): void {
+    while (!this.isPaused && this.held.length > 0) {
+      const message = this.held.shift()!
+      if (typeof message === "string") this.receiver.onText(message)
+      else this.receiver.onBinary(message)
+    }
   }
 
   sendText(text: string): void {
@@ -198,11 +230,13 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
       this.failure = { kind: "too large", message: "Max payload size exceeded" }
       return this.close()
     }
-    if (typeof message === "string") this.receiver.onText(message)
-    else this.receiver.onBinary(message as Uint8Array)
+    this.held.push(message as string | Uint8Array)
+    this.deliver()
   }
 
   onEnd(_ending: LinkEnding): void {
+    // What came before the end is told before it, unless it has been waiting for the session.
+    this.deliver()
     this.state = "ended"
     this.engine.wheel.cancel(this)
     this.receiver.onClose(this.failure)
