@@ -3,9 +3,10 @@
  * them, beside the same room without those.
  *
  *     node test/bench/stalled.ts [--policy dropNewest] [--clients 1000] [--stalled 10] [--megabytes 200] [--size 16384]
- *                                [--rate 30] [--maxOutbox 1048576]
+ *                                [--maxOutbox 1048576]
  *
- * Server and clients are processes of their own. It fails where memory grows by more than the outboxes of those that are stalled
+ * Server and clients are processes of their own. The next broadcast is sent when everybody who reads has got the one before: how
+ * fast that goes is the machine's business. It fails where memory grows by more than the outboxes of those that are stalled
  * and 20 MB, where others lose something or have to wait, or where what is counted as dropped is not what is missing.
  */
 import { createServer } from "node:http"
@@ -25,13 +26,6 @@ const script = fileURLToPath(import.meta.url)
 /** `42["m","<number>,<time>,<filling>"]`: always of the same size. */
 const head = (n: number, time: number) => `${String(n).padStart(8, "0")},${time.toFixed(3).padStart(20, "0")},`
 
-interface Broadcasts {
-  readonly count: number
-  readonly first: number
-  readonly rate: number
-  readonly size: number
-}
-
 /** What the engine has counted, by name and the values of the attributes. */
 const counted = Effect.map(Metric.snapshot, (metrics) => {
   const values: Record<string, number> = {}
@@ -49,6 +43,7 @@ const serve = () => {
   const scope = Scope.makeUnsafe()
   const http = createServer()
   let broadcast: (text: string) => void
+  let filling: string | undefined
   let peak = 0
   answer({
     listen: async (options: { readonly maxOutbox: number; readonly outboxOverflow: OutboxOverflow }) => {
@@ -62,16 +57,10 @@ const serve = () => {
       broadcast = (text) => void Effect.runFork(all.to("room").emit("m", text))
       return (http.address() as AddressInfo).port
     },
-    broadcast: async ({ count, first, rate, size }: Broadcasts) => {
-      const filling = "x".repeat(size - head(0, 0).length)
-      const began = now()
-      peak = 0
-      for (let n = 0; n < count; n++) {
-        const pause = began + (n * 1_000) / rate - now()
-        if (pause > 0) await sleep(pause)
-        broadcast(head(first + n, now()) + filling)
-        if (n % 10 === 0) peak = Math.max(peak, process.memoryUsage.rss())
-      }
+    broadcast: ({ n, size }: { readonly n: number; readonly size: number }) => {
+      filling ??= "x".repeat(size - head(0, 0).length)
+      broadcast(head(n, now()) + filling)
+      peak = Math.max(peak, process.memoryUsage.rss())
     },
     usage: async () => {
       // What is garbage is nobody's cost.
@@ -96,11 +85,21 @@ interface Client {
   received: number
   inOrder: boolean
   last: number
+  reads: boolean
 }
 
 const connectClients = () => {
   const clients: Array<Client> = []
   let latencies: Array<number> = []
+  // How many of those who read have got the newest broadcast, and who waits for all of them to have it.
+  let current = -1
+  let arrived = 0
+  let awaited: { readonly n: number; readonly count: number; readonly resolve: () => void } | undefined
+  const tell = () => {
+    if (awaited === undefined || awaited.n !== current || arrived < awaited.count) return
+    awaited.resolve()
+    awaited = undefined
+  }
   const open = (port: number): Promise<void> =>
     new Promise((resolve, reject) => {
       const ws = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`, {
@@ -117,14 +116,19 @@ const connectClients = () => {
           client.inOrder &&= n > client.last
           client.last = n
           client.received++
+          if (!client.reads) return
           latencies.push(now() - sent)
+          arrived = n === current ? arrived + 1 : 1
+          current = n
+          tell()
         } else if (data[0] === 50) ws.send("3")
         else if (data.toString("latin1", 0, 2) === "40") {
           client = {
             connection: (ws as unknown as { readonly _socket: NetSocket })._socket,
             received: 0,
             inOrder: true,
-            last: -1
+            last: -1,
+            reads: true
           }
           clients.push(client)
           resolve()
@@ -138,7 +142,10 @@ const connectClients = () => {
       }
     },
     stop: (count: number) => {
-      for (const { connection } of clients.slice(0, count)) connection.pause()
+      for (const client of clients.slice(0, count)) {
+        client.reads = false
+        client.connection.pause()
+      }
     },
     resume: (count: number) => {
       for (const { connection } of clients.slice(0, count)) connection.resume()
@@ -146,6 +153,12 @@ const connectClients = () => {
     begin: () => {
       latencies = []
     },
+    /** Answers when everybody who reads has got the broadcast of a number. */
+    arrival: (n: number) =>
+      new Promise<void>((resolve) => {
+        awaited = { n, count: clients.filter(({ reads }) => reads).length, resolve }
+        tell()
+      }),
     received: () => clients.map(({ inOrder, received }) => ({ received, inOrder })),
     latency: () => [0.5, 0.99, 1].map((part) => quantile(latencies, part))
   })
@@ -158,14 +171,19 @@ const measure = async (stalled: number, count: number, all: ReturnType<typeof de
   const clients: Role = start(script, "clients")
   const port = await server.ask("listen", { maxOutbox: all.maxOutbox, outboxOverflow: all.policy })
   await clients.ask("open", { port, count: all.clients })
-  const warm = all.rate * 5
-  await server.ask("broadcast", { count: warm, first: 0, rate: all.rate, size: all.size })
-  await sleep(500)
+  let n = 0
+  const broadcast = async (times: number) => {
+    for (const end = n + times; n < end; n++) {
+      const arrival = clients.ask("arrival", n)
+      await server.ask("broadcast", { n, size: all.size })
+      await arrival
+    }
+  }
+  await broadcast(WARM)
   const before = await server.ask("usage")
   await clients.ask("stop", stalled)
   await clients.ask("begin")
-  await server.ask("broadcast", { count, first: warm, rate: all.rate, size: all.size })
-  await sleep(1_000)
+  await broadcast(count)
   const after = await server.ask("usage")
   const [p50, p99, max] = await clients.ask("latency")
   // What was kept for them is theirs when they read again.
@@ -175,8 +193,11 @@ const measure = async (stalled: number, count: number, all: ReturnType<typeof de
   const received: ReadonlyArray<{ received: number; inOrder: boolean }> = await clients.ask("received")
   await clients.stop()
   await server.stop()
-  return { before, after, p50, p99, max, received, sent: warm + count }
+  return { before, after, p50, p99, max, received, sent: n }
 }
+
+/** Broadcasts until everything is compiled. */
+const WARM = 100
 
 const defaults = () =>
   settings({
@@ -185,7 +206,6 @@ const defaults = () =>
     stalled: 10,
     megabytes: 200,
     size: 16 * 1_024,
-    rate: 30,
     maxOutbox: 1_024 * 1_024
   })
 
@@ -195,8 +215,7 @@ const run = async () => {
   const all = defaults()
   const count = Math.ceil((all.megabytes * MB) / all.stalled / all.size)
   console.log(
-    `${all.clients} clients, ${count} broadcasts of ${all.size} bytes, ${all.rate} per second; ` +
-      `${all.policy}, maxOutbox ${all.maxOutbox}`
+    `${all.clients} clients, ${count} broadcasts of ${all.size} bytes; ${all.policy}, maxOutbox ${all.maxOutbox}`
   )
   const without = await measure(0, count, all)
   const within = await measure(all.stalled, count, all)
