@@ -39,33 +39,42 @@ class Bench extends Namespace.make("/", {
   serverToClient: [Echo, Cast]
 }) {}
 
+const acknowledge = Effect.fnUntraced(function* (message: typeof Message.Type) {
+  return yield* answer(message)
+})
+
+// What the load generator asks for beside that is no application's.
+
+const fire = Effect.fnUntraced(function* ([room, count, news]: readonly [string, number, typeof News.Type]) {
+  const bench = yield* SocketIoServer.namespace(Bench)
+  for (let i = 0; i < count; i++) yield* bench.to(room).emit("cast", news)
+})
+
+const churn = Effect.fnUntraced(function* ([rooms, rounds]: readonly [number, number]) {
+  const sockets = yield* Effect.flatMap(SocketIoServer.namespace(Bench), ({ sockets }) => sockets)
+  let operations = 0
+  for (let round = 0; round < rounds; round++) {
+    for (const member of sockets) {
+      for (let i = 0; i < rooms; i++, operations++) yield* member.join(`churn${i}`)
+    }
+    for (const member of sockets) {
+      for (let i = 0; i < rooms; i++, operations++) yield* member.leave(`churn${i}`)
+    }
+  }
+  return operations
+})
+
 const BenchLive = SocketIoServer.layerNamespace(
   Bench,
   Effect.fnUntraced(function* (socket) {
-    const bench = yield* SocketIoServer.namespace(Bench)
+    const server = yield* SocketIoServer.SocketIoServer
     return Bench.of({
       echo: (message) => socket.emit("echo", message),
-      ack: Effect.fnUntraced(function* (message) {
-        return yield* answer(message)
-      }),
+      ack: acknowledge,
       join: (room) => socket.join(room),
       leave: (room) => socket.leave(room),
-      fire: Effect.fnUntraced(function* ([room, count, payload]) {
-        for (let i = 0; i < count; i++) yield* bench.to(room).emit("cast", payload)
-      }),
-      churn: Effect.fnUntraced(function* ([rooms, rounds]) {
-        const sockets = yield* bench.sockets
-        let operations = 0
-        for (let round = 0; round < rounds; round++) {
-          for (const member of sockets) {
-            for (let i = 0; i < rooms; i++, operations++) yield* member.join(`churn${i}`)
-          }
-          for (const member of sockets) {
-            for (let i = 0; i < rooms; i++, operations++) yield* member.leave(`churn${i}`)
-          }
-        }
-        return operations
-      })
+      fire: (what) => Effect.provideService(fire(what), SocketIoServer.SocketIoServer, server),
+      churn: (what) => Effect.provideService(churn(what), SocketIoServer.SocketIoServer, server)
     })
   })
 )

@@ -22,11 +22,12 @@ const MAX_LEAVING = 1_000
  */
 export class Connection implements SessionSink, WheelEntry {
   readonly session: EngineSession
-  readonly backpressure: Backpressure
   bucket: number = IDLE
   private readonly server: ServerRuntime
   private readonly decoder: Decoder
   private readonly sockets = new Map<string, SocketRuntime>()
+  /** Made when the first event has to wait, or its handler does. */
+  private lazyBackpressure: Backpressure | undefined
   /** Watches over attachments that were announced; made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
   /** The size of the packet that is being received: characters of its text, bytes of its attachments. */
@@ -42,8 +43,16 @@ export class Connection implements SessionSink, WheelEntry {
     this.session = session
     this.server = server
     this.decoder = server.parser.makeDecoder(server.options)
-    this.backpressure = new Backpressure(this, server.options, server.wheel)
     server.wheel.schedule(this, server.options.connectTimeout)
+  }
+
+  get backpressure(): Backpressure {
+    return (this.lazyBackpressure ??= new Backpressure(this, this.server.options, this.server.wheel))
+  }
+
+  /** Somebody waits for an acknowledgement of the client: it has to be read. */
+  onAwaiting(): void {
+    this.lazyBackpressure?.onAwaiting()
   }
 
   /** Whether any of the client's sockets waits for an acknowledgement of it. */
@@ -74,7 +83,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   onClose(close: SessionClose): void {
     this.server.wheel.cancel(this)
-    this.backpressure.close()
+    this.lazyBackpressure?.close()
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
       this.server.debug("connection", "connection closed", {

@@ -250,7 +250,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (acks.size >= this.home.server.options.maxPendingAcks) return undefined
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
-    this.connection.backpressure.onAwaiting()
+    this.connection.onAwaiting()
     if (this.outgoingTaps !== undefined) this.tellOutgoing(data)
     this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
     return () => acks.remove(id)
@@ -367,7 +367,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       if (acks.size >= this.home.server.options.maxPendingAcks) return fail("too many pending")
       const id = this.home.nextAckId()
       acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
-      this.connection.backpressure.onAwaiting()
+      this.connection.onAwaiting()
       const onDropped = () => {
         acks.remove(id)
         fail("not sent")
