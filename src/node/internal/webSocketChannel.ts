@@ -64,7 +64,7 @@ const TURN_MESSAGES = 128
 const TURN_PAUSE = 1
 
 /** The bytes of large reads after which it is the others' turn: Node goes on reading while there is more, up to 2 MiB. */
-const TURN_BYTES = 64 * 1024
+const TURN_BYTES = 256 * 1024
 
 /** Reads that are smaller empty the connection's buffer, or nearly so. */
 const LARGE_READ = 16 * 1024
