@@ -139,7 +139,8 @@ const flood = () => {
       const batch = () => {
         // As much as the connection takes, in portions: what was written is given back only between them.
         for (let i = 0; i < 2_000 && ws.bufferedAmount < 256 * 1_024; i++) ws.send(packet)
-        if (ws.readyState === WebSocket.OPEN) setImmediate(batch)
+        // What it does while it cannot send is not to cost the others anything either.
+        if (ws.readyState === WebSocket.OPEN) setTimeout(batch, ws.bufferedAmount < 256 * 1_024 ? 0 : 5)
       }
       batch()
     }
