@@ -8,10 +8,10 @@
  *     socket.on("connect_error", (error) => console.log(error.message, error.data))
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { Event, Namespace, NamespaceMiddleware } from "effect-socket.io"
 import { NodeSocketIoServer } from "effect-socket.io/node"
-import { ServerSocket, SocketIoServer } from "effect-socket.io/server"
+import { RateLimiter, SocketIoServer } from "effect-socket.io/server"
 
 class User extends Schema.Class<User>("auth/User")({
   name: Schema.String,
@@ -96,28 +96,15 @@ const AdminsOnlyLive = Layer.effect(
   )
 )
 
-// ---------------------------------------------------------------- how much
-
-/** A token bucket per socket: `burst` events at once, `perSecond` over time; the others are refused. */
-const rateLimit = ({ burst, perSecond }: { readonly burst: number; readonly perSecond: number }) => {
-  let tokens = burst
-  let refilled: number | undefined
-  return () =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      tokens = Math.min(burst, tokens + ((now - (refilled ?? now)) / 1_000) * perSecond)
-      refilled = now
-      if (tokens < 1) return Effect.fail(new ServerSocket.EventRefused({ message: "too many events" }))
-      tokens--
-      return Effect.void
-    })
-}
+// ---------------------------------------------------------------- the namespaces
 
 const AccountLive = SocketIoServer.layerNamespace(
   Account,
   Effect.fnUntraced(function* (socket) {
     const user = yield* CurrentUser
     let notes = 0
-    yield* socket.use(rateLimit({ burst: 5, perSecond: 1 }))
+    // Five at once, one a second over time; the others are refused.
+    yield* socket.use(RateLimiter.make({ limit: 1, burst: 5 }))
     yield* Effect.logInfo(`${user.name} is here`).pipe(Effect.annotateLogs({ sid: socket.id }))
     return Account.of({
       whoami: () => Effect.succeed(user),

@@ -14,6 +14,7 @@
  * - `payload too large`: the client sent more than `maxPayload` bytes at once.
  * - `outbox overflow`: the client did not take what was sent, and more than `maxOutbox` bytes were waiting.
  * - `inbound overflow`: the client sent more than may wait for its handlers.
+ * - `rate limit exceeded`: the client sent more often than it may, where the limit says that this closes the connection.
  * - `connect timeout`: the client joined no namespace within `connectTimeout`.
  * - `forced close`: the server closed it.
  * - `server shutting down`: the server's scope closed.
@@ -29,6 +30,7 @@ export type SessionCloseReason =
   | "payload too large"
   | "outbox overflow"
   | "inbound overflow"
+  | "rate limit exceeded"
   | "connect timeout"
   | "forced close"
   | "server shutting down"

@@ -8,6 +8,7 @@
 import * as Schema from "effect/Schema"
 
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
+import type { EventRateLimit } from "./RateLimit.ts"
 
 /**
  * @since 0.1.0
@@ -51,6 +52,7 @@ export interface Event<Name extends string, Payload extends AnySchema, Ack exten
   readonly hasAck: boolean
   readonly hasError: boolean
   readonly concurrency: number | undefined
+  readonly rateLimit: EventRateLimit | undefined
 }
 
 /**
@@ -69,6 +71,7 @@ export interface Any {
   readonly hasAck: boolean
   readonly hasError: boolean
   readonly concurrency: number | undefined
+  readonly rateLimit: EventRateLimit | undefined
 }
 
 /**
@@ -160,6 +163,8 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
   readonly error?: Error
   /** How many handlers of this event run at once for one socket; 1 keeps strict order. Default: the namespace's. */
   readonly concurrency?: number
+  /** How often the client of one socket may send this event. The server sees to it. Default: no limit. */
+  readonly rateLimit?: EventRateLimit
 }
 
 /**
@@ -230,7 +235,8 @@ export const make: {
     error: options.error ?? Schema.Never,
     hasAck: options.ack !== undefined,
     hasError: options.error !== undefined,
-    concurrency: options.concurrency
+    concurrency: options.concurrency,
+    rateLimit: options.rateLimit
   }
 }
 

@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 
 import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import { rateOf } from "../internal/tokenBucket.ts"
+import type { ConnectionRateLimit } from "../RateLimit.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
@@ -15,6 +17,7 @@ import * as Result from "effect/Result"
 import type { CorsOptions } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
+import type { ReadLimit } from "./internal/readLimiter.ts"
 import { integer, millis, oneOf, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
 
@@ -57,6 +60,11 @@ export interface EngineOptions {
   readonly maxOutbox?: number
   /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
   readonly outboxOverflow?: OutboxOverflow
+  /**
+   * How many packets the client of one connection may send, whatever they are; those of single events have limits of their own
+   * (`rateLimit` of `Event.make`). Default: no limit.
+   */
+  readonly rateLimit?: ConnectionRateLimit
   /** The transports that clients may use. Default: both. */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
@@ -160,6 +168,7 @@ export interface ResolvedEngineOptions {
   readonly maxPacketsPerPayload: number
   readonly maxOutbox: number
   readonly outboxOverflow: OutboxOverflow
+  readonly rateLimit: ReadLimit | undefined
   readonly transports: ReadonlyArray<TransportName>
   readonly allowUpgrades: boolean
   readonly allowEIO3: boolean
@@ -193,6 +202,16 @@ const cookie = (
   if (Result.isFailure(checked)) return invalidCookie(checked.failure.reason._tag)
   return Effect.succeed((id) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options)))
 }
+
+const rateLimit = Effect.fnUntraced(function* (
+  option: ConnectionRateLimit | undefined
+): Effect.fn.Return<ReadLimit | undefined, InvalidOptionError> {
+  if (option === undefined) return undefined
+  const rate = rateOf(option)
+  if (typeof rate === "string") return yield* new InvalidOptionError({ option: "rateLimit", problem: rate })
+  const onExceeded = yield* oneOf("rateLimit.onExceeded", option.onExceeded, ["pause", "disconnect"])
+  return { ...rate, disconnects: onExceeded === "disconnect" }
+})
 
 /** Credentials for every origin at once are what browsers refuse to use: better said here than found out in a page. */
 const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | undefined, InvalidOptionError> =>
@@ -237,6 +256,7 @@ export const resolve = Effect.fnUntraced(function* (
     ),
     maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
     outboxOverflow: yield* oneOf("outboxOverflow", options.outboxOverflow, OVERFLOWS),
+    rateLimit: yield* rateLimit(options.rateLimit),
     transports: yield* transports(options.transports),
     allowUpgrades: options.allowUpgrades ?? true,
     allowEIO3: options.allowEIO3 ?? false,

@@ -16,6 +16,7 @@ import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { type HeartbeatStep, makeHeartbeatStep } from "./internal/heartbeat.ts"
 import { Outbox, packetsOf } from "./internal/outbox.ts"
+import { ReadLimiter } from "./internal/readLimiter.ts"
 import { format3, format4 } from "./internal/pollingFormat.ts"
 import { type EngineStats, NO_STATS, type SessionStats, type TransportStats } from "./internal/stats.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
@@ -80,6 +81,16 @@ interface Tap {
   readonly onEnd: () => void
 }
 
+/**
+ * Why a client is not read: its handlers are behind, or it sends too fast.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PauseReason = "backlog" | "rate"
+
+const PAUSED_BY = { backlog: 1, rate: 2 } as const
+
 /** The first characters of packets. */
 const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53, noop: 54, base64: 98 } as const
 
@@ -115,7 +126,9 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private outbox: Outbox | undefined
   /** Who waits for room in it. */
   private waiters: Set<() => void> | undefined
-  private paused = false
+  /** Why the client is not read: a bit for each reason. */
+  private paused = 0
+  private readonly limiter: ReadLimiter | undefined
   private awaitingPong = false
   private graceUsed = false
   private step: HeartbeatStep | undefined
@@ -130,6 +143,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.details = details
     this.owner = owner
     this.base64 = isTruthy(details.query.get("b64"))
+    const { rateLimit } = owner.options
+    this.limiter = rateLimit && new ReadLimiter(rateLimit, this, owner.wheel)
   }
 
   /** @internal */
@@ -237,22 +252,24 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   }
 
   /**
-   * Stops reading from the client, until {@link resumeUnsafe}: what it sends waits with it. It is not taken for dead meanwhile, as its
+   * Stops reading from the client, until {@link resumeUnsafe} for the same reason: what it sends waits with it. It is not taken for dead meanwhile, as its
    * pongs are not read; pings are still sent, so that a connection that is gone is noticed. That a client closes may be noticed only
    * when reading resumes.
    */
-  pauseUnsafe(): void {
-    if (this.paused || !this.open) return
-    this.paused = true
+  pauseUnsafe(by: PauseReason = "backlog"): void {
+    if (!this.open) return
+    const { paused } = this
+    this.paused |= PAUSED_BY[by]
+    if (paused !== 0) return
     this.owner.stats.readPauses++
     this.transport.pause()
   }
 
-  /** Reads again. */
-  resumeUnsafe(): void {
-    if (!this.paused) return
-    this.paused = false
-    if (!this.open) return
+  /** Reads again, unless there is another reason not to. */
+  resumeUnsafe(by: PauseReason = "backlog"): void {
+    if (this.paused === 0) return
+    this.paused &= ~PAUSED_BY[by]
+    if (this.paused !== 0 || !this.open) return
     // The pong, or the ping of revision 3, may stand behind what was not read.
     if (this.revision === 3) this.expectPing()
     else if (this.awaitingPong) {
@@ -359,6 +376,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   onPacket(packet: string): void {
     if (!this.open) return
     this.owner.stats.packetsReceived++
+    if (this.limiter !== undefined && !this.limiter.onPacket()) return
     const type = packet.charCodeAt(0)
     if (type === code.message) {
       if (this.awaitingPong) this.onSignOfLife()
@@ -386,6 +404,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   onBinary(bytes: Uint8Array): void {
     if (!this.open) return
     this.owner.stats.packetsReceived++
+    if (this.limiter !== undefined && !this.limiter.onPacket()) return
     this.onBinaryMessage(bytes)
   }
 
@@ -420,7 +439,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** @internal */
   onDeadline(): void {
     if (this.awaitingPong || this.revision === 3) {
-      if (!this.paused) return this.closeAtOnce("ping timeout")
+      if (this.paused === 0) return this.closeAtOnce("ping timeout")
       // We do not listen. A ping that cannot be delivered shows that nobody is there.
       if (this.revision === 3) return this.expectPing()
     }
@@ -498,7 +517,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     if (transport !== undefined) {
       this.transport = transport
       this.channels?.delete(channel)
-      if (this.paused) transport.pause()
+      if (this.paused !== 0) transport.pause()
     }
     if (transport !== undefined && this.keepsOutbox) transport.flush()
     else {
@@ -562,6 +581,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private end(reason: SessionCloseReason, description?: string): void {
     this.open = false
     this.owner.wheel.cancel(this)
+    this.limiter?.close()
     // A client that is changing over takes the last packets by the new transport, if it polls no more.
     const lingering = this.transport instanceof PollingTransport && this.transport.lingering
     if (!lingering) this.candidate?.abort()

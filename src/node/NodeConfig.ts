@@ -11,6 +11,7 @@ import * as Config from "effect/Config"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
+import type { ConnectionRateLimit } from "../RateLimit.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
 
 /** Lists are written with blanks beside the commas, or without. */
@@ -91,11 +92,31 @@ const cors: Config.Config<Pick<NodeOptions, "cors">> = Config.map(
   }
 )
 
-const settings = Config.map(Config.all([optional(readers), cors]), ([set, cors]) => ({ ...set, ...cors }))
+/** How many packets a connection may bring. */
+const rateLimit: Config.Config<Pick<NodeOptions, "rateLimit">> = Config.map(
+  optional({
+    rateLimit: Config.Finite,
+    rateLimitInterval: Config.Duration,
+    rateLimitBurst: Config.Int,
+    rateLimitExceeded: (name: string) => Config.Literals(["pause", "disconnect"], name)
+  }),
+  ({ rateLimit: limit, rateLimitBurst: burst, rateLimitExceeded: onExceeded, rateLimitInterval: interval }) => {
+    const given = Object.entries({ limit, interval, burst, onExceeded }).filter(([, value]) => value !== undefined)
+    // What is said without a limit reaches the server, which refuses it.
+    return given.length === 0 ? {} : { rateLimit: Object.fromEntries(given) as unknown as ConnectionRateLimit }
+  }
+)
+
+const settings = Config.map(Config.all([optional(readers), cors, rateLimit]), ([set, cors, rateLimit]) => ({
+  ...set,
+  ...cors,
+  ...rateLimit
+}))
 
 /**
  * The options of a server that is attached to an `http.Server`: `SOCKETIO_PATH`, `SOCKETIO_PING_INTERVAL` and so on, and for
- * `cors` `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`) and `SOCKETIO_CORS_CREDENTIALS`.
+ * `cors` `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`) and `SOCKETIO_CORS_CREDENTIALS`; for `rateLimit`
+ * `SOCKETIO_RATE_LIMIT`, `…_INTERVAL`, `…_BURST` and `…_EXCEEDED`.
  *
  * @since 0.1.0
  * @category configs

@@ -31,6 +31,17 @@ export const eventsRefused: Metric.Counter<number> = Metric.counter("socketio_ev
 })
 
 /**
+ * Events that came more often than they may, by `namespace` and `event`; those that packet middleware refuses count as refused.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const eventsLimited: Metric.Counter<number> = Metric.counter("socketio_events_limited", {
+  description: "Events that came more often than they may",
+  incremental: true
+})
+
+/**
  * Events whose handler died, or failed with what its event does not declare, by `namespace` and `event`.
  *
  * @since 0.1.0

@@ -22,6 +22,7 @@ import { prepareCodecs } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
 import { handleOf, makeDynamicHandles } from "./internal/handle.ts"
+import { limitsOf } from "./internal/eventLimits.ts"
 import type { Registration } from "./internal/namespace.ts"
 import * as ServerRuntime from "./internal/server.ts"
 import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
@@ -142,6 +143,7 @@ export const layerNamespace: {
       if (contract?.pattern !== undefined) {
         return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
       }
+      if (contract !== undefined) limitsOf(contract)
       const home = runtime.mention(name)
       if (home.isRegistered) return yield* Effect.die(new Error(`namespace "${name}" is served by two layers`))
       const registration: Registration = { contract, context: yield* layerContext(runtime), build }
@@ -247,6 +249,7 @@ export const layerDynamicNamespace: {
   if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
   const isContract = pattern === undefined && "_tag" in namespace
   const contract = isContract ? (namespace as Namespace.Any).compiled() : undefined
+  if (contract !== undefined) limitsOf(contract)
   if (isContract && contract?.pattern === undefined) {
     throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
   }

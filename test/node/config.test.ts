@@ -75,6 +75,26 @@ describe("options from the environment", () => {
     })
   )
 
+  it.effect("say how fast a connection may send", () =>
+    Effect.gen(function* () {
+      const read = (env: Record<string, string>) => Effect.map(reading(NodeConfig.attached, env), (o) => o.rateLimit)
+      assert.deepStrictEqual(yield* read({ SOCKETIO_RATE_LIMIT: "100" }), { limit: 100 })
+      const { interval, ...rest } = (yield* read({
+        SOCKETIO_RATE_LIMIT: "0.5",
+        SOCKETIO_RATE_LIMIT_INTERVAL: "1 minute",
+        SOCKETIO_RATE_LIMIT_BURST: "7",
+        SOCKETIO_RATE_LIMIT_EXCEEDED: "disconnect"
+      }))!
+      assert.deepStrictEqual(rest, { limit: 0.5, burst: 7, onExceeded: "disconnect" })
+      assert.strictEqual(Duration.toMillis(interval!), 60_000)
+      const layer = NodeSocketIoServer.layerConfig(NodeConfig.listening)
+      const error = yield* Effect.flip(
+        Effect.scoped(reading(Layer.build(layer), { SOCKETIO_PORT: "0", SOCKETIO_RATE_LIMIT_BURST: "7" }))
+      )
+      assert.deepInclude(error, { _tag: "InvalidOptionError", option: "rateLimit" })
+    })
+  )
+
   it.effect("say which origins may ask", () =>
     Effect.gen(function* () {
       const cors = (env: Record<string, string>) => Effect.map(reading(NodeConfig.attached, env), ({ cors }) => cors)

@@ -38,6 +38,16 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
   maxPayload: [0, -1, 1.5, Infinity, Number.NaN, 2 ** 53, "1 MB"],
   maxPacketsPerPayload: [0, 1.5, Infinity],
   maxOutbox: [0, 1.5, Number.NaN],
+  rateLimit: [
+    {},
+    { limit: 0 },
+    { limit: Infinity },
+    { limit: 1, interval: 0 },
+    { limit: 1, interval: "soon" },
+    { limit: 1, interval: Infinity },
+    { limit: 1, burst: 0.5 },
+    { limit: 1, burst: 0 }
+  ],
   outboxOverflow: ["drop", "", null, 1],
   transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],
   allowUpgrades: [],
@@ -80,7 +90,8 @@ const nested: ReadonlyArray<readonly [option: string, options: object]> = [
   ["httpCompression.threshold", { httpCompression: { threshold: -1 } }],
   ["httpCompression.threshold", { httpCompression: { threshold: 0.5 } }],
   ["httpCompression.threshold", { httpCompression: { threshold: "1 KB" } }],
-  ["perMessageDeflate.threshold", { perMessageDeflate: { threshold: -1 } }]
+  ["perMessageDeflate.threshold", { perMessageDeflate: { threshold: -1 } }],
+  ["rateLimit.onExceeded", { rateLimit: { limit: 1, onExceeded: "refuse" } }]
 ]
 
 describe("an option that makes no sense fails the layer", () => {

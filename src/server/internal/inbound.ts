@@ -9,9 +9,10 @@ import * as Stream from "effect/Stream"
 
 import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
-import { eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
+import { eventsLimited, eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
 import type { Backpressure } from "./backpressure.ts"
+import { EventLimiter, limitsOf } from "./eventLimits.ts"
 import { Gate } from "./gate.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -58,6 +59,7 @@ export class Inbound {
   private ready = false
   private incoming: ReadonlyMap<string, EventCodec> = noEvents
   private concurrency: number | undefined = undefined
+  private limiter: EventLimiter | undefined
   private handlers: HandlerRecord = noHandlers
   private plainHandlers: Map<string, Array<PlainHandler>> | undefined
   private anyHandlers: Array<PlainHandler> | undefined
@@ -192,6 +194,8 @@ export class Inbound {
     if (contract !== undefined) {
       this.incoming = contract.incoming
       this.concurrency = contract.contract.concurrency
+      const limits = limitsOf(contract)
+      if (limits !== undefined) this.limiter = new EventLimiter(limits)
     }
     this.ready = true
     const inbox = this.inbox
@@ -252,6 +256,7 @@ export class Inbound {
     if (this.isFull) return this.overflow("too many bytes of events whose handlers are not done")
     const args = data as ReadonlyArray<unknown>
     const name = typeof args[0] === "string" ? args[0] : String(args[0])
+    if (this.limiter !== undefined && this.isTooFast(this.limiter, name, id)) return
     if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, args.slice(1))
     if (this.middlewares === undefined) return this.dispatch(name, args, id, size)
     this.wait(size)
@@ -269,6 +274,20 @@ export class Inbound {
         size
       )
     })
+  }
+
+  /** Whether the event comes more often than it may; then all that there is to do about it is done. */
+  private isTooFast(limiter: EventLimiter, name: string, id: number | undefined): boolean {
+    const { connection, home } = this.socket
+    const exceeded = limiter.exceeded(name, home.server.wheel.now())
+    if (exceeded === undefined) return false
+    home.server.count(eventsLimited, { namespace: home.label, event: name })
+    const { disconnects, retryAfter } = exceeded
+    if (disconnects) connection.session.closeUnsafe("rate limit exceeded", `more "${name}" events than it may have`)
+    else if (id !== undefined && this.codec(name)!.event.hasError) {
+      this.fail(id, { _tag: "EventRefused", message: "rate limit exceeded", data: { retryAfter } }, false)
+    }
+    return true
   }
 
   /** An event waits behind a gate. */
