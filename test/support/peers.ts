@@ -64,3 +64,12 @@ export const hasWebKit = (): boolean =>
 export const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync)
 
 export const hasNginx = (): boolean => required(nginx !== undefined, "nginx", "nginx-light")
+
+/** Whether processes may have a network of their own. A kernel that does not allow it cannot be helped by a package. */
+export const hasNetworkNamespaces = (): boolean => {
+  if (!required(runs("ip", "-V") && runs("unshare", "--version"), "network namespaces", "iproute2 util-linux"))
+    return false
+  if (runs("unshare", "--user", "--map-root-user", "--net", "ip", "link", "add", "type", "veth")) return true
+  console.warn("tests with network namespaces are skipped: this system does not allow them")
+  return false
+}
