@@ -46,6 +46,7 @@ const readers = {
   pauseReadingAt: Config.Int,
   resumeReadingAt: Config.Int,
   pauseTimeout: Config.Duration,
+  middlewareTimeout: Config.Duration,
   maxPendingAcks: Config.Int,
   maxAttachments: Config.Int,
   maxAttachmentBytes: Config.Int,

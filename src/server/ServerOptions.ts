@@ -57,6 +57,11 @@ export interface ServerOptions extends EngineOptions {
    * and it is read again, up to `maxPendingEvents`. Default: 10 seconds.
    */
   readonly pauseTimeout?: Duration.Input
+  /**
+   * How long packet middleware (`socket.use`) may be at work on one event. Then the event is refused as if the middleware had died, its
+   * fiber is interrupted, and those behind it go on. Default: 30 seconds.
+   */
+  readonly middlewareTimeout?: Duration.Input
   /** The acknowledgements that one socket may owe. Default: 10,000. */
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10, as clients in the field expect. */
@@ -93,6 +98,7 @@ export interface ResolvedServerOptions {
   readonly pauseReadingAt: number
   readonly resumeReadingAt: number
   readonly pauseTimeout: number
+  readonly middlewareTimeout: number
   /** Whether who emits may have to wait for room; see `outboxOverflow`. */
   readonly suspends: boolean
   readonly maxPendingAcks: number
@@ -128,6 +134,7 @@ export const resolve = Effect.fnUntraced(function* (
     pauseReadingAt,
     resumeReadingAt,
     pauseTimeout: yield* millis("pauseTimeout", options.pauseTimeout, 10_000, 1),
+    middlewareTimeout: yield* millis("middlewareTimeout", options.middlewareTimeout, 30_000, 1),
     suspends: options.outboxOverflow === "suspend",
     maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
     maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),

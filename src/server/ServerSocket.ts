@@ -86,7 +86,8 @@ export interface SocketBase {
   /**
    * Adds packet middleware: it sees every event of the client from now on, before its payload is decoded and its handlers
    * start, and refuses it by failing with {@link EventRefused}. Middlewares run in the order in which they were added. While one is
-   * at work on an event, the events behind it wait: they keep their order. A middleware that dies refuses the event, and is logged.
+   * at work on an event, the events behind it wait: they keep their order. A middleware that dies, or is not done within
+   * `middlewareTimeout`, refuses the event, and is logged.
    */
   use<R>(middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>): Effect.Effect<void, never, R>
   /** Sees every event that comes in, before middleware and handlers, until the socket disconnects. */

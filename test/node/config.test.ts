@@ -36,6 +36,7 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["PAUSE_READING_AT", "30", "pauseReadingAt", 30],
   ["RESUME_READING_AT", "20", "resumeReadingAt", 20],
   ["PAUSE_TIMEOUT", "5 seconds", "pauseTimeout", 5_000],
+  ["MIDDLEWARE_TIMEOUT", "6 seconds", "middlewareTimeout", 6_000],
   ["MAX_PENDING_ACKS", "5", "maxPendingAcks", 5],
   ["MAX_ATTACHMENTS", "6", "maxAttachments", 6],
   ["MAX_ATTACHMENT_BYTES", "7", "maxAttachmentBytes", 7],

@@ -7,6 +7,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsLimited, eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
@@ -263,16 +264,17 @@ export class Inbound {
     this.entrance!.enter((leave) => {
       this.goOn(size)
       if (!this.isConnected) return leave()
-      this.start(
-        this.runFork,
-        () => this.checks({ event: name, args: args.slice(1), needsAck: id !== undefined }),
-        (exit) => {
-          if (exit._tag === "Success") this.dispatch(name, args, id, size)
-          else this.onRefused(name, id, exit.cause)
-          leave()
-        },
-        size
-      )
+      let isOver = false
+      const onChecked = (exit: Exit.Exit<void, EventRefused>) => {
+        if (isOver) return
+        isOver = true
+        if (exit._tag === "Success") this.dispatch(name, args, id, size)
+        else this.onRefused(name, id, exit.cause)
+        leave()
+      }
+      const checks = () => this.checks({ event: name, args: args.slice(1), needsAck: id !== undefined })
+      const fiber = this.start(this.runFork, checks, onChecked, size)
+      if (fiber !== undefined && !isOver) this.endInTime(fiber, onChecked)
     })
   }
 
@@ -302,6 +304,20 @@ export class Inbound {
     this.queued--
     this.socket.connection.pending -= size
     this.backpressure.onDone()
+  }
+
+  /** Middleware that does not come to an end shall not keep the events behind waiting for ever. */
+  private endInTime(fiber: Fiber.Fiber<any, any>, onChecked: (exit: Exit.Exit<never>) => void): void {
+    const { options, wheel } = this.socket.home.server
+    const deadline: WheelEntry = {
+      bucket: IDLE,
+      onDeadline: () => {
+        onChecked(Exit.die(new Error(`packet middleware was not done within ${options.middlewareTimeout} ms`)))
+        fiber.interruptUnsafe()
+      }
+    }
+    wheel.schedule(deadline, options.middlewareTimeout)
+    fiber.addObserver(() => wheel.cancel(deadline))
   }
 
   private checks(event: IncomingEvent): Effect.Effect<void, EventRefused> {
@@ -455,21 +471,24 @@ export class Inbound {
 
   /**
    * Starts an effect in this turn. One that finishes at once never becomes a waiting fiber; one that suspends is kept, to
-   * be interrupted when the socket disconnects, and the size of its event counts as pending meanwhile.
+   * be interrupted when the socket disconnects, and the size of its event counts as pending meanwhile. Gives that fiber.
    */
   start(
     run: RunFork,
     make: () => Effect.Effect<any, any, any>,
     onExit: (exit: Exit.Exit<any, any>) => void,
     size = 0
-  ): void {
+  ): Fiber.Fiber<any, any> | undefined {
     let effect: Effect.Effect<any, any, any>
     try {
       effect = make()
     } catch (defect) {
-      return onExit(Exit.die(defect))
+      effect = Exit.die(defect)
     }
-    if (Exit.isExit(effect)) return onExit(effect)
+    if (Exit.isExit(effect)) {
+      onExit(effect)
+      return undefined
+    }
     this.starting++
     const fiber = run(effect)
     this.starting--
@@ -477,14 +496,15 @@ export class Inbound {
     if (exit !== undefined) {
       onExit(exit)
       if (this.closing !== undefined) this.endIfNoneStarts()
-      return
+      return undefined
     }
     if (this.socket.state === "disconnected") {
       // It has disconnected its own socket. What becomes of it is still watched.
       fiber.addObserver(onExit)
       fiber.interruptUnsafe()
       if (fiber.pollUnsafe() === undefined) this.closing?.late.push(fiber)
-      return this.endIfNoneStarts()
+      this.endIfNoneStarts()
+      return undefined
     }
     const fibers = (this.fibers ??= new Set())
     fibers.add(fiber)
@@ -498,6 +518,7 @@ export class Inbound {
       onExit(exit)
       if (size > 0) this.backpressure.onDone()
     })
+    return fiber
   }
 
   // ---------------------------------------------------------------- answers
