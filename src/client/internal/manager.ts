@@ -11,7 +11,7 @@ import type { OpenData } from "../../protocol/EnginePacket.ts"
 import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
 import type { Decoder, PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -34,6 +34,10 @@ export class Manager implements EngineClientSink {
   #attempts = 0
   #step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
   #closed = false
+  /** The namespaces that were left over this connection: what came from them before the server knew is not for who joins them again. */
+  readonly #departed = new Set<string>()
+  /** The namespaces that were left before the server had answered. Who joins them again asks when it has. */
+  readonly #unanswered = new Set<string>()
   /** Whether the last socket has left over this connection. */
   #left = false
 
@@ -58,6 +62,13 @@ export class Manager implements EngineClientSink {
     return this.#engine?.isOpen ? this.#engine : undefined
   }
 
+  /** Sends a packet over the session, if it is open. Throws on one that cannot be encoded. */
+  send(packet: SocketPacket, mayHaveBinary: boolean): void {
+    const encoded = this.parser.encode(packet, mayHaveBinary)
+    if (isProtocolError(encoded)) throw encoded
+    this.session?.send(encoded.text === undefined ? undefined : "4" + encoded.text, encoded.attachments)
+  }
+
   /** A server that does not ping in time is gone, though the timer that would say so may have been throttled, as in a page's background. */
   checkAlive(): void {
     this.#engine?.checkAlive()
@@ -76,13 +87,23 @@ export class Manager implements EngineClientSink {
   /** A socket wants to be connected: the connection is opened, if it is not. */
   add(socket: SocketRuntime): void {
     this.#sockets.set(socket.namespace, socket)
-    if (this.session !== undefined) return socket.onConnection()
+    if (this.session !== undefined) {
+      if (!this.#unanswered.has(socket.namespace)) socket.onConnection()
+      return
+    }
     // One that is being closed ends first.
     if (this.#engine === undefined && this.#waiting === undefined) this.#open()
   }
 
   get(namespace: string): SocketRuntime | undefined {
     return this.#sockets.get(namespace)
+  }
+
+  /** A socket leaves its namespace, or will not have been there when the server answers. */
+  leave(socket: SocketRuntime, isAsking: boolean): void {
+    if (isAsking) this.#unanswered.add(socket.namespace)
+    else this.#departed.add(socket.namespace)
+    this.remove(socket)
   }
 
   /** A socket does not want to be connected any more: the connection is closed behind the last one. */
@@ -107,6 +128,8 @@ export class Manager implements EngineClientSink {
   #open(): void {
     this.#decoder = this.parser.makeDecoder(this.options)
     this.#left = false
+    this.#departed.clear()
+    this.#unanswered.clear()
     this.#engine = new EngineClient(
       this.options.engine,
       { platform: this.#platform, runFork: this.runFork, now: this.#now, memory: this.#memory },
@@ -152,8 +175,24 @@ export class Manager implements EngineClientSink {
     if (packet === undefined) return
     // The server does not speak the protocol: whatever it says next cannot be trusted.
     if (isProtocolError(packet)) return this.#engine?.fail("parse error", packet.message)
+    const { namespace, type } = packet
+    const socket = this.#sockets.get(namespace)
+    const isAnswer = type === PacketType.CONNECT || type === PacketType.CONNECT_ERROR
+    if (this.#unanswered.has(namespace)) {
+      if (!isAnswer) return
+      this.#unanswered.delete(namespace)
+      this.#departed.add(namespace)
+      if (type === PacketType.CONNECT) {
+        this.send({ type: PacketType.DISCONNECT, namespace, id: undefined, data: undefined }, false)
+      }
+      return socket?.onConnection()
+    }
+    if (this.#departed.has(namespace)) {
+      if (!isAnswer) return
+      this.#departed.delete(namespace)
+    }
     // What is for nobody came for a namespace that was just left.
-    this.#sockets.get(packet.namespace)?.onPacket(packet)
+    socket?.onPacket(packet)
   }
 
   // ---------------------------------------------------------------- reconnection

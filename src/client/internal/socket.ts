@@ -9,7 +9,6 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { EventCodec } from "../../internal/contractCodec.ts"
 import { log } from "../../internal/log.ts"
 import { PendingAcks } from "../../internal/pendingAcks.ts"
-import { isProtocolError } from "../../protocol/ProtocolError.ts"
 import { isReservedEvent, PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
@@ -132,13 +131,16 @@ export class SocketRuntime {
         resume(Effect.void)
         return undefined
       }
+      const fail = (message: string) =>
+        resume(Effect.fail(new ConnectError({ namespace: this.namespace, message, willRetry: false })))
+      if (this.#disposed) {
+        fail("the socket's scope has closed")
+        return undefined
+      }
       const listener = (status: SocketStatus) => {
         if (status._tag === "Connected") resume(Effect.void)
         else if (status._tag === "Failed" && !status.error.willRetry) resume(Effect.fail(status.error))
-        else if (status._tag === "Disconnected" && !status.willRetry) {
-          const { namespace } = this
-          resume(Effect.fail(new ConnectError({ namespace, message: status.reason, willRetry: false })))
-        }
+        else if (status._tag === "Disconnected" && !status.willRetry) fail(status.reason)
       }
       this.#statusListeners.add(listener)
       return Effect.sync(() => this.#statusListeners.delete(listener))
@@ -293,8 +295,9 @@ export class SocketRuntime {
 
   #leave(): void {
     if (this.#manager.get(this.namespace) !== this) return
+    const isAsking = this.#state === "connecting" && this.#connecting === undefined
     if (this.#state === "connected") this.#sendPacket(PacketType.DISCONNECT, undefined, undefined, false)
-    this.#manager.remove(this)
+    this.#manager.leave(this, isAsking)
     this.#lose("io client disconnect", false)
     this.#outbox = []
     this.#acks.abandon()
@@ -356,9 +359,7 @@ export class SocketRuntime {
   }
 
   #sendPacket(type: SocketPacket["type"], id: number | undefined, data: unknown, mayHaveBinary: boolean): void {
-    const packet = this.#manager.parser.encode({ type, namespace: this.namespace, id, data }, mayHaveBinary)
-    if (isProtocolError(packet)) throw packet
-    this.#manager.session?.send(packet.text === undefined ? undefined : "4" + packet.text, packet.attachments)
+    this.#manager.send({ type, namespace: this.namespace, id, data }, mayHaveBinary)
   }
 
   // ---------------------------------------------------------------- in

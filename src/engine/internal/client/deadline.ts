@@ -38,7 +38,8 @@ export class Deadline {
 
   #sleep(): void {
     this.#wakes = this.at
-    const left = Math.max(0, this.at - this.#runtime.now())
+    // A fraction that a duration cannot say would be no sleep at all, again and again.
+    const left = Math.max(0, Math.ceil(this.at - this.#runtime.now()))
     if (left === Infinity) return
     this.#fiber = this.#runtime.runFork(
       Effect.andThen(
