@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -13,18 +14,32 @@ const LENGTH = 20
 const BATCH = 256
 
 /**
- * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the platform's cryptographically
- * secure source, so that an id cannot be guessed.
+ * Where ids get their bytes: a function that fills an array with random ones. Default: the platform's cryptographically secure source.
+ * What is provided here has to be one as well, but for simulations, in which every run shall have the same ids.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const RandomBytes: Context.Reference<(bytes: Uint8Array<ArrayBuffer>) => void> = Context.Reference<
+  (bytes: Uint8Array<ArrayBuffer>) => void
+>("effect-socket.io/engine/RandomBytes", {
+  defaultValue: () => (bytes) => void globalThis.crypto.getRandomValues(bytes)
+})
+
+/**
+ * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the {@link RandomBytes} of the context,
+ * so that an id cannot be guessed.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeGenerator = (): (() => string) => {
+export const makeGenerator = (context: Context.Context<never> = Context.empty()): (() => string) => {
+  const fill = Context.get(context, RandomBytes)
   const pool = new Uint8Array(LENGTH * BATCH)
   let at = pool.length
   return () => {
     if (at === pool.length) {
-      globalThis.crypto.getRandomValues(pool)
+      fill(pool)
       at = 0
     }
     let id = ""

@@ -126,6 +126,7 @@ interface Wires {
   readonly deliver: Deliver
   readonly later: Later
   isStalled: boolean
+  onArrived(direction: Transmission["direction"], content: unknown): void
   onEnded(): void
 }
 
@@ -189,6 +190,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
       while (this.outbox[0]?.arrived === true && !this.wires.isStalled) {
         const { content, size } = this.outbox.shift()!
         this.buffered -= size
+        this.wires.onArrived(this.direction, typeof content === "object" ? content.message : { ending: content })
         this.peer.take(content)
         this.onArrived?.()
       }
@@ -241,7 +243,8 @@ export interface Link<Up, Down> {
 }
 
 /**
- * Makes a link. `onEnded` is called when both of its ends have ended.
+ * Makes a link. `onEnded` is called when both of its ends have ended, `onArrived` with every message, and every
+ * `{ ending: LinkEnding }`, right before it is taken.
  *
  * @since 0.1.0
  * @category constructors
@@ -251,6 +254,7 @@ export const make = <Up, Down>(options: {
   readonly deliver: Deliver
   readonly later: Later
   readonly onEnded: () => void
+  readonly onArrived?: ((direction: Transmission["direction"], content: unknown) => void) | undefined
 }): Link<Up, Down> => {
   let ended = 0
   const wires: Wires = {
@@ -258,6 +262,7 @@ export const make = <Up, Down>(options: {
     deliver: options.deliver,
     later: options.later,
     isStalled: false,
+    onArrived: options.onArrived ?? (() => {}),
     onEnded: () => {
       if (++ended === 2) options.onEnded()
     }

@@ -104,6 +104,29 @@ export type ClientEnd = Link.LinkEnd<FromServer, FromClient>
 export type ServerEnd = Link.LinkEnd<FromClient, FromServer>
 
 /**
+ * Sees what happens on the networks of one test.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MediumObserver {
+  /** A network was made. Networks are counted from 0. */
+  onNetwork(id: number, network: Network): void
+  /** `cut`, `stall` or `restore` begins. */
+  onChange(network: number, state: "up" | "cut" | "stalled"): void
+  /** A connection was asked for; `cut` breaks it. */
+  onLink(link: number, network: number, cut: () => void): void
+  /** A message arrives, or the news of an end. */
+  onArrived(
+    link: number,
+    direction: Link.Transmission["direction"],
+    content: FromClient | FromServer | { readonly ending: Link.LinkEnding }
+  ): void
+  /** Both ends of a connection have ended. */
+  onEnded(link: number): void
+}
+
+/**
  * What all networks of one test have in common.
  *
  * @since 0.1.0
@@ -118,19 +141,23 @@ export interface Medium {
   readonly transmissions: () => number
   /** The number for the next link. */
   readonly nextLink: () => number
+  /** The number for the next network. */
+  readonly nextNetwork: () => number
+  readonly observer: MediumObserver | undefined
 }
 
 /**
  * Makes what networks have in common. What is sent arrives as `deliver` says; default: in the order in which it is sent, over all links,
- * when `later` says.
+ * when `later` says. An observer is told what happens.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeMedium = (later: Link.Later, deliver?: Link.Deliver): Medium => {
+export const makeMedium = (later: Link.Later, deliver?: Link.Deliver, observer?: MediumObserver): Medium => {
   const deliverWith: Link.Deliver = deliver ?? (({ arrive }, later) => later(arrive))
   let transmissions = 0
   let links = 0
+  let networks = 0
   return {
     later,
     deliver: (transmission, later) => {
@@ -138,7 +165,9 @@ export const makeMedium = (later: Link.Later, deliver?: Link.Deliver): Medium =>
       deliverWith(transmission, later)
     },
     transmissions: () => transmissions,
-    nextLink: () => links++
+    nextLink: () => links++,
+    nextNetwork: () => networks++,
+    observer
   }
 }
 
@@ -163,9 +192,12 @@ export interface NetworkPath extends Network {
 export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientRequest) => void): NetworkPath => {
   const links = new Set<Link.Link<FromClient, FromServer>>()
   let state: "up" | "cut" | "stalled" = "up"
+  const { observer } = medium
+  const id = medium.nextNetwork()
   const to = (next: typeof state) =>
     Effect.sync(() => {
       state = next
+      observer?.onChange(id, next)
       for (const link of Array.from(links)) {
         if (next === "cut") link.cut()
         else if (next === "stalled") link.stall()
@@ -174,13 +206,19 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
     })
   const connect = (request: ClientRequest): ClientEnd => {
     const { deliver, later, nextLink } = medium
+    const number = nextLink()
     const link = Link.make<FromClient, FromServer>({
-      id: nextLink(),
+      id: number,
       deliver,
       later,
-      onEnded: () => links.delete(link)
+      onArrived: observer && ((direction, content) => observer.onArrived(number, direction, content as any)),
+      onEnded: () => {
+        links.delete(link)
+        observer?.onEnded(number)
+      }
     })
     links.add(link)
+    observer?.onLink(number, id, () => link.cut())
     // Nobody hears of a connection that was cut before its request arrived.
     link.server.receiver = {
       onMessage: (message) => accept(link.server, message as ClientRequest),
@@ -193,7 +231,7 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
     }
     return link.client
   }
-  return {
+  const path: NetworkPath = {
     medium,
     connect,
     cut: to("cut"),
@@ -201,6 +239,8 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
     stall: to("stalled"),
     restore: to("up")
   }
+  observer?.onNetwork(id, path)
+  return path
 }
 
 const encoder = new TextEncoder()

@@ -127,12 +127,16 @@ export class TestSocketIo extends Context.Service<TestSocketIo, TestSocketIoShap
 const ORIGIN = "http://localhost"
 
 /** What all connections of a test have in common, on the scheduler that runs the test. */
-const makeMedium = (deliver: Link.Deliver | undefined): Effect.Effect<Network.Medium> =>
+const makeMedium = (
+  deliver: Link.Deliver | undefined,
+  observer?: Network.MediumObserver
+): Effect.Effect<Network.Medium> =>
   Effect.map(Scheduler.Scheduler, (scheduler) => {
     const dispatcher = scheduler.makeDispatcher()
     return Network.makeMedium(
       Link.makeLater((task) => dispatcher.scheduleTask(task, 0)),
-      deliver
+      deliver,
+      observer
     )
   })
 
@@ -200,13 +204,17 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
 export const layer = (
   options: TestOptions = {}
 ): Layer.Layer<SocketIoServer.SocketIoServer | SocketIoClient.SocketIoClient | TestSocketIo, InvalidOptionError> =>
+  layerObserved(options)
+
+/** The same under an observer's eyes. With one, time passes by itself: the server may take its time to shut down. @internal */
+export const layerObserved = (options: TestOptions, observer?: Network.MediumObserver): ReturnType<typeof layer> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const { client: clientOptions, deliver, ...serverOptions } = options
       const clock = yield* Clock.Clock
-      const medium = yield* makeMedium(deliver)
+      const medium = yield* makeMedium(deliver, observer)
       const server = yield* SocketIoServer.make({ namespaceGrace: 0, ...serverOptions })
-      yield* Effect.addFinalizer(() => shutDown(server.engine, medium))
+      if (observer === undefined) yield* Effect.addFinalizer(() => shutDown(server.engine, medium))
       const accept = serve(server.engine, () => clock.currentTimeMillisUnsafe(), medium.later)
       const makeNetwork = () => Network.make(medium, accept)
       const client = yield* makeClientOver(makeNetwork(), clientOptions)

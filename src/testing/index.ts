@@ -6,4 +6,5 @@
 export * as Link from "./Link.ts"
 export * as Network from "./Network.ts"
 export * as RawPeer from "./RawPeer.ts"
+export * as Simulation from "./Simulation.ts"
 export * as TestSocketIo from "./TestSocketIo.ts"

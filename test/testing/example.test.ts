@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import { Event, Namespace } from "effect-socket.io"
 import { SocketIoClient } from "effect-socket.io/client"
 import { SocketIoServer } from "effect-socket.io/server"
-import { TestSocketIo } from "effect-socket.io/testing"
+import { Simulation, TestSocketIo } from "effect-socket.io/testing"
 
 class Chat extends Namespace.make("/chat", {
   clientToServer: [Event.make("join", { payload: { room: Schema.String }, ack: Schema.Int })]
@@ -58,4 +58,29 @@ it.effect("says what the protocol says", () =>
     yield* raw.send("40/chat,")
     assert.match(String(yield* raw.receive), /^40\/chat,{"sid":/)
   }).pipe(Effect.provide(Test))
+)
+
+const World = ChatLive.pipe(
+  Layer.provideMerge(Simulation.layer({ latency: [1, 200], resetRate: 0.01, halfOpenRate: 0.005 }))
+)
+
+it.live("counts right, whatever happens", () =>
+  Simulation.check(
+    { seeds: 500 },
+    Effect.gen(function* () {
+      const clients = yield* Effect.forEach([1, 2, 3], () => TestSocketIo.makeClient())
+      const chats = yield* Effect.forEach(clients, (client) => client.connect(Chat))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* Simulation.outages(clients)
+          yield* Effect.forEach(chats, (chat) => Effect.ignore(chat.emitWithAck("join", { room: "lobby" })))
+          yield* Effect.sleep("1 minute")
+        })
+      )
+      yield* Simulation.calm
+      yield* Effect.sleep("1 minute")
+      const members = yield* Effect.forEach(chats, (chat) => chat.emitWithAck("join", { room: "lobby" }))
+      assert.strictEqual(Math.max(...members), 3)
+    }).pipe(Effect.provide(World))
+  )
 )

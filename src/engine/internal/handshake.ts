@@ -14,7 +14,7 @@ export class Handshake {
   private readonly options: ResolvedEngineOptions
   private readonly context: Context.Context<never>
   private readonly isTaken: (id: string) => boolean
-  private readonly generateId = makeGenerator()
+  private readonly generateId: () => string
   /** The requests that the application has not decided on, each by the function that refuses it at once. */
   private readonly undecided = new Set<() => void>()
   private closed = false
@@ -23,6 +23,7 @@ export class Handshake {
     this.options = options
     this.context = context
     this.isTaken = isTaken
+    this.generateId = makeGenerator(context)
   }
 
   /**

@@ -45,7 +45,7 @@ export interface Lives {
 export class ServerRuntime {
   readonly options: ResolvedServerOptions
   readonly context: Context.Context<never>
-  readonly generateId = makeGenerator()
+  readonly generateId: () => string
   readonly adapters: Factory
   readonly parser: PacketParser
   readonly observer: Observer
@@ -75,6 +75,7 @@ export class ServerRuntime {
     this.parser = parser
     this.observer = observer
     this.closed = closed
+    this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)
   }
 

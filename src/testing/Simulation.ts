@@ -1,0 +1,396 @@
+/**
+ * Deterministic simulation: the server and the clients that run in production in a world of their own, in which time, the order of what
+ * happens at once, the network and every random number come from one seed. What fails for a seed fails for it again, in the same way.
+ *
+ * In this world nothing takes time but what says so: the latency of the network, and what sleeps. When no fiber can go on, the clock goes
+ * on to the next timer; minutes take milliseconds. Whichever of the fibers can go on that are ready is drawn, so every seed is another
+ * interleaving.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
+
+import type * as SocketIoClient from "../client/SocketIoClient.ts"
+import { RandomBytes } from "../engine/SessionId.ts"
+import type * as SocketIoServer from "../server/SocketIoServer.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
+import { Wires } from "./internal/wires.ts"
+import { World } from "./internal/world.ts"
+import type { Network } from "./Network.ts"
+import { layerObserved, type TestOptions, type TestSocketIo } from "./TestSocketIo.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SimulationShape {
+  readonly seed: number
+  /** @internal */
+  readonly world: World
+  /** @internal */
+  readonly wires: Wires
+}
+
+/**
+ * The world in which an effect runs.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Simulation extends Context.Service<Simulation, SimulationShape>()("effect-socket.io/testing/Simulation") {}
+
+/**
+ * Limits of a simulation.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SimulationLimits {
+  /** How much time may pass in the world before it is given up. Default: 1 hour. */
+  readonly maxTime?: Duration.Input
+  /** How many tasks may run before it is given up. Default: 1,000,000. */
+  readonly maxTasks?: number
+  /** How much time may pass behind the effect's end until nothing is left of it. Default: 2 minutes. */
+  readonly settleTime?: Duration.Input
+  /** The lines of the trace that are kept, the last ones. Default: 200. */
+  readonly maxTrace?: number
+}
+
+/**
+ * Options of one simulation.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SimulationOptions extends SimulationLimits {
+  /** Any whole number: the same one makes the same world. */
+  readonly seed: number
+}
+
+/**
+ * The effect did not end: nothing could go on and nothing was to come (`deadlock`; also where it waits for something outside of the world,
+ * such as I/O), or it took more time, or more tasks, than it may.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Stuck extends Data.TaggedError("Stuck")<{
+  readonly reason: "deadlock" | "too much time" | "too many tasks"
+  /** What was not over, in words. */
+  readonly waiting: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    return `${this.reason}: ${this.waiting.join("; ")}`
+  }
+}
+
+/**
+ * What became of a simulation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Report<A, E> {
+  readonly seed: number
+  readonly exit: Exit.Exit<A, E | Stuck>
+  /** Of everything that has happened, in its order: 16 hexadecimal digits, equal if and (but for an accident) only if the runs are. */
+  readonly hash: string
+  /** What happened on the networks, and what was noted, each with its time: the last lines. */
+  readonly trace: ReadonlyArray<string>
+  /** The tasks that have run, and how much time has passed in the world. */
+  readonly tasks: number
+  readonly elapsed: Duration.Duration
+  /** What is left behind that should have ended with the effect: fibers, timers, connections, in words. */
+  readonly leaks: ReadonlyArray<string>
+}
+
+/** The tasks that run in one turn of the host. */
+const SLICE = 1_000
+
+/**
+ * Runs an effect in a world of its own, in a scope that closes with it, and reports what became of it. Behind its end the networks work again and
+ * the world goes on until nothing is left to do, up to `settleTime`: what is left then has leaked.
+ *
+ * Clock, Scheduler and Random are the world's, and the ids of sessions and sockets are made of its random numbers. Promises may be
+ * awaited that nothing outside of the world settles; what reads the real time or `Math.random` is not the same in every run.
+ * It never fails. Interruption abandons the world: finalizers in it are not run.
+ *
+ * @example
+ * ```ts
+ * const report = yield* Simulation.run({ seed: 42 }, scenario)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const run = <A, E, R>(
+  options: SimulationOptions,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Report<A, E>, never, Exclude<R, Simulation | Scope.Scope>> =>
+  Effect.contextWith((outer: Context.Context<any>) =>
+    Effect.callback<Report<A, E>>((resume) => {
+      const { maxTasks = 1_000_000, maxTime = "1 hour", maxTrace = 200, seed, settleTime = "2 minutes" } = options
+      const world = new World(seed, maxTrace)
+      const wires = new Wires(world)
+      const context = outer.pipe(
+        Context.add(Scheduler.Scheduler, world),
+        Context.add(Clock.Clock, world),
+        Context.add(Random.Random, world.effects.random),
+        Context.add(RandomBytes, (bytes) => world.ids.fill(bytes)),
+        Context.add(Metric.FiberRuntimeMetrics, {
+          recordFiberStart: () => void world.fibers++,
+          recordFiberEnd: () => void world.fibers--
+        }),
+        Context.add(Simulation, { seed, world, wires })
+      )
+      const host = Context.get(outer, Scheduler.Scheduler).makeDispatcher()
+      let exit: Exit.Exit<A, E | Stuck> | undefined
+      let end = toNanos(maxTime)
+      let abandoned = false
+      let idle = 0
+
+      const waiting = () => {
+        const { fibers, pending } = world
+        return [
+          ...(fibers === 0 ? [] : [`${fibers} fibers`]),
+          ...(pending === 0 ? [] : [`${pending} timers`]),
+          ...wires.rest
+        ]
+      }
+      const finish = (exit: Exit.Exit<A, E | Stuck>, leaks: ReadonlyArray<string> = []) => {
+        abandoned = true
+        const { hash, now, tasks, trace } = world
+        resume(Effect.succeed({ seed, exit, hash, trace, tasks, elapsed: Duration.millis(now / 1e6), leaks }))
+      }
+      const giveUp = (reason: Stuck["reason"]) =>
+        finish(exit ?? Exit.fail(new Stuck({ reason, waiting: waiting() })), exit && waiting())
+      const turn = (): void => {
+        if (abandoned) return
+        try {
+          if (world.step()) {
+            idle = 0
+            if (world.tasks >= maxTasks) return giveUp("too many tasks")
+            // What has been put off to the end of the task comes before the next one.
+            return world.tasks % SLICE === 0 ? host.scheduleTask(turn, 0) : queueMicrotask(turn)
+          }
+          // Promises have a turn of the host's to go on.
+          if (idle++ === 0) return host.scheduleTask(turn, 0)
+          const next = world.nextTimer
+          if (next === undefined) return giveUp("deadlock")
+          if (next > end) return giveUp("too much time")
+          world.advance()
+        } catch (defect) {
+          // Nobody would have caught it.
+          return finish(Exit.die(defect))
+        }
+        queueMicrotask(turn)
+      }
+      const main = Effect.runForkWith(context)(Effect.scoped(effect) as Effect.Effect<A, E, any>)
+      main.addObserver((ended) => {
+        exit = ended
+        world.note(Exit.isSuccess(ended) ? "the end" : `the end: ${Cause.pretty(ended.cause).split("\n", 1)[0]}`)
+        end = world.now + toNanos(settleTime)
+        world.makeDispatcher().scheduleTask(() => wires.calm(), 0)
+      })
+      host.scheduleTask(turn, 0)
+      return Effect.sync(() => {
+        abandoned = true
+      })
+    })
+  ) as any
+
+const toNanos = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration)) * 1e6
+
+/**
+ * A simulation has failed, or has left something behind. Its message says how to run it again, and ends with the end of its trace.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
+  readonly report: Report<unknown, unknown>
+}> {
+  override get message(): string {
+    const { elapsed, exit, hash, leaks, seed, tasks, trace } = this.report
+    const why = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : `it has left behind: ${leaks.join("; ")}`
+    const when = `after ${tasks} tasks and ${Duration.format(elapsed)}, with trace ${hash}`
+    return [`the simulation with seed ${seed} has failed ${when}: ${why}`, ...trace.slice(-40)].join("\n  ")
+  }
+}
+
+/**
+ * Which seeds are tried.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CheckOptions extends SimulationLimits {
+  /** A number of seeds, counted from `from`, or the seeds themselves. */
+  readonly seeds: number | Iterable<number>
+  /** The first seed. Default: 0. */
+  readonly from?: number
+}
+
+/**
+ * Runs an effect with one seed after the other, each in a world of its own (see {@link run}). Fails with {@link SimulationFailed} at the first
+ * one in which it fails, does not end, or leaves something behind.
+ *
+ * @example
+ * ```ts
+ * it.live("counts right whatever happens", () => Simulation.check({ seeds: 200 }, scenario))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const check = <A, E, R>(
+  { from = 0, seeds, ...limits }: CheckOptions,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<void, SimulationFailed, Exclude<R, Simulation | Scope.Scope>> =>
+  Effect.forEach(
+    typeof seeds === "number" ? Array.from({ length: seeds }, (_, i) => from + i) : seeds,
+    (seed) =>
+      Effect.flatMap(run({ ...limits, seed }, effect), (report) =>
+        Exit.isFailure(report.exit) || report.leaks.length > 0
+          ? Effect.fail(new SimulationFailed({ report }))
+          : Effect.void
+      ),
+    { discard: true }
+  )
+
+/**
+ * Options of a simulated server, its client, and the networks between clients and server.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SimulatedOptions extends TestOptions {
+  /**
+   * How long what is sent is on its way: drawn anew for every message, but those of one connection and direction arrive in their order.
+   * Default: 1 to 50 milliseconds.
+   */
+  readonly latency?: readonly [min: Duration.Input, max: Duration.Input]
+  /** The probability with which a message is lost together with its connection, which both sides notice. Default: 0. */
+  readonly resetRate?: number
+  /**
+   * The probability with which a message, and everything behind it in its direction, never arrives, and nobody notices. Default: 0.
+   */
+  readonly halfOpenRate?: number
+}
+
+/**
+ * The same as `TestSocketIo.layer`, on simulated networks: messages take their time, and connections break. With `deliver` it is the test
+ * that says how what is sent arrives; what is told about the networks has no effect then.
+ *
+ * Closing the layer's scope closes the client and then the server, which takes up to its `drainTimeout` in the world's time.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: SimulatedOptions = {}
+): Layer.Layer<
+  SocketIoServer.SocketIoServer | SocketIoClient.SocketIoClient | TestSocketIo,
+  InvalidOptionError,
+  Simulation
+> =>
+  Layer.unwrap(
+    Effect.map(Simulation, ({ wires }) => {
+      const { halfOpenRate = 0, latency = [1, 50], resetRate = 0, ...others } = options
+      const [min, max] = latency.map((duration) => Duration.toMillis(Duration.fromInputUnsafe(duration)))
+      const deliver = wires.deliver({ halfOpenRate, latency: [min!, max!], resetRate })
+      return layerObserved({ deliver, ...others }, wires)
+    })
+  )
+
+/**
+ * From now on nothing goes wrong by itself: all networks work, connections that nobody has noticed to be gone are reset, and none is lost
+ * any more. Latency stays. For the end of a scenario, when what is to come about in the end is looked at.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const calm: Effect.Effect<void, never, Simulation> = Effect.map(Simulation, ({ wires }) => wires.calm())
+
+/**
+ * Writes a line into the trace, which is part of its hash.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const note = (line: string): Effect.Effect<void, never, Simulation> =>
+  Effect.map(Simulation, ({ world }) => world.note(line))
+
+/**
+ * Something with a network, as a `TestClient` or a raw client.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Networked {
+  readonly network: Network
+}
+
+/**
+ * Parts clients from the server, together and without anybody noticing, until the scope closes: then what was sent meanwhile arrives.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const partition = (clients: Iterable<Networked>): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.forEach(clients, ({ network }) => network.stall, { discard: true }),
+    () => Effect.forEach(clients, ({ network }) => network.restore, { discard: true })
+  )
+
+/**
+ * What goes wrong with networks, and how often.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface OutageOptions {
+  /** The time between two outages, on average. Default: 10 seconds. */
+  readonly every?: Duration.Input
+  /** How long one lasts at the most. Default: 10 seconds. */
+  readonly lasting?: Duration.Input
+}
+
+const upTo = (millis: number) => Effect.map(Random.next, (random) => Duration.millis(random * millis))
+
+/**
+ * Outages, from now on until the scope closes: at random times one of the clients has its connections dropped, its network cut, or stalled, for a random
+ * time. When the scope closes all networks work again.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const outages = Effect.fnUntraced(function* (
+  clients: Iterable<Networked>,
+  { every = "10 seconds", lasting = "10 seconds" }: OutageOptions = {}
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const networks = Array.from(clients, ({ network }) => network)
+  const [pause, length] = [every, lasting].map((duration) => Duration.toMillis(Duration.fromInputUnsafe(duration)))
+  const outage = Effect.gen(function* () {
+    yield* Effect.sleep(yield* upTo(2 * pause!))
+    const network = networks[Math.floor((yield* Random.next) * networks.length)]!
+    const kind = Math.floor((yield* Random.next) * 3)
+    if (kind === 0) return yield* network.drop
+    yield* kind === 1 ? network.cut : network.stall
+    yield* Effect.sleep(yield* upTo(length!))
+    return yield* network.restore
+  })
+  yield* Effect.acquireRelease(Effect.void, () => Effect.forEach(networks, ({ restore }) => restore, { discard: true }))
+  yield* Effect.forkScoped(Effect.forever(outage))
+})
