@@ -1,0 +1,27 @@
+/**
+ * A hundred thousand generated inputs for every way in, always the same ones. `test/hostile/long.ts` goes on with others.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+
+import { entrances, pour } from "./memory.ts"
+
+const INPUTS = 100_000
+
+describe(`${INPUTS} generated inputs`, () => {
+  for (const [seed, entrance] of entrances.entries()) {
+    it.live(
+      `as ${entrance}: who sends them is closed or goes on, and nobody else notices`,
+      () =>
+        Effect.gen(function* () {
+          const { closed, growth, inputs } = yield* pour(entrance, seed, INPUTS)
+          assert.strictEqual(inputs, INPUTS)
+          // They are malformed indeed, and not all of them in the first character.
+          assert.isAbove(closed, entrance === "event payload" ? 0 : INPUTS / 10)
+          assert.isBelow(closed, INPUTS)
+          assert.isBelow(growth, 10_000_000)
+        }),
+      120_000
+    )
+  }
+})

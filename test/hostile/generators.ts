@@ -1,0 +1,271 @@
+/**
+ * Inputs that are wrong in every way that one can think of, and in some that one cannot: the same ones for the same seed.
+ */
+import { Seeded } from "../../src/testing/internal/seeded.ts"
+
+/** What objects inherit, what the protocol reserves, and what parsers stumble over. */
+const NAMES = [
+  "__proto__",
+  "constructor",
+  "prototype",
+  "toString",
+  "hasOwnProperty",
+  "length",
+  "_placeholder",
+  "num",
+  "connect",
+  "disconnect",
+  "connect_error",
+  "newListener",
+  "error",
+  "",
+  "0",
+  "-1"
+]
+
+const NUMBERS = [
+  "0",
+  "-0",
+  "1e400",
+  "-1e400",
+  "1e-400",
+  "9007199254740993",
+  "0.1",
+  "01",
+  "+1",
+  "0x10",
+  "1_000",
+  "NaN",
+  "-",
+  "1e"
+]
+
+const ODD_TEXT = [
+  "\u0000",
+  "\u001e",
+  "\u0002",
+  "\ud800",
+  "\udfff",
+  "\u2028",
+  "\ufeff",
+  "\\",
+  '"',
+  "/",
+  ",",
+  "-",
+  "[",
+  "{",
+  "😀",
+  "é"
+]
+
+const VERSIONS = ["4", "3", "2", "04", "4.0", "", "-4", "٤", "4\u0000"]
+
+export class Generator extends Seeded {
+  constructor(seed: number) {
+    super(seed, 9)
+  }
+
+  chance(probability: number): boolean {
+    return this.double() < probability
+  }
+
+  pick<A>(values: ReadonlyArray<A>): A {
+    return values[this.below(values.length)]!
+  }
+
+  times<A>(max: number, make: () => A): Array<A> {
+    return Array.from({ length: this.below(max + 1) }, make)
+  }
+
+  digits(max: number): string {
+    return this.times(max, () => String(this.below(10))).join("")
+  }
+
+  /** Any text: of letters, of odd characters, long now and then. */
+  text(): string {
+    if (this.chance(0.02)) return this.pick(["x", "9", "[", "\u001e", "{"]).repeat(this.below(20_000))
+    return this.times(12, () =>
+      this.chance(0.3) ? this.pick(ODD_TEXT) : String.fromCharCode(32 + this.below(95))
+    ).join("")
+  }
+
+  bytes(): Buffer {
+    const length = this.chance(0.02) ? this.below(30_000) : this.below(40)
+    const bytes = Buffer.alloc(length)
+    this.fill(bytes)
+    return bytes
+  }
+
+  /** The text of a JSON value, or of something that is none. */
+  json(depth = 4): string {
+    const kind = this.below(depth > 0 ? 12 : 8)
+    switch (kind) {
+      case 0:
+        return this.pick(["null", "true", "false", "undefined", "nul", "Infinity"])
+      case 1:
+        return this.pick(NUMBERS)
+      case 2:
+        return String(this.below(100))
+      case 3:
+        return JSON.stringify(this.text())
+      case 4:
+        return JSON.stringify(this.pick(NAMES))
+      case 5:
+        return `{"_placeholder":true,"num":${this.pick(["0", "1", "-1", "1e9", '"0"', "null", "{}", "0.5"])}}`
+      case 6:
+        return this.chance(0.2) ? "[".repeat(this.below(300)) : '"'
+      case 7:
+        return this.chance(0.2) ? '{"a":'.repeat(this.below(300)) : "{}"
+      case 8:
+      case 9:
+        return `[${this.times(4, () => this.json(depth - 1)).join(this.chance(0.95) ? "," : "")}]`
+      default:
+        return `{${this.times(4, () => `${JSON.stringify(this.pick(NAMES))}:${this.json(depth - 1)}`).join(",")}}`
+    }
+  }
+
+  namespace(): string {
+    if (this.chance(0.7)) return this.pick(["", "/typed,"])
+    return this.pick(["/,", "/room/1,", `/room/${this.text()},`, "/none,", "/", `/${this.text()}`, `/${this.text()},`])
+  }
+
+  event(): string {
+    const name = this.pick(["echo", "typed", "bytes", "many", "none", this.text(), this.pick(NAMES)])
+    return `[${[JSON.stringify(name), ...this.times(3, () => this.json())].join(",")}]`
+  }
+
+  /** A packet of Socket.IO, more or less. */
+  packet(): string {
+    const type = this.chance(0.5)
+      ? "2"
+      : this.chance(0.9)
+        ? String(this.below(7))
+        : this.pick(["7", "9", "", "x", "٣", "-1"])
+    const count =
+      type === "5" || type === "6" || this.chance(0.05)
+        ? `${this.pick(["0", "1", "2", "10", "11", "", this.digits(30)])}-`
+        : ""
+    const id = this.chance(0.4) ? this.digits(this.chance(0.1) ? 400 : 3) : ""
+    const data = this.chance(0.5)
+      ? JSON.stringify([this.pick(["echo", "typed", "none"]), this.value(2)])
+      : this.chance(0.5)
+        ? this.event()
+        : this.chance(0.8)
+          ? this.json()
+          : this.text()
+    return type + count + this.namespace() + id + data
+  }
+
+  /** A CONNECT packet. */
+  connect(): string {
+    return `0${this.namespace()}${this.chance(0.8) ? this.json() : this.text()}`
+  }
+
+  /** An EVENT that is well formed, for a namespace that there is, with arguments that are not what is expected. */
+  payload(): string {
+    const namespace = this.pick(["", "/typed,"])
+    const id = this.chance(0.5) ? String(this.below(1_000)) : ""
+    const value = this.value(3)
+    const name = this.pick(["echo", "typed", "typed", "typed", "many", "none", "bytes", this.text(), this.pick(NAMES)])
+    return `2${namespace}${id}${JSON.stringify([name, value, ...this.times(2, () => this.value(2))])}`
+  }
+
+  /** A value of JSON. */
+  value(depth: number): unknown {
+    switch (this.below(depth > 0 ? 9 : 6)) {
+      case 0:
+        return null
+      case 1:
+        return this.chance(0.5)
+      case 2:
+        return this.pick([0, -0, 1, -1, 1.5, 2 ** 53, -(2 ** 60), 1e308, 5e-324, this.below(1_000)])
+      case 3:
+        return this.text()
+      case 4:
+        return this.pick(NAMES)
+      case 5:
+        return {
+          name: this.pick(["ok", 1, null]),
+          count: this.pick([1, 1.5, "1", null]),
+          tags: this.pick([[], ["a"], [1], "a"])
+        }
+      case 6:
+        return this.times(4, () => this.value(depth - 1))
+      default:
+        return Object.fromEntries(
+          this.times(4, () => [this.pick(["name", "count", "tags", "bytes", ...NAMES]), this.value(depth - 1)])
+        )
+    }
+  }
+
+  /** Something else, a few bits, characters or pieces away. */
+  mutate(text: string): string {
+    const at = this.below(text.length + 1)
+    switch (this.below(7)) {
+      case 0:
+        return text.slice(0, at)
+      case 1:
+        return text.slice(at)
+      case 2:
+        return text.slice(0, at) + this.pick(ODD_TEXT) + text.slice(at)
+      case 3:
+        return text.slice(0, at) + text.slice(at + 1)
+      case 4:
+        return text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ (1 << this.below(8))) + text.slice(at + 1)
+      case 5:
+        return text.slice(0, at) + text.slice(this.below(at + 1))
+      default:
+        return text.slice(0, at) + this.text() + text.slice(at)
+    }
+  }
+
+  maybeMutated(text: string): string {
+    let mutated = text
+    while (this.chance(0.25)) mutated = this.mutate(mutated)
+    return mutated
+  }
+
+  /** A packet of Engine.IO, more or less. */
+  enginePacket(): string {
+    switch (this.below(20)) {
+      case 0:
+        return this.text()
+      case 1:
+        return (
+          this.pick(["0", "1", "2", "3", "5", "6", "7", "2probe", "3probe", "x"]) +
+          (this.chance(0.3) ? this.text() : "")
+        )
+      case 2:
+        return `b${this.chance(0.6) ? this.bytes().toString("base64") : this.text()}`
+      default:
+        return this.maybeMutated(`4${this.packet()}`)
+    }
+  }
+
+  /** The body of a POST. */
+  body(): string {
+    const separator = this.chance(0.9) ? "\u001e" : this.pick(["", "\u001e\u001e", ",", "\n"])
+    const body = [this.enginePacket(), ...(this.chance(0.2) ? this.times(5, () => this.enginePacket()) : [])].join(
+      separator
+    )
+    return this.chance(0.1) ? this.mutate(body) : body
+  }
+
+  /** A query of the handshake or of a session, as name and value. */
+  query(sid: string): Array<[name: string, value: string]> {
+    const value = (good: string): string =>
+      this.chance(0.3) ? this.pick([this.text(), this.pick(NAMES), good.toUpperCase(), `${good} `]) : good
+    const query: Array<[string, string]> = []
+    if (this.chance(0.9)) query.push(["EIO", this.chance(0.5) ? this.pick(VERSIONS) : "4"])
+    if (this.chance(0.9))
+      query.push(["transport", value(this.pick(["polling", "websocket", "webtransport", "flashsocket"]))])
+    if (this.chance(0.6)) query.push(["sid", value(this.pick([sid, "none", "", sid.slice(1)]))])
+    if (this.chance(0.2)) query.push(["j", value(this.digits(3))])
+    if (this.chance(0.2)) query.push(["b64", value("1")])
+    for (const name of this.times(3, () => this.pick([this.text(), this.pick(NAMES), "EIO", "sid"]))) {
+      query.push([name, this.text()])
+    }
+    return query
+  }
+}

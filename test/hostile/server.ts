@@ -1,0 +1,53 @@
+/**
+ * The server that is attacked over real connections, in a process of its own: `--expose-gc`. It tells its parent what it holds when asked.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Effect, Layer, Logger } from "effect"
+
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import { SocketIoServer } from "../../src/server/SocketIoServer.ts"
+import { namespaces } from "./memory.ts"
+
+/** What was logged that is a bug of the server. */
+const bugs: Array<string> = []
+
+const logger = Logger.make(({ cause, logLevel, message }) => {
+  if (logLevel === "Error" || logLevel === "Fatal") bugs.push(`${String(message)} ${String(cause)}`)
+  else if (String(message).includes("listening")) process.send!({ listening: String(message) })
+})
+
+const reporting = Layer.effectDiscard(
+  Effect.map(SocketIoServer, ({ engine }) => {
+    const { gc } = globalThis as unknown as { readonly gc: () => void }
+    process.on("message", () => {
+      let memory = Infinity
+      for (let i = 0; i < 5; i++) {
+        gc()
+        const { arrayBuffers, heapUsed } = process.memoryUsage()
+        memory = Math.min(memory, heapUsed + arrayBuffers)
+      }
+      process.send!({ bugs, memory, sessions: engine.sessionCount })
+    })
+  })
+)
+
+process.once("disconnect", () => process.exit(1))
+
+NodeRuntime.runMain(
+  Layer.launch(
+    Layer.mergeAll(namespaces, reporting).pipe(
+      Layer.provide(
+        NodeSocketIoServer.layer({
+          port: 0,
+          host: "127.0.0.1",
+          connectTimeout: "1 second",
+          pingInterval: "5 seconds",
+          maxPayload: 100_000,
+          allowEIO3: true,
+          cors: { origin: "https://good.example" }
+        })
+      ),
+      Layer.provide(Logger.layer([logger]))
+    )
+  )
+)
