@@ -7,6 +7,7 @@ import * as Encoder from "../../src/protocol/PacketEncoder.ts"
 import { isProtocolError, type ProtocolError } from "../../src/protocol/ProtocolError.ts"
 import { defaultLimits } from "../../src/protocol/ProtocolLimits.ts"
 import type { EncodedPacket, SocketPacket } from "../../src/protocol/SocketPacket.ts"
+import { stricter } from "../support/strictness.ts"
 import { anyText, bytes, eventName, id, json, namespace, settings, withBinary } from "./arbitraries.ts"
 
 const limits = { ...defaultLimits, maxAttachments: 1_000 }
@@ -390,20 +391,6 @@ describe("decoding Socket.IO packets", () => {
     )
   })
 
-  /** Where we refuse what the official parser takes, on purpose. */
-  const stricter: ReadonlyArray<readonly [why: string, test: (text: string) => boolean]> = [
-    ["an empty message, and a blank for the type", (text) => /^(\s|$)/.test(text)],
-    ["a blank, a sign or an exponent in an ack id", (text) => /^[0-6][^[{"]*\s/.test(text)],
-    ["an id beyond the safe integers", (text) => /\d{16,}/.test(text)],
-    ["an id where none belongs", (text) => /^[014](\/[^,]*,)?\d/.test(text)],
-    ["an acknowledgement without id", (text) => /^(3|6\d+-)(\/[^,]*(,|$))?(\[|$)/.test(text)],
-    ["an event or acknowledgement without data", (text) => /^[2356](\d+-)?(\/[^,]*(,|$))?\d*$/.test(text)],
-    ["CONNECT_ERROR without data", (text) => /^4(\/[^,]*(,|$))?$/.test(text)],
-    ["an exponent, a blank or leading zeros in a count of attachments", (text) => /^[56](0|[^-]*[^\d-])/.test(text)],
-    ["a namespace with a payload right behind its name", (text) => /^\d+(-)?\//.test(text) && !text.includes(",")],
-    ["nesting beyond the limit", (text) => /(\[|\{"[^"]*":){64}/.test(text)]
-  ]
-
   it("agrees with the official parser, but where it is stricter on purpose", () => {
     let agreed = 0
     fc.assert(
@@ -423,7 +410,7 @@ describe("decoding Socket.IO packets", () => {
         if (isProtocolError(ours)) {
           if (refusal === undefined) {
             assert.isTrue(
-              stricter.some(([, test]) => test(text)),
+              stricter.some(({ applies }) => applies(text)),
               `${JSON.stringify(text)}: ${ours.message}`
             )
           } else agreed++
