@@ -2,7 +2,10 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 
+import { resolve as resolveEngine } from "../../src/engine/EngineOptions.ts"
+import { resolve as resolveServer } from "../../src/server/ServerOptions.ts"
 import { filesBelow, read, root } from "../support/sources.ts"
 import { diagnosticsOfAll } from "../support/typecheck.ts"
 
@@ -90,6 +93,22 @@ describe("the README", () => {
       assert.isTrue(existsSync(root + path!), path)
     }
     for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) assert.property(manifest.scripts, script!)
+  })
+
+  it("tells the limits as they are", async () => {
+    const defaults = await Effect.runPromise(Effect.all([resolveEngine({}), resolveServer({})]))
+    const resolved: Record<string, unknown> = Object.assign({}, ...(defaults as ReadonlyArray<object>))
+    const rows = Array.from(readme.matchAll(/^\| `(\w+)` \| ([\d,]+)( seconds)? \|/gm))
+    assert.isAtLeast(rows.length, 16)
+    for (const [, option, number, unit] of rows) {
+      const value = Number(number!.replaceAll(",", "")) * (unit === undefined ? 1 : 1_000)
+      assert.strictEqual(resolved[option!], value, option)
+    }
+    // Whatever bounds something is there.
+    const told = new Set(Array.from(readme.matchAll(/`(\w+)`/g), ([, name]) => name!))
+    for (const option of Object.keys(resolved).filter((name) => /^max|Timeout$|rateLimit/.test(name))) {
+      assert.isTrue(told.has(option), option)
+    }
   })
 })
 
