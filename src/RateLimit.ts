@@ -40,9 +40,8 @@ export interface EventRateLimit extends RateLimit {
  * How many packets the client of a connection may send: messages of every kind, each attachment, heartbeats. What becomes of it when there
  * are more:
  *
- * - `pause` (default): reading from it pauses until there are tokens again: what it sends waits on its side, and nothing is lost. It may
- *   pause for up to 0.2 seconds longer than it has to, so a `burst` of what comes in less than that makes the rate lower than it says.
- *   A client that is not read is not taken for dead; that it has closed may be noticed only when reading resumes.
+ * - `pause` (default): reading from it pauses until there are tokens again: what it sends waits on its side, and nothing is lost. A pause
+ *   takes 10 milliseconds at least, so a `burst` of less than what comes in that time makes the rate lower than it says. A client that is not read is not taken for dead; that it has closed may be noticed only when reading resumes.
  * - `disconnect`: the connection is closed with reason `rate limit exceeded`.
  *
  * @since 0.1.0

@@ -132,6 +132,8 @@ class Server implements EngineServer, SessionOwner {
   /** When the server's time to drain is over, on the wheel's clock, once it drains. */
   private drainEnd: number | undefined
   private readonly cors: Cors.CorsOptions | undefined
+  readonly now: () => number
+  readonly after: (millis: number, run: () => void) => () => void
 
   constructor(
     options: ResolvedEngineOptions,
@@ -144,6 +146,12 @@ class Server implements EngineServer, SessionOwner {
     this.options = options
     this.wheel = wheel
     this.stats = statsOf(context)
+    this.now = () => wheel.now()
+    const runFork = Effect.runForkWith(context)
+    this.after = (millis, run) => {
+      const fiber = runFork(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
+      return () => fiber.interruptUnsafe()
+    }
     this.onSession = onSession
     this.events = events
     this.released = released

@@ -66,6 +66,10 @@ export interface SessionOwner {
   readonly wheel: TimerWheel
   /** @internal */
   readonly stats: EngineStats
+  /** The monotonic time, in milliseconds. */
+  readonly now: () => number
+  /** Runs something after so many milliseconds, unless the function that it gives is called before. */
+  readonly after: (millis: number, run: () => void) => () => void
   /** The session has ended; a transport may still be flushing. */
   onSessionClosed(session: EngineSession, close: SessionClose): void
   /** The session holds nothing any more. */
@@ -144,7 +148,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.owner = owner
     this.base64 = isTruthy(details.query.get("b64"))
     const { rateLimit } = owner.options
-    this.limiter = rateLimit && new ReadLimiter(rateLimit, this, owner.wheel)
+    this.limiter = rateLimit && new ReadLimiter(rateLimit, this, owner)
   }
 
   /** @internal */

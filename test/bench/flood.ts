@@ -2,7 +2,9 @@
  * What one client that floods costs the others: the time of their acknowledgements while another sends as much as it can, beside
  * that without it. Once its events are handled at once, once their handlers take a while, so that it is not read for most of the time.
  *
- *     node test/bench/flood.ts [--clients 100] [--rate 50] [--seconds 10] [--size 20] [--work 5]
+ *     node test/bench/flood.ts [--clients 100] [--rate 50] [--seconds 10] [--size 20] [--work 5] [--limit 10000]
+ *
+ * Both are measured again with a `rateLimit` of `limit` packets per second and connection.
  *
  * Server, clients and flood are processes of their own; the flood's gives way to the others, as its own work is nothing
  * that is measured. It fails where the others' p99 is more than twice as long.
@@ -38,7 +40,7 @@ const serve = () => {
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
   answer({
-    listen: async (work: number) => {
+    listen: async ({ limit, work }: { readonly limit: number | undefined; readonly work: number }) => {
       await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve))
       const slow = Effect.sleep(Duration.millis(work))
       const done = Effect.sync(() => {
@@ -57,7 +59,12 @@ const serve = () => {
           )
         })
       ).pipe(
-        Layer.provide(NodeSocketIoServer.layerAttached(http, { pingInterval: "5 minutes" })),
+        Layer.provide(
+          NodeSocketIoServer.layerAttached(http, {
+            pingInterval: "5 minutes",
+            ...(limit === undefined ? {} : { rateLimit: { limit } })
+          })
+        ),
         Layer.provide(Logger.layer([]))
       )
       await Effect.runPromise(Layer.buildWithScope(layer, scope))
@@ -150,15 +157,15 @@ const flood = () => {
 // ---------------------------------------------------------------- the measurement
 
 const run = async () => {
-  const all = settings({ clients: 100, rate: 50, seconds: 10, size: 20, work: 5 })
+  const all = settings({ clients: 100, rate: 50, seconds: 10, size: 20, work: 5, limit: 10_000 })
   console.log(
     `${all.clients} clients ask ${all.rate} times per second, for ${all.seconds} s; ` +
       `the flood's events are of ${all.size} bytes, slow handlers take ${all.work} ms`
   )
-  const measure = async (event: string | undefined) => {
+  const measure = async (event?: string, limit?: number) => {
     const server = start(script, "server")
     const clients = start(script, "clients")
-    const port = await server.ask("listen", all.work)
+    const port = await server.ask("listen", { limit, work: all.work })
     await clients.ask("open", { port, count: all.clients })
     const flooding = start(script, "flood")
     if (event !== undefined) await flooding.ask("flood", { port, event, size: all.size })
@@ -175,14 +182,20 @@ const run = async () => {
     await server.stop()
     return { ...usage, rate, quantiles, lost: total - answered }
   }
-  const runs = [await measure(undefined), await measure("quick"), await measure("slow")] as const
+  const runs = [
+    await measure(),
+    await measure("quick"),
+    await measure("slow"),
+    await measure("quick", all.limit),
+    await measure("slow", all.limit)
+  ] as const
   const row = (title: string, show: (run: (typeof runs)[number]) => string): readonly [string, ...Array<string>] => [
     title,
     ...runs.map(show)
   ]
   const millis = (value: number) => `${value.toFixed(2)} ms`
   table(
-    ["no flood", "handled at once", "handlers behind"],
+    ["no flood", "handled at once", "handlers behind", "at once, limited", "behind, limited"],
     [
       row("latency p50", ({ quantiles }) => millis(quantiles[0])),
       row("latency p99", ({ quantiles }) => millis(quantiles[1])),
@@ -195,14 +208,16 @@ const run = async () => {
       row("memory of the server", ({ rss }) => `${(rss / 1e6).toFixed(1)} MB`)
     ]
   )
-  const [quiet, quick, slow] = runs
+  const [quiet, quick, slow, limited, slowLimited] = runs
   check(
     "every question was answered",
     runs.every(({ lost }) => lost === 0)
   )
   for (const [name, { quantiles }] of [
     ["handled at once", quick],
-    ["handlers behind", slow]
+    ["handlers behind", slow],
+    [`handled at once, rateLimit ${all.limit}`, limited],
+    [`handlers behind, rateLimit ${all.limit}`, slowLimited]
   ] as const) {
     const ratio = quantiles[1] / quiet.quantiles[1]
     check(`the others' p99 is within twice that without the flood (${name}: ${ratio.toFixed(2)})`, ratio <= 2)
