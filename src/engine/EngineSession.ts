@@ -256,9 +256,9 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   }
 
   /**
-   * Stops reading from the client, until {@link resumeUnsafe} for the same reason: what it sends waits with it. It is not taken for dead meanwhile, as its
-   * pongs are not read; pings are still sent, so that a connection that is gone is noticed. That a client closes may be noticed only
-   * when reading resumes.
+   * Stops reading from the client, until {@link resumeUnsafe} for the same reason: what it sends waits with it. It is not taken for dead
+   * meanwhile, as its pongs are not read; pings are still sent, so that a connection that is gone is noticed. That a client closes may
+   * be noticed only when reading resumes.
    */
   pauseUnsafe(by: PauseReason = "backlog"): void {
     if (!this.open) return

@@ -15,6 +15,9 @@ import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { SocketRuntime } from "./socket.ts"
 
+/** The namespaces that are remembered to have been left: a page may go through thousands, over one connection. */
+const MAX_DEPARTED = 1_000
+
 /** One connection to a server, opened when a namespace needs it, and opened again after an outage. */
 export class Manager implements EngineClientSink {
   readonly options: ResolvedClientOptions
@@ -34,7 +37,7 @@ export class Manager implements EngineClientSink {
   #attempts = 0
   #step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
   #closed = false
-  /** The namespaces that were left over this connection: what came from them before the server knew is not for who joins them again. */
+  /** The namespaces that were left over this connection: what they sent before the server knew is not for who joins them again. */
   readonly #departed = new Set<string>()
   /** The namespaces that were left before the server had answered. Who joins them again asks when it has. */
   readonly #unanswered = new Set<string>()
@@ -103,6 +106,8 @@ export class Manager implements EngineClientSink {
   leave(socket: SocketRuntime, isAsking: boolean): void {
     if (isAsking) this.#unanswered.add(socket.namespace)
     else this.#departed.add(socket.namespace)
+    // Of those that were left long ago nothing is on its way any more.
+    if (this.#departed.size > MAX_DEPARTED) this.#departed.delete(this.#departed.values().next().value!)
     this.remove(socket)
   }
 

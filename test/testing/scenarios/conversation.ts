@@ -216,6 +216,10 @@ const talk = Effect.fnUntraced(function* (
   return {
     socket,
     who,
+    goOn: Effect.andThen(
+      Effect.suspend(() => socket.emit("say", said++)),
+      pause(50)
+    ),
     /** Nothing is on its way any more. */
     settled: Effect.suspend(() => Fiber.awaitAll(waiting))
   }
@@ -318,6 +322,11 @@ export const conversation = Effect.gen(function* () {
     yield* Effect.sleep("2 seconds")
     for (const { socket, who } of all) ledger.onQuiet(socket.id, who)
     yield* ledger.verdict
+    // The server's end comes while some go on talking.
+    if (yield* Random.nextBoolean) {
+      yield* Effect.forEach(all, ({ goOn }) => Effect.forkIn(Effect.forever(goOn), scope, { startImmediately: true }))
+      yield* pause(300)
+    }
   }).pipe(Effect.provide(Layer.provideMerge(world, logged(ledger))))
   const left = Array.from(ledger.stays.values()).filter(({ state }) => state !== "gone")
   for (const { who } of left) ledger.complain(`${who} has no end`)
