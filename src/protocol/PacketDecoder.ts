@@ -105,6 +105,8 @@ export class PacketDecoder {
 
     let data: unknown
     if (at < message.length) {
+      // The reference takes a blank for a digit: what is an event without an id here would be one with id 0 there.
+      if (message.charCodeAt(at) <= BLANK) return make("invalid payload", "a blank before the payload")
       const json = at === 0 ? message : message.slice(at)
       try {
         data = JSON.parse(json)
@@ -155,6 +157,7 @@ export class PacketDecoder {
   }
 }
 
+const BLANK = 32
 const ZERO = 48
 const NINE = 57
 const SLASH = 47

@@ -328,7 +328,10 @@ describe("decoding Socket.IO packets", () => {
     ["51-", "invalid payload"],
     ['51-["connect"]', "invalid payload"],
     ["61-[]", "illegal id"],
-    ["61-1{}", "invalid payload"]
+    ["61-1{}", "invalid payload"],
+    // The official parser reads an id of 0.
+    ['2 ["a"]', "invalid payload"],
+    ["0\n{}", "invalid payload"]
   ]
 
   for (const [text, expected] of refused) {

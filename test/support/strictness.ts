@@ -12,7 +12,7 @@ export const stricter: ReadonlyArray<Stricter> = [
   {
     why: "an id is made of digits: blanks are not",
     applies: (text) => /^[0-6][^[{"]*\s/.test(text),
-    example: '2 1["x"]'
+    example: '2 ["x"]'
   },
   {
     why: "an id beyond the safe integers would not come back as it was",
