@@ -4,8 +4,6 @@
  */
 import * as Http from "node:http"
 import * as Https from "node:https"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
@@ -14,20 +12,11 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import { cert, key } from "../support/certificate.ts"
+import { memoryInUse } from "../support/memory.ts"
 import { engineUrl, PollingClient, request } from "../support/RawClient.ts"
 import { listen } from "../support/serve.ts"
 import { read } from "../support/sources.ts"
-import { enter, frame, upgradeRequest, victim, WEBSOCKET_TARGET, wire } from "./victim.ts"
-
-setFlagsFromString("--expose-gc")
-const collect: () => void = runInNewContext("gc")
-
-/** What is in use of heap and buffers, in bytes. */
-const memory = () => {
-  collect()
-  const { arrayBuffers, heapUsed } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}
+import { enter, frame, openWebSocket, upgradeRequest, victim, WEBSOCKET_TARGET, wire } from "./victim.ts"
 
 /** Sends packets over a WebSocket that is in the namespace, and waits until the server has closed it. */
 const offend = (url: string, ...packets: ReadonlyArray<string | Uint8Array>) =>
@@ -98,7 +87,7 @@ describe("the server", () => {
     Effect.gen(function* () {
       const { ends, unharmed, url } = yield* victim()
       const sid = yield* Effect.promise(() => PollingClient.handshake(url))
-      const before = memory()
+      const before = memoryInUse()
       const connection = yield* wire(url)
       connection.write(
         `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n`
@@ -111,7 +100,7 @@ describe("the server", () => {
       }
       assert.match(yield* Effect.promise(() => connection.until(/^HTTP\/1\.1 413 /)), /413/)
       yield* Effect.promise(() => connection.ended.catch(() => ""))
-      assert.isBelow(memory() - before, 30_000_000)
+      assert.isBelow(memoryInUse() - before, 30_000_000)
       assert.deepStrictEqual(ends, [])
       yield* unharmed
     })
@@ -168,7 +157,7 @@ describe("the server", () => {
   it.live("CVE-2020-36049: a very long header of a packet costs no more than it is long", () =>
     Effect.gen(function* () {
       const { unharmed, url } = yield* victim()
-      const before = memory()
+      const before = memoryInUse()
       const long = 900_000
       for (const packet of [
         `42/${"x".repeat(long)}`,
@@ -179,7 +168,7 @@ describe("the server", () => {
       ]) {
         yield* offend(url, packet)
       }
-      assert.isBelow(memory() - before, 20_000_000)
+      assert.isBelow(memoryInUse() - before, 20_000_000)
       yield* unharmed
     })
   )
@@ -250,9 +239,7 @@ describe("the server", () => {
   it.live("CVE-2016-10518: a WebSocket's ping is answered with its own bytes", () =>
     Effect.gen(function* () {
       const { unharmed, url } = yield* victim()
-      const connection = yield* wire(url)
-      connection.write(upgradeRequest(WEBSOCKET_TARGET))
-      yield* Effect.promise(() => connection.until(/0\{"sid"/))
+      const connection = yield* openWebSocket(url)
       for (const text of ["a", "p".repeat(125)]) {
         connection.write(frame(9, Buffer.from(text)))
         // Final, opcode 10, not masked.
@@ -267,9 +254,7 @@ describe("the server", () => {
   it.live("CVE-2016-10542: a message's size is bounded before it has come", () =>
     Effect.gen(function* () {
       const { unharmed, url } = yield* victim()
-      const connection = yield* wire(url)
-      connection.write(upgradeRequest(WEBSOCKET_TARGET))
-      yield* Effect.promise(() => connection.until(/0\{"sid"/))
+      const connection = yield* openWebSocket(url)
       // A text frame of 16 MiB, of which only the header comes.
       connection.write(Buffer.from([0x81, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]))
       const received = yield* Effect.promise(() => connection.ended)
@@ -332,9 +317,7 @@ describe("the server", () => {
       Effect.gen(function* () {
         const { unharmed, url } = yield* victim()
         for (const packet of ['42["bye"]', "43", "41"]) {
-          const connection = yield* wire(url)
-          connection.write(upgradeRequest(WEBSOCKET_TARGET))
-          yield* Effect.promise(() => connection.until(/0\{"sid"/))
+          const connection = yield* openWebSocket(url)
           connection.write(frame(1, Buffer.from("40")))
           yield* Effect.promise(() => connection.until(/40\{"sid"/))
           connection.write(frame(1, Buffer.from(packet)))
@@ -353,16 +336,14 @@ describe("the server", () => {
     Effect.gen(function* () {
       const { unharmed, url } = yield* victim()
       for (const size of [0, 1]) {
-        const connection = yield* wire(url)
-        connection.write(upgradeRequest(WEBSOCKET_TARGET))
-        yield* Effect.promise(() => connection.until(/0\{"sid"/))
-        const before = memory()
+        const connection = yield* openWebSocket(url)
+        const before = memoryInUse()
         connection.write(frame(1, Buffer.from("4"), false))
         const fragments = Buffer.concat(Array.from({ length: 1_000 }, () => frame(0, Buffer.alloc(size), false)))
         for (let i = 0; i < 200; i++) connection.write(fragments)
         const received = yield* Effect.promise(() => connection.ended)
         assert.include(received, String.fromCharCode(0x88, 2, 1008 >> 8, 1008 & 255))
-        assert.isBelow(memory() - before, 30_000_000)
+        assert.isBelow(memoryInUse() - before, 30_000_000)
       }
       yield* unharmed
     })

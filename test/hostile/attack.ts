@@ -56,7 +56,7 @@ export class Attack {
 
   static async start(seed: number): Promise<Attack> {
     const entry = fileURLToPath(new URL("server.ts", import.meta.url))
-    const child = spawn(process.execPath, ["--expose-gc", entry], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    const child = spawn(process.execPath, [entry], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
     const [{ listening }] = (await within("start of the server", once(child, "message"), 20_000)) as [
       { readonly listening: string }
     ]

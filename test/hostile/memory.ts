@@ -2,8 +2,6 @@
  * A server in memory under generated input: the engine and the namespaces that run in production, without sockets, so that hundreds of
  * thousands of inputs take seconds.
  */
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { Effect, Layer, Logger, Metric, Schema } from "effect"
 
 import * as Binary from "../../src/Binary.ts"
@@ -14,10 +12,8 @@ import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { fakeExchange, FakeChannel, fakeRequest } from "../support/fakes.ts"
+import { memoryInUse } from "../support/memory.ts"
 import { Generator } from "./generators.ts"
-
-setFlagsFromString("--expose-gc")
-const collect: () => void = runInNewContext("gc")
 
 const Item = Schema.Struct({ name: Schema.String, count: Schema.Int, tags: Schema.Array(Schema.String) })
 
@@ -234,10 +230,10 @@ export const pour = Effect.fnUntraced(function* (entrance: Entrance, seed: numbe
       // What goes on in other turns does so.
       if (i % 100 === 0) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       // What is made once has been made.
-      if (i === Math.floor(inputs / 4)) before = memory()
+      if (i === Math.floor(inputs / 4)) before = memoryInUse()
       if (errors.length > 0) return yield* Effect.die(new Error(`input ${i} of seed ${seed}: ${errors[0]}`))
     }
-    const growth = memory() - before
+    const growth = memoryInUse() - before
     target.end()
     yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
     if (engine.sessionCount !== 0) return yield* Effect.die(new Error(`${engine.sessionCount} sessions are left`))
@@ -253,13 +249,3 @@ export const pour = Effect.fnUntraced(function* (entrance: Entrance, seed: numbe
     Effect.scoped
   )
 })
-
-const memory = (): number => {
-  let least = Infinity
-  for (let i = 0; i < 4; i++) {
-    collect()
-    const { arrayBuffers, heapUsed } = process.memoryUsage()
-    least = Math.min(least, heapUsed + arrayBuffers)
-  }
-  return least
-}

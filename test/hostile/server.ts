@@ -1,11 +1,12 @@
 /**
- * The server that is attacked over real connections, in a process of its own: `--expose-gc`. It tells its parent what it holds when asked.
+ * The server that is attacked over real connections, in a process of its own. It tells its parent what it holds when asked.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger } from "effect"
 
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import { SocketIoServer } from "../../src/server/SocketIoServer.ts"
+import { memoryInUse } from "../support/memory.ts"
 import { namespaces } from "./memory.ts"
 
 /** What was logged that is a bug of the server. */
@@ -18,15 +19,8 @@ const logger = Logger.make(({ cause, logLevel, message }) => {
 
 const reporting = Layer.effectDiscard(
   Effect.map(SocketIoServer, ({ engine }) => {
-    const { gc } = globalThis as unknown as { readonly gc: () => void }
     process.on("message", () => {
-      let memory = Infinity
-      for (let i = 0; i < 5; i++) {
-        gc()
-        const { arrayBuffers, heapUsed } = process.memoryUsage()
-        memory = Math.min(memory, heapUsed + arrayBuffers)
-      }
-      process.send!({ bugs, memory, sessions: engine.sessionCount })
+      process.send!({ bugs, memory: memoryInUse(), sessions: engine.sessionCount })
     })
   })
 )

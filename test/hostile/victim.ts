@@ -2,7 +2,7 @@
  * A server that is attacked, and a well-behaved client beside the attacker that must not notice.
  */
 import * as Net from "node:net"
-import { Effect, Fiber, type Scope, Stream } from "effect"
+import { Effect, type Scope, Stream } from "effect"
 
 import type { DisconnectReason } from "../../src/DisconnectReason.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
@@ -125,6 +125,14 @@ export const upgradeRequest = (target: string, ...headers: ReadonlyArray<string>
 
 export const WEBSOCKET_TARGET = "/socket.io/?EIO=4&transport=websocket"
 
+/** A WebSocket over a connection whose bytes are the test's: its session is open. */
+export const openWebSocket = Effect.fnUntraced(function* (url: string) {
+  const connection = yield* wire(url)
+  connection.write(upgradeRequest(WEBSOCKET_TARGET))
+  yield* Effect.promise(() => connection.until(/0\{"sid"/))
+  return connection
+})
+
 /** A frame of a client, with a mask of zeros. */
 export const frame = (opcode: number, payload: Uint8Array, final = true): Buffer => {
   const { length } = payload
@@ -136,7 +144,3 @@ export const frame = (opcode: number, payload: Uint8Array, final = true): Buffer
         : [0x80 | 127, 0, 0, 0, 0, length >>> 24, (length >>> 16) & 255, (length >>> 8) & 255, length & 255]
   return Buffer.concat([Buffer.from([(final ? 0x80 : 0) | opcode, ...header, 0, 0, 0, 0]), payload])
 }
-
-/** Runs something to its end, whatever comes of it. */
-export const regardless = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Effect.forkChild(effect), Fiber.await)

@@ -1,8 +1,6 @@
 /**
  * What a client can make the server hold.
  */
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
 
@@ -14,6 +12,7 @@ import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { memoryInUse } from "../support/memory.ts"
 import { RawSocket } from "../support/RawClient.ts"
 import { connect, refusal, serve } from "../support/serve.ts"
 
@@ -32,17 +31,6 @@ const enter = Effect.fnUntraced(function* (url: string, namespace = "/") {
 const main = SocketIoServer.layerNamespace("/", (socket) => socket.on("sync", () => Effect.succeed("synced")))
 
 describe("names of namespaces that are not there", () => {
-  setFlagsFromString("--expose-gc")
-  const collect: () => void = runInNewContext("gc")
-  /** The memory of what is in reach: a collection frees some of it only while the next one runs. */
-  const held = () => {
-    let least = Infinity
-    for (let i = 0; i < 10; i++) {
-      collect()
-      least = Math.min(least, process.memoryUsage().heapUsed)
-    }
-    return least
-  }
   const padding = "x".repeat(900_000)
   const packets: Record<string, (i: number) => string> = {
     "however long they are": (i) => `40/${i}${padding},`,
@@ -53,12 +41,12 @@ describe("names of namespaces that are not there", () => {
       Effect.gen(function* () {
         const { url } = yield* serve(main)
         const socket = yield* enter(url)
-        const before = held()
+        const before = memoryInUse()
         for (let i = 0; i < 60; i++) {
           socket.send(packet(i))
           assert.include(String(yield* Effect.promise(() => socket.next())), "Invalid namespace")
         }
-        assert.isBelow(held() - before, 20_000_000)
+        assert.isBelow(memoryInUse() - before, 20_000_000)
       })
     )
   }
