@@ -205,7 +205,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     if (this.keepsOutbox) return this.sendOrDrop(message, onDropped)
     this.owner.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
     this.transport.sendMessage(message)
-    if (this.transport.buffered > this.owner.options.maxOutbox) this.overflow()
+    if (this.transport.exceeds(this.owner.options.maxOutbox)) this.overflow()
   }
 
   private sendOrDrop(message: OutboundMessage, onDropped: (() => void) | undefined): void {
@@ -235,7 +235,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** Whether a message may be sent without waiting. It always may unless the policy is `suspend`. */
   get hasRoom(): boolean {
     const { maxOutbox, outboxOverflow } = this.owner.options
-    return !this.open || outboxOverflow !== "suspend" || this.transport.buffered < maxOutbox
+    return !this.open || outboxOverflow !== "suspend" || !this.transport.exceeds(maxOutbox - 1)
   }
 
   /**
@@ -568,7 +568,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private get isOverflowing(): boolean {
     const { maxOutbox } = this.owner.options
     // What is in the socket does not count: a message that is larger than the budget may be there.
-    return this.keepsOutbox ? this.outbox!.bytes > 2 * maxOutbox : this.transport.buffered > maxOutbox
+    return this.keepsOutbox ? this.outbox!.bytes > 2 * maxOutbox : this.transport.exceeds(maxOutbox)
   }
 
   private overflow(): void {

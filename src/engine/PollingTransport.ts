@@ -85,6 +85,10 @@ export class PollingTransport implements ServerTransport {
     return this.outbox.bytes
   }
 
+  exceeds(bytes: number): boolean {
+    return this.outbox.bytes > bytes
+  }
+
   /** Whether the session has closed it, and the client has still to be told. */
   get lingering(): boolean {
     return this.state === "closing"

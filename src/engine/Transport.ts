@@ -26,6 +26,8 @@ export interface ServerTransport {
   readonly writable: boolean
   /** The number of bytes that wait to be taken by the peer. */
   readonly buffered: number
+  /** Whether more than so many bytes wait, once the peer has been given what only waits to leave with more. */
+  exceeds(bytes: number): boolean
   /** The bytes that have come in, and that have been sent; see `EngineMetrics`. */
   readonly bytesReceived: number
   readonly bytesSent: number
@@ -77,6 +79,8 @@ export interface WebSocketChannel {
   sendBinary(bytes: Uint8Array, compress?: boolean): void
   /** Sends a message of many recipients; may keep its frames in `message.prepared`. */
   sendShared(message: OutboundMessage): void
+  /** Writes what waits to leave with more: then `buffered` is what the peer does not take. Default: nothing waits so. */
+  flush?(): void
   /**
    * If it is set, called whenever something of what was sent since has been taken, and `buffered` is less. Sessions that keep what
    * waits in an outbox of their own send the next of it then.

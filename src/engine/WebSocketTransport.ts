@@ -22,7 +22,7 @@ import type {
  * The bytes that may wait in a socket before a volatile packet is rather dropped: about one write's worth, more means that
  * the peer is behind.
  */
-const WRITABLE_BELOW = 16 * 1024
+const WRITABLE_UP_TO = 16 * 1024
 
 /** The bytes that are handed to a socket while more waits in the session's own outbox: enough to keep a connection busy. */
 const SOCKET_SHARE = 64 * 1024
@@ -87,11 +87,18 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   }
 
   get writable(): boolean {
-    return !this.closed && this.channel.buffered < WRITABLE_BELOW && (this.outbox === undefined || this.outbox.isEmpty)
+    if (this.closed || (this.outbox !== undefined && !this.outbox.isEmpty)) return false
+    return !this.exceeds(WRITABLE_UP_TO)
   }
 
   get buffered(): number {
     return this.outbox === undefined ? this.channel.buffered : this.channel.buffered + this.outbox.bytes
+  }
+
+  exceeds(bytes: number): boolean {
+    if (this.buffered <= bytes) return false
+    this.channel.flush?.()
+    return this.buffered > bytes
   }
 
   get bytesReceived(): number {
@@ -144,7 +151,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   }
 
   private mustWait(outbox: Outbox): boolean {
-    return !outbox.isEmpty || this.channel.buffered >= this.share
+    return !outbox.isEmpty || this.exceeds(this.share - 1)
   }
 
   private onWritten(outbox: Outbox): void {

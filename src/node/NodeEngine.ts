@@ -19,6 +19,7 @@ import { clientFiles } from "./internal/clientFiles.ts"
 import { intercept, type Interceptor } from "./internal/listeners.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import { normalize } from "./internal/path.ts"
+import { atTurnEnd, endTurn } from "./internal/turn.ts"
 import { NodeWebSocketChannel } from "./internal/webSocketChannel.ts"
 
 /**
@@ -154,7 +155,7 @@ export const attach = Effect.fnUntraced(function* (
       })
   )
   // Before the path is given back: clients that poll come once more to learn that it is over.
-  yield* Effect.addFinalizer(() => engine.drain)
+  yield* Effect.addFinalizer(() => Effect.andThen(engine.drain, Effect.sync(endTurn)))
 })
 
 /** Whether a request's target is the path or stands below it. `/socket.io` counts as `/socket.io/`. */
@@ -213,7 +214,7 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
       channel.listen()
       decision.accept(channel)
     })
-    process.nextTick(() => socket.uncork())
+    atTurnEnd({ onTurnEnd: () => socket.uncork() })
   })
   if (decided) return
   // The application takes its time. That the peer has gone is noticed only by whoever reads.

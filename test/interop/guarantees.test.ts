@@ -317,8 +317,8 @@ for (const transport of transports) {
         const raw = yield* Effect.promise(() => openClient(transport, url))
         yield* Effect.promise(() => raw.send("40"))
         const ours = yield* socket
-        const chunk = "x".repeat(100_000)
-        // In one turn, so that no transport can send anything in between.
+        // In one turn, in which the client reads nothing, and more than the kernel takes for it.
+        const chunk = "x".repeat(4_000_000)
         yield* Effect.forEach([1, 2, 3, 4], () => ours.emit("data", chunk), { discard: true })
         assert.strictEqual(yield* ours.disconnected, "outbox overflow")
       })

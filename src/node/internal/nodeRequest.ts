@@ -10,6 +10,7 @@ import type {
 } from "../../engine/EngineRequest.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
 import { negotiate } from "./codings.ts"
+import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /** A Node request for the engine's path. */
 export class NodeRequest implements EngineRequest {
@@ -52,7 +53,7 @@ export class NodeRequest implements EngineRequest {
 const noQuery: ReadonlyMap<string, string> = new Map()
 
 /** A Node request and its response. */
-export class NodeExchange implements HttpExchange {
+export class NodeExchange implements HttpExchange, TurnTask {
   readonly request: NodeRequest
   private readonly incoming: IncomingMessage
   private readonly response: ServerResponse
@@ -60,6 +61,10 @@ export class NodeExchange implements HttpExchange {
   /** Responses of fewer bytes are not compressed. */
   private readonly threshold: number
   private responded = false
+  /** The response that is written at the end of the turn. */
+  private status = 0
+  private headers: Record<string, number | string | Array<string>> | undefined
+  private body: string | Uint8Array | undefined
 
   constructor(
     request: NodeRequest,
@@ -106,14 +111,25 @@ export class NodeExchange implements HttpExchange {
     body: string | Uint8Array,
     size: number
   ): void {
-    const { extraHeaders, response } = this
+    this.status = status
+    this.headers = { ...this.extraHeaders, ...headers }
+    if (status !== 204) this.headers["content-length"] = size
+    this.body = body
+    atTurnEnd(this)
+  }
+
+  onTurnEnd(): void {
+    const { body, headers, incoming, response, status } = this
+    this.headers = this.body = undefined
     if (response.destroyed || response.headersSent) return
-    const all: Record<string, number | string | Array<string>> = { ...extraHeaders, ...headers }
-    if (status !== 204) all["content-length"] = size
-    response.writeHead(status, all)
+    response.writeHead(status, headers)
     response.end(body)
     // Without this a body that nobody reads would keep the connection busy.
-    if (!this.incoming.complete) this.incoming.resume()
+    if (!incoming.complete) incoming.resume()
+  }
+
+  defer(task: () => void): void {
+    atTurnEnd({ onTurnEnd: task })
   }
 
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void {

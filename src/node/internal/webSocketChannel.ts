@@ -5,6 +5,7 @@ import * as Ws from "ws"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
 import { FrameBatch, framesOf } from "./frameBatch.ts"
+import * as Turn from "./turn.ts"
 
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
@@ -15,29 +16,9 @@ const COMPRESSED_BINARY = { binary: true, compress: true }
 const isAtLeast = (text: string, bytes: number): boolean =>
   text.length >= bytes || (text.length * 3 >= bytes && Buffer.byteLength(text) >= bytes)
 
-/** What was sent over a WebSocket within one turn of the event loop leaves in one system call. */
-const unflushed: Array<NodeWebSocketChannel> = []
-
 /** Batches that are not in use: a connection has one only while it is sending. */
 const batches: Array<FrameBatch> = []
 const MAX_BATCHES = 1_024
-
-/** Counts what Node calls ticks: after each callback from the outside, such as one for what was read from a connection. */
-let tick = 0
-let tickHasEnd = false
-
-const onTickEnd = () => {
-  tickHasEnd = false
-  tick++
-  for (let i = 0; i < unflushed.length; i++) unflushed[i]!.flush()
-  unflushed.length = 0
-}
-
-const awaitTickEnd = () => {
-  if (tickHasEnd) return
-  tickHasEnd = true
-  process.nextTick(onTickEnd)
-}
 
 /**
  * The messages that are taken from one connection at once: then a millisecond is everybody else's. One read brings up to 64 KiB,
@@ -54,14 +35,17 @@ const TURN_BYTES = 256 * 1024
 /** Reads that are smaller empty the connection's buffer, or nearly so. */
 const LARGE_READ = 16 * 1024
 
+/** The bytes of one turn that are written before its end. */
+const LARGE_WRITE = 256 * 1024
+
 /** What a socket of Node counts. */
 interface Counted {
   readonly bytesRead: number
   readonly bytesWritten: number
 }
 
-/** A WebSocket of `ws`. */
-export class NodeWebSocketChannel implements WebSocketChannel {
+/** A WebSocket of `ws`. What is sent over it within one turn of the event loop leaves in one system call. */
+export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   receiver: WebSocketReceiver = beforeTheFirst
   private readonly ws: Ws.WebSocket
   private readonly socket: Duplex & Partial<Counted>
@@ -82,7 +66,7 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   private isPaused = false
   /** It is the others' turn; then this one goes on. */
   private isYielding = false
-  private tick = -1
+  private turn = -1
   private messages = 0
   private bytes = 0
 
@@ -107,10 +91,10 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   listen(): void {
     let failure: WebSocketFailure | undefined
     this.ws.on("message", (data: Buffer, isBinary: boolean) => {
-      if (this.tick !== tick) {
-        this.tick = tick
+      if (this.turn !== Turn.turn) {
+        this.turn = Turn.turn
         this.messages = 0
-        awaitTickEnd()
+        Turn.awaitTurnEnd()
       }
       if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
       if (this.held !== undefined) this.held.push([data, isBinary])
@@ -201,7 +185,10 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   sendText(text: string, compress?: boolean): void {
     if (!this.isOpen) return
     this.flushLater()
-    if (!this.compresses) return this.batched().text(text)
+    if (!this.compresses) {
+      this.batched().text(text)
+      return this.flushLarge()
+    }
     const options = compress !== false && isAtLeast(text, this.threshold) ? COMPRESSED_TEXT : TEXT
     this.ws.send(text, options, this.onWritten)
   }
@@ -209,7 +196,10 @@ export class NodeWebSocketChannel implements WebSocketChannel {
   sendBinary(bytes: Uint8Array, compress?: boolean): void {
     if (!this.isOpen) return
     this.flushLater()
-    if (!this.compresses) return this.batched().binary(bytes)
+    if (!this.compresses) {
+      this.batched().binary(bytes)
+      return this.flushLarge()
+    }
     const options = compress !== false && bytes.byteLength >= this.threshold ? COMPRESSED_BINARY : BINARY
     this.ws.send(bytes, options, this.onWritten)
   }
@@ -223,9 +213,12 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     }
     // Framed once for all.
     const bytes = (message.prepared ??= framesOf(message)) as Buffer
-    if (this.isWaiting) return this.batched().framed(bytes)
-    this.flushLater()
-    this.shared = bytes
+    if (this.isWaiting) this.batched().framed(bytes)
+    else {
+      this.flushLater()
+      this.shared = bytes
+    }
+    this.flushLarge()
   }
 
   close(): void {
@@ -238,6 +231,10 @@ export class NodeWebSocketChannel implements WebSocketChannel {
 
   terminate(): void {
     this.ws.terminate()
+  }
+
+  onTurnEnd(): void {
+    this.flush()
   }
 
   /** Writes what this turn has sent. */
@@ -257,6 +254,11 @@ export class NodeWebSocketChannel implements WebSocketChannel {
     if (batches.length < MAX_BATCHES) batches.push(batch)
   }
 
+  /** What is large gains nothing by waiting. */
+  private flushLarge(): void {
+    if ((this.batch?.bytes ?? this.shared?.length ?? 0) >= LARGE_WRITE) this.flush()
+  }
+
   /** The batch of this turn, behind the frames that were alone until now. */
   private batched(): FrameBatch {
     if (this.batch !== undefined) return this.batch
@@ -274,10 +276,9 @@ export class NodeWebSocketChannel implements WebSocketChannel {
 
   private flushLater(): void {
     if (this.isWaiting) return
-    awaitTickEnd()
     this.isWaiting = true
     if (this.compresses) this.socket.cork()
-    unflushed.push(this)
+    Turn.atTurnEnd(this)
   }
 }
 
