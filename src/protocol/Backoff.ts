@@ -41,5 +41,5 @@ export const backoff = ({ jitter, max, min }: BackoffOptions, attempt: number, r
   const base = min * 2 ** Math.min(attempt, 30)
   const low = Math.min(base, max) * (1 - jitter)
   const high = Math.min(base * (1 + jitter), max)
-  return Math.round(low + random * Math.max(0, high - low))
+  return Math.round(low + random * (high - low))
 }

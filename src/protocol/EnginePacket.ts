@@ -55,29 +55,26 @@ export const encodeOpen = ({ maxPayload, pingInterval, pingTimeout, sid, upgrade
  * @category decoding
  */
 export const decodeOpen = (packet: string): OpenData | ProtocolError => {
-  if (packet.charCodeAt(0) !== 48) return make("invalid handshake", "not an open packet")
+  if (packet[0] !== "0") return refuse("not an open packet")
   let data: Partial<Record<keyof OpenData, unknown>> | null
   try {
     data = JSON.parse(packet.slice(1))
   } catch {
-    return make("invalid handshake", "the open packet is not JSON")
+    return refuse("the open packet is not JSON")
   }
-  if (typeof data !== "object" || data === null || Array.isArray(data)) {
-    return make("invalid handshake", "the open packet is not an object")
-  }
-  const { maxPayload, pingInterval, pingTimeout, sid, upgrades } = data
-  if (typeof sid !== "string" || sid === "") return make("invalid handshake", "sid is not a string")
-  if (!Array.isArray(upgrades) || !upgrades.every((upgrade) => typeof upgrade === "string")) {
-    return make("invalid handshake", "upgrades is not a list of strings")
-  }
-  if (!isCount(pingInterval)) return make("invalid handshake", "pingInterval is not a number of milliseconds")
-  if (!isCount(pingTimeout)) return make("invalid handshake", "pingTimeout is not a number of milliseconds")
-  // Servers of Socket.IO before 4.4 do not say it.
-  if (maxPayload !== undefined && !isCount(maxPayload)) {
-    return make("invalid handshake", "maxPayload is not a number of bytes")
-  }
-  return { sid, upgrades, pingInterval, pingTimeout, maxPayload: maxPayload ?? Infinity }
+  const { maxPayload, pingInterval, pingTimeout, sid, upgrades } = data ?? {}
+  if (typeof sid !== "string" || !sid) return refuse("sid is not a string")
+  return Array.isArray(upgrades) &&
+    upgrades.every((upgrade) => typeof upgrade === "string") &&
+    isCount(pingInterval) &&
+    isCount(pingTimeout) &&
+    // Servers of Socket.IO before 4.4 do not say how much they take.
+    (maxPayload === undefined || isCount(maxPayload))
+    ? { sid, upgrades, pingInterval, pingTimeout, maxPayload: maxPayload ?? Infinity }
+    : refuse("upgrades, pingInterval, pingTimeout or maxPayload is invalid")
 }
+
+const refuse = (problem: string): ProtocolError => make("invalid handshake", problem)
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
@@ -105,7 +102,7 @@ export const decodeText = (packet: string): EnginePacket | ProtocolError => {
  * @category decoding
  */
 export const decodeBinaryText = (packet: string): Uint8Array | ProtocolError =>
-  Base64.decode(packet.slice(1)) ?? make("invalid base64", "a binary message is not base64")
+  Base64.decode(packet.slice(1)) ?? make("invalid base64")
 
 /**
  * Encodes a binary message for a transport that carries text.

@@ -29,7 +29,7 @@ export const decodePayload = (
   for (let count = 1; ; count++) {
     if (count > limits.maxPackets) return make("too many packets", `more than ${limits.maxPackets} packets`)
     const end = payload.indexOf(SEPARATOR, start)
-    const packet = end < 0 ? payload.slice(start) : payload.slice(start, end)
+    const packet = payload.slice(start, end < 0 ? undefined : end)
     if (packet === "") return make("empty packet")
     onPacket(packet)
     if (end < 0) return undefined

@@ -6,9 +6,10 @@
  *
  * @since 0.1.0
  */
-import { checked, invalid, isEventOrAck, packet } from "./internal/packets.ts"
-import { make, type ProtocolError } from "./ProtocolError.ts"
-import { PacketType, type SocketPacket } from "./SocketPacket.ts"
+import { checked, isObject } from "./internal/packets.ts"
+import { BINARY_ACK, BINARY_EVENT, EVENT } from "./internal/packetTypes.ts"
+import { isProtocolError, make, type ProtocolError, type ProtocolErrorCode } from "./ProtocolError.ts"
+import type { SocketPacket } from "./SocketPacket.ts"
 
 /**
  * Bounds on a packet; the defaults are in `ProtocolLimits`.
@@ -27,12 +28,10 @@ export interface DecoderLimits {
 
 /** A packet that waits for its attachments. */
 interface Incomplete {
-  readonly type: 2 | 3
-  readonly namespace: string
-  readonly id: number | undefined
-  readonly data: unknown
-  readonly count: number
+  readonly packet: SocketPacket
   readonly attachments: Array<Uint8Array>
+  /** The number of those that are missing. */
+  left: number
   bytes: number
 }
 
@@ -52,7 +51,7 @@ export class PacketDecoder {
 
   /** The number of attachments that are still awaited. */
   get pending(): number {
-    return this.#incomplete === undefined ? 0 : this.#incomplete.count - this.#incomplete.attachments.length
+    return this.#incomplete?.left ?? 0
   }
 
   /** Forgets a packet in assembly. */
@@ -71,34 +70,33 @@ export class PacketDecoder {
     }
     const type = message.charCodeAt(offset) - 48
     // An empty message has no code at all: NaN is in no range.
-    if (!(type >= 0 && type <= 6)) return make("unknown packet type")
+    if (!(type >= 0 && type <= BINARY_ACK)) return make("unknown packet type")
+    const { maxAttachments, maxDepth } = this.#limits
     let at = offset + 1
 
     let count = 0
-    if (type === PacketType.BINARY_EVENT || type === PacketType.BINARY_ACK) {
+    if (type >= BINARY_EVENT) {
       const end = digitsEnd(message, at)
       if (end === at || message.charCodeAt(at) === ZERO || message.charCodeAt(end) !== DASH) {
         return make("illegal attachments")
       }
-      // Sixteen digits are beyond every limit, and still exact enough to compare.
-      count = end - at > 15 ? Infinity : Number(message.slice(at, end))
-      if (count > this.#limits.maxAttachments) {
-        return make("too many attachments", `more than ${this.#limits.maxAttachments} attachments`)
-      }
+      count = Number(message.slice(at, end))
+      if (count > maxAttachments) return tooMuch("too many attachments", maxAttachments)
       at = end + 1
     }
 
     let namespace = "/"
     if (message.charCodeAt(at) === SLASH) {
       const comma = message.indexOf(",", at)
-      namespace = comma < 0 ? message.slice(at) : message.slice(at, comma)
-      at = comma < 0 ? message.length : comma + 1
+      const end = comma < 0 ? message.length : comma
+      namespace = message.slice(at, end)
+      at = end + 1
     }
 
     let id: number | undefined
     const idEnd = digitsEnd(message, at)
     if (idEnd > at) {
-      id = idEnd - at > 16 ? Infinity : Number(message.slice(at, idEnd))
+      id = Number(message.slice(at, idEnd))
       if (!Number.isSafeInteger(id)) return make("illegal id")
       at = idEnd
     }
@@ -106,56 +104,45 @@ export class PacketDecoder {
     let data: unknown
     if (at < message.length) {
       // The reference takes a blank for a digit: what is an event without an id here would be one with id 0 there.
-      if (message.charCodeAt(at) <= BLANK) return make("invalid payload", "a blank before the payload")
-      const json = at === 0 ? message : message.slice(at)
+      if (message.charCodeAt(at) <= BLANK) return make("invalid payload", "the payload is not JSON")
+      const json = message.slice(at)
       try {
         data = JSON.parse(json)
       } catch {
         return make("invalid payload", "the payload is not JSON")
       }
       // Every level takes two characters at the least.
-      if (json.length > 2 * this.#limits.maxDepth && isObject(data) && isDeeper(data, this.#limits.maxDepth)) {
-        return make("nesting too deep", `nested deeper than ${this.#limits.maxDepth} levels`)
+      if (json.length > 2 * maxDepth && isObject(data) && isDeeper(data, maxDepth)) {
+        return tooMuch("nesting too deep", maxDepth)
       }
     }
-    return this.#finish(type, count, namespace, id, data)
+    if (type < BINARY_EVENT) return checked(type as SocketPacket["type"], namespace, id, data)
+    const packet = checked((type - BINARY_EVENT + EVENT) as 2 | 3, namespace, id, data)
+    if (isProtocolError(packet)) return packet
+    this.#incomplete = { packet, attachments: [], left: count, bytes: 0 }
+    return undefined
   }
 
   /** Takes a binary message: an attachment. Gives `undefined` while more are awaited. */
   binary(bytes: Uint8Array): SocketPacket | ProtocolError | undefined {
     const incomplete = this.#incomplete
     if (incomplete === undefined) return make("unexpected binary")
-    incomplete.bytes += bytes.byteLength
-    if (incomplete.bytes > this.#limits.maxAttachmentBytes) {
+    const { attachments, packet } = incomplete
+    const { maxAttachmentBytes } = this.#limits
+    if ((incomplete.bytes += bytes.length) > maxAttachmentBytes) {
       this.#incomplete = undefined
-      return make("attachments too large", `more than ${this.#limits.maxAttachmentBytes} bytes of attachments`)
+      return tooMuch("attachments too large", maxAttachmentBytes)
     }
-    incomplete.attachments.push(bytes)
-    if (incomplete.attachments.length < incomplete.count) return undefined
+    attachments.push(bytes)
+    if (--incomplete.left > 0) return undefined
     this.#incomplete = undefined
-    const { attachments, data, id, namespace, type } = incomplete
-    const illegal = fill(data as Array<unknown>, attachments)
-    if (illegal) return make("illegal attachments", "a placeholder names no attachment")
-    return isEventOrAck(type, data) ? packet(type, namespace, id, data) : invalid(type)
-  }
-
-  #finish(
-    type: number,
-    count: number,
-    namespace: string,
-    id: number | undefined,
-    data: unknown
-  ): SocketPacket | ProtocolError | undefined {
-    if (type !== PacketType.BINARY_EVENT && type !== PacketType.BINARY_ACK) {
-      return checked(type as SocketPacket["type"], namespace, id, data)
-    }
-    const plain = type === PacketType.BINARY_EVENT ? PacketType.EVENT : PacketType.ACK
-    if (plain === PacketType.ACK && id === undefined) return make("illegal id", "an acknowledgement without id")
-    if (!isEventOrAck(plain, data)) return invalid(type)
-    this.#incomplete = { type: plain, namespace, id, data, count, attachments: [], bytes: 0 }
-    return undefined
+    // An event's name is no object: it stays what it was found to be.
+    return fill(packet.data as Array<unknown>, attachments) ? make("illegal attachments") : packet
   }
 }
+
+/** The error of a packet that is beyond a limit. */
+const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `${code}: more than ${limit}`)
 
 const BLANK = 32
 const ZERO = 48
@@ -168,8 +155,6 @@ const digitsEnd = (text: string, start: number): number => {
   for (let code = text.charCodeAt(end); code >= ZERO && code <= NINE; code = text.charCodeAt(end)) end++
   return end
 }
-
-const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
 /** Whether an object of `JSON.parse` is nested deeper than `left` levels. Nothing is called for what is no object. */
 const isDeeper = (value: object, left: number): boolean => {

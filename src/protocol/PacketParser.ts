@@ -6,9 +6,9 @@
  * @since 0.1.0
  */
 import { type DecoderLimits, PacketDecoder } from "./PacketDecoder.ts"
-import { encodeAck, encodeConnect, encodeConnectError, encodeDisconnect, encodeEvent } from "./PacketEncoder.ts"
+import { encode } from "./PacketEncoder.ts"
 import type { ProtocolError } from "./ProtocolError.ts"
-import { type EncodedPacket, PacketType, type SocketPacket } from "./SocketPacket.ts"
+import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
 
 /**
  * A parser. Nothing of it throws: what cannot be encoded or decoded gives a `ProtocolError`, and what a decoder refuses closes
@@ -49,19 +49,6 @@ export interface Decoder {
  * @category parsers
  */
 export const json: PacketParser = {
-  encode: ({ data, id, namespace, type }, mayHaveBinary) => {
-    switch (type) {
-      case PacketType.EVENT:
-        return encodeEvent(namespace, id, data as ReadonlyArray<unknown>, mayHaveBinary)
-      case PacketType.ACK:
-        return encodeAck(namespace, id!, data as ReadonlyArray<unknown>, mayHaveBinary)
-      case PacketType.CONNECT:
-        return encodeConnect(namespace, data as Readonly<Record<string, unknown>> | undefined)
-      case PacketType.DISCONNECT:
-        return encodeDisconnect(namespace)
-      case PacketType.CONNECT_ERROR:
-        return encodeConnectError(namespace, data)
-    }
-  },
+  encode,
   makeDecoder: (limits) => new PacketDecoder(limits)
 }

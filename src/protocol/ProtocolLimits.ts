@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { packetLimits } from "./internal/packetLimits.ts"
 
 /**
  * The default limits.
@@ -19,8 +20,6 @@
  * @category constants
  */
 export const defaultLimits = {
-  maxAttachments: 10,
-  maxAttachmentBytes: 10_000_000,
-  maxDepth: 64,
+  ...packetLimits,
   maxPacketsPerPayload: 10_000
 } as const

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as types from "./internal/packetTypes.ts"
 
 /**
  * The packet types by their digits on the wire.
@@ -11,13 +12,13 @@
  * @category constants
  */
 export const PacketType = {
-  CONNECT: 0,
-  DISCONNECT: 1,
-  EVENT: 2,
-  ACK: 3,
-  CONNECT_ERROR: 4,
-  BINARY_EVENT: 5,
-  BINARY_ACK: 6
+  CONNECT: types.CONNECT,
+  DISCONNECT: types.DISCONNECT,
+  EVENT: types.EVENT,
+  ACK: types.ACK,
+  CONNECT_ERROR: types.CONNECT_ERROR,
+  BINARY_EVENT: types.BINARY_EVENT,
+  BINARY_ACK: types.BINARY_ACK
 } as const
 
 /**

@@ -1,16 +1,9 @@
 /**
  * Which packets are valid, whatever form they came in.
  */
-import { make, type ProtocolError } from "../ProtocolError.ts"
-import { isReservedEvent, PacketType, type SocketPacket } from "../SocketPacket.ts"
-
-// One shape for all packets: this is the hot path.
-export const packet = (
-  type: SocketPacket["type"],
-  namespace: string,
-  id: number | undefined,
-  data: unknown
-): SocketPacket => ({ type, namespace, id, data })
+import { make, type ProtocolError, type ProtocolErrorCode } from "../ProtocolError.ts"
+import { RESERVED_EVENTS, type SocketPacket } from "../SocketPacket.ts"
+import { ACK, CONNECT, DISCONNECT, EVENT } from "./packetTypes.ts"
 
 /** The packet, if its id and its data are what its type has. */
 export const checked = (
@@ -19,43 +12,37 @@ export const checked = (
   id: number | undefined,
   data: unknown
 ): SocketPacket | ProtocolError => {
+  // Acknowledgements have one, and events that ask for one.
+  if (type === ACK ? id === undefined : type !== EVENT && id !== undefined) return refuse("illegal id", type)
+  return isValid(type, data) ? { type, namespace, id, data } : refuse("invalid payload", type)
+}
+
+const refuse = (code: ProtocolErrorCode, type: number) => make(code, `${code} of packet type ${type}`)
+
+const isValid = (type: SocketPacket["type"], data: unknown): boolean => {
   switch (type) {
-    case PacketType.EVENT:
-      return isEvent(data) ? packet(type, namespace, id, data) : invalid(type)
-    case PacketType.ACK:
-      if (id === undefined) return make("illegal id", "an acknowledgement without id")
-      return Array.isArray(data) ? packet(type, namespace, id, data) : invalid(type)
-    default: {
-      if (id !== undefined) return make("illegal id", "an id in a packet that is not acknowledged")
-      const valid =
-        type === PacketType.CONNECT
-          ? data === undefined || isObject(data)
-          : type === PacketType.DISCONNECT
-            ? data === undefined
-            : typeof data === "string" || isObject(data)
-      return valid ? packet(type, namespace, undefined, data) : invalid(type)
+    case EVENT: {
+      if (!Array.isArray(data)) return false
+      const name: unknown = data[0]
+      return typeof name === "string" ? !RESERVED_EVENTS.has(name) : typeof name === "number"
     }
+    case ACK:
+      return Array.isArray(data)
+    case CONNECT:
+      return data === undefined || isRecord(data)
+    case DISCONNECT:
+      return data === undefined
+    default:
+      return typeof data === "string" || isRecord(data)
   }
 }
 
-const names = ["CONNECT", "DISCONNECT", "EVENT", "ACK", "CONNECT_ERROR", "BINARY_EVENT", "BINARY_ACK"]
-
-export const invalid = (type: number): ProtocolError => make("invalid payload", `not the payload of ${names[type]!}`)
-
 /** Whether a decoded value is an object of members: no array, no bytes, no date. */
-const isObject = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+const isRecord = (value: unknown): boolean => Object.getPrototypeOf(value ?? 0) === Object.prototype
 
-const isEvent = (data: unknown): boolean => {
-  if (!Array.isArray(data)) return false
-  const name = data[0]
-  return typeof name === "string" ? !isReservedEvent(name) : typeof name === "number"
-}
-
-export const isEventOrAck = (type: 2 | 3, data: unknown): boolean =>
-  type === PacketType.EVENT ? isEvent(data) : Array.isArray(data)
+export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
 /** The error of a packet whose encoding has thrown. */
 export const notEncodable = (cause: unknown): ProtocolError =>
   // Anything at all may be thrown; even turning it into a text may throw.
-  make("not encodable", `not encodable: ${cause instanceof Error ? cause.message : `${typeof cause} was thrown`}`)
+  make("not encodable", `not encodable: ${cause instanceof Error ? cause.message : typeof cause}`)
