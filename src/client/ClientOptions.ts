@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 
 import type { EngineClientOptions } from "../engine/EngineClient.ts"
-import { integer, millis, transports } from "../engine/OptionReaders.ts"
+import { integer, millis, refuse, transports } from "../engine/OptionReaders.ts"
 import type { TransportName } from "../engine/Transport.ts"
-import { defaultLimits } from "../protocol/ProtocolLimits.ts"
-import { InvalidOptionError } from "../SocketIoError.ts"
+import { packetLimits } from "../protocol/internal/packetLimits.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
  * Options of a client: of its one connection, which all its namespaces share.
@@ -88,6 +88,25 @@ export interface ResolvedClientOptions {
   readonly maxDepth: number
 }
 
+/** What an option is when it is not given. */
+const defaults = {
+  path: "/socket.io",
+  query: {},
+  headers: {},
+  upgrade: true,
+  tryAllTransports: false,
+  rememberUpgrade: false,
+  withCredentials: false,
+  protocols: [],
+  forceBase64: false,
+  closeOnPageHide: true,
+  reconnection: true,
+  maxBuffered: 10_000,
+  bufferOverflow: "newest",
+  maxPendingAcks: 10_000,
+  ...packetLimits
+} as const satisfies Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout">>
+
 /**
  * Fills in the defaults and refuses what makes no sense.
  *
@@ -97,46 +116,30 @@ export interface ResolvedClientOptions {
 export const resolve = Effect.fnUntraced(function* (
   options: ClientOptions
 ): Effect.fn.Return<ResolvedClientOptions, InvalidOptionError> {
-  const path = `/${(options.path ?? "/socket.io").replaceAll(/^\/+|\/+$/g, "")}/`
-  return {
-    engine: {
-      origin: yield* origin(options.url),
-      path: path === "//" ? "/" : path,
-      query: options.query ?? {},
-      headers: options.headers ?? {},
-      transports: yield* transports(options.transports),
-      upgrade: options.upgrade ?? true,
-      tryAllTransports: options.tryAllTransports ?? false,
-      rememberUpgrade: options.rememberUpgrade ?? false,
-      withCredentials: options.withCredentials ?? false,
-      protocols: options.protocols ?? [],
-      forceBase64: options.forceBase64 ?? false,
-      closeOnPageHide: options.closeOnPageHide ?? true,
-      connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 20_000, 1)
-    },
-    reconnection: options.reconnection ?? true,
-    maxBuffered: yield* integer("maxBuffered", options.maxBuffered, 10_000, 0),
-    bufferOverflow: options.bufferOverflow ?? "newest",
-    maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
-    maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
-    maxAttachmentBytes: yield* integer(
-      "maxAttachmentBytes",
-      options.maxAttachmentBytes,
-      defaultLimits.maxAttachmentBytes,
-      1
-    ),
-    maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1)
+  const resolved: Record<string, unknown> = { ...options }
+  for (const [name, fallback] of Object.entries(defaults)) {
+    const value = (resolved[name] ??= fallback)
+    // Whatever has a number by default is a count.
+    if (typeof fallback === "number") yield* integer(name, value as number, 0, name === "maxBuffered" ? 0 : 1)
   }
+  const engine = {
+    ...resolved,
+    origin: yield* origin(options.url),
+    path: `/${resolved.path as string}/`.replaceAll(/^\/+|\/+$/g, "/"),
+    transports: yield* transports(options.transports),
+    connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 20_000, 1)
+  }
+  // It has more than that: nobody looks.
+  return { ...resolved, engine } as unknown as ResolvedClientOptions
 })
 
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
   try {
     // WebSocket addresses mean the same server.
-    const { hash, origin, pathname, protocol, search } = new URL(url.replace(/^ws(s?):/i, "http$1:"))
-    if (/^https?:$/.test(protocol) && pathname + search + hash === "/") return Effect.succeed(origin)
+    const { href, origin } = new URL(url.replace(/^ws/i, "http"))
+    if (/^https?:/.test(href) && href === origin + "/") return Effect.succeed(origin)
   } catch {
     // It is no address at all.
   }
-  const problem = `must be a server's address without a path, as "https://example.org", unlike "${url}"`
-  return Effect.fail(new InvalidOptionError({ option: "url", problem }))
+  return refuse("url", `must be an origin, as "https://example.org", not "${url}"`)
 }

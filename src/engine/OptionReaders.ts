@@ -10,6 +10,15 @@ import { InvalidOptionError } from "../SocketIoError.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
+ * Refuses an option.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const refuse = (option: string, problem: string): InvalidOptionError =>
+  new InvalidOptionError({ option, problem })
+
+/**
  * Reads a duration in milliseconds that is finite and at least `minimum`.
  *
  * @since 0.1.0
@@ -22,11 +31,15 @@ export const millis = (
   minimum: number
 ): Effect.Effect<number, InvalidOptionError> => {
   if (value === undefined) return Effect.succeed(fallback)
-  const duration = Duration.fromInput(value)
-  const n = duration._tag === "Some" ? Duration.toMillis(duration.value) : Number.NaN
-  return Number.isFinite(n) && n >= minimum
+  let n = -1
+  try {
+    n = Duration.toMillis(Duration.fromInputUnsafe(value))
+  } catch {
+    // It is none: refused as a negative one.
+  }
+  return n >= minimum && n < Infinity
     ? Effect.succeed(n)
-    : Effect.fail(new InvalidOptionError({ option, problem: `must be a finite duration of at least ${minimum} ms` }))
+    : refuse(option, `must be a duration of at least ${minimum} ms`)
 }
 
 /**
@@ -44,9 +57,7 @@ export const integer = (
   if (value === undefined) return Effect.succeed(fallback)
   return Number.isSafeInteger(value) && value >= minimum
     ? Effect.succeed(value)
-    : Effect.fail(
-        new InvalidOptionError({ option, problem: `must be an integer of at least ${minimum}, not ${value}` })
-      )
+    : refuse(option, `must be an integer of at least ${minimum}, not ${value}`)
 }
 
 /**
@@ -58,11 +69,11 @@ export const integer = (
 export const transports = (
   value: ReadonlyArray<TransportName> | undefined
 ): Effect.Effect<ReadonlyArray<TransportName>, InvalidOptionError> => {
-  const names = value ?? ["polling", "websocket"]
-  const unknown = names.find((name) => name !== "polling" && name !== "websocket")
-  if (unknown === undefined && names.length > 0) return Effect.succeed(names)
-  const problem = unknown === undefined ? "must name at least one transport" : `unknown transport "${String(unknown)}"`
-  return Effect.fail(new InvalidOptionError({ option: "transports", problem }))
+  const known: ReadonlyArray<TransportName> = ["polling", "websocket"]
+  const names = value ?? known
+  return names.length > 0 && names.every((name) => known.includes(name))
+    ? Effect.succeed(names)
+    : refuse("transports", `must name some of ${known}, not "${names}"`)
 }
 
 /**
@@ -79,7 +90,5 @@ export const oneOf = <const Word extends string>(
   if (value === undefined) return Effect.succeed(words[0])
   return words.includes(value)
     ? Effect.succeed(value)
-    : Effect.fail(
-        new InvalidOptionError({ option, problem: `must be one of ${words.join(", ")}, not ${String(value)}` })
-      )
+    : refuse(option, `must be one of ${words.join(", ")}, not ${String(value)}`)
 }
