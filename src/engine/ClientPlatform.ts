@@ -88,74 +88,65 @@ export interface ClientPlatformShape {
   readonly forClient?: () => ClientPlatformShape
 }
 
-/** The part of a browser's globals that is used, and that other runtimes may lack. */
-interface Globals {
-  readonly addEventListener?: (type: string, listener: () => void) => void
-  readonly removeEventListener?: (type: string, listener: () => void) => void
-}
-
 const listen =
   (type: string) =>
   (callback: () => void): (() => void) => {
-    const { addEventListener, removeEventListener } = globalThis as Globals
-    if (addEventListener === undefined) return () => {}
-    addEventListener.call(globalThis, type, callback)
-    return () => removeEventListener?.call(globalThis, type, callback)
+    // Not every runtime has events of its own.
+    const target: Partial<EventTarget> = globalThis
+    target.addEventListener?.(type, callback)
+    return () => target.removeEventListener?.(type, callback)
   }
 
 /** The most that one response may hold, in bytes: what `ws` takes of one message. Servers send what waits, which they bound. */
-const MAX_RESPONSE = 100 * 1024 * 1024
+const MAX_RESPONSE = 100_000_000
 
 /** The body, unless it has no end: then the request fails, which closes it. */
-const textOf = async (response: Response): Promise<string> => {
-  const reader = response.body?.getReader()
-  if (reader === undefined) return response.text()
-  const decoder = new TextDecoder()
-  let text = ""
-  for (let size = 0; ;) {
-    const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    if ((size += value.length) > MAX_RESPONSE) {
-      void reader.cancel()
-      throw new Error("the response is too large")
+const textOf = (response: Response): Promise<string> => {
+  let left = MAX_RESPONSE
+  const limited = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform: (chunk, controller) => {
+      if ((left -= chunk.length) < 0) throw new Error("the response is too large")
+      controller.enqueue(chunk)
     }
-    text += decoder.decode(value, { stream: true })
-  }
+  })
+  return (response.body ? new Response(response.body.pipeThrough(limited)) : response).text()
 }
+
+/** The state of a WebSocket. */
+const OPEN = 1
 
 /** What is standard in browsers, workers, Deno, Bun and Node. Headers cannot be given to its WebSockets. */
 const standard: ClientPlatformShape = {
-  request: ({ body, headers, method, url, withCredentials }) =>
+  request: (request) =>
     Effect.tryPromise({
       try: async (signal) => {
-        const response = await fetch(url, {
-          method,
-          headers,
+        const response = await fetch(request.url, {
+          // Its method, headers and body; the rest means nothing here.
+          ...request,
           signal,
           cache: "no-store",
-          credentials: withCredentials ? "include" : "same-origin",
-          ...(body === undefined ? {} : { body })
-        })
+          credentials: request.withCredentials ? "include" : undefined
+        } as RequestInit)
         return { status: response.status, body: await textOf(response) }
       },
-      catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+      catch: (cause) => cause as Error
     }),
   openWebSocket: ({ protocols, url }, events) => {
-    const ws = new WebSocket(url, [...protocols])
+    const ws = new WebSocket(url, protocols as Array<string>)
     ws.binaryType = "arraybuffer"
     ws.addEventListener("open", () => events.onOpen())
     ws.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === "string" ? events.onText(data) : events.onBinary(new Uint8Array(data))
     )
     ws.addEventListener("close", ({ code, reason, wasClean }) =>
-      events.onClose(wasClean ? undefined : reason === "" ? `closed with code ${code}` : reason)
+      events.onClose(wasClean ? undefined : reason || `closed with code ${code}`)
     )
     return {
       get buffered() {
         return ws.bufferedAmount
       },
       send: (data) => {
-        if (ws.readyState === WebSocket.OPEN) ws.send(data as string | Blob | Uint8Array<ArrayBuffer>)
+        if (ws.readyState === OPEN) ws.send(data as string | Blob | Uint8Array<ArrayBuffer>)
       },
       close: () => ws.close()
     }

@@ -8,11 +8,11 @@ import type * as Fiber from "effect/Fiber"
 
 import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
-import { ClientPolling } from "./internal/client/polling.ts"
-import { Deadline } from "./internal/client/deadline.ts"
+import { after } from "./internal/client/after.ts"
 import { sizeOf } from "./internal/client/payload.ts"
-import type { ClientTransport, ClientTransportSink, TransportEnd } from "./internal/client/transport.ts"
-import { ClientWebSocketTransport } from "./internal/client/webSocket.ts"
+import { type ClientPolling, makePolling } from "./internal/client/polling.ts"
+import type { ClientTransport, TransportEnd } from "./internal/client/transport.ts"
+import { makeWebSocket } from "./internal/client/webSocket.ts"
 import type { ClientPlatformShape } from "./ClientPlatform.ts"
 import type { TransportName } from "./Transport.ts"
 
@@ -105,7 +105,17 @@ export interface EngineClientRuntime {
   readonly memory: { upgraded: boolean }
 }
 
+type Packet = string | Uint8Array | Blob
+
+/** How far a session is. */
+const OPENING = 0
+const OPEN = 1
+const CLOSING = 2
+const CLOSED = 3
+
 const PONG = "3"
+
+let counter = 0
 
 /**
  * The client's end of a session. Its methods are synchronous; it lives until either side closes it.
@@ -113,345 +123,335 @@ const PONG = "3"
  * @since 0.1.0
  * @category models
  */
-export class EngineClient implements ClientTransportSink {
-  readonly #options: EngineClientOptions
-  readonly #runtime: EngineClientRuntime
-  readonly #sink: EngineClientSink
-  readonly #cleanup: Array<() => void> = []
-  readonly #watch: Deadline
-  /** A WebSocket that swallows the probe is not kept open for ever, nor is what waits for the upgrade. */
-  readonly #upgradeWatch: Deadline
-  /** Those that have not failed yet, in the order in which they are tried. */
-  #transports: ReadonlyArray<TransportName>
-  #transport: ClientTransport | undefined
-  #candidate: ClientWebSocketTransport | undefined
-  #handshake: OpenData | undefined
-  /** Its head is `undefined` while a Blob is read there. */
-  #queue: Array<string | Uint8Array | Blob | undefined> = []
-  #state: "opening" | "open" | "closing" | "closed" = "opening"
-  /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
-  #upgrading = false
-  #flushing = false
-
-  constructor(options: EngineClientOptions, runtime: EngineClientRuntime, sink: EngineClientSink) {
-    this.#options = options
-    this.#runtime = runtime
-    this.#sink = sink
-    this.#watch = new Deadline(runtime, () =>
-      this.#state === "opening"
-        ? this.#failOpening("timeout", "the connection took too long")
-        : this.#end("ping timeout")
-    )
-    this.#upgradeWatch = new Deadline(runtime, () => this.#failUpgrade())
-    const { rememberUpgrade, transports } = options
-    const remembered = rememberUpgrade && runtime.memory.upgraded && transports.includes("websocket")
-    this.#transports = remembered ? [...new Set<TransportName>(["websocket", ...transports])] : transports
-  }
-
+export class EngineClient {
   /** The session's id, once it is open. */
-  get id(): string | undefined {
-    return this.#handshake?.sid
-  }
-
-  get isOpen(): boolean {
-    return this.#state === "open"
-  }
-
-  get transportName(): TransportName | undefined {
-    return this.#transport?.name
-  }
-
-  /** Whether what is sent now leaves at once. */
-  get writable(): boolean {
-    return this.#state === "open" && this.#transport!.writable && this.#queue.length === 0
-  }
-
+  declare readonly id: string | undefined
+  declare readonly isOpen: boolean
+  declare readonly transportName: TransportName | undefined
   /** Begins to open the session. */
-  open(): void {
-    const { closeOnPageHide, origin } = this.#options
-    const { platform } = this.#runtime
-    // A server on the same machine is there without a network.
-    if (!/\/localhost(:|$)/.test(origin)) {
-      this.#cleanup.push(platform.onOffline(() => this.#end("transport close", "the network was lost")))
-    }
-    // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
-    if (closeOnPageHide) {
-      this.#cleanup.push(platform.onPageHide(() => this.#end("transport close", "the page was left", true)))
-    }
-    this.#connect()
-  }
-
+  declare readonly open: () => void
   /**
    * Sends a message: the text of a packet with its leading `4`, and binary messages behind it. What comes behind a Blob waits until
    * it is read; one that cannot be read ends the session.
    */
-  send(text: string | undefined, attachments: ReadonlyArray<Uint8Array | Blob> | undefined): void {
-    if (this.#state !== "open") return
-    if (text !== undefined) this.#enqueue(text)
-    for (const attachment of attachments ?? []) {
-      this.#enqueue(isBlob(attachment) ? attachment : this.#encode(attachment))
-    }
-    this.#flushLater()
-  }
-
+  declare readonly send: (text: string | undefined, attachments: ReadonlyArray<Uint8Array | Blob> | undefined) => void
   /** Ends the session if the server's ping is overdue: timers of a page in the background come late, and what is sent meanwhile is lost. */
-  checkAlive(): void {
-    if (this.#state === "open" && this.#runtime.now() > this.#watch.at) this.#end("ping timeout")
-  }
-
+  declare readonly checkAlive: () => void
   /** Closes the session, behind what is being sent and what waits to be; after `connectTimeout` also without that. */
-  close(description?: string): void {
-    if (this.#state === "closed" || this.#state === "closing") return
-    if (this.#state === "opening" || this.writable) return this.#end("forced close", description)
-    this.#state = "closing"
-    // A server that does not take it any more is not waited for.
-    this.#watch.set(this.#options.connectTimeout)
-    this.#flush()
-  }
-
+  declare readonly close: (description?: string) => void
   /** Ends the session at once: what the server said is not what the protocol allows. */
-  fail(reason: "parse error", description: string): void {
-    this.#end(reason, description)
+  declare readonly fail: (reason: "parse error", description: string) => void
+  readonly #isWritable: () => boolean
+
+  /** Whether what is sent now leaves at once. */
+  get writable(): boolean {
+    return this.#isWritable()
   }
 
-  // ---------------------------------------------------------------- opening
+  // Of functions and variables minifiers leave a letter each, of private members more: all of it is in here.
+  constructor(options: EngineClientOptions, runtime: EngineClientRuntime, sink: EngineClientSink) {
+    const { connectTimeout, forceBase64, transports } = options
+    const { memory, now, platform, runFork } = runtime
+    const self = this as { -readonly [Key in keyof EngineClient]: EngineClient[Key] }
+    const cleanup: Array<() => void> = []
+    let state = OPENING
+    /** Those that have not failed yet, in the order in which they are tried. */
+    let names: ReadonlyArray<TransportName> =
+      options.rememberUpgrade && memory.upgraded && transports[1] === "websocket"
+        ? ["websocket", "polling"]
+        : transports
+    let transport: ClientTransport | undefined
+    /** The transport, if it is this one. */
+    let polling: ClientPolling | undefined
+    let candidate: ClientTransport | undefined
+    let pingWait = 0
+    let maxPayload = 0
+    /** Its head is `undefined` while a Blob is read there. */
+    let queue: Array<Packet | undefined> = []
+    /** Polling takes nothing more until what it was given has arrived. */
+    let isPosting = false
+    /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
+    let isUpgrading = false
+    let isFlushing = false
+    let deadline = 0
+    let forgetDeadline: (() => void) | undefined
+    /** A WebSocket that swallows the probe is not kept open for ever, nor is what waits for the upgrade. */
+    let forgetUpgrade: (() => void) | undefined
 
-  #connect(): void {
-    this.#watch.set(this.#options.connectTimeout)
-    const name = this.#transports[0]!
-    if (name === "polling") {
-      const polling = new ClientPolling(() => this.#url("polling"), this.#options, this.#runtime, this)
-      this.#transport = polling
-      return polling.open()
+    const expect = (millis: number) => {
+      forgetDeadline?.()
+      deadline = now() + millis
+      forgetDeadline = after(runFork, millis, () =>
+        state === OPENING ? fail("timeout", "the connection took too long") : end("ping timeout")
+      )
     }
-    const transport = this.#makeWebSocket(this)
-    this.#transport = transport
-    transport.open(() => {})
-  }
 
-  #makeWebSocket(sink: ClientTransportSink): ClientWebSocketTransport {
-    const { headers, protocols, withCredentials } = this.#options
-    const url = this.#url("websocket").replace(/^http/, "ws")
-    return new ClientWebSocketTransport(this.#runtime.platform, { url, headers, protocols, withCredentials }, sink)
-  }
+    // -------------------------------------------------------------- opening
 
-  #url(transport: TransportName): string {
-    const { forceBase64, origin, path, query } = this.#options
-    const params = new URLSearchParams(query)
-    params.set("EIO", "4")
-    params.set("transport", transport)
-    if (this.id === undefined) params.delete("sid")
-    else params.set("sid", this.id)
+    const connect = () => {
+      expect(connectTimeout)
+      self.transportName = names[0]!
+      polling =
+        names[0] === "polling"
+          ? // Some caches in the field take a GET for the same as the one before.
+            makePolling(
+              () => `${url("polling")}&t=${++counter}`,
+              options,
+              runtime,
+              onPacket,
+              () => {
+                isPosting = false
+                flush()
+              },
+              fail
+            )
+          : undefined
+      transport = polling ?? webSocket(() => {}, onPacket, onBinary, fail)
+      transport.open()
+    }
+
+    const params = new URLSearchParams({ ...options.query, EIO: "4" })
+    params.delete("sid")
     if (forceBase64) params.set("b64", "1")
-    // Some caches in the field take a GET for the same as the one before.
-    if (transport === "polling") params.set("t", (++counter).toString(36))
-    return `${origin}${path}?${params.toString()}`
-  }
 
-  /** A transport that leads nowhere, or to who is no server of ours: another one may lead there. */
-  #failOpening(reason: ClientCloseReason, description: string): void {
-    if (!this.#options.tryAllTransports || this.#transports.length < 2) return this.#end(reason, description)
-    this.#transports = this.#transports.slice(1)
-    this.#transport!.close(undefined)
-    this.#connect()
-  }
-
-  #onOpenPacket(packet: string): void {
-    const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return this.#failOpening("parse error", handshake.message)
-    this.#handshake = handshake
-    this.#state = "open"
-    this.#runtime.memory.upgraded = this.#transport!.name === "websocket"
-    this.#sink.onOpen(handshake)
-    this.#expectPing()
-    if (this.isOpen && this.#options.upgrade && this.#transport!.name === "polling") this.#probe(handshake)
-  }
-
-  // ---------------------------------------------------------------- upgrade
-
-  #probe({ upgrades }: OpenData): void {
-    if (!upgrades.includes("websocket") || !this.#transports.includes("websocket")) return
-    const fail = () => this.#failUpgrade()
-    const candidate = this.#makeWebSocket({
-      onPacket: (packet) => {
-        if (packet !== "3probe" || this.#upgrading) return fail()
-        this.#upgrading = true
-        ;(this.#transport as ClientPolling).pause(() => this.#completeUpgrade(candidate))
-      },
-      onBinary: fail,
-      onDrain: () => {},
-      onEnd: fail
-    })
-    this.#candidate = candidate
-    this.#upgradeWatch.set(this.#options.connectTimeout)
-    candidate.open(() => candidate.write(["2probe"]))
-  }
-
-  #completeUpgrade(candidate: ClientWebSocketTransport): void {
-    this.#dropCandidate()
-    candidate.useSink(this)
-    candidate.write(["5"])
-    this.#transport = candidate
-    this.#runtime.memory.upgraded = true
-    this.#sink.onUpgrade()
-    this.#flush()
-  }
-
-  /** The session stays with polling. */
-  #failUpgrade(): void {
-    const upgrading = this.#upgrading
-    this.#candidate?.close()
-    this.#dropCandidate()
-    if (upgrading) (this.#transport as ClientPolling).resume()
-  }
-
-  #dropCandidate(): void {
-    this.#upgradeWatch.clear()
-    this.#candidate = undefined
-    this.#upgrading = false
-  }
-
-  // ---------------------------------------------------------------- in
-
-  onPacket(packet: string): void {
-    if (this.#state === "closed") return
-    const code = packet.charCodeAt(0)
-    if (this.#state === "opening") return this.#onOpenPacket(packet)
-    switch (code) {
-      case 52: // message
-        return this.#sink.onMessage(packet)
-      case 50: // ping
-        this.#expectPing()
-        // One answer is enough for pings that come faster than it can be sent.
-        if (this.#queue.at(-1) !== PONG) this.#enqueue(PONG)
-        return this.#flushLater()
-      case 98: {
-        const bytes = decodeBinaryText(packet)
-        return isProtocolError(bytes) ? this.#end("parse error", bytes.message) : this.#sink.onBinary(bytes)
-      }
-      case 49: // close
-        return this.#end("transport close", "closed by the server")
-      case 48: // a second open
-      case 51: // pong
-      case 53: // upgrade
-      case 54: // noop
-        return
-      default:
-        return this.#end("parse error", "unknown packet type")
+    const url = (transport: TransportName): string => {
+      params.set("transport", transport)
+      if (self.id) params.set("sid", self.id)
+      return `${options.origin}${options.path}?${params}`
     }
-  }
 
-  onBinary(bytes: Uint8Array): void {
-    if (this.#state === "opening") return this.#failOpening("parse error", "binary before the open packet")
-    if (this.#state !== "closed") this.#sink.onBinary(bytes)
-  }
+    const webSocket = (
+      onOpen: () => void,
+      onPacket: (packet: string) => void,
+      onBinary: (bytes: Uint8Array) => void,
+      onEnd: TransportEnd
+    ) => {
+      const request = { ...options, url: url("websocket").replace("http", "ws") }
+      return makeWebSocket(platform, request, onOpen, onPacket, onBinary, onEnd)
+    }
 
-  onEnd({ description, reason }: TransportEnd): void {
-    if (this.#state === "opening") this.#failOpening(reason, description)
-    else this.#end(reason, description)
-  }
+    /** A transport that leads nowhere, or to who is no server of ours: another one may lead there. */
+    const fail = (reason: ClientCloseReason, description: string) => {
+      if (state !== OPENING || !options.tryAllTransports || names.length < 2) return end(reason, description)
+      names = names.slice(1)
+      transport!.close()
+      connect()
+    }
 
-  #expectPing(): void {
-    const { pingInterval, pingTimeout } = this.#handshake!
-    if (this.#state === "open") this.#watch.set(pingInterval + pingTimeout)
-  }
+    const onOpenPacket = (packet: string) => {
+      const handshake = decodeOpen(packet)
+      if (isProtocolError(handshake)) return fail("parse error", handshake.message)
+      const { pingInterval, pingTimeout, sid, upgrades } = handshake
+      maxPayload = handshake.maxPayload
+      pingWait = pingInterval + pingTimeout
+      self.id = sid
+      self.isOpen = true
+      state = OPEN
+      memory.upgraded = !polling
+      sink.onOpen(handshake)
+      if (state !== OPEN) return
+      expect(pingWait)
+      if (options.upgrade && polling && upgrades.includes("websocket") && names.includes("websocket")) probe(polling)
+    }
 
-  // ---------------------------------------------------------------- out
+    // -------------------------------------------------------------- upgrade
 
-  onDrain(): void {
-    this.#flush()
-  }
+    const probe = (polling: ClientPolling) => {
+      const probing = webSocket(
+        () => probing.write(["2probe"]),
+        (packet) => {
+          if (transport === probing) return onPacket(packet)
+          if (packet !== "3probe" || isUpgrading) return failUpgrade()
+          isUpgrading = true
+          polling.pause(() => completeUpgrade(probing))
+        },
+        (bytes) => (transport === probing ? onBinary(bytes) : failUpgrade()),
+        (reason, description) => (transport === probing ? fail(reason, description) : failUpgrade())
+      )
+      candidate = probing
+      forgetUpgrade = after(runFork, connectTimeout, failUpgrade)
+      probing.open()
+    }
 
-  #enqueue(packet: string | Uint8Array | Blob): void {
-    this.#queue.push(packet)
-  }
+    const completeUpgrade = (upgraded: ClientTransport) => {
+      transport = upgraded
+      polling = candidate = undefined
+      isPosting = isUpgrading = false
+      forgetUpgrade?.()
+      upgraded.write(["5"])
+      self.transportName = "websocket"
+      memory.upgraded = true
+      sink.onUpgrade()
+      flush()
+    }
 
-  #encode(bytes: Uint8Array): string | Uint8Array {
-    return this.#options.forceBase64 ? encodeBinaryText(bytes) : bytes
-  }
+    /** The session stays with polling. */
+    const failUpgrade = () => {
+      const wasUpgrading = isUpgrading
+      dropCandidate()
+      if (wasUpgrading) polling!.resume()
+    }
 
-  /** Reads the Blob at the head: what is in it takes its place. */
-  async #read(blob: Blob): Promise<void> {
-    const queue = this.#queue
-    queue[0] = undefined
-    const bytes = await blob.arrayBuffer().catch((cause: unknown) => this.#end("transport error", String(cause)))
-    if (bytes === undefined) return
-    // If the session has ended meanwhile, it has another queue.
-    queue[0] = this.#encode(new Uint8Array(bytes))
-    this.#flush()
-  }
+    const dropCandidate = () => {
+      forgetUpgrade?.()
+      candidate?.close()
+      candidate = undefined
+      isUpgrading = false
+    }
 
-  /** What is sent within one turn leaves together. */
-  #flushLater(): void {
-    if (this.#flushing) return
-    this.#flushing = true
-    const { defer = queueMicrotask } = this.#runtime.platform
-    defer(() => {
-      this.#flushing = false
-      this.#flush()
-    })
-  }
+    // -------------------------------------------------------------- in
 
-  #flush(): void {
-    if (this.#state === "closed" || this.#state === "opening" || !this.#transport!.writable) return
-    const batch = this.#takeBatch()
-    if (batch.length > 0) this.#transport!.write(batch)
-    if (this.#state === "closing" && this.#queue.length === 0 && this.#transport!.writable) this.#end("forced close")
-  }
-
-  /**
-   * Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. A Blob that
-   * the transport does not take is read when what is before it has left.
-   */
-  #takeBatch(): ReadonlyArray<string | Uint8Array | Blob> {
-    const queue = this.#queue
-    const isPolling = this.#transport!.name === "polling"
-    let blob: Blob | undefined
-    let count = 0
-    let size = 0
-    for (const packet of queue) {
-      if (packet === undefined) break
-      if (isBlob(packet)) {
-        if (isPolling || this.#options.forceBase64) {
-          blob = packet
-          break
+    const onPacket = (packet: string) => {
+      if (state === OPENING) return onOpenPacket(packet)
+      switch (packet[0]) {
+        case "4": // message
+          return sink.onMessage(packet)
+        case "2": // ping
+          if (state === OPEN) expect(pingWait)
+          // One answer is enough for pings that come faster than it can be sent.
+          if (queue.at(-1) !== PONG) queue.push(PONG)
+          return flushLater()
+        case "b": {
+          const bytes = decodeBinaryText(packet)
+          return isProtocolError(bytes) ? end("parse error", bytes.message) : sink.onBinary(bytes)
         }
-      } else if (isPolling && queue.length > 1) {
-        // One that is alone need not be measured.
-        size += sizeOf(packet)
-        if (count > 0 && size + count > this.#handshake!.maxPayload) break
+        case "1": // close
+          return end("transport close", "closed by the server")
+        case "0": // a second open
+        case "3": // pong
+        case "5": // upgrade
+        case "6": // noop
+          return
+        default:
+          return end("parse error", "unknown packet type")
       }
-      count++
     }
-    // The array stays while its head is being read.
-    if (count > 0) this.#queue = queue.slice(count)
-    if (blob !== undefined) void this.#read(blob)
-    return queue.slice(0, count) as Array<string | Uint8Array | Blob>
-  }
 
-  #end(
-    reason: ClientCloseReason,
-    description?: string,
-    tellServer = reason === "forced close" || reason === "parse error"
-  ): void {
-    const state = this.#state
-    if (state === "closed") return
-    // A WebSocket that comes to nothing, or breaks, is not begun with again.
-    if (reason === "transport error" || (state === "opening" && reason !== "forced close")) {
-      this.#runtime.memory.upgraded = false
+    const onBinary = (bytes: Uint8Array) =>
+      state === OPENING ? fail("parse error", "binary before the open packet") : sink.onBinary(bytes)
+
+    // -------------------------------------------------------------- out
+
+    const encode = (bytes: Uint8Array) => (forceBase64 ? encodeBinaryText(bytes) : bytes)
+
+    /** Reads the Blob at the head: what is in it takes its place. */
+    const read = (blob: Blob) => {
+      const reading = queue
+      reading[0] = undefined
+      blob.arrayBuffer().then(
+        (bytes) => {
+          // If the session has ended meanwhile, it has another queue.
+          reading[0] = encode(new Uint8Array(bytes))
+          return flush()
+        },
+        (cause) => end("transport error", String(cause))
+      )
     }
-    this.#state = "closed"
-    this.#watch.clear()
-    this.#candidate?.close()
-    this.#dropCandidate()
-    this.#transport?.close(tellServer ? this.id : undefined)
-    this.#queue = []
-    for (const undo of this.#cleanup) undo()
-    this.#sink.onClose({ reason: state === "closing" ? "forced close" : reason, description })
+
+    /** What is sent within one turn leaves together. */
+    const flushLater = () => {
+      if (isFlushing) return
+      isFlushing = true
+      const { defer = queueMicrotask } = platform
+      defer(() => {
+        isFlushing = false
+        flush()
+      })
+    }
+
+    const isIdle = () => !isPosting && !isUpgrading
+
+    const flush = () => {
+      if (state === OPENING || state === CLOSED || !isIdle()) return
+      const batch = takeBatch()
+      if (batch.length > 0) {
+        isPosting = !!polling
+        transport!.write(batch)
+      }
+      if (state === CLOSING && queue.length === 0 && isIdle()) end("forced close")
+    }
+
+    /**
+     * Everything, or over polling as much as the server takes at once; a packet that is larger than that goes alone. A Blob that
+     * the transport does not take is read when what is before it has left.
+     */
+    const takeBatch = (): ReadonlyArray<Packet> => {
+      const waiting = queue
+      let blob: Blob | undefined
+      let count = 0
+      let size = 0
+      for (const packet of waiting) {
+        if (!packet) break
+        if (packet instanceof Blob) {
+          if (polling || forceBase64) {
+            blob = packet
+            break
+          }
+        } else if (polling && waiting.length > 1) {
+          // One that is alone need not be measured.
+          size += sizeOf(packet)
+          if (count > 0 && size + count > maxPayload) break
+        }
+        count++
+      }
+      // The array stays while its head is being read.
+      if (count > 0) queue = waiting.slice(count)
+      if (blob) read(blob)
+      return waiting.slice(0, count) as Array<Packet>
+    }
+
+    const end = (
+      reason: ClientCloseReason,
+      description?: string,
+      tellServer = reason === "forced close" || reason === "parse error"
+    ) => {
+      const before = state
+      if (before === CLOSED) return
+      // A WebSocket that comes to nothing, or breaks, is not begun with again.
+      if (reason === "transport error" || (before === OPENING && reason !== "forced close")) memory.upgraded = false
+      state = CLOSED
+      self.isOpen = false
+      forgetDeadline?.()
+      dropCandidate()
+      transport?.close(tellServer ? self.id : undefined)
+      queue = []
+      for (const undo of cleanup) undo()
+      sink.onClose({ reason: before === CLOSING ? "forced close" : reason, description })
+    }
+
+    // -------------------------------------------------------------- what others see
+
+    self.isOpen = false
+    self.open = () => {
+      // A server on the same machine is there without a network.
+      if (!/\/localhost(:|$)/.test(options.origin)) {
+        cleanup.push(platform.onOffline(() => end("transport close", "the network was lost")))
+      }
+      // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
+      if (options.closeOnPageHide) {
+        cleanup.push(platform.onPageHide(() => end("transport close", "the page was left", true)))
+      }
+      connect()
+    }
+    self.send = (text, attachments = []) => {
+      if (state !== OPEN) return
+      if (text) queue.push(text)
+      for (const attachment of attachments) queue.push(attachment instanceof Blob ? attachment : encode(attachment))
+      flushLater()
+    }
+    self.checkAlive = () => {
+      if (state === OPEN && now() > deadline) end("ping timeout")
+    }
+    self.close = (description) => {
+      if (state === CLOSED || state === CLOSING) return
+      if (state === OPENING || this.writable) return end("forced close", description)
+      state = CLOSING
+      self.isOpen = false
+      // A server that does not take it any more is not waited for.
+      expect(connectTimeout)
+      flush()
+    }
+    self.fail = fail
+    this.#isWritable = () => state === OPEN && isIdle() && queue.length === 0
   }
 }
-
-let counter = 0
-
-const isBlob = (packet: string | Uint8Array | Blob): packet is Blob =>
-  typeof packet !== "string" && !ArrayBuffer.isView(packet)
