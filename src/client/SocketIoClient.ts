@@ -18,7 +18,8 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError, PlainClientSocket } from "./ClientSocket.ts"
 import { Manager } from "./internal/manager.ts"
-import { type MakeAuth, SocketRuntime } from "./internal/socket.ts"
+import { runForkHere, scoped } from "./internal/scoped.ts"
+import { SocketRuntime } from "./internal/socket.ts"
 
 /**
  * @since 0.1.0
@@ -53,11 +54,15 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SocketIoClientShape, InvalidOptionError, Scope.Scope> {
   const resolved = yield* resolve(options)
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const platform = yield* ClientPlatform
-  const manager = new Manager(resolved, platform.forClient?.() ?? platform, yield* Parser, context, now)
-  yield* Effect.addFinalizer(() => Effect.sync(() => manager.close()))
+  const runtime = {
+    platform: platform.forClient?.() ?? platform,
+    runFork: yield* runForkHere,
+    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+    memory: { upgraded: false }
+  }
+  const manager = new Manager(resolved, runtime, yield* Parser)
+  yield* scoped(() => manager.close)
   return { manager }
 })
 
@@ -148,7 +153,9 @@ export const connect = <const T extends Target, R = never>(
   namespace: T,
   ...[options]: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
-  Effect.tap(open(namespace, options), (socket) => socket.awaitConnected) as Effect.Effect<any, ConnectError, any>
+  Effect.flatMap(open(namespace, options), (socket) =>
+    Effect.map(socket.awaitConnected, () => socket)
+  ) as Effect.Effect<any, ConnectError, any>
 
 /**
  * The same as {@link connect} without waiting: the socket is on its way, and what is emitted waits until it is connected.
@@ -168,31 +175,21 @@ interface AnyOptions {
   readonly params?: Readonly<Record<string, unknown>>
 }
 
-const open = Effect.fnUntraced(function* (namespace: Target, options: AnyOptions = {}) {
+const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
-  const contract = typeof namespace === "string" ? undefined : namespace.compiled()
-  const name =
-    contract?.pattern !== undefined ? contract.wire.formatName(contract, options.params ?? {}) : nameOf(namespace)
-  if (!name.startsWith("/") || name.includes(",")) {
-    return yield* Effect.die(new Error(`a namespace's name starts with "/" and has no comma, unlike "${name}"`))
+  const wire = (namespace as Partial<Namespace.Any>).compiled?.().forClients()
+  const name = wire ? wire.name(params) : (namespace as string)
+  if (!/^\/[^,]*$/.test(name)) {
+    throw new Error(`"${name}" is not a namespace's name, as "/chat"`)
   }
-  if (manager.get(name) !== undefined) {
-    return yield* Effect.die(new Error(`the client is connected to "${name}" already`))
-  }
-  const context = yield* Effect.context<any>()
-  const { auth } = options
-  const given: Effect.Effect<unknown> = Effect.isEffect(auth)
-    ? Effect.provideContext(auth as Effect.Effect<unknown>, context)
-    : Effect.succeed(auth)
-  const payload = Effect.map(given, (value) =>
-    contract === undefined || value === undefined ? value : contract.wire.encodeAuth(contract, value)
-  ) as MakeAuth
-  const socket = new SocketRuntime(manager, name, contract, payload)
-  yield* Effect.acquireRelease(
-    Effect.sync(() => socket.want()),
-    () => Effect.sync(() => socket.dispose())
-  )
+  if (manager.sockets.has(name)) throw new Error(`"${name}" is connected already`)
+  const run = yield* runForkHere
+  const given = Effect.isEffect(auth) ? auth : Effect.succeed(auth)
+  const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))
+  const socket = new SocketRuntime(manager, name, wire, () => run(payload as Effect.Effect<any>))
+  yield* scoped(() => {
+    socket.want()
+    return socket.dispose
+  })
   return socket
 })
-
-const nameOf = (namespace: Target): string => (typeof namespace === "string" ? namespace : namespace._tag)

@@ -5,17 +5,8 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AnyService } from "../NamespaceMiddleware.ts"
-import {
-  type Codec,
-  decodePayload,
-  describe,
-  encodeAuth,
-  encodeExit,
-  encodePayload,
-  type EventCodec,
-  formatName
-} from "./contractCodec.ts"
-import { decodeAck } from "./decodeAck.ts"
+import { type ClientWire, makeClientWire } from "./clientWire.ts"
+import type { Codec, EventCodec } from "./contractCodec.ts"
 import { compilePattern, type NamespacePattern } from "./namespacePattern.ts"
 
 // Contracts bring this along, with Schema: nothing else imports it, so that programs without a contract stay small.
@@ -107,29 +98,29 @@ export interface CompiledContract {
   /** How the names of its namespaces are made, if they are dynamic. */
   readonly pattern: NamespacePattern | undefined
   readonly params: ReadonlyMap<string, Codec>
-  /** What clients do with it. They find it here, so that those without a contract do not bring it along. */
-  readonly wire: typeof wire
+  readonly forClients: () => ClientWire
 }
 
-const wire = { decodeAck, decodePayload, describe, encodeAuth, encodeExit, encodePayload, formatName }
-
 /** Compiles a contract. */
-export const compileContract = (contract: Namespace.Any): CompiledContract => ({
-  contract,
-  incoming: compileEvents(contract.clientToServer),
-  outgoing: compileEvents(contract.serverToClient),
-  serverToServer: compileEvents(contract.serverToServer),
-  auth: compile(contract.auth),
-  data: compileFields(contract.data),
-  middlewares: contract.middlewares.map((service) => ({
-    service,
-    auth: compile(service.auth),
-    error: compile(service.error)
-  })),
-  pattern: contract.params === undefined ? undefined : compilePattern(contract._tag),
-  params: compileFields(contract.params ?? {}),
-  wire
-})
+export const compileContract = (contract: Namespace.Any): CompiledContract => {
+  const compiled: CompiledContract = {
+    contract,
+    incoming: compileEvents(contract.clientToServer),
+    outgoing: compileEvents(contract.serverToClient),
+    serverToServer: compileEvents(contract.serverToServer),
+    auth: compile(contract.auth),
+    data: compileFields(contract.data),
+    middlewares: contract.middlewares.map((service) => ({
+      service,
+      auth: compile(service.auth),
+      error: compile(service.error)
+    })),
+    pattern: contract.params === undefined ? undefined : compilePattern(contract._tag),
+    params: compileFields(contract.params ?? {}),
+    forClients: () => makeClientWire(compiled)
+  }
+  return compiled
+}
 
 const compileFields = (fields: Namespace.Any["data"]): ReadonlyMap<string, Codec> =>
   new Map(Object.entries(fields).map(([name, schema]) => [name, compile(schema)]))

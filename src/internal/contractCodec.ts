@@ -3,6 +3,7 @@ import type * as Schema from "effect/Schema"
 
 import type * as Event from "../Event.ts"
 import type { CompiledContract } from "./compileContract.ts"
+import { defectOf } from "./defectOf.ts"
 
 /** Converts one wire value. Made once per schema: deriving a codec costs far more than using it. */
 export interface Codec {
@@ -109,14 +110,9 @@ export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: s
 
 /** What is wrong with a value, in one line. */
 export const describe = (exit: Exit.Failure<unknown, Schema.SchemaError>): string => {
-  const reason = exit.cause.reasons[0]
-  return reason === undefined
-    ? "failed"
-    : reason._tag === "Fail"
-      ? reason.error.message.replaceAll(/\s*\n\s*/g, " ")
-      : reason._tag === "Die"
-        ? String(reason.defect)
-        : "interrupted"
+  const reason = exit.cause.reasons[0]!
+  const problem = reason._tag === "Fail" ? reason.error.message : String(defectOf(reason))
+  return problem.replaceAll(/\s*\n\s*/g, " ")
 }
 
 const nothing: Exit.Exit<any, never> = Exit.void

@@ -9,8 +9,7 @@ import { decodeArgument, describe, type EventCodec } from "./contractCodec.ts"
 export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effect.Effect<any, any> => {
   const { event } = codec
   if (!event.hasError) return codec.ackIsVoid ? Effect.void : answered(codec, decodeArgument(codec.ack, args, 0))
-  const answer = args[0] as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown } | null
-  if (typeof answer !== "object" || answer === null) return invalid(codec, "expected { _tag, … }")
+  const answer = Object(args[0]) as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown }
   if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : answered(codec, codec.ack.decode(answer.value))
   if (answer._tag !== "Failure") return invalid(codec, 'expected _tag "Success" or "Failure"')
   const error = codec.error.decode(answer.error)
@@ -26,8 +25,7 @@ const reasons: Readonly<Record<string, AckErrorReason>> = {
 }
 
 const refusal = (codec: EventCodec, error: unknown): Effect.Effect<never, AckError> | undefined => {
-  if (typeof error !== "object" || error === null) return undefined
-  const { _tag, data, message } = error as {
+  const { _tag, data, message } = Object(error) as {
     readonly _tag?: unknown
     readonly data?: unknown
     readonly message?: unknown
@@ -38,7 +36,7 @@ const refusal = (codec: EventCodec, error: unknown): Effect.Effect<never, AckErr
       event: codec.event._tag,
       reason: reasons[_tag]!,
       ...(typeof message === "string" ? { description: message } : {}),
-      ...(data === undefined ? {} : { data })
+      data
     })
   )
 }

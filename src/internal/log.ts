@@ -1,8 +1,10 @@
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
+
+import { defectOf } from "./defectOf.ts"
 
 /** Where an application keeps its loggers: the key of `Logger.CurrentLoggers`. */
 const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
@@ -12,21 +14,19 @@ const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
  * default loggers along, which would be a tenth of what the client costs a page.
  */
 export const log = (
-  level: LogLevel.Severity,
+  level: "Error" | "Debug",
   message: string,
   annotations: Readonly<Record<string, unknown>>,
-  cause: Cause.Cause<unknown> = Cause.empty
+  cause: Cause.Cause<unknown>
 ): Effect.Effect<void> =>
   Effect.withFiber<void>((fiber) => {
-    if (LogLevel.isLessThan(level, fiber.getRef(References.MinimumLogLevel))) return Effect.void
+    const minimum = fiber.getRef(References.MinimumLogLevel)
+    if (LogLevel.getOrdinal(level) < LogLevel.getOrdinal(minimum)) return Effect.void
     const loggers: ReadonlySet<Logger.Logger<unknown, unknown>> | undefined =
       fiber.context.mapUnsafe.get(CURRENT_LOGGERS)
     if (loggers === undefined) {
-      console[level === "Error" ? "error" : "debug"](message, annotations, ...cause.reasons.map(defectOf))
+      console[level.toLowerCase() as "error" | "debug"](message, annotations, ...cause.reasons.map(defectOf))
     } else
       for (const logger of loggers) logger.log({ message: [message], logLevel: level, cause, fiber, date: new Date() })
     return Effect.void
   }).pipe(Effect.provideService(References.CurrentLogAnnotations, annotations))
-
-const defectOf = (reason: Cause.Reason<unknown>): unknown =>
-  reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : reason._tag

@@ -5,14 +5,19 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
-import { CAPACITY, Mailbox } from "../../src/client/internal/mailbox.ts"
+import { CAPACITY, makeMailbox } from "../../src/client/internal/mailbox.ts"
 
 const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
+
+const open = () => {
+  const [offer, end, pull] = makeMailbox<number>()
+  return { offer, end, stream: Stream.fromPull(Effect.succeed(pull)) }
+}
 
 describe("a mailbox", () => {
   it.effect("gives what came before it is read, what comes meanwhile, and then ends", () =>
     Effect.gen(function* () {
-      const mailbox = new Mailbox<number>()
+      const mailbox = open()
       mailbox.offer(1)
       mailbox.offer(2)
       const reading = yield* fork(Stream.runCollect(mailbox.stream))
@@ -29,7 +34,7 @@ describe("a mailbox", () => {
 
   it.effect("does not run its reader within the turn of who offers", () =>
     Effect.gen(function* () {
-      const mailbox = new Mailbox<number>()
+      const mailbox = open()
       const read: Array<number> = []
       yield* fork(Stream.runForEach(mailbox.stream, (n) => Effect.sync(() => read.push(n))))
       mailbox.offer(1)
@@ -41,7 +46,7 @@ describe("a mailbox", () => {
 
   it.effect("gives each value to one of several readers, and forgets those that do not wait any more", () =>
     Effect.gen(function* () {
-      const mailbox = new Mailbox<number>()
+      const mailbox = open()
       for (let i = 0; i < 100; i++) {
         const waiting = yield* fork(Stream.runHead(mailbox.stream))
         yield* Fiber.interrupt(waiting)
@@ -65,7 +70,7 @@ describe("a mailbox", () => {
 
   it.effect("makes a reader that is too far behind die, once it has read what there is", () =>
     Effect.gen(function* () {
-      const mailbox = new Mailbox<number>()
+      const mailbox = open()
       for (let n = 0; n <= CAPACITY; n++) mailbox.offer(n)
       mailbox.offer(-1)
       mailbox.end()

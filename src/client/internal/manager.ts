@@ -1,17 +1,14 @@
-import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 
-import type { ClientPlatformShape } from "../../engine/ClientPlatform.ts"
-import { type ClientClose, EngineClient, type EngineClientSink } from "../../engine/EngineClient.ts"
-import type { OpenData } from "../../protocol/EnginePacket.ts"
+import { EngineClient, type EngineClientRuntime } from "../../engine/EngineClient.ts"
 import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
-import type { Decoder, PacketParser } from "../../protocol/PacketParser.ts"
+import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/internal/packetTypes.ts"
+import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
-import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -19,243 +16,177 @@ import type { SocketRuntime } from "./socket.ts"
 const MAX_DEPARTED = 1_000
 
 /** One connection to a server, opened when a namespace needs it, and opened again after an outage. */
-export class Manager implements EngineClientSink {
-  readonly options: ResolvedClientOptions
-  readonly parser: PacketParser
-  readonly context: Context.Context<never>
-  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  readonly #platform: ClientPlatformShape
-  readonly #now: () => number
-  readonly #memory = { upgraded: false }
-  readonly #sockets = new Map<string, SocketRuntime>()
-  #decoder: Decoder
-  #engine: EngineClient | undefined
-  #isOpen = false
-  /** Waits for the next attempt. */
-  #waiting: Fiber.Fiber<unknown, unknown> | undefined
-  /** The attempts of this outage that have failed. */
-  #attempts = 0
-  #step: ((attempt: number) => Effect.Effect<number | undefined>) | undefined
-  #closed = false
-  /** The namespaces that were left over this connection: what they sent before the server knew is not for who joins them again. */
-  readonly #departed = new Set<string>()
-  /** The namespaces that were left before the server had answered. Who joins them again asks when it has. */
-  readonly #unanswered = new Set<string>()
-  /** Whether the last socket has left over this connection. */
-  #left = false
-
-  constructor(
-    options: ResolvedClientOptions,
-    platform: ClientPlatformShape,
-    parser: PacketParser,
-    context: Context.Context<never>,
-    now: () => number
-  ) {
-    this.options = options
-    this.#platform = platform
-    this.parser = parser
-    this.context = context
-    this.#now = now
-    this.runFork = Effect.runForkWith(context)
-    this.#decoder = parser.makeDecoder(options)
-  }
-
-  /** The engine's session, while it is open. */
-  get session(): EngineClient | undefined {
-    return this.#engine?.isOpen ? this.#engine : undefined
-  }
-
-  /** Sends a packet over the session, if it is open. Throws on one that cannot be encoded. */
-  send(packet: SocketPacket, mayHaveBinary: boolean): void {
-    const encoded = this.parser.encode(packet, mayHaveBinary)
-    if (isProtocolError(encoded)) throw encoded
-    this.session?.send(encoded.text === undefined ? undefined : "4" + encoded.text, encoded.attachments)
-  }
-
-  /** A server that does not ping in time is gone, though the timer that would say so may have been throttled, as in a page's background. */
-  checkAlive(): void {
-    this.#engine?.checkAlive()
-  }
-
-  /** The server has answered: the next outage is another one. */
-  onAnswered(): void {
-    this.#reset()
-  }
-
-  /** Whether a lost connection is opened again. */
-  get reconnects(): boolean {
-    return this.options.reconnection !== false && !this.#closed
-  }
-
+export class Manager {
+  declare readonly options: ResolvedClientOptions
+  declare readonly runFork: EngineClientRuntime["runFork"]
+  /** The sockets that want to be connected, by their namespaces. */
+  declare readonly sockets: Map<string, SocketRuntime>
+  /** The connection that is there, or being opened or closed. */
+  declare readonly engine: EngineClient | undefined
+  /** Sends a packet over the connection, if it is open. Throws on one that cannot be encoded. */
+  declare readonly send: (packet: SocketPacket, mayHaveBinary: boolean) => void
   /** A socket wants to be connected: the connection is opened, if it is not. */
-  add(socket: SocketRuntime): void {
-    this.#sockets.set(socket.namespace, socket)
-    if (this.session !== undefined) {
-      if (!this.#unanswered.has(socket.namespace)) socket.onConnection()
-      return
-    }
-    // One that is being closed ends first.
-    if (this.#engine === undefined && this.#waiting === undefined) this.#open()
-  }
-
-  get(namespace: string): SocketRuntime | undefined {
-    return this.#sockets.get(namespace)
-  }
-
+  declare readonly add: (socket: SocketRuntime) => void
   /** A socket leaves its namespace, or will not have been there when the server answers. */
-  leave(socket: SocketRuntime, isAsking: boolean): void {
-    if (isAsking) this.#unanswered.add(socket.namespace)
-    else this.#departed.add(socket.namespace)
-    // Of those that were left long ago nothing is on its way any more.
-    if (this.#departed.size > MAX_DEPARTED) this.#departed.delete(this.#departed.values().next().value!)
-    this.remove(socket)
-  }
-
+  declare readonly leave: (namespace: string, isAsking: boolean) => void
   /** A socket does not want to be connected any more: the connection is closed behind the last one. */
-  remove(socket: SocketRuntime): void {
-    if (this.#sockets.get(socket.namespace) !== socket) return
-    this.#sockets.delete(socket.namespace)
-    if (this.#sockets.size > 0) return
-    this.#waiting?.interruptUnsafe()
-    this.#waiting = undefined
-    this.#reset()
-    this.#left = true
-    this.#engine?.close()
-  }
-
+  declare readonly remove: (socket: SocketRuntime) => void
   /** The end of the client. */
-  close(): void {
-    this.#closed = true
-    this.#waiting?.interruptUnsafe()
-    this.#engine?.close()
-  }
+  declare readonly close: () => void
 
-  #open(): void {
-    this.#decoder = this.parser.makeDecoder(this.options)
-    this.#left = false
-    this.#departed.clear()
-    this.#unanswered.clear()
-    this.#engine = new EngineClient(
-      this.options.engine,
-      { platform: this.#platform, runFork: this.runFork, now: this.#now, memory: this.#memory },
-      this
-    )
-    this.#engine.open()
-  }
+  constructor(options: ResolvedClientOptions, runtime: EngineClientRuntime, parser: PacketParser) {
+    const { reconnection } = options
+    const { runFork } = runtime
+    const self = this as { -readonly [Key in keyof Manager]: Manager[Key] }
+    const sockets = new Map<string, SocketRuntime>()
+    let isOpen = false
+    let isClosed = false
+    /** Whether the last socket has left over this connection. */
+    let wasLeft = false
+    /** Waits for the next attempt. */
+    let waiting: Fiber.Fiber<unknown, unknown> | undefined
+    /** The attempts of this outage that have failed. */
+    let attempts = 0
+    let step: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, number, never, never>>> | undefined
+    /** The namespaces that were left over this connection: what they sent before the server knew is not for who joins them again. */
+    const departed = new Set<string>()
+    /** The namespaces that were left before the server had answered. Who joins them again asks when it has. */
+    const unanswered = new Set<string>()
 
-  // ---------------------------------------------------------------- engine
-
-  onOpen(_handshake: OpenData): void {
-    this.#isOpen = true
-    for (const socket of Array.from(this.#sockets.values())) socket.onConnection()
-  }
-
-  onUpgrade(): void {}
-
-  onMessage(packet: string): void {
-    this.#onDecoded(this.#decoder.text(packet, 1))
-  }
-
-  onBinary(bytes: Uint8Array): void {
-    this.#onDecoded(this.#decoder.binary(bytes))
-  }
-
-  onClose(close: ClientClose): void {
-    const wasOpen = this.#isOpen
-    this.#isOpen = false
-    this.#engine = undefined
-    const sockets = Array.from(this.#sockets.values())
-    if (wasOpen) {
-      // Somebody wanted to be connected again while the last one's connection was being closed.
-      const again = this.#left && this.#sockets.size > 0 && !this.#closed
-      for (const socket of sockets) socket.onConnectionLost(close.reason, again || this.reconnects)
-      if (again) return this.#open()
-      if (this.#sockets.size > 0 && this.reconnects) this.#retry()
-      return
-    }
-    this.#failed(close)
-  }
-
-  #onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
-    if (packet === undefined) return
-    // The server does not speak the protocol: whatever it says next cannot be trusted.
-    if (isProtocolError(packet)) return this.#engine?.fail("parse error", packet.message)
-    const { namespace, type } = packet
-    const socket = this.#sockets.get(namespace)
-    const isAnswer = type === PacketType.CONNECT || type === PacketType.CONNECT_ERROR
-    if (this.#unanswered.has(namespace)) {
-      if (!isAnswer) return
-      this.#unanswered.delete(namespace)
-      this.#departed.add(namespace)
-      if (type === PacketType.CONNECT) {
-        this.send({ type: PacketType.DISCONNECT, namespace, id: undefined, data: undefined }, false)
-      }
-      return socket?.onConnection()
-    }
-    if (this.#departed.has(namespace)) {
-      if (!isAnswer) return
-      this.#departed.delete(namespace)
-    }
-    // What is for nobody came for a namespace that was just left.
-    socket?.onPacket(packet)
-  }
-
-  // ---------------------------------------------------------------- reconnection
-
-  #reset(): void {
-    this.#attempts = 0
-    this.#step = undefined
-  }
-
-  #failed({ description, reason }: ClientClose): void {
-    const message = description ?? reason
-    if (this.#closed || this.#sockets.size === 0) return
-    if (!this.reconnects) return this.#tellFailed(message, false)
-    this.#retry(message)
-  }
-
-  #tellFailed(message: string, willRetry: boolean): void {
-    for (const socket of Array.from(this.#sockets.values())) socket.onFailed(message, willRetry)
-  }
-
-  /** Tries again after a pause, or never: then who waits is told. */
-  #retry(message?: string): void {
-    const attempt = this.#attempts++
-    const fiber = this.runFork(
-      Effect.gen({ self: this }, function* () {
-        const delay = yield* this.#nextDelay(attempt)
-        if (delay === undefined) {
-          this.#waiting = undefined
-          this.#reset()
+    const open = () => {
+      const decoder = parser.makeDecoder(options)
+      wasLeft = false
+      departed.clear()
+      unanswered.clear()
+      self.engine = new EngineClient(options.engine, runtime, {
+        onOpen: () => {
+          isOpen = true
+          for (const socket of Array.from(sockets.values())) socket.onConnection()
+        },
+        onUpgrade: () => {},
+        onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
+        onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
+        onClose: ({ description, reason }) => {
+          const wasOpen = isOpen
+          // Somebody wanted to be connected again while the last one's connection was being closed.
+          const again = wasLeft && sockets.size > 0 && !isClosed
+          const willRetry = again || reconnects()
+          isOpen = false
+          self.engine = undefined
+          const message = description ?? reason
+          if (wasOpen) tellLost(reason, willRetry, true)
+          if (again) open()
+          else if (sockets.size > 0) {
+            if (willRetry) retry(message, wasOpen)
+            else if (!isClosed) tellLost(message, false)
+          }
         }
-        if (message !== undefined) this.#tellFailed(message, delay !== undefined)
-        else if (delay === undefined) this.#tellFailed("the connection was lost, and there are no attempts", false)
-        if (delay === undefined) return
-        yield* Effect.sleep(Duration.millis(delay))
-        this.#waiting = undefined
-        if (!this.#closed && this.#sockets.size > 0) this.#open()
       })
-    )
-    // It may be over already: there are no more attempts.
-    if (fiber.pollUnsafe() === undefined) this.#waiting = fiber
-  }
-
-  /** The pause before the next attempt in milliseconds; `undefined` if there is none. */
-  #nextDelay(attempt: number): Effect.Effect<number | undefined> {
-    const { reconnection } = this.options
-    if (typeof reconnection === "boolean") {
-      return Effect.map(Random.next, (random) => backoff(defaultBackoff, attempt, random))
+      self.engine.open()
     }
-    return Effect.gen({ self: this }, function* () {
-      if (this.#step === undefined) {
-        const step = yield* Schedule.toStep(reconnection)
-        this.#step = (attempt) =>
-          Effect.match(step(this.#now(), attempt), {
-            onSuccess: ([, delay]) => Duration.toMillis(delay),
-            onFailure: () => undefined
-          })
+
+    const reconnects = () => reconnection !== false && !isClosed
+
+    const onDecoded = (packet: SocketPacket | ProtocolError | undefined) => {
+      if (!packet) return
+      // The server does not speak the protocol: whatever it says next cannot be trusted.
+      if (isProtocolError(packet)) return self.engine?.fail("parse error", packet.message)
+      const { namespace, type } = packet
+      const socket = sockets.get(namespace)
+      const isAnswer = type === CONNECT || type === CONNECT_ERROR
+      if (unanswered.has(namespace)) {
+        if (!isAnswer) return
+        unanswered.delete(namespace)
+        departed.add(namespace)
+        if (type === CONNECT) self.send({ ...packet, type: DISCONNECT, data: undefined }, false)
+        return socket?.onConnection()
       }
-      return yield* this.#step(attempt)
+      if (departed.has(namespace)) {
+        if (!isAnswer) return
+        departed.delete(namespace)
+      }
+      // The next outage is another one.
+      if (type === CONNECT) reset()
+      // What is for nobody came for a namespace that was just left.
+      socket?.onPacket(packet)
+    }
+
+    const reset = () => {
+      attempts = 0
+      step = undefined
+    }
+
+    const tellLost = (reason: string, willRetry: boolean, wasOpen = false) => {
+      for (const socket of Array.from(sockets.values())) socket.onLost(reason, willRetry, wasOpen)
+    }
+
+    /** The pause before the next attempt; it fails if there is none. */
+    const nextDelay = Effect.gen(function* () {
+      const attempt = attempts++
+      if (typeof reconnection === "boolean") return backoff(defaultBackoff, attempt, yield* Random.next)
+      step ??= yield* Schedule.toStep(reconnection)
+      return (yield* step(runtime.now(), attempt))[1]
     })
+
+    /** Tries again after a pause, or never: then who waits is told. */
+    const retry = (message: string, isTold: boolean) => {
+      waiting = runFork(
+        Effect.flatMap(nextDelay, (delay) => {
+          if (!isTold) tellLost(message, true)
+          return Effect.sleep(delay)
+        })
+      )
+      const pause = waiting
+      pause.addObserver(({ _tag }) => {
+        // It may have been given up meanwhile.
+        if (waiting !== pause) return
+        waiting = undefined
+        if (_tag === "Success") {
+          if (!isClosed && !self.engine && sockets.size > 0) open()
+        } else {
+          reset()
+          tellLost(message, false)
+        }
+      })
+    }
+
+    const giveUp = () => {
+      const pause = waiting
+      waiting = undefined
+      pause?.interruptUnsafe()
+      self.engine?.close()
+    }
+
+    self.options = options
+    self.runFork = runFork
+    self.sockets = sockets
+    self.send = (packet, mayHaveBinary) => {
+      const encoded = parser.encode(packet, mayHaveBinary)
+      if (isProtocolError(encoded)) throw encoded
+      const { attachments, text } = encoded
+      self.engine?.send(text && "4" + text, attachments)
+    }
+    self.add = (socket) => {
+      sockets.set(socket.namespace, socket)
+      if (isOpen && !wasLeft) {
+        if (!unanswered.has(socket.namespace)) socket.onConnection()
+      } else if (!self.engine && !waiting) open() // One that is being closed ends first.
+    }
+    self.leave = (namespace, isAsking) => {
+      ;(isAsking ? unanswered : departed).add(namespace)
+      // Of those that were left long ago nothing is on its way any more.
+      const [oldest] = departed
+      if (departed.size > MAX_DEPARTED) departed.delete(oldest!)
+    }
+    self.remove = ({ namespace }) => {
+      if (!sockets.delete(namespace) || sockets.size > 0) return
+      reset()
+      wasLeft = true
+      giveUp()
+    }
+    self.close = () => {
+      isClosed = true
+      giveUp()
+    }
   }
 }
