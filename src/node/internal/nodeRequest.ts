@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http"
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http"
 import * as Zlib from "node:zlib"
 
 import type {
@@ -9,6 +9,8 @@ import type {
   RequestBody
 } from "../../engine/EngineRequest.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
+import { RequestDetails } from "../../engine/internal/requestDetails.ts"
+import { queryOf } from "../../engine/internal/query.ts"
 import { negotiate } from "./codings.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
@@ -21,10 +23,7 @@ export class NodeRequest implements EngineRequest {
   constructor(incoming: IncomingMessage) {
     this.incoming = incoming
     this.method = incoming.method ?? "GET"
-    const url = incoming.url!
-    const at = url.indexOf("?")
-    // Of a parameter given twice the last value stays.
-    this.query = at < 0 ? noQuery : new Map(new URLSearchParams(url.slice(at + 1)))
+    this.query = queryOf(incoming.url!)
   }
 
   header(name: string): string | undefined {
@@ -34,23 +33,17 @@ export class NodeRequest implements EngineRequest {
 
   details(): ConnectionDetails {
     const { headers, socket, url } = this.incoming
-    const copy: Record<string, string> = {}
-    for (const name in headers) {
-      const value = headers[name]
-      if (value !== undefined) copy[name] = Array.isArray(value) ? value.join(", ") : value
-    }
-    return {
-      headers: copy,
-      query: this.query,
-      url: url!,
-      address: socket.remoteAddress ?? "",
-      secure: "encrypted" in socket && socket.encrypted === true,
-      issued: Date.now()
-    }
+    const secure = "encrypted" in socket && socket.encrypted === true
+    return new RequestDetails(joined(headers), url!, socket.remoteAddress ?? "", secure, Date.now())
   }
 }
 
-const noQuery: ReadonlyMap<string, string> = new Map()
+/** The headers with a value each. They are the request's own, which nobody else needs any more, where that is so already. */
+const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> => {
+  // The only one of which Node gives several values as a list.
+  if (headers["set-cookie"] === undefined) return headers as Record<string, string>
+  return { ...(headers as Record<string, string>), "set-cookie": headers["set-cookie"].join(", ") }
+}
 
 /** A Node request and its response. */
 export class NodeExchange implements HttpExchange, TurnTask {

@@ -1,41 +1,79 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type Codec, describe } from "../../internal/contractCodec.ts"
 import { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { HandlerRecord } from "./inbound.ts"
-import type { NamespaceRuntime, Registration } from "./namespace.ts"
+import type { Build, NamespaceRuntime, Registration } from "./namespace.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /**
  * What happens between a client's CONNECT packet and its handlers: the namespace is found, or opened; middlewares admit the
  * client; it is told; its builder runs.
+ *
+ * It is run in the context of the registration, if that is known already. Where nothing has to be waited for, which is how most
+ * namespaces are, each step is a function: an effect is there for the builder alone.
  */
-export const connecting = Effect.fnUntraced(function* (home: NamespaceRuntime, socket: SocketRuntime) {
-  const registration = yield* findRegistration(home, socket)
-  if (registration === undefined) {
+export const connecting = (home: NamespaceRuntime, socket: SocketRuntime): Effect.Effect<unknown> => {
+  if (home.registration !== undefined) return admitting(home, socket, home.registration)
+  return Effect.flatMap(findRegistration(home, socket), (registration) => {
+    if (registration !== undefined) return admitting(home, socket, registration)
     // A refusal would be final, a lost connection is not.
-    if (home.server.hasServed(home.name)) return socket.connection.session.closeUnsafe("server shutting down")
-    return socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
-  }
-  socket.contract = registration.contract
-  const admitted = yield* authenticate(home, socket, registration)
-  if (admitted === undefined) return
-  // Whoever is refused opens no namespace.
-  if (!isStillServed(home, socket, registration)) return
-  const build = registration.build ?? (yield* home.family!.open(home))
-  if (!isStillServed(home, socket, registration)) return
-  if (build === undefined) return socket.refuse("Internal error")
+    if (home.server.hasServed(home.name)) socket.connection.session.closeUnsafe("server shutting down")
+    else
+      socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
+    return Effect.void
+  })
+}
+
+const admitting = (home: NamespaceRuntime, socket: SocketRuntime, registration: Registration): Effect.Effect<unknown> => {
+  const { context, contract } = registration
+  socket.contract = contract
+  if (contract === undefined) return entering(home, socket, registration, context)
+  const auth = contract.auth.decode(socket.rawAuth)
+  if (auth._tag === "Failure") return refuseAuth(socket, describe(auth))
+  socket.auth = auth.value
+  if (contract.middlewares.length === 0) return entering(home, socket, registration, context)
+  return Effect.flatMap(authenticate(home, socket, context, contract.middlewares), (admitted) =>
+    admitted === undefined ? Effect.void : entering(home, socket, registration, admitted)
+  )
+}
+
+/** The client is who it may be. Whoever is refused opens no namespace. */
+const entering = (
+  home: NamespaceRuntime,
+  socket: SocketRuntime,
+  registration: Registration,
+  admitted: Context.Context<any>
+): Effect.Effect<unknown> => {
+  if (!isStillServed(home, socket, registration)) return Effect.void
+  if (registration.build !== undefined) return building(home, socket, registration.build, admitted)
+  return Effect.flatMap(home.family!.open(home), (build) => {
+    if (!isStillServed(home, socket, registration)) return Effect.void
+    return build === undefined
+      ? Effect.sync(() => socket.refuse("Internal error"))
+      : building(home, socket, build, admitted)
+  })
+}
+
+const building = (
+  home: NamespaceRuntime,
+  socket: SocketRuntime,
+  build: Build,
+  admitted: Context.Context<any>
+): Effect.Effect<unknown> => {
   socket.admit()
-  const handlers = yield* Effect.suspend(() => build(registration.contract === undefined ? socket.plain : socket)).pipe(
-    Effect.provideContext(socket.enterContext(admitted)),
-    // A socket without handlers is of no use to anybody.
-    Effect.onError(() => Effect.sync(() => socket.disconnectUnsafe(false)))
-  ) as Effect.Effect<HandlerRecord | void>
-  socket.setReady(handlers ?? undefined)
-  // A builder may have disconnected its own socket.
-  if (socket.connected) home.listeners?.connections.publish(socket)
-})
+  const own = socket.enterContext(admitted)
+  const handlers = Effect.suspend(() => build(socket.contract === undefined ? socket.plain : socket))
+  // In place of the context that is there, rather than on top of it: the handlers' is the same.
+  const built = own === undefined ? handlers : Effect.updateContext(handlers, () => own)
+  return Effect.map(built as Effect.Effect<HandlerRecord | void>, (handlers) => {
+    socket.setReady(handlers ?? undefined)
+    // A builder may have disconnected its own socket.
+    if (socket.connected) home.listeners?.connections.publish(socket)
+  })
+}
 
 /** The registration under which the socket is admitted. Dynamic namespaces are found here, others may be waited for. */
 const findRegistration = Effect.fnUntraced(function* (home: NamespaceRuntime, socket: SocketRuntime) {
@@ -55,16 +93,13 @@ const findRegistration = Effect.fnUntraced(function* (home: NamespaceRuntime, so
 const authenticate = Effect.fnUntraced(function* (
   home: NamespaceRuntime,
   socket: SocketRuntime,
-  { context: own, contract }: Registration
+  own: Context.Context<any>,
+  middlewares: CompiledContract["middlewares"]
 ) {
-  if (contract === undefined) return own
-  const auth = contract.auth.decode(socket.rawAuth)
-  if (auth._tag === "Failure") return refuseAuth(socket, describe(auth))
-  socket.auth = auth.value
   let context = own
-  for (const { auth: codec, error, service } of contract.middlewares) {
+  for (const { auth: codec, error, service } of middlewares) {
     const auth = codec.decode(socket.rawAuth)
-    if (auth._tag === "Failure") return refuseAuth(socket, describe(auth))
+    if (auth._tag === "Failure") return yield* refuseAuth(socket, describe(auth))
     const middleware = Context.getUnsafe(own, service)
     const request = { id: socket.id, namespace: home.name, handshake: socket.handshake, auth: auth.value }
     const result = yield* Effect.suspend(() => middleware(request) as Effect.Effect<unknown, unknown>).pipe(
@@ -88,9 +123,10 @@ const isStillServed = (home: NamespaceRuntime, socket: SocketRuntime, registrati
   return false
 }
 
-const refuseAuth = (socket: SocketRuntime, description: string): undefined => {
+const refuseAuth = (socket: SocketRuntime, description: string): Effect.Effect<undefined> => {
   socket.home.server.debug("namespace", "auth payload refused", { description, ...socket.annotations })
-  return socket.refuse("Invalid auth payload")
+  socket.refuse("Invalid auth payload")
+  return Effect.void as Effect.Effect<undefined>
 }
 
 const refuseFor = (socket: SocketRuntime, failure: unknown, codec: Codec): undefined => {

@@ -75,16 +75,20 @@ export class Inbound {
   /** What is being started in this turn: it has not given way yet. */
   private starting = 0
   private closing: { readonly late: Array<Fiber.Fiber<any, any>>; readonly end: () => void } | undefined
-  private runFork: RunFork
+  private runFork!: RunFork
 
-  constructor(socket: SocketRuntime, runFork: RunFork) {
+  constructor(socket: SocketRuntime) {
     this.socket = socket
+  }
+
+  /** Everything runs like this from now on. */
+  useRunner(runFork: RunFork): void {
     this.runFork = runFork
   }
 
-  /** Handlers run like this from now on. */
-  useRunner(runFork: RunFork): void {
-    this.runFork = runFork
+  /** Starts the effect that builds the handlers. */
+  launch(effect: Effect.Effect<unknown>, onExit: (exit: Exit.Exit<unknown, unknown>) => void): void {
+    this.start(this.runFork, () => effect, onExit)
   }
 
   // ---------------------------------------------------------------- what is registered

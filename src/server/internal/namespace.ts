@@ -2,7 +2,6 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -290,15 +289,11 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     this.connecting.add(socket)
     this.family?.notIdle(this)
     socket.launch(
-      connecting(this, socket).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            if (Exit.isFailure(exit)) socket.refuse("Internal error")
-            this.connecting.delete(socket)
-            this.onLeft()
-          })
-        )
-      )
+      Effect.suspend(() => connecting(this, socket)),
+      () => {
+        this.connecting.delete(socket)
+        this.onLeft()
+      }
     )
   }
 

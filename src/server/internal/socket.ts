@@ -41,6 +41,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   auth: unknown = undefined
   joined: Set<string> | undefined
   state: "connecting" | "connected" | "disconnected" = "connecting"
+  /** What it runs in, but for its scope. */
+  private base: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
   /** The rooms that it was in when it disconnected, for its finalizers. */
   private lastRooms: ReadonlySet<string> | undefined
@@ -60,7 +62,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.connection = connection
     this.home = home
     this.rawAuth = auth
-    this.inbound = new Inbound(this, home.server.runFork as RunFork)
+    this.inbound = new Inbound(this)
   }
 
   // ---------------------------------------------------------------- what handlers see
@@ -74,7 +76,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   get handshake(): Handshake {
-    return { ...this.connection.session.details, auth: this.rawAuth }
+    const { address, headers, issued, query, secure, url } = this.connection.session.details
+    return { headers, query, url, address, secure, issued, auth: this.rawAuth }
   }
 
   get transport(): TransportName {
@@ -416,22 +419,34 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   // ---------------------------------------------------------------- life
 
-  /** Runs the effect that connects the socket, in its scope; it is interrupted when the socket ends. */
-  launch(effect: Effect.Effect<unknown>): void {
-    this.inbound.start(
-      Effect.runForkWith(Context.add(this.home.server.context, Scope.Scope, this.scope)) as RunFork,
-      () => effect,
-      (exit) => {
-        if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
-          this.home.server.error("connecting a socket failed", exit.cause, this.annotations)
-        }
+  /**
+   * Runs the effect that connects the socket, in its scope, and in the context of who serves the namespace, if that is known. It is
+   * interrupted when the socket ends. One whose effect fails is refused, or disconnected: without handlers it is of no use to
+   * anybody.
+   */
+  launch(effect: Effect.Effect<unknown>, onExit: () => void): void {
+    const { home } = this
+    this.enterContext(home.registration?.context ?? (home.server.context as Context.Context<any>))
+    this.inbound.launch(effect, (exit) => {
+      if (exit._tag === "Failure") {
+        if (this.state === "connecting") this.refuse("Internal error")
+        else this.disconnectUnsafe(false)
       }
-    )
+      onExit()
+      if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
+        home.server.error("connecting a socket failed", exit.cause, this.annotations)
+      }
+    })
   }
 
-  /** The context in which the builder and handlers run: the given one, with the socket's scope. */
-  enterContext(context: Context.Context<any>): Context.Context<any> {
-    const own = Context.add(context, Scope.Scope, this.scope)
+  /**
+   * The context in which the builder and handlers run from now on: the given one, with the socket's scope. Nothing if they do
+   * already.
+   */
+  enterContext(context: Context.Context<any>): Context.Context<any> | undefined {
+    if (context === this.base) return undefined
+    this.base = context
+    const own: Context.Context<any> = Context.add(context, Scope.Scope, this.scope)
     this.inbound.useRunner(Effect.runForkWith(own) as RunFork)
     return own
   }

@@ -8,6 +8,8 @@ import type {
 } from "../../engine/EngineRequest.ts"
 import { HandshakeError } from "../../engine/HandshakeError.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
+import { queryOf } from "../../engine/internal/query.ts"
+import { RequestDetails } from "../../engine/internal/requestDetails.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
@@ -50,8 +52,6 @@ const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest, l
   })
 }
 
-const noQuery: ReadonlyMap<string, string> = new Map()
-
 class MemoryRequest implements EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
@@ -62,8 +62,7 @@ class MemoryRequest implements EngineRequest {
     this.head = head
     this.now = now
     this.method = head.method
-    const at = head.url.indexOf("?")
-    this.query = at < 0 ? noQuery : new Map(new URLSearchParams(head.url.slice(at + 1)))
+    this.query = queryOf(head.url)
   }
 
   header(name: string): string | undefined {
@@ -72,7 +71,7 @@ class MemoryRequest implements EngineRequest {
 
   details(): ConnectionDetails {
     const { address, headers, secure, url } = this.head
-    return { headers: { ...headers }, query: this.query, url, address, secure, issued: this.now() }
+    return new RequestDetails({ ...headers }, url, address, secure, this.now())
   }
 }
 
