@@ -44,11 +44,34 @@ interface Counted {
   readonly bytesWritten: number
 }
 
+/** Where an emitter has its channel, so that all connections share their listeners. */
+const CHANNEL = Symbol("channel")
+
+interface Emitter {
+  [CHANNEL]?: NodeWebSocketChannel
+}
+
+function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean): void {
+  this[CHANNEL]!.onMessage(data, isBinary)
+}
+
+function onError(this: Ws.WebSocket & Emitter, error: Error): void {
+  this[CHANNEL]!.onError(error)
+}
+
+function onClose(this: Ws.WebSocket & Emitter): void {
+  this[CHANNEL]!.onClose()
+}
+
+function onData(this: Emitter, chunk: Buffer): void {
+  if (chunk.length >= LARGE_READ) this[CHANNEL]!.onLargeRead(chunk.length)
+}
+
 /** A WebSocket of `ws`. What is sent over it within one turn of the event loop leaves in one system call. */
 export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   receiver: WebSocketReceiver = beforeTheFirst
-  private readonly ws: Ws.WebSocket
-  private readonly socket: Duplex & Partial<Counted>
+  private readonly ws: Ws.WebSocket & Emitter
+  private readonly socket: Duplex & Partial<Counted> & Emitter
   /** Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the order itself. */
   private readonly compresses: boolean
   /** What this turn has sent: frames that many peers get, as long as there is nothing else, and otherwise a batch. */
@@ -69,6 +92,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private turn = -1
   private messages = 0
   private bytes = 0
+  private failure: WebSocketFailure | undefined
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
     this.ws = ws
@@ -89,41 +113,50 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
 
   /** Lets messages in, once a receiver is there. */
   listen(): void {
-    let failure: WebSocketFailure | undefined
-    this.ws.on("message", (data: Buffer, isBinary: boolean) => {
-      if (this.turn !== Turn.turn) {
-        this.turn = Turn.turn
-        this.messages = 0
-        Turn.awaitTurnEnd()
-      }
-      if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
-      if (this.held !== undefined) this.held.push([data, isBinary])
-      else if (isBinary) this.receiver.onBinary(data)
-      else this.receiver.onText(data.toString())
-    })
-    this.socket.on("data", (chunk: Buffer) => {
-      if (chunk.length < LARGE_READ) return
-      if (this.bytes === 0) setImmediate(() => (this.bytes = 0))
-      this.bytes += chunk.length
-      if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
-    })
-    this.ws.on("error", (error: Error & { readonly code?: string }) => {
-      failure ??= {
-        kind:
-          error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
-            ? "too large"
-            : error.code?.startsWith("WS_ERR_")
-              ? "invalid frame"
-              : "error",
-        message: error.message
-      }
-    })
-    this.ws.on("close", () => {
-      // What came before the end is told before it, unless it has been waiting for the session.
-      if (!this.isPaused) this.deliver(Infinity)
-      this.held = undefined
-      this.receiver.onClose(failure)
-    })
+    this.ws[CHANNEL] = this.socket[CHANNEL] = this
+    this.ws.on("message", onMessage).on("error", onError).on("close", onClose)
+    this.socket.on("data", onData)
+  }
+
+  /** @internal */
+  onMessage(data: Buffer, isBinary: boolean): void {
+    if (this.turn !== Turn.turn) {
+      this.turn = Turn.turn
+      this.messages = 0
+      Turn.awaitTurnEnd()
+    }
+    if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
+    if (this.held !== undefined) this.held.push([data, isBinary])
+    else if (isBinary) this.receiver.onBinary(data)
+    else this.receiver.onText(data.toString())
+  }
+
+  /** @internal */
+  onLargeRead(size: number): void {
+    if (this.bytes === 0) setImmediate(() => (this.bytes = 0))
+    this.bytes += size
+    if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
+  }
+
+  /** @internal */
+  onError(error: Error & { readonly code?: string }): void {
+    this.failure ??= {
+      kind:
+        error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+          ? "too large"
+          : error.code?.startsWith("WS_ERR_")
+            ? "invalid frame"
+            : "error",
+      message: error.message
+    }
+  }
+
+  /** @internal */
+  onClose(): void {
+    // What came before the end is told before it, unless it has been waiting for the session.
+    if (!this.isPaused) this.deliver(Infinity)
+    this.held = undefined
+    this.receiver.onClose(this.failure)
   }
 
   pause(): void {

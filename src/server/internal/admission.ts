@@ -21,13 +21,16 @@ export const connecting = (home: NamespaceRuntime, socket: SocketRuntime): Effec
     if (registration !== undefined) return admitting(home, socket, registration)
     // A refusal would be final, a lost connection is not.
     if (home.server.hasServed(home.name)) socket.connection.session.closeUnsafe("server shutting down")
-    else
-      socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
+    else socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
     return Effect.void
   })
 }
 
-const admitting = (home: NamespaceRuntime, socket: SocketRuntime, registration: Registration): Effect.Effect<unknown> => {
+const admitting = (
+  home: NamespaceRuntime,
+  socket: SocketRuntime,
+  registration: Registration
+): Effect.Effect<unknown> => {
   const { context, contract } = registration
   socket.contract = contract
   if (contract === undefined) return entering(home, socket, registration, context)

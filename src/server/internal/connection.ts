@@ -25,7 +25,7 @@ export class Connection implements SessionSink, WheelEntry {
   bucket: number = IDLE
   private readonly server: ServerRuntime
   private readonly decoder: Decoder
-  private readonly sockets = new Map<string, SocketRuntime>()
+  private readonly sockets = new FewSockets()
   /** Made when the first event has to wait, or its handler does. */
   private lazyBackpressure: Backpressure | undefined
   /** Watches over attachments that were announced; made with the first packet that has some. */
@@ -57,8 +57,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   /** Whether any of the client's sockets waits for an acknowledgement of it. */
   get awaitsAck(): boolean {
-    for (const socket of this.sockets.values()) if (socket.awaitsAck) return true
-    return false
+    return this.sockets.all().some((socket) => socket.awaitsAck)
   }
 
   /** Whether the client speaks protocol 4: what it knows of connecting to namespaces differs. */
@@ -108,12 +107,12 @@ export class Connection implements SessionSink, WheelEntry {
 
   /** The socket leaves its namespace while the connection stays. */
   forget(socket: SocketRuntime): void {
-    if (this.sockets.delete(socket.home.name)) this.remember(socket.home.name)
+    if (this.sockets.remove(socket.home.name)) this.remember(socket.home.name)
   }
 
   /** Leaves every namespace on behalf of the server, and closes. */
   disconnectAll(): void {
-    for (const socket of Array.from(this.sockets.values())) {
+    for (const socket of this.sockets.all()) {
       if (socket.state === "connected") socket.disconnectUnsafe(false)
     }
     this.endAll("server namespace disconnect")
@@ -140,7 +139,7 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   private endAll(reason: DisconnectReason): void {
-    const sockets = Array.from(this.sockets.values())
+    const sockets = this.sockets.all()
     this.sockets.clear()
     for (const socket of sockets) socket.end(reason)
   }
@@ -174,13 +173,13 @@ export class Connection implements SessionSink, WheelEntry {
     // They send a query instead of an auth payload, and are in the default namespace already.
     const at = namespace.indexOf("?")
     const name = at < 0 ? namespace : namespace.slice(0, at)
-    if (name === "/" && this.sockets.has(name)) return
+    if (name === "/" && this.sockets.get(name) !== undefined) return
     const query = at < 0 ? {} : Object.fromEntries(new URLSearchParams(namespace.slice(at + 1)))
     this.connectTo(name, query)
   }
 
   private connectTo(namespace: string, auth: Readonly<Record<string, unknown>>): void {
-    if (this.sockets.has(namespace)) {
+    if (this.sockets.get(namespace) !== undefined) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
     if (this.sockets.size >= this.server.options.maxNamespaces || this.leaving >= MAX_LEAVING) {
@@ -194,7 +193,7 @@ export class Connection implements SessionSink, WheelEntry {
     }
     this.left?.delete(namespace)
     const socket = home.makeSocket(this, auth)
-    this.sockets.set(home.name, socket)
+    this.sockets.add(socket)
     home.connect(socket)
   }
 }
@@ -223,5 +222,43 @@ class AttachmentWatch implements WheelEntry {
     }
     this.seen = this.progress
     this.connection.rewatch(this)
+  }
+}
+
+/** A client's sockets by the names of their namespaces. Most clients have one: it needs no map. */
+class FewSockets {
+  private first: SocketRuntime | undefined
+  private others: Map<string, SocketRuntime> | undefined
+
+  get size(): number {
+    return (this.first === undefined ? 0 : 1) + (this.others?.size ?? 0)
+  }
+
+  get(name: string): SocketRuntime | undefined {
+    const { first } = this
+    return first !== undefined && first.home.name === name ? first : this.others?.get(name)
+  }
+
+  /** Adds a socket whose namespace has none here. */
+  add(socket: SocketRuntime): void {
+    if (this.size === 0) this.first = socket
+    else (this.others ??= new Map<string, SocketRuntime>()).set(socket.home.name, socket)
+  }
+
+  /** Whether there was one. */
+  remove(name: string): boolean {
+    if (this.first?.home.name !== name) return this.others?.delete(name) === true
+    this.first = undefined
+    return true
+  }
+
+  /** All of them, the longest there first. */
+  all(): Array<SocketRuntime> {
+    const others = this.others === undefined ? [] : Array.from(this.others.values())
+    return this.first === undefined ? others : [this.first, ...others]
+  }
+
+  clear(): void {
+    this.first = this.others = undefined
   }
 }
