@@ -5,7 +5,7 @@ import { compare } from "./compare.ts"
 import { growth } from "./growth.ts"
 import { help, type Options, parse } from "./options.ts"
 import { parsers } from "./parsers.ts"
-import { arePinned } from "./processes.ts"
+import { arePinned } from "./processors.ts"
 import { scenarios } from "./scenarios.ts"
 
 const bench = async (options: Options): Promise<void> => {

@@ -1,12 +1,13 @@
 /**
  * The processes of a measurement: a server, and a load generator on another processor.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
 
 import type { Figures, Outcome } from "./load/channel.ts"
+import { arePinned, loadProcessor, serverProcessor } from "./processors.ts"
 import type { Kind, Parameters } from "./scenarios.ts"
 
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
@@ -22,25 +23,6 @@ export interface Run {
 
 /** What a run may take beyond the times in its parameters. */
 const LIMIT = 120_000
-
-/** The processors that this process may use; empty where the system does not say so or has no `taskset`. */
-const processors = (): ReadonlyArray<number> => {
-  try {
-    execFileSync("taskset", ["--version"], { stdio: "ignore" })
-    const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8"))![1]!
-    return list.split(",").flatMap((range) => {
-      const [first, last = first] = range.split("-").map(Number)
-      return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i)
-    })
-  } catch {
-    return []
-  }
-}
-
-const [serverProcessor, loadProcessor] = processors()
-
-/** Whether server and load generator have a processor each. */
-export const arePinned = loadProcessor !== undefined
 
 /** The open files that a process may have; `undefined` where the system does not say so. */
 export const maxOpenFiles = (): number | undefined => {

@@ -3,6 +3,8 @@
  */
 import { fork } from "node:child_process"
 
+import { loadProcessor, pin, serverProcessor } from "./processors.ts"
+
 type Answers = Readonly<Record<string, (argument: any) => unknown>>
 
 /** What a process of a role answers to questions, until its parent has gone. */
@@ -20,11 +22,12 @@ export interface Role {
   readonly stop: () => Promise<void>
 }
 
-/** Starts the script itself in a role. */
+/** Starts the script itself in a role. The role "server" has a processor for itself, where there are two. */
 export const start = (script: string, role: string): Role => {
   // The young generation has its full size from the beginning: that it grows is not what is measured.
   const execArgv = ["--expose-gc", "--no-warnings", "--min-semi-space-size=16", "--max-semi-space-size=16"]
   const child = fork(script, [role], { execArgv })
+  pin(child.pid!, role === "server" ? serverProcessor : loadProcessor)
   const waiting = new Map<number, (value: unknown) => void>()
   let ids = 0
   child.on("message", ({ id, value }: { id: number; value: unknown }) => {

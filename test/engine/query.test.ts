@@ -6,7 +6,24 @@ import { queryOf } from "../../src/engine/internal/query.ts"
 describe("the query of a request's target", () => {
   it("is what URLSearchParams makes of it, the last value of each parameter", () => {
     const piece = fc.oneof(
-      fc.constantFrom("", "&", "=", "?", "%", "%41", "%zz", "+", "#", "EIO", "4", "sid", "__proto__", "é", "\u2028", "/"),
+      fc.constantFrom(
+        "",
+        "&",
+        "=",
+        "?",
+        "%",
+        "%41",
+        "%zz",
+        "+",
+        "#",
+        "EIO",
+        "4",
+        "sid",
+        "__proto__",
+        "é",
+        "\u2028",
+        "/"
+      ),
       fc.string({ maxLength: 4 })
     )
     fc.assert(

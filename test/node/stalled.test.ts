@@ -303,6 +303,38 @@ describe("a client that floods", () => {
     })
   )
 
+  it.live("is handled in its order, whatever the sizes of its messages and of what is read at once", () =>
+    Effect.gen(function* () {
+      const handled: Array<string> = []
+      const done = yield* Queue.unbounded<void>()
+      const { url } = yield* plain({}, (socket) =>
+        socket.on("n", (text: string) =>
+          Effect.suspend(() => {
+            handled.push(text)
+            return handled.length === sent.length ? Queue.offer(done, undefined) : Effect.void
+          })
+        )
+      )
+      // Thousands of small ones, large ones among them: some in one piece, some over many reads.
+      const sizes = [10, 20_000, 300, 150_000, 2_000, 70_000]
+      const sent = Array.from({ length: 9_000 }, (_, i) =>
+        `${i}`.padEnd(i % 700 === 0 ? sizes[(i / 700) % 6]! : 1, ".")
+      )
+      const ws = yield* Effect.acquireRelease(
+        Effect.sync(() => new WebSocket(engineUrl(url, { EIO: "4", transport: "websocket" }).replace("http", "ws"))),
+        (ws) => Effect.sync(() => ws.terminate())
+      )
+      yield* Effect.promise(() => within("open WebSocket", new Promise((resolve) => ws.once("open", resolve))))
+      const { _socket: connection } = ws as unknown as { readonly _socket: NetSocket }
+      connection.cork()
+      ws.send("40")
+      for (const text of sent) ws.send(`42${JSON.stringify(["n", text])}`)
+      connection.uncork()
+      yield* soon("end of the flood", Queue.take(done))
+      assert.deepStrictEqual(handled, sent)
+    })
+  )
+
   it.live("and leaves is heard to the end", () =>
     Effect.gen(function* () {
       let handled = 0

@@ -1,10 +1,11 @@
-import type { Duplex } from "node:stream"
+import { Duplex } from "node:stream"
 
 import * as Ws from "ws"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
 import { FrameBatch, framesOf } from "./frameBatch.ts"
+import { leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import * as Turn from "./turn.ts"
 
 const TEXT = { binary: false, compress: false }
@@ -20,17 +21,14 @@ const isAtLeast = (text: string, bytes: number): boolean =>
 const batches: Array<FrameBatch> = []
 const MAX_BATCHES = 1_024
 
-/**
- * The messages that are taken from one connection at once: then a millisecond is everybody else's. One read brings up to 64 KiB,
- * which is thousands of small messages. It bounds a connection to some 100,000 messages per second.
- */
-const TURN_MESSAGES = 128
-
-/** How long it is the others' turn after so many messages, in milliseconds. */
-const TURN_PAUSE = 1
-
 /** The bytes of large reads after which it is the others' turn: Node goes on reading while there is more, up to 2 MiB. */
 const TURN_BYTES = 256 * 1024
+
+/** Of a large read, the bytes that are taken at first. */
+const PORTION = 2 * 1024
+
+/** Of a portion with fewer messages than this one the next one is twice as large. */
+const FEW_MESSAGES = 16
 
 /** Reads that are smaller empty the connection's buffer, or nearly so. */
 const LARGE_READ = 16 * 1024
@@ -63,8 +61,10 @@ function onClose(this: Ws.WebSocket & Emitter): void {
   this[CHANNEL]!.onClose()
 }
 
-function onData(this: Emitter, chunk: Buffer): void {
-  if (chunk.length >= LARGE_READ) this[CHANNEL]!.onLargeRead(chunk.length)
+/** In place of a socket's own method, by which Node brings what it has read. */
+function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+  if (chunk === null || chunk.length < LARGE_READ) return Duplex.prototype.push.call(this, chunk, encoding)
+  return this[CHANNEL]!.onLargeRead(chunk)
 }
 
 /** A WebSocket of `ws`. What is sent over it within one turn of the event loop leaves in one system call. */
@@ -92,6 +92,8 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private turn = -1
   private messages = 0
   private bytes = 0
+  /** There is one if it has ever sent more than is taken in one turn. */
+  private pace: Pace | undefined
   private failure: WebSocketFailure | undefined
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
@@ -115,27 +117,46 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   listen(): void {
     this.ws[CHANNEL] = this.socket[CHANNEL] = this
     this.ws.on("message", onMessage).on("error", onError).on("close", onClose)
-    this.socket.on("data", onData)
+    this.socket.push = push
   }
 
   /** @internal */
   onMessage(data: Buffer, isBinary: boolean): void {
-    if (this.turn !== Turn.turn) {
-      this.turn = Turn.turn
-      this.messages = 0
-      Turn.awaitTurnEnd()
-    }
+    this.beginTurn()
+    speak(this)
     if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
     if (this.held !== undefined) this.held.push([data, isBinary])
     else if (isBinary) this.receiver.onBinary(data)
     else this.receiver.onText(data.toString())
   }
 
-  /** @internal */
-  onLargeRead(size: number): void {
-    if (this.bytes === 0) setImmediate(() => (this.bytes = 0))
-    this.bytes += size
+  private beginTurn(): void {
+    if (this.turn === Turn.turn) return
+    this.turn = Turn.turn
+    this.messages = this.bytes = 0
+    Turn.awaitTurnEnd()
+  }
+
+  /**
+   * Of a connection that has sent more messages than are taken in one turn, what is read goes on in portions: when it has had its turn
+   * the stream keeps the rest. Portions grow where they are few messages.
+   *
+   * @internal
+   */
+  onLargeRead(chunk: Buffer): boolean {
+    this.beginTurn()
+    this.bytes += chunk.length
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
+    let takesMore = true
+    let portion = this.pace === undefined ? chunk.length : PORTION
+    for (let at = 0; at < chunk.length;) {
+      const before = this.messages
+      const end = Math.min(at + portion, chunk.length)
+      takesMore = Duplex.prototype.push.call(this.socket, chunk.subarray(at, end))
+      at = end
+      if (this.held === undefined && this.messages - before < FEW_MESSAGES) portion *= 2
+    }
+    return takesMore
   }
 
   /** @internal */
@@ -153,6 +174,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
 
   /** @internal */
   onClose(): void {
+    leave(this)
     // What came before the end is told before it, unless it has been waiting for the session.
     if (!this.isPaused) this.deliver(Infinity)
     this.held = undefined
@@ -185,12 +207,14 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.isYielding = false
       this.goOn()
     }
-    if (hasManyMessages) setTimeout(goOn, TURN_PAUSE)
+    const pause = hasManyMessages ? (this.pace ??= new Pace()).next(performance.now()) : 0
+    if (pause > 0) setTimeout(goOn, pause)
     else setImmediate(goOn)
   }
 
   private goOn(): void {
-    this.deliver(TURN_MESSAGES)
+    this.beginTurn()
+    this.deliver(TURN_MESSAGES - this.messages)
     if (this.isPaused || this.held === undefined) return
     if (this.held.length > 0) return this.yield(true)
     this.held = undefined
@@ -208,6 +232,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       else this.receiver.onText(data.toString())
     }
     held.splice(0, n)
+    this.messages += n
   }
 
   get buffered(): number {
