@@ -5,7 +5,8 @@ import { appendFileSync } from "node:fs"
 
 import type { Figures } from "./load/channel.ts"
 import type { Options } from "./options.ts"
-import { run, type Run, type ServerName } from "./processes.ts"
+import { run, type Run } from "./processes.ts"
+import type { ServerName } from "./servers.ts"
 import { defaults, quicker, scenarios, titleOf } from "./scenarios.ts"
 import { cells, columns, type Pair, table } from "./statistics.ts"
 

@@ -3,7 +3,8 @@
  */
 import { pairsOf, repeat, type Repetition, say } from "./compare.ts"
 import type { Options } from "./options.ts"
-import { maxOpenFiles, type ServerName } from "./processes.ts"
+import { maxOpenFiles } from "./processes.ts"
+import type { ServerName } from "./servers.ts"
 import { defaults, quicker } from "./scenarios.ts"
 import { cells, columns, format, median, table } from "./statistics.ts"
 

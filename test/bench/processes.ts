@@ -9,12 +9,9 @@ import { fileURLToPath } from "node:url"
 import type { Figures, Outcome } from "./load/channel.ts"
 import { arePinned, loadProcessor, serverProcessor } from "./processors.ts"
 import type { Kind, Parameters } from "./scenarios.ts"
+import { scriptOf, type ServerName } from "./servers.ts"
 
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
-
-export const servers = { reference: pathOf("reference.ts"), ours: pathOf("target.ts") } as const
-
-export type ServerName = keyof typeof servers
 
 export interface Run {
   readonly kind: Kind
@@ -121,7 +118,7 @@ const end = async (child: ChildProcess): Promise<void> => {
 export const run = async (name: ServerName, { kind, parameters }: Run): Promise<Figures> => {
   const port = await freePort()
   const usagePort = await freePort()
-  const server = start(serverProcessor, servers[name], [], {
+  const server = start(serverProcessor, scriptOf(name), [], {
     NODE_ENV: "production",
     // Native helpers that happen to be installed would be a difference between machines.
     WS_NO_BUFFER_UTIL: "1",
