@@ -142,7 +142,7 @@ export type Answer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unkno
  * @category models
  */
 export interface ClientEmitter<N extends Namespace.Any> {
-  /** Sends an event. It does not wait for anything; a payload that is not of the declared type is a defect. */
+  /** Sends an event. It does not wait for anything; a payload that is not of the declared type, or cannot be encoded, is a defect. */
   emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>

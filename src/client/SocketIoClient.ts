@@ -186,7 +186,7 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
   const run = yield* runForkHere
   const given = Effect.isEffect(auth) ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))
-  const socket = new SocketRuntime(manager, name, wire, () => run(payload as Effect.Effect<any>))
+  const socket = new SocketRuntime(manager, name, wire, (use) => run(Effect.map(payload as Effect.Effect<any>, use)))
   yield* scoped(() => {
     socket.want()
     return socket.dispose

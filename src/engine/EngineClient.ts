@@ -10,6 +10,7 @@ import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from ".
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import { after } from "./internal/client/after.ts"
 import { sizeOf } from "./internal/client/payload.ts"
+import { CLOSED, CLOSING, OPEN, OPENING } from "./internal/client/states.ts"
 import { type ClientPolling, makePolling } from "./internal/client/polling.ts"
 import type { ClientTransport, TransportEnd } from "./internal/client/transport.ts"
 import { makeWebSocket } from "./internal/client/webSocket.ts"
@@ -106,12 +107,6 @@ export interface EngineClientRuntime {
 }
 
 type Packet = string | Uint8Array | Blob
-
-/** How far a session is. */
-const OPENING = 0
-const OPEN = 1
-const CLOSING = 2
-const CLOSED = 3
 
 const PONG = "3"
 

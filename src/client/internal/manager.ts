@@ -8,7 +8,7 @@ import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
 import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/internal/packetTypes.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -23,8 +23,10 @@ export class Manager {
   declare readonly sockets: Map<string, SocketRuntime>
   /** The connection that is there, or being opened or closed. */
   declare readonly engine: EngineClient | undefined
-  /** Sends a packet over the connection, if it is open. Throws on one that cannot be encoded. */
-  declare readonly send: (packet: SocketPacket, mayHaveBinary: boolean) => void
+  /** Throws on a packet that cannot be encoded. */
+  declare readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket
+  /** Sends a packet over the connection, if it is open. */
+  declare readonly send: (packet: EncodedPacket) => void
   /** A socket wants to be connected: the connection is opened, if it is not. */
   declare readonly add: (socket: SocketRuntime) => void
   /** A socket leaves its namespace, or will not have been there when the server answers. */
@@ -78,7 +80,7 @@ export class Manager {
           if (again) open()
           else if (sockets.size > 0) {
             if (willRetry) retry(message, wasOpen)
-            else if (!isClosed) tellLost(message, false)
+            else if (!wasOpen) tellLost(message, false)
           }
         }
       })
@@ -98,7 +100,7 @@ export class Manager {
         if (!isAnswer) return
         unanswered.delete(namespace)
         departed.add(namespace)
-        if (type === CONNECT) self.send({ ...packet, type: DISCONNECT, data: undefined }, false)
+        if (type === CONNECT) self.send(self.encode({ ...packet, type: DISCONNECT, data: undefined }, false))
         return socket?.onConnection()
       }
       if (departed.has(namespace)) {
@@ -160,12 +162,12 @@ export class Manager {
     self.options = options
     self.runFork = runFork
     self.sockets = sockets
-    self.send = (packet, mayHaveBinary) => {
+    self.encode = (packet, mayHaveBinary) => {
       const encoded = parser.encode(packet, mayHaveBinary)
       if (isProtocolError(encoded)) throw encoded
-      const { attachments, text } = encoded
-      self.engine?.send(text && "4" + text, attachments)
+      return encoded
     }
+    self.send = ({ attachments, text }) => self.engine?.send(text && "4" + text, attachments)
     self.add = (socket) => {
       sockets.set(socket.namespace, socket)
       if (isOpen && !wasLeft) {

@@ -10,17 +10,18 @@ import type { ClientWire } from "../../internal/clientWire.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { log } from "../../internal/log.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/internal/packetTypes.ts"
-import { RESERVED_EVENTS, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import { type EncodedPacket, RESERVED_EVENTS, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
+import { ANY, CONNECTED, CONNECTING, END, IDLE, STATUS } from "./codes.ts"
 import { CAPACITY, makeMailbox } from "./mailbox.ts"
 import type { Manager } from "./manager.ts"
 import { runForkHere, scoped } from "./scoped.ts"
 
-/** Makes the auth payload, anew for every connection. */
-export type MakeAuth = () => Fiber.Fiber<Readonly<Record<string, unknown>> | undefined>
+/** Makes the auth payload, anew for every connection, and something of it. */
+export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undefined) => A) => Fiber.Fiber<A>
 
-type OutgoingEvent = readonly [packet: SocketPacket, mayHaveBinary: boolean]
+type OutgoingEvent = readonly [packet: EncodedPacket, id: number | undefined]
 
 type Arguments = ReadonlyArray<unknown>
 
@@ -30,15 +31,6 @@ type Listener = (...args: Array<any>) => unknown
 
 /** Who listens to what: to an event, or to one of the following. */
 type Listeners = Map<string | number, Set<Listener>>
-
-const STATUS = 0
-const ANY = 1
-const END = 2
-
-/** How a socket stands: CONNECT was sent over the connection that is open, or will be when the auth payload is made. */
-const IDLE = 0
-const CONNECTING = 1
-const CONNECTED = 2
 
 /**
  * A client's socket: it wants to be connected from its making to its end, unless somebody disconnects it or the server refuses it.
@@ -158,36 +150,43 @@ export class SocketRuntime {
       const waiting = outbox
       early = []
       outbox = new Set()
-      for (const packet of events) onEvent(packet)
-      for (const event of waiting) manager.send(...event)
+      for (const packet of events) {
+        onEvent(packet)
+        // It may have left because of what it was told.
+        if (state !== CONNECTED) return
+      }
+      for (const [packet] of waiting) manager.send(packet)
       tell({ _tag: "Connected", id: sid, recovered })
     }
 
     // -------------------------------------------------------------- out
 
-    const send = (type: SocketPacket["type"], data?: unknown, id?: number, mayHaveBinary = false) =>
-      manager.send({ type, namespace, id, data }, mayHaveBinary)
+    const encode = (type: SocketPacket["type"], data?: unknown, id?: number, mayHaveBinary = false) =>
+      manager.encode({ type, namespace, id, data }, mayHaveBinary)
+
+    const send = (...packet: Parameters<typeof encode>) => manager.send(encode(...packet))
 
     const pack = (event: string, args: Arguments, id?: number): OutgoingEvent => {
       // First of all: what is overdue is lost, and takes what is sent over it along.
       manager.engine?.checkAlive()
       if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is a reserved event`)
       const [data, mayHaveBinary] = wire?.encode(event, args[0]) ?? [[event, ...args], true]
-      return [{ type: EVENT, namespace, id, data }, mayHaveBinary]
+      // Now, though it may have to wait: who emits what cannot be encoded is the one to know.
+      return [encode(EVENT, data, id, mayHaveBinary), id]
     }
 
     /** Sends an event, or keeps it until it can be sent; `false` if there is no room for it. */
     const emit = (event: OutgoingEvent): boolean => {
       if (isDisposed) return false
       if (state === CONNECTED) {
-        manager.send(...event)
+        manager.send(event[0])
         return true
       }
       if (outbox.size >= options.maxBuffered) {
         const [oldest] = outbox
         if (options.bufferOverflow !== "oldest" || !oldest) return false
         outbox.delete(oldest)
-        answer(oldest[0].id)
+        answer(oldest[1])
       }
       outbox.add(event)
       return true
@@ -280,15 +279,18 @@ export class SocketRuntime {
     self.status = streamOf(pulls(STATUS))
     self.disconnect = Effect.sync(leave)
     self.awaitConnected = Effect.callback<void, ConnectError>((resume) => {
-      if (state === CONNECTED) return resume(Effect.void)
       if (isDisposed) return resume(error("the socket's scope has closed"))
-      return Effect.sync(
-        listen(taps, STATUS, (status: SocketStatus) => {
-          if (status._tag === "Connected") resume(Effect.void)
-          else if (status._tag === "Failed" && !status.error.willRetry) resume(status.error)
-          else if (status._tag === "Disconnected" && !status.willRetry) resume(error(status.reason))
-        })
-      )
+      let forget: (() => void) | undefined
+      const check = (status: SocketStatus) => {
+        const end = status._tag === "Failed" ? status.error : status
+        if (end._tag === "Connected") resume(Effect.void)
+        else if (end._tag === "Connecting" || end.willRetry) return false
+        else resume(end._tag === "ConnectError" ? end : error(end.reason))
+        forget?.()
+        return true
+      }
+      // It may have failed before anybody could listen.
+      return check(last) ? undefined : Effect.sync((forget = listen(taps, STATUS, check)))
     })
     self.want = () => {
       if (isDisposed || isWanted()) return
@@ -302,13 +304,16 @@ export class SocketRuntime {
     self.dispose = () => {
       isDisposed = true
       leave()
+      // What was kept for a connection that it did not want any more is not sent, either.
+      outbox.clear()
+      settle(undefined, true)
       call(taps, END)
     }
     self.volatile = {
       emit: (event, ...args) =>
         Effect.sync(() => {
           const packed = pack(event, args)
-          if (state === CONNECTED && manager.engine?.writable) manager.send(...packed)
+          if (state === CONNECTED && manager.engine?.writable) manager.send(packed[0])
         })
     }
     self.emit = (event, ...args) => Effect.sync(() => void emit(pack(event, args)))
@@ -338,12 +343,14 @@ export class SocketRuntime {
       if (state !== IDLE) return
       state = CONNECTING
       if (last._tag !== "Connecting") tell({ _tag: "Connecting" })
-      const fiber = (making = makeAuth())
+      const fiber = (making = makeAuth((auth) =>
+        encode(CONNECT, pid === undefined ? auth : { pid, offset, ...auth }, undefined, true)
+      ))
       fiber.addObserver((exit) => {
         if (state !== CONNECTING || making !== fiber) return
         making = undefined
-        if (exit._tag === "Failure") return refused(`auth failed: ${String(defectOf(exit.cause.reasons[0]!))}`)
-        send(CONNECT, pid === undefined ? exit.value : { pid, offset, ...exit.value }, undefined, true)
+        if (exit._tag === "Failure") return refused(`auth failed: ${defectOf(exit.cause.reasons[0]!)}`)
+        manager.send(exit.value)
       })
     }
     self.onLost = (reason, willRetry, wasOpen) =>

@@ -67,8 +67,9 @@ export const makePolling = (
     fiber.addObserver((exit) => {
       if (isClosed) return
       if (exit._tag === "Failure") {
-        const { message } = defectOf(exit.cause.reasons[0]!) as Error
-        return onEnd("transport error", `${method} failed: ${message}`)
+        // Whatever a platform throws.
+        const reason = defectOf(exit.cause.reasons[0]!) as Partial<Error> | null | undefined
+        return onEnd("transport error", `${method} failed: ${reason?.message ?? reason}`)
       }
       const { body, status } = exit.value
       if (status === 200) onBody(body)
