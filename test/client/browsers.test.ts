@@ -51,7 +51,9 @@ beforeAll(async () => {
   pages = await TestServer.start({
     page: (request, response) => {
       if (request.url === "/client.js") response.writeHead(200, { "content-type": "text/javascript" }).end(script)
-      else if (request.url === "/") {
+      else if (request.url === "/elsewhere") {
+        response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><link rel=icon href=data:>")
+      } else if (request.url === "/") {
         response
           .writeHead(200, { "content-type": "text/html" })
           .end("<!doctype html><meta charset=utf-8><link rel=icon href=data:><script src=/client.js></script>")
@@ -62,7 +64,7 @@ beforeAll(async () => {
 
 afterAll(() => pages?.stop())
 
-for (const [name, { isHere, launch }] of Object.entries(engines)) {
+for (const [name, { isHere, launch, restores }] of Object.entries(engines)) {
   describe.runIf(isHere())(`the client in ${name}`, () => {
     let browser: BrowserEngine
 
@@ -99,6 +101,18 @@ for (const [name, { isHere, launch }] of Object.entries(engines)) {
           assert.deepStrictEqual(await page.call("exchangeMany", many.length), many)
           await exchanges(page)
         }))
+
+      if (restores) {
+        it(`connects again over ${way} when its page comes back from the back/forward cache`, () =>
+          withPage(async (page) => {
+            const before: string = await page.call("connect", { url: pages.url, ...options })
+            await page.call("isOver", transport)
+            await page.visit(`${pages.url}/elsewhere`)
+            assert.isTrue(await page.call("wasRestored"))
+            assert.notStrictEqual(await page.call("reconnected", before), before)
+            assert.deepStrictEqual(await page.call("echo", text), [text])
+          }))
+      }
 
       for (const [peer, start] of [
         ["our server", TestServer.start],

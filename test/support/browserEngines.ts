@@ -15,6 +15,8 @@ import { within } from "./RawClient.ts"
 export interface EnginePage {
   /** Calls a function among the page's globals, with arguments that are JSON; gives its promise's value, which is JSON too. */
   readonly call: (name: string, ...args: ReadonlyArray<unknown>) => Promise<any>
+  /** Goes to another page of the same site, and back as its user would. */
+  readonly visit: (url: string) => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -32,6 +34,10 @@ const puppeteered = (browser: Browser, cleanUp: () => void = () => {}): BrowserE
     return {
       call: (name, ...args) =>
         page.evaluate((name, args) => (globalThis as any)[name](...args) as Promise<unknown>, name, args),
+      visit: async (other) => {
+        await page.goto(other)
+        await page.goBack()
+      },
       close: () => context.close()
     }
   },
@@ -163,6 +169,11 @@ const launchWebKit = async (): Promise<BrowserEngine> => {
               if ("error" in result) throw new Error(result.error)
               return result.value
             }),
+          visit: (other) =>
+            inTab(handle, async () => {
+              await command("POST", `${session}/url`, { url: other })
+              await command("POST", `${session}/back`, {})
+            }),
           close: () => inTab(handle, () => command("DELETE", `${session}/window`))
         }
       },
@@ -177,9 +188,12 @@ const launchWebKit = async (): Promise<BrowserEngine> => {
   }
 }
 
-/** Every engine: whether it is here, and how it is launched. */
+/**
+ * Every engine: whether it is here, how it is launched, and whether it has a back/forward cache while it is driven (Firefox has
+ * none, and where it is told to have one its driver waits for ever for the page).
+ */
 export const engines = {
-  Chromium: { isHere: hasChromium, launch: launchChromium },
-  Firefox: { isHere: hasFirefox, launch: launchFirefox },
-  WebKit: { isHere: hasWebKit, launch: launchWebKit }
+  Chromium: { isHere: hasChromium, launch: launchChromium, restores: true },
+  Firefox: { isHere: hasFirefox, launch: launchFirefox, restores: false },
+  WebKit: { isHere: hasWebKit, launch: launchWebKit, restores: true }
 } as const

@@ -116,7 +116,14 @@ const page = {
         Stream.filter(socket.status, (status) => status._tag === "Connected" && status.id !== before)
       ).pipe(Effect.map(() => socket.id))
     ),
+  /** Whether the page was restored from the back/forward cache, since it was last shown. */
+  wasRestored: () => Promise.resolve(wasRestored),
   leave: () => Effect.runPromise(Scope.close(scope, Exit.void))
 }
+
+let wasRestored = false
+addEventListener("pageshow", ({ persisted }) => {
+  wasRestored = persisted
+})
 
 Object.assign(globalThis, page)
