@@ -30,9 +30,6 @@ const frameSize = (kind: number, size: number): number => (kind === FRAMED ? siz
 
 const TEXT = 1
 const BINARY = 2
-/** The frames for which a batch keeps room. */
-const KEPT = 64
-
 /** Not an opcode: the item is a frame, or several, with header and all. */
 const FRAMED = 0
 
@@ -43,9 +40,7 @@ const FRAMED = 0
 export class FrameBatch {
   /** The bytes that wait, with their headers. */
   bytes = 0
-  private count = 0
-  /** What waits, up to `count`. The arrays keep their length for the next turn: to make them anew costs more than what is in them. */
-  private readonly items: Array<string | Uint8Array | undefined> = []
+  private readonly items: Array<string | Uint8Array> = []
   private readonly kinds: Array<number> = []
   private readonly sizes: Array<number> = []
 
@@ -63,7 +58,8 @@ export class FrameBatch {
 
   /** Writes everything, and calls back when the last of it has been taken. */
   writeTo(socket: Duplex, onWritten?: () => void): void {
-    const { count, items, kinds, sizes } = this
+    const { items, kinds, sizes } = this
+    const count = items.length
     let corked = false
     for (let from = 0; from < count;) {
       let to = from
@@ -92,18 +88,14 @@ export class FrameBatch {
     if (corked) socket.uncork()
   }
 
-  /** Forgets everything, and what a turn of many frames has left. */
   clear(): void {
-    if (this.count > KEPT) this.items.length = this.kinds.length = this.sizes.length = 0
-    else this.items.fill(undefined, 0, this.count)
-    this.count = this.bytes = 0
+    this.items.length = this.kinds.length = this.sizes.length = this.bytes = 0
   }
 
   private add(item: string | Uint8Array, kind: number, size: number): void {
-    const at = this.count++
-    this.items[at] = item
-    this.kinds[at] = kind
-    this.sizes[at] = size
+    this.items.push(item)
+    this.kinds.push(kind)
+    this.sizes.push(size)
     this.bytes += frameSize(kind, size)
   }
 }
