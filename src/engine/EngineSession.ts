@@ -146,7 +146,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.revision = revision
     this.details = details
     this.owner = owner
-    this.base64 = details.url.includes("b64") && isTruthy(details.query.get("b64"))
+    this.base64 = isTruthy(details.query.get("b64"))
     const { rateLimit } = owner.options
     this.limiter = rateLimit && new ReadLimiter(rateLimit, this, owner)
   }
