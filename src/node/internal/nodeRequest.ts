@@ -12,6 +12,7 @@ import { type Headers, merge } from "../../engine/internal/headers.ts"
 import { RequestDetails } from "../../engine/internal/requestDetails.ts"
 import { queryOf } from "../../engine/internal/query.ts"
 import { negotiate } from "./codings.ts"
+import { readOffHeap } from "./offHeap.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /** A Node request for the engine's path. */
@@ -150,6 +151,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     }
     const onEnd = () => {
       finish()
+      if (more !== undefined) readOffHeap(size)
       // As a whole: a character may be split between chunks.
       onBody(new Body(more === undefined ? (first ?? nothing) : Buffer.concat(more, size)))
     }

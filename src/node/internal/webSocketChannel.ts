@@ -5,6 +5,7 @@ import * as Ws from "ws"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
 import { FrameBatch, framesOf } from "./frameBatch.ts"
+import { readOffHeap } from "./offHeap.ts"
 import { leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import * as Turn from "./turn.ts"
 
@@ -146,6 +147,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   onLargeRead(chunk: Buffer): boolean {
     this.beginTurn()
     this.bytes += chunk.length
+    readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     let takesMore = true
     let portion = this.pace === undefined ? chunk.length : PORTION

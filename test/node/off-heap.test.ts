@@ -1,0 +1,103 @@
+/**
+ * Large reads, of which V8 knows little: what they cost in collections of everything that a process keeps.
+ */
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { WebSocket } from "ws"
+
+import { YoungObjects } from "../../src/node/internal/offHeap.ts"
+import { engineUrl, within } from "../support/RawClient.ts"
+
+const MB = 1024 * 1024
+
+describe("the young objects that accompany large reads", () => {
+  it("fill their space with every 24 MiB", () => {
+    for (const capacity of [1, 16, 64]) {
+      const young = new YoungObjects(() => capacity * MB)
+      let made = 0
+      for (let read = 0; read < 24 * MB; read += 64 * 1024) made += young.accompany(64 * 1024)
+      assert.approximately(made, capacity * MB, 64 * 1024)
+    }
+  })
+
+  it("are as many as their space asks for when it has grown", () => {
+    let capacity = 16 * MB
+    const young = new YoungObjects(() => capacity)
+    young.accompany(24 * MB)
+    capacity = 32 * MB
+    young.accompany(24 * MB)
+    assert.approximately(young.accompany(23 * MB), (capacity / 24) * 23, 64 * 1024)
+  })
+
+  it("are none where nothing is known of their space", () => {
+    const young = new YoungObjects(() => 0)
+    assert.strictEqual(young.accompany(1_000 * MB), 0)
+  })
+
+  it("are not kept", () => {
+    const young = new YoungObjects(() => 16 * MB)
+    assert.isAbove(young.accompany(20 * MB), 0)
+    assert.isUndefined(young.last)
+  })
+})
+
+describe("a server that large messages come to", () => {
+  const server = spawn(
+    process.execPath,
+    ["--trace-gc", fileURLToPath(new URL("../support/proxy-worker.ts", import.meta.url))],
+    { stdio: ["pipe", "pipe", "inherit"] }
+  )
+  let output = ""
+  const port = within(
+    "port of the server",
+    new Promise<string>((resolve) => {
+      server.stdout.on("data", (chunk: Buffer) => {
+        output += chunk
+        const line = /^\d+$/m.exec(output)
+        if (line !== null) resolve(line[0])
+      })
+    })
+  )
+  const ended = new Promise<void>((resolve) => server.once("close", () => resolve()))
+  afterAll(async () => {
+    server.stdin.end()
+    await within("end of the server", ended)
+  })
+
+  it("collects the young objects, not everything", { timeout: 60_000 }, async () => {
+    const url = engineUrl(`http://127.0.0.1:${await port}`, { EIO: "4", transport: "websocket" })
+    const client = new WebSocket(url.replace("http", "ws"))
+    const payload = Buffer.alloc(64 * 1024, 7)
+    const send = () => {
+      client.send('451-["message",{"_placeholder":true,"num":0}]')
+      client.send(payload)
+    }
+    // 64 MB of memory outside of the heap are what V8 would collect everything for; this makes 800.
+    let left = 6_400
+    let before = 0
+    await within(
+      "answers",
+      new Promise<void>((resolve, reject) => {
+        client.on("error", reject)
+        client.on("message", (data: Buffer, isBinary) => {
+          if (!isBinary) {
+            const packet = data.toString()
+            if (packet.startsWith("0{")) client.send("40")
+            else if (packet.startsWith("40")) {
+              before = output.length
+              for (let i = 0; i < 8; i++) send()
+            }
+          } else if (--left === 0) resolve()
+          else if (left >= 8) send()
+        })
+      }),
+      50_000
+    )
+    client.close()
+    const lines = output.slice(before)
+    assert.isAtMost(lines.split("Mark-Compact").length - 1, 4)
+    assert.isAtLeast(lines.split("Scavenge").length - 1, 10)
+  })
+})
