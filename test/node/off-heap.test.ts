@@ -31,6 +31,11 @@ describe("the young objects that accompany large reads", () => {
     assert.approximately(young.accompany(23 * MB), (capacity / 24) * 23, 64 * 1024)
   })
 
+  it("fill it once for what has come at once", () => {
+    const young = new YoungObjects(() => 16 * MB)
+    assert.approximately(young.accompany(1_000 * MB), 16 * MB, 64 * 1024)
+  })
+
   it("are none where nothing is known of their space", () => {
     const young = new YoungObjects(() => 0)
     assert.strictEqual(young.accompany(1_000 * MB), 0)

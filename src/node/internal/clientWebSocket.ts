@@ -2,6 +2,7 @@ import { WebSocket } from "ws"
 
 import type { ClientWebSocket, ClientWebSocketEvents } from "../../engine/ClientPlatform.ts"
 import { explain } from "./clientRequest.ts"
+import { readOffHeap } from "./offHeap.ts"
 
 /** Smaller messages are not worth compressing. */
 const THRESHOLD = 1_024
@@ -12,9 +13,11 @@ const sizeOf = (data: string | Uint8Array | Blob): number => (data instanceof Bl
 export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): ClientWebSocket => {
   let failure: string | undefined
   ws.on("open", () => events.onOpen())
-  ws.on("message", (data: Buffer, isBinary: boolean) =>
-    isBinary ? events.onBinary(data) : events.onText(data.toString())
-  )
+  ws.on("message", (data: Buffer, isBinary: boolean) => {
+    readOffHeap(data.length)
+    if (isBinary) events.onBinary(data)
+    else events.onText(data.toString())
+  })
   ws.on("error", (error) => (failure ??= explain(error).message))
   ws.on("close", () => events.onClose(failure))
   return {

@@ -151,7 +151,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     }
     const onEnd = () => {
       finish()
-      if (more !== undefined) readOffHeap(size)
+      readOffHeap(size)
       // As a whole: a character may be split between chunks.
       onBody(new Body(more === undefined ? (first ?? nothing) : Buffer.concat(more, size)))
     }

@@ -5,13 +5,16 @@
  * ones alone takes a small part of that; but it happens when the space for young objects is full, and a large read leaves a few
  * hundred bytes there.
  *
- * So large reads are accompanied by short-lived objects on the heap, as many as fill that space in time: for messages of 64 KiB
- * this takes a third of the processor time that they took, and the more of it the more the application keeps.
+ * So large reads are accompanied by short-lived objects on the heap, as many as fill that space in time. With messages of 64 KiB
+ * this saves a third of the processor time, and the more the larger an application's heap is.
  */
 import * as V8 from "node:v8"
 
 /** The bytes of large reads from one collection to the next. With the messages made of them they are twice as many. */
 const INTERVAL = 24 * 1024 * 1024
+
+/** With smaller reads the objects of their messages are as many as it takes. */
+const LARGE = 16 * 1024
 
 /** Too small to be a large object to V8, which would be memory of its own. */
 const OBJECT_BYTES = 64 * 1024
@@ -44,7 +47,8 @@ export class YoungObjects {
       this.sinceLook = 0
       this.ratio = this.capacity() / INTERVAL
     }
-    this.due += bytes * this.ratio
+    // One collection is enough for what has come at once.
+    this.due += Math.min(bytes, INTERVAL) * this.ratio
     let made = 0
     for (; this.due >= OBJECT_BYTES; this.due -= OBJECT_BYTES, made += OBJECT_BYTES) this.last = Array(ELEMENTS)
     this.last = undefined
@@ -63,7 +67,7 @@ const supported = (): boolean => {
 
 const young = new YoungObjects(supported() ? youngSpace : () => 0)
 
-/** A large read has brought so many bytes. */
+/** So many bytes were read, or a message of so many. */
 export const readOffHeap = (bytes: number): void => {
-  young.accompany(bytes)
+  if (bytes >= LARGE) young.accompany(bytes)
 }
