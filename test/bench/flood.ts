@@ -7,9 +7,10 @@
  * Both are measured again with a `rateLimit` of `limit` packets per second and connection.
  *
  * Server, clients and flood are processes of their own, the server on a processor of its own; the flood's process gives way to the
- * clients', as its own work is nothing that is measured. Conditions take turns, for `seconds` each. A percentile is that of one
- * second, and what is said of a condition the median of its seconds: what a shared machine does now and then is in few of them.
- * It fails where the others' p99 is more than twice as long.
+ * clients', as its own work is nothing that is measured. It still takes time of the clients' processor, so what counts is the difference
+ * to the same flood at another server, which is on that processor, too, and gives way as well. Conditions take turns, for `seconds`
+ * each. A percentile is that of one second, and what is said of a condition the median of its seconds: what a shared machine
+ * does now and then is in few of them. It fails where the others' p99 is more than twice as long.
  */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -204,6 +205,8 @@ interface Condition {
   readonly site: Site
   /** What the flood sends, if there is one. */
   readonly event?: string
+  /** The server that it sends to, if it is another one. */
+  readonly elsewhere?: Pick<Site, "server" | "port">
 }
 
 /** What was measured within one turn of a condition. */
@@ -226,24 +229,30 @@ const run = async () => {
     await clients.ask("open", { port, count: all.clients })
     return { server, clients, port }
   }
-  const measure = async ({ event, site }: Condition, seconds: number): Promise<Turn> => {
-    const { clients, port, server } = site
+  const measure = async ({ elsewhere, event, site }: Condition, seconds: number): Promise<Turn> => {
+    const { clients, server } = site
+    const flooded = elsewhere ?? site
     const flooding = start(script, "flood")
-    if (event !== undefined) await flooding.ask("flood", { port, event, size: all.size })
+    if (event !== undefined) await flooding.ask("flood", { port: flooded.port, event, size: all.size })
     await clients.ask("ask", { rate: all.rate, seconds: 1 })
     await server.ask("begin")
     const before = await server.ask("usage")
+    const { handled } = await flooded.server.ask("usage")
     const began = now()
     const { lost, quantiles } = await clients.ask("ask", { rate: all.rate, seconds })
     const usage = await server.ask("usage")
-    const rate = (usage.handled - before.handled) / ((now() - began) / 1_000)
-    await server.ask("end")
+    const rate = ((await flooded.server.ask("usage")).handled - handled) / ((now() - began) / 1_000)
+    await flooded.server.ask("end")
     await flooding.stop()
     return { ...usage, pauses: usage.pauses - before.pauses, rate, quantiles, lost }
   }
   const unlimited = await open()
   const limited = await open(all.limit)
+  const other = start(script, "other server")
+  // About what it takes of the server beside others.
+  const elsewhere = { server: other, port: await other.ask("listen", { limit: 25_000, work: all.work }) }
   const conditions: ReadonlyArray<Condition> = [
+    { name: "flood elsewhere", site: unlimited, event: "quick", elsewhere },
     { name: "no flood", site: unlimited },
     { name: "handled at once", site: unlimited, event: "quick" },
     { name: "handlers behind", site: unlimited, event: "slow" },
@@ -262,6 +271,7 @@ const run = async () => {
     await clients.stop()
     await server.stop()
   }
+  await other.stop()
   const row = (title: string, show: (turns: ReadonlyArray<Turn>) => string): readonly [string, ...Array<string>] => [
     title,
     ...turns.map(show)
@@ -294,9 +304,9 @@ const run = async () => {
     turns.flat().every(({ lost }) => lost === 0)
   )
   for (const [i, { name }] of conditions.entries()) {
-    if (i === 0) continue
+    if (i < 2) continue
     const ratio = percentile(turns[i]!, 2) / percentile(turns[0]!, 2)
-    check(`the others' p99 is within twice that without the flood (${name}: ${ratio.toFixed(2)})`, ratio <= 2)
+    check(`the others' p99 is within twice that with the flood elsewhere (${name}: ${ratio.toFixed(2)})`, ratio <= 2)
   }
   check(
     "handlers were never further behind than they may be",
@@ -306,6 +316,9 @@ const run = async () => {
 
 const role = process.argv[2]
 if (role === "server") serve()
-else if (role === "clients") ask()
+else if (role === "other server") {
+  setPriority(19)
+  serve()
+} else if (role === "clients") ask()
 else if (role === "flood") flood()
 else await run()
