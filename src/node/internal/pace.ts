@@ -1,17 +1,28 @@
 /**
  * How much of a server's time one connection gets that sends more than others leave room for. It is given a few messages per turn of
  * the event loop in any case, so that whoever comes meanwhile waits for these at the most. While others talk, too, it is given
- * no more than so many per millisecond, beyond a burst: a processor that is busy all the time makes everybody wait.
+ * no more than a part of the time, beyond a burst: a processor that is busy all the time makes everybody wait. What counts is the
+ * time that messages take until their handlers end or wait for something.
  */
 
 /** The messages that one connection is given in one turn. */
 export const TURN_MESSAGES = 24
 
-/** The messages that a connection is given without a pause, though others talk. */
-const BURST = 256
+/** The time after which its turn is over though these were fewer, in milliseconds. */
+const TURN_TIME = 0.5
 
-/** How long a pause is, in milliseconds: as short as a timer can be. In that time a connection earns another turn's messages. */
-const PAUSE = 1
+/** What a message counts for at the least, in milliseconds: reading it, and the garbage that it leaves, are not in its handler's time. */
+const MIN_TIME = 0.01
+
+/** The part of the time that it is given while others talk: with the least, 25 messages per millisecond. */
+const SHARE = 0.25
+
+/** The time that it is given without a pause, though others talk, in milliseconds. */
+const BURST = 2.5
+
+/** The shortest pause, which is as short as a timer can be, and the longest, in milliseconds. */
+const MIN_PAUSE = 1
+const MAX_PAUSE = 25
 
 /** How long those count as talking who did, in milliseconds. */
 const MEMORY = 50
@@ -38,6 +49,25 @@ export class Pace {
   private last = -Infinity
   private seen = changes
   private beside = -Infinity
+  /** What messages have taken since the last pause, and in this turn. */
+  private taken = 0
+  private takenInTurn = 0
+
+  beginTurn(): void {
+    this.takenInTurn = 0
+  }
+
+  /** A message has taken so many milliseconds. */
+  took(time: number): void {
+    const counted = Math.max(time, MIN_TIME)
+    this.taken += counted
+    this.takenInTurn += counted
+  }
+
+  /** Whether its turn is over, however few its messages were. */
+  get isOver(): boolean {
+    return this.takenInTurn >= TURN_TIME
+  }
 
   /** A turn's messages were taken. The pause that is due before the next of them, in milliseconds; 0 if it is only the others' turn. */
   next(now: number): number {
@@ -45,9 +75,11 @@ export class Pace {
       this.seen = changes
       this.beside = now
     }
-    this.left = Math.min(BURST, this.left + ((now - this.last) * TURN_MESSAGES) / PAUSE) - TURN_MESSAGES
+    this.left = Math.min(BURST, this.left + (now - this.last) * SHARE) - this.taken
     this.last = now
-    if (now - this.beside > MEMORY) this.left = Math.max(0, this.left)
-    return this.left < 0 ? PAUSE : 0
+    this.taken = 0
+    // A debt is paid by one pause.
+    this.left = Math.max(this.left, now - this.beside > MEMORY ? 0 : -MAX_PAUSE * SHARE)
+    return this.left < 0 ? Math.max(MIN_PAUSE, -this.left / SHARE) : 0
   }
 }

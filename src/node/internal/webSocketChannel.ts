@@ -125,16 +125,23 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   onMessage(data: Buffer, isBinary: boolean): void {
     this.beginTurn()
     speak(this)
-    if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
+    if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
     if (this.held !== undefined) this.held.push([data, isBinary])
-    else if (isBinary) this.receiver.onBinary(data)
+    else this.receive(data, isBinary)
+  }
+
+  private receive(data: Buffer, isBinary: boolean): void {
+    const began = this.pace === undefined ? 0 : performance.now()
+    if (isBinary) this.receiver.onBinary(data)
     else this.receiver.onText(data.toString())
+    if (began > 0) this.pace!.took(performance.now() - began)
   }
 
   private beginTurn(): void {
     if (this.turn === Turn.turn) return
     this.turn = Turn.turn
     this.messages = this.bytes = 0
+    this.pace?.beginTurn()
     Turn.awaitTurnEnd()
   }
 
@@ -223,15 +230,15 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.ws.resume()
   }
 
-  /** Tells of what is held, up to so many messages, or until the session wants no more. */
+  /** Tells of what is held, up to so many messages, for one turn's time, or until the session wants no more. Infinity is everything. */
   private deliver(count: number): void {
     const { held } = this
     if (held === undefined) return
     let n = 0
     while (n < count && n < held.length && !this.isPaused) {
       const [data, isBinary] = held[n++]!
-      if (isBinary) this.receiver.onBinary(data)
-      else this.receiver.onText(data.toString())
+      this.receive(data, isBinary)
+      if (this.pace?.isOver && count !== Infinity) break
     }
     held.splice(0, n)
     this.messages += n
