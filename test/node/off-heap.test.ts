@@ -49,9 +49,10 @@ describe("the young objects that accompany large reads", () => {
 })
 
 describe("a server that large messages come to", () => {
+  // Buffers are given back by a thread of their own, which is late on a busy machine: here it is done at once.
   const server = spawn(
     process.execPath,
-    ["--trace-gc", fileURLToPath(new URL("../support/proxy-worker.ts", import.meta.url))],
+    ["--trace-gc", "--single-threaded-gc", fileURLToPath(new URL("../support/proxy-worker.ts", import.meta.url))],
     { stdio: ["pipe", "pipe", "inherit"] }
   )
   let output = ""
@@ -102,7 +103,9 @@ describe("a server that large messages come to", () => {
     )
     client.close()
     const lines = output.slice(before)
-    assert.isAtMost(lines.split("Mark-Compact").length - 1, 4)
-    assert.isAtLeast(lines.split("Scavenge").length - 1, 10)
+    const scavenges = lines.split("Scavenge").length - 1
+    const all = lines.split("Mark-Compact").length - 1
+    assert.isAtLeast(scavenges, 10)
+    assert.isAtMost(all, 4, `beside ${scavenges} scavenges`)
   })
 })
