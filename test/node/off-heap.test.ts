@@ -1,14 +1,12 @@
 /**
  * Large reads, of which V8 knows little: what they cost in collections of everything that a process keeps.
  */
-import { spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
-
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { WebSocket } from "ws"
 
 import { YoungObjects } from "../../src/node/internal/offHeap.ts"
 import { engineUrl, within } from "../support/RawClient.ts"
+import { type RunningWorker, startWorker } from "../support/workers.ts"
 
 const MB = 1024 * 1024
 
@@ -49,31 +47,13 @@ describe("the young objects that accompany large reads", () => {
 })
 
 describe("a server that large messages come to", () => {
-  // Buffers are given back by a thread of their own, which is late on a busy machine: here it is done at once.
-  const server = spawn(
-    process.execPath,
-    ["--trace-gc", "--single-threaded-gc", fileURLToPath(new URL("../support/proxy-worker.ts", import.meta.url))],
-    { stdio: ["pipe", "pipe", "inherit"] }
-  )
-  let output = ""
-  const port = within(
-    "port of the server",
-    new Promise<string>((resolve) => {
-      server.stdout.on("data", (chunk: Buffer) => {
-        output += chunk
-        const line = /^\d+$/m.exec(output)
-        if (line !== null) resolve(line[0])
-      })
-    })
-  )
-  const ended = new Promise<void>((resolve) => server.once("close", () => resolve()))
-  afterAll(async () => {
-    server.stdin.end()
-    await within("end of the server", ended)
-  })
+  let server: RunningWorker | undefined
+  afterAll(() => server?.stop())
 
   it("collects the young objects, not everything", { timeout: 60_000 }, async () => {
-    const url = engineUrl(`http://127.0.0.1:${await port}`, { EIO: "4", transport: "websocket" })
+    // Buffers are given back by a thread of their own, which is late on a busy machine: here it is done at once.
+    const running = (server = await startWorker("--trace-gc", "--single-threaded-gc"))
+    const url = engineUrl(running.url, { EIO: "4", transport: "websocket" })
     const client = new WebSocket(url.replace("http", "ws"))
     const payload = Buffer.alloc(64 * 1024, 7)
     const send = () => {
@@ -92,7 +72,7 @@ describe("a server that large messages come to", () => {
             const packet = data.toString()
             if (packet.startsWith("0{")) client.send("40")
             else if (packet.startsWith("40")) {
-              before = output.length
+              before = running.output.length
               for (let i = 0; i < 8; i++) send()
             }
           } else if (--left === 0) resolve()
@@ -102,7 +82,7 @@ describe("a server that large messages come to", () => {
       50_000
     )
     client.close()
-    const lines = output.slice(before)
+    const lines = running.output.slice(before)
     const scavenges = lines.split("Scavenge").length - 1
     const all = lines.split("Mark-Compact").length - 1
     assert.isAtLeast(scavenges, 10)

@@ -11,12 +11,15 @@ const entry = fileURLToPath(new URL("proxy-worker.ts", import.meta.url))
 export interface RunningWorker {
   readonly pid: number
   readonly url: string
+  /** What it has printed until now. */
+  readonly output: string
   stop(): Promise<void>
 }
 
-/** Starts the test application on a free port, and waits until it listens. */
-export const startWorker = async (): Promise<RunningWorker> => {
-  const child = spawn(process.execPath, [entry], { stdio: "pipe" })
+/** Starts the test application on a free port, with flags of Node, and waits until it listens. */
+export const startWorker = async (...flags: ReadonlyArray<string>): Promise<RunningWorker> => {
+  const child = spawn(process.execPath, [...flags, entry], { stdio: "pipe" })
+  let output = ""
   let errors = ""
   child.stderr.on("data", (chunk: Buffer) => {
     errors += chunk
@@ -25,14 +28,21 @@ export const startWorker = async (): Promise<RunningWorker> => {
   const port = await within(
     "port of a worker",
     new Promise<number>((resolve, reject) => {
-      // One short line arrives in one piece.
-      child.stdout.once("data", (line: Buffer) => resolve(Number(String(line))))
+      child.stdout.on("data", (chunk: Buffer) => {
+        output += chunk
+        // Flags may have it print more.
+        const line = /^(\d+)\n/m.exec(output)
+        if (line !== null) resolve(Number(line[1]))
+      })
       void closed.then(() => reject(new Error(`a worker has ended: ${errors}`)))
     })
   )
   return {
     pid: child.pid!,
     url: `http://127.0.0.1:${port}`,
+    get output() {
+      return output
+    },
     stop: () => {
       child.stdin.end()
       return within("end of a worker", closed)

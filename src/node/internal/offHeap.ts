@@ -6,7 +6,7 @@
  * hundred bytes there.
  *
  * So large reads are accompanied by short-lived objects on the heap, as many as fill that space in time. With messages of 64 KiB
- * this saves a third of the processor time, and the more the larger an application's heap is.
+ * this saves a third of the processor time.
  */
 import * as V8 from "node:v8"
 
@@ -22,8 +22,13 @@ const ELEMENTS = OBJECT_BYTES / 8 - 8
 
 /** The bytes of young objects at which V8 collects them; it changes while the process runs. */
 const youngSpace = (): number => {
-  const space = V8.getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space")
-  return space === undefined ? 0 : space.space_used_size + space.space_available_size
+  try {
+    const space = V8.getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space")
+    return space === undefined ? 0 : space.space_used_size + space.space_available_size
+  } catch {
+    // Other runtimes have no such statistics.
+    return 0
+  }
 }
 
 /** Accompanies large reads. */
@@ -56,16 +61,7 @@ export class YoungObjects {
   }
 }
 
-const supported = (): boolean => {
-  try {
-    return youngSpace() > 0
-  } catch {
-    // Other runtimes have no such statistics.
-    return false
-  }
-}
-
-const young = new YoungObjects(supported() ? youngSpace : () => 0)
+const young = new YoungObjects(youngSpace)
 
 /** So many bytes were read, or a message of so many. */
 export const readOffHeap = (bytes: number): void => {
