@@ -78,7 +78,7 @@ export class SocketRuntime {
     let pid: string | undefined
     let offset: string | undefined
     /** Who waits for an acknowledgement, which is `undefined` if it will not come. */
-    const acks = new Map<number | undefined, readonly [event: OutgoingEvent, answer: (args?: Arguments) => void]>()
+    let acks = new Map<number | undefined, readonly [event: OutgoingEvent, answer: (args?: Arguments) => void]>()
     let ackIds = 0
     let outbox = new Set<OutgoingEvent>()
     /** Events that came before the CONNECT reply. */
@@ -322,6 +322,8 @@ export class SocketRuntime {
         const fail = (reason: AckError["reason"]) => resume(new AckError({ event, reason }))
         if (acks.size >= options.maxPendingAcks) return fail("too many pending")
         const id = ackIds++
+        // A map that stayed would keep what is long over from young collections.
+        if (!(id % 1_000)) acks = new Map(acks)
         const packed = pack(event, args, id)
         if (!emit(packed)) return fail("not sent")
         acks.set(id, [packed, (args) => (args ? resume(Effect.succeed(args)) : fail("disconnected"))])

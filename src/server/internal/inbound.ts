@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { Bag } from "../../internal/bag.ts"
 import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsLimited, eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
@@ -71,7 +72,7 @@ export class Inbound {
   private gates: Map<string, Gate> | undefined
   /** Events that wait behind a gate. */
   private queued = 0
-  private fibers: Set<Fiber.Fiber<any, any>> | undefined
+  private fibers: Bag<Fiber.Fiber<any, any>> | undefined
   /** What is being started in this turn: it has not given way yet. */
   private starting = 0
   private closing: { readonly late: Array<Fiber.Fiber<any, any>>; readonly end: () => void } | undefined
@@ -228,13 +229,13 @@ export class Inbound {
     this.inbox = this.fibers = this.taps = undefined
     if (inbox !== undefined) this.forget(inbox)
     if (fibers !== undefined) {
-      for (const fiber of fibers) fiber.interruptUnsafe()
+      for (const fiber of fibers.values) fiber.interruptUnsafe()
     }
     if (taps !== undefined) {
       for (const set of taps.values()) for (const tap of set) tap.end()
     }
     const late: Array<Fiber.Fiber<any, any>> = []
-    this.closing = { late, end: () => onClosed(fibers === undefined ? late : [...fibers, ...late]) }
+    this.closing = { late, end: () => onClosed(fibers === undefined ? late : [...fibers.values, ...late]) }
     this.endIfNoneStarts()
   }
 
@@ -510,14 +511,14 @@ export class Inbound {
       this.endIfNoneStarts()
       return undefined
     }
-    const fibers = (this.fibers ??= new Set())
-    fibers.add(fiber)
+    const fibers = (this.fibers ??= new Bag())
+    const entry = fibers.add(fiber)
     const { connection } = this.socket
     connection.pending += size
     // What is no event's, as being admitted, is not for want of reading less.
     if (size > 0) this.backpressure.onPending()
     fiber.addObserver((exit) => {
-      fibers.delete(fiber)
+      fibers.remove(entry)
       connection.pending -= size
       onExit(exit)
       if (size > 0) this.backpressure.onDone()

@@ -1,14 +1,20 @@
 /** Takes the arguments of an acknowledgement; `undefined` when the client has gone and none will come. */
 export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
 
+/** The acknowledgements for which one map serves: one that stayed would keep those that are long over (see `Bag`). */
+const RENEWAL = 1_000
+
 /** The acknowledgements that a peer owes. */
 export class PendingAcks {
-  readonly #pending = new Map<number, PendingAck>()
+  #pending = new Map<number, PendingAck>()
+  #added = 0
+
   get size(): number {
     return this.#pending.size
   }
 
   add(id: number, ack: PendingAck): void {
+    if (++this.#added % RENEWAL === 0) this.#pending = new Map(this.#pending)
     this.#pending.set(id, ack)
   }
 
