@@ -6,7 +6,11 @@ export interface ReadLimit extends Rate {
   readonly disconnects: boolean
 }
 
-/** The shortest pause, in milliseconds: to stop and go on for every packet would cost more than the packets. */
+/**
+ * A pause lasts until so many packets may come, as to stop and go on for every packet would cost more than the packets, but these
+ * milliseconds at the most: what has come together is handled together, and others wait for it.
+ */
+const PACKETS = 16
 const PAUSE = 10
 
 /** What measures time for the limiter. */
@@ -54,7 +58,7 @@ export class ReadLimiter {
   }
 
   private wait(millis: number): void {
-    this.cancel = this.timing.after(Math.max(PAUSE, Math.ceil(millis)), () => {
+    this.cancel = this.timing.after(Math.ceil(Math.max(Math.min(PAUSE, PACKETS * this.limit.cost), millis)), () => {
       this.cancel = undefined
       // More may have come meanwhile: what had been read already.
       const missing = this.tokens.missing(this.timing.now(), 0)

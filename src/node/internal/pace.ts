@@ -9,16 +9,19 @@
 export const TURN_MESSAGES = 24
 
 /** The time after which its turn is over though these were fewer, in milliseconds. */
-const TURN_TIME = 0.5
+const TURN_TIME = 0.25
 
-/** What a message counts for at the least, in milliseconds: reading it, and the garbage that it leaves, are not in its handler's time. */
-const MIN_TIME = 0.01
+/**
+ * What a message counts for at the least, in milliseconds: reading it is not in its handler's time, nor is the garbage that it leaves, and
+ * what that costs everybody is a pause for the collector.
+ */
+const MIN_TIME = 0.02
 
-/** The part of the time that it is given while others talk: with the least, 25 messages per millisecond. */
+/** The part of the time that it is given while others talk: with the least, 12.5 messages per millisecond. */
 const SHARE = 0.25
 
 /** The time that it is given without a pause, though others talk, in milliseconds. */
-const BURST = 2.5
+const BURST = 1
 
 /** The shortest pause, which is as short as a timer can be, and the longest, in milliseconds. */
 const MIN_PAUSE = 1
