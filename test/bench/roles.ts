@@ -28,7 +28,7 @@ const YOUNG = { server: 16, other: 64 }
 /**
  * Starts the script itself in a role. The role "server" has a processor for itself, where there are two. The young generation (`young`
  * MB) has its full size from the beginning: that it grows is not what is measured. On one processor, helpers of the collector would
- * take turns with it, and double its pauses.
+ * take turns with it, and make its pauses longer.
  */
 export const start = (script: string, role: string, young = role === "server" ? YOUNG.server : YOUNG.other): Role => {
   const size = [`--min-semi-space-size=${young}`, `--max-semi-space-size=${young}`]
