@@ -16,13 +16,10 @@ export const makeMailbox = <A>(): readonly [
 ] => {
   let values: Array<A> = []
   let over: Effect.Effect<never, Cause.Done> | undefined
-  const waiting = new Set<() => void>()
+  let waiting: Array<() => void> = []
 
   const wake = () => {
-    for (const waker of waiting) {
-      waiting.delete(waker)
-      waker()
-    }
+    for (const waker of waiting.splice(0)) waker()
   }
   const finish = (how: Effect.Effect<never, Cause.Done>) => {
     over ??= how
@@ -31,8 +28,10 @@ export const makeMailbox = <A>(): readonly [
   const woken = Effect.callback<void>((resume) => {
     // Not within this turn: who offers is in the middle of something, and more may come.
     const waker = () => resume(Effect.yieldNow)
-    waiting.add(waker)
-    return Effect.sync(() => waiting.delete(waker))
+    waiting.push(waker)
+    return Effect.sync(() => {
+      waiting = waiting.filter((other) => other !== waker)
+    })
   })
   const pull: Effect.Effect<readonly [A, ...Array<A>], Cause.Done> = Effect.suspend(() => {
     const taken = values
