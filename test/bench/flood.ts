@@ -26,6 +26,7 @@ import { WebSocket } from "ws"
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { text } from "./load/frames.ts"
 import { answer, check, now, quantile, type Role, settings, sleep, start, table } from "./roles.ts"
 
 const script = fileURLToPath(import.meta.url)
@@ -195,10 +196,6 @@ const ask = () => {
   })
 }
 
-/** A text message of less than 126 bytes as a client's frame, with a masking key of zeros. */
-const frame = (text: string): Buffer =>
-  Buffer.from(`\x81${String.fromCharCode(0x80 | text.length)}\0\0\0\0${text}`, "latin1")
-
 /** A WebSocket connection's stream. */
 const upgrade = (port: number): Promise<Duplex> =>
   new Promise((resolve, reject) => {
@@ -220,10 +217,10 @@ const flood = () => {
       const stream = await upgrade(port)
       stream.on("error", () => stream.destroy())
       stream.resume()
-      stream.write(frame("40"))
+      stream.write(text("40"))
       setPriority(19)
       // As much as the connection takes. The frames are made beforehand: their sender shares the clients' processor.
-      const packets = Buffer.concat(Array.from({ length: 2_000 }, () => frame(`42["${event}","${"x".repeat(size)}"]`)))
+      const packets = Buffer.concat(Array.from({ length: 2_000 }, () => text(`42["${event}","${"x".repeat(size)}"]`)))
       const send = () => {
         while (stream.writable && stream.write(packets)) continue
       }
