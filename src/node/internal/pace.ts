@@ -78,7 +78,9 @@ export class Pace {
       this.seen = changes
       this.beside = now
     }
-    this.left = Math.min(BURST, this.left + (now - this.last) * SHARE) - this.taken
+    // What it saves is bounded, not what it is given while its messages are handled.
+    const saved = Math.min(BURST, this.left + (now - this.last - this.taken) * SHARE)
+    this.left = saved - this.taken * (1 - SHARE)
     this.last = now
     this.taken = 0
     // A debt is paid by one pause.
