@@ -2,7 +2,8 @@
  * Decodes packets of Socket.IO protocol 5 ("Packet encoding"), and puts attachments in their places.
  *
  * The grammar is taken strictly: a digit for the type; for binary types a count of attachments without leading zeros; a
- * namespace from `/` to a comma or the end; an id of digits; JSON of the form that the type has.
+ * namespace from `/` to a comma or the end; an id of digits; JSON of the form that the type has. Each attachment has exactly
+ * one placeholder.
  *
  * @since 0.1.0
  */
@@ -29,7 +30,8 @@ export interface DecoderLimits {
 /** A packet that waits for its attachments. */
 interface Incomplete {
   readonly packet: SocketPacket
-  readonly attachments: Array<Uint8Array>
+  /** Those that have come; each is taken out when it is put in its place. */
+  readonly attachments: Array<Uint8Array | undefined>
   /** The number of those that are missing. */
   left: number
   bytes: number
@@ -137,7 +139,8 @@ export class PacketDecoder {
     if (--incomplete.left > 0) return undefined
     this.#incomplete = undefined
     // An event's name is no object: it stays what it was found to be.
-    return fill(packet.data as Array<unknown>, attachments) ? make("illegal attachments") : packet
+    const isRefused = fill(packet.data as Array<unknown>, attachments) || attachments.some((left) => left !== undefined)
+    return isRefused ? make("illegal attachments") : packet
   }
 }
 
@@ -182,9 +185,10 @@ const isPlaceholder = (value: object): value is Placeholder => (value as Partial
 
 /**
  * Puts the attachments where their placeholders are, in what `JSON.parse` made. Gives true on a placeholder of no
- * attachment. The depth is bounded already.
+ * attachment, or of one that has its place already: a few bytes would otherwise stand for as many copies of a megabyte as
+ * there is room for, wherever the payload is sent on. The depth is bounded already.
  */
-const fill = (container: object, attachments: ReadonlyArray<Uint8Array>): boolean => {
+const fill = (container: object, attachments: Array<Uint8Array | undefined>): boolean => {
   if (Array.isArray(container)) {
     for (let i = 0; i < container.length; i++) if (fillMember(container, i, attachments)) return true
     return false
@@ -196,13 +200,15 @@ const fill = (container: object, attachments: ReadonlyArray<Uint8Array>): boolea
 const fillMember = <Key extends string | number>(
   container: Record<Key, unknown>,
   key: Key,
-  attachments: ReadonlyArray<Uint8Array>
+  attachments: Array<Uint8Array | undefined>
 ): boolean => {
   const member = container[key]
   if (!isObject(member)) return false
   if (!isPlaceholder(member)) return fill(member, attachments)
-  const attachment = typeof member.num === "number" ? attachments[member.num] : undefined
+  const { num } = member
+  const attachment = typeof num === "number" ? attachments[num] : undefined
   if (attachment === undefined) return true
+  attachments[num as number] = undefined
   // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it changes no prototype.
   container[key] = attachment
   return false

@@ -261,10 +261,19 @@ describe("decoding Socket.IO packets", () => {
     assert.deepInclude(decode("2[1.5,2]"), { data: [1.5, 2] })
   })
 
-  it("ignores attachments that no placeholder names, and fills one attachment in twice", () => {
-    const [a, b] = [Uint8Array.from([1]), Uint8Array.from([2])]
-    const placeholder = '{"_placeholder":true,"num":1}'
-    assert.deepInclude(decode(`52-["x",${placeholder},${placeholder}]`, [a, b]), { data: ["x", b, b] })
+  it("refuses an attachment that two placeholders name, or none", () => {
+    const attachments = [Uint8Array.from([1]), Uint8Array.from([2])]
+    const [first, second] = [0, 1].map((num) => `{"_placeholder":true,"num":${num}}`)
+    for (const args of [[second, second], [first, second, first], [first], [`[${second}]`], []]) {
+      assert.deepInclude(
+        decode(`52-${JSON.stringify(["x"]).slice(0, -1)}${args.map((arg) => `,${arg}`).join("")}]`, attachments),
+        {
+          code: "illegal attachments"
+        }
+      )
+    }
+    const [a, b] = attachments
+    assert.deepInclude(decode(`52-["x",${second},{"a":[${first}]}]`, attachments), { data: ["x", b, { a: [a] }] })
   })
 
   it("leaves placeholders in a plain event alone", () => {
