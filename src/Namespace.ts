@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import * as Event from "./Event.ts"
-import { compileContract, type CompiledContract } from "./internal/compileContract.ts"
+import { compileContract, type CompiledContract, undeclaredAuth } from "./internal/compileContract.ts"
 import { compilePattern } from "./internal/namespacePattern.ts"
 import type * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
 
@@ -422,7 +422,7 @@ const declare = (
   Event.checkConcurrency(`namespace "${name}"`, options.concurrency)
   return makeProto({
     _tag: name,
-    auth: options.auth ?? Schema.Unknown,
+    auth: options.auth ?? undeclaredAuth,
     clientToServer: byName(name, options.clientToServer ?? []),
     serverToClient: byName(name, options.serverToClient ?? []),
     serverToServer: byName(name, options.serverToServer ?? []),

@@ -21,6 +21,13 @@ export interface LocalSocket {
   readonly id: string
   /** The rooms that the socket is in, its own id left out; kept by the adapter, `undefined` until it joins the first. */
   joined: Set<string> | undefined
+  /**
+   * Counts a room that the socket joins, before it is added to `joined`. `false`: its connection is in as many rooms as it may be
+   * (`maxRooms`), and the socket must be left out.
+   */
+  enterRoom(room: string): boolean
+  /** Counts a room no more that the socket has left. */
+  leaveRoom(room: string): void
   /** Hands over an encoded packet. Synchronous, never fails; a socket that is gone ignores it. */
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
   /**
@@ -180,6 +187,8 @@ export interface Adapter {
     selection: Selection,
     flags: BroadcastFlags
   ) => Stream.Stream<Acknowledgement>
+  /** How many sockets a selection names, on every server unless `local`. */
+  readonly count: (selection: Selection, local: boolean) => Effect.Effect<number>
   /** The sockets of this process that a selection names. */
   readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
   /** What is known of the sockets that a selection names, on every server unless `local`. */

@@ -99,6 +99,16 @@ class InMemoryAdapter implements Adapter {
     )
   }
 
+  count(selection: Selection): Effect.Effect<number> {
+    return Effect.sync(() => {
+      const { except, rooms } = selection
+      if (except.length === 0 && rooms.length < 2) return this.sizeOf(rooms[0])
+      let count = 0
+      this.forEach(selection, () => count++)
+      return count
+    })
+  }
+
   localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {
     return Effect.sync(() => this.select(selection))
   }
@@ -126,6 +136,15 @@ class InMemoryAdapter implements Adapter {
 
   serverSideEmitWithAck(): Stream.Stream<ReadonlyArray<unknown>> {
     return Stream.empty
+  }
+
+  /** The number of sockets in a room, or in the namespace: at the same cost however many they are. */
+  private sizeOf(room: string | undefined): number {
+    const { sockets } = this.host
+    if (room === undefined) return sockets.size
+    const members = this.rooms.get(room)
+    const owner = sockets.get(room)
+    return (members?.size ?? 0) + (owner === undefined || members?.has(owner) ? 0 : 1)
   }
 
   /** The sockets of a selection: a copy. One that is about to leave its rooms, as it has gone, is not among them. */
@@ -158,7 +177,7 @@ class InMemoryAdapter implements Adapter {
 
   private add(socket: LocalSocket, room: string): void {
     const joined = (socket.joined ??= new Set())
-    if (joined.has(room)) return
+    if (joined.has(room) || !socket.enterRoom(room)) return
     joined.add(room)
     const members = this.rooms.get(room)
     if (members === undefined) this.rooms.set(room, new Set([socket]))
@@ -171,6 +190,7 @@ class InMemoryAdapter implements Adapter {
   private remove(socket: LocalSocket, room: string): void {
     const members = this.rooms.get(room)
     if (members === undefined || !members.delete(socket)) return
+    socket.leaveRoom(room)
     if (members.size === 0) this.rooms.delete(room)
     if (!this.host.watchesRooms) return
     this.host.onRoomChange({ _tag: "Left", room, sid: socket.id })

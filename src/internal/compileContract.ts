@@ -93,6 +93,8 @@ export interface CompiledContract {
   readonly outgoing: ReadonlyMap<string, EventCodec>
   readonly serverToServer: ReadonlyMap<string, EventCodec>
   readonly auth: Codec
+  /** Whether the contract says what the auth payload is. */
+  readonly declaresAuth: boolean
   readonly data: ReadonlyMap<string, Codec>
   readonly middlewares: ReadonlyArray<CompiledMiddleware>
   /** How the names of its namespaces are made, if they are dynamic. */
@@ -100,6 +102,9 @@ export interface CompiledContract {
   readonly params: ReadonlyMap<string, Codec>
   readonly forClients: () => ClientWire
 }
+
+/** The schema of an auth payload of which a contract says nothing: it takes anything. */
+export const undeclaredAuth: Event.AnySchema = Schema.Unknown.annotate({})
 
 /** Compiles a contract. */
 export const compileContract = (contract: Namespace.Any): CompiledContract => {
@@ -109,6 +114,7 @@ export const compileContract = (contract: Namespace.Any): CompiledContract => {
     outgoing: compileEvents(contract.serverToClient),
     serverToServer: compileEvents(contract.serverToServer),
     auth: compile(contract.auth),
+    declaresAuth: contract.auth !== undeclaredAuth,
     data: compileFields(contract.data),
     middlewares: contract.middlewares.map((service) => ({
       service,

@@ -40,6 +40,8 @@ const readers = {
   connectTimeout: Config.Duration,
   namespaceGrace: Config.Duration,
   maxNamespaces: Config.Int,
+  maxAuthBytes: Config.Int,
+  maxRooms: Config.Int,
   maxPendingPackets: Config.Int,
   maxPendingEvents: Config.Int,
   maxPendingBytes: Config.Int,

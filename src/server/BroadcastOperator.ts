@@ -52,7 +52,12 @@ export interface Selecting<Self> {
   readonly local: Self
   /** Whether what is sent may be compressed, on connections that compress at all. Default: true. */
   compress(compress: boolean): Self
-  /** Makes the selected sockets join rooms. */
+  /**
+   * How many sockets are selected, on every server unless {@link local}. Of one room, or of everybody, it costs the same however many
+   * they are. A socket that has disconnected counts until its handlers have ended.
+   */
+  readonly size: Effect.Effect<number>
+  /** Makes the selected sockets join rooms. One whose connection is in as many as it may be (`maxRooms`) is left out. */
   socketsJoin(rooms: RoomSelection): Effect.Effect<void>
   /** Makes the selected sockets leave rooms. */
   socketsLeave(rooms: RoomSelection): Effect.Effect<void>

@@ -28,17 +28,31 @@ export interface ServerOptions extends EngineOptions {
   readonly namespaceGrace?: Duration.Input
   /** The namespaces that one connection may join. Default: 100. */
   readonly maxNamespaces?: number
-  /** The packets that may wait for one socket's handlers to be built. Default: 1,000. */
+  /**
+   * The bytes of auth payloads that one connection may make the server keep, over all of its namespaces: what they cost as objects,
+   * not as text. A CONNECT beyond it is refused with `Auth payload too large`. A namespace with a contract keeps what its `auth`
+   * declares, decoded, and nothing if it declares none; the query of a CONNECT of Engine.IO 3 counts as auth. Default: 16,384.
+   */
+  readonly maxAuthBytes?: number
+  /**
+   * The rooms that the sockets of one connection may be in, those of their own ids left out. A room whose name is longer than 256
+   * characters counts as one more for each 256 of them. Beyond it `socket.join` dies, which harms the event that asked for it
+   * alone, and `socketsJoin` leaves the socket out. Default: 1,000.
+   */
+  readonly maxRooms?: number
+  /** The packets of one connection that may wait for its sockets' handlers to be built. Default: 1,000. */
   readonly maxPendingPackets?: number
   /**
-   * The events of one socket whose handlers are not done: those under way and those that wait for them. When there are more,
-   * the connection is closed with reason `inbound overflow`. Default: 10,000.
+   * The events of one connection, on all of its sockets, whose handlers are not done: those under way and those that wait for
+   * them. When there are more, the connection is closed with reason `inbound overflow`. It is also the number of payloads that a
+   * stream of a socket's events holds. Default: 10,000.
    */
   readonly maxPendingEvents?: number
   /**
-   * The size of the packets of one connection whose events wait for handlers, are being handled, or wait in a stream: the characters of
-   * their text and the bytes of their attachments. An event that comes when there is more closes the connection with reason
-   * `inbound overflow`. Default: 67,108,864 (64 MiB).
+   * What those events cost, and those that wait in streams, in bytes: their arguments as objects, which may be twenty times as large
+   * as their text, their attachments, and 1,024 for each. When half of it is reached, the connection is not read (see
+   * `pauseReadingAt`) until three quarters are free again. An event that comes when there is more than all of it closes the
+   * connection with reason `inbound overflow`. Default: 16,777,216 (16 MiB).
    */
   readonly maxPendingBytes?: number
   /**
@@ -62,9 +76,12 @@ export interface ServerOptions extends EngineOptions {
    * fiber is interrupted, and those behind it go on. Default: 30 seconds.
    */
   readonly middlewareTimeout?: Duration.Input
-  /** The acknowledgements that one socket may owe. Default: 10,000. */
+  /** The acknowledgements that the client of one connection may owe, over all of its sockets. Default: 10,000. */
   readonly maxPendingAcks?: number
-  /** The binary attachments of one packet. Default: 10, as clients in the field expect. */
+  /**
+   * The binary attachments of one packet. One that comes with more closes its connection with `parse error`; an emit of more dies,
+   * as clients take no more than that, either. Default: 10, as clients in the field expect.
+   */
   readonly maxAttachments?: number
   /** The bytes of one packet's attachments together. Default: 10,000,000. */
   readonly maxAttachmentBytes?: number
@@ -92,6 +109,8 @@ export interface ResolvedServerOptions {
   readonly connectTimeout: number
   readonly namespaceGrace: number
   readonly maxNamespaces: number
+  readonly maxAuthBytes: number
+  readonly maxRooms: number
   readonly maxPendingPackets: number
   readonly maxPendingEvents: number
   readonly maxPendingBytes: number
@@ -128,9 +147,11 @@ export const resolve = Effect.fnUntraced(function* (
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 45_000, 1),
     namespaceGrace: yield* millis("namespaceGrace", options.namespaceGrace, 2_000, 0),
     maxNamespaces: yield* integer("maxNamespaces", options.maxNamespaces, 100, 1),
+    maxAuthBytes: yield* integer("maxAuthBytes", options.maxAuthBytes, 16_384, 0),
+    maxRooms: yield* integer("maxRooms", options.maxRooms, 1_000, 0),
     maxPendingPackets: yield* integer("maxPendingPackets", options.maxPendingPackets, 1_000, 1),
     maxPendingEvents: yield* integer("maxPendingEvents", options.maxPendingEvents, 10_000, 1),
-    maxPendingBytes: yield* integer("maxPendingBytes", options.maxPendingBytes, 67_108_864, 1),
+    maxPendingBytes: yield* integer("maxPendingBytes", options.maxPendingBytes, 16_777_216, 1),
     pauseReadingAt,
     resumeReadingAt,
     pauseTimeout: yield* millis("pauseTimeout", options.pauseTimeout, 10_000, 1),

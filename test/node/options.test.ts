@@ -62,6 +62,8 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
   connectTimeout: [0, "0 seconds", Infinity],
   namespaceGrace: [-1, Infinity],
   maxNamespaces: [0, 1.5],
+  maxAuthBytes: [-1, 0.5, Infinity],
+  maxRooms: [-1, 1.5],
   maxPendingPackets: [0, -1],
   maxPendingEvents: [0, -1],
   maxPendingBytes: [0, -1, 0.5],

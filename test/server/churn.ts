@@ -39,7 +39,7 @@ const kept = (add: (value: object) => () => void): number => {
 }
 
 const bag = new Bag<object>()
-const acks = new PendingAcks()
+const acks = new PendingAcks({ owedAcks: 0 })
 let ids = 0
 const set = new Set<object>()
 

@@ -17,6 +17,7 @@ import { call, connect, next, serve } from "../support/serve.ts"
 class Taken extends Schema.TaggedError<Taken>()("Taken", { until: Schema.Date }) {}
 
 class Fleet extends Namespace.make("/fleet", {
+  auth: Schema.Struct({ name: Schema.optionalKey(Schema.String) }),
   clientToServer: [Event.make("sync", { ack: Schema.Void })],
   serverToClient: [
     Event.make("note", { payload: Schema.String }),
@@ -230,7 +231,7 @@ describe("sockets of a cluster", () => {
         (yield* Fiber.join(changes)).map(({ _tag, room }) => `${_tag} ${room}`),
         ["Created sea", "Joined sea", "Created fog", "Joined fog"]
       )
-      assert.deepStrictEqual(beagle.socket.rooms, new Set([beagle.socket.id, "sea"]))
+      assert.deepStrictEqual(new Set(beagle.socket.rooms), new Set([beagle.socket.id, "sea"]))
       yield* argo.sync
       assert.deepStrictEqual(argo.heard, [])
     })

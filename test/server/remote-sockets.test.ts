@@ -16,6 +16,10 @@ import { call, connect, next, serve } from "../support/serve.ts"
 class Busy extends Schema.TaggedError<Busy>()("Busy", { until: Schema.Int }) {}
 
 class Crew extends Namespace.make("/crew", {
+  auth: Schema.Struct({
+    name: Schema.optionalKey(Schema.String),
+    rooms: Schema.optionalKey(Schema.Array(Schema.String))
+  }),
   clientToServer: [Event.make("sync", { ack: Schema.Void })],
   serverToClient: [
     Event.make("note", { payload: Schema.Date }),
@@ -35,7 +39,7 @@ const crew = Effect.fnUntraced(function* (
     Layer.merge(
       SocketIoServer.layerNamespace(Crew, (socket) =>
         Effect.gen(function* () {
-          yield* socket.join((socket.handshake.auth.rooms as ReadonlyArray<string>) ?? [])
+          yield* socket.join(socket.auth.rooms ?? [])
           yield* build(socket) as Effect.Effect<unknown>
           yield* Queue.offer(sockets, socket)
           return Crew.of({ sync: () => Effect.void })
@@ -309,6 +313,8 @@ describe("the adapter in memory", () => {
       sockets.set(id, {
         id,
         joined: undefined,
+        enterRoom: () => true,
+        leaveRoom: () => {},
         deliver: (_encoded: unknown, _flags: BroadcastFlags) => {},
         deliverForAck: () => undefined,
         details: { id, rooms: new Set(), data: {} } as unknown as SocketDetails,

@@ -40,6 +40,7 @@ type Notice = Message | { readonly _tag: "Gone"; readonly from: number }
 type Question =
   | { readonly _tag: "Ask"; readonly packet: BroadcastPacket; readonly to: Selection; readonly flags: BroadcastFlags }
   | { readonly _tag: "Fetch"; readonly to: Selection }
+  | { readonly _tag: "Count"; readonly to: Selection }
   | { readonly _tag: "ServerEvent"; readonly data: ServerEvent }
 
 /** Joins servers into a cluster. */
@@ -134,6 +135,14 @@ class Node implements Adapter {
       ...own,
       ...others
     ])
+  }
+
+  count(to: Selection, local: boolean): Effect.Effect<number> {
+    const own = this.own.count(to, true)
+    if (local) return own
+    return Effect.zipWith(own, Stream.runCollect(this.ask<number>({ _tag: "Count", to })), (own, others) =>
+      others.reduce((sum, count) => sum + count, own)
+    )
   }
 
   socketsJoin(to: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
@@ -262,6 +271,8 @@ class Node implements Adapter {
         return this.own.broadcastWithAck(question.packet, question.to, question.flags)
       case "Fetch":
         return Stream.fromIterableEffect(this.own.fetchSockets(question.to, true))
+      case "Count":
+        return Stream.fromEffect(this.own.count(question.to, true))
       case "ServerEvent":
         return Stream.callback<ReadonlyArray<unknown>>((queue) =>
           Effect.sync(() => {

@@ -1,14 +1,24 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { queryOf } from "../../engine/internal/query.ts"
+import { costOf } from "../../internal/cost.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
-import { Backpressure } from "./backpressure.ts"
+import { Backlog } from "./backlog.ts"
 import type { ServerRuntime } from "./server.ts"
 import type { SocketRuntime } from "./socket.ts"
+
+/** What a CONNECT packet takes beside its namespace and its auth payload, in bytes, in whichever form it comes. */
+const CONNECT_OVERHEAD = 256
+
+/** The auth payload of clients that send none. */
+const noAuth: Auth = {}
+
+type Auth = Readonly<Record<string, unknown>>
 
 /** Namespaces that a connection is remembered to have left or not to have got into. */
 const MAX_LEFT = 1_000
@@ -26,14 +36,16 @@ export class Connection implements SessionSink, WheelEntry {
   private readonly server: ServerRuntime
   private readonly decoder: Decoder
   private readonly sockets = new FewSockets()
-  /** Made when the first event has to wait, or its handler does. */
-  private lazyBackpressure: Backpressure | undefined
+  /** What waits for handlers; made when the first event has to wait, or its handler does. */
+  private lazyBacklog: Backlog | undefined
   /** Watches over attachments that were announced; made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
-  /** The size of the packet that is being received: characters of its text, bytes of its attachments. */
-  private received = 0
-  /** The size of the packets whose events wait for handlers, or are being handled. */
-  pending = 0
+  /** The acknowledgements that its client owes. */
+  owedAcks = 0
+  /** The rooms that its sockets are in, but for those of their own ids. A long name counts for several. */
+  rooms = 0
+  /** What the auth payloads cost that its sockets keep, in bytes. */
+  authBytes = 0
   /** The sockets that are gone, but hold something yet. */
   leaving = 0
   /** Namespaces that this client is no longer in, though it may not know yet. */
@@ -46,18 +58,23 @@ export class Connection implements SessionSink, WheelEntry {
     server.wheel.schedule(this, server.options.connectTimeout)
   }
 
-  get backpressure(): Backpressure {
-    return (this.lazyBackpressure ??= new Backpressure(this, this.server.options, this.server.wheel))
+  get backlog(): Backlog {
+    return (this.lazyBacklog ??= new Backlog(this, this.server.options, this.server.wheel))
+  }
+
+  /** What there is too much of for another event to be taken, if there is. */
+  get excess(): string | undefined {
+    return this.lazyBacklog?.excess
   }
 
   /** Somebody waits for an acknowledgement of the client: it has to be read. */
   onAwaiting(): void {
-    this.lazyBackpressure?.onAwaiting()
+    this.lazyBacklog?.onAwaiting()
   }
 
   /** Whether any of the client's sockets waits for an acknowledgement of it. */
   get awaitsAck(): boolean {
-    return this.sockets.all().some((socket) => socket.awaitsAck)
+    return this.owedAcks > 0
   }
 
   /** Whether the client speaks protocol 4: what it knows of connecting to namespaces differs. */
@@ -67,22 +84,20 @@ export class Connection implements SessionSink, WheelEntry {
 
   /** The session is open, and this takes its messages. Clients of protocol 4 are in the default namespace without having asked, if it is served. */
   onOpen(): void {
-    if (this.isLegacy && this.server.findNamespace("/") !== undefined) this.connectTo("/", {})
+    if (this.isLegacy && this.server.findNamespace("/") !== undefined) this.connectTo("/", noAuth)
   }
 
   onMessage(packet: string): void {
-    this.received += packet.length
-    this.onDecoded(this.decoder.text(packet, 1))
+    this.onDecoded(this.decoder.text(packet, 1), packet.length)
   }
 
   onBinary(bytes: Uint8Array): void {
-    this.received += bytes.byteLength
-    this.onDecoded(this.decoder.binary(bytes))
+    this.onDecoded(this.decoder.binary(bytes), bytes.byteLength)
   }
 
   onClose(close: SessionClose): void {
     this.server.wheel.cancel(this)
-    this.lazyBackpressure?.close()
+    this.lazyBacklog?.close()
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
       this.server.debug("connection", "connection closed", {
@@ -144,14 +159,13 @@ export class Connection implements SessionSink, WheelEntry {
     for (const socket of sockets) socket.end(reason)
   }
 
-  private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
+  /** A message was decoded. Its size is that of the packet, unless it was the last of several. */
+  private onDecoded(packet: SocketPacket | ProtocolError | undefined, size: number): void {
     if (packet === undefined) return this.awaitAttachments()
-    const size = this.received
-    this.received = 0
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
-    if (packet.type === PacketType.CONNECT) return this.onConnect(packet)
+    if (packet.type === PacketType.CONNECT) return this.onConnect(packet, size)
     const socket = this.sockets.get(packet.namespace)
-    if (socket !== undefined) return socket.onPacket(packet, size)
+    if (socket !== undefined) return socket.onPacket(packet)
     // What was on its way when the server removed the client from the namespace is no offence.
     if (this.left?.has(packet.namespace)) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
@@ -168,17 +182,23 @@ export class Connection implements SessionSink, WheelEntry {
     this.server.wheel.schedule(watch, this.server.options.attachmentTimeout)
   }
 
-  private onConnect({ data, namespace }: SocketPacket): void {
-    if (!this.isLegacy) return this.connectTo(namespace, (data ?? {}) as Readonly<Record<string, unknown>>)
+  private onConnect({ data, namespace }: SocketPacket, size: number): void {
+    if (!this.isLegacy) {
+      // A packet beyond the bound is not looked at any further.
+      const isBounded = size <= namespace.length + this.server.options.maxAuthBytes + CONNECT_OVERHEAD
+      return this.connectTo(namespace, isBounded ? ((data ?? noAuth) as Auth) : undefined)
+    }
     // They send a query instead of an auth payload, and are in the default namespace already.
     const at = namespace.indexOf("?")
     const name = at < 0 ? namespace : namespace.slice(0, at)
     if (name === "/" && this.sockets.get(name) !== undefined) return
-    const query = at < 0 ? {} : Object.fromEntries(new URLSearchParams(namespace.slice(at + 1)))
-    this.connectTo(name, query)
+    if (at < 0) return this.connectTo(name, noAuth)
+    const isBounded = namespace.length - at <= this.server.options.maxAuthBytes
+    this.connectTo(name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
   }
 
-  private connectTo(namespace: string, auth: Readonly<Record<string, unknown>>): void {
+  /** Connects to a namespace; `undefined` is an auth payload that is larger than any may be. */
+  private connectTo(namespace: string, auth: Auth | undefined): void {
     if (this.sockets.get(namespace) !== undefined) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
@@ -191,8 +211,16 @@ export class Connection implements SessionSink, WheelEntry {
       if (this.server.hasServed(namespace)) return this.session.closeUnsafe("server shutting down")
       return this.turnAway(namespace, "Invalid namespace")
     }
+    const authBytes = auth === undefined || auth === noAuth ? 0 : costOf(auth)
+    if (auth === undefined || this.authBytes + authBytes > this.server.options.maxAuthBytes) {
+      // It may be there for this client alone.
+      this.server.forgetIfUnused(home)
+      return this.turnAway(namespace, "Auth payload too large")
+    }
     this.left?.delete(namespace)
     const socket = home.makeSocket(this, auth)
+    socket.authBytes = authBytes
+    this.authBytes += authBytes
     this.sockets.add(socket)
     home.connect(socket)
   }

@@ -13,7 +13,7 @@ import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec 
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsLimited, eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
-import type { Backpressure } from "./backpressure.ts"
+import { type Backlog, costOfEvent, costOfStreamed } from "./backlog.ts"
 import { EventLimiter, limitsOf } from "./eventLimits.ts"
 import { Gate } from "./gate.ts"
 import type { SocketRuntime } from "./socket.ts"
@@ -39,15 +39,21 @@ export interface PacketMiddleware {
 /** A stream of an event's payloads. */
 interface EventTap {
   /** Whether there was room. */
-  readonly offer: (payload: unknown, size: number) => boolean
+  readonly offer: (payload: unknown, cost: number) => boolean
   readonly end: () => void
 }
 
-/** An event that waits for the handlers. */
+/** An event that waits for the handlers, and what it costs meanwhile. */
 interface Waiting {
   readonly packet: SocketPacket
-  readonly size: number
+  readonly cost: number
 }
+
+/**
+ * What an event costs while it waits: nothing for what is no event, or its name and arguments, whose cost is worked out if it
+ * does have to wait. Most handlers are done at once.
+ */
+type Cost = number | ReadonlyArray<unknown>
 
 /**
  * The events of a socket's client on their way to their handlers.
@@ -70,8 +76,6 @@ export class Inbound {
   private entrance: Gate | undefined
   private taps: Map<string, Set<EventTap>> | undefined
   private gates: Map<string, Gate> | undefined
-  /** Events that wait behind a gate. */
-  private queued = 0
   private fibers: Bag<Fiber.Fiber<any, any>> | undefined
   /** What is being started in this turn: it has not given way yet. */
   private starting = 0
@@ -115,36 +119,35 @@ export class Inbound {
   subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const capacity = this.socket.home.server.options.maxPendingEvents
-      const queue = yield* Queue.make<{ readonly payload: unknown; readonly size: number }, Cause.Done>({
+      const queue = yield* Queue.make<{ readonly payload: unknown; readonly cost: number }, Cause.Done>({
         capacity,
         strategy: "dropping"
       })
-      const { connection } = this.socket
       let unread = 0
       const tap: EventTap = {
-        offer: (payload, size) => {
-          if (!Queue.offerUnsafe(queue, { payload, size })) return false
-          unread += size
-          connection.pending += size
+        offer: (payload, cost) => {
+          if (!Queue.offerUnsafe(queue, { payload, cost })) return false
+          unread += cost
+          this.backlog.hold(cost)
           return true
         },
         end: () => Queue.endUnsafe(queue)
       }
-      const read = (size: number) => {
-        unread -= size
-        connection.pending -= size
+      const read = (cost: number) => {
+        unread -= cost
+        this.backlog.release(cost)
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => this.addTap(event, tap)),
         () =>
           Effect.sync(() => {
             this.removeTap(event, tap)
-            read(unread)
+            if (unread > 0) read(unread)
           })
       )
-      return Stream.map(Stream.fromQueue(queue), ({ payload, size }) => {
+      return Stream.map(Stream.fromQueue(queue), ({ cost, payload }) => {
         // What is still read after the scope has closed no longer counts.
-        if (unread >= size) read(size)
+        if (unread >= cost) read(cost)
         return payload
       })
     })
@@ -163,34 +166,33 @@ export class Inbound {
     if (taps?.delete(tap) && taps.size === 0) this.taps!.delete(event)
   }
 
-  private tell(event: string, payload: unknown, size: number): void {
-    for (const tap of this.taps?.get(event) ?? []) {
-      if (!tap.offer(payload, size)) this.overflow("a stream of the socket's events has fallen behind")
+  private tell(event: string, payload: unknown, data: ReadonlyArray<unknown>): void {
+    const taps = this.taps?.get(event)
+    if (taps === undefined) return
+    const cost = costOfStreamed(data)
+    for (const tap of taps) {
+      if (!tap.offer(payload, cost)) this.overflow("a stream of the socket's events has fallen behind")
     }
   }
 
   // ---------------------------------------------------------------- events
 
-  onEvent(packet: SocketPacket, size: number): void {
-    if (this.ready) return this.receive(packet, size)
-    const inbox = (this.inbox ??= [])
-    if (inbox.length >= this.socket.home.server.options.maxPendingPackets) {
+  onEvent(packet: SocketPacket): void {
+    if (this.ready) return this.receive(packet)
+    const { backlog } = this
+    if (backlog.unready >= this.socket.home.server.options.maxPendingPackets) {
       return this.overflow("too many packets before the handlers were ready")
     }
-    if (this.isFull) return this.overflow("too many bytes before the handlers were ready")
-    this.socket.connection.pending += size
-    inbox.push({ packet, size })
-    this.backpressure.onPending()
+    const { excess } = backlog
+    if (excess !== undefined) return this.overflow(`${excess} before the handlers were ready`)
+    const cost = costOfEvent(packet.data as ReadonlyArray<unknown>)
+    ;(this.inbox ??= []).push({ packet, cost })
+    backlog.unready++
+    backlog.enter(cost)
   }
 
-  /** Whether the connection has as much pending as it may. */
-  private get isFull(): boolean {
-    const { connection, home } = this.socket
-    return connection.pending >= home.server.options.maxPendingBytes
-  }
-
-  private get backpressure(): Backpressure {
-    return this.socket.connection.backpressure
+  private get backlog(): Backlog {
+    return this.socket.connection.backlog
   }
 
   /** The handlers are there: what waited for them is handled in the order of its arrival. */
@@ -206,17 +208,17 @@ export class Inbound {
     this.ready = true
     const inbox = this.inbox
     this.inbox = undefined
-    if (inbox !== undefined) {
-      this.forget(inbox)
-      for (const { packet, size } of inbox) {
-        this.receive(packet, size)
-        this.backpressure.onDone()
-      }
+    for (const { cost, packet } of inbox ?? []) {
+      this.forget(cost)
+      this.receive(packet)
     }
   }
 
-  private forget(inbox: ReadonlyArray<Waiting>): void {
-    for (const { size } of inbox) this.socket.connection.pending -= size
+  /** A packet has waited for the handlers. */
+  private forget(cost: number): void {
+    const { backlog } = this
+    backlog.unready--
+    backlog.leave(cost)
   }
 
   /**
@@ -225,9 +227,8 @@ export class Inbound {
    */
   close(onClosed: (running: ReadonlyArray<Fiber.Fiber<any, any>>) => void): void {
     const { fibers, inbox, taps } = this
-    for (let i = inbox?.length ?? 0; i > 0; i--) this.backpressure.onDone()
     this.inbox = this.fibers = this.taps = undefined
-    if (inbox !== undefined) this.forget(inbox)
+    for (const { cost } of inbox ?? []) this.forget(cost)
     if (fibers !== undefined) {
       for (const fiber of fibers.values) fiber.interruptUnsafe()
     }
@@ -254,31 +255,30 @@ export class Inbound {
     return this.socket.state === "connected"
   }
 
-  private receive({ data, id }: SocketPacket, size: number): void {
+  private receive({ data, id }: SocketPacket): void {
     if (!this.isConnected) return
-    if (this.queued + (this.fibers?.size ?? 0) >= this.socket.home.server.options.maxPendingEvents) {
-      return this.overflow("too many events whose handlers are not done")
-    }
-    if (this.isFull) return this.overflow("too many bytes of events whose handlers are not done")
-    const args = data as ReadonlyArray<unknown>
-    const name = typeof args[0] === "string" ? args[0] : String(args[0])
+    const { excess } = this.socket.connection
+    if (excess !== undefined) return this.overflow(`${excess} whose handlers are not done`)
+    const event = data as ReadonlyArray<unknown>
+    const name = typeof event[0] === "string" ? event[0] : String(event[0])
     if (this.limiter !== undefined && this.isTooFast(this.limiter, name, id)) return
-    if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, args.slice(1))
-    if (this.middlewares === undefined) return this.dispatch(name, args, id, size)
-    this.wait(size)
+    if (this.anyHandlers !== undefined) this.startAll(this.anyHandlers, name, event.slice(1), event)
+    if (this.middlewares === undefined) return this.dispatch(name, event, id)
+    const cost = costOfEvent(event)
+    this.backlog.enter(cost)
     this.entrance!.enter((leave) => {
-      this.goOn(size)
+      this.backlog.leave(cost)
       if (!this.isConnected) return leave()
       let isOver = false
       const onChecked = (exit: Exit.Exit<void, EventRefused>) => {
         if (isOver) return
         isOver = true
-        if (exit._tag === "Success") this.dispatch(name, args, id, size)
+        if (exit._tag === "Success") this.dispatch(name, event, id)
         else this.onRefused(name, id, exit.cause)
         leave()
       }
-      const checks = () => this.checks({ event: name, args: args.slice(1), needsAck: id !== undefined })
-      const fiber = this.start(this.runFork, checks, onChecked, size)
+      const checks = () => this.checks({ event: name, args: event.slice(1), needsAck: id !== undefined })
+      const fiber = this.start(this.runFork, checks, onChecked, cost)
       if (fiber !== undefined && !isOver) this.endInTime(fiber, onChecked)
     })
   }
@@ -295,20 +295,6 @@ export class Inbound {
       this.fail(id, { _tag: "EventRefused", message: "rate limit exceeded", data: { retryAfter } }, false)
     }
     return true
-  }
-
-  /** An event waits behind a gate. */
-  private wait(size: number): void {
-    this.queued++
-    this.socket.connection.pending += size
-    this.backpressure.onPending()
-  }
-
-  /** An event has waited, and is being dealt with. */
-  private goOn(size: number): void {
-    this.queued--
-    this.socket.connection.pending -= size
-    this.backpressure.onDone()
   }
 
   /** Middleware that does not come to an end shall not keep the events behind waiting for ever. */
@@ -364,21 +350,21 @@ export class Inbound {
     return this.incoming.get(name)
   }
 
-  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined, size: number): void {
+  private dispatch(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
     if (!this.isConnected) return
     const codec = this.codec(name)
-    if (codec === undefined) return this.onPlainEvent(name, data, id, size)
+    if (codec === undefined) return this.onPlainEvent(name, data, id)
     const payload = decodePayload(codec, data)
     if (payload._tag === "Failure") {
       // A schema that throws is a bug on this side, and none of the client's business.
       if (Cause.hasDies(payload.cause)) return this.answer(codec, id)(payload)
       return this.onRefusedPayload(codec, id, describe(payload))
     }
-    if (this.taps !== undefined) this.tell(name, payload.value, size)
+    if (this.taps !== undefined) this.tell(name, payload.value, data)
     const handler = this.handlers[codec.event._tag]!
     const limit = codec.event.concurrency ?? this.concurrency
     if (limit === undefined) {
-      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id), size)
+      return this.startHandler(name, this.runFork, () => handler(payload.value), this.answer(codec, id), data)
     }
     // Events without a limit of their own share the namespace's.
     const key = codec.event.concurrency === undefined ? "" : name
@@ -386,9 +372,10 @@ export class Inbound {
     let gate = gates.get(key)
     if (gate === undefined) gates.set(key, (gate = new Gate(limit)))
     const answer = this.answer(codec, id)
-    this.wait(size)
+    const cost = costOfEvent(data)
+    this.backlog.enter(cost)
     gate.enter((leave) => {
-      this.goOn(size)
+      this.backlog.leave(cost)
       // The client has gone while the event was waiting.
       if (!this.isConnected) return leave()
       this.startHandler(
@@ -399,16 +386,16 @@ export class Inbound {
           answer(exit)
           leave()
         },
-        size
+        cost
       )
     })
   }
 
-  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined, size: number): void {
+  private onPlainEvent(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
     const handlers = this.plainHandlers?.get(name)
     const args = data.slice(1)
     const tapped = this.taps?.has(name) === true
-    if (tapped) this.tell(name, args, size)
+    if (tapped) this.tell(name, args, data)
     if (handlers === undefined) {
       if (tapped) return
       return this.socket.home.server.debug("socket", "event without a handler", {
@@ -430,20 +417,21 @@ export class Inbound {
           const values = value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
           this.answerSafely(name, () => this.socket.sendAck(id!, values, true))
         },
-        size
+        data
       )
     }
   }
 
   /** Starts handlers that answer nothing. */
-  startAll(handlers: ReadonlyArray<PlainHandler>, name: string, args: ReadonlyArray<unknown>): void {
+  startAll(handlers: ReadonlyArray<PlainHandler>, name: string, args: ReadonlyArray<unknown>, cost: Cost): void {
     for (const handler of handlers) {
       this.start(
         handler.run,
         () => handler.handle(name, args),
         (exit) => {
           if (exit._tag === "Failure") this.report(name, exit.cause)
-        }
+        },
+        cost
       )
     }
   }
@@ -454,7 +442,7 @@ export class Inbound {
     run: RunFork,
     make: () => Effect.Effect<any, any, any>,
     onExit: (exit: Exit.Exit<any, any>) => void,
-    size: number
+    cost: Cost
   ): void {
     const { home } = this.socket
     const { observer } = home.server
@@ -470,19 +458,20 @@ export class Inbound {
         observer.handled(home, name, started)
         onExit(exit)
       },
-      size
+      cost
     )
   }
 
   /**
    * Starts an effect in this turn. One that finishes at once never becomes a waiting fiber; one that suspends is kept, to
-   * be interrupted when the socket disconnects, and the size of its event counts as pending meanwhile. Gives that fiber.
+   * be interrupted when the socket disconnects, and its event counts as pending meanwhile, unless it costs nothing. Gives that
+   * fiber.
    */
   start(
     run: RunFork,
     make: () => Effect.Effect<any, any, any>,
     onExit: (exit: Exit.Exit<any, any>) => void,
-    size = 0
+    price: Cost = 0
   ): Fiber.Fiber<any, any> | undefined {
     let effect: Effect.Effect<any, any, any>
     try {
@@ -513,15 +502,13 @@ export class Inbound {
     }
     const fibers = (this.fibers ??= new Bag())
     const entry = fibers.add(fiber)
-    const { connection } = this.socket
-    connection.pending += size
     // What is no event's, as being admitted, is not for want of reading less.
-    if (size > 0) this.backpressure.onPending()
+    const cost = typeof price === "number" ? price : costOfEvent(price)
+    if (cost > 0) this.backlog.enter(cost)
     fiber.addObserver((exit) => {
       fibers.remove(entry)
-      connection.pending -= size
       onExit(exit)
-      if (size > 0) this.backpressure.onDone()
+      if (cost > 0) this.backlog.leave(cost)
     })
     return fiber
   }

@@ -70,6 +70,10 @@ export class Operator implements PlainBroadcastOperator {
     )
   }
 
+  get size(): Effect.Effect<number> {
+    return this.acting(({ adapter }) => adapter.count(this.selection, this.flags.local))
+  }
+
   fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
     return Effect.map(
       this.acting(({ adapter }) => adapter.fetchSockets(this.selection, this.flags.local)),

@@ -4,10 +4,20 @@ export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
 /** The acknowledgements for which one map serves: one that stayed would keep those that are long over (see `Bag`). */
 const RENEWAL = 1_000
 
-/** The acknowledgements that a peer owes. */
+/** Counts what all sockets of one connection await. */
+export interface AckDebtor {
+  owedAcks: number
+}
+
+/** The acknowledgements that a socket's client owes. */
 export class PendingAcks {
+  readonly #debtor: AckDebtor
   #pending = new Map<number, PendingAck>()
   #added = 0
+
+  constructor(debtor: AckDebtor) {
+    this.#debtor = debtor
+  }
 
   get size(): number {
     return this.#pending.size
@@ -16,17 +26,18 @@ export class PendingAcks {
   add(id: number, ack: PendingAck): void {
     if (++this.#added % RENEWAL === 0) this.#pending = new Map(this.#pending)
     this.#pending.set(id, ack)
+    this.#debtor.owedAcks++
   }
 
   remove(id: number): void {
-    this.#pending.delete(id)
+    if (this.#pending.delete(id)) this.#debtor.owedAcks--
   }
 
   /** An acknowledgement that nobody waits for (any more) is ignored. */
   settle(id: number, args: ReadonlyArray<unknown> | undefined): void {
     const ack = this.#pending.get(id)
     if (ack === undefined) return
-    this.#pending.delete(id)
+    this.remove(id)
     ack(args)
   }
 
@@ -34,7 +45,7 @@ export class PendingAcks {
   abandon(matches: (id: number) => boolean = () => true): void {
     for (const [id, ack] of Array.from(this.#pending)) {
       if (!matches(id)) continue
-      this.#pending.delete(id)
+      this.remove(id)
       ack(undefined)
     }
   }

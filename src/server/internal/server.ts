@@ -97,8 +97,15 @@ export class ServerRuntime {
     const packet = this.parser.encode({ type, namespace, id, data }, mayHaveBinary)
     if (isProtocolError(packet)) throw packet
     const { attachments, text } = packet
-    if (attachments !== undefined && !attachments.every(isBytes))
-      throw makeProtocolError("not encodable", "a Blob: read it first")
+    if (attachments !== undefined) {
+      const { maxAttachments } = this.options
+      if (!attachments.every(isBytes)) throw makeProtocolError("not encodable", "a Blob: read it first")
+      // Clients would close their connections at it.
+      if (attachments.length > maxAttachments) {
+        const problem = `${attachments.length} attachments, of which clients take ${maxAttachments}`
+        throw makeProtocolError("too many attachments", problem)
+      }
+    }
     const message = new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
     // Who is told of something else waits for that.
     if (type !== PacketType.EVENT) message.droppable = false

@@ -24,6 +24,7 @@ import type { NamespaceRuntime } from "./namespace.ts"
 import { asRooms, everybodyElse, noFlags, type Operator } from "./operator.ts"
 import type { EncodedEvent } from "./outbound.ts"
 import { PlainView } from "./plainView.ts"
+import { RoomsView } from "./roomsView.ts"
 import type { BroadcastTarget } from "./targets.ts"
 
 /**
@@ -34,7 +35,10 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   readonly connection: Connection
   readonly home: NamespaceRuntime
   readonly scope: Scope.Closeable = Scope.makeUnsafe()
-  readonly rawAuth: Readonly<Record<string, unknown>>
+  /** The auth payload: as it came until the contract has decoded it, and what it made of it from then on. */
+  private ownAuth: Readonly<Record<string, unknown>>
+  /** What that costs, in bytes; counted in its connection. */
+  authBytes = 0
   readonly inbound: Inbound
   /** What it was admitted by; its namespace may be served by another layer, or none, before it has ended. */
   contract: CompiledContract | undefined
@@ -46,6 +50,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   private ownData: Readonly<Record<string, unknown>> = noData
   /** The rooms that it was in when it disconnected, for its finalizers. */
   private lastRooms: ReadonlySet<string> | undefined
+  private roomsView: RoomsView | undefined
   private outgoingTaps: Array<PlainHandler> | undefined
   private disconnecting: Array<PlainHandler> | undefined
   /** The handlers of the end are being started: it has its reason, and comes only once. */
@@ -61,7 +66,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.id = id
     this.connection = connection
     this.home = home
-    this.rawAuth = auth
+    this.ownAuth = auth
     this.inbound = new Inbound(this)
   }
 
@@ -77,7 +82,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   get handshake(): Handshake {
     const { address, headers, issued, query, secure, url } = this.connection.session.details
-    return { headers, query, url, address, secure, issued, auth: this.rawAuth }
+    return { headers, query, url, address, secure, issued, auth: this.ownAuth }
   }
 
   get transport(): TransportName {
@@ -89,7 +94,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   get rooms(): ReadonlySet<string> {
-    return this.lastRooms ?? new Set([this.id, ...(this.joined ?? [])])
+    return (this.roomsView ??= new RoomsView(this))
+  }
+
+  get roomsNow(): ReadonlySet<string> | undefined {
+    return this.lastRooms ?? this.joined
   }
 
   get data(): Readonly<Record<string, any>> {
@@ -135,9 +144,41 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   join(rooms: RoomSelection): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.state === "disconnected" ? Effect.void : this.home.adapter.join(this, asRooms(rooms))
-    )
+    return Effect.suspend(() => {
+      if (this.state === "disconnected") return Effect.void
+      const names = asRooms(rooms)
+      this.checkRooms(names)
+      return this.home.adapter.join(this, names)
+    })
+  }
+
+  /** Throws if the connection would be in more rooms than it may. */
+  private checkRooms(names: ReadonlyArray<string>): void {
+    const { maxRooms } = this.home.server.options
+    let added = this.connection.rooms
+    for (const room of names) added += roomWeight(room)
+    if (added <= maxRooms) return
+    // Some of them it may be in already, or stand there twice.
+    for (const room of names) if (this.joined?.has(room) || room === this.id) added -= roomWeight(room)
+    if (added > maxRooms) throw new Error(`a connection may be in ${maxRooms} rooms (maxRooms)`)
+  }
+
+  enterRoom(room: string): boolean {
+    const { connection } = this
+    const rooms = connection.rooms + roomWeight(room)
+    if (rooms > this.home.server.options.maxRooms) {
+      this.home.server.debug("socket", "room not joined: the connection is in as many as it may be", {
+        room,
+        ...this.annotations
+      })
+      return false
+    }
+    connection.rooms = rooms
+    return true
+  }
+
+  leaveRoom(room: string): void {
+    this.connection.rooms -= roomWeight(room)
   }
 
   leave(rooms: RoomSelection): Effect.Effect<void> {
@@ -230,7 +271,10 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   // ---------------------------------------------------------------- what other servers see
 
   get details(): SocketDetails {
-    return { id: this.id, handshake: this.handshake, rooms: this.rooms, data: this.encodeData(this.ownData) }
+    // As they are now: whoever gets it may look at it later, or elsewhere.
+    const rooms = new Set([this.id])
+    for (const room of this.roomsNow ?? []) rooms.add(room)
+    return { id: this.id, handshake: this.handshake, rooms, data: this.encodeData(this.ownData) }
   }
 
   // ---------------------------------------------------------------- out
@@ -249,8 +293,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined {
     if (this.state !== "connected" || (flags.volatile && this.isBehind())) return undefined
-    const acks = (this.acks ??= new PendingAcks())
-    if (acks.size >= this.home.server.options.maxPendingAcks) return undefined
+    if (this.owesTooMany) return undefined
+    const acks = (this.acks ??= new PendingAcks(this.connection))
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
     this.connection.onAwaiting()
@@ -267,7 +311,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   private tellOutgoing([event, ...args]: readonly [event: string, ...args: Array<unknown>]): void {
-    this.inbound.startAll(this.outgoingTaps!, event, args)
+    this.inbound.startAll(this.outgoingTaps!, event, args, [event])
   }
 
   private sendPacket(
@@ -366,8 +410,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
       if (this.state === "disconnected") return fail("disconnected")
-      const acks = (this.acks ??= new PendingAcks())
-      if (acks.size >= this.home.server.options.maxPendingAcks) return fail("too many pending")
+      if (this.owesTooMany) return fail("too many pending")
+      const acks = (this.acks ??= new PendingAcks(this.connection))
       const id = this.home.nextAckId()
       acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
       this.connection.onAwaiting()
@@ -386,9 +430,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     return this.home.server.options.suspends && !flags.volatile ? Effect.andThen(this.awaitRoom, request) : request
   }
 
-  /** Whether an acknowledgement of the client is awaited. */
-  get awaitsAck(): boolean {
-    return this.acks !== undefined && this.acks.size > 0
+  /** Whether the client owes as many acknowledgements as it may, over all of its sockets. */
+  private get owesTooMany(): boolean {
+    return this.connection.owedAcks >= this.home.server.options.maxPendingAcks
   }
 
   sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
@@ -397,11 +441,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   // ---------------------------------------------------------------- in
 
-  /** A packet of the client for this socket, other than CONNECT, and its size. */
-  onPacket(packet: SocketPacket, size: number): void {
+  /** A packet of the client for this socket, other than CONNECT. */
+  onPacket(packet: SocketPacket): void {
     switch (packet.type) {
       case PacketType.EVENT:
-        return this.inbound.onEvent(packet, size)
+        return this.inbound.onEvent(packet)
       case PacketType.ACK:
         // Acknowledgements pass: the builder may be waiting for one.
         return this.acks?.settle(packet.id!, packet.data as ReadonlyArray<unknown>)
@@ -451,10 +495,32 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     return own
   }
 
+  /** What the client has sent with its CONNECT, for whoever decides whether it may come in. */
+  get rawAuth(): Readonly<Record<string, unknown>> {
+    return this.ownAuth
+  }
+
+  /** It is decided: of an auth payload only what the contract declares is kept. */
+  private keepAuth(): void {
+    if (this.contract === undefined) return
+    if (!this.contract.declaresAuth) {
+      this.auth = undefined
+      this.releaseAuth()
+    }
+    const { auth } = this
+    this.ownAuth = typeof auth === "object" && auth !== null ? (auth as Readonly<Record<string, unknown>>) : noData
+  }
+
+  private releaseAuth(): void {
+    this.connection.authBytes -= this.authBytes
+    this.authBytes = 0
+  }
+
   /** The client is told that it is in. */
   admit(): void {
     const { connection, home } = this
     this.state = "connected"
+    this.keepAuth()
     home.sockets.set(this.id, this)
     connection.onAdmitted()
     const data = connection.isLegacy ? undefined : { sid: this.id }
@@ -499,7 +565,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     if (disconnecting === undefined || this.state !== "connected") return
     this.disconnecting = undefined
     this.isTelling = true
-    this.inbound.startAll(disconnecting, reason, [])
+    this.inbound.startAll(disconnecting, reason, [], 0)
     this.isTelling = false
   }
 
@@ -508,7 +574,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.tellDisconnecting(reason)
     if (this.state === "disconnected") return
     const admitted = this.state === "connected"
-    if (admitted) this.lastRooms = this.rooms
+    // A copy, as it leaves them; one that was in none looks at none.
+    if (admitted) this.lastRooms = new Set(this.joined)
     this.state = "disconnected"
     this.reason = reason
     const { acks, connection, ending, home, waiting } = this
@@ -521,7 +588,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.inbound.close((running) => {
       // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
       // their time to end: what they use is not taken from them.
-      home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
+      const onClosed = () => {
+        connection.leaving--
+        this.releaseAuth()
+      }
+      home.server.closeScope(this.scope, this.annotations, onClosed, running)
       // Who was never in has no rooms; an adapter that nobody needs is not made for it.
       if (admitted) home.server.runFork(home.adapter.leaveAll(this))
     })
@@ -530,6 +601,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 }
 
 const noData: Readonly<Record<string, unknown>> = {}
+
+/** For how many rooms a room counts: a name is memory, too. */
+const roomWeight = (room: string): number => 1 + (room.length >> 8)
 
 /** Registers something that runs in the context in which it is registered. */
 export const withRunner = <R>(register: (run: RunFork) => unknown): Effect.Effect<void, never, R> =>
