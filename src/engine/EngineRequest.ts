@@ -58,6 +58,37 @@ export interface RequestBody {
 }
 
 /**
+ * Gives the packets of one session's requests their turns beside what else the process has to do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pacer {
+  /**
+   * Whether another packet may be handled in this turn. What passes until it is asked again, or told to {@link rest}, is the
+   * time that the packet takes.
+   */
+  mayGoOn(): boolean
+  /** Nothing is being handled. */
+  rest(): void
+  /** Calls back when it is this session's turn again. */
+  yield(goOn: () => void): void
+}
+
+/**
+ * Learns what becomes of a response.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResponseWatcher {
+  /** It has not left as a whole: the peer has to take some of it first. Called at most once, before `onGone`. */
+  onWaiting(): void
+  /** It has left, or its connection is closed. Called exactly once. */
+  onGone(): void
+}
+
+/**
  * One HTTP request that waits for its response. Exactly one call of `respond` ends it.
  *
  * @since 0.1.0
@@ -83,4 +114,12 @@ export interface HttpExchange {
   readonly defer?: (task: () => void) => void
   /** Calls back if the peer goes before the response was sent. */
   onAbort(callback: () => void): void
+  /** Watches the response that was just given to `respond`. Without it nothing is known of what the peer takes. */
+  watch?(watcher: ResponseWatcher): void
+  /** Closes the connection, whatever was not read or sent. Default: it stays as it is. */
+  destroy?(): void
+  /** A session has brought something by this request: others that bring much leave it its turns. */
+  speak?(session: object): void
+  /** Makes what paces the packets of a session that brings many at once. Default: they are handled in one turn. */
+  makePacer?(session: object): Pacer
 }

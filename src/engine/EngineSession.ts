@@ -358,7 +358,10 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     const polling = this.transport
     this.candidate = new UpgradeCandidate(channel, this.owner.wheel, this.owner.options.upgradeTimeout, {
       onProbe: () => polling.beginUpgrade(),
-      onComplete: () => this.completeUpgrade(polling, channel),
+      onComplete: () => {
+        if (polling.isBehind) this.completeUpgradeLater(polling, channel)
+        else this.completeUpgrade(polling, channel)
+      },
       onFailed: () => {
         this.candidate = undefined
         polling.cancelUpgrade()
@@ -512,6 +515,20 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private sendControl(packet: string): void {
     this.owner.stats.packetsSent++
     this.transport.sendPacket(packet)
+  }
+
+  /** What comes by the new transport waits for what came by the old one. */
+  private completeUpgradeLater(polling: PollingTransport, channel: WebSocketChannel): void {
+    channel.pause()
+    polling.whenHandled(() => {
+      if (this.channels?.has(channel) !== true) {
+        // It is gone; the session may still be there.
+        this.candidate = undefined
+        return polling.cancelUpgrade()
+      }
+      this.completeUpgrade(polling, channel)
+      if (this.paused === 0) channel.resume()
+    })
   }
 
   private completeUpgrade(polling: PollingTransport, channel: WebSocketChannel): void {

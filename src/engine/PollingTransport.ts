@@ -7,10 +7,12 @@
 import type { SessionCloseReason } from "../DisconnectReason.ts"
 import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
+import { Arrivals } from "./internal/arrivals.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type Outbox, packetsOf } from "./internal/outbox.ts"
 import type { PollingFormat } from "./internal/pollingFormat.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
+import { UnreadResponses } from "./internal/unreadResponses.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 import type { ServerTransport, TransportSink } from "./Transport.ts"
 
@@ -39,6 +41,8 @@ export interface PollingOptions {
   readonly maxPayload: number
   /** The largest number of packets in one request body. */
   readonly maxPacketsPerPayload: number
+  /** How long a client may take to read a response, in milliseconds. */
+  readonly pingTimeout: number
 }
 
 /**
@@ -54,19 +58,20 @@ export class PollingTransport implements ServerTransport {
   bytesReceived = 0
   bytesSent = 0
   private readonly outbox: Outbox
+  private readonly unread: UnreadResponses
+  private readonly arrivals: Arrivals
   private poll: HttpExchange | undefined
-  private posting = false
-  private paused = false
-  /** What a request has brought, from the packet on at which reading was paused. */
-  private held: Array<string | Uint8Array> | undefined
-  /** The request that is answered when nothing of it is held any more: until then the client sends no other. */
-  private posted: HttpExchange | undefined
+  /** A request that brings packets: it is answered when all of them are handled, and until then the client sends no other. */
+  private post: HttpExchange | undefined
+  /** Whether its body has come. */
+  private posted = false
   private flushing = false
   private upgrading = false
   private upgraded = false
   private releases = 0
   private state: "open" | "closing" | "closed" = "open"
   private timer: WheelEntry | undefined
+  private isReleased = false
 
   /** @internal */
   constructor(sink: TransportSink, options: PollingOptions, wheel: TimerWheel, format: PollingFormat, outbox: Outbox) {
@@ -75,6 +80,11 @@ export class PollingTransport implements ServerTransport {
     this.options = options
     this.wheel = wheel
     this.outbox = outbox
+    this.arrivals = new Arrivals((packet) => this.receive(packet))
+    this.unread = new UnreadResponses(wheel, options.pingTimeout, () => {
+      if (this.state === "closed") this.release()
+      else this.sink.onDrain()
+    })
   }
 
   get writable(): boolean {
@@ -82,11 +92,11 @@ export class PollingTransport implements ServerTransport {
   }
 
   get buffered(): number {
-    return this.outbox.bytes
+    return this.outbox.bytes + this.unread.bytes
   }
 
   exceeds(bytes: number): boolean {
-    return this.outbox.bytes > bytes
+    return this.buffered > bytes
   }
 
   /** Whether the session has closed it, and the client has still to be told. */
@@ -102,19 +112,17 @@ export class PollingTransport implements ServerTransport {
 
   sendMessage(message: OutboundMessage, onDropped?: () => void): boolean {
     if (this.state !== "open") return false
-    const isTaken = this.outbox.offer(message, 0, onDropped)
+    const isTaken = this.outbox.offer(message, this.unread.bytes, onDropped)
     this.flushLater()
     return isTaken
   }
 
   pause(): void {
-    this.paused = true
+    this.arrivals.pause()
   }
 
   resume(): void {
-    this.paused = false
-    // Whoever has made room may still be at it.
-    if (this.held !== undefined) queueMicrotask(() => this.release())
+    this.arrivals.resume()
   }
 
   /** Handles a request of the session. */
@@ -141,30 +149,41 @@ export class PollingTransport implements ServerTransport {
     this.upgrading = false
   }
 
+  /** Whether requests have brought something that is not handled yet. */
+  get isBehind(): boolean {
+    return this.arrivals.isPending
+  }
+
+  /** Calls back when everything is handled that requests have brought: it comes before what another transport brings. */
+  whenHandled(callback: () => void): void {
+    this.arrivals.drain(callback)
+  }
+
   /** Ends the transport in favour of another one, to which what was not sent is left. */
   finishUpgrade(): void {
     const { poll } = this
     this.poll = undefined
     if (poll !== undefined) this.respond(poll, ["6"], false)
     this.upgraded = true
-    // Before what comes by the other one.
-    this.paused = false
-    this.release()
+    // A client that has changed over has read its last poll.
+    this.unread.destroy()
     this.end()
   }
 
   close(): void {
     if (this.state !== "open") return
     this.state = "closing"
+    this.arrivals.stopPausing()
     this.after(CLOSE_TIMEOUT, () => this.end())
     if (this.poll !== undefined) this.flushClosing()
   }
 
   abort(): void {
-    if (this.state === "closed") return
+    if (this.state === "closed") return this.unread.destroy()
     const poll = this.poll
     this.poll = undefined
     if (poll !== undefined) this.respond(poll, ["1"], false)
+    this.unread.destroy()
     this.end()
   }
 
@@ -173,6 +192,7 @@ export class PollingTransport implements ServerTransport {
     if (this.state === "closed") return
     this.outbox.clear()
     this.releasePoll()
+    this.unread.destroy()
     this.end()
   }
 
@@ -198,59 +218,52 @@ export class PollingTransport implements ServerTransport {
 
   private onPost(exchange: HttpExchange): void {
     if (this.state === "closed") return refuse(exchange, HandshakeError.make(1, "the session has ended"))
-    if (this.posting) {
+    if (this.post !== undefined) {
       exchange.respond(400, {}, "")
       return this.fail("transport error", "overlap of two posts")
     }
-    this.posting = true
+    this.post = exchange
+    this.posted = false
     exchange.readBody(
       this.options.maxPayload,
       (body) => {
+        if (this.post !== exchange) return refuse(exchange, HandshakeError.make(1, "the session has ended"))
+        this.posted = true
         this.bytesReceived += body.size
-        const receive = (packet: string | Uint8Array) => this.receive(packet)
-        const error = this.format.decode(
-          body,
-          exchange.request,
-          { maxPackets: this.options.maxPacketsPerPayload },
-          // Of a session that is closed here the client has only to say that it knows, or goes itself.
-          (packet) => (this.state === "closing" && packet === "1" ? this.closeByPeer() : receive(packet)),
-          receive
-        )
-        if (error !== undefined) this.fail("parse error", error.message)
-        if (this.held === undefined) return this.accept(exchange)
-        this.posted = exchange
-        exchange.onAbort(() => this.fail("transport error", "a post was aborted"))
+        exchange.speak?.(this)
+        const packets: Array<string | Uint8Array> = []
+        const add = (packet: string | Uint8Array) => void packets.push(packet)
+        const limits = { maxPackets: this.options.maxPacketsPerPayload }
+        const error = this.format.decode(body, exchange.request, limits, add, add)
+        // Those before the first that is none are handled.
+        const onHandled = () => {
+          if (error !== undefined) this.fail("parse error", error.message)
+          this.accept()
+        }
+        this.arrivals.take(packets, exchange.makePacer && (() => exchange.makePacer!(this)), onHandled)
+        if (this.post === exchange) exchange.onAbort(() => this.fail("transport error", "a post was aborted"))
       },
       (failure) => {
-        this.posting = false
+        if (this.post !== exchange) return
+        this.post = undefined
         if (failure === "too large") exchange.respond(413, { connection: "close" }, "")
         else this.fail("transport error", "a post was aborted")
       }
     )
   }
 
-  private accept(exchange: HttpExchange): void {
-    this.posting = false
-    exchange.respond(200, POST_HEADERS, "ok")
+  /** Answers the request whose packets were handled, or will not be. */
+  private accept(): void {
+    const { post } = this
+    this.post = undefined
+    post?.respond(200, POST_HEADERS, "ok")
   }
 
   private receive(packet: string | Uint8Array): void {
-    if (this.paused && this.state === "open") (this.held ??= []).push(packet)
-    else if (typeof packet === "string") this.sink.onPacket(packet)
-    else this.sink.onBinary(packet)
-  }
-
-  /** Goes on with what was held. */
-  private release(): void {
-    const { held } = this
-    if (held === undefined || this.paused) return
-    this.held = undefined
-    // What is paused again on the way is held again, and nothing else comes in between.
-    for (const packet of held) this.receive(packet)
-    const { posted } = this
-    if (this.held !== undefined || posted === undefined) return
-    this.posted = undefined
-    this.accept(posted)
+    if (typeof packet !== "string") this.sink.onBinary(packet)
+    // Of a session that is closed here the client has only to say that it knows, or goes itself.
+    else if (packet === "1" && this.state === "closing") this.closeByPeer()
+    else this.sink.onPacket(packet)
   }
 
   private fail(reason: SessionCloseReason, description: string): void {
@@ -285,7 +298,9 @@ export class PollingTransport implements ServerTransport {
   private respond(poll: HttpExchange, packets: ReadonlyArray<string | Uint8Array>, compress: boolean): void {
     const { body, contentType } = this.format.encode(packets, poll.request)
     const headers = { "content-type": contentType, "cache-control": "no-store" }
-    this.bytesSent += poll.respond(200, headers, body, compress)
+    const size = poll.respond(200, headers, body, compress)
+    this.bytesSent += size
+    this.unread.add(poll, size)
   }
 
   /**
@@ -320,10 +335,18 @@ export class PollingTransport implements ServerTransport {
     if (this.state === "closed") return
     this.state = "closed"
     if (!this.upgraded) this.outbox.clear()
-    this.held = undefined
-    if (this.posted !== undefined) this.accept(this.posted)
-    this.posted = undefined
+    this.arrivals.drop()
+    if (this.posted) this.accept()
+    // A body that has not come by now may never come.
+    else this.post?.destroy?.()
+    this.post = undefined
     this.stopTimer()
+    this.release()
+  }
+
+  private release(): void {
+    if (this.isReleased || !this.unread.isEmpty) return
+    this.isReleased = true
     this.sink.onTransportReleased(this)
   }
 }

@@ -6,13 +6,18 @@ import type {
   ConnectionDetails,
   EngineRequest,
   HttpExchange,
-  RequestBody
+  Pacer,
+  RequestBody,
+  ResponseWatcher
 } from "../../engine/EngineRequest.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
 import { RequestDetails } from "../../engine/internal/requestDetails.ts"
 import { queryOf } from "../../engine/internal/query.ts"
 import { negotiate } from "./codings.ts"
+import { Chunks } from "./chunks.ts"
 import { readOffHeap } from "./offHeap.ts"
+import { speak } from "./pace.ts"
+import { PollingPacer } from "./pollingPacer.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /** A Node request for the engine's path. */
@@ -59,6 +64,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
   private status = 0
   private headers: Record<string, number | string | Array<string>> | undefined
   private body: string | Uint8Array | undefined
+  private watcher: ResponseWatcher | undefined
 
   constructor(
     request: NodeRequest,
@@ -115,11 +121,46 @@ export class NodeExchange implements HttpExchange, TurnTask {
   onTurnEnd(): void {
     const { body, headers, incoming, response, status } = this
     this.headers = this.body = undefined
-    if (response.destroyed || response.headersSent) return
-    response.writeHead(status, headers)
-    response.end(body)
-    // Without this a body that nobody reads would keep the connection busy.
-    if (!incoming.complete) incoming.resume()
+    if (!response.destroyed && !response.headersSent) {
+      response.writeHead(status, headers)
+      response.end(body)
+      // Without this a body that nobody reads would keep the connection busy.
+      if (!incoming.complete) incoming.resume()
+    }
+    if (this.watcher !== undefined) this.report(this.watcher)
+  }
+
+  /** Tells what becomes of the response: most leave as they are written. */
+  private report(watcher: ResponseWatcher): void {
+    this.watcher = undefined
+    const { response } = this
+    const { socket } = response
+    // Behind another response to the same connection it has no socket yet.
+    if (response.destroyed || (socket !== null && socket.writableLength === 0)) return watcher.onGone()
+    watcher.onWaiting()
+    let isOver = false
+    const onOver = () => {
+      if (isOver) return
+      isOver = true
+      watcher.onGone()
+    }
+    response.once("finish", onOver).once("close", onOver)
+  }
+
+  watch(watcher: ResponseWatcher): void {
+    this.watcher = watcher
+  }
+
+  destroy(): void {
+    this.incoming.socket.destroy()
+  }
+
+  speak(session: object): void {
+    speak(session)
+  }
+
+  makePacer(session: object): Pacer {
+    return new PollingPacer(session)
   }
 
   defer(task: () => void): void {
@@ -130,9 +171,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     const { incoming } = this
     const announced = Number(incoming.headers["content-length"])
     if (announced > maxBytes) return onFailure("too large")
-    let first: Buffer | undefined
-    let more: Array<Buffer> | undefined
-    let size = 0
+    const chunks = new Chunks()
     let done = false
     const finish = () => {
       done = true
@@ -141,19 +180,16 @@ export class NodeExchange implements HttpExchange, TurnTask {
       incoming.off("close", onClose)
     }
     const onData = (chunk: Buffer) => {
-      size += chunk.length
-      if (size > maxBytes) {
-        finish()
-        return onFailure("too large")
-      }
-      if (first === undefined) first = chunk
-      else (more ??= [first]).push(chunk)
+      chunks.add(chunk)
+      if (chunks.size <= maxBytes) return
+      finish()
+      onFailure("too large")
     }
     const onEnd = () => {
       finish()
-      readOffHeap(size)
+      readOffHeap(chunks.size)
       // As a whole: a character may be split between chunks.
-      onBody(new Body(more === undefined ? (first ?? nothing) : Buffer.concat(more, size)))
+      onBody(new Body(chunks.join()))
     }
     const onClose = () => {
       if (done) return
@@ -180,8 +216,6 @@ export class NodeExchange implements HttpExchange, TurnTask {
 const CODINGS = ["gzip", "deflate", "identity"] as const
 
 const compressors = { gzip: Zlib.gzip, deflate: Zlib.deflate } as const
-
-const nothing = Buffer.alloc(0)
 
 class Body implements RequestBody {
   private readonly buffer: Buffer

@@ -1,0 +1,101 @@
+import type { Pacer } from "../EngineRequest.ts"
+
+/** What is handled at once. A request that brings more takes turns with what else there is to do. */
+const FEW = 24
+
+/**
+ * The packets that the requests of a session bring, on their way to it: in the order of their arrival, not while reading is
+ * paused, and a few at a time where they are many.
+ */
+export class Arrivals {
+  private readonly handle: (packet: string | Uint8Array) => void
+  private packets: Array<string | Uint8Array> | undefined
+  private at = 0
+  private onDone: (() => void) | undefined
+  /** There is one from the first request on that has brought more than a few packets. */
+  private pacer: Pacer | undefined
+  private isPaused = false
+  /** Reading is not paused any more. */
+  private isUnstoppable = false
+  /** It is the others' turn. */
+  private isYielding = false
+
+  constructor(handle: (packet: string | Uint8Array) => void) {
+    this.handle = handle
+  }
+
+  /** Handles what a request has brought, and then calls back. There must be no other request under way. */
+  take(packets: Array<string | Uint8Array>, makePacer: (() => Pacer) | undefined, onDone: () => void): void {
+    this.packets = packets
+    this.at = 0
+    this.onDone = onDone
+    if (packets.length > FEW) this.pacer ??= makePacer?.()
+    this.goOn()
+  }
+
+  pause(): void {
+    this.isPaused = !this.isUnstoppable
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    // Whoever has made room may still be at it.
+    if (this.packets !== undefined) queueMicrotask(() => this.goOn())
+  }
+
+  /** Whether something has come that is not handled yet. */
+  get isPending(): boolean {
+    return this.packets !== undefined
+  }
+
+  /** What comes from now on does not wait. */
+  stopPausing(): void {
+    this.isUnstoppable = true
+    this.isPaused = false
+  }
+
+  /** Handles the rest, whether reading is paused or not, and calls back when there is none. */
+  drain(onDrained: () => void): void {
+    this.stopPausing()
+    if (this.packets === undefined) return onDrained()
+    const { onDone } = this
+    this.onDone = () => {
+      onDone?.()
+      onDrained()
+    }
+    this.goOn()
+  }
+
+  /** Forgets the rest: nobody is there to take it. */
+  drop(): void {
+    this.packets = this.onDone = undefined
+    this.pacer?.rest()
+  }
+
+  private goOn(): void {
+    const { packets, pacer } = this
+    if (packets === undefined || this.isYielding) return
+    while (this.at < packets.length) {
+      if (this.isPaused) return pacer?.rest()
+      if (pacer !== undefined && !pacer.mayGoOn()) return this.yield(pacer)
+      const packet = packets[this.at]!
+      // What has been handled need not stay until the last one is.
+      packets[this.at++] = ""
+      this.handle(packet)
+      if (this.packets !== packets) return
+    }
+    pacer?.rest()
+    const { onDone } = this
+    this.packets = this.onDone = undefined
+    onDone?.()
+  }
+
+  private yield(pacer: Pacer): void {
+    this.isYielding = true
+    pacer.yield(() => {
+      this.isYielding = false
+      this.goOn()
+    })
+  }
+}

@@ -1,0 +1,43 @@
+import type { Pacer } from "../../engine/EngineRequest.ts"
+import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
+import * as Turn from "./turn.ts"
+
+/** Gives what one long-polling session brings the same turns as the messages of a WebSocket have (see `pace.ts`). */
+export class PollingPacer implements Pacer {
+  private readonly session: object
+  private readonly pace = new Pace()
+  private turn = -1
+  private packets = 0
+  /** When the packet that is being handled was begun; 0 if there is none. */
+  private began = 0
+
+  constructor(session: object) {
+    this.session = session
+  }
+
+  mayGoOn(): boolean {
+    this.rest()
+    if (this.turn !== Turn.turn) {
+      this.turn = Turn.turn
+      this.packets = 0
+      this.pace.beginTurn()
+      Turn.awaitTurnEnd()
+    }
+    if (this.packets >= TURN_MESSAGES || this.pace.isOver) return false
+    speak(this.session)
+    this.packets++
+    this.began = performance.now()
+    return true
+  }
+
+  rest(): void {
+    if (this.began > 0) this.pace.took(performance.now() - this.began)
+    this.began = 0
+  }
+
+  yield(goOn: () => void): void {
+    const pause = this.pace.next(performance.now())
+    if (pause > 0) setTimeout(goOn, pause)
+    else setImmediate(goOn)
+  }
+}
