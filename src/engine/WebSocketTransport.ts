@@ -9,6 +9,7 @@ import * as V3 from "../protocol/EnginePacketV3.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { EngineRevision } from "./EngineRequest.ts"
 import type { Outbox } from "./internal/outbox.ts"
+import { ownBytes } from "./internal/ownBytes.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 import type {
   ServerTransport,
@@ -188,10 +189,10 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
 
   onBinary(bytes: Uint8Array): void {
     if (this.closed) return
-    if (this.form.revision === 4) return this.sink.onBinary(bytes)
+    if (this.form.revision === 4) return this.sink.onBinary(ownBytes(bytes))
     const message = V3.decodeBinary(bytes)
     if (isProtocolError(message)) return this.refuse(message.message)
-    this.sink.onBinary(message)
+    this.sink.onBinary(ownBytes(message))
   }
 
   onClose(failure: WebSocketFailure | undefined): void {

@@ -4,6 +4,7 @@ import { decodePayload, encodePayload } from "../../protocol/EnginePayload.ts"
 import * as V3 from "../../protocol/EnginePayloadV3.ts"
 import { make, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EngineRequest, RequestBody } from "../EngineRequest.ts"
+import { ownBytes } from "./ownBytes.ts"
 
 /** A response to a poll. */
 export interface PollResponse {
@@ -71,7 +72,7 @@ export const format3 = (base64: boolean): PollingFormat => ({
   decode: (body, request, limits, onText, onBinary) => {
     if (isBinary(request)) {
       return V3.decodeBinaryPayload(body.bytes(), limits, (packet) =>
-        typeof packet === "string" ? onText(packet) : onBinary(packet)
+        typeof packet === "string" ? onText(packet) : onBinary(ownBytes(packet))
       )
     }
     const text = textOf(body, request)
