@@ -234,3 +234,86 @@ describe("an adapter", () => {
     })
   )
 })
+
+describe("an attachment that waits", () => {
+  it.live("does not keep what was read together with it", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const layer = SocketIoServer.layerNamespace("/", (socket) =>
+        Effect.andThen(
+          socket.on("hold", (bytes: Uint8Array) => Effect.map(Deferred.await(gate), () => bytes.length)),
+          socket.on("sync", () => Effect.succeed("synced"))
+        )
+      )
+      const { url } = yield* serve(layer)
+      const socket = yield* enter(url)
+      const before = memoryInUse()
+      const frame = (opcode: number, payload: Uint8Array) => {
+        const header =
+          payload.length < 126 ? [0x80 | payload.length] : [0xfe, payload.length >> 8, payload.length & 255]
+        return Buffer.concat([Buffer.from([0x80 | opcode, ...header, 0, 0, 0, 0]), payload])
+      }
+      const padding = Array.from({ length: 15 }, () => frame(1, Buffer.from(`431["${"x".repeat(4_000)}"]`)))
+      for (let i = 0; i < 300; i++) {
+        const event = frame(1, Buffer.from('451-["hold",{"_placeholder":true,"num":0}]'))
+        socket.sendRaw(Buffer.concat([...padding, event, frame(2, Buffer.from([i & 255]))]))
+        if (i % 20 === 0) {
+          socket.send('420["sync"]')
+          assert.strictEqual(String(yield* Effect.promise(() => socket.next())), '430["synced"]')
+        }
+      }
+      socket.send('420["sync"]')
+      yield* Effect.promise(() => socket.next())
+      assert.isBelow(memoryInUse() - before, 5_000_000)
+      yield* Deferred.succeed(gate, undefined)
+    })
+  )
+})
+
+describe("attachments of what is sent", () => {
+  const bytes = (count: number) => Array.from({ length: count }, (_, i) => Uint8Array.from([i]))
+
+  class Files extends Namespace.make("/files", {
+    clientToServer: [
+      Event.make("get", {
+        payload: Schema.Int,
+        ack: Schema.Array(Binary.Bytes),
+        error: Schema.String
+      })
+    ],
+    serverToClient: [Event.make("files", { payload: Schema.Array(Binary.Bytes) })]
+  }) {}
+
+  it.live("are no more than clients take: the emit dies, and nobody loses the connection", () =>
+    Effect.gen(function* () {
+      const { logs, server, url } = yield* serve(
+        Layer.merge(
+          SocketIoServer.layerNamespace(Files, () =>
+            Effect.succeed(Files.of({ get: (count) => Effect.succeed(bytes(count)) }))
+          ),
+          main
+        )
+      )
+      const client = yield* connect(`${url}/files`)
+      const got: Array<number> = []
+      client.on("files", (files: ReadonlyArray<unknown>) => got.push(files.length))
+      const files = yield* Effect.provideContext(SocketIoServer.namespace(Files), server)
+      const plain = yield* Effect.provideContext(SocketIoServer.namespace("/files"), server)
+      const [socket] = yield* files.sockets
+      const exits = yield* Effect.forEach(
+        [files.emit("files", bytes(11)), plain.emit("files", bytes(11)), socket!.emit("files", bytes(11))],
+        Effect.exit
+      )
+      for (const exit of exits) assert.include(String(exit), "11 attachments, of which clients take 10")
+      const ask = (count: number) => Effect.promise(() => client.timeout(5_000).emitWithAck("get", count))
+      assert.deepStrictEqual(yield* ask(11), { _tag: "Failure", error: { _tag: "InternalError" } })
+      assert.lengthOf(
+        logs.filter((line) => line.includes("event handler failed")),
+        1
+      )
+      yield* files.emit("files", bytes(10))
+      assert.lengthOf((yield* ask(10)).value, 10)
+      assert.deepStrictEqual([got, client.connected], [[10], true])
+    })
+  )
+})
