@@ -51,8 +51,8 @@ export interface ServerOptions extends EngineOptions {
   /**
    * What those events cost, and those that wait in streams, in bytes: their arguments as objects, which may be twenty times as large
    * as their text, their attachments, and 1,024 for each. When half of it is reached, the connection is not read (see
-   * `pauseReadingAt`) until three quarters are free again. An event that comes when there is more than all of it closes the
-   * connection with reason `inbound overflow`. Default: 16,777,216 (16 MiB).
+   * `pauseReadingAt`) until three quarters are free again. An event that does not fit beside others closes the connection with
+   * reason `inbound overflow`; one that is larger than all of it is taken when nothing else waits. Default: 16,777,216 (16 MiB).
    */
   readonly maxPendingBytes?: number
   /**

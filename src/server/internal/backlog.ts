@@ -54,11 +54,9 @@ export class Backlog implements WheelEntry {
     this.client = client
   }
 
-  /** What there is too much of for another event, if there is. */
-  get excess(): string | undefined {
-    const { maxPendingBytes, maxPendingEvents } = this.options
-    if (this.events >= maxPendingEvents) return `more than ${maxPendingEvents} events`
-    return this.bytes >= maxPendingBytes ? `more than ${maxPendingBytes} bytes of events` : undefined
+  /** Whether there are as many events as there may be. */
+  get isFull(): boolean {
+    return this.events >= this.options.maxPendingEvents
   }
 
   /** An event waits for its handler, or the handler has been suspended. */
@@ -76,6 +74,12 @@ export class Backlog implements WheelEntry {
   /** A payload waits in a stream. */
   hold(cost: number): void {
     this.bytes += cost
+    const { maxPendingBytes } = this.options
+    // One that is larger than all of it gets through alone.
+    if (this.bytes > maxPendingBytes && this.bytes > cost) {
+      const description = `more than ${maxPendingBytes} bytes of events whose handlers are not done`
+      return this.client.session.closeUnsafe("inbound overflow", description)
+    }
     if (this.isPaused || !this.isHigh || this.isFutile || this.client.awaitsAck) return
     this.isPaused = true
     this.hasProgress = false

@@ -62,9 +62,9 @@ export class Connection implements SessionSink, WheelEntry {
     return (this.lazyBacklog ??= new Backlog(this, this.server.options, this.server.wheel))
   }
 
-  /** What there is too much of for another event to be taken, if there is. */
-  get excess(): string | undefined {
-    return this.lazyBacklog?.excess
+  /** Whether as many events wait for handlers as there may be. */
+  get isFull(): boolean {
+    return this.lazyBacklog !== undefined && this.lazyBacklog.isFull
   }
 
   /** Somebody waits for an acknowledgement of the client: it has to be read. */

@@ -183,8 +183,7 @@ export class Inbound {
     if (backlog.unready >= this.socket.home.server.options.maxPendingPackets) {
       return this.overflow("too many packets before the handlers were ready")
     }
-    const { excess } = backlog
-    if (excess !== undefined) return this.overflow(`${excess} before the handlers were ready`)
+    if (backlog.isFull) return this.overflow("too many events before the handlers were ready")
     const cost = costOfEvent(packet.data as ReadonlyArray<unknown>)
     ;(this.inbox ??= []).push({ packet, cost })
     backlog.unready++
@@ -257,8 +256,7 @@ export class Inbound {
 
   private receive({ data, id }: SocketPacket): void {
     if (!this.isConnected) return
-    const { excess } = this.socket.connection
-    if (excess !== undefined) return this.overflow(`${excess} whose handlers are not done`)
+    if (this.socket.connection.isFull) return this.overflow("too many events whose handlers are not done")
     const event = data as ReadonlyArray<unknown>
     const name = typeof event[0] === "string" ? event[0] : String(event[0])
     if (this.limiter !== undefined && this.isTooFast(this.limiter, name, id)) return
