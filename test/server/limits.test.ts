@@ -66,7 +66,7 @@ describe("names of namespaces that are not there", () => {
 describe("the bytes of events that are not done", () => {
   const kilobyte = "x".repeat(1_000)
   /** A pause that does not help is over at once. */
-  const options = { maxPendingBytes: 10_000, pauseTimeout: "1 millis" } as const
+  const options = { maxPendingBytes: 20_000, pauseTimeout: "1 millis" } as const
 
   class Work extends Namespace.make("/", {
     clientToServer: [
@@ -95,7 +95,7 @@ describe("the bytes of events that are not done", () => {
       )
     )
 
-  /** Why a client is gone that sends eleven kilobytes, of which ten may wait. */
+  /** Where twenty events of a kilobyte wait, of which what they cost may not. */
   const ends = {
     "for their builder": [work(Effect.void, () => Effect.never), "work"],
     "in their handlers": [work(Effect.never), "work"],
@@ -111,7 +111,7 @@ describe("the bytes of events that are not done", () => {
         const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
         const gone = yield* Effect.forkChild(Stream.runHead(disconnections), { startImmediately: true })
         const socket = yield* enter(url)
-        for (let i = 0; i < 11; i++) socket.send(`42["${event}","${kilobyte}"]`)
+        for (let i = 0; i < 20; i++) socket.send(`42["${event}","${kilobyte}"]`)
         const ended = Option.getOrThrow(yield* Fiber.join(gone))
         assert.strictEqual(ended.reason, "inbound overflow")
       })
