@@ -66,6 +66,7 @@ const building = (
   build: Build,
   admitted: Context.Context<any>
 ): Effect.Effect<unknown> => {
+  home.onAdmissionOver(socket)
   socket.admit()
   const own = socket.enterContext(admitted)
   const handlers = Effect.suspend(() => build(socket.contract === undefined ? socket.plain : socket))

@@ -187,8 +187,7 @@ export class Connection implements SessionSink, WheelEntry {
     }
     const home = this.server.findNamespace(namespace)
     if (home === undefined) {
-      // Its layer is being replaced: a refusal would be final, a lost connection is not.
-      if (this.server.hasServed(namespace)) return this.session.closeUnsafe("server shutting down")
+      if (this.server.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
       return this.turnAway(namespace, "Invalid namespace")
     }
     this.left?.delete(namespace)

@@ -132,7 +132,11 @@ export class DynamicNamespaces {
 
   /** Nobody is in a namespace any more: it closes after its time, or before if too many are waiting for theirs. */
   onEmpty(home: NamespaceRuntime): void {
-    if (!Number.isFinite(this.idleTimeToLive)) return
+    if (!Number.isFinite(this.idleTimeToLive)) {
+      // It would stay once it were open. One that does not open would, too, for nobody.
+      if (home.instance?.isOpening) this.server.wheel.schedule(home, this.server.options.connectTimeout)
+      return
+    }
     this.server.wheel.schedule(home, this.idleTimeToLive)
     this.idle.delete(home)
     this.idle.add(home)
@@ -183,6 +187,10 @@ export class Instance {
     family.members.add(home)
   }
 
+  get isOpening(): boolean {
+    return this.fiber?.pollUnsafe() === undefined
+  }
+
   /** What builds its sockets, once it is open; `undefined` if that failed. */
   get opened(): Effect.Effect<Build | undefined> {
     return Deferred.await(this.ready)
@@ -202,6 +210,7 @@ export class Instance {
     this.fiber.addObserver((exit) => {
       Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
+        if (!Number.isFinite(family.idleTimeToLive)) family.notIdle(home)
         server.debug("namespace", "namespace opened", { namespace: home.name })
         if (family.contract !== undefined) server.livesOf(family.contract).openings.publish(home)
         return

@@ -74,6 +74,20 @@ class Hubs {
   }
 }
 
+/** Ends the wait of a client that is not admitted in time. */
+class AdmissionDeadline implements WheelEntry {
+  bucket: number = IDLE
+  private readonly socket: SocketRuntime
+
+  constructor(socket: SocketRuntime) {
+    this.socket = socket
+  }
+
+  onDeadline(): void {
+    this.socket.refuse("Connect timeout")
+  }
+}
+
 /**
  * A namespace of a server. It may be mentioned (by a client that waits for it, by whoever broadcasts to it) before a layer
  * registers it; one that is dynamic is there while it has sockets.
@@ -101,8 +115,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   /** What the application has of it, made when it is asked for. */
   readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
   private hubs: Hubs | undefined
-  /** Those that are being asked who they are, or whose builders are at work. */
-  private readonly connecting = new Set<SocketRuntime>()
+  /** Those that are being asked who they are, with their deadlines if that takes time, or whose builders are at work. */
+  private readonly connecting = new Map<SocketRuntime, AdmissionDeadline | undefined>()
   private ackIds = 0
   private readonly scope: Scope.Closeable = Scope.makeUnsafe()
   private lazyAdapter: Adapter | undefined
@@ -195,6 +209,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     this.hasServed = true
     if (registration.contract !== undefined) this.contract = registration.contract
     this.accepting.openUnsafe()
+    this.server.notAwaited(this)
   }
 
   /**
@@ -204,7 +219,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   unregister(): void {
     this.registration = undefined
     this.accepting.closeUnsafe()
-    for (const socket of [...this.connecting, ...this.sockets.values()]) {
+    for (const socket of [...this.connecting.keys(), ...this.sockets.values()]) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
   }
@@ -286,15 +301,27 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
-    this.connecting.add(socket)
+    this.connecting.set(socket, undefined)
     this.family?.notIdle(this)
     socket.launch(
       Effect.suspend(() => connecting(this, socket)),
       () => {
+        this.onAdmissionOver(socket)
         this.connecting.delete(socket)
         this.onLeft()
       }
     )
+    if (socket.state !== "connecting") return
+    // It is being asked who it is, or waits: until now that has cost nothing.
+    const deadline = new AdmissionDeadline(socket)
+    this.connecting.set(socket, deadline)
+    this.server.wheel.schedule(deadline, this.server.options.connectTimeout)
+  }
+
+  /** A socket is admitted, or never will be. */
+  onAdmissionOver(socket: SocketRuntime): void {
+    const deadline = this.connecting.get(socket)
+    if (deadline !== undefined) this.server.wheel.cancel(deadline)
   }
 
   /** Waits until the namespace is registered, or may be, up to `millis` milliseconds. Whether it waited in vain. */

@@ -32,7 +32,7 @@ import { Hub } from "./hub.ts"
 import { NamespaceRuntime } from "./namespace.ts"
 import { Observer, type Subsystem } from "./observer.ts"
 
-/** Namespaces that clients have asked for before they were there. */
+/** Namespaces that clients wait for at once. */
 const MAX_AWAITED = 1_000
 
 /** Tells which of a contract's dynamic namespaces open and close. */
@@ -53,6 +53,8 @@ export class ServerRuntime {
   wheel!: TimerWheel
   private readonly namespaces = new Map<string, NamespaceRuntime>()
   private readonly dynamic = new Set<DynamicNamespaces>()
+  /** Those that clients have asked for, and that may be there in time. */
+  private readonly awaited = new Set<NamespaceRuntime>()
   /** Dynamic namespaces whose layer has closed: it may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
   private readonly lives = new Map<CompiledContract, Lives>()
@@ -131,8 +133,17 @@ export class ServerRuntime {
     if (namespace?.isRegistered) return namespace
     for (const family of this.dynamic) if (family.mayMatch(name)) return this.getOrMake(name)
     if (this.graceLeft === 0) return undefined
-    if (namespace !== undefined || this.namespaces.size >= MAX_AWAITED || !isMatchable(name)) return namespace
-    return this.getOrMake(name)
+    if (namespace !== undefined || !isMatchable(name)) return namespace
+    // Clients of protocol 4 do not ask for the default one: they are in it.
+    if (this.awaited.size >= MAX_AWAITED && name !== "/") return undefined
+    const made = this.getOrMake(name)
+    this.awaited.add(made)
+    return made
+  }
+
+  /** A namespace is there, or nobody waits for it any more. */
+  notAwaited(namespace: NamespaceRuntime): void {
+    this.awaited.delete(namespace)
   }
 
   /** The dynamic namespaces that a client's request is for: the first that say so. */
@@ -172,6 +183,14 @@ export class ServerRuntime {
     this.dynamic.delete(family)
     this.retired.set(family.label, family)
     family.close()
+  }
+
+  /**
+   * Whether the namespace that is not there may come: its layer is being replaced, or the server starts and others wait for all
+   * names that may be waited for. A refusal would be final, a lost connection is not.
+   */
+  mayCome(name: string): boolean {
+    return this.hasServed(name) || (isMatchable(name) && this.graceLeft > 0)
   }
 
   /** Whether a layer has served the namespace that is not served now. */
@@ -217,6 +236,7 @@ export class ServerRuntime {
   forgetIfUnused(namespace: NamespaceRuntime): void {
     if (!namespace.isUnused || this.namespaces.get(namespace.name) !== namespace) return
     this.namespaces.delete(namespace.name)
+    this.awaited.delete(namespace)
     namespace.dispose()
   }
 
@@ -224,6 +244,7 @@ export class ServerRuntime {
   dispose(): void {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
+    this.awaited.clear()
     for (const { closings, openings } of this.lives.values()) {
       openings.close()
       closings.close()
