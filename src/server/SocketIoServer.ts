@@ -13,7 +13,6 @@ import * as Scheduler from "effect/Scheduler"
 import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import type * as Scope from "effect/Scope"
 
-import { drainTimeout } from "../engine/EngineOptions.ts"
 import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
@@ -55,7 +54,8 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
  *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes every connection with
  * reason `server shutting down`, without a DISCONNECT packet, so that clients reconnect; flushes what waits for them; and
- * waits for the finalizers of their sockets, each of the two within `drainTimeout`.
+ * waits for the finalizers of their sockets. All of that takes up to `drainTimeout`, which has begun with the first of the
+ * namespaces' layers that closed right before (see {@link layerNamespace}).
  *
  * @since 0.1.0
  * @category constructors
@@ -65,14 +65,13 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, Scope.Scope> {
   prepareCodecs(SchemaJITCompiler.enable)
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
-  const timeout = yield* drainTimeout(options)
   // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
-  yield* Effect.addFinalizer(() => runtime.awaitFinalizers(timeout))
+  yield* Effect.addFinalizer(() => runtime.finalizers)
   yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
   const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session), {
     onRefused: ({ code, context, message }) => runtime.debug("engine", "request refused", { code, message, context })
   })
-  runtime.start(engine.wheel)
+  runtime.start(engine)
   return { engine, runtime }
 })
 
@@ -105,7 +104,9 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
  * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
  *
  * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
- * for their finalizers, up to `drainTimeout`. The clients reconnect by themselves, until the namespace is served again. Two
+ * for their finalizers, up to `drainTimeout`. Layers that close one after another, and the server after them, share that time:
+ * it starts with the first. A tenth of it is kept for the server while there are clients of others. A layer that closes alone, to be
+ * replaced, uses up nobody's time: another starts when a namespace is served again, or a second later. The clients reconnect by themselves, until the namespace is served again. Two
  * layers for one namespace of one server are a defect.
  *
  * @since 0.1.0
@@ -136,7 +137,7 @@ export const layerNamespace: {
 ): Layer.Layer<never, never, any> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
-      const { engine, runtime } = yield* SocketIoServer
+      const { runtime } = yield* SocketIoServer
       const contract = typeof namespace === "string" ? undefined : namespace.compiled()
       const name = typeof namespace === "string" ? namespace : namespace._tag
       Namespace.checkName(name)
@@ -151,9 +152,9 @@ export const layerNamespace: {
         Effect.sync(() => home.register(registration)),
         () =>
           // The finalizers of its sockets may need what the layer was built with.
-          Effect.andThen(
-            Effect.sync(() => home.unregister()),
-            Effect.suspend(() => runtime.awaitFinalizers(engine.options.drainTimeout))
+          runtime.closeNamespaces(
+            () => home.unregister(),
+            (namespace) => namespace === name
           )
       )
     })
@@ -256,7 +257,7 @@ export const layerDynamicNamespace: {
   const plain = contract === undefined
   return Layer.effectDiscard(
     Effect.gen(function* () {
-      const { engine, runtime } = yield* SocketIoServer
+      const { runtime } = yield* SocketIoServer
       const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
       const namespaces = new DynamicNamespaces(runtime, {
         label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
@@ -274,9 +275,9 @@ export const layerDynamicNamespace: {
       yield* Effect.acquireRelease(
         Effect.sync(() => runtime.addDynamic(namespaces)),
         () =>
-          Effect.andThen(
-            Effect.sync(() => runtime.removeDynamic(namespaces)),
-            Effect.suspend(() => runtime.awaitFinalizers(engine.options.drainTimeout))
+          runtime.closeNamespaces(
+            () => runtime.removeDynamic(namespaces),
+            (namespace) => namespaces.mayMatch(namespace)
           )
       )
     })

@@ -210,6 +210,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     if (registration.contract !== undefined) this.contract = registration.contract
     this.accepting.openUnsafe()
     this.server.notAwaited(this)
+    // What was closed before was not the server.
+    if (registration.build !== undefined) this.server.closingTime.forget()
   }
 
   /**

@@ -2,11 +2,11 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import type * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
@@ -14,6 +14,8 @@ import * as Scope from "effect/Scope"
 
 import { AdapterFactory, type Factory } from "../../adapter/Adapter.ts"
 import type { EngineSession } from "../../engine/EngineSession.ts"
+import type { EngineServer } from "../../engine/EngineServer.ts"
+import type { ClosingTime } from "../../engine/internal/closingTime.ts"
 import type { TimerWheel } from "../../engine/internal/timerWheel.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
@@ -34,6 +36,16 @@ import { Observer, type Subsystem } from "./observer.ts"
 
 /** Namespaces that clients wait for at once. */
 const MAX_AWAITED = 1_000
+
+/** The part of a shutdown's time that is kept for connections that are still to be closed. */
+const FLUSHING = 0.1
+
+/** Somebody who waits for finalizers: of all scopes that are closing, or of some namespaces'. */
+interface Waiting {
+  readonly concerns: (namespace: string) => boolean
+  readonly scopes: Set<Scope.Closeable>
+  readonly done: Deferred.Deferred<void>
+}
 
 /** Tells which of a contract's dynamic namespaces open and close. */
 export interface Lives {
@@ -59,8 +71,10 @@ export class ServerRuntime {
   private readonly retired = new Map<string, DynamicNamespaces>()
   private readonly lives = new Map<CompiledContract, Lives>()
   private readonly connections = new Set<Connection>()
-  private readonly closing = new Set<Scope.Closeable>()
-  private readonly closed: Latch.Latch
+  /** The scopes that are closing, with the names of their namespaces. */
+  private readonly closing = new Map<Scope.Closeable, string>()
+  private readonly waiting = new Set<Waiting>()
+  private engine!: Pick<EngineServer, "closing" | "sessionCount" | "wheel">
   private startedAt = 0
 
   constructor(
@@ -68,23 +82,27 @@ export class ServerRuntime {
     context: Context.Context<never>,
     adapters: Factory,
     parser: PacketParser,
-    observer: Observer,
-    closed: Latch.Latch
+    observer: Observer
   ) {
     this.options = options
     this.context = context
     this.adapters = adapters
     this.parser = parser
     this.observer = observer
-    this.closed = closed
     this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)
   }
 
   /** The engine runs: the time in which clients may wait for namespaces begins. */
-  start(wheel: TimerWheel): void {
-    this.wheel = wheel
-    this.startedAt = wheel.now()
+  start(engine: Pick<EngineServer, "closing" | "sessionCount" | "wheel">): void {
+    this.engine = engine
+    this.wheel = engine.wheel
+    this.startedAt = engine.wheel.now()
+  }
+
+  /** The time of a shutdown. */
+  get closingTime(): ClosingTime {
+    return this.engine.closing
   }
 
   /** Encodes a packet as a message; throws on what cannot be encoded. */
@@ -173,6 +191,7 @@ export class ServerRuntime {
   /** Serves dynamic namespaces, from now on; clients that wait for one of them are let in. */
   addDynamic(family: DynamicNamespaces): void {
     this.dynamic.add(family)
+    this.closingTime.forget()
     this.retired.delete(family.label)
     for (const namespace of this.namespaces.values()) {
       if (!namespace.isRegistered && family.mayMatch(namespace.name)) namespace.accepting.openUnsafe()
@@ -259,11 +278,13 @@ export class ServerRuntime {
    */
   closeScope(
     scope: Scope.Closeable,
-    annotations: Record<string, string>,
+    annotations: Record<"namespace", string>,
     onClosed: () => void = () => {},
     users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
   ): void {
-    this.closing.add(scope)
+    const { namespace } = annotations
+    this.closing.set(scope, namespace)
+    for (const { concerns, scopes } of this.waiting) if (concerns(namespace)) scopes.add(scope)
     const closed = Scope.close(scope, Exit.void)
     this.runFork(
       (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
@@ -272,20 +293,53 @@ export class ServerRuntime {
           Effect.sync(() => {
             this.closing.delete(scope)
             onClosed()
-            if (this.closing.size === 0) this.closed.openUnsafe()
+            for (const { done, scopes } of this.waiting) {
+              if (scopes.delete(scope) && scopes.size === 0) Deferred.doneUnsafe(done, Effect.void)
+            }
           })
         )
       )
     )
   }
 
-  /** Waits for the finalizers of what has ended, up to `timeout` milliseconds. */
-  awaitFinalizers(timeout: number): Effect.Effect<void> {
+  /**
+   * Waits for the finalizers of what has ended in some namespaces, up to `timeout` milliseconds: those of others' clients are none
+   * of their business.
+   */
+  private awaitFinalizers(timeout: number, concerns: (namespace: string) => boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.closing.size === 0) return Effect.void
-      this.closed.closeUnsafe()
-      return Effect.asVoid(Effect.timeoutOption(this.closed.await, Duration.millis(timeout)))
+      const scopes = new Set<Scope.Closeable>()
+      for (const [scope, namespace] of this.closing) if (concerns(namespace)) scopes.add(scope)
+      if (scopes.size === 0) return Effect.void
+      const waiting: Waiting = { concerns, scopes, done: Deferred.makeUnsafe<void>() }
+      this.waiting.add(waiting)
+      return Effect.timeoutOption(Deferred.await(waiting.done), Duration.millis(timeout)).pipe(
+        Effect.ensuring(Effect.sync(() => this.waiting.delete(waiting))),
+        Effect.asVoid
+      )
     })
+  }
+
+  /** Ends the service of namespaces, and waits for the finalizers of their sockets, for as long as a shutdown may take. */
+  closeNamespaces(end: () => void, concerns: (namespace: string) => boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { closingTime, engine } = this
+      closingTime.begin()
+      end()
+      // What waits for the clients of others, whose connections close after these, has to be sent.
+      const kept = engine.sessionCount > 0 ? closingTime.total * FLUSHING : 0
+      return Effect.ensuring(
+        this.awaitFinalizers(Math.max(0, closingTime.left - kept), concerns),
+        Effect.sync(() => closingTime.finish())
+      )
+    })
+  }
+
+  /** Waits for all finalizers that are at work, for as long as a shutdown may take. */
+  get finalizers(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.closing.size === 0 ? Effect.void : this.awaitFinalizers(this.closingTime.left, () => true)
+    )
   }
 
   // ---------------------------------------------------------------- what is told
@@ -336,5 +390,5 @@ export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntim
       tracing: options.tracing,
       now: isLive ? () => performance.now() : () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     })
-    return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer, yield* Latch.make(false))
+    return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer)
   })
