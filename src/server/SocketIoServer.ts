@@ -20,7 +20,7 @@ import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import { prepareCodecs } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
-import { handleOf, makeDynamicHandles } from "./internal/handle.ts"
+import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
 import { limitsOf } from "./internal/eventLimits.ts"
 import type { Registration } from "./internal/namespace.ts"
 import * as ServerRuntime from "./internal/server.ts"
@@ -145,12 +145,10 @@ export const layerNamespace: {
         return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
       }
       if (contract !== undefined) limitsOf(contract)
-      const home = runtime.mention(name)
-      if (home.isRegistered) return yield* Effect.die(new Error(`namespace "${name}" is served by two layers`))
       const registration: Registration = { contract, context: yield* layerContext(runtime), build }
       yield* Effect.acquireRelease(
-        Effect.sync(() => home.register(registration)),
-        () =>
+        Effect.sync(() => runtime.register(name, registration)),
+        (home) =>
           // The finalizers of its sockets may need what the layer was built with.
           runtime.closeNamespaces(
             () => home.unregister(),
@@ -286,7 +284,8 @@ export const layerDynamicNamespace: {
 
 /**
  * A namespace, to broadcast from anywhere in the application, and to watch. With a contract: its `serverToClient` events; with
- * a name: any event. A namespace that no layer serves has nobody in it.
+ * a name: any event. A namespace that no layer serves has nobody in it, and tells nothing until one does; names that are not
+ * served may be many, as from users: they are remembered only while something is done with them or a stream is read.
  *
  * @since 0.1.0
  * @category accessors
@@ -295,12 +294,11 @@ export const namespace: {
   (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
   <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => {
-    const plain = typeof namespace === "string"
-    const home = runtime.mention(plain ? namespace : namespace._tag)
-    if (!plain) home.learn(namespace.compiled())
-    return handleOf(home, plain)
-  })
+  Effect.map(SocketIoServer, ({ runtime }) =>
+    typeof namespace === "string"
+      ? handleByName(runtime, namespace, undefined)
+      : handleByName(runtime, namespace._tag, namespace.compiled())
+  )
 
 /**
  * The namespaces of a dynamic contract: those that are open, and any by its parameters.

@@ -101,8 +101,10 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
   bucket: number = IDLE
-  /** Whether the application knows of it, rather than clients alone. */
-  isMentioned = false
+  /** Whether a layer of its own serves it, or has: it stays then, as its handles are many. */
+  stays = false
+  /** How many know it by its name, and do something with it, or wait for something. */
+  mentions = 0
   /** How many are at something for which it has to be there, though nobody may be in it. */
   lent = 0
   /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
@@ -207,6 +209,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     if (registration.build !== undefined) this.joinCluster()
     this.registration = registration
     this.hasServed = true
+    if (registration.build !== undefined) this.stays = true
     if (registration.contract !== undefined) this.contract = registration.contract
     this.accepting.openUnsafe()
     this.server.notAwaited(this)
@@ -237,6 +240,10 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   }
 
   stream<A, E, R>(read: (home: NamespaceRuntime) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R> {
+    return read(this)
+  }
+
+  watch<A>(read: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
     return read(this)
   }
 
@@ -349,7 +356,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   /** Whether nobody would miss it. */
   get isUnused(): boolean {
     return (
-      !this.isMentioned &&
+      !this.stays &&
+      this.mentions === 0 &&
       this.lent === 0 &&
       this.connecting.size === 0 &&
       this.sockets.size === 0 &&
@@ -372,7 +380,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** Its streams end with its life, unless the application has its name and waits for the next one. */
   endStreams(): void {
-    if (!this.isMentioned) this.hubs?.close()
+    if (!this.stays && this.mentions === 0) this.hubs?.close()
   }
 
   /** It is gone: nobody finds it any more. */

@@ -31,7 +31,7 @@ import { Connection } from "./connection.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import { Hub } from "./hub.ts"
-import { NamespaceRuntime } from "./namespace.ts"
+import { NamespaceRuntime, type Registration } from "./namespace.ts"
 import { Observer, type Subsystem } from "./observer.ts"
 
 /** Namespaces that clients wait for at once. */
@@ -219,11 +219,25 @@ export class ServerRuntime {
     return false
   }
 
-  /** The namespace of a name, for the application: it stays, even if nobody serves it. */
-  mention(name: string): NamespaceRuntime {
+  /** Serves the namespace of a name. Throws if it is served already. */
+  register(name: string, registration: Registration): NamespaceRuntime {
     const namespace = this.getOrMake(name)
-    namespace.isMentioned = true
+    if (namespace.isRegistered) throw new Error(`namespace "${name}" is served by two layers`)
+    namespace.register(registration)
     return namespace
+  }
+
+  /** The namespace of a name that the application knows, for as long as it does something with it. */
+  mention(name: string, contract: CompiledContract | undefined): NamespaceRuntime {
+    const namespace = this.getOrMake(name)
+    if (contract !== undefined) namespace.learn(contract)
+    namespace.mentions++
+    return namespace
+  }
+
+  unmention(namespace: NamespaceRuntime): void {
+    namespace.mentions--
+    this.forgetIfUnused(namespace)
   }
 
   /** The namespace of a name, if it is there. */
