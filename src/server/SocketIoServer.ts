@@ -22,6 +22,7 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
 import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
 import { limitsOf } from "./internal/eventLimits.ts"
+import { ANYONE } from "./internal/lineLimits.ts"
 import type { Registration } from "./internal/namespace.ts"
 import * as ServerRuntime from "./internal/server.ts"
 import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
@@ -69,7 +70,8 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => runtime.finalizers)
   yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
   const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session), {
-    onRefused: ({ code, context, message }) => runtime.debug("engine", "request refused", { code, message, context })
+    onRefused: ({ code, context, message }) =>
+      runtime.debug("engine", "request refused", { code, message, context }, ANYONE)
   })
   runtime.start(engine)
   return { engine, runtime }

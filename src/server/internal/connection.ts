@@ -85,11 +85,8 @@ export class Connection implements SessionSink, WheelEntry {
     this.lazyBackpressure?.close()
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
-      this.server.debug("connection", "connection closed", {
-        session: this.session.id,
-        reason: close.reason,
-        description: close.description
-      })
+      const annotations = { session: this.session.id, reason: close.reason, description: close.description }
+      this.server.debug("connection", "connection closed", annotations, this)
     }
     this.endAll(close.reason)
     this.server.removeConnection(this)

@@ -388,6 +388,6 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     this.server.wheel.cancel(this)
     this.family?.release(this)
     this.hubs?.close()
-    this.server.closeScope(this.scope, { namespace: this.name })
+    this.server.closeScope(this.scope, { namespace: this.name }, undefined, undefined, this.family)
   }
 }

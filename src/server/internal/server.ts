@@ -19,7 +19,6 @@ import type { ClosingTime } from "../../engine/internal/closingTime.ts"
 import type { TimerWheel } from "../../engine/internal/timerWheel.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
-import type { Handshake } from "../../Handshake.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
@@ -30,9 +29,11 @@ import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
+import type { SocketRuntime } from "./socket.ts"
 import { Hub } from "./hub.ts"
 import { NamespaceRuntime, type Registration } from "./namespace.ts"
-import { Observer, type Subsystem } from "./observer.ts"
+import type { Culprit } from "./lineLimits.ts"
+import { type Annotations, Observer, type Subsystem } from "./observer.ts"
 
 /** Namespaces that clients wait for at once. */
 const MAX_AWAITED = 1_000
@@ -130,7 +131,8 @@ export class ServerRuntime {
   onSession(session: EngineSession): Connection {
     const connection = new Connection(session, this)
     this.connections.add(connection)
-    this.debug("connection", "connection opened", { session: session.id, transport: session.transportName })
+    const annotations = { session: session.id, transport: session.transportName }
+    this.debug("connection", "connection opened", annotations, connection)
     return connection
   }
 
@@ -165,11 +167,11 @@ export class ServerRuntime {
   }
 
   /** The dynamic namespaces that a client's request is for: the first that say so. */
-  findDynamic(name: string, handshake: Handshake): Effect.Effect<DynamicNamespaces | undefined> {
+  findDynamic(name: string, socket: SocketRuntime): Effect.Effect<DynamicNamespaces | undefined> {
     return Effect.gen({ self: this }, function* () {
       for (const family of Array.from(this.dynamic)) {
         // Its layer may have closed while another's predicate was asked.
-        if ((yield* family.matches(name, handshake)) && this.dynamic.has(family)) return family
+        if ((yield* family.matches(name, socket)) && this.dynamic.has(family)) return family
       }
       return undefined
     })
@@ -294,7 +296,8 @@ export class ServerRuntime {
     scope: Scope.Closeable,
     annotations: Record<"namespace", string>,
     onClosed: () => void = () => {},
-    users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
+    users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = [],
+    culprit?: Culprit
   ): void {
     const { namespace } = annotations
     this.closing.set(scope, namespace)
@@ -302,7 +305,7 @@ export class ServerRuntime {
     const closed = Scope.close(scope, Exit.void)
     this.runFork(
       (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
-        Effect.catchCause((cause) => Effect.sync(() => this.error("finalizer failed", cause, annotations))),
+        Effect.catchCause((cause) => Effect.sync(() => this.error("finalizer failed", cause, annotations, culprit))),
         Effect.ensuring(
           Effect.sync(() => {
             this.closing.delete(scope)
@@ -363,16 +366,18 @@ export class ServerRuntime {
     this.observer.count(counter, attributes)
   }
 
-  debug(subsystem: Subsystem, message: string, annotations: Readonly<Record<string, unknown>>): void {
-    this.observer.debug(subsystem, message, annotations)
+  /** A debug line. One about a client is left out if there are too many. */
+  debug(subsystem: Subsystem, message: string, annotations: Annotations, culprit?: Culprit): void {
+    this.observer.debug(subsystem, message, annotations, culprit)
   }
 
-  error(message: string, cause: Cause.Cause<unknown>, annotations: Readonly<Record<string, unknown>>): void {
-    this.observer.error(message, cause, annotations)
+  /** A line about what went wrong. One that a client can bring about is left out if there are too many. */
+  error(message: string, cause: Cause.Cause<unknown>, annotations: Annotations, culprit?: Culprit): void {
+    this.observer.error(message, cause, annotations, culprit)
   }
 
-  defect(message: string, defect: unknown, annotations: Readonly<Record<string, unknown>>): void {
-    this.error(message, Cause.die(defect), annotations)
+  defect(message: string, defect: unknown, annotations: Annotations, culprit?: Culprit): void {
+    this.error(message, Cause.die(defect), annotations, culprit)
   }
 }
 

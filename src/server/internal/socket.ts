@@ -434,7 +434,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       }
       onExit()
       if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
-        home.server.error("connecting a socket failed", exit.cause, this.annotations)
+        home.server.error("connecting a socket failed", exit.cause, this.annotations, this.connection)
       }
     })
   }
@@ -459,7 +459,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     connection.onAdmitted()
     const data = connection.isLegacy ? undefined : { sid: this.id }
     this.sendPacket(PacketType.CONNECT, undefined, data, false, true)
-    home.server.debug("namespace", "socket connected", this.annotations)
+    home.server.debug("namespace", "socket connected", this.annotations, connection)
   }
 
   /** The handlers are there. */
@@ -479,7 +479,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     }
     connection.forget(this)
     home.server.count(namespaceRefusals, { namespace: home.isRegistered ? home.label : "" })
-    home.server.debug("namespace", "connection to namespace refused", { message, ...this.annotations })
+    const annotations = { message, ...this.annotations }
+    home.server.debug("namespace", "connection to namespace refused", annotations, connection)
     this.end("server namespace disconnect")
   }
 
@@ -521,11 +522,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.inbound.close((running) => {
       // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
       // their time to end: what they use is not taken from them.
-      home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
+      home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running, connection)
       // Who was never in has no rooms; an adapter that nobody needs is not made for it.
       if (admitted) home.server.runFork(home.adapter.leaveAll(this))
     })
-    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
+    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
   }
 }
 
