@@ -17,8 +17,9 @@ import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import { prepareCodecs } from "../internal/compileContract.ts"
+import { type CompiledContract, prepareCodecs } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import { ambiguities } from "./internal/ambiguity.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
 import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
 import { limitsOf } from "./internal/eventLimits.ts"
@@ -91,6 +92,17 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
     Context.add(context, Scheduler.Scheduler, Context.get(runtime.context, Scheduler.Scheduler))
   )
 
+/** Tells of schemas by which clients can make the server work for seconds. */
+const warn = (contract: CompiledContract): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const found = ambiguities(contract)
+    if (found.length === 0) return Effect.void
+    return Effect.logWarning(
+      `"${contract.contract._tag}": ${found.join(", ")} can take time that doubles with every level of nesting, as a union contains ` +
+        "itself through several members that take the same values. A literal field that differs tells them apart."
+    )
+  })
+
 /**
  * Serves a namespace with a contract, for the lifetime of the layer.
  *
@@ -146,7 +158,10 @@ export const layerNamespace: {
       if (contract?.pattern !== undefined) {
         return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
       }
-      if (contract !== undefined) limitsOf(contract)
+      if (contract !== undefined) {
+        limitsOf(contract)
+        yield* warn(contract)
+      }
       const registration: Registration = { contract, context: yield* layerContext(runtime), build }
       yield* Effect.acquireRelease(
         Effect.sync(() => runtime.register(name, registration)),
@@ -272,6 +287,7 @@ export const layerDynamicNamespace: {
       if (contract !== undefined && runtime.dynamicOf(contract) !== undefined) {
         return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))
       }
+      if (contract !== undefined) yield* warn(contract)
       yield* Effect.acquireRelease(
         Effect.sync(() => runtime.addDynamic(namespaces)),
         () =>

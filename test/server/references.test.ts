@@ -32,9 +32,9 @@ describe("the handle of a namespace that nobody serves", () => {
           for (let i = from; i < to; i++) {
             const handle = yield* SocketIoServer.namespace(`/user/${i}/${"x".repeat(100)}`)
             yield* handle.to("room").emit("event", i)
+            if (i % 100 > 0) continue
             assert.deepStrictEqual(yield* handle.fetchSockets(), [])
             assert.deepStrictEqual(yield* handle.sockets, [])
-            if (i % 10 > 0) continue
             yield* handle.serverSideEmit("event", i)
             const reading = yield* Effect.forkChild(Stream.runDrain(handle.connections), { startImmediately: true })
             yield* Effect.scoped(handle.onServerSide("event", () => Effect.void))
