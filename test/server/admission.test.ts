@@ -11,6 +11,7 @@ import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import { SocketIoServer as Server } from "../../src/server/SocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
+import { memoryInUse } from "../support/memory.ts"
 import { RawSocket } from "../support/RawClient.ts"
 import { client, next, open, serve } from "../support/serve.ts"
 
@@ -94,6 +95,58 @@ describe("names that may be waited for", () => {
       assert.match(String(yield* raw.receive), /^40\/awaited,/)
     }).pipe(Effect.provide(TestSocketIo.layer({ namespaceGrace: "1 hour" })))
   )
+})
+
+describe("names that clients ask for", () => {
+  /** Sends packets in portions, each behind the answers to the one before. */
+  const ask = Effect.fnUntraced(function* (from: number, to: number, packets: (i: number) => ReadonlyArray<string>) {
+    const raw = yield* TestSocketIo.rawClient()
+    yield* raw.send("40")
+    for (let i = from; i < to; i += 100) {
+      for (let n = i; n < i + 100; n++) for (const packet of packets(n)) yield* raw.send(packet)
+      yield* raw.send('420["sync"]')
+      for (;;) if (String(yield* raw.receive) === '430["synced"]') break
+    }
+    return raw
+  })
+
+  const main = SocketIoServer.layerNamespace("/", (socket) => socket.on("sync", () => Effect.succeed("synced")))
+
+  it.effect("in vain are not kept, however many and long they are", () =>
+    Effect.gen(function* () {
+      const name = (i: number) => `/${i}${"x".repeat(240)}`
+      yield* ask(0, 1_000, (i) => [`40${name(i)},`])
+      const before = memoryInUse()
+      for (let c = 0; c < 40; c++) {
+        const raw = yield* ask(0, 1_000, (i) => [`40${name(i)},`])
+        // What was on its way before the refusal is no offence.
+        yield* raw.send(`42${name(0)},["e"]`)
+        yield* raw.send('420["sync"]')
+        assert.strictEqual(yield* raw.receive, '430["synced"]')
+      }
+      // The names are ten megabytes.
+      assert.isBelow(memoryInUse() - before, 5_000_000)
+    }).pipe(Effect.provide(Layer.provideMerge(main, TestSocketIo.layer({ drainTimeout: 0 }))))
+  )
+
+  it.effect("of dynamic namespaces, one after the other, leave but those that may be empty for a while", () => {
+    class Visited extends Namespace.dynamic("/visited/:id") {}
+    const visited = SocketIoServer.layerDynamicNamespace(
+      Visited,
+      () => Effect.succeed(() => Effect.succeed(Visited.of({}))),
+      { maxIdle: 100 }
+    )
+    return Effect.gen(function* () {
+      const visit = (i: number) => [`40/visited/${i},`, `41/visited/${i},`]
+      yield* ask(0, 8_000, visit)
+      const before = memoryInUse()
+      yield* ask(8_000, 18_000, visit)
+      // A namespace is more than a kilobyte.
+      assert.isBelow(memoryInUse() - before, 3_000_000)
+    }).pipe(
+      Effect.provide(Layer.merge(main, visited).pipe(Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0 }))))
+    )
+  })
 })
 
 describe("a client that is not admitted in time", () => {

@@ -1,7 +1,7 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
-import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
+import { hashOf, isMatchable } from "../../internal/namespacePattern.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -36,8 +36,8 @@ export class Connection implements SessionSink, WheelEntry {
   pending = 0
   /** The sockets that are gone, but hold something yet. */
   leaving = 0
-  /** Namespaces that this client is no longer in, though it may not know yet. */
-  private left: Set<string> | undefined
+  /** Namespaces that this client is no longer in, though it may not know yet. Their names would be as long as the client likes. */
+  private left: Set<number> | undefined
 
   constructor(session: EngineSession, server: ServerRuntime) {
     this.session = session
@@ -132,7 +132,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   private remember(namespace: string): void {
     const left = (this.left ??= new Set())
-    if (left.size < MAX_LEFT && isMatchable(namespace)) left.add(ownCopy(namespace))
+    if (left.size < MAX_LEFT && isMatchable(namespace)) left.add(hashOf(namespace))
   }
 
   private endAll(reason: DisconnectReason): void {
@@ -150,7 +150,7 @@ export class Connection implements SessionSink, WheelEntry {
     const socket = this.sockets.get(packet.namespace)
     if (socket !== undefined) return socket.onPacket(packet, size)
     // What was on its way when the server removed the client from the namespace is no offence.
-    if (this.left?.has(packet.namespace)) return
+    if (this.left !== undefined && isMatchable(packet.namespace) && this.left.has(hashOf(packet.namespace))) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
   }
 
@@ -187,7 +187,7 @@ export class Connection implements SessionSink, WheelEntry {
       if (this.server.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
       return this.turnAway(namespace, "Invalid namespace")
     }
-    this.left?.delete(namespace)
+    this.left?.delete(hashOf(namespace))
     const socket = home.makeSocket(this, auth)
     this.sockets.add(socket)
     home.connect(socket)
