@@ -26,17 +26,7 @@ export const hashOf = (name: string): number => {
   return hash >> 1
 }
 
-const SLASH = 47
-const COMMA = 44
-
-/** Whether a part of a name can be a parameter's value. */
-const isValue = (name: string, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) {
-    const code = name.charCodeAt(i)
-    if (code === SLASH || code === COMMA) return false
-  }
-  return true
-}
+const VALUE = /^[^/,]+$/
 
 /**
  * Compiles a pattern. Throws if a parameter stands in it twice.
@@ -48,7 +38,7 @@ const isValue = (name: string, start: number, end: number): boolean => {
  */
 export const compilePattern = (pattern: string): NamespacePattern => {
   const parameters: Array<string> = []
-  /** The texts before the parameters. */
+  /** The texts around the parameters. */
   const texts: Array<string> = []
   let at = 0
   for (const match of pattern.matchAll(PARAMETER)) {
@@ -59,20 +49,20 @@ export const compilePattern = (pattern: string): NamespacePattern => {
     at = match.index + match[0].length
   }
   const last = pattern.slice(at)
+  texts.push(last)
   const match = (name: string): Readonly<Record<string, string>> | undefined => {
-    if (!isMatchable(name)) return undefined
-    if (parameters.length === 0) return name === pattern ? {} : undefined
-    if (!name.startsWith(texts[0]!) || !name.endsWith(last)) return undefined
-    const values: Array<[string, string]> = []
+    if (!isMatchable(name) || !name.startsWith(texts[0]!) || !name.endsWith(last)) return undefined
     let start = texts[0]!.length
-    for (let i = 0; i < parameters.length; i++) {
-      const next = texts[i + 1]
-      const end = next === undefined ? name.length - last.length : name.indexOf(next, start + 1)
-      if (end <= start || !isValue(name, start, end)) return undefined
-      values.push([parameters[i]!, name.slice(start, end)])
-      start = end + (next === undefined ? 0 : next.length)
+    const values: Array<[string, string]> = []
+    for (const parameter of parameters) {
+      const next = texts[values.length + 1]!
+      const end = texts.length - 2 > values.length ? name.indexOf(next, start + 1) : name.length - last.length
+      const value = end < start ? "" : name.slice(start, end)
+      if (!VALUE.test(value)) return undefined
+      values.push([parameter, value])
+      start = end + next.length
     }
-    return Object.fromEntries(values)
+    return start === name.length ? Object.fromEntries(values) : undefined
   }
   return {
     parameters,
