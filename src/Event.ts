@@ -175,6 +175,12 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  *
  * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an ISO string on the
  * wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously and without services.
+ *
+ * A union that contains itself should tell its members apart by a literal field (`_tag`), or by being an array or an object. Where more
+ * than one member that contains the union can take the same value, as in `Union([{ and: self }, { or: self }])`, all of them are
+ * tried at every level of a value that does not fit: twenty levels, in a message of 200 bytes, take seconds. The server logs
+ * a warning when it serves a contract that lets clients send such a thing.
+ *
  * An object of the right form may stand for an instance of a `Schema.Class`: it is made one (which costs more than to give
  * an instance).
  *

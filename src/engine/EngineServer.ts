@@ -19,6 +19,7 @@ import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./Engin
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
+import { ClosingTime } from "./internal/closingTime.ts"
 import { Handshake } from "./internal/handshake.ts"
 import { isHeaderValue, merge } from "./internal/headers.ts"
 import { refuse } from "./internal/httpResponses.ts"
@@ -42,6 +43,8 @@ export interface EngineServer {
   readonly options: ResolvedEngineOptions
   /** Deadlines of whoever builds on the engine, on the timer that all sessions share. @internal */
   readonly wheel: TimerWheel.TimerWheel
+  /** The time of a shutdown, of which closing what is built on the engine is a part. @internal */
+  readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
   /** Handles a request for the engine's path that is not an upgrade. */
@@ -54,7 +57,7 @@ export interface EngineServer {
   /**
    * Refuses new sessions, closes those that are open with reason `server shutting down`, waits until what they buffered is
    * sent, and cuts what is left after `drainTimeout`. The server's scope does it when it closes; doing it twice does no harm,
-   * and takes no longer: the time counts from the first on.
+   * and takes no longer: the time counts from the first on, or from what was closed right before.
    */
   readonly drain: Effect.Effect<void>
   /** What is left of `drainTimeout`, in milliseconds: all of it before anything is drained. */
@@ -121,6 +124,7 @@ export const make = Effect.fnUntraced(function* (
 class Server implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
+  readonly closing: ClosingTime
   readonly stats: EngineStats
   /** Every session that holds something: the open ones, and closed ones whose transport is still flushing. */
   readonly sessions = new Map<string, EngineSession>()
@@ -147,6 +151,7 @@ class Server implements EngineServer, SessionOwner {
     this.wheel = wheel
     this.stats = statsOf(context)
     this.now = () => wheel.now()
+    this.closing = new ClosingTime(options.drainTimeout, this.now)
     const runFork = Effect.runForkWith(context)
     this.after = (millis, run) => {
       const fiber = runFork(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
@@ -291,7 +296,7 @@ class Server implements EngineServer, SessionOwner {
   get drain(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { drainTimeout } = this.options
-      this.drainEnd ??= this.wheel.now() + drainTimeout
+      this.drainEnd ??= this.closing.begin()
       this.handshake.close()
       const sessions = Array.from(this.sessions.values())
       // A pause between batches, so that not everybody comes back at once; half of the time is theirs at the most.

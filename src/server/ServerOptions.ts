@@ -18,7 +18,12 @@ import { InvalidOptionError } from "../SocketIoError.ts"
  * @category options
  */
 export interface ServerOptions extends EngineOptions {
-  /** How long a client may be connected without having joined a namespace. Default: 45 seconds. */
+  /**
+   * How long a client may be connected without having joined a namespace: then the connection is closed with reason
+   * `connect timeout`. It is also how long one CONNECT may take until the client is admitted, with its middleware, the `match` and
+   * the opening of a dynamic namespace: then it is refused with `Connect timeout` and its fiber is interrupted, while the client
+   * stays in the namespaces that it has joined. Default: 45 seconds.
+   */
   readonly connectTimeout?: Duration.Input
   /**
    * How long after its start the server lets clients wait for a namespace that is not there yet, rather than refuse them

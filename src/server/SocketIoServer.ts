@@ -13,16 +13,17 @@ import * as Scheduler from "effect/Scheduler"
 import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import type * as Scope from "effect/Scope"
 
-import { drainTimeout } from "../engine/EngineOptions.ts"
 import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import { prepareCodecs } from "../internal/compileContract.ts"
+import { type CompiledContract, prepareCodecs } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import { ambiguities } from "./internal/ambiguity.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
-import { handleOf, makeDynamicHandles } from "./internal/handle.ts"
+import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
 import { limitsOf } from "./internal/eventLimits.ts"
+import { ANYONE } from "./internal/lineLimits.ts"
 import type { Registration } from "./internal/namespace.ts"
 import * as ServerRuntime from "./internal/server.ts"
 import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
@@ -55,7 +56,8 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
  *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes every connection with
  * reason `server shutting down`, without a DISCONNECT packet, so that clients reconnect; flushes what waits for them; and
- * waits for the finalizers of their sockets, each of the two within `drainTimeout`.
+ * waits for the finalizers of their sockets. All of that takes up to `drainTimeout`, which has begun with the first of the
+ * namespaces' layers that closed right before (see {@link layerNamespace}).
  *
  * @since 0.1.0
  * @category constructors
@@ -65,14 +67,14 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, Scope.Scope> {
   prepareCodecs(SchemaJITCompiler.enable)
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
-  const timeout = yield* drainTimeout(options)
   // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
-  yield* Effect.addFinalizer(() => runtime.awaitFinalizers(timeout))
+  yield* Effect.addFinalizer(() => runtime.finalizers)
   yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
   const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session), {
-    onRefused: ({ code, context, message }) => runtime.debug("engine", "request refused", { code, message, context })
+    onRefused: ({ code, context, message }) =>
+      runtime.debug("engine", "request refused", { code, message, context }, ANYONE)
   })
-  runtime.start(engine.wheel)
+  runtime.start(engine)
   return { engine, runtime }
 })
 
@@ -90,6 +92,17 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
     Context.add(context, Scheduler.Scheduler, Context.get(runtime.context, Scheduler.Scheduler))
   )
 
+/** Tells of schemas by which clients can make the server work for seconds. */
+const warn = (contract: CompiledContract): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const found = ambiguities(contract)
+    if (found.length === 0) return Effect.void
+    return Effect.logWarning(
+      `"${contract.contract._tag}": ${found.join(", ")} can take time that doubles with every level of nesting, as a union contains ` +
+        "itself through several members that take the same values. A literal field that differs tells them apart."
+    )
+  })
+
 /**
  * Serves a namespace with a contract, for the lifetime of the layer.
  *
@@ -105,7 +118,9 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
  * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
  *
  * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
- * for their finalizers, up to `drainTimeout`. The clients reconnect by themselves, until the namespace is served again. Two
+ * for their finalizers, up to `drainTimeout`. Layers that close one after another, and the server after them, share that time:
+ * it starts with the first. A tenth of it is kept for the server while there are clients of others. A layer that closes alone, to be
+ * replaced, uses up nobody's time: another starts when a namespace is served again, or a second later. The clients reconnect by themselves, until the namespace is served again. Two
  * layers for one namespace of one server are a defect.
  *
  * @since 0.1.0
@@ -136,24 +151,25 @@ export const layerNamespace: {
 ): Layer.Layer<never, never, any> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
-      const { engine, runtime } = yield* SocketIoServer
+      const { runtime } = yield* SocketIoServer
       const contract = typeof namespace === "string" ? undefined : namespace.compiled()
       const name = typeof namespace === "string" ? namespace : namespace._tag
       Namespace.checkName(name)
       if (contract?.pattern !== undefined) {
         return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
       }
-      if (contract !== undefined) limitsOf(contract)
-      const home = runtime.mention(name)
-      if (home.isRegistered) return yield* Effect.die(new Error(`namespace "${name}" is served by two layers`))
+      if (contract !== undefined) {
+        limitsOf(contract)
+        yield* warn(contract)
+      }
       const registration: Registration = { contract, context: yield* layerContext(runtime), build }
       yield* Effect.acquireRelease(
-        Effect.sync(() => home.register(registration)),
-        () =>
+        Effect.sync(() => runtime.register(name, registration)),
+        (home) =>
           // The finalizers of its sockets may need what the layer was built with.
-          Effect.andThen(
-            Effect.sync(() => home.unregister()),
-            Effect.suspend(() => runtime.awaitFinalizers(engine.options.drainTimeout))
+          runtime.closeNamespaces(
+            () => home.unregister(),
+            (namespace) => namespace === name
           )
       )
     })
@@ -256,7 +272,7 @@ export const layerDynamicNamespace: {
   const plain = contract === undefined
   return Layer.effectDiscard(
     Effect.gen(function* () {
-      const { engine, runtime } = yield* SocketIoServer
+      const { runtime } = yield* SocketIoServer
       const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
       const namespaces = new DynamicNamespaces(runtime, {
         label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
@@ -271,12 +287,13 @@ export const layerDynamicNamespace: {
       if (contract !== undefined && runtime.dynamicOf(contract) !== undefined) {
         return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))
       }
+      if (contract !== undefined) yield* warn(contract)
       yield* Effect.acquireRelease(
         Effect.sync(() => runtime.addDynamic(namespaces)),
         () =>
-          Effect.andThen(
-            Effect.sync(() => runtime.removeDynamic(namespaces)),
-            Effect.suspend(() => runtime.awaitFinalizers(engine.options.drainTimeout))
+          runtime.closeNamespaces(
+            () => runtime.removeDynamic(namespaces),
+            (namespace) => namespaces.mayMatch(namespace)
           )
       )
     })
@@ -285,7 +302,8 @@ export const layerDynamicNamespace: {
 
 /**
  * A namespace, to broadcast from anywhere in the application, and to watch. With a contract: its `serverToClient` events; with
- * a name: any event. A namespace that no layer serves has nobody in it.
+ * a name: any event. A namespace that no layer serves has nobody in it, and tells nothing until one does; names that are not
+ * served may be many, as from users: they are remembered only while something is done with them or a stream is read.
  *
  * @since 0.1.0
  * @category accessors
@@ -294,12 +312,11 @@ export const namespace: {
   (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
   <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => {
-    const plain = typeof namespace === "string"
-    const home = runtime.mention(plain ? namespace : namespace._tag)
-    if (!plain) home.learn(namespace.compiled())
-    return handleOf(home, plain)
-  })
+  Effect.map(SocketIoServer, ({ runtime }) =>
+    typeof namespace === "string"
+      ? handleByName(runtime, namespace, undefined)
+      : handleByName(runtime, namespace._tag, namespace.compiled())
+  )
 
 /**
  * The namespaces of a dynamic contract: those that are open, and any by its parameters.

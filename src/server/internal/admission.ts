@@ -1,5 +1,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Schema from "effect/Schema"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type Codec, describe } from "../../internal/contractCodec.ts"
@@ -35,7 +37,7 @@ const admitting = (
   socket.contract = contract
   if (contract === undefined) return entering(home, socket, registration, context)
   const auth = contract.auth.decode(socket.rawAuth)
-  if (auth._tag === "Failure") return refuseAuth(socket, describe(auth))
+  if (auth._tag === "Failure") return refuseAuth(socket, auth)
   socket.auth = auth.value
   if (contract.middlewares.length === 0) return entering(home, socket, registration, context)
   return Effect.flatMap(authenticate(home, socket, context, contract.middlewares), (admitted) =>
@@ -66,6 +68,7 @@ const building = (
   build: Build,
   admitted: Context.Context<any>
 ): Effect.Effect<unknown> => {
+  home.onAdmissionOver(socket)
   socket.admit()
   const own = socket.enterContext(admitted)
   const handlers = Effect.suspend(() => build(socket.contract === undefined ? socket.plain : socket))
@@ -82,7 +85,7 @@ const building = (
 const findRegistration = Effect.fnUntraced(function* (home: NamespaceRuntime, socket: SocketRuntime) {
   for (;;) {
     if (home.registration !== undefined) return home.registration
-    const family = yield* home.server.findDynamic(home.name, socket.handshake)
+    const family = yield* home.server.findDynamic(home.name, socket)
     // Another client may have been quicker.
     if (home.registration !== undefined) return home.registration
     if (family !== undefined) family.adopt(home)
@@ -102,7 +105,7 @@ const authenticate = Effect.fnUntraced(function* (
   let context = own
   for (const { auth: codec, error, service } of middlewares) {
     const auth = codec.decode(socket.rawAuth)
-    if (auth._tag === "Failure") return yield* refuseAuth(socket, describe(auth))
+    if (auth._tag === "Failure") return yield* refuseAuth(socket, auth)
     const middleware = Context.getUnsafe(own, service)
     const request = { id: socket.id, namespace: home.name, handshake: socket.handshake, auth: auth.value }
     const result = yield* Effect.suspend(() => middleware(request) as Effect.Effect<unknown, unknown>).pipe(
@@ -126,8 +129,16 @@ const isStillServed = (home: NamespaceRuntime, socket: SocketRuntime, registrati
   return false
 }
 
-const refuseAuth = (socket: SocketRuntime, description: string): Effect.Effect<undefined> => {
-  socket.home.server.debug("namespace", "auth payload refused", { description, ...socket.annotations })
+const refuseAuth = (
+  socket: SocketRuntime,
+  exit: Exit.Failure<unknown, Schema.SchemaError>
+): Effect.Effect<undefined> => {
+  const { server } = socket.home
+  // A description may be long, and costs more than all else.
+  if (server.observer.debugs("namespace")) {
+    const annotations = { description: describe(exit), ...socket.annotations }
+    server.debug("namespace", "auth payload refused", annotations, socket.connection)
+  }
   socket.refuse("Invalid auth payload")
   return Effect.void as Effect.Effect<undefined>
 }

@@ -3,7 +3,7 @@ import type { EngineSession, SessionClose, SessionSink } from "../../engine/Engi
 import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import { queryOf } from "../../engine/internal/query.ts"
 import { costOf } from "../../internal/cost.ts"
-import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
+import { hashOf, isMatchable } from "../../internal/namespacePattern.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -48,8 +48,8 @@ export class Connection implements SessionSink, WheelEntry {
   authBytes = 0
   /** The sockets that are gone, but hold something yet. */
   leaving = 0
-  /** Namespaces that this client is no longer in, though it may not know yet. */
-  private left: Set<string> | undefined
+  /** Namespaces that this client is no longer in, though it may not know yet. Their names would be as long as the client likes. */
+  private left: Set<number> | undefined
 
   constructor(session: EngineSession, server: ServerRuntime) {
     this.session = session
@@ -100,11 +100,8 @@ export class Connection implements SessionSink, WheelEntry {
     this.lazyBacklog?.close()
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
     if (close.description !== undefined) {
-      this.server.debug("connection", "connection closed", {
-        session: this.session.id,
-        reason: close.reason,
-        description: close.description
-      })
+      const annotations = { session: this.session.id, reason: close.reason, description: close.description }
+      this.server.debug("connection", "connection closed", annotations, this)
     }
     this.endAll(close.reason)
     this.server.removeConnection(this)
@@ -150,7 +147,7 @@ export class Connection implements SessionSink, WheelEntry {
 
   private remember(namespace: string): void {
     const left = (this.left ??= new Set())
-    if (left.size < MAX_LEFT && isMatchable(namespace)) left.add(ownCopy(namespace))
+    if (left.size < MAX_LEFT && isMatchable(namespace)) left.add(hashOf(namespace))
   }
 
   private endAll(reason: DisconnectReason): void {
@@ -167,7 +164,7 @@ export class Connection implements SessionSink, WheelEntry {
     const socket = this.sockets.get(packet.namespace)
     if (socket !== undefined) return socket.onPacket(packet)
     // What was on its way when the server removed the client from the namespace is no offence.
-    if (this.left?.has(packet.namespace)) return
+    if (this.left !== undefined && isMatchable(packet.namespace) && this.left.has(hashOf(packet.namespace))) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
   }
 
@@ -207,8 +204,7 @@ export class Connection implements SessionSink, WheelEntry {
     }
     const home = this.server.findNamespace(namespace)
     if (home === undefined) {
-      // Its layer is being replaced: a refusal would be final, a lost connection is not.
-      if (this.server.hasServed(namespace)) return this.session.closeUnsafe("server shutting down")
+      if (this.server.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
       return this.turnAway(namespace, "Invalid namespace")
     }
     const authBytes = auth === undefined || auth === noAuth ? 0 : costOf(auth)
@@ -217,7 +213,7 @@ export class Connection implements SessionSink, WheelEntry {
       this.server.forgetIfUnused(home)
       return this.turnAway(namespace, "Auth payload too large")
     }
-    this.left?.delete(namespace)
+    this.left?.delete(hashOf(namespace))
     const socket = home.makeSocket(this, auth)
     socket.authBytes = authBytes
     this.authBytes += authBytes

@@ -9,8 +9,10 @@ import * as Scope from "effect/Scope"
 import type { Handshake } from "../../Handshake.ts"
 import { isMatchable } from "../../internal/namespacePattern.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
+import { ANYONE } from "./lineLimits.ts"
 import type { Build, NamespaceRuntime } from "./namespace.ts"
 import type { ServerRuntime } from "./server.ts"
+import type { SocketRuntime } from "./socket.ts"
 
 /** What is asked for when a client asks for a namespace that is not there. */
 export interface NamespaceRequest {
@@ -69,7 +71,7 @@ export class DynamicNamespaces {
   }
 
   /** Whether a client's request is for one of them. A predicate that dies says no, and that is logged. */
-  matches(name: string, handshake: Handshake): Effect.Effect<boolean> {
+  matches(name: string, { connection, handshake }: SocketRuntime): Effect.Effect<boolean> {
     const { context, match } = this.options
     if (!this.mayMatch(name)) return Effect.succeed(false)
     if (match === undefined) return Effect.succeed(true)
@@ -77,7 +79,7 @@ export class DynamicNamespaces {
       Effect.provideContext(context),
       Effect.catchDefect((defect) =>
         Effect.sync(() => {
-          this.server.defect("matching a namespace's name failed", defect, { namespace: name })
+          this.server.defect("matching a namespace's name failed", defect, { namespace: name }, connection)
           return false
         })
       )
@@ -132,7 +134,11 @@ export class DynamicNamespaces {
 
   /** Nobody is in a namespace any more: it closes after its time, or before if too many are waiting for theirs. */
   onEmpty(home: NamespaceRuntime): void {
-    if (!Number.isFinite(this.idleTimeToLive)) return
+    if (!Number.isFinite(this.idleTimeToLive)) {
+      // It would stay once it were open. One that does not open would, too, for nobody.
+      if (home.instance?.isOpening) this.server.wheel.schedule(home, this.server.options.connectTimeout)
+      return
+    }
     this.server.wheel.schedule(home, this.idleTimeToLive)
     this.idle.delete(home)
     this.idle.add(home)
@@ -183,6 +189,10 @@ export class Instance {
     family.members.add(home)
   }
 
+  get isOpening(): boolean {
+    return this.fiber?.pollUnsafe() === undefined
+  }
+
   /** What builds its sockets, once it is open; `undefined` if that failed. */
   get opened(): Effect.Effect<Build | undefined> {
     return Deferred.await(this.ready)
@@ -202,13 +212,14 @@ export class Instance {
     this.fiber.addObserver((exit) => {
       Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
       if (Exit.isSuccess(exit)) {
-        server.debug("namespace", "namespace opened", { namespace: home.name })
+        if (!Number.isFinite(family.idleTimeToLive)) family.notIdle(home)
+        server.debug("namespace", "namespace opened", { namespace: home.name }, ANYONE)
         if (family.contract !== undefined) server.livesOf(family.contract).openings.publish(home)
         return
       }
       // It is interrupted when its layer closes: nothing is wrong then.
       if (!Cause.hasInterruptsOnly(exit.cause)) {
-        server.error("opening a namespace failed", exit.cause, { namespace: home.name })
+        server.error("opening a namespace failed", exit.cause, { namespace: home.name }, family)
       }
       this.close()
     })
@@ -225,7 +236,7 @@ export class Instance {
       this.family.members.delete(this.home)
       this.home.endStreams()
       Deferred.doneUnsafe(this.ended, Effect.void)
-      this.server.debug("namespace", "namespace closed", { namespace: this.home.name })
+      this.server.debug("namespace", "namespace closed", { namespace: this.home.name }, ANYONE)
       const exit = fiber?.pollUnsafe()
       const { contract } = this.family
       // One that could not be opened was never told of.
@@ -233,6 +244,6 @@ export class Instance {
       this.server.forgetIfUnused(this.home)
     }
     const opening = fiber === undefined || fiber.pollUnsafe() !== undefined ? [] : [fiber]
-    this.server.closeScope(this.scope, { namespace: this.home.name }, onClosed, opening)
+    this.server.closeScope(this.scope, { namespace: this.home.name }, onClosed, opening, this.family)
   }
 }

@@ -3,16 +3,16 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
-import { encodePayload, formatName } from "../../internal/contractCodec.ts"
+import { encodePayload, type EventCodec, formatName } from "../../internal/contractCodec.ts"
 import type { PlainHandle } from "../NamespaceHandle.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
-import { NamespaceByName, type NamespaceReference } from "./reference.ts"
+import { MentionedNamespace, NamespaceByName, type NamespaceReference } from "./reference.ts"
 import type { RunFork } from "./inbound.ts"
 import { everybody, noFlags } from "./operator.ts"
 import type { ServerRuntime } from "./server.ts"
-import { type BroadcastTarget, ContractTarget } from "./targets.ts"
+import { type BroadcastTarget, ContractTarget, PlainTarget } from "./targets.ts"
 
 /** A namespace, as the application sees it; contracts only narrow its type. */
 export const makeHandle = (
@@ -24,10 +24,7 @@ export const makeHandle = (
   const all = everybody(target)
   const codec = ({ serverEvents }: NamespaceRuntime, event: string) => (plain ? undefined : serverEvents.codec(event))
   const told = <A>(stream: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
-    Stream.suspend(() => {
-      const home = reference.current
-      return home === undefined ? Stream.empty : stream(home)
-    })
+    Stream.suspend(() => reference.watch(stream))
   return {
     name,
     sockets: Effect.sync(() =>
@@ -86,16 +83,38 @@ export const handleOf = (home: NamespaceRuntime, plain: boolean): PlainHandle =>
     ? (home.handles.plain ??= makeHandle(home.name, home, home.plainTarget, true))
     : (home.handles.contract ??= makeHandle(home.name, home, home.contractTarget, false))
 
+/** The handle of a namespace that the application knows by its name. */
+export const handleByName = (
+  server: ServerRuntime,
+  name: string,
+  contract: CompiledContract | undefined
+): PlainHandle => {
+  const home = server.get(name)
+  if (home?.stays) {
+    if (contract !== undefined) home.learn(contract)
+    return handleOf(home, contract === undefined)
+  }
+  const reference = new MentionedNamespace(server, name, contract)
+  if (contract === undefined) return makeHandle(name, reference, new PlainTarget(reference), true)
+  const target = new ContractTarget(
+    reference,
+    (event) => outgoingOf(contract, event),
+    () => contract.data
+  )
+  return makeHandle(name, reference, target, false)
+}
+
+/** The codec of an event that a contract sends to clients. */
+const outgoingOf = (compiled: CompiledContract, event: string): EventCodec => {
+  const codec = compiled.outgoing.get(event)
+  if (codec !== undefined) return codec
+  throw new Error(`"${event}" is not among the events that "${compiled.contract._tag}" sends to clients`)
+}
+
 /** All namespaces of a dynamic contract. */
 export const makeDynamicHandles = (server: ServerRuntime, compiled: CompiledContract) => {
   const family = (): DynamicNamespaces | undefined => server.dynamicOf(compiled)
-  const outgoing = (event: string) => {
-    const codec = compiled.outgoing.get(event)
-    if (codec === undefined) {
-      throw new Error(`"${event}" is not among the events that "${compiled.contract._tag}" sends to clients`)
-    }
-    return codec
-  }
+  const outgoing = (event: string) => outgoingOf(compiled, event)
   // By its name, as it may close and open anew while somebody has its handle.
   const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
     const reference = new NamespaceByName(server, name, compiled)

@@ -330,7 +330,8 @@ export class Inbound {
     if (refused === undefined) this.report(name, cause)
     else {
       server.count(eventsRefused, { namespace: this.socket.home.label, event: codec === undefined ? "" : name })
-      server.debug("socket", "event refused", { event: name, message: refused.message, ...this.socket.annotations })
+      const annotations = { event: name, message: refused.message, ...this.socket.annotations }
+      server.debug("socket", "event refused", annotations, this.socket.connection)
     }
     if (id === undefined || !codec?.event.hasError) return
     if (refused === undefined) return this.fail(id, { _tag: "InternalError" }, false)
@@ -396,10 +397,8 @@ export class Inbound {
     if (tapped) this.tell(name, args, data)
     if (handlers === undefined) {
       if (tapped) return
-      return this.socket.home.server.debug("socket", "event without a handler", {
-        event: name,
-        ...this.socket.annotations
-      })
+      const annotations = { event: name, ...this.socket.annotations }
+      return this.socket.home.server.debug("socket", "event without a handler", annotations, this.socket.connection)
     }
     let answered = id === undefined
     for (const handler of handlers) {
@@ -545,7 +544,8 @@ export class Inbound {
     const { event } = codec
     const { home } = this.socket
     home.server.count(payloadsRefused, { namespace: home.label, event: event._tag })
-    home.server.debug("socket", "payload refused", { event: event._tag, description, ...this.socket.annotations })
+    const annotations = { event: event._tag, description, ...this.socket.annotations }
+    home.server.debug("socket", "payload refused", annotations, this.socket.connection)
     if (event.hasError && id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description }, false)
   }
 
@@ -567,7 +567,7 @@ export class Inbound {
     if (Cause.hasInterruptsOnly(cause)) return
     const { home } = this.socket
     home.server.count(handlerFailures, { namespace: home.label, event: this.codec(event) === undefined ? "" : event })
-    home.server.error("event handler failed", cause, { event, ...this.socket.annotations })
+    home.server.error("event handler failed", cause, { event, ...this.socket.annotations }, this.socket.connection)
   }
 }
 

@@ -74,6 +74,20 @@ class Hubs {
   }
 }
 
+/** Ends the wait of a client that is not admitted in time. */
+class AdmissionDeadline implements WheelEntry {
+  bucket: number = IDLE
+  private readonly socket: SocketRuntime
+
+  constructor(socket: SocketRuntime) {
+    this.socket = socket
+  }
+
+  onDeadline(): void {
+    this.socket.refuse("Connect timeout")
+  }
+}
+
 /**
  * A namespace of a server. It may be mentioned (by a client that waits for it, by whoever broadcasts to it) before a layer
  * registers it; one that is dynamic is there while it has sockets.
@@ -87,8 +101,10 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
   bucket: number = IDLE
-  /** Whether the application knows of it, rather than clients alone. */
-  isMentioned = false
+  /** Whether a layer of its own serves it, or has: it stays then, as its handles are many. */
+  stays = false
+  /** How many know it by its name, and do something with it, or wait for something. */
+  mentions = 0
   /** How many are at something for which it has to be there, though nobody may be in it. */
   lent = 0
   /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
@@ -101,8 +117,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   /** What the application has of it, made when it is asked for. */
   readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
   private hubs: Hubs | undefined
-  /** Those that are being asked who they are, or whose builders are at work. */
-  private readonly connecting = new Set<SocketRuntime>()
+  /** Those that are being asked who they are, with their deadlines if that takes time, or whose builders are at work. */
+  private readonly connecting = new Map<SocketRuntime, AdmissionDeadline | undefined>()
   private ackIds = 0
   private readonly scope: Scope.Closeable = Scope.makeUnsafe()
   private lazyAdapter: Adapter | undefined
@@ -193,8 +209,12 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     if (registration.build !== undefined) this.joinCluster()
     this.registration = registration
     this.hasServed = true
+    if (registration.build !== undefined) this.stays = true
     if (registration.contract !== undefined) this.contract = registration.contract
     this.accepting.openUnsafe()
+    this.server.notAwaited(this)
+    // What was closed before was not the server.
+    if (registration.build !== undefined) this.server.closingTime.forget()
   }
 
   /**
@@ -204,7 +224,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   unregister(): void {
     this.registration = undefined
     this.accepting.closeUnsafe()
-    for (const socket of [...this.connecting, ...this.sockets.values()]) {
+    for (const socket of [...this.connecting.keys(), ...this.sockets.values()]) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
   }
@@ -220,6 +240,10 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   }
 
   stream<A, E, R>(read: (home: NamespaceRuntime) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R> {
+    return read(this)
+  }
+
+  watch<A>(read: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
     return read(this)
   }
 
@@ -286,15 +310,27 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
   connect(socket: SocketRuntime): void {
-    this.connecting.add(socket)
+    this.connecting.set(socket, undefined)
     this.family?.notIdle(this)
     socket.launch(
       Effect.suspend(() => connecting(this, socket)),
       () => {
+        this.onAdmissionOver(socket)
         this.connecting.delete(socket)
         this.onLeft()
       }
     )
+    if (socket.state !== "connecting") return
+    // It is being asked who it is, or waits: until now that has cost nothing.
+    const deadline = new AdmissionDeadline(socket)
+    this.connecting.set(socket, deadline)
+    this.server.wheel.schedule(deadline, this.server.options.connectTimeout)
+  }
+
+  /** A socket is admitted, or never will be. */
+  onAdmissionOver(socket: SocketRuntime): void {
+    const deadline = this.connecting.get(socket)
+    if (deadline !== undefined) this.server.wheel.cancel(deadline)
   }
 
   /** Waits until the namespace is registered, or may be, up to `millis` milliseconds. Whether it waited in vain. */
@@ -320,7 +356,8 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
   /** Whether nobody would miss it. */
   get isUnused(): boolean {
     return (
-      !this.isMentioned &&
+      !this.stays &&
+      this.mentions === 0 &&
       this.lent === 0 &&
       this.connecting.size === 0 &&
       this.sockets.size === 0 &&
@@ -343,7 +380,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   /** Its streams end with its life, unless the application has its name and waits for the next one. */
   endStreams(): void {
-    if (!this.isMentioned) this.hubs?.close()
+    if (!this.stays && this.mentions === 0) this.hubs?.close()
   }
 
   /** It is gone: nobody finds it any more. */
@@ -351,6 +388,6 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     this.server.wheel.cancel(this)
     this.family?.release(this)
     this.hubs?.close()
-    this.server.closeScope(this.scope, { namespace: this.name })
+    this.server.closeScope(this.scope, { namespace: this.name }, undefined, undefined, this.family)
   }
 }

@@ -1,13 +1,16 @@
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 
 import type { DebugNamespaces } from "../../internal/debugNamespaces.ts"
+import { logText } from "../../internal/logText.ts"
 import { seriesOf } from "./durations.ts"
+import { type Culprit, type LeftOut, LineLimits } from "./lineLimits.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 
 /** The parts of the server that log what they do, as they are called in `DEBUG`. */
@@ -21,12 +24,26 @@ export interface ObserverOptions {
   readonly now: () => number
 }
 
+/** What a log line is about. Texts may come from clients. */
+export type Annotations = Readonly<Record<string, unknown>>
+
+/** Annotations as they may be logged. */
+const safe = (annotations: Annotations, leftOut: LeftOut): Annotations => {
+  const all: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(annotations))
+    all[name] = typeof value === "string" ? logText(value) : value
+  return Object.assign(all, leftOut)
+}
+
 /** Logs, metrics and spans of a server, at no cost where nobody wants them. */
 export class Observer {
   readonly tracesHandlers: boolean
   readonly now: () => number
   private readonly context: Context.Context<never>
-  private readonly debugContext: Context.Context<never>
+  private readonly logError: (line: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly logDebug: (line: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly errors = new LineLimits()
+  private readonly debugLines = new LineLimits()
   private readonly debugged: ReadonlySet<Subsystem>
   private readonly counters = new Map<string, Metric.Counter<number>>()
 
@@ -38,7 +55,8 @@ export class Observer {
     const subsystems: ReadonlyArray<Subsystem> = ["engine", "connection", "namespace", "socket"]
     this.debugged = new Set(subsystems.filter((name) => everything || debug.includes(`socket.io:${name}`)))
     // Who asks for a subsystem by its name shall see it, whatever else the application logs.
-    this.debugContext = everything ? context : Context.add(context, References.MinimumLogLevel, "Debug")
+    this.logDebug = Effect.runForkWith(everything ? context : Context.add(context, References.MinimumLogLevel, "Debug"))
+    this.logError = Effect.runForkWith(context)
     this.tracesHandlers = tracing ?? context.mapUnsafe.has(Tracer.Tracer.key)
   }
 
@@ -47,14 +65,24 @@ export class Observer {
     return this.debugged.has(subsystem)
   }
 
-  debug(subsystem: Subsystem, message: string, annotations: Readonly<Record<string, unknown>>): void {
+  /** A line for whoever looks for something. One about a client is left out if there are too many; see {@link error}. */
+  debug(subsystem: Subsystem, message: string, annotations: Annotations, culprit: Culprit): void {
     if (!this.debugged.has(subsystem)) return
-    const line = Effect.annotateLogs(Effect.logDebug(message), { subsystem: `socket.io:${subsystem}`, ...annotations })
-    Effect.runForkWith(this.debugContext)(line)
+    const leftOut = this.debugLines.admit(culprit, this.now())
+    if (leftOut === undefined) return
+    const all = { subsystem: `socket.io:${subsystem}`, ...safe(annotations, leftOut) }
+    this.logDebug(Effect.annotateLogs(Effect.logDebug(message), all))
   }
 
-  error(message: string, cause: Cause.Cause<unknown>, annotations: Readonly<Record<string, unknown>>): void {
-    Effect.runForkWith(this.context)(Effect.annotateLogs(Effect.logError(message, cause), annotations))
+  /**
+   * A line about something that went wrong. What a client brings about, it can bring about as often as it likes: of such lines ten are
+   * logged at once, one per second after that, and a thousand and a hundred about all clients together. Those that are
+   * left out cost nothing to speak of, and the next one tells how many they were.
+   */
+  error(message: string, cause: Cause.Cause<unknown>, annotations: Annotations, culprit: Culprit): void {
+    const leftOut = this.errors.admit(culprit, this.now())
+    if (leftOut === undefined) return
+    this.logError(Effect.annotateLogs(Effect.logError(message, cause), safe(annotations, leftOut)))
   }
 
   count(counter: Metric.Counter<number>, attributes: Readonly<Record<string, string>>): void {

@@ -2,11 +2,11 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import type * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
@@ -14,10 +14,11 @@ import * as Scope from "effect/Scope"
 
 import { AdapterFactory, type Factory } from "../../adapter/Adapter.ts"
 import type { EngineSession } from "../../engine/EngineSession.ts"
+import type { EngineServer } from "../../engine/EngineServer.ts"
+import type { ClosingTime } from "../../engine/internal/closingTime.ts"
 import type { TimerWheel } from "../../engine/internal/timerWheel.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
-import type { Handshake } from "../../Handshake.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
@@ -28,12 +29,24 @@ import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Connection } from "./connection.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
+import type { SocketRuntime } from "./socket.ts"
 import { Hub } from "./hub.ts"
-import { NamespaceRuntime } from "./namespace.ts"
-import { Observer, type Subsystem } from "./observer.ts"
+import { NamespaceRuntime, type Registration } from "./namespace.ts"
+import type { Culprit } from "./lineLimits.ts"
+import { type Annotations, Observer, type Subsystem } from "./observer.ts"
 
-/** Namespaces that clients have asked for before they were there. */
+/** Namespaces that clients wait for at once. */
 const MAX_AWAITED = 1_000
+
+/** The part of a shutdown's time that is kept for connections that are still to be closed. */
+const FLUSHING = 0.1
+
+/** Somebody who waits for finalizers: of all scopes that are closing, or of some namespaces'. */
+interface Waiting {
+  readonly concerns: (namespace: string) => boolean
+  readonly scopes: Set<Scope.Closeable>
+  readonly done: Deferred.Deferred<void>
+}
 
 /** Tells which of a contract's dynamic namespaces open and close. */
 export interface Lives {
@@ -53,12 +66,16 @@ export class ServerRuntime {
   wheel!: TimerWheel
   private readonly namespaces = new Map<string, NamespaceRuntime>()
   private readonly dynamic = new Set<DynamicNamespaces>()
+  /** Those that clients have asked for, and that may be there in time. */
+  private readonly awaited = new Set<NamespaceRuntime>()
   /** Dynamic namespaces whose layer has closed: it may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
   private readonly lives = new Map<CompiledContract, Lives>()
   private readonly connections = new Set<Connection>()
-  private readonly closing = new Set<Scope.Closeable>()
-  private readonly closed: Latch.Latch
+  /** The scopes that are closing, with the names of their namespaces. */
+  private readonly closing = new Map<Scope.Closeable, string>()
+  private readonly waiting = new Set<Waiting>()
+  private engine!: Pick<EngineServer, "closing" | "sessionCount" | "wheel">
   private startedAt = 0
 
   constructor(
@@ -66,23 +83,27 @@ export class ServerRuntime {
     context: Context.Context<never>,
     adapters: Factory,
     parser: PacketParser,
-    observer: Observer,
-    closed: Latch.Latch
+    observer: Observer
   ) {
     this.options = options
     this.context = context
     this.adapters = adapters
     this.parser = parser
     this.observer = observer
-    this.closed = closed
     this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)
   }
 
   /** The engine runs: the time in which clients may wait for namespaces begins. */
-  start(wheel: TimerWheel): void {
-    this.wheel = wheel
-    this.startedAt = wheel.now()
+  start(engine: Pick<EngineServer, "closing" | "sessionCount" | "wheel">): void {
+    this.engine = engine
+    this.wheel = engine.wheel
+    this.startedAt = engine.wheel.now()
+  }
+
+  /** The time of a shutdown. */
+  get closingTime(): ClosingTime {
+    return this.engine.closing
   }
 
   /** Encodes a packet as a message; throws on what cannot be encoded. */
@@ -117,7 +138,8 @@ export class ServerRuntime {
   onSession(session: EngineSession): Connection {
     const connection = new Connection(session, this)
     this.connections.add(connection)
-    this.debug("connection", "connection opened", { session: session.id, transport: session.transportName })
+    const annotations = { session: session.id, transport: session.transportName }
+    this.debug("connection", "connection opened", annotations, connection)
     return connection
   }
 
@@ -138,16 +160,25 @@ export class ServerRuntime {
     if (namespace?.isRegistered) return namespace
     for (const family of this.dynamic) if (family.mayMatch(name)) return this.getOrMake(name)
     if (this.graceLeft === 0) return undefined
-    if (namespace !== undefined || this.namespaces.size >= MAX_AWAITED || !isMatchable(name)) return namespace
-    return this.getOrMake(name)
+    if (namespace !== undefined || !isMatchable(name)) return namespace
+    // Clients of protocol 4 do not ask for the default one: they are in it.
+    if (this.awaited.size >= MAX_AWAITED && name !== "/") return undefined
+    const made = this.getOrMake(name)
+    this.awaited.add(made)
+    return made
+  }
+
+  /** A namespace is there, or nobody waits for it any more. */
+  notAwaited(namespace: NamespaceRuntime): void {
+    this.awaited.delete(namespace)
   }
 
   /** The dynamic namespaces that a client's request is for: the first that say so. */
-  findDynamic(name: string, handshake: Handshake): Effect.Effect<DynamicNamespaces | undefined> {
+  findDynamic(name: string, socket: SocketRuntime): Effect.Effect<DynamicNamespaces | undefined> {
     return Effect.gen({ self: this }, function* () {
       for (const family of Array.from(this.dynamic)) {
         // Its layer may have closed while another's predicate was asked.
-        if ((yield* family.matches(name, handshake)) && this.dynamic.has(family)) return family
+        if ((yield* family.matches(name, socket)) && this.dynamic.has(family)) return family
       }
       return undefined
     })
@@ -169,6 +200,7 @@ export class ServerRuntime {
   /** Serves dynamic namespaces, from now on; clients that wait for one of them are let in. */
   addDynamic(family: DynamicNamespaces): void {
     this.dynamic.add(family)
+    this.closingTime.forget()
     this.retired.delete(family.label)
     for (const namespace of this.namespaces.values()) {
       if (!namespace.isRegistered && family.mayMatch(namespace.name)) namespace.accepting.openUnsafe()
@@ -181,6 +213,14 @@ export class ServerRuntime {
     family.close()
   }
 
+  /**
+   * Whether the namespace that is not there may come: its layer is being replaced, or the server starts and others wait for all
+   * names that may be waited for. A refusal would be final, a lost connection is not.
+   */
+  mayCome(name: string): boolean {
+    return this.hasServed(name) || (isMatchable(name) && this.graceLeft > 0)
+  }
+
   /** Whether a layer has served the namespace that is not served now. */
   hasServed(name: string): boolean {
     if (this.namespaces.get(name)?.hasServed === true) return true
@@ -188,11 +228,25 @@ export class ServerRuntime {
     return false
   }
 
-  /** The namespace of a name, for the application: it stays, even if nobody serves it. */
-  mention(name: string): NamespaceRuntime {
+  /** Serves the namespace of a name. Throws if it is served already. */
+  register(name: string, registration: Registration): NamespaceRuntime {
     const namespace = this.getOrMake(name)
-    namespace.isMentioned = true
+    if (namespace.isRegistered) throw new Error(`namespace "${name}" is served by two layers`)
+    namespace.register(registration)
     return namespace
+  }
+
+  /** The namespace of a name that the application knows, for as long as it does something with it. */
+  mention(name: string, contract: CompiledContract | undefined): NamespaceRuntime {
+    const namespace = this.getOrMake(name)
+    if (contract !== undefined) namespace.learn(contract)
+    namespace.mentions++
+    return namespace
+  }
+
+  unmention(namespace: NamespaceRuntime): void {
+    namespace.mentions--
+    this.forgetIfUnused(namespace)
   }
 
   /** The namespace of a name, if it is there. */
@@ -224,6 +278,7 @@ export class ServerRuntime {
   forgetIfUnused(namespace: NamespaceRuntime): void {
     if (!namespace.isUnused || this.namespaces.get(namespace.name) !== namespace) return
     this.namespaces.delete(namespace.name)
+    this.awaited.delete(namespace)
     namespace.dispose()
   }
 
@@ -231,6 +286,7 @@ export class ServerRuntime {
   dispose(): void {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
+    this.awaited.clear()
     for (const { closings, openings } of this.lives.values()) {
       openings.close()
       closings.close()
@@ -245,33 +301,69 @@ export class ServerRuntime {
    */
   closeScope(
     scope: Scope.Closeable,
-    annotations: Record<string, string>,
+    annotations: Record<"namespace", string>,
     onClosed: () => void = () => {},
-    users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
+    users: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = [],
+    culprit?: Culprit
   ): void {
-    this.closing.add(scope)
+    const { namespace } = annotations
+    this.closing.set(scope, namespace)
+    for (const { concerns, scopes } of this.waiting) if (concerns(namespace)) scopes.add(scope)
     const closed = Scope.close(scope, Exit.void)
     this.runFork(
       (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
-        Effect.catchCause((cause) => Effect.sync(() => this.error("finalizer failed", cause, annotations))),
+        Effect.catchCause((cause) => Effect.sync(() => this.error("finalizer failed", cause, annotations, culprit))),
         Effect.ensuring(
           Effect.sync(() => {
             this.closing.delete(scope)
             onClosed()
-            if (this.closing.size === 0) this.closed.openUnsafe()
+            for (const { done, scopes } of this.waiting) {
+              if (scopes.delete(scope) && scopes.size === 0) Deferred.doneUnsafe(done, Effect.void)
+            }
           })
         )
       )
     )
   }
 
-  /** Waits for the finalizers of what has ended, up to `timeout` milliseconds. */
-  awaitFinalizers(timeout: number): Effect.Effect<void> {
+  /**
+   * Waits for the finalizers of what has ended in some namespaces, up to `timeout` milliseconds: those of others' clients are none
+   * of their business.
+   */
+  private awaitFinalizers(timeout: number, concerns: (namespace: string) => boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.closing.size === 0) return Effect.void
-      this.closed.closeUnsafe()
-      return Effect.asVoid(Effect.timeoutOption(this.closed.await, Duration.millis(timeout)))
+      const scopes = new Set<Scope.Closeable>()
+      for (const [scope, namespace] of this.closing) if (concerns(namespace)) scopes.add(scope)
+      if (scopes.size === 0) return Effect.void
+      const waiting: Waiting = { concerns, scopes, done: Deferred.makeUnsafe<void>() }
+      this.waiting.add(waiting)
+      return Effect.timeoutOption(Deferred.await(waiting.done), Duration.millis(timeout)).pipe(
+        Effect.ensuring(Effect.sync(() => this.waiting.delete(waiting))),
+        Effect.asVoid
+      )
     })
+  }
+
+  /** Ends the service of namespaces, and waits for the finalizers of their sockets, for as long as a shutdown may take. */
+  closeNamespaces(end: () => void, concerns: (namespace: string) => boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { closingTime, engine } = this
+      closingTime.begin()
+      end()
+      // What waits for the clients of others, whose connections close after these, has to be sent.
+      const kept = engine.sessionCount > 0 ? closingTime.total * FLUSHING : 0
+      return Effect.ensuring(
+        this.awaitFinalizers(Math.max(0, closingTime.left - kept), concerns),
+        Effect.sync(() => closingTime.finish())
+      )
+    })
+  }
+
+  /** Waits for all finalizers that are at work, for as long as a shutdown may take. */
+  get finalizers(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.closing.size === 0 ? Effect.void : this.awaitFinalizers(this.closingTime.left, () => true)
+    )
   }
 
   // ---------------------------------------------------------------- what is told
@@ -281,16 +373,18 @@ export class ServerRuntime {
     this.observer.count(counter, attributes)
   }
 
-  debug(subsystem: Subsystem, message: string, annotations: Readonly<Record<string, unknown>>): void {
-    this.observer.debug(subsystem, message, annotations)
+  /** A debug line. One about a client is left out if there are too many. */
+  debug(subsystem: Subsystem, message: string, annotations: Annotations, culprit?: Culprit): void {
+    this.observer.debug(subsystem, message, annotations, culprit)
   }
 
-  error(message: string, cause: Cause.Cause<unknown>, annotations: Readonly<Record<string, unknown>>): void {
-    this.observer.error(message, cause, annotations)
+  /** A line about what went wrong. One that a client can bring about is left out if there are too many. */
+  error(message: string, cause: Cause.Cause<unknown>, annotations: Annotations, culprit?: Culprit): void {
+    this.observer.error(message, cause, annotations, culprit)
   }
 
-  defect(message: string, defect: unknown, annotations: Readonly<Record<string, unknown>>): void {
-    this.error(message, Cause.die(defect), annotations)
+  defect(message: string, defect: unknown, annotations: Annotations, culprit?: Culprit): void {
+    this.error(message, Cause.die(defect), annotations, culprit)
   }
 }
 
@@ -322,5 +416,5 @@ export const make = (options: ResolvedServerOptions): Effect.Effect<ServerRuntim
       tracing: options.tracing,
       now: isLive ? () => performance.now() : () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     })
-    return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer, yield* Latch.make(false))
+    return new ServerRuntime(options, context, yield* AdapterFactory, yield* Parser, observer)
   })

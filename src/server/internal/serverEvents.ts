@@ -138,7 +138,9 @@ export class ServerEvents {
 
   private report(event: string, cause: Cause.Cause<unknown>): undefined {
     if (Cause.hasInterruptsOnly(cause)) return
-    this.home.server.error("handler of a server's event failed", cause, { event, namespace: this.home.name })
+    const { home } = this
+    // Others' clients may bring it about: the namespace's lines are limited as a client's are.
+    home.server.error("handler of a server's event failed", cause, { event, namespace: home.name }, home)
   }
 }
 

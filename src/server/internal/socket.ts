@@ -167,10 +167,13 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     const { connection } = this
     const rooms = connection.rooms + roomWeight(room)
     if (rooms > this.home.server.options.maxRooms) {
-      this.home.server.debug("socket", "room not joined: the connection is in as many as it may be", {
-        room,
-        ...this.annotations
-      })
+      const annotations = { room, ...this.annotations }
+      this.home.server.debug(
+        "socket",
+        "room not joined: its connection is in as many as it may be",
+        annotations,
+        connection
+      )
       return false
     }
     connection.rooms = rooms
@@ -478,7 +481,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       }
       onExit()
       if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
-        home.server.error("connecting a socket failed", exit.cause, this.annotations)
+        home.server.error("connecting a socket failed", exit.cause, this.annotations, this.connection)
       }
     })
   }
@@ -525,7 +528,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     connection.onAdmitted()
     const data = connection.isLegacy ? undefined : { sid: this.id }
     this.sendPacket(PacketType.CONNECT, undefined, data, false, true)
-    home.server.debug("namespace", "socket connected", this.annotations)
+    home.server.debug("namespace", "socket connected", this.annotations, connection)
   }
 
   /** The handlers are there. */
@@ -545,7 +548,8 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     }
     connection.forget(this)
     home.server.count(namespaceRefusals, { namespace: home.isRegistered ? home.label : "" })
-    home.server.debug("namespace", "connection to namespace refused", { message, ...this.annotations })
+    const annotations = { message, ...this.annotations }
+    home.server.debug("namespace", "connection to namespace refused", annotations, connection)
     this.end("server namespace disconnect")
   }
 
@@ -592,11 +596,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
         connection.leaving--
         this.releaseAuth()
       }
-      home.server.closeScope(this.scope, this.annotations, onClosed, running)
+      home.server.closeScope(this.scope, this.annotations, onClosed, running, connection)
       // Who was never in has no rooms; an adapter that nobody needs is not made for it.
       if (admitted) home.server.runFork(home.adapter.leaveAll(this))
     })
-    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
+    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
   }
 }
 
