@@ -77,10 +77,18 @@ export interface PlainRetryingEmitter {
  * @category constructors
  */
 export const make: {
+  /**
+   * Makes a queue of a contract's events over a socket, which are sent, in order and one at a time, until the server has acknowledged
+   * each. Fails with {@link InvalidOptionError} on an option that makes no sense.
+   */
   <N extends Namespace.Any>(
     socket: ClientSocket<N>,
     options: RetryOptions
   ): Effect.Effect<RetryingEmitter<N>, InvalidOptionError>
+  /**
+   * The same without a contract: a queue of any events, which are sent, in order and one at a time, until the server has acknowledged
+   * each. Fails with {@link InvalidOptionError} on an option that makes no sense.
+   */
   (socket: PlainClientSocket, options: RetryOptions): Effect.Effect<PlainRetryingEmitter, InvalidOptionError>
 } = Effect.fnUntraced(function* (
   socket: ClientSocketBase,
