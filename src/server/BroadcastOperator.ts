@@ -13,7 +13,7 @@ import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 
 /**
- * One room or several.
+ * One room or several. The empty list is no room: its members are nobody. Anything but a string (a number, too) is a defect.
  *
  * @since 0.1.0
  * @category models
@@ -40,11 +40,14 @@ export interface BroadcastAck<Ack, Error> {
  * @category models
  */
 export interface Selecting<Self> {
-  /** Adds rooms: their members get the event, once each. Without any room it is everybody in the namespace. */
+  /**
+   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other room, nobody gets it. Everybody in the
+   * namespace is `everybody`, or what has not been narrowed with `to`.
+   */
   to(rooms: RoomSelection): Self
   /** The same as {@link to}. */
   in(rooms: RoomSelection): Self
-  /** Leaves out the members of rooms. */
+  /** Leaves out the members of rooms; with an empty list, nobody. */
   except(rooms: RoomSelection): Self
   /** Leaves out whoever would have to wait for it: for events that are soon replaced by newer ones. */
   readonly volatile: Self

@@ -57,7 +57,7 @@ export interface NamespaceHandle<Operator, Socket> {
   readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
   /** The connected socket of this process that has an id; none if there is not, or it is on another server. */
   readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
-  /** The members of rooms. */
+  /** The members of rooms: of an empty list nobody. */
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */
   readonly in: (rooms: RoomSelection) => Operator

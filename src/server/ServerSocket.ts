@@ -240,7 +240,7 @@ export interface PlainSocket extends SocketBase, PlainEmitter, BroadcastTargets<
  * @category models
  */
 export interface BroadcastTargets<Operator> {
-  /** The members of rooms, without this socket. */
+  /** The members of rooms, without this socket: of an empty list nobody. */
   to(rooms: RoomSelection): Operator
   /** The same as {@link to}. */
   in(rooms: RoomSelection): Operator

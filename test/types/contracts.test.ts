@@ -272,6 +272,14 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
     `export const l = SocketIoServer.layerNamespace(Hall, () => Effect.succeed({ leave: inHall.leave }))`,
     /is missing the following properties from type [^]*: (cursor, join|join, cursor)$/m
   ],
+  "a number as a room": [
+    `export const f = (socket: HallSocket) => socket.join(42)`,
+    /'number' is not assignable to parameter of type 'RoomSelection'/
+  ],
+  "a number among rooms": [
+    `export const f = (socket: HallSocket) => socket.to(["a", 42])`,
+    /Type 'number' is not assignable to type 'string'/
+  ],
   "data of another type": [
     `export const f = (socket: HallSocket) => socket.setData({ seen: "now" })`,
     /Type 'string' is not assignable to type 'Date'/

@@ -24,6 +24,11 @@ export abstract class BroadcastTarget {
   /** Reads a socket's data as its contract declares them. */
   abstract decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
 
+  /** For nobody: what cannot be encoded is a bug of the caller all the same. */
+  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {
+    return this.namespace.use((home) => home.check(packet, flags))
+  }
+
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return this.namespace.use((home) => home.broadcast(packet, selection, flags))
   }
