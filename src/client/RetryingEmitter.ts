@@ -35,7 +35,8 @@ export interface RetryOptions {
  * late or lost: let its handlers be idempotent.
  *
  * Both effects wait for the acknowledgement. They fail with {@link AckError} when the retries are used up (the reason is that of
- * the last one: `timeout` or `disconnected`), and when the socket's scope closes; an answer that is a failure fails them at once.
+ * the last one: `timeout` or `disconnected`), and when the socket's scope closes; an answer that is a failure fails them at once, as does a payload that
+ * its schema refuses (`payload refused`).
  * Interruption takes the event out of the queue; it may have reached the server.
  *
  * @since 0.1.0

@@ -179,10 +179,8 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
   const { manager } = yield* SocketIoClient
   const wire = (namespace as Partial<Namespace.Any>).compiled?.().forClients()
   const name = wire ? wire.name(params) : (namespace as string)
-  if (!/^\/[^,]*$/.test(name)) {
-    throw new Error(`"${name}" is not a namespace's name, as "/chat"`)
-  }
-  if (manager.sockets.has(name)) throw new Error(`"${name}" is connected already`)
+  if (!/^\/[^,]*$/.test(name)) throw new Error(`"${name}" is no namespace`)
+  if (manager.sockets.has(name)) throw new Error(`"${name}" is connected`)
   const run = yield* runForkHere
   const given = Effect.isEffect(auth) ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))

@@ -8,6 +8,7 @@ import type { SessionCloseReason } from "../DisconnectReason.ts"
 import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { refuse } from "./internal/httpResponses.ts"
+import { microtask } from "./internal/microtask.ts"
 import { type Outbox, packetsOf } from "./internal/outbox.ts"
 import type { PollingFormat } from "./internal/pollingFormat.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
@@ -114,7 +115,7 @@ export class PollingTransport implements ServerTransport {
   resume(): void {
     this.paused = false
     // Whoever has made room may still be at it.
-    if (this.held !== undefined) queueMicrotask(() => this.release())
+    if (this.held !== undefined) microtask(() => this.release())
   }
 
   /** Handles a request of the session. */
@@ -262,7 +263,7 @@ export class PollingTransport implements ServerTransport {
     if (this.poll === undefined || this.flushing) return
     this.flushing = true
     // What is sent within one turn leaves as one payload.
-    const { defer = queueMicrotask } = this.poll
+    const { defer = microtask } = this.poll
     defer(() => {
       this.flushing = false
       if (this.poll !== undefined && !this.outbox.isEmpty) this.flush()

@@ -10,6 +10,7 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
+import { unsent } from "../../internal/decodeAck.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
@@ -379,7 +380,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
         if (!this.send(encode(), flags, id, onDropped)) return onDropped()
       } catch (defect) {
         acks.remove(id)
-        return resume(Effect.die(defect))
+        return resume(unsent(event, Cause.die(defect)))
       }
       return Effect.sync(() => acks.remove(id))
     })

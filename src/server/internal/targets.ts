@@ -5,6 +5,7 @@ import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from
 import { type Codec, encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent } from "../../protocol/SocketPacket.ts"
 import { decodeAck } from "../../internal/decodeAck.ts"
+import { refuseFunctions } from "../../internal/refuseFunctions.ts"
 import type { NamespaceReference } from "./reference.ts"
 
 /** Where an operator's events go: a namespace, and how its events are encoded. */
@@ -81,6 +82,7 @@ export class ContractTarget extends BroadcastTarget {
 export class PlainTarget extends BroadcastTarget {
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
     if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+    refuseFunctions(event, args)
     return { data: [event, ...args], mayHaveBinary: true }
   }
 
