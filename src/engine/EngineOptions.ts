@@ -88,10 +88,16 @@ export interface EngineOptions {
    * id, one that is in use, a failure or a defect refuses the request (code 3). Default: 120 random bits as 20 characters.
    */
   readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
-  /** Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket. Default: none. */
-  readonly handshakeHeaders?: (request: EngineRequest) => Readonly<Record<string, string>>
-  /** Headers for every response, the one that opens a session included. Default: none beyond those of `cors`. */
-  readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string>>
+  /**
+   * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket; several values of one (`Set-Cookie`)
+   * as an array. Default: none.
+   */
+  readonly handshakeHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
+  /**
+   * Headers for every response, the one that opens a session included; several values of one (`Set-Cookie`) as an array. Default: none
+   * beyond those of `cors`.
+   */
+  readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
    * A cookie with the session's id, for load balancers; set by the response that opens a session over HTTP. `true` is one called
    * `io`. Default: none.

@@ -66,7 +66,7 @@ export interface RequestBody {
 export interface HttpExchange {
   readonly request: EngineRequest
   /** Adds headers to the response: over those that are there, but cookies add up; those that `respond` is given come over them. */
-  addHeaders(headers: Readonly<Record<string, string>>): void
+  addHeaders(headers: Readonly<Record<string, string | Array<string>>>): void
   /**
    * Sends the response, compressed only if `compress` is true and the platform and the peer want it. A call after the peer has
    * gone is ignored. Gives the size of the body in bytes, before compression.
