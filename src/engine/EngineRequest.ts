@@ -19,7 +19,7 @@ export type EngineRevision = 3 | 4
  * @since 0.1.0
  * @category models
  */
-export type ConnectionDetails = Omit<Handshake, "auth">
+export type ConnectionDetails = Omit<Handshake, "auth" | "time" | "xdomain">
 
 /**
  * A request for the engine's path: long-polling, or the upgrade to a WebSocket.

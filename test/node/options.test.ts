@@ -89,6 +89,9 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
 
 /** Settings within options. */
 const nested: ReadonlyArray<readonly [option: string, options: object]> = [
+  ["cors.credentials", { cors: { origin: "*", credentials: true } }],
+  ["cors.credentials", { cors: { origin: ["*"], credentials: true } }],
+  ["cors.credentials", { cors: { origin: ["https://example.com", "*"], credentials: true } }],
   ["httpCompression.threshold", { httpCompression: { threshold: -1 } }],
   ["httpCompression.threshold", { httpCompression: { threshold: 0.5 } }],
   ["httpCompression.threshold", { httpCompression: { threshold: "1 KB" } }],

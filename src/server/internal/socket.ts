@@ -78,7 +78,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   get handshake(): Handshake {
     const { address, headers, issued, query, secure, url } = this.connection.session.details
-    return { headers, query, url, address, secure, issued, auth: this.rawAuth }
+    const time = new Date(issued).toString()
+    const xdomain = Boolean(headers.origin)
+    return { headers, query, url, address, secure, issued, time, xdomain, auth: this.rawAuth }
   }
 
   get transport(): TransportName {
