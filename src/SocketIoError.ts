@@ -17,8 +17,7 @@ import * as Data from "effect/Data"
  * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
  * - `timeout`: it did not come in time, where a time was given.
  * - `not sent`: the event was volatile, and the client is behind; or there was no room for it to wait.
- * - `not encodable`: there is something in the payload that cannot be encoded, a `BigInt` or a circular reference, as `description` says;
- *   the event was not sent.
+ * - `not encodable`: the event's payload could not be encoded; the event was not sent.
  *
  * @since 0.1.0
  * @category models

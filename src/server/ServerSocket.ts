@@ -158,8 +158,8 @@ export interface PlainEmitter {
    */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
   /**
-   * Sends an event and waits for the arguments of its acknowledgement. Fails with an {@link AckError} when the client disconnects, or
-   * when the arguments are `not encodable`.
+   * Sends an event and waits for the arguments of its acknowledgement. Fails with an {@link AckError} when the client disconnects. It
+   * dies of arguments that cannot be encoded, as {@link emit} does.
    */
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
 }
