@@ -192,6 +192,11 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  * @category constructors
  */
 export const make: {
+  // `NoInfer`, as an event that is declared within a namespace would otherwise take what it leaves out from there: as `any`.
+  /**
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct. Throws if the name is reserved by the
+   * protocol.
+   */
   <
     const Name extends string,
     Payload extends AnySchema | Fields,
@@ -200,7 +205,11 @@ export const make: {
   >(
     name: Name,
     options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
-  ): Event<Name, PayloadOf<Payload>, Ack, Error>
+  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
+  /**
+   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple. Throws if the name is reserved by the
+   * protocol.
+   */
   <
     const Name extends string,
     const Args extends ReadonlyArray<AnySchema>,
@@ -209,11 +218,12 @@ export const make: {
   >(
     name: Name,
     options: Answers<Ack, Error> & { readonly args: Args; readonly payload?: never }
-  ): Event<Name, ArgsOf<Args>, Ack, Error>
+  ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
+  /** Declares an event that carries nothing. Throws if the name is reserved by the protocol. */
   <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
     name: Name,
     options?: Answers<Ack, Error> & { readonly payload?: never; readonly args?: never }
-  ): Event<Name, Schema.Void, Ack, Error>
+  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
 } = (
   name: string,
   options: Answers<AnySchema, AnySchema> & {

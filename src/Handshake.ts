@@ -13,7 +13,7 @@
 export interface Handshake {
   /** The request's headers, names in lower case; several values of one name are joined by `, `. */
   readonly headers: Readonly<Record<string, string>>
-  /** The query parameters; of a parameter given more than once the last value. */
+  /** The query parameters; of a parameter given more than once the last value. In JSON it is an object. */
   readonly query: ReadonlyMap<string, string>
   /** The request's target: path and query. */
   readonly url: string
@@ -23,6 +23,10 @@ export interface Handshake {
   readonly secure: boolean
   /** When the connection was opened, in milliseconds since the epoch. */
   readonly issued: number
+  /** The same as text, as `Date` writes it: `Tue Nov 14 2023 22:13:20 GMT+0000 (Coordinated Universal Time)`. */
+  readonly time: string
+  /** Whether the request says that it comes from a page (`Origin`), which browsers do where it is of another origin. */
+  readonly xdomain: boolean
   /** The auth payload of the CONNECT packet as it came, not validated; an empty object if there was none. */
   readonly auth: Readonly<Record<string, unknown>>
 }

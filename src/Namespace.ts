@@ -298,7 +298,7 @@ export const make = <
   options: Options<Auth, C2S, S2C, S2S, D> = {}
 ): Namespace<
   Name,
-  Auth,
+  NoInfer<Auth>,
   C2S[number],
   S2C[number],
   never,
@@ -335,7 +335,7 @@ export const dynamic = <
   options: Options<Auth, C2S, S2C, S2S, D> & { readonly params?: P } = {}
 ): Namespace<
   Pattern,
-  Auth,
+  NoInfer<Auth>,
   C2S[number],
   S2C[number],
   never,

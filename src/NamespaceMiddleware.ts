@@ -149,7 +149,7 @@ export const Service =
       readonly auth?: Auth
       readonly error?: Error
     } = {}
-  ): ServiceClass<Self, Id, Provides, Provided, Auth, Error> =>
+  ): ServiceClass<Self, Id, NoInfer<Provides>, NoInfer<Provided>, NoInfer<Auth>, NoInfer<Error>> =>
     Object.assign(Context.Service<Self, any>()(id), {
       [TypeId]: TypeId,
       provides: options.provides,

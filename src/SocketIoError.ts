@@ -10,7 +10,8 @@ import * as Data from "effect/Data"
  *
  * - `disconnected`: the socket disconnected before the acknowledgement came, or was disconnected when the event was emitted.
  * - `invalid acknowledgement`: what the peer answered is not what the contract declares.
- * - `payload refused`: the peer has found that the payload is not what the contract declares; nothing handled it.
+ * - `payload refused`: the payload is not what the contract declares, and `description` says why: either this side has found that, and
+ *   the event was not sent, or the peer has, and nothing handled it.
  * - `event refused`: a middleware of the peer has refused the event; `description` and `data` are what it said.
  * - `handler failed`: the peer's handler died, or failed with what the contract does not declare.
  * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.

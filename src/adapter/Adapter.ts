@@ -108,7 +108,8 @@ export interface BroadcastPacket {
 }
 
 /**
- * Who a broadcast is meant for: the members of any of `rooms`, everybody if there are none, less the members of `except`.
+ * Who a broadcast is meant for: the members of any of `rooms`, everybody if there are none, less the members of `except`. What an
+ * application sends to an empty list of rooms is meant for nobody: adapters are not asked for it.
  * Every socket is alone in the room that is called like its id.
  *
  * @since 0.1.0

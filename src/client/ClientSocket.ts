@@ -142,7 +142,13 @@ export type Answer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unkno
  * @category models
  */
 export interface ClientEmitter<N extends Namespace.Any> {
-  /** Sends an event. It does not wait for anything; a payload that is not of the declared type, or cannot be encoded, is a defect. */
+  /**
+   * Sends an event. It does not wait for anything. What one turn sends leaves together, in a microtask: before the process is made to
+   * exit, the client's scope is to be closed, which sends what waits.
+   *
+   * It dies of a payload that its schema refuses, or that cannot be encoded: a payload that comes from a user is to be checked before
+   * (`Schema.decodeUnknownEffect`), or sent with {@link emitWithAck}, which fails then.
+   */
   emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
@@ -150,7 +156,7 @@ export interface ClientEmitter<N extends Namespace.Any> {
   /**
    * Sends an event and waits for its acknowledgement: as long as it takes, add `Effect.timeout`. Fails with one of the event's
    * declared failures, or with an {@link AckError} when the connection ends after the event was sent, when it does not fit into the
-   * buffer, or when the server answers something else. Interruption forgets the acknowledgement, and the event if it waits to be sent.
+   * buffer, when the payload is refused by its schema (`payload refused`) and not sent, or when the server answers something else. Interruption forgets the acknowledgement, and the event if it waits to be sent.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(
     event: Name,
@@ -169,6 +175,10 @@ export interface ClientEmitter<N extends Namespace.Any> {
  */
 export interface PlainClientSocket extends ClientSocketBase {
   readonly volatile: Pick<PlainClientSocket, "emit">
+  /**
+   * Sends an event. It dies of arguments that cannot be encoded, and of a function: an acknowledgement is asked for with
+   * {@link emitWithAck}.
+   */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
   stream(event: string): Stream.Stream<ReadonlyArray<any>>

@@ -35,7 +35,8 @@ export interface RetryOptions {
  * late or lost: let its handlers be idempotent.
  *
  * Both effects wait for the acknowledgement. They fail with {@link AckError} when the retries are used up (the reason is that of
- * the last one: `timeout` or `disconnected`), and when the socket's scope closes; an answer that is a failure fails them at once.
+ * the last one: `timeout` or `disconnected`), and when the socket's scope closes; an answer that is a failure fails them at once, as does a payload that
+ * its schema refuses (`payload refused`).
  * Interruption takes the event out of the queue; it may have reached the server.
  *
  * @since 0.1.0
@@ -77,10 +78,18 @@ export interface PlainRetryingEmitter {
  * @category constructors
  */
 export const make: {
+  /**
+   * Makes a queue of a contract's events over a socket, which are sent, in order and one at a time, until the server has acknowledged
+   * each. Fails with {@link InvalidOptionError} on an option that makes no sense.
+   */
   <N extends Namespace.Any>(
     socket: ClientSocket<N>,
     options: RetryOptions
   ): Effect.Effect<RetryingEmitter<N>, InvalidOptionError>
+  /**
+   * The same without a contract: a queue of any events, which are sent, in order and one at a time, until the server has acknowledged
+   * each. Fails with {@link InvalidOptionError} on an option that makes no sense.
+   */
   (socket: PlainClientSocket, options: RetryOptions): Effect.Effect<PlainRetryingEmitter, InvalidOptionError>
 } = Effect.fnUntraced(function* (
   socket: ClientSocketBase,

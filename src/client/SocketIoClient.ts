@@ -151,9 +151,9 @@ export type ConnectArguments<T extends Target, R = never> =
  */
 export const connect = <const T extends Target, R = never>(
   namespace: T,
-  ...[options]: ConnectArguments<T, R>
+  ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
-  Effect.flatMap(open(namespace, options), (socket) =>
+  Effect.flatMap(open(namespace, options[0]), (socket) =>
     Effect.map(socket.awaitConnected, () => socket)
   ) as Effect.Effect<any, ConnectError, any>
 
@@ -165,9 +165,9 @@ export const connect = <const T extends Target, R = never>(
  */
 export const socket = <const T extends Target, R = never>(
   namespace: T,
-  ...[options]: ConnectArguments<T, R>
+  ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, never, SocketIoClient | Scope.Scope | R> =>
-  open(namespace, options) as Effect.Effect<any, never, any>
+  open(namespace, options[0]) as Effect.Effect<any, never, any>
 
 /** The options, whatever the namespace. */
 interface AnyOptions {
@@ -179,10 +179,8 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
   const { manager } = yield* SocketIoClient
   const wire = (namespace as Partial<Namespace.Any>).compiled?.().forClients()
   const name = wire ? wire.name(params) : (namespace as string)
-  if (!/^\/[^,]*$/.test(name)) {
-    throw new Error(`"${name}" is not a namespace's name, as "/chat"`)
-  }
-  if (manager.sockets.has(name)) throw new Error(`"${name}" is connected already`)
+  if (!/^\/[^,]*$/.test(name)) throw new Error(`"${name}" is no namespace`)
+  if (manager.sockets.has(name)) throw new Error(`"${name}" is connected`)
   const run = yield* runForkHere
   const given = Effect.isEffect(auth) ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))

@@ -18,7 +18,7 @@ export interface CorsOptions {
    * list of these. Default: `"*"`.
    */
   readonly origin?: true | OriginMatcher | ReadonlyArray<OriginMatcher>
-  /** Whether browsers may send cookies and HTTP authentication. Not possible with origin `"*"`. Default: false. */
+  /** Whether browsers may send cookies and HTTP authentication. Not possible with origin `"*"`, alone or in a list. Default: false. */
   readonly credentials?: boolean
   /** Default: GET, POST. */
   readonly methods?: ReadonlyArray<string>

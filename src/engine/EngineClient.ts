@@ -14,6 +14,7 @@ import { CLOSED, CLOSING, OPEN, OPENING } from "./internal/client/states.ts"
 import { type ClientPolling, makePolling } from "./internal/client/polling.ts"
 import type { ClientTransport, TransportEnd } from "./internal/client/transport.ts"
 import { makeWebSocket } from "./internal/client/webSocket.ts"
+import { microtask } from "./internal/microtask.ts"
 import type { ClientPlatformShape } from "./ClientPlatform.ts"
 import type { TransportName } from "./Transport.ts"
 
@@ -347,7 +348,7 @@ export class EngineClient {
     const flushLater = () => {
       if (isFlushing) return
       isFlushing = true
-      const { defer = queueMicrotask } = platform
+      const { defer = microtask } = platform
       defer(() => {
         isFlushing = false
         flush()

@@ -18,7 +18,7 @@ import type { CorsOptions } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
 import type { ReadLimit } from "./internal/readLimiter.ts"
-import { integer, millis, oneOf, transports } from "./OptionReaders.ts"
+import { integer, MAX_TIMER, millis, oneOf, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
@@ -30,7 +30,8 @@ import type { TransportName } from "./Transport.ts"
 export interface EngineOptions {
   /**
    * How long after a pong (or the opening) the server sends the next ping. Clients are told, and expect a ping within
-   * `pingInterval + pingTimeout`. Default: 25 seconds. At least 10 ms.
+   * `pingInterval + pingTimeout`, which is at most 2^31 - 1 ms (24.8 days), as their timers do not take more. Default: 25 seconds. At
+   * least 10 ms.
    */
   readonly pingInterval?: Duration.Input
   /** How long the server waits for a pong before it closes the session. Default: 20 seconds. At least 10 ms. */
@@ -87,10 +88,16 @@ export interface EngineOptions {
    * id, one that is in use, a failure or a defect refuses the request (code 3). Default: 120 random bits as 20 characters.
    */
   readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
-  /** Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket. Default: none. */
-  readonly handshakeHeaders?: (request: EngineRequest) => Readonly<Record<string, string>>
-  /** Headers for every response, the one that opens a session included. Default: none beyond those of `cors`. */
-  readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string>>
+  /**
+   * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket; several values of one (`Set-Cookie`)
+   * as an array. Default: none.
+   */
+  readonly handshakeHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
+  /**
+   * Headers for every response, the one that opens a session included; several values of one (`Set-Cookie`) as an array. Default: none
+   * beyond those of `cors`.
+   */
+  readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
    * A cookie with the session's id, for load balancers; set by the response that opens a session over HTTP. `true` is one called
    * `io`. Default: none.
@@ -215,7 +222,7 @@ const rateLimit = Effect.fnUntraced(function* (
 
 /** Credentials for every origin at once are what browsers refuse to use: better said here than found out in a page. */
 const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | undefined, InvalidOptionError> =>
-  options?.credentials === true && (options.origin ?? "*") === "*"
+  options?.credentials === true && [options.origin ?? "*"].flat().includes("*")
     ? Effect.fail(
         new InvalidOptionError({
           option: "cors.credentials",
@@ -242,9 +249,16 @@ export const drainTimeout = (options: EngineOptions): Effect.Effect<number, Inva
 export const resolve = Effect.fnUntraced(function* (
   options: EngineOptions
 ): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
+  const pingInterval = yield* millis("pingInterval", options.pingInterval, 25_000, 10)
+  const pingTimeout = yield* millis("pingTimeout", options.pingTimeout, 20_000, 10)
+  if (pingInterval + pingTimeout > MAX_TIMER) {
+    // Clients wait for both together: they would take the server for dead at once.
+    const problem = `must be at most ${MAX_TIMER} ms (24.8 days) together with pingInterval (${pingInterval} ms)`
+    return yield* new InvalidOptionError({ option: "pingTimeout", problem })
+  }
   return {
-    pingInterval: yield* millis("pingInterval", options.pingInterval, 25_000, 10),
-    pingTimeout: yield* millis("pingTimeout", options.pingTimeout, 20_000, 10),
+    pingInterval,
+    pingTimeout,
     heartbeat: options.heartbeat,
     upgradeTimeout: yield* millis("upgradeTimeout", options.upgradeTimeout, 10_000, 1),
     maxPayload: yield* integer("maxPayload", options.maxPayload, 1_000_000, 1),

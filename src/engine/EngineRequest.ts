@@ -19,7 +19,7 @@ export type EngineRevision = 3 | 4
  * @since 0.1.0
  * @category models
  */
-export type ConnectionDetails = Omit<Handshake, "auth">
+export type ConnectionDetails = Omit<Handshake, "auth" | "time" | "xdomain">
 
 /**
  * A request for the engine's path: long-polling, or the upgrade to a WebSocket.
@@ -97,7 +97,7 @@ export interface ResponseWatcher {
 export interface HttpExchange {
   readonly request: EngineRequest
   /** Adds headers to the response: over those that are there, but cookies add up; those that `respond` is given come over them. */
-  addHeaders(headers: Readonly<Record<string, string>>): void
+  addHeaders(headers: Readonly<Record<string, string | Array<string>>>): void
   /**
    * Sends the response, compressed only if `compress` is true and the platform and the peer want it. A call after the peer has
    * gone is ignored. Gives the size of the body in bytes, before compression.

@@ -21,7 +21,7 @@ import { EngineSession, type SessionClose, type SessionOwner, type SessionSink }
 import * as HandshakeError from "./HandshakeError.ts"
 import { ClosingTime } from "./internal/closingTime.ts"
 import { Handshake } from "./internal/handshake.ts"
-import { isHeaderValue, merge } from "./internal/headers.ts"
+import { type Headers, isHeaderValue, merge } from "./internal/headers.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./internal/timerWheel.ts"
@@ -65,7 +65,7 @@ export interface EngineServer {
   /** Drops every session at once, with what waits for its client: the end of a drain that nobody answers any more. @internal */
   readonly terminate: () => void
   /** The headers that every response carries. */
-  readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string>> | undefined
+  readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string | Array<string>>> | undefined
 }
 
 /**
@@ -172,7 +172,7 @@ class Server implements EngineServer, SessionOwner {
     return this.openCount
   }
 
-  readonly responseHeaders = (request: EngineRequest): Readonly<Record<string, string>> | undefined => {
+  readonly responseHeaders = (request: EngineRequest): Headers | undefined => {
     const { cors } = this
     const { responseHeaders } = this.options
     const corsHeaders = cors === undefined ? undefined : Cors.responseHeaders(cors, request)

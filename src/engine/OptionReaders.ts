@@ -19,7 +19,15 @@ export const refuse = (option: string, problem: string): InvalidOptionError =>
   new InvalidOptionError({ option, problem })
 
 /**
- * Reads a duration in milliseconds that is finite and at least `minimum`.
+ * The longest time that a timer of JavaScript takes, in milliseconds: 24.8 days. With a longer one it fires at once.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const MAX_TIMER = 2 ** 31 - 1
+
+/**
+ * Reads a duration in milliseconds that is at least `minimum`, and not longer than timers take.
  *
  * @since 0.1.0
  * @category decoding
@@ -37,9 +45,7 @@ export const millis = (
   } catch {
     // It is none: refused as a negative one.
   }
-  return n >= minimum && n < Infinity
-    ? Effect.succeed(n)
-    : refuse(option, `must be a duration of at least ${minimum} ms`)
+  return n >= minimum && n <= MAX_TIMER ? Effect.succeed(n) : refuse(option, `must be ${minimum} to ${MAX_TIMER} ms`)
 }
 
 /**

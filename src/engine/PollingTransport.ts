@@ -9,6 +9,7 @@ import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { Arrivals } from "./internal/arrivals.ts"
 import { refuse } from "./internal/httpResponses.ts"
+import { microtask } from "./internal/microtask.ts"
 import { type Outbox, packetsOf } from "./internal/outbox.ts"
 import type { PollingFormat } from "./internal/pollingFormat.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "./internal/timerWheel.ts"
@@ -275,7 +276,7 @@ export class PollingTransport implements ServerTransport {
     if (this.poll === undefined || this.flushing) return
     this.flushing = true
     // What is sent within one turn leaves as one payload.
-    const { defer = queueMicrotask } = this.poll
+    const { defer = microtask } = this.poll
     defer(() => {
       this.flushing = false
       if (this.poll !== undefined && !this.outbox.isEmpty) this.flush()

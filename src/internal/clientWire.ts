@@ -4,8 +4,9 @@ import type * as Exit from "effect/Exit"
 
 import type { CompiledContract } from "./compileContract.ts"
 import { decodePayload, describe, encodeAuth, encodeExit, encodePayload, formatName } from "./contractCodec.ts"
-import { decodeAck } from "./decodeAck.ts"
+import { decodeAck, unsent } from "./decodeAck.ts"
 import { log } from "./log.ts"
+import type { AckError } from "../SocketIoError.ts"
 
 /** What a contract does for its clients. They find it there, so that those without a contract do not bring it along. */
 export interface ClientWire {
@@ -14,7 +15,8 @@ export interface ClientWire {
   readonly encodeAuth: (auth: unknown) => unknown
   /** An event's data, `[name, ...args]`, and whether there may be bytes in it. Throws on what the contract does not declare. */
   readonly encode: (event: string, payload: unknown) => readonly [data: ReadonlyArray<unknown>, mayHaveBinary: boolean]
-  readonly decodeAck: (event: string, answer: ReadonlyArray<unknown>) => Effect.Effect<any, any>
+  /** An event's acknowledgement as it is declared, from its arguments, or from what kept the event from being sent. */
+  readonly answered: (event: string, answer: Effect.Effect<ReadonlyArray<unknown>, AckError>) => Effect.Effect<any, any>
   /** Throws on an event that the server does not send; what is no name is none. */
   readonly check: (event: string | number) => void
   /**
@@ -43,7 +45,11 @@ export const makeClientWire = (compiled: CompiledContract): ClientWire => {
       if (codec === undefined) throw refuse(event, "client")
       return [encodePayload(codec, payload), codec.payload.mayHaveBinary]
     },
-    decodeAck: (event, answer) => decodeAck(incoming.get(event)!, answer),
+    answered: (event, answer) =>
+      Effect.flatMap(
+        Effect.catchCause(answer, (cause) => unsent(event, cause)),
+        (args) => decodeAck(incoming.get(event)!, args)
+      ),
     check: (event) => {
       if (typeof event === "string" && !outgoing.has(event)) throw refuse(event, "server")
     },

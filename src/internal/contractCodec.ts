@@ -50,7 +50,7 @@ export const decodeArgument = (
   return left._tag === "Success" ? left : exit
 }
 
-/** Encodes a payload as `[name, ...args]`. Throws on a value that is not of the payload's type: a bug of the caller. */
+/** Encodes a payload as `[name, ...args]`. Throws on a value that is not of the payload's type. */
 export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...Array<unknown>] => {
   const name = codec.event._tag
   if (codec.event.arity === "none") return [name]
@@ -102,10 +102,14 @@ export const formatName = (contract: CompiledContract, params: Readonly<Record<s
   return contract.pattern!.format(raw)
 }
 
-/** The success value of an encoding; throws on a value that is not of the schema's type. */
+/**
+ * The success value of an encoding; throws on a value that is not of the schema's type. The error says whether the schema has refused it,
+ * or died of it.
+ */
 export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: string): unknown => {
   if (exit._tag === "Success") return exit.value
-  throw new Error(`${what}: ${describe(exit)}`)
+  const _tag = exit.cause.reasons[0]!._tag === "Fail" && "PayloadRefused"
+  throw Object.assign(new Error(`${what}: ${describe(exit)}`), { _tag })
 }
 
 /** What is wrong with a value, in one line. */

@@ -1,8 +1,10 @@
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 
 import { AckError, type AckErrorReason } from "../SocketIoError.ts"
+import { defectOf } from "./defectOf.ts"
 import { decodeArgument, describe, type EventCodec } from "./contractCodec.ts"
 
 /** Reads an acknowledgement's arguments as its event declares them. */
@@ -11,30 +13,38 @@ export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effe
   if (!event.hasError) return codec.ackIsVoid ? Effect.void : answered(codec, decodeArgument(codec.ack, args, 0))
   const answer = Object(args[0]) as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown }
   if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : answered(codec, codec.ack.decode(answer.value))
-  if (answer._tag !== "Failure") return invalid(codec, 'expected _tag "Success" or "Failure"')
+  if (answer._tag !== "Failure") return invalid(codec, 'no "Success" or "Failure"')
   const error = codec.error.decode(answer.error)
   if (Exit.isSuccess(error)) return Effect.fail(error.value)
-  return refusal(codec, answer.error) ?? invalid(codec, describe(error))
+  return refusal(codec.event._tag, answer.error) ?? invalid(codec, describe(error))
 }
 
 /** The failures that every event may be answered with, whatever it declares. */
-const reasons: Readonly<Record<string, AckErrorReason>> = {
-  PayloadRefused: "payload refused",
-  EventRefused: "event refused",
-  InternalError: "handler failed"
-}
+const reasons: ReadonlyMap<unknown, AckErrorReason> = new Map([
+  ["PayloadRefused", "payload refused"],
+  ["EventRefused", "event refused"],
+  ["InternalError", "handler failed"]
+])
 
-const refusal = (codec: EventCodec, error: unknown): Effect.Effect<never, AckError> | undefined => {
+/**
+ * What becomes of an event that asks for an acknowledgement and could not be encoded. A payload may well be a user's input: who waits is
+ * told that the schema has refused it. Everything else that is thrown is a bug.
+ */
+export const unsent = <E>(event: string, cause: Cause.Cause<E>): Effect.Effect<never, E | AckError> =>
+  refusal(event, defectOf(cause.reasons[0]!)) ?? Effect.failCause(cause)
+
+const refusal = (event: string, error: unknown): Effect.Effect<never, AckError> | undefined => {
   const { _tag, data, message } = Object(error) as {
     readonly _tag?: unknown
     readonly data?: unknown
     readonly message?: unknown
   }
-  if (typeof _tag !== "string" || !Object.hasOwn(reasons, _tag)) return undefined
+  const reason = reasons.get(_tag)
+  if (reason === undefined) return undefined
   return Effect.fail(
     new AckError({
-      event: codec.event._tag,
-      reason: reasons[_tag]!,
+      event,
+      reason,
       ...(typeof message === "string" ? { description: message } : {}),
       data
     })

@@ -232,17 +232,17 @@ const ignore = () => {}
 const refuseUpgrade = (
   socket: Duplex,
   error: HandshakeError,
-  headers: Readonly<Record<string, string>> | undefined
+  headers: Readonly<Record<string, string | Array<string>>> | undefined
 ): void => {
   const body = error.message
-  const all: Record<string, string | number> = {
+  const all: Record<string, string | number | Array<string>> = {
     ...headers,
     connection: "close",
     "content-type": "text/html",
     "content-length": Buffer.byteLength(body)
   }
   const lines = ["HTTP/1.1 400 Bad Request"]
-  for (const name in all) lines.push(`${name}: ${all[name]!}`)
+  for (const name in all) for (const value of [all[name]!].flat()) lines.push(`${name}: ${value}`)
   socket.once("finish", () => socket.destroy())
   socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`)
 }

@@ -13,7 +13,7 @@ import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 
 /**
- * One room or several.
+ * One room or several. The empty list is no room: its members are nobody. Anything but a string (a number, too) is a defect.
  *
  * @since 0.1.0
  * @category models
@@ -40,11 +40,14 @@ export interface BroadcastAck<Ack, Error> {
  * @category models
  */
 export interface Selecting<Self> {
-  /** Adds rooms: their members get the event, once each. Without any room it is everybody in the namespace. */
+  /**
+   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other room, nobody gets it. Everybody in the
+   * namespace is `everybody`, or what has not been narrowed with `to`.
+   */
   to(rooms: RoomSelection): Self
   /** The same as {@link to}. */
   in(rooms: RoomSelection): Self
-  /** Leaves out the members of rooms. */
+  /** Leaves out the members of rooms; with an empty list, nobody. */
   except(rooms: RoomSelection): Self
   /** Leaves out whoever would have to wait for it: for events that are soon replaced by newer ones. */
   readonly volatile: Self
@@ -96,7 +99,10 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
-  /** Sends an event and waits for its acknowledgement; fails with `disconnected` if the socket has gone or goes. */
+  /**
+   * Sends an event and waits for its acknowledgement; fails with `disconnected` if the socket has gone or goes, and with
+   * `payload refused` if the payload's schema refuses it.
+   */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
@@ -129,7 +135,8 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
   fetchSockets(): Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
   /**
    * Sends an event to the selection. It is encoded once and keeps its order to what else the calling fiber emits. It never
-   * fails; a payload that is not of the declared type is a defect.
+   * fails, but dies of a payload that its schema refuses, though nobody may be selected: one that comes from a user is to be checked
+   * before (`Schema.decodeUnknownEffect`).
    */
   emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name,
@@ -138,7 +145,7 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
   /**
    * Sends an event to the selection when the stream is run, and gives each recipient's answer as it comes. The stream ends
    * when everybody has answered or gone; add `Stream.timeout` (between answers) or `Stream.interruptWhen`. Ending it earlier
-   * forgets the acknowledgements that have not come.
+   * forgets the acknowledgements that have not come. It dies of a payload that its schema refuses, as {@link emit} does.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
@@ -160,7 +167,7 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
 export interface PlainBroadcastOperator extends Selecting<PlainBroadcastOperator> {
   /** The selected sockets, on every server unless {@link Selecting.local}. */
   fetchSockets(): Effect.Effect<ReadonlyArray<PlainRemoteSocket>>
-  /** Sends an event to the selection. Arguments are JSON values and bytes. */
+  /** Sends an event to the selection. Arguments are JSON values and bytes; it dies of what cannot be encoded, and of a function. */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
   /** Sends an event when the stream is run, and gives the arguments of each recipient's acknowledgement as it comes. */
   emitWithAck(

@@ -57,7 +57,7 @@ export interface NamespaceHandle<Operator, Socket> {
   readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
   /** The connected socket of this process that has an id; none if there is not, or it is on another server. */
   readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
-  /** The members of rooms. */
+  /** The members of rooms: of an empty list nobody. */
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */
   readonly in: (rooms: RoomSelection) => Operator
@@ -82,7 +82,10 @@ export interface NamespaceHandle<Operator, Socket> {
  * @category models
  */
 export interface ServerSide<N extends Namespace.Any> {
-  /** Sends an event to the other servers, not to this one. A server on its own has nobody to send to. */
+  /**
+   * Sends an event to the other servers, not to this one. A server on its own has nobody to send to. It dies of a payload that its
+   * schema refuses.
+   */
   serverSideEmit<const Name extends Event.Name<Namespace.ServerToServer<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
@@ -90,7 +93,8 @@ export interface ServerSide<N extends Namespace.Any> {
   /**
    * The same, when the stream is run, and gives the answers of the others as they come. It ends when all have answered, but for
    * those that have no handler, or whose handler fails; a server on its own ends it at once. It fails with a declared failure that
-   * another answers, and with an {@link AckError} on an answer that is not what the contract declares.
+   * another answers, and with an {@link AckError} on an answer that is not what the contract declares, or if the payload's schema
+   * refuses it.
    */
   serverSideEmitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToServer<N>>>>(
     event: Name,

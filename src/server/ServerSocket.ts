@@ -116,7 +116,10 @@ export interface SocketEmitter<N extends Namespace.Any> {
   compress(compress: boolean): SocketEmitter<N>
   /**
    * Sends an event to the client. It does not wait for anything, and never fails: nothing happens once the socket has
-   * disconnected. A payload that is not of the declared type is a defect.
+   * disconnected. It leaves at the end of the turn of the event loop, or when the process exits.
+   *
+   * It dies of a payload that its schema refuses, or that cannot be encoded: a payload that comes from a user is to be checked before
+   * (`Schema.decodeUnknownEffect`), or sent with {@link emitWithAck}, which fails then.
    */
   emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name,
@@ -126,7 +129,7 @@ export interface SocketEmitter<N extends Namespace.Any> {
    * Sends an event and waits for its acknowledgement.
    *
    * Fails with one of the event's declared failures, or with an {@link AckError} when the client disconnects or answers
-   * something else. It waits as long as the client is connected: add `Effect.timeout`. Interruption forgets the
+   * something else, or when the payload is refused by its schema (`payload refused`) and is not sent. It waits as long as the client is connected: add `Effect.timeout`. Interruption forgets the
    * acknowledgement.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
@@ -149,9 +152,15 @@ export interface PlainEmitter {
   readonly volatile: PlainEmitter
   /** See {@link SocketEmitter.compress}. */
   compress(compress: boolean): PlainEmitter
-  /** Sends an event. Arguments are JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`). */
+  /**
+   * Sends an event. Arguments are JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`). It dies of those that cannot be
+   * encoded, and of a function: an acknowledgement is asked for with {@link emitWithAck}.
+   */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  /** Sends an event and waits for the arguments of its acknowledgement. */
+  /**
+   * Sends an event and waits for the arguments of its acknowledgement. Fails with an {@link AckError} when the client disconnects. It
+   * dies of arguments that cannot be encoded, as {@link emit} does.
+   */
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
 }
 
@@ -240,7 +249,7 @@ export interface PlainSocket extends SocketBase, PlainEmitter, BroadcastTargets<
  * @category models
  */
 export interface BroadcastTargets<Operator> {
-  /** The members of rooms, without this socket. */
+  /** The members of rooms, without this socket: of an empty list nobody. */
   to(rooms: RoomSelection): Operator
   /** The same as {@link to}. */
   in(rooms: RoomSelection): Operator

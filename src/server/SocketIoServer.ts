@@ -104,37 +104,62 @@ const warn = (contract: CompiledContract): Effect.Effect<void> =>
   })
 
 /**
- * Serves a namespace with a contract, for the lifetime of the layer.
- *
- * `build` runs once for every client that is admitted, in the scope of its socket and with the middlewares' services in
- * context, and yields a handler for each of the contract's `clientToServer` events. The client is told that it is connected
- * before; what it sends meanwhile waits for the handlers (up to `maxPendingPackets`). The scope closes when the socket
- * disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of the builder disconnects the
- * socket.
- *
- * Handlers start in the order in which events arrive, each in a fiber of its own, at most `concurrency` at once. What a
- * handler returns acknowledges the event if the client asks for it. A defect is logged and stays with its event, as does a
- * payload that the event's schema refuses; where the event declares an `error`, the client is told
- * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
- *
- * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
- * for their finalizers, up to `drainTimeout`. Layers that close one after another, and the server after them, share that time:
- * it starts with the first. A tenth of it is kept for the server while there are clients of others. A layer that closes alone, to be
- * replaced, uses up nobody's time: another starts when a namespace is served again, or a second later. The clients reconnect by themselves, until the namespace is served again. Two
- * layers for one namespace of one server are a defect.
+ * Serves a namespace, for the lifetime of the layer: with a contract, whose events are handled by the record that `build` yields, or
+ * without one, where `build` registers handlers.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerNamespace: {
   /**
-   * Serves a namespace without a contract: `build` registers plain handlers with `socket.on`.
+   * Serves a namespace without a contract, for the lifetime of the layer: `build` registers plain handlers with `socket.on`.
+   *
+   * It runs once for every client, in the scope of its socket; what the client sends meanwhile waits (up to `maxPendingPackets`). The
+   * scope closes when the socket disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of
+   * the builder disconnects the socket; a failure or defect of a handler is logged and stays with its event.
+   *
+   * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`. Two layers for one
+   * namespace of one server are a defect.
    */
   <R = never>(
     namespace: string,
     build: (socket: PlainSocket) => Effect.Effect<void, never, R>
   ): Layer.Layer<never, never, SocketIoServer | Exclude<R, Scope.Scope>>
   // Last, as mistakes are explained by the last overload.
+  /**
+   * Serves a namespace with a contract, for the lifetime of the layer.
+   *
+   * `build` runs once for every client that is admitted, in the scope of its socket and with the middlewares' services in
+   * context, and yields a handler for each of the contract's `clientToServer` events. The client is told that it is connected
+   * before; what it sends meanwhile waits for the handlers (up to `maxPendingPackets`). The scope closes when the socket
+   * disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of the builder disconnects the
+   * socket.
+   *
+   * Handlers start in the order in which events arrive, each in a fiber of its own, at most `concurrency` at once. What a
+   * handler returns acknowledges the event if the client asks for it. A defect is logged and stays with its event, as does a
+   * payload that the event's schema refuses; where the event declares an `error`, the client is told
+   * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
+   *
+   * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
+   * for their finalizers, up to `drainTimeout`. Layers that close one after another, and the server after them, share that time: it
+   * starts with the first, and a tenth of it is kept for the server while there are clients of others. A layer that closes alone, to
+   * be replaced, uses up nobody's time. The clients reconnect by themselves, until the namespace is served again. Two
+   * layers for one namespace of one server are a defect: parts of an application that have handlers of their own each give a builder,
+   * and one layer puts them together. Every builder sees the socket, and has its scope.
+   *
+   * @example
+   * ```ts
+   * const rooms = Effect.fnUntraced(function*(socket: ServerSocket<typeof Chat>) {
+   *   yield* Effect.addFinalizer(() => Effect.logInfo(`${socket.id} has left`))
+   *   return { enter: (room: string) => socket.join(room) }
+   * })
+   * const messages = (socket: ServerSocket<typeof Chat>) =>
+   *   Effect.succeed({ say: (message: Message) => socket.to(message.room).emit("say", message) })
+   *
+   * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
+   *   Effect.zipWith(rooms(socket), messages(socket), (some, others) => Chat.of({ ...some, ...others })))
+   * ```
+   */
   <N extends Namespace.Static, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
     namespace: N,
     build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
@@ -208,29 +233,39 @@ export interface DynamicOptions {
 }
 
 /**
- * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of the layer.
- *
- * A namespace opens when its first client has been admitted by the contract's middleware: `open` runs once, in a scope of the
- * namespace's own, and yields what builds its sockets (see {@link layerNamespace}). It closes when it has been empty for
- * `idleTimeToLive`, or earlier if more than `maxIdle` are, which closes that scope; who asks for it later opens it anew, after its finalizers are done. A defect of `open`
- * refuses the clients that wait for it.
- *
- * `match` decides on names that match the pattern, and may take time: where it says no, the client is refused with
- * `Invalid namespace`. It is asked while the namespace is not open, not for every client: who may connect is for middleware to
- * say. Namespaces of their own ({@link layerNamespace}) come first, then dynamic ones in the order of their layers.
- *
- * Instead of a contract there may be a regular expression (not a stateful one, with flag `g` or `y`) or a predicate: sockets then are
- * plain ones.
+ * Serves dynamic namespaces, for the lifetime of the layer: those whose names match a contract's pattern, or, without a contract, an
+ * expression or a predicate.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerDynamicNamespace: {
+  /**
+   * Serves dynamic namespaces without a contract, for the lifetime of the layer: those whose names match a regular expression (not a
+   * stateful one, with flag `g` or `y`), or for which a predicate says yes. The predicate may take time; it is asked while the
+   * namespace is not open, not for every client.
+   *
+   * `open` runs once per namespace, with its first client, in a scope of the namespace's own, and yields what builds its sockets:
+   * it registers plain handlers with `socket.on`. The namespace closes when it has been empty for `idleTimeToLive`, or earlier if more
+   * than `maxIdle` are, which closes that scope. A defect of `open` refuses the clients that wait for it.
+   */
   <R = never, R2 = never, R3 = never>(
     matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
     open: (namespace: PlainHandle) => Effect.Effect<(socket: PlainSocket) => Effect.Effect<void, never, R2>, never, R>,
     options?: DynamicOptions
   ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
+  /**
+   * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of the layer.
+   *
+   * A namespace opens when its first client has been admitted by the contract's middleware: `open` runs once, in a scope of the
+   * namespace's own, and yields what builds its sockets (see {@link layerNamespace}). It closes when it has been empty for
+   * `idleTimeToLive`, or earlier if more than `maxIdle` are, which closes that scope; who asks for it later opens it anew, after its
+   * finalizers are done. A defect of `open` refuses the clients that wait for it.
+   *
+   * `match` decides on names that match the pattern, and may take time: where it says no, the client is refused with
+   * `Invalid namespace`. It is asked while the namespace is not open, not for every client: who may connect is for middleware to
+   * say. Namespaces of their own ({@link layerNamespace}) come first, then dynamic ones in the order of their layers.
+   */
   <
     N extends Namespace.Dynamic,
     const H extends Namespace.Handlers<Namespace.ClientToServer<N>>,
@@ -309,7 +344,12 @@ export const layerDynamicNamespace: {
  * @category accessors
  */
 export const namespace: {
+  /** A namespace without a contract, to broadcast any event in it from anywhere, and to watch it. If no layer serves it, nobody is in it. */
   (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
+  /**
+   * A namespace with a contract, to broadcast its `serverToClient` events from anywhere, and to watch it. If no layer serves it,
+   * nobody is in it.
+   */
   <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
   Effect.map(SocketIoServer, ({ runtime }) =>

@@ -2,7 +2,7 @@
  * The client with contracts, against our server with the same contract.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Queue, Schema, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Queue, Schema, Stream } from "effect"
 
 import * as Binary from "../../src/Binary.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -110,8 +110,16 @@ describe("a client with a contract", () => {
         )
       assert.deepStrictEqual(yield* failure("broken"), ["handler failed", undefined, undefined])
       assert.deepStrictEqual(yield* failure("forbidden"), ["event refused", "not here", { code: 403 }])
-      const refused = yield* failure(7 as unknown as string).pipe(Effect.exit)
+      // By its own schema, before it is sent.
+      assert.deepStrictEqual(yield* failure(7 as unknown as string), [
+        "payload refused",
+        'payload of "enter": Expected string',
+        undefined
+      ])
+      // Where nobody waits for an answer it is a defect.
+      const refused = yield* Effect.exit(socket.emit("enter", 7 as unknown as string))
       assert.include(String(refused), 'payload of "enter"')
+      assert.isTrue(Exit.hasDies(refused))
     })
   )
 

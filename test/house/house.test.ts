@@ -47,6 +47,21 @@ describe("the house", () => {
     }
     assert.deepStrictEqual(missing, [])
   })
+
+  it("documents every overload: editors show that of the one that is called", () => {
+    const missing: Array<string> = []
+    let overloads = 0
+    for (const path of filesBelow("src").filter((path) => path.endsWith(".ts") && !path.includes("/internal/"))) {
+      for (const [, name, body] of read(path).matchAll(/^export const (\w+): \{\n([^]*?)^\} = /gm)) {
+        for (const { index } of body!.matchAll(/^ {2}[<(]/gm)) {
+          overloads++
+          if (!body!.slice(0, index).trimEnd().endsWith("*/")) missing.push(`${path}: ${name}`)
+        }
+      }
+    }
+    assert.deepStrictEqual(missing, [])
+    assert.isAtLeast(overloads, 11)
+  })
 })
 
 describe("the package", () => {

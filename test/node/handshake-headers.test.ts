@@ -140,6 +140,30 @@ describe("headers of the application", () => {
     })
   )
 
+  for (const option of ["handshakeHeaders", "responseHeaders"] as const) {
+    it.live(`${option} may come several times each, beside the cookie with the session's id`, () =>
+      Effect.gen(function* () {
+        const { logs, url } = yield* startWith({
+          cookie: true,
+          [option]: () => ({ "Set-Cookie": ["a=1", "b=2"], "X-Many": ["1", "2"], "X-One": "1", "X-None": [] })
+        })
+        const opening = yield* poll(url)
+        assert.deepStrictEqual(opening.headers["set-cookie"]!.slice(0, 2), ["a=1", "b=2"])
+        assert.match(opening.headers["set-cookie"]![2]!, /^io=/)
+        const accepted = yield* ask(url)
+        assert.deepStrictEqual(accepted.headers["set-cookie"], ["a=1", "b=2"])
+        for (const { headers } of [opening, accepted]) {
+          assert.strictEqual(headers["x-many"], "1, 2")
+          assert.strictEqual(headers["x-one"], "1")
+          assert.isUndefined(headers["x-none"])
+        }
+        const refused = yield* ask(url, { sid: "unknown" })
+        assert.strictEqual(refused.headers["x-many"], option === "responseHeaders" ? "1, 2" : undefined)
+        assert.deepStrictEqual(logs, [])
+      })
+    )
+  }
+
   const broken: ReadonlyArray<readonly [how: string, headers: () => any, problem: RegExp]> = [
     ["throws", () => raise("no headers today"), /no headers today/],
     ["gives none", () => undefined, /Error/],
@@ -148,7 +172,12 @@ describe("headers of the application", () => {
     ["gives a line break", () => ({ "x-good": "1", "x-bad": "1\r\nx-evil: 1" }), /"x-bad" is not a valid header/],
     ["gives a character beyond Latin-1", () => ({ "x-bad": "\u0100" }), /"x-bad" is not a valid header/],
     ["gives no value", () => ({ "x-good": "1", "x-bad": undefined }), /"x-bad" is not a valid header/],
-    ["gives a list", () => ({ "x-good": "1", "x-bad": ["1", "2"] }), /"x-bad" is not a valid header/]
+    [
+      "gives a list with what is no value",
+      () => ({ "x-good": "1", "x-bad": ["1", 2] }),
+      /"x-bad" is not a valid header/
+    ],
+    ["gives a line break in a list", () => ({ "x-bad": ["1", "2\r\nx-evil: 1"] }), /"x-bad" is not a valid header/]
   ]
   for (const option of ["handshakeHeaders", "responseHeaders"] as const) {
     for (const [how, headers, problem] of broken) {

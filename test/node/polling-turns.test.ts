@@ -96,12 +96,13 @@ describe("a request of many packets", () => {
         const { url } = yield* open()
         const other = yield* connect(url, { transports: ["websocket"] })
         const client = yield* polling(url)
-        let isDone = false
-        const posted = client.send(...Array.from({ length: 3_000 }, () => packet)).then(() => (isDone = true))
+        const progress = { isDone: false, amid: 0 }
+        const posted = client.send(...Array.from({ length: 3_000 }, () => packet)).then(() => {
+          progress.isDone = true
+        })
         // Many answers come before all is handled, as each waits for a few packets alone.
-        let amid = 0
-        for (; !isDone && amid < 20; amid++) yield* call(other, "counted")
-        assert.strictEqual(amid, 20)
+        for (; !progress.isDone && progress.amid < 20; progress.amid++) yield* call(other, "counted")
+        assert.strictEqual(progress.amid, 20)
         yield* Effect.promise(() => posted)
       })
     )

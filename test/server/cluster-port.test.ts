@@ -322,18 +322,19 @@ describe("events between servers", () => {
     })
   )
 
-  it.live("that the contract does not declare, or with a payload of another type, are a defect", () =>
-    Effect.gen(function* () {
-      const { here } = yield* pair
-      const undeclared = yield* Effect.exit(here.fleet.serverSideEmit("note" as "ping"))
-      assert.include(String(undeclared), '"note" is not among the events between servers')
-      const wrong = yield* Effect.exit(here.fleet.serverSideEmit("load", 1 as unknown as string))
-      assert.isTrue(Exit.hasDies(wrong))
-      assert.isTrue(
-        Exit.hasDies(yield* Effect.exit(Stream.runDrain(here.fleet.serverSideEmitWithAck("load", 1 as never))))
-      )
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(here.fleet.onServerSide("note" as "ping", () => Effect.void))))
-    })
+  it.live(
+    "that the contract does not declare, or with a payload of another type, are a defect, or fail who waits for answers",
+    () =>
+      Effect.gen(function* () {
+        const { here } = yield* pair
+        const undeclared = yield* Effect.exit(here.fleet.serverSideEmit("note" as "ping"))
+        assert.include(String(undeclared), '"note" is not among the events between servers')
+        const wrong = yield* Effect.exit(here.fleet.serverSideEmit("load", 1 as unknown as string))
+        assert.isTrue(Exit.hasDies(wrong))
+        const asked = yield* Effect.flip(Stream.runDrain(here.fleet.serverSideEmitWithAck("load", 1 as never)))
+        assert.deepInclude(asked, { _tag: "AckError", event: "load", reason: "payload refused" })
+        assert.isTrue(Exit.hasDies(yield* Effect.exit(here.fleet.onServerSide("note" as "ping", () => Effect.void))))
+      })
   )
 
   it.live("collect the typed answers of the others", () =>

@@ -57,7 +57,10 @@ describe("the rooms of a socket", () => {
       ])
       const told: Array<unknown> = []
       rooms.forEach((room, same, all) => told.push([room === same, all === rooms]))
-      assert.deepStrictEqual(told, Array(3).fill([true, true]))
+      assert.deepStrictEqual(
+        told,
+        Array.from({ length: 3 }, () => [true, true])
+      )
       assert.isFalse("add" in rooms)
       assert.strictEqual(JSON.stringify(rooms), JSON.stringify([own, "a", "b"]))
       yield* socket.leave("a")

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { stripVTControlCharacters } from "node:util"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -20,7 +21,13 @@ export const tsc = (...args: ReadonlyArray<string>): Promise<string> => {
   })
 }
 
-/** The diagnostics of each snippet, one line each, explanations indented; all snippets in one run of the compiler. */
+/** A line of the source, and what underlines it. */
+const FRAME = /^ *(?:\d+ | *~)/
+
+/**
+ * The diagnostics of each snippet as editors show them: one line each, explanations and the places that they refer to below, but for the
+ * source; all snippets in one run of the compiler.
+ */
 export const diagnosticsOfAll = async (
   sources: Readonly<Record<string, string>>
 ): Promise<Record<string, ReadonlyArray<string>>> => {
@@ -41,11 +48,13 @@ export const diagnosticsOfAll = async (
     )
     const diagnostics = names.map((): Array<string> => [])
     let current: Array<string> | undefined
-    for (const line of (await tsc("-p", folder)).split("\n")) {
-      const start = /snippet(\d+)\.ts\(/.exec(line)
+    for (const coloured of (await tsc("--pretty", "true", "-p", folder)).split("\n")) {
+      const line = stripVTControlCharacters(coloured)
+      const start = /^\S*snippet(\d+)\.ts:.*error TS/.exec(line)
       if (start !== null) current = diagnostics[Number(start[1])]!
       else if (/^\S.*error TS/.test(line)) throw new Error(`unexpected diagnostic: ${line}`)
-      if (line.trim() !== "") current?.push(line)
+      else if (/^Found \d+ error/.test(line)) break
+      if (line.trim() !== "" && !FRAME.test(line)) current?.push(line)
     }
     return Object.fromEntries(names.map((name, i) => [name, diagnostics[i]!]))
   } finally {

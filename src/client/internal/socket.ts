@@ -135,7 +135,7 @@ export class SocketRuntime {
     const onConnected = (data: unknown) => {
       const { pid: newPid, sid } = (data ?? {}) as { readonly sid?: unknown; readonly pid?: unknown }
       if (typeof sid !== "string" || !sid) {
-        return refused("no id: the server speaks an older protocol")
+        return refused("no id: older protocol")
       }
       const recovered = newPid !== undefined && newPid === pid
       if (!recovered) {
@@ -169,7 +169,9 @@ export class SocketRuntime {
     const pack = (event: string, args: Arguments, id?: number): OutgoingEvent => {
       // First of all: what is overdue is lost, and takes what is sent over it along.
       manager.engine?.checkAlive()
-      if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is a reserved event`)
+      if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is reserved`)
+      // So the official library asks for an acknowledgement: JSON would make `null` of it.
+      if (args.some((arg) => typeof arg === "function")) throw new Error("use emitWithAck, not a function")
       const [data, mayHaveBinary] = wire?.encode(event, args[0]) ?? [[event, ...args], true]
       // Now, though it may have to wait: who emits what cannot be encoded is the one to know.
       return [encode(EVENT, data, id, mayHaveBinary), id]
@@ -332,7 +334,7 @@ export class SocketRuntime {
           outbox.delete(packed)
         })
       })
-      return wire ? Effect.flatMap(answered, (answer) => wire.decodeAck(event, answer)) : answered
+      return wire ? wire.answered(event, answered) : answered
     }
     self.stream = (event) => streamOf(pulls(event))
     self.subscribe = (event) => Effect.map(pulls(event), (pull) => streamOf(Effect.succeed(pull)))

@@ -1,4 +1,5 @@
 import type { Pacer } from "../EngineRequest.ts"
+import { microtask } from "./microtask.ts"
 
 /** What is handled at once. A request that brings more takes turns with what else there is to do. */
 const FEW = 24
@@ -41,7 +42,7 @@ export class Arrivals {
     if (!this.isPaused) return
     this.isPaused = false
     // Whoever has made room may still be at it.
-    if (this.packets !== undefined) queueMicrotask(() => this.goOn())
+    if (this.packets !== undefined) microtask(() => this.goOn())
   }
 
   /** Whether something has come that is not handled yet. */

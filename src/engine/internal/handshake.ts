@@ -7,7 +7,7 @@ import type { ResolvedEngineOptions } from "../EngineOptions.ts"
 import type { EngineRequest } from "../EngineRequest.ts"
 import * as HandshakeError from "../HandshakeError.ts"
 import { makeGenerator } from "../SessionId.ts"
-import { isHeaderValue } from "./headers.ts"
+import { type Headers, isHeaderValue } from "./headers.ts"
 
 /** What the application has to say about requests that would open a session. */
 export class Handshake {
@@ -69,17 +69,19 @@ export class Handshake {
 
   /** Headers from the application, their names in lower case; none if it throws, or if one of them is malformed. */
   headers(
-    make: (request: EngineRequest) => Readonly<Record<string, string>>,
+    make: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>,
     request: EngineRequest
-  ): Readonly<Record<string, string>> {
+  ): Headers {
     try {
-      const headers: Record<string, string> = {}
+      const headers: Record<string, string | Array<string>> = {}
       for (const [name, value] of Object.entries(make(request))) {
+        const values = [value].flat()
         // What is typed as a string may still be something else, which Node would throw at.
-        if (!NAME.test(name) || typeof value !== "string" || !isHeaderValue(value)) {
+        if (!NAME.test(name) || !values.every((value) => typeof value === "string" && isHeaderValue(value))) {
           throw new Error(`"${name}" is not a valid header`)
         }
-        headers[name.toLowerCase()] = value
+        // No values are no header.
+        if (values.length > 0) headers[name.toLowerCase()] = typeof value === "string" ? value : values
       }
       return headers
     } catch (defect) {

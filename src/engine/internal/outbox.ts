@@ -1,5 +1,6 @@
 import type { OutboxOverflow } from "../EngineOptions.ts"
 import type { OutboundMessage } from "../OutboundMessage.ts"
+import { microtask } from "./microtask.ts"
 import type { EngineStats } from "./stats.ts"
 
 /** Something that waits: a message, or a packet of the engine's own. */
@@ -113,7 +114,7 @@ export class Outbox {
   private drop({ item, onDropped, size }: Waiting): void {
     this.stats.onDropped(this.limits.outboxOverflow, (item as OutboundMessage).packets, size)
     // Later: whoever sends it again at once shall not do so from within the sending of something else.
-    if (onDropped !== undefined) queueMicrotask(onDropped)
+    if (onDropped !== undefined) microtask(onDropped)
   }
 
   /** The places of what has left are given back now and then, so that a long queue costs no more per message than a short one. */

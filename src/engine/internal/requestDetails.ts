@@ -24,6 +24,13 @@ export class RequestDetails implements ConnectionDetails {
   }
 
   get query(): ReadonlyMap<string, string> {
-    return queryOf(this.url)
+    return new Query(queryOf(this.url))
+  }
+}
+
+/** A map that is an object in JSON, rather than nothing. */
+class Query extends Map<string, string> {
+  toJSON(): Record<string, string> {
+    return Object.fromEntries(this)
   }
 }

@@ -152,7 +152,7 @@ export const clientFiles = (
 interface Exchange {
   readonly incoming: IncomingMessage
   readonly response: ServerResponse
-  readonly cors: Readonly<Record<string, string>> | undefined
+  readonly cors: Readonly<Record<string, string | Array<string>>> | undefined
 }
 
 const send = ({ cors, incoming, response }: Exchange, status: number, headers: OutgoingHttpHeaders, body?: Buffer) => {

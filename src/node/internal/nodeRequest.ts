@@ -70,7 +70,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     request: NodeRequest,
     incoming: IncomingMessage,
     response: ServerResponse,
-    extraHeaders: Readonly<Record<string, string>> | undefined,
+    extraHeaders: Headers | undefined,
     threshold: number
   ) {
     this.request = request
@@ -80,7 +80,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     this.threshold = threshold
   }
 
-  addHeaders(headers: Readonly<Record<string, string>>): void {
+  addHeaders(headers: Headers): void {
     this.extraHeaders = merge(this.extraHeaders, headers)
   }
 

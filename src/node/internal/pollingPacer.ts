@@ -2,6 +2,9 @@ import type { Pacer } from "../../engine/EngineRequest.ts"
 import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import * as Turn from "./turn.ts"
 
+/** As it was when this was loaded (see `turn.ts`). */
+const { setTimeout } = globalThis
+
 /** Gives what one long-polling session brings the same turns as the messages of a WebSocket have (see `pace.ts`). */
 export class PollingPacer implements Pacer {
   private readonly session: object
@@ -38,6 +41,6 @@ export class PollingPacer implements Pacer {
   yield(goOn: () => void): void {
     const pause = this.pace.next(performance.now())
     if (pause > 0) setTimeout(goOn, pause)
-    else setImmediate(goOn)
+    else Turn.setImmediate(goOn)
   }
 }

@@ -4,6 +4,11 @@
  * has to wake the peers one by one, and what a connection is sent by others' messages misses its own write.
  */
 
+/**
+ * As it was when this was loaded: fake timers, which an application's tests may put in its place, are not to keep anybody's bytes back.
+ */
+export const { setImmediate } = globalThis
+
 /** What is to be done at the end of a turn. */
 export interface TurnTask {
   readonly onTurnEnd: () => void
@@ -30,6 +35,9 @@ export const endTurn = (): void => {
     else awaited = false
   }
 }
+
+// A last word: Node writes to a socket at once, but no more turn comes to its end.
+process.on("exit", endTurn)
 
 /** Has `turn` changed when this turn is over. */
 export const awaitTurnEnd = (): void => {

@@ -9,6 +9,10 @@ import { readOffHeap } from "./offHeap.ts"
 import { leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import * as Turn from "./turn.ts"
 
+/** As they were when this was loaded, see `turn.ts`. */
+const { setTimeout } = globalThis
+const now = performance.now.bind(performance)
+
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
 const COMPRESSED_TEXT = { binary: false, compress: true }
@@ -131,10 +135,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   private receive(data: Buffer, isBinary: boolean): void {
-    const began = this.pace === undefined ? 0 : performance.now()
+    const began = this.pace === undefined ? 0 : now()
     if (isBinary) this.receiver.onBinary(data)
     else this.receiver.onText(data.toString())
-    if (began > 0) this.pace!.took(performance.now() - began)
+    if (began > 0) this.pace!.took(now() - began)
   }
 
   private beginTurn(): void {
@@ -216,9 +220,9 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.isYielding = false
       this.goOn()
     }
-    const pause = hasManyMessages ? (this.pace ??= new Pace()).next(performance.now()) : 0
+    const pause = hasManyMessages ? (this.pace ??= new Pace()).next(now()) : 0
     if (pause > 0) setTimeout(goOn, pause)
-    else setImmediate(goOn)
+    else Turn.setImmediate(goOn)
   }
 
   private goOn(): void {

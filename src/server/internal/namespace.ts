@@ -265,6 +265,11 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     return this.server.options.suspends && !flags.volatile ? Effect.andThen(sent, this.awaitRoom(selection)) : sent
   }
 
+  /** Throws on what cannot be encoded. */
+  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {
+    return Effect.sync(() => void this.encode(packet, undefined, flags))
+  }
+
   /** Waits until the outboxes of all sockets of this server that are selected have room. */
   private awaitRoom(selection: Selection): Effect.Effect<void> {
     return Effect.flatMap(this.adapter.localSockets(selection), (sockets) => {

@@ -1,18 +1,33 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
-import type { BroadcastFlags, Selection } from "../../adapter/Adapter.ts"
+import type { BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
 import type { BroadcastAck, PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import { RemoteView } from "./remoteView.ts"
 import type { BroadcastTarget } from "./targets.ts"
 
+/** No rooms were asked for: that is everybody. An empty list of rooms, which is another array, is nobody. */
 const none: ReadonlyArray<string> = []
 
 /** What is sent when nothing else is asked for. */
 export const noFlags: BroadcastFlags = { volatile: false, local: false, compress: true }
 
-export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => (typeof rooms === "string" ? [rooms] : rooms)
+/**
+ * Throws on what is no room. A number could be one here, but it would not be the room that its digits name, and on its way to another
+ * server it may become just that.
+ */
+export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => {
+  if (typeof rooms === "string") return [rooms]
+  if (!Array.isArray(rooms)) throw noRoom(rooms)
+  for (const room of rooms) if (typeof room !== "string") throw noRoom(room)
+  return rooms
+}
+
+const noRoom = (value: unknown): Error =>
+  new Error(
+    `a room is a string, not ${typeof value === "number" ? `the number ${value}: use String(${value})` : typeof value}`
+  )
 
 /** The one implementation of operators; contracts only narrow its type. */
 export class Operator implements PlainBroadcastOperator {
@@ -52,14 +67,27 @@ export class Operator implements PlainBroadcastOperator {
     return new Operator(this.target, this.selection, { ...this.flags, compress })
   }
 
+  /** Adapters take an empty list for everybody, as those of the reference do: they are not asked. */
+  private get isNobody(): boolean {
+    return this.selection.rooms.length === 0 && this.selection.rooms !== none
+  }
+
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => this.target.broadcast(this.target.packet(event, args), this.selection, this.flags))
+    return Effect.suspend(() => {
+      const packet = this.target.packet(event, args)
+      return this.isNobody
+        ? this.target.check(packet, this.flags)
+        : this.target.broadcast(packet, this.selection, this.flags)
+    })
   }
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<BroadcastAck<any, never>> {
-    return Stream.suspend(() =>
-      this.target.broadcastWithAck(this.target.packet(event, args), this.selection, this.flags)
-    ).pipe(
+    return Stream.suspend(() => {
+      const packet = this.target.packet(event, args)
+      return this.isNobody
+        ? Stream.fromEffectDrain(this.target.check(packet, this.flags))
+        : this.target.broadcastWithAck(packet, this.selection, this.flags)
+    }).pipe(
       Stream.mapEffect(({ args, sid }) =>
         // What it may fail with is the contract's to say; without one it does not.
         Effect.map(Effect.result(this.target.decodeAck(event, args) as Effect.Effect<any>), (response) => ({
@@ -71,32 +99,45 @@ export class Operator implements PlainBroadcastOperator {
   }
 
   get size(): Effect.Effect<number> {
-    return this.acting(({ adapter }) => adapter.count(this.selection, this.flags.local))
+    return this.acting(0, ({ adapter }) => adapter.count(this.selection, this.flags.local))
   }
 
   fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
     return Effect.map(
-      this.acting(({ adapter }) => adapter.fetchSockets(this.selection, this.flags.local)),
+      this.acting<ReadonlyArray<SocketDetails>>([], ({ adapter }) =>
+        adapter.fetchSockets(this.selection, this.flags.local)
+      ),
       (sockets) => sockets.map((details) => new RemoteView(this.target, everybody(this.target).to(details.id), details))
     )
   }
 
   socketsJoin(rooms: RoomSelection): Effect.Effect<void> {
-    return this.acting(({ adapter }) => adapter.socketsJoin(this.selection, asRooms(rooms), this.flags.local))
+    return this.actingIn(rooms, ({ adapter }, rooms) => adapter.socketsJoin(this.selection, rooms, this.flags.local))
   }
 
   socketsLeave(rooms: RoomSelection): Effect.Effect<void> {
-    return this.acting(({ adapter }) => adapter.socketsLeave(this.selection, asRooms(rooms), this.flags.local))
+    return this.actingIn(rooms, ({ adapter }, rooms) => adapter.socketsLeave(this.selection, rooms, this.flags.local))
   }
 
   disconnectSockets(options?: { readonly close?: boolean }): Effect.Effect<void> {
-    return this.acting(({ adapter }) =>
+    return this.acting(undefined, ({ adapter }) =>
       adapter.disconnectSockets(this.selection, options?.close === true, this.flags.local)
     )
   }
 
-  private acting<A>(act: (home: NamespaceRuntime) => Effect.Effect<A>): Effect.Effect<A> {
-    return Effect.suspend(() => this.target.namespace.use(act))
+  private actingIn(
+    rooms: RoomSelection,
+    act: (home: NamespaceRuntime, rooms: ReadonlyArray<string>) => Effect.Effect<void>
+  ): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // What is no room is a bug of the caller also when nobody is selected.
+      const named = asRooms(rooms)
+      return this.acting(undefined, (home) => act(home, named))
+    })
+  }
+
+  private acting<A>(ofNobody: A, act: (home: NamespaceRuntime) => Effect.Effect<A>): Effect.Effect<A> {
+    return Effect.suspend(() => (this.isNobody ? Effect.succeed(ofNobody) : this.target.namespace.use(act)))
   }
 }
 

@@ -1,9 +1,11 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type { SocketDetails } from "../../adapter/Adapter.ts"
 import type { Handshake } from "../../Handshake.ts"
+import { unsent } from "../../internal/decodeAck.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { PlainRemoteSocket, RoomSelection } from "../BroadcastOperator.ts"
 import type { Operator } from "./operator.ts"
@@ -30,11 +32,12 @@ export class RemoteView implements PlainRemoteSocket {
   }
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
-    return Effect.flatMap(Stream.runHead(this.self.emitWithAck(event, ...args)), (answer) =>
+    const answered = Effect.flatMap(Stream.runHead(this.self.emitWithAck(event, ...args)), (answer) =>
       Option.isNone(answer)
         ? Effect.fail(new AckError({ event, reason: "disconnected" }))
         : Effect.fromResult(answer.value.response)
     )
+    return Effect.catchDefect(answered, (defect) => unsent(event, Cause.die(defect)))
   }
 
   join(rooms: RoomSelection): Effect.Effect<void> {

@@ -14,7 +14,9 @@ import {
   type EventCodec
 } from "../../internal/contractCodec.ts"
 import { AckArguments } from "../ServerSocket.ts"
-import { decodeAck } from "../../internal/decodeAck.ts"
+import { decodeAck, unsent } from "../../internal/decodeAck.ts"
+import { refuseFunctions } from "../../internal/refuseFunctions.ts"
+import type { AckError } from "../../SocketIoError.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import type { RunFork } from "./inbound.ts"
 
@@ -70,7 +72,13 @@ export class ServerEvents {
   }
 
   emitWithAck(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Stream.Stream<any, any> {
-    const answers = Stream.suspend(() => this.home.adapter.serverSideEmitWithAck(data(codec, event, args)))
+    const answers = Stream.suspend((): Stream.Stream<ReadonlyArray<unknown>, AckError> => {
+      try {
+        return this.home.adapter.serverSideEmitWithAck(data(codec, event, args))
+      } catch (defect) {
+        return Stream.fromEffect(unsent(event, Cause.die(defect)))
+      }
+    })
     return codec === undefined ? answers : Stream.mapEffect(answers, (answer) => decodeAck(codec, answer))
   }
 
@@ -148,8 +156,11 @@ const data = (
   codec: EventCodec | undefined,
   event: string,
   args: ReadonlyArray<unknown>
-): readonly [event: string, ...args: Array<unknown>] =>
-  codec === undefined ? [event, ...args] : encodePayload(codec, args[0])
+): readonly [event: string, ...args: Array<unknown>] => {
+  if (codec !== undefined) return encodePayload(codec, args[0])
+  refuseFunctions(event, args)
+  return [event, ...args]
+}
 
 const successAnswer = (codec: EventCodec | undefined, value: unknown): ReadonlyArray<unknown> => {
   if (codec !== undefined) return encodeSuccess(codec, value)

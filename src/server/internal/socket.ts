@@ -10,6 +10,7 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
+import { unsent } from "../../internal/decodeAck.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
@@ -82,7 +83,9 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   get handshake(): Handshake {
     const { address, headers, issued, query, secure, url } = this.connection.session.details
-    return { headers, query, url, address, secure, issued, auth: this.ownAuth }
+    const time = new Date(issued).toString()
+    const xdomain = Boolean(headers.origin)
+    return { headers, query, url, address, secure, issued, time, xdomain, auth: this.ownAuth }
   }
 
   get transport(): TransportName {
@@ -426,7 +429,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
         if (!this.send(encode(), flags, id, onDropped)) return onDropped()
       } catch (defect) {
         acks.remove(id)
-        return resume(Effect.die(defect))
+        return resume(unsent(event, Cause.die(defect)))
       }
       return Effect.sync(() => acks.remove(id))
     })

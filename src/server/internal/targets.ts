@@ -5,6 +5,7 @@ import type { Acknowledgement, BroadcastFlags, BroadcastPacket, Selection } from
 import { type Codec, encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent } from "../../protocol/SocketPacket.ts"
 import { decodeAck } from "../../internal/decodeAck.ts"
+import { refuseFunctions } from "../../internal/refuseFunctions.ts"
 import type { NamespaceReference } from "./reference.ts"
 
 /** Where an operator's events go: a namespace, and how its events are encoded. */
@@ -23,6 +24,11 @@ export abstract class BroadcastTarget {
 
   /** Reads a socket's data as its contract declares them. */
   abstract decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
+
+  /** For nobody: what cannot be encoded is a bug of the caller all the same. */
+  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {
+    return this.namespace.use((home) => home.check(packet, flags))
+  }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return this.namespace.use((home) => home.broadcast(packet, selection, flags))
@@ -76,6 +82,7 @@ export class ContractTarget extends BroadcastTarget {
 export class PlainTarget extends BroadcastTarget {
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
     if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+    refuseFunctions(event, args)
     return { data: [event, ...args], mayHaveBinary: true }
   }
 

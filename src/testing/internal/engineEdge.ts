@@ -88,7 +88,7 @@ class MemoryExchange implements HttpExchange {
     request: MemoryRequest,
     body: string | Uint8Array,
     end: ServerEnd,
-    extraHeaders: Readonly<Record<string, string>> | undefined,
+    extraHeaders: Headers | undefined,
     defer: Later
   ) {
     this.request = request
@@ -98,7 +98,7 @@ class MemoryExchange implements HttpExchange {
     this.defer = defer
   }
 
-  addHeaders(headers: Readonly<Record<string, string>>): void {
+  addHeaders(headers: Headers): void {
     this.extraHeaders = merge(this.extraHeaders, headers)
   }
 

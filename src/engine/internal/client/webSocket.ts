@@ -1,4 +1,5 @@
 import type { ClientPlatformShape, ClientWebSocket, WebSocketRequest } from "../../ClientPlatform.ts"
+import { microtask } from "../microtask.ts"
 import type { ClientTransport, TransportEnd } from "./transport.ts"
 
 /**
@@ -40,7 +41,7 @@ export const makeWebSocket = (
         })
       } catch (cause) {
         // An address or a header that the platform does not take.
-        queueMicrotask(() => end("transport error", String(cause)))
+        microtask(() => end("transport error", String(cause)))
       }
     },
     write: (packets) => {
