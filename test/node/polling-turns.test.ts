@@ -97,9 +97,8 @@ describe("a request of many packets", () => {
         const other = yield* connect(url, { transports: ["websocket"] })
         const client = yield* polling(url)
         const progress = { isDone: false, amid: 0 }
-        const posted = client.send(...Array.from({ length: 3_000 }, () => packet)).then(() => {
-          progress.isDone = true
-        })
+        const posted = client.send(...Array.from({ length: 3_000 }, () => packet))
+        void posted.finally(() => (progress.isDone = true))
         // Many answers come before all is handled, as each waits for a few packets alone.
         for (; !progress.isDone && progress.amid < 20; progress.amid++) yield* call(other, "counted")
         assert.strictEqual(progress.amid, 20)
