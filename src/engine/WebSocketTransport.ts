@@ -30,6 +30,7 @@ const SOCKET_SHARE = 64 * 1024
 const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
   "too large": "payload too large",
   "invalid frame": "parse error",
+  overflow: "outbox overflow",
   error: "transport error"
 }
 
@@ -192,6 +193,10 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     const message = V3.decodeBinary(bytes)
     if (isProtocolError(message)) return this.refuse(message.message)
     this.sink.onBinary(message)
+  }
+
+  onPing(): void {
+    if (!this.closed) this.sink.onAnswered()
   }
 
   onClose(failure: WebSocketFailure | undefined): void {

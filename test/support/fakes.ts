@@ -5,11 +5,16 @@ import type { BodyFailure, EngineRequest, HttpExchange, RequestBody } from "../.
 import type { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../src/engine/Transport.ts"
 
-export const fakeRequest = (query: Record<string, string>, method = "GET"): EngineRequest => ({
+export const fakeRequest = (
+  query: Record<string, string>,
+  method = "GET",
+  { address = "test", headers = {} }: { readonly address?: string; readonly headers?: Record<string, string> } = {}
+): EngineRequest => ({
   method,
   query: new Map(Object.entries({ EIO: "4", ...query })),
-  header: () => undefined,
-  details: () => ({ headers: {}, query: new Map(), url: "/", address: "test", secure: false, issued: 0 })
+  address,
+  header: (name) => headers[name],
+  details: () => ({ headers: {}, query: new Map(), url: "/", address, secure: false, issued: 0 })
 })
 
 export interface FakeExchange extends HttpExchange {

@@ -54,12 +54,24 @@ function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean
   this[CHANNEL]!.onMessage(data, isBinary)
 }
 
+function onPing(this: Ws.WebSocket & Emitter): void {
+  this[CHANNEL]!.onPing()
+}
+
 function onError(this: Ws.WebSocket & Emitter, error: Error): void {
   this[CHANNEL]!.onError(error)
 }
 
 function onClose(this: Ws.WebSocket & Emitter): void {
   this[CHANNEL]!.onClose()
+}
+
+/** What all channels of a server have in common. */
+export interface ChannelSettings {
+  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
+  readonly threshold: number
+  /** Logs a defect. */
+  readonly report: (message: string, defect: unknown) => void
 }
 
 /** In place of a socket's own method, by which Node brings what it has read. */
@@ -78,8 +90,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   /** What this turn has sent: frames that many peers get, as long as there is nothing else, and otherwise a batch. */
   private shared: Buffer | undefined
   private batch: FrameBatch | undefined
-  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
-  private readonly threshold: number
+  private readonly settings: ChannelSettings
   private readonly readBefore: number
   private readonly writtenBefore: number
   private isWaiting = false
@@ -97,10 +108,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private pace: Pace | undefined
   private failure: WebSocketFailure | undefined
 
-  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
+  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
     this.ws = ws
     this.socket = socket
-    this.threshold = threshold
+    this.settings = settings
     this.compresses = ws.extensions.includes("permessage-deflate")
     this.readBefore = socket.bytesRead ?? 0
     this.writtenBefore = socket.bytesWritten ?? 0
@@ -117,7 +128,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   /** Lets messages in, once a receiver is there. */
   listen(): void {
     this.ws[CHANNEL] = this.socket[CHANNEL] = this
-    this.ws.on("message", onMessage).on("error", onError).on("close", onClose)
+    this.ws.on("message", onMessage).on("ping", onPing).on("error", onError).on("close", onClose)
     this.socket.push = push
   }
 
@@ -132,8 +143,12 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
 
   private receive(data: Buffer, isBinary: boolean): void {
     const began = this.pace === undefined ? 0 : performance.now()
-    if (isBinary) this.receiver.onBinary(data)
-    else this.receiver.onText(data.toString())
+    try {
+      if (isBinary) this.receiver.onBinary(data)
+      else this.receiver.onText(data.toString())
+    } catch (defect) {
+      this.onDefect(defect)
+    }
     if (began > 0) this.pace!.took(performance.now() - began)
   }
 
@@ -168,6 +183,19 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     return takesMore
   }
 
+  /** The peer has sent a ping, and `ws` has answered it. @internal */
+  onPing(): void {
+    if (this.ws.readyState === Ws.WebSocket.OPEN) return this.receiver.onPing?.()
+    // Too many answers that were not taken: `ws` has just dropped the connection.
+    this.failure ??= { kind: "overflow", message: "the peer does not take the answers to its pings" }
+  }
+
+  /** @internal */
+  onDefect(defect: unknown): void {
+    this.settings.report("a WebSocket has failed", defect)
+    this.ws.terminate()
+  }
+
   /** @internal */
   onError(error: Error & { readonly code?: string }): void {
     this.failure ??= {
@@ -187,7 +215,11 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     // What came before the end is told before it, unless it has been waiting for the session.
     if (!this.isPaused) this.deliver(Infinity)
     this.held = undefined
-    this.receiver.onClose(this.failure)
+    try {
+      this.receiver.onClose(this.failure)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
   }
 
   pause(): void {
@@ -256,7 +288,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.batched().text(text)
       return this.flushLarge()
     }
-    const options = compress !== false && isAtLeast(text, this.threshold) ? COMPRESSED_TEXT : TEXT
+    const options = compress !== false && isAtLeast(text, this.settings.threshold) ? COMPRESSED_TEXT : TEXT
     this.ws.send(text, options, this.onWritten)
   }
 
@@ -267,7 +299,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.batched().binary(bytes)
       return this.flushLarge()
     }
-    const options = compress !== false && bytes.byteLength >= this.threshold ? COMPRESSED_BINARY : BINARY
+    const options = compress !== false && bytes.byteLength >= this.settings.threshold ? COMPRESSED_BINARY : BINARY
     this.ws.send(bytes, options, this.onWritten)
   }
 

@@ -141,7 +141,14 @@ export class Connection implements SessionSink, WheelEntry {
   private endAll(reason: DisconnectReason): void {
     const sockets = this.sockets.all()
     this.sockets.clear()
-    for (const socket of sockets) socket.end(reason)
+    for (const socket of sockets) {
+      try {
+        socket.end(reason)
+      } catch (defect) {
+        // The others end all the same.
+        this.session.onDefect(defect)
+      }
+    }
   }
 
   private onDecoded(packet: SocketPacket | ProtocolError | undefined): void {
@@ -213,6 +220,10 @@ class AttachmentWatch implements WheelEntry {
   constructor(connection: Connection, decoder: Decoder) {
     this.connection = connection
     this.decoder = decoder
+  }
+
+  onDefect(defect: unknown): void {
+    this.connection.session.onDefect(defect)
   }
 
   onDeadline(): void {

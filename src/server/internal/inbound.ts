@@ -316,6 +316,7 @@ export class Inbound {
     const { options, wheel } = this.socket.home.server
     const deadline: WheelEntry = {
       bucket: IDLE,
+      onDefect: (defect) => this.socket.connection.session.onDefect(defect),
       onDeadline: () => {
         onChecked(Exit.die(new Error(`packet middleware was not done within ${options.middlewareTimeout} ms`)))
         fiber.interruptUnsafe()
@@ -520,7 +521,11 @@ export class Inbound {
     fiber.addObserver((exit) => {
       fibers.remove(entry)
       connection.pending -= size
-      onExit(exit)
+      try {
+        onExit(exit)
+      } catch (defect) {
+        connection.session.onDefect(defect)
+      }
       if (size > 0) this.backpressure.onDone()
     })
     return fiber

@@ -523,7 +523,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       // their time to end: what they use is not taken from them.
       home.server.closeScope(this.scope, this.annotations, () => connection.leaving--, running)
       // Who was never in has no rooms; an adapter that nobody needs is not made for it.
-      if (admitted) home.server.runFork(home.adapter.leaveAll(this))
+      if (admitted) home.leaveAll(this)
     })
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations })
   }
