@@ -41,7 +41,7 @@ export interface EngineOptions {
    * When to send pings, instead of the fixed `pingInterval`: each session runs the schedule from its opening, with the
    * round-trip time of the last ping in milliseconds as input (0 at first), and the schedule's delays are the pauses
    * before the next ping. No more pings are sent once it is done. Its delays must not exceed `pingInterval`, which is what
-   * clients are told: longer ones are shortened to it.
+   * clients are told: longer ones are shortened to it. It must not suspend; a step that dies ends its session.
    *
    * Default: as if by `Schedule.spaced(pingInterval)`.
    */
