@@ -267,13 +267,14 @@ describe("a source of random bytes that throws", () => {
       const { errors, unharmed, url } = yield* victim(bomb, Effect.provideService(RandomBytes, random))
       const socket = yield* enter(url)
       bomb.isLive = true
-      let ended = false
-      void socket.closed.then(() => (ended = true))
-      for (let i = 0; i < 300 && !ended; i++) {
-        socket.send("41", "40")
-        yield* Effect.promise(() => Promise.race([socket.next(), socket.closed]))
-      }
-      yield* Effect.promise(() => socket.closed)
+      yield* Effect.promise(async () => {
+        const ended = socket.closed.then(() => "ended")
+        for (let i = 0; i < 300; i++) {
+          socket.send("41", "40")
+          if ((await Promise.race([socket.next(), ended])) === "ended") return
+        }
+        throw new Error("there was enough of it")
+      })
       assert.strictEqual(errors().length, 1)
       yield* unharmed
     })
@@ -379,7 +380,10 @@ describe("a sink that throws", () => {
         else assert.strictEqual(bad.state, "closing")
         bad.receive("4y")
         const reason = method === "onClose" ? "transport close" : "internal error"
-        assert.strictEqual(heard.filter((line) => line.startsWith("0")).at(-1), `0 onClose ${reason}`)
+        assert.strictEqual(
+          heard.findLast((line) => line.startsWith("0")),
+          `0 onClose ${reason}`
+        )
         good.receive("4z")
         assert.strictEqual(heard.at(-1), "1 onMessage")
         assert.strictEqual(server.sessionCount, 1)
