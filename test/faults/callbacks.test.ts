@@ -146,6 +146,31 @@ describe("a parser that throws", () => {
     })
   )
 
+  it.live("when it says goodbye to a socket whose builder has died late ends that session", () =>
+    Effect.gen(function* () {
+      const bomb = new Bomb()
+      const { logs, url } = yield* Effect.provideService(
+        serve(
+          Layer.mergeAll(
+            SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (n) => Effect.succeed(n))),
+            SocketIoServer.layerNamespace("/dying", () => Effect.andThen(Effect.sleep(1), Effect.die("no")))
+          ),
+          quietly
+        ),
+        Parser,
+        parserOf(bomb, "encode")
+      )
+      const bystander = yield* connect(url)
+      const socket = yield* enter(url)
+      bomb.isLive = true
+      socket.send("40/dying,")
+      yield* Effect.promise(() => socket.closed)
+      bomb.isLive = false
+      assert.strictEqual(yield* call(bystander, "echo", 1), 1)
+      assert.strictEqual(logs.filter((line) => /^Error a session has failed.*boom/s.test(line)).length, 1)
+    })
+  )
+
   it.live("when it encodes an acknowledgement harms that event, also of a handler that took its time", () =>
     Effect.gen(function* () {
       const bomb = new Bomb()

@@ -21,6 +21,13 @@ let last: Connection | undefined
 let turn = -1
 let count = 0
 
+const forgetting: Turn.TurnTask = {
+  onTurnEnd: () => {
+    last = undefined
+  },
+  onDefect: () => {}
+}
+
 /** Takes a request of the connection: now, or behind those that wait. */
 export const take = (connection: Connection, run: () => void): void => {
   const waiting = connection[WAITING]
@@ -30,11 +37,13 @@ export const take = (connection: Connection, run: () => void): void => {
     else connection.pause()
     return
   }
-  if (last !== connection || turn !== Turn.turn) {
+  if (last !== connection) {
     last = connection
-    turn = Turn.turn
     count = 0
-    Turn.awaitTurnEnd()
+    if (turn !== Turn.turn) {
+      turn = Turn.turn
+      Turn.atTurnEnd(forgetting)
+    }
   }
   if (++count <= TURN_REQUESTS) return run()
   connection[WAITING] = [run]
