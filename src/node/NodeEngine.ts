@@ -22,7 +22,7 @@ import { normalize } from "./internal/path.ts"
 import * as Pipeline from "./internal/pipeline.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
 import { atTurnEnd, endTurn } from "./internal/turn.ts"
-import { type ChannelSettings, NodeWebSocketChannel } from "./internal/webSocketChannel.ts"
+import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 
 /**
  * Where the engine stands on its HTTP server.
@@ -106,6 +106,7 @@ export const attach = Effect.fnUntraced(function* (
       checkDeflate(deflate)
       return new WebSocketServer({
         noServer: true,
+        WebSocket: Peer,
         clientTracking: false,
         perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
         maxPayload: engine.options.maxPayload,

@@ -54,8 +54,22 @@ function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean
   this[CHANNEL]!.onMessage(data, isBinary)
 }
 
-function onPing(this: Ws.WebSocket & Emitter): void {
-  this[CHANNEL]!.onPing()
+/**
+ * A WebSocket whose channel hears of the peer's pings, which `ws` answers by itself, and drops the connection when the answers are not
+ * taken. A listener for that would be memory of every connection.
+ */
+export class Peer extends Ws.WebSocket {
+  declare [CHANNEL]?: NodeWebSocketChannel
+
+  override pong(data?: unknown, mask?: boolean, callback?: (error: Error) => void): void {
+    super.pong(data, mask, callback)
+    this[CHANNEL]?.onPing()
+  }
+
+  override terminate(): void {
+    this[CHANNEL]?.onTerminate()
+    super.terminate()
+  }
 }
 
 function onError(this: Ws.WebSocket & Emitter, error: Error): void {
@@ -73,6 +87,9 @@ export interface ChannelSettings {
   /** Logs a defect. */
   readonly report: (message: string, defect: unknown) => void
 }
+
+/** Whether it is us who drop a connection, just now. */
+let isOurs = false
 
 /** In place of a socket's own method, by which Node brings what it has read. */
 function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
@@ -128,7 +145,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   /** Lets messages in, once a receiver is there. */
   listen(): void {
     this.ws[CHANNEL] = this.socket[CHANNEL] = this
-    this.ws.on("message", onMessage).on("ping", onPing).on("error", onError).on("close", onClose)
+    this.ws.on("message", onMessage).on("error", onError).on("close", onClose)
     this.socket.push = push
   }
 
@@ -185,15 +202,19 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
 
   /** The peer has sent a ping, and `ws` has answered it. @internal */
   onPing(): void {
-    if (this.ws.readyState === Ws.WebSocket.OPEN) return this.receiver.onPing?.()
-    // Too many answers that were not taken: `ws` has just dropped the connection.
+    this.receiver.onPing?.()
+  }
+
+  /** The connection is dropped: by us, or by `ws`. @internal */
+  onTerminate(): void {
+    if (isOurs) return
     this.failure ??= { kind: "overflow", message: "the peer does not take the answers to its pings" }
   }
 
   /** @internal */
   onDefect(defect: unknown): void {
     this.settings.report("a WebSocket has failed", defect)
-    this.ws.terminate()
+    this.terminate()
   }
 
   /** @internal */
@@ -329,7 +350,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   terminate(): void {
+    // Whoever drops it knows why.
+    isOurs = true
     this.ws.terminate()
+    isOurs = false
   }
 
   onTurnEnd(): void {
