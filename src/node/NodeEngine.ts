@@ -120,6 +120,8 @@ export const attach = Effect.fnUntraced(function* (
   })
   ws.on("headers", (lines, request) => {
     const headers = upgradeHeaders.get(request)
+    // A table that grows with the connections stays that large.
+    upgradeHeaders.delete(request)
     for (const name in headers) for (const value of [headers[name]!].flat()) lines.push(`${name}: ${value}`)
   })
   ws.on("wsClientError", (error, socket, request) => {
