@@ -16,6 +16,7 @@
  * - `inbound overflow`: the client sent more than may wait for its handlers.
  * - `rate limit exceeded`: the client sent more often than it may, where the limit says that this closes the connection.
  * - `connect timeout`: the client joined no namespace within `connectTimeout`.
+ * - `internal error`: something on the server threw that must not, as a parser or an adapter of the application's own; it is logged.
  * - `forced close`: the server closed it.
  * - `server shutting down`: the server's scope closed.
  *
@@ -32,6 +33,7 @@ export type SessionCloseReason =
   | "inbound overflow"
   | "rate limit exceeded"
   | "connect timeout"
+  | "internal error"
   | "forced close"
   | "server shutting down"
 

@@ -17,7 +17,10 @@ export interface Handshake {
   readonly query: ReadonlyMap<string, string>
   /** The request's target: path and query. */
   readonly url: string
-  /** The address of the peer, as the server sees it: a proxy's address behind a proxy. */
+  /**
+   * The address of the peer, as the server sees it: a proxy's address behind a proxy, unless the server was told to trust it
+   * (`trustedProxies`).
+   */
   readonly address: string
   /** Whether the connection to this server is encrypted. */
   readonly secure: boolean

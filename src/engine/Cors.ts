@@ -6,7 +6,7 @@
 import * as Predicate from "effect/Predicate"
 
 import type { EngineRequest } from "./EngineRequest.ts"
-import { isHeaderValue } from "./internal/headers.ts"
+import { isHeaderValue, isNameList } from "./internal/headers.ts"
 
 /**
  * @since 0.1.0
@@ -48,7 +48,9 @@ export const guarded = (options: CorsOptions, onDefect: (defect: unknown) => voi
   if (origin === undefined || origin === true) return options
   const guard = (matcher: OriginMatcher): OriginMatcher =>
     typeof matcher !== "function"
-      ? matcher
+      ? matcher instanceof RegExp
+        ? stateless(matcher)
+        : matcher
       : (origin) => {
           try {
             // Of a predicate that is typed to give a boolean, a promise would say yes to everybody.
@@ -68,9 +70,12 @@ const matches = (matcher: OriginMatcher, origin: string): boolean =>
   Predicate.isString(matcher)
     ? matcher === "*" || matcher === origin
     : matcher instanceof RegExp
-      ? // A stateful pattern (flags g, y) would match every other time.
-        new RegExp(matcher.source, matcher.flags.replace(/[gy]/g, "")).test(origin)
+      ? stateless(matcher).test(origin)
       : matcher(origin)
+
+/** A stateful pattern (flags g, y) would match every other time. */
+const stateless = (pattern: RegExp): RegExp =>
+  pattern.global || pattern.sticky ? new RegExp(pattern.source, pattern.flags.replaceAll(/[gy]/g, "")) : pattern
 
 /**
  * The headers that a response carries for the request's origin; empty if that is not allowed.
@@ -110,7 +115,7 @@ export const preflightHeaders = (options: CorsOptions, request: EngineRequest): 
   headers["access-control-allow-methods"] = (options.methods ?? ["GET", "POST"]).join(",")
   const asked = request.header("access-control-request-headers")
   if (options.allowedHeaders !== undefined) headers["access-control-allow-headers"] = options.allowedHeaders.join(",")
-  else if (asked !== undefined) {
+  else if (asked !== undefined && isNameList(asked)) {
     headers["access-control-allow-headers"] = asked
     headers.vary =
       headers.vary === undefined ? "Access-Control-Request-Headers" : `${headers.vary}, Access-Control-Request-Headers`

@@ -14,9 +14,11 @@ import { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
 
-import type { CorsOptions } from "./Cors.ts"
+import type { CorsOptions, OriginMatcher } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
+import { AllowedOrigins } from "./internal/allowedOrigins.ts"
+import { isHeaderValue } from "./internal/headers.ts"
 import type { ReadLimit } from "./internal/readLimiter.ts"
 import { integer, MAX_TIMER, millis, oneOf, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
@@ -40,7 +42,7 @@ export interface EngineOptions {
    * When to send pings, instead of the fixed `pingInterval`: each session runs the schedule from its opening, with the
    * round-trip time of the last ping in milliseconds as input (0 at first), and the schedule's delays are the pauses
    * before the next ping. No more pings are sent once it is done. Its delays must not exceed `pingInterval`, which is what
-   * clients are told: longer ones are shortened to it.
+   * clients are told: longer ones are shortened to it. It must not suspend; a step that dies ends its session.
    *
    * Default: as if by `Schedule.spaced(pingInterval)`.
    */
@@ -66,6 +68,32 @@ export interface EngineOptions {
    * (`rateLimit` of `Event.make`). Default: no limit.
    */
   readonly rateLimit?: ConnectionRateLimit
+  /**
+   * How many connections there may be: those that are open, those that `allowRequest` and `generateId` have not decided on, and those
+   * that are closed but whose client has not taken what waits for it. Requests for more are refused with code 4 and status 503, so that
+   * clients come again later; they are counted as other refusals, and logged at level Warn every ten seconds at the most. Default: no
+   * limit.
+   */
+  readonly maxConnections?: number
+  /**
+   * The same for each address that clients come from. Addresses of IPv6 count by their first 64 bits. Behind a proxy all clients
+   * have its address unless the edge is told to trust it (`trustedProxies` in Node). Clients without an address, as over a Unix
+   * socket, are not limited. Default: no limit.
+   */
+  readonly maxConnectionsPerAddress?: number
+  /**
+   * The origins whose pages may use the server, over every transport: what `cors` says holds for neither WebSocket nor JSONP. One
+   * or a list of: origins, as `https://example.com` (compared by scheme, host and port), patterns (not stateful ones, with flag
+   * `g` or `y`), and predicates. Requests of others are refused with code 4 and status 403, whether they ask for a session or
+   * belong to one.
+   *
+   * Requests that come from no other origin as far as the browser says, and those of programs that are none, are allowed. `null` is
+   * an origin like others: that of sandboxed frames and local files. Of scripts (JSONP) the `Referer` tells the origin.
+   *
+   * Default: every origin. Any page that a user of the application opens can then connect with that user's cookies, if these are
+   * not `SameSite`: set it where cookies say who a client is.
+   */
+  readonly allowedOrigins?: OriginMatcher | ReadonlyArray<OriginMatcher>
   /** The transports that clients may use. Default: both. */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
@@ -80,14 +108,20 @@ export interface EngineOptions {
    * Requests of sessions that are open are not asked about. Default: every request may.
    *
    * Where it fails the request is answered with status 403 and the message (code 4); where it dies, so with the standard message,
-   * and the defect is logged. It is interrupted when the client goes.
+   * and the defect is logged. It is interrupted when the client goes, and when `handshakeTimeout` is over.
    */
   readonly allowRequest?: (request: EngineRequest) => Effect.Effect<unknown, RequestForbidden>
   /**
    * Makes the id of a session. Ids must be unique and not to be guessed: whoever knows one can take part in its session. An empty
-   * id, one that is in use, a failure or a defect refuses the request (code 3). Default: 120 random bits as 20 characters.
+   * id, one that is in use or holds control characters or half a surrogate pair, a failure or a defect refuses the request (code 3).
+   * It is interrupted when the client goes, and when `handshakeTimeout` is over. Default: 120 random bits as 20 characters.
    */
   readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
+  /**
+   * How long `allowRequest` and `generateId` may take together. What is not decided by then is interrupted, and the request is
+   * refused (code 4). Default: 20 seconds. At least 1 ms.
+   */
+  readonly handshakeTimeout?: Duration.Input
   /**
    * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket; several values of one (`Set-Cookie`)
    * as an array. Default: none.
@@ -176,11 +210,15 @@ export interface ResolvedEngineOptions {
   readonly maxOutbox: number
   readonly outboxOverflow: OutboxOverflow
   readonly rateLimit: ReadLimit | undefined
+  readonly maxConnections: number | undefined
+  readonly maxConnectionsPerAddress: number | undefined
+  readonly allowedOrigins: AllowedOrigins | undefined
   readonly transports: ReadonlyArray<TransportName>
   readonly allowUpgrades: boolean
   readonly allowEIO3: boolean
   readonly allowRequest: EngineOptions["allowRequest"] | undefined
   readonly generateId: EngineOptions["generateId"] | undefined
+  readonly handshakeTimeout: number
   readonly handshakeHeaders: EngineOptions["handshakeHeaders"] | undefined
   readonly responseHeaders: EngineOptions["responseHeaders"] | undefined
   /** Makes the `Set-Cookie` header for a session's id. */
@@ -220,16 +258,37 @@ const rateLimit = Effect.fnUntraced(function* (
   return { ...rate, disconnects: onExceeded === "disconnect" }
 })
 
-/** Credentials for every origin at once are what browsers refuse to use: better said here than found out in a page. */
-const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | undefined, InvalidOptionError> =>
-  options?.credentials === true && [options.origin ?? "*"].flat().includes("*")
-    ? Effect.fail(
-        new InvalidOptionError({
-          option: "cors.credentials",
-          problem: 'needs cors.origin to say which origins may send them (or true for any), not "*"'
-        })
-      )
-    : Effect.succeed(options)
+const limit = (option: string, value: number | undefined): Effect.Effect<number | undefined, InvalidOptionError> =>
+  value === undefined ? Effect.succeed(undefined) : integer(option, value, 0, 1)
+
+const allowedOrigins = (
+  option: EngineOptions["allowedOrigins"]
+): Effect.Effect<AllowedOrigins | undefined, InvalidOptionError> => {
+  if (option === undefined) return Effect.succeed(undefined)
+  const read = AllowedOrigins.read(option)
+  return typeof read === "string"
+    ? Effect.fail(new InvalidOptionError({ option: "allowedOrigins", problem: read }))
+    : Effect.succeed(read)
+}
+
+const invalidCors = (setting: string, problem: string): Effect.Effect<never, InvalidOptionError> =>
+  Effect.fail(new InvalidOptionError({ option: `cors.${setting}`, problem }))
+
+const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | undefined, InvalidOptionError> => {
+  // Credentials for every origin at once are what browsers refuse to use: better said here than found out in a page.
+  if (options?.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
+    return invalidCors("credentials", 'needs cors.origin to say which origins may send them (or true for any), not "*"')
+  }
+  // What cannot be sent would fail with every response.
+  for (const setting of ["methods", "allowedHeaders", "exposedHeaders"] as const) {
+    const names = options?.[setting]
+    if (names === undefined) continue
+    if (!Array.isArray(names) || !names.every((name) => typeof name === "string" && isHeaderValue(name))) {
+      return invalidCors(setting, "must be a list of names")
+    }
+  }
+  return Effect.succeed(options)
+}
 
 /**
  * How long the closing of the server's scope may take, in milliseconds.
@@ -271,11 +330,15 @@ export const resolve = Effect.fnUntraced(function* (
     maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
     outboxOverflow: yield* oneOf("outboxOverflow", options.outboxOverflow, OVERFLOWS),
     rateLimit: yield* rateLimit(options.rateLimit),
+    maxConnections: yield* limit("maxConnections", options.maxConnections),
+    maxConnectionsPerAddress: yield* limit("maxConnectionsPerAddress", options.maxConnectionsPerAddress),
+    allowedOrigins: yield* allowedOrigins(options.allowedOrigins),
     transports: yield* transports(options.transports),
     allowUpgrades: options.allowUpgrades ?? true,
     allowEIO3: options.allowEIO3 ?? false,
     allowRequest: options.allowRequest,
     generateId: options.generateId,
+    handshakeTimeout: yield* millis("handshakeTimeout", options.handshakeTimeout, 20_000, 1),
     handshakeHeaders: options.handshakeHeaders,
     responseHeaders: options.responseHeaders,
     cookie: yield* cookie(options.cookie),

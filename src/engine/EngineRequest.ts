@@ -30,6 +30,11 @@ export type ConnectionDetails = Omit<Handshake, "auth" | "time" | "xdomain">
 export interface EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
+  /**
+   * The address of the client: the peer's, or what proxies say of it that the platform was told to trust. Empty if there is
+   * none. Worked out when it is asked for.
+   */
+  readonly address: string
   /** A header by its name in lower case. */
   header(name: string): string | undefined
   /** What to keep of the request; asked for once per session. */

@@ -20,6 +20,7 @@ import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineReques
 import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { ClosingTime } from "./internal/closingTime.ts"
+import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
 import { Handshake } from "./internal/handshake.ts"
 import { type Headers, isHeaderValue, merge } from "./internal/headers.ts"
 import { refuse } from "./internal/httpResponses.ts"
@@ -64,8 +65,10 @@ export interface EngineServer {
   readonly drainTimeLeft: () => number
   /** Drops every session at once, with what waits for its client: the end of a drain that nobody answers any more. @internal */
   readonly terminate: () => void
+  /** Logs what the edge has thrown, which must not. @internal */
+  readonly report: (message: string, defect: unknown) => void
   /** The headers that every response carries. */
-  readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string | Array<string>>> | undefined
+  readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string | Array<string>>>
 }
 
 /**
@@ -89,7 +92,7 @@ export type UpgradeDecision =
  * @category models
  */
 export interface EngineEvents {
-  /** A request was refused. Called synchronously; it must not throw. */
+  /** A request was refused. Called synchronously; what it throws is logged. */
   readonly onRefused?: (error: HandshakeError.HandshakeError) => void
 }
 
@@ -136,8 +139,10 @@ class Server implements EngineServer, SessionOwner {
   /** When the server's time to drain is over, on the wheel's clock, once it drains. */
   private drainEnd: number | undefined
   private readonly cors: Cors.CorsOptions | undefined
+  private readonly limits: ConnectionLimits | undefined
   readonly now: () => number
   readonly after: (millis: number, run: () => void) => () => void
+  private readonly warn: (message: string) => void
 
   constructor(
     options: ResolvedEngineOptions,
@@ -160,30 +165,46 @@ class Server implements EngineServer, SessionOwner {
     this.onSession = onSession
     this.events = events
     this.released = released
-    this.handshake = new Handshake(options, context, (id) => this.sessions.has(id))
+    this.handshake = new Handshake(options, context, wheel, (id) => this.sessions.has(id))
     this.cors =
-      options.cors &&
-      Cors.guarded(options.cors, (defect) =>
-        this.handshake.report("a predicate of cors.origin failed", Cause.die(defect))
-      )
+      options.cors && Cors.guarded(options.cors, (defect) => this.report("a predicate of cors.origin failed", defect))
+    const { maxConnections, maxConnectionsPerAddress } = options
+    if (maxConnections !== undefined || maxConnectionsPerAddress !== undefined) {
+      this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress)
+    }
+    this.warn = (message) => void runFork(Effect.logWarning(message))
   }
 
   get sessionCount(): number {
     return this.openCount
   }
 
-  readonly responseHeaders = (request: EngineRequest): Headers | undefined => {
+  readonly report = (message: string, defect: unknown): void => this.handshake.report(message, Cause.die(defect))
+
+  readonly responseHeaders = (request: EngineRequest): Headers => {
     const { cors } = this
     const { responseHeaders } = this.options
-    const corsHeaders = cors === undefined ? undefined : Cors.responseHeaders(cors, request)
-    if (responseHeaders === undefined) return corsHeaders
-    return { ...corsHeaders, ...this.handshake.headers(responseHeaders, request) }
+    if (cors === undefined && responseHeaders === undefined) return SAFE
+    const headers = cors === undefined ? SAFE : { ...SAFE, ...Cors.responseHeaders(cors, request) }
+    return responseHeaders === undefined ? headers : { ...headers, ...this.handshake.headers(responseHeaders, request) }
   }
 
   readonly handleRequest = (exchange: HttpExchange): void => {
+    try {
+      this.takeRequest(exchange)
+    } catch (defect) {
+      this.onRequestDefect(exchange, defect)
+    }
+  }
+
+  private onRequestDefect(exchange: HttpExchange, defect: unknown): void {
+    this.report("a request failed", defect)
+    exchange.respond(500, {}, "")
+  }
+
+  private takeRequest(exchange: HttpExchange): void {
     const { cors } = this
     const { request } = exchange
-    const { cookie, handshakeHeaders } = this.options
     if (cors !== undefined && request.method === "OPTIONS") {
       exchange.respond(204, Cors.preflightHeaders(cors, request), "")
       return
@@ -194,13 +215,23 @@ class Server implements EngineServer, SessionOwner {
       if (!verified.onRequest(exchange)) this.refuse(exchange, HandshakeError.make(3, "the session is not polling"))
       return
     }
-    const cancel = this.handshake.admit(request, (id) => {
+    const cancel = this.admit(request, (id) => {
       if (id instanceof HandshakeError.HandshakeError) return this.refuse(exchange, id)
-      if (handshakeHeaders !== undefined) exchange.addHeaders(this.handshake.headers(handshakeHeaders, request))
-      if (cookie !== undefined) exchange.addHeaders({ "set-cookie": cookie(id) })
-      this.open(id, request, (session) => session.openPolling(exchange))
+      try {
+        this.openPolling(exchange, id)
+      } catch (defect) {
+        this.onRequestDefect(exchange, defect)
+      }
     })
     if (cancel !== undefined) exchange.onAbort(cancel)
+  }
+
+  private openPolling(exchange: HttpExchange, id: string): void {
+    const { cookie, handshakeHeaders } = this.options
+    const { request } = exchange
+    if (handshakeHeaders !== undefined) exchange.addHeaders(this.handshake.headers(handshakeHeaders, request))
+    if (cookie !== undefined) exchange.addHeaders({ "set-cookie": cookie(id) })
+    this.open(id, request, (session) => session.openPolling(exchange))
   }
 
   readonly handleUpgrade = (request: EngineRequest, decide: (decision: UpgradeDecision) => void): (() => void) => {
@@ -213,7 +244,7 @@ class Server implements EngineServer, SessionOwner {
     else if (verified !== undefined) {
       decide({ headers: this.responseHeaders(request), accept: (channel) => verified.onUpgrade(channel) })
     } else {
-      const cancel = this.handshake.admit(request, (id) => {
+      const cancel = this.admit(request, (id) => {
         if (id instanceof HandshakeError.HandshakeError) return refuse(id)
         const { handshakeHeaders } = this.options
         const headers = this.responseHeaders(request)
@@ -230,9 +261,59 @@ class Server implements EngineServer, SessionOwner {
     return () => {}
   }
 
+  /**
+   * Asks the application about a request that would open a session, unless there are too many already (see `Handshake.admit`). One
+   * that it has not decided on counts as a connection.
+   */
+  private admit(
+    request: EngineRequest,
+    done: (id: string | HandshakeError.HandshakeError) => void
+  ): (() => void) | undefined {
+    const { limits } = this
+    if (limits === undefined) return this.handshake.admit(request, done)
+    const { address } = request
+    const exceeded = limits.exceeded(address)
+    if (exceeded !== undefined) {
+      done(this.full(limits, exceeded))
+      return undefined
+    }
+    limits.add(address)
+    let isCounted = true
+    const forget = () => {
+      if (isCounted) limits.remove(address)
+      isCounted = false
+    }
+    const cancel = this.handshake.admit(request, (id) => {
+      // A session is counted when it opens, which is now.
+      forget()
+      done(id)
+    })
+    return (
+      cancel &&
+      (() => {
+        forget()
+        cancel()
+      })
+    )
+  }
+
+  private full(limits: ConnectionLimits, option: ConnectionLimit): HandshakeError.HandshakeError {
+    const refused = limits.onRefused(this.wheel.now())
+    if (refused !== undefined) {
+      this.warn(
+        `${option}: ${refused} ${refused === 1 ? "handshake was" : "handshakes were"} refused since this was said last`
+      )
+    }
+    return HandshakeError.make(4, option, "Too many connections", 503)
+  }
+
   private onRefused(error: HandshakeError.HandshakeError): void {
     this.stats.onRefused(error.code)
-    this.events.onRefused?.(error)
+    try {
+      this.events.onRefused?.(error)
+    } catch (defect) {
+      this.report("onRefused failed", defect)
+    }
   }
 
   private refuse(exchange: HttpExchange, error: HandshakeError.HandshakeError): void {
@@ -242,6 +323,11 @@ class Server implements EngineServer, SessionOwner {
 
   /** The session that the request belongs to; `undefined` if it may open one. */
   private verify(request: EngineRequest, upgrade: boolean): EngineSession | HandshakeError.HandshakeError | undefined {
+    const { allowedOrigins } = this.options
+    if (allowedOrigins !== undefined) {
+      const refused = allowedOrigins.refused(request, this.onOriginDefect)
+      if (refused !== undefined) return HandshakeError.make(4, `origin ${refused}`, "Origin not allowed", 403)
+    }
     const transport = request.query.get("transport") as TransportName | undefined
     if (transport === undefined || !this.options.transports.includes(transport)) {
       return HandshakeError.make(0, `transport ${String(transport)}`)
@@ -270,14 +356,28 @@ class Server implements EngineServer, SessionOwner {
     return this.drainEnd !== undefined ? HandshakeError.make(4, "the server is shutting down") : undefined
   }
 
+  private readonly onOriginDefect = (defect: unknown): void =>
+    this.report("a predicate of allowedOrigins failed", defect)
+
   private open(id: string, request: EngineRequest, start: (session: EngineSession) => void): void {
     const session = new EngineSession(id, revisionOf(request), request.details(), this)
     this.sessions.set(session.id, session)
+    this.limits?.add(session.details.address)
     this.openCount++
     this.stats.opened++
     start(session)
-    session.sink = this.onSession(session)
-    session.sink.onOpen()
+    // What has failed already gets no sink, which would never hear of an end.
+    if (!session.isOpen) return
+    try {
+      session.sink = this.onSession(session)
+      session.sink.onOpen()
+    } catch (defect) {
+      session.onDefect(defect)
+    }
+  }
+
+  onSessionDefect(session: EngineSession, defect: unknown): void {
+    this.handshake.report("a session has failed", Cause.die(defect), { session: session.id })
   }
 
   onSessionClosed(_session: EngineSession, { reason }: SessionClose): void {
@@ -287,6 +387,7 @@ class Server implements EngineServer, SessionOwner {
 
   onSessionReleased(session: EngineSession): void {
     this.sessions.delete(session.id)
+    this.limits?.remove(session.details.address)
     if (this.drainEnd !== undefined && this.sessions.size === 0) this.released.openUnsafe()
   }
 
@@ -317,6 +418,9 @@ class Server implements EngineServer, SessionOwner {
     for (const session of Array.from(this.sessions.values())) session.terminate()
   }
 }
+
+/** What every response says: it is what it says it is, and nothing else that a browser may see in it. */
+const SAFE: Readonly<Record<string, string>> = { "x-content-type-options": "nosniff" }
 
 /** The revision of Engine.IO that a request is of. Clients of revision 3 do not always say so. */
 const revisionOf = (request: EngineRequest): EngineRevision => (request.query.get("EIO") === "4" ? 4 : 3)

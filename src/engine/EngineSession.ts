@@ -39,8 +39,8 @@ export interface SessionClose {
 }
 
 /**
- * Where a session's messages go. Called synchronously, in the order of arrival, as the message path needs it; it must not
- * throw.
+ * Where a session's messages go. Called synchronously, in the order of arrival, as the message path needs it. It should not
+ * throw: what it throws is logged, and ends its session with reason `internal error`.
  *
  * @since 0.1.0
  * @category models
@@ -74,6 +74,8 @@ export interface SessionOwner {
   onSessionClosed(session: EngineSession, close: SessionClose): void
   /** The session holds nothing any more. */
   onSessionReleased(session: EngineSession): void
+  /** Something of the session has thrown. */
+  onSessionDefect(session: EngineSession, defect: unknown): void
 }
 
 const PING = "2"
@@ -202,7 +204,10 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
    */
   sendUnsafe(message: OutboundMessage, onDropped?: () => void): void {
     if (!this.open) return
-    if (this.keepsOutbox) return this.sendOrDrop(message, onDropped)
+    if (this.keepsOutbox) {
+      // It is called in a turn of its own, with nobody else around it.
+      return this.sendOrDrop(message, onDropped && (() => this.guarded(onDropped)))
+    }
     this.owner.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
     this.transport.sendMessage(message)
     if (this.transport.exceeds(this.owner.options.maxOutbox)) this.overflow()
@@ -287,7 +292,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   closeUnsafe(reason: SessionCloseReason = "forced close", description?: string): void {
     if (!this.open) return
     // Who breaks the protocol may never poll again: nothing is kept for it.
-    if (reason === "parse error" && this.transport instanceof PollingTransport) this.transport.abort()
+    const isAborted = reason === "parse error" || reason === "internal error"
+    if (isAborted && this.transport instanceof PollingTransport) this.transport.abort()
     else this.transport.close()
     this.end(reason, description)
   }
@@ -381,6 +387,14 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   // ---------------------------------------------------------------- transport to session
 
   onPacket(packet: string): void {
+    try {
+      this.takePacket(packet)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
+  }
+
+  private takePacket(packet: string): void {
     if (!this.open) return
     this.owner.stats.packetsReceived++
     if (this.limiter !== undefined && !this.limiter.onPacket()) return
@@ -411,8 +425,42 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   onBinary(bytes: Uint8Array): void {
     if (!this.open) return
     this.owner.stats.packetsReceived++
-    if (this.limiter !== undefined && !this.limiter.onPacket()) return
-    this.onBinaryMessage(bytes)
+    try {
+      if (this.limiter !== undefined && !this.limiter.onPacket()) return
+      this.onBinaryMessage(bytes)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
+  }
+
+  /** The client has sent a ping of WebSocket's own: it is answered, and the answer waits with what else was not taken. */
+  onAnswered(): void {
+    if (this.open && this.isOverflowing) this.overflow()
+  }
+
+  /**
+   * Something has thrown that must not: an application's parser, adapter or sink, or a bug of ours. It is this session's end and nobody
+   * else's.
+   *
+   * @internal
+   */
+  onDefect(defect: unknown): void {
+    // What fails on the way out is nothing new.
+    if (this.ended?.reason !== "internal error") this.owner.onSessionDefect(this, defect)
+    if (!this.open) return
+    try {
+      this.closeUnsafe("internal error", "see the error that was logged")
+    } catch (again) {
+      this.owner.onSessionDefect(this, again)
+    }
+  }
+
+  private guarded(action: () => void): void {
+    try {
+      action()
+    } catch (defect) {
+      this.onDefect(defect)
+    }
   }
 
   onDrain(): void {
@@ -421,7 +469,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     for (const action of waiters) {
       if (!this.hasRoom) return
       waiters.delete(action)
-      action()
+      this.guarded(action)
     }
     if (waiters.size === 0 && this.waiters === waiters) this.waiters = undefined
   }
@@ -509,7 +557,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     const upgrades =
       transport.name === "polling" && allowUpgrades && transports.includes("websocket") ? ["websocket"] : []
     this.sendControl(encodeOpen({ sid: this.id, upgrades, pingInterval, pingTimeout, maxPayload }))
-    this.scheduleOpening()
+    // The transport goes on to answer the request, even if only to say that the session has ended.
+    this.guarded(() => this.scheduleOpening())
   }
 
   private sendControl(packet: string): void {
@@ -609,15 +658,16 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     const close: SessionClose = { reason, description }
     this.ended = close
     this.owner.onSessionClosed(this, close)
-    this.sink.onClose(close)
+    const { sink } = this
     this.sink = ignoreEverything
+    this.guarded(() => sink.onClose(close))
     if (this.taps !== undefined) {
-      for (const tap of this.taps) tap.onEnd()
+      for (const tap of this.taps) this.guarded(tap.onEnd)
       this.taps = undefined
     }
     const { waiters } = this
     this.waiters = undefined
-    if (waiters !== undefined) for (const action of waiters) action()
+    if (waiters !== undefined) for (const action of waiters) this.guarded(action)
     if (this.ending !== undefined) Deferred.doneUnsafe(this.ending, Effect.succeed(close))
     if (this.held === 0) this.owner.onSessionReleased(this)
   }

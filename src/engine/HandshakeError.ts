@@ -24,7 +24,7 @@ const messages: Record<HandshakeErrorCode, string> = {
 
 /**
  * A request that the engine refuses: answered with status 400 (403 for code 4) and `{"code":…,"message":"…"}` over HTTP,
- * and with a plain 400 response before any upgrade.
+ * and with a plain 400 response before any upgrade; with `status`, if there is one, over both.
  *
  * `context` says more than the client is told, for logs.
  *
@@ -35,6 +35,7 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
   readonly code: HandshakeErrorCode
   readonly message: string
   readonly context: string
+  readonly status?: 403 | 503
 }> {}
 
 /**
@@ -51,5 +52,23 @@ export class RequestForbidden extends Data.TaggedError("RequestForbidden")<{ rea
  * @since 0.1.0
  * @category constructors
  */
-export const make = (code: HandshakeErrorCode, context: string, message: string = messages[code]): HandshakeError =>
-  new HandshakeError({ code, message, context })
+export const make = (
+  code: HandshakeErrorCode,
+  context: string,
+  message: string = messages[code],
+  status?: 403 | 503
+): HandshakeError => new HandshakeError({ code, message, context, ...(status === undefined ? {} : { status }) })
+
+/**
+ * Headers of the response that refuses: a server that is full tells when to come again. Official clients come by themselves.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const headersOf = ({ status }: HandshakeError): Readonly<Record<string, string>> =>
+  status === 503 ? FULL : NONE
+
+/** In seconds; official clients take one to five between their attempts. */
+const FULL = { "retry-after": "5" }
+
+const NONE = {}

@@ -55,6 +55,8 @@ export interface TransportSink {
   onPacket(packet: string): void
   /** A binary message. */
   onBinary(bytes: Uint8Array): void
+  /** The peer asks for an answer of the transport's own, which has been given: a ping of WebSocket's. */
+  onAnswered(): void
   /** Some of what was waiting has been taken by the peer. */
   onDrain(): void
   /** The transport has ended, by the peer or by a failure. Called at most once. */
@@ -107,6 +109,8 @@ export interface WebSocketChannel {
 export interface WebSocketReceiver {
   onText(text: string): void
   onBinary(bytes: Uint8Array): void
+  /** A ping has been answered, behind what is buffered. Default: nothing is done about it. */
+  onPing?(): void
   /** The connection is gone. Called exactly once; `failure` says what was wrong, if anything was. */
   onClose(failure: WebSocketFailure | undefined): void
 }
@@ -116,6 +120,7 @@ export interface WebSocketReceiver {
  * @category models
  */
 export interface WebSocketFailure {
-  readonly kind: "too large" | "invalid frame" | "error"
+  /** `overflow`: the peer does not take what it has asked for. */
+  readonly kind: "too large" | "invalid frame" | "overflow" | "error"
   readonly message: string
 }

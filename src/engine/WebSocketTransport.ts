@@ -31,6 +31,7 @@ const SOCKET_SHARE = 64 * 1024
 const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
   "too large": "payload too large",
   "invalid frame": "parse error",
+  overflow: "outbox overflow",
   error: "transport error"
 }
 
@@ -193,6 +194,10 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     const message = V3.decodeBinary(bytes)
     if (isProtocolError(message)) return this.refuse(message.message)
     this.sink.onBinary(ownBytes(message))
+  }
+
+  onPing(): void {
+    if (!this.closed) this.sink.onAnswered()
   }
 
   onClose(failure: WebSocketFailure | undefined): void {

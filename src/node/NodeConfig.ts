@@ -23,6 +23,10 @@ const readers = {
   destroyUpgrade: Config.Boolean,
   destroyUpgradeTimeout: Config.Duration,
   serveClient: Config.Boolean,
+  trustedProxies: (name: string) =>
+    Config.map(Config.Array(Schema.Trim, name), (list) =>
+      list.length === 1 && /^\d+$/.test(list[0]!) ? Number(list[0]) : list
+    ),
   perMessageDeflate: Config.Boolean,
   httpCompression: Config.Boolean,
   pingInterval: Config.Duration,
@@ -32,6 +36,10 @@ const readers = {
   maxPacketsPerPayload: Config.Int,
   maxOutbox: Config.Int,
   outboxOverflow: (name: string) => Config.Literals(["disconnect", "dropNewest", "dropOldest", "suspend"], name),
+  maxConnections: Config.Int,
+  maxConnectionsPerAddress: Config.Int,
+  allowedOrigins: (name: string) => Config.Array(Schema.Trim, name),
+  handshakeTimeout: Config.Duration,
   transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
   allowUpgrades: Config.Boolean,
   allowEIO3: Config.Boolean,

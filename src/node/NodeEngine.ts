@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import * as Zlib from "node:zlib"
 import type * as Duration from "effect/Duration"
@@ -12,15 +12,17 @@ import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
 import { integer, millis } from "../engine/OptionReaders.ts"
-import type { EngineServer } from "../engine/EngineServer.ts"
-import { HandshakeError } from "../engine/HandshakeError.ts"
+import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
+import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
-import { intercept, type Interceptor } from "./internal/listeners.ts"
-import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
+import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
+import { type ExchangeSettings, NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import { normalize } from "./internal/path.ts"
+import * as Pipeline from "./internal/pipeline.ts"
+import { readTrust, type Trust } from "./internal/trustedProxies.ts"
 import { atTurnEnd, endTurn } from "./internal/turn.ts"
-import { NodeWebSocketChannel } from "./internal/webSocketChannel.ts"
+import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 
 /**
  * Where the engine stands on its HTTP server.
@@ -55,12 +57,24 @@ export interface AttachOptions {
    * Default: true.
    */
   readonly serveClient?: boolean
+  /**
+   * The proxies whose word on where a request comes from is taken: how many of them there are between a client and this server, or
+   * their addresses and ranges of these (`10.0.0.0/8`, `fd00::/8`). The client's address, which `handshake.address` is and
+   * `maxConnectionsPerAddress` counts by, is then the one that the outermost of them has put into `X-Forwarded-For`, read from
+   * the end; what others have written there is not believed. An entry that is no address ends it: the address is the last that
+   * can be trusted. With a number every way to this server has to lead through so many proxies.
+   *
+   * Default: none, the address is the peer's.
+   */
+  readonly trustedProxies?: number | ReadonlyArray<string>
 }
 
 /**
  * Takes over the requests and upgrades of a path of a Node `http.Server`, for the lifetime of the scope. Every other
  * request reaches the server's other listeners, whether these were added before or come later. The server itself is left
  * to its owner: it is neither started nor closed here.
+ *
+ * Fails with {@link InvalidOptionError} if another engine has the path of that server, or one above it.
  *
  * @since 0.1.0
  * @category constructors
@@ -75,6 +89,8 @@ export const attach = Effect.fnUntraced(function* (
     const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
     return yield* new InvalidOptionError({ option: "path", problem })
   }
+  const trust = readTrust(options.trustedProxies)
+  if (typeof trust === "string") return yield* new InvalidOptionError({ option: "trustedProxies", problem: trust })
   const { httpCompression = true, perMessageDeflate = false } = options
   const destroyTimeout = yield* millis("destroyUpgradeTimeout", options.destroyUpgradeTimeout, 1_000, 0)
   const threshold = yield* integer(
@@ -90,33 +106,61 @@ export const attach = Effect.fnUntraced(function* (
       checkDeflate(deflate)
       return new WebSocketServer({
         noServer: true,
+        WebSocket: Peer,
         clientTracking: false,
         perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
-        maxPayload: engine.options.maxPayload
+        maxPayload: engine.options.maxPayload,
+        // A fragment of one byte may keep all that was read with it: browsers make them of many kilobytes.
+        maxFragments: 256 + Math.ceil(engine.options.maxPayload / 1_024),
+        // A read is a packet of the network's at the least, unless somebody writes byte by byte.
+        maxBufferedChunks: 1_024 + Math.ceil(engine.options.maxPayload / 64)
       })
     },
     catch: (cause) => new InvalidOptionError({ option: "perMessageDeflate", problem: String(cause) })
   })
   ws.on("headers", (lines, request) => {
     const headers = upgradeHeaders.get(request)
+    // A table that grows with the connections stays that large.
+    upgradeHeaders.delete(request)
     for (const name in headers) for (const value of [headers[name]!].flat()) lines.push(`${name}: ${value}`)
   })
+  ws.on("wsClientError", (error, socket, request) => {
+    const problem = new HandshakeError({ code: 3, message: error.message, context: "not a WebSocket" })
+    const headers = { ...engine.responseHeaders(new NodeRequest(request)), "sec-websocket-version": "13, 8" }
+    refuseUpgrade(socket, problem, headers)
+  })
+  const { report } = engine
   const context: Context = {
     engine,
     ws,
-    threshold: httpCompression === false ? Infinity : threshold,
-    deflateThreshold
+    trust,
+    exchanges: { threshold: httpCompression === false ? Infinity : threshold, report },
+    channels: { threshold: deflateThreshold, report }
   }
   const serveFile = options.serveClient === false ? undefined : clientFiles(engine, path)
-  const interceptor: Interceptor = {
-    request: (request, response) => {
-      if (!isBelow(request.url, path)) return false
+  const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
+    // Its connection may have ended while it was waiting.
+    if (response.destroyed) return
+    try {
       if (serveFile?.(request, response) !== true) onRequest(context, request, response)
+      if (expectsContinue && !response.headersSent) response.writeContinue()
+    } catch (defect) {
+      report("a request failed", defect)
+      response.destroy()
+    }
+  }
+  const interceptor: Interceptor = {
+    path,
+    request: (request, response, expectsContinue) => {
+      if (!isBelow(request.url, path)) return false
+      Pipeline.take(request.socket, () => handle(request, response, expectsContinue))
       return true
     },
     upgrade: (request, socket, head) => {
       if (!isBelow(request.url, path)) return false
-      onUpgrade(context, request, socket, head)
+      // Behind requests that have no answers yet: these would stand among its frames.
+      if (Pipeline.isWaiting(socket)) socket.destroy()
+      else guarded(context, socket, () => onUpgrade(context, request, socket, head))
       return true
     }
   }
@@ -143,9 +187,14 @@ export const attach = Effect.fnUntraced(function* (
     })
   }
   yield* Effect.acquireRelease(
-    Effect.sync(() => {
+    Effect.suspend(() => {
+      const taken = takenPath(server, path)
+      if (taken !== undefined) {
+        const problem = `"${path}" is taken: another server is attached to this http.Server at "${taken}"`
+        return Effect.fail(new InvalidOptionError({ option: "path", problem }))
+      }
       server.on("upgrade", onForeignUpgrade)
-      return intercept(server, interceptor)
+      return Effect.succeed(intercept(server, interceptor))
     }),
     (release) =>
       Effect.sync(() => {
@@ -166,10 +215,9 @@ const isBelow = (url: string | undefined, path: string): boolean =>
 interface Context {
   readonly engine: EngineServer
   readonly ws: WebSocketServer
-  /** Bytes from which on responses are compressed. */
-  readonly threshold: number
-  /** Bytes from which on WebSocket messages are compressed. */
-  readonly deflateThreshold: number
+  readonly trust: Trust | undefined
+  readonly exchanges: ExchangeSettings
+  readonly channels: ChannelSettings
 }
 
 /** Throws at settings that `ws` would throw at when it first compresses. */
@@ -184,23 +232,37 @@ const windowBits = (bits: unknown): Zlib.ZlibOptions => (typeof bits === "number
 /** The headers that go with an upgrade's response. */
 const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
 
-const onRequest = ({ engine, threshold }: Context, incoming: IncomingMessage, response: ServerResponse): void => {
-  const request = new NodeRequest(incoming)
-  engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), threshold))
+const onRequest = (
+  { engine, exchanges, trust }: Context,
+  incoming: IncomingMessage,
+  response: ServerResponse
+): void => {
+  const request = new NodeRequest(incoming, trust)
+  engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges))
+}
+
+/** Does something with a connection that is to be a WebSocket; what it throws ends the connection. */
+const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => {
+  try {
+    run()
+  } catch (defect) {
+    engine.report("a request for a WebSocket failed", defect)
+    socket.destroy()
+  }
 }
 
 /** What a client may say before it has its WebSocket, in bytes: nothing, by RFC 6455, so this is generous. */
 const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  const { deflateThreshold, engine, ws } = context
+  const { channels, engine, trust, ws } = context
   // A peer that resets the connection meanwhile must not take the process with it.
   socket.on("error", ignore)
-  const request = new NodeRequest(incoming)
+  const request = new NodeRequest(incoming, trust)
   let early = head
   let decided = false
   let unwatch = ignore
-  const giveUp = engine.handleUpgrade(request, (decision) => {
+  const decide = (decision: UpgradeDecision) => {
     decided = true
     unwatch()
     if (socket.destroyed) return
@@ -210,12 +272,13 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
     socket.cork()
     ws.handleUpgrade(incoming, socket, early, (webSocket) => {
       socket.off("error", ignore)
-      const channel = new NodeWebSocketChannel(webSocket, socket, deflateThreshold)
+      const channel = new NodeWebSocketChannel(webSocket, socket, channels)
       channel.listen()
       decision.accept(channel)
     })
-    atTurnEnd({ onTurnEnd: () => socket.uncork() })
-  })
+    atTurnEnd({ onTurnEnd: () => socket.uncork(), onDefect: () => socket.destroy() })
+  }
+  const giveUp = engine.handleUpgrade(request, (decision) => guarded(context, socket, () => decide(decision)))
   if (decided) return
   // The application takes its time. That the peer has gone is noticed only by whoever reads.
   const onData = (chunk: Buffer) => {
@@ -232,16 +295,18 @@ const ignore = () => {}
 const refuseUpgrade = (
   socket: Duplex,
   error: HandshakeError,
-  headers: Readonly<Record<string, string | Array<string>>> | undefined
+  headers: Readonly<Record<string, string | Array<string>>>
 ): void => {
   const body = error.message
   const all: Record<string, string | number | Array<string>> = {
     ...headers,
+    ...headersOf(error),
     connection: "close",
     "content-type": "text/html",
     "content-length": Buffer.byteLength(body)
   }
-  const lines = ["HTTP/1.1 400 Bad Request"]
+  const status = error.status ?? 400
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`]
   for (const name in all) for (const value of [all[name]!].flat()) lines.push(`${name}: ${value}`)
   socket.once("finish", () => socket.destroy())
   socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`)

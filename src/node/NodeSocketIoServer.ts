@@ -114,7 +114,7 @@ export const layer = (
         })
       }
       const server = Http.createServer((_request, response) => {
-        response.writeHead(404, { "content-length": 0 })
+        response.writeHead(404, { "content-length": 0, "x-content-type-options": "nosniff" })
         response.end()
       })
       // At the end, in this order: let the clients go (those that poll come once more), stop listening, wait until every

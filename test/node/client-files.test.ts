@@ -382,10 +382,14 @@ const install = (folder: string, version: string, ...files: ReadonlyArray<string
 }
 
 /** Serves from a package that the test may change. */
-const from = Effect.fnUntraced(function* (locate: () => string | false) {
+const from = Effect.fnUntraced(function* (
+  locate: () => string | false,
+  now?: () => number,
+  isReadable?: () => boolean
+) {
   const { server } = yield* serve(Layer.empty)
   const { engine } = Context.get(server, SocketIoServer.SocketIoServer)
-  const handle = clientFiles(engine, "/files/", locate)
+  const handle = clientFiles(engine, "/files/", locate, now, isReadable)
   const http = Http.createServer({ rejectNonStandardBodyWrites: true }, (incoming, response) => {
     handle(incoming, response)
   })
@@ -528,6 +532,76 @@ process.exit()
         for (let i = 0; i < 3; i++) assert.strictEqual((yield* get("socket.io.js")).status, status)
         assert.strictEqual(lookups, 1)
       }
+    })
+  )
+
+  it.live("is looked for again some seconds later if it was missing, and not with every request until then", () =>
+    Effect.gen(function* () {
+      const manifest = install(yield* temporary, "4.0.0", "socket.io.js")
+      let time = 0
+      let located: string | false = false
+      let lookups = 0
+      const { get } = yield* from(
+        () => {
+          lookups++
+          return located
+        },
+        () => time
+      )
+      const status = () => Effect.map(get("socket.io.js"), (response) => response.status)
+      assert.strictEqual(yield* status(), 404)
+      located = manifest
+      time = 4_999
+      assert.deepStrictEqual([yield* status(), lookups], [404, 1])
+      time = 5_000
+      assert.deepStrictEqual([yield* status(), lookups], [200, 2])
+      time = 100_000
+      assert.deepStrictEqual([yield* status(), lookups], [200, 2])
+    })
+  )
+
+  it.live("is not missing because no file can be opened: that is over when one can, and costs no search", () =>
+    Effect.gen(function* () {
+      const manifest = install(yield* temporary, "4.0.0", "socket.io.js")
+      let isReadable = false
+      let lookups = 0
+      const locate = () => {
+        lookups++
+        return manifest
+      }
+      const { get } = yield* from(
+        locate,
+        () => 0,
+        () => isReadable
+      )
+      for (let i = 0; i < 3; i++) {
+        const { body, status } = yield* get("socket.io.js")
+        assert.deepStrictEqual([status, body], [503, "socket.io.js could not be read: too many open files\n"])
+      }
+      assert.strictEqual(lookups, 0)
+      isReadable = true
+      assert.strictEqual((yield* get("socket.io.js")).status, 200)
+    })
+  )
+
+  it.live("is not missing if the descriptors were used up in the middle of the search", () =>
+    Effect.gen(function* () {
+      const manifest = install(yield* temporary, "4.0.0", "socket.io.js")
+      let isReadable = true
+      const locate = (): string | false => {
+        if (lookups++ > 0) return manifest
+        isReadable = false
+        return false
+      }
+      let lookups = 0
+      const { get } = yield* from(
+        locate,
+        () => 0,
+        () => isReadable
+      )
+      assert.strictEqual((yield* get("socket.io.js")).status, 503)
+      isReadable = true
+      assert.strictEqual((yield* get("socket.io.js")).status, 200)
     })
   )
 })

@@ -13,6 +13,7 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["DESTROY_UPGRADE", "false", "destroyUpgrade", false],
   ["DESTROY_UPGRADE_TIMEOUT", "2 seconds", "destroyUpgradeTimeout", 2_000],
   ["SERVE_CLIENT", "false", "serveClient", false],
+  ["TRUSTED_PROXIES", "10.0.0.1, fd00::/8", "trustedProxies", ["10.0.0.1", "fd00::/8"]],
   ["PER_MESSAGE_DEFLATE", "true", "perMessageDeflate", true],
   ["HTTP_COMPRESSION", "false", "httpCompression", false],
   ["PING_INTERVAL", "10 seconds", "pingInterval", 10_000],
@@ -22,6 +23,10 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["MAX_PACKETS_PER_PAYLOAD", "10", "maxPacketsPerPayload", 10],
   ["MAX_OUTBOX", "2000", "maxOutbox", 2_000],
   ["OUTBOX_OVERFLOW", "dropOldest", "outboxOverflow", "dropOldest"],
+  ["MAX_CONNECTIONS", "100000", "maxConnections", 100_000],
+  ["MAX_CONNECTIONS_PER_ADDRESS", "100", "maxConnectionsPerAddress", 100],
+  ["ALLOWED_ORIGINS", "https://a.example, null", "allowedOrigins", ["https://a.example", "null"]],
+  ["HANDSHAKE_TIMEOUT", "4 seconds", "handshakeTimeout", 4_000],
   ["TRANSPORTS", "websocket,polling", "transports", ["websocket", "polling"]],
   ["ALLOW_UPGRADES", "false", "allowUpgrades", false],
   ["ALLOW_EIO3", "true", "allowEIO3", true],
@@ -55,6 +60,13 @@ describe("options from the environment", () => {
         Object.entries(options).map(([option, value]) => [option, plain(value)]),
         settings.map(([, , option, value]) => [option, value])
       )
+    })
+  )
+
+  it.effect("say how many proxies there are", () =>
+    Effect.gen(function* () {
+      const { trustedProxies } = yield* reading(NodeConfig.attached, { SOCKETIO_TRUSTED_PROXIES: "2" })
+      assert.strictEqual(trustedProxies, 2)
     })
   )
 

@@ -141,6 +141,25 @@ describe("a server alone on its port", () => {
     })
   )
 
+  it.live("fails on a path of an http.Server that another server has, until that one has closed", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      const attach = (path?: string) =>
+        NodeSocketIoServer.makeAttached(http, { drainTimeout: 0, ...(path === undefined ? {} : { path }) })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(attach(), scope)
+      for (const path of ["/socket.io", "/socket.io/", "/socket.io/below"]) {
+        const error = yield* Effect.flip(Effect.scoped(attach(path)))
+        assert.deepInclude(error, { _tag: "InvalidOptionError", option: "path" })
+        assert.match(error.message, /is taken: another server is attached to this http.Server at "\/socket.io\/"$/)
+      }
+      yield* Effect.scoped(attach("/other"))
+      yield* Effect.scoped(NodeSocketIoServer.makeAttached(Http.createServer(), { drainTimeout: 0 }))
+      yield* Scope.close(scope, Exit.void)
+      yield* attach()
+    })
+  )
+
   it.live("takes its options from configuration", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []

@@ -50,6 +50,11 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
     { limit: 1, burst: 0 }
   ],
   outboxOverflow: ["drop", "", null, 1],
+  maxConnections: [0, -1, 1.5, Infinity],
+  maxConnectionsPerAddress: [0, -1, 1.5, Infinity],
+  allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
+  handshakeTimeout: [0, "soon", Infinity],
+  trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],
   transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],
   allowUpgrades: [],
   allowEIO3: [],
@@ -98,6 +103,9 @@ const nested: ReadonlyArray<readonly [option: string, options: object]> = [
   ["httpCompression.threshold", { httpCompression: { threshold: 0.5 } }],
   ["httpCompression.threshold", { httpCompression: { threshold: "1 KB" } }],
   ["perMessageDeflate.threshold", { perMessageDeflate: { threshold: -1 } }],
+  ["cors.methods", { cors: { methods: ["GET\n"] } }],
+  ["cors.allowedHeaders", { cors: { allowedHeaders: "x-a" } }],
+  ["cors.exposedHeaders", { cors: { exposedHeaders: ["x\0"] } }],
   ["rateLimit.onExceeded", { rateLimit: { limit: 1, onExceeded: "refuse" } }]
 ]
 

@@ -7,7 +7,7 @@ import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
 import type { EngineSession, SessionClose } from "../../src/engine/EngineSession.ts"
 import { HandshakeError } from "../../src/engine/HandshakeError.ts"
-import { fakeExchange, FakeChannel, fakeRequest } from "./fakes.ts"
+import { fakeExchange, FakeChannel, fakeRequest, type Sender } from "./fakes.ts"
 
 /** Everything that its sessions tell is collected; requests and WebSockets come from the test. */
 export const makeEngine = Effect.fnUntraced(function* (options: EngineOptions = {}) {
@@ -24,16 +24,16 @@ export const makeEngine = Effect.fnUntraced(function* (options: EngineOptions = 
       onClose: (close) => closes.push(close)
     }
   })
-  const webSocket = (query: Record<string, string> = {}) => {
+  const webSocket = (query: Record<string, string> = {}, sender?: Sender) => {
     const channel = new FakeChannel()
-    server.handleUpgrade(fakeRequest({ transport: "websocket", ...query }), (decision) => {
+    server.handleUpgrade(fakeRequest({ transport: "websocket", ...query }, "GET", sender), (decision) => {
       if (decision instanceof HandshakeError) throw decision
       decision.accept(channel)
     })
     return channel
   }
-  const http = (query: Record<string, string>, method?: string, body?: string) => {
-    const exchange = fakeExchange({ transport: "polling", ...query }, method, body)
+  const http = (query: Record<string, string>, method?: string, body?: string, sender?: Sender) => {
+    const exchange = fakeExchange({ transport: "polling", ...query }, method, body, sender)
     server.handleRequest(exchange)
     return exchange
   }

@@ -5,30 +5,57 @@ import type { BodyFailure, EngineRequest, HttpExchange, RequestBody } from "../.
 import type { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../src/engine/Transport.ts"
 
-export const fakeRequest = (query: Record<string, string>, method = "GET"): EngineRequest => ({
+/** Where a request comes from. */
+export interface Sender {
+  readonly address?: string
+  readonly headers?: Record<string, string>
+}
+
+export const fakeRequest = (
+  query: Record<string, string>,
+  method = "GET",
+  { address = "test", headers = {} }: Sender = {}
+): EngineRequest => ({
   method,
   query: new Map(Object.entries({ EIO: "4", ...query })),
-  header: () => undefined,
-  details: () => ({ headers: {}, query: new Map(), url: "/", address: "test", secure: false, issued: 0 })
+  address,
+  header: (name) => headers[name],
+  details: () => ({ headers: {}, query: new Map(), url: "/", address, secure: false, issued: 0 })
 })
 
 export interface FakeExchange extends HttpExchange {
   readonly responses: ReadonlyArray<{ readonly status: number; readonly body: string }>
+  /** The headers of each of them. */
+  readonly headers: ReadonlyArray<Readonly<Record<string, string>>>
+  /** The client goes. */
+  readonly abort: () => void
 }
 
-export const fakeExchange = (query: Record<string, string>, method = "GET", body = ""): FakeExchange => {
+export const fakeExchange = (
+  query: Record<string, string>,
+  method = "GET",
+  body = "",
+  sender?: Sender
+): FakeExchange => {
   const responses: Array<{ status: number; body: string }> = []
+  const sent: Array<Readonly<Record<string, string>>> = []
+  const aborts: Array<() => void> = []
   return {
-    request: fakeRequest(query, method),
+    request: fakeRequest(query, method, sender),
     responses,
+    headers: sent,
+    abort: () => {
+      for (const abort of aborts.splice(0)) abort()
+    },
     addHeaders: () => {},
-    respond: (status, _headers, body) => {
+    respond: (status, headers, body) => {
       responses.push({ status, body: String(body) })
+      sent.push(headers)
       return Buffer.byteLength(body)
     },
     readBody: (_maxBytes: number, onBody: (body: RequestBody) => void, _onFailure: (failure: BodyFailure) => void) =>
       onBody({ size: body.length, text: () => body, bytes: () => Buffer.from(body) }),
-    onAbort: () => {}
+    onAbort: (callback) => void aborts.push(callback)
   }
 }
 

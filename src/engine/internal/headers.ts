@@ -10,3 +10,6 @@ export const merge = (first: Headers | undefined, second: Headers): Headers => {
 
 /** Whether Node and browsers would send this as a header's value. */
 export const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+
+/** Whether it is a list of headers' names, which may be sent back as it is. */
+export const isNameList = (value: string): boolean => /^[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*$/.test(value)

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +12,7 @@ export type HeartbeatStep = (now: number, roundTrip: number) => number | undefin
 
 /**
  * Runs a heartbeat schedule for one session. The schedule is stepped synchronously, so that a session needs no fiber for
- * it; one that cannot be (its steps suspend or fail) pings at `longest`.
+ * it; one that cannot be, as its steps suspend, pings at `longest`. A step that dies throws what it has died of.
  */
 export const makeHeartbeatStep = (schedule: Schedule.Schedule<unknown, number>, longest: number): HeartbeatStep => {
   const step = Effect.runSync(Schedule.toStep(schedule))
@@ -24,7 +25,11 @@ export const makeHeartbeatStep = (schedule: Schedule.Schedule<unknown, number>, 
         onFailure: () => undefined
       })
     )
-    if (Exit.isFailure(exit)) return longest
+    if (Exit.isFailure(exit)) {
+      const defect = Cause.squash(exit.cause)
+      if (Cause.hasDies(exit.cause) && !Cause.isAsyncFiberError(defect)) throw defect
+      return longest
+    }
     done = exit.value === undefined
     return exit.value
   }

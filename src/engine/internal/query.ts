@@ -15,11 +15,13 @@ export const queryOf = (url: string): ReadonlyMap<string, string> => {
 
 const plainQuery = (query: string): ReadonlyMap<string, string> => {
   const parameters = new Map<string, string>()
+  // Looked for once, not for each of many parameters that have none.
+  let equals = query.indexOf("=")
   for (let at = 0; at < query.length;) {
     let end = query.indexOf("&", at)
     if (end < 0) end = query.length
     if (end > at) {
-      const equals = query.indexOf("=", at)
+      if (equals >= 0 && equals < at) equals = query.indexOf("=", at)
       if (equals < 0 || equals >= end) parameters.set(query.slice(at, end), "")
       else parameters.set(query.slice(at, equals), query.slice(equals + 1, end))
     }

@@ -13,6 +13,8 @@ export interface WheelEntry {
   bucket: number
   /** Called once, when the deadline has passed. */
   onDeadline(): void
+  /** Takes what `onDeadline` has thrown. Default: it is logged. */
+  onDefect?(defect: unknown): void
 }
 
 /** Nothing is scheduled for the entry. */
@@ -79,7 +81,7 @@ export class TimerWheel {
     const elapsed = Math.floor((now - this.swept) / this.step)
     if (elapsed <= 0) return
     this.swept = elapsed > MAX_STEPS ? now : this.swept + elapsed * this.step
-    let failure: { readonly defect: unknown } | undefined
+    const defects: Array<unknown> = []
     for (let i = Math.min(elapsed, MAX_STEPS); i > 0; i--) {
       const bucket = this.buckets.get(++this.current)
       if (bucket === undefined) continue
@@ -93,12 +95,13 @@ export class TimerWheel {
         try {
           entry.onDeadline()
         } catch (defect) {
-          failure ??= { defect }
+          if (entry.onDefect === undefined) defects.push(defect)
+          else entry.onDefect(defect)
         }
       }
     }
     if (this.size === 0) this.occupied.closeUnsafe()
-    if (failure !== undefined) throw failure.defect
+    if (defects.length > 0) throw defects.length === 1 ? defects[0] : new AggregateError(defects, "several deadlines")
   }
 
   /** The monotonic time in milliseconds. */

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http"
 import { createRequire } from "node:module"
@@ -68,6 +69,20 @@ const read = async (manifest: string, name: string): Promise<ClientFile> => {
   return { version: JSON.parse(json).version, encoded: once((coding) => encode[coding](bytes)) }
 }
 
+/** How long it is remembered that there is no client, in milliseconds. */
+const MISSING_FOR = 5_000
+
+/** Whether files can be opened at all: a search finds nothing where the process has used up its descriptors, and does not say why. */
+const canOpen = (): boolean => {
+  try {
+    closeSync(openSync(process.execPath, "r"))
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code !== "EMFILE" && code !== "ENFILE"
+  }
+}
+
 /** The `package.json` of the client that the application has, else of the one beside this library. */
 const installed = (): string | false => {
   for (const from of [() => join(process.cwd(), "/"), () => import.meta.url]) {
@@ -90,26 +105,40 @@ const installed = (): string | false => {
 export const clientFiles = (
   engine: EngineServer,
   path: string,
-  locate: () => string | false = installed
+  locate: () => string | false = installed,
+  now: () => number = () => performance.now(),
+  isReadable: () => boolean = canOpen
 ): ((incoming: IncomingMessage, response: ServerResponse) => boolean) => {
   const prefix = `${path}socket.io.`
-  let manifest: string | false | undefined
+  let manifest: string | false = false
+  let lookAgainAt = -Infinity
   const load = once((name: string) => read(manifest as string, name))
+
+  /** What is remembered of a search, which is synchronous, in a dozen folders: where it is, or for a short time that it is not. */
+  const search = (): "found" | "missing" | "not now" => {
+    if (manifest !== false) return "found"
+    if (now() < lookAgainAt) return "missing"
+    if (!isReadable()) return "not now"
+    manifest = locate()
+    if (manifest !== false) return "found"
+    // They may have run out meanwhile.
+    if (!isReadable()) return "not now"
+    lookAgainAt = now() + MISSING_FOR
+    return "missing"
+  }
 
   const answer = async (name: string, exchange: Exchange): Promise<void> => {
     const { headers, method } = exchange.incoming
     const allow = { allow: "GET, HEAD, OPTIONS" }
     if (method === "OPTIONS") return send(exchange, 204, allow)
     if (method !== "GET" && method !== "HEAD") return refuse(exchange, 405, `${name} can only be read`, allow)
-    // Remembered also if there is none: it is looked for synchronously, in a dozen folders.
-    manifest ??= locate()
-    if (manifest === false) {
-      return refuse(exchange, 404, "to serve the client from here: npm install socket.io-client, and restart")
-    }
+    const found = search()
+    if (found === "missing") return refuse(exchange, 404, "to serve the client from here: npm install socket.io-client")
+    if (found === "not now") return refuse(exchange, 503, `${name} could not be read: too many open files`)
     try {
       const file = await load(name)
       const coding = negotiate(headers["accept-encoding"], CODINGS)
-      const vary = { vary: [exchange.cors?.vary, "Accept-Encoding"].filter(Boolean).join(", ") }
+      const vary = { vary: [exchange.cors.vary, "Accept-Encoding"].filter(Boolean).join(", ") }
       if (coding === undefined) return refuse(exchange, 406, `available encodings: ${CODINGS.join(", ")}`, vary)
       // Encoded files are other bytes than the plain one, so they may not share its tag (RFC 9110, 8.8.3.3), and need one
       // each, as a cache tells by the tag which of its copies a 304 is about. Theirs are weak: the next version of zlib may
@@ -144,7 +173,10 @@ export const clientFiles = (
     if (!NAMES.has(name)) return false
     // The engine answers preflight requests.
     if (incoming.method === "OPTIONS" && engine.options.cors !== undefined) return false
-    void answer(name, { incoming, response, cors: engine.responseHeaders(new NodeRequest(incoming)) })
+    answer(name, { incoming, response, cors: engine.responseHeaders(new NodeRequest(incoming)) }).catch((defect) => {
+      engine.report("a request for a client's file failed", defect)
+      response.destroy()
+    })
     return true
   }
 }
@@ -152,7 +184,7 @@ export const clientFiles = (
 interface Exchange {
   readonly incoming: IncomingMessage
   readonly response: ServerResponse
-  readonly cors: Readonly<Record<string, string | Array<string>>> | undefined
+  readonly cors: Readonly<Record<string, string | Array<string>>>
 }
 
 const send = ({ cors, incoming, response }: Exchange, status: number, headers: OutgoingHttpHeaders, body?: Buffer) => {

@@ -3,7 +3,10 @@ import type { Duplex } from "node:stream"
 
 /** What takes over a part of a server's requests. Each says whether the request was its own. */
 export interface Interceptor {
-  readonly request: (request: IncomingMessage, response: ServerResponse) => boolean
+  /** What it takes over, with a slash at its end. */
+  readonly path: string
+  /** `expectsContinue`: the peer sends the body when it is told to. */
+  readonly request: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => boolean
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
 }
 
@@ -16,6 +19,14 @@ interface Interception {
 const REQUEST_EVENTS = new Set<string | symbol>(["request", "checkContinue", "checkExpectation"])
 
 const interceptions = new WeakMap<Server, Interception>()
+
+/** The path of an interceptor of the server that would take what is for this path. */
+export const takenPath = (server: Server, path: string): string | undefined => {
+  for (const interceptor of interceptions.get(server)?.interceptors ?? []) {
+    if (path.startsWith(interceptor.path)) return interceptor.path
+  }
+  return undefined
+}
 
 /**
  * Puts an interceptor before every listener of the server, whether that was added before or comes later: requests that are
@@ -39,9 +50,7 @@ const install = (server: Server): Interception => {
   const intercepting = function (this: Server, event: string | symbol, ...args: Array<any>): boolean {
     if (REQUEST_EVENTS.has(event)) {
       for (const interceptor of interceptors) {
-        if (!interceptor.request(args[0], args[1])) continue
-        if (event === "checkContinue" && !args[1].headersSent) args[1].writeContinue()
-        return true
+        if (interceptor.request(args[0], args[1], event === "checkContinue")) return true
       }
     } else if (event === "upgrade") {
       for (const interceptor of interceptors) if (interceptor.upgrade(args[0], args[1], args[2])) return true

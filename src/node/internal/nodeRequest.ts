@@ -18,6 +18,7 @@ import { Chunks } from "./chunks.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { speak } from "./pace.ts"
 import { PollingPacer } from "./pollingPacer.ts"
+import { addressOf, type Trust } from "./trustedProxies.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /** A Node request for the engine's path. */
@@ -25,11 +26,19 @@ export class NodeRequest implements EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
   private readonly incoming: IncomingMessage
+  private readonly trust: Trust | undefined
 
-  constructor(incoming: IncomingMessage) {
+  constructor(incoming: IncomingMessage, trust?: Trust) {
     this.incoming = incoming
+    this.trust = trust
     this.method = incoming.method ?? "GET"
     this.query = queryOf(incoming.url!)
+  }
+
+  get address(): string {
+    const { incoming, trust } = this
+    const peer = incoming.socket.remoteAddress ?? ""
+    return trust === undefined ? peer : addressOf(peer, this.header("x-forwarded-for"), trust)
   }
 
   header(name: string): string | undefined {
@@ -40,7 +49,7 @@ export class NodeRequest implements EngineRequest {
   details(): ConnectionDetails {
     const { headers, socket, url } = this.incoming
     const secure = "encrypted" in socket && socket.encrypted === true
-    return new RequestDetails(joined(headers), url!, socket.remoteAddress ?? "", secure, Date.now())
+    return new RequestDetails(joined(headers), url!, this.address, secure, Date.now())
   }
 }
 
@@ -51,14 +60,21 @@ const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> 
   return { ...(headers as Record<string, string>), "set-cookie": headers["set-cookie"].join(", ") }
 }
 
+/** What all exchanges of a server have in common. */
+export interface ExchangeSettings {
+  /** Responses of fewer bytes are not compressed. */
+  readonly threshold: number
+  /** Logs a defect. */
+  readonly report: (message: string, defect: unknown) => void
+}
+
 /** A Node request and its response. */
 export class NodeExchange implements HttpExchange, TurnTask {
   readonly request: NodeRequest
   private readonly incoming: IncomingMessage
   private readonly response: ServerResponse
   private extraHeaders: Headers | undefined
-  /** Responses of fewer bytes are not compressed. */
-  private readonly threshold: number
+  private readonly settings: ExchangeSettings
   private responded = false
   /** The response that is written at the end of the turn. */
   private status = 0
@@ -71,13 +87,13 @@ export class NodeExchange implements HttpExchange, TurnTask {
     incoming: IncomingMessage,
     response: ServerResponse,
     extraHeaders: Headers | undefined,
-    threshold: number
+    settings: ExchangeSettings
   ) {
     this.request = request
     this.incoming = incoming
     this.response = response
     this.extraHeaders = extraHeaders
-    this.threshold = threshold
+    this.settings = settings
   }
 
   addHeaders(headers: Headers): void {
@@ -94,7 +110,9 @@ export class NodeExchange implements HttpExchange, TurnTask {
     if (this.responded) return size
     this.responded = true
     const coding =
-      compress && size >= this.threshold ? negotiate(this.request.header("accept-encoding"), CODINGS) : undefined
+      compress && size >= this.settings.threshold
+        ? negotiate(this.request.header("accept-encoding"), CODINGS)
+        : undefined
     if (coding === undefined || coding === "identity") this.send(status, headers, body, size)
     else {
       compressors[coding](body, (error, compressed) => {
@@ -163,8 +181,14 @@ export class NodeExchange implements HttpExchange, TurnTask {
     return new PollingPacer(session)
   }
 
+  onDefect(defect: unknown): void {
+    // The peer sees that its connection ends.
+    this.response.destroy()
+    this.settings.report("a response could not be sent", defect)
+  }
+
   defer(task: () => void): void {
-    atTurnEnd({ onTurnEnd: task })
+    atTurnEnd({ onTurnEnd: task, onDefect: (defect) => this.onDefect(defect) })
   }
 
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void {

@@ -1,9 +1,7 @@
 import type { Pacer } from "../../engine/EngineRequest.ts"
 import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
+import { now, setImmediate, setTimeout } from "./timers.ts"
 import * as Turn from "./turn.ts"
-
-/** As it was when this was loaded (see `turn.ts`). */
-const { setTimeout } = globalThis
 
 /** Gives what one long-polling session brings the same turns as the messages of a WebSocket have (see `pace.ts`). */
 export class PollingPacer implements Pacer {
@@ -29,18 +27,18 @@ export class PollingPacer implements Pacer {
     if (this.packets >= TURN_MESSAGES || this.pace.isOver) return false
     speak(this.session)
     this.packets++
-    this.began = performance.now()
+    this.began = now()
     return true
   }
 
   rest(): void {
-    if (this.began > 0) this.pace.took(performance.now() - this.began)
+    if (this.began > 0) this.pace.took(now() - this.began)
     this.began = 0
   }
 
   yield(goOn: () => void): void {
-    const pause = this.pace.next(performance.now())
+    const pause = this.pace.next(now())
     if (pause > 0) setTimeout(goOn, pause)
-    else Turn.setImmediate(goOn)
+    else setImmediate(goOn)
   }
 }

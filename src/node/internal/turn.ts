@@ -4,14 +4,13 @@
  * has to wake the peers one by one, and what a connection is sent by others' messages misses its own write.
  */
 
-/**
- * As it was when this was loaded: fake timers, which an application's tests may put in its place, are not to keep anybody's bytes back.
- */
-export const { setImmediate } = globalThis
+import { setImmediate } from "./timers.ts"
 
 /** What is to be done at the end of a turn. */
 export interface TurnTask {
   readonly onTurnEnd: () => void
+  /** Takes what `onTurnEnd` has thrown: it ends what the task belongs to, and must not throw itself. */
+  readonly onDefect: (defect: unknown) => void
 }
 
 const tasks: Array<TurnTask> = []
@@ -25,15 +24,17 @@ export let turn = 0
 /** Runs everything that waits for the end of the turn, also what comes to wait meanwhile. */
 export const endTurn = (): void => {
   turn++
-  try {
-    while (begun < tasks.length) tasks[begun++]!.onTurnEnd()
-  } finally {
-    // What fails is its owner's bug; the others' bytes are not to wait for it.
-    tasks.splice(0, begun)
-    begun = 0
-    if (tasks.length > 0) setImmediate(endTurn)
-    else awaited = false
+  while (begun < tasks.length) {
+    const task = tasks[begun++]!
+    try {
+      task.onTurnEnd()
+    } catch (defect) {
+      // It is its owner's; the others' bytes are not to wait for it.
+      task.onDefect(defect)
+    }
   }
+  tasks.length = begun = 0
+  awaited = false
 }
 
 // A last word: Node writes to a socket at once, but no more turn comes to its end.

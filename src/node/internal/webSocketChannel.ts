@@ -7,11 +7,8 @@ import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../.
 import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
+import { now, setImmediate, setTimeout } from "./timers.ts"
 import * as Turn from "./turn.ts"
-
-/** As they were when this was loaded, see `turn.ts`. */
-const { setTimeout } = globalThis
-const now = performance.now.bind(performance)
 
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
@@ -58,6 +55,24 @@ function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean
   this[CHANNEL]!.onMessage(data, isBinary)
 }
 
+/**
+ * A WebSocket whose channel hears of the peer's pings, which `ws` answers by itself, and drops the connection when the answers are not
+ * taken. A listener for that would be memory of every connection.
+ */
+export class Peer extends Ws.WebSocket {
+  declare [CHANNEL]?: NodeWebSocketChannel
+
+  override pong(data?: unknown, mask?: boolean, callback?: (error: Error) => void): void {
+    super.pong(data, mask, callback)
+    this[CHANNEL]?.onPing()
+  }
+
+  override terminate(): void {
+    this[CHANNEL]?.onTerminate()
+    super.terminate()
+  }
+}
+
 function onError(this: Ws.WebSocket & Emitter, error: Error): void {
   this[CHANNEL]!.onError(error)
 }
@@ -65,6 +80,17 @@ function onError(this: Ws.WebSocket & Emitter, error: Error): void {
 function onClose(this: Ws.WebSocket & Emitter): void {
   this[CHANNEL]!.onClose()
 }
+
+/** What all channels of a server have in common. */
+export interface ChannelSettings {
+  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
+  readonly threshold: number
+  /** Logs a defect. */
+  readonly report: (message: string, defect: unknown) => void
+}
+
+/** Whether it is us who drop a connection, just now. */
+let isOurs = false
 
 /** In place of a socket's own method, by which Node brings what it has read. */
 function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
@@ -82,8 +108,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   /** What this turn has sent: frames that many peers get, as long as there is nothing else, and otherwise a batch. */
   private shared: Buffer | undefined
   private batch: FrameBatch | undefined
-  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
-  private readonly threshold: number
+  private readonly settings: ChannelSettings
   private readonly readBefore: number
   private readonly writtenBefore: number
   private isWaiting = false
@@ -101,10 +126,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private pace: Pace | undefined
   private failure: WebSocketFailure | undefined
 
-  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, threshold: number) {
+  constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
     this.ws = ws
     this.socket = socket
-    this.threshold = threshold
+    this.settings = settings
     this.compresses = ws.extensions.includes("permessage-deflate")
     this.readBefore = socket.bytesRead ?? 0
     this.writtenBefore = socket.bytesWritten ?? 0
@@ -136,8 +161,12 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
 
   private receive(data: Buffer, isBinary: boolean): void {
     const began = this.pace === undefined ? 0 : now()
-    if (isBinary) this.receiver.onBinary(data)
-    else this.receiver.onText(data.toString())
+    try {
+      if (isBinary) this.receiver.onBinary(data)
+      else this.receiver.onText(data.toString())
+    } catch (defect) {
+      this.onDefect(defect)
+    }
     if (began > 0) this.pace!.took(now() - began)
   }
 
@@ -172,6 +201,23 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     return takesMore
   }
 
+  /** The peer has sent a ping, and `ws` has answered it. @internal */
+  onPing(): void {
+    this.receiver.onPing?.()
+  }
+
+  /** The connection is dropped: by us, or by `ws`. @internal */
+  onTerminate(): void {
+    if (isOurs) return
+    this.failure ??= { kind: "overflow", message: "the peer does not take the answers to its pings" }
+  }
+
+  /** @internal */
+  onDefect(defect: unknown): void {
+    this.settings.report("a WebSocket has failed", defect)
+    this.terminate()
+  }
+
   /** @internal */
   onError(error: Error & { readonly code?: string }): void {
     this.failure ??= {
@@ -191,7 +237,11 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     // What came before the end is told before it, unless it has been waiting for the session.
     if (!this.isPaused) this.deliver(Infinity)
     this.held = undefined
-    this.receiver.onClose(this.failure)
+    try {
+      this.receiver.onClose(this.failure)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
   }
 
   pause(): void {
@@ -222,7 +272,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     }
     const pause = hasManyMessages ? (this.pace ??= new Pace()).next(now()) : 0
     if (pause > 0) setTimeout(goOn, pause)
-    else Turn.setImmediate(goOn)
+    else setImmediate(goOn)
   }
 
   private goOn(): void {
@@ -260,7 +310,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.batched().text(text)
       return this.flushLarge()
     }
-    const options = compress !== false && isAtLeast(text, this.threshold) ? COMPRESSED_TEXT : TEXT
+    const options = compress !== false && isAtLeast(text, this.settings.threshold) ? COMPRESSED_TEXT : TEXT
     this.ws.send(text, options, this.onWritten)
   }
 
@@ -271,7 +321,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.batched().binary(bytes)
       return this.flushLarge()
     }
-    const options = compress !== false && bytes.byteLength >= this.threshold ? COMPRESSED_BINARY : BINARY
+    const options = compress !== false && bytes.byteLength >= this.settings.threshold ? COMPRESSED_BINARY : BINARY
     this.ws.send(bytes, options, this.onWritten)
   }
 
@@ -301,7 +351,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   terminate(): void {
+    // Whoever drops it knows why.
+    isOurs = true
     this.ws.terminate()
+    isOurs = false
   }
 
   onTurnEnd(): void {

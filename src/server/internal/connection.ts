@@ -153,7 +153,14 @@ export class Connection implements SessionSink, WheelEntry {
   private endAll(reason: DisconnectReason): void {
     const sockets = this.sockets.all()
     this.sockets.clear()
-    for (const socket of sockets) socket.end(reason)
+    for (const socket of sockets) {
+      try {
+        socket.end(reason)
+      } catch (defect) {
+        // The others end all the same.
+        this.session.onDefect(defect)
+      }
+    }
   }
 
   /** A message was decoded. Its size is that of the packet, unless it was the last of several. */
@@ -237,6 +244,10 @@ class AttachmentWatch implements WheelEntry {
   constructor(connection: Connection, decoder: Decoder) {
     this.connection = connection
     this.decoder = decoder
+  }
+
+  onDefect(defect: unknown): void {
+    this.connection.session.onDefect(defect)
   }
 
   onDeadline(): void {

@@ -300,6 +300,7 @@ export class Inbound {
     const { options, wheel } = this.socket.home.server
     const deadline: WheelEntry = {
       bucket: IDLE,
+      onDefect: (defect) => this.socket.connection.session.onDefect(defect),
       onDeadline: () => {
         onChecked(Exit.die(new Error(`packet middleware was not done within ${options.middlewareTimeout} ms`)))
         fiber.interruptUnsafe()
@@ -504,7 +505,11 @@ export class Inbound {
     if (cost > 0) this.backlog.enter(cost)
     fiber.addObserver((exit) => {
       fibers.remove(entry)
-      onExit(exit)
+      try {
+        onExit(exit)
+      } catch (defect) {
+        this.socket.connection.session.onDefect(defect)
+      }
       if (cost > 0) this.backlog.leave(cost)
     })
     return fiber

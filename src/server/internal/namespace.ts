@@ -350,6 +350,16 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     })
   }
 
+  /** Leaves every room; the socket is gone. An adapter that fails at it takes nobody along. */
+  leaveAll(socket: SocketRuntime): void {
+    this.server.runFork(
+      Effect.catchCause(
+        Effect.suspend(() => this.adapter.leaveAll(socket)),
+        (cause) => Effect.sync(() => this.server.error("leaving the rooms failed", cause, socket.annotations))
+      )
+    )
+  }
+
   remove(socket: SocketRuntime, reason: DisconnectReason): void {
     if (!this.sockets.delete(socket.id)) return
     this.hubs?.disconnections.publish({ id: socket.id, reason })

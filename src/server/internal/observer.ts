@@ -10,7 +10,7 @@ import * as Tracer from "effect/Tracer"
 import type { DebugNamespaces } from "../../internal/debugNamespaces.ts"
 import { logText } from "../../internal/logText.ts"
 import { seriesOf } from "./durations.ts"
-import { type Culprit, type LeftOut, LineLimits } from "./lineLimits.ts"
+import { type Culprit, type LeftOut, LineLimits } from "../../internal/lineLimits.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 
 /** The parts of the server that log what they do, as they are called in `DEBUG`. */

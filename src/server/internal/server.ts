@@ -32,7 +32,7 @@ import type { DynamicNamespaces } from "./dynamic.ts"
 import type { SocketRuntime } from "./socket.ts"
 import { Hub } from "./hub.ts"
 import { NamespaceRuntime, type Registration } from "./namespace.ts"
-import type { Culprit } from "./lineLimits.ts"
+import type { Culprit } from "../../internal/lineLimits.ts"
 import { type Annotations, Observer, type Subsystem } from "./observer.ts"
 
 /** Namespaces that clients wait for at once. */

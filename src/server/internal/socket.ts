@@ -601,7 +601,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       }
       home.server.closeScope(this.scope, this.annotations, onClosed, running, connection)
       // Who was never in has no rooms; an adapter that nobody needs is not made for it.
-      if (admitted) home.server.runFork(home.adapter.leaveAll(this))
+      if (admitted) home.leaveAll(this)
     })
     if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
   }

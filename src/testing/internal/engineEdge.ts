@@ -6,7 +6,7 @@ import type {
   HttpExchange,
   RequestBody
 } from "../../engine/EngineRequest.ts"
-import { HandshakeError } from "../../engine/HandshakeError.ts"
+import { HandshakeError, headersOf } from "../../engine/HandshakeError.ts"
 import { type Headers, merge } from "../../engine/internal/headers.ts"
 import { queryOf } from "../../engine/internal/query.ts"
 import { RequestDetails } from "../../engine/internal/requestDetails.ts"
@@ -41,8 +41,8 @@ const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest, l
   giveUp = engine.handleUpgrade(request, (decision) => {
     if (gone) return
     if (decision instanceof HandshakeError) {
-      const headers = { ...engine.responseHeaders(request), "content-type": "text/html" }
-      end.send({ status: 400, headers, body: decision.message }, sizeOf(decision.message))
+      const headers = { ...engine.responseHeaders(request), ...headersOf(decision), "content-type": "text/html" }
+      end.send({ status: decision.status ?? 400, headers, body: decision.message }, sizeOf(decision.message))
       return end.close()
     }
     end.send({ status: 101, headers: decision.headers ?? {}, body: "" }, 0)
@@ -67,6 +67,10 @@ class MemoryRequest implements EngineRequest {
 
   header(name: string): string | undefined {
     return Object.hasOwn(this.head.headers, name) ? this.head.headers[name] : undefined
+  }
+
+  get address(): string {
+    return this.head.address
   }
 
   details(): ConnectionDetails {

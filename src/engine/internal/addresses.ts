@@ -1,0 +1,57 @@
+/**
+ * Addresses of clients, as they are compared and counted. What is no address stays as it is.
+ */
+
+/** An address of IPv6 as its eight groups of 16 bits; `undefined` if it is none. */
+const groupsOf = (address: string): ReadonlyArray<number> | undefined => {
+  if (address.length > 100) return undefined
+  const zone = address.indexOf("%")
+  let text = zone < 0 ? address : address.slice(0, zone)
+  const colon = text.lastIndexOf(":")
+  if (colon < 0) return undefined
+  // Its last 32 bits may be written as of IPv4.
+  if (text.includes(".")) {
+    const octets = text
+      .slice(colon + 1)
+      .split(".")
+      .map(Number)
+    if (octets.length !== 4 || !octets.every((octet) => octet >= 0 && octet < 256)) return undefined
+    const [a, b, c, d] = octets as [number, number, number, number]
+    text = `${text.slice(0, colon + 1)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+  }
+  const [head, tail, ...more] = text.split("::").map(groups)
+  if (more.length > 0) return undefined
+  if (tail === undefined) return isWhole(head!) && head!.length === 8 ? head : undefined
+  if (!isWhole(head!) || !isWhole(tail) || head!.length + tail.length > 7) return undefined
+  return [...head!, ...Array<number>(8 - head!.length - tail.length).fill(0), ...tail]
+}
+
+const groups = (text: string): ReadonlyArray<number> =>
+  text === "" ? [] : text.split(":").map((group) => (/^[0-9a-f]{1,4}$/i.test(group) ? Number.parseInt(group, 16) : -1))
+
+const isWhole = (groups: ReadonlyArray<number>): boolean => groups.every((group) => group >= 0)
+
+const mapped = (groups: ReadonlyArray<number>): string | undefined => {
+  if (groups[5] !== 0xffff || groups.slice(0, 5).some((group) => group !== 0)) return undefined
+  const [high, low] = [groups[6]!, groups[7]!]
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
+}
+
+/** An address of IPv4 that is written as one of IPv6, in its own form. */
+export const unmapped = (address: string): string => {
+  const groups = groupsOf(address)
+  return (groups && mapped(groups)) ?? address
+}
+
+/** What one client has to itself: an address of IPv4, and 64 bits of one of IPv6. */
+export const networkOf = (address: string): string => {
+  const groups = groupsOf(address)
+  if (groups === undefined) return address
+  return (
+    mapped(groups) ??
+    `${groups
+      .slice(0, 4)
+      .map((group) => group.toString(16))
+      .join(":")}::/64`
+  )
+}

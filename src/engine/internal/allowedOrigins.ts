@@ -1,0 +1,81 @@
+import type { OriginMatcher } from "../Cors.ts"
+import type { EngineRequest } from "../EngineRequest.ts"
+
+/** The form of an origin: a scheme, a host, and maybe a port. */
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\\\s]*$/i
+
+/** An origin as browsers write it; `undefined` if it is none. */
+const serialized = (text: string): string | undefined => {
+  if (text === "null") return text
+  if (!ORIGIN.test(text) || !URL.canParse(text)) return undefined
+  const { host, origin, protocol } = new URL(text)
+  // Of schemes that it does not know, as those of apps and extensions, the URL standard says `null`; browsers do not.
+  return origin === "null" ? `${protocol}//${host.toLowerCase()}` : origin
+}
+
+/** Which origins' pages may talk to the server, over whichever transport. */
+export class AllowedOrigins {
+  private readonly names = new Set<string>()
+  private readonly patterns: Array<RegExp> = []
+  private readonly predicates: Array<(origin: string) => boolean> = []
+
+  private constructor() {}
+
+  /** Reads the option; gives what is wrong with it, if anything is. */
+  static read(option: OriginMatcher | ReadonlyArray<OriginMatcher>): AllowedOrigins | string {
+    const self = new AllowedOrigins()
+    for (const matcher of [option].flat() as ReadonlyArray<unknown>) {
+      if (typeof matcher === "function") self.predicates.push(matcher as (origin: string) => boolean)
+      else if (matcher instanceof RegExp) {
+        if (matcher.global || matcher.sticky) return `must not have stateful patterns, as ${String(matcher)}`
+        self.patterns.push(matcher)
+      } else if (matcher === "*") self.predicates.push(() => true)
+      else {
+        const origin = typeof matcher === "string" ? serialized(matcher) : undefined
+        if (origin === undefined) {
+          return `must hold origins, as "https://example.com", patterns or predicates, not "${String(matcher)}"`
+        }
+        self.names.add(origin)
+      }
+    }
+    return self
+  }
+
+  /** The origin that a request comes from and that is not allowed. What a predicate throws is told, and it counts as a no. */
+  refused(request: EngineRequest, onDefect: (defect: unknown) => void): string | undefined {
+    const origin = originOf(request)
+    return origin === undefined || this.allows(origin, onDefect) ? undefined : origin
+  }
+
+  private allows(origin: string, onDefect: (defect: unknown) => void): boolean {
+    const { names, patterns, predicates } = this
+    if (names.has(origin) || patterns.some((pattern) => pattern.test(origin))) return true
+    // Browsers write it as it stands in the list.
+    const name = names.size === 0 ? undefined : serialized(origin)
+    if (name !== undefined && names.has(name)) return true
+    for (const predicate of predicates) {
+      try {
+        // Of a predicate that is typed to give a boolean, a promise would say yes to everybody.
+        if (predicate(origin) === true) return true
+      } catch (defect) {
+        onDefect(defect)
+      }
+    }
+    return false
+  }
+}
+
+/**
+ * The origin that a request comes from, as far as a browser says so. Scripts of other origins (JSONP) are asked for without an
+ * `Origin`: of these it is where they were asked for, and `null` if that is kept secret.
+ */
+const originOf = (request: EngineRequest): string | undefined => {
+  const origin = request.header("origin")
+  if (origin !== undefined) return origin
+  const site = request.header("sec-fetch-site")
+  const isForeign = site === "cross-site" || site === "same-site"
+  if (!isForeign && (site !== undefined || !request.query.has("j"))) return undefined
+  const referer = request.header("referer")
+  if (referer === undefined || !URL.canParse(referer)) return isForeign ? "null" : undefined
+  return new URL(referer).origin
+}

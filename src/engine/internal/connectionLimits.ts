@@ -1,0 +1,58 @@
+import { networkOf } from "./addresses.ts"
+
+/** How often it is logged that there are too many connections, in milliseconds. */
+const LOG_INTERVAL = 10_000
+
+/** The limits, by the names of their options. */
+export type ConnectionLimit = "maxConnections" | "maxConnectionsPerAddress"
+
+/** Counts the connections that are open or being opened, where their number is limited. */
+export class ConnectionLimits {
+  private readonly max: number
+  private readonly maxPerAddress: number
+  private count = 0
+  /** By address; an address without connections is not among them. */
+  private readonly counts: Map<string, number> | undefined
+  private refused = 0
+  private loggedAt = -Infinity
+
+  constructor(max: number | undefined, maxPerAddress: number | undefined) {
+    this.max = max ?? Infinity
+    this.maxPerAddress = maxPerAddress ?? Infinity
+    if (maxPerAddress !== undefined) this.counts = new Map()
+  }
+
+  /** The limit that another connection from the address would exceed. */
+  exceeded(address: string): ConnectionLimit | undefined {
+    if (this.count >= this.max) return "maxConnections"
+    // Nothing is known of a peer without an address, as over a Unix socket: it may be everybody.
+    if (this.counts === undefined || address === "") return undefined
+    return (this.counts.get(networkOf(address)) ?? 0) >= this.maxPerAddress ? "maxConnectionsPerAddress" : undefined
+  }
+
+  add(address: string): void {
+    this.count++
+    if (this.counts === undefined) return
+    const network = networkOf(address)
+    this.counts.set(network, (this.counts.get(network) ?? 0) + 1)
+  }
+
+  remove(address: string): void {
+    this.count--
+    if (this.counts === undefined) return
+    const network = networkOf(address)
+    const count = this.counts.get(network)! - 1
+    if (count > 0) this.counts.set(network, count)
+    else this.counts.delete(network)
+  }
+
+  /** One was refused. How many were since it was said last, if it is time to say it again. */
+  onRefused(now: number): number | undefined {
+    this.refused++
+    if (now - this.loggedAt < LOG_INTERVAL) return undefined
+    const { refused } = this
+    this.loggedAt = now
+    this.refused = 0
+    return refused
+  }
+}
