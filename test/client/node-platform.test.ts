@@ -189,7 +189,7 @@ for (const [peer, attach] of [
           )
           const error = yield* Effect.flip(socket.emitWithAck("echo", "x".repeat(200_000)))
           assert.strictEqual((error as { readonly reason: string }).reason, "disconnected")
-          assert.strictEqual(yield* Deferred.await(ended), "transport error")
+          assert.strictEqual(yield* Deferred.await(ended), "payload too large")
         })
       )
     }
