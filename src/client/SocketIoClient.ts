@@ -69,7 +69,7 @@ export const make: <R = never>(
     runFork: yield* runForkHere,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
     memory: { upgraded: false },
-    unique: clock.currentTimeMillisUnsafe().toString(36) + (yield* Random.next).toString(36).slice(2, 10),
+    unique: clock.currentTimeMillisUnsafe().toString(36) + (yield* Random.next).toString(36).slice(2),
     diagnostics: yield* makeDiagnostics
   }
   const manager = new Manager(resolved, runtime, yield* Parser)
@@ -208,7 +208,7 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
     connected &&
     (connected.target !== namespace ? "contract" : Equal.equals(connected.auth, isMade || auth) ? undefined : "auth")
   if (other) {
-    throw new Error(`"${name}" is connected already with another ${other}: use the same, or make another client`)
+    throw new Error(`"${name}" is connected already with another ${other}: use the same, or another client`)
   }
   const socket = connected ?? new SocketRuntime(manager, name, namespace, wire, isMade || auth)
   yield* scoped(() => socket.use(makeAuth))

@@ -228,10 +228,11 @@ export class EngineClient {
     // Without `URLSearchParams`, of which React Native has but a part.
     const url = (transport: TransportName): string => {
       const params = { ...options.query, EIO: "4", transport, b64: forceBase64 ? "1" : undefined, sid: self.id }
-      const pairs = Object.entries(params).map(
-        ([name, value]) => value !== undefined && `${escape(name)}=${escape(value)}`
-      )
-      return `${options.origin}${options.path}?${pairs.filter(Boolean).join("&")}`
+      let address = `${options.origin}${options.path}?`
+      for (const [name, value] of Object.entries(params)) {
+        if (value !== undefined) address += `${escape(name)}=${escape(value)}&`
+      }
+      return address.slice(0, -1)
     }
 
     const webSocket = (
@@ -431,7 +432,7 @@ export class EngineClient {
       sink.onClose({
         ...details,
         reason: before === CLOSING ? "forced close" : reason,
-        ...(description === undefined ? {} : { description })
+        ...(description && { description })
       })
     }
 

@@ -1,9 +1,8 @@
 import * as Effect from "effect/Effect"
-import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 
-import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { log } from "../../internal/log.ts"
+import { runForkHere } from "./scoped.ts"
 
 /** The parts of the client that log what they do, as `socket.io-client:engine` and so on. */
 export type Scope = "engine" | "manager" | "socket"
@@ -18,12 +17,12 @@ export interface Diagnostics {
 
 /** What is asked for: in the environment, or in pages where the package `debug` has it. */
 const setting = (): string => {
+  const { process, window } = globalThis as {
+    readonly process?: { readonly env?: { readonly DEBUG?: string } }
+    readonly window?: { readonly localStorage: { readonly debug?: string } }
+  }
   try {
-    const { localStorage, process } = globalThis as {
-      readonly localStorage?: { readonly debug?: string }
-      readonly process?: { readonly env?: { readonly DEBUG?: string } }
-    }
-    return (process?.env ? process.env.DEBUG : localStorage?.debug) ?? ""
+    return process?.env?.DEBUG ?? window?.localStorage.debug ?? ""
   } catch {
     // Pages may be kept from what is stored.
     return ""
@@ -32,21 +31,21 @@ const setting = (): string => {
 
 const PREFIX = "socket.io-client:"
 
-/** Reads once what is asked for: a line that nobody wants costs nothing. */
-export const makeDiagnostics = Effect.withFiber((fiber) => {
-  const run = Effect.runForkWith(fiber.context)
-  const isDebugging = LogLevel.getOrdinal(fiber.getRef(References.MinimumLogLevel)) <= LogLevel.getOrdinal("Debug")
-  const asked = parseDebug(setting())
-  const wanted = new Set(
-    ["engine", "manager", "socket"].filter((scope) => isDebugging || asked.includes(PREFIX + scope))
-  )
-  const diagnostics: Diagnostics = {
+/** These lines are of connections, none of messages: one that nobody wants may cost what it costs to find that out. */
+export const makeDiagnostics = Effect.map(runForkHere, (run): Diagnostics => {
+  const patterns = setting().match(/[^\s,]+/g) ?? []
+  /** Of the notation what is needed here: names, `*` at an end for anything, `-` before what is left out of those before. */
+  const isAskedFor = (name: string) =>
+    patterns.reduce((is, pattern) => {
+      const part = pattern.replaceAll(/^-|\*$/g, "")
+      return (pattern.endsWith("*") ? name.startsWith(part) : name === part) ? pattern[0] !== "-" : is
+    }, false)
+  return {
     debug: (scope, message, annotations) => {
-      if (!wanted.has(scope)) return
-      const line = log("Debug", message, { subsystem: PREFIX + scope, ...annotations })
-      run(Effect.provideService(line, References.MinimumLogLevel, "Debug"))
+      const subsystem = PREFIX + scope
+      const line = log("Debug", message, { subsystem, ...annotations })
+      run(isAskedFor(subsystem) ? Effect.provideService(line, References.MinimumLogLevel, "Debug") : line)
     },
     warn: (message, annotations) => void run(log("Warn", message, annotations))
   }
-  return Effect.succeed(diagnostics)
 })

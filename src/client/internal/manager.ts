@@ -24,7 +24,9 @@ import type { SocketRuntime } from "./socket.ts"
 const MAX_DEPARTED = 1_000
 
 /** The codes of errors that are limits, and reasons of their own for a connection to end. */
-const LIMITS = /^(too many a|attachments t|nesting)/
+const LIMITS = /many a|large|deep/
+
+const given = <A>(value: A | Effect.Effect<A>) => (Effect.isEffect(value) ? value : Effect.succeed(value))
 
 /** The shortest time between two warnings that the server cannot be connected to, in milliseconds. */
 const WARNING_INTERVAL = 60_000
@@ -81,14 +83,13 @@ export class Manager {
     /** Connects, with headers and parameters as they are by now. */
     const open = () => {
       wasLeft = false
-      const given = <A>(value: A | Effect.Effect<A>) => (Effect.isEffect(value) ? value : Effect.succeed(value))
       const both = Effect.flatMap(given(query), (query) =>
         Effect.map(given(headers), (headers) => ({ ...engine, headers, query }))
       )
       wait(both, (exit) => {
         if (exit._tag === "Success") return openWith(exit.value)
         const cause = defectOf(exit.cause.reasons[0]!)
-        onClose({ reason: "transport error", description: `headers or query failed: ${cause}`, cause })
+        onClose({ reason: "transport error", description: `headers or query: ${cause}`, cause })
       })
     }
 
@@ -112,11 +113,11 @@ export class Manager {
       const decoder = parser.makeDecoder(self.options)
       departed.clear()
       unanswered.clear()
-      debug("manager", "connecting", { url: options.origin + options.path, attempts })
+      debug("manager", "connecting", {})
       self.engine = new EngineClient(options, runtime, {
         onOpen: ({ sid }) => {
           isOpen = true
-          debug("engine", "opened", { sid, transport: self.engine!.transportName })
+          debug("engine", "opened", { sid })
           for (const socket of Array.from(sockets.values())) socket.onConnection()
         },
         onUpgrade: () => debug("engine", "upgraded", {}),
@@ -179,10 +180,10 @@ export class Manager {
         // Not of every attempt: there may be thousands, of thousands of clients. One that is lost is no attempt yet.
         if ((!isTold || attempts > 1) && now() >= quietUntil) {
           quietUntil = now() + WARNING_INTERVAL
-          const { description, reason, ...details } = close
-          diagnostics.warn(`cannot connect to ${engine.origin}, trying again: ${description ?? reason}`, details)
+          const { description, reason } = close
+          diagnostics.warn(`cannot connect to ${engine.origin}, trying again: ${description ?? reason}`, close as {})
         }
-        debug("manager", "trying again", { delay: String(delay), attempts })
+        debug("manager", "trying again", { delay, attempts })
         if (!isTold) tellLost(close, true)
         return Effect.sleep(delay)
       })

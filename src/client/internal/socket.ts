@@ -109,7 +109,7 @@ export class SocketRuntime implements Emitter {
     /** Events that came before the CONNECT reply. */
     let early: Array<SocketPacket> = []
     /** Events that came right after it, before anybody has asked for one of their name. */
-    let unheard: Array<SocketPacket> = []
+    let unheard: Array<Parameters<typeof hear>> = []
     let forgetting: Fiber.Fiber<unknown> | undefined
     let connectedAt = 0
     const users = new Set<MakeAuth>()
@@ -125,8 +125,7 @@ export class SocketRuntime implements Emitter {
 
     const tell = (status: SocketStatus) => {
       last = status
-      const { _tag, ...details } = status
-      debug(_tag, details)
+      debug(status._tag, status)
       call(taps, STATUS, status)
     }
 
@@ -146,7 +145,7 @@ export class SocketRuntime implements Emitter {
       if (status?._tag === "ConnectError") {
         // Nobody would ever know.
         if (!willRetry && !taps.has(STATUS)) {
-          diagnostics.warn(`not connected to "${namespace}": ${status.message}`, { namespace })
+          diagnostics.warn(`not connected to "${namespace}": ${status.message}`, status as {})
         }
         tell({ _tag: "Failed", error: status })
       } else if (status) tell(status)
@@ -233,7 +232,6 @@ export class SocketRuntime implements Emitter {
       if (isVolatile) return false
       if (outbox.size >= options.maxBuffered) {
         const [oldest] = outbox
-        debug("no room for an event", { event: event[2][0] })
         if (options.bufferOverflow !== "oldest" || !oldest) return false
         outbox.delete(oldest)
         answer(oldest[1])
@@ -257,11 +255,15 @@ export class SocketRuntime implements Emitter {
       const at = args.at(-1)
       if (pid !== undefined && typeof at === "string") offset = at
       call(taps, ANY, [event, args], event)
+      hear(event, args, packet)
+    }
+
+    /** Gives an event to those who listen to it, or keeps it for a while if nobody does. */
+    const hear = (event: string, args: Arguments, packet: SocketPacket) => {
       if (taps.has(event) || handlers.has(event)) return deliver(event, args, packet)
-      if (unheard.length === MAX_UNHEARD || now() - connectedAt >= UNHEARD_FOR)
-        return debug("nobody listens", { event })
+      if (unheard.length === MAX_UNHEARD || now() - connectedAt >= UNHEARD_FOR) return
       forgetting ??= runFork(Effect.andThen(Effect.sleep(UNHEARD_FOR), Effect.sync(dropUnheard)))
-      unheard.push(packet)
+      unheard.push([event, args, packet])
     }
 
     const dropUnheard = () => {
@@ -270,7 +272,6 @@ export class SocketRuntime implements Emitter {
       unheard = []
     }
 
-    /** Gives an event to those who listen to it. */
     const deliver = (event: string, args: Arguments, { data, id }: SocketPacket) => {
       const taken = wire
         ? wire.decode(namespace, event, data as Arguments, (logged, refusal) => {
@@ -296,11 +297,10 @@ export class SocketRuntime implements Emitter {
       const listeners = map.get(key) ?? new Set()
       map.set(key, listeners.add(listener))
       const waiting = unheard
-      unheard = waiting.filter(({ data }) => String((data as Arguments)[0]) !== key)
-      for (const packet of waiting) {
-        const [event, ...args] = packet.data as Arguments
-        if (String(event) === key) deliver(key, args, packet)
-        else if (key === ANY) listener([String(event), args], String(event))
+      unheard = []
+      for (const heard of waiting) {
+        if (key === ANY) listener(heard, heard[0])
+        hear(...heard)
       }
       return () => {
         if (listeners.delete(listener) && listeners.size === 0) map.delete(key)
@@ -372,7 +372,7 @@ export class SocketRuntime implements Emitter {
     }
     self.reconnect = Effect.suspend(() => {
       // Somebody has connected to the namespace since it was left, and has another socket.
-      if (!isWanted() && manager.sockets.has(namespace)) return error("another socket is connected to it")
+      if (!isWanted() && manager.sockets.has(namespace)) return error("it has another socket")
       self.want()
       return self.awaitConnected
     })

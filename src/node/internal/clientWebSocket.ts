@@ -20,16 +20,16 @@ const sizeOf = (data: string | Uint8Array | Blob): number => (data instanceof Bl
 const MAX_BODY = 1_000
 
 /** The beginning of a response's body. A server that does not get on with it is not waited for beyond the client's `connectTimeout`. */
-const beginningOf = (response: IncomingMessage): Promise<string> =>
-  new Promise((resolve) => {
-    let body = ""
-    const end = () => resolve(body.slice(0, MAX_BODY))
-    response.setEncoding("utf8").on("data", (chunk: string) => {
-      body += chunk
-      if (body.length >= MAX_BODY) end()
-    })
-    response.once("end", end).once("close", end).once("error", end)
+const beginningOf = (response: IncomingMessage, onBody: (body: string) => void): void => {
+  let body = ""
+  const end = () => onBody(body.slice(0, MAX_BODY))
+  response.setEncoding("utf8").on("data", (chunk: string) => {
+    if (body.length >= MAX_BODY) return
+    body += chunk
+    if (body.length >= MAX_BODY) end()
   })
+  for (const event of ["end", "close", "error"]) response.once(event, end)
+}
 
 /** A WebSocket of `ws` for a client. */
 export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): ClientWebSocket => {
@@ -41,7 +41,7 @@ export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): Cli
     else events.onText(data.toString())
   })
   ws.on("unexpected-response", (_, response) => {
-    void beginningOf(response).then((body) => {
+    beginningOf(response, (body) => {
       const status = response.statusCode!
       failure ??= { description: `the server answered with status ${status}${messageOf(body)}`, status, body }
       ws.terminate()
