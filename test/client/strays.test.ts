@@ -25,6 +25,7 @@ describe("a client that was refused, or was sent away", () => {
       const { url } = yield* serve(Layer.merge(Main, Door))
       const main = yield* connect(url)
       const door = main.io.socket("/door", {})
+      door.connect()
       yield* Effect.promise(() => new Promise<void>((resolve) => void door.once("connect", resolve)))
       const gone = new Promise<string>((resolve) => void door.once("disconnect", resolve))
       door.emit("go")
