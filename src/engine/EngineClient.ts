@@ -210,7 +210,7 @@ export class EngineClient {
         names[0] === "polling"
           ? // Some caches in the field take a GET for the same as one before, whoever sent that.
             makePolling(
-              () => `${url("polling")}&t=${runtime.unique}-${(counter++).toString(36)}`,
+              () => `${url("polling")}&t=${runtime.unique}_${(counter++).toString(36)}`,
               options,
               runtime,
               onPacket,
