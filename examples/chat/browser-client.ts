@@ -23,14 +23,23 @@ const visit = Effect.fnUntraced(function* (name: string) {
   yield* showing(chat.stream("said"), (message) => view.said(message, message.from.name === name))
   yield* showing(chat.stream("joined"), view.joined)
   yield* showing(chat.stream("left"), view.left)
+  let hasBeenInside = false
+  let isInside = false
+  /** What was said without a connection. The socket would keep it, too, and send it before the server knows who is there. */
+  const unsaid: Array<string> = []
   yield* Stream.fromEventListener(view.sayForm, "submit").pipe(
     Stream.map(view.takeText),
     Stream.filter((text) => text !== ""),
-    Stream.runForEach((text) => chat.emit("say", { text })),
+    Stream.runForEach((text) => {
+      if (isInside) return chat.emit("say", { text })
+      return Effect.sync(() => {
+        unsaid.push(text)
+        view.waits(text)
+      })
+    }),
     Effect.forkScoped({ startImmediately: true })
   )
 
-  let hasBeenInside = false
   const join = chat.emitWithAck("join", { name }).pipe(
     Effect.timeout("5 seconds"),
     // Behind an outage the name may still be that of the connection that was lost; it is free again in a moment.
@@ -39,10 +48,11 @@ const visit = Effect.fnUntraced(function* (name: string) {
       times: 20,
       while: ({ _tag }) => hasBeenInside && _tag === "NameTaken"
     }),
-    Effect.map((users) => {
-      hasBeenInside = true
+    Effect.flatMap((users) => {
+      hasBeenInside = isInside = true
       view.showPeople(users)
       view.go("inside")
+      return Effect.forEach(unsaid.splice(0), (text) => chat.emit("say", { text }), { discard: true })
     }),
     // The status tells the same.
     Effect.catchIf(
@@ -58,13 +68,14 @@ const visit = Effect.fnUntraced(function* (name: string) {
         view.showStatus("connected")
         return yield* join
       case "Disconnected":
-        view.showStatus(`disconnected: ${status.reason}`)
-        view.go(hasBeenInside ? "away" : "entering")
+        isInside = false
         if (!status.willRetry) return yield* Effect.fail({ _tag: "Closed" as const })
+        view.showLost()
+        view.go(hasBeenInside ? "away" : "entering")
         return
       case "Failed":
-        view.showStatus(`not connected: ${status.error.message}`)
         if (!status.error.willRetry) return yield* Effect.fail(status.error)
+        view.showLost()
     }
   })
   // For every connection, the first one included. What is still being done for the status before is interrupted.

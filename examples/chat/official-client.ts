@@ -7,13 +7,19 @@ import * as view from "./view.ts"
 
 const socket = io("/chat", { autoConnect: false })
 let name = ""
+let isInside = false
+/** What was said without a connection. The socket would keep it, too, and send it before the server knows who is there. */
+let unsaid: Array<string> = []
 
 // The acknowledgement of an event with declared failures is { _tag: "Success", value } or { _tag: "Failure", error }.
 const join = () =>
   socket.emit("join", { name }, (answer: any) => {
     if (answer._tag === "Success") {
+      isInside = true
       view.showPeople(answer.value)
-      return view.go("inside")
+      view.go("inside")
+      for (const text of unsaid.splice(0)) socket.emit("say", { text })
+      return
     }
     leave()
     view.showProblem(answer.error._tag === "NameTaken" ? "That name is taken." : "That name is not possible.")
@@ -21,6 +27,7 @@ const join = () =>
 
 const leave = () => {
   socket.disconnect()
+  unsaid = []
   view.showStatus("not connected")
   view.go("outside")
 }
@@ -29,13 +36,14 @@ socket.on("connect", () => {
   view.showStatus("connected")
   join()
 })
-socket.on("disconnect", (reason) => {
-  view.showStatus(`disconnected: ${reason}`)
-  if (socket.active) view.go("away")
+socket.on("disconnect", () => {
+  isInside = false
+  if (!socket.active) return
+  view.showLost()
+  view.go("away")
 })
 socket.on("connect_error", (error) => {
-  view.showStatus(`not connected: ${error.message}`)
-  if (socket.active) return
+  if (socket.active) return view.showLost()
   view.go("outside")
   view.showProblem(`The server refuses: ${error.message}.`)
 })
@@ -53,7 +61,13 @@ view.joinForm.addEventListener("submit", () => {
 })
 view.sayForm.addEventListener("submit", () => {
   const text = view.takeText()
-  if (text !== "") socket.emit("say", { text })
+  if (text === "") return
+  if (isInside) {
+    socket.emit("say", { text })
+  } else {
+    unsaid.push(text)
+    view.waits(text)
+  }
 })
 view.leaveButton.addEventListener("click", leave)
 

@@ -27,7 +27,8 @@ export const takeText = (): string => {
 }
 
 /**
- * Where the page stands: outside, on its way in, inside, or inside without a connection. Messages can only be written inside.
+ * Where the page stands: outside, on its way in, inside, or inside without a connection. Messages can be written inside in any case: what
+ * is said without a connection is sent when it is back.
  */
 export type Place = "outside" | "entering" | "inside" | "away"
 
@@ -37,14 +38,24 @@ export const go = (place: Place): void => {
   joinForm.hidden = !out
   sayForm.hidden = leaveButton.hidden = messages.hidden = out
   for (const element of joinForm.elements) element.toggleAttribute("disabled", place === "entering")
-  for (const element of sayForm.elements) element.toggleAttribute("disabled", place !== "inside")
+  for (const element of sayForm.elements) element.toggleAttribute("disabled", out)
   if (place === "outside") {
     messages.replaceChildren()
     showPeople([])
     nameInput.focus()
   }
-  if (place === "inside") textInput.focus()
+  if (place === "inside") {
+    textInput.focus()
+    // The server shows what it was sent.
+    for (const line of messages.querySelectorAll(".waiting")) line.remove()
+  }
 }
+
+/** What has happened to the connection, in words for visitors: browsers say "Failed to fetch", and mean all of these. */
+export const showLost = (): void =>
+  showStatus(
+    navigator.onLine ? "The chat cannot be reached. Trying again…" : "You are offline. Waiting for the network…"
+  )
 
 export const showStatus = (text: string): void => {
   find("#status").textContent = text
@@ -68,6 +79,13 @@ export const joined = (user: Pick<User, "id" | "name">): void => {
 export const left = (user: Pick<User, "id" | "name">): void => {
   showPeople(everybody().filter(({ id }) => id !== user.id))
   addLine("notice", element("span", "", `${user.name} has left`))
+}
+
+/** Shows what was said without a connection, until it is sent. */
+export const waits = (text: string): void => {
+  const bubble = element("div", "bubble")
+  bubble.append(element("span", "text", text))
+  addLine("said own waiting", bubble, element("time", "", "not sent yet"))
 }
 
 /** Shows a message; those of others with their names. */

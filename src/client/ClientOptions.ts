@@ -14,22 +14,33 @@ import { packetLimits } from "../protocol/internal/packetLimits.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
- * Options of a client: of its one connection, which all its namespaces share.
+ * Options of a client: of its one connection, which all its namespaces share. `R` is what `query` and `headers` need, if they are
+ * effects.
  *
  * @since 0.1.0
  * @category options
  */
-export interface ClientOptions {
+export interface ClientOptions<R = never> {
   /** The server: scheme, host and port, `https://example.org`. A path in it is not taken: namespaces are connected to by name. */
   readonly url: string
   /** Where the server stands below it. Default: `/socket.io`. */
   readonly path?: string
-  /** Parameters of every request. Default: none. `EIO`, `transport` and `sid` are the protocol's. */
-  readonly query?: Readonly<Record<string, string>>
   /**
-   * Headers of every request. Default: none. In browsers they are only sent over polling, as WebSockets cannot have any.
+   * Whether requests have a slash at the end of the path: `/socket.io/`. Default: true. Some hosts redirect addresses that end with one,
+   * which WebSockets do not follow.
    */
-  readonly headers?: Readonly<Record<string, string>>
+  readonly addTrailingSlash?: boolean
+  /**
+   * Parameters of every request, or an effect that gives them, which is run anew for every connection. Default: none. `EIO`,
+   * `transport`, `sid`, `b64` and `t` are the protocol's.
+   */
+  readonly query?: Strings | Effect.Effect<Strings, never, R>
+  /**
+   * Headers of every request, or an effect that gives them, which is run anew for every connection: a token that expires, say. One that
+   * dies is an attempt that has failed; none is begun before it is done. Default: none. In browsers they are only sent over polling, as
+   * WebSockets cannot have any.
+   */
+  readonly headers?: Strings | Effect.Effect<Strings, never, R>
   /** The transports that may be used, the first one first. Default: polling, then WebSocket. */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether to change from polling to WebSocket when the server offers it. Default: true. */
@@ -65,11 +76,19 @@ export interface ClientOptions {
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10. */
   readonly maxAttachments?: number
-  /** The bytes of one packet's attachments together. Default: 10,000,000. */
+  /**
+   * The bytes of one packet's attachments together. Default: no limit of its own, which is that of the official client: each attachment
+   * is a message, which the platform bounds (`maxPayload` of `NodeClientPlatform`), and there are `maxAttachments` of them.
+   */
   readonly maxAttachmentBytes?: number
-  /** The nesting of arrays and objects in a packet's payload. Default: 64. */
+  /**
+   * The nesting of arrays and objects in a packet's payload. Default: 1,000: servers may send what they like, of which this one's sends no
+   * more; deeper values would exhaust the stack of what handles them.
+   */
   readonly maxDepth?: number
 }
+
+type Strings = Readonly<Record<string, string>>
 
 /**
  * Options with every default filled in.
@@ -78,7 +97,9 @@ export interface ClientOptions {
  * @category options
  */
 export interface ResolvedClientOptions {
-  readonly engine: EngineClientOptions
+  readonly engine: Omit<EngineClientOptions, "query" | "headers">
+  readonly query: Strings | Effect.Effect<Strings>
+  readonly headers: Strings | Effect.Effect<Strings>
   readonly reconnection: boolean | Schedule.Schedule<unknown, number>
   readonly maxBuffered: number
   readonly bufferOverflow: "newest" | "oldest"
@@ -91,6 +112,7 @@ export interface ResolvedClientOptions {
 /** What an option is when it is not given. */
 const defaults = {
   path: "/socket.io",
+  addTrailingSlash: true,
   query: {},
   headers: {},
   upgrade: true,
@@ -104,7 +126,9 @@ const defaults = {
   maxBuffered: 10_000,
   bufferOverflow: "newest",
   maxPendingAcks: 10_000,
-  ...packetLimits
+  maxAttachments: packetLimits.maxAttachments,
+  maxAttachmentBytes: Infinity,
+  maxDepth: 1_000
 } as const satisfies Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout">>
 
 /**
@@ -114,18 +138,22 @@ const defaults = {
  * @category decoding
  */
 export const resolve = Effect.fnUntraced(function* (
-  options: ClientOptions
+  options: ClientOptions<any>
 ): Effect.fn.Return<ResolvedClientOptions, InvalidOptionError> {
   const resolved: Record<string, unknown> = { ...options }
   for (const [name, fallback] of Object.entries(defaults)) {
     const value = (resolved[name] ??= fallback)
     // Whatever has a number by default is a count.
-    if (typeof fallback === "number") yield* integer(name, value as number, 0, name === "maxBuffered" ? 0 : 1)
+    if (typeof fallback === "number" && value !== fallback) {
+      yield* integer(name, value as number, 0, name === "maxBuffered" ? 0 : 1)
+    }
   }
   const engine = {
     ...resolved,
     origin: yield* origin(options.url),
-    path: `/${resolved.path as string}/`.replaceAll(/^\/+|\/+$/g, "/"),
+    path: `/${resolved.path as string}/`
+      .replaceAll(/^\/+|\/+$/g, "/")
+      .slice(0, resolved.addTrailingSlash ? undefined : -1),
     transports: yield* transports(options.transports),
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 20_000, 1)
   }
@@ -134,12 +162,9 @@ export const resolve = Effect.fnUntraced(function* (
 })
 
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
-  try {
-    // WebSocket addresses mean the same server.
-    const { href, origin } = new URL(url.replace(/^ws/i, "http"))
-    if (/^https?:/.test(href) && href === origin + "/") return Effect.succeed(origin)
-  } catch {
-    // It is no address at all.
-  }
-  return refuse("url", `must be an origin, as "https://example.org", not "${url}"`)
+  // Without `URL`, of which React Native has but a part. WebSocket addresses mean the same server.
+  const [, rest] = /^(?:http|ws)(s?:\/\/[^\s/?#@\\]+)\/?$/.exec(url.toLowerCase()) ?? []
+  return rest
+    ? Effect.succeed(`http${rest}`)
+    : refuse("url", `must be an origin, as "https://example.org", not "${url}"`)
 }

@@ -6,8 +6,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Equal from "effect/Equal"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 
 import { ClientPlatform } from "../engine/ClientPlatform.ts"
@@ -17,9 +19,10 @@ import { Parser } from "../Parser.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError, PlainClientSocket } from "./ClientSocket.ts"
+import { makeDiagnostics } from "./internal/diagnostics.ts"
 import { Manager } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
-import { SocketRuntime } from "./internal/socket.ts"
+import { type MakeAuth, SocketRuntime } from "./internal/socket.ts"
 
 /**
  * @since 0.1.0
@@ -44,14 +47,20 @@ export class SocketIoClient extends Context.Service<SocketIoClient, SocketIoClie
  * Makes a client. It connects when a namespace is connected to. Closing the scope closes the connection, behind what waits to
  * be sent.
  *
+ * While the server cannot be connected to, a warning is logged: when the first attempt has failed that another one follows, and then
+ * once a minute at the most. `DEBUG='socket.io-client:*'` in the environment, or `localStorage.debug` in pages, switches debug logs on,
+ * as does the level Debug: `socket.io-client:engine`, `socket.io-client:manager`, `socket.io-client:socket`.
+ *
  * Fails with {@link InvalidOptionError} on an option that makes no sense.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function* (
-  options: ClientOptions
-): Effect.fn.Return<SocketIoClientShape, InvalidOptionError, Scope.Scope> {
+export const make: <R = never>(
+  options: ClientOptions<R>
+) => Effect.Effect<SocketIoClientShape, InvalidOptionError, Scope.Scope | R> = Effect.fnUntraced(function* (
+  options: ClientOptions<any>
+): Effect.fn.Return<SocketIoClientShape, InvalidOptionError, any> {
   const resolved = yield* resolve(options)
   const clock = yield* Clock.Clock
   const platform = yield* ClientPlatform
@@ -59,7 +68,9 @@ export const make = Effect.fnUntraced(function* (
     platform: platform.forClient?.() ?? platform,
     runFork: yield* runForkHere,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
-    memory: { upgraded: false }
+    memory: { upgraded: false },
+    unique: clock.currentTimeMillisUnsafe().toString(36) + (yield* Random.next).toString(36).slice(2),
+    diagnostics: yield* makeDiagnostics
   }
   const manager = new Manager(resolved, runtime, yield* Parser)
   yield* scoped(() => manager.close)
@@ -72,8 +83,8 @@ export const make = Effect.fnUntraced(function* (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: ClientOptions): Layer.Layer<SocketIoClient, InvalidOptionError> =>
-  Layer.effect(SocketIoClient, make(options))
+export const layer = <R = never>(options: ClientOptions<R>): Layer.Layer<SocketIoClient, InvalidOptionError, R> =>
+  Layer.effect(SocketIoClient, make(options)) as Layer.Layer<SocketIoClient, InvalidOptionError, R>
 
 /**
  * What may be connected to: a contract, or a namespace's name.
@@ -143,8 +154,13 @@ export type ConnectArguments<T extends Target, R = never> =
  * {@link ConnectError} when the server refuses, or when there are no more attempts. After that the socket connects again by itself;
  * its `status` tells.
  *
- * A namespace that the client is connected to already is a defect, as a connection has one socket per namespace: share the
- * socket, or make another client.
+ * A connection has one socket per namespace: those who connect to the same one, by the same contract and with the same `auth`, share
+ * it, and it leaves the namespace with the last of their scopes. `disconnect` leaves it for all of them. With another contract, or another
+ * `auth`, it is a defect: make another client for that. Of effects that give `auth` one is run, of somebody who is still there.
+ *
+ * Events that come within a second after the connection, as those that a server emits when it sees a new client, wait for the first
+ * stream or handler of their name: up to 256 of them. A reader that begins in the same breath, also in a fiber that is only started then,
+ * misses nothing. {@link socket} is there for those who need longer: subscribe to what it gives, then await its `reconnect`.
  *
  * @since 0.1.0
  * @category constructors
@@ -180,14 +196,19 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
   const wire = (namespace as Partial<Namespace.Any>).compiled?.().forClients()
   const name = wire ? wire.name(params) : (namespace as string)
   if (!/^\/[^,]*$/.test(name)) throw new Error(`"${name}" is no namespace`)
-  if (manager.sockets.has(name)) throw new Error(`"${name}" is connected`)
   const run = yield* runForkHere
-  const given = Effect.isEffect(auth) ? auth : Effect.succeed(auth)
+  const isMade = Effect.isEffect(auth)
+  const given = isMade ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))
-  const socket = new SocketRuntime(manager, name, wire, (use) => run(Effect.map(payload as Effect.Effect<any>, use)))
-  yield* scoped(() => {
-    socket.want()
-    return socket.dispose
-  })
+  const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
+  const connected = manager.sockets.get(name)
+  const other =
+    connected &&
+    (connected.target !== namespace ? "contract" : Equal.equals(connected.auth, isMade || auth) ? undefined : "auth")
+  if (other) {
+    throw new Error(`"${name}" is connected already with another ${other}: use the same, or another client`)
+  }
+  const socket = connected ?? new SocketRuntime(manager, name, namespace, wire, isMade || auth)
+  yield* scoped(() => socket.use(makeAuth))
   return socket
 })

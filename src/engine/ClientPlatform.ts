@@ -7,6 +7,26 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /**
+ * What a platform knows of an end, each where it does. In browsers a page is not told why a WebSocket or a request to another origin
+ * failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionDetails {
+  /** The status of the HTTP response that was no success: of a request, or, in Node, of a WebSocket's handshake. */
+  readonly status?: number
+  /** The body of that response, up to its first 1,000 characters. */
+  readonly body?: string
+  /** The code with which the WebSocket was closed (RFC 6455, 7.4.1). */
+  readonly closeCode?: number
+  /** The reason with which the WebSocket was closed, if one was given. */
+  readonly closeReason?: string
+  /** The error that is behind it. */
+  readonly cause?: unknown
+}
+
+/**
  * One request of long-polling.
  *
  * @since 0.1.0
@@ -39,8 +59,11 @@ export interface PollResponse {
 export interface ClientWebSocket {
   /** The bytes that wait to be sent. */
   readonly buffered: number
-  /** Sends a message behind the ones before, however long it takes to read a Blob; one that cannot be read ends the connection. */
-  send(data: string | Uint8Array | Blob): void
+  /**
+   * Sends a message behind the ones before, however long it takes to read a Blob; one that cannot be read ends the connection.
+   * Without `compress` it is not compressed, where the platform has a say in that.
+   */
+  send(data: string | Uint8Array | Blob, compress?: boolean): void
   close(): void
 }
 
@@ -54,8 +77,8 @@ export interface ClientWebSocketEvents {
   readonly onOpen: () => void
   readonly onText: (text: string) => void
   readonly onBinary: (bytes: Uint8Array) => void
-  /** It is gone, or has never been open. `description` says what was wrong, if anything was. */
-  readonly onClose: (description: string | undefined) => void
+  /** It is gone, or has never been open. `description` says what was wrong, if anything was; `details` what else is known. */
+  readonly onClose: (description: string | undefined, details?: ConnectionDetails) => void
 }
 
 /**
@@ -74,7 +97,10 @@ export interface WebSocketRequest {
  * @category models
  */
 export interface ClientPlatformShape {
-  /** Sends a request; interruption aborts it. Any status is a success; fails with what kept the response from coming. */
+  /**
+   * Sends a request; interruption aborts it. Any status is a success; fails with what kept the response from coming: a `RangeError`
+   * if it is larger than the platform takes.
+   */
   readonly request: (request: PollRequest) => Effect.Effect<PollResponse, Error>
   /** Opens a WebSocket. */
   readonly openWebSocket: (request: WebSocketRequest, events: ClientWebSocketEvents) => ClientWebSocket
@@ -86,6 +112,22 @@ export interface ClientPlatformShape {
   readonly defer?: (task: () => void) => void
   /** The platform for one client, where clients have something of their own, as cookies. Default: all have the same. */
   readonly forClient?: () => ClientPlatformShape
+}
+
+/**
+ * What a refusal's body says, as Socket.IO servers put it (an object with a `message`), behind a colon; nothing of somebody else's
+ * words, as a proxy's page.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const messageOf = (body: string): string => {
+  try {
+    const { message } = JSON.parse(body)
+    return typeof message === "string" ? `: ${message.slice(0, 200)}` : ""
+  } catch {
+    return ""
+  }
 }
 
 const listen =
@@ -105,7 +147,7 @@ const textOf = (response: Response): Promise<string> => {
   let left = MAX_RESPONSE
   const limited = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform: (chunk, controller) => {
-      if ((left -= chunk.length) < 0) throw new Error("the response is too large")
+      if ((left -= chunk.length) < 0) throw new RangeError("the response is too large")
       controller.enqueue(chunk)
     }
   })
@@ -138,8 +180,15 @@ const standard: ClientPlatformShape = {
     ws.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === "string" ? events.onText(data) : events.onBinary(new Uint8Array(data))
     )
+    let cause: unknown
+    // Browsers keep it to themselves; other runtimes say what it was.
+    ws.addEventListener("error", (event) => (cause = (event as Partial<ErrorEvent>).error))
     ws.addEventListener("close", ({ code, reason, wasClean }) =>
-      events.onClose(wasClean ? undefined : reason || `closed with code ${code}`)
+      events.onClose(wasClean ? undefined : reason || `closed with code ${code}`, {
+        closeCode: code,
+        closeReason: reason,
+        cause
+      })
     )
     return {
       get buffered() {

@@ -12,10 +12,10 @@ import { after } from "./internal/client/after.ts"
 import { sizeOf } from "./internal/client/payload.ts"
 import { CLOSED, CLOSING, OPEN, OPENING } from "./internal/client/states.ts"
 import { type ClientPolling, makePolling } from "./internal/client/polling.ts"
-import type { ClientTransport, TransportEnd } from "./internal/client/transport.ts"
+import type { ClientTransport, Packet, TransportEnd } from "./internal/client/transport.ts"
 import { makeWebSocket } from "./internal/client/webSocket.ts"
 import { microtask } from "./internal/microtask.ts"
-import type { ClientPlatformShape } from "./ClientPlatform.ts"
+import type { ClientPlatformShape, ConnectionDetails } from "./ClientPlatform.ts"
 import type { TransportName } from "./Transport.ts"
 
 /**
@@ -25,6 +25,9 @@ import type { TransportName } from "./Transport.ts"
  * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
  * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
  * - `parse error`: the server sent what the protocol does not allow.
+ * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger than this side's platform does.
+ * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the server sent more than a limit of this
+ *   side allows.
  * - `timeout`: the session was not open in time.
  * - `forced close`: the client closed it.
  *
@@ -36,6 +39,11 @@ export type ClientCloseReason =
   | "transport close"
   | "ping timeout"
   | "parse error"
+  | "payload too large"
+  | "too many packets"
+  | "too many attachments"
+  | "attachments too large"
+  | "nesting too deep"
   | "timeout"
   | "forced close"
 
@@ -43,10 +51,10 @@ export type ClientCloseReason =
  * @since 0.1.0
  * @category models
  */
-export interface ClientClose {
+export interface ClientClose extends ConnectionDetails {
   readonly reason: ClientCloseReason
   /** What exactly happened, where more is known than the reason. */
-  readonly description: string | undefined
+  readonly description?: string
 }
 
 /**
@@ -58,7 +66,7 @@ export interface ClientClose {
 export interface EngineClientOptions {
   /** Scheme, host and port: `http://…` or `https://…`. */
   readonly origin: string
-  /** With a slash at either end. */
+  /** With a slash at its beginning. */
   readonly path: string
   readonly query: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
@@ -105,13 +113,19 @@ export interface EngineClientRuntime {
   readonly now: () => number
   /** What sessions of one client remember of each other. */
   readonly memory: { upgraded: boolean }
+  /**
+   * What no other client has: the addresses of polling begin with it in their parameter `t`, so that no cache takes one client's request
+   * for another's.
+   */
+  readonly unique: string
 }
-
-type Packet = string | Uint8Array | Blob
 
 const PONG = "3"
 
 let counter = 0
+
+/** A part of an address; half a character, which has no form there, is replaced. */
+const escape = (text: string): string => encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, "\ufffd"))
 
 /**
  * The client's end of a session. Its methods are synchronous; it lives until either side closes it.
@@ -128,15 +142,19 @@ export class EngineClient {
   declare readonly open: () => void
   /**
    * Sends a message: the text of a packet with its leading `4`, and binary messages behind it. What comes behind a Blob waits until
-   * it is read; one that cannot be read ends the session.
+   * it is read; one that cannot be read ends the session. Without `compress` a WebSocket does not compress it.
    */
-  declare readonly send: (text: string | undefined, attachments: ReadonlyArray<Uint8Array | Blob> | undefined) => void
+  declare readonly send: (
+    text: string | undefined,
+    attachments: ReadonlyArray<Uint8Array | Blob> | undefined,
+    compress?: boolean
+  ) => void
   /** Ends the session if the server's ping is overdue: timers of a page in the background come late, and what is sent meanwhile is lost. */
   declare readonly checkAlive: () => void
   /** Closes the session, behind what is being sent and what waits to be; after `connectTimeout` also without that. */
   declare readonly close: (description?: string) => void
-  /** Ends the session at once: what the server said is not what the protocol allows. */
-  declare readonly fail: (reason: "parse error", description: string) => void
+  /** Ends the session at once: what the server said is not what the protocol, or a limit, allows. */
+  declare readonly fail: (reason: ClientCloseReason, description: string) => void
   readonly #isWritable: () => boolean
 
   /** Whether what is sent now leaves at once. */
@@ -164,6 +182,8 @@ export class EngineClient {
     let maxPayload = 0
     /** Its head is `undefined` while a Blob is read there. */
     let queue: Array<Packet | undefined> = []
+    /** What of it is not compressed. Of two texts that are the same either one may be. */
+    const raw = new Set<Packet>()
     /** Polling takes nothing more until what it was given has arrived. */
     let isPosting = false
     /** The probe was answered: what is sent waits, as polling takes nothing more, until the transport has changed. */
@@ -189,9 +209,9 @@ export class EngineClient {
       self.transportName = names[0]!
       polling =
         names[0] === "polling"
-          ? // Some caches in the field take a GET for the same as the one before.
+          ? // Some caches in the field take a GET for the same as one before, whoever sent that.
             makePolling(
-              () => `${url("polling")}&t=${++counter}`,
+              () => `${url("polling")}&t=${runtime.unique}_${(counter++).toString(36)}`,
               options,
               runtime,
               onPacket,
@@ -206,14 +226,14 @@ export class EngineClient {
       transport.open()
     }
 
-    const params = new URLSearchParams({ ...options.query, EIO: "4" })
-    params.delete("sid")
-    if (forceBase64) params.set("b64", "1")
-
+    // Without `URLSearchParams`, of which React Native has but a part.
     const url = (transport: TransportName): string => {
-      params.set("transport", transport)
-      if (self.id) params.set("sid", self.id)
-      return `${options.origin}${options.path}?${params}`
+      const params = { ...options.query, EIO: "4", transport, b64: forceBase64 ? "1" : undefined, sid: self.id }
+      let address = `${options.origin}${options.path}?`
+      for (const [name, value] of Object.entries(params)) {
+        if (value !== undefined) address += `${escape(name)}=${escape(value)}&`
+      }
+      return address.slice(0, -1)
     }
 
     const webSocket = (
@@ -227,8 +247,8 @@ export class EngineClient {
     }
 
     /** A transport that leads nowhere, or to who is no server of ours: another one may lead there. */
-    const fail = (reason: ClientCloseReason, description: string) => {
-      if (state !== OPENING || !options.tryAllTransports || names.length < 2) return end(reason, description)
+    const fail: TransportEnd = (reason, description, details) => {
+      if (state !== OPENING || !options.tryAllTransports || names.length < 2) return end(reason, description, details)
       names = names.slice(1)
       transport!.close()
       connect()
@@ -262,7 +282,7 @@ export class EngineClient {
           polling.pause(() => completeUpgrade(probing))
         },
         (bytes) => (transport === probing ? onBinary(bytes) : failUpgrade()),
-        (reason, description) => (transport === probing ? fail(reason, description) : failUpgrade())
+        (...why) => (transport === probing ? fail(...why) : failUpgrade())
       )
       candidate = probing
       forgetUpgrade = after(runFork, connectTimeout, failUpgrade)
@@ -340,7 +360,7 @@ export class EngineClient {
           reading[0] = encode(new Uint8Array(bytes))
           return flush()
         },
-        (cause) => end("transport error", String(cause))
+        (cause) => end("transport error", String(cause), { cause })
       )
     }
 
@@ -362,7 +382,8 @@ export class EngineClient {
       const batch = takeBatch()
       if (batch.length > 0) {
         isPosting = !!polling
-        transport!.write(batch)
+        transport!.write(batch, raw.size > 0 ? raw : undefined)
+        if (queue.length === 0) raw.clear()
       }
       if (state === CLOSING && queue.length === 0 && isIdle()) end("forced close")
     }
@@ -396,11 +417,7 @@ export class EngineClient {
       return waiting.slice(0, count) as Array<Packet>
     }
 
-    const end = (
-      reason: ClientCloseReason,
-      description?: string,
-      tellServer = reason === "forced close" || reason === "parse error"
-    ) => {
+    const end = (reason: ClientCloseReason, description?: string, details?: ConnectionDetails, isLeft = false) => {
       const before = state
       if (before === CLOSED) return
       // A WebSocket that comes to nothing, or breaks, is not begun with again.
@@ -409,10 +426,15 @@ export class EngineClient {
       self.isOpen = false
       forgetDeadline?.()
       dropCandidate()
-      transport?.close(tellServer ? self.id : undefined)
+      // A connection that is lost would not carry it.
+      transport?.close(isLeft || !/^(trans|ping)/.test(reason) ? self.id : undefined)
       queue = []
       for (const undo of cleanup) undo()
-      sink.onClose({ reason: before === CLOSING ? "forced close" : reason, description })
+      sink.onClose({
+        ...details,
+        reason: before === CLOSING ? "forced close" : reason,
+        ...(description && { description })
+      })
     }
 
     // -------------------------------------------------------------- what others see
@@ -425,14 +447,16 @@ export class EngineClient {
       }
       // A page that is frozen keeps no connection; one that is restored finds it closed, and connects again.
       if (options.closeOnPageHide) {
-        cleanup.push(platform.onPageHide(() => end("transport close", "the page was left", true)))
+        cleanup.push(platform.onPageHide(() => end("transport close", "the page was left", undefined, true)))
       }
       connect()
     }
-    self.send = (text, attachments = []) => {
+    self.send = (text, attachments = [], compress = true) => {
       if (state !== OPEN) return
+      const before = queue.length
       if (text) queue.push(text)
       for (const attachment of attachments) queue.push(attachment instanceof Blob ? attachment : encode(attachment))
+      if (!compress) for (const packet of queue.slice(before)) raw.add(packet!)
       flushLater()
     }
     self.checkAlive = () => {

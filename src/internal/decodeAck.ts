@@ -10,8 +10,13 @@ import { decodeArgument, describe, type EventCodec } from "./contractCodec.ts"
 /** Reads an acknowledgement's arguments as its event declares them. */
 export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effect.Effect<any, any> => {
   const { event } = codec
-  if (!event.hasError) return codec.ackIsVoid ? Effect.void : answered(codec, decodeArgument(codec.ack, args, 0))
   const answer = Object(args[0]) as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown }
+  if (!event.hasError) {
+    const exit = codec.ackIsVoid ? Exit.void : decodeArgument(codec.ack, args, 0)
+    // A server may say why it does not handle an event, whether or not that declares failures.
+    const isRefused = answer._tag === "Failure" && (codec.ackIsVoid || !Exit.isSuccess(exit))
+    return (isRefused && refusal(event._tag, answer.error)) || answered(codec, exit)
+  }
   if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : answered(codec, codec.ack.decode(answer.value))
   if (answer._tag !== "Failure") return invalid(codec, 'no "Success" or "Failure"')
   const error = codec.error.decode(answer.error)

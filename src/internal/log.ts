@@ -1,4 +1,4 @@
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -14,10 +14,10 @@ const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
  * default loggers along, which would be a tenth of what the client costs a page.
  */
 export const log = (
-  level: "Error" | "Debug",
+  level: "Error" | "Warn" | "Debug",
   message: string,
   annotations: Readonly<Record<string, unknown>>,
-  cause: Cause.Cause<unknown>
+  cause: Cause.Cause<unknown> = Cause.empty
 ): Effect.Effect<void> =>
   Effect.withFiber<void>((fiber) => {
     const minimum = fiber.getRef(References.MinimumLogLevel)
@@ -25,7 +25,7 @@ export const log = (
     const loggers: ReadonlySet<Logger.Logger<unknown, unknown>> | undefined =
       fiber.context.mapUnsafe.get(CURRENT_LOGGERS)
     if (loggers === undefined) {
-      console[level.toLowerCase() as "error" | "debug"](message, annotations, ...cause.reasons.map(defectOf))
+      console[level.toLowerCase() as "error" | "warn" | "debug"](message, annotations, ...cause.reasons.map(defectOf))
     } else
       for (const logger of loggers) logger.log({ message: [message], logLevel: level, cause, fiber, date: new Date() })
     return Effect.void

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Agent } from "node:http"
 import type { SecureContextOptions } from "node:tls"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,7 +14,7 @@ import { ClientPlatform, type ClientPlatformShape } from "../engine/ClientPlatfo
 import { integer } from "../engine/OptionReaders.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { CookieJar } from "./internal/cookieJar.ts"
-import { explain, request } from "./internal/clientRequest.ts"
+import { explain, fetchOver, request } from "./internal/clientRequest.ts"
 import { openWebSocket } from "./internal/clientWebSocket.ts"
 
 /**
@@ -35,7 +36,7 @@ export interface NodeClientOptions {
   readonly perMessageDeflate?: boolean
   /**
    * How WebSockets of `wss:` verify the server, and say who they are. `fetch` knows nothing of it: polling trusts what Node trusts
-   * (`NODE_EXTRA_CA_CERTS` adds to that), unless `fetch` below is told the same. With `transports: ["websocket"]` there is no polling.
+   * (`NODE_EXTRA_CA_CERTS` adds to that), unless there is an `agent`, or `fetch` below is told the same. With `transports: ["websocket"]` there is no polling.
    */
   readonly tls?: Pick<SecureContextOptions, "ca" | "cert" | "key" | "passphrase" | "pfx" | "ciphers"> & {
     /** Whether a certificate that cannot be verified is an error. Default: true. */
@@ -43,7 +44,15 @@ export interface NodeClientOptions {
     /** The name that the certificate must have. Default: the host's. */
     readonly servername?: string
   }
-  /** What polls. Default: `globalThis.fetch`. Another one can bring its own certificates, proxies or connection pool. */
+  /**
+   * What connects, over polling and WebSocket: an agent of `node:http`, for `https:` and `wss:` one of `node:https`, or one of a package
+   * for proxies. Polling then has the certificates of `tls`, too, and follows no redirects. Default: what Node has.
+   */
+  readonly agent?: Agent
+  /**
+   * What polls, in the place of the `agent`. Default: `globalThis.fetch`. Another one can bring its own certificates, proxies or connection
+   * pool.
+   */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
@@ -65,8 +74,8 @@ export const make = Effect.fnUntraced(function* (
   const maxPayload = yield* integer("maxPayload", options.maxPayload, 104_857_600, 1)
   const clock = yield* Clock.Clock
   const { onOffline, onPageHide } = yield* ClientPlatform
-  const { perMessageDeflate = false, tls = {} } = options
-  const fetchWith = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
+  const { agent, perMessageDeflate = false, tls = {} } = options
+  const fetchWith = options.fetch ?? (agent ? fetchOver(agent, tls) : (url, init) => globalThis.fetch(url, init))
   const forClient = (): ClientPlatformShape => {
     const jar = new CookieJar(() => clock.currentTimeMillisUnsafe())
     return {
@@ -78,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
       openWebSocket: ({ headers, protocols, url, withCredentials }, events) => {
         const ws = new WebSocket(url, [...protocols], {
           ...tls,
+          ...(agent ? { agent } : {}),
           headers: withCredentials ? jar.addTo(url, headers) : headers,
           maxPayload,
           perMessageDeflate

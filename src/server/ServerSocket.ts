@@ -259,23 +259,4 @@ export interface BroadcastTargets<Operator> {
   readonly broadcast: Operator
 }
 
-/**
- * Several arguments of an acknowledgement, as the value of a plain handler.
- *
- * @since 0.1.0
- * @category models
- */
-export class AckArguments {
-  readonly values: ReadonlyArray<unknown>
-  constructor(values: ReadonlyArray<unknown>) {
-    this.values = values
-  }
-}
-
-/**
- * Acknowledges with several arguments: the value to return from a plain handler.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const ackArguments = (...values: ReadonlyArray<unknown>): AckArguments => new AckArguments(values)
+export { AckArguments, ackArguments } from "../AckArguments.ts"

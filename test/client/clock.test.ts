@@ -100,7 +100,7 @@ describe("a server that accepts connections, and no namespace", () => {
       const failed = statuses.flatMap((status) => (status._tag === "Failed" ? [status.error] : []))
       assert.deepStrictEqual(
         failed.map(({ message, willRetry }) => [message, willRetry]),
-        [1, 2, 3].map(() => ["transport error", true])
+        [1, 2, 3].map(() => ["gone", true])
       )
       // One that lets the client in is another one.
       yield* admit(last())
@@ -230,6 +230,7 @@ describe("the backoff of a client", () => {
       assert.deepStrictEqual(statuses.at(-1), {
         _tag: "Disconnected",
         reason: "transport error",
+        description: "gone",
         willRetry: false
       })
     })
@@ -274,7 +275,12 @@ describe("the liveness of a client", () => {
       yield* admit(last())
       for (const listener of platform.offline) listener()
       yield* Effect.yieldNow
-      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "transport close", willRetry: true })
+      assert.deepStrictEqual(statuses.at(-1), {
+        _tag: "Disconnected",
+        reason: "transport close",
+        description: "the network was lost",
+        willRetry: true
+      })
       assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
     })
   )
@@ -286,7 +292,7 @@ describe("the liveness of a client", () => {
       for (const leave of platform.pageHide) leave()
       assert.isTrue(last().closed)
       yield* TestClock.adjust("400 millis")
-      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "transport close", willRetry: true })
+      assert.deepInclude(statuses.at(-1), { reason: "transport close", description: "the page was left" })
       assert.strictEqual(platform.sockets.length, 1)
       // A page that is restored goes on where it was.
       yield* TestClock.adjust("2 seconds")
@@ -393,7 +399,9 @@ describe("a server that does not keep to the protocol", () => {
         yield* admit(last())
         last().events.onText(packet)
         yield* Effect.yieldNow
-        assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "parse error", willRetry: true })
+        const status = statuses.at(-1)!
+        assert.deepInclude(status, { _tag: "Disconnected", reason: "parse error", willRetry: true })
+        assert.isNotEmpty((status as { readonly description?: string }).description)
       })
     )
   }
@@ -407,7 +415,7 @@ describe("a server that does not keep to the protocol", () => {
       assert.strictEqual(statuses.at(-1)!._tag, "Connected")
       last().events.onText('42["y"]')
       yield* Effect.yieldNow
-      assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "parse error", willRetry: true })
+      assert.deepInclude(statuses.at(-1), { reason: "parse error", description: "text while attachments pending" })
     })
   )
 

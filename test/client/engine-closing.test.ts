@@ -36,7 +36,7 @@ describe("a session that is closed", () => {
     Effect.gen(function* () {
       const test = yield* openPolling()
       test.client.close()
-      assert.deepStrictEqual(test.closes, [{ reason: "forced close", description: undefined }])
+      assert.deepStrictEqual(test.closes, [{ reason: "forced close" }])
       assert.isTrue(test.get().isAborted())
       assert.deepStrictEqual(test.bodies(), ["1"])
       assert.strictEqual(new URL(test.post().request.url).searchParams.get("sid"), "s")
@@ -108,7 +108,7 @@ describe("a session that is closed", () => {
         test.post().respond("ok")
       }
       assert.deepStrictEqual(test.bodies(), ["41\x1e42", "43\x1e44", "45", "1"])
-      assert.deepStrictEqual(test.closes, [{ reason: "forced close", description: undefined }])
+      assert.deepStrictEqual(test.closes, [{ reason: "forced close" }])
       test.post().respond("ok")
       test.assertOver("forced close")
     })

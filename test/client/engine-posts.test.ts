@@ -138,7 +138,7 @@ describe("a post", () => {
   it.effect("that fails ends the session, with what the server said", () =>
     Effect.gen(function* () {
       for (const [respond, description] of [
-        [(test: TestClient) => test.post().respond("", 413), "POST was answered with status 413"],
+        [(test: TestClient) => test.post().respond("", 502), "POST was answered with status 502"],
         [(test: TestClient) => test.post().fail("gone"), "POST failed: gone"]
       ] as const) {
         const test = yield* openPolling()

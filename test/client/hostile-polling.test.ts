@@ -218,7 +218,7 @@ describe("a session over polling", () => {
       test.assertAlive()
       test.get().respond(["6", ...packets].join("\x1e"))
       test.post().respond("ok")
-      test.assertOver("parse error", "more than 100000 packets")
+      test.assertOver("too many packets", "more than 100000 packets")
     })
   )
 

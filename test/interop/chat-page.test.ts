@@ -25,7 +25,10 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
   }
 
   /** Behind an outage that takes as long as the pauses between attempts. */
-  const isInside = (page: Page) => page.waitForSelector("#text:enabled", { visible: true, timeout: 20_000 })
+  const isInside = (page: Page) => page.waitForSelector("[data-place=inside] #text", { visible: true, timeout: 20_000 })
+
+  const isAway = (page: Page) =>
+    page.waitForSelector("[data-place=away] #text:enabled", { visible: true, timeout: 10_000 })
 
   const enter = async (name: string, path = "/"): Promise<Page> => {
     const page = await browser.open(chat.url + path)
@@ -42,6 +45,8 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
       selector,
       text
     )
+
+  const textOf = (page: Page, selector: string) => page.$eval(selector, (element) => element.textContent)
 
   const say = async (page: Page, text: string) => {
     await page.type("#text", text)
@@ -160,13 +165,15 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     })
   }
 
-  it("says why it is not connected, and joins again by itself when the server is back", async () => {
+  it("says in plain words that it is not connected, and joins again by itself when the server is back", async () => {
     const ada = await enter("Ada")
     const bob = await enter("Bob", "/official/")
     const { port } = new URL(chat.url)
     await chat.stop()
-    await ada.waitForSelector("#text:disabled", { timeout: 10_000 })
-    assert.match(await ada.$eval("#status", (status) => status.textContent), /^(dis|not )connected: ./)
+    for (const page of [ada, bob]) {
+      await isAway(page)
+      assert.strictEqual(await textOf(page, "#status"), "The chat cannot be reached. Trying again…")
+    }
     chat = await runExample("chat/server.ts", { PORT: port })
     await isInside(ada)
     await isInside(bob)
@@ -179,14 +186,47 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     await bob.close()
   })
 
+  for (const [client, path] of [
+    ["this library's client", "/"],
+    ["the official client", "/official/"]
+  ] as const) {
+    it(`takes messages while it is offline, and sends them once when it is back, with ${client}`, async () => {
+      const ada = await enter("Ada", path)
+      const bob = await enter("Bob")
+      await say(ada, "before")
+      await sees(bob, "before")
+      // A browser that is told to be offline keeps the WebSockets that are open.
+      const { port } = new URL(chat.url)
+      await ada.setOfflineMode(true)
+      await chat.stop()
+      await isAway(ada)
+      assert.strictEqual(await textOf(ada, "#status"), "You are offline. Waiting for the network…")
+      await say(ada, "one")
+      await say(ada, "two")
+      await sees(ada, "two")
+      const lines = (page: Page, selector: string) =>
+        page.$$eval(selector, (found) => found.map(({ textContent }) => textContent))
+      assert.deepStrictEqual(await lines(ada, ".waiting .text"), ["one", "two"])
+      chat = await runExample("chat/server.ts", { PORT: port })
+      await isInside(bob)
+      await ada.setOfflineMode(false)
+      await isInside(ada)
+      await sees(bob, "two")
+      await ada.waitForFunction(() => document.querySelectorAll(".own").length === 3, { timeout: 10_000 })
+      assert.deepStrictEqual(await lines(ada, ".waiting"), [])
+      assert.deepStrictEqual(await lines(bob, ".said .text"), ["before", "one", "two"])
+      assert.deepStrictEqual(await lines(ada, ".own .text"), ["before", "one", "two"])
+      await ada.close()
+      await bob.close()
+    })
+  }
+
   it("waits for a server that is not there yet", async () => {
     const page = await browser.open(chat.url)
     const { port } = new URL(chat.url)
     await chat.stop()
     await join(page, "Ada")
-    await page.waitForFunction(() => /^not connected: ./.test(document.querySelector("#status")!.textContent!), {
-      timeout: 10_000
-    })
+    await shows(page, "#status", "The chat cannot be reached. Trying again…")
     chat = await runExample("chat/server.ts", { PORT: port })
     await isInside(page)
     await page.close()

@@ -48,6 +48,7 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
     {
       platform,
       memory,
+      unique: "u",
       now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
       runFork: (effect) => {
         const fiber = runFork(effect)

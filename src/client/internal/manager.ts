@@ -1,24 +1,46 @@
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 
-import { EngineClient, type EngineClientRuntime } from "../../engine/EngineClient.ts"
+import {
+  type ClientClose,
+  EngineClient,
+  type EngineClientOptions,
+  type EngineClientRuntime
+} from "../../engine/EngineClient.ts"
+import { defectOf } from "../../internal/defectOf.ts"
 import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
 import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/internal/packetTypes.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
+import type { Diagnostics } from "./diagnostics.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /** The namespaces that are remembered to have been left: a page may go through thousands, over one connection. */
 const MAX_DEPARTED = 1_000
 
+/** The codes of errors that are limits, and reasons of their own for a connection to end. */
+const LIMITS = /many a|large|deep/
+
+const given = <A>(value: A | Effect.Effect<A>) => (Effect.isEffect(value) ? value : Effect.succeed(value))
+
+/** The shortest time between two warnings that the server cannot be connected to, in milliseconds. */
+const WARNING_INTERVAL = 60_000
+
+export interface ManagerRuntime extends EngineClientRuntime {
+  readonly diagnostics: Diagnostics
+}
+
 /** One connection to a server, opened when a namespace needs it, and opened again after an outage. */
 export class Manager {
   declare readonly options: ResolvedClientOptions
   declare readonly runFork: EngineClientRuntime["runFork"]
+  declare readonly now: EngineClientRuntime["now"]
+  declare readonly diagnostics: Diagnostics
   /** The sockets that want to be connected, by their namespaces. */
   declare readonly sockets: Map<string, SocketRuntime>
   /** The connection that is there, or being opened or closed. */
@@ -26,7 +48,7 @@ export class Manager {
   /** Throws on a packet that cannot be encoded. */
   declare readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket
   /** Sends a packet over the connection, if it is open. */
-  declare readonly send: (packet: EncodedPacket) => void
+  declare readonly send: (packet: EncodedPacket, compress?: boolean) => void
   /** A socket wants to be connected: the connection is opened, if it is not. */
   declare readonly add: (socket: SocketRuntime) => void
   /** A socket leaves its namespace, or will not have been there when the server answers. */
@@ -36,53 +58,72 @@ export class Manager {
   /** The end of the client. */
   declare readonly close: () => void
 
-  constructor(options: ResolvedClientOptions, runtime: EngineClientRuntime, parser: PacketParser) {
-    const { reconnection } = options
-    const { runFork } = runtime
+  constructor(options: ResolvedClientOptions, runtime: ManagerRuntime, parser: PacketParser) {
+    const { engine, headers, query, reconnection } = options
+    const { diagnostics, now, runFork } = runtime
+    const { debug } = diagnostics
     const self = this as { -readonly [Key in keyof Manager]: Manager[Key] }
     const sockets = new Map<string, SocketRuntime>()
     let isOpen = false
     let isClosed = false
     /** Whether the last socket has left over this connection. */
     let wasLeft = false
-    /** Waits for the next attempt. */
+    /** Waits for the next attempt, or for what its requests carry. */
     let waiting: Fiber.Fiber<unknown, unknown> | undefined
     /** The attempts of this outage that have failed. */
     let attempts = 0
+    /** The time before which there is no other warning. */
+    let quietUntil = -Infinity
     let step: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, number, never, never>>> | undefined
     /** The namespaces that were left over this connection: what they sent before the server knew is not for who joins them again. */
     const departed = new Set<string>()
     /** The namespaces that were left before the server had answered. Who joins them again asks when it has. */
     const unanswered = new Set<string>()
 
+    /** Connects, with headers and parameters as they are by now. */
     const open = () => {
-      const decoder = parser.makeDecoder(options)
       wasLeft = false
+      const both = Effect.flatMap(given(query), (query) =>
+        Effect.map(given(headers), (headers) => ({ ...engine, headers, query }))
+      )
+      wait(both, (exit) => {
+        if (exit._tag === "Success") return openWith(exit.value)
+        const cause = defectOf(exit.cause.reasons[0]!)
+        onClose({ reason: "transport error", description: `headers or query: ${cause}`, cause })
+      })
+    }
+
+    const onClose = (close: ClientClose) => {
+      const wasOpen = isOpen
+      // Somebody wanted to be connected again while the last one's connection was being closed.
+      const again = wasLeft && sockets.size > 0 && !isClosed
+      const willRetry = again || reconnects()
+      isOpen = false
+      self.engine = undefined
+      debug("engine", "closed", close as {})
+      if (wasOpen) tellLost(close, willRetry, true)
+      if (again) open()
+      else if (sockets.size > 0) {
+        if (willRetry) retry(close, wasOpen)
+        else if (!wasOpen) tellLost(close, false)
+      }
+    }
+
+    const openWith = (options: EngineClientOptions) => {
+      const decoder = parser.makeDecoder(self.options)
       departed.clear()
       unanswered.clear()
-      self.engine = new EngineClient(options.engine, runtime, {
-        onOpen: () => {
+      debug("manager", "connecting", {})
+      self.engine = new EngineClient(options, runtime, {
+        onOpen: ({ sid }) => {
           isOpen = true
+          debug("engine", "opened", { sid })
           for (const socket of Array.from(sockets.values())) socket.onConnection()
         },
-        onUpgrade: () => {},
+        onUpgrade: () => debug("engine", "upgraded", {}),
         onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
         onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
-        onClose: ({ description, reason }) => {
-          const wasOpen = isOpen
-          // Somebody wanted to be connected again while the last one's connection was being closed.
-          const again = wasLeft && sockets.size > 0 && !isClosed
-          const willRetry = again || reconnects()
-          isOpen = false
-          self.engine = undefined
-          const message = description ?? reason
-          if (wasOpen) tellLost(reason, willRetry, true)
-          if (again) open()
-          else if (sockets.size > 0) {
-            if (willRetry) retry(message, wasOpen)
-            else if (!wasOpen) tellLost(message, false)
-          }
-        }
+        onClose
       })
       self.engine.open()
     }
@@ -92,7 +133,10 @@ export class Manager {
     const onDecoded = (packet: SocketPacket | ProtocolError | undefined) => {
       if (!packet) return
       // The server does not speak the protocol: whatever it says next cannot be trusted.
-      if (isProtocolError(packet)) return self.engine?.fail("parse error", packet.message)
+      if (isProtocolError(packet)) {
+        const { code, message } = packet
+        return self.engine?.fail(LIMITS.test(code) ? (code as ClientClose["reason"]) : "parse error", message)
+      }
       const { namespace, type } = packet
       const socket = sockets.get(namespace)
       const isAnswer = type === CONNECT || type === CONNECT_ERROR
@@ -118,8 +162,8 @@ export class Manager {
       step = undefined
     }
 
-    const tellLost = (reason: string, willRetry: boolean, wasOpen = false) => {
-      for (const socket of Array.from(sockets.values())) socket.onLost(reason, willRetry, wasOpen)
+    const tellLost = (close: ClientClose, willRetry: boolean, wasOpen = false) => {
+      for (const socket of Array.from(sockets.values())) socket.onLost(close, willRetry, wasOpen)
     }
 
     /** The pause before the next attempt; it fails if there is none. */
@@ -127,28 +171,40 @@ export class Manager {
       const attempt = attempts++
       if (typeof reconnection === "boolean") return backoff(defaultBackoff, attempt, yield* Random.next)
       step ??= yield* Schedule.toStep(reconnection)
-      return (yield* step(runtime.now(), attempt))[1]
+      return (yield* step(now(), attempt))[1]
     })
 
     /** Tries again after a pause, or never: then who waits is told. */
-    const retry = (message: string, isTold: boolean) => {
-      waiting = runFork(
-        Effect.flatMap(nextDelay, (delay) => {
-          if (!isTold) tellLost(message, true)
-          return Effect.sleep(delay)
-        })
-      )
-      const pause = waiting
-      pause.addObserver(({ _tag }) => {
-        // It may have been given up meanwhile.
-        if (waiting !== pause) return
-        waiting = undefined
+    const retry = (close: ClientClose, isTold: boolean) => {
+      const pause = Effect.flatMap(nextDelay, (delay) => {
+        // Not of every attempt: there may be thousands, of thousands of clients. One that is lost is no attempt yet.
+        if ((!isTold || attempts > 1) && now() >= quietUntil) {
+          quietUntil = now() + WARNING_INTERVAL
+          const { description, reason } = close
+          diagnostics.warn(`cannot connect to ${engine.origin}, trying again: ${description ?? reason}`, close as {})
+        }
+        debug("manager", "trying again", { delay, attempts })
+        if (!isTold) tellLost(close, true)
+        return Effect.sleep(delay)
+      })
+      wait(pause, ({ _tag }) => {
         if (_tag === "Success") {
           if (!isClosed && !self.engine && sockets.size > 0) open()
         } else {
           reset()
-          tellLost(message, false)
+          tellLost(close, false)
         }
+      })
+    }
+
+    /** Waits for something before it goes on, unless it is given up meanwhile. */
+    const wait = <A, E>(effect: Effect.Effect<A, E>, next: (exit: Exit.Exit<A, E>) => void) => {
+      const fiber = runFork(effect)
+      waiting = fiber
+      fiber.addObserver((exit) => {
+        if (waiting !== fiber) return
+        waiting = undefined
+        next(exit)
       })
     }
 
@@ -161,13 +217,15 @@ export class Manager {
 
     self.options = options
     self.runFork = runFork
+    self.now = now
+    self.diagnostics = diagnostics
     self.sockets = sockets
     self.encode = (packet, mayHaveBinary) => {
       const encoded = parser.encode(packet, mayHaveBinary)
       if (isProtocolError(encoded)) throw encoded
       return encoded
     }
-    self.send = ({ attachments, text }) => self.engine?.send(text && "4" + text, attachments)
+    self.send = ({ attachments, text }, compress) => self.engine?.send(text && "4" + text, attachments, compress)
     self.add = (socket) => {
       sockets.set(socket.namespace, socket)
       if (isOpen && !wasLeft) {

@@ -4,8 +4,9 @@ import * as Fiber from "effect/Fiber"
 import { defectOf } from "../../../internal/defectOf.ts"
 import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
 import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
-import type { ClientPlatformShape, PollResponse } from "../../ClientPlatform.ts"
+import { type ClientPlatformShape, messageOf, type PollResponse } from "../../ClientPlatform.ts"
 import { after, type RunFork } from "./after.ts"
+import { PAYLOAD_TOO_LARGE } from "./states.ts"
 import type { ClientTransport, TransportEnd } from "./transport.ts"
 
 /** Packets that one response may hold. Servers group what they have; a hostile one shall not keep the client busy for ever. */
@@ -68,12 +69,20 @@ export const makePolling = (
       if (isClosed) return
       if (exit._tag === "Failure") {
         // Whatever a platform throws.
-        const reason = defectOf(exit.cause.reasons[0]!) as Partial<Error> | null | undefined
-        return onEnd("transport error", `${method} failed: ${reason?.message ?? reason}`)
+        const cause = defectOf(exit.cause.reasons[0]!) as Partial<Error> | null | undefined
+        return onEnd(
+          cause instanceof RangeError ? PAYLOAD_TOO_LARGE : "transport error",
+          `${method} failed: ${cause?.message ?? cause}`,
+          { cause }
+        )
       }
       const { body, status } = exit.value
-      if (status === 200) onBody(body)
-      else onEnd("transport error", `${method} was answered with status ${status}`)
+      if (status === 200) return onBody(body)
+      onEnd(
+        status === 413 && method === "POST" ? PAYLOAD_TOO_LARGE : "transport error",
+        `${method} was answered with status ${status}${messageOf(body)}`,
+        { status, body: body.slice(0, 1_000) }
+      )
     })
 
   const next = () => {
@@ -84,7 +93,7 @@ export const makePolling = (
         if (!isClosed) onPacket(packet)
       })
       if (isClosed) return
-      if (error) onEnd("parse error", error.message)
+      if (error) onEnd(error.code === "too many packets" ? error.code : "parse error", error.message)
       else if (onPaused) settle(onPaused)
       else next()
     })

@@ -1,6 +1,10 @@
 import type { ClientPlatformShape, ClientWebSocket, WebSocketRequest } from "../../ClientPlatform.ts"
 import { microtask } from "../microtask.ts"
+import { PAYLOAD_TOO_LARGE } from "./states.ts"
 import type { ClientTransport, TransportEnd } from "./transport.ts"
+
+/** A message was larger than its receiver takes (RFC 6455, 7.4.1). */
+const TOO_LARGE = 1009
 
 /**
  * The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). `onEnd` is told why it cannot go on; who hears it
@@ -17,8 +21,8 @@ export const makeWebSocket = (
   let socket: ClientWebSocket | undefined
   let isOpen = false
   let isClosed = false
-  const end: TransportEnd = (reason, description) => {
-    if (!isClosed) onEnd(reason, description)
+  const end: TransportEnd = (reason, description, details) => {
+    if (!isClosed) onEnd(reason, description, details)
   }
   return {
     open: () => {
@@ -34,18 +38,20 @@ export const makeWebSocket = (
           onBinary: (bytes) => {
             if (!isClosed) onBinary(bytes)
           },
-          onClose: (description) =>
-            isOpen && description === undefined
-              ? end("transport close", "closed by the server")
-              : end("transport error", description ?? "the connection was not accepted")
+          onClose: (description, details) =>
+            details?.closeCode === TOO_LARGE
+              ? end(PAYLOAD_TOO_LARGE, description ?? "the server does not take messages of this size", details)
+              : isOpen && description === undefined
+                ? end("transport close", "closed by the server", details)
+                : end("transport error", description ?? "the connection was not accepted", details)
         })
       } catch (cause) {
         // An address or a header that the platform does not take.
-        microtask(() => end("transport error", String(cause)))
+        microtask(() => end("transport error", String(cause), { cause }))
       }
     },
-    write: (packets) => {
-      for (const packet of packets) socket!.send(packet)
+    write: (packets, raw) => {
+      for (const packet of packets) socket!.send(packet, !raw?.has(packet))
     },
     close: () => {
       if (isClosed) return
