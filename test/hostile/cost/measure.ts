@@ -91,6 +91,14 @@ export class Bench {
       else if (answers.lost > 0) problem ??= `${answers.lost} questions of the honest client were not answered`
       return { cpu: after.cpu - before.cpu, bytes: after.bytes - before.bytes, millis: now() - began, answers }
     }
+    /** Waits until the server has done what it was left with. */
+    const settle = async (): Promise<void> => {
+      for (let i = 0; i < 50; i++) {
+        const before = await usage()
+        await sleep(100)
+        if ((await usage()).cpu - before.cpu < 30_000) return
+      }
+    }
     try {
       const port: number = await within(PATIENCE, server.ask("listen"))
       await within(PATIENCE, this.honest.ask("connect", port))
@@ -98,15 +106,20 @@ export class Bench {
       await this.attacker.ask("attack", { name: this.ordinary, port })
       await this.honest.ask("ask", WARM_UP)
       await this.attacker.ask("stop")
-      await sleep(entrance.afterGrace === true ? 2_000 : 100)
+      if (entrance.afterGrace === true) await sleep(2_000)
+      await settle()
       const rest = await usage(true)
       for (let round = 0; round < ROUNDS; round++) {
         const quiet = await listen(QUIET)
         quiets.push(quiet)
         this.quiet.push(...quiet.answers.latencies)
+        const [before, began] = [await usage(), now()]
         await this.attacker.ask("attack", { name: entrance.name, port })
         await sleep(round === 0 ? 2 * LEAD : LEAD)
-        attacks.push(await listen((this.seconds * 1_000) / ROUNDS))
+        const { answers } = await listen((this.seconds * 1_000) / ROUNDS)
+        const after = await usage()
+        const [cpu, bytes] = [after.cpu - before.cpu, after.bytes - before.bytes]
+        attacks.push({ cpu, bytes, millis: now() - began, answers })
         if (round === ROUNDS - 1) {
           const full = await usage(true)
           sessions = Math.max(full.sessions - 1, full.connections - 1, 1)
@@ -115,7 +128,7 @@ export class Bench {
         const outcome = await this.attacker.ask("stop")
         lives += outcome.lives
         problem ??= outcome.problem
-        await sleep(100)
+        await settle()
       }
     } catch (error) {
       problem = (error as Error).message
@@ -128,10 +141,18 @@ export class Bench {
     const idle = median(quiets.map(({ cpu, millis }) => cpu / millis))
     const { segment } = entrance
     const overhead = segment === undefined ? 1 : 1 + 40 / segment
-    const perByte = attacks.map(({ bytes, cpu, millis }) => (cpu - idle * millis) / Math.max(1, bytes) / overhead)
+    const sum = (of: (window: Window) => number): number => attacks.reduce((total, window) => total + of(window), 0)
+    // A server that reads is given up to 64 KiB at once, which may keep it busy for longer than a turn: turns are no use one by one.
+    const spent = sum(({ cpu, millis }) => cpu - idle * millis)
     return {
       entrance,
-      perByte: median(perByte),
+      perByte:
+        Math.max(0, spent) /
+        Math.max(
+          1,
+          sum(({ bytes }) => bytes)
+        ) /
+        overhead,
       rate: median(attacks.map(({ bytes, millis }) => (bytes * overhead * 1_000) / millis)),
       quiet: quantile(this.quiet, 0.99),
       attacked: median(attacks.map(({ answers }) => quantile(answers.latencies, 0.99))),

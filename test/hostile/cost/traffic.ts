@@ -293,9 +293,9 @@ export const requests =
     while (!target.isOver) {
       const line = new Line(target)
       target.lives++
-      do {
-        if (!(await line.ask([bytes], count))) break
-      } while (!fresh && !target.isOver)
+      while (await line.ask([bytes], count)) {
+        if (fresh || target.isOver) break
+      }
       line.socket.resetAndDestroy()
     }
   }
