@@ -1,5 +1,6 @@
 /**
- * Generated input over real connections: a hundred thousand requests, and some thousands of what `generated.test.ts` has more of.
+ * Generated input over real connections, on a server with its default options: a hundred thousand requests, and some thousands of what
+ * `generated.test.ts` has more of.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
@@ -53,7 +54,6 @@ describe("over real connections", () => {
     assert.isAtMost(attack.lateness.length, 30)
   })
 
-  // Sessions that nobody polled wait half a minute for somebody who takes their last packet.
   it("nothing of it is left, and nothing of it was a bug", { timeout: 90_000 }, async () => {
     const { bugs, memory, sessions } = await attack.rest()
     assert.deepStrictEqual(bugs, [])
