@@ -134,7 +134,9 @@ export const entrances: Readonly<Record<string, (attack: Attack, count: number) 
             if (generator.chance(0.1)) await pause(1)
             if (generator.chance(0.01)) return
           }
-          if (generator.chance(0.8)) socket.end(isChunked ? "0\r\n\r\n" : "")
+          // One that is not ended may wait for more, and is reset.
+          if (generator.chance(0.2)) return
+          socket.end(isChunked ? "0\r\n\r\n" : "")
           if (generator.chance(0.5)) await within("response to a POST", responded)
         })
       )
