@@ -29,10 +29,15 @@ export class Target {
     return socket
   }
 
-  /** Ends all of it: what is on its way to the server is lost. */
+  /** Ends every connection: what is on its way to the server is lost. */
+  reset(): void {
+    for (const socket of this.sockets) socket.resetAndDestroy()
+  }
+
+  /** Ends all of it. */
   end(): void {
     this.isOver = true
-    for (const socket of this.sockets) socket.resetAndDestroy()
+    this.reset()
   }
 }
 
