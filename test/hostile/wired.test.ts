@@ -5,6 +5,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
 import { Attack, type Census } from "./attack.ts"
+import { entrances } from "./entrances.ts"
 
 describe("over real connections", () => {
   let attack: Attack
@@ -48,6 +49,13 @@ describe("over real connections", () => {
     assert.isAbove(await attack.messages(3_000), 500)
     await attack.check()
   })
+
+  for (const [name, entrance] of Object.entries(entrances)) {
+    it(`${name}, generated 50 times, end their connection, or do not`, { timeout: 60_000 }, async () => {
+      await entrance(attack, 50)
+      await attack.check()
+    })
+  }
 
   it("who was closed was closed within a second, and the others had their answer", () => {
     // Of 6,000. A busy machine may hold one or the other up.

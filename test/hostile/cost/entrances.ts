@@ -98,7 +98,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   socket("join and leave, dynamic namespaces by other names", {
     traffic: packets(...Array.from({ length: 20_000 }, (_, i) => [`40/document/${i},`, `41/document/${i},`]).flat())
   }),
-  flood("join again without leaving", "/chat,", '42/chat,1["items",[1]]', "40/private,{}"),
+  offence("a second CONNECT", text("40")),
   flood("refused by middleware", "", '40/private,{"token":"x"}'),
   flood("refused by its schema", "", "40/private,{}"),
   flood("dynamic namespace whose parameter is refused", "", "40/document/x,"),
@@ -106,7 +106,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   { ...flood("namespace that is not there, long", "", `40/${"n".repeat(2_000)},`), afterGrace: true },
   flood("auth of 15 KB of objects", "", `40/chat,{"a":[${repeat(5_000, "{}")}]}`, "41/chat,"),
   flood("auth of 1 MB of objects", "", `40/chat,{"a":${OBJECTS}}`, "41/chat,"),
-  flood("disconnect of nothing", "", "41/chat,"),
+  offence("disconnect of nothing", text("41/chat,")),
 
   flood("nesting that is allowed", "", `421["size",${nested(60)}]`),
   offence("nesting that is not", text(`421["size",${nested(100)}]`)),
@@ -150,7 +150,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
 
   flood("pongs", "", "3"),
   offence("pings", text("2")),
-  offence("an upgrade", text("5")),
+  flood("upgrades", "", "5"),
   flood("noop", "", "6"),
   socket("pings of WebSocket", { traffic: chunkOf(frame(9, "")) }),
   socket("pings of WebSocket, 125 bytes", { traffic: chunkOf(frame(9, "p".repeat(125))) }),

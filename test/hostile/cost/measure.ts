@@ -100,7 +100,7 @@ export class Bench {
       }
     }
     try {
-      const port: number = await within(PATIENCE, server.ask("listen"))
+      const port: number = await within(3 * PATIENCE, server.ask("listen"))
       await within(PATIENCE, this.honest.ask("connect", port))
       await server.ask("exclude")
       await this.attacker.ask("attack", { name: this.ordinary, port })
