@@ -6,21 +6,26 @@
  *     npm run hostile:cost -- --only auth --seconds 5    # longer: the seconds for which each is attacked
  *     npm run hostile:cost -- --list yes
  *
- * It fails where a byte costs more than ten times as much as one of the ordinary message of its transport (which these are, the table
- * says, and they are the first rows), and where the p99 of an honest client is more than twice as long as without the attack.
+ * It fails where a byte costs more than ten times as much as one of the ordinary message of its
+ * transport (which these are, the table says, and they are the first rows), and where the p99 of an
+ * honest client is more than twice as long as without the attack.
  *
- * A byte costs what the server's processor spent, user and system, on what it read from the attacker, without what it spends when there is
- * none: in all turns together, from the first byte on. Bytes are counted where the server reads them: what waits in the kernel has cost nothing yet. Where a message comes in small
- * segments of TCP the heads of these count, 40 bytes each. So does a request's head, in what is ordinary as well as in what is not: both
- * are as short as they may be.
+ * A byte costs what the server's processor spent, user and system, on what it read from the
+ * attacker, without what it spends when there is none: in all turns together, from the first byte
+ * on. Bytes are counted where the server reads them: what waits in the kernel has cost nothing yet.
+ * Where a message comes in small segments of TCP the heads of these count, 40 bytes each. So does a
+ * request's head, in what is ordinary as well as in what is not: both are as short as they may be.
  *
- * The server has its default options. It is a fresh one for each entrance, as some leave sessions behind until they time out, and has
- * warmed up. Attack and quiet take turns, three times; times to answer are medians of these, which what a shared machine does now and then does not
- * move. In each turn some 40 questions are asked: their p99 is their longest. That without an attack is of the last 600 at all entrances. The
- * attacker writes frames that it made before, and gives way to the honest client, whose processor it shares. A difference of less than
- * 1.5 ms is nothing: so much do the two of them, or a collection, do to each other.
+ * The server has its default options. It is a fresh one for each entrance, as some leave sessions
+ * behind until they time out, and has warmed up. Attack and quiet take turns, three times; times to
+ * answer are medians of these, which what a shared machine does now and then does not move. In each
+ * turn some 40 questions are asked: their p99 is their longest. That without an attack is of the
+ * last 600 at all entrances. The attacker writes frames that it made before, and gives way to the
+ * honest client, whose processor it shares. A difference of less than 1.5 ms is nothing: so much do
+ * the two of them, or a collection, do to each other.
  *
- * What is held is heap and what is outside of it, after a collection while the attack goes on, per session or connection.
+ * What is held is heap and what is outside of it, after a collection while the attack goes on, per
+ * session or connection.
  */
 import { check, settings, table } from "../bench/roles.ts"
 import { entrances, type Transport, transports } from "./cost/entrances.ts"

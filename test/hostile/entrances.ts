@@ -1,5 +1,6 @@
 /**
- * Attacks that take more than one message, or none: on what is kept for a client, and on how its requests come.
+ * Attacks that take more than one message, or none: on what is kept for a client, and on how its
+ * requests come.
  */
 import * as Net from "node:net"
 
@@ -53,7 +54,10 @@ const insistOn = (status: number, what: string): void => {
   if (!STATUSES.has(status)) throw new Error(`${what} was answered with ${status}`)
 }
 
-/** Each attacks a number of times. Whether what it sends is taken or refused is the server's business; that it lives is not. */
+/**
+ * Each attacks a number of times. Whether what it sends is taken or refused is the server's
+ * business; that it lives is not.
+ */
 export const entrances: Readonly<Record<string, (attack: Attack, count: number) => Promise<unknown>>> = {
   "auth payloads of every size": (attack, count) =>
     attack.concurrently(count, async () => {

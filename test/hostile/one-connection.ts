@@ -1,11 +1,13 @@
 /**
- * What one connection can make a server with default options hold at the most: everything that a client may leave there, at once.
+ * What one connection can make a server with default options hold at the most: everything that a
+ * client may leave there, at once.
  *
  *     node test/hostile/one-connection.ts
  *
- * The server is a process of its own. What it holds is its heap and what is outside of it, after a collection, beyond what it held before
- * the connection; and what waits to be written to HTTP connections, which Node keeps outside of both. A client finds out how much of
- * each thing it may leave by going too far on connections before.
+ * The server is a process of its own. What it holds is its heap and what is outside of it, after a
+ * collection, beyond what it held before the connection; and what waits to be written to HTTP
+ * connections, which Node keeps outside of both. A client finds out how much of each thing it may
+ * leave by going too far on connections before.
  */
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -94,7 +96,10 @@ const objects = (bytes: number): string =>
 interface Connection {
   /** The bytes of the largest attachment that it can send. */
   readonly largest: number
-  /** Sends packets, and waits until the server has read them; gives whether the connection is still open. */
+  /**
+   * Sends packets, and waits until the server has read them; gives whether the connection is still
+   * open.
+   */
   readonly send: (...packets: ReadonlyArray<string | Uint8Array>) => Promise<boolean>
   /** From now on nothing is taken from the server. */
   readonly stopReading: () => void
@@ -211,7 +216,10 @@ interface Amounts {
 
 const nothing: Amounts = { auth: 0, rooms: 0, asks: 0, events: 0, largest: false, unread: 0, attachments: 0 }
 
-/** How far one has got: all the way, or until the connection was closed, after so many of what was sent last. */
+/**
+ * How far one has got: all the way, or until the connection was closed, after so many of what was
+ * sent last.
+ */
 interface Progress {
   readonly isOpen: boolean
   readonly last: number

@@ -30,7 +30,9 @@ export interface Row {
   /** The honest client's p99 without the attack and with it, in milliseconds. */
   readonly quiet: number
   readonly attacked: number
-  /** What the server keeps per session, or per connection where there are more of them, in bytes. */
+  /**
+   * What the server keeps per session, or per connection where there are more of them, in bytes.
+   */
   readonly held: number
   readonly sessions: number
   /** How often the attacker has opened a connection or a session. */
@@ -142,7 +144,8 @@ export class Bench {
     const { segment } = entrance
     const overhead = segment === undefined ? 1 : 1 + 40 / segment
     const sum = (of: (window: Window) => number): number => attacks.reduce((total, window) => total + of(window), 0)
-    // A server that reads is given up to 64 KiB at once, which may keep it busy for longer than a turn: turns are no use one by one.
+    // A server that reads is given up to 64 KiB at once, which may keep it busy for longer than a
+    // turn: turns are no use one by one.
     const spent = sum(({ cpu, millis }) => cpu - idle * millis)
     return {
       entrance,

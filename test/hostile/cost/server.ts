@@ -1,5 +1,6 @@
 /**
- * The server under measurement: the namespaces of README and of its examples, and every option at its default. It says what it has used.
+ * The server under measurement: the namespaces of README and of its examples, and every option at
+ * its default. It says what it has used.
  */
 import { openSync, writeSync } from "node:fs"
 import { createServer } from "node:http"

@@ -1,6 +1,6 @@
 /**
- * What an attacker does, over bare TCP sockets: as cheap as it can be, so that it is not the limit. What it sends is made beforehand,
- * and what it gets is dropped.
+ * What an attacker does, over bare TCP sockets: as cheap as it can be, so that it is not the limit.
+ * What it sends is made beforehand, and what it gets is dropped.
  */
 import * as Net from "node:net"
 
@@ -102,7 +102,10 @@ const upgradeRequest = (query: string): string =>
   `GET /socket.io/?${query} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 
-/** A WebSocket whose server has sent `replies` times what matches; `undefined` if it was closed before. */
+/**
+ * A WebSocket whose server has sent `replies` times what matches; `undefined` if it was closed
+ * before.
+ */
 export const openWebSocket = (
   target: Target,
   query: string,
@@ -194,7 +197,9 @@ export class Line {
     return this.body
   }
 
-  /** Writes requests, and waits for `count` responses; false if the connection was closed before. */
+  /**
+   * Writes requests, and waits for `count` responses; false if the connection was closed before.
+   */
   ask(bytes: ReadonlyArray<Buffer | string>, count = 1): Promise<boolean> {
     if (this.socket.destroyed) return Promise.resolve(false)
     this.missing = count
@@ -305,7 +310,10 @@ export const requests =
     }
   }
 
-/** Requests whose bodies come byte by byte, one each `pause` milliseconds on each of many connections. */
+/**
+ * Requests whose bodies come byte by byte, one each `pause` milliseconds on each of many
+ * connections.
+ */
 export const trickled =
   (connections: number, pause: number): Attack =>
   async (target) => {
@@ -326,7 +334,9 @@ export const trickled =
     }
   }
 
-/** WebSockets that ask whether a session may change to them, and go: of one session, which goes on. */
+/**
+ * WebSockets that ask whether a session may change to them, and go: of one session, which goes on.
+ */
 export const probes: Attack = async (target) => {
   const line = new Line(target)
   await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
