@@ -38,6 +38,23 @@ const METHODS = ["GET", "GET", "GET", "GET", "POST", "PUT", "DELETE", "OPTIONS",
 
 const STATUSES = new Set([200, 204, 400, 404, 413, 500])
 
+/** A session that was opened over polling. */
+interface Opened {
+  readonly eio: string
+  readonly sid: string
+}
+
+interface Answer {
+  readonly status: number
+  readonly opened: Opened | undefined
+}
+
+/** The session that a response opens: as text, with its length before it in revision 3, or as a script. */
+const openedBy = (body: string): Opened | undefined => {
+  const opened = /^(?:___eio\[\d*\]\(")?(\d+:)?0\{\\?"sid\\?":\\?"([\w-]+)/.exec(body)
+  return opened === null ? undefined : { eio: opened[1] === undefined ? "4" : "3", sid: opened[2]! }
+}
+
 export class Attack {
   readonly url: string
   readonly generator: Generator
@@ -98,8 +115,15 @@ export class Attack {
 
   // ---------------------------------------------------------------- entrances
 
-  /** Requests whose queries, methods and headers are generated, many on each connection. Gives how often each status came. */
-  async queries(count: number, perConnection = 50): Promise<Map<number, number>> {
+  /**
+   * Requests whose queries, methods and headers are generated, many on each connection; `more` of these come from elsewhere. Gives how
+   * often each status came.
+   */
+  async queries(
+    count: number,
+    perConnection = 50,
+    more: () => ReadonlyArray<string> = () => []
+  ): Promise<Map<number, number>> {
     const statuses = new Map<number, number>()
     const { generator } = this
     const connection = async (size: number) => {
@@ -118,15 +142,17 @@ export class Attack {
           "Host: a",
           "Content-Length: 0",
           ...headers,
+          ...more(),
           "",
           ""
         ].join("\r\n")
       })
       const answered = await this.pipeline(lines, size)
-      for (const status of answered) {
+      for (const { status } of answered) {
         if (!STATUSES.has(status)) throw new Error(`a request was answered with ${status}: ${lines.join("")}`)
         statuses.set(status, (statuses.get(status) ?? 0) + 1)
       }
+      await this.leave(answered.flatMap(({ opened }) => (opened === undefined ? [] : [opened])))
     }
     const workers = Array.from({ length: 8 }, async (_, worker) => {
       for (let left = Math.floor(count / 8) + (worker < count % 8 ? 1 : 0); left > 0; left -= perConnection) {
@@ -138,11 +164,11 @@ export class Attack {
     return statuses
   }
 
-  /** Sends requests over one connection, and gives the statuses of their responses. */
-  private pipeline(requests: ReadonlyArray<string>, expected: number): Promise<Array<number>> {
+  /** Sends requests over one connection, and gives their responses. */
+  private pipeline(requests: ReadonlyArray<string>, expected: number): Promise<Array<Answer>> {
     const { hostname, port } = new URL(this.url)
-    const statuses: Array<number> = []
-    const answered = new Promise<Array<number>>((resolve, reject) => {
+    const answers: Array<Answer> = []
+    const answered = new Promise<Array<Answer>>((resolve, reject) => {
       const socket = Net.connect({ host: hostname, port: Number(port) })
       let text = ""
       socket.on("data", (chunk) => {
@@ -150,25 +176,37 @@ export class Attack {
         for (;;) {
           const end = text.indexOf("\r\n\r\n")
           if (end < 0) break
-          statuses.push(Number(text.slice(9, 12)))
-          const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))
-          const isHead = requests[statuses.length - 1]!.startsWith("HEAD")
-          text = text.slice(end + 4 + (length === null || isHead ? 0 : Number(length[1])))
+          const isHead = requests[answers.length]!.startsWith("HEAD")
+          const length = isHead ? 0 : Number(/\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? 0)
+          if (text.length < end + 4 + length) break
+          answers.push({ status: Number(text.slice(9, 12)), opened: openedBy(text.slice(end + 4, end + 4 + length)) })
+          text = text.slice(end + 4 + length)
         }
-        if (statuses.length === expected) {
+        if (answers.length === expected) {
           socket.destroy()
-          resolve(statuses)
+          resolve(answers)
         }
       })
       socket.on("error", () => {})
       socket.on("close", () =>
         reject(
-          new Error(`${statuses.length} of ${expected} requests were answered, and not ${requests[statuses.length]}`)
+          new Error(`${answers.length} of ${expected} requests were answered, and not ${requests[answers.length]}`)
         )
       )
       socket.write(requests.join(""))
     })
     return within("responses", answered, 20_000)
+  }
+
+  /** Closes sessions over polling: the server would wait for their clients for the better part of a minute. */
+  private async leave(sessions: ReadonlyArray<Opened>): Promise<void> {
+    if (sessions.length === 0) return
+    const requests = sessions.map(({ eio, sid }) => {
+      const body = eio === "4" ? "1" : "1:1"
+      const target = `/socket.io/?EIO=${eio}&transport=polling&sid=${sid}`
+      return `POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    })
+    await this.pipeline(requests, requests.length)
   }
 
   /** Bytes that are no request, or not one of this server: the connection ends, or is answered. */
@@ -223,30 +261,36 @@ export class Attack {
     const { generator } = this
     let closed = 0
     await this.concurrently(count, async () => {
-      const socket = new WebSocket(`${this.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`)
-      socket.on("error", () => {})
-      const gone = new Promise<boolean>((resolve) => socket.once("close", () => resolve(true)))
-      await within("open WebSocket", once(socket, "open"))
       const input = generator.pick<() => string | Buffer>([
         () => generator.enginePacket(),
         () => generator.bytes(),
         () => `4${generator.connect()}`,
         () => `4${generator.payload()}`
       ])()
-      for (const message of ["40", "40/typed,", input, '42999["echo","alive"]', "40"]) socket.send(message)
       const before = performance.now()
-      // It is closed, if not for the input then for asking to be let in again; or it had left, and is let in again.
-      const again = new Promise<boolean>((resolve) => {
-        let joined = 0
-        socket.on("message", (data: Buffer) => {
-          if (String(data).startsWith("40{") && ++joined === 2) resolve(false)
-          if (String(data) === '43999["alive"]') resolve(false)
-        })
-      })
-      if (await within("end of a WebSocket, or an answer", Promise.race([gone, again]), PATIENCE + LATITUDE)) closed++
+      if (await this.offer([input])) closed++
       this.inTime(before)
-      socket.terminate()
     })
+    return closed
+  }
+
+  /** Sends messages over a WebSocket of their own, which has joined. It is closed for them, or goes on: gives whether it was closed. */
+  async offer(input: ReadonlyArray<string | Buffer>, eio = "4"): Promise<boolean> {
+    const socket = new WebSocket(`${this.url.replace("http", "ws")}/socket.io/?EIO=${eio}&transport=websocket`)
+    socket.on("error", () => {})
+    const gone = new Promise<boolean>((resolve) => socket.once("close", () => resolve(true)))
+    await within("open WebSocket", once(socket, "open"))
+    // It is closed, if not for the input then for asking to be let in again; or it had left, and is let in again.
+    const again = new Promise<boolean>((resolve) => {
+      let joined = 0
+      socket.on("message", (data: Buffer) => {
+        if (String(data).startsWith("40{") && ++joined === 2) resolve(false)
+        if (String(data) === '43999["alive"]') resolve(false)
+      })
+    })
+    for (const message of ["40", "40/typed,", ...input, '42999["echo","alive"]', "40"]) socket.send(message)
+    const closed = await within("end of a WebSocket, or an answer", Promise.race([gone, again]), PATIENCE + LATITUDE)
+    socket.terminate()
     return closed
   }
 
@@ -262,7 +306,8 @@ export class Attack {
     return this.late
   }
 
-  private async concurrently(count: number, work: () => Promise<void>): Promise<void> {
+  /** Does some work so many times, 16 at once, while the bystander asks. */
+  async concurrently(count: number, work: () => Promise<void>): Promise<void> {
     let left = count
     await Promise.all(
       Array.from({ length: 16 }, async (_, worker) => {

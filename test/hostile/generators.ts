@@ -268,4 +268,110 @@ export class Generator extends Seeded {
     }
     return query
   }
+
+  // ---------------------------------------------------------------- what takes more than one message
+
+  /** A size from 1 to 2 to the power of `bits`: each order of magnitude is as likely. */
+  size(bits: number): number {
+    return Math.max(1, Math.floor(2 ** (this.double() * bits)))
+  }
+
+  /** The text of an auth payload, of up to a megabyte. */
+  auth(): string {
+    const element = this.pick(["{}", "[]", "1", '"x"', '{"a":1}', "0.125"])
+    const count = Math.floor(this.size(20) / (element.length + 1))
+    switch (this.below(5)) {
+      case 0:
+        return JSON.stringify({ token: this.text() })
+      case 1:
+        return `{"token":"${this.pick(["x", "é", "\\u0041"]).repeat(this.size(17))}"}`
+      case 2:
+        return `{${Array.from({ length: Math.floor(count / 4) }, (_, i) => `"k${i}":${element}`).join(",")}}`
+      default:
+        return `{"token":"x","list":[${Array(count).fill(element).join(",")}]}`
+    }
+  }
+
+  /** A binary event and its attachments, whose placeholders are repeated, missing, or stand for nothing. */
+  binary(): ReadonlyArray<string | Buffer> {
+    const count = 1 + this.below(12)
+    const nums = Array.from({ length: count }, (_, num) => num)
+    const num = (i: number): number | string => {
+      if (this.chance(0.9)) return nums[i % count]!
+      return this.pick<number | string>([this.below(count), count, -1, 0.5, '"0"', "null", 1e9])
+    }
+    const placeholders = Array.from(
+      { length: this.chance(0.7) ? count : this.below(40) },
+      (_, i) => `{"_placeholder":true,"num":${num(i)}}`
+    )
+    const [namespace, event] = this.pick([
+      ["", "echo"],
+      ["", "bytes"],
+      ["/typed,", "bytes"]
+    ])
+    const id = this.chance(0.5) ? String(this.below(1_000)) : ""
+    const list = placeholders.join(",")
+    const args = this.chance(0.5) ? [`[${list}]`] : placeholders
+    const head = `45${count}-${namespace}${id}[${[`"${event}"`, ...args].join(",")}]`
+    const sent = this.chance(0.9) ? count : this.below(count + 2)
+    return [head, ...Array.from({ length: sent }, () => this.bytes())]
+  }
+
+  /** Thousands of packets of every kind, as the body of a POST. */
+  packets(): string {
+    const kinds = this.times(5, () =>
+      this.pick<() => string>([
+        () => `42["echo",${this.below(10)}]`,
+        () => `42${this.below(1_000)}["echo",${this.below(10)}]`,
+        () => `42["none",1]`,
+        () => `42/typed,1["typed",${this.below(10)}]`,
+        () => `42/typed,["none"]`,
+        () => `42["join","${this.below(2_000)}"]`,
+        () => `42["leave","${this.below(2_000)}"]`,
+        () => `43${this.below(100)}[1]`,
+        () => `40/room/${this.below(100)},\u001e41/room/1,`,
+        () => "40/pair/a-b-c,\u001e41/pair/a-b-c,",
+        () => "3",
+        () => "6",
+        () => `40/none${this.below(10)},`
+      ])
+    )
+    if (kinds.length === 0) return this.body()
+    return Array.from({ length: this.size(13) }, () => this.pick(kinds)()).join("\u001e")
+  }
+
+  /** The name of a namespace that has several parameters, or nearly. */
+  pair(): string {
+    const part = () => this.pick(["-", "a", "a-", "--", "é", ":", "%2d"]).repeat(this.below(60))
+    return `/pair/${part()}${this.pick(["-", "", "/"])}${part()}${this.pick(["-", ""])}${part()}${this.pick(["", "/"])}`
+  }
+
+  /** The name of a room. */
+  room(): string {
+    return this.chance(0.8) ? `room ${this.below(5_000)}` : this.chance(0.5) ? this.pick(NAMES) : this.text()
+  }
+
+  /** The query behind a namespace's name, as clients of Socket.IO 2 send it. */
+  legacyQuery(): string {
+    const part = () =>
+      this.chance(0.3) ? encodeURIComponent(this.pick(NAMES)) : this.pick(["a", "%", "%ff", "+", "é", "[]", "token"])
+    return Array.from({ length: this.size(12) }, () => `${part()}=${part()}`).join(this.pick(["&", "&&", ";", "&=&"]))
+  }
+
+  /** The value of a header, as Node takes it. */
+  header(): string {
+    const word = () =>
+      this.pick([
+        "x-a",
+        "https://good.example",
+        "https://evil.example",
+        "null",
+        "*",
+        "127.0.0.1",
+        "::1",
+        "[::1]:80",
+        "é"
+      ])
+    return Array.from({ length: this.size(8) }, word).join(this.pick([", ", ",", " ", ";", ",,"]))
+  }
 }

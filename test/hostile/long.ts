@@ -12,6 +12,7 @@ import { parseArgs } from "node:util"
 import { Effect } from "effect"
 
 import { Attack } from "./attack.ts"
+import { entrances as others } from "./entrances.ts"
 import { entrances, pour } from "./memory.ts"
 
 const { values } = parseArgs({
@@ -42,6 +43,12 @@ const overConnections = async (seed: number): Promise<void> => {
     const statuses = await attack.queries(inputs)
     await attack.garbage(100)
     const [bodies, messages] = [await attack.bodies(inputs / 10), await attack.messages(inputs / 10)]
+    for (const [name, entrance] of Object.entries(others)) {
+      const began = performance.now()
+      await entrance(attack, inputs / 100)
+      await attack.check()
+      console.log(`  ${name}: ${inputs / 100} inputs, ${((performance.now() - began) / 1_000).toFixed(1)} s`)
+    }
     const { bugs, memory, sessions } = await attack.rest()
     await attack.check()
     const answers = Array.from(statuses, ([status, count]) => `${count} times ${status}`).join(", ")

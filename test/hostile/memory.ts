@@ -33,11 +33,15 @@ const insist = (holds: boolean, what: string) => {
 }
 
 export const namespaces = Layer.mergeAll(
-  SocketIoServer.layerNamespace("/", (socket) =>
-    Effect.andThen(
-      socket.on("echo", (value) => Effect.succeed(value)),
-      socket.on("bytes", (value) => Effect.succeed(value))
-    )
+  SocketIoServer.layerNamespace(
+    "/",
+    Effect.fnUntraced(function* (socket) {
+      yield* socket.on("echo", (value) => Effect.succeed(value))
+      yield* socket.on("bytes", (value) => Effect.succeed(value))
+      // A room too many is refused, in whichever way: that harms its own event.
+      yield* socket.on("join", (room) => Effect.catchCause(socket.join(String(room)), () => Effect.void))
+      yield* socket.on("leave", (room) => socket.leave(String(room)))
+    })
   ),
   SocketIoServer.layerNamespace(Typed, (socket) => {
     insist(socket.auth.token === undefined || typeof socket.auth.token === "string", "auth payload")
@@ -62,6 +66,11 @@ export const namespaces = Layer.mergeAll(
   }),
   SocketIoServer.layerDynamicNamespace(
     Namespace.dynamic("/room/:id", { params: { id: Schema.FiniteFromString } }),
+    () => Effect.succeed(() => Effect.succeed({})),
+    { idleTimeToLive: 0 }
+  ),
+  SocketIoServer.layerDynamicNamespace(
+    Namespace.dynamic("/pair/:a-:b-:c"),
     () => Effect.succeed(() => Effect.succeed({})),
     { idleTimeToLive: 0 }
   )

@@ -1,5 +1,6 @@
 /**
- * The server that is attacked over real connections, in a process of its own. It tells its parent what it holds when asked.
+ * The server that is attacked over real connections, in a process of its own: its options are the defaults. It tells its parent what
+ * it holds when asked.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger } from "effect"
@@ -34,9 +35,6 @@ NodeRuntime.runMain(
         NodeSocketIoServer.layer({
           port: 0,
           host: "127.0.0.1",
-          connectTimeout: "1 second",
-          pingInterval: "5 seconds",
-          maxPayload: 100_000,
           allowEIO3: true,
           cors: { origin: "https://good.example" }
         })

@@ -1,9 +1,11 @@
 /**
- * Generated input over real connections: a hundred thousand requests, and some thousands of what `generated.test.ts` has more of.
+ * Generated input over real connections, on a server with its default options: a hundred thousand requests, and some thousands of what
+ * `generated.test.ts` has more of.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
 import { Attack, type Census } from "./attack.ts"
+import { entrances } from "./entrances.ts"
 
 describe("over real connections", () => {
   let attack: Attack
@@ -48,12 +50,18 @@ describe("over real connections", () => {
     await attack.check()
   })
 
+  for (const [name, entrance] of Object.entries(entrances)) {
+    it(`${name}, generated 50 times, end their connection, or do not`, { timeout: 60_000 }, async () => {
+      await entrance(attack, 50)
+      await attack.check()
+    })
+  }
+
   it("who was closed was closed within a second, and the others had their answer", () => {
     // Of 6,000. A busy machine may hold one or the other up.
     assert.isAtMost(attack.lateness.length, 30)
   })
 
-  // Sessions that nobody polled wait half a minute for somebody who takes their last packet.
   it("nothing of it is left, and nothing of it was a bug", { timeout: 90_000 }, async () => {
     const { bugs, memory, sessions } = await attack.rest()
     assert.deepStrictEqual(bugs, [])

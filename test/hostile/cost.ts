@@ -1,0 +1,111 @@
+/**
+ * What a byte costs the server at every entrance, and what the others notice of whoever sends them:
+ *
+ *     npm run hostile:cost                               # every entrance; a quarter of an hour, on a machine that is quiet
+ *     npm run hostile:cost -- --only auth                # those whose names have it
+ *     npm run hostile:cost -- --only auth --seconds 5    # longer: the seconds for which each is attacked
+ *     npm run hostile:cost -- --list yes
+ *
+ * It fails where a byte costs more than ten times as much as one of the ordinary message of its
+ * transport (which these are, the table says, and they are the first rows), and where the p99 of an
+ * honest client is more than twice as long as without the attack.
+ *
+ * A byte costs what the server's processor spent, user and system, on what it read from the
+ * attacker, without what it spends when there is none: in all turns together, from the first byte
+ * on. Bytes are counted where the server reads them: what waits in the kernel has cost nothing yet.
+ * Where a message comes in small segments of TCP the heads of these count, 40 bytes each. So does a
+ * request's head, in what is ordinary as well as in what is not: both are as short as they may be.
+ *
+ * The server has its default options. It is a fresh one for each entrance, as some leave sessions
+ * behind until they time out, and has warmed up. Attack and quiet take turns, three times; times to
+ * answer are medians of these, which what a shared machine does now and then does not move. In each
+ * turn some 40 questions are asked: their p99 is their longest. That without an attack is of the
+ * last 600 at all entrances. The attacker writes frames that it made before, and gives way to the
+ * honest client, whose processor it shares. A difference of less than 1.5 ms is nothing: so much do
+ * the two of them, or a collection, do to each other.
+ *
+ * What is held is heap and what is outside of it, after a collection while the attack goes on, per
+ * session or connection.
+ */
+import { check, settings, table } from "../bench/roles.ts"
+import { entrances, type Transport, transports } from "./cost/entrances.ts"
+import { Bench, type Row } from "./cost/measure.ts"
+
+/** How much more a byte may cost than an ordinary one. */
+const MOST = 10
+
+/** How much longer answers may take, and what does not count of it, in milliseconds. */
+const SLOWER = 2
+const FLOOR = 1.5
+
+const { list, only, seconds } = settings({ only: "", seconds: 3, list: "" })
+
+const chosen = entrances.filter(({ isOrdinary, name }) => isOrdinary !== true && name.includes(only))
+if (chosen.length === 0) throw new Error(`no entrance has "${only}" in its name`)
+if (list !== "") {
+  for (const { name } of entrances) console.log(name)
+  process.exit(0)
+}
+
+const ordinary = entrances.filter(
+  ({ isOrdinary, transport }) => isOrdinary === true && chosen.some((entrance) => entrance.transport === transport)
+)
+const all = [...ordinary, ...chosen]
+
+const usual = new Map<Transport, number>()
+const ratioOf = ({ entrance, perByte }: Row): number => perByte / usual.get(entrance.transport)!
+const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
+const isSlow = ({ attacked, quiet }: Row): boolean => !(attacked <= SLOWER * quiet || attacked - quiet <= FLOOR)
+
+const rows: Array<Row> = []
+const bench = new Bench(seconds, ordinary[0]?.name ?? entrances[0]!.name)
+for (const entrance of all) {
+  const row = await bench.measure(entrance)
+  rows.push(row)
+  if (entrance.isOrdinary === true) {
+    // On a machine that is too busy to measure this there is nothing to compare with.
+    if (!(row.perByte > 0)) throw new Error(`${entrance.name} was not measured: ${row.problem ?? "it cost nothing"}`)
+    usual.set(entrance.transport, row.perByte)
+  }
+  const { attacked, perByte, problem, quiet } = row
+  const verdict = [isDear(row) ? "DEAR" : "", isSlow(row) ? "SLOW" : "", problem ?? ""].filter(Boolean).join(", ")
+  console.log(
+    `${rows.length} of ${all.length}  ${entrance.name}: ${perByte.toFixed(3)} µs per byte (× ${ratioOf(row).toFixed(1)}), ` +
+      `p99 ${quiet.toFixed(1)} → ${attacked.toFixed(1)} ms  ${verdict}`
+  )
+}
+await bench.stop()
+
+console.log()
+for (const { transport } of ordinary) console.log(`ordinary, ${transport}: ${transports[transport]}`)
+console.log()
+table(
+  ["compared with", "µs per byte", "ratio", "MB/s", "p99 quiet", "p99", "held", "of", "lives", ""],
+  rows.map((row) => [
+    row.entrance.name,
+    row.entrance.transport,
+    row.perByte.toFixed(3),
+    ratioOf(row).toFixed(1),
+    (row.rate / 1e6).toFixed(2),
+    `${row.quiet.toFixed(1)} ms`,
+    `${row.attacked.toFixed(1)} ms`,
+    `${(row.held / 1e3).toFixed(1)} kB`,
+    String(row.sessions),
+    String(row.lives),
+    [isDear(row) ? "DEAR" : "", isSlow(row) ? "SLOW" : "", row.problem ?? ""].filter(Boolean).join(" ")
+  ])
+)
+console.log()
+check(
+  `every entrance was measured`,
+  rows.every(({ problem }) => problem === undefined)
+)
+for (const row of rows.filter(({ problem }) => problem !== undefined)) {
+  console.log(`     ${row.entrance.name}: ${row.problem}`)
+}
+check(`no byte costs more than ${MOST} times an ordinary one`, !rows.some(isDear))
+for (const row of rows.filter(isDear)) console.log(`     ${row.entrance.name}: × ${ratioOf(row).toFixed(1)}`)
+check(`the honest client's p99 is within ${SLOWER} times that without the attack`, !rows.some(isSlow))
+for (const row of rows.filter(isSlow)) {
+  console.log(`     ${row.entrance.name}: ${row.quiet.toFixed(1)} → ${row.attacked.toFixed(1)} ms`)
+}

@@ -1,0 +1,349 @@
+/**
+ * What an attacker does, over bare TCP sockets: as cheap as it can be, so that it is not the limit.
+ * What it sends is made beforehand, and what it gets is dropped.
+ */
+import * as Net from "node:net"
+
+import { frame } from "../../bench/load/frames.ts"
+import { sleep } from "../../bench/roles.ts"
+
+/** The server that is attacked, for as long as it is. */
+export class Target {
+  readonly port: number
+  isOver = false
+  /** How often a connection or a session was opened. */
+  lives = 0
+  /** What did not go as it was meant to. */
+  problem: string | undefined
+  private readonly sockets = new Set<Net.Socket>()
+
+  constructor(port: number) {
+    this.port = port
+  }
+
+  connect(): Net.Socket {
+    const socket = Net.connect({ port: this.port, host: "127.0.0.1", noDelay: true })
+    this.sockets.add(socket)
+    socket.on("error", () => {})
+    socket.on("close", () => this.sockets.delete(socket))
+    return socket
+  }
+
+  /** Ends every connection: what is on its way to the server is lost. */
+  reset(): void {
+    for (const socket of this.sockets) socket.resetAndDestroy()
+  }
+
+  /** Ends all of it. */
+  end(): void {
+    this.isOver = true
+    this.reset()
+  }
+}
+
+/** Attacks until it is over. */
+export type Attack = (target: Target) => Promise<void>
+
+const closed = (socket: Net.Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (socket.destroyed) resolve()
+    else socket.once("close", () => resolve())
+  })
+
+/** The same a number of times at once. */
+export const times =
+  (count: number, attack: Attack): Attack =>
+  async (target) => {
+    await Promise.all(Array.from({ length: count }, () => attack(target)))
+  }
+
+const CHUNK = 65_536
+
+/** As many of them as make a chunk: a socket takes them at once. */
+export const chunkOf = (...messages: ReadonlyArray<Buffer>): Buffer => {
+  const one = Buffer.concat(messages)
+  return one.length >= CHUNK ? one : Buffer.concat(Array.from({ length: Math.ceil(CHUNK / one.length) }, () => one))
+}
+
+/** A text message in frames of `size` bytes. */
+export const fragments = (message: string, size: number): Buffer => {
+  const frames: Array<Buffer> = []
+  for (let at = 0; at < message.length; at += size) {
+    const part = frame(at === 0 ? 1 : 0, message.slice(at, at + size))
+    if (at + size < message.length) part[0]! &= 0x7f
+    frames.push(part)
+  }
+  return Buffer.concat(frames)
+}
+
+/** Writes until the connection is closed, as much as it takes. */
+const pour = async (target: Target, socket: Net.Socket, bytes: Buffer): Promise<void> => {
+  const send = () => {
+    while (!target.isOver && socket.writable && socket.write(bytes)) continue
+  }
+  socket.on("drain", send)
+  send()
+  await closed(socket)
+}
+
+/** Writes until the connection is closed, in segments of `size` bytes. */
+const trickle = async (target: Target, socket: Net.Socket, bytes: Buffer, size: number): Promise<void> => {
+  for (let at = 0; !target.isOver && !socket.destroyed; at = at + size >= bytes.length ? 0 : at + size) {
+    const taken = new Promise<void>((resolve) => {
+      socket.write(bytes.subarray(at, at + size), () => resolve())
+    })
+    await Promise.race([taken, closed(socket)])
+  }
+}
+
+export const EIO4 = "EIO=4&transport=websocket"
+
+const upgradeRequest = (query: string): string =>
+  `GET /socket.io/?${query} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+
+/**
+ * A WebSocket whose server has sent `replies` times what matches; `undefined` if it was closed
+ * before.
+ */
+export const openWebSocket = (
+  target: Target,
+  query: string,
+  join: ReadonlyArray<string>,
+  reply: RegExp,
+  replies: number
+): Promise<Net.Socket | undefined> =>
+  new Promise((resolve) => {
+    const socket = target.connect()
+    target.lives++
+    let text = ""
+    const take = (chunk: Buffer) => {
+      text += chunk.toString("latin1")
+      if ((text.match(reply)?.length ?? 0) < replies) return
+      socket.off("data", take)
+      socket.resume()
+      resolve(socket)
+    }
+    socket.on("data", take)
+    socket.once("close", () => {
+      if (!text.startsWith("HTTP/1.1 101") && !target.isOver) target.problem ??= text.slice(0, 80)
+      resolve(undefined)
+    })
+    socket.write(upgradeRequest(query))
+    if (join.length > 0) socket.write(Buffer.concat(join.map((packet) => frame(1, packet))))
+  })
+
+export interface WebSocketPlan {
+  readonly query?: string
+  /** The packets that it sends first. */
+  readonly join?: ReadonlyArray<string>
+  /** What comes back for these, and how often. Default: an id for each, and the session's. */
+  readonly reply?: RegExp
+  readonly replies?: number
+  /** What it sends then. */
+  readonly traffic: Buffer
+  /** Whether it is sent once, after which the connection is closed, or again and again. */
+  readonly once?: boolean
+  /** Sent in segments of so many bytes. */
+  readonly segment?: number
+}
+
+/** A WebSocket; when it is closed, another one. */
+export const webSocket =
+  (plan: WebSocketPlan): Attack =>
+  async (target) => {
+    const { join = ["40"], query = EIO4, reply = /"sid":/g, segment, traffic } = plan
+    const { replies = join.length + 1 } = plan
+    while (!target.isOver) {
+      const socket = await openWebSocket(target, query, join, reply, replies)
+      if (socket === undefined) {
+        await sleep(1)
+      } else if (segment !== undefined) {
+        await trickle(target, socket, traffic, segment)
+      } else if (plan.once === true) {
+        const answered = new Promise<void>((resolve) => socket.once("data", () => resolve()))
+        socket.write(traffic)
+        await Promise.race([closed(socket), answered])
+        socket.resetAndDestroy()
+      } else {
+        await pour(target, socket, traffic)
+      }
+    }
+  }
+
+/** One connection for requests, whose responses it counts. */
+export class Line {
+  readonly socket: Net.Socket
+  private head = ""
+  private rest = 0
+  private missing = 0
+  private statuses: Array<number> = []
+  private body = ""
+  private resolve: ((answered: boolean) => void) | undefined
+
+  constructor(target: Target) {
+    this.socket = target.connect()
+    this.socket.on("data", (chunk) => this.take(chunk))
+    this.socket.on("close", () => this.resolve?.(false))
+  }
+
+  /** The statuses of the last responses. */
+  get lastStatuses(): ReadonlyArray<number> {
+    return this.statuses
+  }
+
+  /** The beginning of the last response's body. */
+  get lastBody(): string {
+    return this.body
+  }
+
+  /**
+   * Writes requests, and waits for `count` responses; false if the connection was closed before.
+   */
+  ask(bytes: ReadonlyArray<Buffer | string>, count = 1): Promise<boolean> {
+    if (this.socket.destroyed) return Promise.resolve(false)
+    this.missing = count
+    this.statuses = []
+    return new Promise((resolve) => {
+      this.resolve = resolve
+      this.socket.cork()
+      for (const part of bytes) this.socket.write(part)
+      this.socket.uncork()
+    })
+  }
+
+  private take(chunk: Buffer): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.rest > 0) {
+        const taken = Math.min(this.rest, chunk.length - at)
+        if (this.body.length < 500) this.body += chunk.toString("latin1", at, at + Math.min(taken, 500))
+        this.rest -= taken
+        at += taken
+      } else {
+        const seen = this.head.length
+        this.head += chunk.toString("latin1", at)
+        const end = this.head.indexOf("\r\n\r\n")
+        if (end < 0) return
+        at += end + 4 - seen
+        this.rest = Number(/\r\ncontent-length: *(\d+)/i.exec(this.head.slice(0, end))?.[1] ?? 0)
+        this.statuses.push(Number(this.head.slice(9, 12)))
+        this.head = ""
+        this.body = ""
+      }
+      if (this.rest === 0 && --this.missing === 0) this.resolve?.(true)
+    }
+  }
+}
+
+export interface PollingPlan {
+  readonly query?: string
+  readonly join?: string
+  /** The bodies that are posted, in turns. */
+  readonly bodies: ReadonlyArray<Buffer | string>
+  /** Lines of the head. Default: that it is text. */
+  readonly headers?: string
+  /** The body comes as it stands, in chunks of HTTP. */
+  readonly isChunked?: boolean
+  /** A session is asked for one more thing: nothing, once, as it is closed then. */
+  readonly once?: boolean
+}
+
+const TEXT = "Content-Type: text/plain;charset=UTF-8\r\n"
+
+/** A session over polling; when it has ended, another one. */
+export const polling =
+  (plan: PollingPlan): Attack =>
+  async (target) => {
+    const { bodies, headers = TEXT, isChunked = false, join = "40", query = "EIO=4&transport=polling" } = plan
+    const raw = bodies.map((body) => Buffer.from(body))
+    let n = 0
+    while (!target.isOver) {
+      const [posts, polls] = [new Line(target), new Line(target)]
+      target.lives++
+      await posts.ask([`GET /socket.io/?${query} HTTP/1.1\r\nHost: a\r\n\r\n`])
+      const sid = /"sid":"([\w-]+)"|\\"sid\\":\\"([\w-]+)/.exec(posts.lastBody)
+      if (sid === null) {
+        if (!target.isOver) target.problem ??= `no session: ${posts.lastStatuses.join()} ${posts.lastBody.slice(0, 60)}`
+        await sleep(1)
+        continue
+      }
+      const path = `/socket.io/?${query}&sid=${sid[1] ?? sid[2]!} HTTP/1.1\r\nHost: a\r\n`
+      const post = (body: Buffer, head: string, chunked = false) =>
+        posts.ask([
+          `POST ${path}${head}${chunked ? "Transfer-Encoding: chunked" : `Content-Length: ${body.length}`}\r\n\r\n`,
+          body
+        ])
+      if (join !== "") await post(Buffer.from(join), headers)
+      void (async () => {
+        while (!target.isOver && (await polls.ask([`GET ${path}\r\n`])) && polls.lastStatuses[0] === 200) continue
+      })()
+      while (!target.isOver && (await post(raw[n++ % raw.length]!, headers, isChunked))) {
+        if (posts.lastStatuses[0] !== 200 || plan.once === true) break
+      }
+      posts.socket.resetAndDestroy()
+      polls.socket.resetAndDestroy()
+    }
+  }
+
+export interface RequestsPlan {
+  /** Requests, as they go over the wire. */
+  readonly requests: string
+  /** How many these are. */
+  readonly count?: number
+  /** Whether each time on a connection of its own. */
+  readonly fresh?: boolean
+}
+
+/** Requests over one connection; when it is closed, another one. */
+export const requests =
+  ({ count = 1, fresh = false, requests }: RequestsPlan): Attack =>
+  async (target) => {
+    const bytes = Buffer.from(requests)
+    while (!target.isOver) {
+      const line = new Line(target)
+      target.lives++
+      while (await line.ask([bytes], count)) {
+        if (fresh || target.isOver) break
+      }
+      line.socket.resetAndDestroy()
+    }
+  }
+
+/**
+ * Requests whose bodies come byte by byte, one each `pause` milliseconds on each of many
+ * connections.
+ */
+export const trickled =
+  (connections: number, pause: number): Attack =>
+  async (target) => {
+    const lines: Array<Net.Socket> = []
+    for (let i = 0; i < connections && !target.isOver; i++) {
+      const line = new Line(target)
+      await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
+      const sid = /"sid":"([\w-]+)"/.exec(line.lastBody)?.[1]
+      line.socket.write(
+        `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\n${TEXT}Content-Length: 100000\r\n\r\n4`
+      )
+      lines.push(line.socket)
+    }
+    target.lives = lines.length
+    while (!target.isOver) {
+      for (const line of lines) line.write("x")
+      await sleep(pause)
+    }
+  }
+
+/**
+ * WebSockets that ask whether a session may change to them, and go: of one session, which goes on.
+ */
+export const probes: Attack = async (target) => {
+  const line = new Line(target)
+  await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
+  const sid = /"sid":"([\w-]+)"/.exec(line.lastBody)?.[1]
+  while (!target.isOver) {
+    const socket = await openWebSocket(target, `${EIO4}&sid=${sid}`, ["2probe"], /3probe/g, 1)
+    if (socket === undefined) await sleep(1)
+    else socket.resetAndDestroy()
+  }
+}

@@ -1,0 +1,345 @@
+/**
+ * What one connection can make a server with default options hold at the most: everything that a
+ * client may leave there, at once.
+ *
+ *     node test/hostile/one-connection.ts
+ *
+ * The server is a process of its own. What it holds is its heap and what is outside of it, after a
+ * collection, beyond what it held before the connection; and what waits to be written to HTTP
+ * connections, which Node keeps outside of both. A client finds out how much of each thing it may
+ * leave by going too far on connections before.
+ */
+import { createServer } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { fileURLToPath } from "node:url"
+
+import { Context, Effect, Layer, Logger, Scope } from "effect"
+
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import { frame } from "../bench/load/frames.ts"
+import { answer, now, type Role, sleep, start } from "../bench/roles.ts"
+import { EIO4, Line, openWebSocket, Target } from "./cost/traffic.ts"
+
+/** What README says that it is, in bytes. */
+export const MOST = 150_000_000
+
+const script = fileURLToPath(import.meta.url)
+
+// ---------------------------------------------------------------- the server
+
+/** Handlers that keep what they are given, and take their time. */
+const keeping = Effect.fnUntraced(function* (socket: PlainSocket) {
+  yield* socket.on("keep", (value) => Effect.as(Effect.sleep("1 hour"), value))
+  yield* socket.on("ask", (value) => Effect.as(Effect.ignore(socket.emitWithAck("question")), value))
+  yield* socket.on("echo", (value) => Effect.succeed(value))
+  yield* socket.on("join", (room) => Effect.catchCause(socket.join(String(room).slice(0, 100)), () => Effect.void))
+})
+
+const serve = () => {
+  const http = createServer()
+  const open = new Set<Socket>()
+  let closedBytes = 0
+  http.on("connection", (socket) => {
+    open.add(socket)
+    socket.once("close", () => {
+      open.delete(socket)
+      closedBytes += socket.bytesRead
+    })
+  })
+  let engine: SocketIoServer.SocketIoServerShape["engine"] | undefined
+  answer({
+    listen: async () => {
+      const layer = Layer.mergeAll(
+        SocketIoServer.layerNamespace("/", keeping),
+        SocketIoServer.layerDynamicNamespace(/^\/n\d+$/, () => Effect.succeed(keeping))
+      ).pipe(Layer.provideMerge(NodeSocketIoServer.layerAttached(http)), Layer.provide(Logger.layer([])))
+      const context = await Effect.runPromise(Layer.buildWithScope(layer, Scope.makeUnsafe()))
+      engine = Context.get(context, SocketIoServer.SocketIoServer).engine
+      await new Promise<void>((resolve) => {
+        http.listen(0, "127.0.0.1", resolve)
+      })
+      return (http.address() as AddressInfo).port
+    },
+    progress: () => {
+      let bytes = closedBytes
+      for (const socket of open) bytes += socket.bytesRead
+      return { bytes, sessions: engine!.sessionCount }
+    },
+    memory: () => {
+      for (let i = 0; i < 3; i++) globalThis.gc!()
+      const { external, heapUsed } = process.memoryUsage()
+      let waiting = 0
+      for (const socket of open as Set<Socket & { parser?: object | null; _handle?: { writeQueueSize?: number } }>) {
+        // Of a WebSocket these are buffers, which count already.
+        if (socket.parser != null) waiting += socket._handle?.writeQueueSize ?? 0
+      }
+      return heapUsed + external + waiting
+    }
+  })
+}
+
+// ---------------------------------------------------------------- the client
+
+const NAMESPACES = 100
+
+const namespaceOf = (i: number): string => (i === 0 ? "" : `/n${i},`)
+
+/** A list of empty objects: nothing else makes as much of as little. */
+const objects = (bytes: number): string =>
+  `[${Array(Math.max(1, Math.floor(bytes / 3)))
+    .fill("{}")
+    .join(",")}]`
+
+/** One connection of a client that goes as far as it can, whatever its transport. */
+interface Connection {
+  /** The bytes of the largest attachment that it can send. */
+  readonly largest: number
+  /**
+   * Sends packets, and waits until the server has read them; gives whether the connection is still
+   * open.
+   */
+  readonly send: (...packets: ReadonlyArray<string | Uint8Array>) => Promise<boolean>
+  /** From now on nothing is taken from the server. */
+  readonly stopReading: () => void
+}
+
+/** Gives a pong now and then: pings are not looked for. */
+const makePongs = (): (() => ReadonlyArray<string>) => {
+  let last = now()
+  return () => {
+    if (now() - last < 5_000) return []
+    last = now()
+    return ["3"]
+  }
+}
+
+class Client {
+  private readonly server: Role
+  private readonly target: Target
+
+  constructor(server: Role, target: Target) {
+    this.server = server
+    this.target = target
+  }
+
+  async open(transport: "websocket" | "polling"): Promise<Connection> {
+    return transport === "websocket" ? this.openWebSocket() : this.openPolling()
+  }
+
+  private async openWebSocket(): Promise<Connection> {
+    const socket = (await openWebSocket(this.target, EIO4, [], /"sid":/g, 1))!
+    let { bytes } = await this.server.ask("progress")
+    const pongs = makePongs()
+    return {
+      largest: 990_000,
+      send: async (...packets) => {
+        for (const packet of [...pongs(), ...packets]) {
+          const framed = frame(typeof packet === "string" ? 1 : 2, packet)
+          bytes += framed.length
+          socket.write(framed)
+        }
+        // Not read is where the server has stopped to: that is as far as one gets.
+        for (let i = 0; i < 2_000; i++) {
+          const progress = await this.server.ask("progress")
+          if (progress.sessions === 0) return false
+          if (progress.bytes >= bytes) return true
+          await sleep(2)
+        }
+        return true
+      },
+      stopReading: () => void socket.pause()
+    }
+  }
+
+  private async openPolling(): Promise<Connection> {
+    const [posts, polls] = [new Line(this.target), new Line(this.target)]
+    await posts.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
+    const sid = /"sid":"([\w-]+)"/.exec(posts.lastBody)![1]!
+    const path = `/socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\n`
+    let isReading = true
+    let unpolled = 0
+    const pongs = makePongs()
+    void (async () => {
+      while ((await polls.ask([`GET ${path}\r\n`])) && polls.lastStatuses[0] === 200) {
+        if (!isReading) break
+      }
+    })()
+    const poll = () => {
+      // Each over a connection of its own, of which nothing is read.
+      const line = this.target.connect().pause()
+      line.write(`GET ${path}\r\n`)
+    }
+    return {
+      largest: 740_000,
+      send: async (...packets) => {
+        for (const packet of [...pongs(), ...packets]) {
+          const body = Buffer.from(
+            typeof packet === "string" ? packet : `b${Buffer.from(packet).toString("base64")}`
+          ).subarray(0, 1_000_000)
+          const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`
+          const answered = await Promise.race([posts.ask([head, body]), sleep(4_000)])
+          if (answered === false || (answered === true && posts.lastStatuses[0] !== 200)) return false
+          // As much as the outbox takes with each: the kernel takes a response of a megabyte whole.
+          if (!isReading && ++unpolled % 14 === 0) poll()
+          if (answered === undefined) return true
+        }
+        return (await this.server.ask("progress")).sessions > 0
+      },
+      stopReading: () => {
+        isReading = false
+      }
+    }
+  }
+
+  /** Ends every connection, and waits until the server has noticed. */
+  async end(): Promise<void> {
+    this.target.reset()
+    for (let i = 0; i < 500 && (await this.server.ask("progress")).sessions > 0; i++) await sleep(20)
+  }
+}
+
+/** How much of each thing a client leaves. */
+interface Amounts {
+  /** The size of its auth payload in each namespace, in bytes. */
+  auth: number
+  rooms: number
+  /** Handlers that await an acknowledgement of the client. */
+  asks: number
+  /** Events with large payloads, and whether one that is as large as may be comes last. */
+  events: number
+  largest: boolean
+  /** Answers of a megabyte that are not read. */
+  unread: number
+  /** Attachments that came of a packet that waits for others, of a megabyte each. */
+  attachments: number
+}
+
+const nothing: Amounts = { auth: 0, rooms: 0, asks: 0, events: 0, largest: false, unread: 0, attachments: 0 }
+
+/**
+ * How far one has got: all the way, or until the connection was closed, after so many of what was
+ * sent last.
+ */
+interface Progress {
+  readonly isOpen: boolean
+  readonly last: number
+}
+
+/** Leaves so much. */
+const leave = async (connection: Connection, amounts: Amounts): Promise<Progress> => {
+  let last = 0
+  const times = async (count: number, atOnce: number, packet: (i: number) => string | Uint8Array): Promise<boolean> => {
+    for (last = 0; last < count; last += atOnce) {
+      const packets = Array.from({ length: Math.min(atOnce, count - last) }, (_, i) => packet(last + i))
+      if (!(await connection.send(...packets))) return false
+    }
+    return true
+  }
+  const to = (i: number) => namespaceOf(i % NAMESPACES)
+  const auth = amounts.auth === 0 ? "" : `{"a":${objects(amounts.auth)}}`
+  const payload = objects(EVENT)
+  const text = "x".repeat(990_000)
+  const holders = Array.from({ length: 10 }, (_, num) => `{"_placeholder":true,"num":${num}}`)
+  const isOpen =
+    (await times(NAMESPACES, 10, (i) => `40${to(i)}${auth}`)) &&
+    (await times(amounts.rooms, 500, (i) => `42${to(i)}["join","${"r".repeat(80)}${i}"]`)) &&
+    (await times(amounts.asks, 500, (i) => `42${to(i)}["ask",1]`)) &&
+    (await times(amounts.events, 1, (i) => `42${to(i)}["keep",${payload}]`)) &&
+    (!amounts.largest || (await times(1, 1, () => `42["keep",${objects(990_000)}]`))) &&
+    (connection.stopReading(), await times(amounts.unread, 1, () => `421["echo","${text}"]`)) &&
+    (amounts.attachments === 0 ||
+      ((await connection.send(`4510-["keep",${holders.join(",")}]`)) &&
+        (await times(amounts.attachments, 1, () => Buffer.alloc(connection.largest)))))
+  return { isOpen, last }
+}
+
+const EVENT = 99_000
+
+/** What one connection can make a server hold, by each thing alone and by all at once, in bytes. */
+export interface Outcome {
+  readonly transport: string
+  readonly alone: Readonly<Record<string, number>>
+  readonly together: number
+  readonly amounts: Amounts
+}
+
+/** Goes as far as one can over a transport. */
+export const measure = async (transport: "websocket" | "polling", told = (_line: string) => {}): Promise<Outcome> => {
+  const server = start(script, "server")
+  try {
+    const target = new Target(await server.ask("listen"))
+    const client = new Client(server, target)
+    let last = 0
+    const attempt = async (amounts: Partial<Amounts>): Promise<number | undefined> => {
+      const before: number = await server.ask("memory")
+      const progress = await leave(await client.open(transport), { ...nothing, ...amounts })
+      last = progress.last
+      const held = progress.isOpen ? (await server.ask("memory")) - before : undefined
+      await client.end()
+      return held
+    }
+    // What is made once.
+    await attempt({ auth: 10, rooms: 100, asks: 100, events: 1, unread: 1, attachments: 1 })
+    const alone: Record<string, number> = {}
+    /** The greatest amount with which the connection stays open, at the most `most`. */
+    const furthest = async (name: keyof Amounts, most: number): Promise<number> => {
+      let amount = most
+      let held = await attempt({ [name]: amount })
+      while (held === undefined && amount > 0) {
+        amount = Math.min(last, amount - 1)
+        held = await attempt({ [name]: amount })
+      }
+      alone[name] = held ?? 0
+      told(`${transport}, ${name}: ${amount}, ${(alone[name] / 1e6).toFixed(1)} MB`)
+      return amount
+    }
+    // What is refused leaves nothing: sizes are tried from the largest on.
+    let auth = 0
+    for (const size of [900_000, 16_000, 8_000, 4_000, 2_000, 1_000, 300, 100, 30]) {
+      const held = await attempt({ auth: size })
+      if (held === undefined || held < (alone["auth"] ?? 0)) continue
+      auth = size
+      alone["auth"] = held
+    }
+    told(`${transport}, auth: ${auth}, ${((alone["auth"] ?? 0) / 1e6).toFixed(1)} MB`)
+    const rooms = await furthest("rooms", 20_000)
+    const asks = await furthest("asks", 9_500)
+    const events = await furthest("events", 800)
+    const unread = await furthest("unread", transport === "polling" ? 140 : 40)
+    const attachments = await furthest("attachments", 9)
+    const all = {
+      auth,
+      rooms,
+      // Both are events whose handlers are not done.
+      asks: Math.max(0, asks - events - 1),
+      events: Math.max(0, events - 1),
+      largest: true,
+      // What the kernel takes of it is not always the same.
+      unread: Math.max(0, unread - 2),
+      attachments
+    }
+    let amounts = all
+    let together = await attempt(amounts)
+    if (together === undefined) together = await attempt((amounts = { ...all, largest: false }))
+    for (let less = 1; together === undefined && less < 5; less++) {
+      amounts = { ...amounts, events: Math.max(0, amounts.events - less), unread: Math.max(0, amounts.unread - less) }
+      together = await attempt(amounts)
+    }
+    if (together === undefined) throw new Error("the connection was closed, however little it left")
+    told(`${transport}, together: ${(together / 1e6).toFixed(1)} MB`)
+    return { transport, alone, together, amounts }
+  } finally {
+    await server.stop()
+  }
+}
+
+if (process.argv[2] === "server") serve()
+else if (import.meta.main) {
+  for (const transport of ["websocket", "polling"] as const) {
+    const { amounts } = await measure(transport, console.log)
+    console.log(`  ${JSON.stringify(amounts)}`)
+  }
+  process.exit(0)
+}
