@@ -23,7 +23,7 @@ import { answer, now, type Role, sleep, start } from "../bench/roles.ts"
 import { EIO4, Line, openWebSocket, Target } from "./cost/traffic.ts"
 
 /** What README says that it is, in bytes. */
-export const MOST = 150_000_000
+export const MOST = 60_000_000
 
 const script = fileURLToPath(import.meta.url)
 
