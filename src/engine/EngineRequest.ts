@@ -70,12 +70,14 @@ export interface RequestBody {
  */
 export interface Pacer {
   /**
-   * Whether another packet may be handled in this turn. What passes until it is asked again, or told to {@link rest}, is the
-   * time that the packet takes.
+   * Whether another packet, of so many bytes or characters, may be handled in this turn. What passes until it is asked again, or told
+   * to {@link rest}, is the time that the packet takes.
    */
-  mayGoOn(): boolean
+  mayGoOn(size: number): boolean
   /** Nothing is being handled. */
   rest(): void
+  /** Whether it is the others' turn though there may be nothing more: a packet has taken long. */
+  readonly isDue: boolean
   /** Calls back when it is this session's turn again. */
   yield(goOn: () => void): void
 }

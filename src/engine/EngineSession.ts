@@ -88,14 +88,14 @@ interface Tap {
 }
 
 /**
- * Why a client is not read: its handlers are behind, or it sends too fast.
+ * Why a client is not read: its handlers are behind, it sends too fast, or it has too many namespaces opened.
  *
  * @since 0.1.0
  * @category models
  */
-export type PauseReason = "backlog" | "rate"
+export type PauseReason = "backlog" | "rate" | "openings"
 
-const PAUSED_BY = { backlog: 1, rate: 2 } as const
+const PAUSED_BY = { backlog: 1, rate: 2, openings: 4 } as const
 
 /** The first characters of packets. */
 const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53, noop: 54, base64: 98 } as const

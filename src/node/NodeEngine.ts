@@ -19,6 +19,7 @@ import { clientFiles } from "./internal/clientFiles.ts"
 import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
 import { type ExchangeSettings, NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import { normalize } from "./internal/path.ts"
+import * as Openings from "./internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
 import { atTurnEnd, endTurn } from "./internal/turn.ts"
@@ -153,14 +154,21 @@ export const attach = Effect.fnUntraced(function* (
     path,
     request: (request, response, expectsContinue) => {
       if (!isBelow(request.url, path)) return false
-      Pipeline.take(request.socket, () => handle(request, response, expectsContinue))
+      const run = () => handle(request, response, expectsContinue)
+      Pipeline.take(request.socket, isOpening(request) ? () => Openings.take(request.socket, run) : run)
       return true
     },
     upgrade: (request, socket, head) => {
       if (!isBelow(request.url, path)) return false
       // Behind requests that have no answers yet: these would stand among its frames.
       if (Pipeline.isWaiting(socket)) socket.destroy()
-      else guarded(context, socket, () => onUpgrade(context, request, socket, head))
+      else {
+        // A peer that resets the connection meanwhile must not take the process with it.
+        socket.on("error", ignore)
+        const run = () => guarded(context, socket, () => onUpgrade(context, request, socket, head))
+        if (isOpening(request)) Openings.take(socket, run)
+        else run()
+      }
       return true
     }
   }
@@ -212,6 +220,9 @@ const isBelow = (url: string | undefined, path: string): boolean =>
   url !== undefined &&
   (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
 
+/** Whether a request is for no session that is there: a session may be opened for it. */
+const isOpening = ({ url }: IncomingMessage): boolean => url?.includes("sid=") !== true
+
 interface Context {
   readonly engine: EngineServer
   readonly ws: WebSocketServer
@@ -256,8 +267,6 @@ const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
   const { channels, engine, trust, ws } = context
-  // A peer that resets the connection meanwhile must not take the process with it.
-  socket.on("error", ignore)
   const request = new NodeRequest(incoming, trust)
   let early = head
   let decided = false

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import type { EngineOptions } from "../engine/EngineOptions.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
 import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import { type Rate, rateOf } from "../internal/tokenBucket.ts"
+import type { RateLimit } from "../RateLimit.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
@@ -33,6 +35,12 @@ export interface ServerOptions extends EngineOptions {
   readonly namespaceGrace?: Duration.Input
   /** The namespaces that one connection may join. Default: 100. */
   readonly maxNamespaces?: number
+  /**
+   * How often a client of one connection may have a dynamic namespace opened that is not there yet: each costs the server some twenty
+   * times what a message does. When there are more, the connection is not read until there may be another. Default: 20 per second, and
+   * 100 at once.
+   */
+  readonly openingRate?: RateLimit
   /**
    * The bytes of auth payloads that one connection may make the server keep, over all of its namespaces: what they cost as objects,
    * not as text. A CONNECT beyond it is refused with `Auth payload too large`. A namespace with a contract keeps what its `auth`
@@ -114,6 +122,7 @@ export interface ResolvedServerOptions {
   readonly connectTimeout: number
   readonly namespaceGrace: number
   readonly maxNamespaces: number
+  readonly openingRate: Rate
   readonly maxAuthBytes: number
   readonly maxRooms: number
   readonly maxPendingPackets: number
@@ -131,6 +140,13 @@ export interface ResolvedServerOptions {
   readonly attachmentTimeout: number
   readonly maxDepth: number
   readonly tracing: boolean | undefined
+}
+
+const openingRate = (option: RateLimit = { limit: 20, burst: 100 }): Effect.Effect<Rate, InvalidOptionError> => {
+  const rate = rateOf(option)
+  return typeof rate === "string"
+    ? Effect.fail(new InvalidOptionError({ option: "openingRate", problem: rate }))
+    : Effect.succeed(rate)
 }
 
 /**
@@ -152,6 +168,7 @@ export const resolve = Effect.fnUntraced(function* (
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 45_000, 1),
     namespaceGrace: yield* millis("namespaceGrace", options.namespaceGrace, 2_000, 0),
     maxNamespaces: yield* integer("maxNamespaces", options.maxNamespaces, 100, 1),
+    openingRate: yield* openingRate(options.openingRate),
     maxAuthBytes: yield* integer("maxAuthBytes", options.maxAuthBytes, 16_384, 0),
     maxRooms: yield* integer("maxRooms", options.maxRooms, 1_000, 0),
     maxPendingPackets: yield* integer("maxPendingPackets", options.maxPendingPackets, 1_000, 1),

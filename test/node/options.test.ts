@@ -68,6 +68,7 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
   connectTimeout: [0, "0 seconds", Infinity, 2 ** 31],
   namespaceGrace: [-1, Infinity, 2 ** 31],
   maxNamespaces: [0, 1.5],
+  openingRate: [{ limit: 0 }, { limit: 1, burst: 0 }],
   maxAuthBytes: [-1, 0.5, Infinity],
   maxRooms: [-1, 1.5],
   maxPendingPackets: [0, -1],

@@ -144,7 +144,11 @@ describe("names that clients ask for", () => {
       // A namespace is more than a kilobyte.
       assert.isBelow(memoryInUse() - before, 3_000_000)
     }).pipe(
-      Effect.provide(Layer.merge(main, visited).pipe(Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0 }))))
+      Effect.provide(
+        Layer.merge(main, visited).pipe(
+          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, openingRate: { limit: 1e6 } }))
+        )
+      )
     )
   })
 })

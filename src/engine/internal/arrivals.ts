@@ -4,6 +4,9 @@ import { microtask } from "./microtask.ts"
 /** What is handled at once. A request that brings more takes turns with what else there is to do. */
 const FEW = 24
 
+/** The size of a packet, in bytes or characters, from which on it may take long, be it alone. */
+const LARGE = 16 * 1024
+
 /**
  * The packets that the requests of a session bring, on their way to it: in the order of their arrival, not while reading is
  * paused, and a few at a time where they are many.
@@ -30,7 +33,7 @@ export class Arrivals {
     this.packets = packets
     this.at = 0
     this.onDone = onDone
-    if (packets.length > FEW) this.pacer ??= makePacer?.()
+    if (packets.length > FEW || packets.some(({ length }) => length >= LARGE)) this.pacer ??= makePacer?.()
     this.goOn()
   }
 
@@ -79,14 +82,17 @@ export class Arrivals {
     if (packets === undefined || this.isYielding) return
     while (this.at < packets.length) {
       if (this.isPaused) return pacer?.rest()
-      if (pacer !== undefined && !pacer.mayGoOn()) return this.yield(pacer)
       const packet = packets[this.at]!
+      if (pacer !== undefined && !pacer.mayGoOn(packet.length)) return this.yield(pacer)
       // What has been handled need not stay until the last one is.
       packets[this.at++] = ""
       this.handle(packet)
       if (this.packets !== packets) return
     }
-    pacer?.rest()
+    if (pacer !== undefined) {
+      pacer.rest()
+      if (pacer.isDue) return this.yield(pacer)
+    }
     const { onDone } = this
     this.packets = this.onDone = undefined
     onDone?.()

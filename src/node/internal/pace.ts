@@ -12,10 +12,23 @@ export const TURN_MESSAGES = 24
 const TURN_TIME = 0.25
 
 /**
- * What a message counts for at the least, in milliseconds: reading it is not in its handler's time, nor is the garbage that it leaves, and
- * what that costs everybody is a pause for the collector.
+ * A message that takes longer, in milliseconds, has its pause right after it: a large one may be the only one that a turn brings, and
+ * the next turn would bring the next.
+ */
+const LONG_TIME = 1
+
+/** The bytes of a message from which on its time is taken also of a connection that has never sent too much in a turn. */
+export const LARGE_MESSAGE = 16 * 1024
+
+/**
+ * What a message counts for at the least, and each byte of it, in milliseconds: reading it is not in its handler's time, nor is the
+ * garbage that it leaves, and what that costs everybody is a pause for the collector.
  */
 const MIN_TIME = 0.02
+const BYTE_TIME = 4e-6
+
+/** Whether a message of so many bytes that has taken so many milliseconds has its pause right after it. */
+export const isLong = (time: number, bytes: number): boolean => time >= LONG_TIME || bytes * BYTE_TIME >= LONG_TIME
 
 /** The part of the time that it is given while others talk: with the least, 12.5 messages per millisecond. */
 const SHARE = 0.25
@@ -55,16 +68,19 @@ export class Pace {
   /** What messages have taken since the last pause, and in this turn. */
   private taken = 0
   private takenInTurn = 0
+  /** A message has taken so long that a pause is due, whether there are more or not. */
+  isDue = false
 
   beginTurn(): void {
     this.takenInTurn = 0
   }
 
-  /** A message has taken so many milliseconds. */
-  took(time: number): void {
-    const counted = Math.max(time, MIN_TIME)
+  /** A message of so many bytes has taken so many milliseconds. */
+  took(time: number, bytes = 0): void {
+    const counted = Math.max(time, MIN_TIME, bytes * BYTE_TIME)
     this.taken += counted
     this.takenInTurn += counted
+    if (isLong(time, bytes)) this.isDue = true
   }
 
   /** Whether its turn is over, however few its messages were. */
@@ -83,6 +99,7 @@ export class Pace {
     this.left = saved - this.taken * (1 - SHARE)
     this.last = now
     this.taken = 0
+    this.isDue = false
     // A debt is paid by one pause.
     this.left = Math.max(this.left, now - this.beside > MEMORY ? 0 : -MAX_PAUSE * SHARE)
     return this.left < 0 ? Math.max(MIN_PAUSE, -this.left / SHARE) : 0

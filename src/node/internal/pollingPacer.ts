@@ -11,12 +11,13 @@ export class PollingPacer implements Pacer {
   private packets = 0
   /** When the packet that is being handled was begun; 0 if there is none. */
   private began = 0
+  private bytes = 0
 
   constructor(session: object) {
     this.session = session
   }
 
-  mayGoOn(): boolean {
+  mayGoOn(bytes: number): boolean {
     this.rest()
     if (this.turn !== Turn.turn) {
       this.turn = Turn.turn
@@ -24,16 +25,21 @@ export class PollingPacer implements Pacer {
       this.pace.beginTurn()
       Turn.awaitTurnEnd()
     }
-    if (this.packets >= TURN_MESSAGES || this.pace.isOver) return false
+    if (this.packets >= TURN_MESSAGES || this.pace.isOver || this.isDue) return false
     speak(this.session)
     this.packets++
+    this.bytes = bytes
     this.began = now()
     return true
   }
 
   rest(): void {
-    if (this.began > 0) this.pace.took(now() - this.began)
+    if (this.began > 0) this.pace.took(now() - this.began, this.bytes)
     this.began = 0
+  }
+
+  get isDue(): boolean {
+    return this.pace.isDue
   }
 
   yield(goOn: () => void): void {

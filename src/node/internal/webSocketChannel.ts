@@ -6,7 +6,7 @@ import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
 import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
-import { leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
+import { isLong, LARGE_MESSAGE, leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import { now, setImmediate, setTimeout } from "./timers.ts"
 import * as Turn from "./turn.ts"
 
@@ -156,18 +156,23 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     speak(this)
     if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
     if (this.held !== undefined) this.held.push([data, isBinary])
-    else this.receive(data, isBinary)
+    else {
+      this.receive(data, isBinary)
+      if (this.pace?.isDue && this.held === undefined) this.yield(true)
+    }
   }
 
   private receive(data: Buffer, isBinary: boolean): void {
-    const began = this.pace === undefined ? 0 : now()
+    const began = this.pace !== undefined || data.length >= LARGE_MESSAGE ? now() : 0
     try {
       if (isBinary) this.receiver.onBinary(data)
       else this.receiver.onText(data.toString())
     } catch (defect) {
       this.onDefect(defect)
     }
-    if (began > 0) this.pace!.took(now() - began)
+    if (began === 0) return
+    const time = now() - began
+    if (this.pace !== undefined || isLong(time, data.length)) (this.pace ??= new Pace()).took(time, data.length)
   }
 
   private beginTurn(): void {
@@ -203,6 +208,8 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
 
   /** The peer has sent a ping, and `ws` has answered it. @internal */
   onPing(): void {
+    this.beginTurn()
+    if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
     this.receiver.onPing?.()
   }
 
@@ -279,7 +286,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.beginTurn()
     this.deliver(TURN_MESSAGES - this.messages)
     if (this.isPaused || this.held === undefined) return
-    if (this.held.length > 0) return this.yield(true)
+    if (this.held.length > 0 || this.pace?.isDue) return this.yield(true)
     this.held = undefined
     this.ws.resume()
   }

@@ -1,6 +1,7 @@
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
@@ -40,9 +41,10 @@ const admitting = (
   if (auth._tag === "Failure") return refuseAuth(socket, auth)
   socket.auth = auth.value
   if (contract.middlewares.length === 0) return entering(home, socket, registration, context)
-  return Effect.flatMap(authenticate(home, socket, context, contract.middlewares), (admitted) =>
-    admitted === undefined ? Effect.void : entering(home, socket, registration, admitted)
-  )
+  return decided(authenticate(home, socket, contract.middlewares, context), (exit) => {
+    if (exit._tag === "Failure") return exit
+    return exit.value === undefined ? Effect.void : entering(home, socket, registration, exit.value)
+  })
 }
 
 /** The client is who it may be. Whoever is refused opens no namespace. */
@@ -54,6 +56,7 @@ const entering = (
 ): Effect.Effect<unknown> => {
   if (!isStillServed(home, socket, registration)) return Effect.void
   if (registration.build !== undefined) return building(home, socket, registration.build, admitted)
+  if (home.instance === undefined) socket.connection.onOpening()
   return Effect.flatMap(home.family!.open(home), (build) => {
     if (!isStillServed(home, socket, registration)) return Effect.void
     return build === undefined
@@ -95,29 +98,55 @@ const findRegistration = Effect.fnUntraced(function* (home: NamespaceRuntime, so
   }
 })
 
-/** Runs the middlewares; the context of the socket's handlers if all of them admit it. */
-const authenticate = Effect.fnUntraced(function* (
+/**
+ * Runs the middlewares; the context of the socket's handlers if all of them admit it. Most decide at once: then there is no fiber,
+ * whatever they decide.
+ */
+const authenticate = (
   home: NamespaceRuntime,
   socket: SocketRuntime,
+  middlewares: CompiledContract["middlewares"],
   own: Context.Context<any>,
-  middlewares: CompiledContract["middlewares"]
-) {
-  let context = own
-  for (const { auth: codec, error, service } of middlewares) {
-    const auth = codec.decode(socket.rawAuth)
-    if (auth._tag === "Failure") return yield* refuseAuth(socket, auth)
-    const middleware = Context.getUnsafe(own, service)
-    const request = { id: socket.id, namespace: home.name, handshake: socket.handshake, auth: auth.value }
-    const result = yield* Effect.suspend(() => middleware(request) as Effect.Effect<unknown, unknown>).pipe(
-      Effect.map((value) => ({ value })),
-      Effect.catch((failure) => Effect.sync(() => refuseFor(socket, failure, error))),
-      Effect.onError(() => Effect.sync(() => socket.refuse("Internal error")))
-    )
-    if (result === undefined) return undefined
-    if (service.provides !== undefined) context = Context.add(context, service.provides, result.value)
+  context: Context.Context<any> = own,
+  at = 0
+): Effect.Effect<Context.Context<any> | undefined> => {
+  const middleware = middlewares[at]
+  if (middleware === undefined) return Exit.succeed(context)
+  const { auth: codec, error, service } = middleware
+  const auth = codec.decode(socket.rawAuth)
+  if (auth._tag === "Failure") return refuseAuth(socket, auth)
+  const request = { id: socket.id, namespace: home.name, handshake: socket.handshake, auth: auth.value }
+  const decision = makeEffect(() => Context.getUnsafe(own, service)(request) as Effect.Effect<unknown, unknown>)
+  return decided(decision, (exit) => {
+    if (exit._tag === "Success") {
+      const next = service.provides === undefined ? context : Context.add(context, service.provides, exit.value)
+      return authenticate(home, socket, middlewares, own, next, at + 1)
+    }
+    const failure = Exit.findErrorOption(exit)
+    if (failure._tag === "Some") {
+      refuseFor(socket, failure.value, error)
+      return Exit.succeed(undefined)
+    }
+    socket.refuse("Internal error")
+    return Exit.failCause(exit.cause as Cause.Cause<never>)
+  })
+}
+
+/** An effect that is made by the application, which may throw. */
+const makeEffect = <A, E>(make: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  try {
+    return make()
+  } catch (defect) {
+    return Exit.die(defect)
   }
-  return context
-})
+}
+
+/** Goes on when an effect has ended: now, if it has already. */
+const decided = <A, E, B>(
+  effect: Effect.Effect<A, E>,
+  goOn: (exit: Exit.Exit<A, E>) => Effect.Effect<B>
+): Effect.Effect<B> =>
+  Exit.isExit(effect) ? goOn(effect as Exit.Exit<A, E>) : Effect.flatMap(Effect.exit(effect), goOn)
 
 /** Whether the client is there and so is its layer, which may have closed while it was asked who it is, or while its namespace opened. */
 const isStillServed = (home: NamespaceRuntime, socket: SocketRuntime, registration: Registration): boolean => {

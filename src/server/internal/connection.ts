@@ -1,8 +1,9 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
-import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import { queryOf } from "../../engine/internal/query.ts"
 import { costOf } from "../../internal/cost.ts"
+import { TokenBucket } from "../../internal/tokenBucket.ts"
 import { hashOf, isMatchable } from "../../internal/namespacePattern.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
@@ -48,6 +49,8 @@ export class Connection implements SessionSink, WheelEntry {
   authBytes = 0
   /** The sockets that are gone, but hold something yet. */
   leaving = 0
+  /** Holds it to the rate at which it may have namespaces opened; made with the first one. */
+  private openings: OpeningLimiter | undefined
   /** Namespaces that this client is no longer in, though it may not know yet. Their names would be as long as the client likes. */
   private left: Set<number> | undefined
 
@@ -99,6 +102,7 @@ export class Connection implements SessionSink, WheelEntry {
     this.server.wheel.cancel(this)
     this.lazyBacklog?.close()
     if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
+    if (this.openings !== undefined) this.server.wheel.cancel(this.openings)
     if (close.description !== undefined) {
       const annotations = { session: this.session.id, reason: close.reason, description: close.description }
       this.server.debug("connection", "connection closed", annotations, this)
@@ -110,6 +114,11 @@ export class Connection implements SessionSink, WheelEntry {
   /** No namespace was joined in time. */
   onDeadline(): void {
     this.session.closeUnsafe("connect timeout")
+  }
+
+  /** A dynamic namespace opens for one of its sockets. */
+  onOpening(): void {
+    ;(this.openings ??= new OpeningLimiter(this.session, this.server)).onOpening()
   }
 
   /** A socket was admitted to its namespace. */
@@ -257,6 +266,41 @@ class AttachmentWatch implements WheelEntry {
     }
     this.seen = this.progress
     this.connection.rewatch(this)
+  }
+}
+
+/** Pauses reading from a client that has dynamic namespaces opened faster than it may. */
+class OpeningLimiter implements WheelEntry {
+  bucket: number = IDLE
+  private readonly tokens: TokenBucket
+  private readonly session: EngineSession
+  private readonly wheel: TimerWheel
+
+  constructor(session: EngineSession, { options, wheel }: ServerRuntime) {
+    this.tokens = new TokenBucket(options.openingRate)
+    this.session = session
+    this.wheel = wheel
+  }
+
+  onOpening(): void {
+    const missing = this.tokens.spend(this.wheel.now())
+    if (missing > 0) this.wait(missing)
+  }
+
+  onDeadline(): void {
+    // More may have been opened meanwhile: what had been read already.
+    const missing = this.tokens.missing(this.wheel.now(), 0)
+    if (missing > 0) this.wait(missing)
+    else this.session.resumeUnsafe("openings")
+  }
+
+  onDefect(defect: unknown): void {
+    this.session.onDefect(defect)
+  }
+
+  private wait(millis: number): void {
+    this.session.pauseUnsafe("openings")
+    this.wheel.schedule(this, millis)
   }
 }
 

@@ -92,8 +92,8 @@ export class Inbound {
   }
 
   /** Starts the effect that builds the handlers. */
-  launch(effect: Effect.Effect<unknown>, onExit: (exit: Exit.Exit<unknown, unknown>) => void): void {
-    this.start(this.runFork, () => effect, onExit)
+  launch(make: () => Effect.Effect<unknown>, onExit: (exit: Exit.Exit<unknown, unknown>) => void): void {
+    this.start(this.runFork, make, onExit)
   }
 
   // ---------------------------------------------------------------- what is registered

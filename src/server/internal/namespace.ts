@@ -318,7 +318,7 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     this.connecting.set(socket, undefined)
     this.family?.notIdle(this)
     socket.launch(
-      Effect.suspend(() => connecting(this, socket)),
+      () => connecting(this, socket),
       () => {
         this.onAdmissionOver(socket)
         this.connecting.delete(socket)

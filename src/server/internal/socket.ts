@@ -474,10 +474,10 @@ export class SocketRuntime implements LocalSocket, SocketBase {
    * interrupted when the socket ends. One whose effect fails is refused, or disconnected: without handlers it is of no use to
    * anybody.
    */
-  launch(effect: Effect.Effect<unknown>, onExit: () => void): void {
+  launch(make: () => Effect.Effect<unknown>, onExit: () => void): void {
     const { home } = this
     this.enterContext(home.registration?.context ?? (home.server.context as Context.Context<any>))
-    this.inbound.launch(effect, (exit) => {
+    this.inbound.launch(make, (exit) => {
       if (exit._tag === "Failure") {
         if (this.state === "connecting") this.refuse("Internal error")
         else this.disconnectUnsafe(false)
