@@ -43,7 +43,15 @@ export interface ConnectRequest<Auth> {
 export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("ConnectRefused", {
   message: Schema.String,
   data: Schema.optionalKey(Schema.Unknown)
-}) {}
+}) {
+  constructor(props: { readonly message: string; readonly data?: unknown }) {
+    const { stackTraceLimit } = Error
+    // It is no bug, and happens as often as a client likes: to tell where from would be a quarter of what it costs.
+    Error.stackTraceLimit = 0
+    super(props)
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
 
 /**
  * The shape of a middleware: it yields the service that it provides, or refuses the connection.

@@ -25,6 +25,8 @@ export interface DecoderLimits {
   readonly maxAttachmentBytes: number
   /** The nesting of arrays and objects in a payload. */
   readonly maxDepth: number
+  /** Looks at a payload's text before it is parsed (see `JsonDepth`). Default: what was parsed is looked at. */
+  readonly isTooDeep?: (json: string) => boolean
 }
 
 /** A packet that waits for its attachments. */
@@ -108,8 +110,7 @@ export class PacketDecoder {
       // The reference takes a blank for a digit: what is an event without an id here would be one with id 0 there.
       if (message.charCodeAt(at) <= BLANK) return make("invalid payload", "the payload is not JSON")
       const json = message.slice(at)
-      // To parse half a megabyte of brackets takes longer than to find out that they are too many.
-      if (json.length > LARGE && isTextDeeper(json, maxDepth)) return tooMuch("nesting too deep", maxDepth)
+      if (this.#limits.isTooDeep?.(json)) return tooMuch("nesting too deep", maxDepth)
       try {
         data = JSON.parse(json)
       } catch {
@@ -149,12 +150,7 @@ export class PacketDecoder {
 /** The error of a packet that is beyond a limit. */
 const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `${code}: more than ${limit}`)
 
-/** A text of more characters is looked through before it is parsed. */
-const LARGE = 64 * 1024
-
 const BLANK = 32
-const QUOTE = 34
-const BACKSLASH = 92
 const ZERO = 48
 const NINE = 57
 const SLASH = 47
@@ -164,36 +160,6 @@ const digitsEnd = (text: string, start: number): number => {
   let end = start
   for (let code = text.charCodeAt(end); code >= ZERO && code <= NINE; code = text.charCodeAt(end)) end++
   return end
-}
-
-/** Whether brackets stand more than `levels` deep in a text, if that is JSON. */
-const isTextDeeper = (json: string, levels: number): boolean => {
-  let depth = 0
-  for (let i = 0; i < json.length; i++) {
-    switch (json.charCodeAt(i)) {
-      case QUOTE:
-        i = stringEnd(json, i)
-        break
-      case 91: // [
-      case 123: // {
-        if (++depth > levels) return true
-        break
-      case 93: // ]
-      case 125: // }
-        depth--
-    }
-  }
-  return false
-}
-
-/** Where the quote is that ends a string of JSON, from the one that begins it on. */
-const stringEnd = (json: string, start: number): number => {
-  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
-    let escapes = end
-    while (json.charCodeAt(escapes - 1) === BACKSLASH) escapes--
-    if ((end - escapes) % 2 === 0) return end
-  }
-  return json.length
 }
 
 /** Whether an object of `JSON.parse` is nested deeper than `left` levels. Nothing is called for what is no object. */

@@ -40,7 +40,18 @@ export interface IncomingEvent {
 export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefused", {
   message: Schema.String,
   data: Schema.optionalKey(Schema.Unknown)
-}) {}
+}) {
+  constructor(props: { readonly message: string; readonly data?: unknown }) {
+    const { stackTraceLimit } = Error
+    // It is no bug, and happens as often as a client likes: to tell where from would be a quarter of what it costs.
+    Error.stackTraceLimit = 0
+    try {
+      super(props)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
+  }
+}
 
 /**
  * What sockets with and without a contract have in common.

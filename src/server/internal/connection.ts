@@ -57,7 +57,7 @@ export class Connection implements SessionSink, WheelEntry {
   constructor(session: EngineSession, server: ServerRuntime) {
     this.session = session
     this.server = server
-    this.decoder = server.parser.makeDecoder(server.options)
+    this.decoder = server.parser.makeDecoder(server.limits)
     server.wheel.schedule(this, server.options.connectTimeout)
   }
 

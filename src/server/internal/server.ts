@@ -22,6 +22,8 @@ import { makeGenerator } from "../../engine/SessionId.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
+import * as JsonDepth from "../../protocol/JsonDepth.ts"
+import type { DecoderLimits } from "../../protocol/PacketDecoder.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
 import { PacketType, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -57,6 +59,8 @@ export interface Lives {
 /** What all connections and namespaces of a server share. */
 export class ServerRuntime {
   readonly options: ResolvedServerOptions
+  /** What packets may be like. */
+  readonly limits: DecoderLimits
   readonly context: Context.Context<never>
   readonly generateId: () => string
   readonly adapters: Factory
@@ -86,6 +90,7 @@ export class ServerRuntime {
     observer: Observer
   ) {
     this.options = options
+    this.limits = { ...options, isTooDeep: JsonDepth.check(options.maxDepth) }
     this.context = context
     this.adapters = adapters
     this.parser = parser
