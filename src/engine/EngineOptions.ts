@@ -59,6 +59,12 @@ export interface EngineOptions {
   /**
    * The bytes that may wait for one client that does not take them. What happens when there are more, `outboxOverflow` says.
    * Default: 16,777,216.
+   *
+   * A message that is larger gets through if nothing else waits. With the policy `disconnect` a client is not closed for what is sent
+   * within one turn of the event loop, of which it could not take anything yet, up to four times as much. While more waits than may
+   * be, it has to take as much as is sent to it, but for an eighth of the budget. The most that waits for one client is therefore what
+   * the application sends it in one turn on top of a full outbox, at most four times the budget, or one message that is larger, and
+   * an eighth of the budget; with the other policies at most twice the budget, such a message, and 64 KiB.
    */
   readonly maxOutbox?: number
   /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
@@ -149,7 +155,7 @@ export interface EngineOptions {
 /**
  * What happens when more than `maxOutbox` bytes wait for a client that does not take them.
  *
- * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open.
+ * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open. See `maxOutbox`.
  * - `dropNewest`: a message that does not fit is dropped.
  * - `dropOldest`: the oldest messages are dropped until it fits. Some 64 KiB that are on their way to a WebSocket already are not
  *   among them.
