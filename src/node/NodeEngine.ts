@@ -67,6 +67,11 @@ export interface AttachOptions {
    * Default: none, the address is the peer's.
    */
   readonly trustedProxies?: number | ReadonlyArray<string>
+  /**
+   * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`. It is memory of every connection:
+   * some kilobytes, and what middleware has put on the request. Default: false.
+   */
+  readonly keepRequests?: boolean
 }
 
 /**
@@ -134,6 +139,7 @@ export const attach = Effect.fnUntraced(function* (
     engine,
     ws,
     trust,
+    keepRequests: options.keepRequests ?? false,
     exchanges: { threshold: httpCompression === false ? Infinity : threshold, report },
     channels: { threshold: deflateThreshold, report }
   }
@@ -216,6 +222,7 @@ interface Context {
   readonly engine: EngineServer
   readonly ws: WebSocketServer
   readonly trust: Trust | undefined
+  readonly keepRequests: boolean
   readonly exchanges: ExchangeSettings
   readonly channels: ChannelSettings
 }
@@ -233,11 +240,11 @@ const windowBits = (bits: unknown): Zlib.ZlibOptions => (typeof bits === "number
 const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
 
 const onRequest = (
-  { engine, exchanges, trust }: Context,
+  { engine, exchanges, keepRequests, trust }: Context,
   incoming: IncomingMessage,
   response: ServerResponse
 ): void => {
-  const request = new NodeRequest(incoming, trust)
+  const request = new NodeRequest(incoming, trust, keepRequests)
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges))
 }
 
@@ -255,10 +262,10 @@ const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => 
 const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  const { channels, engine, trust, ws } = context
+  const { channels, engine, keepRequests, trust, ws } = context
   // A peer that resets the connection meanwhile must not take the process with it.
   socket.on("error", ignore)
-  const request = new NodeRequest(incoming, trust)
+  const request = new NodeRequest(incoming, trust, keepRequests)
   let early = head
   let decided = false
   let unwatch = ignore
