@@ -136,6 +136,29 @@ export interface EngineOptions {
   /**
    * Headers for every response, the one that opens a session included; several values of one (`Set-Cookie`) as an array. Default: none
    * beyond those of `cors`.
+   *
+   * It is called once for each request, when that comes: polls, POSTs, the upgrade, and those that are refused. So it also sees what
+   * headers later requests of a session carry, as a token that was renewed. Their session is `sid` of the query; it is what the client
+   * says, and may be the id of no session. The request that opens one has none: its id is what `generateId` gives it.
+   *
+   * @example
+   * ```ts
+   * const seen = new Map<string, string>()     // the latest token by the session's id
+   * const options: EngineOptions = {
+   *   generateId: (request) =>
+   *     Effect.sync(() => {
+   *       const sid = randomBytes(15).toString("base64url")
+   *       seen.set(sid, request.header("authorization") ?? "")
+   *       return sid
+   *     }),
+   *   responseHeaders: (request) => {
+   *     const sid = request.query.get("sid")
+   *     const token = request.header("authorization")
+   *     if (sid !== undefined && seen.has(sid) && token !== undefined) seen.set(sid, token)
+   *     return {}
+   *   }
+   * }
+   * ```
    */
   readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
