@@ -13,6 +13,7 @@ import * as Data from "effect/Data"
  * - `payload refused`: the payload is not what the contract declares, and `description` says why: either this side has found that, and
  *   the event was not sent, or the peer has, and nothing handled it.
  * - `event refused`: a middleware of the peer has refused the event; `description` and `data` are what it said.
+ * - `event not handled`: nobody on the peer's side handles the event.
  * - `handler failed`: the peer's handler died, or failed with what the contract does not declare.
  * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
  * - `timeout`: it did not come in time, where a time was given.
@@ -27,6 +28,7 @@ export type AckErrorReason =
   | "invalid acknowledgement"
   | "payload refused"
   | "event refused"
+  | "event not handled"
   | "handler failed"
   | "too many pending"
   | "timeout"

@@ -59,6 +59,12 @@ export interface EngineOptions {
   /**
    * The bytes that may wait for one client that does not take them. What happens when there are more, `outboxOverflow` says.
    * Default: 16,777,216.
+   *
+   * A message that is larger gets through if nothing else waits. With the policy `disconnect` a client is not closed for what is sent
+   * within one turn of the event loop, of which it could not take anything yet, up to four times as much. While more waits than may
+   * be, it has to take as much as is sent to it, but for an eighth of the budget. The most that waits for one client is therefore what
+   * the application sends it in one turn on top of a full outbox, at most four times the budget, or one message that is larger, and
+   * an eighth of the budget; with the other policies at most twice the budget, such a message, and 64 KiB.
    */
   readonly maxOutbox?: number
   /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
@@ -130,6 +136,29 @@ export interface EngineOptions {
   /**
    * Headers for every response, the one that opens a session included; several values of one (`Set-Cookie`) as an array. Default: none
    * beyond those of `cors`.
+   *
+   * It is called once for each request, when that comes: polls, POSTs, the upgrade, and those that are refused. So it also sees what
+   * headers later requests of a session carry, as a token that was renewed. Their session is `sid` of the query; it is what the client
+   * says, and may be the id of no session. The request that opens one has none: its id is what `generateId` gives it.
+   *
+   * @example
+   * ```ts
+   * const seen = new Map<string, string>()     // the latest token by the session's id
+   * const options: EngineOptions = {
+   *   generateId: (request) =>
+   *     Effect.sync(() => {
+   *       const sid = randomBytes(15).toString("base64url")
+   *       seen.set(sid, request.header("authorization") ?? "")
+   *       return sid
+   *     }),
+   *   responseHeaders: (request) => {
+   *     const sid = request.query.get("sid")
+   *     const token = request.header("authorization")
+   *     if (sid !== undefined && seen.has(sid) && token !== undefined) seen.set(sid, token)
+   *     return {}
+   *   }
+   * }
+   * ```
    */
   readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
@@ -149,7 +178,7 @@ export interface EngineOptions {
 /**
  * What happens when more than `maxOutbox` bytes wait for a client that does not take them.
  *
- * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open.
+ * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open. See `maxOutbox`.
  * - `dropNewest`: a message that does not fit is dropped.
  * - `dropOldest`: the oldest messages are dropped until it fits. Some 64 KiB that are on their way to a WebSocket already are not
  *   among them.

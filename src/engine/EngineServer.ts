@@ -159,7 +159,7 @@ class Server implements EngineServer, SessionOwner {
     this.closing = new ClosingTime(options.drainTimeout, this.now)
     const runFork = Effect.runForkWith(context)
     this.after = (millis, run) => {
-      const fiber = runFork(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
+      const fiber = runFork(Effect.andThen(millis === 0 ? Effect.yieldNow : Effect.sleep(millis), Effect.sync(run)))
       return () => fiber.interruptUnsafe()
     }
     this.onSession = onSession

@@ -68,7 +68,10 @@ export interface SessionOwner {
   readonly stats: EngineStats
   /** The monotonic time, in milliseconds. */
   readonly now: () => number
-  /** Runs something after so many milliseconds, unless the function that it gives is called before. */
+  /**
+   * Runs something after so many milliseconds, unless the function that it gives is called before. After none of them: in a later
+   * turn.
+   */
   readonly after: (millis: number, run: () => void) => () => void
   /** The session has ended; a transport may still be flushing. */
   onSessionClosed(session: EngineSession, close: SessionClose): void
@@ -96,6 +99,24 @@ interface Tap {
 export type PauseReason = "backlog" | "rate" | "openings"
 
 const PAUSED_BY = { backlog: 1, rate: 2, openings: 4 } as const
+
+/**
+ * A client for which more waits than `maxOutbox`: how much may, until it has taken enough. See there.
+ */
+interface Excess {
+  limit: number
+  /** Ends looking at it again. */
+  cancel: () => void
+}
+
+/** How much more than the budget may wait within one turn: in it the client has had no chance to take anything. */
+const TURN_BUDGETS = 4
+
+/** What may come on top while a client that was sent too much takes it: a part of the budget. */
+const EXCESS_MARGIN = 1 / 8
+
+/** How often a client for which too much waits is looked at, in milliseconds. */
+const EXCESS_REVIEW = 1_000
 
 /** The first characters of packets. */
 const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53, noop: 54, base64: 98 } as const
@@ -130,6 +151,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private transportGone = false
   /** What waits for the client, where it does not wait in a socket. */
   private outbox: Outbox | undefined
+  /** More waits than may, and that has a reason. */
+  private excess: Excess | undefined
   /** Who waits for room in it. */
   private waiters: Set<() => void> | undefined
   /** Why the client is not read: a bit for each reason. */
@@ -210,7 +233,42 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     }
     this.owner.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
     this.transport.sendMessage(message)
-    if (this.transport.exceeds(this.owner.options.maxOutbox)) this.overflow()
+    if (this.transport.exceeds(this.owner.options.maxOutbox)) this.onExceeded(message.byteLength)
+  }
+
+  /**
+   * A message has made more wait than may. Of what is sent in one turn the client has had no chance to take anything: it is not
+   * taken for one that does not read, up to a multiple of the budget, nor for what one message alone is beyond that. From
+   * the next turn on it has to take as much as comes, but for a margin.
+   */
+  private onExceeded(size: number): void {
+    const { maxOutbox } = this.owner.options
+    const { buffered } = this.transport
+    if (this.excess === undefined || buffered - size <= maxOutbox) this.beginExcess()
+    const excess = this.excess!
+    if (buffered <= excess.limit) return
+    // Nothing else waits. As base64 it is a third larger.
+    if (buffered - size <= size / 2) excess.limit = buffered + maxOutbox * EXCESS_MARGIN
+    else this.overflow()
+  }
+
+  private beginExcess(): void {
+    this.excess?.cancel()
+    this.excess = { limit: TURN_BUDGETS * this.owner.options.maxOutbox, cancel: () => {} }
+    this.reviewExcess(this.excess, 0)
+  }
+
+  /** Looks later at what is left of it: no more than that, and the margin, may wait from then on. */
+  private reviewExcess(excess: Excess, millis: number): void {
+    const { after, options } = this.owner
+    excess.cancel = after(millis, () =>
+      this.guarded(() => {
+        if (this.excess !== excess) return
+        if (!this.transport.exceeds(options.maxOutbox)) return void (this.excess = undefined)
+        excess.limit = Math.min(excess.limit, this.transport.buffered + options.maxOutbox * EXCESS_MARGIN)
+        this.reviewExcess(excess, EXCESS_REVIEW)
+      })
+    )
   }
 
   private sendOrDrop(message: OutboundMessage, onDropped: (() => void) | undefined): void {
@@ -634,7 +692,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   private get isOverflowing(): boolean {
     const { maxOutbox } = this.owner.options
     // What is in the socket does not count: a message that is larger than the budget may be there.
-    return this.keepsOutbox ? this.outbox!.bytes > 2 * maxOutbox : this.transport.exceeds(maxOutbox)
+    if (this.keepsOutbox) return this.outbox!.exceeds(2 * maxOutbox)
+    return this.transport.exceeds(maxOutbox) && !(this.excess && this.transport.buffered <= this.excess.limit)
   }
 
   private overflow(): void {
@@ -652,6 +711,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.open = false
     this.owner.wheel.cancel(this)
     this.limiter?.close()
+    this.excess?.cancel()
+    this.excess = undefined
     // A client that is changing over takes the last packets by the new transport, if it polls no more.
     const lingering = this.transport instanceof PollingTransport && this.transport.lingering
     if (!lingering) this.candidate?.abort()

@@ -14,7 +14,7 @@ export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effe
   if (!event.hasError) {
     const exit = codec.ackIsVoid ? Exit.void : decodeArgument(codec.ack, args, 0)
     // A server may say why it does not handle an event, whether or not that declares failures.
-    const isRefused = answer._tag === "Failure" && (codec.ackIsVoid || !Exit.isSuccess(exit))
+    const isRefused = answer._tag === "Failure" && (codec.ackIsVoid || !isFailureDeclared(codec, exit))
     return (isRefused && refusal(event._tag, answer.error)) || answered(codec, exit)
   }
   if (answer._tag === "Success") return codec.ackIsVoid ? Effect.void : answered(codec, codec.ack.decode(answer.value))
@@ -24,10 +24,17 @@ export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effe
   return refusal(codec.event._tag, answer.error) ?? invalid(codec, describe(error))
 }
 
+/** Whether an acknowledgement that looks like a refusal is a value of the declared type: a schema may also have left out all of it. */
+const isFailureDeclared = (codec: EventCodec, exit: Exit.Exit<any, Schema.SchemaError>): boolean => {
+  const encoded = Exit.isSuccess(exit) ? codec.ack.encode(exit.value) : exit
+  return Exit.isSuccess(encoded) && Object(encoded.value)._tag === "Failure"
+}
+
 /** The failures that every event may be answered with, whatever it declares. */
 const reasons: ReadonlyMap<unknown, AckErrorReason> = new Map([
   ["PayloadRefused", "payload refused"],
   ["EventRefused", "event refused"],
+  ["EventUnhandled", "event not handled"],
   ["InternalError", "handler failed"]
 ])
 

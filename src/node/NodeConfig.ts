@@ -27,6 +27,7 @@ const readers = {
     Config.map(Config.Array(Schema.Trim, name), (list) =>
       list.length === 1 && /^\d+$/.test(list[0]!) ? Number(list[0]) : list
     ),
+  keepRequests: Config.Boolean,
   perMessageDeflate: Config.Boolean,
   httpCompression: Config.Boolean,
   pingInterval: Config.Duration,

@@ -68,6 +68,11 @@ export interface AttachOptions {
    * Default: none, the address is the peer's.
    */
   readonly trustedProxies?: number | ReadonlyArray<string>
+  /**
+   * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`. It is memory of every connection:
+   * some kilobytes, and what middleware has put on the request. Default: false.
+   */
+  readonly keepRequests?: boolean
 }
 
 /**
@@ -135,6 +140,7 @@ export const attach = Effect.fnUntraced(function* (
     engine,
     ws,
     trust,
+    keepRequests: options.keepRequests ?? false,
     exchanges: { threshold: httpCompression === false ? Infinity : threshold, report },
     channels: { threshold: deflateThreshold, report }
   }
@@ -227,6 +233,7 @@ interface Context {
   readonly engine: EngineServer
   readonly ws: WebSocketServer
   readonly trust: Trust | undefined
+  readonly keepRequests: boolean
   readonly exchanges: ExchangeSettings
   readonly channels: ChannelSettings
 }
@@ -244,11 +251,11 @@ const windowBits = (bits: unknown): Zlib.ZlibOptions => (typeof bits === "number
 const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
 
 const onRequest = (
-  { engine, exchanges, trust }: Context,
+  { engine, exchanges, keepRequests, trust }: Context,
   incoming: IncomingMessage,
   response: ServerResponse
 ): void => {
-  const request = new NodeRequest(incoming, trust)
+  const request = new NodeRequest(incoming, trust, keepRequests)
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges))
 }
 
@@ -266,8 +273,8 @@ const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => 
 const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  const { channels, engine, trust, ws } = context
-  const request = new NodeRequest(incoming, trust)
+  const { channels, engine, keepRequests, trust, ws } = context
+  const request = new NodeRequest(incoming, trust, keepRequests)
   let early = head
   let decided = false
   let unwatch = ignore

@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import * as Http from "node:http"
+import * as Https from "node:https"
 import type { AddressInfo, ListenOptions, Socket } from "node:net"
+import type { TlsOptions } from "node:tls"
 import type * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -12,13 +14,17 @@ import * as Effect from "effect/Effect"
 import type * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
+import type { EngineRequest } from "../engine/EngineRequest.ts"
+import type { Handshake } from "../Handshake.ts"
 import type { ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
+import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
 import { normalize } from "./internal/path.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
@@ -54,6 +60,49 @@ export interface ListeningOptions extends NodeOptions {
   readonly host?: string
   /** The connections that may wait to be accepted. Default: 4,096, as the operating system allows. */
   readonly backlog?: number
+  /**
+   * The certificate and key, and what else `node:https` takes, for a server that listens with TLS: `{ key, cert }`, `{ pfx }`; with
+   * `requestCert` and `ca` clients are asked for certificates of theirs (see {@link requestOf}). They are read once. Settings that Node
+   * does not take fail with {@link InvalidOptionError}. Default: none, the server listens without TLS.
+   */
+  readonly tls?: TlsOptions
+}
+
+/**
+ * The Node request that opened a session: for the certificate of a client, or for what middleware of Express has put on it, a session
+ * say. It is asked for with a socket, with what namespace middleware is given, or with the request that `allowRequest` and the other
+ * hooks are given.
+ *
+ * Sessions keep their requests where the option `keepRequests` says so. Without it there is none for sockets and middleware; hooks have
+ * theirs in any case. Nor is there one for sockets of other servers, and in tests in memory.
+ *
+ * The request of a client that polls may be over, with its connection, as soon as the session is open: of that connection ask in a hook,
+ * or in namespace middleware at the latest.
+ *
+ * @example
+ * ```ts
+ * const options: NodeSocketIoServer.NodeOptions = {
+ *   keepRequests: true,
+ *   // Middleware of Express, for the request that opens a session alone. It gets a response that is sent to nobody.
+ *   allowRequest: (request) =>
+ *     Effect.callback<void>((resume) => {
+ *       const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
+ *       session(raw, new ServerResponse(raw), () => resume(Effect.void))
+ *     })
+ * }
+ *
+ * const user = (socket: PlainSocket) =>
+ *   Option.map(NodeSocketIoServer.requestOf(socket), (request) => request.session.user)
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const requestOf = (
+  of: EngineRequest | { readonly handshake: Handshake }
+): Option.Option<Http.IncomingMessage> => {
+  if (of instanceof NodeRequest) return Option.some(of.incoming)
+  return "handshake" in of ? Option.fromNullishOr(keptRequest(of.handshake.headers)) : Option.none()
 }
 
 type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError, R>
@@ -93,7 +142,8 @@ export const layerAttached = (server: Http.Server, options: NodeOptions = {}): S
   Layer.effect(SocketIoServer.SocketIoServer, makeAttached(server, options))
 
 /**
- * A server alone on its port; requests for other paths are answered with 404. It logs where it listens.
+ * A server alone on its port, with TLS if it is given a certificate; requests for other paths are answered with 404. It logs where it
+ * listens.
  *
  * Fails with {@link ListenError} if it cannot listen. Closing the layer's scope stops listening, ends the connections (see
  * `SocketIoServer.make`) and waits until everything is closed, within `drainTimeout`; nothing stays behind.
@@ -113,7 +163,7 @@ export const layer = (
           problem: `must be from 0 to 65535, not ${options.port}`
         })
       }
-      const server = Http.createServer((_request, response) => {
+      const server = yield* createServer(options, (_request, response) => {
         response.writeHead(404, { "content-length": 0, "x-content-type-options": "nosniff" })
         response.end()
       })
@@ -182,10 +232,10 @@ export const layerHttp = (
 > =>
   Layer.unwrap(
     // Only here: it is a seventh of the heap of a server that does without.
-    Effect.map(
+    Effect.zipWith(
       Effect.promise(() => import("@effect/platform-node/NodeHttpServer")),
-      (NodeHttpServer) => {
-        const server = Http.createServer()
+      createServer(options),
+      (NodeHttpServer, server) => {
         return Layer.provideMerge(
           layerAttached(server, options),
           Layer.provideMerge(
@@ -220,7 +270,8 @@ const withoutSilentConnections = (server: Http.Server): Layer.Layer<never> =>
     Effect.acquireRelease(
       Effect.sync(() => {
         const connections = new Set<Socket>()
-        server.on("connection", (socket: Socket) => {
+        // Over TLS the handshake has been read by then, but not of what it carries.
+        server.on(server instanceof Https.Server ? "secureConnection" : "connection", (socket: Socket) => {
           connections.add(socket)
           socket.once("close", () => connections.delete(socket))
         })
@@ -232,6 +283,15 @@ const withoutSilentConnections = (server: Http.Server): Layer.Layer<never> =>
         })
     )
   )
+
+const createServer = (
+  { tls }: ListeningOptions,
+  onRequest?: Http.RequestListener
+): Effect.Effect<Http.Server, InvalidOptionError> =>
+  Effect.try({
+    try: () => (tls === undefined ? Http.createServer(onRequest) : Https.createServer(tls, onRequest)),
+    catch: (cause) => new InvalidOptionError({ option: "tls", problem: String(cause) })
+  })
 
 const listenOptions = ({ backlog, host, port }: ListeningOptions): ListenOptions => ({
   port,
@@ -268,5 +328,5 @@ const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect<void> 
 const addressOf = (server: Http.Server): string => {
   const { address, family, port } = server.address() as AddressInfo
   const host = address === "::" || address === "0.0.0.0" ? "localhost" : family === "IPv6" ? `[${address}]` : address
-  return `http://${host}:${port}`
+  return `${server instanceof Https.Server ? "https" : "http"}://${host}:${port}`
 }

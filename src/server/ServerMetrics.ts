@@ -20,6 +20,18 @@ export const payloadsRefused: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
+ * Events that nobody handles, by `namespace`: no handler is registered for them, and no stream is read. Their names are the clients'
+ * choice, and are not counted by.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const eventsUnhandled: Metric.Counter<number> = Metric.counter("socketio_events_unhandled", {
+  description: "Events that nobody handles",
+  incremental: true
+})
+
+/**
  * Events that a packet middleware refused, by `namespace` and `event`.
  *
  * @since 0.1.0

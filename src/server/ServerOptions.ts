@@ -96,7 +96,7 @@ export interface ServerOptions extends EngineOptions {
    * as clients take no more than that, either. Default: 10, as clients in the field expect.
    */
   readonly maxAttachments?: number
-  /** The bytes of one packet's attachments together. Default: 10,000,000. */
+  /** The bytes of one packet's attachments together. Default: 10,000,000, or `maxPayload` if that is more. */
   readonly maxAttachmentBytes?: number
   /**
    * How long the next announced attachment of a packet may take to come. It is looked after once per timeout: a client has up
@@ -184,7 +184,8 @@ export const resolve = Effect.fnUntraced(function* (
     maxAttachmentBytes: yield* integer(
       "maxAttachmentBytes",
       options.maxAttachmentBytes,
-      defaultLimits.maxAttachmentBytes,
+      // Each attachment is a message: one that may come shall not be too large for its packet.
+      Math.max(defaultLimits.maxAttachmentBytes, options.maxPayload ?? 0),
       1
     ),
     attachmentTimeout: yield* millis("attachmentTimeout", options.attachmentTimeout, 30_000, 1),

@@ -31,8 +31,8 @@ export interface IncomingEvent {
 }
 
 /**
- * What packet middleware fails with to keep an event from its handlers. Where the event declares an `error` and the client asks for
- * an acknowledgement, the client gets `{ _tag: "Failure", error: { _tag: "EventRefused", message, data? } }`.
+ * What packet middleware fails with to keep an event from its handlers. Of an event of the contract for which the client asks for an
+ * acknowledgement, it gets `{ _tag: "Failure", error: { _tag: "EventRefused", message, data? } }`.
  *
  * @since 0.1.0
  * @category errors

@@ -116,7 +116,9 @@ export const layerNamespace: {
    *
    * It runs once for every client, in the scope of its socket; what the client sends meanwhile waits (up to `maxPendingPackets`). The
    * scope closes when the socket disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of
-   * the builder disconnects the socket; a failure or defect of a handler is logged and stays with its event.
+   * the builder disconnects the socket; a failure or defect of a handler is logged and stays with its event, as does an event that
+   * nobody handles. Such an event is not acknowledged, as with the official server: clients expect what handlers answer, and find out
+   * by a `timeout`.
    *
    * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`. Two layers for one
    * namespace of one server are a defect.
@@ -137,8 +139,9 @@ export const layerNamespace: {
    *
    * Handlers start in the order in which events arrive, each in a fiber of its own, at most `concurrency` at once. What a
    * handler returns acknowledges the event if the client asks for it. A defect is logged and stays with its event, as does a
-   * payload that the event's schema refuses; where the event declares an `error`, the client is told
-   * (`{ _tag: "Failure", error: { _tag: "InternalError" } }`, `{ _tag: "PayloadRefused", message }`).
+   * payload that the event's schema refuses, and an event that nobody handles. A client that asks for an acknowledgement is told,
+   * whether or not the event declares an `error`: it is `{ _tag: "Failure", error }`, where `error` is `{ _tag: "InternalError" }`,
+   * `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message }`.
    *
    * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
    * for their finalizers, up to `drainTimeout`. Layers that close one after another, and the server after them, share that time: it

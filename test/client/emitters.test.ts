@@ -138,6 +138,7 @@ it.effect("a refusal that the server answers is an AckError, also of an event th
     for (const [_tag, reason] of [
       ["PayloadRefused", "payload refused"],
       ["EventRefused", "event refused"],
+      ["EventUnhandled", "event not handled"],
       ["InternalError", "handler failed"]
     ] as const) {
       for (const ask of [socket.emitWithAck("double", 1), socket.emitWithAck("touch")]) {

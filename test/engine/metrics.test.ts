@@ -95,7 +95,8 @@ describe("disconnects", () => {
           engine.http({ sid: poll(engine) }, "POST", "1")
         }
         poll(engine)
-        engine.sessions.at(-1)!.sendUnsafe(new OutboundMessage("4" + "x".repeat(2_000), undefined, false))
+        const beyond = new OutboundMessage("4" + "x".repeat(3_000), undefined, false)
+        for (const _ of [1, 2]) engine.sessions.at(-1)!.sendUnsafe(beyond)
         assert.deepStrictEqual(yield* readOnly("disconnects"), {
           "disconnects{forced close}": 1,
           "disconnects{transport close}": 3,

@@ -14,6 +14,7 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["DESTROY_UPGRADE_TIMEOUT", "2 seconds", "destroyUpgradeTimeout", 2_000],
   ["SERVE_CLIENT", "false", "serveClient", false],
   ["TRUSTED_PROXIES", "10.0.0.1, fd00::/8", "trustedProxies", ["10.0.0.1", "fd00::/8"]],
+  ["KEEP_REQUESTS", "true", "keepRequests", true],
   ["PER_MESSAGE_DEFLATE", "true", "perMessageDeflate", true],
   ["HTTP_COMPRESSION", "false", "httpCompression", false],
   ["PING_INTERVAL", "10 seconds", "pingInterval", 10_000],

@@ -62,6 +62,30 @@ const noStrangers = ({ query }: EngineRequest) =>
 const startWith = (options: NodeOptions) => start({ allowRequest: noStrangers, ...options })
 
 describe("headers of the application", () => {
+  it.live("responseHeaders sees each request of a session once, with its id and its own headers", () =>
+    Effect.gen(function* () {
+      const seen: Array<ReadonlyArray<string | undefined>> = []
+      const { url } = yield* startWith({
+        responseHeaders: (request) => {
+          const { method, query } = request
+          seen.push([method, query.get("transport"), query.get("sid"), request.header("authorization")])
+          return {}
+        }
+      })
+      const { body } = yield* poll(url, {}, { authorization: "1" })
+      const { sid } = JSON.parse(body.slice(1))
+      yield* Effect.promise(() => new PollingClient(url, sid, false).post("40"))
+      yield* poll(url, { sid }, { authorization: "2" })
+      yield* ask(url, { sid }, { authorization: "3" })
+      assert.deepStrictEqual(seen, [
+        ["GET", "polling", undefined, "1"],
+        ["POST", "polling", sid, undefined],
+        ["GET", "polling", sid, "2"],
+        ["GET", "websocket", sid, "3"]
+      ])
+    })
+  )
+
   it.live("handshakeHeaders stand on the response that opens a session, and on no other", () =>
     Effect.gen(function* () {
       const { url } = yield* startWith({

@@ -90,6 +90,8 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
   perMessageDeflate: [{ serverMaxWindowBits: 16 }, { zlibDeflateOptions: { level: 10 } }],
   httpCompression: [],
   serveClient: [],
+  keepRequests: [],
+  tls: [{ key: "no key" }, { pfx: "nothing" }, { minVersion: "TLSv0" }],
   port: [-1, 65_536, 0.5, "http"],
   host: [],
   backlog: []

@@ -167,6 +167,27 @@ describe("lines about one client", () => {
     )
   )
 
+  it.effect("are as many that warn, of which none is taken from those about errors", () =>
+    logging("Info", dying, (lines) =>
+      Effect.gen(function* () {
+        const raw = yield* joined()
+        yield* send(raw, "nothing", 100)
+        yield* send(raw, "boom", 100)
+        assert.lengthOf(
+          lines.filter(({ level }) => level === "Warn"),
+          10
+        )
+        assert.lengthOf(
+          lines.filter(({ level }) => level === "Error"),
+          10
+        )
+        yield* TestClock.adjust("1 second")
+        yield* send(raw, "nothing")
+        assert.strictEqual(lines.at(-1)!.annotations.suppressed, 90)
+      })
+    )
+  )
+
   it.effect("are not made ready for a logger when they are left out", () => {
     let rendered = 0
     class Costly extends Error {
@@ -236,7 +257,7 @@ describe("lines about one client", () => {
             yield* send(raw, "nothing")
           }
           assert.deepStrictEqual(
-            lines.map(({ message }) => message),
+            lines.filter(({ level }) => level === "Error").map(({ message }) => message),
             Array.from({ length: 10 }, () => expected)
           )
         })

@@ -29,6 +29,8 @@ export class Outbox {
   private entries: Array<Waiting | undefined> = []
   private count = 0
   private head = 0
+  /** A message that is larger than the budget, which got in as nothing else waited. */
+  private oversize: Waiting | undefined
   /** Nothing before this one may be dropped: it does not have to be looked for again. */
   private droppable = 0
 
@@ -39,6 +41,12 @@ export class Outbox {
 
   get isEmpty(): boolean {
     return this.count === 0
+  }
+
+  /** Whether more than so many bytes wait, but for one message that is larger than the budget and came when nothing else waited. */
+  exceeds(bytes: number): boolean {
+    if (this.bytes <= bytes) return false
+    return this.bytes - (this.oversize?.size ?? 0) > bytes
   }
 
   /**
@@ -55,6 +63,8 @@ export class Outbox {
       const isDropped =
         isMessage &&
         item.droppable &&
+        // What is larger than the whole budget never fits: it is sent if nothing else waits.
+        ahead + this.bytes > 0 &&
         (outboxOverflow === "dropNewest" || outboxOverflow === "dropOldest") &&
         ahead + this.bytes + entry.size > maxOutbox
       if (isDropped) {
@@ -62,6 +72,7 @@ export class Outbox {
         return false
       }
     }
+    if (entry.size > maxOutbox && ahead + this.bytes === 0) this.oversize = entry
     this.entries.push(entry)
     this.count++
     this.bytes += entry.size
@@ -74,6 +85,7 @@ export class Outbox {
       const entry = this.entries[this.head]
       this.entries[this.head++] = undefined
       if (entry === undefined) continue
+      if (entry === this.oversize) this.oversize = undefined
       this.count--
       this.bytes -= entry.size
       this.compact()
@@ -94,6 +106,7 @@ export class Outbox {
   clear(): void {
     this.entries = []
     this.count = this.head = this.droppable = this.bytes = 0
+    this.oversize = undefined
   }
 
   /** Drops the oldest until no more than `bytes` wait, or nothing is left that may be dropped. */
@@ -104,6 +117,7 @@ export class Outbox {
     for (; this.bytes > bytes && this.droppable < this.entries.length; this.droppable++) {
       const entry = this.entries[this.droppable]
       if (entry === undefined || typeof entry.item === "string" || !entry.item.droppable) continue
+      if (entry === this.oversize) this.oversize = undefined
       this.entries[this.droppable] = undefined
       this.count--
       this.bytes -= entry.size

@@ -21,16 +21,29 @@ import { PollingPacer } from "./pollingPacer.ts"
 import { addressOf, type Trust } from "./trustedProxies.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
+/**
+ * The requests that opened sessions, where they are kept, by their headers: these are what a session has of its request, and stay the
+ * same object.
+ */
+const kept = new WeakMap<object, IncomingMessage>()
+
+/** The request that these headers came with, if it was kept. */
+export const keptRequest = (headers: object): IncomingMessage | undefined => kept.get(headers)
+
 /** A Node request for the engine's path. */
 export class NodeRequest implements EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
-  private readonly incoming: IncomingMessage
+  /** Node's own. */
+  readonly incoming: IncomingMessage
   private readonly trust: Trust | undefined
+  private readonly isKept: boolean
 
-  constructor(incoming: IncomingMessage, trust?: Trust) {
+  /** `isKept`: whether a session that it opens keeps it. */
+  constructor(incoming: IncomingMessage, trust?: Trust, isKept = false) {
     this.incoming = incoming
     this.trust = trust
+    this.isKept = isKept
     this.method = incoming.method ?? "GET"
     this.query = queryOf(incoming.url!)
   }
@@ -47,9 +60,11 @@ export class NodeRequest implements EngineRequest {
   }
 
   details(): ConnectionDetails {
-    const { headers, socket, url } = this.incoming
+    const { socket, url } = this.incoming
     const secure = "encrypted" in socket && socket.encrypted === true
-    return new RequestDetails(joined(headers), url!, this.address, secure, Date.now())
+    const headers = joined(this.incoming.headers)
+    if (this.isKept) kept.set(headers, this.incoming)
+    return new RequestDetails(headers, url!, this.address, secure, Date.now())
   }
 }
 

@@ -11,7 +11,7 @@ import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
 import { Bag } from "../../internal/bag.ts"
 import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
-import { eventsLimited, eventsRefused, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
+import { eventsLimited, eventsRefused, eventsUnhandled, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused, type IncomingEvent } from "../ServerSocket.ts"
 import { type Backlog, costOfEvent, costOfStreamed } from "./backlog.ts"
 import { EventLimiter, limitsOf } from "./eventLimits.ts"
@@ -289,7 +289,7 @@ export class Inbound {
     home.server.count(eventsLimited, { namespace: home.label, event: name })
     const { disconnects, retryAfter } = exceeded
     if (disconnects) connection.session.closeUnsafe("rate limit exceeded", `more "${name}" events than it may have`)
-    else if (id !== undefined && this.codec(name)!.event.hasError) {
+    else if (id !== undefined) {
       this.fail(id, { _tag: "EventRefused", message: "rate limit exceeded", data: { retryAfter } }, false)
     }
     return true
@@ -334,7 +334,8 @@ export class Inbound {
       const annotations = { event: name, message: refused.message, ...this.socket.annotations }
       server.debug("socket", "event refused", annotations, this.socket.connection)
     }
-    if (id === undefined || !codec?.event.hasError) return
+    // Of events without a contract clients expect what handlers answer, and nothing else.
+    if (id === undefined || codec === undefined) return
     if (refused === undefined) return this.fail(id, { _tag: "InternalError" }, false)
     const { data, message } = refused
     const error = { _tag: "EventRefused", message }
@@ -397,9 +398,8 @@ export class Inbound {
     const tapped = this.taps?.has(name) === true
     if (tapped) this.tell(name, args, data)
     if (handlers === undefined) {
-      if (tapped) return
-      const annotations = { event: name, ...this.socket.annotations }
-      return this.socket.home.server.debug("socket", "event without a handler", annotations, this.socket.connection)
+      if (!tapped) this.onUnhandled(name, id)
+      return
     }
     let answered = id === undefined
     for (const handler of handlers) {
@@ -528,7 +528,7 @@ export class Inbound {
       const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
       if (failure === undefined || failure._tag === "None") {
         this.report(event._tag, exit.cause)
-        if (event.hasError && id !== undefined) this.fail(id, { _tag: "InternalError" }, false)
+        if (id !== undefined) this.fail(id, { _tag: "InternalError" }, false)
       } else if (id !== undefined) this.acknowledge(codec, id, failure.value, false)
     }
   }
@@ -541,7 +541,7 @@ export class Inbound {
       else this.socket.sendAck(id, encodeFailure(codec, value), error.mayHaveBinary)
     } catch (defect) {
       this.report(event._tag, Cause.die(defect))
-      if (event.hasError) this.fail(id, { _tag: "InternalError" }, false)
+      this.fail(id, { _tag: "InternalError" }, false)
     }
   }
 
@@ -549,9 +549,22 @@ export class Inbound {
     const { event } = codec
     const { home } = this.socket
     home.server.count(payloadsRefused, { namespace: home.label, event: event._tag })
-    const annotations = { event: event._tag, description, ...this.socket.annotations }
-    home.server.debug("socket", "payload refused", annotations, this.socket.connection)
-    if (event.hasError && id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description }, false)
+    const annotations = { event: event._tag, description, hint: REFUSED_HINT, ...this.socket.annotations }
+    home.server.warn("socket", "payload refused", annotations, this.socket.connection)
+    if (id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description }, false)
+  }
+
+  /** Nobody handles the event. Where there is a contract, a client that waits for an answer learns so. */
+  private onUnhandled(name: string, id: number | undefined): void {
+    const { connection, contract, home } = this.socket
+    const { server } = home
+    server.count(eventsUnhandled, { namespace: home.label })
+    const hint = contract === undefined ? PLAIN_HINT : CONTRACT_HINT
+    const annotations = { event: name, hint, ...this.socket.annotations }
+    // Somebody who sees every event may well do something about this one.
+    if (this.anyHandlers !== undefined) server.debug("socket", UNHANDLED, annotations, connection)
+    else server.warn("socket", UNHANDLED, annotations, connection)
+    if (contract !== undefined && id !== undefined) this.fail(id, NOBODY_HANDLES, false)
   }
 
   private fail(id: number, error: unknown, mayHaveBinary: boolean): void {
@@ -575,6 +588,19 @@ export class Inbound {
     home.server.error("event handler failed", cause, { event, ...this.socket.annotations }, this.socket.connection)
   }
 }
+
+const UNHANDLED = "event without a handler"
+
+/** What to do about it. */
+const CONTRACT_HINT =
+  "the namespace's contract does not declare it: add it to clientToServer, or correct the name that the client emits"
+const PLAIN_HINT =
+  "register a handler with socket.on before the builder is done, or correct the name that the client emits"
+const REFUSED_HINT =
+  "the description says where it differs from the event's schema: change what the client sends, or the schema"
+
+/** It does not name the event: the client knows which one it is, and its name may be as long as a message. */
+const NOBODY_HANDLES = { _tag: "EventUnhandled", message: "the server handles no event of this name" }
 
 const noHandlers: HandlerRecord = {}
 

@@ -40,10 +40,12 @@ export class Observer {
   readonly tracesHandlers: boolean
   readonly now: () => number
   private readonly context: Context.Context<never>
-  private readonly logError: (line: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly log: (line: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly logDebug: (line: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly errors = new LineLimits()
+  private readonly warnings = new LineLimits()
   private readonly debugLines = new LineLimits()
+  private readonly warns: boolean
   private readonly debugged: ReadonlySet<Subsystem>
   private readonly counters = new Map<string, Metric.Counter<number>>()
 
@@ -51,12 +53,14 @@ export class Observer {
     this.context = context
     this.now = now
     // Asked once: a line that nobody wants shall cost nothing.
-    const everything = LogLevel.isLessThanOrEqualTo(Context.get(context, References.MinimumLogLevel), "Debug")
+    const minimum = Context.get(context, References.MinimumLogLevel)
+    const everything = LogLevel.isLessThanOrEqualTo(minimum, "Debug")
+    this.warns = LogLevel.isLessThanOrEqualTo(minimum, "Warn")
     const subsystems: ReadonlyArray<Subsystem> = ["engine", "connection", "namespace", "socket"]
     this.debugged = new Set(subsystems.filter((name) => everything || debug.includes(`socket.io:${name}`)))
     // Who asks for a subsystem by its name shall see it, whatever else the application logs.
     this.logDebug = Effect.runForkWith(everything ? context : Context.add(context, References.MinimumLogLevel, "Debug"))
-    this.logError = Effect.runForkWith(context)
+    this.log = Effect.runForkWith(context)
     this.tracesHandlers = tracing ?? context.mapUnsafe.has(Tracer.Tracer.key)
   }
 
@@ -75,6 +79,18 @@ export class Observer {
   }
 
   /**
+   * A line about something that is probably a mistake, of this side or of a client's. It is limited as errors are, and takes none of
+   * their lines. Where warnings are not logged it is a debug line of its subsystem.
+   */
+  warn(subsystem: Subsystem, message: string, annotations: Annotations, culprit: Culprit): void {
+    if (!this.warns) return this.debug(subsystem, message, annotations, culprit)
+    const leftOut = this.warnings.admit(culprit, this.now())
+    if (leftOut === undefined) return
+    const all = { subsystem: `socket.io:${subsystem}`, ...safe(annotations, leftOut) }
+    this.log(Effect.annotateLogs(Effect.logWarning(message), all))
+  }
+
+  /**
    * A line about something that went wrong. What a client brings about, it can bring about as often as it likes: of such lines ten are
    * logged at once, one per second after that, and a thousand and a hundred about all clients together. Those that are
    * left out cost nothing to speak of, and the next one tells how many they were.
@@ -82,7 +98,7 @@ export class Observer {
   error(message: string, cause: Cause.Cause<unknown>, annotations: Annotations, culprit: Culprit): void {
     const leftOut = this.errors.admit(culprit, this.now())
     if (leftOut === undefined) return
-    this.logError(Effect.annotateLogs(Effect.logError(message, cause), safe(annotations, leftOut)))
+    this.log(Effect.annotateLogs(Effect.logError(message, cause), safe(annotations, leftOut)))
   }
 
   count(counter: Metric.Counter<number>, attributes: Readonly<Record<string, string>>): void {

@@ -378,6 +378,11 @@ export class ServerRuntime {
     this.observer.count(counter, attributes)
   }
 
+  /** A line about something that is probably a mistake. One about a client is left out if there are too many. */
+  warn(subsystem: Subsystem, message: string, annotations: Annotations, culprit?: Culprit): void {
+    this.observer.warn(subsystem, message, annotations, culprit)
+  }
+
   /** A debug line. One about a client is left out if there are too many. */
   debug(subsystem: Subsystem, message: string, annotations: Annotations, culprit?: Culprit): void {
     this.observer.debug(subsystem, message, annotations, culprit)
