@@ -112,8 +112,8 @@ export const make = Effect.fnUntraced(function* (
   events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, Scope.Scope> {
   const resolved = yield* resolve(options)
-  const step = Math.max(5, Math.min(100, resolved.pingInterval / 10, resolved.pingTimeout / 10))
-  const wheel = yield* TimerWheel.make(Duration.millis(step))
+  const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
+  const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
   const context = yield* Effect.context<never>()
   const server = new Server(resolved, wheel, context, onSession, events, yield* Latch.make(false))
   yield* Effect.acquireRelease(
