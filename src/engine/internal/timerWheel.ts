@@ -30,7 +30,10 @@ const LEVELS = 32
 
 /** The entries whose deadlines are close to each other. They are called together, when the last one's deadline has passed. */
 interface Slot {
+  /** What it is found by: its time and its width. */
   readonly id: number
+  /** What its entries have of it: a small number, which takes no memory of its own. */
+  readonly place: number
   readonly entries: Set<WheelEntry>
   due: number
   /** Where it stands in the heap: never after `due`, which moves while entries are added. */
@@ -67,6 +70,8 @@ export class TimerWheel {
   /** Calls `sweep` after so many milliseconds; gives the function that calls it off. */
   private readonly after: (millis: number) => () => void
   private readonly slots = new Map<number, Slot>()
+  private readonly places: Array<Slot | undefined> = []
+  private readonly free: Array<number> = []
   private readonly heap: Array<Slot> = []
   private size = 0
   /** The real time when it looked last. */
@@ -91,23 +96,20 @@ export class TimerWheel {
     const due = now + millis
     const level = levelOf(millis)
     const id = Math.ceil(due / 2 ** level) * LEVELS + level
-    const slot = this.slots.get(id)
-    if (slot === undefined) this.add({ id, entries: new Set<WheelEntry>().add(entry), due, key: due })
-    else {
-      slot.entries.add(entry)
-      if (slot.due < due) slot.due = due
-    }
-    entry.bucket = id
+    const slot = this.slots.get(id) ?? this.add(id, due)
+    slot.entries.add(entry)
+    if (slot.due < due) slot.due = due
+    entry.bucket = slot.place
     this.size++
     if (due < this.wakes && !this.sweeping) this.arm(now)
   }
 
   cancel(entry: WheelEntry): void {
-    const id = entry.bucket
+    const place = entry.bucket
     entry.bucket = IDLE
-    if (id < 0) return
+    if (place < 0) return
     // An empty slot stays until it is due: its time is likely to be used again.
-    this.slots.get(id)!.entries.delete(entry)
+    this.places[place]!.entries.delete(entry)
     this.size--
   }
 
@@ -182,8 +184,10 @@ export class TimerWheel {
     }
   }
 
-  private add(slot: Slot): void {
-    this.slots.set(slot.id, slot)
+  private add(id: number, due: number): Slot {
+    const slot: Slot = { id, place: this.free.pop() ?? this.places.length, entries: new Set(), due, key: due }
+    this.slots.set(id, slot)
+    this.places[slot.place] = slot
     const { heap } = this
     let at = heap.push(slot) - 1
     while (at > 0) {
@@ -193,10 +197,14 @@ export class TimerWheel {
       at = parent
     }
     heap[at] = slot
+    return slot
   }
 
   private removeFirst(): void {
-    this.slots.delete(this.heap[0]!.id)
+    const { id, place } = this.heap[0]!
+    this.slots.delete(id)
+    this.places[place] = undefined
+    this.free.push(place)
     const last = this.heap.pop()!
     if (this.heap.length > 0) this.sink(last)
   }
