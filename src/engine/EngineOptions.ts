@@ -106,7 +106,9 @@ export interface EngineOptions {
   readonly allowUpgrades?: boolean
   /**
    * Whether clients of Engine.IO 3 are let in: those of Socket.IO 2 and 1. Default: false. They see the same namespaces, with the
-   * differences of their protocol: they are in `/` without asking (if it is served), and send a query where others send auth.
+   * differences of their protocol: they are in `/` without asking, and send a query where others send auth. Where nothing serves
+   * `/` they are told all the same that they are in it, as some join other namespaces only then: no socket is there, nobody hears of
+   * them, and what they send to it is ignored.
    */
   readonly allowEIO3?: boolean
   /**

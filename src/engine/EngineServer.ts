@@ -61,6 +61,8 @@ export interface EngineServer {
    * and takes no longer: the time counts from the first on, or from what was closed right before.
    */
   readonly drain: Effect.Effect<void>
+  /** Waits, while it drains, until every session is closed and no client that polls has to come once more to hear so. @internal */
+  readonly lastPolls: Effect.Effect<void>
   /** What is left of `drainTimeout`, in milliseconds: all of it before anything is drained. */
   readonly drainTimeLeft: () => number
   /** Drops every session at once, with what waits for its client: the end of a drain that nobody answers any more. @internal */
@@ -112,10 +114,11 @@ export const make = Effect.fnUntraced(function* (
   events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, Scope.Scope> {
   const resolved = yield* resolve(options)
-  const step = Math.max(5, Math.min(100, resolved.pingInterval / 10, resolved.pingTimeout / 10))
-  const wheel = yield* TimerWheel.make(Duration.millis(step))
+  const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
+  const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
   const context = yield* Effect.context<never>()
-  const server = new Server(resolved, wheel, context, onSession, events, yield* Latch.make(false))
+  const [released, polled] = [yield* Latch.make(false), yield* Latch.make(false)]
+  const server = new Server(resolved, wheel, context, onSession, events, released, polled)
   yield* Effect.acquireRelease(
     Effect.sync(() => server.stats.add(server.sessions)),
     (remove) => Effect.sync(remove)
@@ -134,10 +137,13 @@ class Server implements EngineServer, SessionOwner {
   private readonly onSession: (session: EngineSession) => SessionSink
   private readonly events: EngineEvents
   private readonly released: Latch.Latch
+  private readonly polled: Latch.Latch
   private readonly handshake: Handshake
   private openCount = 0
   /** When the server's time to drain is over, on the wheel's clock, once it drains. */
   private drainEnd: number | undefined
+  /** The sessions over polling that hold something yet, once every session is closed. */
+  private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
   readonly now: () => number
@@ -150,7 +156,8 @@ class Server implements EngineServer, SessionOwner {
     context: Context.Context<never>,
     onSession: (session: EngineSession) => SessionSink,
     events: EngineEvents,
-    released: Latch.Latch
+    released: Latch.Latch,
+    polled: Latch.Latch
   ) {
     this.options = options
     this.wheel = wheel
@@ -165,6 +172,7 @@ class Server implements EngineServer, SessionOwner {
     this.onSession = onSession
     this.events = events
     this.released = released
+    this.polled = polled
     this.handshake = new Handshake(options, context, wheel, (id) => this.sessions.has(id))
     this.cors =
       options.cors && Cors.guarded(options.cors, (defect) => this.report("a predicate of cors.origin failed", defect))
@@ -388,7 +396,9 @@ class Server implements EngineServer, SessionOwner {
   onSessionReleased(session: EngineSession): void {
     this.sessions.delete(session.id)
     this.limits?.remove(session.details.address)
-    if (this.drainEnd !== undefined && this.sessions.size === 0) this.released.openUnsafe()
+    if (this.drainEnd === undefined) return
+    if (session.transportName === "polling" && --this.polling === 0) this.polled.openUnsafe()
+    if (this.sessions.size === 0) this.released.openUnsafe()
   }
 
   readonly drainTimeLeft = (): number =>
@@ -407,11 +417,19 @@ class Server implements EngineServer, SessionOwner {
         if (at > 0) yield* drainTimeout > 0 ? Effect.sleep(Duration.millis(DRAIN_PAUSE)) : Effect.yieldNow
         for (const session of sessions.slice(at, at + size)) session.closeUnsafe("server shutting down")
       }
+      this.polling = 0
+      for (const { transportName } of this.sessions.values()) if (transportName === "polling") this.polling++
+      if (this.polling === 0) this.polled.openUnsafe()
       if (this.sessions.size > 0 && this.drainTimeLeft() > 0) {
         yield* Effect.timeoutOption(this.released.await, Duration.millis(this.drainTimeLeft()))
       }
       this.terminate()
+      this.polled.openUnsafe()
     })
+  }
+
+  get lastPolls(): Effect.Effect<void> {
+    return this.polled.await
   }
 
   readonly terminate = (): void => {

@@ -36,7 +36,8 @@ export interface AttachOptions {
   readonly path?: string
   /**
    * Whether to end upgrades of other paths that nobody has answered within a second, rather than to let their connections
-   * hang. Default: true. Servers on which somebody else listens for upgrades are left alone in any case.
+   * hang. Default: true. Servers on which somebody else listens for upgrades are left alone in any case. This is about upgrades to
+   * WebSocket: one to anything else, such as `h2c`, is a request like any other where nobody else listens for upgrades.
    */
   readonly destroyUpgrade?: boolean
   /** How long such an upgrade may stay unanswered. Default: 1 second. */
@@ -158,6 +159,7 @@ export const attach = Effect.fnUntraced(function* (
   }
   const interceptor: Interceptor = {
     path,
+    owns: ({ url }) => isBelow(url, path),
     request: (request, response, expectsContinue) => {
       if (!isBelow(request.url, path)) return false
       const run = () => handle(request, response, expectsContinue)

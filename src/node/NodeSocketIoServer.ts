@@ -112,7 +112,9 @@ type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError
  * requests for other paths; it does not matter who listens on it first.
  *
  * Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back. Close
- * the `http.Server` after it, not before: clients that poll come once more to learn that it is over, and are waited for.
+ * the `http.Server` after it, not before: clients that poll come once more to learn that it is over, and are waited for. Until
+ * then its port is taken. To have it free for the next process sooner, close it first: clients that poll over a new connection each
+ * time, as the official one in Node and proxies do, then learn it by being refused, and lose what waits for them.
  *
  * @since 0.1.0
  * @category constructors
@@ -145,8 +147,10 @@ export const layerAttached = (server: Http.Server, options: NodeOptions = {}): S
  * A server alone on its port, with TLS if it is given a certificate; requests for other paths are answered with 404. It logs where it
  * listens.
  *
- * Fails with {@link ListenError} if it cannot listen. Closing the layer's scope stops listening, ends the connections (see
- * `SocketIoServer.make`) and waits until everything is closed, within `drainTimeout`; nothing stays behind.
+ * Fails with {@link ListenError} if it cannot listen. Closing the layer's scope ends the connections (see `SocketIoServer.make`),
+ * stops listening and waits until everything is closed, within `drainTimeout`; nothing stays behind. The port is free for the next
+ * process as soon as the namespaces' layers have closed and the clients that poll have come once more, to take what waits for them
+ * and to learn that it is over, over whichever connection: at once where nobody polls. WebSockets that are still flushing do not keep it.
  *
  * @since 0.1.0
  * @category layers
@@ -167,15 +171,20 @@ export const layer = (
         response.writeHead(404, { "content-length": 0, "x-content-type-options": "nosniff" })
         response.end()
       })
-      // At the end, in this order: let the clients go (those that poll come once more), stop listening, wait until every
-      // connection is closed.
+      // At the end, in this order: let the clients go, stop listening when those that poll have come once more, wait until
+      // every connection is closed.
       // The steps share the time that `drainTimeout` gives.
       let engine: EngineServer | undefined
       yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
       const shape = yield* makeAttached(server, options)
       engine = shape.engine
       yield* listen(server, options)
-      yield* Effect.addFinalizer(() => shape.engine.drain)
+      yield* Effect.addFinalizer(() =>
+        Effect.all([shape.engine.drain, Effect.andThen(shape.engine.lastPolls, stopListening(server))], {
+          concurrency: "unbounded",
+          discard: true
+        })
+      )
       yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalize(options.path)}`)
       return shape
     })
@@ -309,8 +318,11 @@ const listen = (server: Http.Server, options: ListeningOptions): Effect.Effect<v
         resume(Effect.void)
       })
     }),
-    () => Effect.sync(() => server.close())
+    () => stopListening(server)
   )
+
+const stopListening = (server: Http.Server): Effect.Effect<void> =>
+  Effect.sync(() => server.listening && server.close())
 
 /** Waits until the last connection of a closed server has ended; cuts those that have not in time. */
 const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect<void> =>

@@ -75,6 +75,17 @@ describe("HTTP long-polling", () => {
     await client.close()
   })
 
+  it("takes base64 in lines of 76 characters, as MIME has it", async () => {
+    const client = await open()
+    await join(client)
+    const bytes = Buffer.from(Array.from({ length: 300 }, (_, i) => i % 256))
+    const text = bytes.toString("base64").replaceAll(/.{1,76}/g, "$&\n")
+    await client.post(`451-["message",{"_placeholder":true,"num":0}]\u001eb${text}`)
+    assert.strictEqual(await client.next(), '451-["message-back",{"_placeholder":true,"num":0}]')
+    assert.deepStrictEqual(await client.next(), bytes)
+    await client.close()
+  })
+
   it("reads characters that are split between chunks", async () => {
     const client = await open()
     await join(client)

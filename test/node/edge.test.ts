@@ -4,7 +4,7 @@ import * as Net from "node:net"
 
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
+import { Config, ConfigProvider, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { WebSocketServer } from "ws"
 
@@ -12,7 +12,8 @@ import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { RawSocket, request, within } from "../support/RawClient.ts"
+import { openWebSocket } from "../hostile/victim.ts"
+import { engineUrl, PollingClient, RawSocket, request, within } from "../support/RawClient.ts"
 import { call, client, connect, listen, next, serve } from "../support/serve.ts"
 
 class Plain extends Namespace.make("/", {
@@ -126,6 +127,43 @@ describe("a server alone on its port", () => {
           () => {}
         )
       )
+    })
+  )
+
+  it.live("gives its port to the next process while it drains, when those that poll have come once more", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { url } = yield* Scope.provide(logged({ drainTimeout: "1 minute" }), scope)
+      const port = Number(new URL(url).port)
+      const listens = Effect.promise(
+        () =>
+          new Promise<boolean>((resolve) => {
+            const next = Http.createServer()
+            next.once("error", () => resolve(false))
+            next.listen(port, "127.0.0.1", () => next.close(() => resolve(true)))
+          })
+      )
+      // A WebSocket that does not close when it is told to.
+      const stays = yield* openWebSocket(url)
+      const poll = yield* Effect.promise(() => PollingClient.handshake(url))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      // A close frame.
+      yield* Effect.promise(() => stays.until((received) => received.includes("\x88")))
+      assert.isFalse(yield* listens)
+      // Over a connection of its own.
+      const last = yield* Effect.promise(() => request(engineUrl(url, { EIO: "4", transport: "polling", sid: poll })))
+      assert.strictEqual(last.body, "1")
+      yield* Effect.promise(() =>
+        within(
+          "a free port",
+          (async () => {
+            while (!(await Effect.runPromise(listens))) await new Promise((resolve) => setImmediate(resolve))
+          })()
+        )
+      )
+      assert.isUndefined(closing.pollUnsafe())
+      stays.reset()
+      yield* Fiber.join(closing)
     })
   )
 

@@ -91,11 +91,11 @@ describe("Engine.IO packets", () => {
     assert.strictEqual(EnginePacket.encodeBinaryText(memory.subarray(1, 3)), "bAgM=")
   })
 
-  it("takes base64 with and without padding, and nothing else", () => {
-    for (const packet of ["bAQ==", "bAQ", "b", "bAQI=", "bAQI"]) {
+  it("takes base64 as peers write it, and nothing else", () => {
+    for (const packet of ["bAQ==", "bAQ", "b", "bAQI=", "bAQI", "bAQ I=", "bAQI=\r\n", "bAQ-_"]) {
       assert.isFalse(isProtocolError(EnginePacket.decodeText(packet)), packet)
     }
-    for (const packet of ["bA", "bAQ=", "bA===", "b====", "b=AQI", "bAQ I=", "b\u00e4", "bAQ-_", "bAQIDA=="]) {
+    for (const packet of ["bA", "bAQ=", "bA===", "b====", "b=AQI", "bAQ.I=", "b\u00e4", "bAQIDA=="]) {
       assert.isTrue(isProtocolError(EnginePacket.decodeText(packet)), packet)
     }
   })

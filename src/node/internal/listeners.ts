@@ -1,14 +1,26 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
+/**
+ * Whether a request asks for a WebSocket. Others with an `Upgrade` header (`h2c` of Java's HttpClient and of `curl --http2`) are
+ * requests like any other: HTTP lets a server ignore what it does not know.
+ */
+export const isWebSocketRequest = ({ headers: { upgrade } }: IncomingMessage): boolean =>
+  upgrade !== undefined && upgrade.toLowerCase() === "websocket"
+
 /** What takes over a part of a server's requests. Each says whether the request was its own. */
 export interface Interceptor {
   /** What it takes over, with a slash at its end. */
   readonly path: string
+  /** Whether a request is its own. */
+  readonly owns: (request: IncomingMessage) => boolean
   /** `expectsContinue`: the peer sends the body when it is told to. */
   readonly request: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => boolean
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
 }
+
+/** Newer servers of Node ask this about each request with an `Upgrade` header. If it is no upgrade, it comes as a request. */
+type Upgrading = Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }
 
 interface Interception {
   readonly interceptors: Set<Interceptor>
@@ -46,6 +58,8 @@ export const intercept = (server: Server, interceptor: Interceptor): (() => void
 
 const install = (server: Server): Interception => {
   const interceptors = new Set<Interceptor>()
+  const asks = (server as Upgrading).shouldUpgradeCallback !== undefined
+  const restoreUpgrades = installUpgrades(server, interceptors)
   const emit = server.emit
   const intercepting = function (this: Server, event: string | symbol, ...args: Array<any>): boolean {
     if (REQUEST_EVENTS.has(event)) {
@@ -53,6 +67,10 @@ const install = (server: Server): Interception => {
         if (interceptor.request(args[0], args[1], event === "checkContinue")) return true
       }
     } else if (event === "upgrade") {
+      if (!asks && !isUpgrade(server, interceptors, args[0])) {
+        bringAsRequest(server, args[0], args[1], args[2])
+        return true
+      }
       for (const interceptor of interceptors) if (interceptor.upgrade(args[0], args[1], args[2])) return true
     }
     return (emit as (...args: Array<any>) => boolean).call(this, event, ...args)
@@ -61,8 +79,44 @@ const install = (server: Server): Interception => {
   return {
     interceptors,
     restore: () => {
+      restoreUpgrades()
       // Whoever wrapped it after us still calls ours, which then passes everything on.
       if (server.emit === intercepting) server.emit = emit
     }
   }
+}
+
+/** Whether a request with an `Upgrade` header is an upgrade, to us or, if it is not ours, to somebody else who listens for them. */
+const isUpgrade = (server: Server, interceptors: ReadonlySet<Interceptor>, request: IncomingMessage): boolean => {
+  if (isWebSocketRequest(request)) return true
+  for (const interceptor of interceptors) if (interceptor.owns(request)) return false
+  // Each of ours has a listener.
+  return server.listenerCount("upgrade") > interceptors.size
+}
+
+/** Has Node bring as an upgrade only what is one: where nobody but us listens for upgrades, the rest are requests as without us. */
+const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Interceptor>): (() => void) => {
+  const { shouldUpgradeCallback } = server
+  if (shouldUpgradeCallback === undefined) return () => {}
+  const shouldUpgrade = function (this: Server, request: IncomingMessage): boolean {
+    return isUpgrade(server, interceptors, request) && shouldUpgradeCallback.call(this, request)
+  }
+  server.shouldUpgradeCallback = shouldUpgrade
+  return () => {
+    if (server.shouldUpgradeCallback === shouldUpgrade) server.shouldUpgradeCallback = shouldUpgradeCallback
+  }
+}
+
+/** Older servers of Node have let go of the connection by now. They take it anew, with the request as if it had no `Upgrade` header. */
+const bringAsRequest = (server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  // A request before it has no answer yet: that would not be followed by another one.
+  if ((socket as Duplex & { _httpMessage?: unknown })._httpMessage) return void socket.destroy()
+  const { httpVersion, method, rawHeaders, url } = request
+  let lines = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.toLowerCase() !== "upgrade") lines += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`
+  }
+  if (head.length > 0) socket.unshift(head)
+  socket.unshift(Buffer.from(`${lines}\r\n`, "latin1"))
+  server.emit("encrypted" in socket ? "secureConnection" : "connection", socket)
 }

@@ -18,7 +18,10 @@ export const encode: (bytes: Uint8Array) => string =
     ? encodeCharacters
     : (bytes) => native.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
 
-/** Decodes base64, padded or not; `undefined` if it is none. */
+/**
+ * Decodes base64 as peers write it: padded or not, in lines (RFC 2045) or with blanks around it, in the alphabet of URLs.
+ * `undefined` if it is none.
+ */
 export const decode = (text: string): Uint8Array | undefined => {
   if (native !== undefined) {
     // It takes much that is no base64; to encode again is many times faster than to look.
@@ -27,12 +30,11 @@ export const decode = (text: string): Uint8Array | undefined => {
   }
   let characters
   try {
-    characters = atob(text)
+    // It skips blanks and line breaks.
+    characters = atob(text.replace(/-/g, "+").replace(/_/g, "/"))
   } catch {
     return undefined
   }
-  // It skips blanks.
-  if (/\s/.test(text)) return undefined
   const bytes = new Uint8Array(characters.length)
   for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i)
   return bytes

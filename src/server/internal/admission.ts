@@ -22,9 +22,11 @@ export const connecting = (home: NamespaceRuntime, socket: SocketRuntime): Effec
   if (home.registration !== undefined) return admitting(home, socket, home.registration)
   return Effect.flatMap(findRegistration(home, socket), (registration) => {
     if (registration !== undefined) return admitting(home, socket, registration)
+    const { connection } = socket
     // A refusal would be final, a lost connection is not.
-    if (home.server.hasServed(home.name)) socket.connection.session.closeUnsafe("server shutting down")
-    else socket.refuse("Invalid namespace", socket.connection.isLegacy ? { message: "Invalid namespace" } : undefined)
+    if (home.server.hasServed(home.name)) connection.session.closeUnsafe("server shutting down")
+    else if (connection.isLegacy && home.name === "/") socket.leaveUnserved()
+    else socket.refuse("Invalid namespace", connection.isLegacy ? { message: "Invalid namespace" } : undefined)
     return Effect.void
   })
 }

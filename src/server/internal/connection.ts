@@ -85,9 +85,9 @@ export class Connection implements SessionSink, WheelEntry {
     return this.session.revision === 3
   }
 
-  /** The session is open, and this takes its messages. Clients of protocol 4 are in the default namespace without having asked, if it is served. */
+  /** The session is open, and this takes its messages. Clients of protocol 4 are in the default namespace without having asked. */
   onOpen(): void {
-    if (this.isLegacy && this.server.findNamespace("/") !== undefined) this.connectTo("/", noAuth)
+    if (this.isLegacy) this.connectTo("/", noAuth)
   }
 
   onMessage(packet: string): void {
@@ -145,6 +145,16 @@ export class Connection implements SessionSink, WheelEntry {
     this.session.sendUnsafe(
       this.server.encode(PacketType.CONNECT_ERROR, namespace, undefined, error, data !== undefined, false)
     )
+  }
+
+  /**
+   * Clients of protocol 4 are told that they are in the default namespace though nothing serves it: some join others only then. They are
+   * in by word alone: there is no socket, and what they send to it is ignored.
+   */
+  enterUnserved(): void {
+    this.onAdmitted()
+    this.remember("/")
+    this.session.sendUnsafe(this.server.encode(PacketType.CONNECT, "/", undefined, undefined, false, false))
   }
 
   private turnAway(namespace: string, message: string): void {
@@ -221,6 +231,7 @@ export class Connection implements SessionSink, WheelEntry {
     const home = this.server.findNamespace(namespace)
     if (home === undefined) {
       if (this.server.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
+      if (this.isLegacy && namespace === "/") return this.enterUnserved()
       return this.turnAway(namespace, "Invalid namespace")
     }
     const authBytes = auth === undefined || auth === noAuth ? 0 : costOf(auth)

@@ -567,6 +567,14 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.end("server namespace disconnect")
   }
 
+  /** Nothing serves the default namespace, and a client of protocol 4 is in it without having asked: it ends, and the client stays. */
+  leaveUnserved(): void {
+    if (this.state !== "connecting") return
+    this.connection.forget(this)
+    this.connection.enterUnserved()
+    this.end("server namespace disconnect")
+  }
+
   disconnectUnsafe(close: boolean): void {
     if (this.state === "disconnected" || this.isTelling) return
     if (close) return this.connection.disconnectAll()
