@@ -7,6 +7,25 @@ export interface Stricter {
   readonly example: string
 }
 
+/** The numbers of the placeholders in a value. */
+const placeholders = (value: unknown): ReadonlyArray<unknown> => {
+  if (typeof value !== "object" || value === null) return []
+  const { _placeholder, num } = value as { readonly _placeholder?: unknown; readonly num?: unknown }
+  return _placeholder === true ? [num] : Object.values(value).flatMap(placeholders)
+}
+
+/** Whether a packet announces attachments of which one has no placeholder, or more than one. */
+const isUneven = (text: string): boolean => {
+  const head = /^[56](\d+)-(?:\/[^,]*,)?\d*(?=\[)/.exec(text)
+  if (head === null) return false
+  try {
+    const named = placeholders(JSON.parse(text.slice(head[0].length)))
+    return named.length !== Number(head[1]) || new Set(named).size !== named.length
+  } catch {
+    return false
+  }
+}
+
 export const stricter: ReadonlyArray<Stricter> = [
   { why: "a packet without a type is no packet", applies: (text) => /^(\s|$)/.test(text), example: " {}" },
   {
@@ -44,6 +63,11 @@ export const stricter: ReadonlyArray<Stricter> = [
     why: "a placeholder that stands for no attachment would be a value that is missing",
     applies: (text) => /"num":-?\d*\.\d/.test(text),
     example: '51-["x",{"_placeholder":true,"num":0.5}]'
+  },
+  {
+    why: "an attachment has exactly one placeholder: with more, a few bytes stand for many copies of it",
+    applies: isUneven,
+    example: '51-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]'
   },
   {
     why: "nesting beyond the limit",
