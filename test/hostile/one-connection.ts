@@ -103,6 +103,8 @@ interface Connection {
   readonly send: (...packets: ReadonlyArray<string | Uint8Array>) => Promise<boolean>
   /** From now on nothing is taken from the server. */
   readonly stopReading: () => void
+  /** Says that it goes, where the server does not see it by itself. */
+  readonly sayGoodbye: () => void
 }
 
 /** Gives a pong now and then: pings are not looked for. */
@@ -149,7 +151,8 @@ class Client {
         }
         return true
       },
-      stopReading: () => void socket.pause()
+      stopReading: () => void socket.pause(),
+      sayGoodbye: () => {}
     }
   }
 
@@ -179,7 +182,7 @@ class Client {
             typeof packet === "string" ? packet : `b${Buffer.from(packet).toString("base64")}`
           ).subarray(0, 1_000_000)
           const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`
-          const answered = await Promise.race([posts.ask([head, body]), sleep(4_000)])
+          const answered = await Promise.race([posts.ask([Buffer.concat([Buffer.from(head), body])]), sleep(4_000)])
           if (answered === false || (answered === true && posts.lastStatuses[0] !== 200)) return false
           // As much as the outbox takes with each: the kernel takes a response of a megabyte whole.
           if (!isReading && ++unpolled % 14 === 0) poll()
@@ -189,12 +192,18 @@ class Client {
       },
       stopReading: () => {
         isReading = false
+      },
+      sayGoodbye: () => {
+        const head = `POST ${path}Content-Type: text/plain\r\nContent-Length: 1\r\n\r\n1`
+        this.target.connect().write(head)
       }
     }
   }
 
   /** Ends every connection, and waits until the server has noticed. */
-  async end(): Promise<void> {
+  async end(connection: Connection): Promise<void> {
+    connection.sayGoodbye()
+    for (let i = 0; i < 10 && (await this.server.ask("progress")).sessions > 0; i++) await sleep(20)
     this.target.reset()
     for (let i = 0; i < 500 && (await this.server.ask("progress")).sessions > 0; i++) await sleep(20)
   }
@@ -265,8 +274,16 @@ export interface Outcome {
   readonly amounts: Amounts
 }
 
+/** From where on a client looks for how far it may go: from far beyond, or from what the server's defaults let expect. */
+const far = { auths: [900_000, 16_000, 8_000, 4_000, 2_000, 1_000, 300, 100, 30], rooms: 20_000, events: 800 }
+export const near = { auths: [16_000, 1_000, 100], rooms: 1_500, events: 7 }
+
 /** Goes as far as one can over a transport. */
-export const measure = async (transport: "websocket" | "polling", told = (_line: string) => {}): Promise<Outcome> => {
+export const measure = async (
+  transport: "websocket" | "polling",
+  told = (_line: string) => {},
+  { auths, events: mostEvents, rooms: mostRooms } = far
+): Promise<Outcome> => {
   const server = start(script, "server")
   try {
     const target = new Target(await server.ask("listen"))
@@ -274,10 +291,11 @@ export const measure = async (transport: "websocket" | "polling", told = (_line:
     let last = 0
     const attempt = async (amounts: Partial<Amounts>): Promise<number | undefined> => {
       const before: number = await server.ask("memory")
-      const progress = await leave(await client.open(transport), { ...nothing, ...amounts })
+      const connection = await client.open(transport)
+      const progress = await leave(connection, { ...nothing, ...amounts })
       last = progress.last
       const held = progress.isOpen ? (await server.ask("memory")) - before : undefined
-      await client.end()
+      await client.end(connection)
       return held
     }
     // What is made once.
@@ -297,16 +315,16 @@ export const measure = async (transport: "websocket" | "polling", told = (_line:
     }
     // What is refused leaves nothing: sizes are tried from the largest on.
     let auth = 0
-    for (const size of [900_000, 16_000, 8_000, 4_000, 2_000, 1_000, 300, 100, 30]) {
+    for (const size of auths) {
       const held = await attempt({ auth: size })
       if (held === undefined || held < (alone["auth"] ?? 0)) continue
       auth = size
       alone["auth"] = held
     }
     told(`${transport}, auth: ${auth}, ${((alone["auth"] ?? 0) / 1e6).toFixed(1)} MB`)
-    const rooms = await furthest("rooms", 20_000)
+    const rooms = await furthest("rooms", mostRooms)
     const asks = await furthest("asks", 9_500)
-    const events = await furthest("events", 800)
+    const events = await furthest("events", mostEvents)
     const unread = await furthest("unread", transport === "polling" ? 140 : 40)
     const attachments = await furthest("attachments", 9)
     const all = {

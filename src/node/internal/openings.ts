@@ -8,7 +8,8 @@ import type { Duplex } from "node:stream"
 import { now, setImmediate } from "./timers.ts"
 import * as Turn from "./turn.ts"
 
-/** The time that one turn is given to openings, in milliseconds: one at the least. */
+/** The openings of one turn, and the time after which it has had its part though they were fewer, in milliseconds. */
+const TURN_OPENINGS = 8
 const TURN_TIME = 1
 
 interface Opening {
@@ -18,33 +19,38 @@ interface Opening {
 
 let waiting: Array<Opening> = []
 let turn = -1
+/** How many this turn has had, and the time that they have taken. */
+let count = 0
 let taken = 0
 
 /** Opens something for a connection: now, or behind those that wait. It is left out if the connection has ended by then. */
 export const take = (connection: Duplex, run: () => void): void => {
-  if (turn !== Turn.turn) {
-    turn = Turn.turn
-    taken = 0
-    Turn.awaitTurnEnd()
-  }
-  if (waiting.length === 0 && taken < TURN_TIME) return open({ connection, run })
+  if (turn !== Turn.turn) beginTurn()
+  if (waiting.length === 0 && !isOver()) return open({ connection, run })
   if (waiting.push({ connection, run }) === 1) setImmediate(goOn)
 }
 
+const beginTurn = (): void => {
+  turn = Turn.turn
+  count = taken = 0
+  Turn.awaitTurnEnd()
+}
+
+const isOver = (): boolean => count >= TURN_OPENINGS || taken >= TURN_TIME
+
 const open = ({ connection, run }: Opening): void => {
   if (connection.destroyed) return
+  count++
   const began = now()
   run()
   taken += now() - began
 }
 
 const goOn = (): void => {
-  turn = Turn.turn
-  taken = 0
-  Turn.awaitTurnEnd()
+  beginTurn()
   let at = 0
   for (const opening of waiting) {
-    if (taken >= TURN_TIME) break
+    if (isOver()) break
     at++
     open(opening)
   }
