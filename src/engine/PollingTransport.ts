@@ -61,6 +61,8 @@ export class PollingTransport implements ServerTransport {
   private readonly outbox: Outbox
   private readonly unread: UnreadResponses
   private readonly arrivals: Arrivals
+  /** Stands for the session where it is remembered that it has spoken, which may be for longer than it lives. */
+  private readonly voice = {}
   private poll: HttpExchange | undefined
   /** A request that brings packets: it is answered when all of them are handled, and until then the client sends no other. */
   private post: HttpExchange | undefined
@@ -231,7 +233,7 @@ export class PollingTransport implements ServerTransport {
         if (this.post !== exchange) return refuse(exchange, HandshakeError.make(1, "the session has ended"))
         this.posted = true
         this.bytesReceived += body.size
-        exchange.speak?.(this)
+        exchange.speak?.(this.voice)
         const packets: Array<string | Uint8Array> = []
         const add = (packet: string | Uint8Array) => void packets.push(packet)
         const limits = { maxPackets: this.options.maxPacketsPerPayload }
@@ -241,7 +243,7 @@ export class PollingTransport implements ServerTransport {
           if (error !== undefined) this.fail("parse error", error.message)
           this.accept()
         }
-        this.arrivals.take(packets, exchange.makePacer && (() => exchange.makePacer!(this)), onHandled)
+        this.arrivals.take(packets, exchange.makePacer && (() => exchange.makePacer!(this.voice)), onHandled)
         if (this.post === exchange) exchange.onAbort(() => this.fail("transport error", "a post was aborted"))
       },
       (failure) => {
