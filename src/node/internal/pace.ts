@@ -70,6 +70,8 @@ export class Pace {
   private takenInTurn = 0
   /** A message has taken so long that a pause is due, whether there are more or not. */
   isDue = false
+  /** Whether there have been more messages in a turn than are taken in one, rather than a long one. */
+  isHasty = false
 
   beginTurn(): void {
     this.takenInTurn = 0
@@ -77,7 +79,9 @@ export class Pace {
 
   /** A message of so many bytes has taken so many milliseconds. */
   took(time: number, bytes = 0): void {
-    const counted = Math.max(time, MIN_TIME, bytes * BYTE_TIME)
+    // Bytes count where they are many: what is smaller shows in its time.
+    const weight = bytes * BYTE_TIME
+    const counted = Math.max(time, MIN_TIME, weight >= LONG_TIME ? weight : 0)
     this.taken += counted
     this.takenInTurn += counted
     if (isLong(time, bytes)) this.isDue = true

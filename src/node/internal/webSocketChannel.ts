@@ -195,7 +195,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     let takesMore = true
-    let portion = this.pace === undefined ? chunk.length : PORTION
+    let portion = this.pace?.isHasty ? PORTION : chunk.length
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
       const end = Math.min(at + portion, chunk.length)
@@ -277,7 +277,12 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       this.isYielding = false
       this.goOn()
     }
-    const pause = hasManyMessages ? (this.pace ??= new Pace()).next(now()) : 0
+    let pause = 0
+    if (hasManyMessages) {
+      const pace = (this.pace ??= new Pace())
+      if (this.messages > TURN_MESSAGES) pace.isHasty = true
+      pause = pace.next(now())
+    }
     if (pause > 0) setTimeout(goOn, pause)
     else setImmediate(goOn)
   }
