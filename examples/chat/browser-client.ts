@@ -25,7 +25,7 @@ const visit = Effect.fnUntraced(function* (name: string) {
   yield* showing(chat.stream("left"), view.left)
   let hasBeenInside = false
   let isInside = false
-  /** What was said without a connection. The socket would keep it, too, and send it before the server knows who is there. */
+  /** Messages written without a connection. The socket would keep them, too, and send them before the server knows the visitor. */
   const unsaid: Array<string> = []
   yield* Stream.fromEventListener(view.sayForm, "submit").pipe(
     Stream.map(view.takeText),

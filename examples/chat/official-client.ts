@@ -8,7 +8,7 @@ import * as view from "./view.ts"
 const socket = io("/chat", { autoConnect: false })
 let name = ""
 let isInside = false
-/** What was said without a connection. The socket would keep it, too, and send it before the server knows who is there. */
+/** Messages written without a connection. The socket would keep them, too, and send them before the server knows the visitor. */
 let unsaid: Array<string> = []
 
 // The acknowledgement of an event with declared failures is { _tag: "Success", value } or { _tag: "Failure", error }.

@@ -51,7 +51,7 @@ export const go = (place: Place): void => {
   }
 }
 
-/** What has happened to the connection, in words for visitors: browsers say "Failed to fetch", and mean all of these. */
+/** The fate of the connection, in words for visitors: browsers say "Failed to fetch", and mean all of these. */
 export const showLost = (): void =>
   showStatus(
     navigator.onLine ? "The chat cannot be reached. Trying again…" : "You are offline. Waiting for the network…"

@@ -19,10 +19,6 @@ export class PendingAcks {
     this.#debtor = debtor
   }
 
-  get size(): number {
-    return this.#pending.size
-  }
-
   add(id: number, ack: PendingAck): void {
     if (++this.#added % RENEWAL === 0) this.#pending = new Map(this.#pending)
     this.#pending.set(id, ack)
@@ -41,10 +37,9 @@ export class PendingAcks {
     ack(args)
   }
 
-  /** The peer has gone: those that match will not come. */
-  abandon(matches: (id: number) => boolean = () => true): void {
+  /** The peer has gone: they will not come. */
+  abandon(): void {
     for (const [id, ack] of Array.from(this.#pending)) {
-      if (!matches(id)) continue
       this.remove(id)
       ack(undefined)
     }
