@@ -88,11 +88,11 @@ for (const transport of transports) {
         const objects = `42/a,["wait",${Array(5_000).fill("{}").join()}]`
         for (let i = 0; i < 3; i++) yield* Effect.promise(() => client.send(objects))
         yield* synced(client, "/b")
-        // A pause may hold the request.
-        void client.send(objects).then(
-          () => client.send('42/b,["sync"]'),
-          () => {}
-        )
+        // A pause may hold the request, and the end of the session may reset the connection of either.
+        client
+          .send(objects)
+          .then(() => client.send('42/b,["sync"]'))
+          .catch(() => {})
         assert.strictEqual(yield* soon("end", end), "inbound overflow")
       })
     )
