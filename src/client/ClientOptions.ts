@@ -10,7 +10,7 @@ import type * as Schedule from "effect/Schedule"
 import type { EngineClientOptions } from "../engine/EngineClient.ts"
 import { integer, millis, refuse, transports } from "../engine/OptionReaders.ts"
 import type { TransportName } from "../engine/Transport.ts"
-import { packetLimits } from "../protocol/internal/packetLimits.ts"
+import { MAX_ATTACHMENTS } from "../protocol/ProtocolLimits.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
@@ -126,7 +126,7 @@ const defaults = {
   maxBuffered: 10_000,
   bufferOverflow: "newest",
   maxPendingAcks: 10_000,
-  maxAttachments: packetLimits.maxAttachments,
+  maxAttachments: MAX_ATTACHMENTS,
   maxAttachmentBytes: Infinity,
   maxDepth: 1_000
 } as const satisfies Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout">>

@@ -6,7 +6,7 @@
 import * as Predicate from "effect/Predicate"
 
 import type { EngineRequest } from "./EngineRequest.ts"
-import { isHeaderValue, isNameList } from "./internal/headers.ts"
+import { isHeaderValue, isNameList } from "./HttpHeaders.ts"
 
 /**
  * @since 0.1.0

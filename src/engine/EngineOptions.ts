@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 
-import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import { MAX_PACKETS_PER_PAYLOAD } from "../protocol/ProtocolLimits.ts"
 import { rateOf } from "../internal/tokenBucket.ts"
 import type { ConnectionRateLimit } from "../RateLimit.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
@@ -18,7 +18,7 @@ import type { CorsOptions, OriginMatcher } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
-import { isHeaderValue } from "./internal/headers.ts"
+import { isHeaderValue } from "./HttpHeaders.ts"
 import type { ReadLimit } from "./internal/readLimiter.ts"
 import { integer, MAX_TIMER, millis, oneOf, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
@@ -355,7 +355,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxPacketsPerPayload: yield* integer(
       "maxPacketsPerPayload",
       options.maxPacketsPerPayload,
-      defaultLimits.maxPacketsPerPayload,
+      MAX_PACKETS_PER_PAYLOAD,
       1
     ),
     maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),

@@ -19,13 +19,13 @@ import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./Engin
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
-import { ClosingTime } from "./internal/closingTime.ts"
+import { ClosingTime } from "./ClosingTime.ts"
 import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
 import { Handshake } from "./internal/handshake.ts"
-import { type Headers, isHeaderValue, merge } from "./internal/headers.ts"
+import { type Headers, isHeaderValue, merge } from "./HttpHeaders.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
-import * as TimerWheel from "./internal/timerWheel.ts"
+import * as TimerWheel from "./TimerWheel.ts"
 import type { TransportName, WebSocketChannel } from "./Transport.ts"
 
 /** Sessions that are closed in one turn of the event loop when the server shuts down: more, if time is short. */

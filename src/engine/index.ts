@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+export * as ClientAddress from "./ClientAddress.ts"
+export * as ClosingTime from "./ClosingTime.ts"
 export * as Cors from "./Cors.ts"
 export * as EngineMetrics from "./EngineMetrics.ts"
 export * as EngineOptions from "./EngineOptions.ts"
@@ -10,5 +12,8 @@ export * as EngineRequest from "./EngineRequest.ts"
 export * as EngineServer from "./EngineServer.ts"
 export * as EngineSession from "./EngineSession.ts"
 export * as HandshakeError from "./HandshakeError.ts"
+export * as HttpHeaders from "./HttpHeaders.ts"
 export * as OutboundMessage from "./OutboundMessage.ts"
+export * as RequestDetails from "./RequestDetails.ts"
+export * as TimerWheel from "./TimerWheel.ts"
 export * as Transport from "./Transport.ts"

@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import { checked, isObject } from "./internal/packets.ts"
-import { BINARY_ACK, BINARY_EVENT, EVENT } from "./internal/packetTypes.ts"
+import { BINARY_ACK, BINARY_EVENT, EVENT } from "./PacketType.ts"
 import { isProtocolError, make, type ProtocolError, type ProtocolErrorCode } from "./ProtocolError.ts"
 import type { SocketPacket } from "./SocketPacket.ts"
 

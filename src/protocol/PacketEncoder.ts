@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { isObject, notEncodable } from "./internal/packets.ts"
-import { ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "./internal/packetTypes.ts"
+import { ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "./PacketType.ts"
 import type { ProtocolError } from "./ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
 

@@ -3,23 +3,50 @@
  *
  * @since 0.1.0
  */
-import { packetLimits } from "./internal/packetLimits.ts"
 
 /**
- * The default limits.
+ * Binary attachments in one packet: 10, as the reference has it.
  *
- * - `maxAttachments`: 10 binary attachments in one packet, as the reference has it.
- * - `maxAttachmentBytes`: 10,000,000 bytes of attachments in one packet; with the default `maxPayload` of 1,000,000 that is
- *   what ten full ones come to.
- * - `maxDepth`: 64 levels of arrays and objects in a payload; real payloads stay below twenty, and what handles them
- *   recursively needs a bound.
- * - `maxPacketsPerPayload`: 10,000 packets in one long-polling payload. The official client groups what it has buffered up to
- *   `maxPayload` bytes; smaller packets than 100 bytes on average are not expected there.
+ * @since 0.1.0
+ * @category constants
+ */
+export const MAX_ATTACHMENTS = 10
+
+/**
+ * Bytes of attachments in one packet: 10,000,000. With the default `maxPayload` of 1,000,000 ten full attachments have that many.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const MAX_ATTACHMENT_BYTES = 10_000_000
+
+/**
+ * Levels of arrays and objects in a payload: 64. Real payloads stay below twenty, and code that handles them recursively needs a
+ * bound.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const MAX_DEPTH = 64
+
+/**
+ * Packets in one long-polling payload: 10,000. The official client groups its buffered packets up to `maxPayload` bytes; packets
+ * of less than 100 bytes on average are not expected there.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const MAX_PACKETS_PER_PAYLOAD = 10_000
+
+/**
+ * All of them, as decoders take them.
  *
  * @since 0.1.0
  * @category constants
  */
 export const defaultLimits = {
-  ...packetLimits,
-  maxPacketsPerPayload: 10_000
+  maxAttachments: MAX_ATTACHMENTS,
+  maxAttachmentBytes: MAX_ATTACHMENT_BYTES,
+  maxDepth: MAX_DEPTH,
+  maxPacketsPerPayload: MAX_PACKETS_PER_PAYLOAD
 } as const

@@ -3,23 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as types from "./internal/packetTypes.ts"
-
-/**
- * The packet types by their digits on the wire.
- *
- * @since 0.1.0
- * @category constants
- */
-export const PacketType = {
-  CONNECT: types.CONNECT,
-  DISCONNECT: types.DISCONNECT,
-  EVENT: types.EVENT,
-  ACK: types.ACK,
-  CONNECT_ERROR: types.CONNECT_ERROR,
-  BINARY_EVENT: types.BINARY_EVENT,
-  BINARY_ACK: types.BINARY_ACK
-} as const
 
 /**
  * A decoded packet, its attachments put in their places: BINARY_EVENT and BINARY_ACK come as EVENT and ACK.

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 
 import type { EngineOptions } from "../engine/EngineOptions.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
-import { defaultLimits } from "../protocol/ProtocolLimits.ts"
+import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_DEPTH } from "../protocol/ProtocolLimits.ts"
 import { type Rate, rateOf } from "../internal/tokenBucket.ts"
 import type { RateLimit } from "../RateLimit.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
@@ -180,16 +180,16 @@ export const resolve = Effect.fnUntraced(function* (
     middlewareTimeout: yield* millis("middlewareTimeout", options.middlewareTimeout, 30_000, 1),
     suspends: options.outboxOverflow === "suspend",
     maxPendingAcks: yield* integer("maxPendingAcks", options.maxPendingAcks, 10_000, 1),
-    maxAttachments: yield* integer("maxAttachments", options.maxAttachments, defaultLimits.maxAttachments, 1),
+    maxAttachments: yield* integer("maxAttachments", options.maxAttachments, MAX_ATTACHMENTS, 1),
     maxAttachmentBytes: yield* integer(
       "maxAttachmentBytes",
       options.maxAttachmentBytes,
       // Each attachment is a message: one that may come shall not be too large for its packet.
-      Math.max(defaultLimits.maxAttachmentBytes, options.maxPayload ?? 0),
+      Math.max(MAX_ATTACHMENT_BYTES, options.maxPayload ?? 0),
       1
     ),
     attachmentTimeout: yield* millis("attachmentTimeout", options.attachmentTimeout, 30_000, 1),
-    maxDepth: yield* integer("maxDepth", options.maxDepth, defaultLimits.maxDepth, 1),
+    maxDepth: yield* integer("maxDepth", options.maxDepth, MAX_DEPTH, 1),
     tracing: options.tracing
   }
 })

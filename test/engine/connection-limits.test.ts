@@ -6,7 +6,7 @@ import { Effect, Logger, Metric } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
-import { networkOf, unmapped } from "../../src/engine/internal/addresses.ts"
+import { networkOf, unmapped } from "../../src/engine/ClientAddress.ts"
 import { makeEngine } from "../support/engine.ts"
 import type { FakeExchange } from "../support/fakes.ts"
 

@@ -6,7 +6,7 @@ import { type Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 
-import { IDLE, TimerWheel, type WheelEntry } from "../../src/engine/internal/timerWheel.ts"
+import { IDLE, TimerWheel, type WheelEntry } from "../../src/engine/TimerWheel.ts"
 import { makeEngine } from "../support/engine.ts"
 
 describe("deadlines of sessions", () => {

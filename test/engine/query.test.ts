@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 
-import { queryOf } from "../../src/engine/internal/query.ts"
+import { queryOf } from "../../src/engine/RequestDetails.ts"
 
 describe("the query of a request's target", () => {
   it("is what URLSearchParams makes of it, the last value of each parameter", () => {

@@ -6,7 +6,7 @@ import { type Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effec
 import { TestClock } from "effect/testing"
 
 import * as Namespace from "../../src/Namespace.ts"
-import { ClosingTime } from "../../src/engine/internal/closingTime.ts"
+import { ClosingTime } from "../../src/engine/ClosingTime.ts"
 import { SocketIoServer as Server } from "../../src/server/SocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"

@@ -12,7 +12,7 @@ import {
 } from "../../engine/EngineClient.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
-import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/internal/packetTypes.ts"
+import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/PacketType.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"

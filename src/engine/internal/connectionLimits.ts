@@ -1,4 +1,4 @@
-import { networkOf } from "./addresses.ts"
+import { networkOf } from "../ClientAddress.ts"
 
 /** How often it is logged that there are too many connections, in milliseconds. */
 const LOG_INTERVAL = 10_000

@@ -8,8 +8,8 @@ import type { ResolvedEngineOptions } from "../EngineOptions.ts"
 import type { EngineRequest } from "../EngineRequest.ts"
 import * as HandshakeError from "../HandshakeError.ts"
 import { makeGenerator } from "../SessionId.ts"
-import { type Headers, isHeaderValue } from "./headers.ts"
-import { IDLE, type TimerWheel, type WheelEntry } from "./timerWheel.ts"
+import { type Headers, isHeaderValue } from "../HttpHeaders.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
 /** What the application has to say about requests that would open a session. */
 export class Handshake {

@@ -1,5 +1,5 @@
 import type { HttpExchange, ResponseWatcher } from "../EngineRequest.ts"
-import { IDLE, type TimerWheel, type WheelEntry } from "./timerWheel.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
 /**
  * The responses of a session that its client has not taken. A client may send a poll over one connection after the other and read

@@ -1,5 +1,5 @@
 import type { WebSocketChannel, WebSocketReceiver } from "../Transport.ts"
-import { IDLE, type TimerWheel, type WheelEntry } from "./timerWheel.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
 export interface UpgradeEvents {
   /** The client has probed, and got its answer. */

@@ -10,9 +10,9 @@ import type {
   RequestBody,
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
-import { type Headers, merge } from "../../engine/internal/headers.ts"
-import { RequestDetails } from "../../engine/internal/requestDetails.ts"
-import { queryOf } from "../../engine/internal/query.ts"
+import { type Headers, merge } from "../../engine/HttpHeaders.ts"
+import { RequestDetails } from "../../engine/RequestDetails.ts"
+import { queryOf } from "../../engine/RequestDetails.ts"
 import { negotiate } from "./codings.ts"
 import { Chunks } from "./chunks.ts"
 import { readOffHeap } from "./offHeap.ts"

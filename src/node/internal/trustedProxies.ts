@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net"
 
-import { unmapped } from "../../engine/internal/addresses.ts"
+import { unmapped } from "../../engine/ClientAddress.ts"
 
 /** Whether what a hop says of the one before it is believed: its address, and how many of them are between it and us. */
 export type Trust = (address: string, hops: number) => boolean

@@ -3,7 +3,7 @@
  */
 import { make, type ProtocolError, type ProtocolErrorCode } from "../ProtocolError.ts"
 import { RESERVED_EVENTS, type SocketPacket } from "../SocketPacket.ts"
-import { ACK, CONNECT, DISCONNECT, EVENT } from "./packetTypes.ts"
+import { ACK, CONNECT, DISCONNECT, EVENT } from "../PacketType.ts"
 
 /** The packet, if its id and its data are what its type has. */
 export const checked = (

@@ -1,4 +1,4 @@
-import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { EngineSession } from "../../engine/EngineSession.ts"
 import { costOf } from "../../internal/cost.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"

@@ -7,7 +7,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { Bag } from "../../internal/bag.ts"
 import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"

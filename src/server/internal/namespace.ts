@@ -16,9 +16,9 @@ import type {
   Selection
 } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import { IDLE, type WheelEntry } from "../../engine/internal/timerWheel.ts"
+import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { EventCodec } from "../../internal/contractCodec.ts"
-import { PacketType } from "../../protocol/SocketPacket.ts"
+import * as PacketType from "../../protocol/PacketType.ts"
 import type { PlainHandle } from "../NamespaceHandle.ts"
 import { connecting } from "./admission.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"

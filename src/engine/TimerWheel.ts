@@ -1,3 +1,8 @@
+/**
+ * Deadlines of many connections on one timer.
+ *
+ * @since 0.1.0
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,6 +11,9 @@ import type * as Scope from "effect/Scope"
 
 /**
  * Something with a deadline. It stands in at most one slot of one wheel.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface WheelEntry {
   /** Written by the wheel alone; `IDLE` when nothing is scheduled. */
@@ -16,7 +24,12 @@ export interface WheelEntry {
   onDefect?(defect: unknown): void
 }
 
-/** Nothing is scheduled for the entry. */
+/**
+ * Nothing is scheduled for the entry.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const IDLE = -1
 
 /** The deadline has passed, and the entry is about to be called in this sweep. */
@@ -63,6 +76,9 @@ const levelOf = (millis: number): number =>
  *
  * Time is the Clock's monotonic one: a change of the wall clock moves nothing. When the process was suspended or blocked,
  * the wheel advances by `maxPause` at the most, as the pongs that came meanwhile have not been read yet.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export class TimerWheel {
   private readonly clock: Clock.Clock
@@ -229,6 +245,9 @@ export class TimerWheel {
  * Makes a wheel that turns for the lifetime of the scope. It has no timer while nothing is scheduled.
  *
  * A pause of the process that is longer than `maxPause` does not count against the peers.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make = (maxPause: Duration.Duration): Effect.Effect<TimerWheel, never, Scope.Scope> =>
   Effect.gen(function* () {

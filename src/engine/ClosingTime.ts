@@ -1,3 +1,8 @@
+/**
+ * The time of one shutdown.
+ *
+ * @since 0.1.0
+ */
 /** Steps that are further apart, in milliseconds, are not of one shutdown. */
 const APART = 1_000
 
@@ -6,6 +11,9 @@ const APART = 1_000
  *
  * A namespace may also close alone, to be replaced. Nothing tells that apart from the beginning of a shutdown but what comes
  * next: whatever opens again, or closes a while later, is of another time.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export class ClosingTime {
   readonly total: number

@@ -1,7 +1,8 @@
 /**
- * Addresses of clients, as they are compared and counted. What is no address stays as it is.
+ * Addresses of clients, as they are compared and counted. A text that is no address stays as it is.
+ *
+ * @since 0.1.0
  */
-
 /** An address of IPv6 as its eight groups of 16 bits; `undefined` if it is none. */
 const groupsOf = (address: string): ReadonlyArray<number> | undefined => {
   if (address.length > 100) return undefined
@@ -37,13 +38,23 @@ const mapped = (groups: ReadonlyArray<number>): string | undefined => {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
 }
 
-/** An address of IPv4 that is written as one of IPv6, in its own form. */
+/**
+ * An address of IPv4 that is written as one of IPv6, in its own form.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const unmapped = (address: string): string => {
   const groups = groupsOf(address)
   return (groups && mapped(groups)) ?? address
 }
 
-/** What one client has to itself: an address of IPv4, and 64 bits of one of IPv6. */
+/**
+ * What one client has to itself: an address of IPv4, and 64 bits of one of IPv6.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const networkOf = (address: string): string => {
   const groups = groupsOf(address)
   if (groups === undefined) return address
