@@ -12,10 +12,11 @@ import { json } from "../../src/protocol/PacketParser.ts"
 import { isProtocolError } from "../../src/protocol/ProtocolError.ts"
 import { defaultLimits } from "../../src/protocol/ProtocolLimits.ts"
 import type { SocketPacket } from "../../src/protocol/SocketPacket.ts"
+import { count } from "../support/extent.ts"
 import { stricter } from "../support/strictness.ts"
 import { Generator } from "./generators.ts"
 
-const INPUTS = 100_000
+const INPUTS = count(100_000, 25_000)
 
 type Outcome = SocketPacket | "refused" | "waiting"
 
