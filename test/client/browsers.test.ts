@@ -8,6 +8,7 @@ import { build } from "esbuild"
 
 import type { Sent } from "../support/clientPage.ts"
 import { type BrowserEngine, type EnginePage, engines } from "../support/browserEngines.ts"
+import { requires } from "../support/peers.ts"
 import * as ReferenceServer from "../support/ReferenceServer.ts"
 import type { RunningServer, TestServerOptions } from "../support/TestServer.ts"
 import * as TestServer from "../support/TestServer.ts"
@@ -64,8 +65,12 @@ beforeAll(async () => {
 
 afterAll(() => pages?.stop())
 
-for (const [name, { isHere, launch, restores }] of Object.entries(engines)) {
-  describe.runIf(isHere())(`the client in ${name}`, () => {
+for (const [name, { launch, restores }] of [
+  ["Chromium", engines.Chromium],
+  ["Firefox", engines.Firefox],
+  ["WebKit", engines.WebKit]
+] as const) {
+  describe(`the client in ${name}`, requires(name), () => {
     let browser: BrowserEngine
 
     beforeAll(async () => {

@@ -3,9 +3,9 @@ import type { Page } from "puppeteer-core"
 
 import { launchChromium, type TestBrowser } from "../support/browser.ts"
 import { runExample, type RunningExample } from "../support/examples.ts"
-import { hasChromium } from "../support/peers.ts"
+import { requires } from "../support/peers.ts"
 
-describe.runIf(hasChromium())("the chat page in Chromium", () => {
+describe("the chat page in Chromium", requires("Chromium"), () => {
   let chat: RunningExample
   let browser: TestBrowser
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url"
 
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 
-import { hasPython, python } from "../support/peers.ts"
+import { python, requires } from "../support/peers.ts"
 import { sharedServer } from "../support/servers.ts"
 
 const script = fileURLToPath(new URL("python_client.py", import.meta.url))
@@ -77,7 +77,7 @@ let runs: ReturnType<typeof start> | undefined
 
 for (const kind of KINDS) {
   for (const [name, , last] of WAYS) {
-    describe.runIf(hasPython())(`python-socketio (${kind} client) over ${name}`, () => {
+    describe(`python-socketio (${kind} client) over ${name}`, requires("python-socketio"), () => {
       let seen: Record<string, unknown> = {}
       beforeAll(async () => {
         seen = await (runs ??= start()).get(`${kind} ${name}`)!
