@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 
 import * as Simulation from "../../src/testing/Simulation.ts"
+import { count as extent } from "../support/extent.ts"
 import { conversation } from "./scenarios/conversation.ts"
 import { duplicateAcks } from "./scenarios/wire.ts"
 
@@ -19,7 +20,7 @@ const knownSeeds: Readonly<Record<number, string>> = {
 
 const asked = process.env["SIMULATION_SEEDS"]
 const from = Number(process.env["SIMULATION_FROM"] ?? 0)
-const count = Number(asked ?? 2_000)
+const count = Number(asked ?? extent(2_000, 200))
 
 const PART = 500
 
