@@ -28,6 +28,7 @@
  * session or connection.
  */
 import { check, settings, table } from "../bench/roles.ts"
+import { Progress } from "../support/progress.ts"
 import { entrances, type Transport, transports } from "./cost/entrances.ts"
 import { Bench, type Row } from "./cost/measure.ts"
 
@@ -58,8 +59,10 @@ const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
 const isSlow = ({ attacked, quiet }: Row): boolean => !(attacked <= SLOWER * quiet || attacked - quiet <= FLOOR)
 
 const rows: Array<Row> = []
+const progress = new Progress({ steps: all.length })
 const bench = new Bench(seconds, ordinary[0]?.name ?? entrances[0]!.name)
 for (const entrance of all) {
+  progress.step(entrance.name)
   const row = await bench.measure(entrance)
   rows.push(row)
   if (entrance.isOrdinary === true) {
@@ -69,11 +72,12 @@ for (const entrance of all) {
   }
   const { attacked, perByte, problem, quiet } = row
   const verdict = [isDear(row) ? "DEAR" : "", isSlow(row) ? "SLOW" : "", problem ?? ""].filter(Boolean).join(", ")
-  console.log(
+  progress.print(
     `${rows.length} of ${all.length}  ${entrance.name}: ${perByte.toFixed(3)} µs per byte (× ${ratioOf(row).toFixed(1)}), ` +
       `p99 ${quiet.toFixed(1)} → ${attacked.toFixed(1)} ms  ${verdict}`
   )
 }
+progress.end()
 await bench.stop()
 
 console.log()

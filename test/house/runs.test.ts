@@ -7,6 +7,7 @@ import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 
 import { lineOf } from "../support/MissingPeers.ts"
+import { Progress } from "../support/progress.ts"
 import { root } from "../support/sources.ts"
 
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs")
@@ -68,5 +69,46 @@ describe("peers that are missing", () => {
     )
     // Nothing to install.
     assert.strictEqual(lineOf([{ peer: "C", packages: "" }]), "1 test is skipped, as peers are missing: C (1).")
+  })
+})
+
+describe("the progress of what runs long", () => {
+  const record = (isTTY: boolean) => {
+    const written: Array<string> = []
+    let time = 0
+    const output = { isTTY, columns: 40, write: (text: string) => written.push(text) }
+    return { written, output, now: () => time, pass: (milliseconds: number) => (time += milliseconds) }
+  }
+
+  it("is a line per step where it goes to a file, with what has passed and what is left", () => {
+    const { now, output, pass, written } = record(false)
+    const progress = new Progress({ steps: 3, output, now })
+    progress.step("one")
+    pass(60_000)
+    progress.step("two")
+    pass(4_000)
+    progress.add(1)
+    progress.step("three")
+    progress.end()
+    assert.deepStrictEqual(written, [
+      "[1 of 3] one (0 s)\n",
+      "[2 of 3] two (1 min 0 s, about 2 min 0 s left)\n",
+      "[3 of 4] three (1 min 4 s, about 1 min 4 s left)\n"
+    ])
+  })
+
+  it("is one line on a terminal, no wider than that", () => {
+    const { now, output, pass, written } = record(true)
+    const progress = new Progress({ duration: 7_200_000, output, now })
+    progress.step("a".repeat(50))
+    pass(600_000)
+    progress.step("round 2")
+    progress.end()
+    assert.deepStrictEqual(
+      written,
+      [`[1] ${"a".repeat(35)}`, "\r\u001b[K", "[2] round 2 (10 min 0 s, about 1 h 50 mi", "\r\u001b[K"].map((text) =>
+        text.startsWith("[") ? text.slice(0, 39) : text
+      )
+    )
   })
 })
