@@ -40,7 +40,9 @@ const inMemory = async (seed: number): Promise<void> => {
   for (const entrance of entrances) {
     progress.step(`seed ${seed}, in memory: ${entrance}`)
     const { closed, growth } = await Effect.runPromise(pour(entrance, seed, inputs))
-    progress.print(`  ${entrance}: ${inputs} inputs, ${closed} connections closed, memory ${(growth / 1e6).toFixed(1)} MB`)
+    progress.print(
+      `  ${entrance}: ${inputs} inputs, ${closed} connections closed, memory ${(growth / 1e6).toFixed(1)} MB`
+    )
     if (growth > MARGIN) throw new Error(`memory has grown by ${growth} bytes`)
   }
 }
