@@ -8,6 +8,8 @@ import { dirname, join, resolve } from "node:path"
 
 import { root } from "../support/sources.ts"
 
+const own = resolve(root)
+
 /** The official server, ours, or that of another checkout. */
 export type ServerName = "reference" | "ours" | "other"
 
@@ -20,7 +22,7 @@ const compile = (checkout: string): string => {
   if (!existsSync(project)) throw new Error(`no checkout of this project: ${checkout}`)
   const packages = join(existsSync(join(checkout, "node_modules")) ? checkout : root, "node_modules")
   // Git does not look there.
-  const directory = join(packages, ".cache", `bench-${process.pid}-${checkout === root ? "ours" : "other"}`)
+  const directory = join(packages, ".cache", `bench-${process.pid}-${checkout === own ? "ours" : "other"}`)
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, "package.json"), JSON.stringify({ type: "module" }))
@@ -37,7 +39,7 @@ const compiled = new Map<string, string>()
 
 /** The script of a server; of the other checkout's, `against` is the folder. */
 export const scriptOf = (name: ServerName, against?: string): string => {
-  const checkout = name === "other" ? resolve(against!) : root
+  const checkout = name === "other" ? resolve(against!) : own
   let folder = compiled.get(checkout)
   if (folder === undefined) compiled.set(checkout, (folder = compile(checkout)))
   return join(folder, name === "reference" ? "reference.js" : "target.js")
