@@ -193,7 +193,7 @@ interface AnyOptions {
 
 const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
-  const wire = (namespace as Partial<Namespace.Any>).compiled?.().forClients()
+  const wire = (namespace as Partial<Namespace.Any>).clientWire?.()
   const name = wire ? wire.name(params) : (namespace as string)
   if (!/^\/[^,]*$/.test(name)) throw new Error(`"${name}" is no namespace`)
   const run = yield* runForkHere
@@ -208,7 +208,8 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
   if (other) {
     throw new Error(`"${name}" is connected already with another ${other}: use the same, or another client`)
   }
-  const socket = connected ?? new SocketRuntime(manager, name, namespace, wire, isMade || auth)
+  const socket =
+    connected ?? new SocketRuntime(manager, name, namespace, wire?.untyped ? undefined : wire, isMade || auth)
   yield* scoped(() => socket.use(makeAuth))
   return socket
 })

@@ -189,7 +189,7 @@ export interface EngineOptions {
  *   (broadcasts that collect acknowledgements, those of other servers) does not wait.
  *
  * A message is dropped as a whole, with its attachments, and counted by `EngineMetrics.packetsDropped` and `bytesDropped`. One that
- * is larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `not sent`.
+ * is larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `NotSent`.
  * What is volatile never waits: it is dropped before anything else is, and it never suspends.
  *
  * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait for room: where `disconnect` is

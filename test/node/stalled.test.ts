@@ -276,7 +276,7 @@ for (const transport of ["polling", "websocket"] as const) {
         answers.map(({ sid }) => sid),
         [quick.id!]
       )
-      assert.strictEqual((yield* soon("failure", Fiber.join(one))).reason, "not sent")
+      assert.strictEqual((yield* soon("failure", Fiber.join(one))).reason._tag, "NotSent")
     })
   )
 }

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
+import { eventRefused, eventUnhandled, failure, internalError, payloadRefused } from "../../internal/answers.ts"
 import { Bag } from "../../internal/bag.ts"
 import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -290,7 +291,7 @@ export class Inbound {
     const { disconnects, retryAfter } = exceeded
     if (disconnects) connection.session.closeUnsafe("rate limit exceeded", `more "${name}" events than it may have`)
     else if (id !== undefined) {
-      this.fail(id, { _tag: "EventRefused", message: "rate limit exceeded", data: { retryAfter } }, false)
+      this.fail(id, eventRefused("rate limit exceeded", { retryAfter }), false)
     }
     return true
   }
@@ -336,14 +337,13 @@ export class Inbound {
     }
     // Of events without a contract clients expect what handlers answer, and nothing else.
     if (id === undefined || codec === undefined) return
-    if (refused === undefined) return this.fail(id, { _tag: "InternalError" }, false)
+    if (refused === undefined) return this.fail(id, internalError, false)
     const { data, message } = refused
-    const error = { _tag: "EventRefused", message }
     // Data that cannot be encoded: the refusal counts.
     this.answerSafely(
       name,
-      () => this.fail(id, data === undefined ? error : { ...error, data }, true),
-      () => this.fail(id, error, false)
+      () => this.fail(id, eventRefused(message, data), true),
+      () => this.fail(id, eventRefused(message), false)
     )
   }
 
@@ -528,7 +528,7 @@ export class Inbound {
       const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
       if (failure === undefined || failure._tag === "None") {
         this.report(event._tag, exit.cause)
-        if (id !== undefined) this.fail(id, { _tag: "InternalError" }, false)
+        if (id !== undefined) this.fail(id, internalError, false)
       } else if (id !== undefined) this.acknowledge(codec, id, failure.value, false)
     }
   }
@@ -541,7 +541,7 @@ export class Inbound {
       else this.socket.sendAck(id, encodeFailure(codec, value), error.mayHaveBinary)
     } catch (defect) {
       this.report(event._tag, Cause.die(defect))
-      this.fail(id, { _tag: "InternalError" }, false)
+      this.fail(id, internalError, false)
     }
   }
 
@@ -551,7 +551,7 @@ export class Inbound {
     home.server.count(payloadsRefused, { namespace: home.label, event: event._tag })
     const annotations = { event: event._tag, description, hint: REFUSED_HINT, ...this.socket.annotations }
     home.server.warn("socket", "payload refused", annotations, this.socket.connection)
-    if (id !== undefined) this.fail(id, { _tag: "PayloadRefused", message: description }, false)
+    if (id !== undefined) this.fail(id, payloadRefused(description), false)
   }
 
   /** Nobody handles the event. Where there is a contract, a client that waits for an answer learns so. */
@@ -568,7 +568,7 @@ export class Inbound {
   }
 
   private fail(id: number, error: unknown, mayHaveBinary: boolean): void {
-    this.socket.sendAck(id, [{ _tag: "Failure", error }], mayHaveBinary)
+    this.socket.sendAck(id, failure(error), mayHaveBinary)
   }
 
   /** A value that cannot be encoded is a bug of this side: its event alone suffers, and `otherwise` tells the client. */
@@ -600,7 +600,7 @@ const REFUSED_HINT =
   "the description says where it differs from the event's schema: change what the client sends, or the schema"
 
 /** It does not name the event: the client knows which one it is, and its name may be as long as a message. */
-const NOBODY_HANDLES = { _tag: "EventUnhandled", message: "the server handles no event of this name" }
+const NOBODY_HANDLES = eventUnhandled("the server handles no event of this name")
 
 const noHandlers: HandlerRecord = {}
 

@@ -426,16 +426,17 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     flags: BroadcastFlags
   ): Effect.Effect<ReadonlyArray<unknown>, AckError> {
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
-      const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
-      if (this.state === "disconnected") return fail("disconnected")
-      if (this.owesTooMany) return fail("too many pending")
+      const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
+        resume(Effect.fail(new AckError({ event, reason: { _tag } })))
+      if (this.state === "disconnected") return fail("Disconnected")
+      if (this.owesTooMany) return fail("TooManyPending")
       const acks = (this.acks ??= new PendingAcks(this.connection))
       const id = this.home.nextAckId()
-      acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
+      acks.add(id, (args) => (args === undefined ? fail("Disconnected") : resume(Effect.succeed(args))))
       this.connection.onAwaiting()
       const onDropped = () => {
         acks.remove(id)
-        fail("not sent")
+        fail("NotSent")
       }
       try {
         if (!this.send(encode(), flags, id, onDropped)) return onDropped()
