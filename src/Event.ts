@@ -303,7 +303,7 @@ export const make: {
 ): any => {
   if (isReservedEvent(name)) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
-  const rate = options.rateLimit === undefined ? undefined : rateOf(options.rateLimit)
+  const rate = options.rateLimit && rateOf(options.rateLimit)
   if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
   const arity: Arity = options.args !== undefined ? "many" : options.payload !== undefined ? "one" : "none"
   const payload =
@@ -333,8 +333,8 @@ const Prototype = {
   pipe() {
     return pipeArguments(this, arguments)
   },
-  annotate(this: Any, key: Context.Key<any, any>, value: unknown) {
-    return makeEvent({ ...this, annotations: Context.add(this.annotations, key, value) as Context.Context<any> })
+  annotate(key: Context.Key<any, any>, value: unknown) {
+    return (this as any).annotateMerge(Context.make(key, value))
   },
   annotateMerge(this: Any, annotations: Context.Context<any>) {
     return makeEvent({ ...this, annotations: Context.merge(this.annotations, annotations) })

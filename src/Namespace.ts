@@ -11,7 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 import * as Event from "./Event.ts"
-import { type ClientWire, makeClientWire } from "./internal/clientWire.ts"
+import { type ClientContract, makeClientContract } from "./internal/clientWire.ts"
 import {
   compileContract,
   type CompiledContract,
@@ -216,7 +216,7 @@ interface Base extends Pipeable {
    */
   readonly compiled: (prepare?: Prepare) => CompiledContract
   /** The contract as clients use it. @internal */
-  readonly clientWire: () => ClientWire
+  readonly forClient: () => ClientContract
 }
 
 /**
@@ -716,11 +716,18 @@ type AnyOptions = Options<
   Fields
 >
 
+type Direction = "clientToServer" | "serverToClient" | "serverToServer"
+
+const eachDirection = (events: (direction: Direction) => ReadonlyMap<string, Event.Any>) => ({
+  clientToServer: events("clientToServer"),
+  serverToClient: events("serverToClient"),
+  serverToServer: events("serverToServer")
+})
+
 /** The fields of a contract that declares nothing. */
-const defaults: Omit<ContractFields, "_tag" | "auth"> = {
-  clientToServer: new Map(),
-  serverToClient: new Map(),
-  serverToServer: new Map(),
+const defaults: Omit<ContractFields, "_tag"> = {
+  auth: undeclaredAuth,
+  ...eachDirection(() => new Map()),
   data: {},
   params: undefined,
   pattern: undefined,
@@ -734,7 +741,8 @@ const declare = (name: string, options: AnyOptions, more: Partial<ContractFields
   checkName(name)
   Event.checkConcurrency(`namespace "${name}"`, options.concurrency)
   return makeContract({
-    ...withEvents({ ...defaults, _tag: name, auth: options.auth ?? undeclaredAuth }, options),
+    ...withEvents({ ...defaults, _tag: name }, options),
+    auth: options.auth ?? undeclaredAuth,
     data: options.data ?? {},
     concurrency: options.concurrency,
     ...more
@@ -769,13 +777,13 @@ export const checkName = (name: string): void => {
 
 const makeContract = (fields: ContractFields): any => {
   let codecs: CompiledContract | undefined
-  let isPrepared = false
-  let wire: ClientWire | undefined
+  let preparedBy: Prepare | undefined
+  let client: ClientContract | undefined
   const compiled = (prepare?: Prepare) => {
     // A client may have compiled it without a compiler, before a server of the same process.
-    if (codecs === undefined || (prepare !== undefined && !isPrepared)) {
+    if (!codecs || (prepare && !preparedBy)) {
+      preparedBy = prepare
       codecs = compileContract(fields, prepare)
-      isPrepared = prepare !== undefined
     }
     return codecs
   }
@@ -786,7 +794,7 @@ const makeContract = (fields: ContractFields): any => {
   return Object.assign(class {}, fields, {
     [TypeId]: TypeId,
     compiled,
-    clientWire: () => (wire ??= makeClientWire(compiled())),
+    forClient: () => (client ??= makeClientContract(compiled())),
     pipe() {
       return pipeArguments(this, arguments)
     },
@@ -800,51 +808,45 @@ const makeContract = (fields: ContractFields): any => {
   })
 }
 
-const directions = ["clientToServer", "serverToClient", "serverToServer"] as const
-
-/** The fields with more events. Throws on two events of one name in one direction. */
-const withEvents = <F extends Pick<Declaration, "_tag" | (typeof directions)[number]>>(
-  fields: F,
-  events: AnyOptions
-): F => {
-  const all: Record<string, unknown> = {}
-  for (const direction of directions) {
-    const map = new Map(fields[direction])
-    for (const event of events[direction] ?? []) {
-      const { _tag } = event
-      if (map.has(_tag)) throw new Error(`namespace "${fields._tag}" declares the event "${_tag}" twice`)
-      map.set(_tag, event)
-    }
-    all[direction] = map
+/** The entries of both; `onTwice` is told of a name that is in both, and whether its values differ. */
+const union = <A>(
+  one: Iterable<readonly [string, A]>,
+  two: Iterable<readonly [string, A]>,
+  onTwice: (name: string, differs: boolean) => void
+): ReadonlyMap<string, A> => {
+  const all = new Map(one)
+  for (const [name, value] of two) {
+    if (all.has(name)) onTwice(name, all.get(name) !== value)
+    all.set(name, value)
   }
-  return { ...fields, ...all }
+  return all
 }
 
-/** The fields of two contracts; the name, the parameters and the auth payload are those of the first. */
+/** The fields with more events. Throws on two events of one name in one direction. */
+const withEvents = (fields: ContractFields, events: AnyOptions): ContractFields => ({
+  ...fields,
+  ...eachDirection((direction) =>
+    union(
+      fields[direction],
+      (events[direction] ?? []).map((event) => [event._tag, event]),
+      (name) => {
+        throw new Error(`namespace "${fields._tag}" declares the event "${name}" twice`)
+      }
+    )
+  )
+})
+
+/** The fields of two contracts; `auth` and the like are those of the first. */
 const merged = (fields: ContractFields, other: ContractFields): Partial<ContractFields> => {
-  const refuse = (problem: string): never => {
-    throw new Error(`"${other._tag}" cannot be merged into "${fields._tag}": ${problem}`)
+  const check = (name: string, differs: boolean) => {
+    if (differs) throw new Error(`merge: "${fields._tag}" and "${other._tag}" differ in "${name}"`)
   }
-  const union = <A>(what: string, one: Iterable<readonly [string, A]>, two: Iterable<readonly [string, A]>) => {
-    const all = new Map(one)
-    for (const [name, value] of two) {
-      if (all.has(name) && all.get(name) !== value) refuse(`both have ${what} "${name}", and they differ`)
-      all.set(name, value)
-    }
-    return all
+  for (const option of ["auth", "concurrency"] as const) {
+    check(option, other[option] !== defaults[option] && other[option] !== fields[option])
   }
-  if (fields.untyped || other.untyped) refuse("one of them declares no events")
-  if (other.pattern !== undefined) refuse("its names have parameters")
-  if (other.auth !== undeclaredAuth && other.auth !== fields.auth) refuse("it declares another auth payload")
-  if (other.concurrency !== undefined && other.concurrency !== fields.concurrency) {
-    refuse("it declares another concurrency")
-  }
-  const events = (direction: (typeof directions)[number]) => union("an event", fields[direction], other[direction])
   return {
-    clientToServer: events("clientToServer"),
-    serverToClient: events("serverToClient"),
-    serverToServer: events("serverToServer"),
-    data: Object.fromEntries(union("data", Object.entries(fields.data), Object.entries(other.data))),
+    ...eachDirection((direction) => union(fields[direction], other[direction], check)),
+    data: Object.fromEntries(union(Object.entries(fields.data), Object.entries(other.data), check)),
     middlewares: Array.from(new Set([...fields.middlewares, ...other.middlewares])),
     annotations: Context.merge(fields.annotations, other.annotations)
   }

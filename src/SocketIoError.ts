@@ -71,9 +71,8 @@ export class AckError extends Data.TaggedError("AckError")<{
 }> {
   override get message(): string {
     const { _tag, description }: { readonly _tag: string; readonly description?: string } = this.reason
-    // The tag in words: "TooManyPending" is "too many pending".
-    const words = _tag.replace(/[A-Z]/g, " $&").toLowerCase()
-    return `acknowledgement of "${this.event}":${words}${description ? ` (${description})` : ""}`
+    // With the tag in words: "TooManyPending" is "too many pending".
+    return `acknowledgement of "${this.event}":${_tag.replace(/[A-Z]/g, " $&").toLowerCase()}${description ? ` (${description})` : ""}`
   }
 }
 

@@ -12,9 +12,9 @@ export const EVENT_REFUSED = "EventRefused"
 export const EVENT_UNHANDLED = "EventUnhandled"
 export const INTERNAL_ERROR = "InternalError"
 
-/** The arguments of an acknowledgement that tells of a success; without a value, of one of nothing. */
-export const success = (...value: readonly [value?: unknown]): ReadonlyArray<unknown> => [
-  value.length === 0 ? { _tag: SUCCESS } : { _tag: SUCCESS, value: value[0] }
+/** The arguments of an acknowledgement that tells of a success, with a value or without one. */
+export const success = (value?: unknown): ReadonlyArray<unknown> => [
+  value === undefined ? { _tag: SUCCESS } : { _tag: SUCCESS, value }
 ]
 
 /** The arguments of an acknowledgement that tells of a failure. */

@@ -21,12 +21,17 @@ import type { AckError } from "../SocketIoError.ts"
  * A contract as its clients use it. They take it from the contract rather than import it, so that a
  * page without a contract does not bundle it.
  */
-export interface ClientWire {
-  /** Whether the contract declares no events, and takes any: then only names and auth are read here. */
-  readonly untyped: boolean
+export interface ClientContract {
   /** The name of the namespace, or of the one that has these parameters. */
   readonly name: (params: Readonly<Record<string, unknown>> | undefined) => string
+  /** The auth payload as it is sent; there may be none. */
   readonly encodeAuth: (auth: unknown) => unknown
+  /** How its events are converted; `undefined` where it declares none, and any may come and go. */
+  readonly wire: ClientWire | undefined
+}
+
+/** Converts a contract's events for its clients. */
+export interface ClientWire {
   /**
    * An event's data, `[name, ...args]`, and whether there may be bytes in it. Throws on an event or a
    * payload that the contract does not declare.
@@ -57,20 +62,26 @@ export interface ClientWire {
   readonly encodeExit: (event: string, exit: Exit.Exit<unknown, unknown>) => ReadonlyArray<unknown> | undefined
 }
 
-export const makeClientWire = (compiled: CompiledContract): ClientWire => {
-  const { auth, contract, incoming, middlewares, outgoing, untyped } = compiled
-  const refuse = (event: string, whose: string) =>
-    new Error(`"${event}" is no event of the ${whose} in "${contract._tag}"`)
+export const makeClientContract = (compiled: CompiledContract): ClientContract => {
+  const { auth, contract, middlewares } = compiled
   return {
-    untyped,
     name: (params = {}) => (compiled.pattern === undefined ? contract._tag : formatName(compiled, params)),
     encodeAuth: (value) => {
+      if (value === undefined) return value
       const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract._tag}"`)
       // The contract and each middleware read their own part of the payload.
       const declaring = middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
       const own = encode(auth)
       return declaring.length === 0 ? own : Object.assign({}, own, ...declaring.map(({ auth }) => encode(auth)))
     },
+    wire: compiled.untyped ? undefined : makeClientWire(compiled)
+  }
+}
+
+const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): ClientWire => {
+  const refuse = (event: string, whose: string) =>
+    new Error(`"${event}" is no event of the ${whose} in "${contract._tag}"`)
+  return {
     encode: (event, payload) => {
       const codec = incoming.get(event)
       if (codec === undefined) throw refuse(event, "client")

@@ -18,7 +18,7 @@ export type Prepare = (ast: SchemaAST.AST) => void
 
 export const compile = (schema: Event.AnySchema, prepare?: Prepare): Codec => {
   const codec = Schema.toCodecJson(schema) as unknown as Event.AnySchema
-  if (prepare !== undefined) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
+  if (prepare) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
   return {
     decode: neverThrowing(Schema.decodeUnknownExit(codec)),
     encode: neverThrowing(encodeInput(schema, Schema.encodeUnknownExit(codec))),

@@ -35,12 +35,12 @@ const isFailureDeclared = (codec: EventCodec, exit: Exit.Exit<any, Schema.Schema
 }
 
 /** The failures that every event may be answered with, and what they are for the caller. */
-const refusals = new Map([
+const refusals: ReadonlyMap<unknown, AckErrorReason["_tag"]> = new Map([
   [PAYLOAD_REFUSED, "PayloadRefused"],
   [EVENT_REFUSED, "EventRefused"],
   [EVENT_UNHANDLED, "EventNotHandled"],
   [INTERNAL_ERROR, "HandlerFailed"]
-] as const) as ReadonlyMap<unknown, AckErrorReason["_tag"]>
+])
 
 /**
  * The failure of an event that asks for an acknowledgement and could not be encoded. The payload may
