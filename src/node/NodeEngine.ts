@@ -16,9 +16,8 @@ import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
 import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
-import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
+import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
 import { type ExchangeSettings, NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
-import { normalize } from "./internal/path.ts"
 import * as Openings from "./internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
@@ -91,7 +90,7 @@ export const attach = Effect.fnUntraced(function* (
   server: Server,
   options: AttachOptions = {}
 ): Effect.fn.Return<void, InvalidOptionError, Scope.Scope> {
-  const path = normalize(options.path)
+  const path = normalizePath(options.path)
   if (!/^\/[^?#\s]*$/.test(path)) {
     const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
     return yield* new InvalidOptionError({ option: "path", problem })

@@ -25,7 +25,7 @@ import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
-import { normalize } from "./internal/path.ts"
+import { normalizePath } from "./internal/listeners.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
 /**
@@ -185,7 +185,7 @@ export const layer = (
           discard: true
         })
       )
-      yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalize(options.path)}`)
+      yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalizePath(options.path)}`)
       return shape
     })
   )

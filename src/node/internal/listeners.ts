@@ -1,6 +1,9 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
+/** A path of the options, as requests are compared with it: with one slash at its end. */
+export const normalizePath = (path: string = "/socket.io"): string => path.replace(/\/+$/, "") + "/"
+
 /**
  * Whether a request asks for a WebSocket. Others with an `Upgrade` header (`h2c` of Java's HttpClient and of `curl --http2`) are
  * requests like any other: HTTP lets a server ignore what it does not know.

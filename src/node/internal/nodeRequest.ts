@@ -10,10 +10,8 @@ import type {
   RequestBody,
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
-import { type Headers, merge } from "../../engine/HttpHeaders.ts"
-import { RequestDetails } from "../../engine/RequestDetails.ts"
-import { queryOf } from "../../engine/RequestDetails.ts"
-import { negotiate } from "./codings.ts"
+import { type Headers, merge, negotiateCoding } from "../../engine/HttpHeaders.ts"
+import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "./chunks.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { speak } from "./pace.ts"
@@ -126,7 +124,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     this.responded = true
     const coding =
       compress && size >= this.settings.threshold
-        ? negotiate(this.request.header("accept-encoding"), CODINGS)
+        ? negotiateCoding(this.request.header("accept-encoding"), CODINGS)
         : undefined
     if (coding === undefined || coding === "identity") this.send(status, headers, body, size)
     else {

@@ -5,7 +5,7 @@
  */
 import type { Duplex } from "node:stream"
 
-import { now, setImmediate } from "./timers.ts"
+import { now, setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
 /** The openings of one turn, and the time after which it has had its part though they were fewer, in milliseconds. */

@@ -4,7 +4,7 @@
  */
 import type { Duplex } from "node:stream"
 
-import { setImmediate } from "./timers.ts"
+import { setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
 /** The requests that one connection is given in one turn. */

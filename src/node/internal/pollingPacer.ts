@@ -1,6 +1,6 @@
 import type { Pacer } from "../../engine/EngineRequest.ts"
 import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
-import { now, setImmediate, setTimeout } from "./timers.ts"
+import { now, setImmediate, setTimeout } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
 /** Gives what one long-polling session brings the same turns as the messages of a WebSocket have (see `pace.ts`). */

@@ -7,7 +7,7 @@ import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../.
 import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { isLong, LARGE_MESSAGE, leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
-import { now, setImmediate, setTimeout } from "./timers.ts"
+import { now, setImmediate, setTimeout } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
 const TEXT = { binary: false, compress: false }
