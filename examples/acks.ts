@@ -79,6 +79,6 @@ const MeetingLive = SocketIoServer.layerNamespace(
   })
 )
 
-const Main = MeetingLive.pipe(Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) })))
+const Main = NodeSocketIoServer.serve(MeetingLive, { port: Number(process.env.PORT ?? 3000) })
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -121,10 +121,8 @@ const AdminLive = SocketIoServer.layerNamespace(Admin, () =>
   Effect.succeed(Admin.of({ whoami: () => CurrentUser.use(Effect.succeed) }))
 )
 
-const Main = Layer.mergeAll(AccountLive, AdminLive).pipe(
-  Layer.provide([AuthenticationLive, AdminsOnlyLive]),
-  Layer.provide(TokensLive),
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(AccountLive, AdminLive), {
+  port: Number(process.env.PORT ?? 3000)
+}).pipe(Layer.provide([AuthenticationLive, AdminsOnlyLive]), Layer.provide(TokensLive))
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -89,9 +89,8 @@ const Notices = Layer.effectDiscard(
   })
 )
 
-const Main = Layer.mergeAll(DocumentsLive, Notices).pipe(
-  Layer.provide(ShelfLive),
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(DocumentsLive, Notices), {
+  port: Number(process.env.PORT ?? 3000)
+}).pipe(Layer.provide(ShelfLive))
 
 NodeRuntime.runMain(Layer.launch(Main))

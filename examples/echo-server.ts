@@ -25,6 +25,6 @@ const Echo = SocketIoServer.layerNamespace(
   })
 )
 
-const Main = Echo.pipe(Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) })))
+const Main = NodeSocketIoServer.serve(Echo, { port: Number(process.env.PORT ?? 3000) })
 
 NodeRuntime.runMain(Layer.launch(Main))

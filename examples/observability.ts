@@ -10,7 +10,8 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Metric, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
-import { NodeConfig, NodeSocketIoServer } from "effect-socket.io/node"
+import { NodeConfig } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { FetchHttpClient, HttpRouter } from "effect/http"
 import { Otlp, OtlpSerialization, PrometheusMetrics } from "effect/observability"
@@ -48,7 +49,7 @@ const Main = Layer.mergeAll(
   HttpRouter.serve(PrometheusMetrics.layerHttp({ path: "/metrics" }), { disableLogger: true })
 ).pipe(
   // Other settings by their names: SOCKETIO_PING_INTERVAL, SOCKETIO_CORS_ORIGIN, …
-  Layer.provide(NodeSocketIoServer.layerHttpConfig(NodeConfig.listening)),
+  Layer.provide(NodeSocketIoHttp.layerConfig(NodeConfig.listening)),
   // Below the server, so that its handlers have the tracer.
   Layer.provide(Telemetry)
 )

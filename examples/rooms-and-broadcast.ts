@@ -87,8 +87,8 @@ const Announcements = Layer.effectDiscard(
   })
 )
 
-const Main = Layer.mergeAll(OfficeLive, Presence, Announcements).pipe(
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(OfficeLive, Presence, Announcements), {
+  port: Number(process.env.PORT ?? 3000)
+})
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -11,7 +11,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
-import { NodeSocketIoServer } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
@@ -72,6 +72,6 @@ const UsersLive = HttpApiBuilder.group(
 const Main = Layer.mergeAll(
   InboxLive,
   HttpRouter.serve(HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(Layer.provide(UsersLive)))
-).pipe(Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })))
+).pipe(Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) })))
 
 NodeRuntime.runMain(Layer.launch(Main))

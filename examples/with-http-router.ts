@@ -7,7 +7,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
-import { NodeSocketIoServer } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
@@ -43,7 +43,7 @@ const Routes = Layer.mergeAll(
 )
 
 const Main = Layer.mergeAll(NewsLive, HttpRouter.serve(Routes)).pipe(
-  Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) }))
+  Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) }))
 )
 
 NodeRuntime.runMain(Layer.launch(Main))

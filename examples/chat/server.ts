@@ -9,7 +9,7 @@
 import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer } from "effect"
-import { NodeSocketIoServer } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 
@@ -79,7 +79,7 @@ const Main = Effect.gen(function* () {
   const pages = Layer.merge(page("/", ours), page("/official/", official))
   return Announcement.pipe(
     Layer.provide([ChatLive, HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })]),
-    Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
+    Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) })),
     Layer.provide(Users.layer)
   )
 }).pipe(Layer.unwrap)

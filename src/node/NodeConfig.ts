@@ -47,7 +47,6 @@ const readers = {
   cookie: Config.Boolean,
   drainTimeout: Config.Duration,
   connectTimeout: Config.Duration,
-  namespaceGrace: Config.Duration,
   maxNamespaces: Config.Int,
   maxAuthBytes: Config.Int,
   maxRooms: Config.Int,

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
@@ -27,12 +28,6 @@ export interface ServerOptions extends EngineOptions {
    * stays in the namespaces that it has joined. Default: 45 seconds.
    */
   readonly connectTimeout?: Duration.Input
-  /**
-   * How long after its start the server lets clients wait for a namespace that is not there yet, rather than refuse them
-   * for good: namespaces are layers of their own, and are built after the server listens. Default: 2 seconds; 0 refuses
-   * at once.
-   */
-  readonly namespaceGrace?: Duration.Input
   /** The namespaces that one connection may join. Default: 100. */
   readonly maxNamespaces?: number
   /**
@@ -113,6 +108,19 @@ export interface ServerOptions extends EngineOptions {
 }
 
 /**
+ * How long after its start a server lets clients wait for a namespace that no layer serves yet, rather than refuse them for good.
+ * With 0 they are refused at once. It is for the edges, which know whether namespaces come before they listen or later.
+ *
+ * Default: 2 seconds, as most edges listen before the namespaces' layers are built.
+ *
+ * @internal
+ */
+export const NamespaceGrace = Context.Reference<Duration.Input | undefined>(
+  "effect-socket.io/server/ServerOptions/NamespaceGrace",
+  { defaultValue: () => undefined }
+)
+
+/**
  * Options with every default filled in; durations in milliseconds.
  *
  * @since 0.1.0
@@ -166,7 +174,7 @@ export const resolve = Effect.fnUntraced(function* (
   }
   return {
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 45_000, 1),
-    namespaceGrace: yield* millis("namespaceGrace", options.namespaceGrace, 2_000, 0),
+    namespaceGrace: yield* millis("namespaceGrace", yield* NamespaceGrace, 2_000, 0),
     maxNamespaces: yield* integer("maxNamespaces", options.maxNamespaces, 100, 1),
     openingRate: yield* openingRate(options.openingRate),
     maxAuthBytes: yield* integer("maxAuthBytes", options.maxAuthBytes, 16_384, 0),

@@ -34,7 +34,6 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["COOKIE", "true", "cookie", true],
   ["DRAIN_TIMEOUT", "1 second", "drainTimeout", 1_000],
   ["CONNECT_TIMEOUT", "1 minute", "connectTimeout", 60_000],
-  ["NAMESPACE_GRACE", "0 millis", "namespaceGrace", 0],
   ["MAX_NAMESPACES", "2", "maxNamespaces", 2],
   ["MAX_PENDING_PACKETS", "3", "maxPendingPackets", 3],
   ["MAX_PENDING_EVENTS", "4", "maxPendingEvents", 4],

@@ -11,16 +11,14 @@ import { Effect, Layer, Logger } from "effect"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
-import { call, connect, listen } from "../support/serve.ts"
+import { call, connect, grace, listen } from "../support/serve.ts"
 
 const EchoLive = SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (...args) => Effect.succeed(args)))
 
 const quiet = Layer.provide(Logger.layer([]))
 
 const attach = (http: Http.Server, options: NodeSocketIoServer.NodeOptions = {}) =>
-  Layer.build(
-    EchoLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, ...options })), quiet)
-  )
+  Layer.build(EchoLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, options)), grace(0), quiet))
 
 /** An HTTP server with a server on it, beside what answers everything else. */
 const serveBeside = Effect.fnUntraced(function* (options: NodeSocketIoServer.NodeOptions = {}) {
@@ -66,7 +64,6 @@ const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOpti
   cors: [],
   drainTimeout: ["forever", -1, Infinity, 2 ** 31],
   connectTimeout: [0, "0 seconds", Infinity, 2 ** 31],
-  namespaceGrace: [-1, Infinity, 2 ** 31],
   maxNamespaces: [0, 1.5],
   openingRate: [{ limit: 0 }, { limit: 1, burst: 0 }],
   maxAuthBytes: [-1, 0.5, Infinity],
@@ -144,7 +141,6 @@ describe("an option that makes no sense fails the layer", () => {
         transports: ["polling"],
         drainTimeout: 0,
         connectTimeout: 1,
-        namespaceGrace: 0,
         maxNamespaces: 1,
         maxPendingPackets: 1,
         maxPendingEvents: 1,

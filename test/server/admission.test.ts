@@ -13,7 +13,7 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { client, next, open, serve } from "../support/serve.ts"
+import { client, grace, next, open, serve } from "../support/serve.ts"
 
 describe("names that may be waited for", () => {
   /** Clients that ask for so many names each, which nobody serves. */
@@ -72,7 +72,7 @@ describe("names that may be waited for", () => {
       )
       yield* again.receive
       assert.match(String(yield* again.receive), /^40\/awaited,/)
-    }).pipe(Effect.provide(TestSocketIo.layer({ namespaceGrace: "1 hour", maxNamespaces: 1_000 })))
+    }).pipe(Effect.provide(TestSocketIo.layer({ maxNamespaces: 1_000 }).pipe(grace("1 hour"))))
   )
 
   it.effect("are not taken by namespaces that are served, however many these are", () =>
@@ -93,7 +93,7 @@ describe("names that may be waited for", () => {
       )
       yield* raw.receive
       assert.match(String(yield* raw.receive), /^40\/awaited,/)
-    }).pipe(Effect.provide(TestSocketIo.layer({ namespaceGrace: "1 hour" })))
+    }).pipe(Effect.provide(TestSocketIo.layer().pipe(grace("1 hour"))))
   )
 })
 

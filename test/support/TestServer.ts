@@ -11,6 +11,7 @@ import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import { Parser } from "../../src/Parser.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { json } from "../../src/protocol/PacketParser.ts"
+import { NamespaceGrace } from "../../src/server/ServerOptions.ts"
 import * as ServerSocket from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 
@@ -117,7 +118,8 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
     SocketIoServer.layerNamespace(Guarded, (socket) => app("/auth", log)(socket.plain).pipe(Effect.as({})))
   ).pipe(
     Layer.provide(TokenRequiredLive),
-    Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, drainTimeout: "2 seconds", ...rest })),
+    Layer.provide(NodeSocketIoServer.layerAttached(http, { drainTimeout: "2 seconds", ...rest })),
+    Layer.provide(Layer.succeed(NamespaceGrace, 0)),
     Layer.provide(Layer.succeed(Parser, parser === "json" ? json : msgpack)),
     Layer.provide(Logger.layer([])),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))
