@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream"
 import * as Zlib from "node:zlib"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
@@ -179,27 +180,19 @@ export const attach = Effect.fnUntraced(function* (
       return true
     }
   }
-  // Upgrades of other paths that are waiting for somebody's answer.
-  const unanswered = new Set<() => void>()
-  // Node brings upgrades only where somebody listens for them.
+  // Upgrades of other paths that wait for an answer. The end of the scope ends them.
+  const awaitAnswer = yield* FiberSet.makeRuntime<never>()
+  // Node brings upgrades only where there is a listener for them.
   const onForeignUpgrade = (_request: IncomingMessage, socket: Duplex) => {
     if (server.listenerCount("upgrade") > 1) return
-    // Nobody else would take a reset of the connection.
+    // Without a listener a reset of the connection would end the process.
     socket.on("error", ignore)
     if (options.destroyUpgrade === false) return
-    const expire = () => {
-      // Ending is not enough: where nobody reads, nobody learns that the peer has gone.
+    const expire = Effect.sync(() => {
+      // To end it is not enough: a connection that is not read does not tell that the peer has closed it.
       if ((socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.destroy()
-    }
-    const timer = setTimeout(() => {
-      unanswered.delete(expire)
-      expire()
-    }, destroyTimeout)
-    unanswered.add(expire)
-    socket.once("close", () => {
-      clearTimeout(timer)
-      unanswered.delete(expire)
     })
+    awaitAnswer(Effect.ensuring(Effect.raceFirst(Effect.sleep(destroyTimeout), closed(socket)), expire))
   }
   yield* Effect.acquireRelease(
     Effect.suspend(() => {
@@ -215,7 +208,6 @@ export const attach = Effect.fnUntraced(function* (
       Effect.sync(() => {
         release()
         server.off("upgrade", onForeignUpgrade)
-        for (const expire of unanswered) expire()
       })
   )
   // Before the path is given back: clients that poll come once more to learn that it is over.
@@ -308,6 +300,14 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
 }
 
 const ignore = () => {}
+
+/** Waits until a connection is closed. */
+const closed = (socket: Duplex): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const onClose = () => resume(Effect.void)
+    socket.once("close", onClose)
+    return Effect.sync(() => socket.off("close", onClose))
+  })
 
 const refuseUpgrade = (
   socket: Duplex,

@@ -6,6 +6,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { WebSocketServer } from "ws"
 
 import * as Event from "../../src/Event.ts"
@@ -473,6 +474,26 @@ describe("beside an Effect HTTP application", () => {
       assert.strictEqual((yield* Effect.promise(() => request(`${url}/hello`))).body, "hello")
       const socket = yield* connect(url)
       assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+    })
+  )
+})
+
+describe("an upgrade of another path", () => {
+  it.effect("is ended by the clock of the fiber that has attached the server", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      yield* Layer.build(
+        NodeSocketIoServer.layerAttached(http, { destroyUpgradeTimeout: "1 hour", drainTimeout: 0 }).pipe(quiet)
+      )
+      const url = yield* listen(http)
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      socket.write("GET /other HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      socket.on("error", () => {}).resume()
+      // The request takes real time to arrive.
+      while (!socket.closed) {
+        yield* TestClock.adjust("1 hour")
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }
     })
   )
 })

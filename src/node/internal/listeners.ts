@@ -1,3 +1,12 @@
+/**
+ * Takes over the requests of a path of an `http.Server`, before every other listener.
+ *
+ * This replaces the server's `emit`. Node calls all listeners of an event and none can keep a request from the others, so a
+ * listener of our own would leave each request with two owners. To remove the others and call them from one of ours, as
+ * engine.io does, holds only for those that are there by then: a `NodeHttpServer` or an Express application that is added later
+ * would answer requests that are answered already, and one that removes its listener would not find it. `emit` sees them all, in
+ * whatever order they come and leave, and costs a look into a set of three names per event.
+ */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
