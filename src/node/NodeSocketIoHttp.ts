@@ -18,9 +18,10 @@ import type * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 
+import { separate } from "../engine/OptionReaders.ts"
 import type { SocketIoServer } from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
-import { createServer, listenOptions, withoutSilentConnections } from "./internal/httpServer.ts"
+import { createServer, LISTENING, listenOptions, withoutSilentConnections } from "./internal/httpServer.ts"
 import { layerAttached, type ListeningOptions } from "./NodeSocketIoServer.ts"
 
 /**
@@ -76,7 +77,7 @@ export const layer = (
   Layer.unwrap(
     Effect.map(createServer(options), (server) =>
       Layer.provideMerge(
-        layerAttached(server, options),
+        layerAttached(server, separate(options, LISTENING)[1]),
         Layer.provideMerge(
           Layer.effectDiscard(withoutSilentConnections(server)),
           // With its preemptive shutdown the HTTP server would wait for WebSockets that nobody has told to close yet.

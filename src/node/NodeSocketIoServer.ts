@@ -19,12 +19,14 @@ import type { Handshake } from "../Handshake.ts"
 import { NamespaceGrace, type ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
+import { separate } from "../engine/OptionReaders.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import {
   addressOf,
   awaitClosed,
   checkPort,
   createServer,
+  LISTENING,
   listen,
   notFound,
   stopListening
@@ -74,26 +76,28 @@ export interface ListeningOptions extends NodeOptions {
 }
 
 /**
- * The Node request that opened a session: for the certificate of a client, or for what middleware of Express has put on it, a session
- * say. It is asked for with a socket, with what namespace middleware is given, or with the request that `allowRequest` and the other
- * hooks are given.
+ * The Node request that opened a session: for the certificate of a client, or for properties that middleware of Express has added, as
+ * `session`. The argument is a socket, the argument of namespace middleware, or the request of `allowRequest` and the other hooks.
  *
- * Sessions keep their requests where the option `keepRequests` says so. Without it there is none for sockets and middleware; hooks have
- * theirs in any case. Nor is there one for sockets of other servers, and in tests in memory.
+ * Sessions keep their requests with the option `keepRequests`. Without it there is none for sockets and middleware; hooks have theirs
+ * in any case. There is none for sockets of other servers either, and in tests in memory.
  *
- * The request of a client that polls may be over, with its connection, as soon as the session is open: of that connection ask in a hook,
- * or in namespace middleware at the latest.
+ * The request of a client that polls may be over, with its connection, as soon as the session is open: look at that connection in a
+ * hook, or in namespace middleware at the latest.
  *
- * @example
+ * **Example** (Middleware of Express for the request that opens a session)
+ *
  * ```ts
  * const options: NodeSocketIoServer.NodeOptions = {
  *   keepRequests: true,
- *   // Middleware of Express, for the request that opens a session alone. It gets a response that is sent to nobody.
- *   allowRequest: (request) =>
- *     Effect.callback<void>((resume) => {
- *       const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
- *       session(raw, new ServerResponse(raw), () => resume(Effect.void))
- *     })
+ *   handshake: {
+ *     // The response that the middleware gets is not sent.
+ *     allowRequest: (request) =>
+ *       Effect.callback<void>((resume) => {
+ *         const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
+ *         session(raw, new ServerResponse(raw), () => resume(Effect.void))
+ *       })
+ *   }
  * }
  *
  * const user = (socket: PlainSocket) =>
@@ -113,13 +117,19 @@ export const requestOf = (
 type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError, R>
 
 /**
- * Attaches a server to an `http.Server`, for the lifetime of the scope. The `http.Server` stays with its owner, as do all
- * requests for other paths; it does not matter who listens on it first.
+ * Attaches a server to an `http.Server`, for the lifetime of the scope.
  *
- * Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back. Close
- * the `http.Server` after it, not before: clients that poll come once more to learn that it is over, and are waited for. Until
+ * **Details**
+ *
+ * The `http.Server` stays with its owner, as do all requests for other paths, in whatever order listeners are added. Fails with
+ * `InvalidOptionError` on an option that makes no sense, on a path that is taken, and on an `app` of Express or Koa in place of the
+ * `http.Server`. Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back.
+ *
+ * **Gotchas**
+ *
+ * Close the `http.Server` after the scope, not before: clients that poll come once more to learn of the end, and are waited for. Until
  * then its port is taken. To have it free for the next process sooner, close it first: clients that poll over a new connection each
- * time, as the official one in Node and proxies do, then learn it by being refused, and lose what waits for them.
+ * time, as the official one in Node and proxies do, are then refused, and lose what waits for them.
  *
  * @since 0.1.0
  * @category constructors
@@ -134,13 +144,39 @@ export const makeAttached = Effect.fnUntraced(function* (
       problem: "must be an http.Server; for Express or Koa pass http.createServer(app)"
     })
   }
-  const shape = yield* SocketIoServer.make(options)
-  yield* NodeEngine.attach(shape.engine, server, options)
+  const [attachOptions, serverOptions] = separate(options, NodeEngine.ATTACH_OPTIONS)
+  const shape = yield* SocketIoServer.make(serverOptions)
+  yield* NodeEngine.attach(shape.engine, server, attachOptions)
   return shape
 })
 
 /**
- * A server attached to an `http.Server` of your own: bare, or with Express or Koa on it. See {@link makeAttached}.
+ * A server attached to an `http.Server` of your own: bare, or with Express or Koa on it.
+ *
+ * **Details**
+ *
+ * See {@link makeAttached} for its errors and its end. The `http.Server` is neither started nor closed by it.
+ *
+ * **Gotchas**
+ *
+ * Listen after the layers are built, or a client that comes first may find no namespace: in the first two seconds it waits for one,
+ * later it is refused for good. Pass `http.createServer(app)`, not the `app` of Express or Koa.
+ *
+ * **Example** (Beside Express)
+ *
+ * ```ts
+ * const http = createServer(express())
+ *
+ * const Listening = Layer.effectDiscard(Effect.sync(() => http.listen(3000)))
+ * const Closing = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => http.close())))
+ *
+ * // Listens after everything else is built, and closes after everything else is closed.
+ * const Main = Listening.pipe(
+ *   Layer.provide(ChatLive),
+ *   Layer.provide(NodeSocketIoServer.layerAttached(http)),
+ *   Layer.provide(Closing)
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -263,7 +299,7 @@ const makeListening = Effect.fnUntraced(function* <A, E, R>(
   // more, and wait until every connection is closed. The steps share the time that `drainTimeout` gives.
   let engine: EngineServer | undefined
   yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
-  const shape = yield* makeAttached(server, options)
+  const shape = yield* makeAttached(server, separate(options, LISTENING)[1])
   engine = shape.engine
   const namespaces = yield* Scope.fork(yield* Effect.scope)
   const built = yield* build(shape, namespaces)
@@ -280,15 +316,30 @@ const makeListening = Effect.fnUntraced(function* <A, E, R>(
 })
 
 /**
- * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `NodeConfig.listening`
- * is. Fails with a `ConfigError`, too.
+ * The same as {@link layer}, with options that are configured.
  *
- * @example
+ * **Details**
+ *
+ * Each option is a `Config`, each group of options a record of them or one `Config`, or all of them are one, as
+ * `NodeConfig.listening` is. Fails with a `ConfigError`, too.
+ *
+ * **Gotchas**
+ *
+ * An option that is no `Config` is not taken: `Config.succeed` makes one of a value.
+ *
+ * **Example** (Options from the environment, by names of your own)
+ *
  * ```ts
  * NodeSocketIoServer.layerConfig({
  *   port: Config.Int("PORT").pipe(Config.withDefault(3000)),
- *   pingInterval: Config.Duration("PING_INTERVAL").pipe(Config.withDefault("25 seconds"))
+ *   heartbeat: { pingInterval: Config.Duration("PING_INTERVAL").pipe(Config.withDefault("25 seconds")) }
  * })
+ * ```
+ *
+ * **Example** (Options from the environment, by the names of `NodeConfig`)
+ *
+ * ```ts
+ * NodeSocketIoServer.layerConfig(NodeConfig.listening)
  * ```
  *
  * @since 0.1.0

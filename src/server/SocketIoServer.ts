@@ -27,7 +27,7 @@ import { ANYONE } from "../internal/lineLimits.ts"
 import type { Registration } from "./internal/namespace.ts"
 import * as ServerRuntime from "./internal/server.ts"
 import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
-import { resolve, type ServerOptions } from "./ServerOptions.ts"
+import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
 /**
@@ -70,7 +70,7 @@ export const make = Effect.fnUntraced(function* (
   // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
   yield* Effect.addFinalizer(() => runtime.finalizers)
   yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
-  const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session), {
+  const engine = yield* EngineServer.make(engineOptions(options), (session) => runtime.onSession(session), {
     onRefused: ({ code, context, message }) =>
       runtime.debug("engine", "request refused", { code, message, context }, ANYONE)
   })

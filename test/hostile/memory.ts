@@ -213,8 +213,7 @@ class Target {
 /** What lasts until a deadline is not over when the input is; nothing is that long here. */
 const options = {
   drainTimeout: 0,
-  maxPayload: 100_000,
-  maxAttachmentBytes: 100_000
+  limits: { maxPayload: 100_000, maxAttachmentBytes: 100_000 }
 } as const
 
 /** Pours generated input into an entrance of a server of its own. Fails if anything is wrong. */

@@ -212,7 +212,7 @@ describe("a server alone on its port", () => {
             port: Config.Int("PORT"),
             host: Config.String("HOST"),
             path: Config.String("SOCKET_PATH").pipe(Config.withDefault("/other")),
-            pingInterval: Config.Duration("PING_INTERVAL")
+            heartbeat: { pingInterval: Config.Duration("PING_INTERVAL") }
           })
         ),
         Layer.provide(Logger.layer([logger]))
@@ -301,7 +301,7 @@ describe("attached to an http.Server of somebody else's", () => {
   it.live("forgets upgrades that nobody answers, though nobody reads what else their peers send", () =>
     Effect.gen(function* () {
       const http = Http.createServer()
-      yield* attach(http, { destroyUpgradeTimeout: "10 millis" })
+      yield* attach(http, { foreignUpgrades: { timeout: "10 millis" } })
       const url = yield* listen(http)
       const asked = new Promise<Net.Socket>((resolve) =>
         http.prependOnceListener("upgrade", (_request, socket: Net.Socket) => resolve(socket))
@@ -322,7 +322,7 @@ describe("attached to an http.Server of somebody else's", () => {
     Effect.gen(function* () {
       const http = Http.createServer()
       const scope = yield* Scope.make()
-      yield* Scope.provide(attach(http, { destroyUpgradeTimeout: "1 hour" }), scope)
+      yield* Scope.provide(attach(http, { foreignUpgrades: { timeout: "1 hour" } }), scope)
       const url = yield* listen(http)
       // Gone by the time that the engine looks whether it is alone.
       const asked = new Promise((resolve) => http.prependOnceListener("upgrade", resolve))
@@ -483,7 +483,7 @@ describe("an upgrade of another path", () => {
     Effect.gen(function* () {
       const http = Http.createServer()
       yield* Layer.build(
-        NodeSocketIoServer.layerAttached(http, { destroyUpgradeTimeout: "1 hour", drainTimeout: 0 }).pipe(quiet)
+        NodeSocketIoServer.layerAttached(http, { foreignUpgrades: { timeout: "1 hour" }, drainTimeout: 0 }).pipe(quiet)
       )
       const url = yield* listen(http)
       const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
@@ -705,7 +705,7 @@ describe("namespaces as layers", () => {
           SocketIoServer.layerNamespace("/a", () => Effect.void),
           SocketIoServer.layerNamespace("/b", () => Effect.void)
         ),
-        { maxNamespaces: 2 }
+        { limits: { maxNamespaces: 2 } }
       )
       const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
       yield* Effect.promise(async () => {

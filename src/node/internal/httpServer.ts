@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+import type { Names } from "../../engine/OptionReaders.ts"
 import { InvalidOptionError } from "../../SocketIoError.ts"
 
 /** The address to listen on, and the certificate. */
@@ -18,6 +19,9 @@ export interface Listening {
   readonly backlog?: number
   readonly tls?: TlsOptions
 }
+
+/** The names of these options. */
+export const LISTENING: Names<Listening> = { port: true, host: true, backlog: true, tls: true }
 
 /** Creates a server, with TLS if there is a certificate. Refuses settings of TLS that Node does not take. */
 export const createServer = (

@@ -24,7 +24,7 @@ export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED
  *
  * What a handler waits for may be something that the client sends: then nothing would ever go on. So reading is not paused
  * while an acknowledgement of the client is awaited, on any of its sockets, and a pause during which no handler gets done
- * ends after `pauseTimeout`; there is none again before the backlog is down to `resumeReadingAt`. In both cases
+ * ends after `pauseTimeout`; there is none again before the backlog is down to `reading.resumeAt`. In both cases
  * `maxPendingEvents` and `maxPendingBytes` are the bound.
  */
 export class Backlog implements WheelEntry {
