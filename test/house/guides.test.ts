@@ -55,7 +55,7 @@ describe("README and the guides", () => {
     assert.isAtLeast(codeOf(texts["README.md"]!).length, 3)
     assert.isAtLeast(codeOf(texts["examples/guides/security.md"]!).length, 3)
     assert.deepStrictEqual(await diagnosticsOfAll(sources), Object.fromEntries(paths.map((path) => [path, []])))
-  })
+  }, 120_000)
 
   it("have no TypeScript that is not checked", () => {
     const checked = new Set(["", "ts", "sh", "html", "json", "nginx"])
