@@ -59,7 +59,7 @@ const ours = (http: Http.Server, cookie: boolean) =>
   Layer.build(
     SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (value) => Effect.succeed(value))).pipe(
       Layer.provide(
-        NodeSocketIoServer.layerAttached(http, { cookie, maxPayload: 10_000_000, drainTimeout: "1 second" })
+        NodeSocketIoServer.layerAttached(http, { cookie, limits: { maxPayload: 10_000_000 }, drainTimeout: "1 second" })
       )
     )
   ).pipe(Effect.orDie)

@@ -327,7 +327,7 @@ describe("a namespace with a contract", () => {
           Queue.offerUnsafe(sockets, socket)
           return handlers()
         }),
-        { maxPendingAcks: 2 }
+        { limits: { maxPendingAcks: 2 } }
       )
       yield* connect(`${url}/studio`)
       const socket = yield* Queue.take(sockets)
@@ -487,7 +487,7 @@ describe("a namespace's builder", () => {
             Effect.onInterrupt(() => Queue.offer(interrupted, undefined))
           )
         ),
-        { maxPendingPackets: 10 }
+        { limits: { maxPendingPackets: 10 } }
       )
       const patient = yield* connect(`${url}/studio`)
       patient.disconnect()

@@ -23,7 +23,7 @@ const radar = Effect.fnUntraced(function* () {
   const sockets = yield* Queue.unbounded<ServerSocket<typeof Radar>>()
   const { url } = yield* serve(
     SocketIoServer.layerNamespace(Radar, (socket) => Effect.as(Queue.offer(sockets, socket), Radar.of({}))),
-    { maxPendingAcks: 1 }
+    { limits: { maxPendingAcks: 1 } }
   )
   return { url, socket: Queue.take(sockets) }
 })
