@@ -61,10 +61,10 @@ export interface NamespaceHandle<Operator, Socket> {
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */
   readonly in: (rooms: RoomSelection) => Operator
-  /** Everybody but the members of rooms. */
+  /** All sockets but the members of rooms. */
   readonly except: (rooms: RoomSelection) => Operator
-  /** Everybody in the namespace. */
-  readonly everybody: Operator
+  /** All sockets in the namespace. */
+  readonly all: Operator
   /** The sockets that connect, once their handlers are there. */
   readonly connections: Stream.Stream<Socket>
   /** The sockets that disconnect, and why. */
