@@ -39,7 +39,7 @@ export const help = `npm run bench -- [options]
   --quick            less load for shorter times: to look at, not to conclude from
   --json FILE        appends the figures of every run as a line
   --svg FILE         draws the table of the scenarios
-  --from FILE        draws the first table of such a kind in a Markdown file, as README.md or what this command has printed is;
+  --from FILE        draws the first table of such a kind in a Markdown file, as the guide or what this command has printed is;
                      measures nothing
   --against PATH     measures another checkout of this project in the official server's place, turn by turn with this one.
                      Scenarios whose ratios vary are measured more often. Fails where a row is worse by more than
