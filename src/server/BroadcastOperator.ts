@@ -100,8 +100,8 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * Sends an event and waits for its acknowledgement; fails with `disconnected` if the socket has gone or goes, and with
-   * `payload refused` if the payload's schema refuses it.
+   * Sends an event and waits for its acknowledgement; fails with `Disconnected` if the socket has gone or goes, and with
+   * `PayloadRefused` if the payload's schema refuses it.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,

@@ -52,9 +52,9 @@ describe("a broadcast that asks for acknowledgements", () => {
       assert.deepInclude(byName.one, { _tag: "Success", success: 1 })
       assert.strictEqual(byName.busy!._tag, "Failure")
       assert.instanceOf(byName.busy!._tag === "Failure" ? byName.busy!.failure : undefined, Busy)
-      assert.deepInclude(byName.odd!._tag === "Failure" ? byName.odd!.failure : undefined, {
+      assert.nestedInclude(byName.odd!._tag === "Failure" ? byName.odd!.failure : undefined, {
         _tag: "AckError",
-        reason: "invalid acknowledgement"
+        "reason._tag": "InvalidAcknowledgement"
       })
     })
   )

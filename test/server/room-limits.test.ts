@@ -146,7 +146,7 @@ describe("the size of a selection", () => {
 describe("maxRooms", () => {
   it.live("bounds the rooms of a connection, over all of its sockets; what is beyond harms its own event", () =>
     Effect.gen(function* () {
-      const { enter, logs, sockets } = yield* open({ maxRooms: 5 })
+      const { enter, logs, sockets } = yield* open({ limits: { maxRooms: 5 } })
       const { client } = yield* enter("/typed")
       const join = (room: string) => call(client, "join", room)
       for (let i = 1; i <= 3; i++) assert.deepStrictEqual(yield* join(`r${i}`), { _tag: "Success", value: i })
@@ -169,7 +169,7 @@ describe("maxRooms", () => {
 
   it.live("counts long names for more, and gives back what was left", () =>
     Effect.gen(function* () {
-      const { enter } = yield* open({ maxRooms: 10 })
+      const { enter } = yield* open({ limits: { maxRooms: 10 } })
       const { socket } = yield* enter()
       const long = "x".repeat(5 * 256)
       yield* socket.join(long)
@@ -188,7 +188,7 @@ describe("maxRooms", () => {
 
   it.live("leaves out of socketsJoin whoever is in as many as it may be", () =>
     Effect.gen(function* () {
-      const { enter, handle } = yield* open({ maxRooms: 2 })
+      const { enter, handle } = yield* open({ limits: { maxRooms: 2 } })
       const [ada, bob] = [yield* enter(), yield* enter()]
       yield* ada.socket.join(["a", "b"])
       yield* handle.all.socketsJoin("c")
@@ -198,7 +198,7 @@ describe("maxRooms", () => {
 
   it.live("is given back by sockets that leave their namespace", () =>
     Effect.gen(function* () {
-      const { enter } = yield* open({ maxRooms: 2 })
+      const { enter } = yield* open({ limits: { maxRooms: 2 } })
       const { client } = yield* enter("/typed")
       for (let i = 0; i < 3; i++) {
         assert.deepStrictEqual(yield* call(client, "join", "a"), { _tag: "Success", value: 1 })

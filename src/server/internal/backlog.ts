@@ -26,7 +26,7 @@ export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED
  * A handler may wait for something that the client sends, and would wait forever if reading stayed
  * paused. So reading is not paused while an acknowledgement of the client is awaited, on any of its
  * sockets. And a pause during which no handler gets done ends after `pauseTimeout`; no other
- * follows before the backlog is down to `resumeReadingAt`. In both cases `maxPendingEvents` and
+ * follows before the backlog is down to `reading.resumeAt`. In both cases `maxPendingEvents` and
  * `maxPendingBytes` are the bound.
  *
  * Each `enter` needs its `leave`, and each `hold` its `release`: a missed one pauses the connection
