@@ -1,8 +1,14 @@
 /**
- * Socket.IO beside an Effect HTTP application, on one port: a POST request tells everybody who is connected.
+ * Socket.IO beside an Effect HTTP application, on one port. A POST request sends an announcement to
+ * every connected client.
  *
- *     node examples/with-http-router.ts
+ *     npx node examples/with-http-router.ts
  *     curl -X POST -H 'content-type: application/json' -d '{"text":"hello"}' http://localhost:3000/announcements
+ *
+ * The answer says how many sockets got it. In another terminal, in `npx node`:
+ *
+ *     const { io } = require("socket.io-client")
+ *     io("http://localhost:3000/news").on("announcement", ({ text }) => console.log(text))
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
