@@ -62,10 +62,7 @@ const visit = Effect.fnUntraced(function* (name: string) {
       return Effect.forEach(unsaid.splice(0), (text) => chat.emit("say", { text }), { discard: true })
     }),
     // The status says the same.
-    Effect.catchIf(
-      (error) => error._tag === "AckError" && error.reason === "disconnected",
-      () => Effect.void
-    )
+    Effect.catchReason("AckError", "Disconnected", () => Effect.void)
   )
   const onStatus = Effect.fnUntraced(function* (status: SocketStatus) {
     switch (status._tag) {
@@ -107,7 +104,7 @@ const visits = Effect.gen(function* () {
             case "NameTaken":
               return view.showProblem("That name is taken.")
             case "AckError":
-              return view.showProblem(`That name is not possible: ${failure.reason}.`)
+              return view.showProblem(`That name is not possible: ${failure.message}.`)
             case "ConnectError":
               return view.showProblem(`The server refuses: ${failure.message}.`)
             case "TimeoutError":

@@ -245,7 +245,7 @@ export interface EngineLimits {
  *   (broadcasts that collect acknowledgements, those of other servers) do not wait.
  *
  * A message is dropped as a whole, with its attachments, and counted by `EngineMetrics.packetsDropped` and `bytesDropped`. A message
- * larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `not sent`.
+ * larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `NotSent`.
  * Volatile messages never wait: they are dropped before anything else is, and never suspend.
  *
  * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait for capacity: where `disconnect`

@@ -17,7 +17,7 @@ import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import { type CompiledContract, prepareCodecs } from "../internal/compileContract.ts"
+import type { CompiledContract } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { ambiguities } from "./internal/ambiguity.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
@@ -65,7 +65,6 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
 export const make = Effect.fnUntraced(function* (
   options: ServerOptions
 ): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, Scope.Scope> {
-  prepareCodecs(SchemaJITCompiler.enable)
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
   const { directory, environment } = runtime
   // Before the engine in the scope, hence after its end: it starts the sockets' finalizers.
@@ -86,6 +85,9 @@ export const make = Effect.fnUntraced(function* (
  * @category utility types
  */
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
+
+/** A contract's codecs, made faster by Schema's compiler: only servers have it. */
+const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(SchemaJITCompiler.enable)
 
 /** The layer's own services, and the scheduler that all handlers share. */
 const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
@@ -182,7 +184,7 @@ export const layerNamespace: {
     Effect.gen(function* () {
       const { runtime } = yield* SocketIoServer
       const { directory, environment } = runtime
-      const contract = typeof namespace === "string" ? undefined : namespace.compiled()
+      const contract = typeof namespace === "string" ? undefined : compiledOf(namespace)
       const name = typeof namespace === "string" ? namespace : namespace._tag
       Namespace.checkName(name)
       if (contract?.pattern !== undefined) {
@@ -304,7 +306,7 @@ export const layerDynamicNamespace: {
   const pattern = namespace instanceof RegExp ? namespace : undefined
   if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
   const isContract = pattern === undefined && "_tag" in namespace
-  const contract = isContract ? (namespace as Namespace.Any).compiled() : undefined
+  const contract = isContract ? compiledOf(namespace as Namespace.Any) : undefined
   if (contract !== undefined) limitsOf(contract)
   if (isContract && contract?.pattern === undefined) {
     throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
@@ -365,7 +367,7 @@ export const namespace: {
   Effect.map(SocketIoServer, ({ runtime }) =>
     typeof namespace === "string"
       ? handleByName(runtime.directory, namespace, undefined)
-      : handleByName(runtime.directory, namespace._tag, namespace.compiled())
+      : handleByName(runtime.directory, namespace._tag, compiledOf(namespace))
   )
 
 /**
@@ -377,4 +379,4 @@ export const namespace: {
 export const dynamicNamespaces = <N extends Namespace.Dynamic>(
   namespace: N
 ): Effect.Effect<DynamicHandles<N>, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime.directory, namespace.compiled()) as any)
+  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime.directory, compiledOf(namespace)) as any)

@@ -219,7 +219,7 @@ for (const [peer, attach] of [
             { startImmediately: true }
           )
           const error = yield* Effect.flip(socket.emitWithAck("echo", "x".repeat(200_000)))
-          assert.strictEqual((error as { readonly reason: string }).reason, "disconnected")
+          assert.strictEqual(error.reason._tag, "Disconnected")
           assert.strictEqual(yield* Deferred.await(ended), "payload too large")
         })
       )

@@ -162,7 +162,10 @@ describe("a network that resets connections", () => {
       const answers = yield* Effect.forEach(
         sockets,
         (socket, i) =>
-          Effect.retry(socket.emitWithAck("echo", i), { while: ({ reason }) => reason === "disconnected", times: 5 }),
+          Effect.retry(socket.emitWithAck("echo", i), {
+            while: ({ reason }) => reason._tag === "Disconnected",
+            times: 5
+          }),
         { concurrency: "unbounded" }
       )
       assert.deepStrictEqual(

@@ -155,13 +155,13 @@ it.live(
         Effect.forkChild(socket.emitWithAck("ask"), { startImmediately: true })
       )
       const error = yield* Effect.flip(a.emitWithAck("ask"))
-      assert.deepInclude(error, { _tag: "AckError", reason: "too many pending" })
+      assert.deepInclude(error, { _tag: "AckError", reason: { _tag: "TooManyPending" } })
       for (const name of names) {
         assert.match(String(yield* Effect.promise(() => client.next())), new RegExp(`^42${name},0\\["ask"\\]`))
       }
       const ask = (socket: PlainSocket) =>
         Effect.forkChild(Effect.ignore(socket.emitWithAck("ask")), { startImmediately: true })
-      const isFull = Effect.map(Effect.flip(c.emitWithAck("ask")), ({ reason }) => reason === "too many pending")
+      const isFull = Effect.map(Effect.flip(c.emitWithAck("ask")), ({ reason }) => reason._tag === "TooManyPending")
       // One that is not awaited any more is none that is owed.
       yield* Fiber.interrupt(asked[1]!)
       yield* ask(a)

@@ -183,7 +183,7 @@ export class RemoteView implements PlainRemoteSocket {
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
     const answered = Effect.flatMap(Stream.runHead(this.self.emitWithAck(event, ...args)), (answer) =>
       Option.isNone(answer)
-        ? Effect.fail(new AckError({ event, reason: "disconnected" }))
+        ? Effect.fail(new AckError({ event, reason: { _tag: "Disconnected" } }))
         : Effect.fromResult(answer.value.response)
     )
     return Effect.catchDefect(answered, (defect) => unsent(event, Cause.die(defect)))

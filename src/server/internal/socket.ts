@@ -314,16 +314,17 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     flags: BroadcastFlags
   ): Effect.Effect<any, any> {
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
-      const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
-      if (this.isDisconnected) return fail("disconnected")
-      if (this.connection.owesTooMany) return fail("too many pending")
+      const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
+        resume(Effect.fail(new AckError({ event, reason: { _tag } })))
+      if (this.isDisconnected) return fail("Disconnected")
+      if (this.connection.owesTooMany) return fail("TooManyPending")
       const acks = (this.acks ??= new PendingAcks(this.connection))
       const id = this.namespace.nextAckId()
-      acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
+      acks.add(id, (args) => (args === undefined ? fail("Disconnected") : resume(Effect.succeed(args))))
       this.connection.onAwaiting()
       const onDropped = () => {
         acks.remove(id)
-        fail("not sent")
+        fail("NotSent")
       }
       try {
         if (!this.send(encoding.packet(event, args), flags, id, onDropped)) return onDropped()
