@@ -41,8 +41,8 @@ export interface BroadcastAck<Ack, Error> {
  */
 export interface Selecting<Self> {
   /**
-   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other room, nobody gets it. Everybody in the
-   * namespace is `everybody`, or what has not been narrowed with `to`.
+   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other
+   * room, nobody gets it. All sockets of the namespace are `all`, or an operator without rooms.
    */
   to(rooms: RoomSelection): Self
   /** The same as {@link to}. */

@@ -247,7 +247,7 @@ for (const transport of ["polling", "websocket"] as const) {
       Effect.gen(function* () {
         const { all, ours } = yield* full
         yield* soon("volatile emit", ours.volatile.emit("n", "8"))
-        yield* soon("volatile broadcast", all.everybody.volatile.emit("n", "9"))
+        yield* soon("volatile broadcast", all.all.volatile.emit("n", "9"))
       })
     )
   })

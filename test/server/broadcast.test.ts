@@ -137,8 +137,8 @@ describe("a volatile broadcast", () => {
       assert.match((yield* poll).body, /^40\/poll,/)
       // It does not poll now: what is sent has to wait.
       const seen = next(clients.one!, "passing")
-      yield* plain.everybody.volatile.local.emit("passing", 1)
-      yield* plain.everybody.local.emit("staying", 2)
+      yield* plain.all.volatile.local.emit("passing", 1)
+      yield* plain.all.local.emit("staying", 2)
       assert.deepStrictEqual(yield* seen, [1])
       assert.strictEqual((yield* poll).body, '42/poll,["staying",2]')
       yield* Effect.promise(() => behind.close())

@@ -95,7 +95,7 @@ describe("fetching sockets", () => {
       assert.deepStrictEqual(names(yield* handle.to("mess").in("mess").fetchSockets()), ["Ada"])
       assert.deepStrictEqual(names(yield* handle.except("mess").fetchSockets()), ["Bob", "Cy"])
       assert.deepStrictEqual(names(yield* handle.to("deck").except(ada.id).fetchSockets()), ["Bob"])
-      assert.deepStrictEqual(names(yield* handle.everybody.local.fetchSockets()), ["Ada", "Bob", "Cy"])
+      assert.deepStrictEqual(names(yield* handle.all.local.fetchSockets()), ["Ada", "Bob", "Cy"])
       assert.deepStrictEqual(names(yield* plain.to("deck").local.fetchSockets()), ["Ada", "Bob"])
       assert.deepStrictEqual(names(yield* ada.broadcast.fetchSockets()), ["Bob", "Cy"])
       assert.deepStrictEqual(names(yield* ada.to("deck").fetchSockets()), ["Bob"])

@@ -106,7 +106,7 @@ describe("the size of a selection", () => {
       yield* ada.socket.join(["a", "b"])
       yield* bob.socket.join("a")
       const sizes = Effect.all([
-        handle.everybody.size,
+        handle.all.size,
         handle.to("a").size,
         handle.to(["a", "b"]).size,
         handle.to("a").except("b").size,
@@ -123,7 +123,7 @@ describe("the size of a selection", () => {
       bob.client.disconnect()
       yield* bob.socket.disconnected
       yield* Effect.yieldNow
-      assert.deepStrictEqual(yield* Effect.all([handle.everybody.size, handle.to("a").size]), [2, 1])
+      assert.deepStrictEqual(yield* Effect.all([handle.all.size, handle.to("a").size]), [2, 1])
     })
   )
 
@@ -138,7 +138,7 @@ describe("the size of a selection", () => {
       }
       assert.strictEqual(yield* here.handle.to("a").size, 3)
       assert.strictEqual(yield* here.handle.to("a").local.size, 1)
-      assert.strictEqual(yield* there.handle.everybody.local.size, 2)
+      assert.strictEqual(yield* there.handle.all.local.size, 2)
     })
   )
 })
@@ -191,7 +191,7 @@ describe("maxRooms", () => {
       const { enter, handle } = yield* open({ limits: { maxRooms: 2 } })
       const [ada, bob] = [yield* enter(), yield* enter()]
       yield* ada.socket.join(["a", "b"])
-      yield* handle.everybody.socketsJoin("c")
+      yield* handle.all.socketsJoin("c")
       assert.deepStrictEqual([ada.socket.rooms.has("c"), bob.socket.rooms.has("c")], [false, true])
     })
   )

@@ -38,7 +38,7 @@ const makeHandle = (
     to: (rooms) => everything.to(rooms),
     in: (rooms) => everything.to(rooms),
     except: (rooms) => everything.except(rooms),
-    everybody: everything,
+    all: everything,
     emit: (event, ...args) => everything.emit(event, ...args),
     emitWithAck: (event, ...args) => everything.emitWithAck(event, ...args),
     fetchSockets: () => everything.fetchSockets(),
