@@ -263,7 +263,11 @@ export class PollingClient implements RawClient {
     const body = packets
       .map((packet) => (typeof packet === "string" ? packet : "b" + Buffer.from(packet).toString("base64")))
       .join("\x1e")
-    return unwatched(this.post(body).then(() => {}))
+    return unwatched(this.sendBody(body))
+  }
+
+  private async sendBody(body: string): Promise<void> {
+    await this.post(body)
   }
 
   post(body: string | Uint8Array, headers: Record<string, string> = {}): Promise<Response> {
