@@ -17,6 +17,9 @@ import type { SocketRuntime } from "./socket.ts"
 /** What a CONNECT packet takes beside its namespace and its auth payload, in bytes, in whichever form it comes. */
 const CONNECT_OVERHEAD = 256
 
+/** The size from which on a message is worth a look at its beginning, in bytes or characters. */
+const LARGE = 16 * 1024
+
 /** The auth payload of clients that send none. */
 const noAuth: Auth = {}
 
@@ -92,11 +95,30 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   onMessage(packet: string): void {
-    this.onDecoded(this.decoder.text(packet, 1), packet.length)
+    const unread = packet.length < LARGE ? undefined : this.unread(packet, 1, packet.length)
+    this.onDecoded(unread ?? this.decoder.text(packet, 1), packet.length)
   }
 
   onBinary(bytes: Uint8Array): void {
-    this.onDecoded(this.decoder.binary(bytes), bytes.byteLength)
+    const size = bytes.byteLength
+    const unread = size < LARGE ? undefined : this.unread(bytes, 0, size)
+    this.onDecoded(unread ?? this.decoder.binary(bytes), size)
+  }
+
+  /** A large packet without its payload, if that comes to nothing: it is refused without being read. */
+  private unread(message: string | Uint8Array, offset: number, size: number): SocketPacket | undefined {
+    if (this.decoder.pending > 0) return undefined
+    const packet = this.server.preview?.(message, offset)
+    if (packet === undefined) return undefined
+    const { data, namespace, type } = packet
+    if (type === PacketType.CONNECT) return this.isBounded(namespace, size) ? undefined : packet
+    const socket = this.sockets.get(namespace)
+    return socket?.ignores((data as ReadonlyArray<string>)[0]!) === true ? packet : undefined
+  }
+
+  /** Whether a CONNECT of this size may be within the bound on auth payloads. */
+  private isBounded(namespace: string, size: number): boolean {
+    return size <= namespace.length + this.server.options.maxAuthBytes + CONNECT_OVERHEAD
   }
 
   onClose(close: SessionClose): void {
@@ -209,8 +231,7 @@ export class Connection implements SessionSink, WheelEntry {
   private onConnect({ data, namespace }: SocketPacket, size: number): void {
     if (!this.isLegacy) {
       // A packet beyond the bound is not looked at any further.
-      const isBounded = size <= namespace.length + this.server.options.maxAuthBytes + CONNECT_OVERHEAD
-      return this.connectTo(namespace, isBounded ? ((data ?? noAuth) as Auth) : undefined)
+      return this.connectTo(namespace, this.isBounded(namespace, size) ? ((data ?? noAuth) as Auth) : undefined)
     }
     // They send a query instead of an auth payload, and are in the default namespace already.
     const at = namespace.indexOf("?")

@@ -177,6 +177,12 @@ export class Inbound {
 
   // ---------------------------------------------------------------- events
 
+  /** Whether nobody handles the event, streams it, or sees every event: its arguments need not be read. */
+  ignores(event: string): boolean {
+    if (!this.ready || this.anyHandlers !== undefined || this.middlewares !== undefined) return false
+    return !this.incoming.has(event) && this.plainHandlers?.has(event) !== true && this.taps?.has(event) !== true
+  }
+
   onEvent(packet: SocketPacket): void {
     if (this.ready) return this.receive(packet)
     const { backlog } = this

@@ -24,7 +24,8 @@ import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
 import { Parser } from "../../Parser.ts"
 import * as JsonDepth from "../../protocol/JsonDepth.ts"
 import type { DecoderLimits } from "../../protocol/PacketDecoder.ts"
-import type { PacketParser } from "../../protocol/PacketParser.ts"
+import { json, type PacketParser } from "../../protocol/PacketParser.ts"
+import * as PacketPreview from "../../protocol/PacketPreview.ts"
 import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -57,6 +58,10 @@ export interface Lives {
   readonly closings: Hub<NamespaceRuntime>
 }
 
+/** A binary message is an attachment, which has no payload to be spared. */
+const previewJson = (message: string | Uint8Array, offset: number): SocketPacket | undefined =>
+  typeof message === "string" ? PacketPreview.preview(message, offset) : undefined
+
 /** What all connections and namespaces of a server share. */
 export class ServerRuntime {
   readonly options: ResolvedServerOptions
@@ -66,6 +71,7 @@ export class ServerRuntime {
   readonly generateId: () => string
   readonly adapters: Factory
   readonly parser: PacketParser
+  readonly preview: PacketParser["preview"]
   readonly observer: Observer
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   wheel!: TimerWheel
@@ -95,6 +101,8 @@ export class ServerRuntime {
     this.context = context
     this.adapters = adapters
     this.parser = parser
+    // A client never needs this one, so it is no part of the parser that clients bundle.
+    this.preview = parser === json ? previewJson : parser.preview
     this.observer = observer
     this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)

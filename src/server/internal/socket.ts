@@ -459,6 +459,11 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   // ---------------------------------------------------------------- in
 
+  /** Whether nothing here is told of such an event but that nobody handles it. */
+  ignores(event: string): boolean {
+    return this.state === "connected" && this.inbound.ignores(event)
+  }
+
   /** A packet of the client for this socket, other than CONNECT. */
   onPacket(packet: SocketPacket): void {
     switch (packet.type) {
