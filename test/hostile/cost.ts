@@ -13,6 +13,7 @@
  * A byte costs what the server's processor spent, user and system, on what it read from the
  * attacker, without what it spends when there is none: in all turns together, from the first byte
  * on. Bytes are counted where the server reads them: what waits in the kernel has cost nothing yet.
+ * A connection that brings nearly none is compared by the connection.
  * Where a message comes in small segments of TCP the heads of these count, 40 bytes each. So does a
  * request's head, in what is ordinary as well as in what is not: both are as short as they may be.
  *
@@ -52,8 +53,11 @@ const ordinary = entrances.filter(
 )
 const all = [...ordinary, ...chosen]
 
-const usual = new Map<Transport, number>()
-const ratioOf = ({ entrance, perByte }: Row): number => perByte / usual.get(entrance.transport)!
+const usual = new Map<Transport, Row>()
+const ratioOf = ({ entrance, perByte, perLife }: Row): number => {
+  const row = usual.get(entrance.transport)!
+  return entrance.isPerConnection === true ? perLife / row.perLife : perByte / row.perByte
+}
 const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
 const isSlow = ({ attacked, quiet }: Row): boolean => !(attacked <= SLOWER * quiet || attacked - quiet <= FLOOR)
 
@@ -65,7 +69,7 @@ for (const entrance of all) {
   if (entrance.isOrdinary === true) {
     // On a machine that is too busy to measure this there is nothing to compare with.
     if (!(row.perByte > 0)) throw new Error(`${entrance.name} was not measured: ${row.problem ?? "it cost nothing"}`)
-    usual.set(entrance.transport, row.perByte)
+    usual.set(entrance.transport, row)
   }
   const { attacked, perByte, problem, quiet } = row
   const verdict = [isDear(row) ? "DEAR" : "", isSlow(row) ? "SLOW" : "", problem ?? ""].filter(Boolean).join(", ")

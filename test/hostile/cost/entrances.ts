@@ -38,6 +38,11 @@ export interface Entrance {
    */
   readonly segment?: number
   /**
+   * A few bytes on a connection of their own cost what the connection does, which is compared with
+   * one that is ordinary. By the byte it would look dear to open one and send nothing.
+   */
+  readonly isPerConnection?: boolean
+  /**
    * It is about namespaces that are not there: a server waits for them in its first two seconds.
    */
   readonly afterGrace?: boolean
@@ -383,7 +388,11 @@ const overHttp: ReadonlyArray<Entrance> = [
   ask("refused: an upgrade of no session", upgradeTo(`${EIO4}&sid=AAAAAAAAAAAAAAAAAAAA`), 1, true),
   ask("refused: an upgrade to nothing", upgradeTo("EIO=4&transport=x"), 1, true),
   ask("refused: an upgrade without a key", get(EIO4, "Connection: Upgrade", "Upgrade: websocket"), 1, true),
-  ask("refused: no request", "x\r\n\r\n", 1, true),
+  {
+    ...ask("refused: no request", "x\r\n\r\n", 1, true),
+    transport: "connection",
+    isPerConnection: true
+  },
   ask("preflight", get(POLLING, "Origin: https://good.example").replace("GET", "OPTIONS"), 20),
   ask(
     "preflight with many headers asked for",
