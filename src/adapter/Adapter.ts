@@ -3,13 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { Handshake } from "../Handshake.ts"
-import * as InMemoryAdapter from "./InMemoryAdapter.ts"
 
 /**
  * A socket of this process, as an adapter sees it.
@@ -219,14 +217,3 @@ export interface Adapter {
  * @category models
  */
 export type Factory = (host: Host) => Effect.Effect<Adapter, never, Scope.Scope>
-
-/**
- * The factory that a server uses for all its namespaces. Default: in memory, for one process.
- *
- * @since 0.1.0
- * @category services
- */
-export const AdapterFactory: Context.Reference<Factory> = Context.Reference<Factory>(
-  "effect-socket.io/adapter/AdapterFactory",
-  { defaultValue: () => InMemoryAdapter.make }
-)

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, Stream } from "effect"
 
-import { AdapterFactory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import type { RemoteSocketBase } from "../../src/server/BroadcastOperator.ts"

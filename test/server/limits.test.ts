@@ -4,7 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
 
-import { AdapterFactory, type Factory } from "../../src/adapter/Adapter.ts"
+import type { Factory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"

@@ -11,7 +11,7 @@ import type { PlainSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { call, connect, serve } from "../support/serve.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
-import { AdapterFactory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 
 class Typed extends Namespace.make("/typed", {
   clientToServer: [Event.make("join", { payload: Schema.String, ack: Schema.Int, error: Schema.String })]
