@@ -170,7 +170,12 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   offence("a frame that is too large", frame(1, "4".repeat(1_000_001)).subarray(0, 100)),
   offence("text that is no UTF-8", frame(1, Buffer.from([52, 50, 0xff, 0xff]))),
 
-  { ...flood("large: messages of a chat", "", `421["size",${CHAT}]`), transport: "large", isOrdinary: true },
+  {
+    ...flood("large: messages of a chat", "", `421["size",${CHAT}]`),
+    transport: "large",
+    isOrdinary: true,
+    isLarge: true
+  },
   { ...flood("large: objects", "", `421["size",${OBJECTS}]`), ...ONE_PARSE },
   { ...flood("large: lists", "", `421["size",${LISTS}]`), ...ONE_PARSE },
   { ...flood("large: numbers", "", `421["size",${NUMBERS}]`), ...ONE_PARSE },
