@@ -67,7 +67,7 @@ describe("names of namespaces that are not there", () => {
 describe("the bytes of events that are not done", () => {
   const kilobyte = "x".repeat(1_000)
   /** A pause that does not help is over at once. */
-  const options = { maxPendingBytes: 20_000, pauseTimeout: "1 millis" } as const
+  const options = { limits: { maxPendingBytes: 20_000 }, reading: { pauseTimeout: "1 millis" } } as const
 
   class Work extends Namespace.make("/", {
     clientToServer: [

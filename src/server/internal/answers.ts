@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 
+import { eventRefused, eventUnhandled, failure, internalError, payloadRefused } from "../../internal/answers.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { eventsRefused, eventsUnhandled, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
@@ -24,7 +25,7 @@ export interface InboundSocket extends Supervisor {
 
 const UNHANDLED = "event without a handler"
 
-// What to do about an event that was not handled.
+// Hints for the log, about an event that was not handled.
 const CONTRACT_HINT =
   "the namespace's contract does not declare it: add it to clientToServer, or correct the name that the client emits"
 const PLAIN_HINT =
@@ -33,11 +34,11 @@ const REFUSED_HINT =
   "the description says where it differs from the event's schema: change what the client sends, or the schema"
 
 /** It leaves the event's name out: the client knows it, and it may be as long as a message. */
-const NOBODY_HANDLES = { _tag: "EventUnhandled", message: "the server handles no event of this name" }
+const NOBODY_HANDLES = eventUnhandled("the server handles no event of this name")
 
 /** Answers with a failure. */
 export const fail = (socket: InboundSocket, id: number, error: unknown, mayHaveBinary = false): void =>
-  socket.sendAck(id, [{ _tag: "Failure", error }], mayHaveBinary)
+  socket.sendAck(id, failure(error), mayHaveBinary)
 
 /** The answer to an event of the contract, from its handler's exit. */
 export const answering =
@@ -51,7 +52,7 @@ export const answering =
     const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
     if (failure === undefined || failure._tag === "None") {
       report(socket, event._tag, exit.cause)
-      if (id !== undefined) fail(socket, id, { _tag: "InternalError" })
+      if (id !== undefined) fail(socket, id, internalError)
     } else if (id !== undefined) acknowledge(socket, codec, id, failure.value, false)
   }
 
@@ -63,7 +64,7 @@ const acknowledge = (socket: InboundSocket, codec: EventCodec, id: number, value
     else socket.sendAck(id, encodeFailure(codec, value), error.mayHaveBinary)
   } catch (defect) {
     report(socket, event._tag, Cause.die(defect))
-    fail(socket, id, { _tag: "InternalError" })
+    fail(socket, id, internalError)
   }
 }
 
@@ -95,7 +96,7 @@ export const refusePayload = (
   observer.count(payloadsRefused, { namespace: namespace.label, event: event._tag })
   const annotations = { event: event._tag, description, hint: REFUSED_HINT, ...socket.annotations }
   observer.warn("socket", "payload refused", annotations, connection)
-  if (id !== undefined) fail(socket, id, { _tag: "PayloadRefused", message: description })
+  if (id !== undefined) fail(socket, id, payloadRefused(description))
 }
 
 /** Packet middleware has refused an event, or failed at it. */
@@ -119,19 +120,20 @@ export const refuseEvent = (
   }
   // Clients expect nothing but the handler's value from an event without a contract.
   if (id === undefined || !isDeclared) return
-  if (refused === undefined) return fail(socket, id, { _tag: "InternalError" })
+  if (refused === undefined) return fail(socket, id, internalError)
   const { data, message } = refused
-  const error = { _tag: "EventRefused", message }
   // Without its data, if that cannot be encoded: the refusal counts.
   answerSafely(
     socket,
     name,
-    () => fail(socket, id, data === undefined ? error : { ...error, data }, true),
-    () => fail(socket, id, error)
+    () => fail(socket, id, eventRefused(message, data), true),
+    () => fail(socket, id, eventRefused(message))
   )
 }
 
-/** Nothing handles an event. A client that waits for an answer learns so where there is a contract. */
+/**
+ * Nothing handles an event. A client that waits for an answer learns so where there is a contract.
+ */
 export const leaveUnhandled = (socket: InboundSocket, name: string, id: number | undefined, isSeen: boolean): void => {
   const { connection, contract, namespace } = socket
   const { observer } = connection.environment

@@ -4,6 +4,7 @@ import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
+import { eventRefused } from "../../internal/answers.ts"
 import { decodePayload, describe, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import { eventsLimited } from "../ServerMetrics.ts"
@@ -142,7 +143,7 @@ export class Dispatch {
     const { disconnects, retryAfter } = exceeded
     if (disconnects) connection.session.closeUnsafe("rate limit exceeded", `more "${name}" events than it may have`)
     else if (id !== undefined) {
-      fail(this.socket, id, { _tag: "EventRefused", message: "rate limit exceeded", data: { retryAfter } })
+      fail(this.socket, id, eventRefused("rate limit exceeded", { retryAfter }))
     }
     return true
   }

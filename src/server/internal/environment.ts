@@ -43,7 +43,7 @@ interface Parts {
 const previewJson = (message: string | Uint8Array, offset: number): SocketPacket | undefined =>
   typeof message === "string" ? PacketPreview.preview(message, offset) : undefined
 
-/** What all connections, namespaces and sockets of one server share. It knows none of them. */
+/** The values that all parts of one server share. It knows none of these parts. */
 export class Environment {
   readonly options: ResolvedServerOptions
   /** The limits of the packets that clients send. */
@@ -53,7 +53,7 @@ export class Environment {
   readonly scope: Scope.Scope
   readonly generateId: () => string
   readonly adapters: Factory
-  /** Whether this server is the only one: its adapters reach nobody beyond this process. */
+  /** Whether this server is the only one: its adapters reach no other process. */
   readonly isAlone: boolean
   readonly parser: PacketParser
   readonly preview: PacketParser["preview"]
@@ -94,7 +94,9 @@ export class Environment {
   }
 }
 
-/** The `DEBUG` setting, by default of the environment variables. An unreadable one asks for nothing. */
+/**
+ * The `DEBUG` setting, by default of the environment variables. An unreadable one asks for nothing.
+ */
 const debugSetting = Config.String("DEBUG").pipe(
   Config.option,
   Effect.map(Option.getOrElse(() => "")),

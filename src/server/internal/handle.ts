@@ -38,7 +38,7 @@ const makeHandle = (
     to: (rooms) => everything.to(rooms),
     in: (rooms) => everything.to(rooms),
     except: (rooms) => everything.except(rooms),
-    everybody: everything,
+    all: everything,
     emit: (event, ...args) => everything.emit(event, ...args),
     emitWithAck: (event, ...args) => everything.emitWithAck(event, ...args),
     fetchSockets: () => everything.fetchSockets(),
@@ -78,7 +78,9 @@ const makeHandle = (
   }
 }
 
-/** The handle of a namespace that is there: one for all, as every socket's builder may ask for it. */
+/**
+ * The handle of a namespace that is there: one for all, as every socket's builder may ask for it.
+ */
 export const handleOf = (namespace: NamespaceRuntime, isPlain: boolean): PlainHandle => {
   const { contractTarget, handles, name, plainTarget } = namespace
   return isPlain

@@ -70,7 +70,9 @@ export class Operator implements PlainBroadcastOperator {
     return new Operator(this.target, this.selection, { ...this.flags, compress })
   }
 
-  /** Adapters take an empty list for all sockets, as those of the reference do: they are not asked. */
+  /**
+   * Adapters take an empty list for all sockets, as those of the reference do: they are not asked.
+   */
   private get isNobody(): boolean {
     return this.selection.rooms.length === 0 && this.selection.rooms !== none
   }
@@ -183,7 +185,7 @@ export class RemoteView implements PlainRemoteSocket {
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
     const answered = Effect.flatMap(Stream.runHead(this.self.emitWithAck(event, ...args)), (answer) =>
       Option.isNone(answer)
-        ? Effect.fail(new AckError({ event, reason: "disconnected" }))
+        ? Effect.fail(new AckError({ event, reason: { _tag: "Disconnected" } }))
         : Effect.fromResult(answer.value.response)
     )
     return Effect.catchDefect(answered, (defect) => unsent(event, Cause.die(defect)))

@@ -70,7 +70,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private ownAuth: Auth
   /** Its cost in bytes, counted in the connection. */
   private authBytes: number
-  /** Admitted the socket; another layer, or none, may serve the namespace before the socket ends. */
+  /**
+   * Admitted the socket; another layer, or none, may serve the namespace before the socket ends.
+   */
   contract: CompiledContract | undefined
   auth: unknown = undefined
   joined: Set<string> | undefined
@@ -182,7 +184,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     throw new Error(`"${undeclared}" is not among the data of sockets in "${this.namespace.name}"`)
   }
 
-  /** Sets data, declared or not. Throws on a value that is not of its type, and changes nothing then. */
+  /**
+   * Sets data, declared or not. Throws on a value that is not of its type, and changes nothing
+   * then.
+   */
   setData(data: Readonly<Record<string, unknown>>): void {
     // Encoded here, so that a wrong value fails at its caller and not at whoever fetches it.
     this.encodeData(data)
@@ -314,16 +319,17 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     flags: BroadcastFlags
   ): Effect.Effect<any, any> {
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
-      const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
-      if (this.isDisconnected) return fail("disconnected")
-      if (this.connection.owesTooMany) return fail("too many pending")
+      const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
+        resume(Effect.fail(new AckError({ event, reason: { _tag } })))
+      if (this.isDisconnected) return fail("Disconnected")
+      if (this.connection.owesTooMany) return fail("TooManyPending")
       const acks = (this.acks ??= new PendingAcks(this.connection))
       const id = this.namespace.nextAckId()
-      acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
+      acks.add(id, (args) => (args === undefined ? fail("Disconnected") : resume(Effect.succeed(args))))
       this.connection.onAwaiting()
       const onDropped = () => {
         acks.remove(id)
-        fail("not sent")
+        fail("NotSent")
       }
       try {
         if (!this.send(encoding.packet(event, args), flags, id, onDropped)) return onDropped()
@@ -447,7 +453,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return this.ownAuth
   }
 
-  /** The decision has been made: only the part of the auth payload that the contract declares stays. */
+  /**
+   * The decision has been made: only the part of the auth payload that the contract declares stays.
+   */
   private keepAuth(): void {
     if (this.contract === undefined) return
     if (!this.contract.declaresAuth) {
