@@ -70,7 +70,7 @@ describe("a CONNECT beyond the bound", () => {
 
   it.live("is read where the bound is larger", () =>
     Effect.gen(function* () {
-      const { url } = yield* serve(chat, { maxAuthBytes: 100_000 })
+      const { url } = yield* serve(chat, { limits: { maxAuthBytes: 100_000 } })
       const client = yield* opened(() => WebSocketClient.open(url))
       assert.match(yield* ask(client, `40/chat,{"a":"${"x".repeat(50_000)}"}`), /^40\/chat,\{"sid"/)
       yield* Effect.promise(() => client.send(`40/chat,{${NO_JSON}`))
