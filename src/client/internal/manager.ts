@@ -6,9 +6,10 @@ import * as Schedule from "effect/Schedule"
 
 import {
   type ClientClose,
-  EngineClient,
+  type EngineClient,
   type EngineClientOptions,
-  type EngineClientRuntime
+  type EngineClientRuntime,
+  make
 } from "../../engine/EngineClient.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
@@ -114,7 +115,7 @@ export class Manager {
       departed.clear()
       unanswered.clear()
       debug("manager", "connecting", {})
-      self.engine = new EngineClient(options, runtime, {
+      self.engine = make(options, runtime, {
         onOpen: ({ sid }) => {
           isOpen = true
           debug("engine", "opened", { sid })
