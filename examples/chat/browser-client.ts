@@ -11,7 +11,7 @@ import { Chat } from "./contract.ts"
 import * as view from "./view.ts"
 
 /** Shows what a stream brings, as long as the scope is open. */
-const showing = <A>(stream: Stream.Stream<A>, show: (value: A) => void) =>
+const showing = <A, E>(stream: Stream.Stream<A, E>, show: (value: A) => void) =>
   Effect.forkScoped(
     Stream.runForEach(stream, (value) => Effect.sync(() => show(value))),
     { startImmediately: true }

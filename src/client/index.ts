@@ -5,5 +5,6 @@
  */
 export * as ClientOptions from "./ClientOptions.ts"
 export * as ClientSocket from "./ClientSocket.ts"
+export * as Reconnection from "./Reconnection.ts"
 export * as RetryingEmitter from "./RetryingEmitter.ts"
 export * as SocketIoClient from "./SocketIoClient.ts"
