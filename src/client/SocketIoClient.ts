@@ -186,7 +186,7 @@ export const connect = <const T extends Target, R = never>(
   ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
   Effect.flatMap(open(namespace, options[0]), ({ awaitConnected, socket }) =>
-    Effect.as(awaitConnected, socket)
+    Effect.map(awaitConnected, () => socket)
   ) as Effect.Effect<any, ConnectError, any>
 
 /**

@@ -37,12 +37,6 @@ export const call = (listeners: Listeners | undefined, ...args: Arguments) => {
   for (const listener of Array.from(listeners ?? [])) listener(...args)
 }
 
-/** Adds a listener; gives the function that takes it out. */
-export const listen = (listeners: Listeners, listener: Listener): (() => void) => {
-  listeners.add(listener)
-  return () => listeners.delete(listener)
-}
-
 /** The events that come in, on their way to handlers and streams. */
 export interface Inbound {
   /** The socket is connected. For a while from now on, events wait for their first reader. */
@@ -52,26 +46,21 @@ export interface Inbound {
   /** Ends the streams. */
   readonly end: () => void
   readonly receive: (packet: SocketPacket) => void
-  /** Sees every event, until the scope closes. */
-  readonly onAny: (handler: Handler) => Effect.Effect<void, never, any>
-  /** Calls a handler with whatever the listeners are called with, until the scope closes. */
+  /** Runs a handler for everything that listeners are called with, until the scope closes. */
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
-  readonly respond: (event: string, handler: Handler) => Effect.Effect<void, never, any>
-  /** Every declared event. */
-  readonly events: (options?: Options) => Stream.Stream<any, StreamOverflow>
-  readonly stream: (event: string, options?: Options) => Stream.Stream<any, StreamOverflow>
-  readonly subscribe: (
-    event: string,
-    options?: Options
-  ) => Effect.Effect<Stream.Stream<any, StreamOverflow>, never, Scope.Scope>
-  /** A stream of whatever the listeners are called with, after a first value. */
-  readonly streamOf: (
-    name: string,
-    listeners: Listeners,
-    options: Options,
-    first: () => unknown
-  ) => Stream.Stream<any, any>
+  /** A stream of everything that listeners are called with, after a first value. Newer values take the place of old ones. */
+  readonly watch: <A>(listeners: Listeners, first: () => A) => Stream.Stream<A>
+  /** The part of the socket's face that reads events. */
+  readonly readers: {
+    readonly onAny: (handler: Handler) => Effect.Effect<void, never, any>
+    readonly respond: (event: string, handler: Handler) => Effect.Effect<void, never, any>
+    readonly events: (options?: Options) => EventStream
+    readonly stream: (event: string, options?: Options) => EventStream
+    readonly subscribe: (event: string, options?: Options) => Effect.Effect<EventStream, never, Scope.Scope>
+  }
 }
+
+type EventStream = Stream.Stream<any, StreamOverflow>
 
 export const makeInbound = (
   namespace: string,
@@ -100,7 +89,7 @@ export const makeInbound = (
   const hear: (...heard: Heard) => void = (event, args, packet) => {
     if (declared.size > 0 || taps.has(event) || handlers.has(event)) return deliver(event, args, packet)
     if (unheard.length === MAX_UNHEARD || now() - openedAt >= UNHEARD_FOR) return
-    forgetting ??= runFork(Effect.andThen(Effect.sleep(UNHEARD_FOR), Effect.sync(forget)))
+    forgetting ??= runFork(Effect.map(Effect.sleep(UNHEARD_FOR), forget))
     unheard.push([event, args, packet])
   }
 
@@ -125,14 +114,16 @@ export const makeInbound = (
     })
   }
 
-  /** Lets the events that wait come again, as there is another listener. */
-  const replay = (each?: (...heard: Heard) => void) => {
+  /** Adds a listener, and lets the events that wait come again; gives the function that takes it out. */
+  const listen = (listeners: Listeners, listener: Listener, each?: (...heard: Heard) => void) => {
+    listeners.add(listener)
     const waiting = unheard
     unheard = []
     for (const heard of waiting) {
       each?.(...heard)
       hear(...heard)
     }
+    return () => listeners.delete(listener)
   }
 
   const listenTo = (map: Map<string, Listeners>, event: string, listener: Listener) => {
@@ -140,7 +131,6 @@ export const makeInbound = (
     const listeners = map.get(event) ?? new Set()
     map.set(event, listeners)
     const remove = listen(listeners, listener)
-    replay()
     return () => {
       remove()
       if (listeners.size === 0) map.delete(event)
@@ -148,7 +138,7 @@ export const makeInbound = (
   }
 
   /** Runs a handler for everything that its listener is called with. Its failures are logged, and disturb nobody else. */
-  const handleWith = (begin: (listener: Listener) => () => void, handler: Handler) =>
+  const handle = (handler: Handler, begin: (listener: Listener) => () => void) =>
     Effect.flatMap(runForkHere, (run) =>
       scoped(() =>
         begin((args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
@@ -168,25 +158,29 @@ export const makeInbound = (
     )
 
   /** A buffer between a listener and the readers of a stream, until the scope or the socket closes. */
-  const buffered = (name: string, begin: (offer: (value: any) => void) => () => void, options?: Options) =>
+  const buffered = <O extends ClientOverflow = "fail">(
+    name: string,
+    options: StreamOptions<O> | undefined,
+    begin: (offer: (value: any) => void) => () => void
+  ) =>
     Effect.suspend(() => {
-      const { end, offer, pull } = makeStreamBuffer<any, ClientOverflow>(name, options)
-      return Effect.as(
+      const { end, offer, pull } = makeStreamBuffer<any, O>(name, options)
+      return Effect.map(
         scoped(() => {
           const stop = begin(offer)
           if (isOver) end()
-          const forgetEnd = listen(ends, end)
+          ends.add(end)
           return () => {
             stop()
-            forgetEnd()
+            ends.delete(end)
           }
         }),
-        pull
+        () => pull
       )
     })
 
   const bufferedEvent = (event: string, options?: Options) =>
-    buffered(event, (offer) => listenTo(taps, event, offer), options)
+    buffered(event, options, (offer) => listenTo(taps, event, offer))
 
   return {
     open: () => {
@@ -203,39 +197,22 @@ export const makeInbound = (
       call(all, [event, args], event)
       hear(event, args, packet)
     },
-    onAny: (handler) =>
-      handleWith((listener) => {
-        const remove = listen(all, listener)
-        replay((event, args) => listener([event, args], event))
-        return remove
-      }, handler),
-    handle: (listeners, handler) => handleWith((listener) => listen(listeners, listener), handler),
-    respond: (event, handler) => handleWith((listener) => listenTo(handlers, event, listener), handler),
-    events: (options) =>
+    handle: (listeners, handler) => handle(handler, (listener) => listen(listeners, listener)),
+    watch: (listeners, first) =>
       toStream(
-        buffered(
-          "events",
-          (offer) => {
-            const remove = listen(declared, offer)
-            replay()
-            return remove
-          },
-          options
-        )
+        buffered("status", { overflow: "dropOldest" }, (offer) => {
+          offer(first())
+          return listen(listeners, offer)
+        })
       ),
-    stream: (event, options) => toStream(bufferedEvent(event, options)),
-    subscribe: (event, options) => Effect.map(bufferedEvent(event, options), (pull) => toStream(Effect.succeed(pull))),
-    streamOf: (name, listeners, options, first) =>
-      toStream(
-        buffered(
-          name,
-          (offer) => {
-            offer(first())
-            return listen(listeners, offer)
-          },
-          options
-        )
-      )
+    readers: {
+      onAny: (handler) =>
+        handle(handler, (listener) => listen(all, listener, (event, args) => listener([event, args], event))),
+      respond: (event, handler) => handle(handler, (listener) => listenTo(handlers, event, listener)),
+      events: (options) => toStream(buffered("events", options, (offer) => listen(declared, offer))),
+      stream: (event, options) => toStream(bufferedEvent(event, options)),
+      subscribe: (event, options) => Effect.map(bufferedEvent(event, options), (pull) => toStream(Effect.succeed(pull)))
+    }
   }
 }
 

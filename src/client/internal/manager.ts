@@ -96,49 +96,50 @@ export const makeManager = <M extends Member>(
     for (const member of Array.from(members.values())) member.onEnd(end)
   }
 
-  /** The options of the next session, with headers and parameters as they are by now. */
-  const engineOptions = Effect.gen(function* () {
-    return {
-      ...options.engine,
-      query: Effect.isEffect(query) ? yield* query : query,
-      headers: Effect.isEffect(headers) ? yield* headers : headers
-    }
-  })
-
   /** One session, from its opening to its end, which it gives. Interruption closes it. */
-  const session = Effect.matchCauseEffect(engineOptions, {
-    onFailure: ({ reasons }) => {
-      const cause = defectOf(reasons[0]!)
-      return Effect.succeed<Ended>({ reason: "transport error", description: `headers or query: ${cause}`, cause })
-    },
-    onSuccess: (engineOptions) =>
-      Effect.callback<Ended>((resume) => {
-        const decoder = parser.makeDecoder(options)
-        let wasOpen = false
-        former.clear()
-        debug("manager", "connecting", {})
-        engine = EngineClient.make(engineOptions, runtime, {
-          onOpen: ({ sid }) => {
-            wasOpen = true
-            debug("engine", "opened", { sid })
-            for (const member of Array.from(members.values())) member.onOpen()
-          },
-          onUpgrade: () => debug("engine", "upgraded", {}),
-          onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
-          onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
-          onClose: (close) => {
-            engine = undefined
-            debug("engine", "closed", close as {})
-            // A connection that the last member has left may have new ones, who wait for the next.
-            if (isClosed || (wasOpen && close.reason !== "forced close")) {
-              tell({ ...close, willRetry: !isClosed && !!reconnection })
-            }
-            resume(Effect.succeed({ ...close, wasOpen }))
-          }
-        })
-        engine.open()
-        return Effect.sync(() => engine?.close())
+  const session = Effect.gen(function* () {
+    // With headers and parameters as they are by now.
+    const given = yield* Effect.exit(
+      Effect.gen(function* () {
+        return {
+          ...options.engine,
+          query: Effect.isEffect(query) ? yield* query : query,
+          headers: Effect.isEffect(headers) ? yield* headers : headers
+        }
       })
+    )
+    if (given._tag === "Failure") {
+      const cause = defectOf(given.cause.reasons[0]!)
+      const ended: Ended = { reason: "transport error", description: `headers or query: ${cause}`, cause }
+      return ended
+    }
+    return yield* Effect.callback<Ended>((resume) => {
+      const decoder = parser.makeDecoder(options)
+      let wasOpen = false
+      former.clear()
+      debug("manager", "connecting", {})
+      engine = EngineClient.make(given.value, runtime, {
+        onOpen: ({ sid }) => {
+          wasOpen = true
+          debug("engine", "opened", { sid })
+          for (const member of Array.from(members.values())) member.onOpen()
+        },
+        onUpgrade: () => debug("engine", "upgraded", {}),
+        onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
+        onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
+        onClose: (close) => {
+          engine = undefined
+          debug("engine", "closed", close as {})
+          // A connection that the last member has left may have new ones, who wait for the next.
+          if (isClosed || (wasOpen && close.reason !== "forced close")) {
+            tell({ ...close, willRetry: !isClosed && !!reconnection })
+          }
+          resume(Effect.succeed({ ...close, wasOpen }))
+        }
+      })
+      engine.open()
+      return Effect.sync(() => engine?.close())
+    })
   })
 
   /** Sessions, and the pauses of the schedule between them, until nobody needs the connection. */
@@ -151,31 +152,29 @@ export const makeManager = <M extends Member>(
       if (error.reason === "forced close") continue
       if (isEstablished) outage = undefined
       isEstablished = false
-      const delay = yield* Effect.gen(function* () {
-        if (!reconnection) return undefined
-        outage ??= { attempt: 0, since: wasOpen ? now() : began, step: yield* Schedule.toStep(reconnection) }
-        const { since, step } = outage
-        const attempt = outage.attempt++
-        const elapsed = now() - since
-        return (yield* step(yield* Clock.currentTimeMillis, { reason: error.reason, attempt, error, elapsed }))[1]
-      }).pipe(Effect.catchCause(() => Effect.undefined))
-      if (!delay) {
+      const { reason } = error
+      const next =
+        reconnection &&
+        (yield* Effect.exit(
+          (outage ??= { attempt: 0, since: wasOpen ? now() : began, step: yield* Schedule.toStep(reconnection) }).step(
+            yield* Clock.currentTimeMillis,
+            { reason, attempt: outage.attempt++, error, elapsed: now() - outage.since }
+          )
+        ))
+      if (!next || next._tag === "Failure") {
         outage = undefined
         // After this, members are those that have come since.
-        if (!wasOpen || reconnection) tell({ ...error, willRetry: false })
+        if (!wasOpen || next) tell({ ...error, willRetry: false })
         continue
       }
-      const { attempt } = outage!
+      const [, delay] = next.value
       // A lost connection is no failed attempt yet. Not every attempt warns, as there may be thousands, of many clients.
-      if ((!wasOpen || attempt > 1) && now() >= quietUntil) {
+      if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
         quietUntil = now() + WARNING_INTERVAL
-        const { description, reason } = error
-        diagnostics.warn(
-          `cannot connect to ${options.engine.origin}, trying again: ${description ?? reason}`,
-          error as {}
-        )
+        const why = error.description ?? reason
+        diagnostics.warn(`cannot connect to ${options.engine.origin}, trying again: ${why}`, error as {})
       }
-      debug("manager", "trying again", { delay, attempt })
+      debug("manager", "trying again", { delay, attempt: outage!.attempt })
       if (!wasOpen) tell({ ...error, willRetry: true })
       yield* Effect.sleep(delay)
     }

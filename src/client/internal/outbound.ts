@@ -44,11 +44,11 @@ export const makeOutbound = (
   isConnected: () => boolean,
   onSent: (event: string, args: Arguments) => void
 ): Outbound => {
-  const { maxBuffered, bufferOverflow, maxPendingAcks } = connection.options
+  const { bufferOverflow, maxPendingAcks } = connection.options
+  let { maxBuffered } = connection.options
   let acks = new Map<number | undefined, readonly [event: OutgoingEvent, answer: (args?: Arguments) => void]>()
   let ackIds = 0
   let outbox = new Set<OutgoingEvent>()
-  let isOver = false
 
   const pack = (event: string, args: Arguments, compress?: boolean, id?: number): OutgoingEvent => {
     // First of all, as events that are sent over a connection that is overdue would be lost.
@@ -68,7 +68,6 @@ export const makeOutbound = (
 
   /** Sends an event, or keeps it until it can be sent. False if it may not wait, or if there is no capacity for it. */
   const emit = (event: OutgoingEvent, isVolatile: boolean): boolean => {
-    if (isOver) return false
     if (isConnected() && (!isVolatile || connection.engine?.writable)) {
       transmit(event)
       return true
@@ -128,7 +127,7 @@ export const makeOutbound = (
     },
     clear: () => outbox.clear(),
     end: () => {
-      isOver = true
+      maxBuffered = 0
       outbox.clear()
     }
   }

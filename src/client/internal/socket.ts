@@ -33,39 +33,31 @@ export interface SocketRuntime extends Member {
   readonly awaitConnected: Effect.Effect<void, ConnectError>
 }
 
-/**
- * The life of a socket. Only in the first state and the last one the manager does not know it.
- *
- * - `Idle`: it does not want to be connected: it was disconnected or refused, or there are no more attempts.
- * - `Waiting`: it waits for the connection.
- * - `Connecting`: the connection is open; the auth payload is being made, and then CONNECT is sent and not yet answered.
- * - `Connected`: the server has let it in.
- * - `Disposed`: its last scope has closed.
- */
-type State =
-  | { readonly _tag: "Idle" | "Waiting" | "Disposed" }
-  | {
-      readonly _tag: "Connecting"
-      /** Makes the auth payload. */
-      making?: Fiber.Fiber<unknown, unknown> | undefined
-      /** Events that came before the answer to CONNECT. */
-      readonly early: Array<SocketPacket>
-    }
-  | { readonly _tag: "Connected"; readonly id: string; readonly recovered: boolean }
+/** CONNECT is on its way: the auth payload is being made, or the server has not answered yet. */
+interface Asking {
+  /** Makes the auth payload. */
+  making?: Fiber.Fiber<unknown, unknown> | undefined
+  /** Events that came before the answer. */
+  readonly early: Array<SocketPacket>
+}
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
   const { namespace, wire } = target
   const { diagnostics } = manager.runtime
-  let state: State = { _tag: "Idle" }
+  /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
   let status: SocketStatus = { _tag: "Connecting" }
+  let asking: Asking | undefined
   /** The name of this connection for a server that recovers it, and the last packet that came over it. */
   let pid: string | undefined
   let offset: string | undefined
+  /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
   const statuses: Listeners = new Set()
   const sent: Listeners = new Set()
 
-  const isConnected = () => state._tag === "Connected"
+  const isConnected = () => status._tag === "Connected"
+
+  const isWanted = () => manager.members.get(namespace) === self
 
   const packet = (type: SocketPacket["type"], data?: unknown, id?: number) =>
     manager.encode({ type, namespace, id, data }, true)
@@ -80,55 +72,55 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   // -------------------------------------------------------------- the state
 
-  const tell = (next: SocketStatus) => {
+  const enter = (next: SocketStatus) => {
     status = next
+    asking?.making?.interruptUnsafe()
+    asking = undefined
+    inbound.close()
+  }
+
+  const tell = (next: SocketStatus) => {
     diagnostics.debug("socket", next._tag, { namespace, ...next })
     call(statuses, next)
   }
 
-  const enter = (next: State) => {
-    if (state._tag === "Connecting") state.making?.interruptUnsafe()
-    state = next
-    inbound.close()
+  const change = (next: SocketStatus) => {
+    enter(next)
+    tell(next)
   }
 
   /** The socket is not connected, or not on its way any more. Without another attempt it does not want to be. */
-  const end = (status: EndStatus) => {
-    const { willRetry } = status._tag === "Failed" ? status.error : status
+  const end = (next: EndStatus) => {
+    const { willRetry } = next._tag === "Failed" ? next.error : next
     if (!willRetry) manager.remove(self)
-    // First of all, as callers that get no answer may look at the state.
-    enter({ _tag: willRetry ? "Waiting" : "Idle" })
     // Nobody would ever know.
-    if (status._tag === "Failed" && !willRetry && statuses.size === 0) {
-      diagnostics.warn(`not connected to "${namespace}": ${status.error.message}`, status.error as {})
+    if (next._tag === "Failed" && !willRetry && statuses.size === 0) {
+      diagnostics.warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
     }
-    tell(status)
-    // An event that is still to be sent keeps waiting for its answer.
+    change(next)
+    // After the change, as callers look at the state. An event that is still to be sent keeps waiting for its answer.
     outbound.forget()
   }
 
-  const errorOf = ({ _tag, description, reason, ...details }: Ending) =>
-    new ConnectError({ namespace, message: description ?? reason, reason, ...details })
+  const makeError = (message: string, details?: object) =>
+    new ConnectError({ namespace, message, willRetry: false, ...details })
 
-  const refuse = (message: string, details?: object) =>
-    end({ _tag: "Failed", error: new ConnectError({ namespace, message, willRetry: false, ...details }) })
+  const errorOf = ({ _tag, description, ...details }: Ending) => makeError(description ?? details.reason, details)
+
+  const refuse = (message: string, details?: object) => end({ _tag: "Failed", error: makeError(message, details) })
 
   const disconnected = (reason: ClientDisconnectReason) => end({ _tag: "Disconnected", reason, willRetry: false })
 
   const leave = () => {
-    const { _tag } = state
-    if (_tag === "Idle" || _tag === "Disposed") return
-    if (_tag === "Connected") manager.send(packet(DISCONNECT))
-    manager.leave(namespace, state._tag === "Connecting" && !state.making ? "asked" : "left")
+    if (!isWanted()) return
+    if (isConnected()) manager.send(packet(DISCONNECT))
+    manager.leave(namespace, asking && !asking.making ? "asked" : "left")
     outbound.clear()
     disconnected("io client disconnect")
   }
 
   const dispose = () => {
     leave()
-    enter({ _tag: "Disposed" })
-    // A socket that was refused is closed now.
-    if (status._tag !== "Disconnected") tell({ _tag: "Disconnected", reason: "io client disconnect", willRetry: false })
     outbound.end()
     outbound.forget()
     inbound.end()
@@ -136,24 +128,23 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   /** The socket wants to be connected from now on. */
   const want = () => {
-    if (state._tag !== "Idle") return
-    state = { _tag: "Waiting" }
-    tell({ _tag: "Connecting" })
+    if (isWanted() || users.size === 0) return
+    change({ _tag: "Connecting" })
     manager.add(self)
   }
 
   // -------------------------------------------------------------- the server
 
   const onOpen = () => {
-    if (state._tag !== "Waiting") return
-    const connecting: State = (state = { _tag: "Connecting", early: [] })
-    if (status._tag !== "Connecting") tell({ _tag: "Connecting" })
+    if (asking || !isWanted()) return
+    if (status._tag !== "Connecting") change({ _tag: "Connecting" })
+    const current: Asking = (asking = { early: [] })
     const [makeAuth] = users
     const making = makeAuth!((auth) => packet(CONNECT, pid === undefined ? auth : { pid, offset, ...auth }))
-    connecting.making = making
+    current.making = making
     making.addObserver((exit) => {
-      if (state !== connecting) return
-      connecting.making = undefined
+      if (asking !== current) return
+      current.making = undefined
       if (exit._tag === "Success") return manager.send(exit.value)
       const cause = defectOf(exit.cause.reasons[0]!)
       refuse(`auth failed: ${cause}`, { cause })
@@ -168,15 +159,16 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       pid = typeof newPid === "string" ? newPid : undefined
       offset = undefined
     }
-    enter({ _tag: "Connected", id: sid, recovered })
+    const connected: SocketStatus = { _tag: "Connected", id: sid, recovered }
+    enter(connected)
     inbound.open()
     for (const packet of early) {
       onEvent(packet)
       // A handler may have disconnected.
-      if (!isConnected()) return
+      if (status !== connected) return
     }
     outbound.flush()
-    tell({ _tag: "Connected", id: sid, recovered })
+    tell(connected)
   }
 
   const onEvent = (packet: SocketPacket) => {
@@ -190,10 +182,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     const { data, id, type } = packet
     switch (type) {
       case CONNECT:
-        if (state._tag === "Connecting") onConnected(data, state.early)
+        if (asking) onConnected(data, asking.early)
         return
       case CONNECT_ERROR:
-        if (state._tag === "Connecting") {
+        if (asking) {
           // A text, or an object that should have one.
           const { data: more, message = data } = Object(data) as { readonly data?: unknown; readonly message?: unknown }
           refuse(typeof message === "string" ? message : "refused", { data: more })
@@ -202,8 +194,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
-        if (state._tag === "Connected") onEvent(packet)
-        else if (state._tag === "Connecting" && state.early.length < CAPACITY) state.early.push(packet)
+        if (isConnected()) onEvent(packet)
+        else if (asking && asking.early.length < CAPACITY) asking.early.push(packet)
         return
       case ACK:
         return outbound.answer(id, data as Arguments)
@@ -228,8 +220,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     })
 
   const awaitConnected = Effect.suspend(() =>
-    state._tag === "Disposed"
-      ? errorOf({ description: "the socket's scope has closed", reason: "io client disconnect", willRetry: false })
+    users.size === 0
+      ? makeError("the socket's scope has closed")
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -240,33 +232,33 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const socket = {
     ...outbound.emitter,
+    ...inbound.readers,
     namespace,
     get id() {
-      return state._tag === "Connected" ? state.id : undefined
+      return status._tag === "Connected" ? status.id : undefined
     },
     get connected() {
       return isConnected()
     },
     get recovered() {
-      return state._tag === "Connected" && state.recovered
+      return status._tag === "Connected" && status.recovered
     },
-    status: inbound.streamOf("status", statuses, { overflow: "dropOldest" }, () => status),
+    status: inbound.watch(statuses, () => status),
     disconnect: () => Effect.sync(leave),
-    disconnected: awaitStatus((status) => (status._tag === "Disconnected" ? Effect.succeed(status.reason) : undefined)),
+    disconnected: awaitStatus((status) =>
+      status._tag === "Disconnected"
+        ? Effect.succeed(status.reason)
+        : status._tag === "Failed" && !status.error.willRetry
+          ? Effect.succeed(status.error.reason ?? "io server disconnect")
+          : undefined
+    ),
     reconnect: () =>
       Effect.suspend(() => {
         // Somebody has connected to the namespace since this socket has left it.
-        if (state._tag === "Idle" && manager.members.has(namespace)) {
-          return errorOf({ description: "it has another socket", reason: "io client disconnect", willRetry: false })
-        }
+        if (!isWanted() && manager.members.has(namespace)) return makeError("it has another socket")
         want()
         return awaitConnected
       }),
-    events: inbound.events,
-    stream: inbound.stream,
-    subscribe: inbound.subscribe,
-    respond: inbound.respond,
-    onAny: inbound.onAny,
     onAnyOutgoing: (handler: Parameters<typeof inbound.handle>[1]) => inbound.handle(sent, handler)
   }
 
