@@ -83,6 +83,7 @@ export const makeSuspendingBuffer = <A>(
   const { end, offer, pull } = makeStreamBuffer<A, "dropNewest">(stream, { capacity: Infinity, overflow: "dropNewest" })
   let waiting = 0
   let isPaused = false
+  let isOver = false
   const resume = () => {
     waiting = 0
     if (!isPaused) return
@@ -92,15 +93,14 @@ export const makeSuspendingBuffer = <A>(
   return {
     offer: (value) => {
       offer(value)
-      if (++waiting < capacity || isPaused) return
+      if (++waiting < capacity || isPaused || isOver) return
       isPaused = true
       source.pause()
     },
     end: () => {
       end()
       resume()
-      // Nothing is read after this that would let the source go on.
-      isPaused = true
+      isOver = true
     },
     pull: Effect.tap(pull, () => Effect.sync(resume))
   }

@@ -204,7 +204,7 @@ export const makeInbound = (
           offer(first())
           return listen(listeners, offer)
         })
-      ),
+      ) as Stream.Stream<any>,
     readers: {
       onAny: (handler) =>
         handle(handler, (listener) => listen(all, listener, (event, args) => listener([event, args], event))),
@@ -219,7 +219,7 @@ export const makeInbound = (
 /** An event that waits, with its arguments. */
 type Heard = readonly [event: string, args: Arguments, packet: SocketPacket]
 
-const toStream = <A, E>(pull: Effect.Effect<StreamBuffer<A, E>["pull"], never, Scope.Scope>): Stream.Stream<A, E> =>
+const toStream = <E>(pull: Effect.Effect<StreamBuffer<any, E>["pull"], never, Scope.Scope>): Stream.Stream<any, E> =>
   Stream.fromChannel(Channel.fromTransform((_, scope) => Scope.provide(pull, scope)))
 
 /** The answer of a handler without a contract; none if it has failed. */
