@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Equal from "effect/Equal"
 import * as Effect from "effect/Effect"
@@ -86,6 +87,27 @@ export const make: <R = never>(
  */
 export const layer = <R = never>(options: ClientOptions<R>): Layer.Layer<SocketIoClient, InvalidOptionError, R> =>
   Layer.effect(SocketIoClient, make(options)) as Layer.Layer<SocketIoClient, InvalidOptionError, R>
+
+/**
+ * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `ClientConfig.options`
+ * is. Fails with a `ConfigError`, too.
+ *
+ * **Example** (Reads the address of the server from the environment)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layerConfig({
+ *   url: Config.String("CHAT_URL"),
+ *   connectTimeout: Config.Duration("CHAT_TIMEOUT").pipe(Config.withDefault("10 seconds"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = <R = never>(
+  options: Config.Wrap<ClientOptions<R>>
+): Layer.Layer<SocketIoClient, InvalidOptionError | Config.ConfigError, R> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer<R>(options)))
 
 /**
  * The target of a connection: a contract, or a namespace's name.
