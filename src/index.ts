@@ -6,6 +6,7 @@
 export * as Binary from "./Binary.ts"
 export * as DisconnectReason from "./DisconnectReason.ts"
 export * as Event from "./Event.ts"
+export * as EventAnswer from "./EventAnswer.ts"
 export * as Handshake from "./Handshake.ts"
 export * as Namespace from "./Namespace.ts"
 export * as NamespaceMiddleware from "./NamespaceMiddleware.ts"

@@ -1,7 +1,8 @@
 /**
- * The port behind rooms and broadcasts, and its in-memory form.
+ * The port of rooms and broadcasts, and its in-memory form.
  *
  * @since 0.1.0
  */
 export * as Adapter from "./Adapter.ts"
+export * as AdapterFactory from "./AdapterFactory.ts"
 export * as InMemoryAdapter from "./InMemoryAdapter.ts"

@@ -235,7 +235,7 @@ export type Answer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unkno
 export interface ClientEmitter<N extends Namespace.Any> {
   /**
    * Drops events rather than to let them wait: while the socket is not connected, or earlier events have not left yet. An
-   * acknowledgement then fails with `not sent`.
+   * acknowledgement then fails with `NotSent`.
    */
   readonly volatile: ClientEmitter<N>
   /**
@@ -266,9 +266,9 @@ export interface ClientEmitter<N extends Namespace.Any> {
    * **Details**
    *
    * Fails with one of the event's declared failures, or with an {@link AckError}: when the connection ends after the event was
-   * sent (`disconnected`), when there is no capacity for it to wait (`not sent`), when its schema refuses the payload and it
-   * is not sent (`payload refused`), when the server says why it does not handle the event (`payload refused`,
-   * `event refused`, `handler failed`), or when the server answers something else. Interruption forgets the acknowledgement,
+   * sent (`Disconnected`), when there is no capacity for it to wait (`NotSent`), when its schema refuses the payload and it
+   * is not sent (`PayloadRefused`), when the server says why it does not handle the event (`PayloadRefused`,
+   * `EventRefused`, `HandlerFailed`), or when the server answers something else. Interruption forgets the acknowledgement,
    * and the event if it waits to be sent.
    *
    * **Gotchas**

@@ -230,21 +230,20 @@ interface AnyOptions {
   readonly params?: Readonly<Record<string, unknown>>
 }
 
-const open = Effect.fnUntraced(function* (contract: Target, { auth, params }: AnyOptions = {}) {
+const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
-  const wire = (contract as Partial<Namespace.Any>).compiled?.().forClients()
-  const namespace = wire ? wire.name(params) : (contract as string)
+  const contract = (of as Partial<Namespace.Any>).forClient?.()
+  const namespace = contract ? contract.name(params) : (of as string)
   if (!/^\/[^,]*$/.test(namespace)) throw new Error(`"${namespace}" is no namespace`)
   const run = yield* runForkHere
   const isMade = Effect.isEffect(auth)
   const given = isMade ? auth : Effect.succeed(auth)
-  const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))
+  const payload = Effect.map(given, (value) => (contract ? contract.encodeAuth(value) : value))
   const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
-  const target = { namespace, contract, wire, auth: isMade || auth }
+  const target = { namespace, of, wire: contract?.wire, auth: isMade || auth }
   const existing = manager.members.get(namespace)
   const runtime = existing ?? makeSocket(manager, target)
-  const other =
-    runtime.target.contract !== contract ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
+  const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
     throw new Error(`"${namespace}" is connected already with another ${other}: use the same, or another client`)
   }

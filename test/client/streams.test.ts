@@ -203,7 +203,7 @@ describe("a client's socket", () => {
       assert.deepStrictEqual(last().take(), ['42["a"]'])
       last().fail("gone")
       yield* socket.volatile.emit("c")
-      assert.strictEqual((yield* Effect.flip(socket.volatile.emitWithAck("d"))).reason, "not sent")
+      assert.strictEqual((yield* Effect.flip(socket.volatile.emitWithAck("d"))).reason._tag, "NotSent")
     })
   )
 })

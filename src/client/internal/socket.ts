@@ -17,7 +17,8 @@ export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undef
 /** The target of a connection: what was connected to, and with which auth payload; `true` stands for an effect. */
 export interface Target {
   readonly namespace: string
-  readonly contract: unknown
+  /** The contract, or the name. */
+  readonly of: unknown
   readonly wire: ClientWire | undefined
   readonly auth: unknown
 }
