@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
+import * as Schema from "effect/Schema"
 import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import * as Scope from "effect/Scope"
 
@@ -18,7 +19,7 @@ import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import type { CompiledContract } from "../internal/compileContract.ts"
+import type { CompiledContract, Prepare } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { ambiguities } from "./internal/ambiguity.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
@@ -93,7 +94,12 @@ export const make = Effect.fnUntraced(function* (
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
 
 /** A contract's codecs, made faster by Schema's compiler: only servers have it. */
-const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(SchemaJITCompiler.enable)
+const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(enableCompiler)
+
+const enableCompiler: Prepare = (codec) => {
+  SchemaJITCompiler.enable(codec.ast)
+  SchemaJITCompiler.enable(Schema.flip(codec).ast)
+}
 
 /** The layer's own services, and the scheduler that all handlers share. */
 const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
