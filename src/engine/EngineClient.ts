@@ -214,7 +214,7 @@ export const make = (
     forgetDeadline?.()
     deadline = now() + millis
     forgetDeadline = after(runFork, millis, () =>
-      state === "Opening" ? fail("timeout", "the connection took too long") : end("ping timeout")
+      state === "Opening" ? fail("timeout") : end("ping timeout")
     )
   }
 
