@@ -10,8 +10,8 @@ import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
+import type { WriteStep } from "../ClientDebug.ts"
 import type { Outage } from "../Reconnection.ts"
-import type { Diagnostics } from "./diagnostics.ts"
 
 /** The namespaces whose former sockets are remembered: a page may go through thousands over one connection. */
 const MAX_FORMER = 1_000
@@ -23,7 +23,9 @@ const LIMITS = /many a|large|deep/
 const WARNING_INTERVAL = 60_000
 
 export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
-  readonly diagnostics: Diagnostics
+  /** Writes a debug line about a step of the connection, if the application wants that. */
+  readonly debug: (...step: Parameters<WriteStep>) => void
+  readonly warn: (message: string, annotations: Readonly<Record<string, unknown>>) => void
 }
 
 /** The end of the connection, or of an attempt to open it. */
@@ -79,8 +81,7 @@ export const makeManager = <M extends Member>(
   parser: PacketParser
 ): Manager<M> => {
   const { headers, query, reconnection } = options
-  const { diagnostics, now, runFork } = runtime
-  const { debug } = diagnostics
+  const { debug, now, runFork, warn } = runtime
   const members = new Map<string, M>()
   const former = new Map<string, Former>()
   let engine: EngineClient.EngineClient | undefined
@@ -172,7 +173,7 @@ export const makeManager = <M extends Member>(
       if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
         quietUntil = now() + WARNING_INTERVAL
         const why = error.description ?? reason
-        diagnostics.warn(`cannot connect to ${options.engine.origin}, trying again: ${why}`, error as {})
+        warn(`cannot connect to ${options.engine.origin}, trying again: ${why}`, error as {})
       }
       debug("manager", "trying again", { delay, attempt: outage!.attempt })
       if (!wasOpen) tell({ ...error, willRetry: true })

@@ -44,7 +44,7 @@ interface Asking {
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
   const { namespace, wire } = target
-  const { diagnostics } = manager.runtime
+  const { debug, warn } = manager.runtime
   /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
   let status: SocketStatus = { _tag: "Connecting" }
   let asking: Asking | undefined
@@ -81,7 +81,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const tell = (next: SocketStatus) => {
-    diagnostics.debug("socket", next._tag, { namespace, ...next })
+    debug("socket", next._tag, { namespace, ...next })
     call(statuses, next)
   }
 
@@ -96,7 +96,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     if (!willRetry) manager.remove(self)
     // Nobody would ever know.
     if (next._tag === "Failed" && !willRetry && statuses.size === 0) {
-      diagnostics.warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
+      warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
     }
     change(next)
     // After the change, as callers look at the state. An event that is still to be sent keeps waiting for its answer.
