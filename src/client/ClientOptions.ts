@@ -166,7 +166,5 @@ export const resolve = Effect.fnUntraced(function* (
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
   // Without `URL`, as React Native has only a part of it. WebSocket addresses mean the same server.
   const [, rest] = /^(?:http|ws)(s?:\/\/[^\s/?#@\\]+)\/?$/.exec(url.toLowerCase()) ?? []
-  return rest
-    ? Effect.succeed(`http${rest}`)
-    : refuse("url", `must be an origin, as "https://example.org", not "${url}"`)
+  return rest ? Effect.succeed(`http${rest}`) : refuse("url", `must be an origin, not "${url}"`)
 }

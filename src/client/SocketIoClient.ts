@@ -248,7 +248,8 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptio
   const runtime = existing ?? makeSocket(manager, target)
   const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
-    throw new Error(`"${namespace}" is connected already with another ${other}: use the same, or another client`)
+    // Another contract or auth needs another client.
+    throw new Error(`"${namespace}" is connected already with another ${other}`)
   }
   yield* scoped(() => runtime.use(makeAuth))
   return runtime

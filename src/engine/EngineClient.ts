@@ -213,9 +213,7 @@ export const make = (
   const expect = (millis: number) => {
     forgetDeadline?.()
     deadline = now() + millis
-    forgetDeadline = after(runFork, millis, () =>
-      state === "Opening" ? fail("timeout") : end("ping timeout")
-    )
+    forgetDeadline = after(runFork, millis, () => (state === "Opening" ? fail("timeout") : end("ping timeout")))
   }
 
   // -------------------------------------------------------------- opening
@@ -346,18 +344,14 @@ export const make = (
       }
       case "1": // close
         return end("transport close", "closed by the server")
-      case "0": // a second open
-      case "3": // pong
-      case "5": // upgrade
-      case "6": // noop
-        return
       default:
-        return end("parse error", "unknown packet type")
+        // A second open, a pong, an upgrade and a noop mean nothing here.
+        if (!"0356".includes(packet[0]!)) end("parse error", "unknown packet type")
     }
   }
 
   const onBinary = (bytes: Uint8Array) =>
-    state === "Opening" ? fail("parse error", "binary before the open packet") : sink.onBinary(bytes)
+    state === "Opening" ? fail("parse error", "not an open packet") : sink.onBinary(bytes)
 
   // -------------------------------------------------------------- out
 
