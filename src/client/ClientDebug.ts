@@ -28,7 +28,7 @@ export type ClientPart = "engine" | "manager" | "socket"
 export type WriteStep = (
   part: ClientPart,
   message: string,
-  annotations: Readonly<Record<string, unknown>>
+  annotations?: Readonly<Record<string, unknown>>
 ) => Effect.Effect<void>
 
 /**

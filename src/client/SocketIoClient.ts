@@ -73,7 +73,7 @@ export const make: <R = never>(
     runFork,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
     memory: { upgraded: false },
-    unique: clock.currentTimeMillisUnsafe().toString(36) + (yield* Random.next).toString(36).slice(2),
+    unique: (yield* Random.next).toString(36).slice(2),
     debug: (...step) => runFork(writeStep(...step)),
     warn: (...line) => runFork(log("Warn", ...line))
   }

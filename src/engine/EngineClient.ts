@@ -58,7 +58,7 @@ export interface ClientClose extends ConnectionDetails {
 }
 
 /**
- * The way in which a session is opened; every default is filled in.
+ * The way in which a session is opened. Options without a value are off.
  *
  * @since 0.1.0
  * @category options
@@ -73,11 +73,11 @@ export interface EngineClientOptions {
   /** In the order in which they are tried. */
   readonly transports: ReadonlyArray<TransportName>
   readonly upgrade: boolean
-  readonly tryAllTransports: boolean
-  readonly rememberUpgrade: boolean
+  readonly tryAllTransports?: boolean
+  readonly rememberUpgrade?: boolean
   readonly withCredentials: boolean
   readonly protocols: ReadonlyArray<string>
-  readonly forceBase64: boolean
+  readonly forceBase64?: boolean
   readonly closeOnPageHide: boolean
   /** The time for the opening over each transport, then for the upgrade, and for the closing: milliseconds. */
   readonly connectTimeout: number

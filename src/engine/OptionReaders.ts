@@ -80,7 +80,7 @@ export const transports = (
   const names = value ?? known
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
-    : refuse("transports", `must name some of ${known}, not "${names}"`)
+    : refuse("transports", `cannot be "${names}"`)
 }
 
 /**

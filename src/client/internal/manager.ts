@@ -100,32 +100,23 @@ export const makeManager = <M extends Member>(
   /** One session, from its opening to its end, which it gives. Interruption closes it. */
   const session = Effect.gen(function* () {
     // With headers and parameters as they are by now.
-    const given = yield* Effect.exit(
-      Effect.gen(function* () {
-        return {
-          ...options.engine,
-          query: Effect.isEffect(query) ? yield* query : query,
-          headers: Effect.isEffect(headers) ? yield* headers : headers
-        }
-      })
-    )
-    if (given._tag === "Failure") {
-      const cause = defectOf(given.cause.reasons[0]!)
-      const ended: Ended = { reason: "transport error", description: `headers or query: ${cause}`, cause }
-      return ended
+    const given = {
+      ...options,
+      query: Effect.isEffect(query) ? yield* query : query,
+      headers: Effect.isEffect(headers) ? yield* headers : headers
     }
     return yield* Effect.callback<Ended>((resume) => {
       const decoder = parser.makeDecoder(options)
       let wasOpen = false
       former.clear()
-      debug("manager", "connecting", {})
-      engine = EngineClient.make(given.value, runtime, {
+      debug("manager", "connecting")
+      engine = EngineClient.make(given, runtime, {
         onOpen: ({ sid }) => {
           wasOpen = true
           debug("engine", "opened", { sid })
           for (const member of Array.from(members.values())) member.onOpen()
         },
-        onUpgrade: () => debug("engine", "upgraded", {}),
+        onUpgrade: () => debug("engine", "upgraded"),
         onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
         onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
         onClose: (close) => {
@@ -148,7 +139,10 @@ export const makeManager = <M extends Member>(
     let outage: { attempt: number; readonly since: number; readonly step: Step } | undefined
     while (members.size > 0) {
       const began = now()
-      const { wasOpen, ...error } = yield* session
+      const { wasOpen, ...error } = yield* Effect.catchCause(session, ({ reasons }) => {
+        const cause = defectOf(reasons[0]!)
+        return Effect.succeed<Ended>({ reason: "transport error", description: `headers or query: ${cause}`, cause })
+      })
       // Nobody is here any more, or somebody has come while the connection was being closed.
       if (error.reason === "forced close") continue
       if (isEstablished) outage = undefined
@@ -173,7 +167,7 @@ export const makeManager = <M extends Member>(
       if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
         quietUntil = now() + WARNING_INTERVAL
         const why = error.description ?? reason
-        warn(`cannot connect to ${options.engine.origin}, trying again: ${why}`, error as {})
+        warn(`cannot connect to ${options.origin}, trying again: ${why}`, error as {})
       }
       debug("manager", "trying again", { delay, attempt: outage!.attempt })
       if (!wasOpen) tell({ ...error, willRetry: true })

@@ -91,8 +91,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   /** The socket is not connected, or not on its way any more. Without another attempt it does not want to be. */
-  const end = (next: EndStatus) => {
-    const { willRetry } = next._tag === "Failed" ? next.error : next
+  const end = (next: EndStatus, willRetry = false) => {
     if (!willRetry) manager.remove(self)
     // Nobody would ever know.
     if (next._tag === "Failed" && !willRetry && statuses.size === 0) {
@@ -222,7 +221,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("the socket's scope has closed")
+      ? makeError("its scope has closed")
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -278,7 +277,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     onOpen,
     onPacket,
     onEnd: (ending: ConnectionEnd) =>
-      end(isConnected() ? { ...ending, _tag: "Disconnected" } : { _tag: "Failed", error: errorOf(ending) })
+      end(
+        isConnected() ? { ...ending, _tag: "Disconnected" } : { _tag: "Failed", error: errorOf(ending) },
+        ending.willRetry
+      )
   }
   return self
 }
