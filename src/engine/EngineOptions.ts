@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 
 import { MAX_PACKETS_PER_PAYLOAD } from "../protocol/ProtocolLimits.ts"
-import { rateOf } from "../internal/tokenBucket.ts"
+import { type Rate, rateOf } from "../internal/tokenBucket.ts"
 import type { ConnectionRateLimit } from "../RateLimit.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cookies from "effect/http/Cookies"
@@ -19,7 +19,6 @@ import type { EngineRequest } from "./EngineRequest.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
 import { isHeaderValue } from "./HttpHeaders.ts"
-import type { ReadLimit } from "./internal/readLimiter.ts"
 import { integer, MAX_TIMER, millis, oneOf, transports } from "./OptionReaders.ts"
 import type { TransportName } from "./Transport.ts"
 
@@ -200,6 +199,17 @@ export interface EngineOptions {
  * @category options
  */
 export type OutboxOverflow = "disconnect" | "dropNewest" | "dropOldest" | "suspend"
+
+/**
+ * The resolved `rateLimit`: the packets that a client may send, and the consequence of more.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ReadLimit extends Rate {
+  /** Whether the session is closed, rather than not read for a while. */
+  readonly disconnects: boolean
+}
 
 /**
  * The cookie with a session's id.
