@@ -16,6 +16,7 @@ import * as Result from "effect/Result"
 
 import type { CorsOptions, OriginMatcher } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
+import type { Ping } from "./Heartbeat.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
 import { isHeaderValue } from "./HttpHeaders.ts"
@@ -28,7 +29,7 @@ import type { TransportName } from "./Transport.ts"
  * @since 0.1.0
  * @category options
  */
-export interface EngineOptions {
+export interface EngineOptions<out R = never> {
   /**
    * How long after a pong (or the opening) the server sends the next ping. Clients are told, and expect a ping within
    * `pingInterval + pingTimeout`, which is at most 2^31 - 1 ms (24.8 days), as their timers do not take more. Default: 25 seconds. At
@@ -38,14 +39,13 @@ export interface EngineOptions {
   /** How long the server waits for a pong before it closes the session. Default: 20 seconds. At least 10 ms. */
   readonly pingTimeout?: Duration.Input
   /**
-   * When to send pings, instead of the fixed `pingInterval`: each session runs the schedule from its opening, with the
-   * round-trip time of the last ping in milliseconds as input (0 at first), and the schedule's delays are the pauses
-   * before the next ping. No more pings are sent once it is done. Its delays must not exceed `pingInterval`, which is what
-   * clients are told: longer ones are shortened to it. It must not suspend; a step that dies ends its session.
+   * The schedule of the pings, instead of the fixed `pingInterval`. Each session runs it from its
+   * opening on; its delays are the pauses before the next ping, up to `pingInterval`. It runs in
+   * the context of the server's layer. See `Heartbeat.default` for the details.
    *
-   * Default: as if by `Schedule.spaced(pingInterval)`.
+   * Default: `Heartbeat.default`, with `pingInterval` in place of its 25 seconds.
    */
-  readonly heartbeat?: Schedule.Schedule<unknown, number>
+  readonly heartbeat?: Schedule.Schedule<unknown, Ping, never, R>
   /** How long a client may take to change from polling to WebSocket. Default: 10 seconds. */
   readonly upgradeTimeout?: Duration.Input
   /**
@@ -244,7 +244,8 @@ export interface CookieOptions {
 export interface ResolvedEngineOptions {
   readonly pingInterval: number
   readonly pingTimeout: number
-  readonly heartbeat: Schedule.Schedule<unknown, number> | undefined
+  /** It runs in the context of the server's layer, which has the services that it needs. */
+  readonly heartbeat: Schedule.Schedule<unknown, Ping> | undefined
   readonly upgradeTimeout: number
   readonly maxPayload: number
   readonly maxPacketsPerPayload: number
@@ -337,7 +338,7 @@ const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | und
  * @since 0.1.0
  * @category decoding
  */
-export const drainTimeout = (options: EngineOptions): Effect.Effect<number, InvalidOptionError> =>
+export const drainTimeout = (options: EngineOptions<any>): Effect.Effect<number, InvalidOptionError> =>
   millis("drainTimeout", options.drainTimeout, 5_000, 0)
 
 /**
@@ -347,7 +348,7 @@ export const drainTimeout = (options: EngineOptions): Effect.Effect<number, Inva
  * @category decoding
  */
 export const resolve = Effect.fnUntraced(function* (
-  options: EngineOptions
+  options: EngineOptions<any>
 ): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
   const pingInterval = yield* millis("pingInterval", options.pingInterval, 25_000, 10)
   const pingTimeout = yield* millis("pingTimeout", options.pingTimeout, 20_000, 10)
@@ -359,7 +360,7 @@ export const resolve = Effect.fnUntraced(function* (
   return {
     pingInterval,
     pingTimeout,
-    heartbeat: options.heartbeat,
+    heartbeat: options.heartbeat as Schedule.Schedule<unknown, Ping> | undefined,
     upgradeTimeout: yield* millis("upgradeTimeout", options.upgradeTimeout, 10_000, 1),
     maxPayload: yield* integer("maxPayload", options.maxPayload, 1_000_000, 1),
     maxPacketsPerPayload: yield* integer(

@@ -22,6 +22,7 @@ import * as HandshakeError from "./HandshakeError.ts"
 import { ClosingTime } from "./ClosingTime.ts"
 import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
 import { Handshake } from "./internal/handshake.ts"
+import { Heartbeat } from "./internal/heartbeat.ts"
 import { type Headers, isHeaderValue, merge } from "./HttpHeaders.ts"
 import { refuse } from "./internal/httpResponses.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
@@ -108,15 +109,16 @@ export interface EngineEvents {
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function* (
-  options: EngineOptions,
+export const make = Effect.fnUntraced(function* <R = never>(
+  options: EngineOptions<R>,
   onSession: (session: EngineSession) => SessionSink,
   events: EngineEvents = {}
-): Effect.fn.Return<EngineServer, InvalidOptionError, Scope.Scope> {
+): Effect.fn.Return<EngineServer, InvalidOptionError, R | Scope.Scope> {
   const resolved = yield* resolve(options)
   const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
   const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
-  const context = yield* Effect.context<never>()
+  // Only the heartbeat asks for services of R, and its schedule has that type.
+  const context = (yield* Effect.context<R>()) as Context.Context<never>
   const [released, polled] = [yield* Latch.make(false), yield* Latch.make(false)]
   const server = new Server(resolved, wheel, context, onSession, events, released, polled)
   yield* Effect.acquireRelease(
@@ -131,6 +133,7 @@ class Server implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
   readonly closing: ClosingTime
+  readonly heartbeat: Heartbeat
   readonly stats: EngineStats
   /** Every session that holds something: the open ones, and closed ones whose transport is still flushing. */
   readonly sessions = new Map<string, EngineSession>()
@@ -161,6 +164,7 @@ class Server implements EngineServer, SessionOwner {
   ) {
     this.options = options
     this.wheel = wheel
+    this.heartbeat = new Heartbeat(options, wheel, context)
     this.stats = statsOf(context)
     this.now = () => wheel.now()
     this.closing = new ClosingTime(options.drainTimeout, this.now)
@@ -349,8 +353,8 @@ class Server implements EngineServer, SessionOwner {
       if (revisionOf(request) !== session.revision) {
         return HandshakeError.make(3, `another revision in a session of revision ${session.revision}`)
       }
-      if (upgrade ? transport !== "websocket" : transport !== session.transportName) {
-        return HandshakeError.make(3, `transport ${transport} in a session on ${session.transportName}`)
+      if (upgrade ? transport !== "websocket" : transport !== session.transport) {
+        return HandshakeError.make(3, `transport ${transport} in a session on ${session.transport}`)
       }
       return session
     }
@@ -397,7 +401,7 @@ class Server implements EngineServer, SessionOwner {
     this.sessions.delete(session.id)
     this.limits?.remove(session.details.address)
     if (this.drainEnd === undefined) return
-    if (session.transportName === "polling" && --this.polling === 0) this.polled.openUnsafe()
+    if (session.transport === "polling" && --this.polling === 0) this.polled.openUnsafe()
     if (this.sessions.size === 0) this.released.openUnsafe()
   }
 
@@ -418,7 +422,7 @@ class Server implements EngineServer, SessionOwner {
         for (const session of sessions.slice(at, at + size)) session.closeUnsafe("server shutting down")
       }
       this.polling = 0
-      for (const { transportName } of this.sessions.values()) if (transportName === "polling") this.polling++
+      for (const { transport } of this.sessions.values()) if (transport === "polling") this.polling++
       if (this.polling === 0) this.polled.openUnsafe()
       if (this.sessions.size > 0 && this.drainTimeLeft() > 0) {
         yield* Effect.timeoutOption(this.released.await, Duration.millis(this.drainTimeLeft()))

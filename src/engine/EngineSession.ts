@@ -14,12 +14,12 @@ import { decodeBinaryText as decodeBinaryTextV3 } from "../protocol/EnginePacket
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
-import { type HeartbeatStep, makeHeartbeatStep } from "./internal/heartbeat.ts"
+import { type Beat, type Beating, type Heartbeat, PONG_DUE, STOPPED } from "./internal/heartbeat.ts"
 import { Outbox, packetsOf } from "./internal/outbox.ts"
 import { ReadLimiter } from "./internal/readLimiter.ts"
 import { format3, format4 } from "./internal/pollingFormat.ts"
 import { type EngineStats, NO_STATS, type SessionStats, type TransportStats } from "./internal/stats.ts"
-import { IDLE, type TimerWheel, type WheelEntry } from "./TimerWheel.ts"
+import { IDLE, type TimerWheel } from "./TimerWheel.ts"
 import { UpgradeCandidate } from "./internal/upgradeCandidate.ts"
 import { OutboundMessage } from "./OutboundMessage.ts"
 import { PollingTransport } from "./PollingTransport.ts"
@@ -64,6 +64,8 @@ export interface SessionSink {
 export interface SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel
+  /** @internal */
+  readonly heartbeat: Heartbeat
   /** @internal */
   readonly stats: EngineStats
   /** The monotonic time, in milliseconds. */
@@ -130,7 +132,7 @@ const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53
  * @since 0.1.0
  * @category models
  */
-export class EngineSession implements TransportSink, WheelEntry, SessionStats {
+export class EngineSession implements TransportSink, Beating, SessionStats {
   readonly id: string
   /** The revision of Engine.IO that the client speaks. */
   readonly revision: EngineRevision
@@ -138,11 +140,15 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** @internal */
   bucket: number = IDLE
   /** @internal */
+  beat: Beat = STOPPED
+  /** @internal */
+  pace: Beating["pace"]
+  /** @internal */
   sink: SessionSink = ignoreEverything
   private readonly owner: SessionOwner
   /** Whether the client reads bytes only as base64. */
   private readonly base64: boolean
-  private transport!: ServerTransport
+  private current!: ServerTransport
   private candidate: UpgradeCandidate | undefined
   private open = true
   /** The WebSockets that are not the session's transport: of an upgrade that has not come about, or not yet. */
@@ -158,10 +164,6 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** Why the client is not read: a bit for each reason. */
   private paused = 0
   private readonly limiter: ReadLimiter | undefined
-  private awaitingPong = false
-  private graceUsed = false
-  private step: HeartbeatStep | undefined
-  private pinged = 0
   private ending: Deferred.Deferred<SessionClose> | undefined
   private taps: Set<Tap> | undefined
   private ended: SessionClose | undefined
@@ -178,12 +180,12 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** @internal */
   get stats(): TransportStats {
-    return this.transportGone ? NO_STATS : this.transport
+    return this.transportGone ? NO_STATS : this.current
   }
 
-  /** The transport that is in use now. */
-  get transportName(): TransportName {
-    return this.transport.name
+  /** The name of the transport that is in use now. */
+  get transport(): TransportName {
+    return this.current.name
   }
 
   /** Whether the session is open. */
@@ -193,12 +195,12 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** Whether what is sent now leaves at once, rather than waiting for a client that is behind. */
   get writable(): boolean {
-    return this.open && this.transport.writable
+    return this.open && this.current.writable
   }
 
   /** The bytes that wait to be taken by the client. */
   get buffered(): number {
-    return this.transport.buffered
+    return this.current.buffered
   }
 
   /** Opens the session over the poll that asked for it. */
@@ -232,8 +234,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
       return this.sendOrDrop(message, onDropped && (() => this.guarded(onDropped)))
     }
     this.owner.stats.packetsSent += (message.text === undefined ? 0 : 1) + (message.attachments?.length ?? 0)
-    this.transport.sendMessage(message)
-    if (this.transport.exceeds(this.owner.options.maxOutbox)) this.onExceeded(message.byteLength)
+    this.current.sendMessage(message)
+    if (this.current.exceeds(this.owner.options.maxOutbox)) this.onExceeded(message.byteLength)
   }
 
   /**
@@ -243,7 +245,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
    */
   private onExceeded(size: number): void {
     const { maxOutbox } = this.owner.options
-    const { buffered } = this.transport
+    const { buffered } = this.current
     if (this.excess === undefined || buffered - size <= maxOutbox) this.beginExcess()
     const excess = this.excess!
     if (buffered <= excess.limit) return
@@ -264,8 +266,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     excess.cancel = after(millis, () =>
       this.guarded(() => {
         if (this.excess !== excess) return
-        if (!this.transport.exceeds(options.maxOutbox)) return void (this.excess = undefined)
-        excess.limit = Math.min(excess.limit, this.transport.buffered + options.maxOutbox * EXCESS_MARGIN)
+        if (!this.current.exceeds(options.maxOutbox)) return void (this.excess = undefined)
+        excess.limit = Math.min(excess.limit, this.current.buffered + options.maxOutbox * EXCESS_MARGIN)
         this.reviewExcess(excess, EXCESS_REVIEW)
       })
     )
@@ -273,7 +275,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   private sendOrDrop(message: OutboundMessage, onDropped: (() => void) | undefined): void {
     if (this.isOverflowing) this.overflow()
-    else if (this.transport.sendMessage(message, onDropped)) this.owner.stats.packetsSent += message.packets
+    else if (this.current.sendMessage(message, onDropped)) this.owner.stats.packetsSent += message.packets
   }
 
   /**
@@ -298,7 +300,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   /** Whether a message may be sent without waiting. It always may unless the policy is `suspend`. */
   get hasRoom(): boolean {
     const { maxOutbox, outboxOverflow } = this.owner.options
-    return !this.open || outboxOverflow !== "suspend" || !this.transport.exceeds(maxOutbox - 1)
+    return !this.open || outboxOverflow !== "suspend" || !this.current.exceeds(maxOutbox - 1)
   }
 
   /**
@@ -329,7 +331,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     this.paused |= PAUSED_BY[by]
     if (paused !== 0) return
     this.owner.stats.readPauses++
-    this.transport.pause()
+    this.current.pause()
   }
 
   /** Reads again, unless there is another reason not to. */
@@ -337,13 +339,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     if (this.paused === 0) return
     this.paused &= ~PAUSED_BY[by]
     if (this.paused !== 0 || !this.open) return
-    // The pong, or the ping of revision 3, may stand behind what was not read.
-    if (this.revision === 3) this.expectPing()
-    else if (this.awaitingPong) {
-      this.graceUsed = false
-      this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
-    }
-    this.transport.resume()
+    this.owner.heartbeat.onResume(this)
+    this.current.resume()
   }
 
   /** Closes the session: what is buffered is sent first. */
@@ -351,8 +348,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     if (!this.open) return
     // Who breaks the protocol may never poll again: nothing is kept for it.
     const isAborted = reason === "parse error" || reason === "internal error"
-    if (isAborted && this.transport instanceof PollingTransport) this.transport.abort()
-    else this.transport.close()
+    if (isAborted && this.current instanceof PollingTransport) this.current.abort()
+    else this.current.close()
     this.end(reason, description)
   }
 
@@ -400,8 +397,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** A long-polling request with this session's id. `false`: the session does not poll (any more). */
   onRequest(exchange: HttpExchange): boolean {
-    if (!(this.transport instanceof PollingTransport)) return false
-    this.transport.onRequest(exchange)
+    if (!(this.current instanceof PollingTransport)) return false
+    this.current.onRequest(exchange)
     return true
   }
 
@@ -415,11 +412,11 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
       channels.delete(channel)
       this.release()
     }
-    if (!this.open || this.candidate !== undefined || !(this.transport instanceof PollingTransport)) {
+    if (!this.open || this.candidate !== undefined || !(this.current instanceof PollingTransport)) {
       channel.receiver = { onText() {}, onBinary() {}, onClose: onReleased }
       return channel.close()
     }
-    const polling = this.transport
+    const polling = this.current
     this.candidate = new UpgradeCandidate(channel, this.owner.wheel, this.owner.options.upgradeTimeout, {
       onProbe: () => polling.beginUpgrade(),
       onComplete: () => {
@@ -438,7 +435,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   terminate(): void {
     this.candidate?.abort()
     for (const channel of this.channels ?? []) channel.terminate()
-    this.transport.abort()
+    this.current.abort()
     if (this.open) this.end("server shutting down")
   }
 
@@ -458,7 +455,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     if (this.limiter !== undefined && !this.limiter.onPacket()) return
     const type = packet.charCodeAt(0)
     if (type === code.message) {
-      if (this.awaitingPong) this.onSignOfLife()
+      if (this.beat === PONG_DUE) this.owner.heartbeat.onSignOfLife(this)
       if (this.taps !== undefined) this.tapped(packet.slice(1))
       return this.sink.onMessage(packet)
     }
@@ -538,8 +535,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   onTransportReleased(transport: ServerTransport): void {
     this.owner.stats.onTransportGone(transport)
-    if (transport === this.transport) this.transportGone = true
-    if (!this.open && transport === this.transport) this.candidate?.abort()
+    if (transport === this.current) this.transportGone = true
+    if (!this.open && transport === this.current) this.candidate?.abort()
     this.release()
   }
 
@@ -551,35 +548,22 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
 
   /** @internal */
   onDeadline(): void {
-    if (this.awaitingPong || this.revision === 3) {
-      if (this.paused === 0) return this.closeAtOnce("ping timeout")
-      // We do not listen. A ping that cannot be delivered shows that nobody is there.
-      if (this.revision === 3) return this.expectPing()
-    }
-    this.awaitingPong = true
-    this.graceUsed = false
-    if (this.step !== undefined) this.pinged = this.owner.wheel.now()
+    this.owner.heartbeat.onDeadline(this)
+  }
+
+  /** @internal */
+  sendPing(): void {
     this.sendControl(PING)
-    this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
   }
 
-  private scheduleOpening(): void {
-    const { heartbeat, pingInterval } = this.owner.options
-    if (this.revision === 3) return this.expectPing()
-    if (heartbeat !== undefined) this.step = makeHeartbeatStep(heartbeat, pingInterval)
-    this.schedulePing(0)
+  /** @internal */
+  onSilence(): void {
+    this.closeAtOnce("ping timeout")
   }
 
-  private schedulePing(roundTrip: number): void {
-    const { options, wheel } = this.owner
-    const delay = this.step === undefined ? options.pingInterval : this.step(wheel.now(), roundTrip)
-    if (delay !== undefined) wheel.schedule(this, delay)
-  }
-
-  /** Clients of revision 3 ping by themselves. */
-  private expectPing(): void {
-    const { pingInterval, pingTimeout } = this.owner.options
-    this.owner.wheel.schedule(this, pingInterval + pingTimeout)
+  /** @internal */
+  get isReading(): boolean {
+    return this.paused === 0
   }
 
   private onPing(): void {
@@ -587,41 +571,29 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     this.sendControl(PONG)
     if (this.isOverflowing) return this.overflow()
-    this.expectPing()
+    this.owner.heartbeat.onPing(this)
   }
 
   private onPong(): void {
     if (this.revision === 3) return this.closeUnsafe("parse error", "invalid heartbeat direction")
-    // Nobody asked for this one: it moves nothing.
-    if (!this.awaitingPong) return
-    this.awaitingPong = false
-    this.owner.wheel.cancel(this)
-    this.schedulePing(this.step === undefined ? 0 : this.owner.wheel.now() - this.pinged)
-  }
-
-  /** A client that is busy sending something large is alive, though its pong waits behind that: once per ping. */
-  private onSignOfLife(): void {
-    if (this.graceUsed) return
-    this.graceUsed = true
-    this.owner.wheel.schedule(this, this.owner.options.pingTimeout)
+    this.owner.heartbeat.onPong(this)
   }
 
   // ---------------------------------------------------------------- opening, upgrade, end
 
   private start(transport: PollingTransport | WebSocketTransport): void {
     const { allowUpgrades, maxPayload, pingInterval, pingTimeout, transports } = this.owner.options
-    this.transport = transport
+    this.current = transport
     this.held++
     const upgrades =
       transport.name === "polling" && allowUpgrades && transports.includes("websocket") ? ["websocket"] : []
     this.sendControl(encodeOpen({ sid: this.id, upgrades, pingInterval, pingTimeout, maxPayload }))
-    // The transport goes on to answer the request, even if only to say that the session has ended.
-    this.guarded(() => this.scheduleOpening())
+    this.owner.heartbeat.start(this)
   }
 
   private sendControl(packet: string): void {
     this.owner.stats.packetsSent++
-    this.transport.sendPacket(packet)
+    this.current.sendPacket(packet)
   }
 
   /** What comes by the new transport waits for what came by the old one. */
@@ -643,7 +615,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     const outbox = this.outbox!
     const transport = this.open ? this.webSocketTransport(channel) : undefined
     if (transport !== undefined) {
-      this.transport = transport
+      this.current = transport
       this.channels?.delete(channel)
       if (this.paused !== 0) transport.pause()
     }
@@ -668,7 +640,7 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   }
 
   private onBinaryMessage(bytes: Uint8Array): void {
-    if (this.awaitingPong) this.onSignOfLife()
+    if (this.beat === PONG_DUE) this.owner.heartbeat.onSignOfLife(this)
     if (this.taps !== undefined) this.tapped(bytes)
     this.sink.onBinary(bytes)
   }
@@ -678,8 +650,8 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
   }
 
   private onCloseByPeer(): void {
-    if (this.transport instanceof PollingTransport) this.transport.closeByPeer()
-    else this.transport.close()
+    if (this.current instanceof PollingTransport) this.current.closeByPeer()
+    else this.current.close()
     this.end("transport close")
   }
 
@@ -693,28 +665,28 @@ export class EngineSession implements TransportSink, WheelEntry, SessionStats {
     const { maxOutbox } = this.owner.options
     // What is in the socket does not count: a message that is larger than the budget may be there.
     if (this.keepsOutbox) return this.outbox!.exceeds(2 * maxOutbox)
-    return this.transport.exceeds(maxOutbox) && !(this.excess && this.transport.buffered <= this.excess.limit)
+    return this.current.exceeds(maxOutbox) && !(this.excess && this.current.buffered <= this.excess.limit)
   }
 
   private overflow(): void {
-    this.closeAtOnce("outbox overflow", `${this.transport.buffered} bytes were waiting`)
+    this.closeAtOnce("outbox overflow", `${this.current.buffered} bytes were waiting`)
   }
 
   /** For a client that does not take what is sent: waiting for it to do so is of no use. */
   private closeAtOnce(reason: SessionCloseReason, description?: string): void {
     if (!this.open) return
-    this.transport.abort()
+    this.current.abort()
     this.end(reason, description)
   }
 
   private end(reason: SessionCloseReason, description?: string): void {
     this.open = false
-    this.owner.wheel.cancel(this)
+    this.owner.heartbeat.stop(this)
     this.limiter?.close()
     this.excess?.cancel()
     this.excess = undefined
     // A client that is changing over takes the last packets by the new transport, if it polls no more.
-    const lingering = this.transport instanceof PollingTransport && this.transport.lingering
+    const lingering = this.current instanceof PollingTransport && this.current.lingering
     if (!lingering) this.candidate?.abort()
     const close: SessionClose = { reason, description }
     this.ended = close

@@ -45,7 +45,7 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
  * @since 0.1.0
  * @category options
  */
-export interface NodeOptions extends ServerOptions, NodeEngine.AttachOptions {}
+export interface NodeOptions<out R = never> extends ServerOptions<R>, NodeEngine.AttachOptions {}
 
 /**
  * Options of a server that listens itself.
@@ -53,7 +53,7 @@ export interface NodeOptions extends ServerOptions, NodeEngine.AttachOptions {}
  * @since 0.1.0
  * @category options
  */
-export interface ListeningOptions extends NodeOptions {
+export interface ListeningOptions<out R = never> extends NodeOptions<R> {
   /** The port to listen on; 0 takes a free one. */
   readonly port: number
   /** The address to listen on. Default: every address of the machine. */
@@ -119,10 +119,10 @@ type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError
  * @since 0.1.0
  * @category constructors
  */
-export const makeAttached = Effect.fnUntraced(function* (
+export const makeAttached = Effect.fnUntraced(function* <R = never>(
   server: Http.Server,
-  options: NodeOptions = {}
-): Effect.fn.Return<SocketIoServer.SocketIoServerShape, InvalidOptionError, Scope.Scope> {
+  options: NodeOptions<R> = {}
+): Effect.fn.Return<SocketIoServer.SocketIoServerShape, InvalidOptionError, R | Scope.Scope> {
   if (typeof (server as Partial<Http.Server>)?.on !== "function" || typeof server === "function") {
     return yield* new InvalidOptionError({
       option: "server",
@@ -140,7 +140,7 @@ export const makeAttached = Effect.fnUntraced(function* (
  * @since 0.1.0
  * @category layers
  */
-export const layerAttached = (server: Http.Server, options: NodeOptions = {}): ServerOf<never> =>
+export const layerAttached = <R = never>(server: Http.Server, options: NodeOptions<R> = {}): ServerOf<R> =>
   Layer.effect(SocketIoServer.SocketIoServer, makeAttached(server, options))
 
 /**
@@ -155,9 +155,9 @@ export const layerAttached = (server: Http.Server, options: NodeOptions = {}): S
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  options: ListeningOptions
-): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError> =>
+export const layer = <R = never>(
+  options: ListeningOptions<R>
+): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError, R> =>
   Layer.effect(
     SocketIoServer.SocketIoServer,
     Effect.gen(function* () {
@@ -208,7 +208,7 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<ListeningOptions>
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
 /**
  * The same as {@link layerAttached}, with options that are configured: each a `Config`, or all of them one, as
@@ -233,11 +233,12 @@ export const layerAttachedConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerHttp = (
-  options: ListeningOptions
+export const layerHttp = <R = never>(
+  options: ListeningOptions<R>
 ): Layer.Layer<
   SocketIoServer.SocketIoServer | HttpServer.HttpServer | Layer.Success<ReturnType<typeof NodeHttpServer.layer>>,
-  InvalidOptionError | HttpServerError.ServeError
+  InvalidOptionError | HttpServerError.ServeError,
+  R
 > =>
   Layer.unwrap(
     // Only here: it is a seventh of the heap of a server that does without.
@@ -268,7 +269,7 @@ export const layerHttpConfig = (
 ): Layer.Layer<
   Layer.Success<ReturnType<typeof layerHttp>>,
   InvalidOptionError | HttpServerError.ServeError | Config.ConfigError
-> => Layer.unwrap(Effect.map(Config.unwrap(options), layerHttp))
+> => Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layerHttp(options)))
 
 /**
  * Lets go, at the end, of connections over which nothing has come yet: browsers open some in advance, and an `http.Server` that
@@ -294,7 +295,7 @@ const withoutSilentConnections = (server: Http.Server): Layer.Layer<never> =>
   )
 
 const createServer = (
-  { tls }: ListeningOptions,
+  { tls }: ListeningOptions<any>,
   onRequest?: Http.RequestListener
 ): Effect.Effect<Http.Server, InvalidOptionError> =>
   Effect.try({
@@ -302,13 +303,13 @@ const createServer = (
     catch: (cause) => new InvalidOptionError({ option: "tls", problem: String(cause) })
   })
 
-const listenOptions = ({ backlog, host, port }: ListeningOptions): ListenOptions => ({
+const listenOptions = ({ backlog, host, port }: ListeningOptions<any>): ListenOptions => ({
   port,
   backlog: backlog ?? 4096,
   ...(host === undefined ? {} : { host })
 })
 
-const listen = (server: Http.Server, options: ListeningOptions): Effect.Effect<void, ListenError, Scope.Scope> =>
+const listen = (server: Http.Server, options: ListeningOptions<any>): Effect.Effect<void, ListenError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<void, ListenError>((resume) => {
       const onError = (cause: Error) => resume(Effect.fail(new ListenError({ message: cause.message, cause })))

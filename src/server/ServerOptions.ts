@@ -19,7 +19,7 @@ import { InvalidOptionError } from "../SocketIoError.ts"
  * @since 0.1.0
  * @category options
  */
-export interface ServerOptions extends EngineOptions {
+export interface ServerOptions<out R = never> extends EngineOptions<R> {
   /**
    * How long a client may be connected without having joined a namespace: then the connection is closed with reason
    * `connect timeout`. It is also how long one CONNECT may take until the client is admitted, with its middleware, the `match` and
@@ -156,7 +156,7 @@ const openingRate = (option: RateLimit = { limit: 20, burst: 100 }): Effect.Effe
  * @category decoding
  */
 export const resolve = Effect.fnUntraced(function* (
-  options: ServerOptions
+  options: ServerOptions<any>
 ): Effect.fn.Return<ResolvedServerOptions, InvalidOptionError> {
   const pauseReadingAt = yield* integer("pauseReadingAt", options.pauseReadingAt, 1_000, 1)
   const resumeReadingAt = yield* integer("resumeReadingAt", options.resumeReadingAt, Math.floor(pauseReadingAt / 2), 0)

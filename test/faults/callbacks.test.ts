@@ -14,6 +14,7 @@ import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import type { SessionCloseReason } from "../../src/DisconnectReason.ts"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
+import type { Ping } from "../../src/engine/Heartbeat.ts"
 import type { SessionSink } from "../../src/engine/EngineSession.ts"
 import { HandshakeError } from "../../src/engine/HandshakeError.ts"
 import { RandomBytes } from "../../src/engine/SessionId.ts"
@@ -495,7 +496,7 @@ describe("a heartbeat whose schedule throws", () => {
               return Effect.succeed([0, 1_000 as never] as never)
             }
           })
-        ) as Schedule.Schedule<unknown, number>
+        ) as Schedule.Schedule<unknown, Ping>
         const engine = yield* makeEngine({ heartbeat, pingInterval: "1 second" })
         const channel = engine.webSocket()
         if (when === "at a step") {

@@ -144,7 +144,7 @@ export class ServerRuntime {
   onSession(session: EngineSession): Connection {
     const connection = new Connection(session, this)
     this.connections.add(connection)
-    const annotations = { session: session.id, transport: session.transportName }
+    const annotations = { session: session.id, transport: session.transport }
     this.debug("connection", "connection opened", annotations, connection)
     return connection
   }

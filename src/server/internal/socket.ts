@@ -101,7 +101,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
   }
 
   get transport(): TransportName {
-    return this.connection.session.transportName
+    return this.connection.session.transport
   }
 
   get connected(): boolean {
