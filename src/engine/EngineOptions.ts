@@ -21,7 +21,7 @@ import type { RequestForbidden } from "./HandshakeError.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
 import { isHeaderValue } from "./HttpHeaders.ts"
 import { integer, MAX_TIMER, millis, oneOf, transports } from "./OptionReaders.ts"
-import type { TransportName } from "./Transport.ts"
+import type { OutboxOverflow } from "./Outbox.ts"
 
 /**
  * Options of the Engine.IO server.
@@ -99,8 +99,8 @@ export interface EngineOptions<out R = never> {
    * not `SameSite`: set it where cookies say who a client is.
    */
   readonly allowedOrigins?: OriginMatcher | ReadonlyArray<OriginMatcher>
-  /** The transports that clients may use. Default: both. */
-  readonly transports?: ReadonlyArray<TransportName>
+  /** The names of the transports that clients may use, of those in `Transports`. Default: all. */
+  readonly transports?: ReadonlyArray<string>
   /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
   readonly allowUpgrades?: boolean
   /**
@@ -177,30 +177,6 @@ export interface EngineOptions<out R = never> {
 }
 
 /**
- * What happens when more than `maxOutbox` bytes wait for a client that does not take them.
- *
- * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open. See `maxOutbox`.
- * - `dropNewest`: a message that does not fit is dropped.
- * - `dropOldest`: the oldest messages are dropped until it fits. Some 64 KiB that are on their way to a WebSocket already are not
- *   among them.
- * - `suspend`: who emits to the client waits until there is room, or the client has gone. A broadcast is handed to everybody at
- *   once, and then waits until each of its recipients has room again: for the slowest of them. What is sent outside of an `emit`
- *   (broadcasts that collect acknowledgements, those of other servers) does not wait.
- *
- * A message is dropped as a whole, with its attachments, and counted by `EngineMetrics.packetsDropped` and `bytesDropped`. One that
- * is larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `not sent`.
- * What is volatile never waits: it is dropped before anything else is, and it never suspends.
- *
- * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait for room: where `disconnect` is
- * not the policy they get in beyond the budget. So that this has an end, too, sending to a client for which more than twice the
- * budget waits outside of its socket closes its session with reason `outbox overflow`.
- *
- * @since 0.1.0
- * @category options
- */
-export type OutboxOverflow = "disconnect" | "dropNewest" | "dropOldest" | "suspend"
-
-/**
  * The resolved `rateLimit`: the packets that a client may send, and the consequence of more.
  *
  * @since 0.1.0
@@ -255,7 +231,7 @@ export interface ResolvedEngineOptions {
   readonly maxConnections: number | undefined
   readonly maxConnectionsPerAddress: number | undefined
   readonly allowedOrigins: AllowedOrigins | undefined
-  readonly transports: ReadonlyArray<TransportName>
+  readonly transports: ReadonlyArray<string>
   readonly allowUpgrades: boolean
   readonly allowEIO3: boolean
   readonly allowRequest: EngineOptions["allowRequest"] | undefined
@@ -342,13 +318,15 @@ export const drainTimeout = (options: EngineOptions<any>): Effect.Effect<number,
   millis("drainTimeout", options.drainTimeout, 5_000, 0)
 
 /**
- * Fills in the defaults and refuses what makes no sense.
+ * Fills in the defaults and refuses what makes no sense. `known` are the names of the transports that
+ * the server has. Default: the built-in ones.
  *
  * @since 0.1.0
  * @category decoding
  */
 export const resolve = Effect.fnUntraced(function* (
-  options: EngineOptions<any>
+  options: EngineOptions<any>,
+  known?: ReadonlyArray<string>
 ): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
   const pingInterval = yield* millis("pingInterval", options.pingInterval, 25_000, 10)
   const pingTimeout = yield* millis("pingTimeout", options.pingTimeout, 20_000, 10)
@@ -375,7 +353,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxConnections: yield* limit("maxConnections", options.maxConnections),
     maxConnectionsPerAddress: yield* limit("maxConnectionsPerAddress", options.maxConnectionsPerAddress),
     allowedOrigins: yield* allowedOrigins(options.allowedOrigins),
-    transports: yield* transports(options.transports),
+    transports: yield* transports(options.transports, known),
     allowUpgrades: options.allowUpgrades ?? true,
     allowEIO3: options.allowEIO3 ?? false,
     allowRequest: options.allowRequest,

@@ -5,6 +5,8 @@
  */
 import * as Data from "effect/Data"
 
+import type { HttpExchange } from "./EngineRequest.ts"
+
 /**
  * The codes of Engine.IO's error responses.
  *
@@ -67,6 +69,20 @@ export const make = (
  */
 export const headersOf = ({ status }: HandshakeError): Readonly<Record<string, string>> =>
   status === 503 ? FULL : NONE
+
+/**
+ * Answers a request that the engine refuses.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const respond = (exchange: HttpExchange, error: HandshakeError): void => {
+  exchange.respond(
+    error.status ?? (error.code === 4 ? 403 : 400),
+    { "content-type": "application/json", ...headersOf(error) },
+    JSON.stringify({ code: error.code, message: error.message })
+  )
+}
 
 /** In seconds; official clients take one to five between their attempts. */
 const FULL = { "retry-after": "5" }

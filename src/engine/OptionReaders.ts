@@ -72,15 +72,17 @@ export const integer = (
  * @since 0.1.0
  * @category decoding
  */
-export const transports = (
-  value: ReadonlyArray<TransportName> | undefined
-): Effect.Effect<ReadonlyArray<TransportName>, InvalidOptionError> => {
-  const known: ReadonlyArray<TransportName> = ["polling", "websocket"]
+export const transports = <Name extends string = TransportName>(
+  value: ReadonlyArray<Name> | undefined,
+  known: ReadonlyArray<Name> = BUILT_IN as ReadonlyArray<string> as ReadonlyArray<Name>
+): Effect.Effect<ReadonlyArray<Name>, InvalidOptionError> => {
   const names = value ?? known
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
     : refuse("transports", `must name some of ${known}, not "${names}"`)
 }
+
+const BUILT_IN: ReadonlyArray<TransportName> = ["polling", "websocket"]
 
 /**
  * Reads one of some words.

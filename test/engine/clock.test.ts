@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 
 import type { Ping } from "../../src/engine/Heartbeat.ts"
 import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
+import { StreamOverflow } from "../../src/StreamOptions.ts"
 import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel, FakeExchange } from "../support/fakes.ts"
 
@@ -313,19 +314,18 @@ describe("the session as a service", () => {
     })
   )
 
-  it.effect("ends when a reader of its messages falls behind, rather than to drop any", () =>
+  it.effect("fails a stream whose reader falls behind, rather than to drop any message", () =>
     Effect.gen(function* () {
       const { closes, sessions, webSocket } = yield* makeEngine()
       const channel = webSocket()
-      yield* Effect.forkChild(
-        Stream.runForEach(sessions[0]!.messages({ maxBuffered: 10 }), () => Effect.never),
+      const reading = yield* Effect.forkChild(
+        Effect.flip(Stream.runForEach(sessions[0]!.messages({ capacity: 10 }), () => Effect.yieldNow)),
         { startImmediately: true }
       )
       for (let i = 0; i < 20; i++) channel.receiver.onText("4x")
-      assert.deepStrictEqual(
-        closes.map(({ reason }) => reason),
-        ["inbound overflow"]
-      )
+      assert.deepStrictEqual(yield* Fiber.join(reading), new StreamOverflow({ stream: "messages", capacity: 10 }))
+      assert.deepStrictEqual(closes, [])
+      assert.isTrue(sessions[0]!.isOpen)
     })
   )
 

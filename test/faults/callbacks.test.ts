@@ -15,7 +15,7 @@ import type { SessionCloseReason } from "../../src/DisconnectReason.ts"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
 import type { Ping } from "../../src/engine/Heartbeat.ts"
-import type { SessionSink } from "../../src/engine/EngineSession.ts"
+import type { SessionHandler } from "../../src/engine/EngineSession.ts"
 import { HandshakeError } from "../../src/engine/HandshakeError.ts"
 import { RandomBytes } from "../../src/engine/SessionId.ts"
 import * as NodeEngine from "../../src/node/NodeEngine.ts"
@@ -356,7 +356,7 @@ describe("a hook that gives what cannot be sent", () => {
 
 /** An engine whose sessions' sinks are the test's, with what was logged. */
 const engineOf = Effect.fnUntraced(function* (
-  onSession: (n: number) => SessionSink,
+  onSession: (n: number) => SessionHandler,
   options: EngineOptions = {},
   events?: EngineServer.EngineEvents
 ) {

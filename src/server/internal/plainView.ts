@@ -3,7 +3,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
@@ -32,7 +31,7 @@ export class PlainView implements PlainSocket {
     return this.socket.handshake
   }
 
-  get transport(): TransportName {
+  get transport(): string {
     return this.socket.transport
   }
 

@@ -7,7 +7,6 @@ import * as Stream from "effect/Stream"
 
 import type { BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
 import { unsent } from "../../internal/decodeAck.ts"
@@ -100,7 +99,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     }
   }
 
-  get transport(): TransportName {
+  get transport(): string {
     return this.connection.session.transport
   }
 
@@ -379,7 +378,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
 
   /** Whether the client's outbox has room, or there is nobody left to wait for. */
   get hasRoom(): boolean {
-    return this.state === "disconnected" || this.connection.session.hasRoom
+    return this.state === "disconnected" || this.connection.session.hasCapacity
   }
 
   /** Waits until it has. */
@@ -409,7 +408,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
         run()
       }
       if (this.state === "disconnected") return run()
-      cancel = this.connection.session.whenRoom(run)
+      cancel = this.connection.session.onCapacity(run)
       if (!isWaiting) return
       ;(this.waiting ??= new Set()).add(giveUp)
       return Effect.sync(() => {
