@@ -185,6 +185,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * `Effect.forkScoped(Stream.runDrain(session.messages()))`: the first 1,000 are held for it, and
  * then the client is not read any more.
  *
+ * Work that takes time after the end of a stream may be interrupted: it belongs into a finalizer.
+ *
  * **Example** (An echo server)
  *
  * ```ts

@@ -430,6 +430,8 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
    *
    * A message that has come before the stream runs is not in it, except for the first stream of a
    * session that `EngineServer.run` or `EngineServer.sessions` gives.
+   *
+   * With `suspend`, a connection that closes while it is not read takes along what was not read.
    */
   messages<O extends Overflow = "fail">(options: StreamOptions<O> = {}): Stream.Stream<Message, OverflowError<O>> {
     return Stream.unwrap(

@@ -27,11 +27,12 @@ export const handlerOf =
     scope: Scope.Scope
   ) =>
   (session: EngineSession): SessionHandler => {
+    const runFork = Effect.runForkWith(context)
     session.holdMessages()
     let fiber: Fiber.Fiber<unknown, E> | undefined
     return {
       onOpen: () => {
-        const running = Effect.runForkWith(context)(Effect.scoped(Effect.suspend(() => onSession(session))))
+        const running = runFork(Effect.scoped(Effect.suspend(() => onSession(session))))
         fiber = running
         Fiber.runIn(running, scope)
         running.addObserver((exit) => {
@@ -41,7 +42,16 @@ export const handlerOf =
       },
       onMessage() {},
       onBinary() {},
-      onClose: () => session.whenRead(() => fiber?.interruptUnsafe())
+      onClose: () =>
+        session.whenRead(() => {
+          // In a later turn: an effect whose stream has just ended goes on until it suspends.
+          runFork(
+            Effect.andThen(
+              Effect.yieldNow,
+              Effect.sync(() => fiber?.interruptUnsafe())
+            )
+          )
+        })
     }
   }
 
