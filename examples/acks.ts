@@ -1,13 +1,17 @@
 /**
- * Questions and answers: a client asks the server, the server asks one client and asks again, the server asks a room and counts the
- * votes as they come.
+ * Questions and answers: a client asks the server, the server asks one client up to three times,
+ * and the server asks a room and counts the votes as they come.
  *
- *     node examples/acks.ts
+ *     npx node examples/acks.ts
  *
+ * Two clients are a quorum. In two other terminals, in `npx node` (the second one as "Grace"):
+ *
+ *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000/meeting", { auth: { name: "Ada" } })
  *     socket.on("still-there", (answer) => answer("yes"))
  *     socket.on("vote", (question, answer) => answer({ _tag: "Success", value: "yes" }))
- *     await socket.emitWithAck("propose", "pizza?")   // { _tag: "Success", value: { yes: 1, no: 0, silent: 0 } }
+ *     await socket.emitWithAck("check", "Grace")      // true
+ *     await socket.emitWithAck("propose", "pizza?")   // { _tag: "Success", value: { yes: 2, no: 0, silent: 0 } }
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Result, Schedule, Schema, Stream } from "effect"
@@ -43,7 +47,7 @@ const MeetingLive = SocketIoServer.layerNamespace(
     const log = (message: string) =>
       Effect.logInfo(message).pipe(Effect.annotateLogs({ sid: socket.id, name: socket.auth.name }))
 
-    /** Asks one client, up to three times: an answer may be late or not what the contract says. */
+    /** Asks one client, up to three times: an answer may be late, or may not fit the contract. */
     const isThere = (who: string) =>
       Effect.gen(function* () {
         const found = (yield* meeting.sockets).find(({ auth }) => auth.name === who)
@@ -62,7 +66,7 @@ const MeetingLive = SocketIoServer.layerNamespace(
       propose: Effect.fnUntraced(function* (question) {
         const present = (yield* meeting.sockets).length
         if (present < NEEDED) return yield* new NoQuorum({ present, needed: NEEDED })
-        // Each answer as it comes, for two seconds; who has not answered by then is not waited for.
+        // Answers come one by one, for two seconds. Later answers do not count.
         const votes = yield* meeting.emitWithAck("vote", question).pipe(
           Stream.tap(({ response, sid }) =>
             log(`${sid} votes ${Result.isSuccess(response) ? response.success : "not"}`)
@@ -79,6 +83,6 @@ const MeetingLive = SocketIoServer.layerNamespace(
   })
 )
 
-const Main = MeetingLive.pipe(Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) })))
+const Main = NodeSocketIoServer.serve(MeetingLive, { port: Number(process.env.PORT ?? 3000) })
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -1,11 +1,16 @@
 /**
- * Who may connect, and how much they may say: tokens that are checked by middleware, a role that a namespace asks for, a rate limit
- * as packet middleware.
+ * Admission: middleware checks tokens, a namespace asks for a role, and packet middleware limits a
+ * rate.
  *
- *     node examples/auth-middleware.ts
+ *     npx node examples/auth-middleware.ts
  *
+ * In another terminal, in `npx node`; other tokens are `grace-token` and `old-token`, another
+ * namespace is `/admin`:
+ *
+ *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000/account", { auth: { token: "ada-token" } })
  *     socket.on("connect_error", (error) => console.log(error.message, error.data))
+ *     await socket.emitWithAck("whoami")              // { name: "Ada", role: "admin" }
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Context, Effect, Layer, Schema } from "effect"
@@ -39,7 +44,8 @@ class Authentication extends NamespaceMiddleware.Service<Authentication>()("auth
 const WhoAmI = Event.make("whoami", { ack: User })
 class NoteTooLong extends Schema.TaggedError<NoteTooLong>()("NoteTooLong", { limit: Schema.Int }) {}
 
-// With an error of its own the event tells the client also when it was refused: { _tag: "Failure", error }.
+// The client gets { _tag: "Failure", error }: the declared failure, or the refusal of the rate
+// limit.
 const Note = Event.make("note", { payload: Schema.String, ack: Schema.Int, error: NoteTooLong })
 
 class Account extends Namespace.make("/account", { clientToServer: [WhoAmI, Note] }).middleware(Authentication) {}
@@ -53,9 +59,9 @@ class Admin extends Namespace.make("/admin", { clientToServer: [WhoAmI] })
   .middleware(Authentication)
   .middleware(AdminsOnly) {}
 
-// ---------------------------------------------------------------- who is who
+// ---------------------------------------------------------------- the tokens
 
-/** In an application of your own this asks a database, or verifies a signature. */
+/** In a real application this asks a database, or verifies a signature. */
 class Tokens extends Context.Service<
   Tokens,
   { readonly verify: (token: string) => Effect.Effect<User, TokenUnknown | TokenExpired> }
@@ -86,7 +92,7 @@ const AdminsOnlyLive = Layer.effect(
   Effect.map(Tokens, (tokens) =>
     AdminsOnly.of(({ auth }) =>
       Effect.gen(function* () {
-        // It was verified a moment ago: what fails here is a bug.
+        // The first middleware has just verified it: a failure here is a bug.
         const user = yield* Effect.orDie(tokens.verify(auth.token))
         if (user.role !== "admin") {
           return yield* new NamespaceMiddleware.ConnectRefused({ message: "admins only", data: { role: user.role } })
@@ -103,7 +109,7 @@ const AccountLive = SocketIoServer.layerNamespace(
   Effect.fnUntraced(function* (socket) {
     const user = yield* CurrentUser
     let notes = 0
-    // Five at once, one a second over time; the others are refused.
+    // Five notes at once, then one a second. More are refused.
     yield* socket.use(RateLimiter.make({ limit: 1, burst: 5 }))
     yield* Effect.logInfo(`${user.name} is here`).pipe(Effect.annotateLogs({ sid: socket.id }))
     return Account.of({
@@ -121,10 +127,8 @@ const AdminLive = SocketIoServer.layerNamespace(Admin, () =>
   Effect.succeed(Admin.of({ whoami: () => CurrentUser.use(Effect.succeed) }))
 )
 
-const Main = Layer.mergeAll(AccountLive, AdminLive).pipe(
-  Layer.provide([AuthenticationLive, AdminsOnlyLive]),
-  Layer.provide(TokensLive),
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(AccountLive, AdminLive), {
+  port: Number(process.env.PORT ?? 3000)
+}).pipe(Layer.provide([AuthenticationLive, AdminsOnlyLive]), Layer.provide(TokensLive))
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -1,11 +1,11 @@
 /**
- * A client in Node, for the chat of `npm start`: it joins, prints what is said, and says what is typed, at most five lines a
- * second.
+ * A client in Node, for the chat of `npm start`. It joins, prints messages, and sends the lines
+ * that you type, at most five a second.
  *
  *     npm start                                   # in another terminal
- *     node examples/client.ts Ada
+ *     npx node examples/client.ts Ada
  *
- * When the server is restarted it comes back by itself, and joins again.
+ * Restart the server: the client comes back by itself, and joins again.
  */
 import { createInterface } from "node:readline"
 import { NodeRuntime } from "@effect/platform-node"
@@ -19,14 +19,14 @@ const name = process.argv[2] ?? "Somebody"
 const program = Effect.gen(function* () {
   const chat = yield* SocketIoClient.connect(Chat)
 
-  /** The name may be taken by the connection that was just lost: it is free again in a moment. */
+  /** The lost connection may still hold the name. The server frees it soon. */
   const join = chat.emitWithAck("join", { name }).pipe(
     Effect.timeout("5 seconds"),
     Effect.retry(Schedule.spaced("500 millis").pipe(Schedule.upTo({ times: 10 }))),
     Effect.flatMap((users) => Console.log(`here: ${users.map((user) => user.name).join(", ")}`)),
     Effect.catch((error) => Console.log(`could not join: ${error._tag}`))
   )
-  // For every connection, the first one included.
+  // It joins after every connection, the first one included.
   yield* chat.status.pipe(
     Stream.runForEach((status) => {
       switch (status._tag) {

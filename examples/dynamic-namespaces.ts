@@ -1,11 +1,16 @@
 /**
- * A namespace per document: each opens with its first reader, holds the document while somebody is in it, and saves it when the last
- * one has been gone for a while.
+ * A namespace for each document. It opens with its first reader, holds the document while somebody
+ * reads it, and saves the document when nobody has read it for a while.
  *
- *     node examples/dynamic-namespaces.ts
+ *     npx node examples/dynamic-namespaces.ts
  *
+ * In another terminal, in `npx node`:
+ *
+ *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000/document/7")
  *     await socket.emitWithAck("append", "hello")      // the document's lines
+ *
+ * Leave `npx node`: the server's log shows that the document is saved and closed.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Context, Effect, Layer, Ref, Schema, Stream } from "effect"
@@ -14,7 +19,7 @@ import { NodeSocketIoServer } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
 
 class Document extends Namespace.dynamic("/document/:id", {
-  // In the name it is a string: what is no number is no document, and is refused.
+  // The name holds a string. Clients that ask for anything but a number are refused.
   params: { id: Schema.FiniteFromString },
   clientToServer: [
     Event.make("append", { payload: Schema.String, ack: Schema.Array(Schema.String) }),
@@ -23,7 +28,7 @@ class Document extends Namespace.dynamic("/document/:id", {
   serverToClient: [Event.make("appended", { payload: Schema.String }), Event.make("notice", { payload: Schema.String })]
 }) {}
 
-/** Where documents are kept; in an application of your own a database. */
+/** The store of the documents. In a real application it is a database. */
 class Shelf extends Context.Service<
   Shelf,
   {
@@ -48,13 +53,13 @@ const DocumentsLive = Layer.unwrap(
   Effect.map(Config.Duration("IDLE").pipe(Config.withDefault("10 seconds")), (idleTimeToLive) =>
     SocketIoServer.layerDynamicNamespace(
       Document,
-      // Once per document, in a scope of its own.
+      // This runs once for each document, in a scope of its own.
       Effect.fnUntraced(function* (document) {
         const { load, save } = yield* Shelf
         const { id } = document.params
         const lines = yield* Ref.make(yield* load(id))
         yield* Effect.addFinalizer(() => Effect.flatMap(Ref.get(lines), (all) => save(id, all)))
-        // Once per reader.
+        // This runs once for each reader.
         return (socket) =>
           Effect.succeed(
             Document.of({
@@ -72,7 +77,7 @@ const DocumentsLive = Layer.unwrap(
   )
 )
 
-/** Tells all readers of all documents when another one is opened. */
+/** Tells all readers of all documents when another document opens. */
 const Notices = Layer.effectDiscard(
   Effect.gen(function* () {
     const documents = yield* SocketIoServer.dynamicNamespaces(Document)
@@ -89,9 +94,8 @@ const Notices = Layer.effectDiscard(
   })
 )
 
-const Main = Layer.mergeAll(DocumentsLive, Notices).pipe(
-  Layer.provide(ShelfLive),
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(DocumentsLive, Notices), {
+  port: Number(process.env.PORT ?? 3000)
+}).pipe(Layer.provide(ShelfLive))
 
 NodeRuntime.runMain(Layer.launch(Main))

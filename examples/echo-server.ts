@@ -1,13 +1,14 @@
 /**
- * The smallest server: a namespace without a contract that sends back what it gets.
+ * The smallest server: a namespace without a contract that sends every event back.
  *
- *     node examples/echo-server.ts
+ *     npx node examples/echo-server.ts
  *
- * Any Socket.IO 4 client can talk to it:
+ * Any Socket.IO 4 client can talk to it. In another terminal, in `npx node`:
  *
+ *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000")
- *     socket.emit("echo", "hello", 1)
  *     socket.on("echo", (...args) => console.log(args))
+ *     socket.emit("echo", "hello", 1)
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
@@ -25,6 +26,6 @@ const Echo = SocketIoServer.layerNamespace(
   })
 )
 
-const Main = Echo.pipe(Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) })))
+const Main = NodeSocketIoServer.serve(Echo, { port: Number(process.env.PORT ?? 3000) })
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -1,8 +1,9 @@
 /**
- * Socket.IO on the http.Server of an Koa application: one port, one process, each with its own requests.
+ * Socket.IO on the `http.Server` of a Koa application: one port, one process. Each answers its own
+ * requests.
  *
- *     node examples/koa.ts
- *     curl http://localhost:3000/online
+ *     npx node examples/koa.ts
+ *     curl http://localhost:3000/online           # the number of connected sockets
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
@@ -19,7 +20,7 @@ const Echo = SocketIoServer.layerNamespace("/", (socket) =>
 const app = new Koa()
 const server = createServer()
 
-/** The application's routes, which may run effects in the context of the server. */
+/** The application's routes. They may run effects in the context of the server. */
 const Routes = Layer.effectDiscard(
   Effect.gen(function* () {
     const everybody = yield* SocketIoServer.namespace("/")
@@ -29,12 +30,12 @@ const Routes = Layer.effectDiscard(
       const sockets = await run(everybody.sockets)
       context.body = { online: sockets.length }
     })
-    // Later than Socket.IO, or earlier: it makes no difference.
+    // Koa may listen before Socket.IO does, or after it.
     server.on("request", app.callback())
   })
 )
 
-/** Listens when everything else is there. */
+/** Listens when everything else is ready. */
 const Listening = Layer.effectDiscard(
   Effect.gen(function* () {
     yield* Effect.callback<void, Error>((resume) => {
@@ -45,7 +46,9 @@ const Listening = Layer.effectDiscard(
   })
 )
 
-/** Closes the http.Server at the very end: clients that poll come once more to learn that it is over. */
+/**
+ * Closes the `http.Server` last: clients that poll come once more, to learn that the server closes.
+ */
 const Closing = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.close())))
 
 const Main = Listening.pipe(

@@ -1,16 +1,17 @@
 /**
- * A chat that can be watched: metrics for Prometheus at /metrics, spans and logs over OTLP where an endpoint is set, debug logs of the
- * parts of the server that are asked for.
+ * A chat with metrics, spans and logs: metrics for Prometheus at /metrics, spans and logs over OTLP
+ * if an endpoint is set, and debug logs of the chosen parts of the server.
  *
- *     node examples/observability.ts
+ *     npx node examples/observability.ts
  *     curl http://localhost:3000/metrics
- *     OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 node examples/observability.ts
- *     DEBUG='socket.io:*,-socket.io:connection' node examples/observability.ts
+ *     OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 npx node examples/observability.ts
+ *     DEBUG='socket.io:*,-socket.io:connection' npx node examples/observability.ts
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Metric, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
-import { NodeConfig, NodeSocketIoServer } from "effect-socket.io/node"
+import { NodeConfig } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { FetchHttpClient, HttpRouter } from "effect/http"
 import { Otlp, OtlpSerialization, PrometheusMetrics } from "effect/observability"
@@ -19,7 +20,7 @@ const Say = Event.make("say", { payload: Schema.String, ack: Schema.Int })
 
 class Chat extends Namespace.make("/chat", { clientToServer: [Say], serverToClient: [Say] }) {}
 
-/** Metrics of the application stand beside those of the library. */
+/** The application's own metrics are exported beside those of the library. */
 const characters = Metric.counter("chat_characters", { description: "Characters that were said", incremental: true })
 
 const ChatLive = SocketIoServer.layerNamespace(
@@ -27,7 +28,7 @@ const ChatLive = SocketIoServer.layerNamespace(
   Effect.fnUntraced(function* (socket) {
     const all = yield* SocketIoServer.namespace(Chat)
     return Chat.of({
-      // The library runs every handler in a span if there is a tracer; what it calls becomes a part of that.
+      // With a tracer, the library runs every handler in a span. This span becomes a part of it.
       say: Effect.fn("chat.say")(function* (text) {
         yield* Metric.update(characters, text.length)
         yield* Effect.logInfo("somebody says something").pipe(Effect.annotateLogs({ sid: socket.id }))
@@ -47,9 +48,9 @@ const Main = Layer.mergeAll(
   ChatLive,
   HttpRouter.serve(PrometheusMetrics.layerHttp({ path: "/metrics" }), { disableLogger: true })
 ).pipe(
-  // Other settings by their names: SOCKETIO_PING_INTERVAL, SOCKETIO_CORS_ORIGIN, …
-  Layer.provide(NodeSocketIoServer.layerHttpConfig(NodeConfig.listening)),
-  // Below the server, so that its handlers have the tracer.
+  // The environment may set other options, too: SOCKETIO_PING_INTERVAL, SOCKETIO_CORS_ORIGIN, …
+  Layer.provide(NodeSocketIoHttp.layerConfig(NodeConfig.listening)),
+  // The server's layer needs it, so that handlers have the tracer.
   Layer.provide(Telemetry)
 )
 

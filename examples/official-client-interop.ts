@@ -1,8 +1,9 @@
 /**
- * One contract with the official packages on the other side: the official client at this library's server, then this library's client at
- * the official server. Every form of event goes both ways; what arrives is printed, and it ends.
+ * One contract with the official packages on the other side: first the official client at this
+ * library's server, then this library's client at the official server. Every form of event goes
+ * both ways. The program prints each arrival, and ends.
  *
- *     node examples/official-client-interop.ts
+ *     npx node examples/official-client-interop.ts
  */
 import { createServer, type Server as HttpServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -76,7 +77,10 @@ const FormsLive = SocketIoServer.layerNamespace(
   })
 )
 
-/** What any JavaScript does with the contract: dates are strings, and events with an `error` are acknowledged with a tagged value. */
+/**
+ * The contract as JavaScript sees it: dates are strings, and events with an `error` are
+ * acknowledged with a tagged value.
+ */
 const useOfficialClient = async (url: string): Promise<void> => {
   const socket = io(`${url}/forms`, { auth: { token: "guess" } })
   try {
@@ -169,7 +173,7 @@ const oursAtOfficial = Effect.gen(function* () {
   const url = yield* listening(http)
   yield* Effect.acquireRelease(
     Effect.sync(() => officialServer(http)),
-    // It closes the `http.Server`, too.
+    // This closes the `http.Server`, too.
     (server) => Effect.promise(() => server.close())
   )
   yield* Effect.scoped(Effect.provide(useOurClient, SocketIoClient.layer({ url })))

@@ -1,11 +1,16 @@
 /**
- * Rooms: who is where, positions that may get lost, goodbyes, an announcement to everybody now and then.
+ * Rooms: presence, positions that may get lost, goodbyes, and an announcement to everybody now and
+ * then.
  *
- *     node examples/rooms-and-broadcast.ts
+ *     npx node examples/rooms-and-broadcast.ts
  *
+ * In another terminal, in `npx node`:
+ *
+ *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000/office", { auth: { name: "Ada" } })
- *     await socket.emitWithAck("enter", "kitchen")          // who is there already
- *     socket.on("moved", (name, x, y) => …)
+ *     socket.onAny((...event) => console.log(event))
+ *     await socket.emitWithAck("enter", "kitchen")          // the names of the others in the kitchen
+ *     socket.emit("move", 1, 2)                             // the others in the kitchen see it
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Schedule, Schema, Stream } from "effect"
@@ -17,7 +22,7 @@ const Name = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(30))
 
 class Office extends Namespace.make("/office", {
   auth: Schema.Struct({ name: Name }),
-  // What whoever fetches sockets knows of them, on other servers of a cluster, too.
+  // `fetchSockets` gives these with each socket, also on other servers of a cluster.
   data: { name: Name, since: Schema.Date },
   clientToServer: [
     Event.make("enter", { payload: Name, ack: Schema.Array(Schema.String) }),
@@ -40,7 +45,7 @@ const OfficeLive = SocketIoServer.layerNamespace(
     yield* socket.setData({ name, since: new Date(socket.handshake.issued) })
 
     const rooms = () => Array.from(socket.rooms).filter((room) => room !== socket.id)
-    // It still is in its rooms: what is sent here reaches who stays.
+    // The socket still is in its rooms, so its goodbye reaches the others.
     yield* socket.onDisconnecting(() =>
       Effect.forEach(rooms(), (room) => socket.to(room).emit("left", [name, room]), { discard: true })
     )
@@ -53,13 +58,13 @@ const OfficeLive = SocketIoServer.layerNamespace(
         return others.map(({ data }) => data.name ?? "somebody")
       }),
       leave: (room) => Effect.andThen(socket.leave(room), socket.to(room).emit("left", [name, room])),
-      // The next position is on its way: who is behind does without this one. In no room, nobody needs to know.
+      // Slow clients miss this position: the next one replaces it. Outside of rooms nobody gets it.
       move: ([x, y]) => (rooms().length === 0 ? Effect.void : socket.to(rooms()).volatile.emit("moved", [name, x, y]))
     })
   })
 )
 
-/** A log of who is where, from the namespace's own streams. */
+/** Logs comings, goings and changes of rooms, from the namespace's own streams. */
 const Presence = Layer.effectDiscard(
   Effect.gen(function* () {
     const office = yield* SocketIoServer.namespace(Office)
@@ -75,7 +80,7 @@ const Presence = Layer.effectDiscard(
   })
 )
 
-/** Tells everybody how many they are. */
+/** Announces the number of people now and then. */
 const Announcements = Layer.effectDiscard(
   Effect.gen(function* () {
     const office = yield* SocketIoServer.namespace(Office)
@@ -87,8 +92,8 @@ const Announcements = Layer.effectDiscard(
   })
 )
 
-const Main = Layer.mergeAll(OfficeLive, Presence, Announcements).pipe(
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(OfficeLive, Presence, Announcements), {
+  port: Number(process.env.PORT ?? 3000)
+})
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -1,10 +1,11 @@
 /**
- * A stream of cursor positions, typed with Schema from one terminal to the others. Positions go out at a bounded rate, and only the
- * next one matters: one that cannot leave at once is dropped. What comes in is a `Stream`, also across reconnections.
+ * A stream of cursor positions, typed with Schema, from one terminal to the others. Positions go
+ * out at a bounded rate. A position that cannot leave at once is dropped, because the next one
+ * replaces it. They come in as a `Stream`, also across reconnections.
  *
- *     node examples/typed-cursor-stream.ts            # the server
- *     node examples/typed-cursor-stream.ts Ada        # in other terminals: draws, and shows how the others do
- *     node examples/typed-cursor-stream.ts Grace
+ *     npx node examples/typed-cursor-stream.ts            # the server
+ *     npx node examples/typed-cursor-stream.ts Ada        # in another terminal: draws, and shows the others' cursors
+ *     npx node examples/typed-cursor-stream.ts Grace      # in a third one
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Effect, Layer, Schedule, Schema, Stream } from "effect"
@@ -26,13 +27,13 @@ class Board extends Namespace.make("/board", {
 const BoardLive = SocketIoServer.layerNamespace(Board, (socket) =>
   Effect.succeed(
     Board.of({
-      // A position that is not on the board never gets here. Who is behind does without this one.
+      // A position outside of the board never gets here. Slow clients miss this one.
       move: (to) => socket.broadcast.volatile.emit("moved", { name: socket.auth.name, to })
     })
   )
 )
 
-/** A hand that draws, and says where it is far more often than anybody has to know. */
+/** A hand that draws. It gives far more positions than anybody needs. */
 const hand = (name: string) =>
   Stream.fromSchedule(Schedule.spaced("2 millis")).pipe(
     Stream.mapEffect(() => Clock.currentTimeMillis),
@@ -45,7 +46,7 @@ const hand = (name: string) =>
 interface Move {
   readonly name: string
   readonly to: Position
-  /** The way from the position before. */
+  /** The distance from the position before. */
   readonly way: number
 }
 
@@ -59,7 +60,7 @@ const withWay = Stream.mapAccum(
   }
 )
 
-/** What a hand has done in a while, in one line. */
+/** The moves of a hand in a while, in one line. */
 const line = (name: string, moves: ReadonlyArray<Move>): string => {
   const { x, y } = moves.at(-1)!.to
   const track = Array.from({ length: 30 }, (_, i) => (i === Math.round(x * 29) ? "●" : "─")).join("")
@@ -71,7 +72,7 @@ const draw = (name: string) =>
   Effect.gen(function* () {
     const board = yield* SocketIoClient.connect(Board, { auth: { name } })
     yield* Console.log(`${name} draws`)
-    // At most twenty positions a second; the others are left out here already.
+    // At most twenty positions a second leave. The others are left out.
     const drawing = hand(name).pipe(
       Stream.throttle({ cost: (positions) => positions.length, units: 1, duration: "50 millis", strategy: "enforce" }),
       Stream.runForEach((to) => board.volatile.emit("move", to))

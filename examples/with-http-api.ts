@@ -1,22 +1,26 @@
 /**
- * Socket.IO beside an Effect HttpApi, on one port: typed endpoints that reach connected sockets, and say who they are.
+ * Socket.IO beside an Effect HttpApi, on one port. Typed endpoints list the connected users, and
+ * send messages to them.
  *
- *     node examples/with-http-api.ts
+ *     npx node examples/with-http-api.ts
  *     curl http://localhost:3000/users
  *     curl -X POST -H 'content-type: application/json' -d '{"text":"hello"}' http://localhost:3000/users/Ada/messages
  *
+ * In another terminal, in `npx node`:
+ *
+ *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000/inbox", { auth: { name: "Ada" } })
  *     socket.on("message", (message) => console.log(message.text))
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
-import { NodeSocketIoServer } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 
-// ---------------------------------------------------------------- what both sides share
+// ---------------------------------------------------------------- the contracts
 
 class Message extends Schema.Class<Message>("Message")({ text: Schema.String, at: Schema.Date }) {}
 
@@ -44,7 +48,7 @@ class Api extends HttpApi.make("inbox-api").add(UsersApi) {}
 const InboxLive = SocketIoServer.layerNamespace(
   Inbox,
   Effect.fnUntraced(function* (socket) {
-    // A room per user: all devices of somebody.
+    // Each user has a room, with all of the user's devices.
     yield* socket.join(`user:${socket.auth.name}`)
     return Inbox.of({})
   })
@@ -72,6 +76,6 @@ const UsersLive = HttpApiBuilder.group(
 const Main = Layer.mergeAll(
   InboxLive,
   HttpRouter.serve(HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(Layer.provide(UsersLive)))
-).pipe(Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })))
+).pipe(Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) })))
 
 NodeRuntime.runMain(Layer.launch(Main))

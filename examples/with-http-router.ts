@@ -1,13 +1,19 @@
 /**
- * Socket.IO beside an Effect HTTP application, on one port: a POST request tells everybody who is connected.
+ * Socket.IO beside an Effect HTTP application, on one port. A POST request sends an announcement to
+ * every connected client.
  *
- *     node examples/with-http-router.ts
+ *     npx node examples/with-http-router.ts
  *     curl -X POST -H 'content-type: application/json' -d '{"text":"hello"}' http://localhost:3000/announcements
+ *
+ * The answer says how many sockets got it. In another terminal, in `npx node`:
+ *
+ *     const { io } = require("socket.io-client")
+ *     io("http://localhost:3000/news").on("announcement", ({ text }) => console.log(text))
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
-import { NodeSocketIoServer } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
@@ -43,7 +49,7 @@ const Routes = Layer.mergeAll(
 )
 
 const Main = Layer.mergeAll(NewsLive, HttpRouter.serve(Routes)).pipe(
-  Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) }))
+  Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) }))
 )
 
 NodeRuntime.runMain(Layer.launch(Main))

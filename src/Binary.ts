@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** What the packet encoder takes for an attachment. */
+/** The values that the packet encoder sends as attachments. */
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array || value instanceof Blob
 
 /**
@@ -19,11 +19,22 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
 /**
  * Bytes anywhere inside a payload, or a payload of their own.
  *
- * They leave as a binary attachment of a BINARY_EVENT or BINARY_ACK packet (Socket.IO protocol 5, "Packet encoding"),
- * never as base64 inside the JSON. In Node what arrives is a `Buffer`, which is a `Uint8Array`; it may share memory with
- * other messages of the same read, so copy it before you write to it or keep it for long.
+ * **Details**
  *
- * `Schema.Uint8Array` in a payload means a base64 string on the wire.
+ * They leave as a binary attachment of a BINARY_EVENT or BINARY_ACK packet (Socket.IO protocol 5,
+ * "Packet encoding"), never as base64 inside the JSON.
+ *
+ * **Gotchas**
+ *
+ * `Schema.Uint8Array` in a payload means a base64 string on the wire. In Node bytes arrive as a
+ * `Buffer`, which is a `Uint8Array`; it may share memory with other messages of the same read, so copy
+ * it before you write to it or keep it for long.
+ *
+ * **Example** (A file with its name)
+ *
+ * ```ts
+ * const Upload = Event.make("upload", { payload: { name: Schema.String, content: Binary.Bytes } })
+ * ```
  *
  * @since 0.1.0
  * @category schemas
@@ -35,13 +46,21 @@ export const Bytes: Bytes = Schema.declare(isBytes, {
 })
 
 /**
- * A `Blob`, or a `File`, in the place of {@link Bytes} in what a client emits or acknowledges with; it arrives as bytes.
+ * A `Blob`, or a `File`, in the place of {@link Bytes} in a payload or an acknowledgement of a client;
+ * it arrives as bytes.
  *
- * It is read when it is sent, what is sent later waits for it, and it ends the connection if it cannot be read. Until then there
- * are no bytes: what this gives is for sending only. Servers, and clients whose parser is not the JSON one, cannot send it: they
- * die of `not encodable`. Without a contract a `Blob` is sent as it is.
+ * **Details**
  *
- * @example
+ * It is read when it is sent; messages that are sent later wait for it. The connection ends if it
+ * cannot be read. Without a contract a `Blob` is sent as it is.
+ *
+ * **Gotchas**
+ *
+ * There are no bytes before it is sent: the value is for sending only. Servers, and clients whose
+ * parser is not the JSON one, cannot send it: they die of `not encodable`.
+ *
+ * **Example** (Sending a file of a page)
+ *
  * ```ts
  * const upload = (file: File) => chat.emitWithAck("upload", { name: file.name, content: Binary.fromBlob(file) })
  * ```

@@ -1,12 +1,16 @@
 /**
- * Events of a contract: a name, the schema of what it carries, and what its acknowledgement carries.
+ * Events of a contract: a name, and the schemas of the payload, the acknowledgement and the failures.
  *
  * An event is a value without a runtime. The server and the client share it.
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
+import { rateOf } from "./internal/tokenBucket.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 
@@ -25,6 +29,14 @@ export const TypeId = "~effect-socket.io/Event"
 export type AnySchema = Schema.Codec<any, any, never, never>
 
 /**
+ * The schema of any arguments, as {@link Untyped} events have them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnyArguments = Schema.Codec<ReadonlyArray<unknown>>
+
+/**
  * How the payload maps to the arguments of the EVENT packet: none, one value, or a tuple spread over several.
  *
  * @since 0.1.0
@@ -35,14 +47,23 @@ export type Arity = "none" | "one" | "many"
 /**
  * An event of a contract.
  *
- * - `payload`: what handlers take and `emit` takes; `void` for an event without arguments.
- * - `ack`: what the acknowledgement carries; `Schema.Never` for an event that is not acknowledged with a value.
- * - `error`: the failures that the handler may answer with; `Schema.Never` for none.
+ * - `payload`: the schema of the value that handlers and `emit` take; `Schema.Void` for an event
+ *   without arguments.
+ * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event that is not
+ *   acknowledged with a value.
+ * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
+ * - `annotations`: values that tools of the application attach, as a title for documentation. The
+ *   library reads none of them.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Event<Name extends string, Payload extends AnySchema, Ack extends AnySchema, Error extends AnySchema> {
+export interface Event<
+  in out Name extends string,
+  out Payload extends AnySchema,
+  out Ack extends AnySchema,
+  out Error extends AnySchema
+> extends Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly _tag: Name
   readonly arity: Arity
@@ -53,6 +74,11 @@ export interface Event<Name extends string, Payload extends AnySchema, Ack exten
   readonly hasError: boolean
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
+  readonly annotations: Context.Context<never>
+  /** The same event with one more annotation. */
+  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
+  /** The same event with more annotations; they replace those of the same key. */
+  annotateMerge<I>(annotations: Context.Context<I>): Event<Name, Payload, Ack, Error>
 }
 
 /**
@@ -61,7 +87,7 @@ export interface Event<Name extends string, Payload extends AnySchema, Ack exten
  * @since 0.1.0
  * @category models
  */
-export interface Any {
+export interface Any extends Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly _tag: string
   readonly arity: Arity
@@ -72,7 +98,27 @@ export interface Any {
   readonly hasError: boolean
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
+  readonly annotations: Context.Context<never>
 }
+
+/**
+ * The events of a namespace that declares none: any name, any arguments, any acknowledgement. It
+ * stands in types only; see `Namespace.untyped`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Untyped extends Event<string, AnyArguments, AnyArguments, Schema.Never> {
+  readonly untyped: true
+}
+
+/**
+ * Whether a value is an event.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isEvent = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 /**
  * The name of an event.
@@ -83,15 +129,15 @@ export interface Any {
 export type Name<E extends Any> = E["_tag"]
 
 /**
- * The event called `N` of a union of events.
+ * The event called `N` of a union of events. Every name is one of an {@link Untyped} event.
  *
  * @since 0.1.0
  * @category utility types
  */
-export type WithName<E extends Any, N extends string> = Extract<E, { readonly _tag: N }>
+export type WithName<E extends Any, N extends string> = E extends Untyped ? E : Extract<E, { readonly _tag: N }>
 
 /**
- * What an event carries.
+ * The value that an event carries.
  *
  * @since 0.1.0
  * @category utility types
@@ -99,7 +145,7 @@ export type WithName<E extends Any, N extends string> = Extract<E, { readonly _t
 export type Payload<E extends Any> = E["payload"]["Type"]
 
 /**
- * What the acknowledgement of an event carries; `never` if the event is not acknowledged with a value.
+ * The value of an event's acknowledgement; `never` if the event is not acknowledged with a value.
  *
  * @since 0.1.0
  * @category utility types
@@ -107,7 +153,7 @@ export type Payload<E extends Any> = E["payload"]["Type"]
 export type Ack<E extends Any> = E["ack"]["Type"]
 
 /**
- * What the handler of an event may fail with.
+ * The failures that the handler of an event may answer with.
  *
  * @since 0.1.0
  * @category utility types
@@ -123,7 +169,8 @@ export type Error<E extends Any> = E["error"]["Type"]
 export type WithAck<E extends Any> = E extends Any ? ([Ack<E>] extends [never] ? never : E) : never
 
 /**
- * The arguments of `emit` behind the event's name: none for an event without payload, otherwise the payload.
+ * The arguments of `emit` after the event's name: none for an event without payload, any number for an
+ * {@link Untyped} event, otherwise the payload.
  *
  * @since 0.1.0
  * @category utility types
@@ -131,12 +178,15 @@ export type WithAck<E extends Any> = E extends Any ? ([Ack<E>] extends [never] ?
 export type EmitArguments<E extends Any> =
   IsUnion<E> extends true
     ? [payload: OneEventAtATime<E["_tag"]>]
-    : E["payload"] extends Schema.Void
-      ? []
-      : [payload: Payload<E>]
+    : E extends Untyped
+      ? ReadonlyArray<unknown>
+      : E["payload"] extends Schema.Void
+        ? []
+        : [payload: Payload<E>]
 
 /**
- * Stands in an error message where the name to emit may be one of several: which payload is right is not known then.
+ * Stands in an error message where the name to emit may be one of several: it is not known then which
+ * payload is right.
  *
  * @since 0.1.0
  * @category utility types
@@ -154,48 +204,68 @@ type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P
 type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? Schema.Tuple<A> : never
 
 interface Answers<Ack extends AnySchema, Error extends AnySchema> {
-  /** What the acknowledgement carries. Without it the event is acknowledged, when asked, with no arguments. */
+  /** The acknowledgement's value. Default: an event that asks is acknowledged with no arguments. */
   readonly ack?: Ack
   /**
-   * What the handler may fail with. The acknowledgement then is one tagged argument,
-   * `{ _tag: "Success", value }` or `{ _tag: "Failure", error }`.
+   * The failures of the handler. The acknowledgement then is one tagged argument,
+   * `{ _tag: "Success", value }` or `{ _tag: "Failure", error }`; see `EventAnswer`. Default: none.
    */
   readonly error?: Error
-  /** How many handlers of this event run at once for one socket; 1 keeps strict order. Default: the namespace's. */
+  /**
+   * How many handlers of this event run at once for one socket; 1 keeps strict order. Default: the
+   * namespace's.
+   */
   readonly concurrency?: number
-  /** How often the client of one socket may send this event. The server sees to it. Default: no limit. */
+  /**
+   * How often the client of one socket may send this event. The server enforces it. Default: no limit.
+   */
   readonly rateLimit?: EventRateLimit
 }
 
 /**
  * Declares an event.
  *
- * `payload` is one wire argument: a schema, or the fields of a struct. `args` are several wire arguments, which handlers
- * and `emit` take as one tuple. Without either the event carries nothing.
+ * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
+ * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer, and if
+ * `rateLimit` is no rate: a contract is a constant of the program.
  *
- * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an ISO string on the
- * wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously and without services.
+ * **Details**
  *
- * A union that contains itself should tell its members apart by a literal field (`_tag`), or by being an array or an object. Where more
- * than one member that contains the union can take the same value, as in `Union([{ and: self }, { or: self }])`, all of them are
- * tried at every level of a value that does not fit: twenty levels, in a message of 200 bytes, take seconds. The server logs
- * a warning when it serves a contract that lets clients send such a thing.
+ * `payload` is one wire argument: a schema, or the fields of a struct. `args` are several wire
+ * arguments, which handlers and `emit` take as one tuple. Without either the event carries nothing.
  *
- * An object of the right form may stand for an instance of a `Schema.Class`: it is made one (which costs more than to give
- * an instance).
+ * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an ISO
+ * string on the wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously and
+ * without services.
  *
- * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`, `disconnecting`,
- * `newListener`, `removeListener`), and if `concurrency` is not a positive integer: a contract is a constant of the
- * program.
+ * A plain object may stand for an instance of a `Schema.Class`: it is made an instance, which costs
+ * more than giving one.
+ *
+ * **Gotchas**
+ *
+ * A union that contains itself needs members that differ by a literal field (`_tag`), or by being an
+ * array or an object. If several members that contain the union accept the same value, as in
+ * `Union([{ and: self }, { or: self }])`, all of them are tried at every level of a value that does not
+ * fit: twenty levels, in a message of 200 bytes, take seconds. The server logs a warning when it serves
+ * a contract that lets clients send such a value.
+ *
+ * **Example** (The three forms of a payload)
+ *
+ * ```ts
+ * const Join = Event.make("join", { payload: { room: Schema.String }, ack: Schema.Int, error: RoomFull })
+ * const Cursor = Event.make("cursor", { args: [Schema.Finite, Schema.Finite], rateLimit: { limit: 60 } })
+ * const Leave = Event.make("leave").annotate(Title, "Leave the room")
+ * ```
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make: {
-  // `NoInfer`, as an event that is declared within a namespace would otherwise take what it leaves out from there: as `any`.
+  // `NoInfer`: an event that is declared within a namespace would otherwise infer the options that it
+  // leaves out from there, as `any`.
   /**
-   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct. Throws if the name is reserved by the
-   * protocol.
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct. Throws
+   * if the name is reserved by the protocol.
    */
   <
     const Name extends string,
@@ -207,8 +277,8 @@ export const make: {
     options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
   ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
   /**
-   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple. Throws if the name is reserved by the
-   * protocol.
+   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple. Throws
+   * if the name is reserved by the protocol.
    */
   <
     const Name extends string,
@@ -233,6 +303,8 @@ export const make: {
 ): any => {
   if (isReservedEvent(name)) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
+  const rate = options.rateLimit && rateOf(options.rateLimit)
+  if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
   const arity: Arity = options.args !== undefined ? "many" : options.payload !== undefined ? "one" : "none"
   const payload =
     options.args !== undefined
@@ -242,8 +314,7 @@ export const make: {
         : Schema.isSchema(options.payload)
           ? options.payload
           : Schema.Struct(options.payload as Fields)
-  return {
-    [TypeId]: TypeId,
+  return makeEvent({
     _tag: name,
     arity,
     payload,
@@ -252,9 +323,25 @@ export const make: {
     hasAck: options.ack !== undefined,
     hasError: options.error !== undefined,
     concurrency: options.concurrency,
-    rateLimit: options.rateLimit
+    rateLimit: options.rateLimit,
+    annotations: Context.empty()
+  })
+}
+
+const Prototype = {
+  [TypeId]: TypeId,
+  pipe() {
+    return pipeArguments(this, arguments)
+  },
+  annotate(key: Context.Key<any, any>, value: unknown) {
+    return (this as any).annotateMerge(Context.make(key, value))
+  },
+  annotateMerge(this: Any, annotations: Context.Context<any>) {
+    return makeEvent({ ...this, annotations: Context.merge(this.annotations, annotations) })
   }
 }
+
+const makeEvent = (fields: Omit<Any, "pipe" | typeof TypeId>): Any => Object.assign(Object.create(Prototype), fields)
 
 /** @internal */
 export const checkConcurrency = (owner: string, concurrency: number | undefined): void => {

@@ -1,14 +1,25 @@
 /**
- * A namespace's contract: what clients say to the server, what the server says to clients, and who may connect.
+ * A namespace's contract: the events of each direction, and the conditions under which clients may
+ * connect.
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 import * as Event from "./Event.ts"
-import { compileContract, type CompiledContract, undeclaredAuth } from "./internal/compileContract.ts"
-import { compilePattern } from "./internal/namespacePattern.ts"
+import { type ClientContract, makeClientContract } from "./internal/clientWire.ts"
+import {
+  compileContract,
+  type CompiledContract,
+  type Declaration,
+  type Prepare,
+  undeclaredAuth
+} from "./internal/compileContract.ts"
+import { compilePattern, matchPattern } from "./internal/namespacePattern.ts"
 import type * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
 
 /**
@@ -20,84 +31,201 @@ export const TypeId = "~effect-socket.io/Namespace"
 /**
  * The contract of a namespace. Extend it as a class, to give it a name of its own in types.
  *
+ * **Details**
+ *
+ * A contract is a constant: every method gives another one, which can be extended as a class, too.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Namespace<
-  Name extends string,
-  Auth extends Event.AnySchema,
-  ClientToServer extends Event.Any,
-  ServerToClient extends Event.Any,
-  Middleware extends NamespaceMiddleware.AnyService,
-  More extends Extras = NoExtras
-> {
-  new (_: never): {}
+  in out Name extends string,
+  out Auth extends Event.AnySchema,
+  in out ClientToServer extends Event.Any,
+  in out ServerToClient extends Event.Any,
+  out Middleware extends NamespaceMiddleware.AnyService,
+  in out Declared extends Declarations = NoDeclarations
+> extends Base {
   readonly [TypeId]: {
     readonly clientToServer: ClientToServer
     readonly serverToClient: ServerToClient
-    readonly serverToServer: More["serverToServer"]
+    readonly serverToServer: Declared["serverToServer"]
     readonly middleware: Middleware
-    readonly data: More["data"]
-    readonly params: More["params"]
+    readonly data: Declared["data"]
+    readonly params: Declared["params"]
   }
   readonly _tag: Name
   readonly auth: Auth
-  readonly clientToServer: ReadonlyMap<string, Event.Any>
-  readonly serverToClient: ReadonlyMap<string, Event.Any>
-  readonly serverToServer: ReadonlyMap<string, Event.Any>
-  readonly data: Readonly<Record<string, Event.AnySchema>>
-  /** The schemas of the parameters, if this is the contract of dynamic namespaces. */
-  readonly params: [More["params"]] extends [never] ? undefined : Readonly<Record<string, Event.AnySchema>>
-  readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
-  readonly concurrency: number | undefined
-  /** The codecs of everything that is declared, made once. @internal */
-  readonly compiled: () => CompiledContract
+  readonly params: ParamSchemas<Declared["params"]>
+  readonly untyped: false
 
   /**
    * Adds a middleware. Middlewares run in the order in which they were added, each before the next.
    */
   middleware<M extends NamespaceMiddleware.AnyService>(
     middleware: M
-  ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware | M, More>
+  ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware | M, Declared>
 
   /**
-   * Types a record of handlers, one for every event that clients may send. A missing handler, one too many, a wrong
-   * payload, acknowledgement or failure does not compile.
+   * Adds events, by direction. Throws if the contract declares an event of that name in the same
+   * direction.
+   */
+  add<
+    const C2S extends ReadonlyArray<Event.Any> = readonly [],
+    const S2C extends ReadonlyArray<Event.Any> = readonly [],
+    const S2S extends ReadonlyArray<Event.Any> = readonly []
+  >(
+    events: EventOptions<C2S, S2C, S2S>
+  ): Namespace<
+    Name,
+    Auth,
+    ClientToServer | C2S[number],
+    ServerToClient | S2C[number],
+    Middleware,
+    {
+      readonly serverToServer: Declared["serverToServer"] | S2S[number]
+      readonly data: Declared["data"]
+      readonly params: Declared["params"]
+    }
+  >
+
+  /**
+   * Adds the events, the data, the middlewares and the annotations of another contract. The name, the
+   * parameters, `auth` and `concurrency` stay those of this one.
+   *
+   * Throws if both declare different events, or different data, of one name, and if the other one
+   * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A middleware
+   * that both have runs once.
+   */
+  merge<Other extends Mergeable>(
+    other: Other
+  ): Namespace<
+    Name,
+    Auth,
+    ClientToServer | Other[typeof TypeId]["clientToServer"],
+    ServerToClient | Other[typeof TypeId]["serverToClient"],
+    Middleware | Other[typeof TypeId]["middleware"],
+    {
+      readonly serverToServer: Declared["serverToServer"] | Other[typeof TypeId]["serverToServer"]
+      readonly data: Declared["data"] & Other[typeof TypeId]["data"]
+      readonly params: Declared["params"]
+    }
+  >
+
+  /** The same contract with one more annotation. */
+  annotate<I, S>(
+    key: Context.Key<I, S>,
+    value: NoInfer<S>
+  ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware, Declared>
+
+  /** The same contract with more annotations; they replace those of the same key. */
+  annotateMerge<I>(
+    annotations: Context.Context<I>
+  ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware, Declared>
+
+  /**
+   * Types a record of handlers, one for every event that clients may send. A missing handler, one too
+   * many, a wrong payload, acknowledgement or failure does not compile.
    */
   of<const H extends Handlers<ClientToServer>>(handlers: H & OnlyDeclared<ClientToServer, H>): H
 }
 
 /**
- * What a contract may have beyond its events, as types: the events between servers, the sockets' data, the parameters of the
- * names (`never` for a namespace that is not dynamic).
+ * The contract of a namespace that declares no events: any event may come and go, with any arguments.
+ * See {@link untyped}.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Extras {
+export interface Untyped<
+  in out Name extends string,
+  out Auth extends Event.AnySchema,
+  out Middleware extends NamespaceMiddleware.AnyService,
+  in out Params extends object = never
+> extends Base {
+  readonly [TypeId]: {
+    readonly clientToServer: Event.Untyped
+    readonly serverToClient: Event.Untyped
+    readonly serverToServer: Event.Untyped
+    readonly middleware: Middleware
+    readonly data: Readonly<Record<string, unknown>>
+    readonly params: Params
+  }
+  readonly _tag: Name
+  readonly auth: Auth
+  readonly params: ParamSchemas<Params>
+  readonly untyped: true
+
+  /**
+   * Adds a middleware. Middlewares run in the order in which they were added, each before the next.
+   */
+  middleware<M extends NamespaceMiddleware.AnyService>(middleware: M): Untyped<Name, Auth, Middleware | M, Params>
+
+  /** The same contract with one more annotation. */
+  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Untyped<Name, Auth, Middleware, Params>
+
+  /** The same contract with more annotations; they replace those of the same key. */
+  annotateMerge<I>(annotations: Context.Context<I>): Untyped<Name, Auth, Middleware, Params>
+
+  /** Types a record of handlers, of events of any name: each takes the event's arguments. */
+  of<const H extends Handlers<Event.Untyped>>(handlers: H): H
+}
+
+/** The schemas of parameters; none for the contract of one namespace. */
+type ParamSchemas<Params> = [Params] extends [never] ? undefined : Readonly<Record<string, Event.AnySchema>>
+
+/**
+ * A contract's declarations beyond the events that clients and servers exchange, as types: the events
+ * between servers, the sockets' data, the parameters of the names (`never` for a namespace that is not
+ * dynamic).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Declarations {
   readonly serverToServer: Event.Any
   readonly data: object
   readonly params: object
 }
 
 /**
+ * No declarations beyond the events that clients and servers exchange.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface NoExtras {
+export interface NoDeclarations {
   readonly serverToServer: never
   readonly data: {}
   readonly params: never
 }
 
+/** What contracts of every kind have, whatever they declare. */
+interface Base extends Pipeable {
+  new (_: never): {}
+  readonly clientToServer: ReadonlyMap<string, Event.Any>
+  readonly serverToClient: ReadonlyMap<string, Event.Any>
+  readonly serverToServer: ReadonlyMap<string, Event.Any>
+  readonly data: Readonly<Record<string, Event.AnySchema>>
+  readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
+  readonly concurrency: number | undefined
+  readonly annotations: Context.Context<never>
+  /**
+   * The codecs of everything that is declared, made once; with `prepare`, of schemas that were prepared
+   * by it. @internal
+   */
+  readonly compiled: (prepare?: Prepare) => CompiledContract
+  /** The contract as clients use it. @internal */
+  readonly forClient: () => ClientContract
+}
+
 /**
- * Any namespace contract.
+ * Any namespace contract, untyped ones included.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Any {
-  new (_: never): {}
+export interface Any extends Base {
   readonly [TypeId]: {
     readonly clientToServer: any
     readonly serverToClient: any
@@ -108,15 +236,10 @@ export interface Any {
   }
   readonly _tag: string
   readonly auth: Event.AnySchema
-  readonly clientToServer: ReadonlyMap<string, Event.Any>
-  readonly serverToClient: ReadonlyMap<string, Event.Any>
-  readonly serverToServer: ReadonlyMap<string, Event.Any>
-  readonly data: Readonly<Record<string, Event.AnySchema>>
+  /** The schemas of the parameters, if this is the contract of dynamic namespaces. */
   readonly params: Readonly<Record<string, Event.AnySchema>> | undefined
-  readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
-  readonly concurrency: number | undefined
-  /** The codecs of everything that is declared, made once. @internal */
-  readonly compiled: () => CompiledContract
+  /** Whether the contract declares no events, and any may come and go. */
+  readonly untyped: boolean
 }
 
 /**
@@ -130,6 +253,16 @@ export interface Static extends Any {
 }
 
 /**
+ * Any contract that another one can be merged with: of one namespace, with declared events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Mergeable extends Static {
+  readonly untyped: false
+}
+
+/**
  * Any contract of dynamic namespaces.
  *
  * @since 0.1.0
@@ -138,6 +271,24 @@ export interface Static extends Any {
 export interface Dynamic extends Any {
   readonly params: Readonly<Record<string, Event.AnySchema>>
 }
+
+/**
+ * Any contract that declares no events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AnyUntyped extends Any {
+  readonly untyped: true
+}
+
+/**
+ * Whether a value is a namespace's contract.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isNamespace = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 /**
  * The events that clients may send to the namespace.
@@ -164,7 +315,7 @@ export type ServerToClient<N extends Any> = N[typeof TypeId]["serverToClient"]
 export type ServerToServer<N extends Any> = N[typeof TypeId]["serverToServer"]
 
 /**
- * What a socket of the namespace may carry.
+ * The data that a socket of the namespace may carry.
  *
  * @since 0.1.0
  * @category utility types
@@ -188,28 +339,31 @@ export type Params<N extends Any> = N[typeof TypeId]["params"]
 export type Middleware<N extends Any> = N[typeof TypeId]["middleware"]
 
 /**
- * What the handler of an event returns: its acknowledgement or one of its declared failures. The value of a handler
- * whose event declares no acknowledgement is ignored.
+ * The effect that the handler of an event returns: it yields the acknowledgement, or fails with one of
+ * the declared failures. The value of a handler whose event declares no acknowledgement is ignored.
+ *
+ * The handler of an untyped event may yield any value, and fail with any error, which is logged: the
+ * value is the argument of the acknowledgement, none for `undefined`, several for `ackArguments(…)`.
  *
  * @since 0.1.0
  * @category utility types
  */
-export type HandlerResult<E extends Event.Any> = Effect.Effect<
-  [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>,
-  Event.Error<E>,
-  any
->
+export type HandlerResult<E extends Event.Any> = E extends Event.Untyped
+  ? Effect.Effect<unknown, unknown, any>
+  : Effect.Effect<[Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>, Event.Error<E>, any>
 
 /**
- * The handler of an event.
+ * The handler of an event: of its payload, or of its arguments if it is untyped.
  *
  * @since 0.1.0
  * @category utility types
  */
-export type Handler<E extends Event.Any> = (payload: Event.Payload<E>) => HandlerResult<E>
+export type Handler<E extends Event.Any> = E extends Event.Untyped
+  ? (...args: ReadonlyArray<unknown>) => HandlerResult<E>
+  : (payload: Event.Payload<E>) => HandlerResult<E>
 
 /**
- * The handlers of a set of events, by name: every one of them.
+ * The handlers of a set of events, by name: every one of them. Of untyped events any may be there.
  *
  * @since 0.1.0
  * @category utility types
@@ -255,24 +409,44 @@ type Fields = { readonly [key: string]: Event.AnySchema }
 type TypesOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Type"] }
 
 /**
- * What is declared of a namespace, beside its name.
+ * Events, by direction; one event may stand in several.
  *
- * - `auth`: the schema of the auth payload that clients send with CONNECT. One that it refuses is answered with
- *   CONNECT_ERROR `Invalid auth payload`. Default: anything.
- * - `clientToServer`, `serverToClient`: the events of each direction; one event may stand in both.
+ * - `clientToServer`: the events that clients send. Default: none.
+ * - `serverToClient`: the events that the server sends to clients. Default: none.
  * - `serverToServer`: the events that the servers of a cluster send to each other. Default: none.
- * - `data`: the fields that a socket may carry, which whoever fetches sockets sees, on other servers, too. Default: none.
- * - `concurrency`: how many handlers run at once for one socket, unless the event says otherwise; default unlimited,
- *   1 keeps strict order.
  *
  * @since 0.1.0
- * @category models
+ * @category options
  */
-export interface Options<Auth, C2S, S2C, S2S, D> {
-  readonly auth?: Auth
+export interface EventOptions<C2S, S2C, S2S> {
   readonly clientToServer?: C2S
   readonly serverToClient?: S2C
   readonly serverToServer?: S2S
+}
+
+/**
+ * The auth payload of a namespace: the schema of the value that clients send with CONNECT. A payload
+ * that it refuses is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface AuthOptions<Auth> {
+  readonly auth?: Auth
+}
+
+/**
+ * The declarations of a namespace, beside its name.
+ *
+ * - `data`: the fields that a socket may carry; whoever fetches the socket sees them, on other servers,
+ *   too. Default: none.
+ * - `concurrency`: how many handlers run at once for one socket, unless the event says otherwise; 1
+ *   keeps strict order. Default: unlimited.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Auth, C2S, S2C, S2S, D> extends AuthOptions<Auth>, EventOptions<C2S, S2C, S2S> {
   readonly data?: D
   readonly concurrency?: number
 }
@@ -280,8 +454,29 @@ export interface Options<Auth, C2S, S2C, S2S, D> {
 /**
  * Declares a namespace. Its name starts with `/` and has no comma; `/` is the default namespace.
  *
- * Throws on a malformed name, two events of one name in one direction, or a `concurrency` that is not a positive integer:
- * a contract is a constant of the program.
+ * Throws on a malformed name, two events of one name in one direction, or a `concurrency` that is not a
+ * positive integer: a contract is a constant of the program.
+ *
+ * **Details**
+ *
+ * Contracts compose: `add` adds events, `merge` those of another contract, `middleware` a condition for
+ * connecting, `annotate` a value for tools. Each gives a new contract.
+ *
+ * **Gotchas**
+ *
+ * The direction counts. An event that both sides send stands in both lists; handlers are required of
+ * `clientToServer` events only.
+ *
+ * **Example** (A chat whose clients have to say who they are)
+ *
+ * ```ts
+ * const Say = Event.make("say", { payload: { text: Schema.NonEmptyString } })
+ * const Said = Event.make("said", { payload: { from: Schema.String, text: Schema.String } })
+ *
+ * class Chat extends Namespace.make("/chat", { clientToServer: [Say], serverToClient: [Said] })
+ *   .merge(Presence)
+ *   .middleware(Authentication) {}
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -303,20 +498,36 @@ export const make = <
   S2C[number],
   never,
   { readonly serverToServer: S2S[number]; readonly data: TypesOf<D>; readonly params: never }
-> => declare(name, options, undefined)
+> => declare(name, options, {})
 
 /**
- * Declares namespaces that come into being when clients ask for them: those whose names match a pattern. `:name` in it stands for a
- * parameter, which is at least one character long and reaches to the next `/` or to what the pattern goes on with.
+ * Declares dynamic namespaces: those whose names match a pattern. They open when clients ask for them.
  *
- * `params` are the schemas of the parameters, from the string that is in the name; those that are not mentioned are strings.
- * A name whose parameters do not decode, or are not written as they are encoded (`07` for 7), does not match. Names of more than 256 characters never do.
+ * Throws as {@link make} does, and on a pattern without a parameter, a parameter that stands in it
+ * twice, or a schema for a parameter that is not in it.
  *
- * Throws as {@link make} does, and on a pattern without a parameter, one that it has twice, or a schema for one that it has not.
+ * **Details**
  *
- * @example
+ * `:name` in the pattern stands for a parameter, which is at least one character long and ends at the
+ * next `/`, or where the text after it begins. `params` are the schemas of the parameters, from the
+ * string that is in the name; a parameter without one is a string.
+ *
+ * **Gotchas**
+ *
+ * A name does not match if a parameter does not decode, or is not written as it is encoded (`07` for
+ * 7). Names of more than 256 characters never match.
+ *
+ * **Example** (A namespace for every document)
+ *
  * ```ts
- * class Document extends Namespace.dynamic("/document/:id", { params: { id: Schema.FiniteFromString } }) {}
+ * class Document extends Namespace.dynamic("/document/:id", {
+ *   params: { id: Schema.FiniteFromString },
+ *   clientToServer: [Edit],
+ *   serverToClient: [Edited]
+ * }) {}
+ *
+ * // The client of one of them:
+ * SocketIoClient.connect(Document, { params: { id: 7 } })
  * ```
  *
  * @since 0.1.0
@@ -350,13 +561,98 @@ export const dynamic = <
         : string
     }
   }
-> => {
-  const { parameters } = compilePattern(pattern)
-  if (parameters.length === 0) throw new Error(`the pattern "${pattern}" has no parameter`)
-  const schemas = (options.params ?? {}) as Fields
-  const unknown = Object.keys(schemas).find((name) => !parameters.includes(name))
-  if (unknown !== undefined) throw new Error(`the pattern "${pattern}" has no parameter "${unknown}"`)
-  return declare(pattern, options, Object.fromEntries(parameters.map((name) => [name, schemas[name] ?? Schema.String])))
+> => declareDynamic(pattern, options, options.params, false)
+
+/**
+ * Declares a namespace without declaring its events: any name, any arguments, any acknowledgement.
+ *
+ * Throws on a malformed name.
+ *
+ * **Details**
+ *
+ * `emit` and handlers take the arguments of the packet, each of them `unknown`; `emitWithAck` yields
+ * the arguments of the acknowledgement. `auth` and `middleware` decide on CONNECT as those of any
+ * contract do. Events that nobody handles, and events whose handler fails, are not acknowledged:
+ * clients of plain Socket.IO expect what handlers answer, and nothing else.
+ *
+ * **Gotchas**
+ *
+ * Nothing is validated: check arguments before you use them. `add` and `merge` do not exist here. A
+ * namespace of which some events are declared is a contract of its own ({@link make}).
+ *
+ * **Example** (An echo for signed-in clients)
+ *
+ * ```ts
+ * class Echo extends Namespace.untyped("/echo", { auth: Schema.Struct({ token: Schema.String }) })
+ *   .middleware(Authentication) {}
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const untyped = <const Name extends string, Auth extends Event.AnySchema = Schema.Unknown>(
+  name: Name,
+  options: AuthOptions<Auth> = {}
+): Untyped<Name, NoInfer<Auth>, never> => declare(name, options, { untyped: true })
+
+/**
+ * Declares dynamic namespaces without declaring their events: those whose names match a pattern, as of
+ * {@link dynamic}, or a regular expression. Events are those of {@link untyped}.
+ *
+ * Throws as {@link dynamic} does, and on a regular expression with flag `g` or `y`, which has a state.
+ *
+ * **Gotchas**
+ *
+ * A regular expression has no parameters, and no name can be made of it: a client connects to
+ * `Namespace.untyped("/the-name")`. Names of more than 256 characters never match.
+ *
+ * **Example** (Rooms as namespaces)
+ *
+ * ```ts
+ * class Room extends Namespace.untypedDynamic("/room/:id") {}
+ * class Numbered extends Namespace.untypedDynamic(/^\/room-\d+$/) {}
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const untypedDynamic: {
+  /** Declares dynamic namespaces whose names match a regular expression, without their events. */
+  <Auth extends Event.AnySchema = Schema.Unknown>(
+    pattern: RegExp,
+    options?: AuthOptions<Auth>
+  ): Untyped<string, NoInfer<Auth>, never, {}>
+  /** Declares dynamic namespaces whose names match a pattern, without their events. */
+  <
+    const Pattern extends string,
+    Auth extends Event.AnySchema = Schema.Unknown,
+    P extends { readonly [K in ParameterNames<Pattern>]?: ParameterSchema } = {}
+  >(
+    pattern: Pattern,
+    options?: AuthOptions<Auth> & { readonly params?: P }
+  ): Untyped<
+    Pattern,
+    NoInfer<Auth>,
+    never,
+    {
+      readonly [K in ParameterNames<Pattern>]: K extends keyof P
+        ? P[K] extends ParameterSchema
+          ? P[K]["Type"]
+          : string
+        : string
+    }
+  >
+} = (pattern: string | RegExp, options: AuthOptions<Event.AnySchema> & { readonly params?: Fields } = {}): any => {
+  if (typeof pattern === "string") return declareDynamic(pattern, options, options.params, true)
+  if (pattern.global || pattern.sticky) throw new Error("stateful regular expressions are not supported")
+  return makeContract({
+    ...defaults,
+    _tag: String(pattern),
+    auth: options.auth ?? undeclaredAuth,
+    params: {},
+    pattern: matchPattern(pattern),
+    untyped: true
+  })
 }
 
 /**
@@ -385,7 +681,7 @@ type TakeName<S extends string, Name extends string = ""> = S extends `${infer C
     : TakeName<Rest, `${Name}${C}`>
   : Name
 
-/** What ends a parameter's name. */
+/** The characters that end a parameter's name. */
 type Punctuation =
   | "/"
   | "-"
@@ -407,30 +703,65 @@ type Punctuation =
   | "|"
   | "#"
 
-const declare = (
-  name: string,
-  options: Options<
-    Event.AnySchema,
-    ReadonlyArray<Event.Any>,
-    ReadonlyArray<Event.Any>,
-    ReadonlyArray<Event.Any>,
-    Fields
-  >,
-  params: Fields | undefined
-): any => {
+/** The fields of a contract, as far as they are values. */
+interface ContractFields extends Declaration {
+  readonly annotations: Context.Context<never>
+}
+
+type AnyOptions = Options<
+  Event.AnySchema,
+  ReadonlyArray<Event.Any>,
+  ReadonlyArray<Event.Any>,
+  ReadonlyArray<Event.Any>,
+  Fields
+>
+
+type Direction = "clientToServer" | "serverToClient" | "serverToServer"
+
+const eachDirection = (events: (direction: Direction) => ReadonlyMap<string, Event.Any>) => ({
+  clientToServer: events("clientToServer"),
+  serverToClient: events("serverToClient"),
+  serverToServer: events("serverToServer")
+})
+
+/** The fields of a contract that declares nothing. */
+const defaults: Omit<ContractFields, "_tag"> = {
+  auth: undeclaredAuth,
+  ...eachDirection(() => new Map()),
+  data: {},
+  params: undefined,
+  pattern: undefined,
+  middlewares: [],
+  concurrency: undefined,
+  annotations: Context.empty(),
+  untyped: false
+}
+
+const declare = (name: string, options: AnyOptions, more: Partial<ContractFields>): any => {
   checkName(name)
   Event.checkConcurrency(`namespace "${name}"`, options.concurrency)
-  return makeProto({
-    _tag: name,
+  return makeContract({
+    ...withEvents({ ...defaults, _tag: name }, options),
     auth: options.auth ?? undeclaredAuth,
-    clientToServer: byName(name, options.clientToServer ?? []),
-    serverToClient: byName(name, options.serverToClient ?? []),
-    serverToServer: byName(name, options.serverToServer ?? []),
     data: options.data ?? {},
-    params,
-    middlewares: [],
-    concurrency: options.concurrency
+    concurrency: options.concurrency,
+    ...more
   })
+}
+
+const declareDynamic = (
+  name: string,
+  options: AnyOptions,
+  schemas: { readonly [key: string]: Event.AnySchema | undefined } = {},
+  isUntyped: boolean
+): any => {
+  const pattern = compilePattern(name)
+  const { parameters } = pattern
+  if (parameters.length === 0) throw new Error(`the pattern "${name}" has no parameter`)
+  const unknown = Object.keys(schemas).find((parameter) => !parameters.includes(parameter))
+  if (unknown !== undefined) throw new Error(`the pattern "${name}" has no parameter "${unknown}"`)
+  const params = Object.fromEntries(parameters.map((parameter) => [parameter, schemas[parameter] ?? Schema.String]))
+  return declare(name, options, { params, pattern, untyped: isUntyped })
 }
 
 /**
@@ -444,27 +775,79 @@ export const checkName = (name: string): void => {
   if (name.includes(",")) throw new Error(`a namespace's name has no comma, unlike "${name}"`)
 }
 
-type Declared = Omit<Any, "new" | "compiled" | typeof TypeId>
-
-const makeProto = (fields: Declared): Any => {
-  let compiled: CompiledContract | undefined
+const makeContract = (fields: ContractFields): any => {
+  let codecs: CompiledContract | undefined
+  let preparedBy: Prepare | undefined
+  let client: ClientContract | undefined
+  const compiled = (prepare?: Prepare) => {
+    // A client may have compiled it without a compiler, before a server of the same process.
+    if (!codecs || (prepare && !preparedBy)) {
+      preparedBy = prepare
+      codecs = compileContract(fields, prepare)
+    }
+    return codecs
+  }
+  const derive = (changes: Partial<ContractFields>) => makeContract({ ...fields, ...changes })
+  const annotateMerge = (annotations: Context.Context<never>) =>
+    derive({ annotations: Context.merge(fields.annotations, annotations) })
   // A class, so that contracts can extend it: statics are inherited.
-  const contract: Any = Object.assign(class {}, {
+  return Object.assign(class {}, fields, {
     [TypeId]: TypeId,
-    ...fields,
-    compiled: () => (compiled ??= compileContract(contract)),
+    compiled,
+    forClient: () => (client ??= makeClientContract(compiled())),
+    pipe() {
+      return pipeArguments(this, arguments)
+    },
     middleware: (middleware: NamespaceMiddleware.AnyService) =>
-      makeProto({ ...fields, middlewares: [...fields.middlewares, middleware] }),
+      derive({ middlewares: [...fields.middlewares, middleware] }),
+    add: (events: AnyOptions) => derive(withEvents(fields, events)),
+    merge: (other: ContractFields) => derive(merged(fields, other)),
+    annotate: (key: Context.Key<any, any>, value: unknown) => annotateMerge(Context.make(key, value)),
+    annotateMerge,
     of: (handlers: unknown) => handlers
-  }) as any
-  return contract
+  })
 }
 
-const byName = (namespace: string, events: ReadonlyArray<Event.Any>): ReadonlyMap<string, Event.Any> => {
-  const map = new Map<string, Event.Any>()
-  for (const event of events) {
-    if (map.has(event._tag)) throw new Error(`namespace "${namespace}" declares the event "${event._tag}" twice`)
-    map.set(event._tag, event)
+/** The entries of both; `onTwice` is told of a name that is in both, and whether its values differ. */
+const union = <A>(
+  one: Iterable<readonly [string, A]>,
+  two: Iterable<readonly [string, A]>,
+  onTwice: (name: string, differs: boolean) => void
+): ReadonlyMap<string, A> => {
+  const all = new Map(one)
+  for (const [name, value] of two) {
+    if (all.has(name)) onTwice(name, all.get(name) !== value)
+    all.set(name, value)
   }
-  return map
+  return all
+}
+
+/** The fields with more events. Throws on two events of one name in one direction. */
+const withEvents = (fields: ContractFields, events: AnyOptions): ContractFields => ({
+  ...fields,
+  ...eachDirection((direction) =>
+    union(
+      fields[direction],
+      (events[direction] ?? []).map((event) => [event._tag, event]),
+      (name) => {
+        throw new Error(`namespace "${fields._tag}" declares the event "${name}" twice`)
+      }
+    )
+  )
+})
+
+/** The fields of two contracts; `auth` and the like are those of the first. */
+const merged = (fields: ContractFields, other: ContractFields): Partial<ContractFields> => {
+  const check = (name: string, differs: boolean) => {
+    if (differs) throw new Error(`merge: "${fields._tag}" and "${other._tag}" differ in "${name}"`)
+  }
+  for (const option of ["auth", "concurrency"] as const) {
+    check(option, other[option] !== defaults[option] && other[option] !== fields[option])
+  }
+  return {
+    ...eachDirection((direction) => union(fields[direction], other[direction], check)),
+    data: Object.fromEntries(union(Object.entries(fields.data), Object.entries(other.data), check)),
+    middlewares: Array.from(new Set([...fields.middlewares, ...other.middlewares])),
+    annotations: Context.merge(fields.annotations, other.annotations)
+  }
 }

@@ -1,5 +1,6 @@
 /**
- * Middleware that decides whether a client may connect to a namespace, and provides a service to its handlers.
+ * Middleware that decides whether a client may connect to a namespace, and provides a service to its
+ * handlers.
  *
  * @since 0.1.0
  */
@@ -18,7 +19,7 @@ import type { Handshake } from "./Handshake.ts"
 export const TypeId = "~effect-socket.io/NamespaceMiddleware"
 
 /**
- * What a middleware knows of the client that asks to connect.
+ * A client's request to connect, as a middleware sees it.
  *
  * @since 0.1.0
  * @category models
@@ -34,8 +35,8 @@ export interface ConnectRequest<Auth> {
 }
 
 /**
- * The refusal that every middleware may fail with: the client gets a CONNECT_ERROR packet with this message and data,
- * which JavaScript clients see as `connect_error` with `err.message` and `err.data`.
+ * The refusal that every middleware may fail with: the client gets a CONNECT_ERROR packet with this
+ * message and data, which JavaScript clients see as `connect_error` with `err.message` and `err.data`.
  *
  * @since 0.1.0
  * @category errors
@@ -46,7 +47,7 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
 }) {
   constructor(props: { readonly message: string; readonly data?: unknown }) {
     const { stackTraceLimit } = Error
-    // It is no bug, and happens as often as a client likes: to tell where from would be a quarter of what it costs.
+    // It is no bug, and happens as often as a client likes; a stack would be a quarter of its cost.
     Error.stackTraceLimit = 0
     super(props)
     Error.stackTraceLimit = stackTraceLimit
@@ -56,8 +57,8 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
 /**
  * The shape of a middleware: it yields the service that it provides, or refuses the connection.
  *
- * It runs once per CONNECT, in the scope of the socket to be: finalizers run when the connection is refused or the socket
- * disconnects. It is interrupted when the client leaves meanwhile.
+ * It runs once per CONNECT, in the scope of the future socket: finalizers run when the connection is
+ * refused or the socket disconnects. It is interrupted when the client leaves before it is done.
  *
  * @since 0.1.0
  * @category models
@@ -123,18 +124,29 @@ export type Identifier<M> = M extends Context.Key<infer I, any> ? I : never
 /**
  * Declares a middleware as a service, part of the contract; its implementation is a layer of the server.
  *
- * - `provides`: the service that handlers get. Without it the middleware only admits or refuses.
- * - `auth`: the schema of the client's auth payload; a payload that it refuses is answered with CONNECT_ERROR
- *   `Invalid auth payload` before the middleware runs.
- * - `error`: the failures it may refuse with, next to {@link ConnectRefused}. The client's `err.message` is the error's
- *   message (its `_tag` if that is empty) and `err.data` its encoded form.
+ * **Details**
  *
- * @example
+ * - `provides`: the service that handlers get. Without it the middleware only admits or refuses.
+ * - `auth`: the schema of the client's auth payload; a payload that it refuses is answered with
+ *   CONNECT_ERROR `Invalid auth payload` before the middleware runs.
+ * - `error`: the failures that it may refuse with, next to {@link ConnectRefused}. The client's
+ *   `err.message` is the error's message (its `_tag` if that is empty) and `err.data` its encoded form.
+ *
+ * **Gotchas**
+ *
+ * Every declared part of the auth payload must fit: the contract's `auth` and that of each middleware
+ * read the same payload. A defect of a middleware refuses the connection; the client learns no more.
+ *
+ * **Example** (A namespace for signed-in users, with declared events or without)
+ *
  * ```ts
  * class Authentication extends NamespaceMiddleware.Service<Authentication>()("app/Authentication", {
  *   provides: CurrentUser,
  *   auth: Schema.Struct({ token: Schema.String })
  * }) {}
+ *
+ * class Chat extends Namespace.make("/chat", { clientToServer: [Say] }).middleware(Authentication) {}
+ * class Echo extends Namespace.untyped("/echo").middleware(Authentication) {}
  *
  * const AuthenticationLive = Layer.succeed(Authentication, ({ auth }) => lookup(auth.token))
  * ```

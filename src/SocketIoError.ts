@@ -8,35 +8,59 @@ import * as Data from "effect/Data"
 /**
  * Why an acknowledgement will not come.
  *
- * - `disconnected`: the socket disconnected before the acknowledgement came, or was disconnected when the event was emitted.
- * - `invalid acknowledgement`: what the peer answered is not what the contract declares.
- * - `payload refused`: the payload is not what the contract declares, and `description` says why: either this side has found that, and
- *   the event was not sent, or the peer has, and nothing handled it.
- * - `event refused`: a middleware of the peer has refused the event; `description` and `data` are what it said.
- * - `event not handled`: nobody on the peer's side handles the event.
- * - `handler failed`: the peer's handler died, or failed with what the contract does not declare.
- * - `too many pending`: the limit of pending acknowledgements of this socket is reached; the event was not sent.
- * - `timeout`: it did not come in time, where a time was given.
- * - `not sent`: the event was volatile, and the client is behind; or there was no room for it to wait.
- * - `not encodable`: the event's payload could not be encoded; the event was not sent.
+ * - `Disconnected`: the socket disconnected before the acknowledgement came, or was disconnected when
+ *   the event was emitted.
+ * - `InvalidAcknowledgement`: the peer's answer is not what the contract declares; `description` says
+ *   why.
+ * - `PayloadRefused`: the payload is not what the contract declares, and `description` says why.
+ *   Either this side found that, and the event was not sent, or the peer did, and nothing handled it.
+ * - `EventRefused`: a middleware of the peer refused the event, with `description` and `data`.
+ * - `EventNotHandled`: nobody on the peer's side handles the event.
+ * - `HandlerFailed`: the peer's handler died, or failed with an error that the contract does not
+ *   declare.
+ * - `TooManyPending`: the limit of pending acknowledgements of this socket is reached; the event was
+ *   not sent.
+ * - `Timeout`: it did not come within the `ackTimeout` of a `RetryingEmitter`.
+ * - `NotSent`: the event was volatile and the client was behind; or the outbox had no capacity for it.
  *
  * @since 0.1.0
  * @category models
  */
 export type AckErrorReason =
-  | "disconnected"
-  | "invalid acknowledgement"
-  | "payload refused"
-  | "event refused"
-  | "event not handled"
-  | "handler failed"
-  | "too many pending"
-  | "timeout"
-  | "not sent"
-  | "not encodable"
+  | { readonly _tag: "Disconnected" }
+  | { readonly _tag: "InvalidAcknowledgement"; readonly description: string }
+  | { readonly _tag: "PayloadRefused"; readonly description?: string }
+  | { readonly _tag: "EventRefused"; readonly description?: string; readonly data?: unknown }
+  | { readonly _tag: "EventNotHandled"; readonly description?: string }
+  | { readonly _tag: "HandlerFailed"; readonly description?: string }
+  | { readonly _tag: "TooManyPending" }
+  | { readonly _tag: "Timeout" }
+  | { readonly _tag: "NotSent" }
 
 /**
  * An acknowledgement did not come, or not in the declared form.
+ *
+ * **Details**
+ *
+ * `reason` is a tagged value: `Effect.catchReason("AckError", "Disconnected", …)` handles one of them,
+ * `Effect.catchReasons("AckError", { … })` several. `message` names the event and the reason.
+ *
+ * **Gotchas**
+ *
+ * The failures that an event declares come as themselves, not as an `AckError`. `Effect.timeout` fails
+ * with its own `TimeoutError`; the reason `Timeout` comes from a `RetryingEmitter` alone.
+ *
+ * **Example** (Asking again after an outage)
+ *
+ * ```ts
+ * const joined = chat.emitWithAck("join", { room: "lobby" }).pipe(
+ *   Effect.retry({
+ *     while: (error) => error._tag === "AckError" && error.reason._tag === "Disconnected",
+ *     times: 3
+ *   }),
+ *   Effect.catchReason("AckError", "PayloadRefused", ({ description }) => showHint(description))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -44,12 +68,11 @@ export type AckErrorReason =
 export class AckError extends Data.TaggedError("AckError")<{
   readonly event: string
   readonly reason: AckErrorReason
-  readonly description?: string
-  /** What a refusal of the event carries. */
-  readonly data?: unknown
 }> {
   override get message(): string {
-    return `acknowledgement of "${this.event}": ${this.reason}${this.description ? ` (${this.description})` : ""}`
+    const { _tag, description }: { readonly _tag: string; readonly description?: string } = this.reason
+    // With the tag in words: "TooManyPending" is "too many pending".
+    return `acknowledgement of "${this.event}":${_tag.replace(/[A-Z]/g, " $&").toLowerCase()}${description ? ` (${description})` : ""}`
   }
 }
 

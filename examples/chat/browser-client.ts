@@ -1,5 +1,6 @@
 /**
- * The page's client: this library's, with the same contract as the server. Modules are imported deeply, so that bundles stay small.
+ * The page's client: the client of this library, with the contract of the server. It imports
+ * modules deeply, which keeps bundles small.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -10,14 +11,17 @@ import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
 import { Chat } from "./contract.ts"
 import * as view from "./view.ts"
 
-/** Shows what a stream brings, as long as the scope is open. */
+/** Shows the values of a stream, until the scope closes. */
 const showing = <A>(stream: Stream.Stream<A>, show: (value: A) => void) =>
   Effect.forkScoped(
     Stream.runForEach(stream, (value) => Effect.sync(() => show(value))),
     { startImmediately: true }
   )
 
-/** One visit, until the visitor leaves or cannot stay. With its scope the socket leaves the namespace. */
+/**
+ * One visit, until the visitor leaves or cannot stay. When its scope closes, the socket leaves the
+ * namespace.
+ */
 const visit = Effect.fnUntraced(function* (name: string) {
   const chat = yield* SocketIoClient.socket(Chat)
   yield* showing(chat.stream("said"), (message) => view.said(message, message.from.name === name))
@@ -25,7 +29,10 @@ const visit = Effect.fnUntraced(function* (name: string) {
   yield* showing(chat.stream("left"), view.left)
   let hasBeenInside = false
   let isInside = false
-  /** Messages written without a connection. The socket would keep them, too, and send them before the server knows the visitor. */
+  /**
+   * Messages written without a connection. The socket would keep them, but send them before the
+   * server knows the visitor.
+   */
   const unsaid: Array<string> = []
   yield* Stream.fromEventListener(view.sayForm, "submit").pipe(
     Stream.map(view.takeText),
@@ -42,7 +49,7 @@ const visit = Effect.fnUntraced(function* (name: string) {
 
   const join = chat.emitWithAck("join", { name }).pipe(
     Effect.timeout("5 seconds"),
-    // Behind an outage the name may still be that of the connection that was lost; it is free again in a moment.
+    // After an outage the lost connection may still hold the name. The server frees it soon.
     Effect.retry({
       schedule: Schedule.spaced("500 millis"),
       times: 20,
@@ -54,11 +61,8 @@ const visit = Effect.fnUntraced(function* (name: string) {
       view.go("inside")
       return Effect.forEach(unsaid.splice(0), (text) => chat.emit("say", { text }), { discard: true })
     }),
-    // The status tells the same.
-    Effect.catchIf(
-      (error) => error._tag === "AckError" && error.reason === "disconnected",
-      () => Effect.void
-    )
+    // The status says the same.
+    Effect.catchReason("AckError", "Disconnected", () => Effect.void)
   )
   const onStatus = Effect.fnUntraced(function* (status: SocketStatus) {
     switch (status._tag) {
@@ -78,7 +82,8 @@ const visit = Effect.fnUntraced(function* (name: string) {
         view.showLost()
     }
   })
-  // For every connection, the first one included. What is still being done for the status before is interrupted.
+  // This runs for every connection, the first one included. A new status interrupts the work for
+  // the one before.
   const staying = Stream.runDrain(Stream.switchMap(chat.status, (status) => Stream.fromEffect(onStatus(status))))
   const leaving = Stream.runHead(Stream.fromEventListener(view.leaveButton, "click"))
   yield* Effect.raceFirst(staying, leaving)
@@ -99,7 +104,7 @@ const visits = Effect.gen(function* () {
             case "NameTaken":
               return view.showProblem("That name is taken.")
             case "AckError":
-              return view.showProblem(`That name is not possible: ${failure.reason}.`)
+              return view.showProblem(`That name is not possible: ${failure.message}.`)
             case "ConnectError":
               return view.showProblem(`The server refuses: ${failure.message}.`)
             case "TimeoutError":

@@ -1,5 +1,5 @@
 /**
- * Makes one script for browsers of a module and what it imports, in memory.
+ * Makes one script for browsers from a module and its imports, in memory.
  */
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"

@@ -1,6 +1,7 @@
 /**
- * What the chat's clients and its server say to each other. It imports no runtime: both sides share it. It
- * imports deeply, as a page's bundler does not get everything out of barrels.
+ * The contract of the chat: the events that its clients and its server send. It imports no runtime,
+ * and both sides share it. Its imports are deep, because a page's bundler keeps parts of a barrel
+ * that nobody uses.
  */
 import * as Schema from "effect/Schema"
 import * as Event from "effect-socket.io/Event"
@@ -23,19 +24,19 @@ export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", { na
   }
 }
 
-/** The client says who it is, and learns who is there. */
+/** The client gives its name, and gets the list of users. */
 export const Join = Event.make("join", {
   payload: { name: Schema.NonEmptyString.check(Schema.isMaxLength(40)) },
   ack: Schema.Array(User),
   error: NameTaken
 })
 
-/** The client says something. */
+/** A message of the client. */
 export const Say = Event.make("say", {
   payload: { text: Schema.NonEmptyString.check(Schema.isMaxLength(2_000)) }
 })
 
-/** Somebody has said something. */
+/** A message of somebody, for everybody. */
 export const Said = Event.make("said", { payload: ChatMessage })
 
 export const Joined = Event.make("joined", { payload: User })

@@ -1,5 +1,6 @@
 /**
- * The page's client once more: the official one, without types. It is on /official/, and talks to the same server.
+ * The page's client once more: the official one, without types. It is on /official/, and talks to
+ * the same server.
  */
 import { io } from "socket.io-client"
 
@@ -8,10 +9,14 @@ import * as view from "./view.ts"
 const socket = io("/chat", { autoConnect: false })
 let name = ""
 let isInside = false
-/** Messages written without a connection. The socket would keep them, too, and send them before the server knows the visitor. */
+/**
+ * Messages written without a connection. The socket would keep them, but send them before the
+ * server knows the visitor.
+ */
 let unsaid: Array<string> = []
 
-// The acknowledgement of an event with declared failures is { _tag: "Success", value } or { _tag: "Failure", error }.
+// The acknowledgement of an event with declared failures is { _tag: "Success", value } or { _tag:
+// "Failure", error }.
 const join = () =>
   socket.emit("join", { name }, (answer: any) => {
     if (answer._tag === "Success") {

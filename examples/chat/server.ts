@@ -1,15 +1,15 @@
 /**
- * A chat: a contract, its server, and a page whose client has the same contract. The same page with the official client is on
- * /official/.
+ * A chat: a contract, its server, and a page whose client has the same contract. On /official/ the
+ * same page has the official client.
  *
- *     npm start        (or: node examples/chat/server.ts)
+ *     npm start
  *
  * Open the address that it prints in two windows. The page and the chat share one port.
  */
 import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer } from "effect"
-import { NodeSocketIoServer } from "effect-socket.io/node"
+import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 
@@ -25,7 +25,7 @@ const ChatLive = SocketIoServer.layerNamespace(
       Effect.logInfo(message).pipe(Effect.annotateLogs({ sid: socket.id, namespace: socket.namespace }))
 
     yield* log(`connected over ${socket.transport}`)
-    // The socket's scope closes when the client goes, however it goes.
+    // The socket's scope closes when the client leaves, for whatever reason.
     yield* Effect.addFinalizer(
       Effect.fnUntraced(function* () {
         const user = yield* users.remove(socket.id)
@@ -74,12 +74,12 @@ const Announcement = Layer.effectDiscard(
 )
 
 const Main = Effect.gen(function* () {
-  // Before it listens: then it can answer.
+  // The pages are bundled before the server listens, so that it can answer at once.
   const [ours, official] = yield* Effect.all([bundle("browser-client.ts"), bundle("official-client.ts")])
   const pages = Layer.merge(page("/", ours), page("/official/", official))
   return Announcement.pipe(
     Layer.provide([ChatLive, HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })]),
-    Layer.provide(NodeSocketIoServer.layerHttp({ port: Number(process.env.PORT ?? 3000) })),
+    Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) })),
     Layer.provide(Users.layer)
   )
 }).pipe(Layer.unwrap)

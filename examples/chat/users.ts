@@ -1,5 +1,5 @@
 /**
- * Who is in the chat.
+ * The users that are in the chat.
  */
 import { Context, Effect, Layer } from "effect"
 
@@ -10,7 +10,7 @@ export class Users extends Context.Service<
   {
     /** Adds a user; fails if the name is taken. */
     readonly add: (id: string, name: string) => Effect.Effect<User, NameTaken>
-    /** Removes the user of an id, and says who it was. */
+    /** Removes the user of an id, and gives that user. */
     readonly remove: (id: string) => Effect.Effect<User | undefined>
     readonly get: (id: string) => Effect.Effect<User | undefined>
     readonly all: Effect.Effect<ReadonlyArray<User>>

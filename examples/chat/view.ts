@@ -1,5 +1,5 @@
 /**
- * What the page shows, whichever client it has.
+ * The page's elements and their states. Both clients use it.
  */
 import type { ChatMessage, User } from "./contract.ts"
 
@@ -19,7 +19,7 @@ for (const form of [joinForm, sayForm]) form.addEventListener("submit", (event) 
 /** The name that was entered. */
 export const enteredName = (): string => nameInput.value.trim()
 
-/** The text that was entered, which is taken out of its field. */
+/** The text that was entered. It is taken out of its field. */
 export const takeText = (): string => {
   const text = textInput.value.trim()
   textInput.value = ""
@@ -27,8 +27,8 @@ export const takeText = (): string => {
 }
 
 /**
- * Where the page stands: outside, on its way in, inside, or inside without a connection. Messages can be written inside in any case: what
- * is said without a connection is sent when it is back.
+ * The state of the page: outside, on its way in, inside, or inside without a connection. Inside,
+ * messages can be written in any case: those without a connection are sent when it is back.
  */
 export type Place = "outside" | "entering" | "inside" | "away"
 
@@ -46,12 +46,15 @@ export const go = (place: Place): void => {
   }
   if (place === "inside") {
     textInput.focus()
-    // The server shows what it was sent.
+    // The server sends these messages back, as lines of their own.
     for (const line of messages.querySelectorAll(".waiting")) line.remove()
   }
 }
 
-/** The fate of the connection, in words for visitors: browsers say "Failed to fetch", and mean all of these. */
+/**
+ * The state of the connection, in words for visitors: browsers say "Failed to fetch" for all of
+ * these.
+ */
 export const showLost = (): void =>
   showStatus(
     navigator.onLine ? "The chat cannot be reached. Trying again…" : "You are offline. Waiting for the network…"
@@ -81,14 +84,14 @@ export const left = (user: Pick<User, "id" | "name">): void => {
   addLine("notice", element("span", "", `${user.name} has left`))
 }
 
-/** Shows what was said without a connection, until it is sent. */
+/** Shows messages that were written without a connection, until they are sent. */
 export const waits = (text: string): void => {
   const bubble = element("div", "bubble")
   bubble.append(element("span", "text", text))
   addLine("said own waiting", bubble, element("time", "", "not sent yet"))
 }
 
-/** Shows a message; those of others with their names. */
+/** Shows a message, with its author's name if somebody else wrote it. */
 export const said = ({ at, from, text }: Pick<ChatMessage, "at" | "from" | "text">, isOwn: boolean): void => {
   const bubble = element("div", "bubble")
   if (!isOwn) {
@@ -103,7 +106,7 @@ export const said = ({ at, from, text }: Pick<ChatMessage, "at" | "from" | "text
 
 const everybody = (): ReadonlyArray<Pick<User, "id" | "name">> => Array.from(people, ([id, name]) => ({ id, name }))
 
-/** A color for a name, always the same. */
+/** A color for a name. A name always has the same one. */
 const hueOf = (name: string): number => {
   let hue = 0
   for (const character of name) hue = (hue * 31 + character.codePointAt(0)!) % 360

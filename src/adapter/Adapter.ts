@@ -1,15 +1,13 @@
 /**
- * The port behind rooms and broadcasts: who is in which room, and how a packet reaches everybody it is meant for.
+ * The port of rooms and broadcasts: the members of each room, and the way of a packet to them.
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { Handshake } from "../Handshake.ts"
-import * as InMemoryAdapter from "./InMemoryAdapter.ts"
 
 /**
  * A socket of this process, as an adapter sees it.
@@ -19,20 +17,24 @@ import * as InMemoryAdapter from "./InMemoryAdapter.ts"
  */
 export interface LocalSocket {
   readonly id: string
-  /** The rooms that the socket is in, its own id left out; kept by the adapter, `undefined` until it joins the first. */
+  /**
+   * The rooms that the socket is in, without its own id. The adapter keeps them; `undefined` until
+   * the socket joins the first.
+   */
   joined: Set<string> | undefined
   /**
-   * Counts a room that the socket joins, before it is added to `joined`. `false`: its connection is in as many rooms as it may be
-   * (`maxRooms`), and the socket must be left out.
+   * Counts a room that the socket joins, before it is added to `joined`. `false`: its connection is
+   * in as many rooms as it may be (`maxRooms`), and the socket must be left out.
    */
   enterRoom(room: string): boolean
-  /** Counts a room no more that the socket has left. */
+  /** Stops counting a room that the socket has left. */
   leaveRoom(room: string): void
-  /** Hands over an encoded packet. Synchronous, never fails; a socket that is gone ignores it. */
+  /** Hands over an encoded packet. Synchronous, never fails; a socket that has ended ignores it. */
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
   /**
-   * Hands over a packet that asks for an acknowledgement of the id. `onAck` is called at most once, with its arguments, or
-   * with `undefined` when the client goes. Gives the function that forgets it; `undefined` if the packet was not handed over.
+   * Hands over a packet that asks for an acknowledgement of the id. `onAck` is called at most once:
+   * with the arguments, or with `undefined` when the client leaves. Gives the function that forgets
+   * the acknowledgement; `undefined` if the packet was not handed over.
    */
   deliverForAck(
     encoded: EncodedBroadcast,
@@ -40,14 +42,17 @@ export interface LocalSocket {
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined
-  /** What other servers may know of the socket, as it is now. */
+  /** The details that other servers may have, as they are now. */
   readonly details: SocketDetails
-  /** Disconnects the socket from its namespace, or with `close` the whole connection. Synchronous, never fails. */
+  /**
+   * Disconnects the socket from its namespace, or with `close` the whole connection. Synchronous,
+   * never fails.
+   */
   disconnectUnsafe(close: boolean): void
 }
 
 /**
- * What is known of a socket, on whichever server it is.
+ * The details of a socket, on any server.
  *
  * @since 0.1.0
  * @category models
@@ -55,9 +60,9 @@ export interface LocalSocket {
 export interface SocketDetails {
   readonly id: string
   readonly handshake: Handshake
-  /** The rooms that the socket is in, the one of its own id included. */
+  /** The rooms that the socket is in, with the one of its own id. */
   readonly rooms: ReadonlySet<string>
-  /** The socket's data, in the form in which its schemas encode it. */
+  /** The socket's data, as its schemas encode them. */
   readonly data: Readonly<Record<string, unknown>>
 }
 
@@ -86,7 +91,8 @@ export interface Acknowledgement {
 }
 
 /**
- * A packet in the form that sockets take, made once for all of them by {@link Host.encode}. Opaque to adapters.
+ * A packet in the form that sockets take, made once for all of them by {@link Host.encode}. Opaque to
+ * adapters.
  *
  * @since 0.1.0
  * @category models
@@ -103,14 +109,15 @@ export interface EncodedBroadcast {
  */
 export interface BroadcastPacket {
   readonly data: readonly [event: string, ...args: Array<unknown>]
-  /** Whether binary may be among the arguments; `false` where a contract rules it out, to spare the search. */
+  /** Whether binary may be among the arguments. `false` spares the search, where a contract says so. */
   readonly mayHaveBinary: boolean
 }
 
 /**
- * Who a broadcast is meant for: the members of any of `rooms`, everybody if there are none, less the members of `except`. What an
- * application sends to an empty list of rooms is meant for nobody: adapters are not asked for it.
- * Every socket is alone in the room that is called like its id.
+ * The recipients of a broadcast: the members of any of `rooms`, or all sockets if there are none,
+ * without the members of `except`. Every socket is alone in the room that has its id as its name.
+ *
+ * An application that sends to an empty list of rooms reaches nobody: adapters are not asked.
  *
  * @since 0.1.0
  * @category models
@@ -134,7 +141,7 @@ export interface BroadcastFlags {
 }
 
 /**
- * What a namespace gives to its adapter.
+ * A namespace, as its adapter sees it.
  *
  * @since 0.1.0
  * @category models
@@ -145,18 +152,21 @@ export interface Host {
   readonly sockets: ReadonlyMap<string, LocalSocket>
   /** Encodes a packet once. Throws on what cannot be encoded, a bug of the caller. */
   readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags) => EncodedBroadcast
-  /** The same for a packet that asks for acknowledgements, with an id that is free in every socket of the namespace. */
+  /**
+   * The same for a packet that asks for acknowledgements, with an id that is free in every socket of
+   * the namespace.
+   */
   readonly encodeForAck: (
     packet: BroadcastPacket,
     flags: BroadcastFlags
   ) => { readonly encoded: EncodedBroadcast; readonly id: number }
-  /** Whether anybody wants to hear of changes of rooms; while nobody does, they need not be reported. */
+  /** Whether changes of rooms are wanted. While they are not, they need not be reported. */
   readonly watchesRooms: boolean
   /** Takes a change of rooms, after it has happened. */
   readonly onRoomChange: (change: RoomChange) => void
   /**
-   * Takes an event of another server of the cluster. `reply`, if that one asks for an answer, is called once: with the arguments
-   * of an acknowledgement, or with `undefined` where nobody here will answer.
+   * Takes an event of another server of the cluster. If that server asks for an answer, `reply` is
+   * called once: with the arguments of an acknowledgement, or with `undefined` if there will be none.
    */
   readonly onServerEvent: (
     data: readonly [event: string, ...args: Array<unknown>],
@@ -167,8 +177,8 @@ export interface Host {
 /**
  * The rooms of one namespace.
  *
- * The effects of the in-memory adapter are synchronous; those of others may take time where they must tell other nodes,
- * but act on this process's own sockets in the emitting fiber.
+ * The effects of the in-memory adapter are synchronous. Those of others may take time to tell other
+ * nodes, but act on this process's own sockets in the emitting fiber.
  *
  * @since 0.1.0
  * @category models
@@ -176,35 +186,35 @@ export interface Host {
 export interface Adapter {
   readonly join: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
   readonly leave: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
-  /** Leaves every room; the socket is gone. Synchronous in its effect on this process's own rooms. */
+  /** A socket that has ended leaves every room. Synchronous in its effect on this process's rooms. */
   readonly leaveAll: (socket: LocalSocket) => Effect.Effect<void>
   readonly broadcast: (packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags) => Effect.Effect<void>
   /**
-   * Broadcasts a packet that asks for acknowledgements, when the stream is run. The stream ends when every recipient has
-   * answered or gone; ending it earlier forgets the acknowledgements that have not come.
+   * Broadcasts a packet that asks for acknowledgements, when the stream is run. The stream ends when
+   * every recipient has answered or left; ending it earlier forgets the missing acknowledgements.
    */
   readonly broadcastWithAck: (
     packet: BroadcastPacket,
     selection: Selection,
     flags: BroadcastFlags
   ) => Stream.Stream<Acknowledgement>
-  /** How many sockets a selection names, on every server unless `local`. */
+  /** The number of sockets in a selection, on every server unless `local`. */
   readonly count: (selection: Selection, local: boolean) => Effect.Effect<number>
-  /** The sockets of this process that a selection names. */
+  /** The sockets of this process in a selection. */
   readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
-  /** What is known of the sockets that a selection names, on every server unless `local`. */
+  /** The details of the sockets in a selection, on every server unless `local`. */
   readonly fetchSockets: (selection: Selection, local: boolean) => Effect.Effect<ReadonlyArray<SocketDetails>>
-  /** Makes the sockets that a selection names join rooms. */
+  /** Makes the sockets in a selection join rooms. */
   readonly socketsJoin: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
-  /** Makes the sockets that a selection names leave rooms. */
+  /** Makes the sockets in a selection leave rooms. */
   readonly socketsLeave: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
-  /** Disconnects the sockets that a selection names; with `close` their connections, too. */
+  /** Disconnects the sockets in a selection; with `close` their connections, too. */
   readonly disconnectSockets: (selection: Selection, close: boolean, local: boolean) => Effect.Effect<void>
   /** Sends an event to every other server of the cluster, not to this one. */
   readonly serverSideEmit: (data: readonly [event: string, ...args: Array<unknown>]) => Effect.Effect<void>
   /**
-   * The same, and gives the arguments with which each of the others answers. The stream ends when every one has answered, has said
-   * that it will not, or is known to be gone.
+   * The same, and gives the arguments of each answer. The stream ends when every other server has
+   * answered, has said that it will not, or is known to have left.
    */
   readonly serverSideEmitWithAck: (
     data: readonly [event: string, ...args: Array<unknown>]
@@ -212,21 +222,12 @@ export interface Adapter {
 }
 
 /**
- * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or the application first uses it.
- * It must not suspend: what takes time, as to connect to a broker, it starts in the scope.
+ * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or the
+ * application first uses it.
+ *
+ * It must not suspend: work that takes time, such as connecting to a broker, is forked in the scope.
  *
  * @since 0.1.0
  * @category models
  */
 export type Factory = (host: Host) => Effect.Effect<Adapter, never, Scope.Scope>
-
-/**
- * The factory that a server uses for all its namespaces. Default: in memory, for one process.
- *
- * @since 0.1.0
- * @category services
- */
-export const AdapterFactory: Context.Reference<Factory> = Context.Reference<Factory>(
-  "effect-socket.io/adapter/AdapterFactory",
-  { defaultValue: () => InMemoryAdapter.make }
-)

@@ -19,15 +19,15 @@ import type {
 } from "./Adapter.ts"
 
 /**
- * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the emitting fiber: it keeps
- * its order to whatever that fiber emits before and after it.
+ * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the
+ * emitting fiber: it keeps its order among everything that the fiber emits.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (host: Host): Effect.Effect<Adapter> => Effect.sync(() => new InMemoryAdapter(host))
 
-// The loops below run once per recipient of every broadcast; they are plain for that reason.
+// The loops below are plain, as they run once per recipient of every broadcast.
 class InMemoryAdapter implements Adapter {
   private readonly host: Host
   private readonly rooms = new Map<string, Set<LocalSocket>>()
@@ -55,7 +55,7 @@ class InMemoryAdapter implements Adapter {
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return Effect.sync(() => {
-      // A packet that cannot be encoded is a bug of the caller also when nobody is there to get it.
+      // A packet that cannot be encoded is a bug of the caller even if there is no recipient.
       const encoded = this.host.encode(packet, flags)
       this.forEach(selection, (socket) => socket.deliver(encoded, flags))
     })
@@ -72,7 +72,7 @@ class InMemoryAdapter implements Adapter {
           Effect.sync(() => {
             const { encoded, id } = this.host.encodeForAck(packet, flags)
             const forget: Array<() => void> = []
-            // The loop counts as one, so that the stream does not end before everybody was asked.
+            // The loop counts as one, so that the stream does not end before all were asked.
             let awaited = 1
             const settle = () => {
               if (--awaited === 0) Queue.endUnsafe(queue)
@@ -94,7 +94,7 @@ class InMemoryAdapter implements Adapter {
               for (const cancel of forget) cancel()
             })
         ),
-      // As many as there are recipients.
+      // The recipients bound it.
       { bufferSize: Infinity }
     )
   }
@@ -147,7 +147,7 @@ class InMemoryAdapter implements Adapter {
     return (members?.size ?? 0) + (owner === undefined || members?.has(owner) ? 0 : 1)
   }
 
-  /** The sockets of a selection: a copy. One that is about to leave its rooms, as it has gone, is not among them. */
+  /** A copy of the sockets of a selection, without those that have ended and still have rooms. */
   private select(selection: Selection): Array<LocalSocket> {
     const sockets: Array<LocalSocket> = []
     this.forEach(selection, (socket) => {
@@ -157,8 +157,8 @@ class InMemoryAdapter implements Adapter {
   }
 
   /**
-   * Acts on the sockets that are in the selection now, as acting may change who is. All in one turn: one that goes in between
-   * would be put into rooms that it never leaves.
+   * Acts on the sockets that are in the selection now, as acting may change the selection. It does
+   * so in one turn: a socket that ends in between would be put into rooms that it never leaves.
    */
   private forEachSelected(selection: Selection, act: (socket: LocalSocket) => void): Effect.Effect<void> {
     return Effect.sync(() => {
@@ -167,7 +167,7 @@ class InMemoryAdapter implements Adapter {
   }
 
   private addAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
-    // A socket always is in the room of its own id: that takes no entry.
+    // A socket is always in the room of its own id, without an entry.
     for (const room of rooms) if (room !== socket.id) this.add(socket, room)
   }
 
@@ -204,7 +204,7 @@ class InMemoryAdapter implements Adapter {
       for (const socket of this.host.sockets.values()) if (!excluded?.has(socket)) f(socket)
       return
     }
-    // Only a selection of several rooms can meet a socket twice, and the room of a socket's own id counts as one.
+    // Only several rooms can have a socket twice; the room of a socket's own id counts as one.
     let seen: Set<LocalSocket> | undefined
     for (const room of rooms) {
       const members = this.rooms.get(room)

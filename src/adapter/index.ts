@@ -4,4 +4,5 @@
  * @since 0.1.0
  */
 export * as Adapter from "./Adapter.ts"
+export * as AdapterFactory from "./AdapterFactory.ts"
 export * as InMemoryAdapter from "./InMemoryAdapter.ts"

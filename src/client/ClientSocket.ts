@@ -122,7 +122,7 @@ export interface ClientSocketBase {
 export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
   /**
    * Sends what cannot wait: nothing happens while it is not connected, or what was sent before has not left yet. With an acknowledgement
-   * it fails then, with the reason `not sent`.
+   * it fails then, with the reason `NotSent`.
    */
   readonly volatile: ClientEmitter<N>
   /**
@@ -189,8 +189,8 @@ export interface ClientEmitter<N extends Namespace.Any> {
    * Sends an event and waits for its acknowledgement: as long as it takes. Add `Effect.timeout`: a server that has no handler for the
    * event, or one that does not answer, says nothing. Fails with one of the event's declared failures, or with an {@link AckError}: when
    * the connection ends after the event was sent, when it does not fit into the buffer, when its own schema refuses the payload and it is
-   * not sent (`payload refused`), when the server says why it does not handle the event (`payload refused`, `event refused`,
-   * `handler failed`), or when it answers something else. Interruption forgets the acknowledgement, and the event if it waits to be
+   * not sent (`PayloadRefused`), when the server says why it does not handle the event (`PayloadRefused`, `EventRefused`,
+   * `HandlerFailed`), or when it answers something else. Interruption forgets the acknowledgement, and the event if it waits to be
    * sent.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(

@@ -35,8 +35,8 @@ export interface RetryOptions {
  * late or lost: let its handlers be idempotent.
  *
  * Both effects wait for the acknowledgement. They fail with {@link AckError} when the retries are used up (the reason is that of
- * the last one: `timeout` or `disconnected`), and when the socket's scope closes; an answer that is a failure fails them at once, as does a payload that
- * its schema refuses (`payload refused`).
+ * the last one: `Timeout` or `Disconnected`), and when the socket's scope closes; an answer that is a failure fails them at once, as does a payload that
+ * its schema refuses (`PayloadRefused`).
  * Interruption takes the event out of the queue; it may have reached the server.
  *
  * @since 0.1.0
@@ -113,10 +113,10 @@ export const make: {
       // The stream ends with the socket's scope.
       over = status !== undefined && Option.isNone(status)
       return over
-        ? Effect.fail(new AckError({ event, reason: "disconnected" }))
+        ? Effect.fail(new AckError({ event, reason: { _tag: "Disconnected" } }))
         : Effect.timeoutOrElse(emitWithAck.call(socket, event, ...args), {
             duration: timeout,
-            orElse: () => Effect.fail(new AckError({ event, reason: "timeout" }))
+            orElse: () => Effect.fail(new AckError({ event, reason: { _tag: "Timeout" } }))
           })
     })
     return inTurn(
@@ -132,8 +132,8 @@ export const make: {
 const isConnected = ({ _tag }: { readonly _tag: string }): boolean => _tag === "Connected"
 
 /** Whether the server may not have seen the event; everything else is an answer, or will not be better. */
-const isWorthAnother = ({ reason }: AckError): boolean =>
-  reason === "timeout" || reason === "disconnected" || reason === "not sent"
+const isWorthAnother = ({ reason: { _tag } }: AckError): boolean =>
+  _tag === "Timeout" || _tag === "Disconnected" || _tag === "NotSent"
 
 /** Lets effects run one by one, in the order in which they were started. A semaphore lets whoever comes at the right moment pass. */
 const makeTurns = () => {

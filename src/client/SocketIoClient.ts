@@ -193,13 +193,13 @@ interface AnyOptions {
 
 const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
-  const wire = (namespace as Partial<Namespace.Any>).compiled?.().forClients()
-  const name = wire ? wire.name(params) : (namespace as string)
+  const contract = (namespace as Partial<Namespace.Any>).forClient?.()
+  const name = contract ? contract.name(params) : (namespace as string)
   if (!/^\/[^,]*$/.test(name)) throw new Error(`"${name}" is no namespace`)
   const run = yield* runForkHere
   const isMade = Effect.isEffect(auth)
   const given = isMade ? auth : Effect.succeed(auth)
-  const payload = Effect.map(given, (value) => (wire && value !== undefined ? wire.encodeAuth(value) : value))
+  const payload = Effect.map(given, (value) => (contract ? contract.encodeAuth(value) : value))
   const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
   const connected = manager.sockets.get(name)
   const other =
@@ -208,7 +208,7 @@ const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: A
   if (other) {
     throw new Error(`"${name}" is connected already with another ${other}: use the same, or another client`)
   }
-  const socket = connected ?? new SocketRuntime(manager, name, namespace, wire, isMade || auth)
+  const socket = connected ?? new SocketRuntime(manager, name, namespace, contract?.wire, isMade || auth)
   yield* scoped(() => socket.use(makeAuth))
   return socket
 })

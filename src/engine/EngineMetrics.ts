@@ -130,7 +130,7 @@ export const bytesDropped: Metric.Counter<number> = Metric.counter("socketio_byt
 })
 
 /**
- * How often reading from a client was paused because the handlers of its events were behind (see `pauseReadingAt`).
+ * How often reading from a client was paused because the handlers of its events were behind (see the option `reading.pauseAt`).
  *
  * @since 0.1.0
  * @category metrics

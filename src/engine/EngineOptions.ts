@@ -5,12 +5,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 
 import { MAX_PACKETS_PER_PAYLOAD } from "../protocol/ProtocolLimits.ts"
 import { type Rate, rateOf } from "../internal/tokenBucket.ts"
 import type { ConnectionRateLimit } from "../RateLimit.ts"
-import { InvalidOptionError } from "../SocketIoError.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
 
@@ -20,138 +20,85 @@ import type { Ping } from "./Heartbeat.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
 import { isHeaderValue } from "./HttpHeaders.ts"
-import { integer, MAX_TIMER, millis, oneOf, transports } from "./OptionReaders.ts"
+import {
+  flag,
+  group,
+  hook,
+  integer,
+  MAX_TIMER,
+  millis,
+  type Names,
+  oneOf,
+  refuse,
+  transports
+} from "./OptionReaders.ts"
 import type { OutboxOverflow } from "./Outbox.ts"
 
 /**
- * Options of the Engine.IO server.
+ * Options of the Engine.IO server, in groups by what they govern. A name that is no option fails with `InvalidOptionError`, whose
+ * `option` is the path, as `limits.maxPayload`.
  *
  * @since 0.1.0
  * @category options
  */
 export interface EngineOptions<out R = never> {
+  /** Pings, and the time in which clients have to answer them. */
+  readonly heartbeat?: HeartbeatOptions<R>
+  /** The requests that open sessions. */
+  readonly handshake?: HandshakeOptions
+  /** The change of a session from polling to WebSocket. */
+  readonly upgrade?: UpgradeOptions
+  /** The most that clients may send, open, or leave waiting. */
+  readonly limits?: EngineLimits
   /**
-   * How long after a pong (or the opening) the server sends the next ping. Clients are told, and expect a ping within
-   * `pingInterval + pingTimeout`, which is at most 2^31 - 1 ms (24.8 days), as their timers do not take more. Default: 25 seconds. At
-   * least 10 ms.
-   */
-  readonly pingInterval?: Duration.Input
-  /** How long the server waits for a pong before it closes the session. Default: 20 seconds. At least 10 ms. */
-  readonly pingTimeout?: Duration.Input
-  /**
-   * The schedule of the pings, instead of the fixed `pingInterval`. Each session runs it from its
-   * opening on; its delays are the pauses before the next ping, up to `pingInterval`. It runs in
-   * the context of the server's layer. See `Heartbeat.default` for the details.
+   * The origins whose pages may use the server, over every transport: `cors` governs neither WebSocket nor JSONP. One or a list of:
+   * origins, as `https://example.com` (compared by scheme, host and port), patterns (not stateful ones, with flag `g` or `y`), and
+   * predicates. Requests from others are refused with code 4 and status 403, whether they open a session or belong to one.
    *
-   * Default: `Heartbeat.default`, with `pingInterval` in place of its 25 seconds.
-   */
-  readonly heartbeat?: Schedule.Schedule<unknown, Ping, never, R>
-  /** How long a client may take to change from polling to WebSocket. Default: 10 seconds. */
-  readonly upgradeTimeout?: Duration.Input
-  /**
-   * The largest message in bytes: of one long-polling request body, and of one WebSocket message. Clients are told.
-   * Default: 1,000,000.
-   */
-  readonly maxPayload?: number
-  /** The largest number of packets in one long-polling request body. Default: 10,000. */
-  readonly maxPacketsPerPayload?: number
-  /**
-   * The bytes that may wait for one client that does not take them. What happens when there are more, `outboxOverflow` says.
-   * Default: 16,777,216.
+   * Requests without an origin are allowed: those of the same origin, as far as the browser says, and those of programs that are no
+   * browser. `null` is an origin like others: that of sandboxed frames and local files. For scripts (JSONP) the `Referer` tells the
+   * origin.
    *
-   * A message that is larger gets through if nothing else waits. With the policy `disconnect` a client is not closed for what is sent
-   * within one turn of the event loop, of which it could not take anything yet, up to four times as much. While more waits than may
-   * be, it has to take as much as is sent to it, but for an eighth of the budget. The most that waits for one client is therefore what
-   * the application sends it in one turn on top of a full outbox, at most four times the budget, or one message that is larger, and
-   * an eighth of the budget; with the other policies at most twice the budget, such a message, and 64 KiB.
-   */
-  readonly maxOutbox?: number
-  /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
-  readonly outboxOverflow?: OutboxOverflow
-  /**
-   * How many packets the client of one connection may send, whatever they are; those of single events have limits of their own
-   * (`rateLimit` of `Event.make`). Default: no limit.
-   */
-  readonly rateLimit?: ConnectionRateLimit
-  /**
-   * How many connections there may be: those that are open, those that `allowRequest` and `generateId` have not decided on, and those
-   * that are closed but whose client has not taken what waits for it. Requests for more are refused with code 4 and status 503, so that
-   * clients come again later; they are counted as other refusals, and logged at level Warn every ten seconds at the most. Default: no
-   * limit.
-   */
-  readonly maxConnections?: number
-  /**
-   * The same for each address that clients come from. Addresses of IPv6 count by their first 64 bits. Behind a proxy all clients
-   * have its address unless the edge is told to trust it (`trustedProxies` in Node). Clients without an address, as over a Unix
-   * socket, are not limited. Default: no limit.
-   */
-  readonly maxConnectionsPerAddress?: number
-  /**
-   * The origins whose pages may use the server, over every transport: what `cors` says holds for neither WebSocket nor JSONP. One
-   * or a list of: origins, as `https://example.com` (compared by scheme, host and port), patterns (not stateful ones, with flag
-   * `g` or `y`), and predicates. Requests of others are refused with code 4 and status 403, whether they ask for a session or
-   * belong to one.
-   *
-   * Requests that come from no other origin as far as the browser says, and those of programs that are none, are allowed. `null` is
-   * an origin like others: that of sandboxed frames and local files. Of scripts (JSONP) the `Referer` tells the origin.
-   *
-   * Default: every origin. Any page that a user of the application opens can then connect with that user's cookies, if these are
-   * not `SameSite`: set it where cookies say who a client is.
+   * Default: every origin. Any page that a user of the application opens can then connect with that user's cookies, unless these are
+   * `SameSite`. Set it where cookies identify a client.
    */
   readonly allowedOrigins?: OriginMatcher | ReadonlyArray<OriginMatcher>
+  /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
+  readonly cors?: CorsOptions
   /** The names of the transports that clients may use, of those in `Transports`. Default: all. */
   readonly transports?: ReadonlyArray<string>
-  /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
-  readonly allowUpgrades?: boolean
   /**
-   * Whether clients of Engine.IO 3 are let in: those of Socket.IO 2 and 1. Default: false. They see the same namespaces, with the
-   * differences of their protocol: they are in `/` without asking, and send a query where others send auth. Where nothing serves
-   * `/` they are told all the same that they are in it, as some join other namespaces only then: no socket is there, nobody hears of
-   * them, and what they send to it is ignored.
+   * Whether clients of Engine.IO 3 are allowed: those of Socket.IO 2 and 1. Default: false. They see the same namespaces, with the
+   * differences of their protocol: they are in `/` without a CONNECT, and send a query instead of auth. Where no layer serves `/`
+   * they are told all the same that they are in it, as some join other namespaces only then. There is no socket then, and what they
+   * send to `/` is ignored.
    */
   readonly allowEIO3?: boolean
   /**
-   * Decides whether a request may open a session, before anything is done for it: over HTTP, and before a WebSocket is accepted.
-   * Requests of sessions that are open are not asked about. Default: every request may.
-   *
-   * Where it fails the request is answered with status 403 and the message (code 4); where it dies, so with the standard message,
-   * and the defect is logged. It is interrupted when the client goes, and when `handshakeTimeout` is over.
+   * A cookie with the session's id, for load balancers; set by the response that opens a session over HTTP. `true` is one called
+   * `io`. Default: none.
    */
-  readonly allowRequest?: (request: EngineRequest) => Effect.Effect<unknown, RequestForbidden>
-  /**
-   * Makes the id of a session. Ids must be unique and not to be guessed: whoever knows one can take part in its session. An empty
-   * id, one that is in use or holds control characters or half a surrogate pair, a failure or a defect refuses the request (code 3).
-   * It is interrupted when the client goes, and when `handshakeTimeout` is over. Default: 120 random bits as 20 characters.
-   */
-  readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
-  /**
-   * How long `allowRequest` and `generateId` may take together. What is not decided by then is interrupted, and the request is
-   * refused (code 4). Default: 20 seconds. At least 1 ms.
-   */
-  readonly handshakeTimeout?: Duration.Input
-  /**
-   * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket; several values of one (`Set-Cookie`)
-   * as an array. Default: none.
-   */
-  readonly handshakeHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
+  readonly cookie?: boolean | CookieOptions
   /**
    * Headers for every response, the one that opens a session included; several values of one (`Set-Cookie`) as an array. Default: none
    * beyond those of `cors`.
    *
-   * It is called once for each request, when that comes: polls, POSTs, the upgrade, and those that are refused. So it also sees what
-   * headers later requests of a session carry, as a token that was renewed. Their session is `sid` of the query; it is what the client
-   * says, and may be the id of no session. The request that opens one has none: its id is what `generateId` gives it.
+   * It is called once for each request, as the request arrives: polls, POSTs, upgrades, and refused ones. So it also sees the headers
+   * of later requests of a session, as a token that was renewed. The session of a request is `sid` of its query; the client chooses
+   * it, and it may be the id of no session. The request that opens a session has none: `handshake.generateId` gives the id.
    *
    * @example
    * ```ts
    * const seen = new Map<string, string>()     // the latest token by the session's id
    * const options: EngineOptions = {
-   *   generateId: (request) =>
-   *     Effect.sync(() => {
-   *       const sid = randomBytes(15).toString("base64url")
-   *       seen.set(sid, request.header("authorization") ?? "")
-   *       return sid
-   *     }),
+   *   handshake: {
+   *     generateId: (request) =>
+   *       Effect.sync(() => {
+   *         const sid = randomBytes(15).toString("base64url")
+   *         seen.set(sid, request.header("authorization") ?? "")
+   *         return sid
+   *       })
+   *   },
    *   responseHeaders: (request) => {
    *     const sid = request.query.get("sid")
    *     const token = request.header("authorization")
@@ -163,17 +110,126 @@ export interface EngineOptions<out R = never> {
    */
   readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
-   * A cookie with the session's id, for load balancers; set by the response that opens a session over HTTP. `true` is one called
-   * `io`. Default: none.
-   */
-  readonly cookie?: boolean | CookieOptions
-  /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
-  readonly cors?: CorsOptions
-  /**
-   * How long the closing of the server's scope may take: sessions are closed, what waits for them is flushed; what is
-   * not done by then is cut. Default: 5 seconds.
+   * The time for the closing of the server's scope: sessions are closed, and what waits for them is flushed. Connections that are open
+   * after it are cut. Default: 5 seconds. At least 0.
    */
   readonly drainTimeout?: Duration.Input
+}
+
+/**
+ * When the server pings its clients, and how long it waits for their answers.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface HeartbeatOptions<out R = never> {
+  /**
+   * The time from a pong (or the opening) to the next ping. Clients are told, and expect a ping within `pingInterval + pingTimeout`,
+   * which is at most 2^31 - 1 ms (24.8 days), as their timers do not take more. Default: 25 seconds. At least 10 ms.
+   */
+  readonly pingInterval?: Duration.Input
+  /** The time for a pong, after which the server closes the session. Default: 20 seconds. At least 10 ms. */
+  readonly pingTimeout?: Duration.Input
+  /**
+   * The schedule of the pings, instead of the fixed `pingInterval`. Each session runs it from its
+   * opening on; its delays are the pauses before the next ping, up to `pingInterval`. It runs in
+   * the context of the server's layer. See `Heartbeat.default` for the details.
+   *
+   * Default: `Heartbeat.default`, with `pingInterval` in place of its 25 seconds.
+   */
+  readonly schedule?: Schedule.Schedule<unknown, Ping, never, R>
+}
+
+/**
+ * How sessions are opened.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface HandshakeOptions {
+  /**
+   * Decides whether a request may open a session, before anything is done for it: over HTTP, and before a WebSocket is accepted.
+   * It is not called for requests of open sessions. Default: every request may.
+   *
+   * A failure answers the request with status 403 and its message (code 4). A defect does so with the standard message, and is
+   * logged. The effect is interrupted when the client closes its connection, and after `timeout`.
+   */
+  readonly allowRequest?: (request: EngineRequest) => Effect.Effect<unknown, RequestForbidden>
+  /**
+   * Makes the id of a session. Ids must be unique and impossible to guess: a client that knows one can take part in its session. An
+   * empty id, one that is in use or holds control characters or half a surrogate pair, a failure or a defect refuses the request
+   * (code 3). The effect is interrupted when the client closes its connection, and after `timeout`. Default: 120 random bits as 20
+   * characters.
+   */
+  readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
+  /**
+   * The time for `allowRequest` and `generateId` together. After it they are interrupted, and the request is refused (code 4).
+   * Default: 20 seconds. At least 1 ms.
+   */
+  readonly timeout?: Duration.Input
+  /**
+   * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket; several values of one (`Set-Cookie`)
+   * as an array. Default: none.
+   */
+  readonly headers?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
+}
+
+/**
+ * How sessions change from polling to WebSocket.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface UpgradeOptions {
+  /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
+  readonly allow?: boolean
+  /** The time for the change. Default: 10 seconds. At least 1 ms. */
+  readonly timeout?: Duration.Input
+}
+
+/**
+ * The most that clients may send, open, or leave waiting. Sizes are in bytes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EngineLimits {
+  /**
+   * The largest message in bytes: of one long-polling request body, and of one WebSocket message. Clients are told.
+   * Default: 1,000,000.
+   */
+  readonly maxPayload?: number
+  /** The largest number of packets in one long-polling request body. Default: 10,000. */
+  readonly maxPacketsPerPayload?: number
+  /**
+   * The bytes that may wait for one client that does not take them. `outboxOverflow` says what happens to more. Default: 16,777,216.
+   *
+   * A larger message gets through if nothing else waits. With the policy `disconnect` a client is not closed for messages that are
+   * sent within one turn of the event loop, of which it could not take any yet, up to four times as much. While more waits than may,
+   * it has to take as much as is sent to it, but for an eighth of the budget. So the most that waits for one client is what the
+   * application sends it in one turn on top of a full outbox, at most four times the budget, or one larger message, and an eighth of
+   * the budget; with the other policies at most twice the budget, such a message, and 64 KiB.
+   */
+  readonly maxOutbox?: number
+  /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
+  readonly outboxOverflow?: OutboxOverflow
+  /**
+   * The packets that the client of one connection may send, of every kind. `rateLimit` of `Event.make` limits single events. Default:
+   * no limit.
+   */
+  readonly rateLimit?: ConnectionRateLimit
+  /**
+   * The number of connections: the open ones, those that `allowRequest` and `generateId` have not decided on, and closed ones whose
+   * client has not taken what waits for it. Requests for more are refused with code 4 and status 503, so that clients come again
+   * later; they are counted as other refusals, and logged at level Warn every ten seconds at the most. Default: no limit.
+   */
+  readonly maxConnections?: number
+  /**
+   * The same for each address that clients come from. Addresses of IPv6 count by their first 64 bits. Clients of a proxy all have its
+   * address unless the edge is told to trust it (`trustedProxies` in Node). Clients without an address, as over a Unix socket, are
+   * not limited. Default: no limit.
+   */
+  readonly maxConnectionsPerAddress?: number
 }
 
 /**
@@ -234,10 +290,10 @@ export interface ResolvedEngineOptions {
   readonly transports: ReadonlyArray<string>
   readonly allowUpgrades: boolean
   readonly allowEIO3: boolean
-  readonly allowRequest: EngineOptions["allowRequest"] | undefined
-  readonly generateId: EngineOptions["generateId"] | undefined
+  readonly allowRequest: HandshakeOptions["allowRequest"] | undefined
+  readonly generateId: HandshakeOptions["generateId"] | undefined
   readonly handshakeTimeout: number
-  readonly handshakeHeaders: EngineOptions["handshakeHeaders"] | undefined
+  readonly handshakeHeaders: HandshakeOptions["headers"] | undefined
   readonly responseHeaders: EngineOptions["responseHeaders"] | undefined
   /** Makes the `Set-Cookie` header for a session's id. */
   readonly cookie: ((id: string) => string) | undefined
@@ -247,32 +303,83 @@ export interface ResolvedEngineOptions {
 
 const OVERFLOWS = ["disconnect", "dropNewest", "dropOldest", "suspend"] as const
 
-const invalidCookie = (problem: string): Effect.Effect<never, InvalidOptionError> =>
-  Effect.fail(new InvalidOptionError({ option: "cookie", problem }))
-
-const cookie = (
-  option: EngineOptions["cookie"]
-): Effect.Effect<((id: string) => string) | undefined, InvalidOptionError> => {
-  if (option === undefined || option === false) return Effect.succeed(undefined)
-  const { httpOnly = true, name = "io", path = "/", sameSite = "lax", ...rest } = option === true ? {} : option
-  const options = { ...rest, httpOnly, sameSite, ...(path === false ? {} : { path }) }
-  if (!["lax", "strict", "none"].includes(sameSite)) return invalidCookie(`unknown sameSite "${sameSite}"`)
-  if (rest.maxAge !== undefined && Duration.fromInput(rest.maxAge)._tag === "None") {
-    return invalidCookie("maxAge must be a duration")
-  }
-  // What is wrong with it is wrong with every id.
-  const checked = Cookies.makeCookie(name, "id", options)
-  if (Result.isFailure(checked)) return invalidCookie(checked.failure.reason._tag)
-  return Effect.succeed((id) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options)))
+const OPTIONS: Names<EngineOptions> = {
+  heartbeat: true,
+  handshake: true,
+  upgrade: true,
+  limits: true,
+  allowedOrigins: true,
+  cors: true,
+  transports: true,
+  allowEIO3: true,
+  cookie: true,
+  responseHeaders: true,
+  drainTimeout: true
 }
+
+const HEARTBEAT: Names<HeartbeatOptions> = { pingInterval: true, pingTimeout: true, schedule: true }
+
+const HANDSHAKE: Names<HandshakeOptions> = { allowRequest: true, generateId: true, timeout: true, headers: true }
+
+const UPGRADE: Names<UpgradeOptions> = { allow: true, timeout: true }
+
+const LIMITS: Names<EngineLimits> = {
+  maxPayload: true,
+  maxPacketsPerPayload: true,
+  maxOutbox: true,
+  outboxOverflow: true,
+  rateLimit: true,
+  maxConnections: true,
+  maxConnectionsPerAddress: true
+}
+
+const CORS: Names<CorsOptions> = {
+  origin: true,
+  credentials: true,
+  methods: true,
+  allowedHeaders: true,
+  exposedHeaders: true,
+  maxAge: true
+}
+
+const COOKIE: Names<CookieOptions> = {
+  name: true,
+  path: true,
+  domain: true,
+  maxAge: true,
+  httpOnly: true,
+  secure: true,
+  partitioned: true,
+  sameSite: true
+}
+
+const RATE_LIMIT: Names<ConnectionRateLimit> = { limit: true, interval: true, burst: true, onExceeded: true }
+
+const cookie = Effect.fnUntraced(function* (
+  option: EngineOptions["cookie"]
+): Effect.fn.Return<((id: string) => string) | undefined, InvalidOptionError> {
+  if (option === undefined || option === false) return undefined
+  const given = yield* group("cookie", option === true ? undefined : option, COOKIE)
+  const { httpOnly = true, name = "io", path = "/", sameSite = "lax", ...rest } = given
+  const options = { ...rest, httpOnly, sameSite, ...(path === false ? {} : { path }) }
+  if (!["lax", "strict", "none"].includes(sameSite)) return yield* refuse("cookie", `unknown sameSite "${sameSite}"`)
+  if (rest.maxAge !== undefined && Duration.fromInput(rest.maxAge)._tag === "None") {
+    return yield* refuse("cookie", "maxAge must be a duration")
+  }
+  // A fault of the options would show with every id.
+  const checked = Cookies.makeCookie(name, "id", options)
+  if (Result.isFailure(checked)) return yield* refuse("cookie", checked.failure.reason._tag)
+  return (id: string) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options))
+})
 
 const rateLimit = Effect.fnUntraced(function* (
   option: ConnectionRateLimit | undefined
 ): Effect.fn.Return<ReadLimit | undefined, InvalidOptionError> {
   if (option === undefined) return undefined
+  yield* group("limits.rateLimit", option, RATE_LIMIT)
   const rate = rateOf(option)
-  if (typeof rate === "string") return yield* new InvalidOptionError({ option: "rateLimit", problem: rate })
-  const onExceeded = yield* oneOf("rateLimit.onExceeded", option.onExceeded, ["pause", "disconnect"])
+  if (typeof rate === "string") return yield* refuse("limits.rateLimit", rate)
+  const onExceeded = yield* oneOf("limits.rateLimit.onExceeded", option.onExceeded, ["pause", "disconnect"])
   return { ...rate, disconnects: onExceeded === "disconnect" }
 })
 
@@ -284,42 +391,33 @@ const allowedOrigins = (
 ): Effect.Effect<AllowedOrigins | undefined, InvalidOptionError> => {
   if (option === undefined) return Effect.succeed(undefined)
   const read = AllowedOrigins.read(option)
-  return typeof read === "string"
-    ? Effect.fail(new InvalidOptionError({ option: "allowedOrigins", problem: read }))
-    : Effect.succeed(read)
+  return typeof read === "string" ? refuse("allowedOrigins", read) : Effect.succeed(read)
 }
 
-const invalidCors = (setting: string, problem: string): Effect.Effect<never, InvalidOptionError> =>
-  Effect.fail(new InvalidOptionError({ option: `cors.${setting}`, problem }))
-
-const cors = (options: CorsOptions | undefined): Effect.Effect<CorsOptions | undefined, InvalidOptionError> => {
-  // Credentials for every origin at once are what browsers refuse to use: better said here than found out in a page.
-  if (options?.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
-    return invalidCors("credentials", 'needs cors.origin to say which origins may send them (or true for any), not "*"')
+const cors = Effect.fnUntraced(function* (
+  option: CorsOptions | undefined
+): Effect.fn.Return<CorsOptions | undefined, InvalidOptionError> {
+  if (option === undefined) return undefined
+  const options = yield* group("cors", option, CORS)
+  // Browsers refuse credentials for every origin at once: a refusal here is noticed earlier than one in a page.
+  if (options.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
+    const problem = 'needs cors.origin to say which origins may send them (or true for any), not "*"'
+    return yield* refuse("cors.credentials", problem)
   }
-  // What cannot be sent would fail with every response.
+  // A header that cannot be sent would fail every response.
   for (const setting of ["methods", "allowedHeaders", "exposedHeaders"] as const) {
-    const names = options?.[setting]
+    const names = options[setting]
     if (names === undefined) continue
     if (!Array.isArray(names) || !names.every((name) => typeof name === "string" && isHeaderValue(name))) {
-      return invalidCors(setting, "must be a list of names")
+      return yield* refuse(`cors.${setting}`, "must be a list of names")
     }
   }
-  return Effect.succeed(options)
-}
+  return options
+})
 
 /**
- * How long the closing of the server's scope may take, in milliseconds.
- *
- * @since 0.1.0
- * @category decoding
- */
-export const drainTimeout = (options: EngineOptions<any>): Effect.Effect<number, InvalidOptionError> =>
-  millis("drainTimeout", options.drainTimeout, 5_000, 0)
-
-/**
- * Fills in the defaults and refuses what makes no sense. `known` are the names of the transports that
- * the server has. Default: the built-in ones.
+ * Fills in the defaults and refuses what makes no sense. The resolved options are flat, and named by
+ * what they hold. `known` are the names of the server's transports. Default: the built-in ones.
  *
  * @since 0.1.0
  * @category decoding
@@ -328,41 +426,49 @@ export const resolve = Effect.fnUntraced(function* (
   options: EngineOptions<any>,
   known?: ReadonlyArray<string>
 ): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
-  const pingInterval = yield* millis("pingInterval", options.pingInterval, 25_000, 10)
-  const pingTimeout = yield* millis("pingTimeout", options.pingTimeout, 20_000, 10)
+  yield* group("", options, OPTIONS)
+  const heartbeat = yield* group("heartbeat", options.heartbeat, HEARTBEAT)
+  const handshake = yield* group("handshake", options.handshake, HANDSHAKE)
+  const upgrade = yield* group("upgrade", options.upgrade, UPGRADE)
+  const limits = yield* group("limits", options.limits, LIMITS)
+  const pingInterval = yield* millis("heartbeat.pingInterval", heartbeat.pingInterval, 25_000, 10)
+  const pingTimeout = yield* millis("heartbeat.pingTimeout", heartbeat.pingTimeout, 20_000, 10)
   if (pingInterval + pingTimeout > MAX_TIMER) {
-    // Clients wait for both together: they would take the server for dead at once.
+    // Clients wait for both together, in one timer: it would fire at once.
     const problem = `must be at most ${MAX_TIMER} ms (24.8 days) together with pingInterval (${pingInterval} ms)`
-    return yield* new InvalidOptionError({ option: "pingTimeout", problem })
+    return yield* refuse("heartbeat.pingTimeout", problem)
+  }
+  if (heartbeat.schedule !== undefined && !Schedule.isSchedule(heartbeat.schedule)) {
+    return yield* refuse("heartbeat.schedule", "must be a Schedule")
   }
   return {
     pingInterval,
     pingTimeout,
-    heartbeat: options.heartbeat as Schedule.Schedule<unknown, Ping> | undefined,
-    upgradeTimeout: yield* millis("upgradeTimeout", options.upgradeTimeout, 10_000, 1),
-    maxPayload: yield* integer("maxPayload", options.maxPayload, 1_000_000, 1),
+    heartbeat: heartbeat.schedule as Schedule.Schedule<unknown, Ping> | undefined,
+    upgradeTimeout: yield* millis("upgrade.timeout", upgrade.timeout, 10_000, 1),
+    maxPayload: yield* integer("limits.maxPayload", limits.maxPayload, 1_000_000, 1),
     maxPacketsPerPayload: yield* integer(
-      "maxPacketsPerPayload",
-      options.maxPacketsPerPayload,
+      "limits.maxPacketsPerPayload",
+      limits.maxPacketsPerPayload,
       MAX_PACKETS_PER_PAYLOAD,
       1
     ),
-    maxOutbox: yield* integer("maxOutbox", options.maxOutbox, 16 * 1024 * 1024, 1),
-    outboxOverflow: yield* oneOf("outboxOverflow", options.outboxOverflow, OVERFLOWS),
-    rateLimit: yield* rateLimit(options.rateLimit),
-    maxConnections: yield* limit("maxConnections", options.maxConnections),
-    maxConnectionsPerAddress: yield* limit("maxConnectionsPerAddress", options.maxConnectionsPerAddress),
+    maxOutbox: yield* integer("limits.maxOutbox", limits.maxOutbox, 16 * 1024 * 1024, 1),
+    outboxOverflow: yield* oneOf("limits.outboxOverflow", limits.outboxOverflow, OVERFLOWS),
+    rateLimit: yield* rateLimit(limits.rateLimit),
+    maxConnections: yield* limit("limits.maxConnections", limits.maxConnections),
+    maxConnectionsPerAddress: yield* limit("limits.maxConnectionsPerAddress", limits.maxConnectionsPerAddress),
     allowedOrigins: yield* allowedOrigins(options.allowedOrigins),
     transports: yield* transports(options.transports, known),
-    allowUpgrades: options.allowUpgrades ?? true,
-    allowEIO3: options.allowEIO3 ?? false,
-    allowRequest: options.allowRequest,
-    generateId: options.generateId,
-    handshakeTimeout: yield* millis("handshakeTimeout", options.handshakeTimeout, 20_000, 1),
-    handshakeHeaders: options.handshakeHeaders,
-    responseHeaders: options.responseHeaders,
+    allowUpgrades: yield* flag("upgrade.allow", upgrade.allow, true),
+    allowEIO3: yield* flag("allowEIO3", options.allowEIO3, false),
+    allowRequest: yield* hook("handshake.allowRequest", handshake.allowRequest),
+    generateId: yield* hook("handshake.generateId", handshake.generateId),
+    handshakeTimeout: yield* millis("handshake.timeout", handshake.timeout, 20_000, 1),
+    handshakeHeaders: yield* hook("handshake.headers", handshake.headers),
+    responseHeaders: yield* hook("responseHeaders", options.responseHeaders),
     cookie: yield* cookie(options.cookie),
     cors: yield* cors(options.cors),
-    drainTimeout: yield* drainTimeout(options)
+    drainTimeout: yield* millis("drainTimeout", options.drainTimeout, 5_000, 0)
   }
 })

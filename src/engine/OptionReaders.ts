@@ -1,5 +1,6 @@
 /**
- * Reads options, and refuses what makes no sense.
+ * Reads options, and refuses those that make no sense with `InvalidOptionError`. `option` is the path of an option, as
+ * `limits.maxPayload`.
  *
  * @since 0.1.0
  */
@@ -43,7 +44,7 @@ export const millis = (
   try {
     n = Duration.toMillis(Duration.fromInputUnsafe(value))
   } catch {
-    // It is none: refused as a negative one.
+    // Refused below, as a negative one is.
   }
   return n >= minimum && n <= MAX_TIMER ? Effect.succeed(n) : refuse(option, `must be ${minimum} to ${MAX_TIMER} ms`)
 }
@@ -99,4 +100,81 @@ export const oneOf = <const Word extends string>(
   return words.includes(value)
     ? Effect.succeed(value)
     : refuse(option, `must be one of ${words.join(", ")}, not ${String(value)}`)
+}
+
+/**
+ * Reads a switch.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const flag = (
+  option: string,
+  value: boolean | undefined,
+  fallback: boolean
+): Effect.Effect<boolean, InvalidOptionError> => {
+  if (value === undefined) return Effect.succeed(fallback)
+  return typeof value === "boolean"
+    ? Effect.succeed(value)
+    : refuse(option, `must be true or false, not ${String(value)}`)
+}
+
+/**
+ * Reads a function.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const hook = <F extends (...args: ReadonlyArray<never>) => unknown>(
+  option: string,
+  value: F | undefined
+): Effect.Effect<F | undefined, InvalidOptionError> =>
+  value === undefined || typeof value === "function"
+    ? Effect.succeed(value)
+    : refuse(option, `must be a function, not ${String(value)}`)
+
+/**
+ * The names of a group's options, every one of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Names<Group> = { readonly [Name in keyof Required<Group>]: true }
+
+/**
+ * Reads a group of options, in which every name has to be one of `names`. The options themselves are read by other readers. The
+ * path `""` is that of all options.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const group = <Group extends object>(
+  option: string,
+  value: Group | undefined,
+  names: Names<Group>
+): Effect.Effect<Partial<Group>, InvalidOptionError> => {
+  if (value === undefined) return Effect.succeed({})
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return refuse(option, `must be an object of options, not ${String(value)}`)
+  }
+  for (const name of Object.keys(value)) {
+    if (!Object.hasOwn(names, name)) return refuse(option === "" ? name : `${option}.${name}`, "is not an option")
+  }
+  return Effect.succeed(value)
+}
+
+/**
+ * Separates the options that a module reads itself from those that it hands on.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const separate = <Own extends object, Options extends Own>(
+  options: Options,
+  names: Names<Own>
+): readonly [own: Pick<Options, keyof Own & keyof Options>, others: Omit<Options, keyof Own>] => {
+  const own: Record<string, unknown> = {}
+  const others: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(options)) (Object.hasOwn(names, name) ? own : others)[name] = value
+  return [own, others] as never
 }

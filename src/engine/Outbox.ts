@@ -7,7 +7,7 @@ import { microtask } from "./internal/microtask.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 
 /**
- * The policy for a message that comes when more than `maxOutbox` bytes would wait for its client.
+ * The policy for a client for which more than `limits.maxOutbox` bytes wait.
  *
  * - `disconnect`: the session closes with reason `outbox overflow`; nothing is lost while it is
  *   open. See `maxOutbox`.
@@ -23,7 +23,7 @@ import type { OutboundMessage } from "./OutboundMessage.ts"
  *
  * A message is dropped as a whole, with its attachments, and counted by
  * `EngineMetrics.packetsDropped` and `bytesDropped`. One that is larger than the budget gets
- * through only if nothing waits before it. An `emitWithAck` that is dropped fails with `not sent`.
+ * through only if nothing waits before it. An `emitWithAck` that is dropped fails with `NotSent`.
  * A volatile message never waits: it is dropped before anything else is, and it never suspends.
  *
  * **Gotchas**

@@ -3,30 +3,22 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 
 import type * as Event from "../Event.ts"
-import type * as Namespace from "../Namespace.ts"
 import type { AnyService } from "../NamespaceMiddleware.ts"
-import { type ClientWire, makeClientWire } from "./clientWire.ts"
-import type { Codec, EventCodec } from "./contractCodec.ts"
-import { compilePattern, type NamespacePattern } from "./namespacePattern.ts"
+import type { Codec, EventCodec, NameCodec } from "./contractCodec.ts"
+import type { NamespacePattern } from "./namespacePattern.ts"
 
-// Contracts bring this along, with Schema: nothing else imports it, so that programs without a contract stay small.
-
-/** Makes a schema's codec faster, before anybody uses it. */
-export type Prepare = (ast: SchemaAST.AST) => void
-
-let prepare: Prepare | undefined
+// Contracts import this module, and with it Schema. Nothing else does, so that programs without a
+// contract stay small.
 
 /**
- * What every codec that is compiled from now on is prepared with. Servers say so: a page shall not bring a compiler along, and may not
- * be allowed to use it.
+ * Makes a schema's codec faster, before its first use. Servers give Schema's compiler; pages can
+ * afford neither its size nor a policy that allows it.
  */
-export const prepareCodecs = (how: Prepare): void => {
-  prepare = how
-}
+export type Prepare = (ast: SchemaAST.AST) => void
 
-export const compile = (schema: Event.AnySchema): Codec => {
+export const compile = (schema: Event.AnySchema, prepare?: Prepare): Codec => {
   const codec = Schema.toCodecJson(schema) as unknown as Event.AnySchema
-  if (prepare !== undefined) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
+  if (prepare) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
   return {
     decode: neverThrowing(Schema.decodeUnknownExit(codec)),
     encode: neverThrowing(encodeInput(schema, Schema.encodeUnknownExit(codec))),
@@ -35,8 +27,8 @@ export const compile = (schema: Event.AnySchema): Codec => {
 }
 
 /**
- * Types cannot tell an object of the right form from an instance of a `Schema.Class`, wherever in a value it is, and encoding
- * takes instances alone. What it refuses is made one, if it can be.
+ * Types cannot tell an object of the right form from an instance of a `Schema.Class`, at any depth of
+ * a value, and encoding takes only instances. A refused value is made an instance, if it can be.
  */
 const encodeInput =
   (schema: Event.AnySchema, encode: Codec["encode"]): Codec["encode"] =>
@@ -52,7 +44,7 @@ const encodeInput =
     return encode(made)
   }
 
-/** A check or transformation of the user's that throws is a defect of that value alone. */
+/** A user's check or transformation that throws is a defect of that value alone. */
 const neverThrowing =
   <A>(convert: (value: unknown) => Exit.Exit<A, Schema.SchemaError>) =>
   (value: unknown): Exit.Exit<A, Schema.SchemaError> => {
@@ -63,22 +55,22 @@ const neverThrowing =
     }
   }
 
-export const compileEvent = (event: Event.Any): EventCodec => ({
-  event,
-  payload: compile(event.payload),
-  ack: compile(event.ack),
-  error: compile(event.error),
-  length: event.arity === "none" ? 0 : event.arity === "one" ? 1 : argumentCount(event.payload.ast),
-  ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
-})
-
-export const compileEvents = (events: ReadonlyMap<string, Event.Any>): ReadonlyMap<string, EventCodec> => {
-  const compiled = new Map<string, EventCodec>()
-  for (const [name, event] of events) compiled.set(name, compileEvent(event))
-  return compiled
-}
-
 const argumentCount = (ast: SchemaAST.AST): number => (ast._tag === "Arrays" ? ast.elements.length : 1)
+
+/** What a contract declares, as far as its codecs need it. */
+export interface Declaration {
+  readonly _tag: string
+  readonly auth: Event.AnySchema
+  readonly clientToServer: ReadonlyMap<string, Event.Any>
+  readonly serverToClient: ReadonlyMap<string, Event.Any>
+  readonly serverToServer: ReadonlyMap<string, Event.Any>
+  readonly data: Readonly<Record<string, Event.AnySchema>>
+  readonly params: Readonly<Record<string, Event.AnySchema>> | undefined
+  readonly pattern: NamespacePattern | undefined
+  readonly middlewares: ReadonlyArray<AnyService>
+  readonly concurrency: number | undefined
+  readonly untyped: boolean
+}
 
 export interface CompiledMiddleware {
   readonly service: AnyService
@@ -87,8 +79,10 @@ export interface CompiledMiddleware {
 }
 
 /** A contract, with a codec for everything that it declares. */
-export interface CompiledContract {
-  readonly contract: Namespace.Any
+export interface CompiledContract extends NameCodec {
+  readonly contract: Declaration
+  /** Whether it declares no events, and any may come and go. It has no codecs of events then. */
+  readonly untyped: boolean
   readonly incoming: ReadonlyMap<string, EventCodec>
   readonly outgoing: ReadonlyMap<string, EventCodec>
   readonly serverToServer: ReadonlyMap<string, EventCodec>
@@ -97,41 +91,47 @@ export interface CompiledContract {
   readonly declaresAuth: boolean
   readonly data: ReadonlyMap<string, Codec>
   readonly middlewares: ReadonlyArray<CompiledMiddleware>
-  /** How the names of its namespaces are made, if they are dynamic. */
-  readonly pattern: NamespacePattern | undefined
-  readonly params: ReadonlyMap<string, Codec>
-  readonly forClients: () => ClientWire
 }
 
-/** The schema of an auth payload of which a contract says nothing: it takes anything. */
+/** The schema of the auth payload where a contract declares none: it takes anything. */
 export const undeclaredAuth: Event.AnySchema = Schema.Unknown.annotate({})
 
 /** Compiles a contract. */
-export const compileContract = (contract: Namespace.Any): CompiledContract => {
-  const compiled: CompiledContract = {
+export const compileContract = (contract: Declaration, prepare: Prepare | undefined): CompiledContract => {
+  const codec = (schema: Event.AnySchema) => compile(schema, prepare)
+  const events = (declared: ReadonlyMap<string, Event.Any>): ReadonlyMap<string, EventCodec> =>
+    new Map(Array.from(declared, ([name, event]) => [name, compileEvent(event, prepare)]))
+  const fields = (schemas: Declaration["data"]): ReadonlyMap<string, Codec> =>
+    new Map(Object.entries(schemas).map(([name, schema]) => [name, codec(schema)]))
+  return {
     contract,
-    incoming: compileEvents(contract.clientToServer),
-    outgoing: compileEvents(contract.serverToClient),
-    serverToServer: compileEvents(contract.serverToServer),
-    auth: compile(contract.auth),
+    untyped: contract.untyped,
+    incoming: events(contract.clientToServer),
+    outgoing: events(contract.serverToClient),
+    serverToServer: events(contract.serverToServer),
+    auth: codec(contract.auth),
     declaresAuth: contract.auth !== undeclaredAuth,
-    data: compileFields(contract.data),
+    data: fields(contract.data),
     middlewares: contract.middlewares.map((service) => ({
       service,
-      auth: compile(service.auth),
-      error: compile(service.error)
+      auth: codec(service.auth),
+      error: codec(service.error)
     })),
-    pattern: contract.params === undefined ? undefined : compilePattern(contract._tag),
-    params: compileFields(contract.params ?? {}),
-    forClients: () => makeClientWire(compiled)
+    pattern: contract.pattern,
+    params: fields(contract.params ?? {})
   }
-  return compiled
 }
 
-const compileFields = (fields: Namespace.Any["data"]): ReadonlyMap<string, Codec> =>
-  new Map(Object.entries(fields).map(([name, schema]) => [name, compile(schema)]))
+export const compileEvent = (event: Event.Any, prepare?: Prepare): EventCodec => ({
+  event,
+  payload: compile(event.payload, prepare),
+  ack: compile(event.ack, prepare),
+  error: compile(event.error, prepare),
+  length: event.arity === "none" ? 0 : event.arity === "one" ? 1 : argumentCount(event.payload.ast),
+  ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
+})
 
-/** Whether values of the encoded form can hold bytes. In doubt they can. */
+/** Whether values of the encoded form can hold bytes. If it cannot be told, they can. */
 const mayHaveBinary = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): boolean => {
   if (seen.has(ast)) return false
   seen.add(ast)

@@ -2,10 +2,11 @@ import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 
 import type * as Event from "../Event.ts"
-import type { CompiledContract } from "./compileContract.ts"
+import { failure, internalError, PAYLOAD_REFUSED, success } from "./answers.ts"
 import { defectOf } from "./defectOf.ts"
+import type { NamespacePattern } from "./namespacePattern.ts"
 
-/** Converts one wire value. Made once per schema: deriving a codec costs far more than using it. */
+/** Converts one wire value. It is made once per schema: deriving a codec costs far more than using it. */
 export interface Codec {
   readonly decode: (wire: unknown) => Exit.Exit<any, Schema.SchemaError>
   readonly encode: (value: unknown) => Exit.Exit<unknown, Schema.SchemaError>
@@ -23,6 +24,12 @@ export interface EventCodec {
   readonly ackIsVoid: boolean
 }
 
+/** The names of a contract's namespaces, if they are dynamic: their pattern, and its parameters. */
+export interface NameCodec {
+  readonly pattern: NamespacePattern | undefined
+  readonly params: ReadonlyMap<string, Codec>
+}
+
 /** Decodes the payload of an EVENT packet's `[name, ...args]`. Arguments beyond the declared ones are ignored. */
 export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): Exit.Exit<any, Schema.SchemaError> => {
   switch (codec.event.arity) {
@@ -36,8 +43,8 @@ export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): 
 }
 
 /**
- * Decodes one of the arguments of a packet. One that was left out is what `undefined` is on the wire, `null`: clients that have
- * nothing to say leave it out.
+ * Decodes one of the arguments of a packet. An argument that is missing is read as `null`, which is
+ * what `undefined` is on the wire: clients leave out what they have no value for.
  */
 export const decodeArgument = (
   codec: Codec,
@@ -58,57 +65,54 @@ export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...
   return codec.event.arity === "one" ? [name, encoded] : [name, ...(encoded as Array<unknown>)]
 }
 
-/** Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of the declared type. */
+/**
+ * Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of
+ * the declared type.
+ */
 export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<unknown> => {
-  const { event } = codec
-  const { ackIsVoid } = codec
-  const encoded = ackIsVoid ? undefined : getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
-  if (event.hasError) return [ackIsVoid ? { _tag: "Success" } : { _tag: "Success", value: encoded }]
-  return ackIsVoid ? [] : [encoded]
+  const { ackIsVoid, event } = codec
+  if (ackIsVoid) return event.hasError ? success() : []
+  const encoded = getOrThrow(codec.ack.encode(value), `acknowledgement of "${event._tag}"`)
+  return event.hasError ? success(encoded) : [encoded]
 }
 
-/** Encodes one of an event's declared failures as the arguments of an acknowledgement. Throws on what is none. */
-export const encodeFailure = (codec: EventCodec, failure: unknown): ReadonlyArray<unknown> => [
-  { _tag: "Failure", error: getOrThrow(codec.error.encode(failure), `failure of "${codec.event._tag}"`) }
-]
+/**
+ * Encodes one of an event's declared failures as the arguments of an acknowledgement. Throws on a
+ * failure that is not declared.
+ */
+export const encodeFailure = (codec: EventCodec, error: unknown): ReadonlyArray<unknown> =>
+  failure(getOrThrow(codec.error.encode(error), `failure of "${codec.event._tag}"`))
 
-/** What a handler's end answers; nothing where its event declares no failures. Throws on what its contract does not declare. */
+/**
+ * Encodes the end of a handler as the arguments of an acknowledgement; `undefined` where it failed and
+ * its event declares no failures. Throws on a value or failure that the contract does not declare.
+ */
 export const encodeExit = (
   codec: EventCodec,
   exit: Exit.Exit<unknown, unknown>
 ): ReadonlyArray<unknown> | undefined => {
   if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
   if (!codec.event.hasError) return undefined
-  const failure = Exit.findErrorOption(exit)
-  return failure._tag === "Some"
-    ? encodeFailure(codec, failure.value)
-    : [{ _tag: "Failure", error: { _tag: "InternalError" } }]
-}
-
-/** What the contract and each of its middlewares make of an auth payload, in one: each of them reads its own part of it. */
-export const encodeAuth = ({ auth, contract, middlewares }: CompiledContract, value: unknown): unknown => {
-  const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract._tag}"`)
-  const declaring = middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
-  const own = encode(auth)
-  return declaring.length === 0 ? own : Object.assign({}, own, ...declaring.map(({ auth }) => encode(auth)))
+  const error = Exit.findErrorOption(exit)
+  return error._tag === "Some" ? encodeFailure(codec, error.value) : failure(internalError)
 }
 
 /** The name of the dynamic namespace that has these parameters. Throws if there is none. */
-export const formatName = (contract: CompiledContract, params: Readonly<Record<string, unknown>>): string => {
+export const formatName = (names: NameCodec, params: Readonly<Record<string, unknown>>): string => {
   const raw: Record<string, string> = {}
-  for (const [parameter, codec] of contract.params) {
+  for (const [parameter, codec] of names.params) {
     raw[parameter] = getOrThrow(codec.encode(params[parameter]), `parameter "${parameter}"`) as string
   }
-  return contract.pattern!.format(raw)
+  return names.pattern!.format(raw)
 }
 
 /**
- * The success value of an encoding; throws on a value that is not of the schema's type. The error says whether the schema has refused it,
- * or died of it.
+ * The success value of an encoding; throws on a value that is not of the schema's type. The error says
+ * whether the schema refused the value or died of it.
  */
 export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: string): unknown => {
   if (exit._tag === "Success") return exit.value
-  const _tag = exit.cause.reasons[0]!._tag === "Fail" && "PayloadRefused"
+  const _tag = exit.cause.reasons[0]!._tag === "Fail" && PAYLOAD_REFUSED
   throw Object.assign(new Error(`${what}: ${describe(exit)}`), { _tag })
 }
 

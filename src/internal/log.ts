@@ -6,12 +6,12 @@ import * as References from "effect/References"
 
 import { defectOf } from "./defectOf.ts"
 
-/** Where an application keeps its loggers: the key of `Logger.CurrentLoggers`. */
+/** The key of `Logger.CurrentLoggers`, where an application keeps its loggers. */
 const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
 
 /**
- * Writes to the application's loggers, if it has said which, and otherwise to the console: `Effect.log` does the same, and brings the
- * default loggers along, which would be a tenth of what the client costs a page.
+ * Writes to the application's loggers, if it provides any, and otherwise to the console. `Effect.log`
+ * does the same, but bundles the default loggers, a tenth of the client's size.
  */
 export const log = (
   level: "Error" | "Warn" | "Debug",
@@ -21,12 +21,16 @@ export const log = (
 ): Effect.Effect<void> =>
   Effect.withFiber<void>((fiber) => {
     const minimum = fiber.getRef(References.MinimumLogLevel)
-    if (LogLevel.getOrdinal(level) < LogLevel.getOrdinal(minimum)) return Effect.void
-    const loggers: ReadonlySet<Logger.Logger<unknown, unknown>> | undefined =
-      fiber.context.mapUnsafe.get(CURRENT_LOGGERS)
-    if (loggers === undefined) {
-      console[level.toLowerCase() as "error" | "warn" | "debug"](message, annotations, ...cause.reasons.map(defectOf))
-    } else
-      for (const logger of loggers) logger.log({ message: [message], logLevel: level, cause, fiber, date: new Date() })
+    if (LogLevel.getOrdinal(level) >= LogLevel.getOrdinal(minimum)) {
+      const loggers: ReadonlySet<Logger.Logger<unknown, unknown>> | undefined =
+        fiber.context.mapUnsafe.get(CURRENT_LOGGERS)
+      if (loggers) {
+        for (const logger of loggers) {
+          logger.log({ message: [message], logLevel: level, cause, fiber, date: new Date() })
+        }
+      } else {
+        console[level.toLowerCase() as "error" | "warn" | "debug"](message, annotations, ...cause.reasons.map(defectOf))
+      }
+    }
     return Effect.void
   }).pipe(Effect.provideService(References.CurrentLogAnnotations, annotations))

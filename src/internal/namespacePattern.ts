@@ -1,4 +1,4 @@
-/** Names that are longer match no pattern: what a client asks for shall not be work. */
+/** Longer names match no pattern: a client must not make the server work by asking for a name. */
 const MAX_NAME = 256
 
 /** A namespace's pattern, as `/room/:id`, ready to match names and to make them. */
@@ -15,14 +15,14 @@ const PARAMETER = /:([A-Za-z_][A-Za-z0-9_]*)/g
 /** Whether a name is short enough to be matched at all, or to be remembered when nobody serves it. */
 export const isMatchable = (name: string): boolean => name.length <= MAX_NAME
 
-/** The same name with nothing behind it: a slice of a message keeps the whole message in memory. */
+/** A copy that keeps nothing else in memory: a slice of a message keeps the whole message. */
 export const ownCopy = (name: string): string => (" " + name).slice(1)
 
-/** A number that stands for a name where a mistake does no harm: it takes less memory. */
+/** A number in the place of a name, where mistaking one for another does no harm: it is smaller. */
 export const hashOf = (name: string): number => {
   let hash = 0
   for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0
-  // Such numbers need no object of their own.
+  // Numbers of this size need no object of their own.
   return hash >> 1
 }
 
@@ -77,3 +77,12 @@ export const compilePattern = (pattern: string): NamespacePattern => {
     }
   }
 }
+
+/** The pattern of a regular expression: it has no parameters, and makes no names. */
+export const matchPattern = (expression: RegExp): NamespacePattern => ({
+  parameters: [],
+  match: (name) => (isMatchable(name) && expression.test(name) ? {} : undefined),
+  format: () => {
+    throw new Error(`no name can be made of ${String(expression)}`)
+  }
+})

@@ -1,5 +1,4 @@
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 
 import type { RateLimit } from "../RateLimit.ts"
 
@@ -13,11 +12,16 @@ export interface Rate {
 
 /** Reads a rate; what is wrong with it is given as text. */
 export const rateOf = ({ burst, interval = 1_000, limit }: RateLimit): Rate | string => {
-  const millis = Option.getOrUndefined(Option.map(Duration.fromInput(interval), Duration.toMillis))
-  if (typeof limit !== "number" || !(limit > 0 && limit < Infinity)) {
+  let millis = 0
+  try {
+    millis = Duration.toMillis(Duration.fromInputUnsafe(interval))
+  } catch {
+    // It is no duration: refused as one of nothing.
+  }
+  if (!(typeof limit === "number" && limit > 0 && limit < Infinity)) {
     return `limit must be a positive number, not ${String(limit)}`
   }
-  if (millis === undefined || !(millis > 0 && millis < Infinity)) return "interval must be a positive, finite duration"
+  if (!(millis > 0 && millis < Infinity)) return "interval must be a positive, finite duration"
   if (burst !== undefined && !(Number.isSafeInteger(burst) && burst >= 1)) {
     return `burst must be a positive integer, not ${String(burst)}`
   }

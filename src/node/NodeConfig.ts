@@ -1,9 +1,9 @@
 /**
  * The server's options from the configuration: by default the environment.
  *
- * Every option that a string can say has a name: `pingInterval` is `SOCKETIO_PING_INTERVAL`. Durations are written as
- * `25 seconds`, lists with commas between, switches as `true` and `false`. What is not set has its default; what cannot be
- * read is a `ConfigError`, what makes no sense an `InvalidOptionError`.
+ * Every option that a string can say has a name, which is its path: `limits.maxPayload` is `SOCKETIO_LIMITS_MAX_PAYLOAD`. Durations
+ * are written as `25 seconds`, lists with commas between, switches as `true` and `false`. Options that are not set have their
+ * defaults. A value that cannot be read is a `ConfigError`, one that makes no sense an `InvalidOptionError`.
  *
  * @since 0.1.0
  */
@@ -11,60 +11,73 @@ import * as Config from "effect/Config"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
-import type { ConnectionRateLimit } from "../RateLimit.ts"
+import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engine/EngineOptions.ts"
+import type { ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
+import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
+
+/** How each option of a group is read, by its name. */
+type Readers<Group> = { readonly [K in keyof Group]?: (name: string) => Config.Config<NonNullable<Group[K]>> }
 
 /** Lists are written with blanks beside the commas, or without. */
 const trimmed = <A extends string>(member: Schema.Codec<A, string>) => Schema.Trim.pipe(Schema.decodeTo(member))
 
-/** The options that a string can say, each with the way in which it is read. */
-const readers = {
+/** The options on top that a string can say, each with the way in which it is read. */
+const top = {
   path: Config.String,
-  destroyUpgrade: Config.Boolean,
-  destroyUpgradeTimeout: Config.Duration,
   serveClient: Config.Boolean,
   trustedProxies: (name: string) =>
     Config.map(Config.Array(Schema.Trim, name), (list) =>
       list.length === 1 && /^\d+$/.test(list[0]!) ? Number(list[0]) : list
     ),
   keepRequests: Config.Boolean,
-  perMessageDeflate: Config.Boolean,
-  httpCompression: Config.Boolean,
-  pingInterval: Config.Duration,
-  pingTimeout: Config.Duration,
-  upgradeTimeout: Config.Duration,
+  allowedOrigins: (name: string) => Config.Array(Schema.Trim, name),
+  transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
+  allowEIO3: Config.Boolean,
+  cookie: Config.Boolean,
+  drainTimeout: Config.Duration,
+  tracing: Config.Boolean
+} satisfies Readers<NodeOptions>
+
+const heartbeat = { pingInterval: Config.Duration, pingTimeout: Config.Duration } satisfies Readers<HeartbeatOptions>
+
+const handshake = { timeout: Config.Duration } satisfies Readers<HandshakeOptions>
+
+const upgrade = { allow: Config.Boolean, timeout: Config.Duration } satisfies Readers<UpgradeOptions>
+
+const foreignUpgrades = { destroy: Config.Boolean, timeout: Config.Duration } satisfies Readers<ForeignUpgradeOptions>
+
+const limits = {
   maxPayload: Config.Int,
   maxPacketsPerPayload: Config.Int,
   maxOutbox: Config.Int,
   outboxOverflow: (name: string) => Config.Literals(["disconnect", "dropNewest", "dropOldest", "suspend"], name),
   maxConnections: Config.Int,
   maxConnectionsPerAddress: Config.Int,
-  allowedOrigins: (name: string) => Config.Array(Schema.Trim, name),
-  handshakeTimeout: Config.Duration,
-  transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
-  allowUpgrades: Config.Boolean,
-  allowEIO3: Config.Boolean,
-  cookie: Config.Boolean,
-  drainTimeout: Config.Duration,
   connectTimeout: Config.Duration,
-  namespaceGrace: Config.Duration,
   maxNamespaces: Config.Int,
   maxAuthBytes: Config.Int,
   maxRooms: Config.Int,
   maxPendingPackets: Config.Int,
   maxPendingEvents: Config.Int,
   maxPendingBytes: Config.Int,
-  pauseReadingAt: Config.Int,
-  resumeReadingAt: Config.Int,
-  pauseTimeout: Config.Duration,
-  middlewareTimeout: Config.Duration,
   maxPendingAcks: Config.Int,
+  middlewareTimeout: Config.Duration,
   maxAttachments: Config.Int,
   maxAttachmentBytes: Config.Int,
   attachmentTimeout: Config.Duration,
-  maxDepth: Config.Int,
-  tracing: Config.Boolean
-} satisfies { readonly [K in keyof NodeOptions]?: (name: string) => Config.Config<NonNullable<NodeOptions[K]>> }
+  maxDepth: Config.Int
+} satisfies Readers<ServerLimits>
+
+const reading = {
+  pauseAt: Config.Int,
+  resumeAt: Config.Int,
+  pauseTimeout: Config.Duration
+} satisfies Readers<ReadingOptions>
+
+const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions>
+
+const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
 
 /** `pingInterval` as `PING_INTERVAL`, `allowEIO3` as `ALLOW_EIO3`. */
 const constantCase = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toUpperCase()
@@ -85,27 +98,16 @@ const optional = (
     }
   )
 
-/** Which origins may ask, and whether they may send cookies. */
-const cors: Config.Config<Pick<NodeOptions, "cors">> = Config.map(
-  Config.all({
-    origin: Config.option(Config.Array(Schema.Trim, "CORS_ORIGIN")),
-    credentials: Config.option(Config.Boolean("CORS_CREDENTIALS"))
-  }),
-  ({ credentials, origin }) => {
-    if (Option.isNone(origin) && Option.isNone(credentials)) return {}
-    const only = Option.map(origin, (list) => (list.length === 1 ? list[0]! : list))
-    return {
-      // Credentials without an origin reach the server, which refuses them.
-      cors: {
-        ...(Option.isSome(only) ? { origin: only.value } : {}),
-        ...(Option.isSome(credentials) ? { credentials: credentials.value } : {})
-      }
-    }
-  }
+/** The origins that may ask, and whether they may send cookies. */
+const cors: Config.Config<Record<string, unknown>> = Config.map(
+  optional({ origin: (name) => Config.Array(Schema.Trim, name), credentials: Config.Boolean }),
+  ({ origin, ...others }) =>
+    // Credentials without an origin reach the server, which refuses them.
+    Array.isArray(origin) ? { origin: origin.length === 1 ? origin[0] : origin, ...others } : others
 )
 
-/** How many packets a connection may bring. */
-const rateLimit: Config.Config<Pick<NodeOptions, "rateLimit">> = Config.map(
+/** The packets that a connection may send. */
+const rateLimit: Config.Config<Record<string, unknown>> = Config.map(
   optional({
     rateLimit: Config.Finite,
     rateLimitInterval: Config.Duration,
@@ -114,21 +116,55 @@ const rateLimit: Config.Config<Pick<NodeOptions, "rateLimit">> = Config.map(
   }),
   ({ rateLimit: limit, rateLimitBurst: burst, rateLimitExceeded: onExceeded, rateLimitInterval: interval }) => {
     const given = Object.entries({ limit, interval, burst, onExceeded }).filter(([, value]) => value !== undefined)
-    // What is said without a limit reaches the server, which refuses it.
-    return given.length === 0 ? {} : { rateLimit: Object.fromEntries(given) as unknown as ConnectionRateLimit }
+    // The others without a limit reach the server, which refuses them.
+    return given.length === 0 ? {} : { rateLimit: Object.fromEntries(given) }
   }
 )
 
-const settings = Config.map(Config.all([optional(readers), cors, rateLimit]), ([set, cors, rateLimit]) => ({
-  ...set,
-  ...cors,
-  ...rateLimit
-}))
+/** A group of options, if any of them is set. */
+const grouped = (group: string, options: Config.Config<Record<string, unknown>>): Config.Config<object> =>
+  Config.map(Config.nested(options, constantCase(group)), (set) =>
+    Object.keys(set).length === 0 ? {} : { [group]: set }
+  )
+
+const settings: Config.Config<NodeOptions> = Config.map(
+  Config.all([
+    optional(top),
+    grouped("heartbeat", optional(heartbeat)),
+    grouped("handshake", optional(handshake)),
+    grouped("upgrade", optional(upgrade)),
+    grouped("foreignUpgrades", optional(foreignUpgrades)),
+    grouped(
+      "limits",
+      Config.map(Config.all([optional(limits), rateLimit]), ([set, rate]) => ({ ...set, ...rate }))
+    ),
+    grouped("reading", optional(reading)),
+    grouped("polling", optional(polling)),
+    grouped("webSocket", optional(webSocket)),
+    grouped("cors", cors)
+  ]),
+  (groups) => Object.assign({}, ...groups) as NodeOptions
+)
 
 /**
- * The options of a server that is attached to an `http.Server`: `SOCKETIO_PATH`, `SOCKETIO_PING_INTERVAL` and so on, and for
- * `cors` `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`) and `SOCKETIO_CORS_CREDENTIALS`; for `rateLimit`
- * `SOCKETIO_RATE_LIMIT`, `…_INTERVAL`, `…_BURST` and `…_EXCEEDED`.
+ * The options of a server that is attached to an `http.Server`.
+ *
+ * **Details**
+ *
+ * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`, `…_TRANSPORTS`, `…_ALLOW_EIO3`,
+ * `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`, `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`,
+ * `…_DRAIN_TIMEOUT`, `…_TRACING`. In groups:
+ *
+ * - `SOCKETIO_HEARTBEAT_PING_INTERVAL`, `…_PING_TIMEOUT`
+ * - `SOCKETIO_HANDSHAKE_TIMEOUT`
+ * - `SOCKETIO_UPGRADE_ALLOW`, `…_TIMEOUT`
+ * - `SOCKETIO_FOREIGN_UPGRADES_DESTROY`, `…_TIMEOUT`
+ * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them. `rateLimit` is
+ *   `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and `…_RATE_LIMIT_EXCEEDED`.
+ * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
+ * - `SOCKETIO_POLLING_COMPRESSION`
+ * - `SOCKETIO_WEB_SOCKET_PER_MESSAGE_DEFLATE`
+ * - `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`), `…_CREDENTIALS`
  *
  * @since 0.1.0
  * @category configs
@@ -139,7 +175,8 @@ export const attached: Config.Config<NodeOptions> = Config.nested(settings, "SOC
  * The same for a server that listens itself: also `SOCKETIO_PORT` (3000 if it is not set), `SOCKETIO_HOST` and
  * `SOCKETIO_BACKLOG`.
  *
- * @example
+ * **Example** (Options from the environment)
+ *
  * ```ts
  * NodeSocketIoServer.layerConfig(NodeConfig.listening)
  * ```

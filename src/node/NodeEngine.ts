@@ -8,17 +8,17 @@ import type { Duplex } from "node:stream"
 import * as Zlib from "node:zlib"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
-import { integer, millis } from "../engine/OptionReaders.ts"
+import { flag, group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
 import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
 import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
-import { InvalidOptionError } from "../SocketIoError.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
-import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
+import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
 import { type ExchangeSettings, NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
-import { normalize } from "./internal/path.ts"
 import * as Openings from "./internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
@@ -26,7 +26,7 @@ import { atTurnEnd, endTurn } from "./internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 
 /**
- * Where the engine stands on its HTTP server.
+ * How the engine takes part in its HTTP server.
  *
  * @since 0.1.0
  * @category options
@@ -34,24 +34,12 @@ import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/web
 export interface AttachOptions {
   /** The path that the engine takes over, with or without a trailing slash. Default: `/socket.io`. */
   readonly path?: string
-  /**
-   * Whether to end upgrades of other paths that nobody has answered within a second, rather than to let their connections
-   * hang. Default: true. Servers on which somebody else listens for upgrades are left alone in any case. This is about upgrades to
-   * WebSocket: one to anything else, such as `h2c`, is a request like any other where nobody else listens for upgrades.
-   */
-  readonly destroyUpgrade?: boolean
-  /** How long such an upgrade may stay unanswered. Default: 1 second. */
-  readonly destroyUpgradeTimeout?: Duration.Input
-  /**
-   * Compression of WebSocket messages (RFC 7692), for clients that offer it: `true` for those from 1,024 bytes on, or settings for `ws`.
-   * It costs memory (zlib holds some 300 KB per connection unless the context takeover is off) and time. Default: false.
-   */
-  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions
-  /**
-   * Compression of long-polling responses with gzip or deflate, for clients that accept it: from `threshold` bytes on. Default: true,
-   * from 1,024 bytes on.
-   */
-  readonly httpCompression?: boolean | { readonly threshold?: number }
+  /** Settings of long-polling. */
+  readonly polling?: PollingOptions
+  /** Settings of WebSockets. */
+  readonly webSocket?: WebSocketOptions
+  /** Upgrades of other paths, which are requests for a WebSocket that is not ours. */
+  readonly foreignUpgrades?: ForeignUpgradeOptions
   /**
    * Whether to serve the browser builds of the official client below the path, as in
    * `<script src="/socket.io/socket.io.js">`: those of the `socket.io-client` that is installed, looked for from the working
@@ -60,21 +48,104 @@ export interface AttachOptions {
    */
   readonly serveClient?: boolean
   /**
-   * The proxies whose word on where a request comes from is taken: how many of them there are between a client and this server, or
-   * their addresses and ranges of these (`10.0.0.0/8`, `fd00::/8`). The client's address, which `handshake.address` is and
-   * `maxConnectionsPerAddress` counts by, is then the one that the outermost of them has put into `X-Forwarded-For`, read from
-   * the end; what others have written there is not believed. An entry that is no address ends it: the address is the last that
-   * can be trusted. With a number every way to this server has to lead through so many proxies.
+   * The proxies that are trusted to tell where a request comes from: their number between a client and this server, or their
+   * addresses and ranges of these (`10.0.0.0/8`, `fd00::/8`). The client's address, which is `handshake.address` and counts for
+   * `limits.maxConnectionsPerAddress`, is then the one that the outermost of them has put into `X-Forwarded-For`, read from the end;
+   * entries by others are not believed. An entry that is no address ends it: the address is the last that can be trusted. With a
+   * number every way to this server has to lead through so many proxies.
    *
    * Default: none, the address is the peer's.
    */
   readonly trustedProxies?: number | ReadonlyArray<string>
   /**
    * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`. It is memory of every connection:
-   * some kilobytes, and what middleware has put on the request. Default: false.
+   * some kilobytes, and everything that middleware has put on the request. Default: false.
    */
   readonly keepRequests?: boolean
 }
+
+/**
+ * Settings of long-polling in Node.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface PollingOptions {
+  /**
+   * Compression of responses with gzip or deflate, for clients that accept it: from `threshold` bytes on. Default: true, from 1,024
+   * bytes on.
+   */
+  readonly compression?: boolean | CompressionOptions
+}
+
+/**
+ * When responses are compressed.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CompressionOptions {
+  /** The bytes from which on a response is compressed. Default: 1,024. At least 0. */
+  readonly threshold?: number
+}
+
+/**
+ * Settings of WebSockets in Node.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WebSocketOptions {
+  /**
+   * Compression of messages (RFC 7692), for clients that offer it: `true` for those from 1,024 bytes on, or settings for `ws`. It
+   * costs memory (zlib holds some 300 KB per connection unless the context takeover is off) and time. Default: false.
+   */
+  readonly perMessageDeflate?: boolean | PerMessageDeflateOptions
+}
+
+/**
+ * What becomes of upgrades to WebSocket of other paths, which would keep their connections for ever if nothing answers them. Servers
+ * with another listener for upgrades are left alone. An upgrade to anything else, such as `h2c`, is a request like any other where
+ * nothing else listens for upgrades.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ForeignUpgradeOptions {
+  /** Whether to end those that have no answer after `timeout`. Default: true. */
+  readonly destroy?: boolean
+  /** The time for an answer. Default: 1 second. At least 0. */
+  readonly timeout?: Duration.Input
+}
+
+/**
+ * The names of {@link AttachOptions}.
+ *
+ * @internal
+ */
+export const ATTACH_OPTIONS: Names<AttachOptions> = {
+  path: true,
+  polling: true,
+  webSocket: true,
+  foreignUpgrades: true,
+  serveClient: true,
+  trustedProxies: true,
+  keepRequests: true
+}
+
+const POLLING: Names<PollingOptions> = { compression: true }
+
+const COMPRESSION: Names<CompressionOptions> = { threshold: true }
+
+const WEB_SOCKET: Names<WebSocketOptions> = { perMessageDeflate: true }
+
+const FOREIGN_UPGRADES: Names<ForeignUpgradeOptions> = { destroy: true, timeout: true }
+
+/** Refuses a setting that is neither a switch nor an object of settings. */
+const switchOrSettings = (option: string, value: unknown): Effect.Effect<void, InvalidOptionError> =>
+  typeof value === "boolean" || (typeof value === "object" && value !== null)
+    ? Effect.void
+    : refuse(option, `must be true, false or an object of settings, not ${String(value)}`)
 
 /**
  * Takes over the requests and upgrades of a path of a Node `http.Server`, for the lifetime of the scope. Every other
@@ -91,23 +162,33 @@ export const attach = Effect.fnUntraced(function* (
   server: Server,
   options: AttachOptions = {}
 ): Effect.fn.Return<void, InvalidOptionError, Scope.Scope> {
-  const path = normalize(options.path)
+  yield* group("", options, ATTACH_OPTIONS)
+  const polling = yield* group("polling", options.polling, POLLING)
+  const webSocket = yield* group("webSocket", options.webSocket, WEB_SOCKET)
+  const foreignUpgrades = yield* group("foreignUpgrades", options.foreignUpgrades, FOREIGN_UPGRADES)
+  const path = normalizePath(options.path)
   if (!/^\/[^?#\s]*$/.test(path)) {
     const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
-    return yield* new InvalidOptionError({ option: "path", problem })
+    return yield* refuse("path", problem)
   }
   const trust = readTrust(options.trustedProxies)
-  if (typeof trust === "string") return yield* new InvalidOptionError({ option: "trustedProxies", problem: trust })
-  const { httpCompression = true, perMessageDeflate = false } = options
-  const destroyTimeout = yield* millis("destroyUpgradeTimeout", options.destroyUpgradeTimeout, 1_000, 0)
-  const threshold = yield* integer(
-    "httpCompression.threshold",
-    typeof httpCompression === "object" ? httpCompression.threshold : undefined,
-    1_024,
-    0
+  if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
+  const { compression = true } = polling
+  const { perMessageDeflate = false } = webSocket
+  const destroysUpgrades = yield* flag("foreignUpgrades.destroy", foreignUpgrades.destroy, true)
+  const destroyTimeout = yield* millis("foreignUpgrades.timeout", foreignUpgrades.timeout, 1_000, 0)
+  const servesClient = yield* flag("serveClient", options.serveClient, true)
+  const keepRequests = yield* flag("keepRequests", options.keepRequests, false)
+  yield* switchOrSettings("polling.compression", compression)
+  yield* switchOrSettings("webSocket.perMessageDeflate", perMessageDeflate)
+  const { threshold: least } = yield* group(
+    "polling.compression",
+    typeof compression === "object" ? compression : undefined,
+    COMPRESSION
   )
+  const threshold = yield* integer("polling.compression.threshold", least, 1_024, 0)
   const deflate = typeof perMessageDeflate === "object" ? perMessageDeflate : {}
-  const deflateThreshold = yield* integer("perMessageDeflate.threshold", deflate.threshold, 1_024, 0)
+  const deflateThreshold = yield* integer("webSocket.perMessageDeflate.threshold", deflate.threshold, 1_024, 0)
   const ws = yield* Effect.try({
     try: () => {
       checkDeflate(deflate)
@@ -117,13 +198,13 @@ export const attach = Effect.fnUntraced(function* (
         clientTracking: false,
         perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
         maxPayload: engine.options.maxPayload,
-        // A fragment of one byte may keep all that was read with it: browsers make them of many kilobytes.
+        // A fragment of one byte may keep all that was read with it. Those of browsers have many kilobytes.
         maxFragments: 256 + Math.ceil(engine.options.maxPayload / 1_024),
-        // A read is a packet of the network's at the least, unless somebody writes byte by byte.
+        // A read is a packet of the network at the least, unless a peer writes byte by byte.
         maxBufferedChunks: 1_024 + Math.ceil(engine.options.maxPayload / 64)
       })
     },
-    catch: (cause) => new InvalidOptionError({ option: "perMessageDeflate", problem: String(cause) })
+    catch: (cause) => refuse("webSocket.perMessageDeflate", String(cause))
   })
   ws.on("headers", (lines, request) => {
     const headers = upgradeHeaders.get(request)
@@ -141,13 +222,13 @@ export const attach = Effect.fnUntraced(function* (
     engine,
     ws,
     trust,
-    keepRequests: options.keepRequests ?? false,
-    exchanges: { threshold: httpCompression === false ? Infinity : threshold, report },
+    keepRequests,
+    exchanges: { threshold: compression === false ? Infinity : threshold, report },
     channels: { threshold: deflateThreshold, report }
   }
-  const serveFile = options.serveClient === false ? undefined : clientFiles(engine, path)
+  const serveFile = servesClient ? clientFiles(engine, path) : undefined
   const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
-    // Its connection may have ended while it was waiting.
+    // The connection may have ended while the request was waiting.
     if (response.destroyed) return
     try {
       if (serveFile?.(request, response) !== true) onRequest(context, request, response)
@@ -168,10 +249,10 @@ export const attach = Effect.fnUntraced(function* (
     },
     upgrade: (request, socket, head) => {
       if (!isBelow(request.url, path)) return false
-      // Behind requests that have no answers yet: these would stand among its frames.
+      // The answers of requests before it would stand among its frames.
       if (Pipeline.isWaiting(socket)) socket.destroy()
       else {
-        // A peer that resets the connection meanwhile must not take the process with it.
+        // Without a listener a reset of the connection would end the process.
         socket.on("error", ignore)
         const run = () => guarded(context, socket, () => onUpgrade(context, request, socket, head))
         if (isOpening(request)) Openings.take(socket, run)
@@ -180,34 +261,26 @@ export const attach = Effect.fnUntraced(function* (
       return true
     }
   }
-  // Upgrades of other paths that are waiting for somebody's answer.
-  const unanswered = new Set<() => void>()
-  // Node brings upgrades only where somebody listens for them.
+  // Upgrades of other paths that wait for an answer. The end of the scope ends them.
+  const awaitAnswer = yield* FiberSet.makeRuntime<never>()
+  // Node brings upgrades only where there is a listener for them.
   const onForeignUpgrade = (_request: IncomingMessage, socket: Duplex) => {
     if (server.listenerCount("upgrade") > 1) return
-    // Nobody else would take a reset of the connection.
+    // Without a listener a reset of the connection would end the process.
     socket.on("error", ignore)
-    if (options.destroyUpgrade === false) return
-    const expire = () => {
-      // Ending is not enough: where nobody reads, nobody learns that the peer has gone.
+    if (!destroysUpgrades) return
+    const expire = Effect.sync(() => {
+      // To end it is not enough: a connection that is not read does not tell that the peer has closed it.
       if ((socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.destroy()
-    }
-    const timer = setTimeout(() => {
-      unanswered.delete(expire)
-      expire()
-    }, destroyTimeout)
-    unanswered.add(expire)
-    socket.once("close", () => {
-      clearTimeout(timer)
-      unanswered.delete(expire)
     })
+    awaitAnswer(Effect.ensuring(Effect.raceFirst(Effect.sleep(destroyTimeout), closed(socket)), expire))
   }
   yield* Effect.acquireRelease(
     Effect.suspend(() => {
       const taken = takenPath(server, path)
       if (taken !== undefined) {
         const problem = `"${path}" is taken: another server is attached to this http.Server at "${taken}"`
-        return Effect.fail(new InvalidOptionError({ option: "path", problem }))
+        return refuse("path", problem)
       }
       server.on("upgrade", onForeignUpgrade)
       return Effect.succeed(intercept(server, interceptor))
@@ -216,10 +289,9 @@ export const attach = Effect.fnUntraced(function* (
       Effect.sync(() => {
         release()
         server.off("upgrade", onForeignUpgrade)
-        for (const expire of unanswered) expire()
       })
   )
-  // Before the path is given back: clients that poll come once more to learn that it is over.
+  // Before the path is given back, as clients that poll come once more to learn of the end.
   yield* Effect.addFinalizer(() => Effect.andThen(engine.drain, Effect.sync(endTurn)))
 })
 
@@ -228,7 +300,7 @@ const isBelow = (url: string | undefined, path: string): boolean =>
   url !== undefined &&
   (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
 
-/** Whether a request is for no session that is there: a session may be opened for it. */
+/** Whether a request may open a session, as it names none. */
 const isOpening = ({ url }: IncomingMessage): boolean => url?.includes("sid=") !== true
 
 interface Context {
@@ -240,7 +312,7 @@ interface Context {
   readonly channels: ChannelSettings
 }
 
-/** Throws at settings that `ws` would throw at when it first compresses. */
+/** Throws for settings for which `ws` would throw when it first compresses. */
 const checkDeflate = (options: PerMessageDeflateOptions): void => {
   const { clientMaxWindowBits, serverMaxWindowBits, zlibDeflateOptions, zlibInflateOptions } = options
   Zlib.createDeflateRaw({ ...(zlibDeflateOptions as Zlib.ZlibOptions), ...windowBits(serverMaxWindowBits) }).close()
@@ -261,7 +333,7 @@ const onRequest = (
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges))
 }
 
-/** Does something with a connection that is to be a WebSocket; what it throws ends the connection. */
+/** Runs a step of the opening of a WebSocket. An error ends the connection. */
 const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => {
   try {
     run()
@@ -271,7 +343,7 @@ const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => 
   }
 }
 
-/** What a client may say before it has its WebSocket, in bytes: nothing, by RFC 6455, so this is generous. */
+/** The bytes that a client may send before it has its WebSocket. RFC 6455 allows none, so this is generous. */
 const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -298,7 +370,7 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
   }
   const giveUp = engine.handleUpgrade(request, (decision) => guarded(context, socket, () => decide(decision)))
   if (decided) return
-  // The application takes its time. That the peer has gone is noticed only by whoever reads.
+  // The application takes its time. Only reading tells that the peer has closed the connection.
   const onData = (chunk: Buffer) => {
     early = Buffer.concat([early, chunk])
     if (early.length > MAX_EARLY) socket.destroy()
@@ -309,6 +381,14 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
 }
 
 const ignore = () => {}
+
+/** Waits until a connection is closed. */
+const closed = (socket: Duplex): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const onClose = () => resume(Effect.void)
+    socket.once("close", onClose)
+    return Effect.sync(() => socket.off("close", onClose))
+  })
 
 const refuseUpgrade = (
   socket: Duplex,

@@ -1,31 +1,38 @@
 /**
- * The Socket.IO server in Node: alone, beside an Effect HTTP application, or attached to an `http.Server` of your own.
+ * The Socket.IO server in Node: on a port of its own, or attached to an `http.Server` of yours. `NodeSocketIoHttp` puts it beside an
+ * Effect HTTP application.
  *
  * @since 0.1.0
  */
-import * as Http from "node:http"
-import * as Https from "node:https"
-import type { AddressInfo, ListenOptions, Socket } from "node:net"
+import type * as Http from "node:http"
 import type { TlsOptions } from "node:tls"
-import type * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as HttpServer from "effect/http/HttpServer"
-import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { Handshake } from "../Handshake.ts"
-import type { ServerOptions } from "../server/ServerOptions.ts"
+import { NamespaceGrace, type ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
+import { separate } from "../engine/OptionReaders.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
+import {
+  addressOf,
+  awaitClosed,
+  checkPort,
+  createServer,
+  LISTENING,
+  listen,
+  notFound,
+  stopListening
+} from "./internal/httpServer.ts"
 import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
-import { normalize } from "./internal/path.ts"
+import { normalizePath } from "./internal/listeners.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
 /**
@@ -69,26 +76,28 @@ export interface ListeningOptions<out R = never> extends NodeOptions<R> {
 }
 
 /**
- * The Node request that opened a session: for the certificate of a client, or for what middleware of Express has put on it, a session
- * say. It is asked for with a socket, with what namespace middleware is given, or with the request that `allowRequest` and the other
- * hooks are given.
+ * The Node request that opened a session: for the certificate of a client, or for properties that middleware of Express has added, as
+ * `session`. The argument is a socket, the argument of namespace middleware, or the request of `allowRequest` and the other hooks.
  *
- * Sessions keep their requests where the option `keepRequests` says so. Without it there is none for sockets and middleware; hooks have
- * theirs in any case. Nor is there one for sockets of other servers, and in tests in memory.
+ * Sessions keep their requests with the option `keepRequests`. Without it there is none for sockets and middleware; hooks have theirs
+ * in any case. There is none for sockets of other servers either, and in tests in memory.
  *
- * The request of a client that polls may be over, with its connection, as soon as the session is open: of that connection ask in a hook,
- * or in namespace middleware at the latest.
+ * The request of a client that polls may be over, with its connection, as soon as the session is open: look at that connection in a
+ * hook, or in namespace middleware at the latest.
  *
- * @example
+ * **Example** (Middleware of Express for the request that opens a session)
+ *
  * ```ts
  * const options: NodeSocketIoServer.NodeOptions = {
  *   keepRequests: true,
- *   // Middleware of Express, for the request that opens a session alone. It gets a response that is sent to nobody.
- *   allowRequest: (request) =>
- *     Effect.callback<void>((resume) => {
- *       const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
- *       session(raw, new ServerResponse(raw), () => resume(Effect.void))
- *     })
+ *   handshake: {
+ *     // The response that the middleware gets is not sent.
+ *     allowRequest: (request) =>
+ *       Effect.callback<void>((resume) => {
+ *         const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
+ *         session(raw, new ServerResponse(raw), () => resume(Effect.void))
+ *       })
+ *   }
  * }
  *
  * const user = (socket: PlainSocket) =>
@@ -108,13 +117,19 @@ export const requestOf = (
 type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError, R>
 
 /**
- * Attaches a server to an `http.Server`, for the lifetime of the scope. The `http.Server` stays with its owner, as do all
- * requests for other paths; it does not matter who listens on it first.
+ * Attaches a server to an `http.Server`, for the lifetime of the scope.
  *
- * Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back. Close
- * the `http.Server` after it, not before: clients that poll come once more to learn that it is over, and are waited for. Until
+ * **Details**
+ *
+ * The `http.Server` stays with its owner, as do all requests for other paths, in whatever order listeners are added. Fails with
+ * `InvalidOptionError` on an option that makes no sense, on a path that is taken, and on an `app` of Express or Koa in place of the
+ * `http.Server`. Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back.
+ *
+ * **Gotchas**
+ *
+ * Close the `http.Server` after the scope, not before: clients that poll come once more to learn of the end, and are waited for. Until
  * then its port is taken. To have it free for the next process sooner, close it first: clients that poll over a new connection each
- * time, as the official one in Node and proxies do, then learn it by being refused, and lose what waits for them.
+ * time, as the official one in Node and proxies do, are then refused, and lose what waits for them.
  *
  * @since 0.1.0
  * @category constructors
@@ -129,13 +144,39 @@ export const makeAttached = Effect.fnUntraced(function* <R = never>(
       problem: "must be an http.Server; for Express or Koa pass http.createServer(app)"
     })
   }
-  const shape = yield* SocketIoServer.make(options)
-  yield* NodeEngine.attach(shape.engine, server, options)
+  const [attachOptions, serverOptions] = separate(options, NodeEngine.ATTACH_OPTIONS)
+  const shape = yield* SocketIoServer.make(serverOptions)
+  yield* NodeEngine.attach(shape.engine, server, attachOptions)
   return shape
 })
 
 /**
- * A server attached to an `http.Server` of your own: bare, or with Express or Koa on it. See {@link makeAttached}.
+ * A server attached to an `http.Server` of your own: bare, or with Express or Koa on it.
+ *
+ * **Details**
+ *
+ * See {@link makeAttached} for its errors and its end. The `http.Server` is neither started nor closed by it.
+ *
+ * **Gotchas**
+ *
+ * Listen after the layers are built, or a client that comes first may find no namespace: in the first two seconds it waits for one,
+ * later it is refused for good. Pass `http.createServer(app)`, not the `app` of Express or Koa.
+ *
+ * **Example** (Beside Express)
+ *
+ * ```ts
+ * const http = createServer(express())
+ *
+ * const Listening = Layer.effectDiscard(Effect.sync(() => http.listen(3000)))
+ * const Closing = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => http.close())))
+ *
+ * // Listens after everything else is built, and closes after everything else is closed.
+ * const Main = Listening.pipe(
+ *   Layer.provide(ChatLive),
+ *   Layer.provide(NodeSocketIoServer.layerAttached(http)),
+ *   Layer.provide(Closing)
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -144,13 +185,31 @@ export const layerAttached = <R = never>(server: Http.Server, options: NodeOptio
   Layer.effect(SocketIoServer.SocketIoServer, makeAttached(server, options))
 
 /**
- * A server alone on its port, with TLS if it is given a certificate; requests for other paths are answered with 404. It logs where it
- * listens.
+ * A server alone on its port, for namespaces that are provided with it by `Layer.provide`.
  *
- * Fails with {@link ListenError} if it cannot listen. Closing the layer's scope ends the connections (see `SocketIoServer.make`),
- * stops listening and waits until everything is closed, within `drainTimeout`; nothing stays behind. The port is free for the next
- * process as soon as the namespaces' layers have closed and the clients that poll have come once more, to take what waits for them
- * and to learn that it is over, over whichever connection: at once where nobody polls. WebSockets that are still flushing do not keep it.
+ * **Details**
+ *
+ * It listens on the port of the options, with TLS if they have a certificate, answers requests for other paths with 404, and logs
+ * its address. Namespaces are layers on top of it, and may come and go while it listens.
+ *
+ * Fails with `InvalidOptionError` on an option that makes no sense, and with {@link ListenError} if it cannot listen. Closing the
+ * layer's scope ends the connections (see `SocketIoServer.make`), stops listening, and waits until every connection is closed,
+ * within `drainTimeout`. The port is free for the next process as soon as the namespaces' layers have closed and the clients that
+ * poll have come once more, to take what waits for them and to learn of the end: at once where nobody polls. WebSockets that are
+ * still flushing do not keep it.
+ *
+ * **Gotchas**
+ *
+ * The server listens before the namespaces' layers are built. In the first two seconds a client that asks for a namespace that is
+ * not there waits for it; later it is refused for good. Where namespaces take longer to build, use {@link serve}.
+ *
+ * **Example** (A namespace on a port of its own)
+ *
+ * ```ts
+ * const Main = ChatLive.pipe(Layer.provide(NodeSocketIoServer.layer({ port: 3000 })))
+ *
+ * NodeRuntime.runMain(Layer.launch(Main))
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -160,46 +219,127 @@ export const layer = <R = never>(
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError, R> =>
   Layer.effect(
     SocketIoServer.SocketIoServer,
-    Effect.gen(function* () {
-      if (!Number.isInteger(options.port) || options.port < 0 || options.port > 65_535) {
-        return yield* new InvalidOptionError({
-          option: "port",
-          problem: `must be from 0 to 65535, not ${options.port}`
-        })
-      }
-      const server = yield* createServer(options, (_request, response) => {
-        response.writeHead(404, { "content-length": 0, "x-content-type-options": "nosniff" })
-        response.end()
-      })
-      // At the end, in this order: let the clients go, stop listening when those that poll have come once more, wait until
-      // every connection is closed.
-      // The steps share the time that `drainTimeout` gives.
-      let engine: EngineServer | undefined
-      yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
-      const shape = yield* makeAttached(server, options)
-      engine = shape.engine
-      yield* listen(server, options)
-      yield* Effect.addFinalizer(() =>
-        Effect.all([shape.engine.drain, Effect.andThen(shape.engine.lastPolls, stopListening(server))], {
-          concurrency: "unbounded",
-          discard: true
-        })
-      )
-      yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalize(options.path)}`)
-      return shape
-    })
+    Effect.map(
+      makeListening(options, () => Effect.void),
+      ([server]) => server
+    )
   )
 
 /**
- * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `NodeConfig.listening`
- * is. Fails with a `ConfigError`, too.
+ * Builds namespaces, and then listens: a client that can connect finds every one of them.
  *
- * @example
+ * **Details**
+ *
+ * The first argument is the namespaces' layers, merged. They are built with the server before its port opens, so there is nothing
+ * to wait for: a client that asks for another name is refused at once. The layer gives the server, to broadcast from elsewhere,
+ * and whatever the namespaces' layers give.
+ *
+ * Fails as {@link layer} does, and with the errors of the namespaces' layers. Closing the layer's scope closes the namespaces first,
+ * while the server still listens, and then the server, as {@link layer} says.
+ *
+ * **Gotchas**
+ *
+ * Services that are built for the first time within the namespaces' layers are private to this server, as with
+ * `HttpRouter.serve`. Provide services that other layers share to the result of `serve`, not to its argument.
+ *
+ * **Example** (Two namespaces, one port)
+ *
+ * ```ts
+ * const Main = NodeSocketIoServer.serve(Layer.mergeAll(ChatLive, NewsLive), { port: 3000 })
+ *
+ * NodeRuntime.runMain(Layer.launch(Main))
+ * ```
+ *
+ * **Example** (Options from the environment)
+ *
+ * ```ts
+ * const Main = Layer.unwrap(
+ *   Effect.map(NodeConfig.listening, (options) => NodeSocketIoServer.serve(ChatLive, options))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const serve = <A, E, R, R2 = never>(
+  namespaces: Layer.Layer<A, E, R>,
+  options: ListeningOptions<R2>
+): Layer.Layer<
+  SocketIoServer.SocketIoServer | A,
+  E | InvalidOptionError | ListenError,
+  R2 | Exclude<R, SocketIoServer.SocketIoServer>
+> =>
+  Layer.effectContext(
+    makeListening(options, (server, scope) =>
+      Effect.contextWith((context: Context.Context<never>) =>
+        Layer.buildWithMemoMap(
+          Layer.provideMerge(namespaces, Layer.succeed(SocketIoServer.SocketIoServer, server)),
+          Layer.CurrentMemoMap.forkOrCreate(context),
+          scope
+        )
+      )
+    ).pipe(
+      Effect.map(([, context]) => context),
+      Effect.provideService(NamespaceGrace, 0)
+    )
+  )
+
+/** Makes a server, has its namespaces built in a scope that closes before the server does, and listens then. */
+const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
+  options: ListeningOptions<R2>,
+  build: (server: SocketIoServer.SocketIoServerShape, scope: Scope.Scope) => Effect.Effect<A, E, R>
+): Effect.fn.Return<
+  readonly [server: SocketIoServer.SocketIoServerShape, built: A],
+  E | InvalidOptionError | ListenError,
+  R | R2 | Scope.Scope
+> {
+  yield* checkPort(options)
+  const server = yield* createServer(options, notFound)
+  // At the end, in this order: close the namespaces, let the clients go, stop listening after those that poll have come once
+  // more, and wait until every connection is closed. The steps share the time that `drainTimeout` gives.
+  let engine: EngineServer | undefined
+  yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
+  const shape = yield* makeAttached(server, separate(options, LISTENING)[1])
+  engine = shape.engine
+  const namespaces = yield* Scope.fork(yield* Effect.scope)
+  const built = yield* build(shape, namespaces)
+  yield* Effect.mapError(listen(server, options), (cause) => new ListenError({ message: cause.message, cause }))
+  yield* Effect.addFinalizer(() =>
+    Effect.all([shape.engine.drain, Effect.andThen(shape.engine.lastPolls, stopListening(server))], {
+      concurrency: "unbounded",
+      discard: true
+    })
+  )
+  yield* Effect.addFinalizer((exit) => Scope.close(namespaces, exit))
+  yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalizePath(options.path)}`)
+  return [shape, built]
+})
+
+/**
+ * The same as {@link layer}, with options that are configured.
+ *
+ * **Details**
+ *
+ * Each option is a `Config`, each group of options a record of them or one `Config`, or all of them are one, as
+ * `NodeConfig.listening` is. Fails with a `ConfigError`, too.
+ *
+ * **Gotchas**
+ *
+ * An option that is no `Config` is not taken: `Config.succeed` makes one of a value.
+ *
+ * **Example** (Options from the environment, by names of your own)
+ *
  * ```ts
  * NodeSocketIoServer.layerConfig({
  *   port: Config.Int("PORT").pipe(Config.withDefault(3000)),
- *   pingInterval: Config.Duration("PING_INTERVAL").pipe(Config.withDefault("25 seconds"))
+ *   heartbeat: { pingInterval: Config.Duration("PING_INTERVAL").pipe(Config.withDefault("25 seconds")) }
  * })
+ * ```
+ *
+ * **Example** (Options from the environment, by the names of `NodeConfig`)
+ *
+ * ```ts
+ * NodeSocketIoServer.layerConfig(NodeConfig.listening)
  * ```
  *
  * @since 0.1.0
@@ -208,7 +348,7 @@ export const layer = <R = never>(
 export const layerConfig = (
   options: Config.Wrap<ListeningOptions>
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
  * The same as {@link layerAttached}, with options that are configured: each a `Config`, or all of them one, as
@@ -222,124 +362,3 @@ export const layerAttachedConfig = (
   options: Config.Wrap<NodeOptions>
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layerAttached(server, options)))
-
-/**
- * A server and an Effect `HttpServer` on one `http.Server` and port: provide it to `HttpRouter.serve(…)` (or any
- * application on `HttpServer`) and to the namespaces' layers together. Requests for the Socket.IO path never reach the
- * router.
- *
- * Closing the layer's scope says goodbye to the Socket.IO clients first, and then waits for the HTTP server's own requests.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerHttp = <R = never>(
-  options: ListeningOptions<R>
-): Layer.Layer<
-  SocketIoServer.SocketIoServer | HttpServer.HttpServer | Layer.Success<ReturnType<typeof NodeHttpServer.layer>>,
-  InvalidOptionError | HttpServerError.ServeError,
-  R
-> =>
-  Layer.unwrap(
-    // Only here: it is a seventh of the heap of a server that does without.
-    Effect.zipWith(
-      Effect.promise(() => import("@effect/platform-node/NodeHttpServer")),
-      createServer(options),
-      (NodeHttpServer, server) => {
-        return Layer.provideMerge(
-          layerAttached(server, options),
-          Layer.provideMerge(
-            withoutSilentConnections(server),
-            // The HTTP server would wait for the open WebSockets before they are told to go.
-            NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
-          )
-        )
-      }
-    )
-  )
-
-/**
- * The same as {@link layerHttp}, with options that are configured. Fails with a `ConfigError`, too.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerHttpConfig = (
-  options: Config.Wrap<ListeningOptions>
-): Layer.Layer<
-  Layer.Success<ReturnType<typeof layerHttp>>,
-  InvalidOptionError | HttpServerError.ServeError | Config.ConfigError
-> => Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layerHttp(options)))
-
-/**
- * Lets go, at the end, of connections over which nothing has come yet: browsers open some in advance, and an `http.Server` that
- * closes waits a minute for their first request.
- */
-const withoutSilentConnections = (server: Http.Server): Layer.Layer<never> =>
-  Layer.effectDiscard(
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const connections = new Set<Socket>()
-        // Over TLS the handshake has been read by then, but not of what it carries.
-        server.on(server instanceof Https.Server ? "secureConnection" : "connection", (socket: Socket) => {
-          connections.add(socket)
-          socket.once("close", () => connections.delete(socket))
-        })
-        return connections
-      }),
-      (connections) =>
-        Effect.sync(() => {
-          for (const connection of connections) if (connection.bytesRead === 0) connection.destroy()
-        })
-    )
-  )
-
-const createServer = (
-  { tls }: ListeningOptions<any>,
-  onRequest?: Http.RequestListener
-): Effect.Effect<Http.Server, InvalidOptionError> =>
-  Effect.try({
-    try: () => (tls === undefined ? Http.createServer(onRequest) : Https.createServer(tls, onRequest)),
-    catch: (cause) => new InvalidOptionError({ option: "tls", problem: String(cause) })
-  })
-
-const listenOptions = ({ backlog, host, port }: ListeningOptions<any>): ListenOptions => ({
-  port,
-  backlog: backlog ?? 4096,
-  ...(host === undefined ? {} : { host })
-})
-
-const listen = (server: Http.Server, options: ListeningOptions<any>): Effect.Effect<void, ListenError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.callback<void, ListenError>((resume) => {
-      const onError = (cause: Error) => resume(Effect.fail(new ListenError({ message: cause.message, cause })))
-      server.once("error", onError)
-      server.listen(listenOptions(options), () => {
-        server.off("error", onError)
-        resume(Effect.void)
-      })
-    }),
-    () => stopListening(server)
-  )
-
-const stopListening = (server: Http.Server): Effect.Effect<void> =>
-  Effect.sync(() => server.listening && server.close())
-
-/** Waits until the last connection of a closed server has ended; cuts those that have not in time. */
-const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    server.closeIdleConnections()
-    server.getConnections((error, count) => {
-      if (error !== null || count === 0) resume(Effect.void)
-      else server.once("close", () => resume(Effect.void))
-    })
-  }).pipe(
-    Effect.timeoutOption(Duration.millis(timeout)),
-    Effect.andThen(Effect.sync(() => server.closeAllConnections()))
-  )
-
-const addressOf = (server: Http.Server): string => {
-  const { address, family, port } = server.address() as AddressInfo
-  const host = address === "::" || address === "0.0.0.0" ? "localhost" : family === "IPv6" ? `[${address}]` : address
-  return `${server instanceof Https.Server ? "https" : "http"}://${host}:${port}`
-}

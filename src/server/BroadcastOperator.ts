@@ -41,8 +41,8 @@ export interface BroadcastAck<Ack, Error> {
  */
 export interface Selecting<Self> {
   /**
-   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other room, nobody gets it. Everybody in the
-   * namespace is `everybody`, or what has not been narrowed with `to`.
+   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other
+   * room, nobody gets it. All sockets of the namespace are `all`, or an operator without rooms.
    */
   to(rooms: RoomSelection): Self
   /** The same as {@link to}. */
@@ -100,8 +100,8 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * Sends an event and waits for its acknowledgement; fails with `disconnected` if the socket has gone or goes, and with
-   * `payload refused` if the payload's schema refuses it.
+   * Sends an event and waits for its acknowledgement; fails with `Disconnected` if the socket has gone or goes, and with
+   * `PayloadRefused` if the payload's schema refuses it.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,

@@ -38,15 +38,15 @@ export interface Broadcast {
   readonly event: string
   /** The wire arguments. */
   readonly args: ReadonlyArray<unknown>
-  /** The rooms that it was sent to; everybody if there are none. */
+  /** The rooms that it was sent to; all sockets if there are none. */
   readonly rooms: ReadonlyArray<string>
   /** The rooms that were left out. */
   readonly except: ReadonlyArray<string>
 }
 
 /**
- * A namespace. Its streams tell what happens on this server from the moment on in which they are run; a reader that falls behind by more
- * than 10,000 values loses the oldest.
+ * A namespace. Its streams give the news of this server from the time on at which they are run; a
+ * reader that falls behind by more than 10,000 values loses the oldest.
  *
  * @since 0.1.0
  * @category models
@@ -55,46 +55,46 @@ export interface NamespaceHandle<Operator, Socket> {
   readonly name: string
   /** The connected sockets of this process. */
   readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
-  /** The connected socket of this process that has an id; none if there is not, or it is on another server. */
+  /** The connected socket of an id; none if there is no such socket in this process. */
   readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
-  /** The members of rooms: of an empty list nobody. */
+  /** The members of rooms; an empty list is nobody. */
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */
   readonly in: (rooms: RoomSelection) => Operator
-  /** Everybody but the members of rooms. */
+  /** All sockets but the members of rooms. */
   readonly except: (rooms: RoomSelection) => Operator
-  /** Everybody in the namespace. */
-  readonly everybody: Operator
-  /** The sockets that connect, once their handlers are there. */
+  /** All sockets in the namespace. */
+  readonly all: Operator
+  /** The sockets that connect, after their handlers were built. */
   readonly connections: Stream.Stream<Socket>
-  /** The sockets that disconnect, and why. */
+  /** The sockets that disconnect, with their reasons. */
   readonly disconnections: Stream.Stream<Disconnection>
-  /** Who joins and leaves which room, and which rooms come and go. */
+  /** The rooms that sockets join and leave, that are created and deleted. */
   readonly roomChanges: Stream.Stream<RoomChange>
-  /** What is broadcast in the namespace from this server. */
+  /** The events that this server broadcasts in the namespace. */
   readonly broadcasts: Stream.Stream<Broadcast>
 }
 
 /**
- * What servers of a cluster say to each other in a namespace with a contract: the events of `serverToServer`.
+ * The events between the servers of a cluster, in a namespace with a contract: its `serverToServer`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ServerSide<N extends Namespace.Any> {
   /**
-   * Sends an event to the other servers, not to this one. A server on its own has nobody to send to. It dies of a payload that its
-   * schema refuses.
+   * Sends an event to the other servers, not to this one. Nothing happens where there is no other.
+   * It dies of a payload that its schema refuses.
    */
   serverSideEmit<const Name extends Event.Name<Namespace.ServerToServer<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * The same, when the stream is run, and gives the answers of the others as they come. It ends when all have answered, but for
-   * those that have no handler, or whose handler fails; a server on its own ends it at once. It fails with a declared failure that
-   * another answers, and with an {@link AckError} on an answer that is not what the contract declares, or if the payload's schema
-   * refuses it.
+   * The same, when the stream is run, and gives the answers of the others as they come. It ends when
+   * all have answered that have a handler which does not fail; at once where there is no other
+   * server. It fails with a declared failure that another answers, and with an {@link AckError} on an
+   * answer that does not match the contract, or if the payload's schema refuses it.
    */
   serverSideEmitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToServer<N>>>>(
     event: Name,
@@ -104,9 +104,9 @@ export interface ServerSide<N extends Namespace.Any> {
     AckError | Event.Error<Event.WithName<Namespace.ServerToServer<N>, Name>>
   >
   /**
-   * Handles an event of the other servers, until the scope closes, which interrupts handlers that are under way. What the handler
-   * returns answers those that ask, as does a failure that the event declares; another failure or a defect is logged. Where there
-   * are several handlers, the first answer counts.
+   * Handles an event of the other servers, until the scope closes, which interrupts handlers that are
+   * under way. The handler's value, or a failure that the event declares, answers a server that asks;
+   * another failure or a defect is logged. If there are several handlers, the first answer counts.
    */
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,
@@ -117,7 +117,7 @@ export interface ServerSide<N extends Namespace.Any> {
 }
 
 /**
- * What the handler of an event between servers returns.
+ * The value of a handler of an event between servers.
  *
  * @since 0.1.0
  * @category utility types
@@ -190,16 +190,20 @@ export interface DynamicHandles<N extends Namespace.Any> {
   readonly pattern: string
   /** Those that are open on this server. */
   readonly active: Effect.Effect<ReadonlyArray<DynamicHandle<N>>>
-  /** Those that open, from the moment on in which the stream is run. */
+  /** Those that open, from the time on at which the stream is run. */
   readonly opened: Stream.Stream<DynamicHandle<N>>
-  /** Those that have closed, once what they held is given back, from the moment on in which the stream is run. */
+  /**
+   * Those that have closed, after everything that they held was given back, from the time on at which
+   * the stream is run.
+   */
   readonly closed: Stream.Stream<DynamicHandle<N>>
   /**
-   * The one with these parameters, whether it is open on this server, on others, or not at all. What is sent to it reaches its
-   * clients on all servers, and what other servers send to it is handled while the handler's scope is open. Its streams tell what
-   * happens while it is open on this server, and end when it closes. Parameters that make no name of the pattern are a defect.
+   * The one with these parameters, whether it is open on this server, on others, or not at all. Its
+   * operators reach its clients on all servers, and a handler of events between servers works while
+   * its scope is open. Its streams give news while it is open on this server, and end when it closes.
+   * Parameters that make no name of the pattern are a defect.
    */
   readonly get: (params: Namespace.Params<N>) => DynamicHandle<N>
-  /** Sends an event to everybody in all of them that are open on this server. */
+  /** Sends an event to all sockets of all of them that are open on this server. */
   readonly emit: BroadcastOperator<N>["emit"]
 }

@@ -119,7 +119,7 @@ export interface SocketBase {
 export interface SocketEmitter<N extends Namespace.Any> {
   /**
    * Drops what would have to wait because the client is behind, rather than to buffer it. An acknowledgement then fails with
-   * `not sent`.
+   * `NotSent`.
    */
   readonly volatile: SocketEmitter<N>
   /** Whether what is sent may be compressed, on a connection that compresses at all. Default: true. */
@@ -139,7 +139,7 @@ export interface SocketEmitter<N extends Namespace.Any> {
    * Sends an event and waits for its acknowledgement.
    *
    * Fails with one of the event's declared failures, or with an {@link AckError} when the client disconnects or answers
-   * something else, or when the payload is refused by its schema (`payload refused`) and is not sent. It waits as long as the client is connected: add `Effect.timeout`. Interruption forgets the
+   * something else, or when the payload is refused by its schema (`PayloadRefused`) and is not sent. It waits as long as the client is connected: add `Effect.timeout`. Interruption forgets the
    * acknowledgement.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(

@@ -11,23 +11,23 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 
 import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import { type CompiledContract, prepareCodecs } from "../internal/compileContract.ts"
+import type { CompiledContract } from "../internal/compileContract.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { ambiguities } from "./internal/ambiguity.ts"
 import { DynamicNamespaces } from "./internal/dynamic.ts"
 import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
 import { limitsOf } from "./internal/eventLimits.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
-import type { Registration } from "./internal/namespace.ts"
+import type { Registration } from "./internal/ports.ts"
 import * as ServerRuntime from "./internal/server.ts"
 import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
-import { resolve, type ServerOptions } from "./ServerOptions.ts"
+import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
 /**
@@ -65,14 +65,14 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
 export const make = Effect.fnUntraced(function* <R = never>(
   options: ServerOptions<R>
 ): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, R | Scope.Scope> {
-  prepareCodecs(SchemaJITCompiler.enable)
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
-  // Before the engine in the scope, hence after its end: the sockets' finalizers have been started by then.
-  yield* Effect.addFinalizer(() => runtime.finalizers)
-  yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
-  const engine = yield* EngineServer.make(options, (session) => runtime.onSession(session), {
+  const { directory, environment } = runtime
+  // Before the engine in the scope, hence after its end: it starts the sockets' finalizers.
+  yield* Effect.addFinalizer(() => environment.closing.finalizers)
+  yield* Effect.addFinalizer(() => Effect.sync(() => directory.dispose()))
+  const engine = yield* EngineServer.make(engineOptions(options), (session) => runtime.onSession(session), {
     onRefused: ({ code, context, message }) =>
-      runtime.debug("engine", "request refused", { code, message, context }, ANYONE)
+      environment.observer.debug("engine", "request refused", { code, message, context }, ANYONE)
   })
   runtime.start(engine)
   return { engine, runtime }
@@ -86,10 +86,13 @@ export const make = Effect.fnUntraced(function* <R = never>(
  */
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
 
+/** A contract's codecs, made faster by Schema's compiler: only servers have it. */
+const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(SchemaJITCompiler.enable)
+
 /** The layer's own services, and the scheduler that all handlers share. */
 const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
   Effect.map(Effect.context<any>(), (context) =>
-    Context.add(context, Scheduler.Scheduler, Context.get(runtime.context, Scheduler.Scheduler))
+    Context.add(context, Scheduler.Scheduler, Context.get(runtime.environment.context, Scheduler.Scheduler))
   )
 
 /** Tells of schemas by which clients can make the server work for seconds. */
@@ -180,7 +183,8 @@ export const layerNamespace: {
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { runtime } = yield* SocketIoServer
-      const contract = typeof namespace === "string" ? undefined : namespace.compiled()
+      const { directory, environment } = runtime
+      const contract = typeof namespace === "string" ? undefined : compiledOf(namespace)
       const name = typeof namespace === "string" ? namespace : namespace._tag
       Namespace.checkName(name)
       if (contract?.pattern !== undefined) {
@@ -192,12 +196,12 @@ export const layerNamespace: {
       }
       const registration: Registration = { contract, context: yield* layerContext(runtime), build }
       yield* Effect.acquireRelease(
-        Effect.sync(() => runtime.register(name, registration)),
-        (home) =>
-          // The finalizers of its sockets may need what the layer was built with.
-          runtime.closeNamespaces(
-            () => home.unregister(),
-            (namespace) => namespace === name
+        Effect.sync(() => directory.register(name, registration)),
+        (namespace) =>
+          // The finalizers of its sockets may need the services that the layer was built with.
+          environment.closing.closeNamespaces(
+            () => namespace.unregister(),
+            (other) => other === name
           )
       )
     })
@@ -302,7 +306,7 @@ export const layerDynamicNamespace: {
   const pattern = namespace instanceof RegExp ? namespace : undefined
   if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
   const isContract = pattern === undefined && "_tag" in namespace
-  const contract = isContract ? (namespace as Namespace.Any).compiled() : undefined
+  const contract = isContract ? compiledOf(namespace as Namespace.Any) : undefined
   if (contract !== undefined) limitsOf(contract)
   if (isContract && contract?.pattern === undefined) {
     throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
@@ -311,27 +315,32 @@ export const layerDynamicNamespace: {
   return Layer.effectDiscard(
     Effect.gen(function* () {
       const { runtime } = yield* SocketIoServer
+      const { directory, environment } = runtime
       const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
-      const namespaces = new DynamicNamespaces(runtime, {
+      const group = new DynamicNamespaces(environment, {
         label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
         contract,
         context: yield* layerContext(runtime),
+        // Before the release of the layer below, hence closed after it.
+        scope: yield* Scope.fork(yield* Effect.scope),
+        lifecycle: contract === undefined ? undefined : directory.lifecycleOf(contract),
         test: pattern === undefined ? (plain ? undefined : () => true) : (name) => pattern.test(name),
         match: plain && pattern === undefined ? (namespace as typeof options.match) : options.match,
-        open: (home, params) => open(plain ? handleOf(home, true) : { ...handleOf(home, false), params }),
+        open: (namespace, params) =>
+          open(plain ? handleOf(namespace, true) : { ...handleOf(namespace, false), params }),
         idleTimeToLive,
         maxIdle: options.maxIdle ?? 1_000
       })
-      if (contract !== undefined && runtime.dynamicOf(contract) !== undefined) {
+      if (contract !== undefined && directory.dynamicOf(contract) !== undefined) {
         return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))
       }
       if (contract !== undefined) yield* warn(contract)
       yield* Effect.acquireRelease(
-        Effect.sync(() => runtime.addDynamic(namespaces)),
+        Effect.sync(() => directory.addDynamic(group)),
         () =>
-          runtime.closeNamespaces(
-            () => runtime.removeDynamic(namespaces),
-            (namespace) => namespaces.mayMatch(namespace)
+          environment.closing.closeNamespaces(
+            () => directory.removeDynamic(group),
+            (name) => group.mayMatch(name)
           )
       )
     })
@@ -357,8 +366,8 @@ export const namespace: {
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
   Effect.map(SocketIoServer, ({ runtime }) =>
     typeof namespace === "string"
-      ? handleByName(runtime, namespace, undefined)
-      : handleByName(runtime, namespace._tag, namespace.compiled())
+      ? handleByName(runtime.directory, namespace, undefined)
+      : handleByName(runtime.directory, namespace._tag, compiledOf(namespace))
   )
 
 /**
@@ -370,4 +379,4 @@ export const namespace: {
 export const dynamicNamespaces = <N extends Namespace.Dynamic>(
   namespace: N
 ): Effect.Effect<DynamicHandles<N>, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime, namespace.compiled()) as any)
+  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime.directory, compiledOf(namespace)) as any)

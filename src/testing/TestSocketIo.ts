@@ -20,7 +20,7 @@ import type { ConnectError } from "../client/ClientSocket.ts"
 import * as SocketIoClient from "../client/SocketIoClient.ts"
 import { ClientPlatform } from "../engine/ClientPlatform.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
-import type { ServerOptions } from "../server/ServerOptions.ts"
+import { NamespaceGrace, type ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { headOf, platformOf, request as requestOver } from "./internal/clientEdge.ts"
@@ -41,8 +41,7 @@ export interface TestClientOptions extends Partial<Omit<ClientOptions, "path">> 
 }
 
 /**
- * Options of a server in a test: those of a server, of which `namespaceGrace` is 0 by default, so that nobody waits for a namespace
- * that is not served.
+ * Options of a server in a test: those of a server. A client that asks for a namespace that is not served is refused at once.
  *
  * @since 0.1.0
  * @category options
@@ -213,7 +212,8 @@ export const layerObserved = (options: TestOptions, observer?: Network.MediumObs
       const { client: clientOptions, deliver, ...serverOptions } = options
       const clock = yield* Clock.Clock
       const medium = yield* makeMedium(deliver, observer)
-      const server = yield* SocketIoServer.make({ namespaceGrace: 0, ...serverOptions })
+      const grace = yield* NamespaceGrace
+      const server = yield* Effect.provideService(SocketIoServer.make(serverOptions), NamespaceGrace, grace ?? 0)
       if (observer === undefined) yield* Effect.addFinalizer(() => shutDown(server.engine, medium))
       const accept = serve(server.engine, () => clock.currentTimeMillisUnsafe(), medium.later)
       const makeNetwork = () => Network.make(medium, accept)

@@ -102,8 +102,8 @@ const serve = () => {
     ).pipe(
       Layer.provide(
         NodeSocketIoServer.layerAttached(http, {
-          pingInterval: "5 minutes",
-          ...(limit === undefined ? {} : { rateLimit: { limit } })
+          heartbeat: { pingInterval: "5 minutes" },
+          ...(limit === undefined ? {} : { limits: { rateLimit: { limit } } })
         })
       ),
       Layer.provide(Logger.layer([]))

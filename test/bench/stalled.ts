@@ -49,7 +49,9 @@ const serve = () => {
     listen: async (options: { readonly maxOutbox: number; readonly outboxOverflow: OutboxOverflow }) => {
       await new Promise<void>((resolve) => http.listen({ port: 0, host: "127.0.0.1", backlog: 1_024 }, resolve))
       const layer = SocketIoServer.layerNamespace("/", (socket) => socket.join("room")).pipe(
-        Layer.provideMerge(NodeSocketIoServer.layerAttached(http, { ...options, pingInterval: "5 minutes" })),
+        Layer.provideMerge(
+          NodeSocketIoServer.layerAttached(http, { limits: options, heartbeat: { pingInterval: "5 minutes" } })
+        ),
         Layer.provide(Logger.layer([]))
       )
       const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))

@@ -84,7 +84,8 @@ serveUsage()
 const Main = BenchLive.pipe(
   Layer.provide(
     NodeSocketIoServer.layer({
-      ...settings,
+      port: settings.port,
+      heartbeat: { pingInterval: settings.pingInterval, pingTimeout: settings.pingTimeout },
       host: "127.0.0.1"
     })
   ),

@@ -198,7 +198,7 @@ describe("a Blob over polling", () => {
       yield* settle
       yield* posted
       yield* lose
-      assert.strictEqual((yield* Fiber.join(asked)).reason, "disconnected")
+      assert.strictEqual((yield* Fiber.join(asked)).reason._tag, "Disconnected")
       yield* TestClock.adjust("1 second")
       yield* respond("GET", handshake([]))
       assert.strictEqual(yield* posted, "40")

@@ -181,7 +181,7 @@ for (const [peer, start] of Object.entries(peers)) {
                 reason: "io server disconnect",
                 willRetry: false
               })
-              assert.strictEqual((yield* Fiber.join(pending)).reason, "disconnected")
+              assert.strictEqual((yield* Fiber.join(pending)).reason._tag, "Disconnected")
             })
           )
         )

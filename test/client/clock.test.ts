@@ -327,11 +327,11 @@ describe("what is emitted", () => {
     Effect.gen(function* () {
       const { last, socket } = yield* setup({ maxBuffered: 1 })
       const first = yield* Effect.forkChild(Effect.flip(socket.emitWithAck("a")), { startImmediately: true })
-      assert.strictEqual((yield* Effect.flip(socket.emitWithAck("b"))).reason, "not sent")
+      assert.strictEqual((yield* Effect.flip(socket.emitWithAck("b"))).reason._tag, "NotSent")
       yield* admit(last())
       assert.deepStrictEqual(last().take(), ['420["a"]'])
       last().fail("gone")
-      assert.strictEqual((yield* Fiber.join(first)).reason, "disconnected")
+      assert.strictEqual((yield* Fiber.join(first)).reason._tag, "Disconnected")
     })
   )
 

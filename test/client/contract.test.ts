@@ -106,16 +106,19 @@ describe("a client with a contract", () => {
       assert.deepStrictEqual(full, new RoomFull({ capacity: 2 }))
       const failure = (room: string) =>
         Effect.map(Effect.flip(socket.emitWithAck("enter", room)), (error) =>
-          error._tag === "AckError" ? [error.reason, error.description, error.data] : error
+          error._tag === "AckError" ? error.reason : error
         )
-      assert.deepStrictEqual(yield* failure("broken"), ["handler failed", undefined, undefined])
-      assert.deepStrictEqual(yield* failure("forbidden"), ["event refused", "not here", { code: 403 }])
+      assert.deepStrictEqual(yield* failure("broken"), { _tag: "HandlerFailed" })
+      assert.deepStrictEqual(yield* failure("forbidden"), {
+        _tag: "EventRefused",
+        description: "not here",
+        data: { code: 403 }
+      })
       // By its own schema, before it is sent.
-      assert.deepStrictEqual(yield* failure(7 as unknown as string), [
-        "payload refused",
-        'payload of "enter": Expected string',
-        undefined
-      ])
+      assert.deepStrictEqual(yield* failure(7 as unknown as string), {
+        _tag: "PayloadRefused",
+        description: 'payload of "enter": Expected string'
+      })
       // Where nobody waits for an answer it is a defect.
       const refused = yield* Effect.exit(socket.emit("enter", 7 as unknown as string))
       assert.include(String(refused), 'payload of "enter"')
@@ -151,7 +154,7 @@ describe("a client with a contract", () => {
       assert.isFalse(yield* server.emitWithAck("confirm", "no"))
       assert.deepStrictEqual(yield* Effect.flip(server.emitWithAck("confirm", "full")), new RoomFull({ capacity: 1 }))
       const broken = yield* Effect.flip(server.emitWithAck("confirm", "broken"))
-      assert.strictEqual(broken._tag === "AckError" && broken.reason, "handler failed")
+      assert.strictEqual(broken._tag === "AckError" && broken.reason._tag, "HandlerFailed")
     })
   )
 

@@ -141,7 +141,7 @@ describe("what waits for a socket", () => {
       yield* settled
       assert.isUndefined(asking.pollUnsafe())
       yield* Scope.close(scope, Exit.void)
-      assert.deepInclude(yield* Fiber.join(asking), { _tag: "AckError", reason: "disconnected" })
+      assert.deepInclude(yield* Fiber.join(asking), { _tag: "AckError", reason: { _tag: "Disconnected" } })
     })
   )
 

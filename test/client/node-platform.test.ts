@@ -59,7 +59,7 @@ const ours = (http: Http.Server, cookie: boolean) =>
   Layer.build(
     SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (value) => Effect.succeed(value))).pipe(
       Layer.provide(
-        NodeSocketIoServer.layerAttached(http, { cookie, maxPayload: 10_000_000, drainTimeout: "1 second" })
+        NodeSocketIoServer.layerAttached(http, { cookie, limits: { maxPayload: 10_000_000 }, drainTimeout: "1 second" })
       )
     )
   ).pipe(Effect.orDie)
@@ -219,7 +219,7 @@ for (const [peer, attach] of [
             { startImmediately: true }
           )
           const error = yield* Effect.flip(socket.emitWithAck("echo", "x".repeat(200_000)))
-          assert.strictEqual((error as { readonly reason: string }).reason, "disconnected")
+          assert.strictEqual(error.reason._tag, "Disconnected")
           assert.strictEqual(yield* Deferred.await(ended), "payload too large")
         })
       )

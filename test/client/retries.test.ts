@@ -61,7 +61,7 @@ const sent = Effect.fnUntraced(function* (server: FakeWebSocket) {
 const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(Effect.result(effect), { startImmediately: true })
 
 const reasonOf = (result: Result.Result<unknown, unknown>) =>
-  Result.isFailure(result) && result.failure instanceof AckError ? result.failure.reason : result
+  Result.isFailure(result) && result.failure instanceof AckError ? result.failure.reason._tag : result
 
 describe("retries of a client", () => {
   const emitter = (socket: PlainClientSocket, retries: RetryingEmitter.RetryOptions["retries"] = 2) =>
@@ -84,7 +84,7 @@ describe("retries of a client", () => {
       assert.deepStrictEqual(yield* sent(last()), ['422["order",1]'])
       assert.isUndefined(emitting.pollUnsafe())
       yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(reasonOf(yield* Fiber.join(emitting)), "timeout")
+      assert.strictEqual(reasonOf(yield* Fiber.join(emitting)), "Timeout")
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* sent(last()), [])
     })
@@ -155,7 +155,7 @@ describe("retries of a client", () => {
       assert.deepStrictEqual(yield* sent(last()), ['423["order",2]'])
       last().fail("gone")
       yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(reasonOf(yield* Fiber.join(second)), "disconnected")
+      assert.strictEqual(reasonOf(yield* Fiber.join(second)), "Disconnected")
     })
   )
 
@@ -185,8 +185,8 @@ describe("retries of a client", () => {
       const fibers = yield* Effect.forEach([1, 2], (n) => fork(retrying.emit("order", n)))
       yield* TestClock.adjust("1 hour")
       yield* Scope.close(scope, Exit.void)
-      for (const fiber of fibers) assert.strictEqual(reasonOf(yield* Fiber.join(fiber)), "disconnected")
-      assert.strictEqual(reasonOf(yield* Effect.result(retrying.emit("order", 3))), "disconnected")
+      for (const fiber of fibers) assert.strictEqual(reasonOf(yield* Fiber.join(fiber)), "Disconnected")
+      assert.strictEqual(reasonOf(yield* Effect.result(retrying.emit("order", 3))), "Disconnected")
     })
   )
 
@@ -224,7 +224,7 @@ describe("retries of a client", () => {
         }
         assert.lengthOf(yield* sent(last()), 1)
         yield* TestClock.adjust("5 seconds")
-        assert.strictEqual(reasonOf(yield* Fiber.join(emitting)), "timeout")
+        assert.strictEqual(reasonOf(yield* Fiber.join(emitting)), "Timeout")
       }
     })
   )

@@ -21,7 +21,7 @@ const timeline = Effect.fnUntraced(function* (channel: FakeChannel, step: Durati
 describe("heartbeat under a clock", () => {
   it.effect("sends the first ping no earlier than the interval, and no later than a tenth of a second after it", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* makeEngine({ pingInterval: "25 seconds", pingTimeout: "20 seconds" })
+      const { webSocket } = yield* makeEngine({ heartbeat: { pingInterval: "25 seconds", pingTimeout: "20 seconds" } })
       const channel = webSocket()
       channel.take()
       yield* TestClock.adjust("24999 millis")
@@ -33,7 +33,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("counts the interval from the last pong", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { webSocket } = yield* makeEngine({ heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" } })
       const channel = webSocket()
       channel.take()
       yield* TestClock.adjust("10200 millis")
@@ -48,7 +48,9 @@ describe("heartbeat under a clock", () => {
 
   it.effect("ends a session whose pong does not come within the timeout", () =>
     Effect.gen(function* () {
-      const { closes, server, webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { closes, server, webSocket } = yield* makeEngine({
+        heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" }
+      })
       const channel = webSocket()
       yield* TestClock.adjust("14999 millis")
       assert.deepStrictEqual(closes, [])
@@ -61,7 +63,9 @@ describe("heartbeat under a clock", () => {
 
   it.effect("lets another packet than a pong prolong the wait once, and no more", () =>
     Effect.gen(function* () {
-      const { closes, webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { closes, webSocket } = yield* makeEngine({
+        heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" }
+      })
       const channel = webSocket()
       yield* TestClock.adjust("14 seconds")
       channel.receiver.onText("4busy")
@@ -75,7 +79,7 @@ describe("heartbeat under a clock", () => {
 
   it.effect("takes a pong that nobody asked for without moving anything", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* makeEngine({ pingInterval: "10 seconds" })
+      const { webSocket } = yield* makeEngine({ heartbeat: { pingInterval: "10 seconds" } })
       const channel = webSocket()
       channel.take()
       yield* TestClock.adjust("9 seconds")
@@ -95,9 +99,7 @@ describe("heartbeat under a clock", () => {
         })
       )
       const { closes, webSocket } = yield* makeEngine({
-        heartbeat,
-        pingInterval: "3 seconds",
-        pingTimeout: "5 seconds"
+        heartbeat: { schedule: heartbeat, pingInterval: "3 seconds", pingTimeout: "5 seconds" }
       })
       const channel = webSocket()
       channel.take()
@@ -135,7 +137,9 @@ describe("heartbeat under a clock", () => {
 
   it.effect("serves thousands of sessions with one timer", () =>
     Effect.gen(function* () {
-      const { closes, webSocket } = yield* makeEngine({ pingInterval: "10 seconds", pingTimeout: "5 seconds" })
+      const { closes, webSocket } = yield* makeEngine({
+        heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" }
+      })
       const channels = Array.from({ length: 5_000 }, () => webSocket())
       for (const channel of channels) channel.take()
       yield* TestClock.adjust("10200 millis")
@@ -153,7 +157,7 @@ describe("other timeouts under a clock", () => {
 
   it.effect("an upgrade that is not finished in time closes the candidate, and leaves the session alone", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ upgradeTimeout: "10 seconds" })
+      const engine = yield* makeEngine({ upgrade: { timeout: "10 seconds" } })
       const sid = poll(engine)
       const held = engine.http({ sid })
       const channel = engine.webSocket({ sid })
@@ -211,7 +215,7 @@ describe("other timeouts under a clock", () => {
 
   it.effect("a session that was closed waits half a minute for the poll that takes its last packets", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ pingInterval: "10 minutes" })
+      const engine = yield* makeEngine({ heartbeat: { pingInterval: "10 minutes" } })
       const [stays, goes] = [poll(engine), poll(engine)]
       for (const session of engine.sessions) {
         yield* session.send("last")
@@ -229,7 +233,7 @@ describe("other timeouts under a clock", () => {
 
   it.effect("a session that was closed takes its client's word that it goes", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ pingInterval: "10 minutes" })
+      const engine = yield* makeEngine({ heartbeat: { pingInterval: "10 minutes" } })
       const sid = poll(engine)
       yield* engine.sessions[0]!.send("last")
       yield* engine.sessions[0]!.close()
@@ -244,7 +248,7 @@ describe("other timeouts under a clock", () => {
 
   it.effect("an outbox beyond its budget ends the session", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxOutbox: 1_000 })
+      const engine = yield* makeEngine({ limits: { maxOutbox: 1_000 } })
       poll(engine)
       const channel = engine.webSocket()
       const [polling, webSocket] = engine.sessions

@@ -22,7 +22,7 @@ const full = [503, '{"code":4,"message":"Too many connections"}'] as const
 describe("a server that is full", () => {
   it.effect("refuses handshakes over every transport with code 4 and status 503, and says when to come again", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnections: 2 })
+      const engine = yield* makeEngine({ limits: { maxConnections: 2 } })
       engine.webSocket()
       engine.http({})
       const exchange = engine.http({})
@@ -44,7 +44,7 @@ describe("a server that is full", () => {
 
   it.effect("goes on with the sessions that are open, and has room when one of them ends", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnections: 1 })
+      const engine = yield* makeEngine({ limits: { maxConnections: 1 } })
       const sid = sidOf(engine.http({}))
       assert.strictEqual(outcome(engine.http({ sid }, "POST", "4hello")), 200)
       assert.strictEqual(outcome(engine.http({})), 503)
@@ -55,7 +55,7 @@ describe("a server that is full", () => {
 
   it.effect("counts a session that is closed until its client has taken what waits for it", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnections: 1 })
+      const engine = yield* makeEngine({ limits: { maxConnections: 1 } })
       const sid = sidOf(engine.http({}))
       yield* engine.sessions[0]!.send("last words")
       yield* engine.sessions[0]!.close()
@@ -69,7 +69,10 @@ describe("a server that is full", () => {
 
   it.effect("counts handshakes that nobody has decided on, until their clients go", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnections: 2, allowRequest: () => Effect.never })
+      const engine = yield* makeEngine({
+        limits: { maxConnections: 2 },
+        handshake: { allowRequest: () => Effect.never }
+      })
       const first = engine.http({})
       const second = engine.http({})
       assert.deepStrictEqual([first, second, engine.http({})].map(outcome), ["undecided", "undecided", 503])
@@ -82,8 +85,11 @@ describe("a server that is full", () => {
   it.effect("counts a handshake once, however it is decided", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine({
-        maxConnections: 2,
-        allowRequest: ({ query }) => Effect.andThen(Effect.sleep(10), query.has("no") ? Effect.die("no") : Effect.void)
+        limits: { maxConnections: 2 },
+        handshake: {
+          allowRequest: ({ query }) =>
+            Effect.andThen(Effect.sleep(10), query.has("no") ? Effect.die("no") : Effect.void)
+        }
       })
       const exchanges = [engine.http({ no: "1" }), engine.http({})]
       yield* TestClock.adjust(10)
@@ -98,7 +104,7 @@ describe("a server that is full", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel} ${String(message)}`))
     return Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnections: 1 })
+      const engine = yield* makeEngine({ limits: { maxConnections: 1 } })
       engine.http({})
       for (let i = 0; i < 100; i++) engine.http({})
       yield* TestClock.adjust("10 seconds")
@@ -114,7 +120,7 @@ describe("a server that is full", () => {
 describe("a client that brings many connections", () => {
   it.effect("is refused for its own address, whoever else comes", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnectionsPerAddress: 2, maxConnections: 5 })
+      const engine = yield* makeEngine({ limits: { maxConnectionsPerAddress: 2, maxConnections: 5 } })
       const from = (address: string) => outcome(engine.http({}, "GET", "", { address }))
       assert.deepStrictEqual(["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"].map(from), [200, 200, 503, 200])
       // One and the same, in the other form.
@@ -126,7 +132,7 @@ describe("a client that brings many connections", () => {
 
   it.effect("is known by the first 64 bits of an address of IPv6", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnectionsPerAddress: 1 })
+      const engine = yield* makeEngine({ limits: { maxConnectionsPerAddress: 1 } })
       const from = (address: string) => outcome(engine.http({}, "GET", "", { address }))
       assert.deepStrictEqual(["2001:db8::1", "2001:db8:0:0:ffff::2", "2001:db8:0:1::1"].map(from), [200, 503, 200])
     })
@@ -134,7 +140,7 @@ describe("a client that brings many connections", () => {
 
   it.effect("is not counted where it has no address", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ maxConnectionsPerAddress: 1 })
+      const engine = yield* makeEngine({ limits: { maxConnectionsPerAddress: 1 } })
       const from = (address: string) => outcome(engine.http({}, "GET", "", { address }))
       assert.deepStrictEqual(["", "", ""].map(from), [200, 200, 200])
     })
@@ -164,11 +170,11 @@ describe("a client that brings many connections", () => {
 
 describe("a decision on a request that takes too long", () => {
   for (const hook of ["allowRequest", "generateId"] as const) {
-    it.effect(`refuses it after handshakeTimeout and is interrupted: ${hook}`, () =>
+    it.effect(`refuses it after handshake.timeout and is interrupted: ${hook}`, () =>
       Effect.gen(function* () {
         let interrupted = 0
         const slow = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
-        const engine = yield* makeEngine({ [hook]: slow, handshakeTimeout: "3 seconds" })
+        const engine = yield* makeEngine({ handshake: { [hook]: slow, timeout: "3 seconds" } })
         const exchange = engine.http({})
         yield* TestClock.adjust(2_900)
         assert.deepStrictEqual([outcome(exchange), interrupted], ["undecided", 0])
@@ -183,7 +189,9 @@ describe("a decision on a request that takes too long", () => {
 
   it.effect("ends it though it cannot be interrupted, after 20 seconds by default", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ allowRequest: () => Effect.uninterruptible(Effect.sleep("1 minute")) })
+      const engine = yield* makeEngine({
+        handshake: { allowRequest: () => Effect.uninterruptible(Effect.sleep("1 minute")) }
+      })
       const exchange = engine.http({})
       yield* TestClock.adjust(19_900)
       assert.strictEqual(outcome(exchange), "undecided")
@@ -197,8 +205,10 @@ describe("a decision on a request that takes too long", () => {
   it.effect("is not when both hooks are done in time", () =>
     Effect.gen(function* () {
       const engine = yield* makeEngine({
-        allowRequest: () => Effect.sleep("9 seconds"),
-        generateId: () => Effect.as(Effect.sleep("9 seconds"), "an id")
+        handshake: {
+          allowRequest: () => Effect.sleep("9 seconds"),
+          generateId: () => Effect.as(Effect.sleep("9 seconds"), "an id")
+        }
       })
       const exchange = engine.http({})
       yield* TestClock.adjust("18 seconds")

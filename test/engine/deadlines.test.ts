@@ -13,7 +13,9 @@ describe("deadlines of sessions", () => {
   for (const opened of [0, 37, 123_456]) {
     it.effect(`the first ping comes when the interval is over, for a session that opened at ${opened} ms`, () =>
       Effect.gen(function* () {
-        const { webSocket } = yield* makeEngine({ pingInterval: "25 seconds", pingTimeout: "20 seconds" })
+        const { webSocket } = yield* makeEngine({
+          heartbeat: { pingInterval: "25 seconds", pingTimeout: "20 seconds" }
+        })
         yield* TestClock.adjust(opened)
         const channel = webSocket()
         channel.take()
@@ -31,7 +33,7 @@ describe("deadlines of sessions", () => {
     ] as const) {
       it.effect(`a session that opened at ${opened} ms ends ${pingInterval + pingTimeout} ms later`, () =>
         Effect.gen(function* () {
-          const { closes, webSocket } = yield* makeEngine({ pingInterval, pingTimeout })
+          const { closes, webSocket } = yield* makeEngine({ heartbeat: { pingInterval, pingTimeout } })
           yield* TestClock.adjust(opened)
           webSocket()
           yield* TestClock.adjust(pingInterval + pingTimeout - 1)
@@ -44,7 +46,10 @@ describe("deadlines of sessions", () => {
 
     it.effect(`a session of revision 3 that opened at ${opened} ms ends when no ping has come for both`, () =>
       Effect.gen(function* () {
-        const { closes, http } = yield* makeEngine({ pingInterval: 300, pingTimeout: 200, allowEIO3: true })
+        const { closes, http } = yield* makeEngine({
+          heartbeat: { pingInterval: 300, pingTimeout: 200 },
+          allowEIO3: true
+        })
         yield* TestClock.adjust(opened)
         http({ EIO: "3" })
         yield* TestClock.adjust(499)
@@ -57,7 +62,7 @@ describe("deadlines of sessions", () => {
 
   it.effect("crowds share wakeups: no ping is early, and none later than by a hundredth", () =>
     Effect.gen(function* () {
-      const { webSocket } = yield* makeEngine({ pingInterval: "25 seconds" })
+      const { webSocket } = yield* makeEngine({ heartbeat: { pingInterval: "25 seconds" } })
       const channels = []
       for (let opened = 0; opened < 25_000; opened += 5) {
         channels.push({ opened, channel: webSocket() })
@@ -85,7 +90,7 @@ describe("deadlines of sessions", () => {
 
   it.live("hold against the time of the wall", () =>
     Effect.gen(function* () {
-      const { closes, webSocket } = yield* makeEngine({ pingInterval: 150, pingTimeout: 100 })
+      const { closes, webSocket } = yield* makeEngine({ heartbeat: { pingInterval: 150, pingTimeout: 100 } })
       const started = performance.now()
       const channel = webSocket()
       while (channel.take().includes("2") === false) yield* Effect.sleep(1)

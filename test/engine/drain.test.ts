@@ -16,7 +16,7 @@ const drain = Effect.fnUntraced(function* (
   step: number = 1
 ) {
   const scope = yield* Scope.make()
-  const engine = yield* Scope.provide(makeEngine({ drainTimeout, pingInterval: "10 minutes" }), scope)
+  const engine = yield* Scope.provide(makeEngine({ drainTimeout, heartbeat: { pingInterval: "10 minutes" } }), scope)
   const channels = Array.from({ length: count }, () => engine.webSocket())
   const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
   const batches: Array<{ readonly at: number; readonly size: number }> = []
@@ -118,7 +118,10 @@ describe("shutting down", () => {
   it.effect("cuts upgrades that are under way when its time is over", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const engine = yield* Scope.provide(makeEngine({ drainTimeout: "1 second", upgradeTimeout: "1 hour" }), scope)
+      const engine = yield* Scope.provide(
+        makeEngine({ drainTimeout: "1 second", upgrade: { timeout: "1 hour" } }),
+        scope
+      )
       const { sid } = JSON.parse(engine.http({}).responses[0]!.body.slice(1))
       const channel = engine.webSocket({ sid })
       channel.receiver.onText("2probe")
@@ -164,7 +167,10 @@ describe("shutting down", () => {
     it.effect(`cuts upgrades ${what}, if their clients do not mind their closing`, () =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
-        const engine = yield* Scope.provide(makeEngine({ drainTimeout: "1 second", upgradeTimeout: "1 hour" }), scope)
+        const engine = yield* Scope.provide(
+          makeEngine({ drainTimeout: "1 second", upgrade: { timeout: "1 hour" } }),
+          scope
+        )
         const { sid } = JSON.parse(engine.http({}).responses[0]!.body.slice(1))
         const upgrades = spoil(engine, sid)
         for (const { channel, says } of upgrades) if (says !== undefined) channel.receiver.onText(says)

@@ -8,12 +8,15 @@ import { TestClock } from "effect/testing"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
 import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import { makeEngine } from "../support/engine.ts"
+import { together } from "../support/options.ts"
 
 const message = (size: number) => new OutboundMessage("4".padEnd(size, "."), undefined, false)
 
 /** A session over a WebSocket. */
 const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
-  const engine = yield* makeEngine({ maxOutbox: 1_000, pingTimeout: "1 hour", pingInterval: "1 hour", ...options })
+  const engine = yield* makeEngine(
+    together({ limits: { maxOutbox: 1_000 }, heartbeat: { pingTimeout: "1 hour", pingInterval: "1 hour" } }, options)
+  )
   const channel = engine.webSocket()
   const session = engine.sessions[0]!
   /** Sends a message of so many bytes, after which so many wait. Gives whether the session is still open. */
@@ -27,7 +30,7 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}) {
 
 /** A session over polling, whose client does not poll. */
 const poll = Effect.fnUntraced(function* (options: EngineOptions = {}) {
-  const engine = yield* makeEngine({ maxOutbox: 1_000, ...options })
+  const engine = yield* makeEngine(together({ limits: { maxOutbox: 1_000 } }, options))
   const sid: string = JSON.parse(engine.http({}).responses[0]!.body.slice(1)).sid
   const session = engine.sessions[0]!
   const send = (size: number) => {
@@ -80,7 +83,7 @@ describe("a message that is larger than maxOutbox", () => {
   for (const outboxOverflow of ["dropNewest", "dropOldest", "suspend"] as const) {
     it.effect(`gets through to a client that polls with the policy ${outboxOverflow}, too`, () =>
       Effect.gen(function* () {
-        const { http, send, sid } = yield* poll({ outboxOverflow })
+        const { http, send, sid } = yield* poll({ limits: { outboxOverflow } })
         assert.isTrue(send(10_000))
         assert.strictEqual(http({ sid }).responses[0]!.body.length, 10_000)
       })
@@ -89,7 +92,7 @@ describe("a message that is larger than maxOutbox", () => {
 
   it.effect("is no reason to end the session for the answers behind it", () =>
     Effect.gen(function* () {
-      const { closes, http, session, send, sid } = yield* poll({ outboxOverflow: "dropNewest" })
+      const { closes, http, session, send, sid } = yield* poll({ limits: { outboxOverflow: "dropNewest" } })
       assert.isTrue(send(10_000))
       const answer = message(50)
       answer.droppable = false

@@ -11,6 +11,11 @@ import { makeEngine } from "../support/engine.ts"
 
 const timeouts = { pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
 
+/** Options with the schedule. */
+const every = <R>(schedule: Schedule.Schedule<unknown, Heartbeat.Ping, never, R>): EngineOptions<R> => ({
+  heartbeat: { ...timeouts, schedule }
+})
+
 /** The times at which a client that answers each ping after `roundTrip` milliseconds is pinged. */
 const pings = Effect.fnUntraced(function* <R = never>(options: EngineOptions<R>, seconds: number, roundTrip = 200) {
   const engine = yield* makeEngine(options)
@@ -35,12 +40,12 @@ const pings = Effect.fnUntraced(function* <R = never>(options: EngineOptions<R>,
 class Pause extends Context.Service<Pause, { readonly millis: number }>()("test/Pause") {}
 
 describe("the default heartbeat", () => {
-  const longest = { pingInterval: "1 minute" } as const
+  const pingInterval = "1 minute"
 
   it.effect("is the schedule Heartbeat.default", () =>
     Effect.gen(function* () {
       const untouched = yield* pings({}, 120)
-      const schedule = yield* pings({ ...longest, heartbeat: Heartbeat.default }, 120)
+      const schedule = yield* pings({ heartbeat: { pingInterval, schedule: Heartbeat.default } }, 120)
       assert.deepStrictEqual(schedule, untouched)
       assert.lengthOf(untouched, 4)
     })
@@ -48,8 +53,8 @@ describe("the default heartbeat", () => {
 
   it.effect("can be composed", () =>
     Effect.gen(function* () {
-      const heartbeat = Schedule.min([Heartbeat.default, Schedule.spaced("7 seconds")])
-      assert.deepStrictEqual(yield* pings({ ...longest, heartbeat }, 20), [7_000, 14_200])
+      const schedule = Schedule.min([Heartbeat.default, Schedule.spaced("7 seconds")])
+      assert.deepStrictEqual(yield* pings({ heartbeat: { pingInterval, schedule } }, 20), [7_000, 14_200])
     })
   )
 })
@@ -63,8 +68,7 @@ describe("a heartbeat's schedule", () => {
 
   it.effect("replays under a seed", () =>
     Effect.gen(function* () {
-      const run = (seed: string) =>
-        Effect.scoped(pings({ ...timeouts, heartbeat: composed }, 60)).pipe(Random.withSeed(seed))
+      const run = (seed: string) => Effect.scoped(pings(every(composed), 60)).pipe(Random.withSeed(seed))
       const first = yield* run("a")
       assert.isAbove(first.length, 5)
       assert.deepStrictEqual(yield* run("a"), first)
@@ -83,7 +87,7 @@ describe("a heartbeat's schedule", () => {
         }),
         Schedule.addDelay(() => Effect.map(Pause, ({ millis }) => Duration.millis(millis)))
       )
-      const times = yield* pings({ ...timeouts, heartbeat }, 10).pipe(Effect.provideService(Pause, { millis: 3_000 }))
+      const times = yield* pings(every(heartbeat), 10).pipe(Effect.provideService(Pause, { millis: 3_000 }))
       assert.deepStrictEqual(times, [3_000, 6_200, 9_400])
       assert.deepStrictEqual(inputs.slice(0, 3), [
         [0, "websocket"],
@@ -98,7 +102,7 @@ describe("a heartbeat's schedule", () => {
       const heartbeat = Schedule.spaced("2 seconds").pipe(
         Schedule.addDelay(() => Effect.as(Effect.sleep("1 second"), Duration.zero))
       )
-      assert.deepStrictEqual(yield* pings({ ...timeouts, heartbeat }, 10), [3_000, 6_200, 9_400])
+      assert.deepStrictEqual(yield* pings(every(heartbeat), 10), [3_000, 6_200, 9_400])
     })
   )
 
@@ -108,7 +112,7 @@ describe("a heartbeat's schedule", () => {
       const heartbeat = Schedule.spaced("1 second").pipe(
         Schedule.addDelay(() => Effect.suspend(() => (++steps === 1 ? Effect.succeed(Duration.zero) : Effect.never)))
       )
-      const engine = yield* makeEngine({ ...timeouts, heartbeat })
+      const engine = yield* makeEngine(every(heartbeat))
       const channel = engine.webSocket()
       channel.take()
       yield* TestClock.adjust("1 second")
@@ -136,7 +140,7 @@ describe("a heartbeat's schedule", () => {
       const heartbeat = Schedule.forever.pipe(
         Schedule.addDelay(() => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)))
       )
-      const engine = yield* makeEngine({ ...timeouts, heartbeat })
+      const engine = yield* makeEngine(every(heartbeat))
       engine.webSocket().end()
       yield* Deferred.await(interrupted)
     })
@@ -147,7 +151,7 @@ describe("a heartbeat's schedule", () => {
       const heartbeat = Schedule.forever.pipe(
         Schedule.addDelay(() => Effect.andThen(Effect.sleep("1 second"), Effect.die(new Error("boom"))))
       )
-      const engine = yield* makeEngine({ ...timeouts, heartbeat })
+      const engine = yield* makeEngine(every(heartbeat))
       engine.webSocket()
       assert.deepStrictEqual(engine.closes, [])
       yield* TestClock.adjust("1 second")

@@ -83,7 +83,7 @@ describe("disconnects", () => {
     alone(
       Effect.gen(function* () {
         const scope = yield* Scope.make()
-        const engine = yield* Scope.provide(makeEngine({ maxOutbox: 1_000 }), scope)
+        const engine = yield* Scope.provide(makeEngine({ limits: { maxOutbox: 1_000 } }), scope)
         const [closed, gone, wrong, broken, large] = Array.from({ length: 5 }, () => engine.webSocket())
         yield* engine.sessions[0]!.close()
         closed!.end()
@@ -124,8 +124,10 @@ describe("refusals", () => {
         const scope = yield* Scope.make()
         const engine = yield* Scope.provide(
           makeEngine({
-            allowRequest: ({ query }) =>
-              query.has("stranger") ? Effect.fail(new RequestForbidden({ message: "no" })) : Effect.void
+            handshake: {
+              allowRequest: ({ query }) =>
+                query.has("stranger") ? Effect.fail(new RequestForbidden({ message: "no" })) : Effect.void
+            }
           }),
           scope
         )
@@ -160,7 +162,7 @@ describe("packets", () => {
   it.effect("are counted each way over WebSocket, attachments and heartbeats included", () =>
     alone(
       Effect.gen(function* () {
-        const engine = yield* makeEngine({ pingInterval: "10 seconds" })
+        const engine = yield* makeEngine({ heartbeat: { pingInterval: "10 seconds" } })
         const channel = engine.webSocket()
         const session = engine.sessions[0]!
         // The open packet.

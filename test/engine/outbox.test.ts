@@ -37,7 +37,7 @@ const dropped = readOnly("packets_dropped", "bytes_dropped")
 
 /** A session over a WebSocket that is full, if it is not to be empty. */
 const open = Effect.fnUntraced(function* (outboxOverflow: OutboxOverflow, buffered = share) {
-  const engine = yield* makeEngine({ maxOutbox, outboxOverflow })
+  const engine = yield* makeEngine({ limits: { maxOutbox, outboxOverflow } })
   const channel = engine.webSocket()
   channel.take()
   channel.buffered = buffered
@@ -46,7 +46,7 @@ const open = Effect.fnUntraced(function* (outboxOverflow: OutboxOverflow, buffer
 
 /** A session over polling. */
 const poll = Effect.fnUntraced(function* (outboxOverflow: OutboxOverflow) {
-  const engine = yield* makeEngine({ maxOutbox: 100_000, outboxOverflow })
+  const engine = yield* makeEngine({ limits: { maxOutbox: 100_000, outboxOverflow } })
   const sid: string = JSON.parse(engine.http({}).responses[0]!.body.slice(1)).sid
   const names = () =>
     engine
@@ -420,7 +420,7 @@ describe("an outbox that suspends", () => {
 })
 
 describe("a session that is not read", () => {
-  const options = { pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
+  const options = { heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" } } as const
 
   const pings = (channel: FakeChannel) => channel.take().filter((packet) => packet === "2").length
 

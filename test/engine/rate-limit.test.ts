@@ -10,12 +10,15 @@ import { makeEngine } from "../support/engine.ts"
 const packets = (count: number, from = 0) => Array.from({ length: count }, (_, i) => `4${from + i}`)
 
 /** Pings are far away. */
-const quiet = { pingInterval: "1 hour", pingTimeout: "1 hour" } as const
+const quiet = { heartbeat: { pingInterval: "1 hour", pingTimeout: "1 hour" } } as const
 
 describe("a connection with a rate limit", () => {
   it.effect("is read as long as there are tokens, and then as they come", () =>
     Effect.gen(function* () {
-      const { closes, messages, webSocket } = yield* makeEngine({ ...quiet, rateLimit: { limit: 10, burst: 20 } })
+      const { closes, messages, webSocket } = yield* makeEngine({
+        ...quiet,
+        limits: { rateLimit: { limit: 10, burst: 20 } }
+      })
       const channel = webSocket()
       for (const packet of packets(100)) channel.receive(packet)
       // The one that is too much is handled: reading stops behind it.
@@ -33,7 +36,7 @@ describe("a connection with a rate limit", () => {
 
   it.effect("has its burst again after a time of rest, and no more than that", () =>
     Effect.gen(function* () {
-      const { messages, webSocket } = yield* makeEngine({ ...quiet, rateLimit: { limit: 10, burst: 5 } })
+      const { messages, webSocket } = yield* makeEngine({ ...quiet, limits: { rateLimit: { limit: 10, burst: 5 } } })
       const channel = webSocket()
       for (const packet of packets(5)) channel.receive(packet)
       yield* TestClock.adjust("1 hour")
@@ -44,7 +47,10 @@ describe("a connection with a rate limit", () => {
 
   it.effect("counts attachments and heartbeats, too", () =>
     Effect.gen(function* () {
-      const { messages, webSocket } = yield* makeEngine({ ...quiet, rateLimit: { limit: 4, interval: "1 hour" } })
+      const { messages, webSocket } = yield* makeEngine({
+        ...quiet,
+        limits: { rateLimit: { limit: 4, interval: "1 hour" } }
+      })
       const channel = webSocket()
       channel.receive("3")
       channel.receive("3")
@@ -58,7 +64,7 @@ describe("a connection with a rate limit", () => {
 
   it.effect("answers the request that brought too much when all of it has been read", () =>
     Effect.gen(function* () {
-      const { http, messages, sessions } = yield* makeEngine({ ...quiet, rateLimit: { limit: 10 } })
+      const { http, messages, sessions } = yield* makeEngine({ ...quiet, limits: { rateLimit: { limit: 10 } } })
       http({})
       const post = http({ sid: sessions[0]!.id }, "POST", packets(30).join("\u001e"))
       assert.lengthOf(messages, 11)
@@ -73,7 +79,7 @@ describe("a connection with a rate limit", () => {
 
   it.effect("goes on being paused for its backlog when there are tokens again, and the other way round", () =>
     Effect.gen(function* () {
-      const { messages, sessions, webSocket } = yield* makeEngine({ ...quiet, rateLimit: { limit: 1 } })
+      const { messages, sessions, webSocket } = yield* makeEngine({ ...quiet, limits: { rateLimit: { limit: 1 } } })
       const channel = webSocket()
       const [session] = sessions
       for (const packet of packets(4)) channel.receive(packet)
@@ -93,7 +99,7 @@ describe("a connection with a rate limit", () => {
     Effect.gen(function* () {
       const { closes, messages, webSocket } = yield* makeEngine({
         ...quiet,
-        rateLimit: { limit: 10, onExceeded: "disconnect" }
+        limits: { rateLimit: { limit: 10, onExceeded: "disconnect" } }
       })
       const [channel, other] = [webSocket(), webSocket()]
       for (const packet of packets(10)) channel.receive(packet)
@@ -112,7 +118,7 @@ describe("a connection with a rate limit", () => {
 
   it.effect("leaves no deadline behind when it ends while it is paused", () =>
     Effect.gen(function* () {
-      const { closes, messages, webSocket } = yield* makeEngine({ ...quiet, rateLimit: { limit: 1 } })
+      const { closes, messages, webSocket } = yield* makeEngine({ ...quiet, limits: { rateLimit: { limit: 1 } } })
       const channel = webSocket()
       for (const packet of packets(3)) channel.receive(packet)
       channel.end()

@@ -10,7 +10,7 @@ import { makeEngine } from "../support/engine.ts"
 import type { FakeExchange } from "../support/fakes.ts"
 import { joinV3, splitV3 } from "../support/payloadsV3.ts"
 
-const options = { allowEIO3: true, pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
+const options = { allowEIO3: true, heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" } } as const
 
 const EIO = "3"
 
@@ -29,7 +29,7 @@ const post = (engine: Engine, sid: string, packet: string) => engine.http({ EIO,
 describe("a session of Engine.IO 3 over WebSocket", () => {
   it.effect("ends when the answers to its pings are not read", () =>
     Effect.gen(function* () {
-      const { closes, webSocket } = yield* makeEngine({ ...options, maxOutbox: 1_000 })
+      const { closes, webSocket } = yield* makeEngine({ ...options, limits: { maxOutbox: 1_000 } })
       const channel = webSocket({ EIO })
       channel.take()
       channel.receiver.onText("2")
@@ -186,7 +186,7 @@ describe("the upgrade of a session of Engine.IO 3", () => {
 
   it.effect("that is under way keeps no session alive", () =>
     Effect.gen(function* () {
-      const engine = yield* makeEngine({ ...options, upgradeTimeout: "1 minute" })
+      const engine = yield* makeEngine({ ...options, upgrade: { timeout: "1 minute" } })
       const sid = open(engine)
       const channel = engine.webSocket({ EIO, sid })
       channel.receiver.onText("2probe")

@@ -9,7 +9,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Schedule, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 
-import { type Adapter, AdapterFactory, type Factory } from "../../src/adapter/Adapter.ts"
+import type { Adapter, Factory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import type { SessionCloseReason } from "../../src/DisconnectReason.ts"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
@@ -319,7 +320,7 @@ describe("a hook that gives what cannot be sent", () => {
         const { url } = yield* serve(Layer.empty, {
           ...quietly,
           cookie: true,
-          generateId: ({ query }) => Effect.succeed(query.has("good") ? "good" : (id as string))
+          handshake: { generateId: ({ query }) => Effect.succeed(query.has("good") ? "good" : (id as string)) }
         })
         const query = { EIO: "4", transport: "polling" }
         const { body, status } = yield* Effect.promise(() => request(engineUrl(url, query)))
@@ -331,7 +332,7 @@ describe("a hook that gives what cannot be sent", () => {
     )
   }
 
-  for (const hook of ["responseHeaders", "handshakeHeaders"] as const) {
+  for (const hook of ["responseHeaders", "handshake.headers"] as const) {
     for (const make of [
       () => {
         throw new Error("boom")
@@ -342,7 +343,10 @@ describe("a hook that gives what cannot be sent", () => {
     ]) {
       it.live(`sends none of its headers, and is logged: ${hook} as ${String(make).replaceAll(/\s+/g, " ")}`, () =>
         Effect.gen(function* () {
-          const { logs, url } = yield* serve(Layer.empty, { ...quietly, [hook]: make })
+          const { logs, url } = yield* serve(Layer.empty, {
+            ...quietly,
+            ...(hook === "responseHeaders" ? { responseHeaders: make } : { handshake: { headers: make } })
+          })
           const { headers, status } = yield* Effect.promise(() =>
             request(engineUrl(url, { EIO: "4", transport: "polling" }))
           )
@@ -497,7 +501,7 @@ describe("a heartbeat whose schedule throws", () => {
             }
           })
         ) as Schedule.Schedule<unknown, Ping>
-        const engine = yield* makeEngine({ heartbeat, pingInterval: "1 second" })
+        const engine = yield* makeEngine({ heartbeat: { schedule: heartbeat, pingInterval: "1 second" } })
         const channel = engine.webSocket()
         if (when === "at a step") {
           yield* TestClock.adjust("2 seconds")

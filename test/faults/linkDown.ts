@@ -81,7 +81,11 @@ const serving = SocketIoServer.layerNamespace("/", (socket) => {
     tell(who, reason)
     change(-1)
   }).pipe(Effect.forkScoped, Effect.asVoid)
-}).pipe(Layer.provide(NodeSocketIoServer.layer({ port: PORT, host: HERE, pingInterval: 1_000, pingTimeout: 1_000 })))
+}).pipe(
+  Layer.provide(
+    NodeSocketIoServer.layer({ port: PORT, host: HERE, heartbeat: { pingInterval: 1_000, pingTimeout: 1_000 } })
+  )
+)
 
 await makeLink()
 void Effect.runPromise(Layer.launch(serving))

@@ -81,7 +81,7 @@ describe("a network that stalls without a word", () => {
   for (const [way, options] of Object.entries(ways)) {
     it.live(`is noticed on both ends in time (${way})`, () =>
       Effect.gen(function* () {
-        const { ended, ends, url } = yield* serving({ pingInterval, pingTimeout })
+        const { ended, ends, url } = yield* serving({ heartbeat: { pingInterval, pingTimeout } })
         const proxy = yield* faultyProxy(url)
         const socket = yield* ours(proxy.url, { ...options, reconnection: false })
         const gone = yield* Effect.forkChild(
@@ -162,7 +162,10 @@ describe("a network that resets connections", () => {
       const answers = yield* Effect.forEach(
         sockets,
         (socket, i) =>
-          Effect.retry(socket.emitWithAck("echo", i), { while: ({ reason }) => reason === "disconnected", times: 5 }),
+          Effect.retry(socket.emitWithAck("echo", i), {
+            while: ({ reason }) => reason._tag === "Disconnected",
+            times: 5
+          }),
         { concurrency: "unbounded" }
       )
       assert.deepStrictEqual(
@@ -178,7 +181,10 @@ describe("a slow network", () => {
   it.live("of one client keeps nobody else waiting, and what that one is sent is bounded", () =>
     Effect.gen(function* () {
       const maxOutbox = 200_000
-      const { ended, ends, server, url } = yield* serving({ maxOutbox, pingInterval: "1 minute" })
+      const { ended, ends, server, url } = yield* serving({
+        limits: { maxOutbox },
+        heartbeat: { pingInterval: "1 minute" }
+      })
       const proxy = yield* faultyProxy(url, { rate: 1_000 })
       const slow = yield* connect(proxy.url, { transports: ["websocket"] })
       let slowly = 0

@@ -91,11 +91,11 @@ describe("a server that is told to end with SIGTERM", () => {
         )
         let answered = 0
         let failed = 0
-        const count = <E>(ack: Effect.Effect<unknown, E & { readonly reason: string }>) =>
+        const count = <E>(ack: Effect.Effect<unknown, E & { readonly reason: { readonly _tag: string } }>) =>
           Effect.match(ack, {
             onSuccess: () => answered++,
             onFailure: ({ reason }) => {
-              assert.strictEqual(reason, "disconnected")
+              assert.strictEqual(reason._tag, "Disconnected")
               failed++
             }
           })

@@ -36,8 +36,11 @@ NodeRuntime.runMain(
       NodeSocketIoServer.layer({
         port: Number(process.env.PORT ?? 0),
         host: "127.0.0.1",
-        pingInterval: Number(process.env.PING_INTERVAL ?? 25_000),
-        pingTimeout: Number(process.env.PING_TIMEOUT ?? 20_000),
+        heartbeat: {
+          pingInterval: Number(process.env.PING_INTERVAL ?? 25_000),
+          pingTimeout: Number(process.env.PING_TIMEOUT ?? 20_000)
+        },
+
         drainTimeout: "5 seconds"
       })
     )

@@ -109,10 +109,9 @@ NodeRuntime.runMain(
       NodeSocketIoServer.layer({
         port: 0,
         host: "127.0.0.1",
-        pingInterval: "1 second",
-        pingTimeout: "1 second",
-        connectTimeout: "2 seconds",
-        rateLimit: { limit: 10_000 }
+        heartbeat: { pingInterval: "1 second", pingTimeout: "1 second" },
+
+        limits: { connectTimeout: "2 seconds", rateLimit: { limit: 10_000 } }
       })
     )
   )

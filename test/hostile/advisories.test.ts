@@ -266,7 +266,7 @@ describe("the server", () => {
   for (const perMessageDeflate of [false, true]) {
     it.live(`GHSA-5v72-xg48-5rpm: extensions called as what objects inherit (compression ${perMessageDeflate})`, () =>
       Effect.gen(function* () {
-        const { unharmed, url } = yield* victim({ perMessageDeflate })
+        const { unharmed, url } = yield* victim({ webSocket: { perMessageDeflate } })
         for (const name of [
           "constructor",
           "__proto__",
@@ -351,7 +351,9 @@ describe("the server", () => {
 
   it.live("GHSA-55mf-67qm-4wpg: attachments are bounded by their number, their bytes and the time that they take", () =>
     Effect.gen(function* () {
-      const options = { maxAttachments: 3, maxAttachmentBytes: 1_000, attachmentTimeout: "50 millis" } as const
+      const options = {
+        limits: { maxAttachments: 3, maxAttachmentBytes: 1_000, attachmentTimeout: "50 millis" }
+      } as const
       const { ends, handled, unharmed, url } = yield* victim(options)
       const head = '453-["x",{"_placeholder":true,"num":0}]'
       yield* offend(url, head.replace("3", "4"))

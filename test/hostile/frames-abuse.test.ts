@@ -78,7 +78,7 @@ describe("pings of a client that does not read", () => {
 
   it.live("end its connection when the answers exceed maxOutbox with what else waits", () =>
     Effect.gen(function* () {
-      const { ended, session, socket } = yield* open({ maxOutbox: 60_000 })
+      const { ended, session, socket } = yield* open({ limits: { maxOutbox: 60_000 } })
       socket.pause()
       // The system's buffers take some megabytes first.
       yield* Effect.promise(async () => {
@@ -113,7 +113,7 @@ describe("pings of a client that does not read", () => {
 describe("a message in pieces", () => {
   it.live("of one byte is not kept beyond some hundred fragments", () =>
     Effect.gen(function* () {
-      const { ended, socket } = yield* open({ maxPayload: 100_000 })
+      const { ended, socket } = yield* open({ limits: { maxPayload: 100_000 } })
       const byte = Buffer.from("x")
       socket.write(frame(1, byte, false))
       socket.write(Buffer.concat(Array.from({ length: 400 }, () => frame(0, byte, false))))
@@ -123,7 +123,7 @@ describe("a message in pieces", () => {
 
   it.live("of one byte that come one by one is not kept beyond some thousand reads", () =>
     Effect.gen(function* () {
-      const { ended, serverSocket, session, socket } = yield* open({ maxPayload: 100_000 })
+      const { ended, serverSocket, session, socket } = yield* open({ limits: { maxPayload: 100_000 } })
       const whole = frame(1, Buffer.alloc(90_000, "x"))
       yield* Effect.promise(async () => {
         const before = serverSocket.bytesRead
@@ -138,7 +138,7 @@ describe("a message in pieces", () => {
 
   it.live("of the sizes that browsers make arrives", () =>
     Effect.gen(function* () {
-      const { session, socket } = yield* open({ maxPayload: 1_000_000 })
+      const { session, socket } = yield* open({ limits: { maxPayload: 1_000_000 } })
       let received: ((size: number) => void) | undefined
       const size = new Promise<number>((resolve) => (received = resolve))
       session.handler = { onOpen() {}, onBinary() {}, onClose() {}, onMessage: ({ length }) => received!(length) }

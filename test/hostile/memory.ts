@@ -13,6 +13,7 @@ import * as Namespace from "../../src/Namespace.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { fakeExchange, FakeChannel, fakeRequest } from "../support/fakes.ts"
 import { memoryInUse } from "../support/memory.ts"
+import { grace } from "../support/serve.ts"
 import { Generator } from "./generators.ts"
 
 const Item = Schema.Struct({ name: Schema.String, count: Schema.Int, tags: Schema.Array(Schema.String) })
@@ -212,9 +213,7 @@ class Target {
 /** What lasts until a deadline is not over when the input is; nothing is that long here. */
 const options = {
   drainTimeout: 0,
-  namespaceGrace: 0,
-  maxPayload: 100_000,
-  maxAttachmentBytes: 100_000
+  limits: { maxPayload: 100_000, maxAttachmentBytes: 100_000 }
 } as const
 
 /** Pours generated input into an entrance of a server of its own. Fails if anything is wrong. */
@@ -224,7 +223,7 @@ export const pour = Effect.fnUntraced(function* (entrance: Entrance, seed: numbe
   const logger = Logger.make(({ cause, logLevel, message }) => {
     if (logLevel === "Error" || logLevel === "Fatal") errors.push(`${String(message)} ${String(cause)}`)
   })
-  const server = Layer.effect(SocketIoServer.SocketIoServer, SocketIoServer.make(options))
+  const server = Layer.effect(SocketIoServer.SocketIoServer, SocketIoServer.make(options)).pipe(grace(0))
   return yield* Effect.gen(function* () {
     const { engine } = yield* SocketIoServer.SocketIoServer
     const target = new Target(engine, new Generator(seed))

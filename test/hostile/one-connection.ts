@@ -22,7 +22,7 @@ import { frame } from "../bench/load/frames.ts"
 import { answer, now, type Role, sleep, start } from "../bench/roles.ts"
 import { EIO4, Line, openWebSocket, Target } from "./cost/traffic.ts"
 
-/** What README says that it is, in bytes. */
+/** The figure of the guide on limits, in bytes. */
 export const MOST = 60_000_000
 
 const script = fileURLToPath(import.meta.url)

@@ -2,12 +2,8 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
 
-import { resolve as resolveEngine } from "../../src/engine/EngineOptions.ts"
-import { resolve as resolveServer } from "../../src/server/ServerOptions.ts"
 import { filesBelow, read, root } from "../support/sources.ts"
-import { diagnosticsOfAll } from "../support/typecheck.ts"
 
 const manifest = JSON.parse(read("package.json"))
 
@@ -89,41 +85,6 @@ describe("the package", () => {
   it("has a lock file whose packages come from a registry, not from a machine or a repository", () => {
     const addresses = read("package-lock.json").match(/"resolved": "(?!https:\/\/)[^"]*"/g)
     assert.isNull(addresses)
-  })
-})
-
-describe("the README", () => {
-  const readme = read("README.md")
-  const blocks = Array.from(readme.matchAll(/```ts\n([^]*?)```/g), (match) => match[1]!)
-
-  it("has code that compiles", async () => {
-    assert.isAtLeast(blocks.length, 3)
-    // Its blocks build on one another, as a reader takes them.
-    const diagnostics = await diagnosticsOfAll({ readme: blocks.join("\n") })
-    assert.deepStrictEqual(diagnostics.readme, [])
-  })
-
-  it("names files and scripts that are there", () => {
-    for (const [, path] of readme.matchAll(/`((?:src|test|examples)\/[\w./-]*)`/g)) {
-      assert.isTrue(existsSync(root + path!), path)
-    }
-    for (const [, script] of readme.matchAll(/npm run ([\w:]+)/g)) assert.property(manifest.scripts, script!)
-  })
-
-  it("tells the limits as they are", async () => {
-    const defaults = await Effect.runPromise(Effect.all([resolveEngine({}), resolveServer({})]))
-    const resolved: Record<string, unknown> = Object.assign({}, ...(defaults as ReadonlyArray<object>))
-    const rows = Array.from(readme.matchAll(/^\| `(\w+)` \| ([\d,]+)( seconds)? \|/gm))
-    assert.isAtLeast(rows.length, 16)
-    for (const [, option, number, unit] of rows) {
-      const value = Number(number!.replaceAll(",", "")) * (unit === undefined ? 1 : 1_000)
-      assert.strictEqual(resolved[option!], value, option)
-    }
-    // Whatever bounds something is there.
-    const told = new Set(Array.from(readme.matchAll(/`(\w+)`/g), ([, name]) => name!))
-    for (const option of Object.keys(resolved).filter((name) => /^max|Timeout$|rateLimit/.test(name))) {
-      assert.isTrue(told.has(option), option)
-    }
   })
 })
 

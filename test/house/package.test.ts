@@ -117,6 +117,28 @@ describe("the published package", () => {
     assert.strictEqual(run().trim(), "13")
   })
 
+  it("needs Effect's HTTP server only where it is asked for, and says so", () => {
+    const alone = mkdtempSync(join(tmpdir(), "consumer-"))
+    try {
+      const modules = join(alone, "node_modules")
+      mkdirSync(modules)
+      for (const name of ["effect", "ws"]) symlinkSync(join(root, "node_modules", name), join(modules, name))
+      cpSync(join(project, "node_modules", "effect-socket.io"), join(modules, "effect-socket.io"), { recursive: true })
+      writeFileSync(join(alone, "package.json"), JSON.stringify({ type: "module" }))
+      const load = (entry: string) => {
+        writeFileSync(join(alone, "load.js"), `console.log(typeof (await import("effect-socket.io/${entry}")))`)
+        return execFileSync(process.execPath, ["load.js"], { cwd: alone, encoding: "utf8", stdio: "pipe" })
+      }
+      assert.strictEqual(load("node").trim(), "object")
+      assert.throws(
+        () => load("node/NodeSocketIoHttp"),
+        /Cannot find package '@effect\/platform-node' imported from .*NodeSocketIoHttp\.js/
+      )
+    } finally {
+      rmSync(alone, { recursive: true, force: true })
+    }
+  })
+
   it("needs nothing but Effect for tests", () => {
     // A folder of its own: Node would find the packages of a project around it.
     const alone = mkdtempSync(join(tmpdir(), "tester-"))

@@ -285,7 +285,7 @@ for (const transport of transports) {
           async (client) => {
             client.answersPings = false
           },
-          { pingInterval: 50, pingTimeout: 50 }
+          { heartbeat: { pingInterval: 50, pingTimeout: 50 } }
         )
         assert.strictEqual(reason, "ping timeout")
       })
@@ -302,7 +302,7 @@ for (const transport of transports) {
     it.live("when handlers fall behind", () =>
       Effect.gen(function* () {
         const { socket, url } = yield* plain((socket) => socket.on("stuck", () => Effect.never), {
-          maxPendingEvents: 2
+          limits: { maxPendingEvents: 2 }
         })
         const official = yield* connect(url, options)
         const ours = yield* socket
@@ -313,7 +313,7 @@ for (const transport of transports) {
 
     it.live("when the client does not take what is sent", () =>
       Effect.gen(function* () {
-        const { socket, url } = yield* plain(undefined, { maxOutbox: 200_000 })
+        const { socket, url } = yield* plain(undefined, { limits: { maxOutbox: 200_000 } })
         const raw = yield* Effect.promise(() => openClient(transport, url))
         yield* Effect.promise(() => raw.send("40"))
         const ours = yield* socket
@@ -340,7 +340,7 @@ describe("the reason of one transport", () => {
 
   it.live("is payload too large for a WebSocket message beyond the limit", () =>
     Effect.gen(function* () {
-      const { socket, url } = yield* plain(undefined, { maxPayload: 1_000 })
+      const { socket, url } = yield* plain(undefined, { limits: { maxPayload: 1_000 } })
       const raw = yield* Effect.promise(() => WebSocketClient.open(url))
       yield* Effect.promise(() => raw.send("40"))
       const ours = yield* socket
@@ -363,7 +363,7 @@ describe("the reason of one transport", () => {
 
   it.live("is connect timeout for who joins nothing: the connection ends", () =>
     Effect.gen(function* () {
-      const { url } = yield* plain(undefined, { connectTimeout: 50 })
+      const { url } = yield* plain(undefined, { limits: { connectTimeout: 50 } })
       const raw = yield* Effect.promise(() => WebSocketClient.open(url))
       yield* Effect.promise(() => raw.closed)
     })

@@ -96,7 +96,7 @@ describe("a client of Socket.IO 2 where nothing serves the default namespace", (
 
   it.live("may take its time to join another one", () =>
     Effect.gen(function* () {
-      const { url } = yield* start({ connectTimeout: "100 millis" })
+      const { url } = yield* start({ limits: { connectTimeout: "100 millis" } })
       const socket = yield* raw(url)
       assert.strictEqual(yield* Effect.promise(() => socket.next()), "40")
       // One that has not been told has been closed by then.

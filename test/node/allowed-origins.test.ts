@@ -28,7 +28,7 @@ describe("an origin that is not allowed", () => {
       let asked = 0
       const serving = yield* start({
         allowedOrigins: GOOD,
-        allowRequest: () => Effect.sync(() => asked++)
+        handshake: { allowRequest: () => Effect.sync(() => asked++) }
       })
       const { body, status } = yield* poll(serving.url, {}, { origin: EVIL })
       assert.deepStrictEqual([status, body], [403, refusedBody])

@@ -11,6 +11,7 @@ import type { PlainSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { engineUrl, request, type Response } from "../support/RawClient.ts"
 import { serve } from "../support/serve.ts"
+import type { PollingOptions } from "../../src/node/NodeEngine.ts"
 
 const decoders: Record<string, (body: Buffer) => Buffer> = { gzip: Zlib.gunzipSync, deflate: Zlib.inflateSync }
 
@@ -52,7 +53,7 @@ const ofSize = (size: number): string => {
   return text
 }
 
-describe("httpCompression", () => {
+describe("polling.compression", () => {
   const codings: ReadonlyArray<readonly [accepted: string | null, coding: string | undefined]> = [
     ["gzip", "gzip"],
     ["deflate", "deflate"],
@@ -86,17 +87,17 @@ describe("httpCompression", () => {
     )
   }
 
-  const thresholds: ReadonlyArray<readonly [options: NodeOptions["httpCompression"], from: number]> = [
+  const thresholds: ReadonlyArray<readonly [options: PollingOptions["compression"], from: number]> = [
     [undefined, 1_024],
     [true, 1_024],
     [{}, 1_024],
     [{ threshold: 100 }, 100],
     [{ threshold: 50_000 }, 50_000]
   ]
-  for (const [httpCompression, from] of thresholds) {
-    it.live(`with ${JSON.stringify(httpCompression) ?? "no option"} compresses from ${from} bytes on`, () =>
+  for (const [compression, from] of thresholds) {
+    it.live(`with ${JSON.stringify(compression) ?? "no option"} compresses from ${from} bytes on`, () =>
       Effect.gen(function* () {
-        const { poll, socket } = yield* setup(httpCompression === undefined ? {} : { httpCompression })
+        const { poll, socket } = yield* setup(compression === undefined ? {} : { polling: { compression } })
         yield* socket.emit("text", ofSize(from - 1))
         assert.deepStrictEqual(decoded(yield* poll()), [undefined, `42["text","${ofSize(from - 1)}"]`])
         yield* socket.emit("text", ofSize(from))
@@ -126,7 +127,7 @@ describe("httpCompression", () => {
 
   it.live("compresses nothing with false", () =>
     Effect.gen(function* () {
-      const { poll, socket } = yield* setup({ httpCompression: false })
+      const { poll, socket } = yield* setup({ polling: { compression: false } })
       yield* socket.emit("text", ofSize(20_000))
       assert.deepStrictEqual(decoded(yield* poll()), [undefined, `42["text","${ofSize(20_000)}"]`])
     })
@@ -149,7 +150,7 @@ describe("httpCompression", () => {
 
   it.live("leaves handshakes, acknowledgements of posts and errors as they are", () =>
     Effect.gen(function* () {
-      const { opening, post } = yield* setup({ httpCompression: { threshold: 0 } })
+      const { opening, post } = yield* setup({ polling: { compression: { threshold: 0 } } })
       const error = yield* post("what is this?")
       for (const response of [...opening.slice(0, 2), error]) {
         assert.isUndefined(response.headers["content-encoding"])

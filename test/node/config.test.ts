@@ -10,46 +10,49 @@ const reading = <A, E, R = never>(config: Effect.Effect<A, E, R>, env: Record<st
 /** Every option by its name in the environment, a setting, and what it means. */
 const settings: ReadonlyArray<readonly [name: string, setting: string, option: string, value: unknown]> = [
   ["PATH", "/chat", "path", "/chat"],
-  ["DESTROY_UPGRADE", "false", "destroyUpgrade", false],
-  ["DESTROY_UPGRADE_TIMEOUT", "2 seconds", "destroyUpgradeTimeout", 2_000],
+  ["FOREIGN_UPGRADES_DESTROY", "false", "foreignUpgrades.destroy", false],
+  ["FOREIGN_UPGRADES_TIMEOUT", "2 seconds", "foreignUpgrades.timeout", 2_000],
   ["SERVE_CLIENT", "false", "serveClient", false],
   ["TRUSTED_PROXIES", "10.0.0.1, fd00::/8", "trustedProxies", ["10.0.0.1", "fd00::/8"]],
   ["KEEP_REQUESTS", "true", "keepRequests", true],
-  ["PER_MESSAGE_DEFLATE", "true", "perMessageDeflate", true],
-  ["HTTP_COMPRESSION", "false", "httpCompression", false],
-  ["PING_INTERVAL", "10 seconds", "pingInterval", 10_000],
-  ["PING_TIMEOUT", "5 seconds", "pingTimeout", 5_000],
-  ["UPGRADE_TIMEOUT", "3 seconds", "upgradeTimeout", 3_000],
-  ["MAX_PAYLOAD", "1000", "maxPayload", 1_000],
-  ["MAX_PACKETS_PER_PAYLOAD", "10", "maxPacketsPerPayload", 10],
-  ["MAX_OUTBOX", "2000", "maxOutbox", 2_000],
-  ["OUTBOX_OVERFLOW", "dropOldest", "outboxOverflow", "dropOldest"],
-  ["MAX_CONNECTIONS", "100000", "maxConnections", 100_000],
-  ["MAX_CONNECTIONS_PER_ADDRESS", "100", "maxConnectionsPerAddress", 100],
+  ["WEB_SOCKET_PER_MESSAGE_DEFLATE", "true", "webSocket.perMessageDeflate", true],
+  ["POLLING_COMPRESSION", "false", "polling.compression", false],
+  ["HEARTBEAT_PING_INTERVAL", "10 seconds", "heartbeat.pingInterval", 10_000],
+  ["HEARTBEAT_PING_TIMEOUT", "5 seconds", "heartbeat.pingTimeout", 5_000],
+  ["UPGRADE_TIMEOUT", "3 seconds", "upgrade.timeout", 3_000],
+  ["LIMITS_MAX_PAYLOAD", "1000", "limits.maxPayload", 1_000],
+  ["LIMITS_MAX_PACKETS_PER_PAYLOAD", "10", "limits.maxPacketsPerPayload", 10],
+  ["LIMITS_MAX_OUTBOX", "2000", "limits.maxOutbox", 2_000],
+  ["LIMITS_OUTBOX_OVERFLOW", "dropOldest", "limits.outboxOverflow", "dropOldest"],
+  ["LIMITS_MAX_CONNECTIONS", "100000", "limits.maxConnections", 100_000],
+  ["LIMITS_MAX_CONNECTIONS_PER_ADDRESS", "100", "limits.maxConnectionsPerAddress", 100],
   ["ALLOWED_ORIGINS", "https://a.example, null", "allowedOrigins", ["https://a.example", "null"]],
-  ["HANDSHAKE_TIMEOUT", "4 seconds", "handshakeTimeout", 4_000],
+  ["HANDSHAKE_TIMEOUT", "4 seconds", "handshake.timeout", 4_000],
   ["TRANSPORTS", "websocket,polling", "transports", ["websocket", "polling"]],
-  ["ALLOW_UPGRADES", "false", "allowUpgrades", false],
+  ["UPGRADE_ALLOW", "false", "upgrade.allow", false],
   ["ALLOW_EIO3", "true", "allowEIO3", true],
   ["COOKIE", "true", "cookie", true],
   ["DRAIN_TIMEOUT", "1 second", "drainTimeout", 1_000],
-  ["CONNECT_TIMEOUT", "1 minute", "connectTimeout", 60_000],
-  ["NAMESPACE_GRACE", "0 millis", "namespaceGrace", 0],
-  ["MAX_NAMESPACES", "2", "maxNamespaces", 2],
-  ["MAX_PENDING_PACKETS", "3", "maxPendingPackets", 3],
-  ["MAX_PENDING_EVENTS", "4", "maxPendingEvents", 4],
-  ["MAX_PENDING_BYTES", "44", "maxPendingBytes", 44],
-  ["PAUSE_READING_AT", "30", "pauseReadingAt", 30],
-  ["RESUME_READING_AT", "20", "resumeReadingAt", 20],
-  ["PAUSE_TIMEOUT", "5 seconds", "pauseTimeout", 5_000],
-  ["MIDDLEWARE_TIMEOUT", "6 seconds", "middlewareTimeout", 6_000],
-  ["MAX_PENDING_ACKS", "5", "maxPendingAcks", 5],
-  ["MAX_ATTACHMENTS", "6", "maxAttachments", 6],
-  ["MAX_ATTACHMENT_BYTES", "7", "maxAttachmentBytes", 7],
-  ["ATTACHMENT_TIMEOUT", "8 seconds", "attachmentTimeout", 8_000],
-  ["MAX_DEPTH", "9", "maxDepth", 9],
+  ["LIMITS_CONNECT_TIMEOUT", "1 minute", "limits.connectTimeout", 60_000],
+  ["LIMITS_MAX_NAMESPACES", "2", "limits.maxNamespaces", 2],
+  ["LIMITS_MAX_AUTH_BYTES", "22", "limits.maxAuthBytes", 22],
+  ["LIMITS_MAX_ROOMS", "23", "limits.maxRooms", 23],
+  ["LIMITS_MAX_PENDING_PACKETS", "3", "limits.maxPendingPackets", 3],
+  ["LIMITS_MAX_PENDING_EVENTS", "4", "limits.maxPendingEvents", 4],
+  ["LIMITS_MAX_PENDING_BYTES", "44", "limits.maxPendingBytes", 44],
+  ["READING_PAUSE_AT", "30", "reading.pauseAt", 30],
+  ["READING_RESUME_AT", "20", "reading.resumeAt", 20],
+  ["READING_PAUSE_TIMEOUT", "5 seconds", "reading.pauseTimeout", 5_000],
+  ["LIMITS_MIDDLEWARE_TIMEOUT", "6 seconds", "limits.middlewareTimeout", 6_000],
+  ["LIMITS_MAX_PENDING_ACKS", "5", "limits.maxPendingAcks", 5],
+  ["LIMITS_MAX_ATTACHMENTS", "6", "limits.maxAttachments", 6],
+  ["LIMITS_MAX_ATTACHMENT_BYTES", "7", "limits.maxAttachmentBytes", 7],
+  ["LIMITS_ATTACHMENT_TIMEOUT", "8 seconds", "limits.attachmentTimeout", 8_000],
+  ["LIMITS_MAX_DEPTH", "9", "limits.maxDepth", 9],
   ["TRACING", "false", "tracing", false]
 ]
+
+const byOption = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1)
 
 describe("options from the environment", () => {
   it.effect("are all there", () =>
@@ -58,8 +61,14 @@ describe("options from the environment", () => {
       const options = (yield* reading(NodeConfig.attached, env)) as Record<string, unknown>
       const plain = (value: unknown) => (Duration.isDuration(value) ? Duration.toMillis(value) : value)
       assert.deepStrictEqual(
-        Object.entries(options).map(([option, value]) => [option, plain(value)]),
-        settings.map(([, , option, value]) => [option, value])
+        Object.entries(options)
+          .flatMap(([option, value]) =>
+            typeof value === "object" && value !== null && !Array.isArray(value) && !Duration.isDuration(value)
+              ? Object.entries(value).map(([name, value]) => [`${option}.${name}`, plain(value)] as const)
+              : [[option, plain(value)] as const]
+          )
+          .toSorted(byOption),
+        settings.map(([, , option, value]) => [option, value] as const).toSorted(byOption)
       )
     })
   )
@@ -91,21 +100,22 @@ describe("options from the environment", () => {
 
   it.effect("say how fast a connection may send", () =>
     Effect.gen(function* () {
-      const read = (env: Record<string, string>) => Effect.map(reading(NodeConfig.attached, env), (o) => o.rateLimit)
-      assert.deepStrictEqual(yield* read({ SOCKETIO_RATE_LIMIT: "100" }), { limit: 100 })
+      const read = (env: Record<string, string>) =>
+        Effect.map(reading(NodeConfig.attached, env), (o) => o.limits?.rateLimit)
+      assert.deepStrictEqual(yield* read({ SOCKETIO_LIMITS_RATE_LIMIT: "100" }), { limit: 100 })
       const { interval, ...rest } = (yield* read({
-        SOCKETIO_RATE_LIMIT: "0.5",
-        SOCKETIO_RATE_LIMIT_INTERVAL: "1 minute",
-        SOCKETIO_RATE_LIMIT_BURST: "7",
-        SOCKETIO_RATE_LIMIT_EXCEEDED: "disconnect"
+        SOCKETIO_LIMITS_RATE_LIMIT: "0.5",
+        SOCKETIO_LIMITS_RATE_LIMIT_INTERVAL: "1 minute",
+        SOCKETIO_LIMITS_RATE_LIMIT_BURST: "7",
+        SOCKETIO_LIMITS_RATE_LIMIT_EXCEEDED: "disconnect"
       }))!
       assert.deepStrictEqual(rest, { limit: 0.5, burst: 7, onExceeded: "disconnect" })
       assert.strictEqual(Duration.toMillis(interval!), 60_000)
       const layer = NodeSocketIoServer.layerConfig(NodeConfig.listening)
       const error = yield* Effect.flip(
-        Effect.scoped(reading(Layer.build(layer), { SOCKETIO_PORT: "0", SOCKETIO_RATE_LIMIT_BURST: "7" }))
+        Effect.scoped(reading(Layer.build(layer), { SOCKETIO_PORT: "0", SOCKETIO_LIMITS_RATE_LIMIT_BURST: "7" }))
       )
-      assert.deepInclude(error, { _tag: "InvalidOptionError", option: "rateLimit" })
+      assert.deepInclude(error, { _tag: "InvalidOptionError", option: "limits.rateLimit" })
     })
   )
 
@@ -137,9 +147,9 @@ describe("options from the environment", () => {
       const unreadable = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_TRANSPORTS: "carrier-pigeon" })
       assert.strictEqual(unreadable._tag, "ConfigError")
       assert.include(String(unreadable), "TRANSPORTS")
-      const nonsense = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_PING_INTERVAL: "1 millis" })
+      const nonsense = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_HEARTBEAT_PING_INTERVAL: "1 millis" })
       assert.strictEqual(nonsense._tag, "InvalidOptionError")
-      assert.include(nonsense.message, "pingInterval")
+      assert.include(nonsense.message, "heartbeat.pingInterval")
       const nobody = yield* build({ SOCKETIO_PORT: "0", SOCKETIO_CORS_CREDENTIALS: "true" })
       assert.strictEqual(nobody._tag, "InvalidOptionError")
       assert.include(nobody.message, "cors.origin")

@@ -4,17 +4,19 @@ import * as Net from "node:net"
 
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import { Config, ConfigProvider, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { WebSocketServer } from "ws"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import * as NodeSocketIoHttp from "../../src/node/NodeSocketIoHttp.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { openWebSocket } from "../hostile/victim.ts"
 import { engineUrl, PollingClient, RawSocket, request, within } from "../support/RawClient.ts"
-import { call, client, connect, listen, next, serve } from "../support/serve.ts"
+import { call, client, connect, grace, listen, next, refusal, serve } from "../support/serve.ts"
 
 class Plain extends Namespace.make("/", {
   clientToServer: [Event.make("ping!", { ack: Schema.String })],
@@ -40,7 +42,8 @@ describe("a server alone on its port", () => {
   const build = (options: Partial<NodeSocketIoServer.ListeningOptions> = {}) =>
     Layer.build(
       PlainLive.pipe(
-        Layer.provideMerge(NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", namespaceGrace: 0, ...options })),
+        Layer.provideMerge(NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", ...options })),
+        grace(0),
         quiet
       )
     )
@@ -51,7 +54,8 @@ describe("a server alone on its port", () => {
     const logger = Logger.make(({ message }) => void lines.push(String(message)))
     const server = yield* Layer.build(
       PlainLive.pipe(
-        Layer.provideMerge(NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", namespaceGrace: 0, ...options })),
+        Layer.provideMerge(NodeSocketIoServer.layer({ port: 0, host: "127.0.0.1", ...options })),
+        grace(0),
         Layer.provide(Logger.layer([logger]))
       )
     )
@@ -208,7 +212,7 @@ describe("a server alone on its port", () => {
             port: Config.Int("PORT"),
             host: Config.String("HOST"),
             path: Config.String("SOCKET_PATH").pipe(Config.withDefault("/other")),
-            pingInterval: Config.Duration("PING_INTERVAL")
+            heartbeat: { pingInterval: Config.Duration("PING_INTERVAL") }
           })
         ),
         Layer.provide(Logger.layer([logger]))
@@ -230,10 +234,7 @@ describe("a server alone on its port", () => {
 describe("attached to an http.Server of somebody else's", () => {
   const attach = (http: Http.Server, options = {}) =>
     Layer.build(
-      PlainLive.pipe(
-        Layer.provideMerge(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, ...options })),
-        quiet
-      )
+      PlainLive.pipe(Layer.provideMerge(NodeSocketIoServer.layerAttached(http, { ...options })), grace(0), quiet)
     )
   const answer = (http: Http.Server) =>
     http.on("request", (request, response) => response.end(`theirs ${request.method} ${request.url}`))
@@ -300,7 +301,7 @@ describe("attached to an http.Server of somebody else's", () => {
   it.live("forgets upgrades that nobody answers, though nobody reads what else their peers send", () =>
     Effect.gen(function* () {
       const http = Http.createServer()
-      yield* attach(http, { destroyUpgradeTimeout: "10 millis" })
+      yield* attach(http, { foreignUpgrades: { timeout: "10 millis" } })
       const url = yield* listen(http)
       const asked = new Promise<Net.Socket>((resolve) =>
         http.prependOnceListener("upgrade", (_request, socket: Net.Socket) => resolve(socket))
@@ -321,7 +322,7 @@ describe("attached to an http.Server of somebody else's", () => {
     Effect.gen(function* () {
       const http = Http.createServer()
       const scope = yield* Scope.make()
-      yield* Scope.provide(attach(http, { destroyUpgradeTimeout: "1 hour" }), scope)
+      yield* Scope.provide(attach(http, { foreignUpgrades: { timeout: "1 hour" } }), scope)
       const url = yield* listen(http)
       // Gone by the time that the engine looks whether it is alone.
       const asked = new Promise((resolve) => http.prependOnceListener("upgrade", resolve))
@@ -392,7 +393,8 @@ describe("beside an Effect HTTP application", () => {
       )
       const context = yield* Layer.build(
         Layer.mergeAll(PlainLive, HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })).pipe(
-          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1", namespaceGrace: 0 })),
+          Layer.provideMerge(NodeSocketIoHttp.layer({ port: 0, host: "127.0.0.1" })),
+          grace(0),
           quiet
         )
       )
@@ -413,7 +415,8 @@ describe("beside an Effect HTTP application", () => {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(
         Layer.mergeAll(PlainLive, HttpRouter.serve(Layer.empty, { disableLogger: true, disableListenLog: true })).pipe(
-          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1", namespaceGrace: 0 })),
+          Layer.provideMerge(NodeSocketIoHttp.layer({ port: 0, host: "127.0.0.1" })),
+          grace(0),
           quiet
         ),
         scope
@@ -433,7 +436,7 @@ describe("beside an Effect HTTP application", () => {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(
         HttpRouter.serve(Layer.empty, { disableLogger: true, disableListenLog: true }).pipe(
-          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1" })),
+          Layer.provideMerge(NodeSocketIoHttp.layer({ port: 0, host: "127.0.0.1" })),
           quiet
         ),
         scope
@@ -457,7 +460,7 @@ describe("beside an Effect HTTP application", () => {
       const Routes = HttpRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
       const context = yield* Layer.build(
         Layer.mergeAll(
-          PlainLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0 }))),
+          PlainLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http)), grace(0)),
           HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })
         ).pipe(
           Layer.provideMerge(
@@ -471,6 +474,177 @@ describe("beside an Effect HTTP application", () => {
       assert.strictEqual((yield* Effect.promise(() => request(`${url}/hello`))).body, "hello")
       const socket = yield* connect(url)
       assert.strictEqual(yield* call(socket, "ping!"), "pong!")
+    })
+  )
+})
+
+describe("an upgrade of another path", () => {
+  it.effect("is ended by the clock of the fiber that has attached the server", () =>
+    Effect.gen(function* () {
+      const http = Http.createServer()
+      yield* Layer.build(
+        NodeSocketIoServer.layerAttached(http, { foreignUpgrades: { timeout: "1 hour" }, drainTimeout: 0 }).pipe(quiet)
+      )
+      const url = yield* listen(http)
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      socket.write("GET /other HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      socket.on("error", () => {}).resume()
+      // The request takes real time to arrive.
+      while (!socket.closed) {
+        yield* TestClock.adjust("1 hour")
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }
+    })
+  )
+})
+
+describe("namespaces that are built before the server listens", () => {
+  class Late extends Context.Service<Late, { readonly answer: string }>()("test/Late") {}
+
+  /** Serves. `onListening` runs in the moment in which the address is logged. */
+  const serving = Effect.fnUntraced(function* <A, E>(
+    namespaces: Layer.Layer<A, E, SocketIoServer.SocketIoServer>,
+    onListening: (url: string) => void = () => {},
+    options: Partial<NodeSocketIoServer.ListeningOptions> = {}
+  ) {
+    let url = ""
+    const logger = Logger.make(({ message }) => {
+      url = /http:\/\/127\.0\.0\.1:\d+/.exec(String(message))?.[0] ?? url
+      onListening(url)
+    })
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const build = Layer.buildWithScope(
+      NodeSocketIoServer.serve(namespaces, { port: 0, host: "127.0.0.1", drainTimeout: "2 seconds", ...options }).pipe(
+        Layer.provide(Logger.layer([logger]))
+      ),
+      scope
+    )
+    return { build: Effect.map(build, (context) => ({ context, url })), close: Scope.close(scope, Exit.void) }
+  })
+
+  /** A namespace that takes its time to be built, and whose step is told. */
+  const slow = (steps: Array<string>, mayGoOn: Deferred.Deferred<void>) =>
+    Layer.effectDiscard(
+      Effect.andThen(
+        Deferred.await(mayGoOn),
+        Effect.sync(() => steps.push("built"))
+      )
+    ).pipe(Layer.provideMerge(PlainLive))
+
+  it.live("serves a client that connects in the first moment", () =>
+    Effect.gen(function* () {
+      const mayGoOn = yield* Deferred.make<void>()
+      const steps: Array<string> = []
+      let first: Promise<string> | undefined
+      const { build } = yield* serving(slow(steps, mayGoOn), (url) => {
+        steps.push("listening")
+        const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
+        first = socket.opened.then(async () => {
+          await socket.next()
+          socket.send("40")
+          const answer = String(await socket.next())
+          socket.close()
+          return answer
+        })
+      })
+      const building = yield* Effect.forkChild(build, { startImmediately: true })
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(steps, [])
+      yield* Deferred.succeed(mayGoOn, undefined)
+      yield* Fiber.join(building)
+      assert.deepStrictEqual(steps, ["built", "listening"])
+      assert.match(yield* Effect.promise(() => first!), /^40\{"sid":/)
+    })
+  )
+
+  it.live("refuses a name that is not there at once", () =>
+    Effect.gen(function* () {
+      const { build } = yield* serving(PlainLive)
+      const { url } = yield* build
+      const socket = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
+          await socket.opened
+          await socket.next()
+          return socket
+        }),
+        (socket) => Effect.sync(() => socket.close())
+      )
+      // Whoever waits for a namespace is answered later than this.
+      socket.send("40/nowhere,", "40")
+      assert.strictEqual(yield* Effect.promise(() => socket.next()), '44/nowhere,{"message":"Invalid namespace"}')
+      assert.match(String(yield* Effect.promise(() => socket.next())), /^40\{/)
+      assert.strictEqual((yield* refusal(`${url}/nowhere`)).message, "Invalid namespace")
+    })
+  )
+
+  it.live("gives the server, and what the namespaces' layers give", () =>
+    Effect.gen(function* () {
+      const { build } = yield* serving(Layer.merge(PlainLive, Layer.succeed(Late, { answer: "there" })))
+      const { context, url } = yield* build
+      assert.strictEqual(Context.get(context, Late).answer, "there")
+      const socket = yield* connect(url)
+      const news = next(socket, "news")
+      const plain = yield* Effect.provideContext(SocketIoServer.namespace(Plain), context)
+      yield* plain.emit("news", "extra")
+      assert.deepStrictEqual(yield* news, ["extra"])
+    })
+  )
+
+  it.live("close before the server does: clients that poll learn of the end over a new connection", () =>
+    Effect.gen(function* () {
+      const steps: Array<string> = []
+      const { build, close } = yield* serving(
+        Layer.effectDiscard(
+          Effect.gen(function* () {
+            const { engine } = yield* SocketIoServer.SocketIoServer
+            // The namespaces' layers close while the server still listens, and has its sessions.
+            yield* Effect.addFinalizer(() => Effect.sync(() => steps.push(`namespaces close: ${engine.sessionCount}`)))
+          })
+        ).pipe(Layer.provideMerge(PlainLive))
+      )
+      const { url } = yield* build
+      const sid = yield* Effect.promise(() => PollingClient.handshake(url))
+      const socket = yield* connect(url)
+      const gone = next(socket, "disconnect")
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      assert.strictEqual((yield* gone)[0], "transport close")
+      // It is still listening: the client that polls comes once more, over a connection of its own.
+      const last = yield* Effect.promise(() => request(engineUrl(url, { EIO: "4", transport: "polling", sid })))
+      assert.strictEqual(last.body, "1")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(steps, ["namespaces close: 2"])
+      const error = yield* Effect.flip(Effect.tryPromise(() => request(url)))
+      assert.include(String(error.cause), "ECONNREFUSED")
+    })
+  )
+
+  it.live("fail it if one of them fails, and nothing listens", () =>
+    Effect.gen(function* () {
+      const before = resources()
+      const steps: Array<string> = []
+      const { build } = yield* serving(
+        Layer.merge(PlainLive, Layer.effectDiscard(Effect.fail("no namespace" as const))),
+        () => steps.push("listening")
+      )
+      assert.strictEqual(yield* Effect.flip(build), "no namespace")
+      assert.deepStrictEqual(steps, [])
+      assert.deepStrictEqual(resources(), before)
+    })
+  )
+
+  it.live("close if it cannot listen", () =>
+    Effect.gen(function* () {
+      const taken = yield* listen(Http.createServer())
+      const ended: Array<string> = []
+      const { build } = yield* serving(
+        Layer.merge(PlainLive, Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => ended.push("ended"))))),
+        undefined,
+        { port: Number(new URL(taken).port) }
+      )
+      const error = yield* Effect.flip(build)
+      assert.instanceOf(error, NodeSocketIoServer.ListenError)
+      assert.deepStrictEqual(ended, ["ended"])
     })
   )
 })
@@ -531,7 +705,7 @@ describe("namespaces as layers", () => {
           SocketIoServer.layerNamespace("/a", () => Effect.void),
           SocketIoServer.layerNamespace("/b", () => Effect.void)
         ),
-        { maxNamespaces: 2 }
+        { limits: { maxNamespaces: 2 } }
       )
       const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
       yield* Effect.promise(async () => {

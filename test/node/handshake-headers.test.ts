@@ -12,6 +12,7 @@ import { ask, poll, raise, start } from "../support/handshake.ts"
 import { engineUrl, openClient, PollingClient, request } from "../support/RawClient.ts"
 import { upgrade } from "../support/RawUpgrade.ts"
 import { serve } from "../support/serve.ts"
+import { together } from "../support/options.ts"
 
 type Headers = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
 
@@ -59,7 +60,11 @@ const having = (responses: Effect.Success<ReturnType<typeof everyResponse>>, nam
 const noStrangers = ({ query }: EngineRequest) =>
   query.has("stranger") ? Effect.fail(new RequestForbidden({ message: "no strangers" })) : Effect.void
 
-const startWith = (options: NodeOptions) => start({ allowRequest: noStrangers, ...options })
+/** The option that adds headers. */
+const adding = (option: "handshake.headers" | "responseHeaders", headers: () => any): NodeOptions =>
+  option === "responseHeaders" ? { responseHeaders: headers } : { handshake: { headers } }
+
+const startWith = (options: NodeOptions) => start(together({ handshake: { allowRequest: noStrangers } }, options))
 
 describe("headers of the application", () => {
   it.live("responseHeaders sees each request of a session once, with its id and its own headers", () =>
@@ -86,12 +91,14 @@ describe("headers of the application", () => {
     })
   )
 
-  it.live("handshakeHeaders stand on the response that opens a session, and on no other", () =>
+  it.live("handshake.headers stand on the response that opens a session, and on no other", () =>
     Effect.gen(function* () {
       const { url } = yield* startWith({
-        handshakeHeaders: (request) => ({
-          "x-served-by": `${request.query.get("transport")} ${request.header("host")}`
-        })
+        handshake: {
+          headers: (request) => ({
+            "x-served-by": `${request.query.get("transport")} ${request.header("host")}`
+          })
+        }
       })
       const responses = yield* everyResponse(url)
       const host = new URL(url).host
@@ -136,7 +143,7 @@ describe("headers of the application", () => {
     Effect.gen(function* () {
       const { url } = yield* startWith({
         responseHeaders: () => ({ "X-Which": "every", "x-other": "1", "set-cookie": "a=1" }),
-        handshakeHeaders: () => ({ "x-which": "handshake", "Set-Cookie": "b=2" })
+        handshake: { headers: () => ({ "x-which": "handshake", "Set-Cookie": "b=2" }) }
       })
       for (const { headers } of [yield* ask(url), yield* poll(url)]) {
         assert.strictEqual(headers["x-which"], "handshake")
@@ -149,7 +156,7 @@ describe("headers of the application", () => {
   it.live("what describes the response itself stays as it is, in whichever case the application writes it", () =>
     Effect.gen(function* () {
       const headers = () => ({ "Content-Type": "x/y", "Content-Length": "1", "Cache-Control": "public", "X-App": "1" })
-      const { url } = yield* startWith({ responseHeaders: headers, handshakeHeaders: headers })
+      const { url } = yield* startWith({ responseHeaders: headers, handshake: { headers } })
       const client = yield* Effect.promise(() => openClient("polling", url))
       yield* Effect.promise(() => client.send("40"))
       assert.match(String(yield* Effect.promise(() => client.next())), /^40\{/)
@@ -164,12 +171,17 @@ describe("headers of the application", () => {
     })
   )
 
-  for (const option of ["handshakeHeaders", "responseHeaders"] as const) {
+  for (const option of ["handshake.headers", "responseHeaders"] as const) {
     it.live(`${option} may come several times each, beside the cookie with the session's id`, () =>
       Effect.gen(function* () {
         const { logs, url } = yield* startWith({
           cookie: true,
-          [option]: () => ({ "Set-Cookie": ["a=1", "b=2"], "X-Many": ["1", "2"], "X-One": "1", "X-None": [] })
+          ...adding(option, () => ({
+            "Set-Cookie": ["a=1", "b=2"],
+            "X-Many": ["1", "2"],
+            "X-One": "1",
+            "X-None": []
+          }))
         })
         const opening = yield* poll(url)
         assert.deepStrictEqual(opening.headers["set-cookie"]!.slice(0, 2), ["a=1", "b=2"])
@@ -203,14 +215,14 @@ describe("headers of the application", () => {
     ],
     ["gives a line break in a list", () => ({ "x-bad": ["1", "2\r\nx-evil: 1"] }), /"x-bad" is not a valid header/]
   ]
-  for (const option of ["handshakeHeaders", "responseHeaders"] as const) {
+  for (const option of ["handshake.headers", "responseHeaders"] as const) {
     for (const [how, headers, problem] of broken) {
       it.live(`${option} that ${how} lose the headers only, and are logged`, () =>
         Effect.gen(function* () {
           const { logs, url } = yield* startWith({
             cors: { origin: "*" },
             cookie: true,
-            [option]: headers
+            ...adding(option, headers)
           })
           const opening = yield* poll(url)
           assert.strictEqual(opening.status, 200)
@@ -288,7 +300,10 @@ describe("the cookie", () => {
 
   it.live("holds an id of the application's, whatever its characters", () =>
     Effect.gen(function* () {
-      const { url } = yield* startWith({ cookie: true, generateId: () => Effect.succeed('7; Domain=evil "ä"') })
+      const { url } = yield* startWith({
+        cookie: true,
+        handshake: { generateId: () => Effect.succeed('7; Domain=evil "ä"') }
+      })
       const { body, headers } = yield* poll(url)
       assert.strictEqual(JSON.parse(body.slice(1)).sid, '7; Domain=evil "ä"')
       assert.deepStrictEqual(headers["set-cookie"], [
@@ -300,7 +315,7 @@ describe("the cookie", () => {
   it.live("stands beside cookies of the application", () =>
     Effect.gen(function* () {
       for (const name of ["set-cookie", "Set-Cookie"]) {
-        const { url } = yield* startWith({ cookie: true, handshakeHeaders: () => ({ [name]: "theirs=1" }) })
+        const { url } = yield* startWith({ cookie: true, handshake: { headers: () => ({ [name]: "theirs=1" }) } })
         const { headers } = yield* poll(url)
         assert.lengthOf(headers["set-cookie"] ?? [], 2)
         assert.include(headers["set-cookie"]!, "theirs=1")
@@ -366,7 +381,7 @@ describe("cross-origin requests", () => {
       const { url } = yield* startWith({
         cors,
         cookie: true,
-        handshakeHeaders: () => ({ "x-handshake": "1" }),
+        handshake: { headers: () => ({ "x-handshake": "1" }) },
         responseHeaders: () => ({ "x-response": "1" })
       })
       const { headers } = yield* poll(url, {}, { origin })

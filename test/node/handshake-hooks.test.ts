@@ -14,6 +14,7 @@ import { ask, poll, raise, sessionCount, soon, start } from "../support/handshak
 import { engineUrl, openClient, PollingClient, RawSocket, request, transports, within } from "../support/RawClient.ts"
 import { startUpgrade } from "../support/RawUpgrade.ts"
 import { call, connect, listen, refusal } from "../support/serve.ts"
+import type { HandshakeOptions } from "../../src/engine/EngineOptions.ts"
 
 /** Asks for a session; gives the function that goes away. */
 const knock = (url: string, transport: "polling" | "websocket"): (() => void) => {
@@ -48,7 +49,7 @@ describe("allowRequest", () => {
 
     it.live(`lets clients in that it allows ${when}, over every transport`, () =>
       Effect.gen(function* () {
-        const serving = yield* start({ allowRequest: () => pause })
+        const serving = yield* start({ handshake: { allowRequest: () => pause } })
         for (const transport of transports) {
           const raw = yield* Effect.promise(() => openClient(transport, serving.url))
           assert.match(raw.sid, /^[\w-]{20}$/)
@@ -61,7 +62,9 @@ describe("allowRequest", () => {
 
     it.live(`refuses over HTTP with status 403 and the message, ${when}`, () =>
       Effect.gen(function* () {
-        const serving = yield* start({ allowRequest: () => Effect.andThen(pause, forbid('nobody "here"')) })
+        const serving = yield* start({
+          handshake: { allowRequest: () => Effect.andThen(pause, forbid('nobody "here"')) }
+        })
         const { body, headers, status } = yield* poll(serving.url)
         assert.deepStrictEqual([status, body], [403, '{"code":4,"message":"nobody \\"here\\""}'])
         assert.strictEqual(headers["content-type"], "application/json")
@@ -72,7 +75,9 @@ describe("allowRequest", () => {
 
     it.live(`refuses an upgrade before any 101 with status 400 and the message, ${when}`, () =>
       Effect.gen(function* () {
-        const serving = yield* start({ allowRequest: () => Effect.andThen(pause, forbid("späte gäste")) })
+        const serving = yield* start({
+          handshake: { allowRequest: () => Effect.andThen(pause, forbid("späte gäste")) }
+        })
         const { body, headers, status } = yield* ask(serving.url)
         assert.deepStrictEqual([status, body, headers.connection], [400, "späte gäste", "close"])
         assert.strictEqual(headers["content-length"], String(Buffer.byteLength(body)))
@@ -81,9 +86,7 @@ describe("allowRequest", () => {
     )
   }
 
-  const defects: ReadonlyArray<
-    readonly [how: string, allowRequest: NonNullable<NodeSocketIoServer.NodeOptions["allowRequest"]>]
-  > = [
+  const defects: ReadonlyArray<readonly [how: string, allowRequest: NonNullable<HandshakeOptions["allowRequest"]>]> = [
     ["dies", () => Effect.die(new Error("the database is gone"))],
     ["dies later", () => Effect.andThen(Effect.sleep("1 millis"), Effect.die(new Error("the database is gone")))],
     ["throws", () => raise("the database is gone")]
@@ -91,7 +94,7 @@ describe("allowRequest", () => {
   for (const [how, allowRequest] of defects) {
     it.live(`refuses with the standard message and logs the defect when it ${how}`, () =>
       Effect.gen(function* () {
-        const { logs, url } = yield* start({ allowRequest })
+        const { logs, url } = yield* start({ handshake: { allowRequest } })
         const { body, status } = yield* poll(url)
         assert.deepStrictEqual([status, body], [403, '{"code":4,"message":"Forbidden"}'])
         const refused = yield* ask(url)
@@ -116,7 +119,7 @@ describe("allowRequest", () => {
         ])
         return request.query.get("token") === "ä b" && request.header("x-key") === "1" ? Effect.void : forbid("no")
       }
-      const { url } = yield* start({ allowRequest })
+      const { url } = yield* start({ handshake: { allowRequest } })
       const [query, headers] = [{ token: "ä b" }, { "X-Key": "1" }]
       assert.strictEqual((yield* poll(url, query, headers)).status, 200)
       assert.strictEqual((yield* ask(url, query, headers)).status, 101)
@@ -129,7 +132,7 @@ describe("allowRequest", () => {
 
   it.live("refuses with the standard message when it interrupts itself", () =>
     Effect.gen(function* () {
-      const { logs, url } = yield* start({ allowRequest: () => Effect.interrupt })
+      const { logs, url } = yield* start({ handshake: { allowRequest: () => Effect.interrupt } })
       const response = yield* poll(url)
       assert.strictEqual(response.status, 403)
       assert.deepStrictEqual(JSON.parse(response.body), { code: 4, message: "Forbidden" })
@@ -141,7 +144,7 @@ describe("allowRequest", () => {
     Effect.gen(function* () {
       let asked = 0
       const allowRequest = () => (++asked > 1 ? forbid("once is enough") : Effect.void)
-      const { url } = yield* start({ allowRequest })
+      const { url } = yield* start({ handshake: { allowRequest } })
       const sid = yield* Effect.promise(() => PollingClient.handshake(url))
       const client = new PollingClient(url, sid, false)
       assert.strictEqual((yield* Effect.promise(() => client.post("40"))).body, "ok")
@@ -163,7 +166,7 @@ describe("allowRequest", () => {
       let asked = 0
       const { url } = yield* start({
         cors: { origin: "*" },
-        allowRequest: () => Effect.sync(() => void asked++)
+        handshake: { allowRequest: () => Effect.sync(() => void asked++) }
       })
       assert.strictEqual((yield* poll(url, { transport: "pigeon" })).status, 400)
       assert.strictEqual((yield* poll(url, { sid: "unknown" })).status, 400)
@@ -193,7 +196,7 @@ describe("allowRequest", () => {
   it.live("is interrupted when the client goes meanwhile, over HTTP", () =>
     Effect.gen(function* () {
       const { allowRequest, asked, interrupted } = yield* undecided
-      const serving = yield* start({ allowRequest })
+      const serving = yield* start({ handshake: { allowRequest } })
       const abort = new AbortController()
       const response = request(engineUrl(serving.url, { EIO: "4", transport: "polling" }), { signal: abort.signal })
       response.catch(() => {})
@@ -208,7 +211,7 @@ describe("allowRequest", () => {
   it.live("is interrupted when the client goes behind a body that nobody waits for", () =>
     Effect.gen(function* () {
       const { allowRequest, asked, interrupted } = yield* undecided
-      const serving = yield* start({ allowRequest })
+      const serving = yield* start({ handshake: { allowRequest } })
       const socket = Net.connect(Number(new URL(serving.url).port), "127.0.0.1")
       socket.on("error", () => {})
       socket.write("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
@@ -226,7 +229,7 @@ describe("allowRequest", () => {
       () =>
         Effect.gen(function* () {
           const { allowRequest, asked, interrupted } = yield* undecided
-          const serving = yield* start({ allowRequest })
+          const serving = yield* start({ handshake: { allowRequest } })
           const connection = startUpgrade(serving.url)
           yield* soon("question", asked)
           connection[how]()
@@ -253,7 +256,9 @@ describe("allowRequest", () => {
             Effect.andThen(Deferred.succeed(decided, undefined))
           )
         )
-        const serving = yield* start({ allowRequest: ({ query }) => (query.has("other") ? Effect.void : slow) })
+        const serving = yield* start({
+          handshake: { allowRequest: ({ query }) => (query.has("other") ? Effect.void : slow) }
+        })
         const leave = knock(serving.url, transport)
         yield* soon("question", Deferred.await(asked))
         leave()
@@ -273,7 +278,7 @@ describe("allowRequest", () => {
       const asked = yield* Deferred.make<void>()
       const decision = yield* Latch.make(false)
       const { url } = yield* start({
-        allowRequest: () => Effect.andThen(Deferred.succeed(asked, undefined), decision.await)
+        handshake: { allowRequest: () => Effect.andThen(Deferred.succeed(asked, undefined), decision.await) }
       })
       const early = yield* earlyBird(url)
       yield* soon("question", Deferred.await(asked))
@@ -298,7 +303,7 @@ describe("allowRequest", () => {
   it.live("lets nobody in who does not wait for the WebSocket to say a lot", () =>
     Effect.gen(function* () {
       const { allowRequest, asked, interrupted } = yield* undecided
-      const { url } = yield* start({ allowRequest })
+      const { url } = yield* start({ handshake: { allowRequest } })
       const early = yield* earlyBird(url)
       const closed = within("end of the connection", new Promise((resolve) => early.once("close", resolve)))
       early.on("error", () => {}).resume()
@@ -316,7 +321,7 @@ describe("allowRequest", () => {
         const scope = yield* Scope.make()
         const http = Http.createServer()
         const url = yield* listen(http)
-        yield* Layer.buildWithScope(NodeSocketIoServer.layerAttached(http, { allowRequest }), scope)
+        yield* Layer.buildWithScope(NodeSocketIoServer.layerAttached(http, { handshake: { allowRequest } }), scope)
         const response: Promise<{ readonly status: number; readonly body: string }> =
           transport === "websocket"
             ? startUpgrade(url).response
@@ -342,7 +347,7 @@ describe("allowRequest", () => {
       const url = yield* listen(http)
       const allowRequest = () =>
         Effect.asVoid(Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }))
-      yield* Layer.buildWithScope(NodeSocketIoServer.layerAttached(http, { allowRequest }), scope)
+      yield* Layer.buildWithScope(NodeSocketIoServer.layerAttached(http, { handshake: { allowRequest } }), scope)
       const { body, status } = yield* poll(url)
       assert.deepStrictEqual([status, body], [403, '{"code":4,"message":"Forbidden"}'])
     })
@@ -350,7 +355,7 @@ describe("allowRequest", () => {
 
   it.live("is what official clients see as connect_error", () =>
     Effect.gen(function* () {
-      const { url } = yield* start({ allowRequest: () => forbid("members only") })
+      const { url } = yield* start({ handshake: { allowRequest: () => forbid("members only") } })
       const polling = yield* refusal(url, { transports: ["polling"] })
       assert.strictEqual(polling.message, "xhr poll error")
       assert.propertyVal(polling, "description", 403)

@@ -40,7 +40,7 @@ for (const transport of transports) {
   describe(`a client over ${transport} that reads`, () => {
     it.live("gets one message that is larger than maxOutbox, and what comes while it is on its way", () =>
       Effect.gen(function* () {
-        const { ours, rest, sizes } = yield* download(transport, { maxOutbox: 1 * MB })
+        const { ours, rest, sizes } = yield* download(transport, { limits: { maxOutbox: 1 * MB } })
         yield* ours.emit("part", Buffer.alloc(8 * MB))
         yield* ours.emit("part", Buffer.alloc(1))
         yield* Effect.yieldNow
@@ -53,7 +53,7 @@ for (const transport of transports) {
 
     it.live("gets many messages of one turn that are larger than maxOutbox together", () =>
       Effect.gen(function* () {
-        const { ours, rest, sizes } = yield* download(transport, { maxOutbox: 2 * MB })
+        const { ours, rest, sizes } = yield* download(transport, { limits: { maxOutbox: 2 * MB } })
         const part = Buffer.alloc(100_000)
         yield* Effect.forEach(Array.from({ length: 70 }), () => ours.emit("part", part), { discard: true })
         yield* ours.emit("done")
@@ -69,7 +69,7 @@ for (const transport of transports) {
         SocketIoServer.layerNamespace("/", (socket) =>
           socket.on("upload", (file: Uint8Array) => Effect.succeed(file.byteLength))
         ),
-        { maxPayload: 20 * MB }
+        { limits: { maxPayload: 20 * MB } }
       )
       const official = yield* connect(url, { transports: [transport] })
       assert.strictEqual(yield* call(official, "upload", Buffer.alloc(12 * MB)), 12 * MB)

@@ -14,6 +14,7 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { engineUrl, Inbox, within } from "../support/RawClient.ts"
 import { ask } from "../support/handshake.ts"
 import { connect, serve } from "../support/serve.ts"
+import type { WebSocketOptions } from "../../src/node/NodeEngine.ts"
 
 const OFFER = { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" }
 
@@ -94,7 +95,7 @@ describe("perMessageDeflate", () => {
     })
   )
 
-  const offers: ReadonlyArray<readonly [what: string, options: NodeOptions["perMessageDeflate"] & {}]> = [
+  const offers: ReadonlyArray<readonly [what: string, options: WebSocketOptions["perMessageDeflate"] & {}]> = [
     ["true", true],
     ["settings", { zlibDeflateOptions: { level: 1 }, serverMaxWindowBits: 10, clientMaxWindowBits: 12 }],
     ["no context takeover", { serverNoContextTakeover: true, clientNoContextTakeover: true }]
@@ -102,7 +103,7 @@ describe("perMessageDeflate", () => {
   for (const [what, perMessageDeflate] of offers) {
     it.live(`with ${what} compresses both ways, from 1,024 bytes on, for clients that offer it`, () =>
       Effect.gen(function* () {
-        const { sockets, url } = yield* setup({ perMessageDeflate })
+        const { sockets, url } = yield* setup({ webSocket: { perMessageDeflate } })
         assert.match((yield* ask(url, {}, OFFER)).headers["sec-websocket-extensions"] as string, /^permessage-deflate/)
         const client = yield* rawClient(url, { threshold: 0 })
         assert.include(client.ws.extensions, "permessage-deflate")
@@ -128,7 +129,7 @@ describe("perMessageDeflate", () => {
 
   it.live("leaves clients that do not offer it alone", () =>
     Effect.gen(function* () {
-      const { sockets, url } = yield* setup({ perMessageDeflate: true })
+      const { sockets, url } = yield* setup({ webSocket: { perMessageDeflate: true } })
       const client = yield* rawClient(url, false)
       assert.strictEqual(client.ws.extensions, "")
       yield* sockets[0]!.emit("text", text)
@@ -140,7 +141,7 @@ describe("perMessageDeflate", () => {
 
   it.live("takes another threshold, in bytes", () =>
     Effect.gen(function* () {
-      const { sockets, url } = yield* setup({ perMessageDeflate: { threshold: 100 } })
+      const { sockets, url } = yield* setup({ webSocket: { perMessageDeflate: { threshold: 100 } } })
       const client = yield* rawClient(url)
       const frame = (body: string) => `42["text","${body}"]`
       for (const [body, compressed] of [
@@ -161,7 +162,7 @@ describe("perMessageDeflate", () => {
 
   it.live("compresses attachments, by their own size", () =>
     Effect.gen(function* () {
-      const { everyone, sockets, url } = yield* setup({ perMessageDeflate: true })
+      const { everyone, sockets, url } = yield* setup({ webSocket: { perMessageDeflate: true } })
       const client = yield* rawClient(url)
       for (const target of [sockets[0]!, everyone.to("room")]) {
         yield* target.emit("bytes", Buffer.alloc(10_000, 7))
@@ -176,7 +177,7 @@ describe("perMessageDeflate", () => {
 
   it.live("leaves what is sent with compress(false) as it is, broadcasts and attachments included", () =>
     Effect.gen(function* () {
-      const { everyone, sockets, url } = yield* setup({ perMessageDeflate: true })
+      const { everyone, sockets, url } = yield* setup({ webSocket: { perMessageDeflate: true } })
       const client = yield* rawClient(url)
       yield* sockets[0]!.compress(false).emit("text", text)
       const direct = yield* client.measure()
@@ -197,7 +198,7 @@ describe("perMessageDeflate", () => {
 
   it.live("ends connections whose messages are larger than maxPayload when they are unpacked", () =>
     Effect.gen(function* () {
-      const { ended, url } = yield* setup({ perMessageDeflate: true, maxPayload: 10_000 })
+      const { ended, url } = yield* setup({ webSocket: { perMessageDeflate: true }, limits: { maxPayload: 10_000 } })
       const client = yield* rawClient(url, { threshold: 0 })
       client.ws.send(`42["echo","${"x".repeat(20_000)}"]`)
       assert.strictEqual(yield* client.closed, 1009)
@@ -207,7 +208,7 @@ describe("perMessageDeflate", () => {
 
   it.live("sends everything before it closes", () =>
     Effect.gen(function* () {
-      const { sockets, url } = yield* setup({ perMessageDeflate: { threshold: 0 } })
+      const { sockets, url } = yield* setup({ webSocket: { perMessageDeflate: { threshold: 0 } } })
       const client = yield* rawClient(url)
       for (let i = 0; i < 50; i++) yield* sockets[0]!.emit("text", text, i)
       yield* sockets[0]!.disconnect({ close: true })
@@ -222,7 +223,7 @@ describe("perMessageDeflate", () => {
       const scope = yield* Effect.scope
       const client = yield* Effect.scoped(
         Effect.gen(function* () {
-          const { sockets, url } = yield* setup({ perMessageDeflate: { threshold: 0 } })
+          const { sockets, url } = yield* setup({ webSocket: { perMessageDeflate: { threshold: 0 } } })
           const client = yield* Scope.provide(rawClient(url), scope)
           for (let i = 0; i < 50; i++) yield* sockets[0]!.emit("text", text, i)
           return client
@@ -245,7 +246,7 @@ describe("perMessageDeflate", () => {
   for (const [option, value] of refused) {
     it.live(`with ${JSON.stringify(value)} fails the layer`, () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(Effect.scoped(serve(Layer.empty, { perMessageDeflate: value })))
+        const error = yield* Effect.flip(Effect.scoped(serve(Layer.empty, { webSocket: { perMessageDeflate: value } })))
         assert.deepInclude(error, { _tag: "InvalidOptionError", option })
       })
     )
@@ -279,7 +280,7 @@ describe("perMessageDeflate and official clients", () => {
 
   it.live("works from the beginning and behind an upgrade, both ways", () =>
     Effect.gen(function* () {
-      const { url } = yield* setup({ perMessageDeflate: true })
+      const { url } = yield* setup({ webSocket: { perMessageDeflate: true } })
       for (const transports of [["websocket"], ["polling", "websocket"]]) {
         const socket = yield* connect(url, {
           transports: transports as ["polling"],
@@ -297,7 +298,7 @@ describe("perMessageDeflate and official clients", () => {
 
   it.live("keeps the order of direct and broadcast events, for clients that compress and others in one room", () =>
     Effect.gen(function* () {
-      const { everyone, sockets, url } = yield* setup({ perMessageDeflate: true })
+      const { everyone, sockets, url } = yield* setup({ webSocket: { perMessageDeflate: true } })
       const clients = [
         yield* connect(url, { transports: ["websocket"], perMessageDeflate: { threshold: 0 } }),
         yield* connect(url, { transports: ["websocket"], perMessageDeflate: false as never }),

@@ -28,7 +28,7 @@ describe("metrics of a server on a real port", () => {
           )
         })
       ),
-      { maxOutbox, drainTimeout: "50 millis" }
+      { limits: { maxOutbox }, drainTimeout: "50 millis" }
     ).pipe(Effect.provideService(Metric.MetricRegistry, registry))
     const now = Effect.provideService(read, Metric.MetricRegistry, registry)
     return { url, sockets, now, ended: Deferred.await(ended) }

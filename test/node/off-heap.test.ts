@@ -10,12 +10,12 @@ import { type RunningWorker, startWorker } from "../support/workers.ts"
 
 const MB = 1024 * 1024
 
-describe("the young objects that accompany large reads", () => {
+describe("the young objects that come with large reads", () => {
   it("fill their space with every 24 MiB", () => {
     for (const capacity of [1, 16, 64]) {
       const young = new YoungObjects(() => capacity * MB)
       let made = 0
-      for (let read = 0; read < 24 * MB; read += 64 * 1024) made += young.accompany(64 * 1024)
+      for (let read = 0; read < 24 * MB; read += 64 * 1024) made += young.fill(64 * 1024)
       assert.approximately(made, capacity * MB, 64 * 1024)
     }
   })
@@ -23,25 +23,25 @@ describe("the young objects that accompany large reads", () => {
   it("are as many as their space asks for when it has grown", () => {
     let capacity = 16 * MB
     const young = new YoungObjects(() => capacity)
-    young.accompany(24 * MB)
+    young.fill(24 * MB)
     capacity = 32 * MB
-    young.accompany(24 * MB)
-    assert.approximately(young.accompany(23 * MB), (capacity / 24) * 23, 64 * 1024)
+    young.fill(24 * MB)
+    assert.approximately(young.fill(23 * MB), (capacity / 24) * 23, 64 * 1024)
   })
 
   it("fill it once for what has come at once", () => {
     const young = new YoungObjects(() => 16 * MB)
-    assert.approximately(young.accompany(1_000 * MB), 16 * MB, 64 * 1024)
+    assert.approximately(young.fill(1_000 * MB), 16 * MB, 64 * 1024)
   })
 
   it("are none where nothing is known of their space", () => {
     const young = new YoungObjects(() => 0)
-    assert.strictEqual(young.accompany(1_000 * MB), 0)
+    assert.strictEqual(young.fill(1_000 * MB), 0)
   })
 
   it("are not kept", () => {
     const young = new YoungObjects(() => 16 * MB)
-    assert.isAbove(young.accompany(20 * MB), 0)
+    assert.isAbove(young.fill(20 * MB), 0)
     assert.isUndefined(young.last)
   })
 })

@@ -8,19 +8,20 @@ import { performance } from "node:perf_hooks"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 
+import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../../src/engine/EngineOptions.ts"
+import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "../../src/node/NodeEngine.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import type { ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
-import { call, connect, listen } from "../support/serve.ts"
+import { call, connect, grace, listen } from "../support/serve.ts"
 
 const EchoLive = SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (...args) => Effect.succeed(args)))
 
 const quiet = Layer.provide(Logger.layer([]))
 
 const attach = (http: Http.Server, options: NodeSocketIoServer.NodeOptions = {}) =>
-  Layer.build(
-    EchoLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, ...options })), quiet)
-  )
+  Layer.build(EchoLive.pipe(Layer.provide(NodeSocketIoServer.layerAttached(http, options)), grace(0), quiet))
 
 /** An HTTP server with a server on it, beside what answers everything else. */
 const serveBeside = Effect.fnUntraced(function* (options: NodeSocketIoServer.NodeOptions = {}) {
@@ -29,68 +30,108 @@ const serveBeside = Effect.fnUntraced(function* (options: NodeSocketIoServer.Nod
   return { http, url: yield* listen(http) }
 })
 
-/** What is refused of each option, and as which; nothing where every value that its type allows makes sense. */
-const nonsense: { readonly [K in keyof Required<NodeSocketIoServer.ListeningOptions>]: ReadonlyArray<unknown> } = {
+/** The values of each option of a group that are refused; nothing where every value that its type allows makes sense. */
+type Nonsense<Group> = { readonly [K in keyof Required<Group>]: ReadonlyArray<unknown> }
+
+const notAFunction = ["yes", 1, {}, null]
+
+const notASwitch = ["yes", 1, null]
+
+const heartbeat: Nonsense<HeartbeatOptions> = {
   pingInterval: ["never", 0, 9.9, -1, Infinity, Number.NaN, "30 days"],
   // Clients wait for it and the interval, in one timer.
   pingTimeout: ["never", 0, 9.9, -1, Infinity, Number.NaN, "30 days", 2 ** 31 - 25_000],
-  heartbeat: [],
-  upgradeTimeout: ["0 millis", -1, Infinity, 2 ** 31],
+  schedule: ["25 seconds", 25_000, {}]
+}
+
+const handshake: Nonsense<HandshakeOptions> = {
+  allowRequest: notAFunction,
+  generateId: notAFunction,
+  timeout: [0, "soon", Infinity],
+  headers: notAFunction
+}
+
+const upgrade: Nonsense<UpgradeOptions> = { allow: notASwitch, timeout: ["0 millis", -1, Infinity, 2 ** 31] }
+
+const rates = [
+  {},
+  { limit: 0 },
+  { limit: Infinity },
+  { limit: 1, interval: 0 },
+  { limit: 1, interval: "soon" },
+  { limit: 1, interval: Infinity },
+  { limit: 1, burst: 0.5 },
+  { limit: 1, burst: 0 },
+  5
+]
+
+const limits: Nonsense<ServerLimits> = {
   maxPayload: [0, -1, 1.5, Infinity, Number.NaN, 2 ** 53, "1 MB"],
   maxPacketsPerPayload: [0, 1.5, Infinity],
   maxOutbox: [0, 1.5, Number.NaN],
-  rateLimit: [
-    {},
-    { limit: 0 },
-    { limit: Infinity },
-    { limit: 1, interval: 0 },
-    { limit: 1, interval: "soon" },
-    { limit: 1, interval: Infinity },
-    { limit: 1, burst: 0.5 },
-    { limit: 1, burst: 0 }
-  ],
   outboxOverflow: ["drop", "", null, 1],
+  rateLimit: rates,
   maxConnections: [0, -1, 1.5, Infinity],
   maxConnectionsPerAddress: [0, -1, 1.5, Infinity],
-  allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
-  handshakeTimeout: [0, "soon", Infinity],
-  trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],
-  transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],
-  allowUpgrades: [],
-  allowEIO3: [],
-  allowRequest: [],
-  generateId: [],
-  handshakeHeaders: [],
-  responseHeaders: [],
-  cookie: [{ name: "a b" }, { path: "/;" }, { domain: "a;b" }, { maxAge: "soon" }, { sameSite: "never" }],
-  cors: [],
-  drainTimeout: ["forever", -1, Infinity, 2 ** 31],
   connectTimeout: [0, "0 seconds", Infinity, 2 ** 31],
-  namespaceGrace: [-1, Infinity, 2 ** 31],
   maxNamespaces: [0, 1.5],
-  openingRate: [{ limit: 0 }, { limit: 1, burst: 0 }],
+  openingRate: rates,
   maxAuthBytes: [-1, 0.5, Infinity],
   maxRooms: [-1, 1.5],
   maxPendingPackets: [0, -1],
   maxPendingEvents: [0, -1],
   maxPendingBytes: [0, -1, 0.5],
-  pauseReadingAt: [0, 1.5, Infinity],
-  resumeReadingAt: [-1, 1.5, 1_000],
-  pauseTimeout: [0, "soon", Infinity, 2 ** 31],
   middlewareTimeout: [0, "soon", Infinity, 2 ** 31],
   maxPendingAcks: [0, -1],
   maxAttachments: [0, 1.5],
   maxAttachmentBytes: [0, 1.5],
   attachmentTimeout: [0, Infinity, 2 ** 31],
-  maxDepth: [0, 1.5],
-  tracing: [],
+  maxDepth: [0, 1.5]
+}
+
+const reading: Nonsense<ReadingOptions> = {
+  pauseAt: [0, 1.5, Infinity],
+  resumeAt: [-1, 1.5, 1_000],
+  pauseTimeout: [0, "soon", Infinity, 2 ** 31]
+}
+
+const polling: Nonsense<PollingOptions> = { compression: ["gzip", 1_024, null] }
+
+const webSocket: Nonsense<WebSocketOptions> = {
+  perMessageDeflate: [{ serverMaxWindowBits: 16 }, { zlibDeflateOptions: { level: 10 } }, "yes", 1_024, null]
+}
+
+const foreignUpgrades: Nonsense<ForeignUpgradeOptions> = {
+  destroy: notASwitch,
+  timeout: [-1, "soon", Infinity, 2 ** 31]
+}
+
+const noGroup = [5, null, "none", []]
+
+const groups = { heartbeat, handshake, upgrade, limits, reading, polling, webSocket, foreignUpgrades }
+
+/** The same for the options on top, the groups themselves among them. */
+const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
+  heartbeat: noGroup,
+  handshake: noGroup,
+  upgrade: noGroup,
+  limits: noGroup,
+  reading: noGroup,
+  polling: noGroup,
+  webSocket: noGroup,
+  foreignUpgrades: noGroup,
+  allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
+  trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],
+  transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],
+  allowEIO3: notASwitch,
+  responseHeaders: notAFunction,
+  cookie: [{ name: "a b" }, { path: "/;" }, { domain: "a;b" }, { maxAge: "soon" }, { sameSite: "never" }, 5],
+  cors: ["*", 5],
+  drainTimeout: ["forever", -1, Infinity, 2 ** 31],
+  tracing: notASwitch,
   path: ["socket.io", "?", "/chat?room=1", "/chat#1", "/a b", "http://example.com/chat"],
-  destroyUpgrade: [],
-  destroyUpgradeTimeout: [-1, "soon", Infinity, 2 ** 31],
-  perMessageDeflate: [{ serverMaxWindowBits: 16 }, { zlibDeflateOptions: { level: 10 } }],
-  httpCompression: [],
-  serveClient: [],
-  keepRequests: [],
+  serveClient: notASwitch,
+  keepRequests: notASwitch,
   tls: [{ key: "no key" }, { pfx: "nothing" }, { minVersion: "TLSv0" }],
   port: [-1, 65_536, 0.5, "http"],
   host: [],
@@ -102,14 +143,35 @@ const nested: ReadonlyArray<readonly [option: string, options: object]> = [
   ["cors.credentials", { cors: { origin: "*", credentials: true } }],
   ["cors.credentials", { cors: { origin: ["*"], credentials: true } }],
   ["cors.credentials", { cors: { origin: ["https://example.com", "*"], credentials: true } }],
-  ["httpCompression.threshold", { httpCompression: { threshold: -1 } }],
-  ["httpCompression.threshold", { httpCompression: { threshold: 0.5 } }],
-  ["httpCompression.threshold", { httpCompression: { threshold: "1 KB" } }],
-  ["perMessageDeflate.threshold", { perMessageDeflate: { threshold: -1 } }],
+  ["polling.compression.threshold", { polling: { compression: { threshold: -1 } } }],
+  ["polling.compression.threshold", { polling: { compression: { threshold: 0.5 } } }],
+  ["polling.compression.threshold", { polling: { compression: { threshold: "1 KB" } } }],
+  ["webSocket.perMessageDeflate.threshold", { webSocket: { perMessageDeflate: { threshold: -1 } } }],
   ["cors.methods", { cors: { methods: ["GET\n"] } }],
   ["cors.allowedHeaders", { cors: { allowedHeaders: "x-a" } }],
   ["cors.exposedHeaders", { cors: { exposedHeaders: ["x\0"] } }],
-  ["rateLimit.onExceeded", { rateLimit: { limit: 1, onExceeded: "refuse" } }]
+  ["limits.rateLimit.onExceeded", { limits: { rateLimit: { limit: 1, onExceeded: "refuse" } } }]
+]
+
+/** Names that are no options: of other places, of Socket.IO's own server, or mistyped. */
+const unknown: ReadonlyArray<readonly [option: string, options: object]> = [
+  ["maxPayload", { maxPayload: 1_000 }],
+  ["pingInterval", { pingInterval: 1_000 }],
+  ["maxHttpBufferSize", { maxHttpBufferSize: 1_000 }],
+  ["limits.maxPayloads", { limits: { maxPayloads: 1_000 } }],
+  ["limits.pauseAt", { limits: { pauseAt: 1_000 } }],
+  ["heartbeat.interval", { heartbeat: { interval: 1_000 } }],
+  ["handshake.allowRequests", { handshake: { allowRequests: () => Effect.void } }],
+  ["upgrade.upgradeTimeout", { upgrade: { upgradeTimeout: 1_000 } }],
+  ["reading.pauseReadingAt", { reading: { pauseReadingAt: 10 } }],
+  ["polling.httpCompression", { polling: { httpCompression: true } }],
+  ["polling.compression.treshold", { polling: { compression: { treshold: 1 } } }],
+  ["webSocket.deflate", { webSocket: { deflate: true } }],
+  ["foreignUpgrades.destroyUpgrade", { foreignUpgrades: { destroyUpgrade: true } }],
+  ["cors.origins", { cors: { origins: "*" } }],
+  ["cookie.httponly", { cookie: { httponly: true } }],
+  ["limits.rateLimit.max", { limits: { rateLimit: { limit: 1, max: 1 } } }],
+  ["limits.openingRate.onExceeded", { limits: { openingRate: { limit: 1, onExceeded: "pause" } } }]
 ]
 
 describe("an option that makes no sense fails the layer", () => {
@@ -117,7 +179,13 @@ describe("an option that makes no sense fails the layer", () => {
     ...Object.entries(nonsense).flatMap(([option, values]) =>
       values.map((value) => [option, { [option]: value }] as const)
     ),
-    ...nested
+    ...Object.entries(groups).flatMap(([group, options]) =>
+      Object.entries(options as Nonsense<object>).flatMap(([option, values]: [string, ReadonlyArray<unknown>]) =>
+        values.map((value) => [`${group}.${option}`, { [group]: { [option]: value } }] as const)
+      )
+    ),
+    ...nested,
+    ...unknown
   ]
   for (const [option, options] of refused) {
     const [value] = Object.values(options)
@@ -135,33 +203,34 @@ describe("an option that makes no sense fails the layer", () => {
   it.live("but the least values are taken", () =>
     Effect.gen(function* () {
       yield* serveBeside({
-        pingInterval: 10,
-        pingTimeout: 10,
-        upgradeTimeout: 1,
-        maxPayload: 1,
-        maxPacketsPerPayload: 1,
-        maxOutbox: 1,
+        heartbeat: { pingInterval: 10, pingTimeout: 10 },
+        handshake: { timeout: 1 },
+        upgrade: { timeout: 1 },
+        limits: {
+          maxPayload: 1,
+          maxPacketsPerPayload: 1,
+          maxOutbox: 1,
+          connectTimeout: 1,
+          maxNamespaces: 1,
+          maxAuthBytes: 0,
+          maxRooms: 0,
+          maxPendingPackets: 1,
+          maxPendingEvents: 1,
+          maxPendingBytes: 1,
+          middlewareTimeout: 1,
+          maxPendingAcks: 1,
+          maxAttachments: 1,
+          maxAttachmentBytes: 1,
+          attachmentTimeout: 1,
+          maxDepth: 1
+        },
+        reading: { pauseAt: 1, resumeAt: 0, pauseTimeout: 1 },
         transports: ["polling"],
         drainTimeout: 0,
-        connectTimeout: 1,
-        namespaceGrace: 0,
-        maxNamespaces: 1,
-        maxPendingPackets: 1,
-        maxPendingEvents: 1,
-        maxPendingBytes: 1,
-        pauseReadingAt: 1,
-        resumeReadingAt: 0,
-        pauseTimeout: 1,
-        middlewareTimeout: 1,
-        maxPendingAcks: 1,
-        maxAttachments: 1,
-        maxAttachmentBytes: 1,
-        attachmentTimeout: 1,
-        maxDepth: 1,
         path: "/",
-        destroyUpgradeTimeout: 0,
-        perMessageDeflate: { threshold: 0, serverMaxWindowBits: 8, clientMaxWindowBits: 8 },
-        httpCompression: { threshold: 0 }
+        foreignUpgrades: { timeout: 0 },
+        webSocket: { perMessageDeflate: { threshold: 0, serverMaxWindowBits: 8, clientMaxWindowBits: 8 } },
+        polling: { compression: { threshold: 0 } }
       })
     })
   )
@@ -269,9 +338,9 @@ describe("upgrades of other paths", () => {
       ({ socket }) => Effect.sync(() => socket.destroy())
     )
 
-  it.live("are ended after destroyUpgradeTimeout, not before, with nothing said", () =>
+  it.live("are ended after foreignUpgrades.timeout, not before, with nothing said", () =>
     Effect.gen(function* () {
-      const { url } = yield* serveBeside({ destroyUpgradeTimeout: "150 millis" })
+      const { url } = yield* serveBeside({ foreignUpgrades: { timeout: "150 millis" } })
       const connection = yield* knock(url)
       // Timers of Node may be early by a millisecond.
       assert.isAtLeast(yield* connection.ended, 148)
@@ -281,8 +350,8 @@ describe("upgrades of other paths", () => {
 
   it.live("are ended at once with a timeout of 0", () =>
     Effect.gen(function* () {
-      const patient = yield* serveBeside({ destroyUpgradeTimeout: "1 hour" })
-      const hasty = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      const patient = yield* serveBeside({ foreignUpgrades: { timeout: "1 hour" } })
+      const hasty = yield* serveBeside({ foreignUpgrades: { timeout: 0 } })
       const waiting = yield* knock(patient.url)
       for (let i = 0; i < 3; i++) yield* (yield* knock(hasty.url)).ended
       assert.isFalse(waiting.hasEnded())
@@ -291,10 +360,10 @@ describe("upgrades of other paths", () => {
     })
   )
 
-  it.live("are left alone with destroyUpgrade: false, and may be reset", () =>
+  it.live("are left alone with foreignUpgrades.destroy: false, and may be reset", () =>
     Effect.gen(function* () {
-      const lenient = yield* serveBeside({ destroyUpgradeTimeout: 0, destroyUpgrade: false })
-      const strict = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      const lenient = yield* serveBeside({ foreignUpgrades: { timeout: 0, destroy: false } })
+      const strict = yield* serveBeside({ foreignUpgrades: { timeout: 0 } })
       const connection = yield* knock(lenient.url)
       assert.strictEqual((yield* Effect.promise(() => request(`${lenient.url}/x`))).body, "theirs /x")
       // Those that came later have been ended by now elsewhere.
@@ -307,7 +376,7 @@ describe("upgrades of other paths", () => {
 
   it.live("are left alone when somebody else listens for them, who may take his time", () =>
     Effect.gen(function* () {
-      const { http, url } = yield* serveBeside({ destroyUpgradeTimeout: 0 })
+      const { http, url } = yield* serveBeside({ foreignUpgrades: { timeout: 0 } })
       http.on("upgrade", (_request, socket) => {
         setTimeout(() => socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), 50)
       })

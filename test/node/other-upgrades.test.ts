@@ -9,11 +9,12 @@ import { Effect, Exit, Layer, Logger, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import express from "express"
 
+import * as NodeSocketIoHttp from "../../src/node/NodeSocketIoHttp.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import { wire } from "../hostile/victim.ts"
 import { upgrade } from "../support/RawUpgrade.ts"
 import { within } from "../support/RawClient.ts"
-import { listen } from "../support/serve.ts"
+import { grace, listen } from "../support/serve.ts"
 
 const lines = (target: string, body = "", ...headers: ReadonlyArray<string>): string =>
   [
@@ -32,7 +33,7 @@ const POLLING = "/socket.io/?EIO=4&transport=polling"
 
 const attach = (http: Http.Server) =>
   Layer.build(
-    Layer.provide(NodeSocketIoServer.layerAttached(http, { drainTimeout: 0, namespaceGrace: 0 }), Logger.layer([]))
+    NodeSocketIoServer.layerAttached(http, { drainTimeout: 0 }).pipe(grace(0), Layer.provide(Logger.layer([])))
   )
 
 /** A server on which somebody else answers what is not ours. */
@@ -121,7 +122,7 @@ describe("a request that would like to change over to HTTP/2", () => {
       )
       const context = yield* Layer.build(
         HttpRouter.serve(echoing, { disableLogger: true, disableListenLog: true }).pipe(
-          Layer.provideMerge(NodeSocketIoServer.layerHttp({ port: 0, host: "127.0.0.1", drainTimeout: 0 })),
+          Layer.provideMerge(NodeSocketIoHttp.layer({ port: 0, host: "127.0.0.1", drainTimeout: 0 })),
           Layer.provide(Logger.layer([]))
         )
       )

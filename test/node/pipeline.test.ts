@@ -28,8 +28,10 @@ describe("hundreds of requests at once", () => {
       }
       count()
       const { url } = yield* start({
-        allowRequest: ({ query }) => Effect.sync(() => (turns.push(turn), query)),
-        generateId: ({ query }) => Effect.succeed(query.get("n")!)
+        handshake: {
+          allowRequest: ({ query }) => Effect.sync(() => (turns.push(turn), query)),
+          generateId: ({ query }) => Effect.succeed(query.get("n")!)
+        }
       })
       const connection = yield* wire(url)
       connection.write(Array.from({ length: 600 }, (_, n) => get(`transport=polling&n=${n}`)).join(""))
@@ -100,7 +102,7 @@ describe("hundreds of requests at once", () => {
   it.live("are not taken any more when their connection has gone", () =>
     Effect.gen(function* () {
       let asked = 0
-      const { url } = yield* start({ allowRequest: () => Effect.sync(() => asked++) })
+      const { url } = yield* start({ handshake: { allowRequest: () => Effect.sync(() => asked++) } })
       const connection = yield* wire(url)
       connection.write(HANDSHAKE.repeat(600))
       yield* Effect.promise(() => connection.until(/HTTP/))

@@ -164,7 +164,7 @@ describe("responses that a client does not read", () => {
 
   it.live("count as what waits for it, so that it gets no further than maxOutbox", () =>
     Effect.gen(function* () {
-      const { end, url } = yield* open({ maxOutbox: 12_000_000 })
+      const { end, url } = yield* open({ limits: { maxOutbox: 12_000_000 } })
       const client = yield* polling(url, false)
       const stuck: Array<Net.Socket> = []
       for (;;) {
@@ -182,7 +182,7 @@ describe("responses that a client does not read", () => {
 
   it.live("lose their connection after pingTimeout", () =>
     Effect.gen(function* () {
-      const { url } = yield* open({ pingTimeout: "300 millis", pingInterval: "1 minute" })
+      const { url } = yield* open({ heartbeat: { pingTimeout: "300 millis", pingInterval: "1 minute" } })
       const client = yield* polling(url, false)
       const socket = (yield* unread(url, client, 8))!
       // It is not read meanwhile, but for what the kernels hold.
@@ -230,7 +230,7 @@ const stateOf = (socket: Net.Socket): string => {
 describe("a request that trickles in", () => {
   it.live("ends with its session", () =>
     Effect.gen(function* () {
-      const { end, url } = yield* open({ pingInterval: "50 millis", pingTimeout: "300 millis" })
+      const { end, url } = yield* open({ heartbeat: { pingInterval: "50 millis", pingTimeout: "300 millis" } })
       const client = yield* polling(url, false)
       const headers = "Host: a\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n"
       const socket = yield* silent(url, `POST ${target(url, client.sid)} HTTP/1.1\r\n${headers}\r\n42`)

@@ -27,11 +27,13 @@ const session = (request: WithSession, response: ServerResponse, next: () => voi
 
 const options: NodeSocketIoServer.NodeOptions = {
   keepRequests: true,
-  allowRequest: (request) =>
-    Effect.callback<void>((resume) => {
-      const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
-      session(raw, new ServerResponse(raw), () => resume(Effect.void))
-    })
+  handshake: {
+    allowRequest: (request) =>
+      Effect.callback<void>((resume) => {
+        const raw = Option.getOrThrow(NodeSocketIoServer.requestOf(request))
+        session(raw, new ServerResponse(raw), () => resume(Effect.void))
+      })
+  }
 }
 
 const userOf = (of: Parameters<typeof NodeSocketIoServer.requestOf>[0]) =>

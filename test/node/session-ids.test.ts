@@ -6,11 +6,11 @@ import { Deferred, Effect } from "effect"
 
 import type { EngineRequest } from "../../src/engine/EngineRequest.ts"
 import { RequestForbidden } from "../../src/engine/HandshakeError.ts"
-import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
 import { ask, poll, raise, sessionCount, soon, start } from "../support/handshake.ts"
 import { engineUrl, openClient, PollingClient, request, transports, within } from "../support/RawClient.ts"
 import { startUpgrade } from "../support/RawUpgrade.ts"
 import { call, connect } from "../support/serve.ts"
+import type { HandshakeOptions } from "../../src/engine/EngineOptions.ts"
 
 describe("generateId", () => {
   for (const how of ["at once", "later"]) {
@@ -20,7 +20,7 @@ describe("generateId", () => {
       Effect.gen(function* () {
         let count = 0
         const generateId = ({ query }: EngineRequest) => Effect.as(pause, `${query.get("transport")} & "${++count}"`)
-        const { url } = yield* start({ generateId })
+        const { url } = yield* start({ handshake: { generateId } })
         for (const [i, transport] of transports.entries()) {
           const client = yield* Effect.promise(() => openClient(transport, url))
           assert.strictEqual(client.sid, `${transport} & "${i + 1}"`)
@@ -34,7 +34,9 @@ describe("generateId", () => {
 
   it.live("works for official clients, across the upgrade, and sees the request", () =>
     Effect.gen(function* () {
-      const { url } = yield* start({ generateId: ({ query }) => Effect.succeed(`session-${query.get("user")}`) })
+      const { url } = yield* start({
+        handshake: { generateId: ({ query }) => Effect.succeed(`session-${query.get("user")}`) }
+      })
       const socket = yield* connect(url, { query: { user: "7" } })
       assert.strictEqual(socket.io.engine.id, "session-7")
       if (socket.io.engine.transport.name === "polling") {
@@ -50,11 +52,15 @@ describe("generateId", () => {
     Effect.gen(function* () {
       const asked: Array<string> = []
       const { url } = yield* start({
-        allowRequest: ({ query }) => {
-          asked.push("allowRequest")
-          return query.has("stranger") ? Effect.fail(new RequestForbidden({ message: "no" })) : Effect.sleep("1 millis")
-        },
-        generateId: () => Effect.sync(() => `id${asked.push("generateId")}`)
+        handshake: {
+          allowRequest: ({ query }) => {
+            asked.push("allowRequest")
+            return query.has("stranger")
+              ? Effect.fail(new RequestForbidden({ message: "no" }))
+              : Effect.sleep("1 millis")
+          },
+          generateId: () => Effect.sync(() => `id${asked.push("generateId")}`)
+        }
       })
       const { body } = yield* poll(url)
       const { sid } = JSON.parse(body.slice(1))
@@ -67,7 +73,7 @@ describe("generateId", () => {
   )
 
   const wrong: ReadonlyArray<
-    readonly [what: string, generateId: NonNullable<NodeOptions["generateId"]>, logged: boolean]
+    readonly [what: string, generateId: NonNullable<HandshakeOptions["generateId"]>, logged: boolean]
   > = [
     ["an empty id", () => Effect.succeed(""), false],
     ["no id", () => Effect.succeed(undefined as unknown as string), false],
@@ -79,7 +85,7 @@ describe("generateId", () => {
   for (const [what, generateId, logged] of wrong) {
     it.live(`that gives ${what} refuses the request with code 3`, () =>
       Effect.gen(function* () {
-        const serving = yield* start({ generateId })
+        const serving = yield* start({ handshake: { generateId } })
         const { body, status } = yield* poll(serving.url)
         assert.deepStrictEqual([status, body], [400, '{"code":3,"message":"Bad request"}'])
         const refused = yield* ask(serving.url)
@@ -94,7 +100,7 @@ describe("generateId", () => {
   for (const transport of transports) {
     it.live(`that gives an id in use refuses the request with code 3, and leaves the ${transport} session alone`, () =>
       Effect.gen(function* () {
-        const serving = yield* start({ generateId: () => Effect.as(Effect.yieldNow, "the only one") })
+        const serving = yield* start({ handshake: { generateId: () => Effect.as(Effect.yieldNow, "the only one") } })
         const client = yield* Effect.promise(() => openClient(transport, serving.url))
         yield* Effect.promise(() => client.send("40"))
         yield* Effect.promise(() => client.next())
@@ -118,13 +124,15 @@ describe("generateId", () => {
       const waiting: Array<Deferred.Deferred<void>> = []
       const all = yield* Deferred.make<void>()
       const serving = yield* start({
-        generateId: () =>
-          Effect.gen(function* () {
-            const turn = yield* Deferred.make<void>()
-            if (waiting.push(turn) === 4) yield* Deferred.succeed(all, undefined)
-            yield* Deferred.await(turn)
-            return "the only one"
-          })
+        handshake: {
+          generateId: () =>
+            Effect.gen(function* () {
+              const turn = yield* Deferred.make<void>()
+              if (waiting.push(turn) === 4) yield* Deferred.succeed(all, undefined)
+              yield* Deferred.await(turn)
+              return "the only one"
+            })
+        }
       })
       const responses = [
         ...[1, 2].map(() => request(engineUrl(serving.url, { EIO: "4", transport: "polling" }))),

@@ -7,6 +7,7 @@ import { Context, Effect, Layer, Logger, Option } from "effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
+import * as NodeSocketIoHttp from "../../src/node/NodeSocketIoHttp.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { cert, key } from "../support/certificate.ts"
@@ -66,7 +67,7 @@ describe("a server that listens with TLS", () => {
       const options = { port: 0, tls: { key: "no key", cert } }
       const errors = [
         yield* Effect.flip(Layer.build(NodeSocketIoServer.layer(options))),
-        yield* Effect.flip(Layer.build(NodeSocketIoServer.layerHttp(options)))
+        yield* Effect.flip(Layer.build(NodeSocketIoHttp.layer(options)))
       ]
       for (const error of errors) assert.deepInclude(error, { _tag: "InvalidOptionError", option: "tls" })
     })
@@ -80,7 +81,7 @@ describe("a server that listens with TLS", () => {
       const context = yield* Layer.build(
         Layer.merge(App, echo).pipe(
           Layer.provideMerge(
-            NodeSocketIoServer.layerHttp({
+            NodeSocketIoHttp.layer({
               port: 0,
               host: "127.0.0.1",
               tls: { key, cert },

@@ -86,11 +86,11 @@ describe("connections behind a proxy", () => {
     Effect.gen(function* () {
       const from = (url: string, header: string) =>
         Effect.map(poll(url, {}, { "x-forwarded-for": header }), ({ status }) => status)
-      const behind = yield* start({ maxConnectionsPerAddress: 1, trustedProxies: 1 })
+      const behind = yield* start({ limits: { maxConnectionsPerAddress: 1 }, trustedProxies: 1 })
       assert.strictEqual(yield* from(behind.url, "1.1.1.1, 192.0.2.1"), 200)
       assert.strictEqual(yield* from(behind.url, "2.2.2.2, 192.0.2.1"), 503)
       assert.strictEqual(yield* from(behind.url, "1.1.1.1, 192.0.2.2"), 200)
-      const bare = yield* start({ maxConnectionsPerAddress: 1 })
+      const bare = yield* start({ limits: { maxConnectionsPerAddress: 1 } })
       assert.strictEqual(yield* from(bare.url, "1.1.1.1"), 200)
       assert.strictEqual(yield* from(bare.url, "2.2.2.2"), 503)
     })
@@ -101,7 +101,7 @@ describe("a server that is full", () => {
   for (const transport of ["polling", "websocket"]) {
     it.live(`lets official clients in when there is room, as they come again: ${transport}`, () =>
       Effect.gen(function* () {
-        const { url } = yield* serve(WhereLive, { maxConnections: 1 })
+        const { url } = yield* serve(WhereLive, { limits: { maxConnections: 1 } })
         const first = yield* connect(url, { transports: [transport] })
         const second = yield* client(url, {
           transports: [transport],

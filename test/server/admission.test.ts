@@ -13,7 +13,7 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { client, next, open, serve } from "../support/serve.ts"
+import { client, grace, next, open, serve } from "../support/serve.ts"
 
 describe("names that may be waited for", () => {
   /** Clients that ask for so many names each, which nobody serves. */
@@ -33,7 +33,7 @@ describe("names that may be waited for", () => {
 
   it.live("let those that come when all are taken come back, rather than refuse them for good", () =>
     Effect.gen(function* () {
-      const { server, url } = yield* serve(Layer.empty, { namespaceGrace: "1 hour", maxNamespaces: 101 })
+      const { server, url } = yield* serve(Layer.empty, { namespaceGrace: "1 hour", limits: { maxNamespaces: 101 } })
       yield* take(url, 10, 100)
       const socket = yield* client(`${url}/late`, {
         reconnection: true,
@@ -72,7 +72,7 @@ describe("names that may be waited for", () => {
       )
       yield* again.receive
       assert.match(String(yield* again.receive), /^40\/awaited,/)
-    }).pipe(Effect.provide(TestSocketIo.layer({ namespaceGrace: "1 hour", maxNamespaces: 1_000 })))
+    }).pipe(Effect.provide(TestSocketIo.layer({ limits: { maxNamespaces: 1_000 } }).pipe(grace("1 hour"))))
   )
 
   it.effect("are not taken by namespaces that are served, however many these are", () =>
@@ -93,7 +93,7 @@ describe("names that may be waited for", () => {
       )
       yield* raw.receive
       assert.match(String(yield* raw.receive), /^40\/awaited,/)
-    }).pipe(Effect.provide(TestSocketIo.layer({ namespaceGrace: "1 hour" })))
+    }).pipe(Effect.provide(TestSocketIo.layer().pipe(grace("1 hour"))))
   )
 })
 
@@ -146,7 +146,7 @@ describe("names that clients ask for", () => {
     }).pipe(
       Effect.provide(
         Layer.merge(main, visited).pipe(
-          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, openingRate: { limit: 1e6 } }))
+          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, limits: { openingRate: { limit: 1e6 } } }))
         )
       )
     )
@@ -218,7 +218,9 @@ describe("a client that is not admitted in time", () => {
       }).pipe(
         Effect.provide(
           Layer.merge(all.main, make(all)).pipe(
-            Layer.provideMerge(TestSocketIo.layer({ connectTimeout: "1 minute", pingTimeout: "1 hour" }))
+            Layer.provideMerge(
+              TestSocketIo.layer({ limits: { connectTimeout: "1 minute" }, heartbeat: { pingTimeout: "1 hour" } })
+            )
           )
         )
       )
@@ -237,7 +239,9 @@ describe("a client that is not admitted in time", () => {
     }).pipe(
       Effect.provide(
         Layer.merge(all.main, all.guarded).pipe(
-          Layer.provideMerge(TestSocketIo.layer({ connectTimeout: "1 minute", pingTimeout: "1 hour" }))
+          Layer.provideMerge(
+            TestSocketIo.layer({ limits: { connectTimeout: "1 minute" }, heartbeat: { pingTimeout: "1 hour" } })
+          )
         )
       )
     )
@@ -257,7 +261,9 @@ describe("a client that is not admitted in time", () => {
       yield* SocketIoClient.connect(Guarded)
     }).pipe(
       Effect.provide(
-        Layer.merge(never().main, guarded).pipe(Layer.provideMerge(TestSocketIo.layer({ connectTimeout: "1 minute" })))
+        Layer.merge(never().main, guarded).pipe(
+          Layer.provideMerge(TestSocketIo.layer({ limits: { connectTimeout: "1 minute" } }))
+        )
       )
     )
   })
@@ -286,7 +292,9 @@ describe("a client that is not admitted in time", () => {
     }).pipe(
       Effect.provide(
         Layer.merge(all.main, slow).pipe(
-          Layer.provideMerge(TestSocketIo.layer({ connectTimeout: "1 minute", pingTimeout: "1 hour" }))
+          Layer.provideMerge(
+            TestSocketIo.layer({ limits: { connectTimeout: "1 minute" }, heartbeat: { pingTimeout: "1 hour" } })
+          )
         )
       )
     )

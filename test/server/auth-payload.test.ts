@@ -69,7 +69,7 @@ describe("an auth payload", () => {
 
   it.live("beyond the bound is refused with words, and the connection goes on", () =>
     Effect.gen(function* () {
-      const { url } = yield* serving({ maxAuthBytes: 1_000 })
+      const { url } = yield* serving({ limits: { maxAuthBytes: 1_000 } })
       for (const namespace of ["/", "/silent", "/declared", "/n/1"]) {
         const error = yield* refusal(url + namespace, { auth: { token: "x".repeat(1_000) } })
         assert.strictEqual(error.message, "Auth payload too large")

@@ -69,7 +69,7 @@ for (const transport of transports) {
   describe(`the events of one connection that are not done, over ${transport}`, () => {
     it.live("are counted over all of its namespaces", () =>
       Effect.gen(function* () {
-        const { end, enter, url } = yield* open({ maxPendingEvents: 30, pauseReadingAt: 1_000 })
+        const { end, enter, url } = yield* open({ limits: { maxPendingEvents: 30 }, reading: { pauseAt: 1_000 } })
         const other = yield* connect(`${url}/a`)
         const client = yield* enter(transport)
         // Ten for each, which is as many as there may be.
@@ -82,7 +82,10 @@ for (const transport of transports) {
 
     it.live("cost what their objects do", () =>
       Effect.gen(function* () {
-        const { end, enter } = yield* open({ maxPendingBytes: 1_000_000, pauseTimeout: "1 millis" })
+        const { end, enter } = yield* open({
+          limits: { maxPendingBytes: 1_000_000 },
+          reading: { pauseTimeout: "1 millis" }
+        })
         const client = yield* enter(transport)
         // 15 KB of text are 320 KB of objects: four of them are more than there may be, and then one more comes.
         const objects = `42/a,["wait",${Array(5_000).fill("{}").join()}]`
@@ -99,7 +102,10 @@ for (const transport of transports) {
 
     it.live("pause reading when half of the bytes are reached, so that a client that is only fast loses nothing", () =>
       Effect.gen(function* () {
-        const { enter, gate, handled, pauses } = yield* open({ maxPendingBytes: 1_000_000, pauseTimeout: "1 hour" })
+        const { enter, gate, handled, pauses } = yield* open({
+          limits: { maxPendingBytes: 1_000_000 },
+          reading: { pauseTimeout: "1 hour" }
+        })
         const client = yield* enter(transport)
         const text = "x".repeat(50_000)
         const sent = client.send(...Array.from({ length: 19 }, () => `42/a,["wait","${text}"]`))
@@ -128,7 +134,7 @@ it.live("packets that wait for builders are counted over all namespaces of a con
           Effect.never
         )
       )
-    const { url } = yield* serve(Layer.mergeAll(layer("/a"), layer("/b")), { maxPendingPackets: 10 })
+    const { url } = yield* serve(Layer.mergeAll(layer("/a"), layer("/b")), { limits: { maxPendingPackets: 10 } })
     const client = yield* Effect.promise(() => openClient("websocket", url))
     yield* Effect.promise(() => client.send("40/a,", "40/b,"))
     yield* Effect.promise(() => client.send(...["/a", "/b"].flatMap((name) => Array(5).fill(`42${name},["x"]`))))
@@ -142,20 +148,20 @@ it.live(
   "acknowledgements that a client owes are counted over all of its namespaces, and no more when they have come",
   () =>
     Effect.gen(function* () {
-      const { enter, socket } = yield* open({ maxPendingAcks: 3 })
+      const { enter, socket } = yield* open({ limits: { maxPendingAcks: 3 } })
       const client = yield* enter("websocket")
       const [a, b, c] = [yield* socket, yield* socket, yield* socket]
       const asked = yield* Effect.forEach([a, b, c], (socket) =>
         Effect.forkChild(socket.emitWithAck("ask"), { startImmediately: true })
       )
       const error = yield* Effect.flip(a.emitWithAck("ask"))
-      assert.deepInclude(error, { _tag: "AckError", reason: "too many pending" })
+      assert.deepInclude(error, { _tag: "AckError", reason: { _tag: "TooManyPending" } })
       for (const name of names) {
         assert.match(String(yield* Effect.promise(() => client.next())), new RegExp(`^42${name},0\\["ask"\\]`))
       }
       const ask = (socket: PlainSocket) =>
         Effect.forkChild(Effect.ignore(socket.emitWithAck("ask")), { startImmediately: true })
-      const isFull = Effect.map(Effect.flip(c.emitWithAck("ask")), ({ reason }) => reason === "too many pending")
+      const isFull = Effect.map(Effect.flip(c.emitWithAck("ask")), ({ reason }) => reason._tag === "TooManyPending")
       // One that is not awaited any more is none that is owed.
       yield* Fiber.interrupt(asked[1]!)
       yield* ask(a)
@@ -169,7 +175,10 @@ it.live(
 
 it.live("an event for two streams of a socket is one for its connection, and counts until both have read it", () =>
   Effect.gen(function* () {
-    const { enter, pauses, socket } = yield* open({ maxPendingBytes: 100_000, pauseTimeout: "1 hour" })
+    const { enter, pauses, socket } = yield* open({
+      limits: { maxPendingBytes: 100_000 },
+      reading: { pauseTimeout: "1 hour" }
+    })
     const client = yield* enter("websocket")
     const ours = yield* socket
     const streams = [yield* ours.subscribe("x"), yield* ours.subscribe("x")]

@@ -12,9 +12,13 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { openClient, transports } from "../support/RawClient.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
 import { soon } from "../support/handshake.ts"
+import { together } from "../support/options.ts"
 
 /** Far away, so that no test passes because of it. */
-const bounds: NodeOptions = { pauseReadingAt: 10, resumeReadingAt: 5, maxPendingEvents: 20, pauseTimeout: "1 hour" }
+const bounds: NodeOptions = {
+  reading: { pauseAt: 10, resumeAt: 5, pauseTimeout: "1 hour" },
+  limits: { maxPendingEvents: 20 }
+}
 
 /** A namespace without a contract whose sockets are prepared by the test. */
 const plain = Effect.fnUntraced(function* (
@@ -27,7 +31,7 @@ const plain = Effect.fnUntraced(function* (
     SocketIoServer.layerNamespace("/", (socket) =>
       Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket))
     ),
-    { drainTimeout: "50 millis", ...bounds, ...options }
+    together({ drainTimeout: "50 millis", ...bounds }, options)
   ).pipe(Effect.provideService(Metric.MetricRegistry, registry))
   const pauses = Effect.map(
     Effect.provideService(Metric.value(EngineMetrics.readPauses), Metric.MetricRegistry, registry),
@@ -102,7 +106,7 @@ for (const transport of transports) {
         const { url } = yield* plain(
           (socket) =>
             socket.on("ask", (n: number) => Effect.map(socket.emitWithAck("question", n), ([answer]) => answer)),
-          { maxPendingEvents: 1_000 }
+          { limits: { maxPendingEvents: 1_000 } }
         )
         const official = yield* connect(url, options)
         official.on("question", (n, answer) => answer(n * 2))
@@ -140,7 +144,7 @@ for (const transport of transports) {
               socket.on("wait", () => Deferred.await(gate)),
               socket.on("go", () => Deferred.succeed(gate, undefined))
             ),
-          { pauseTimeout: "50 millis" }
+          { reading: { pauseTimeout: "50 millis" } }
         )
         const official = yield* connect(url, options)
         flood(official, "wait", 15)
@@ -152,7 +156,7 @@ for (const transport of transports) {
     it.live("loses its connection when it sends beyond the bound all the same", () =>
       Effect.gen(function* () {
         const { socket, url } = yield* plain((socket) => socket.on("wait", () => Effect.never), {
-          pauseTimeout: "50 millis"
+          reading: { pauseTimeout: "50 millis" }
         })
         const official = yield* connect(url, options)
         const ours = yield* socket
@@ -165,8 +169,7 @@ for (const transport of transports) {
       Effect.gen(function* () {
         const gate = yield* Deferred.make<void>()
         const { paused, socket, url } = yield* plain((socket) => socket.on("wait", () => Deferred.await(gate)), {
-          pingInterval: 100,
-          pingTimeout: 200
+          heartbeat: { pingInterval: 100, pingTimeout: 200 }
         })
         const official = yield* connect(url, options)
         const ours = yield* socket
@@ -184,8 +187,7 @@ for (const transport of transports) {
     it.live("is missed when its connection is gone", () =>
       Effect.gen(function* () {
         const { paused, socket, url } = yield* plain((socket) => socket.on("wait", () => Effect.never), {
-          pingInterval: 50,
-          pingTimeout: 50
+          heartbeat: { pingInterval: 50, pingTimeout: 50 }
         })
         const raw = yield* Effect.promise(() => openClient(transport, url))
         yield* Effect.promise(() => raw.send("40"))

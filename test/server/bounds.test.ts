@@ -21,7 +21,7 @@ const bounds: ReadonlyArray<{
   readonly over?: string
 }> = [
   {
-    options: { maxAttachments: 2 },
+    options: { limits: { maxAttachments: 2 } },
     taken: [
       '452-["n",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
       Buffer.from([1]),
@@ -30,14 +30,14 @@ const bounds: ReadonlyArray<{
     refused: ['453-["n"]']
   },
   {
-    options: { maxAttachmentBytes: 10 },
+    options: { limits: { maxAttachmentBytes: 10 } },
     taken: ['452-["n",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', Buffer.alloc(5), Buffer.alloc(5)],
     refused: ['452-["n",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', Buffer.alloc(5), Buffer.alloc(6)]
   },
   // The packet's own array is the first level.
-  { options: { maxDepth: 3 }, taken: [`42["n",${nested(2)}]`], refused: [`42["n",${nested(3)}]`] },
+  { options: { limits: { maxDepth: 3 } }, taken: [`42["n",${nested(2)}]`], refused: [`42["n",${nested(3)}]`] },
   {
-    options: { maxPayload: 100 },
+    options: { limits: { maxPayload: 100 } },
     taken: [`42["n","${"x".repeat(90)}"]`],
     refused: [`42["n","${"x".repeat(91)}"]`],
     reason: "payload too large",
@@ -45,7 +45,7 @@ const bounds: ReadonlyArray<{
     over: "websocket"
   },
   {
-    options: { maxPacketsPerPayload: 3 },
+    options: { limits: { maxPacketsPerPayload: 3 } },
     taken: ['42["n"]', '42["n"]', '42["n"]'],
     refused: ['42["n"]', '42["n"]', '42["n"]', '42["n"]'],
     over: "polling"

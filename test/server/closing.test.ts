@@ -36,7 +36,7 @@ const joined = Effect.fnUntraced(function* (name: string) {
   return raw
 })
 
-const options: TestSocketIo.TestOptions = { drainTimeout: "10 seconds", pingTimeout: "1 hour" }
+const options: TestSocketIo.TestOptions = { drainTimeout: "10 seconds", heartbeat: { pingTimeout: "1 hour" } }
 
 /** A server in a scope of its own. */
 const server = Effect.gen(function* () {

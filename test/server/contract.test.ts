@@ -280,7 +280,7 @@ describe("a namespace with a contract", () => {
       assert.instanceOf(full, RoomFull)
       for (const which of ["nonsense", "untagged", "unknown"]) {
         const error = yield* Effect.flip(socket.emitWithAck("confirm", which))
-        assert.deepInclude(error, { _tag: "AckError", event: "confirm", reason: "invalid acknowledgement" })
+        assert.nestedInclude(error, { _tag: "AckError", event: "confirm", "reason._tag": "InvalidAcknowledgement" })
       }
     })
   )
@@ -296,10 +296,10 @@ describe("a namespace with a contract", () => {
       })
       yield* asked
       peer.disconnect()
-      assert.deepInclude(yield* Fiber.join(pending), { _tag: "AckError", reason: "disconnected" })
+      assert.deepInclude(yield* Fiber.join(pending), { _tag: "AckError", reason: { _tag: "Disconnected" } })
       assert.strictEqual(yield* socket.disconnected, "client namespace disconnect")
       const late = yield* Effect.flip(socket.emitWithAck("confirm", "late"))
-      assert.deepInclude(late, { _tag: "AckError", reason: "disconnected" })
+      assert.deepInclude(late, { _tag: "AckError", reason: { _tag: "Disconnected" } })
       yield* socket.emit("note", "nobody gets this")
     })
   )
@@ -327,7 +327,7 @@ describe("a namespace with a contract", () => {
           Queue.offerUnsafe(sockets, socket)
           return handlers()
         }),
-        { maxPendingAcks: 2 }
+        { limits: { maxPendingAcks: 2 } }
       )
       yield* connect(`${url}/studio`)
       const socket = yield* Queue.take(sockets)
@@ -335,7 +335,7 @@ describe("a namespace with a contract", () => {
         yield* Effect.forkChild(Effect.ignore(socket.emitWithAck("confirm", "x")), { startImmediately: true })
       }
       const error = yield* Effect.flip(socket.emitWithAck("confirm", "x"))
-      assert.deepInclude(error, { _tag: "AckError", reason: "too many pending" })
+      assert.deepInclude(error, { _tag: "AckError", reason: { _tag: "TooManyPending" } })
     })
   )
 
@@ -487,7 +487,7 @@ describe("a namespace's builder", () => {
             Effect.onInterrupt(() => Queue.offer(interrupted, undefined))
           )
         ),
-        { maxPendingPackets: 10 }
+        { limits: { maxPendingPackets: 10 } }
       )
       const patient = yield* connect(`${url}/studio`)
       patient.disconnect()

@@ -23,7 +23,7 @@ const radar = Effect.fnUntraced(function* () {
   const sockets = yield* Queue.unbounded<ServerSocket<typeof Radar>>()
   const { url } = yield* serve(
     SocketIoServer.layerNamespace(Radar, (socket) => Effect.as(Queue.offer(sockets, socket), Radar.of({}))),
-    { maxPendingAcks: 1 }
+    { limits: { maxPendingAcks: 1 } }
   )
   return { url, socket: Queue.take(sockets) }
 })
@@ -67,7 +67,7 @@ describe("a volatile event", () => {
     Effect.gen(function* () {
       const { client, poll, socket } = yield* idle
       const before = yield* dropped
-      const notSent = { _tag: "AckError", event: "ask", reason: "not sent" } as const
+      const notSent = { _tag: "AckError", event: "ask", reason: { _tag: "NotSent" } } as const
       assert.deepInclude(yield* Effect.flip(socket.volatile.emitWithAck("ask", "1")), notSent)
       assert.deepInclude(yield* Effect.flip(socket.plain.volatile.emitWithAck("ask", "2")), notSent)
       assert.strictEqual(yield* dropped, before + 2)

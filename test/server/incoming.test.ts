@@ -294,7 +294,7 @@ describe("streams of events", () => {
       const sockets = yield* Queue.unbounded<PlainSocket>()
       const { url } = yield* serve(
         SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket)),
-        { maxPendingEvents: 3 }
+        { limits: { maxPendingEvents: 3 } }
       )
       const official = yield* connect(url)
       const ours = yield* Queue.take(sockets)

@@ -216,7 +216,7 @@ describe("the life of a socket", () => {
               )
             })
           ),
-          { maxOutbox: 1_000 }
+          { limits: { maxOutbox: 1_000 } }
         )
         const socket = yield* connect(url, { transports: ["websocket"] })
         socket.emit("leave")
@@ -269,7 +269,7 @@ describe("the life of a socket", () => {
             return Main.of({ work: () => Effect.never })
           })
         ),
-        { maxPendingEvents: 10 }
+        { limits: { maxPendingEvents: 10 } }
       )
       const socket = yield* connect(`${url}/main`, { transports: ["websocket"] })
       for (let n = 0; n < 11; n++) socket.emit("work", n)

@@ -4,7 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"
 
-import { AdapterFactory, type Factory } from "../../src/adapter/Adapter.ts"
+import type { Factory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"
@@ -66,7 +67,7 @@ describe("names of namespaces that are not there", () => {
 describe("the bytes of events that are not done", () => {
   const kilobyte = "x".repeat(1_000)
   /** A pause that does not help is over at once. */
-  const options = { maxPendingBytes: 20_000, pauseTimeout: "1 millis" } as const
+  const options = { limits: { maxPendingBytes: 20_000 }, reading: { pauseTimeout: "1 millis" } } as const
 
   class Work extends Namespace.make("/", {
     clientToServer: [

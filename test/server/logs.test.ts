@@ -36,7 +36,7 @@ const logging = <A, E>(
     return test(lines).pipe(
       Effect.provide(
         namespaces.pipe(
-          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, pingTimeout: "1 hour" })),
+          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, heartbeat: { pingTimeout: "1 hour" } })),
           Layer.provide(Logger.layer([logger])),
           Layer.provide(Layer.succeed(References.MinimumLogLevel, level))
         )
@@ -215,7 +215,7 @@ describe("lines about one client", () => {
     }).pipe(
       Effect.provide(
         costly.pipe(
-          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, pingTimeout: "1 hour" })),
+          Layer.provideMerge(TestSocketIo.layer({ drainTimeout: 0, heartbeat: { pingTimeout: "1 hour" } })),
           Layer.provide(Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))]))
         )
       )

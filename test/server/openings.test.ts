@@ -52,7 +52,9 @@ it.effect(
         20
       )
     }).pipe(
-      Effect.provide(make(opened).pipe(Layer.provideMerge(TestSocketIo.layer({ openingRate: { limit: 1, burst: 5 } }))))
+      Effect.provide(
+        make(opened).pipe(Layer.provideMerge(TestSocketIo.layer({ limits: { openingRate: { limit: 1, burst: 5 } } })))
+      )
     )
   }
 )
@@ -72,6 +74,8 @@ it.effect("a namespace that is open already is none that is opened", () => {
     let last = ""
     while (last !== "43/document/1,0[1]") last = String(yield* client.receive)
   }).pipe(
-    Effect.provide(make(opened).pipe(Layer.provideMerge(TestSocketIo.layer({ openingRate: { limit: 1, burst: 2 } }))))
+    Effect.provide(
+      make(opened).pipe(Layer.provideMerge(TestSocketIo.layer({ limits: { openingRate: { limit: 1, burst: 2 } } })))
+    )
   )
 })

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Queue, Schema, Stream } from "effect"
 
-import { AdapterFactory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"

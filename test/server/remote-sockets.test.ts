@@ -95,7 +95,7 @@ describe("fetching sockets", () => {
       assert.deepStrictEqual(names(yield* handle.to("mess").in("mess").fetchSockets()), ["Ada"])
       assert.deepStrictEqual(names(yield* handle.except("mess").fetchSockets()), ["Bob", "Cy"])
       assert.deepStrictEqual(names(yield* handle.to("deck").except(ada.id).fetchSockets()), ["Bob"])
-      assert.deepStrictEqual(names(yield* handle.everybody.local.fetchSockets()), ["Ada", "Bob", "Cy"])
+      assert.deepStrictEqual(names(yield* handle.all.local.fetchSockets()), ["Ada", "Bob", "Cy"])
       assert.deepStrictEqual(names(yield* plain.to("deck").local.fetchSockets()), ["Ada", "Bob"])
       assert.deepStrictEqual(names(yield* ada.broadcast.fetchSockets()), ["Bob", "Cy"])
       assert.deepStrictEqual(names(yield* ada.to("deck").fetchSockets()), ["Bob"])
@@ -174,7 +174,7 @@ describe("a fetched socket", () => {
       client.disconnect()
       yield* socket.disconnected
       yield* ada!.emit("note", new Date(0))
-      const gone = { _tag: "AckError", event: "ask", reason: "disconnected" } as const
+      const gone = { _tag: "AckError", event: "ask", reason: { _tag: "Disconnected" } } as const
       assert.deepInclude(yield* Effect.flip(ada!.emitWithAck("ask", "?")), gone)
       assert.deepInclude(yield* Effect.flip(plainAda!.emitWithAck("ask", "?")), gone)
       yield* ada!.join("deck")
@@ -191,7 +191,7 @@ describe("a fetched socket", () => {
       const [ada] = yield* handle.fetchSockets()
       assert.deepInclude(yield* Effect.flip(ada!.emitWithAck("ask", "?")), {
         _tag: "AckError",
-        reason: "disconnected"
+        reason: { _tag: "Disconnected" }
       })
     })
   )

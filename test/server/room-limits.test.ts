@@ -11,7 +11,7 @@ import type { PlainSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { call, connect, serve } from "../support/serve.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
-import { AdapterFactory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 
 class Typed extends Namespace.make("/typed", {
   clientToServer: [Event.make("join", { payload: Schema.String, ack: Schema.Int, error: Schema.String })]
@@ -106,7 +106,7 @@ describe("the size of a selection", () => {
       yield* ada.socket.join(["a", "b"])
       yield* bob.socket.join("a")
       const sizes = Effect.all([
-        handle.everybody.size,
+        handle.all.size,
         handle.to("a").size,
         handle.to(["a", "b"]).size,
         handle.to("a").except("b").size,
@@ -123,7 +123,7 @@ describe("the size of a selection", () => {
       bob.client.disconnect()
       yield* bob.socket.disconnected
       yield* Effect.yieldNow
-      assert.deepStrictEqual(yield* Effect.all([handle.everybody.size, handle.to("a").size]), [2, 1])
+      assert.deepStrictEqual(yield* Effect.all([handle.all.size, handle.to("a").size]), [2, 1])
     })
   )
 
@@ -138,7 +138,7 @@ describe("the size of a selection", () => {
       }
       assert.strictEqual(yield* here.handle.to("a").size, 3)
       assert.strictEqual(yield* here.handle.to("a").local.size, 1)
-      assert.strictEqual(yield* there.handle.everybody.local.size, 2)
+      assert.strictEqual(yield* there.handle.all.local.size, 2)
     })
   )
 })
@@ -146,7 +146,7 @@ describe("the size of a selection", () => {
 describe("maxRooms", () => {
   it.live("bounds the rooms of a connection, over all of its sockets; what is beyond harms its own event", () =>
     Effect.gen(function* () {
-      const { enter, logs, sockets } = yield* open({ maxRooms: 5 })
+      const { enter, logs, sockets } = yield* open({ limits: { maxRooms: 5 } })
       const { client } = yield* enter("/typed")
       const join = (room: string) => call(client, "join", room)
       for (let i = 1; i <= 3; i++) assert.deepStrictEqual(yield* join(`r${i}`), { _tag: "Success", value: i })
@@ -169,7 +169,7 @@ describe("maxRooms", () => {
 
   it.live("counts long names for more, and gives back what was left", () =>
     Effect.gen(function* () {
-      const { enter } = yield* open({ maxRooms: 10 })
+      const { enter } = yield* open({ limits: { maxRooms: 10 } })
       const { socket } = yield* enter()
       const long = "x".repeat(5 * 256)
       yield* socket.join(long)
@@ -188,17 +188,17 @@ describe("maxRooms", () => {
 
   it.live("leaves out of socketsJoin whoever is in as many as it may be", () =>
     Effect.gen(function* () {
-      const { enter, handle } = yield* open({ maxRooms: 2 })
+      const { enter, handle } = yield* open({ limits: { maxRooms: 2 } })
       const [ada, bob] = [yield* enter(), yield* enter()]
       yield* ada.socket.join(["a", "b"])
-      yield* handle.everybody.socketsJoin("c")
+      yield* handle.all.socketsJoin("c")
       assert.deepStrictEqual([ada.socket.rooms.has("c"), bob.socket.rooms.has("c")], [false, true])
     })
   )
 
   it.live("is given back by sockets that leave their namespace", () =>
     Effect.gen(function* () {
-      const { enter } = yield* open({ maxRooms: 2 })
+      const { enter } = yield* open({ limits: { maxRooms: 2 } })
       const { client } = yield* enter("/typed")
       for (let i = 0; i < 3; i++) {
         assert.deepStrictEqual(yield* call(client, "join", "a"), { _tag: "Success", value: 1 })

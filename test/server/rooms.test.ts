@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Queue, Schema, Stream } from "effect"
 
-import { AdapterFactory } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
@@ -71,8 +71,8 @@ describe("an empty list of rooms", () => {
       const before = cluster.sent.length
       yield* hall.to([]).emit("note", "")
       yield* hall.in([]).emit("note", "")
-      yield* hall.everybody.to([]).emit("note", "")
-      yield* hall.everybody.volatile.local.compress(false).to([]).emit("note", "")
+      yield* hall.all.to([]).emit("note", "")
+      yield* hall.all.volatile.local.compress(false).to([]).emit("note", "")
       yield* hall.except("b").to([]).emit("note", "")
       yield* hall.to([]).except([]).emit("note", "")
       yield* plain.to([]).emit("note", "")
@@ -193,12 +193,12 @@ describe("what is no room", () => {
           assert.strictEqual(yield* defectOf(() => socket.join(rooms)), message)
           assert.strictEqual(yield* defectOf(() => socket.leave(rooms)), message)
         }
-        for (const target of [hall, plain, hall.everybody, one.socket, one.socket.plain, hall.to([])]) {
+        for (const target of [hall, plain, hall.all, one.socket, one.socket.plain, hall.to([])]) {
           assert.strictEqual(yield* defectOf(() => target.to(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.in(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.except(rooms).emit("note", "")), message)
         }
-        for (const target of [hall, plain, hall.everybody, hall.to([])]) {
+        for (const target of [hall, plain, hall.all, hall.to([])]) {
           assert.strictEqual(yield* defectOf(() => target.socketsJoin(rooms)), message)
           assert.strictEqual(yield* defectOf(() => target.socketsLeave(rooms)), message)
         }

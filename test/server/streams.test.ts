@@ -4,7 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, Stream } from "effect"
 
-import { AdapterFactory, type Host, type RoomChange } from "../../src/adapter/Adapter.ts"
+import type { Host, RoomChange } from "../../src/adapter/Adapter.ts"
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"

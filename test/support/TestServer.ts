@@ -11,6 +11,7 @@ import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import { Parser } from "../../src/Parser.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { json } from "../../src/protocol/PacketParser.ts"
+import { NamespaceGrace } from "../../src/server/ServerOptions.ts"
 import * as ServerSocket from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 
@@ -106,9 +107,17 @@ const app = (name: string, log: Array<LogEntry>) =>
     yield* socket.emit("auth", socket.handshake.auth)
   })
 
+/** The settings that are given. */
+const given = <A extends object>(settings: A) =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as {
+    readonly [K in keyof A]?: NonNullable<A[K]>
+  }
+
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { page = (_request, response) => response.writeHead(404).end(), parser = "json", port = 0, ...rest } = options
+  const { page = (_request, response) => response.writeHead(404).end(), parser = "json", port = 0, cors } = options
+  const { allowEIO3, attachmentTimeout, connectTimeout, drainTimeout = "2 seconds", maxPayload } = options
+  const { pingInterval, pingTimeout, transports, upgradeTimeout } = options
   const log: Array<LogEntry> = []
   const http = createServer(page)
   const namespaces = Layer.mergeAll(
@@ -117,7 +126,16 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
     SocketIoServer.layerNamespace(Guarded, (socket) => app("/auth", log)(socket.plain).pipe(Effect.as({})))
   ).pipe(
     Layer.provide(TokenRequiredLive),
-    Layer.provide(NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, drainTimeout: "2 seconds", ...rest })),
+    Layer.provide(
+      NodeSocketIoServer.layerAttached(http, {
+        drainTimeout,
+        heartbeat: given({ pingInterval, pingTimeout }),
+        limits: given({ maxPayload, connectTimeout, attachmentTimeout }),
+        upgrade: given({ timeout: upgradeTimeout }),
+        ...given({ transports, allowEIO3, cors })
+      })
+    ),
+    Layer.provide(Layer.succeed(NamespaceGrace, 0)),
     Layer.provide(Layer.succeed(Parser, parser === "json" ? json : msgpack)),
     Layer.provide(Logger.layer([])),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))

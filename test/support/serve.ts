@@ -3,10 +3,11 @@
  */
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
-import { Context, Effect, Exit, Layer, Logger, References, Scope } from "effect"
+import { Context, type Duration, Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client"
 
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import { NamespaceGrace } from "../../src/server/ServerOptions.ts"
 import { SocketIoServer } from "../../src/server/SocketIoServer.ts"
 import { within } from "./RawClient.ts"
 
@@ -32,10 +33,13 @@ export interface Serving {
   readonly logs: ReadonlyArray<string>
 }
 
-/** Serves namespaces, with the logs in hand. */
+/** Sets how long clients of a server wait for a namespace that is not served yet. */
+export const grace = (time: Duration.Input) => Layer.provide(Layer.succeed(NamespaceGrace, time))
+
+/** Serves namespaces, with the logs in hand. Names that are not served are refused at once, without a `namespaceGrace`. */
 export const serve = Effect.fnUntraced(function* <E>(
   namespaces: Layer.Layer<never, E, SocketIoServer>,
-  options: NodeSocketIoServer.NodeOptions = {}
+  { namespaceGrace = 0, ...options }: NodeSocketIoServer.NodeOptions & { readonly namespaceGrace?: Duration.Input } = {}
 ) {
   const logs: Array<string> = []
   const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
@@ -48,9 +52,8 @@ export const serve = Effect.fnUntraced(function* <E>(
   const url = yield* listen(http)
   const server = yield* Layer.build(
     namespaces.pipe(
-      Layer.provideMerge(
-        NodeSocketIoServer.layerAttached(http, { namespaceGrace: 0, drainTimeout: "2 seconds", ...options })
-      ),
+      Layer.provideMerge(NodeSocketIoServer.layerAttached(http, { drainTimeout: "2 seconds", ...options })),
+      grace(namespaceGrace),
       Layer.provide(Logger.layer([logger]))
     )
   )

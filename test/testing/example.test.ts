@@ -1,5 +1,5 @@
 /**
- * What a user's tests of a namespace look like: those of the README.
+ * The tests that the guide on testing shows to users.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"

@@ -84,7 +84,7 @@ describe("the end of a test's layer", () => {
         assert.isAbove((yield* left).fibers, 0)
         yield* close
         assert.strictEqual(yield* server.disconnected, "server shutting down")
-        assert.strictEqual((yield* Fiber.join(asking)).reason, "disconnected")
+        assert.strictEqual((yield* Fiber.join(asking)).reason._tag, "Disconnected")
         assert.deepStrictEqual(log, ["finalized"])
         assert.isFalse(socket.connected)
         yield* Scope.close(scope, Exit.void)

@@ -50,8 +50,8 @@ describe("a half-open network", () => {
   it.effect("is noticed by both sides, each after its own heartbeat, exactly then", () =>
     Effect.gen(function* () {
       const { here, network, sockets } = yield* serving({
-        pingInterval: "10 seconds",
-        pingTimeout: "5 seconds",
+        heartbeat: { pingInterval: "10 seconds", pingTimeout: "5 seconds" },
+
         client: { reconnection: false }
       })
       const { log, take, watch, watchServer } = yield* timeline
@@ -121,7 +121,7 @@ describe("a half-open network", () => {
 
   it.effect("fills the outbox of a client that takes nothing, up to its limit", () =>
     Effect.gen(function* () {
-      const { here, network, sockets } = yield* serving({ maxOutbox: 1_000 })
+      const { here, network, sockets } = yield* serving({ limits: { maxOutbox: 1_000 } })
       yield* here(SocketIoClient.connect("/"))
       const server = yield* Queue.take(sockets)
       yield* network.stall
@@ -287,7 +287,7 @@ describe("how things arrive", () => {
         const sent: Array<string> = []
         let id = 0
         const { here, network } = yield* serving({
-          generateId: () => Effect.sync(() => `session-${++id}`),
+          handshake: { generateId: () => Effect.sync(() => `session-${++id}`) },
           client: { transports: ["polling", "websocket"] },
           deliver: ({ arrive, direction, link, size }, later) => {
             sent.push(`${link} ${direction} ${size}`)

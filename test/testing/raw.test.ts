@@ -75,13 +75,15 @@ describe("a raw client", () => {
     }).pipe(
       Effect.provide(
         layer({
-          allowRequest: (request) =>
-            Effect.andThen(
-              Effect.yieldNow,
-              request.header("authorization") === "wrong"
-                ? Effect.fail(new RequestForbidden({ message: "who are you?" }))
-                : Effect.void
-            )
+          handshake: {
+            allowRequest: (request) =>
+              Effect.andThen(
+                Effect.yieldNow,
+                request.header("authorization") === "wrong"
+                  ? Effect.fail(new RequestForbidden({ message: "who are you?" }))
+                  : Effect.void
+              )
+          }
         })
       )
     )
@@ -96,7 +98,7 @@ describe("a raw client", () => {
           Deferred.succeed(asked, undefined),
           Effect.onInterrupt(Effect.never, () => Deferred.succeed(gone, undefined))
         )
-      const context = yield* Layer.build(layer({ allowRequest }))
+      const context = yield* Layer.build(layer({ handshake: { allowRequest } }))
       const connecting = yield* Effect.forkChild(
         Effect.provideContext(Effect.scoped(TestSocketIo.rawClient()), context)
       )
@@ -113,7 +115,7 @@ describe("a raw client", () => {
       yield* client.send(`42["echo","${"x".repeat(100)}"]`)
       assert.strictEqual(yield* client.closed, "closed")
       assert.lengthOf(yield* client.received, 2)
-    }).pipe(Effect.provide(layer({ maxPayload: 100 })))
+    }).pipe(Effect.provide(layer({ limits: { maxPayload: 100 } })))
   )
 })
 
@@ -140,7 +142,7 @@ describe("raw requests", () => {
       assert.strictEqual(large.status, 413)
       const unknown = yield* TestSocketIo.request({ query: { sid: "unknown" } })
       assert.deepStrictEqual([unknown.status, JSON.parse(String(unknown.body)).code], [400, 1])
-    }).pipe(Effect.provide(layer({ maxPayload: 100, cors: { origin: "*" } })))
+    }).pipe(Effect.provide(layer({ limits: { maxPayload: 100 }, cors: { origin: "*" } })))
   )
 
   it.effect("that are interrupted end their connection: the session is over with its poll", () =>

@@ -17,7 +17,9 @@ import { conversation } from "./scenarios/conversation.ts"
 const Echo = SocketIoServer.layerNamespace("/", (socket) => socket.on("echo", (n) => Effect.succeed(n)))
 
 const echoing = (options: Simulation.SimulatedOptions = {}) =>
-  Effect.provide(Layer.provideMerge(Echo, Simulation.layer({ pingInterval: 5_000, pingTimeout: 5_000, ...options })))
+  Effect.provide(
+    Layer.provideMerge(Echo, Simulation.layer({ heartbeat: { pingInterval: 5_000, pingTimeout: 5_000 }, ...options }))
+  )
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 

@@ -24,7 +24,7 @@ const preludeOf = (inPlace: boolean) => {
     `[${names.map((name) => (inPlace ? events[name] : name)).join(", ")}]`
   return `
 import { Context, Effect, Layer, type Option, type Result, Schema, Stream } from "effect"
-import { Binary, Event, Namespace, NamespaceMiddleware, type SocketIoError } from "effect-socket.io"
+import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError } from "effect-socket.io"
 import { ClientSocket, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
@@ -58,6 +58,13 @@ class Desk extends Namespace.dynamic("/desk/:floor/:name", {
   serverToServer: ${list("Count", "Cursor", "Busy")},
   data: { user: User, seen: Schema.Date }
 }) {}
+class Title extends Context.Service<Title, string>()("Title") {}
+class Desks extends Namespace.make("/desks", { clientToServer: ${list("Cursor")}, data: { desk: Schema.Int } })
+  .merge(Namespace.make("/lobby", { clientToServer: ${list("Count", "Leave")}, data: { name: Schema.String } }).middleware(Authentication))
+  .add({ serverToClient: ${list("Question")}, serverToServer: ${list("Busy")} })
+  .annotate(Title, "Desks") {}
+class Echo extends Namespace.untyped("/echo", { auth: Schema.Struct({ token: Schema.String }) }).middleware(Authentication) {}
+class Rooms2 extends Namespace.untypedDynamic("/room/:id", { params: { id: Schema.FiniteFromString } }) {}
 const users: ReadonlyArray<User> = []
 const good = {
   join: ({ room }: { readonly room: string }) => room === "" ? Effect.fail(new RoomFull({ room })) : Effect.succeed(users),
@@ -195,6 +202,61 @@ const compiles: Record<string, string> = {
     export const admission: [false, false, false] = middleware(NamespaceMiddleware.Service<Admission>()("Admission"))
     export const generic = <A extends Event.AnySchema>(ack: A): Event.Event<"a", Schema.Void, A, Schema.Never> =>
       Event.make("a", { ack })`,
+  "a contract that was made of others": `
+    const handlers = Desks.of({ cursor: good.cursor, count: good.count, leave: good.leave })
+    export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Authentication> =
+      SocketIoServer.layerNamespace(Desks, (socket) => {
+        const desk: number | undefined = socket.data.desk
+        const name: string | undefined = socket.data.name
+        return Effect.succeed(handlers)
+      })
+    export const f = Effect.gen(function*() {
+      const desks = yield* SocketIoServer.namespace(Desks)
+      yield* desks.emit("question", "?")
+      const busy: Stream.Stream<number, SocketIoError.AckError | RoomFull> = desks.serverSideEmitWithAck("busy", new Date())
+      const client = yield* SocketIoClient.connect(Desks, { auth: { token: "a" } })
+      const counted: Effect.Effect<number, SocketIoError.AckError> = client.emitWithAck("count")
+      const piped: "/desks" = Desks.pipe((contract) => contract._tag)
+      const annotated: typeof Join = Join.annotate(Title, "Join").annotateMerge(Context.make(Title, "Join"))
+      const one: unknown = Desks
+      if (Namespace.isNamespace(one)) yield* Effect.log(one._tag, one.untyped)
+      if (Event.isEvent(one)) yield* Effect.log(one._tag, one.arity)
+    })`,
+  "a contract without declared events": `
+    const handlers = Echo.of({ anything: (a, b) => Effect.succeed([a, b]), other: () => Effect.fail("logged") })
+    type C2S = Namespace.ClientToServer<typeof Echo>
+    export const name: Event.Name<C2S> = "any" as string
+    export const payload = (args: ReadonlyArray<unknown>): Event.Payload<Event.WithName<C2S, "any">> => args
+    export const arguments_: (...args: Event.EmitArguments<C2S>) => void = (...args: ReadonlyArray<unknown>) => {}
+    export const f = Effect.gen(function*() {
+      const echo = yield* SocketIoClient.connect(Echo, { auth: { token: "a" } })
+      yield* echo.emit("anything", 1, "two", new Uint8Array(3))
+      yield* echo.emit("nothing")
+      const answer: Effect.Effect<ReadonlyArray<unknown>, SocketIoError.AckError> = echo.emitWithAck("anything", 1)
+      const stream: Stream.Stream<ReadonlyArray<unknown>> = echo.stream("anything")
+      const room = yield* SocketIoClient.connect(Rooms2, { params: { id: 1 } })
+      yield* room.emit("x", 1)
+    })
+    export const g = (socket: ServerSocket.ServerSocket<typeof Echo>) => Effect.gen(function*() {
+      const token: string = socket.auth.token
+      yield* socket.emit("anything", 1, "two")
+      const answer: ReadonlyArray<unknown> = yield* socket.emitWithAck("anything", 1)
+      yield* socket.setData({ anything: 1 })
+      const stream: Stream.Stream<ReadonlyArray<unknown>> = socket.stream("anything")
+    })
+    export const numbered: Namespace.Dynamic & Namespace.AnyUntyped = Namespace.untypedDynamic(/^.room-[0-9]+$/)`,
+  "the reasons of what comes to nothing, and answers without our client": `
+    export const f = (chat: ChatClient): Effect.Effect<number, SocketIoError.AckError> => chat.emitWithAck("count").pipe(
+      Effect.catchReason("AckError", "PayloadRefused", ({ description }) => Effect.succeed(description!.length)),
+      Effect.catchReasons("AckError", {
+        Disconnected: () => Effect.succeed(0),
+        EventRefused: ({ data, description }) => Effect.as(Effect.log(data, description), 1)
+      }))
+    export const answer = Schema.decodeUnknownSync(EventAnswer.schema(Join))(null)
+    if (answer._tag === "Success") users.concat(answer.value)
+    else if (answer.error._tag === "RoomFull") console.log(answer.error.room)
+    else if (answer.error._tag === "EventRefused") console.log(answer.error.data)
+    export const decoded: Effect.Effect<ReadonlyArray<User>, RoomFull | SocketIoError.AckError> = EventAnswer.decode(Join, [])`,
   "a plain namespace": `
     export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerNamespace("/", (socket) =>
       socket.on("anything", (a, b) => Effect.flatMap(Rooms, (rooms) => rooms.enter(String(a) + String(b)))))`
@@ -469,6 +531,64 @@ export const f = (client: TestSocketIo.TestClient) => client.connect(Chat)`,
   "a client without the parameters of a dynamic namespace": [
     `export const e = SocketIoClient.connect(Desk)`,
     /Expected 2 arguments, but got 1[^]*Arguments for the rest parameter 'options' were not provided/
+  ],
+  "a handler that is missing of what was merged": [
+    `export const h = Desks.of({ cursor: good.cursor, leave: good.leave })`,
+    /'count' is missing in type/
+  ],
+  "a handler of a payload that was merged of another type": [
+    `export const h = Desks.of({ cursor: (xy: string) => Effect.void, count: good.count, leave: good.leave })`,
+    /Type 'readonly \[number, number\]' is not assignable to type 'string'|Type 'readonly \[.*\]' is not assignable to type 'string'/
+  ],
+  "data of another type that were merged": [
+    `export const f = (socket: ServerSocket.ServerSocket<typeof Desks>) => socket.setData({ name: 1 })`,
+    /Type 'number' is not assignable to type 'string'/
+  ],
+  "a contract of dynamic namespaces that is merged": [
+    `export const D = Hall.merge(Desk)`,
+    /'typeof Desk' is not assignable to parameter of type 'Mergeable'/
+  ],
+  "a contract without declared events that is merged": [
+    `export const D = Hall.merge(Echo)`,
+    /'typeof Echo' is not assignable to parameter of type 'Mergeable'/
+  ],
+  "events that are added to a contract without declared ones": [
+    `export const D = Echo.add({ clientToServer: [Join] })`,
+    /Property 'add' does not exist on type 'typeof Echo'/
+  ],
+  "a string that is added as an event": [
+    `export const D = Hall.add({ serverToClient: ["join"] })`,
+    /Type 'string' is not assignable to type 'Any'/
+  ],
+  "an annotation of another type": [
+    `export const D = Hall.annotate(Title, 1)`,
+    /'number' is not assignable to parameter of type 'string'/
+  ],
+  "an event's annotation of another type": [
+    `export const E = Join.annotate(Title, 1)`,
+    /'number' is not assignable to parameter of type 'string'/
+  ],
+  "an event whose name is taken for any": [
+    `export const E: Event.Event<string, Schema.Void, Schema.Int, Schema.Never> = Count`,
+    /Type 'string' is not assignable to type '"count"'/
+  ],
+  "an argument of an undeclared event that is used unchecked": [
+    `export const h = Echo.of({ anything: (text) => Effect.succeed(text.length) })`,
+    /'text' is of type 'unknown'/
+  ],
+  "an answer of an undeclared event that is used unchecked": [
+    `export const f = (echo: ClientSocket.ClientSocket<typeof Echo>) =>
+      Effect.map(echo.emitWithAck("anything"), ([text]): string => text)`,
+    /Type 'unknown' is not assignable to type 'string'/
+  ],
+  "a client of undeclared events without the auth that its contract declares": [
+    `export const e = SocketIoClient.connect(Echo)`,
+    /Expected 2 arguments, but got 1[^]*Arguments for the rest parameter 'options' were not provided/
+  ],
+  "a reason that an AckError does not have": [
+    `export const f = (chat: ChatClient) =>
+      Effect.catchReason(chat.emitWithAck("count"), "AckError", "Gone", () => Effect.succeed(0))`,
+    /'"Gone"' is not assignable to parameter of type '"Disconnected"/
   ],
   "an undeclared failure in a dynamic namespace": [
     `export const h = Desk.of({ ...inHall, leave: () => Effect.fail(new OtherError({})) })`,

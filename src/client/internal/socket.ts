@@ -398,14 +398,15 @@ export class SocketRuntime implements Emitter {
       emit: (event, ...args) => Effect.sync(() => void emit(pack(event, args, compress), isVolatile)),
       emitWithAck: (event, ...args) => {
         const answered = Effect.callback<Arguments, AckError>((resume) => {
-          const fail = (reason: AckError["reason"]) => resume(new AckError({ event, reason }))
-          if (acks.size >= options.maxPendingAcks) return fail("too many pending")
+          const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
+            resume(new AckError({ event, reason: { _tag } }))
+          if (acks.size >= options.maxPendingAcks) return fail("TooManyPending")
           const id = ackIds++
           // A map that stayed would keep what is long over from young collections.
           if (!(id % 1_000)) acks = new Map(acks)
           const packed = pack(event, args, compress, id)
-          if (!emit(packed, isVolatile)) return fail("not sent")
-          acks.set(id, [packed, (args) => (args ? resume(Effect.succeed(args)) : fail("disconnected"))])
+          if (!emit(packed, isVolatile)) return fail("NotSent")
+          acks.set(id, [packed, (args) => (args ? resume(Effect.succeed(args)) : fail("Disconnected"))])
           return Effect.sync(() => {
             acks.delete(id)
             outbox.delete(packed)

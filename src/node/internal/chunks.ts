@@ -1,14 +1,14 @@
-/** A smaller chunk costs more as an object than it costs to copy, and keeps all that was read with it. */
+/** A smaller chunk is cheaper to copy than to keep: as an object it keeps all that was read with it. */
 const SMALL = 2 * 1024
 
-/** What small chunks are copied to. */
+/** The bytes of a block that small chunks are copied to. */
 const BLOCK = 16 * 1024
 
 const nothing = Buffer.alloc(0)
 
 /**
- * The bytes of a request's body, as they come. A peer decides how: a byte at a time, each is a chunk of its own. Small ones are
- * put together, so that what is held is in proportion to what has come.
+ * The bytes of a request's body, as they come. The peer chooses the size of the chunks, down to a byte each. Small ones are joined, so
+ * that the memory is in proportion to the bytes.
  */
 export class Chunks {
   size = 0
@@ -30,7 +30,7 @@ export class Chunks {
     if (this.used > BLOCK - SMALL) this.closeBlock()
   }
 
-  /** All of it. */
+  /** The whole body. */
   join(): Buffer {
     this.closeBlock()
     const [first = nothing, ...more] = this.whole

@@ -7,7 +7,7 @@ import { promisify } from "node:util"
 import * as Zlib from "node:zlib"
 
 import type { EngineServer } from "../../engine/EngineServer.ts"
-import { negotiate } from "./codings.ts"
+import { negotiateCoding } from "../../engine/HttpHeaders.ts"
 import { NodeRequest } from "./nodeRequest.ts"
 
 /** The browser builds of the official client, and the maps of their sources. Nothing else is ever read. */
@@ -137,7 +137,7 @@ export const clientFiles = (
     if (found === "not now") return refuse(exchange, 503, `${name} could not be read: too many open files`)
     try {
       const file = await load(name)
-      const coding = negotiate(headers["accept-encoding"], CODINGS)
+      const coding = negotiateCoding(headers["accept-encoding"], CODINGS)
       const vary = { vary: [exchange.cors.vary, "Accept-Encoding"].filter(Boolean).join(", ") }
       if (coding === undefined) return refuse(exchange, 406, `available encodings: ${CODINGS.join(", ")}`, vary)
       // Encoded files are other bytes than the plain one, so they may not share its tag (RFC 9110, 8.8.3.3), and need one

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 
-/** Payloads up to this many bytes are copied together; longer ones are written as they are, behind their header. */
+/** Payloads up to this many bytes are copied together; longer ones are written as they are, after their header. */
 const COPIED = 512
 
 /** The bytes of a frame's header, before a payload of that many bytes (RFC 6455, section 5.2; servers do not mask). */
@@ -34,8 +34,8 @@ const BINARY = 2
 const FRAMED = 0
 
 /**
- * What is sent over a WebSocket within one turn of the event loop, until it is written: the small frames in one piece. Each
- * frame as a write of its own, for header and payload, costs a third of what an echo costs altogether.
+ * The frames that one turn of the event loop sends over a WebSocket. Small frames are written in one piece: a write for each header and
+ * payload would be a third of the time of an echo.
  */
 export class FrameBatch {
   /** The bytes that wait, with their headers. */

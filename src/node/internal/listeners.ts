@@ -1,5 +1,17 @@
+/**
+ * Takes over the requests of a path of an `http.Server`, before every other listener.
+ *
+ * This replaces the server's `emit`. Node calls all listeners of an event and none can keep a request from the others, so a
+ * listener of our own would leave each request with two owners. To remove the others and call them from one of ours, as
+ * engine.io does, holds only for those that are there by then: a `NodeHttpServer` or an Express application that is added later
+ * would answer requests that are answered already, and one that removes its listener would not find it. `emit` sees them all, in
+ * whatever order they come and leave, and costs a look into a set of three names per event.
+ */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+
+/** A path of the options, as requests are compared with it: with one slash at its end. */
+export const normalizePath = (path: string = "/socket.io"): string => path.replace(/\/+$/, "") + "/"
 
 /**
  * Whether a request asks for a WebSocket. Others with an `Upgrade` header (`h2c` of Java's HttpClient and of `curl --http2`) are
@@ -8,9 +20,9 @@ import type { Duplex } from "node:stream"
 export const isWebSocketRequest = ({ headers: { upgrade } }: IncomingMessage): boolean =>
   upgrade !== undefined && upgrade.toLowerCase() === "websocket"
 
-/** What takes over a part of a server's requests. Each says whether the request was its own. */
+/** A listener that takes over a part of a server's requests. Its functions return whether the request was its own. */
 export interface Interceptor {
-  /** What it takes over, with a slash at its end. */
+  /** The path that it takes over, with a slash at its end. */
   readonly path: string
   /** Whether a request is its own. */
   readonly owns: (request: IncomingMessage) => boolean
@@ -19,7 +31,7 @@ export interface Interceptor {
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
 }
 
-/** Newer servers of Node ask this about each request with an `Upgrade` header. If it is no upgrade, it comes as a request. */
+/** Newer servers of Node call this for each request with an `Upgrade` header. If it returns false, the request comes as such. */
 type Upgrading = Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }
 
 interface Interception {
@@ -32,7 +44,7 @@ const REQUEST_EVENTS = new Set<string | symbol>(["request", "checkContinue", "ch
 
 const interceptions = new WeakMap<Server, Interception>()
 
-/** The path of an interceptor of the server that would take what is for this path. */
+/** The path of an interceptor of the server that already takes the requests of this path. */
 export const takenPath = (server: Server, path: string): string | undefined => {
   for (const interceptor of interceptions.get(server)?.interceptors ?? []) {
     if (path.startsWith(interceptor.path)) return interceptor.path
@@ -41,8 +53,8 @@ export const takenPath = (server: Server, path: string): string | undefined => {
 }
 
 /**
- * Puts an interceptor before every listener of the server, whether that was added before or comes later: requests that are
- * not its own reach the others as if it was not there. Gives the function that takes it away.
+ * Puts an interceptor before every listener of the server, whether that was added before or comes later. Requests that are
+ * not its own reach the others as if it was not there. Returns the function that removes it.
  */
 export const intercept = (server: Server, interceptor: Interceptor): (() => void) => {
   let interception = interceptions.get(server)
@@ -80,13 +92,13 @@ const install = (server: Server): Interception => {
     interceptors,
     restore: () => {
       restoreUpgrades()
-      // Whoever wrapped it after us still calls ours, which then passes everything on.
+      // A function that has wrapped ours since still calls it. With no interceptors left it passes everything on.
       if (server.emit === intercepting) server.emit = emit
     }
   }
 }
 
-/** Whether a request with an `Upgrade` header is an upgrade, to us or, if it is not ours, to somebody else who listens for them. */
+/** Whether a request with an `Upgrade` header is an upgrade: for a WebSocket, or for another listener if it is not ours. */
 const isUpgrade = (server: Server, interceptors: ReadonlySet<Interceptor>, request: IncomingMessage): boolean => {
   if (isWebSocketRequest(request)) return true
   for (const interceptor of interceptors) if (interceptor.owns(request)) return false
@@ -94,7 +106,7 @@ const isUpgrade = (server: Server, interceptors: ReadonlySet<Interceptor>, reque
   return server.listenerCount("upgrade") > interceptors.size
 }
 
-/** Has Node bring as an upgrade only what is one: where nobody but us listens for upgrades, the rest are requests as without us. */
+/** Makes Node bring only upgrades as such. Without another listener for upgrades the rest are requests, as they are without us. */
 const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Interceptor>): (() => void) => {
   const { shouldUpgradeCallback } = server
   if (shouldUpgradeCallback === undefined) return () => {}
@@ -107,9 +119,9 @@ const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Intercepto
   }
 }
 
-/** Older servers of Node have let go of the connection by now. They take it anew, with the request as if it had no `Upgrade` header. */
+/** Gives a connection back to an older server of Node, with the request as if it had no `Upgrade` header. */
 const bringAsRequest = (server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  // A request before it has no answer yet: that would not be followed by another one.
+  // While a request before it has no answer, Node would not answer another one after that.
   if ((socket as Duplex & { _httpMessage?: unknown })._httpMessage) return void socket.destroy()
   const { httpVersion, method, rawHeaders, url } = request
   let lines = `${method} ${url} HTTP/${httpVersion}\r\n`

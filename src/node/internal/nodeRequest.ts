@@ -10,10 +10,8 @@ import type {
   RequestBody,
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
-import { type Headers, merge } from "../../engine/HttpHeaders.ts"
-import { RequestDetails } from "../../engine/RequestDetails.ts"
-import { queryOf } from "../../engine/RequestDetails.ts"
-import { negotiate } from "./codings.ts"
+import { type Headers, merge, negotiateCoding } from "../../engine/HttpHeaders.ts"
+import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "./chunks.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { speak } from "./pace.ts"
@@ -22,8 +20,7 @@ import { addressOf, type Trust } from "./trustedProxies.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /**
- * The requests that opened sessions, where they are kept, by their headers: these are what a session has of its request, and stay the
- * same object.
+ * The kept requests that opened sessions, by their headers. A session has the headers of its request, and they stay the same object.
  */
 const kept = new WeakMap<object, IncomingMessage>()
 
@@ -68,14 +65,14 @@ export class NodeRequest implements EngineRequest {
   }
 }
 
-/** The headers with a value each. They are the request's own, which nobody else needs any more, where that is so already. */
+/** The headers with one value each: the request's own object where it has that form, as it is not used again. */
 const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> => {
-  // The only one of which Node gives several values as a list.
+  // Node gives several values as a list for this header only.
   if (headers["set-cookie"] === undefined) return headers as Record<string, string>
   return { ...(headers as Record<string, string>), "set-cookie": headers["set-cookie"].join(", ") }
 }
 
-/** What all exchanges of a server have in common. */
+/** The settings of all exchanges of a server. */
 export interface ExchangeSettings {
   /** Responses of fewer bytes are not compressed. */
   readonly threshold: number
@@ -126,7 +123,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     this.responded = true
     const coding =
       compress && size >= this.settings.threshold
-        ? negotiate(this.request.header("accept-encoding"), CODINGS)
+        ? negotiateCoding(this.request.header("accept-encoding"), CODINGS)
         : undefined
     if (coding === undefined || coding === "identity") this.send(status, headers, body, size)
     else {
@@ -157,18 +154,18 @@ export class NodeExchange implements HttpExchange, TurnTask {
     if (!response.destroyed && !response.headersSent) {
       response.writeHead(status, headers)
       response.end(body)
-      // Without this a body that nobody reads would keep the connection busy.
+      // Without this a body that is not read would keep the connection busy.
       if (!incoming.complete) incoming.resume()
     }
     if (this.watcher !== undefined) this.report(this.watcher)
   }
 
-  /** Tells what becomes of the response: most leave as they are written. */
+  /** Tells the watcher whether the response has left: most leave as they are written. */
   private report(watcher: ResponseWatcher): void {
     this.watcher = undefined
     const { response } = this
     const { socket } = response
-    // Behind another response to the same connection it has no socket yet.
+    // A response that waits for another one of its connection has no socket yet.
     if (response.destroyed || (socket !== null && socket.writableLength === 0)) return watcher.onGone()
     watcher.onWaiting()
     let isOver = false
@@ -241,7 +238,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
   }
 
   onAbort(callback: () => void): void {
-    // A body that nobody waits for would hide that the peer has gone behind it.
+    // A body that is not read would hide that the peer has closed the connection after it.
     if (this.request.method !== "POST") this.incoming.resume()
     this.response.on("close", () => {
       if (!this.responded) {

@@ -1,14 +1,15 @@
 /**
- * Connections may come by the hundred at once: from somebody who opens one after the other, or from everybody when a server is there
- * again. To open one takes a hundred times what a message does, so a turn of the event loop is given to a few of them, and the others
- * wait in their order: whoever is connected already waits for these few alone.
+ * Opens a few connections per turn of the event loop, in their order.
+ *
+ * Connections may come by the hundred at once: from one client that opens them one after the other, or from all clients when a server
+ * is back. To open one takes a hundred times what a message does. Clients that are connected already wait for a few of them alone.
  */
 import type { Duplex } from "node:stream"
 
-import { now, setImmediate } from "./timers.ts"
+import { now, setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** The openings of one turn, and the time after which it has had its part though they were fewer, in milliseconds. */
+/** The openings of one turn, and the time after which no more begin, however few they were, in milliseconds. */
 const TURN_OPENINGS = 8
 const TURN_TIME = 1
 
@@ -19,11 +20,11 @@ interface Opening {
 
 let waiting: Array<Opening> = []
 let turn = -1
-/** How many this turn has had, and the time that they have taken. */
+/** The openings of this turn, and the time that they have taken. */
 let count = 0
 let taken = 0
 
-/** Opens something for a connection: now, or behind those that wait. It is left out if the connection has ended by then. */
+/** Opens something for a connection: now, or after those that wait. It is left out if the connection has ended by then. */
 export const take = (connection: Duplex, run: () => void): void => {
   if (turn !== Turn.turn) beginTurn()
   if (waiting.length === 0 && !isOver()) return open({ connection, run })

@@ -1,23 +1,25 @@
 /**
- * One connection may bring hundreds of requests at once, each behind the other: browsers and proxies do not, attackers may. It is given a few
- * of them per turn of the event loop, and not read while more of them wait. Node puts the responses in their order.
+ * Takes a few requests per turn of the event loop from one connection, and does not read it while more of them wait.
+ *
+ * A connection may bring hundreds of requests without waiting for their responses. Browsers and proxies do not do that, attackers may.
+ * Node puts the responses in their order.
  */
 import type { Duplex } from "node:stream"
 
-import { setImmediate } from "./timers.ts"
+import { setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** The requests that one connection is given in one turn. */
+/** The requests of one connection in one turn. */
 const TURN_REQUESTS = 8
 
-/** The requests that may wait: what one read has brought, and a little more. */
+/** The requests that may wait: those of one read, and a little more. */
 const MAX_WAITING = 2_048
 
 const WAITING = Symbol("waiting")
 
 type Connection = Duplex & { [WAITING]?: Array<() => void> | undefined }
 
-/** The connection that has brought a request last, and how many it has in this turn: what one of them brings comes in a row. */
+/** The connection of the last request, and the number of its requests in this turn. Requests of one connection come in a row. */
 let last: Connection | undefined
 let turn = -1
 let count = 0
@@ -29,11 +31,11 @@ const forgetting: Turn.TurnTask = {
   onDefect: () => {}
 }
 
-/** Takes a request of the connection: now, or behind those that wait. */
+/** Takes a request of the connection: now, or after those that wait. */
 export const take = (connection: Connection, run: () => void): void => {
   const waiting = connection[WAITING]
   if (waiting !== undefined) {
-    // A body that is read has Node read on.
+    // Reading a body makes Node read on.
     if (waiting.push(run) > MAX_WAITING) connection.destroy()
     else connection.pause()
     return

@@ -1,15 +1,15 @@
 import type { Pacer } from "../../engine/EngineRequest.ts"
 import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
-import { now, setImmediate, setTimeout } from "./timers.ts"
+import { now, setImmediate, setTimeout } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** Gives what one long-polling session brings the same turns as the messages of a WebSocket have (see `pace.ts`). */
+/** Gives the packets of a long-polling session the same turns as the messages of a WebSocket (see `pace.ts`). */
 export class PollingPacer implements Pacer {
   private readonly session: object
   private readonly pace = new Pace()
   private turn = -1
   private packets = 0
-  /** When the packet that is being handled was begun; 0 if there is none. */
+  /** The start of the packet that is being handled; 0 if there is none. */
   private began = 0
   private bytes = 0
 

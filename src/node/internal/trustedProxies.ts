@@ -2,7 +2,7 @@ import { BlockList, isIP } from "node:net"
 
 import { unmapped } from "../../engine/ClientAddress.ts"
 
-/** Whether what a hop says of the one before it is believed: its address, and how many of them are between it and us. */
+/** Whether a hop is trusted to tell the address before it: by its own address, and the number of hops between it and this server. */
 export type Trust = (address: string, hops: number) => boolean
 
 /** No chain of proxies is longer. */
@@ -10,7 +10,7 @@ const MAX_HOPS = 32
 
 const problem = (entry: unknown): string => `must hold addresses and ranges, as "10.0.0.0/8", not "${String(entry)}"`
 
-/** Reads the option; gives what is wrong with it, if anything is. */
+/** Reads the option. A fault of it is given as text. */
 export const readTrust = (option: number | ReadonlyArray<string> | undefined): Trust | string | undefined => {
   if (option === undefined) return undefined
   if (typeof option === "number") {
@@ -43,9 +43,8 @@ const familyOf = (address: string): "ipv4" | "ipv6" | undefined => {
 }
 
 /**
- * The address of a client: the peer's, or where that is trusted, the one that it says it has its request from, and so on. They stand in
- * `X-Forwarded-For` in the order in which they were passed, and everybody can write something there: so it is read from the
- * end on, and no further than it can be believed.
+ * The address of a client: the peer's, or the one that a trusted peer tells, and so on. `X-Forwarded-For` has them in the order in which
+ * the request passed, and anyone can write there, so it is read from its end, and no further than it is trusted.
  */
 export const addressOf = (peer: string, forwardedFor: string | undefined, trusts: Trust): string => {
   let address = unmapped(peer)

@@ -1,27 +1,33 @@
 /**
- * The end of a turn of the event loop: everything that the poll for events has brought was read and handled. Then is the time to
- * write, for all connections in a row: a write per connection between the reads costs up to twice the time in the kernel, which
- * has to wake the peers one by one, and what a connection is sent by others' messages misses its own write.
+ * The end of a turn of the event loop, and the timers that belong to it.
+ *
+ * A turn ends after everything that the poll for events has brought was read and handled. That is the time to write, for all
+ * connections in a row. A write per connection between the reads takes up to twice the time in the kernel, which has to wake
+ * the peers one by one; and what a connection is sent by others' messages misses its own write.
  */
 
-import { setImmediate } from "./timers.ts"
+/** Timers as they were when this was loaded. Fake ones, which an application's tests may install, must not hold bytes back. */
+export const { setImmediate, setTimeout } = globalThis
 
-/** What is to be done at the end of a turn. */
+/** The monotonic time in milliseconds. */
+export const now: () => number = performance.now.bind(performance)
+
+/** Something to do at the end of a turn. */
 export interface TurnTask {
   readonly onTurnEnd: () => void
-  /** Takes what `onTurnEnd` has thrown: it ends what the task belongs to, and must not throw itself. */
+  /** Takes the error that `onTurnEnd` has thrown. It ends the task's connection or exchange, and must not throw itself. */
   readonly onDefect: (defect: unknown) => void
 }
 
 const tasks: Array<TurnTask> = []
-/** How many of them have been begun. */
+/** The number of tasks that have begun. */
 let begun = 0
 let awaited = false
 
-/** Counts the turns in which there was something to be done. */
+/** The number of turns in which there was something to do. */
 export let turn = 0
 
-/** Runs everything that waits for the end of the turn, also what comes to wait meanwhile. */
+/** Runs every task that waits for the end of the turn, those that are added meanwhile included. */
 export const endTurn = (): void => {
   turn++
   while (begun < tasks.length) {
@@ -29,7 +35,7 @@ export const endTurn = (): void => {
     try {
       task.onTurnEnd()
     } catch (defect) {
-      // It is its owner's; the others' bytes are not to wait for it.
+      // The task's owner takes it; the bytes of others must not wait for it.
       task.onDefect(defect)
     }
   }
@@ -37,16 +43,17 @@ export const endTurn = (): void => {
   awaited = false
 }
 
-// A last word: Node writes to a socket at once, but no more turn comes to its end.
+// A process that exits ends no more turns, but Node still writes to its sockets.
 process.on("exit", endTurn)
 
-/** Has `turn` changed when this turn is over. */
+/** Makes sure that `turn` changes at the end of this turn. */
 export const awaitTurnEnd = (): void => {
   if (awaited) return
   awaited = true
   setImmediate(endTurn)
 }
 
+/** Runs a task at the end of this turn. */
 export const atTurnEnd = (task: TurnTask): void => {
   tasks.push(task)
   awaitTurnEnd()

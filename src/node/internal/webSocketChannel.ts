@@ -7,7 +7,7 @@ import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../.
 import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { isLong, LARGE_MESSAGE, leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
-import { now, setImmediate, setTimeout } from "./timers.ts"
+import { now, setImmediate, setTimeout } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
 const TEXT = { binary: false, compress: false }
@@ -92,7 +92,11 @@ export interface ChannelSettings {
 /** Whether it is us who drop a connection, just now. */
 let isOurs = false
 
-/** In place of a socket's own method, by which Node brings what it has read. */
+/**
+ * Replaces a socket's own `push`, through which Node hands over what it has read: a large read is taken in portions, so that one
+ * peer's messages do not fill a turn. A listener for `data` sees a read too late for that, as `ws` has the same one, and a stream
+ * between the socket and `ws` would be memory of every connection and a copy of every read. Small reads pass after one comparison.
+ */
 function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
   if (chunk === null || chunk.length < LARGE_READ) return Duplex.prototype.push.call(this, chunk, encoding)
   return this[CHANNEL]!.onLargeRead(chunk)

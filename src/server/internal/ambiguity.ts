@@ -4,9 +4,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Event from "../../Event.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 
-/**
- * Which of the things that clients send to a contract's namespaces have a schema with an ambiguous union; see {@link isAmbiguous}.
- */
+/** The values of clients whose schemas have an ambiguous union; see {@link isAmbiguous}. */
 export const ambiguities = ({ contract }: CompiledContract): ReadonlyArray<string> => {
   const found: Array<string> = []
   const check = (what: string, schema: Event.AnySchema) => {
@@ -23,11 +21,13 @@ export const ambiguities = ({ contract }: CompiledContract): ReadonlyArray<strin
 }
 
 /**
- * Whether a schema has a union that contains itself through more than one member that can take the same value.
+ * Whether a schema has a union that contains itself through several members that take the same
+ * value.
  *
- * Of a value that fits none, at its innermost level, all such members are tried at every level: decoding takes time that doubles with
- * each. Members are told apart before they are tried by their kind (array or object), or by a literal of the same field; a
- * literal among several, by which a member fails, is as good where it stands before what contains the union.
+ * A value that fits none of them at its innermost level makes the decoder try all of them at every
+ * level: the time doubles with each. Members are told apart before they are tried by their kind
+ * (array or object), or by a literal of the same field. A field with one of several literals tells
+ * them apart, too, if it is decoded before the field that contains the union.
  */
 export const isAmbiguous = (schema: Event.AnySchema): boolean => {
   const nodes = reachable(SchemaAST.toEncoded(Schema.toCodecJson(schema).ast), new Set())
@@ -42,7 +42,7 @@ const isAmbiguousUnion = (union: SchemaAST.Union): boolean => {
   return members.some((one, i) => members.slice(i + 1).some((other) => !areApart(one, other, union)))
 }
 
-/** What a node is made of. */
+/** The nodes of which a node is made. */
 const parts = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => {
   switch (ast._tag) {
     case "Arrays":
@@ -58,7 +58,7 @@ const parts = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => {
   }
 }
 
-/** A node, and all that it is made of. */
+/** A node, and all nodes of which it is made. */
 const reachable = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): Set<SchemaAST.AST> => {
   const waiting = [ast]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
@@ -69,10 +69,10 @@ const reachable = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): Set<SchemaAST.
   return seen
 }
 
-/** Whether a node is made of another, somewhere. */
+/** Whether a node is made of another, at any depth. */
 const contains = (ast: SchemaAST.AST, other: SchemaAST.AST): boolean => reachable(ast, new Set()).has(other)
 
-/** The members of a union that hold other values, those of unions in it among them. */
+/** The members of a union that hold other values, with those of the unions in it. */
 const containers = (ast: SchemaAST.AST, found: Set<Container>, seen: Set<SchemaAST.AST>): Set<Container> => {
   if (seen.has(ast)) return found
   seen.add(ast)
@@ -83,7 +83,7 @@ const containers = (ast: SchemaAST.AST, found: Set<Container>, seen: Set<SchemaA
   return found
 }
 
-/** Whether no value makes a union try what is in both of two members. */
+/** Whether no value makes a union try the contents of both members. */
 const areApart = (one: Container, other: Container, union: SchemaAST.Union): boolean => {
   if (one._tag !== other._tag) return true
   const theirs = discriminators(other, union)
@@ -98,7 +98,7 @@ const areApart = (one: Container, other: Container, union: SchemaAST.Union): boo
 
 interface Discriminator {
   readonly literals: Set<SchemaAST.LiteralValue>
-  /** Whether it is looked at before what contains the union. */
+  /** Whether it is decoded before the field that contains the union. */
   readonly isEarly: boolean
 }
 

@@ -1,15 +1,13 @@
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { EngineSession } from "../../engine/EngineSession.ts"
 import { costOf } from "../../internal/cost.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 
-/**
- * What an event costs that waits, in bytes, beside its arguments: a handler that is suspended is a fiber with what it has on
- * its stack.
- */
+/** The cost of a waiting event beside its arguments, in bytes: a suspended handler is a fiber with a stack. */
 const EVENT = 1_024
 
-/** What an event costs that waits in a stream, beside its payload. */
+/** The cost of an event that waits in a stream, beside its payload, in bytes. */
 const STREAMED = 128
 
 /** The cost of an event that waits, from its name and arguments. */
@@ -19,24 +17,29 @@ export const costOfEvent = (data: ReadonlyArray<unknown>): number => EVENT + cos
 export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED + costOf(data)
 
 /**
- * The events of one connection, on all of its sockets, whose handlers are not done: how many they are and what they cost. It
- * pauses reading from a client whose events come faster than that.
+ * The events of one connection, on all of its sockets, whose handlers are not done: their number
+ * and their cost. It pauses reading from a client that sends events faster than they are handled.
  *
- * What a handler waits for may be something that the client sends: then nothing would ever go on. So reading is not paused
- * while an acknowledgement of the client is awaited, on any of its sockets, and a pause during which no handler gets done
- * ends after `pauseTimeout`; there is none again before the backlog is down to `resumeReadingAt`. In both cases
- * `maxPendingEvents` and `maxPendingBytes` are the bound.
+ * A handler may wait for something that the client sends, and would wait forever if reading stayed
+ * paused. So reading is not paused while an acknowledgement of the client is awaited, on any of its
+ * sockets. And a pause during which no handler gets done ends after `pauseTimeout`; no other
+ * follows before the backlog is down to `reading.resumeAt`. In both cases `maxPendingEvents` and
+ * `maxPendingBytes` are the bound.
+ *
+ * Each `enter` needs its `leave`, and each `hold` its `release`: a missed one pauses the connection
+ * for ever. Four owners see to that, and nothing else calls them: {@link Inbox}, `Gate`,
+ * `Supervisor.start` and the streams of events.
  */
 export class Backlog implements WheelEntry {
   bucket: number = IDLE
-  /** Packets that wait for their socket's handlers to be built. */
-  unready = 0
+  /** Packets that wait for their sockets' handlers to be built. */
+  private unready = 0
   /** Events whose handlers are not done. */
   private events = 0
-  /** What these cost, and what waits in streams. */
+  /** Their cost, and that of the payloads that wait in streams. */
   private bytes = 0
   private isPaused = false
-  /** Pausing has not helped. */
+  /** Pausing did not help. */
   private isFutile = false
   /** Whether anything was done since the last look. */
   private hasProgress = false
@@ -54,6 +57,23 @@ export class Backlog implements WheelEntry {
     this.client = client
   }
 
+  /** Whether as many packets wait for handlers to be built as may. */
+  get hasTooManyUnready(): boolean {
+    return this.unready >= this.options.maxPendingPackets
+  }
+
+  /** A packet waits for handlers to be built. */
+  enterUnready(cost: number): void {
+    this.unready++
+    this.enter(cost)
+  }
+
+  /** It no longer waits. */
+  leaveUnready(cost: number): void {
+    this.unready--
+    this.leave(cost)
+  }
+
   /** Whether there are as many events as there may be. */
   get isFull(): boolean {
     return this.events >= this.options.maxPendingEvents
@@ -65,7 +85,7 @@ export class Backlog implements WheelEntry {
     this.hold(cost)
   }
 
-  /** One of those is done. */
+  /** It no longer waits, or its handler is done. */
   leave(cost: number): void {
     this.events--
     this.release(cost)
@@ -75,7 +95,7 @@ export class Backlog implements WheelEntry {
   hold(cost: number): void {
     this.bytes += cost
     const { maxPendingBytes } = this.options
-    // One that is larger than all of it gets through alone.
+    // An event that is larger than the whole bound gets through alone.
     if (this.bytes > maxPendingBytes && this.bytes > cost) {
       const description = `more than ${maxPendingBytes} bytes of events whose handlers are not done`
       return this.client.session.closeUnsafe("inbound overflow", description)
@@ -87,7 +107,7 @@ export class Backlog implements WheelEntry {
     this.client.session.pauseUnsafe()
   }
 
-  /** One of those was read. */
+  /** It was read. */
   release(cost: number): void {
     this.bytes -= cost
     this.hasProgress = true
@@ -96,7 +116,7 @@ export class Backlog implements WheelEntry {
     this.resume()
   }
 
-  /** Half of the bytes that may wait, or so many events: from there on the client waits rather than its events. */
+  /** Half of the bytes that may wait, or `pauseReadingAt` events: the client waits from there on. */
   private get isHigh(): boolean {
     return this.events >= this.options.pauseReadingAt || this.bytes * 2 >= this.options.maxPendingBytes
   }
@@ -105,7 +125,7 @@ export class Backlog implements WheelEntry {
     return this.events <= this.options.resumeReadingAt && this.bytes * 4 <= this.options.maxPendingBytes
   }
 
-  /** Somebody waits for an acknowledgement of the client. */
+  /** An acknowledgement of the client is awaited. */
   onAwaiting(): void {
     this.resume()
   }
@@ -131,5 +151,37 @@ export class Backlog implements WheelEntry {
     this.isPaused = false
     this.wheel.cancel(this)
     this.client.session.resumeUnsafe()
+  }
+}
+
+/** An event that waits for the handlers to be built, and its cost meanwhile. */
+interface Waiting {
+  readonly packet: SocketPacket
+  readonly cost: number
+}
+
+/** The events of one socket that wait until its handlers are there, in the order of their arrival. */
+export class Inbox {
+  private readonly backlog: Backlog
+  private waiting: Array<Waiting> = []
+
+  constructor(backlog: Backlog) {
+    this.backlog = backlog
+  }
+
+  add(packet: SocketPacket): void {
+    const cost = costOfEvent(packet.data as ReadonlyArray<unknown>)
+    this.waiting.push({ packet, cost })
+    this.backlog.enterUnready(cost)
+  }
+
+  /** Takes everything out. Each event has left the backlog by the time that it is handed over. */
+  empty(take: (packet: SocketPacket) => void): void {
+    const { waiting } = this
+    this.waiting = []
+    for (const { cost, packet } of waiting) {
+      this.backlog.leaveUnready(cost)
+      take(packet)
+    }
   }
 }

@@ -11,59 +11,90 @@ import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
 import { Backlog } from "./backlog.ts"
-import type { ServerRuntime } from "./server.ts"
-import type { SocketRuntime } from "./socket.ts"
+import type { Environment } from "./environment.ts"
 
-/** What a CONNECT packet takes beside its namespace and its auth payload, in bytes, in whichever form it comes. */
+/** The bytes of a CONNECT packet beside its namespace and its auth payload, in any encoding. */
 const CONNECT_OVERHEAD = 256
 
 /** The auth payload of clients that send none. */
 const noAuth: Auth = {}
 
-type Auth = Readonly<Record<string, unknown>>
+export type Auth = Readonly<Record<string, unknown>>
 
-/** Namespaces that a connection is remembered to have left or not to have got into. */
+/** Namespaces that the client has left, or was refused by, that a connection remembers. */
 const MAX_LEFT = 1_000
 
-/** Sockets that a connection may have left whose handlers and finalizers are still at work, before it gets no more. */
+/** Sockets that have ended, but whose finalizers still run, before the connection gets no more. */
 const MAX_LEAVING = 1_000
 
+/** A client in one namespace, as its connection sees it. */
+export interface Member {
+  readonly namespace: { readonly name: string }
+  readonly isConnected: boolean
+  /** Takes a packet of the client for this namespace, other than CONNECT. */
+  onPacket(packet: SocketPacket): void
+  disconnectUnsafe(close: boolean): void
+  /** Nothing is delivered any more, whatever the reason. */
+  end(reason: DisconnectReason): void
+}
+
+/** A namespace, as a connection that wants to join it sees it. */
+export interface Entrance {
+  /** Makes the client a member, and decides whether it is admitted. */
+  connect(connection: Connection, auth: Auth, authBytes: number): void
+  /** The client does not connect after all: a namespace that is here for nobody else goes. */
+  forgetIfUnused(): void
+}
+
+/** Leads a connection to namespaces. */
+export interface Directory {
+  /** The namespace that a client may connect to, or wait for. */
+  find(name: string): Entrance | undefined
+  /** Whether a namespace that is not there may come. */
+  mayCome(name: string): boolean
+}
+
 /**
- * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5; for clients of Engine.IO 3,
- * Socket.IO protocol 4).
+ * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5;
+ * for clients of Engine.IO 3, Socket.IO protocol 4).
  */
 export class Connection implements SessionHandler, WheelEntry {
   readonly session: EngineSession
   bucket: number = IDLE
-  private readonly server: ServerRuntime
+  readonly environment: Environment
+  private readonly directory: Directory
   private readonly decoder: Decoder
-  private readonly sockets = new FewSockets()
-  /** What waits for handlers; made when the first event has to wait, or its handler does. */
+  private readonly members = new FewMembers()
+  /** Made when the first event has to wait, or its handler does. */
   private lazyBacklog: Backlog | undefined
   /** Watches over attachments that were announced; made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
   /** The acknowledgements that its client owes. */
   owedAcks = 0
-  /** The rooms that its sockets are in, but for those of their own ids. A long name counts for several. */
-  rooms = 0
-  /** What the auth payloads cost that its sockets keep, in bytes. */
+  /** The rooms of its sockets, but for those of their own ids. A long name counts for several. */
+  private rooms = 0
+  /** The cost of the auth payloads that its sockets keep, in bytes. */
   authBytes = 0
-  /** The sockets that are gone, but hold something yet. */
+  /** The sockets that have ended, but still hold something. */
   leaving = 0
-  /** Holds it to the rate at which it may have namespaces opened; made with the first one. */
+  /** Limits how often the client may have namespaces opened; made with the first one. */
   private openings: OpeningLimiter | undefined
-  /** Namespaces that this client is no longer in, though it may not know yet. Their names would be as long as the client likes. */
+  /**
+   * Namespaces that the client is no longer in, though it may not know yet. They are hashes, as a
+   * client may choose long names.
+   */
   private left: Set<number> | undefined
 
-  constructor(session: EngineSession, server: ServerRuntime) {
+  constructor(session: EngineSession, environment: Environment, directory: Directory) {
     this.session = session
-    this.server = server
-    this.decoder = server.parser.makeDecoder(server.limits)
-    server.wheel.schedule(this, server.options.connectTimeout)
+    this.environment = environment
+    this.directory = directory
+    this.decoder = environment.parser.makeDecoder(environment.limits)
+    environment.wheel.schedule(this, environment.options.connectTimeout)
   }
 
   get backlog(): Backlog {
-    return (this.lazyBacklog ??= new Backlog(this, this.server.options, this.server.wheel))
+    return (this.lazyBacklog ??= new Backlog(this, this.environment.options, this.environment.wheel))
   }
 
   /** Whether as many events wait for handlers as there may be. */
@@ -71,7 +102,7 @@ export class Connection implements SessionHandler, WheelEntry {
     return this.lazyBacklog !== undefined && this.lazyBacklog.isFull
   }
 
-  /** Somebody waits for an acknowledgement of the client: it has to be read. */
+  /** An acknowledgement of the client is awaited: the client has to be read. */
   onAwaiting(): void {
     this.lazyBacklog?.onAwaiting()
   }
@@ -81,12 +112,33 @@ export class Connection implements SessionHandler, WheelEntry {
     return this.owedAcks > 0
   }
 
-  /** Whether the client speaks protocol 4: what it knows of connecting to namespaces differs. */
+  /** Whether the client owes as many acknowledgements as it may, over all of its sockets. */
+  get owesTooMany(): boolean {
+    return this.owedAcks >= this.environment.options.maxPendingAcks
+  }
+
+  /** Whether the connection may be in more rooms, of a weight. */
+  mayEnterRooms(weight: number): boolean {
+    return this.rooms + weight <= this.environment.options.maxRooms
+  }
+
+  /** Counts a room, unless there are as many as there may be. */
+  enterRoom(weight: number): boolean {
+    if (!this.mayEnterRooms(weight)) return false
+    this.rooms += weight
+    return true
+  }
+
+  leaveRoom(weight: number): void {
+    this.rooms -= weight
+  }
+
+  /** Whether the client speaks protocol 4, which connects to namespaces in another way. */
   get isLegacy(): boolean {
     return this.session.revision === 3
   }
 
-  /** The session is open, and this takes its messages. Clients of protocol 4 are in the default namespace without having asked. */
+  /** The session is open. A client of protocol 4 is in the default namespace without asking for it. */
   onOpen(): void {
     if (this.isLegacy) this.connectTo("/", noAuth)
   }
@@ -100,16 +152,16 @@ export class Connection implements SessionHandler, WheelEntry {
   }
 
   onClose(close: SessionClose): void {
-    this.server.wheel.cancel(this)
+    const { observer, wheel } = this.environment
+    wheel.cancel(this)
     this.lazyBacklog?.close()
-    if (this.attachments !== undefined) this.server.wheel.cancel(this.attachments)
-    if (this.openings !== undefined) this.server.wheel.cancel(this.openings)
+    if (this.attachments !== undefined) wheel.cancel(this.attachments)
+    if (this.openings !== undefined) wheel.cancel(this.openings)
     if (close.description !== undefined) {
       const annotations = { session: this.session.id, reason: close.reason, description: close.description }
-      this.server.debug("connection", "connection closed", annotations, this)
+      observer.debug("connection", "connection closed", annotations, this)
     }
     this.endAll(close.reason)
-    this.server.removeConnection(this)
   }
 
   /** No namespace was joined in time. */
@@ -119,49 +171,53 @@ export class Connection implements SessionHandler, WheelEntry {
 
   /** A dynamic namespace opens for one of its sockets. */
   onOpening(): void {
-    ;(this.openings ??= new OpeningLimiter(this.session, this.server)).onOpening()
+    ;(this.openings ??= new OpeningLimiter(this.session, this.environment)).onOpening()
   }
 
   /** A socket was admitted to its namespace. */
   onAdmitted(): void {
-    this.server.wheel.cancel(this)
+    this.environment.wheel.cancel(this)
   }
 
-  /** The socket leaves its namespace while the connection stays. */
-  forget(socket: SocketRuntime): void {
-    if (this.sockets.remove(socket.home.name)) this.remember(socket.home.name)
+  /** The client is about to connect to a namespace. */
+  add(member: Member, authBytes: number): void {
+    this.left?.delete(hashOf(member.namespace.name))
+    this.authBytes += authBytes
+    this.members.add(member)
+  }
+
+  /** The client leaves a namespace while the connection stays. */
+  forget({ namespace }: Member): void {
+    if (this.members.remove(namespace.name)) this.remember(namespace.name)
   }
 
   /** Leaves every namespace on behalf of the server, and closes. */
   disconnectAll(): void {
-    for (const socket of this.sockets.all()) {
-      if (socket.state === "connected") socket.disconnectUnsafe(false)
-    }
+    for (const member of this.members.all()) if (member.isConnected) member.disconnectUnsafe(false)
     this.endAll("server namespace disconnect")
     this.session.closeUnsafe("forced close")
   }
 
   refuse(namespace: string, message: string, data?: unknown): void {
     const error = this.isLegacy ? (data ?? message) : data === undefined ? { message } : { message, data }
-    this.session.sendUnsafe(
-      this.server.encode(PacketType.CONNECT_ERROR, namespace, undefined, error, data !== undefined, false)
-    )
+    this.session.sendUnsafe(this.environment.wire.connectError(namespace, error, data !== undefined))
   }
 
   /**
-   * Clients of protocol 4 are told that they are in the default namespace though nothing serves it: some join others only then. They are
-   * in by word alone: there is no socket, and what they send to it is ignored.
+   * Tells a client of protocol 4 that it is in the default namespace, though nothing serves it:
+   * some join others only then. It is in by word alone: there is no socket, and its packets for
+   * that namespace are ignored.
    */
   enterUnserved(): void {
     this.onAdmitted()
     this.remember("/")
-    this.session.sendUnsafe(this.server.encode(PacketType.CONNECT, "/", undefined, undefined, false, false))
+    this.session.sendUnsafe(this.environment.wire.connect("/", undefined))
   }
 
   private turnAway(namespace: string, message: string): void {
     this.remember(namespace)
-    this.server.count(namespaceRefusals, { namespace: "" })
-    // Of this refusal clients of protocol 4 expect the same form as others.
+    this.environment.observer.count(namespaceRefusals, { namespace: "" })
+    // Clients of protocol 4 expect this one refusal in the form of protocol 5.
     this.refuse(namespace, message, this.isLegacy ? { message } : undefined)
   }
 
@@ -171,11 +227,11 @@ export class Connection implements SessionHandler, WheelEntry {
   }
 
   private endAll(reason: DisconnectReason): void {
-    const sockets = this.sockets.all()
-    this.sockets.clear()
-    for (const socket of sockets) {
+    const members = this.members.all()
+    this.members.clear()
+    for (const member of members) {
       try {
-        socket.end(reason)
+        member.end(reason)
       } catch (defect) {
         // The others end all the same.
         this.session.onDefect(defect)
@@ -188,9 +244,9 @@ export class Connection implements SessionHandler, WheelEntry {
     if (packet === undefined) return this.awaitAttachments()
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
     if (packet.type === PacketType.CONNECT) return this.onConnect(packet, size)
-    const socket = this.sockets.get(packet.namespace)
-    if (socket !== undefined) return socket.onPacket(packet)
-    // What was on its way when the server removed the client from the namespace is no offence.
+    const member = this.members.get(packet.namespace)
+    if (member !== undefined) return member.onPacket(packet)
+    // The packet may have been under way when the client was removed from the namespace.
     if (this.left !== undefined && isMatchable(packet.namespace) && this.left.has(hashOf(packet.namespace))) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
   }
@@ -198,65 +254,61 @@ export class Connection implements SessionHandler, WheelEntry {
   private awaitAttachments(): void {
     const watch = (this.attachments ??= new AttachmentWatch(this, this.decoder))
     watch.progress++
-    if (watch.bucket === IDLE) this.server.wheel.schedule(watch, this.server.options.attachmentTimeout)
+    if (watch.bucket === IDLE) this.environment.wheel.schedule(watch, this.environment.options.attachmentTimeout)
   }
 
   /** Looks again later, as there has been progress. */
   rewatch(watch: AttachmentWatch): void {
-    this.server.wheel.schedule(watch, this.server.options.attachmentTimeout)
+    this.environment.wheel.schedule(watch, this.environment.options.attachmentTimeout)
   }
 
   private onConnect({ data, namespace }: SocketPacket, size: number): void {
     if (!this.isLegacy) {
-      // A packet beyond the bound is not looked at any further.
-      const isBounded = size <= namespace.length + this.server.options.maxAuthBytes + CONNECT_OVERHEAD
+      // The payload of a packet beyond the bound is not looked at.
+      const isBounded = size <= namespace.length + this.environment.options.maxAuthBytes + CONNECT_OVERHEAD
       return this.connectTo(namespace, isBounded ? ((data ?? noAuth) as Auth) : undefined)
     }
     // They send a query instead of an auth payload, and are in the default namespace already.
     const at = namespace.indexOf("?")
     const name = at < 0 ? namespace : namespace.slice(0, at)
-    if (name === "/" && this.sockets.get(name) !== undefined) return
+    if (name === "/" && this.members.get(name) !== undefined) return
     if (at < 0) return this.connectTo(name, noAuth)
-    const isBounded = namespace.length - at <= this.server.options.maxAuthBytes
+    const isBounded = namespace.length - at <= this.environment.options.maxAuthBytes
     this.connectTo(name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
   }
 
-  /** Connects to a namespace; `undefined` is an auth payload that is larger than any may be. */
+  /** Connects to a namespace. An auth payload that is `undefined` is larger than any may be. */
   private connectTo(namespace: string, auth: Auth | undefined): void {
-    if (this.sockets.get(namespace) !== undefined) {
+    if (this.members.get(namespace) !== undefined) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
-    if (this.sockets.size >= this.server.options.maxNamespaces || this.leaving >= MAX_LEAVING) {
+    if (this.members.size >= this.environment.options.maxNamespaces || this.leaving >= MAX_LEAVING) {
       return this.turnAway(namespace, "Too many namespaces")
     }
-    const home = this.server.findNamespace(namespace)
-    if (home === undefined) {
-      if (this.server.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
+    const entrance = this.directory.find(namespace)
+    if (entrance === undefined) {
+      // A refusal would be final, a lost connection is not.
+      if (this.directory.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
       if (this.isLegacy && namespace === "/") return this.enterUnserved()
       return this.turnAway(namespace, "Invalid namespace")
     }
     const authBytes = auth === undefined || auth === noAuth ? 0 : costOf(auth)
-    if (auth === undefined || this.authBytes + authBytes > this.server.options.maxAuthBytes) {
-      // It may be there for this client alone.
-      this.server.forgetIfUnused(home)
+    if (auth === undefined || this.authBytes + authBytes > this.environment.options.maxAuthBytes) {
+      entrance.forgetIfUnused()
       return this.turnAway(namespace, "Auth payload too large")
     }
-    this.left?.delete(hashOf(namespace))
-    const socket = home.makeSocket(this, auth)
-    socket.authBytes = authBytes
-    this.authBytes += authBytes
-    this.sockets.add(socket)
-    home.connect(socket)
+    entrance.connect(this, auth, authBytes)
   }
 }
 
 /**
- * Ends a connection whose announced attachments do not come. It looks at the connection once per timeout instead of setting a
- * timer for every packet, so a peer is given between one and two timeouts for the next attachment.
+ * Ends a connection whose announced attachments do not come. It looks at the connection once per
+ * timeout instead of setting a timer for every packet, so the next attachment may take between one
+ * and two timeouts.
  */
 class AttachmentWatch implements WheelEntry {
   bucket: number = IDLE
-  /** Counts what has come while attachments were awaited. */
+  /** Counts the messages that came while attachments were awaited. */
   progress = 0
   private seen = 0
   private readonly connection: Connection
@@ -288,7 +340,7 @@ class OpeningLimiter implements WheelEntry {
   private readonly session: EngineSession
   private readonly wheel: TimerWheel
 
-  constructor(session: EngineSession, { options, wheel }: ServerRuntime) {
+  constructor(session: EngineSession, { options, wheel }: Environment) {
     this.tokens = new TokenBucket(options.openingRate)
     this.session = session
     this.wheel = wheel
@@ -300,7 +352,7 @@ class OpeningLimiter implements WheelEntry {
   }
 
   onDeadline(): void {
-    // More may have been opened meanwhile: what had been read already.
+    // Packets that had been read already may have opened more meanwhile.
     const missing = this.tokens.missing(this.wheel.now(), 0)
     if (missing > 0) this.wait(missing)
     else this.session.resumeUnsafe("openings")
@@ -316,35 +368,35 @@ class OpeningLimiter implements WheelEntry {
   }
 }
 
-/** A client's sockets by the names of their namespaces. Most clients have one: it needs no map. */
-class FewSockets {
-  private first: SocketRuntime | undefined
-  private others: Map<string, SocketRuntime> | undefined
+/** A client's sockets by the names of their namespaces. Most clients have one, which needs no map. */
+class FewMembers {
+  private first: Member | undefined
+  private others: Map<string, Member> | undefined
 
   get size(): number {
     return (this.first === undefined ? 0 : 1) + (this.others?.size ?? 0)
   }
 
-  get(name: string): SocketRuntime | undefined {
+  get(name: string): Member | undefined {
     const { first } = this
-    return first !== undefined && first.home.name === name ? first : this.others?.get(name)
+    return first !== undefined && first.namespace.name === name ? first : this.others?.get(name)
   }
 
-  /** Adds a socket whose namespace has none here. */
-  add(socket: SocketRuntime): void {
-    if (this.size === 0) this.first = socket
-    else (this.others ??= new Map<string, SocketRuntime>()).set(socket.home.name, socket)
+  /** Adds a member of a namespace that has none here. */
+  add(member: Member): void {
+    if (this.size === 0) this.first = member
+    else (this.others ??= new Map<string, Member>()).set(member.namespace.name, member)
   }
 
   /** Whether there was one. */
   remove(name: string): boolean {
-    if (this.first?.home.name !== name) return this.others?.delete(name) === true
+    if (this.first?.namespace.name !== name) return this.others?.delete(name) === true
     this.first = undefined
     return true
   }
 
-  /** All of them, the longest there first. */
-  all(): Array<SocketRuntime> {
+  /** All of them, the oldest first. */
+  all(): Array<Member> {
     const others = this.others === undefined ? [] : Array.from(this.others.values())
     return this.first === undefined ? others : [this.first, ...others]
   }

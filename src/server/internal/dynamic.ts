@@ -2,61 +2,84 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 
+import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { Handshake } from "../../Handshake.ts"
-import { isMatchable } from "../../internal/namespacePattern.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { ANYONE } from "../../internal/lineLimits.ts"
-import type { Build, NamespaceRuntime } from "./namespace.ts"
-import type { ServerRuntime } from "./server.ts"
+import { isMatchable } from "../../internal/namespacePattern.ts"
+import type { Environment } from "./environment.ts"
+import type { Hub } from "./hub.ts"
+import type { NamespaceGroup, NamespaceInstance, NamespaceRuntime } from "./namespace.ts"
+import type { Build, Registration } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
-/** What is asked for when a client asks for a namespace that is not there. */
+/** A client's request for a namespace that is not there. */
 export interface NamespaceRequest {
   readonly name: string
   readonly params: any
   readonly handshake: Handshake
 }
 
+/** The hubs of a contract's dynamic namespaces that open and close. */
+export interface Lifecycle {
+  readonly openings: Hub<NamespaceRuntime>
+  readonly closings: Hub<NamespaceRuntime>
+}
+
 export interface DynamicOptions {
   readonly label: string
   readonly contract: CompiledContract | undefined
   readonly context: Context.Context<any>
-  /** Whether a name can be one of these namespaces: what can be told at once. */
+  /** The layer's scope: the scopes of the namespaces are forked from it. */
+  readonly scope: Scope.Scope
+  /** Their openings and closings; none without a contract. */
+  readonly lifecycle: Lifecycle | undefined
+  /** Whether a name can be one of these namespaces, as far as that is known at once. */
   readonly test: ((name: string) => boolean) | undefined
   /** Whether a name that can be one is one. */
   readonly match: ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>) | undefined
-  /** Runs once per namespace, in its scope; yields what builds its sockets. */
-  readonly open: (home: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
+  /** Runs once per namespace, in its scope; yields the builder of its sockets. */
+  readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
   /** How long a namespace stays when it is empty, in milliseconds. */
   readonly idleTimeToLive: number
   /** How many may be empty at once. */
   readonly maxIdle: number
 }
 
-/** Namespaces that come into being when clients ask for them. */
-export class DynamicNamespaces {
+/**
+ * The dynamic namespaces of one layer: a resource per name, which is closed when it has been idle.
+ *
+ * An `RcMap` does not fit. It refuses a name beyond its capacity, where this closes the one that
+ * has been idle the longest. It opens a name anew while the last resource of that name still
+ * closes. And every reference to it takes a finalizer, that is, memory for each connection.
+ */
+export class DynamicNamespaces implements NamespaceGroup {
   readonly label: string
   readonly contract: CompiledContract | undefined
-  readonly idleTimeToLive: number
-  /** Those that are open, or about to open. */
-  readonly members = new Set<NamespaceRuntime>()
-  /** Those that clients are admitted to: members, and those whose first clients are still being asked who they are. */
-  private readonly adopted = new Set<NamespaceRuntime>()
-  /** Those that are empty and will close, the one that has been so the longest first. */
-  private readonly idle = new Set<NamespaceRuntime>()
-  private readonly options: DynamicOptions
-  private readonly server: ServerRuntime
+  readonly environment: Environment
+  readonly options: DynamicOptions
+  /** Those that are open, that open, or that close. */
+  private readonly instances = new Map<NamespaceRuntime, Instance>()
+  /** Those that admit clients: the instances, and those whose first clients are not admitted yet. */
+  private readonly served = new Set<NamespaceRuntime>()
+  /** The instances that are empty and will close, the one that has been empty the longest first. */
+  private readonly idle = new Set<Instance>()
+  private readonly registration: Registration
 
-  constructor(server: ServerRuntime, options: DynamicOptions) {
-    this.server = server
+  constructor(environment: Environment, options: DynamicOptions) {
+    this.environment = environment
     this.options = options
     this.label = options.label
     this.contract = options.contract
-    this.idleTimeToLive = options.idleTimeToLive
+    this.registration = { contract: options.contract, context: options.context, build: undefined }
+  }
+
+  /** Those that are open, that open, or that close. */
+  get members(): ReadonlyArray<NamespaceRuntime> {
+    return Array.from(this.instances.keys())
   }
 
   /** Whether a name can be one of them. `true` for those that only a predicate knows. */
@@ -65,12 +88,12 @@ export class DynamicNamespaces {
     return this.params(name) !== undefined
   }
 
-  /** Whether it can be told at once that a name is one of them. */
+  /** Whether it is certain at once that a name is one of them. */
   matchesSurely(name: string): boolean {
     return this.options.test !== undefined && this.options.match === undefined && this.mayMatch(name)
   }
 
-  /** Whether a client's request is for one of them. A predicate that dies says no, and that is logged. */
+  /** Whether a client's request is for one of them. A predicate that dies says no, and is logged. */
   matches(name: string, { connection, handshake }: SocketRuntime): Effect.Effect<boolean> {
     const { context, match } = this.options
     if (!this.mayMatch(name)) return Effect.succeed(false)
@@ -79,14 +102,14 @@ export class DynamicNamespaces {
       Effect.provideContext(context),
       Effect.catchDefect((defect) =>
         Effect.sync(() => {
-          this.server.defect("matching a namespace's name failed", defect, { namespace: name }, connection)
+          const { observer } = this.environment
+          observer.defect("matching a namespace's name failed", defect, { namespace: name }, connection)
           return false
         })
       )
     ) as Effect.Effect<boolean>
   }
 
-  /** The parameters of a name; `undefined` if they do not decode. */
   params(name: string): Readonly<Record<string, unknown>> | undefined {
     const { contract } = this
     if (contract?.pattern === undefined) return {}
@@ -96,7 +119,7 @@ export class DynamicNamespaces {
     for (const [parameter, codec] of contract.params) {
       const value = codec.decode(raw[parameter])
       if (value._tag === "Failure") return undefined
-      // One name for the same parameters: "07" would be a second namespace for what "7" is.
+      // One name for the same parameters: "07" would be another namespace for the number 7.
       const encoded = codec.encode(value.value)
       if (encoded._tag === "Failure" || encoded.value !== raw[parameter]) return undefined
       params[parameter] = value.value
@@ -104,146 +127,185 @@ export class DynamicNamespaces {
     return params
   }
 
-  /** Makes a namespace one of them. */
-  adopt(home: NamespaceRuntime): void {
-    home.family = this
-    this.adopted.add(home)
-    home.register({ contract: this.contract, context: this.options.context, build: undefined })
+  /** Serves a namespace from now on. It opens with the first client that is admitted. */
+  serve(namespace: NamespaceRuntime): void {
+    this.served.add(namespace)
+    namespace.joinGroup(this, this.registration)
   }
 
-  /** Opens a namespace if it is not open; what builds its sockets, or `undefined` if that failed. */
-  open(home: NamespaceRuntime): Effect.Effect<Build | undefined> {
+  /** Opens a namespace if it is not open. Gives the builder of its sockets; `undefined` on failure. */
+  open(namespace: NamespaceRuntime): Effect.Effect<Build | undefined> {
     return Effect.gen({ self: this }, function* () {
-      // What it holds is given back before it is acquired anew.
-      while (home.instance?.isClosing) yield* home.instance.closed
-      // The layer has closed meanwhile: nothing opens any more.
-      if (!this.adopted.has(home)) return undefined
-      let { instance } = home
+      // Everything that the last instance holds is given back before it is acquired anew.
+      while (namespace.instance?.isClosing) yield* namespace.instance.closed
+      // The layer has closed meanwhile.
+      if (!this.served.has(namespace)) return undefined
+      let instance = this.instances.get(namespace)
       if (instance === undefined) {
-        home.joinCluster()
-        home.instance = instance = new Instance(this, this.server, home)
-        instance.start((scope) =>
-          Effect.suspend(() => this.options.open(home, this.params(home.name))).pipe(
-            Effect.provideContext(Context.add(this.options.context, Scope.Scope, scope))
-          )
-        )
+        namespace.joinCluster()
+        instance = new Instance(this, namespace)
+        this.instances.set(namespace, instance)
+        namespace.instance = instance
+        instance.open()
       }
       return yield* instance.opened
     })
   }
 
-  /** Nobody is in a namespace any more: it closes after its time, or before if too many are waiting for theirs. */
-  onEmpty(home: NamespaceRuntime): void {
-    if (!Number.isFinite(this.idleTimeToLive)) {
-      // It would stay once it were open. One that does not open would, too, for nobody.
-      if (home.instance?.isOpening) this.server.wheel.schedule(home, this.server.options.connectTimeout)
-      return
-    }
-    this.server.wheel.schedule(home, this.idleTimeToLive)
-    this.idle.delete(home)
-    this.idle.add(home)
+  /** An instance is empty: the one that has been so the longest closes if there are too many. */
+  addIdle(instance: Instance): void {
+    this.idle.delete(instance)
+    this.idle.add(instance)
     if (this.idle.size <= this.options.maxIdle) return
     const [oldest] = this.idle
-    this.notIdle(oldest!)
-    oldest!.instance?.close()
+    oldest!.close()
   }
 
-  /** Somebody has come, or it is closing. */
-  notIdle(home: NamespaceRuntime): void {
-    this.idle.delete(home)
-    this.server.wheel.cancel(home)
+  removeIdle(instance: Instance): void {
+    this.idle.delete(instance)
   }
 
-  /** The server has forgotten a namespace. */
-  release(home: NamespaceRuntime): void {
-    this.adopted.delete(home)
-    this.idle.delete(home)
+  /** An instance has closed, and has given everything back. */
+  remove(namespace: NamespaceRuntime): void {
+    this.instances.delete(namespace)
+  }
+
+  release(namespace: NamespaceRuntime): void {
+    this.served.delete(namespace)
+    this.instances.get(namespace)?.onOccupied()
   }
 
   /** The layer has closed: so do they. */
   close(): void {
-    const homes = Array.from(this.adopted)
-    this.adopted.clear()
-    for (const home of homes) {
-      home.unregister()
-      home.instance?.close()
+    const namespaces = Array.from(this.served)
+    this.served.clear()
+    for (const namespace of namespaces) {
+      namespace.unregister()
+      this.instances.get(namespace)?.close()
     }
   }
 }
 
-/** One life of a dynamic namespace, from its first socket to the time after its last. */
-export class Instance {
-  isClosing = false
-  private readonly family: DynamicNamespaces
-  private readonly server: ServerRuntime
-  private readonly home: NamespaceRuntime
-  private readonly scope = Scope.makeUnsafe()
-  private fiber: Fiber.Fiber<Build> | undefined
+/**
+ * The state of an instance. Being idle is no state of its own: an instance may be empty while it
+ * opens, as its first client may leave meanwhile.
+ */
+type InstanceState =
+  | { readonly _tag: "Opening"; readonly fiber: Fiber.Fiber<Build> | undefined }
+  | { readonly _tag: "Open" }
+  | { readonly _tag: "Closing" }
+
+/** The time in which a dynamic namespace is open: from its first client to a while after its last. */
+class Instance implements NamespaceInstance, WheelEntry {
+  bucket: number = IDLE
+  private readonly group: DynamicNamespaces
+  private readonly namespace: NamespaceRuntime
+  private readonly scope: Scope.Closeable
+  private state: InstanceState = { _tag: "Opening", fiber: undefined }
   private readonly ready = Deferred.makeUnsafe<Build | undefined>()
-  private readonly ended = Deferred.makeUnsafe<void>()
+  private readonly end = Deferred.makeUnsafe<void>()
 
-  constructor(family: DynamicNamespaces, server: ServerRuntime, home: NamespaceRuntime) {
-    this.family = family
-    this.server = server
-    this.home = home
-    family.members.add(home)
+  constructor(group: DynamicNamespaces, namespace: NamespaceRuntime) {
+    this.group = group
+    this.namespace = namespace
+    this.scope = Scope.forkUnsafe(group.options.scope)
   }
 
-  get isOpening(): boolean {
-    return this.fiber?.pollUnsafe() === undefined
+  get isClosing(): boolean {
+    return this.state._tag === "Closing"
   }
 
-  /** What builds its sockets, once it is open; `undefined` if that failed. */
+  /** The builder of its sockets, once it is open; `undefined` if it could not be opened. */
   get opened(): Effect.Effect<Build | undefined> {
     return Deferred.await(this.ready)
   }
 
-  /** Waits until everything that it held is given back. */
   get closed(): Effect.Effect<void> {
-    return Deferred.await(this.ended)
+    return Deferred.await(this.end)
   }
 
-  /** Opens it: a failure closes it at once. */
-  start(open: (scope: Scope.Scope) => Effect.Effect<Build>): void {
-    const { family, home, server } = this
-    this.fiber = server.runFork(open(this.scope))
-    // What it ran at once may have closed it already.
-    if (this.isClosing) this.fiber.interruptUnsafe()
-    this.fiber.addObserver((exit) => {
-      Deferred.doneUnsafe(this.ready, Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.succeed(undefined))
-      if (Exit.isSuccess(exit)) {
-        if (!Number.isFinite(family.idleTimeToLive)) family.notIdle(home)
-        server.debug("namespace", "namespace opened", { namespace: home.name }, ANYONE)
-        if (family.contract !== undefined) server.livesOf(family.contract).openings.publish(home)
-        return
+  /** Opens it. A failure closes it at once. */
+  open(): void {
+    const { environment, options } = this.group
+    const { namespace } = this
+    const { observer } = environment
+    const fiber = environment.runFork(
+      Effect.suspend(() => options.open(namespace, this.group.params(namespace.name))).pipe(
+        Effect.provideContext(Context.add(options.context, Scope.Scope, this.scope))
+      )
+    )
+    // Its first steps, which have run by now, may have closed it.
+    if (this.isClosing) fiber.interruptUnsafe()
+    else this.state = { _tag: "Opening", fiber }
+    fiber.addObserver((exit) => {
+      Deferred.doneUnsafe(this.ready, Effect.succeed(exit._tag === "Success" ? exit.value : undefined))
+      if (exit._tag === "Failure") {
+        // The end of its layer interrupts it: that is no failure.
+        if (!Cause.hasInterruptsOnly(exit.cause)) {
+          observer.error("opening a namespace failed", exit.cause, { namespace: namespace.name }, this.group)
+        }
+        return this.close()
       }
-      // It is interrupted when its layer closes: nothing is wrong then.
-      if (!Cause.hasInterruptsOnly(exit.cause)) {
-        server.error("opening a namespace failed", exit.cause, { namespace: home.name }, family)
-      }
-      this.close()
+      if (!this.isClosing) this.onOpen()
     })
   }
 
-  close(): void {
-    if (this.isClosing) return
-    this.isClosing = true
-    this.family.notIdle(this.home)
-    const { fiber } = this
-    fiber?.interruptUnsafe()
-    const onClosed = () => {
-      this.home.instance = undefined
-      this.family.members.delete(this.home)
-      this.home.endStreams()
-      Deferred.doneUnsafe(this.ended, Effect.void)
-      this.server.debug("namespace", "namespace closed", { namespace: this.home.name }, ANYONE)
-      const exit = fiber?.pollUnsafe()
-      const { contract } = this.family
-      // One that could not be opened was never told of.
-      if (contract !== undefined && exit?._tag === "Success") this.server.livesOf(contract).closings.publish(this.home)
-      this.server.forgetIfUnused(this.home)
+  private onOpen(): void {
+    this.state = { _tag: "Open" }
+    const { environment, options } = this.group
+    // It stays from now on, and no longer only until the deadline of its opening.
+    if (!Number.isFinite(options.idleTimeToLive)) this.onOccupied()
+    environment.observer.debug("namespace", "namespace opened", { namespace: this.namespace.name }, ANYONE)
+    options.lifecycle?.openings.publish(this.namespace)
+  }
+
+  onOccupied(): void {
+    this.group.removeIdle(this)
+    this.group.environment.wheel.cancel(this)
+  }
+
+  onEmpty(): void {
+    const { environment, options } = this.group
+    const { wheel } = environment
+    if (Number.isFinite(options.idleTimeToLive)) {
+      wheel.schedule(this, options.idleTimeToLive)
+      this.group.addIdle(this)
+    } else if (this.state._tag === "Opening") {
+      // Once open, it stays. If it never opens, it must not stay for nobody.
+      wheel.schedule(this, environment.options.connectTimeout)
     }
-    const opening = fiber === undefined || fiber.pollUnsafe() !== undefined ? [] : [fiber]
-    this.server.closeScope(this.scope, { namespace: this.home.name }, onClosed, opening, this.family)
+  }
+
+  /** It has been empty for its time. */
+  onDeadline(): void {
+    if (this.namespace.isEmpty) this.close()
+  }
+
+  close(): void {
+    const { state } = this
+    if (state._tag === "Closing") return
+    this.state = { _tag: "Closing" }
+    this.onOccupied()
+    const opening = state._tag === "Opening" ? state.fiber : undefined
+    opening?.interruptUnsafe()
+    const { environment } = this.group
+    environment.closing.close(this.scope, {
+      annotations: { namespace: this.namespace.name },
+      culprit: this.group,
+      users: opening === undefined || opening.pollUnsafe() !== undefined ? [] : [opening],
+      onClosed: () => this.onClosed(state._tag === "Open")
+    })
+  }
+
+  private onClosed(wasOpen: boolean): void {
+    const { group, namespace } = this
+    const { environment, options } = group
+    group.remove(namespace)
+    namespace.onInstanceClosed()
+    Deferred.doneUnsafe(this.end, Effect.void)
+    environment.observer.debug("namespace", "namespace closed", { namespace: namespace.name }, ANYONE)
+    // Readers were not told of one that could not be opened.
+    if (wasOpen) options.lifecycle?.closings.publish(namespace)
+    namespace.forgetIfUnused()
   }
 }

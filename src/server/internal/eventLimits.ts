@@ -8,7 +8,10 @@ export interface EventLimit extends Rate {
 
 const byContract = new WeakMap<CompiledContract, ReadonlyMap<string, EventLimit> | undefined>()
 
-/** The limits of a contract's events, if there are any. Throws on one that makes no sense: a contract is a constant of the program. */
+/**
+ * The limits of a contract's events, if there are any. Throws on a limit that makes no sense: a
+ * contract is a constant of the program.
+ */
 export const limitsOf = (contract: CompiledContract): ReadonlyMap<string, EventLimit> | undefined => {
   if (!byContract.has(contract)) byContract.set(contract, readLimits(contract))
   return byContract.get(contract)
@@ -34,7 +37,7 @@ export class EventLimiter {
     this.limits = limits
   }
 
-  /** An event has come. If it is too much: how long until it would not be, in milliseconds, and what is to be done. */
+  /** Counts an event. If it is one too many: the milliseconds until another may come, and the policy. */
   exceeded(event: string, now: number): { readonly retryAfter: number; readonly disconnects: boolean } | undefined {
     const limit = this.limits.get(event)
     if (limit === undefined) return undefined

@@ -1,18 +1,32 @@
-/** Lets a limited number of tasks run at once, the others in the order of their arrival. Synchronous: no fibers wait. */
+import type { Backlog } from "./backlog.ts"
+
+/** A task that waits, and its cost meanwhile. It calls `leave` once, when it is done. */
+interface Waiting {
+  readonly cost: number
+  readonly task: (leave: () => void) => void
+}
+
+/**
+ * Lets a limited number of events through at once, the others in the order of their arrival.
+ * Synchronous: no fibers wait. An event is in the connection's backlog while it waits here.
+ */
 export class Gate {
   private readonly limit: number
-  private waiting: Array<(leave: () => void) => void> = []
+  private readonly backlog: Backlog
+  private waiting: Array<Waiting> = []
   private head = 0
   private running = 0
   private draining = false
 
-  constructor(limit: number) {
+  constructor(limit: number, backlog: Backlog) {
     this.limit = limit
+    this.backlog = backlog
   }
 
-  /** Starts the task now or later. It calls `leave` once, when it is done. */
-  enter(task: (leave: () => void) => void): void {
-    this.waiting.push(task)
+  /** Starts the task now or later. */
+  enter(cost: number, task: (leave: () => void) => void): void {
+    this.waiting.push({ cost, task })
+    this.backlog.enter(cost)
     this.drain()
   }
 
@@ -22,14 +36,16 @@ export class Gate {
   }
 
   private drain(): void {
-    // A task that is done at once leaves from within: the loop below goes on, instead of growing the stack.
+    // A task that is done at once leaves from within: the loop goes on, so the stack does not grow.
     if (this.draining) return
     this.draining = true
     while (this.running < this.limit && this.head < this.waiting.length) {
       this.running++
-      this.waiting[this.head++]!(this.leave)
+      const { cost, task } = this.waiting[this.head++]!
+      this.backlog.leave(cost)
+      task(this.leave)
     }
-    // What has started is dropped now and then, so that a long queue costs no more per task than a short one.
+    // Started tasks are dropped now and then, so that a long queue costs no more per task.
     if (this.head === this.waiting.length || this.head > 1_000) {
       this.waiting = this.waiting.slice(this.head)
       this.head = 0

@@ -2,21 +2,21 @@ import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 
-/** Values that a subscriber may be behind: who is further loses the oldest. */
+/** The values that a subscriber may be behind. One that is further behind loses the oldest. */
 const CAPACITY = 10_000
 
-/** Stands behind the last value. */
+/** Follows the last value. */
 const end = Symbol("end")
 
 /**
- * Tells whoever listens what happens. It comes into being with its first subscriber and goes with the last, so that one
- * which nobody uses costs nothing.
+ * Publishes news to its subscribers. Its `PubSub` is made for the first of them and dropped after
+ * the last, so that a hub without subscribers costs next to nothing.
  */
 export class Hub<A> {
   private pubsub: PubSub.PubSub<A | typeof end> | undefined
   private subscribers = 0
 
-  /** Whether anybody listens. */
+  /** Whether there are subscribers. */
   get isWatched(): boolean {
     return this.subscribers > 0
   }
@@ -24,11 +24,11 @@ export class Hub<A> {
   publish(value: A): void {
     const { pubsub } = this
     if (pubsub === undefined || PubSub.publishUnsafe(pubsub, value)) return
-    // Somebody is behind by all that there is room for: only the effect makes room.
+    // A subscriber is behind by the whole capacity: only the effect drops its oldest value.
     Effect.runSync(PubSub.publish(pubsub, value))
   }
 
-  /** What is published from the moment on in which the stream is run. */
+  /** The values that are published after the stream has started to run. */
   readonly stream: Stream.Stream<A> = Stream.unwrap(
     Effect.gen({ self: this }, function* () {
       const pubsub = yield* Effect.acquireRelease(
@@ -44,7 +44,8 @@ export class Hub<A> {
             return PubSub.shutdown(pubsub)
           })
       )
-      // A subscriber that waits is resumed from within `publish`. What it does shall come after what it is told of, not amid.
+      // A subscriber that waits is resumed from within `publish`. It must act after the change that
+      // it is told of, and not in the middle of it.
       const later = Stream.transformPull(Stream.fromSubscription(yield* PubSub.subscribe(pubsub)), (pull) =>
         Effect.succeed(Effect.tap(pull, () => Effect.yieldNow))
       )
@@ -52,7 +53,7 @@ export class Hub<A> {
     })
   )
 
-  /** Ends every stream, after what was published before. */
+  /** Ends every stream, after the values that were published before. */
   close(): void {
     const { pubsub } = this
     this.pubsub = undefined

@@ -1,10 +1,9 @@
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 
 import type {
   Acknowledgement,
@@ -17,49 +16,76 @@ import type {
 } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
-import type { EventCodec } from "../../internal/contractCodec.ts"
-import * as PacketType from "../../protocol/PacketType.ts"
-import type { PlainHandle } from "../NamespaceHandle.ts"
-import { connecting } from "./admission.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { Broadcast, Disconnection, PlainHandle } from "../NamespaceHandle.ts"
+import type { Auth, Connection, Entrance } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
-import type { DynamicNamespaces, Instance } from "./dynamic.ts"
+import { encodingOf, plainEncoding } from "./encoding.ts"
+import type { Environment } from "./environment.ts"
 import { Hub } from "./hub.ts"
-import { EncodedEvent } from "./outbound.ts"
-import type { Connection } from "./connection.ts"
-import type { ServerRuntime } from "./server.ts"
-import type { NamespaceReference } from "./reference.ts"
+import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
-import type { HandlerRecord } from "./inbound.ts"
-import { SocketRuntime } from "./socket.ts"
-import { ContractTarget, PlainTarget } from "./targets.ts"
+import { type SocketNamespace, SocketRuntime } from "./socket.ts"
+import type { EncodedEvent } from "./wire.ts"
 
-/** Runs once per connected socket, in its scope; yields the contract's handlers. */
-export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
-
-/** How a namespace's sockets are admitted and built: what its layer was given. */
-export interface Registration {
-  readonly contract: CompiledContract | undefined
-  readonly context: Context.Context<any>
-  /** What builds its sockets; for a dynamic namespace, made when it opens. */
-  readonly build: Build | undefined
+/** What a namespace needs of those above it. */
+export interface NamespaceOwner {
+  /** Decides whether a client is admitted, and builds its handlers. */
+  readonly admit: (namespace: NamespaceRuntime, socket: SocketRuntime) => Effect.Effect<unknown>
+  /** Clients no longer wait for a layer to serve the namespace. */
+  notAwaited(namespace: NamespaceRuntime): void
+  /** Forgets the namespace if nothing needs it. */
+  forgetIfUnused(namespace: NamespaceRuntime): void
 }
 
-/** A client that has gone. */
-export interface Disconnection {
-  readonly id: string
-  readonly reason: DisconnectReason
+/** The dynamic namespaces of one layer, as one of them sees them. */
+export interface NamespaceGroup {
+  /** Their pattern: metrics use it, as clients choose the names. */
+  readonly label: string
+  /** The parameters of a name; `undefined` if they do not decode. */
+  params(name: string): Readonly<Record<string, unknown>> | undefined
+  /** The server has forgotten one of them. */
+  release(namespace: NamespaceRuntime): void
 }
 
-/** An event that was broadcast from this server. */
-export interface Broadcast {
-  readonly event: string
-  readonly args: ReadonlyArray<unknown>
-  readonly rooms: ReadonlyArray<string>
-  readonly except: ReadonlyArray<string>
+/** The time in which a dynamic namespace is open, as the namespace sees it. */
+export interface NamespaceInstance {
+  readonly isClosing: boolean
+  /** Waits until everything that it held is given back. */
+  readonly closed: Effect.Effect<void>
+  /** A client comes. */
+  onOccupied(): void
+  /** The last client has left. */
+  onEmpty(): void
 }
 
-/** What a namespace tells whoever listens. */
+/** A layer of its own serves the namespace. */
+interface Served {
+  readonly _tag: "Served"
+  readonly registration: Registration
+}
+
+/** It is one of a layer's dynamic namespaces. */
+interface Dynamic {
+  readonly _tag: "Dynamic"
+  readonly registration: Registration
+  readonly group: NamespaceGroup
+}
+
+/** No layer serves it. `last` was served last. */
+interface Absent {
+  readonly _tag: "Absent"
+  readonly last: Served | Dynamic | undefined
+}
+
+/** No layer serves it, and clients wait until one does. */
+interface Awaited {
+  readonly _tag: "Awaited"
+  readonly last: Served | Dynamic | undefined
+  readonly change: Latch.Latch
+}
+
+/** The hubs of a namespace's news. */
 class Hubs {
   readonly connections = new Hub<SocketRuntime>()
   readonly disconnections = new Hub<Disconnection>()
@@ -88,62 +114,190 @@ class AdmissionDeadline implements WheelEntry {
   }
 }
 
+/** Sends to a namespace. Its encoding changes when the namespace gets a contract. */
+class NamespaceTarget implements Target {
+  encoding: Encoding = plainEncoding
+  readonly namespace: Reference<Broadcaster>
+
+  constructor(namespace: Reference<Broadcaster>) {
+    this.namespace = namespace
+  }
+}
+
 /**
- * A namespace of a server. It may be mentioned (by a client that waits for it, by whoever broadcasts to it) before a layer
- * registers it; one that is dynamic is there while it has sockets.
+ * A namespace of a server. Clients may wait for it, or the application use it, before a layer
+ * serves it. A dynamic namespace is there while it has sockets.
  */
-export class NamespaceRuntime implements WheelEntry, NamespaceReference {
+export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance, Reference<NamespaceRuntime> {
   readonly name: string
-  readonly server: ServerRuntime
+  readonly environment: Environment
   readonly sockets = new Map<string, SocketRuntime>()
-  readonly accepting: Latch.Latch = Latch.makeUnsafe(false)
-  /** How long handlers took, by event. */
   readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
-  bucket: number = IDLE
-  /** Whether a layer of its own serves it, or has: it stays then, as its handles are many. */
-  stays = false
-  /** How many know it by its name, and do something with it, or wait for something. */
-  mentions = 0
-  /** How many are at something for which it has to be there, though nobody may be in it. */
-  lent = 0
-  /** Whether it has been served: clients that come when it is not shall come back, rather than give up. */
-  hasServed = false
-  registration: Registration | undefined
-  contract: CompiledContract | undefined
-  /** What it is one of, if it is dynamic. */
-  family: DynamicNamespaces | undefined
-  instance: Instance | undefined
-  /** What the application has of it, made when it is asked for. */
+  /** Sends any event. */
+  readonly plainTarget: Target = new NamespaceTarget(this)
+  /** Sends the contract's events. */
+  readonly contractTarget = new NamespaceTarget(this)
+  /** The application's handles, each made when it is asked for. */
   readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
-  private hubs: Hubs | undefined
-  /** Those that are being asked who they are, with their deadlines if that takes time, or whose builders are at work. */
+  /** What serves it. */
+  private state: Absent | Awaited | Served | Dynamic = { _tag: "Absent", last: undefined }
+  /**
+   * The time in which a dynamic namespace is open. It is no part of the state: it may outlast its
+   * layer, closing, and the next layer's waits for it.
+   */
+  instance: NamespaceInstance | undefined
+  /** A layer of its own serves it, or has: it stays from then on, as handles refer to it. */
+  stays = false
+  /** The uses that are under way, for which it has to be there. */
+  retained = 0
+  /** The streams under way that go on after a dynamic namespace of this name has closed. */
+  watchers = 0
+  private currentContract: CompiledContract | undefined
+  private readonly owner: NamespaceOwner
+  /** The clients that are not admitted yet, with their deadlines, or whose builders are at work. */
   private readonly connecting = new Map<SocketRuntime, AdmissionDeadline | undefined>()
-  private ackIds = 0
-  private readonly scope: Scope.Closeable = Scope.makeUnsafe()
+  private lazyHubs: Hubs | undefined
   private lazyAdapter: Adapter | undefined
+  private adapterScope: Scope.Closeable | undefined
+  private ackIds = 0
 
-  constructor(name: string, server: ServerRuntime) {
+  constructor(name: string, environment: Environment, owner: NamespaceOwner) {
     this.name = name
-    this.server = server
+    this.environment = environment
+    this.owner = owner
+  }
+
+  // ---------------------------------------------------------------- layers
+
+  /** The layer that serves it now. */
+  get registration(): Registration | undefined {
+    const { state } = this
+    return state._tag === "Served" || state._tag === "Dynamic" ? state.registration : undefined
   }
 
   get isRegistered(): boolean {
     return this.registration !== undefined
   }
 
-  /** What it is called in metrics: dynamic namespaces go by their pattern, as clients choose their names. */
-  get label(): string {
-    return this.family === undefined ? this.name : this.family.label
+  /** Whether a layer has served it: clients should come back rather than give up, when none does. */
+  get wasServed(): boolean {
+    const { state } = this
+    return state._tag === "Served" || state._tag === "Dynamic" || state.last !== undefined
   }
 
-  /** Made when it is first used; a cluster's servers know of this one from then on. */
+  /** The dynamic namespaces of which it is one, or was. */
+  get group(): NamespaceGroup | undefined {
+    const { state } = this
+    const service = state._tag === "Absent" || state._tag === "Awaited" ? state.last : state
+    return service?._tag === "Dynamic" ? service.group : undefined
+  }
+
+  /** Its name in metrics: dynamic namespaces go by their pattern, as clients choose the names. */
+  get label(): string {
+    return this.group?.label ?? this.name
+  }
+
+  get params(): Readonly<Record<string, unknown>> {
+    return this.group?.params(this.name) ?? {}
+  }
+
+  /** A layer of its own serves it from now on. */
+  serve(registration: Registration): void {
+    this.joinCluster()
+    this.stays = true
+    this.register({ _tag: "Served", registration })
+    // Whatever was closed before, it was not the server.
+    this.environment.closing.forgetShutdown()
+  }
+
+  /** It is one of a layer's dynamic namespaces from now on. It joins the cluster when it opens. */
+  joinGroup(group: NamespaceGroup, registration: Registration): void {
+    this.register({ _tag: "Dynamic", group, registration })
+  }
+
+  private register(service: Served | Dynamic): void {
+    const { state } = this
+    const { contract } = service.registration
+    this.state = service
+    if (contract !== undefined) this.replaceContract(contract)
+    if (state._tag === "Awaited") state.change.openUnsafe()
+    this.owner.notAwaited(this)
+  }
+
+  /**
+   * The layer has closed. Clients that are here, or on their way in, lose their connection: they
+   * may come back to the next layer.
+   */
+  unregister(): void {
+    const { state } = this
+    if (state._tag !== "Served" && state._tag !== "Dynamic") return
+    this.state = { _tag: "Absent", last: state }
+    for (const socket of [...this.connecting.keys(), ...this.sockets.values()]) {
+      socket.connection.session.closeUnsafe("server shutting down")
+    }
+  }
+
+  /** Waits until something may serve it, up to `millis` milliseconds. Whether it waited in vain. */
+  awaitChange(millis: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      let { state } = this
+      if (state._tag === "Served" || state._tag === "Dynamic") return Effect.succeed(false)
+      if (state._tag === "Absent") {
+        this.state = state = { _tag: "Awaited", last: state.last, change: Latch.makeUnsafe(false) }
+      }
+      return Effect.map(
+        Effect.timeoutOption(state.change.await, Duration.millis(millis)),
+        (result) => result._tag === "None"
+      )
+    })
+  }
+
+  /** Something may serve it: clients that wait look again. */
+  announceChange(): void {
+    const { state } = this
+    if (state._tag !== "Awaited") return
+    this.state = { _tag: "Absent", last: state.last }
+    state.change.openUnsafe()
+  }
+
+  // ---------------------------------------------------------------- contract
+
+  /** The contract of its events: its layer's, or of the handle that uses it. */
+  get contract(): CompiledContract | undefined {
+    return this.currentContract
+  }
+
+  /** It is used with a contract. Throws if its layer has one with other events. */
+  setContract(contract: CompiledContract): void {
+    if (contract === this.currentContract) return
+    const served = this.registration?.contract
+    if (served === undefined) return this.replaceContract(contract)
+    if (declareTheSame(served, contract)) return
+    throw new Error(`namespace "${this.name}" is used with a contract that is not its layer's: their events differ`)
+  }
+
+  private replaceContract(contract: CompiledContract): void {
+    this.currentContract = contract
+    this.contractTarget.encoding = encodingOf(contract)
+  }
+
+  // ---------------------------------------------------------------- adapter
+
+  /** Made when it is first used; the other servers of a cluster know of this one from then on. */
   get adapter(): Adapter {
     return (this.lazyAdapter ??= this.makeAdapter())
   }
 
+  /** Makes the adapter before it is used: other servers may have something for this one. */
+  joinCluster(): void {
+    this.lazyAdapter ??= this.makeAdapter()
+  }
+
   private makeAdapter(): Adapter {
-    const fiber = this.server.runFork(Scope.provide(this.server.adapters(this.host), this.scope))
+    const { adapters, runFork, scope } = this.environment
+    this.adapterScope ??= Scope.forkUnsafe(scope)
+    const fiber = runFork(Scope.provide(adapters(this.host), this.adapterScope))
     const exit = fiber.pollUnsafe()
     if (exit === undefined) {
       fiber.interruptUnsafe()
@@ -153,24 +307,17 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     return exit.value
   }
 
-  /** Makes the adapter, though nothing is to be sent yet: others may have something for this server. */
-  joinCluster(): void {
-    this.lazyAdapter ??= this.makeAdapter()
-  }
-
-  /** What is told to whoever listens. */
-  get told(): Hubs {
-    return (this.hubs ??= new Hubs())
-  }
-
-  /** The same, if anybody has ever listened. */
-  get listeners(): Hubs | undefined {
-    return this.hubs
+  /**
+   * Whether it is certain that nobody is there. A namespace that is served has its adapter, and on
+   * other servers there can be clients without that.
+   */
+  private get isDeserted(): boolean {
+    return this.lazyAdapter === undefined && this.environment.isAlone
   }
 
   /** What the adapter needs of the namespace. */
   private get host(): Host {
-    const isWatched = () => this.hubs !== undefined && this.hubs.rooms.isWatched
+    const isWatched = () => this.lazyHubs !== undefined && this.lazyHubs.rooms.isWatched
     return {
       namespace: this.name,
       sockets: this.sockets,
@@ -182,68 +329,35 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
       get watchesRooms() {
         return isWatched()
       },
-      onRoomChange: (change) => this.hubs?.rooms.publish(change),
+      onRoomChange: (change) => this.lazyHubs?.rooms.publish(change),
       onServerEvent: (data, reply) => this.serverEvents.receive(data, reply)
     }
   }
 
   private encode(packet: BroadcastPacket, id: number | undefined, { compress }: BroadcastFlags): EncodedEvent {
-    const { data, mayHaveBinary } = packet
-    const message = this.server.encode(PacketType.EVENT, this.name, id, data, mayHaveBinary, true)
-    message.compress = compress
-    return new EncodedEvent(message, data)
+    return this.environment.wire.broadcast(this.name, packet, id, compress)
   }
 
-  /** Ids of acknowledgements are the namespace's, so that a broadcast can ask everybody by the same. */
+  /** Acknowledgement ids are the namespace's, so that a broadcast can ask all by the same id. */
   nextAckId(): number {
     return this.ackIds++
   }
 
-  /** Learns a contract's events, to broadcast them. */
-  learn(contract: CompiledContract): void {
-    this.contract ??= contract
-  }
-
-  register(registration: Registration): void {
-    // What is dynamic joins when it opens: a client that is refused shall not make a cluster's servers work.
-    if (registration.build !== undefined) this.joinCluster()
-    this.registration = registration
-    this.hasServed = true
-    if (registration.build !== undefined) this.stays = true
-    if (registration.contract !== undefined) this.contract = registration.contract
-    this.accepting.openUnsafe()
-    this.server.notAwaited(this)
-    // What was closed before was not the server.
-    if (registration.build !== undefined) this.server.closingTime.forget()
-  }
-
-  /**
-   * No more clients are admitted, and those that are here, or on their way in, lose their connection: they may come back to what
-   * replaces it.
-   */
-  unregister(): void {
-    this.registration = undefined
-    this.accepting.closeUnsafe()
-    for (const socket of [...this.connecting.keys(), ...this.sockets.values()]) {
-      socket.connection.session.closeUnsafe("server shutting down")
-    }
-  }
-
-  // ---------------------------------------------------------------- as what leads to it
+  // ---------------------------------------------------------------- as a reference to itself
 
   get current(): NamespaceRuntime {
     return this
   }
 
-  use<A, E, R>(act: (home: NamespaceRuntime) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  use<A, E, R>(act: (namespace: NamespaceRuntime) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return act(this)
   }
 
-  stream<A, E, R>(read: (home: NamespaceRuntime) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R> {
+  stream<A, E, R>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R> {
     return read(this)
   }
 
-  watch<A>(read: (home: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
+  watch<A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
     return read(this)
   }
 
@@ -253,29 +367,17 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
 
   // ---------------------------------------------------------------- broadcasts
 
-  outgoing(event: string): EventCodec {
-    const codec = this.contract?.outgoing.get(event)
-    if (codec === undefined) throw new Error(`"${event}" is not among the events that "${this.name}" sends to clients`)
-    return codec
+  /** The hubs of its news. */
+  get hubs(): Hubs {
+    return (this.lazyHubs ??= new Hubs())
   }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
+    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection)
+    if (this.isDeserted) return this.check(packet, flags)
     const sent = this.adapter.broadcast(packet, selection, flags)
-    return this.server.options.suspends && !flags.volatile ? Effect.andThen(sent, this.awaitRoom(selection)) : sent
-  }
-
-  /** Throws on what cannot be encoded. */
-  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {
-    return Effect.sync(() => void this.encode(packet, undefined, flags))
-  }
-
-  /** Waits until the outboxes of all sockets of this server that are selected have room. */
-  private awaitRoom(selection: Selection): Effect.Effect<void> {
-    return Effect.flatMap(this.adapter.localSockets(selection), (sockets) => {
-      const full = (sockets as ReadonlyArray<SocketRuntime>).filter((socket) => !socket.hasRoom)
-      return full.length === 0 ? Effect.void : Effect.forEach(full, (socket) => socket.awaitRoom, { discard: true })
-    })
+    if (!this.environment.options.suspends || flags.volatile) return sent
+    return Effect.andThen(sent, this.awaitCapacity(selection))
   }
 
   broadcastWithAck(
@@ -283,126 +385,138 @@ export class NamespaceRuntime implements WheelEntry, NamespaceReference {
     selection: Selection,
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement> {
-    if (this.hubs?.broadcasts.isWatched) this.tellBroadcast(packet, selection)
+    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection)
+    if (this.isDeserted) return Stream.fromEffectDrain(this.check(packet, flags))
     return this.adapter.broadcastWithAck(packet, selection, flags)
   }
 
-  private tellBroadcast({ data: [event, ...args] }: BroadcastPacket, { except, rooms }: Selection): void {
-    this.hubs?.broadcasts.publish({ event, args, rooms, except })
+  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {
+    return Effect.sync(() => void this.encode(packet, undefined, flags))
   }
 
-  /** Broadcasts the contract's events. */
-  readonly contractTarget = new ContractTarget(
-    this,
-    (event) => this.outgoing(event),
-    () => this.contract?.data
-  )
-
-  /** Broadcasts any event. */
-  readonly plainTarget = new PlainTarget(this)
-
-  // ---------------------------------------------------------------- connecting
-
-  makeSocket(connection: Connection, auth: Readonly<Record<string, unknown>>): SocketRuntime {
-    // Clients of protocol 4 know their id before they are told.
-    const id = !connection.isLegacy
-      ? this.server.generateId()
-      : this.name === "/"
-        ? connection.session.id
-        : `${this.name}#${connection.session.id}`
-    return new SocketRuntime(id, connection, this, auth)
+  ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A> {
+    return this.isDeserted ? Effect.succeed(ofNobody) : question(this.adapter)
   }
 
-  /** Admits a socket or refuses it: middleware, the CONNECT reply, then its builder. */
-  connect(socket: SocketRuntime): void {
+  /** The same for a stream: where there is nobody, it is empty. */
+  askAll<A>(question: (adapter: Adapter) => Stream.Stream<A>): Stream.Stream<A> {
+    return this.isDeserted ? Stream.empty : question(this.adapter)
+  }
+
+  /** Waits until the outboxes of all selected sockets of this server have capacity. */
+  private awaitCapacity(selection: Selection): Effect.Effect<void> {
+    return Effect.flatMap(this.adapter.localSockets(selection), (sockets) => {
+      const full = (sockets as ReadonlyArray<SocketRuntime>).filter((socket) => !socket.hasCapacity)
+      return full.length === 0 ? Effect.void : Effect.forEach(full, (socket) => socket.awaitCapacity, { discard: true })
+    })
+  }
+
+  private publishBroadcast({ data: [event, ...args] }: BroadcastPacket, { except, rooms }: Selection): void {
+    this.lazyHubs?.broadcasts.publish({ event, args, rooms, except })
+  }
+
+  // ---------------------------------------------------------------- clients
+
+  connect(connection: Connection, auth: Auth, authBytes: number): void {
+    const socket = new SocketRuntime(this.idFor(connection), connection, this, auth, authBytes)
+    connection.add(socket, authBytes)
     this.connecting.set(socket, undefined)
-    this.family?.notIdle(this)
+    this.instance?.onOccupied()
     socket.launch(
-      () => connecting(this, socket),
+      () => this.owner.admit(this, socket),
       () => {
         this.onAdmissionOver(socket)
         this.connecting.delete(socket)
         this.onLeft()
       }
     )
-    if (socket.state !== "connecting") return
-    // It is being asked who it is, or waits: until now that has cost nothing.
+    if (!socket.isConnecting) return
+    // Its admission takes time. Most do not, and have no deadline.
     const deadline = new AdmissionDeadline(socket)
     this.connecting.set(socket, deadline)
-    this.server.wheel.schedule(deadline, this.server.options.connectTimeout)
+    this.environment.wheel.schedule(deadline, this.environment.options.connectTimeout)
+  }
+
+  private idFor(connection: Connection): string {
+    if (!connection.isLegacy) return this.environment.generateId()
+    // Clients of protocol 4 know their id before they are told.
+    return this.name === "/" ? connection.session.id : `${this.name}#${connection.session.id}`
+  }
+
+  forgetIfUnused(): void {
+    this.owner.forgetIfUnused(this)
   }
 
   /** A socket is admitted, or never will be. */
   onAdmissionOver(socket: SocketRuntime): void {
     const deadline = this.connecting.get(socket)
-    if (deadline !== undefined) this.server.wheel.cancel(deadline)
+    if (deadline !== undefined) this.environment.wheel.cancel(deadline)
   }
 
-  /** Waits until the namespace is registered, or may be, up to `millis` milliseconds. Whether it waited in vain. */
-  awaitRegistration(millis: number): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      // It was opened for something that did not want this client after all.
-      this.accepting.closeUnsafe()
-      return Effect.map(
-        Effect.timeoutOption(this.accepting.await, Duration.millis(millis)),
-        (result) => result._tag === "None"
-      )
-    })
+  add(socket: SocketRuntime): void {
+    this.sockets.set(socket.id, socket)
   }
 
-  /** Leaves every room; the socket is gone. An adapter that fails at it takes nobody along. */
-  leaveAll(socket: SocketRuntime): void {
-    this.server.runFork(
-      Effect.catchCause(
-        Effect.suspend(() => this.adapter.leaveAll(socket)),
-        (cause) => Effect.sync(() => this.server.error("leaving the rooms failed", cause, socket.annotations))
-      )
-    )
+  /** A socket's handlers are there. */
+  onReady(socket: SocketRuntime): void {
+    this.lazyHubs?.connections.publish(socket)
   }
 
   remove(socket: SocketRuntime, reason: DisconnectReason): void {
     if (!this.sockets.delete(socket.id)) return
-    this.hubs?.disconnections.publish({ id: socket.id, reason })
+    this.lazyHubs?.disconnections.publish({ id: socket.id, reason })
     this.onLeft()
+  }
+
+  /** A socket that has ended leaves all rooms. An adapter that fails at it harms nothing else. */
+  leaveAll(socket: SocketRuntime): void {
+    const { observer, runFork } = this.environment
+    runFork(
+      Effect.catchCause(
+        Effect.suspend(() => this.adapter.leaveAll(socket)),
+        (cause) => Effect.sync(() => observer.error("leaving the rooms failed", cause, socket.annotations, undefined))
+      )
+    )
+  }
+
+  /** Whether no client is in it, or on its way in. */
+  get isEmpty(): boolean {
+    return this.connecting.size === 0 && this.sockets.size === 0
+  }
+
+  private onLeft(): void {
+    if (!this.isEmpty) return
+    const { instance } = this
+    if (instance === undefined) this.owner.forgetIfUnused(this)
+    else if (!instance.isClosing) instance.onEmpty()
   }
 
   // ---------------------------------------------------------------- end
 
-  /** Whether nobody would miss it. */
+  /** Whether nothing needs it. */
   get isUnused(): boolean {
-    return (
-      !this.stays &&
-      this.mentions === 0 &&
-      this.lent === 0 &&
-      this.connecting.size === 0 &&
-      this.sockets.size === 0 &&
-      this.instance === undefined
-    )
+    return !this.stays && this.retained === 0 && this.isEmpty && this.instance === undefined
   }
 
-  /** Somebody has left who was, or was about to be, in the namespace. */
-  private onLeft(): void {
-    if (this.connecting.size > 0 || this.sockets.size > 0) return
-    const { family, instance } = this
-    if (instance === undefined) return this.server.forgetIfUnused(this)
-    if (!instance.isClosing) family?.onEmpty(this)
+  /** Its instance has closed. */
+  onInstanceClosed(): void {
+    this.instance = undefined
+    // Streams of the name, rather than of the instance, go on with the next one.
+    if (!this.stays && this.watchers === 0) this.lazyHubs?.close()
   }
 
-  /** A dynamic namespace has been empty for its time. */
-  onDeadline(): void {
-    if (this.connecting.size === 0 && this.sockets.size === 0) this.instance?.close()
-  }
-
-  /** Its streams end with its life, unless the application has its name and waits for the next one. */
-  endStreams(): void {
-    if (!this.stays && this.mentions === 0) this.hubs?.close()
-  }
-
-  /** It is gone: nobody finds it any more. */
+  /** The server has forgotten it. */
   dispose(): void {
-    this.server.wheel.cancel(this)
-    this.family?.release(this)
-    this.hubs?.close()
-    this.server.closeScope(this.scope, { namespace: this.name }, undefined, undefined, this.family)
+    const { adapterScope, group } = this
+    group?.release(this)
+    this.lazyHubs?.close()
+    if (adapterScope === undefined) return
+    this.environment.closing.close(adapterScope, { annotations: { namespace: this.name }, culprit: group })
   }
 }
+
+/** Whether two contracts declare the same events, as those do that differ in middleware alone. */
+const declareTheSame = ({ contract: one }: CompiledContract, { contract: other }: CompiledContract): boolean =>
+  one.clientToServer === other.clientToServer &&
+  one.serverToClient === other.serverToClient &&
+  one.serverToServer === other.serverToServer

@@ -1,4 +1,4 @@
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -9,16 +9,24 @@ import * as Tracer from "effect/Tracer"
 
 import type { DebugNamespaces } from "../../internal/debugNamespaces.ts"
 import { logText } from "../../internal/logText.ts"
-import { seriesOf } from "./durations.ts"
 import { type Culprit, type LeftOut, LineLimits } from "../../internal/lineLimits.ts"
-import type { NamespaceRuntime } from "./namespace.ts"
+import { type DurationSeries, seriesOf } from "./durations.ts"
 
 /** The parts of the server that log what they do, as they are called in `DEBUG`. */
 export type Subsystem = "engine" | "connection" | "namespace" | "socket"
 
+/** What the observer needs of a namespace. */
+export interface ObservedNamespace {
+  readonly name: string
+  /** Its name in metrics. */
+  readonly label: string
+  /** How long its handlers took, by event. */
+  readonly durations: Map<string, DurationSeries>
+}
+
 export interface ObserverOptions {
   readonly debug: DebugNamespaces
-  /** Whether handlers run in spans; `undefined`: if there is a tracer that somebody has provided. */
+  /** Whether handlers run in spans. `undefined`: they do if a tracer was provided. */
   readonly tracing: boolean | undefined
   /** The time in milliseconds, monotonic. */
   readonly now: () => number
@@ -35,7 +43,7 @@ const safe = (annotations: Annotations, leftOut: LeftOut): Annotations => {
   return Object.assign(all, leftOut)
 }
 
-/** Logs, metrics and spans of a server, at no cost where nobody wants them. */
+/** Logs, metrics and spans of a server. Those that nobody wants cost nothing. */
 export class Observer {
   readonly tracesHandlers: boolean
   readonly now: () => number
@@ -52,13 +60,13 @@ export class Observer {
   constructor(context: Context.Context<never>, { debug, now, tracing }: ObserverOptions) {
     this.context = context
     this.now = now
-    // Asked once: a line that nobody wants shall cost nothing.
+    // Asked once: a line that nobody wants must cost nothing.
     const minimum = Context.get(context, References.MinimumLogLevel)
     const everything = LogLevel.isLessThanOrEqualTo(minimum, "Debug")
     this.warns = LogLevel.isLessThanOrEqualTo(minimum, "Warn")
     const subsystems: ReadonlyArray<Subsystem> = ["engine", "connection", "namespace", "socket"]
     this.debugged = new Set(subsystems.filter((name) => everything || debug.includes(`socket.io:${name}`)))
-    // Who asks for a subsystem by its name shall see it, whatever else the application logs.
+    // A subsystem that is asked for by its name is logged, whatever else the application logs.
     this.logDebug = Effect.runForkWith(everything ? context : Context.add(context, References.MinimumLogLevel, "Debug"))
     this.log = Effect.runForkWith(context)
     this.tracesHandlers = tracing ?? context.mapUnsafe.has(Tracer.Tracer.key)
@@ -69,7 +77,7 @@ export class Observer {
     return this.debugged.has(subsystem)
   }
 
-  /** A line for whoever looks for something. One about a client is left out if there are too many; see {@link error}. */
+  /** A line for debugging. One about a client is left out if there are too many; see {@link error}. */
   debug(subsystem: Subsystem, message: string, annotations: Annotations, culprit: Culprit): void {
     if (!this.debugged.has(subsystem)) return
     const leftOut = this.debugLines.admit(culprit, this.now())
@@ -79,8 +87,9 @@ export class Observer {
   }
 
   /**
-   * A line about something that is probably a mistake, of this side or of a client's. It is limited as errors are, and takes none of
-   * their lines. Where warnings are not logged it is a debug line of its subsystem.
+   * A line about something that is probably a mistake, of this side or of a client. It is limited
+   * as errors are, and takes none of their lines. Where warnings are not logged, it is a debug line
+   * of its subsystem.
    */
   warn(subsystem: Subsystem, message: string, annotations: Annotations, culprit: Culprit): void {
     if (!this.warns) return this.debug(subsystem, message, annotations, culprit)
@@ -91,14 +100,20 @@ export class Observer {
   }
 
   /**
-   * A line about something that went wrong. What a client brings about, it can bring about as often as it likes: of such lines ten are
-   * logged at once, one per second after that, and a thousand and a hundred about all clients together. Those that are
-   * left out cost nothing to speak of, and the next one tells how many they were.
+   * A line about something that went wrong. A client can cause its lines as often as it likes: ten
+   * are logged at once and one per second after that, and about all clients together a thousand at
+   * once and a hundred per second. The others cost next to nothing, and the next line that is
+   * logged tells how many they were.
    */
   error(message: string, cause: Cause.Cause<unknown>, annotations: Annotations, culprit: Culprit): void {
     const leftOut = this.errors.admit(culprit, this.now())
     if (leftOut === undefined) return
     this.log(Effect.annotateLogs(Effect.logError(message, cause), safe(annotations, leftOut)))
+  }
+
+  /** The same about a defect. */
+  defect(message: string, defect: unknown, annotations: Annotations, culprit: Culprit): void {
+    this.error(message, Cause.die(defect), annotations, culprit)
   }
 
   count(counter: Metric.Counter<number>, attributes: Readonly<Record<string, string>>): void {
@@ -112,12 +127,15 @@ export class Observer {
     series.updateUnsafe(1, this.context)
   }
 
-  /** An event's handler is done. `event` is empty for events without a contract, as their names are the clients' choice. */
-  handled(home: NamespaceRuntime, event: string, started: number): void {
-    let series = home.durations.get(event)
+  /**
+   * An event's handler is done. `event` is empty for an event without a contract, as its name is
+   * the client's choice.
+   */
+  handled(namespace: ObservedNamespace, event: string, started: number): void {
+    let series = namespace.durations.get(event)
     if (series === undefined) {
-      series = seriesOf(this.context, Context.get(this.context, Metric.MetricRegistry), home.label, event)
-      home.durations.set(event, series)
+      series = seriesOf(this.context, Context.get(this.context, Metric.MetricRegistry), namespace.label, event)
+      namespace.durations.set(event, series)
     }
     series.record((this.now() - started) / 1_000)
   }
@@ -125,14 +143,14 @@ export class Observer {
   /** A handler in a span of its own. */
   traced<A, E, R>(
     handler: Effect.Effect<A, E, R>,
-    home: NamespaceRuntime,
+    namespace: ObservedNamespace,
     event: string,
     sid: string
   ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> {
     return Effect.withSpan(handler, event === "" ? "socket.io event" : `socket.io ${event}`, {
       kind: "server",
       root: true,
-      attributes: { "socketio.namespace": home.name, "socketio.event": event, "socketio.sid": sid }
+      attributes: { "socketio.namespace": namespace.name, "socketio.event": event, "socketio.sid": sid }
     })
   }
 }

@@ -1,21 +1,24 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
-import type { BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
-import type { BroadcastAck, PlainBroadcastOperator, RoomSelection } from "../BroadcastOperator.ts"
-import type { NamespaceRuntime } from "./namespace.ts"
-import { RemoteView } from "./remoteView.ts"
-import type { BroadcastTarget } from "./targets.ts"
+import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
+import type { Handshake } from "../../Handshake.ts"
+import { unsent } from "../../internal/decodeAck.ts"
+import { AckError } from "../../SocketIoError.ts"
+import type { BroadcastAck, PlainBroadcastOperator, PlainRemoteSocket, RoomSelection } from "../BroadcastOperator.ts"
+import type { Target } from "./ports.ts"
 
-/** No rooms were asked for: that is everybody. An empty list of rooms, which is another array, is nobody. */
+/** No rooms were named: all sockets. An empty list of rooms, which is another array, is nobody. */
 const none: ReadonlyArray<string> = []
 
-/** What is sent when nothing else is asked for. */
+/** The flags of an operator that was given none. */
 export const noFlags: BroadcastFlags = { volatile: false, local: false, compress: true }
 
 /**
- * Throws on what is no room. A number could be one here, but it would not be the room that its digits name, and on its way to another
- * server it may become just that.
+ * Throws on a value that is no room. A number could be one here, but it would not be the room that
+ * its digits name, and on its way to another server it may become just that.
  */
 export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => {
   if (typeof rooms === "string") return [rooms]
@@ -31,11 +34,11 @@ const noRoom = (value: unknown): Error =>
 
 /** The one implementation of operators; contracts only narrow its type. */
 export class Operator implements PlainBroadcastOperator {
-  private readonly target: BroadcastTarget
+  private readonly target: Target
   private readonly selection: Selection
   private readonly flags: BroadcastFlags
 
-  constructor(target: BroadcastTarget, selection: Selection, flags: BroadcastFlags) {
+  constructor(target: Target, selection: Selection, flags: BroadcastFlags) {
     this.target = target
     this.selection = selection
     this.flags = flags
@@ -67,30 +70,36 @@ export class Operator implements PlainBroadcastOperator {
     return new Operator(this.target, this.selection, { ...this.flags, compress })
   }
 
-  /** Adapters take an empty list for everybody, as those of the reference do: they are not asked. */
+  /** Adapters take an empty list for all sockets, as those of the reference do: they are not asked. */
   private get isNobody(): boolean {
     return this.selection.rooms.length === 0 && this.selection.rooms !== none
   }
 
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const packet = this.target.packet(event, args)
-      return this.isNobody
-        ? this.target.check(packet, this.flags)
-        : this.target.broadcast(packet, this.selection, this.flags)
+      const { encoding, namespace } = this.target
+      const packet = encoding.packet(event, args)
+      return namespace.use((broadcaster) =>
+        this.isNobody
+          ? broadcaster.check(packet, this.flags)
+          : broadcaster.broadcast(packet, this.selection, this.flags)
+      )
     })
   }
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<BroadcastAck<any, never>> {
+    const { encoding, namespace } = this.target
     return Stream.suspend(() => {
-      const packet = this.target.packet(event, args)
-      return this.isNobody
-        ? Stream.fromEffectDrain(this.target.check(packet, this.flags))
-        : this.target.broadcastWithAck(packet, this.selection, this.flags)
+      const packet = encoding.packet(event, args)
+      return namespace.stream((broadcaster) =>
+        this.isNobody
+          ? Stream.fromEffectDrain(broadcaster.check(packet, this.flags))
+          : broadcaster.broadcastWithAck(packet, this.selection, this.flags)
+      )
     }).pipe(
       Stream.mapEffect(({ args, sid }) =>
-        // What it may fail with is the contract's to say; without one it does not.
-        Effect.map(Effect.result(this.target.decodeAck(event, args) as Effect.Effect<any>), (response) => ({
+        // The contract says which failures there are; without one there is none.
+        Effect.map(Effect.result(encoding.decodeAck(event, args) as Effect.Effect<any>), (response) => ({
           sid,
           response
         }))
@@ -99,52 +108,96 @@ export class Operator implements PlainBroadcastOperator {
   }
 
   get size(): Effect.Effect<number> {
-    return this.acting(0, ({ adapter }) => adapter.count(this.selection, this.flags.local))
+    return this.ask(0, (adapter) => adapter.count(this.selection, this.flags.local))
   }
 
   fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
+    const { target } = this
     return Effect.map(
-      this.acting<ReadonlyArray<SocketDetails>>([], ({ adapter }) =>
-        adapter.fetchSockets(this.selection, this.flags.local)
-      ),
-      (sockets) => sockets.map((details) => new RemoteView(this.target, everybody(this.target).to(details.id), details))
+      this.ask<ReadonlyArray<SocketDetails>>([], (adapter) => adapter.fetchSockets(this.selection, this.flags.local)),
+      (sockets) => sockets.map((details) => new RemoteView(target, details))
     )
   }
 
   socketsJoin(rooms: RoomSelection): Effect.Effect<void> {
-    return this.actingIn(rooms, ({ adapter }, rooms) => adapter.socketsJoin(this.selection, rooms, this.flags.local))
+    return this.askIn(rooms, (adapter, rooms) => adapter.socketsJoin(this.selection, rooms, this.flags.local))
   }
 
   socketsLeave(rooms: RoomSelection): Effect.Effect<void> {
-    return this.actingIn(rooms, ({ adapter }, rooms) => adapter.socketsLeave(this.selection, rooms, this.flags.local))
+    return this.askIn(rooms, (adapter, rooms) => adapter.socketsLeave(this.selection, rooms, this.flags.local))
   }
 
   disconnectSockets(options?: { readonly close?: boolean }): Effect.Effect<void> {
-    return this.acting(undefined, ({ adapter }) =>
+    return this.ask(undefined, (adapter) =>
       adapter.disconnectSockets(this.selection, options?.close === true, this.flags.local)
     )
   }
 
-  private actingIn(
+  private askIn(
     rooms: RoomSelection,
-    act: (home: NamespaceRuntime, rooms: ReadonlyArray<string>) => Effect.Effect<void>
+    question: (adapter: Adapter, rooms: ReadonlyArray<string>) => Effect.Effect<void>
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // What is no room is a bug of the caller also when nobody is selected.
+      // A value that is no room is a bug of the caller also when nobody is selected.
       const named = asRooms(rooms)
-      return this.acting(undefined, (home) => act(home, named))
+      return this.ask(undefined, (adapter) => question(adapter, named))
     })
   }
 
-  private acting<A>(ofNobody: A, act: (home: NamespaceRuntime) => Effect.Effect<A>): Effect.Effect<A> {
-    return Effect.suspend(() => (this.isNobody ? Effect.succeed(ofNobody) : this.target.namespace.use(act)))
+  private ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A> {
+    return Effect.suspend(() =>
+      this.isNobody
+        ? Effect.succeed(ofNobody)
+        : this.target.namespace.use((broadcaster) => broadcaster.ask(ofNobody, question))
+    )
   }
 }
 
-/** Everybody. */
-export const everybody = (target: BroadcastTarget): Operator =>
-  new Operator(target, { rooms: none, except: none }, noFlags)
+/** All sockets of a namespace. */
+export const all = (target: Target): Operator => new Operator(target, { rooms: none, except: none }, noFlags)
 
-/** Everybody but the socket of an id. */
-export const everybodyElse = (target: BroadcastTarget, id: string): Operator =>
+/** All sockets but the one of an id. */
+export const allBut = (target: Target, id: string): Operator =>
   new Operator(target, { rooms: none, except: [id] }, noFlags)
+
+/** A socket on any server: its details when it was fetched, and the way to it. */
+export class RemoteView implements PlainRemoteSocket {
+  readonly id: string
+  readonly handshake: Handshake
+  readonly rooms: ReadonlySet<string>
+  readonly data: Readonly<Record<string, any>>
+  private readonly self: Operator
+
+  constructor(target: Target, details: SocketDetails) {
+    this.id = details.id
+    this.handshake = details.handshake
+    this.rooms = details.rooms
+    this.data = target.encoding.decodeData(details.data)
+    this.self = all(target).to(details.id)
+  }
+
+  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
+    return this.self.emit(event, ...args)
+  }
+
+  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
+    const answered = Effect.flatMap(Stream.runHead(this.self.emitWithAck(event, ...args)), (answer) =>
+      Option.isNone(answer)
+        ? Effect.fail(new AckError({ event, reason: { _tag: "Disconnected" } }))
+        : Effect.fromResult(answer.value.response)
+    )
+    return Effect.catchDefect(answered, (defect) => unsent(event, Cause.die(defect)))
+  }
+
+  join(rooms: RoomSelection): Effect.Effect<void> {
+    return this.self.socketsJoin(rooms)
+  }
+
+  leave(rooms: RoomSelection): Effect.Effect<void> {
+    return this.self.socketsLeave(rooms)
+  }
+
+  disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
+    return this.self.disconnectSockets(options)
+  }
+}

@@ -1,10 +1,10 @@
-/** Takes the arguments of an acknowledgement; `undefined` when the client has gone and none will come. */
+/** Takes the arguments of an acknowledgement; `undefined` if the client has left without one. */
 export type PendingAck = (args: ReadonlyArray<unknown> | undefined) => void
 
-/** The acknowledgements for which one map serves: one that stayed would keep those that are long over (see `Bag`). */
+/** The acknowledgements before a new map: an old one keeps those that are long over (see `Bag`). */
 const RENEWAL = 1_000
 
-/** Counts what all sockets of one connection await. */
+/** Counts the acknowledgements that all sockets of one connection await. */
 export interface AckDebtor {
   owedAcks: number
 }
@@ -29,7 +29,7 @@ export class PendingAcks {
     if (this.#pending.delete(id)) this.#debtor.owedAcks--
   }
 
-  /** An acknowledgement that nobody waits for (any more) is ignored. */
+  /** An acknowledgement that is not awaited, or no longer, is ignored. */
   settle(id: number, args: ReadonlyArray<unknown> | undefined): void {
     const ack = this.#pending.get(id)
     if (ack === undefined) return
@@ -37,7 +37,7 @@ export class PendingAcks {
     ack(args)
   }
 
-  /** The peer has gone: they will not come. */
+  /** The client has left: none of them will come. */
   abandon(): void {
     for (const [id, ack] of Array.from(this.#pending)) {
       this.remove(id)

@@ -1,15 +1,15 @@
-/** What has rooms: its own, and those that it has joined, as they are now. */
+/** An owner of rooms: the room of its id, and those that it is in now. */
 export interface RoomsOwner {
   readonly id: string
-  /** The rooms but for that of the id; `undefined` is none. */
+  /** The rooms without that of the id; `undefined` is none. */
   readonly roomsNow: ReadonlySet<string> | undefined
 }
 
 const none: ReadonlySet<string> = new Set()
 
 /**
- * The rooms of a socket, the one of its own id included: a view that changes with them, and that nobody can change. It costs the
- * same however many they are.
+ * The rooms of a socket, with the room of its own id: a read-only view that changes as they do. It
+ * costs the same however many they are.
  */
 export class RoomsView implements ReadonlySet<string> {
   readonly #owner: RoomsOwner
@@ -55,13 +55,13 @@ export class RoomsView implements ReadonlySet<string> {
     return Array.from(this)
   }
 
-  /** What `console.log` shows in Node. */
+  /** The form in which `console.log` shows it in Node. */
   [Symbol.for("nodejs.util.inspect.custom")](): ReadonlySet<string> {
     return new Set(this)
   }
 }
 
-/** The methods that sets have from ES2025 on, where the runtime has them: what has the type of a set has to have them, too. */
+/** The set methods of ES2025, which the type of a set has, where the runtime has them. */
 const NEWER = [
   "union",
   "intersection",

@@ -13,12 +13,14 @@ import {
   encodeSuccess,
   type EventCodec
 } from "../../internal/contractCodec.ts"
-import { AckArguments } from "../ServerSocket.ts"
+import type { Adapter } from "../../adapter/Adapter.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import { decodeAck, unsent } from "../../internal/decodeAck.ts"
 import { refuseFunctions } from "../../internal/refuseFunctions.ts"
 import type { AckError } from "../../SocketIoError.ts"
-import type { NamespaceRuntime } from "./namespace.ts"
-import type { RunFork } from "./inbound.ts"
+import { AckArguments } from "../ServerSocket.ts"
+import type { Environment } from "./environment.ts"
+import type { Broadcaster, RunFork } from "./ports.ts"
 
 /** Handles an event of another server. */
 export interface ServerEventHandler {
@@ -27,26 +29,35 @@ export interface ServerEventHandler {
   readonly handle: (...args: Array<any>) => Effect.Effect<unknown, any, any>
 }
 
-/** A handler, and what it is doing. */
+/** A namespace, as the events between servers see it. */
+export interface ClusterNamespace extends Pick<Broadcaster, "ask"> {
+  readonly name: string
+  readonly environment: Environment
+  readonly contract: CompiledContract | undefined
+  joinCluster(): void
+  askAll<A>(question: (adapter: Adapter) => Stream.Stream<A>): Stream.Stream<A>
+}
+
+/** A handler, and its fibers. */
 interface Registered extends ServerEventHandler {
   readonly fibers: Set<Fiber.Fiber<unknown, unknown>>
 }
 
-/** Takes the arguments of an answer; `undefined` where none will come. */
+/** Takes the arguments of an answer; `undefined` if there will be none. */
 type Reply = (args: ReadonlyArray<unknown> | undefined) => void
 
 /** The events that the servers of a cluster send to each other in a namespace. */
 export class ServerEvents {
-  private readonly home: NamespaceRuntime
+  private readonly namespace: ClusterNamespace
   private handlers: Map<string, Set<Registered>> | undefined
 
-  constructor(home: NamespaceRuntime) {
-    this.home = home
+  constructor(namespace: ClusterNamespace) {
+    this.namespace = namespace
   }
 
-  /** Adds a handler; gives the function that takes it away and interrupts what it is doing. */
+  /** Adds a handler; gives the function that removes it and interrupts its fibers. */
   on(event: string, handler: ServerEventHandler): () => void {
-    this.home.joinCluster()
+    if (!this.namespace.environment.isAlone) this.namespace.joinCluster()
     const registered: Registered = { ...handler, fibers: new Set() }
     const handlers = (this.handlers ??= new Map<string, Set<Registered>>())
     let existing = handlers.get(event)
@@ -60,21 +71,25 @@ export class ServerEvents {
 
   /** The codec of an event that the contract declares between servers. */
   codec(event: string): EventCodec {
-    const codec = this.home.contract?.serverToServer.get(event)
+    const codec = this.namespace.contract?.serverToServer.get(event)
     if (codec === undefined) {
-      throw new Error(`"${event}" is not among the events between servers of "${this.home.name}"`)
+      throw new Error(`"${event}" is not among the events between servers of "${this.namespace.name}"`)
     }
     return codec
   }
 
   emit(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => this.home.adapter.serverSideEmit(data(codec, event, args)))
+    return Effect.suspend(() => {
+      const encoded = data(codec, event, args)
+      return this.namespace.ask(undefined, (adapter) => adapter.serverSideEmit(encoded))
+    })
   }
 
   emitWithAck(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Stream.Stream<any, any> {
     const answers = Stream.suspend((): Stream.Stream<ReadonlyArray<unknown>, AckError> => {
       try {
-        return this.home.adapter.serverSideEmitWithAck(data(codec, event, args))
+        const encoded = data(codec, event, args)
+        return this.namespace.askAll((adapter) => adapter.serverSideEmitWithAck(encoded))
       } catch (defect) {
         return Stream.fromEffect(unsent(event, Cause.die(defect)))
       }
@@ -88,7 +103,7 @@ export class ServerEvents {
     let asked = reply
     let running = handlers.length
     const answer: Reply = (args) => {
-      // The first answer counts, and when the last handler is done without one, that does.
+      // The first answer counts. There is none if all handlers are done without one.
       if (args === undefined && running > 0) return
       asked?.(args)
       asked = undefined
@@ -122,7 +137,7 @@ export class ServerEvents {
     })
   }
 
-  /** What a handler's exit answers, if the other server has asked; what is none of its declared answers is logged. */
+  /** The answer of a handler's exit, if the other server asks for one. An undeclared failure is logged. */
   private answer(
     codec: EventCodec | undefined,
     event: string,
@@ -146,9 +161,10 @@ export class ServerEvents {
 
   private report(event: string, cause: Cause.Cause<unknown>): undefined {
     if (Cause.hasInterruptsOnly(cause)) return
-    const { home } = this
-    // Others' clients may bring it about: the namespace's lines are limited as a client's are.
-    home.server.error("handler of a server's event failed", cause, { event, namespace: home.name }, home)
+    const { environment, name } = this.namespace
+    // Clients of other servers may cause it: the namespace's lines are limited as a client's are.
+    const annotations = { event, namespace: name }
+    environment.observer.error("handler of a server's event failed", cause, annotations, this.namespace)
   }
 }
 

@@ -3,11 +3,11 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 
-import type { BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
+import type { Adapter, BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
@@ -15,71 +15,108 @@ import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
-import type { EventRefused, IncomingEvent, PlainSocket, SocketBase } from "../ServerSocket.ts"
+import type { PlainSocket, ServerSocket } from "../ServerSocket.ts"
+import { type InboundSocket, startAll } from "./answers.ts"
+import type { Auth, Connection, Member } from "./connection.ts"
+import { Dispatch } from "./dispatch.ts"
+import type { ObservedNamespace } from "./observer.ts"
+import { asRooms } from "./operator.ts"
 import { PendingAcks } from "./pendingAcks.ts"
-import type { Connection } from "./connection.ts"
-import type { CompiledContract } from "../../internal/compileContract.ts"
-import { Emitter } from "./emitter.ts"
-import { type HandlerRecord, Inbound, type PlainHandler, type RunFork } from "./inbound.ts"
-import type { NamespaceRuntime } from "./namespace.ts"
-import { asRooms, everybodyElse, noFlags, type Operator } from "./operator.ts"
-import type { EncodedEvent } from "./outbound.ts"
-import { PlainView } from "./plainView.ts"
+import type { EventHandler, HandlerRecord, Registration, RunFork, Target } from "./ports.ts"
 import { RoomsView } from "./roomsView.ts"
-import type { BroadcastTarget } from "./targets.ts"
+import { Supervisor } from "./supervisor.ts"
+import type { EncodedEvent, EventData } from "./wire.ts"
+
+/** A namespace, as its sockets see it. */
+export interface SocketNamespace extends ObservedNamespace {
+  readonly registration: Registration | undefined
+  readonly adapter: Adapter
+  /** Sends any event. */
+  readonly plainTarget: Target
+  /** Sends the contract's events. */
+  readonly contractTarget: Target
+  /** The parameters in its name. */
+  readonly params: Readonly<Record<string, unknown>>
+  nextAckId(): number
+  add(socket: SocketRuntime): void
+  remove(socket: SocketRuntime, reason: DisconnectReason): void
+  leaveAll(socket: SocketRuntime): void
+}
+
+/** A socket that has ended. */
+interface Disconnected {
+  readonly reason: DisconnectReason
+  /** The rooms that it was in, for its finalizers. */
+  readonly rooms: ReadonlySet<string>
+}
 
 /**
- * A client in a namespace: from its CONNECT packet on, whether it is admitted or not, to its end.
+ * The life of a socket: its admission is being decided; it is admitted; it has ended. The first two
+ * carry nothing, as most sockets are in the second.
  */
-export class SocketRuntime implements LocalSocket, SocketBase {
+type Lifecycle = "connecting" | "connected" | Disconnected
+
+/** A client in a namespace, from its CONNECT packet to its end, whether it is admitted or not. */
+export class SocketRuntime extends Supervisor implements LocalSocket, Member, InboundSocket {
   readonly id: string
-  readonly connection: Connection
-  readonly home: NamespaceRuntime
+  readonly namespace: SocketNamespace
+  /**
+   * It has no parent: the socket's end closes it, through `Closing`, after the handlers that use it
+   * have ended. A scope forked from the namespace's takes 133 bytes more per idle connection.
+   */
   readonly scope: Scope.Closeable = Scope.makeUnsafe()
-  /** The auth payload: as it came until the contract has decoded it, and what it made of it from then on. */
-  private ownAuth: Readonly<Record<string, unknown>>
-  /** What that costs, in bytes; counted in its connection. */
-  authBytes = 0
-  readonly inbound: Inbound
-  /** What it was admitted by; its namespace may be served by another layer, or none, before it has ended. */
+  readonly dispatch: Dispatch
+  /** The auth payload: as it came, and from the admission on as the contract has decoded it. */
+  private ownAuth: Auth
+  /** Its cost in bytes, counted in the connection. */
+  private authBytes: number
+  /** Admitted the socket; another layer, or none, may serve the namespace before the socket ends. */
   contract: CompiledContract | undefined
   auth: unknown = undefined
   joined: Set<string> | undefined
-  state: "connecting" | "connected" | "disconnected" = "connecting"
-  /** What it runs in, but for its scope. */
-  private base: Context.Context<any> | undefined
+  private lifecycle: Lifecycle = "connecting"
+  /** The context in which its effects run, without its scope. */
+  private context: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
-  /** The rooms that it was in when it disconnected, for its finalizers. */
-  private lastRooms: ReadonlySet<string> | undefined
   private roomsView: RoomsView | undefined
-  private outgoingTaps: Array<PlainHandler> | undefined
-  private disconnecting: Array<PlainHandler> | undefined
-  /** The handlers of the end are being started: it has its reason, and comes only once. */
-  private isTelling = false
+  private outgoingHandlers: Array<EventHandler> | undefined
+  private disconnectingHandlers: Array<EventHandler> | undefined
+  /** The handlers of its end are being started: it has its reason, and ends only once. */
+  private isEnding = false
   private acks: PendingAcks | undefined
-  /** Who waits for room in the client's outbox. */
+  /** Effects that wait for capacity in the client's outbox. */
   private waiting: Set<() => void> | undefined
-  private plainView: PlainSocket | undefined
   private ending: Deferred.Deferred<DisconnectReason> | undefined
-  private reason: DisconnectReason | undefined
+  /** The forms in which the application gets it, each made when it is asked for. */
+  contractView: ServerSocket<any> | undefined
+  plainView: PlainSocket | undefined
 
-  constructor(id: string, connection: Connection, home: NamespaceRuntime, auth: Readonly<Record<string, unknown>>) {
+  constructor(id: string, connection: Connection, namespace: SocketNamespace, auth: Auth, authBytes: number) {
+    super(connection)
     this.id = id
-    this.connection = connection
-    this.home = home
+    this.namespace = namespace
     this.ownAuth = auth
-    this.inbound = new Inbound(this)
+    this.authBytes = authBytes
+    this.dispatch = new Dispatch(this)
   }
 
-  // ---------------------------------------------------------------- what handlers see
-
-  get namespace(): string {
-    return this.home.name
+  get isConnecting(): boolean {
+    return this.lifecycle === "connecting"
   }
 
-  get params(): any {
-    return this.home.family?.params(this.home.name) ?? {}
+  get isConnected(): boolean {
+    return this.lifecycle === "connected"
   }
+
+  get isDisconnected(): boolean {
+    return typeof this.lifecycle !== "string"
+  }
+
+  get annotations(): Record<"sid" | "namespace", string> {
+    return { sid: this.id, namespace: this.namespace.name }
+  }
+
+  // ---------------------------------------------------------------- what the application sees
 
   get handshake(): Handshake {
     const { address, headers, issued, query, secure, url } = this.connection.session.details
@@ -99,57 +136,68 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     }
   }
 
-  get transport(): string {
-    return this.connection.session.transport
-  }
-
-  get connected(): boolean {
-    return this.state === "connected"
-  }
-
   get rooms(): ReadonlySet<string> {
     return (this.roomsView ??= new RoomsView(this))
   }
 
+  /** The rooms that it is in, or was in when it ended, without the room of its id. */
   get roomsNow(): ReadonlySet<string> | undefined {
-    return this.lastRooms ?? this.joined
+    return typeof this.lifecycle === "string" ? this.joined : this.lifecycle.rooms
   }
 
   get data(): Readonly<Record<string, any>> {
     return this.ownData
   }
 
-  get plain(): PlainSocket {
-    return (this.plainView ??= new PlainView(this))
+  /** As it is now: other servers may look at it later. */
+  get details(): SocketDetails {
+    const rooms = new Set([this.id])
+    for (const room of this.roomsNow ?? []) rooms.add(room)
+    return { id: this.id, handshake: this.handshake, rooms, data: this.encodeData(this.ownData) }
   }
 
-  setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      const codecs = this.contract?.data
-      const undeclared = Object.keys(data).find((field) => !codecs?.has(field))
-      if (undeclared !== undefined) {
-        throw new Error(`"${undeclared}" is not among the data of sockets in "${this.home.name}"`)
-      }
-      this.setPlainData(data)
-    })
+  get disconnected(): Effect.Effect<DisconnectReason> {
+    return Effect.suspend(() =>
+      typeof this.lifecycle === "string"
+        ? Deferred.await((this.ending ??= Deferred.makeUnsafe<DisconnectReason>()))
+        : Effect.succeed(this.lifecycle.reason)
+    )
   }
 
-  /** Sets data, declared or not. Throws on a value that is not of its declared type, and changes nothing then. */
-  setPlainData(data: Readonly<Record<string, unknown>>): void {
-    // Refused here, at the caller's, rather than where somebody fetches it.
+  addOutgoingHandler(handler: EventHandler): void {
+    ;(this.outgoingHandlers ??= []).push(handler)
+  }
+
+  addDisconnectingHandler(handler: EventHandler): void {
+    ;(this.disconnectingHandlers ??= []).push(handler)
+  }
+
+  // ---------------------------------------------------------------- data
+
+  /** Throws on a field that the contract does not declare. */
+  checkDeclared(data: Readonly<Record<string, unknown>>): void {
+    const codecs = this.contract?.data
+    const undeclared = Object.keys(data).find((field) => !codecs?.has(field))
+    if (undeclared === undefined) return
+    throw new Error(`"${undeclared}" is not among the data of sockets in "${this.namespace.name}"`)
+  }
+
+  /** Sets data, declared or not. Throws on a value that is not of its type, and changes nothing then. */
+  setData(data: Readonly<Record<string, unknown>>): void {
+    // Encoded here, so that a wrong value fails at its caller and not at whoever fetches it.
     this.encodeData(data)
     const next: Record<string, unknown> = { ...this.ownData, ...data }
     for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
     this.ownData = next
   }
 
-  /** Data as the contract encodes them; what it does not declare stays as it is. */
+  /** Data as the contract encodes them; fields that it does not declare stay as they are. */
   private encodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
     const codecs = this.contract?.data
     if (codecs === undefined || codecs.size === 0) return data
     const encoded: Record<string, unknown> = {}
     for (const field of Object.keys(data)) {
-      // What is taken away is of any type.
+      // A field that is taken away has no type.
       if (data[field] === undefined) continue
       const codec = codecs.get(field)
       encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
@@ -157,149 +205,52 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     return encoded
   }
 
+  // ---------------------------------------------------------------- rooms
+
   join(rooms: RoomSelection): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.state === "disconnected") return Effect.void
+      if (this.isDisconnected) return Effect.void
       const names = asRooms(rooms)
       this.checkRooms(names)
-      return this.home.adapter.join(this, names)
+      return this.namespace.adapter.join(this, names)
     })
+  }
+
+  leave(rooms: RoomSelection): Effect.Effect<void> {
+    return Effect.suspend(() => this.namespace.adapter.leave(this, asRooms(rooms)))
   }
 
   /** Throws if the connection would be in more rooms than it may. */
   private checkRooms(names: ReadonlyArray<string>): void {
-    const { maxRooms } = this.home.server.options
-    let added = this.connection.rooms
+    const { connection } = this
+    let added = 0
     for (const room of names) added += roomWeight(room)
-    if (added <= maxRooms) return
-    // Some of them it may be in already, or stand there twice.
+    if (connection.mayEnterRooms(added)) return
+    // It may be in some of them already.
     for (const room of names) if (this.joined?.has(room) || room === this.id) added -= roomWeight(room)
-    if (added > maxRooms) throw new Error(`a connection may be in ${maxRooms} rooms (maxRooms)`)
+    if (connection.mayEnterRooms(added)) return
+    throw new Error(`a connection may be in ${connection.environment.options.maxRooms} rooms (maxRooms)`)
   }
 
   enterRoom(room: string): boolean {
     const { connection } = this
-    const rooms = connection.rooms + roomWeight(room)
-    if (rooms > this.home.server.options.maxRooms) {
-      const annotations = { room, ...this.annotations }
-      this.home.server.debug(
-        "socket",
-        "room not joined: its connection is in as many as it may be",
-        annotations,
-        connection
-      )
-      return false
-    }
-    connection.rooms = rooms
-    return true
+    if (connection.enterRoom(roomWeight(room))) return true
+    const annotations = { room, ...this.annotations }
+    const message = "room not joined: its connection is in as many as it may be"
+    connection.environment.observer.debug("socket", message, annotations, connection)
+    return false
   }
 
   leaveRoom(room: string): void {
-    this.connection.rooms -= roomWeight(room)
-  }
-
-  leave(rooms: RoomSelection): Effect.Effect<void> {
-    return Effect.suspend(() => this.home.adapter.leave(this, asRooms(rooms)))
-  }
-
-  to(rooms: RoomSelection): Operator {
-    return this.broadcast.to(rooms)
-  }
-
-  in(rooms: RoomSelection): Operator {
-    return this.broadcast.to(rooms)
-  }
-
-  except(rooms: RoomSelection): Operator {
-    return this.broadcast.except(rooms)
-  }
-
-  get broadcast(): Operator {
-    return everybodyElse(this.home.contractTarget, this.id)
-  }
-
-  get volatile(): Emitter {
-    return new Emitter(this, this.home.contractTarget, { ...noFlags, volatile: true })
-  }
-
-  compress(compress: boolean): Emitter {
-    return new Emitter(this, this.home.contractTarget, { ...noFlags, compress })
-  }
-
-  emit(event: string, ...payload: ReadonlyArray<unknown>): Effect.Effect<void> {
-    return this.emitFrom(this.home.contractTarget, event, payload, noFlags)
-  }
-
-  emitWithAck(event: string, ...payload: ReadonlyArray<unknown>): Effect.Effect<any, any> {
-    return new Emitter(this, this.home.contractTarget, noFlags).emitWithAck(event, ...payload)
-  }
-
-  stream(event: string): Stream.Stream<any> {
-    return Stream.unwrap(this.subscribe(event))
-  }
-
-  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
-    return Effect.suspend(() => {
-      if (this.home.registration?.contract?.incoming.has(event) === false) {
-        throw new Error(`"${event}" is not among the events that clients send to "${this.home.name}"`)
-      }
-      return this.inbound.subscribe(event)
-    })
-  }
-
-  use<R>(middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>): Effect.Effect<void, never, R> {
-    return Effect.contextWith((context) =>
-      Effect.sync(() => this.inbound.addMiddleware({ context, check: middleware }))
-    )
-  }
-
-  onAny<E, R>(
-    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) => this.inbound.addAnyHandler({ run, handle: handler }))
-  }
-
-  onAnyOutgoing<E, R>(
-    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) => (this.outgoingTaps ??= []).push({ run, handle: handler }))
-  }
-
-  onDisconnecting<E, R>(
-    handler: (reason: DisconnectReason) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) =>
-      (this.disconnecting ??= []).push({ run, handle: (reason) => handler(reason as DisconnectReason) })
-    )
-  }
-
-  disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
-    return Effect.sync(() => this.disconnectUnsafe(options?.close === true))
-  }
-
-  get disconnected(): Effect.Effect<DisconnectReason> {
-    return Effect.suspend(() =>
-      this.reason === undefined
-        ? Deferred.await((this.ending ??= Deferred.makeUnsafe<DisconnectReason>()))
-        : Effect.succeed(this.reason)
-    )
-  }
-
-  // ---------------------------------------------------------------- what other servers see
-
-  get details(): SocketDetails {
-    // As they are now: whoever gets it may look at it later, or elsewhere.
-    const rooms = new Set([this.id])
-    for (const room of this.roomsNow ?? []) rooms.add(room)
-    return { id: this.id, handshake: this.handshake, rooms, data: this.encodeData(this.ownData) }
+    this.connection.leaveRoom(roomWeight(room))
   }
 
   // ---------------------------------------------------------------- out
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
     const { data, message } = encoded as EncodedEvent
-    if (this.state === "disconnected" || (flags.volatile && this.isBehind())) return
-    if (this.outgoingTaps !== undefined) this.tellOutgoing(data)
+    if (this.isDisconnected || (flags.volatile && this.isBehind())) return
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message)
   }
 
@@ -309,88 +260,106 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined {
-    if (this.state !== "connected" || (flags.volatile && this.isBehind())) return undefined
-    if (this.owesTooMany) return undefined
+    if (!this.isConnected || (flags.volatile && this.isBehind())) return undefined
+    if (this.connection.owesTooMany) return undefined
     const acks = (this.acks ??= new PendingAcks(this.connection))
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
     this.connection.onAwaiting()
-    if (this.outgoingTaps !== undefined) this.tellOutgoing(data)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
     return () => acks.remove(id)
   }
 
-  /** Whether a volatile packet would have to wait for the client, and is rather dropped. */
+  /** Whether a volatile packet would have to wait for the client; it is dropped instead. */
   private isBehind(): boolean {
-    if (this.connection.session.writable) return false
-    this.home.server.count(volatileDropped, { namespace: this.home.label })
+    const { environment, session } = this.connection
+    if (session.writable) return false
+    environment.observer.count(volatileDropped, { namespace: this.namespace.label })
     return true
   }
 
-  private tellOutgoing([event, ...args]: readonly [event: string, ...args: Array<unknown>]): void {
-    this.inbound.startAll(this.outgoingTaps!, event, args, [event])
+  private showOutgoing([event, ...args]: ReadonlyArray<unknown>): void {
+    startAll(this, this.outgoingHandlers!, event as string, args, [event])
   }
 
-  private sendPacket(
-    type: SocketPacket["type"],
-    id: number | undefined,
-    data: unknown,
-    mayHaveBinary: boolean,
-    compress: boolean,
-    onDropped?: () => void
-  ): void {
-    const message = this.home.server.encode(type, this.home.name, id, data, mayHaveBinary, false)
-    message.compress = compress
-    this.connection.session.sendUnsafe(message, onDropped)
-  }
-
-  /** Sends an event; throws on what cannot be encoded. Whether it was sent. */
-  send(
-    { data, mayHaveBinary }: { readonly data: ReadonlyArray<unknown>; readonly mayHaveBinary: boolean },
-    flags: BroadcastFlags,
-    id?: number,
-    onDropped?: () => void
-  ): boolean {
-    if (this.state === "disconnected" || (flags.volatile && this.isBehind())) return false
-    if (this.outgoingTaps !== undefined) this.tellOutgoing(data as [string, ...Array<unknown>])
-    this.sendPacket(PacketType.EVENT, id, data, mayHaveBinary, flags.compress, onDropped)
+  /** Sends an event; throws if it cannot be encoded. Whether it was sent. */
+  private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
+    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
+    const { environment, session } = this.connection
+    session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
     return true
   }
 
-  /** Sends an event: now, or where the policy is to wait for room, then. */
-  emitFrom(
-    target: BroadcastTarget,
-    event: string,
-    args: ReadonlyArray<unknown>,
-    flags: BroadcastFlags
-  ): Effect.Effect<void> {
-    if (!this.home.server.options.suspends || flags.volatile) {
-      return Effect.sync(() => void this.send(target.packet(event, args), flags))
+  /** Sends an event: now, or once there is capacity, where the policy is to wait for it. */
+  emit({ encoding }: Target, event: string, args: ReadonlyArray<unknown>, flags: BroadcastFlags): Effect.Effect<void> {
+    if (!this.connection.environment.options.suspends || flags.volatile) {
+      return Effect.sync(() => void this.send(encoding.packet(event, args), flags))
     }
     return Effect.suspend(() => {
-      const packet = target.packet(event, args)
-      return this.whenRoom<void, never>((resume) => {
+      const packet = encoding.packet(event, args)
+      return this.onCapacity<void, never>((resume) => {
         this.send(packet, flags)
         resume(Effect.void)
       })
     })
   }
 
-  /** Whether the client's outbox has room, or there is nobody left to wait for. */
-  get hasRoom(): boolean {
-    return this.state === "disconnected" || this.connection.session.hasCapacity
+  /** Sends an event and waits for its acknowledgement. */
+  emitWithAck(
+    { encoding }: Target,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags
+  ): Effect.Effect<any, any> {
+    const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
+      const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
+        resume(Effect.fail(new AckError({ event, reason: { _tag } })))
+      if (this.isDisconnected) return fail("Disconnected")
+      if (this.connection.owesTooMany) return fail("TooManyPending")
+      const acks = (this.acks ??= new PendingAcks(this.connection))
+      const id = this.namespace.nextAckId()
+      acks.add(id, (args) => (args === undefined ? fail("Disconnected") : resume(Effect.succeed(args))))
+      this.connection.onAwaiting()
+      const onDropped = () => {
+        acks.remove(id)
+        fail("NotSent")
+      }
+      try {
+        if (!this.send(encoding.packet(event, args), flags, id, onDropped)) return onDropped()
+      } catch (defect) {
+        acks.remove(id)
+        return resume(unsent(event, Cause.die(defect)))
+      }
+      return Effect.sync(() => acks.remove(id))
+    })
+    const waits = this.connection.environment.options.suspends && !flags.volatile
+    const answered = waits ? Effect.andThen(this.awaitCapacity, request) : request
+    return Effect.flatMap(answered, (answer) => encoding.decodeAck(event, answer))
   }
 
-  /** Waits until it has. */
-  get awaitRoom(): Effect.Effect<void> {
-    return this.whenRoom((resume) => resume(Effect.void))
+  sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
+    if (!this.isConnected) return
+    const { environment, session } = this.connection
+    session.sendUnsafe(environment.wire.ack(this.namespace.name, id, args, mayHaveBinary))
+  }
+
+  /** Whether the client's outbox has capacity, or the client has left. */
+  get hasCapacity(): boolean {
+    return this.isDisconnected || this.connection.session.hasCapacity
+  }
+
+  /** Waits for that. */
+  get awaitCapacity(): Effect.Effect<void> {
+    return this.onCapacity((resume) => resume(Effect.void))
   }
 
   /**
-   * Does something when there is room in the client's outbox, in the order in which it was asked for, or when the socket has
+   * Acts once the client's outbox has capacity, in the order of the calls, or once the socket has
    * disconnected. Interruption calls it off.
    */
-  private whenRoom<A, E>(act: (resume: (effect: Effect.Effect<A, E>) => void) => void): Effect.Effect<A, E> {
+  private onCapacity<A, E>(act: (resume: (effect: Effect.Effect<A, E>) => void) => void): Effect.Effect<A, E> {
     return Effect.callback<A, E>((resume) => {
       let isWaiting = true
       const run = () => {
@@ -407,7 +376,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
         cancel?.()
         run()
       }
-      if (this.state === "disconnected") return run()
+      if (this.isDisconnected) return run()
       cancel = this.connection.session.onCapacity(run)
       if (!isWaiting) return
       ;(this.waiting ??= new Set()).add(giveUp)
@@ -418,53 +387,14 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     })
   }
 
-  /** Sends an event and waits for the arguments of its acknowledgement. */
-  request(
-    event: string,
-    encode: () => { readonly data: ReadonlyArray<unknown>; readonly mayHaveBinary: boolean },
-    flags: BroadcastFlags
-  ): Effect.Effect<ReadonlyArray<unknown>, AckError> {
-    const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
-      const fail = (reason: AckError["reason"]) => resume(Effect.fail(new AckError({ event, reason })))
-      if (this.state === "disconnected") return fail("disconnected")
-      if (this.owesTooMany) return fail("too many pending")
-      const acks = (this.acks ??= new PendingAcks(this.connection))
-      const id = this.home.nextAckId()
-      acks.add(id, (args) => (args === undefined ? fail("disconnected") : resume(Effect.succeed(args))))
-      this.connection.onAwaiting()
-      const onDropped = () => {
-        acks.remove(id)
-        fail("not sent")
-      }
-      try {
-        if (!this.send(encode(), flags, id, onDropped)) return onDropped()
-      } catch (defect) {
-        acks.remove(id)
-        return resume(unsent(event, Cause.die(defect)))
-      }
-      return Effect.sync(() => acks.remove(id))
-    })
-    return this.home.server.options.suspends && !flags.volatile ? Effect.andThen(this.awaitRoom, request) : request
-  }
-
-  /** Whether the client owes as many acknowledgements as it may, over all of its sockets. */
-  private get owesTooMany(): boolean {
-    return this.connection.owedAcks >= this.home.server.options.maxPendingAcks
-  }
-
-  sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
-    if (this.state === "connected") this.sendPacket(PacketType.ACK, id, args, mayHaveBinary, true)
-  }
-
   // ---------------------------------------------------------------- in
 
-  /** A packet of the client for this socket, other than CONNECT. */
   onPacket(packet: SocketPacket): void {
     switch (packet.type) {
       case PacketType.EVENT:
-        return this.inbound.onEvent(packet)
+        return this.dispatch.onEvent(packet)
       case PacketType.ACK:
-        // Acknowledgements pass: the builder may be waiting for one.
+        // Acknowledgements do not wait for the handlers: the builder may be waiting for one.
         return this.acks?.settle(packet.id!, packet.data as ReadonlyArray<unknown>)
       case PacketType.DISCONNECT:
         this.connection.forget(this)
@@ -474,50 +404,47 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     }
   }
 
-  get annotations(): Record<string, string> {
-    return { sid: this.id, namespace: this.home.name }
-  }
-
-  // ---------------------------------------------------------------- life
+  // ---------------------------------------------------------------- admission
 
   /**
-   * Runs the effect that connects the socket, in its scope, and in the context of who serves the namespace, if that is known. It is
-   * interrupted when the socket ends. One whose effect fails is refused, or disconnected: without handlers it is of no use to
-   * anybody.
+   * Runs the effect that admits the socket and builds its handlers, in its scope, and in the
+   * context of the layer that serves the namespace, if that is known. The socket's end interrupts
+   * it. If it fails, the socket is refused or disconnected, as it has no handlers.
    */
   launch(make: () => Effect.Effect<unknown>, onExit: () => void): void {
-    const { home } = this
-    this.enterContext(home.registration?.context ?? (home.server.context as Context.Context<any>))
-    this.inbound.launch(make, (exit) => {
+    const { connection, namespace } = this
+    const { context, observer } = connection.environment
+    this.enterContext(namespace.registration?.context ?? (context as Context.Context<any>))
+    this.start(this.runFork, make, (exit) => {
       if (exit._tag === "Failure") {
-        if (this.state === "connecting") this.refuse("Internal error")
+        if (this.isConnecting) this.refuse("Internal error")
         else this.disconnectUnsafe(false)
       }
       onExit()
       if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
-        home.server.error("connecting a socket failed", exit.cause, this.annotations, this.connection)
+        observer.error("connecting a socket failed", exit.cause, this.annotations, connection)
       }
     })
   }
 
   /**
-   * The context in which the builder and handlers run from now on: the given one, with the socket's scope. Nothing if they do
-   * already.
+   * The builder and the handlers run in the given context from now on, with the socket's scope.
+   * Nothing if they do already.
    */
   enterContext(context: Context.Context<any>): Context.Context<any> | undefined {
-    if (context === this.base) return undefined
-    this.base = context
+    if (context === this.context) return undefined
+    this.context = context
     const own: Context.Context<any> = Context.add(context, Scope.Scope, this.scope)
-    this.inbound.useRunner(Effect.runForkWith(own) as RunFork)
+    this.runFork = Effect.runForkWith(own) as RunFork
     return own
   }
 
-  /** What the client has sent with its CONNECT, for whoever decides whether it may come in. */
-  get rawAuth(): Readonly<Record<string, unknown>> {
+  /** The auth payload as it came, for the decision whether the client is admitted. */
+  get rawAuth(): Auth {
     return this.ownAuth
   }
 
-  /** It is decided: of an auth payload only what the contract declares is kept. */
+  /** The decision has been made: only the part of the auth payload that the contract declares stays. */
   private keepAuth(): void {
     if (this.contract === undefined) return
     if (!this.contract.declaresAuth) {
@@ -525,7 +452,7 @@ export class SocketRuntime implements LocalSocket, SocketBase {
       this.releaseAuth()
     }
     const { auth } = this
-    this.ownAuth = typeof auth === "object" && auth !== null ? (auth as Readonly<Record<string, unknown>>) : noData
+    this.ownAuth = typeof auth === "object" && auth !== null ? (auth as Auth) : noData
   }
 
   private releaseAuth(): void {
@@ -533,106 +460,118 @@ export class SocketRuntime implements LocalSocket, SocketBase {
     this.authBytes = 0
   }
 
-  /** The client is told that it is in. */
+  /** Admits the client, and tells it. */
   admit(): void {
-    const { connection, home } = this
-    this.state = "connected"
+    const { connection, namespace } = this
+    const { observer, wire } = connection.environment
+    this.lifecycle = "connected"
     this.keepAuth()
-    home.sockets.set(this.id, this)
+    namespace.add(this)
     connection.onAdmitted()
-    const data = connection.isLegacy ? undefined : { sid: this.id }
-    this.sendPacket(PacketType.CONNECT, undefined, data, false, true)
-    home.server.debug("namespace", "socket connected", this.annotations, connection)
+    connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : { sid: this.id }))
+    observer.debug("namespace", "socket connected", this.annotations, connection)
   }
 
   /** The handlers are there. */
   setReady(handlers: HandlerRecord | undefined): void {
-    if (this.state === "connected") this.inbound.setReady(handlers)
+    if (this.isConnected) this.dispatch.setReady(handlers)
   }
 
-  /** The client is told that it does not get in. */
+  /** Refuses the client, and tells it. */
   refuse(message: string, data?: unknown): undefined {
-    if (this.state !== "connecting") return
-    const { connection, home } = this
+    if (!this.isConnecting) return
+    const { connection, namespace } = this
+    const { observer } = connection.environment
     try {
-      connection.refuse(home.name, message, data)
+      connection.refuse(namespace.name, message, data)
     } catch {
-      // Data that cannot be encoded: the refusal counts.
-      connection.refuse(home.name, message)
+      // Without its data, if that cannot be encoded: the refusal counts.
+      connection.refuse(namespace.name, message)
     }
     connection.forget(this)
-    home.server.count(namespaceRefusals, { namespace: home.isRegistered ? home.label : "" })
+    observer.count(namespaceRefusals, { namespace: namespace.registration === undefined ? "" : namespace.label })
     const annotations = { message, ...this.annotations }
-    home.server.debug("namespace", "connection to namespace refused", annotations, connection)
+    observer.debug("namespace", "connection to namespace refused", annotations, connection)
     this.end("server namespace disconnect")
   }
 
-  /** Nothing serves the default namespace, and a client of protocol 4 is in it without having asked: it ends, and the client stays. */
+  /**
+   * Nothing serves the default namespace, which a client of protocol 4 is in without asking for it:
+   * the socket ends, and the client stays.
+   */
   leaveUnserved(): void {
-    if (this.state !== "connecting") return
+    if (!this.isConnecting) return
     this.connection.forget(this)
     this.connection.enterUnserved()
     this.end("server namespace disconnect")
   }
 
+  // ---------------------------------------------------------------- end
+
   disconnectUnsafe(close: boolean): void {
-    if (this.state === "disconnected" || this.isTelling) return
-    if (close) return this.connection.disconnectAll()
-    // Whoever listens for the end can still send something before it.
-    this.tellDisconnecting("server namespace disconnect")
-    this.sendPacket(PacketType.DISCONNECT, undefined, undefined, false, true)
-    this.connection.forget(this)
+    if (this.isDisconnected || this.isEnding) return
+    const { connection } = this
+    if (close) return connection.disconnectAll()
+    // Handlers of the end can still send before it.
+    this.startDisconnectingHandlers("server namespace disconnect")
+    connection.session.sendUnsafe(connection.environment.wire.disconnect(this.namespace.name))
+    connection.forget(this)
     this.end("server namespace disconnect")
   }
 
-  /** Tells those who want to know before it happens, once: the rooms are still intact. */
-  tellDisconnecting(reason: DisconnectReason): void {
-    const { disconnecting } = this
-    if (disconnecting === undefined || this.state !== "connected") return
-    this.disconnecting = undefined
-    this.isTelling = true
-    this.inbound.startAll(disconnecting, reason, [], 0)
-    this.isTelling = false
+  /** Starts the handlers of the end, once: the rooms are still intact. */
+  private startDisconnectingHandlers(reason: DisconnectReason): void {
+    const handlers = this.disconnectingHandlers
+    if (handlers === undefined || !this.isConnected) return
+    this.disconnectingHandlers = undefined
+    this.isEnding = true
+    startAll(this, handlers, reason, [], 0)
+    this.isEnding = false
   }
 
-  /** The end, whatever brought it: nothing is delivered any more, acknowledgements fail, the scope closes. */
+  /** The end: nothing is delivered any more, acknowledgements fail, the scope closes. */
   end(reason: DisconnectReason): void {
-    this.tellDisconnecting(reason)
-    if (this.state === "disconnected") return
-    const admitted = this.state === "connected"
-    // A copy, as it leaves them; one that was in none looks at none.
-    if (admitted) this.lastRooms = new Set(this.joined)
-    this.state = "disconnected"
-    this.reason = reason
-    const { acks, connection, ending, home, waiting } = this
+    this.startDisconnectingHandlers(reason)
+    if (this.isDisconnected) return
+    const wasAdmitted = this.isConnected
+    // A copy, as it leaves the rooms. A socket that was never in any has none to look at.
+    this.lifecycle = { reason, rooms: wasAdmitted ? new Set(this.joined) : noRooms }
+    const { acks, connection, ending, namespace, waiting } = this
+    const { closing, observer } = connection.environment
     this.acks = this.ending = this.waiting = undefined
-    home.remove(this, reason)
+    namespace.remove(this, reason)
     acks?.abandon()
     if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
     connection.leaving++
-    this.inbound.close((running) => {
-      // Finalizers start before the rooms are left, so that what they send at once still finds them, unless handlers take
-      // their time to end: what they use is not taken from them.
-      const onClosed = () => {
-        connection.leaving--
-        this.releaseAuth()
+    this.dispatch.discardInbox()
+    this.interruptAll(
+      () => this.dispatch.endStreams(),
+      (running) => {
+        // Finalizers start before the rooms are left, so that they can still send to them at once.
+        // They wait for handlers that take their time to end, as these use the scope, too.
+        closing.close(this.scope, {
+          annotations: this.annotations,
+          culprit: connection,
+          users: running,
+          onClosed: () => {
+            connection.leaving--
+            this.releaseAuth()
+          }
+        })
+        // A socket that was not admitted is in no rooms; it needs no adapter.
+        if (wasAdmitted) namespace.leaveAll(this)
       }
-      home.server.closeScope(this.scope, this.annotations, onClosed, running, connection)
-      // Who was never in has no rooms; an adapter that nobody needs is not made for it.
-      if (admitted) home.leaveAll(this)
-    })
-    if (admitted) home.server.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
+    )
+    if (wasAdmitted) {
+      observer.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
+    }
   }
 }
 
 const noData: Readonly<Record<string, unknown>> = {}
 
-/** For how many rooms a room counts: a name is memory, too. */
-const roomWeight = (room: string): number => 1 + (room.length >> 8)
+const noRooms: ReadonlySet<string> = new Set()
 
-/** Registers something that runs in the context in which it is registered. */
-export const withRunner = <R>(register: (run: RunFork) => unknown): Effect.Effect<void, never, R> =>
-  Effect.contextWith((context: Context.Context<R>) =>
-    Effect.sync(() => void register(Effect.runForkWith(context) as RunFork))
-  )
+/** The number of rooms that a room counts for: a long name takes memory, too. */
+const roomWeight = (room: string): number => 1 + (room.length >> 8)

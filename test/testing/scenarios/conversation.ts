@@ -246,9 +246,8 @@ export const conversation = Effect.gen(function* () {
     Layer.provideMerge(
       Simulation.layer({
         ...weather,
-        pingInterval: "5 seconds",
-        pingTimeout: "4 seconds",
-        upgradeTimeout: "3 seconds",
+        heartbeat: { pingInterval: "5 seconds", pingTimeout: "4 seconds" },
+        upgrade: { timeout: "3 seconds" },
         drainTimeout: "5 seconds"
       })
     )

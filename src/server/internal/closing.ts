@@ -1,0 +1,125 @@
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+
+import type { ClosingTime } from "../../engine/ClosingTime.ts"
+import type { Culprit } from "../../internal/lineLimits.ts"
+import type { Observer } from "./observer.ts"
+
+/** The part of a shutdown's time that is kept for connections that are still to be closed. */
+const FLUSHING = 0.1
+
+/** What a scope belongs to, and what happens around its end. */
+export interface ClosingScope {
+  /** What a finalizer's failure is logged with. */
+  readonly annotations: Readonly<Record<"namespace", string>>
+  /** The client, or another cause, whose lines a failure's line is one of. */
+  readonly culprit?: Culprit
+  /** Fibers that use what is in the scope: it closes after they have ended. */
+  readonly users?: ReadonlyArray<Fiber.Fiber<unknown, unknown>>
+  readonly onClosed?: () => void
+}
+
+/** A fiber that waits for the finalizers of the scopes that concern it. */
+interface Waiting {
+  readonly concerns: (namespace: string) => boolean
+  readonly scopes: Set<Scope.Closeable>
+  readonly done: Deferred.Deferred<void>
+}
+
+/** What the engine knows about a shutdown. */
+export interface ShutdownClock {
+  readonly closing: ClosingTime
+  readonly sessionCount: number
+}
+
+/** The scopes that are closing: a finalizer may outlive its connection, but not the server. */
+export class Closing {
+  private readonly runFork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly observer: Observer
+  private engine!: ShutdownClock
+  /** With the names of their namespaces. */
+  private readonly scopes = new Map<Scope.Closeable, string>()
+  private readonly waiting = new Set<Waiting>()
+
+  constructor(runFork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>, observer: Observer) {
+    this.runFork = runFork
+    this.observer = observer
+  }
+
+  start(engine: ShutdownClock): void {
+    this.engine = engine
+  }
+
+  /** The server is being used: nothing is being shut down. */
+  forgetShutdown(): void {
+    this.engine.closing.forget()
+  }
+
+  /** Closes a scope, in a fiber of the server's, after the fibers that use it have ended. */
+  close(scope: Scope.Closeable, { annotations, culprit, onClosed, users = [] }: ClosingScope): void {
+    const { namespace } = annotations
+    this.scopes.set(scope, namespace)
+    for (const { concerns, scopes } of this.waiting) if (concerns(namespace)) scopes.add(scope)
+    const closed = Scope.close(scope, Exit.void)
+    this.runFork(
+      (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
+        Effect.catchCause((cause) =>
+          Effect.sync(() => this.observer.error("finalizer failed", cause, annotations, culprit))
+        ),
+        Effect.ensuring(
+          Effect.sync(() => {
+            this.scopes.delete(scope)
+            onClosed?.()
+            for (const { done, scopes } of this.waiting) {
+              if (scopes.delete(scope) && scopes.size === 0) Deferred.doneUnsafe(done, Effect.void)
+            }
+          })
+        )
+      )
+    )
+  }
+
+  /**
+   * Ends the service of namespaces, and waits for the finalizers of their sockets, as long as a
+   * shutdown may take.
+   */
+  closeNamespaces(end: () => void, concerns: (namespace: string) => boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { closing, sessionCount } = this.engine
+      closing.begin()
+      end()
+      // Connections that are still open close after this, and their last messages take time, too.
+      const kept = sessionCount > 0 ? closing.total * FLUSHING : 0
+      return Effect.ensuring(
+        this.awaitFinalizers(Math.max(0, closing.left - kept), concerns),
+        Effect.sync(() => closing.finish())
+      )
+    })
+  }
+
+  /** Waits for all finalizers that are at work, as long as a shutdown may take. */
+  get finalizers(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.scopes.size === 0 ? Effect.void : this.awaitFinalizers(this.engine.closing.left, () => true)
+    )
+  }
+
+  /** Waits for the finalizers that concern some namespaces, up to `timeout` milliseconds. */
+  private awaitFinalizers(timeout: number, concerns: (namespace: string) => boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const scopes = new Set<Scope.Closeable>()
+      for (const [scope, namespace] of this.scopes) if (concerns(namespace)) scopes.add(scope)
+      if (scopes.size === 0) return Effect.void
+      const waiting: Waiting = { concerns, scopes, done: Deferred.makeUnsafe<void>() }
+      this.waiting.add(waiting)
+      return Effect.timeoutOption(Deferred.await(waiting.done), Duration.millis(timeout)).pipe(
+        Effect.ensuring(Effect.sync(() => this.waiting.delete(waiting))),
+        Effect.asVoid
+      )
+    })
+  }
+}

@@ -1,0 +1,64 @@
+import * as Effect from "effect/Effect"
+
+import type { BroadcastPacket } from "../../adapter/Adapter.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
+import { encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
+import { decodeAck } from "../../internal/decodeAck.ts"
+import { refuseFunctions } from "../../internal/refuseFunctions.ts"
+import { isReservedEvent } from "../../protocol/SocketPacket.ts"
+import type { Encoding } from "./ports.ts"
+
+/** Any event, as it is. */
+export const plainEncoding: Encoding = {
+  packet(event, args) {
+    if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+    refuseFunctions(event, args)
+    return { data: [event, ...args], mayHaveBinary: true }
+  },
+  decodeAck: (_event, args) => Effect.succeed(args),
+  decodeData: (data) => data
+}
+
+/** The events that a contract declares. */
+class ContractEncoding implements Encoding {
+  private readonly contract: CompiledContract
+
+  constructor(contract: CompiledContract) {
+    this.contract = contract
+  }
+
+  packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
+    const codec = outgoingOf(this.contract, event)
+    return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
+  }
+
+  decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
+    return decodeAck(outgoingOf(this.contract, event), args)
+  }
+
+  decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const decoded: Record<string, unknown> = {}
+    for (const [field, codec] of this.contract.data) {
+      const value = Object.hasOwn(data, field) ? codec.decode(data[field]) : undefined
+      // A field that another version of the program has set, and this one cannot read, is left out.
+      if (value?._tag === "Success") decoded[field] = value.value
+    }
+    return decoded
+  }
+}
+
+const byContract = new WeakMap<CompiledContract, Encoding>()
+
+/** The encoding of a contract's events: one for all that use the contract. */
+export const encodingOf = (contract: CompiledContract): Encoding => {
+  let encoding = byContract.get(contract)
+  if (encoding === undefined) byContract.set(contract, (encoding = new ContractEncoding(contract)))
+  return encoding
+}
+
+/** The codec of an event that a contract sends to clients. Throws if it declares none of the name. */
+const outgoingOf = ({ contract, outgoing }: CompiledContract, event: string): EventCodec => {
+  const codec = outgoing.get(event)
+  if (codec !== undefined) return codec
+  throw new Error(`"${event}" is not among the events that "${contract._tag}" sends to clients`)
+}

@@ -1,0 +1,124 @@
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
+
+import type { Factory } from "../../adapter/Adapter.ts"
+import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
+import * as InMemoryAdapter from "../../adapter/InMemoryAdapter.ts"
+import { makeGenerator } from "../../engine/SessionId.ts"
+import type { TimerWheel } from "../../engine/TimerWheel.ts"
+import { parseDebug } from "../../internal/debugNamespaces.ts"
+import { Parser } from "../../Parser.ts"
+import * as JsonDepth from "../../protocol/JsonDepth.ts"
+import type { DecoderLimits } from "../../protocol/PacketDecoder.ts"
+import type { PacketParser } from "../../protocol/PacketParser.ts"
+import type { ResolvedServerOptions } from "../ServerOptions.ts"
+import { Closing, type ShutdownClock } from "./closing.ts"
+import { Observer } from "./observer.ts"
+import { Wire } from "./wire.ts"
+
+/** The engine, as far as the environment needs it. */
+export interface EngineClock extends ShutdownClock {
+  readonly wheel: TimerWheel
+}
+
+/** The services from which an environment is made. */
+interface Parts {
+  readonly options: ResolvedServerOptions
+  readonly context: Context.Context<never>
+  readonly scope: Scope.Scope
+  readonly adapters: Factory
+  readonly parser: PacketParser
+  readonly observer: Observer
+}
+
+/** What all connections, namespaces and sockets of one server share. It knows none of them. */
+export class Environment {
+  readonly options: ResolvedServerOptions
+  /** The limits of the packets that clients send. */
+  readonly limits: DecoderLimits
+  readonly context: Context.Context<never>
+  /** The server's own scope: it closes after everything else has ended. */
+  readonly scope: Scope.Scope
+  readonly generateId: () => string
+  readonly adapters: Factory
+  /** Whether this server is the only one: its adapters reach nobody beyond this process. */
+  readonly isAlone: boolean
+  readonly parser: PacketParser
+  readonly wire: Wire
+  readonly observer: Observer
+  readonly closing: Closing
+  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  wheel!: TimerWheel
+  private startedAt = 0
+
+  constructor({ adapters, context, observer, options, parser, scope }: Parts) {
+    this.options = options
+    this.limits = { ...options, isTooDeep: JsonDepth.check(options.maxDepth) }
+    this.context = context
+    this.scope = scope
+    this.adapters = adapters
+    this.isAlone = adapters === InMemoryAdapter.make
+    this.parser = parser
+    this.wire = new Wire(parser, options.maxAttachments)
+    this.observer = observer
+    this.generateId = makeGenerator(context)
+    this.runFork = Effect.runForkWith(context)
+    this.closing = new Closing(this.runFork, observer)
+  }
+
+  /** The engine runs: the time in which clients may wait for namespaces begins. */
+  start(engine: EngineClock): void {
+    this.wheel = engine.wheel
+    this.closing.start(engine)
+    this.startedAt = engine.wheel.now()
+  }
+
+  /** How long a client may still wait for a namespace that is not there, in milliseconds. */
+  get graceLeft(): number {
+    return Math.max(0, this.startedAt + this.options.namespaceGrace - this.wheel.now())
+  }
+}
+
+/** The `DEBUG` setting, by default of the environment variables. An unreadable one asks for nothing. */
+const debugSetting = Config.String("DEBUG").pipe(
+  Config.option,
+  Effect.map(Option.getOrElse(() => "")),
+  Effect.orElseSucceed(() => "")
+)
+
+export const makeEnvironment = (options: ResolvedServerOptions): Effect.Effect<Environment, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const base = yield* Scheduler.Scheduler
+    // Every fiber has a dispatcher of its own, and Node runs its ticks between their immediates:
+    // replies of handlers that were suspended would each take a write of their own. With one
+    // dispatcher for all they leave together.
+    const dispatcher = base.makeDispatcher()
+    const context = Context.add(yield* Effect.context<never>(), Scheduler.Scheduler, {
+      executionMode: base.executionMode,
+      shouldYield: (fiber) => base.shouldYield(fiber),
+      makeDispatcher: () => dispatcher
+    })
+    const clock = yield* Clock.Clock
+    // The clock's nanoseconds are a bigint, made anew for every reading: the message path would
+    // notice it.
+    const isLive = !context.mapUnsafe.has(Clock.Clock.key)
+    const observer = new Observer(context, {
+      debug: parseDebug(yield* debugSetting),
+      tracing: options.tracing,
+      now: isLive ? () => performance.now() : () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    })
+    return new Environment({
+      options,
+      context,
+      scope: yield* Scope.fork(yield* Effect.scope),
+      adapters: yield* AdapterFactory,
+      parser: yield* Parser,
+      observer
+    })
+  })

@@ -1,0 +1,81 @@
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+
+import type { Acknowledgement, Adapter, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
+
+// The shapes that several parts of the server share. A part that needs something of one above it
+// states what it needs, here or in its own file: imports go one way.
+
+/** Starts an effect in a context that has all it needs. */
+export type RunFork = (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
+
+/** Handlers by event, as a contract's builder returns them. */
+export type HandlerRecord = Readonly<Record<string, (payload: any) => Effect.Effect<any, any, any>>>
+
+/** A handler of any event, with the runner of the context in which it was registered. */
+export interface EventHandler {
+  readonly run: RunFork
+  readonly handle: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<any, any, any>
+}
+
+/** A check that sees every event before its handlers do. */
+export interface PacketMiddleware {
+  readonly context: Context.Context<any>
+  readonly check: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, any>
+}
+
+/** Runs once per connected socket, in its scope; yields the contract's handlers. */
+export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
+
+/** How a namespace's sockets are admitted and built: the arguments of its layer. */
+export interface Registration {
+  readonly contract: CompiledContract | undefined
+  readonly context: Context.Context<any>
+  /** Builds the sockets. A dynamic namespace has none here: its own is made when it opens. */
+  readonly build: Build | undefined
+}
+
+/** How events, acknowledgements and data are written and read: by a contract, or as they are. */
+export interface Encoding {
+  /** Encodes an event's payload. Throws on a value that is not of the declared type. */
+  packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
+  /** Reads the arguments of an acknowledgement as its event declares them. */
+  decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any>
+  /** Reads a socket's data as the contract declares them. */
+  decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
+}
+
+/** What operators need of a namespace. */
+export interface Broadcaster {
+  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
+  broadcastWithAck(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement>
+  /** Encodes a packet that nobody gets: a packet that cannot be encoded is still the caller's bug. */
+  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
+  /** Asks the adapter, or gives `ofNobody` where the namespace is certain to be empty. */
+  ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A>
+}
+
+/** Leads to a namespace: the namespace itself, or the name of one that comes and goes. */
+export interface Reference<N> {
+  /** The namespace, if it is there. */
+  readonly current: N | undefined
+  /** Does something with the namespace, which is there meanwhile. */
+  use<A, E, R>(act: (namespace: N) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
+  /** The same for a stream. */
+  stream<A, E, R>(read: (namespace: N) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R>
+  /** The same for a stream of the namespace's own news, from now on. */
+  watch<A>(read: (namespace: N) => Stream.Stream<A>): Stream.Stream<A>
+  /** The namespace, which is there until the scope closes. */
+  readonly scoped: Effect.Effect<N, never, Scope.Scope>
+}
+
+/** The namespace to which an operator sends, and how the operator's events are encoded. */
+export interface Target {
+  readonly encoding: Encoding
+  readonly namespace: Reference<Broadcaster>
+}

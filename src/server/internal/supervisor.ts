@@ -1,0 +1,115 @@
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+
+import { Bag } from "../../internal/bag.ts"
+import { costOfEvent } from "./backlog.ts"
+import type { Connection } from "./connection.ts"
+import type { RunFork } from "./ports.ts"
+
+/**
+ * The cost of an event in the backlog: nothing for an effect that is no event, or the event's name
+ * and arguments, from which the cost is worked out if the event has to wait. Most handlers do not.
+ */
+export type Cost = number | ReadonlyArray<unknown>
+
+/**
+ * Runs the effects of one socket, and interrupts them when it ends. The socket inherits it, so that
+ * supervision takes no object of its own.
+ */
+export abstract class Supervisor {
+  readonly connection: Connection
+  /** Runs effects in the context of the socket's handlers. */
+  runFork!: RunFork
+  private fibers: Bag<Fiber.Fiber<any, any>> | undefined
+  /** The number of effects that are being started in this turn, and have not suspended yet. */
+  private starting = 0
+  private closing: { readonly late: Array<Fiber.Fiber<any, any>>; readonly end: () => void } | undefined
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /** Whether the socket has ended. */
+  abstract readonly isDisconnected: boolean
+
+  /**
+   * Starts an effect in this turn. If it finishes at once, it never becomes a waiting fiber. If it
+   * suspends, its fiber is kept, to be interrupted when the socket ends, and its event is in the
+   * backlog meanwhile, unless it costs nothing. Gives that fiber.
+   */
+  start(
+    run: RunFork,
+    make: () => Effect.Effect<any, any, any>,
+    onExit: (exit: Exit.Exit<any, any>) => void,
+    price: Cost = 0
+  ): Fiber.Fiber<any, any> | undefined {
+    let effect: Effect.Effect<any, any, any>
+    try {
+      effect = make()
+    } catch (defect) {
+      effect = Exit.die(defect)
+    }
+    if (Exit.isExit(effect)) {
+      onExit(effect)
+      return undefined
+    }
+    this.starting++
+    const fiber = run(effect)
+    this.starting--
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) {
+      onExit(exit)
+      if (this.closing !== undefined) this.endIfNoneStarts()
+      return undefined
+    }
+    if (this.isDisconnected) {
+      // It has disconnected its own socket. Its end is still watched.
+      fiber.addObserver(onExit)
+      fiber.interruptUnsafe()
+      if (fiber.pollUnsafe() === undefined) this.closing?.late.push(fiber)
+      this.endIfNoneStarts()
+      return undefined
+    }
+    const fibers = (this.fibers ??= new Bag())
+    const entry = fibers.add(fiber)
+    // An effect that is no event, as an admission, does not end sooner by reading less.
+    const cost = typeof price === "number" ? price : costOfEvent(price)
+    const { backlog } = this.connection
+    if (cost > 0) backlog.enter(cost)
+    fiber.addObserver((exit) => {
+      fibers.remove(entry)
+      try {
+        onExit(exit)
+      } catch (defect) {
+        this.connection.session.onDefect(defect)
+      }
+      if (cost > 0) backlog.leave(cost)
+    })
+    return fiber
+  }
+
+  /**
+   * Interrupts every effect that runs. Those that have not ended then are handed to `onSettled`, in
+   * this turn: at once, or when the handler that has disconnected its own socket suspends.
+   */
+  protected interruptAll(
+    onInterrupted: () => void,
+    onSettled: (running: ReadonlyArray<Fiber.Fiber<any, any>>) => void
+  ): void {
+    const { fibers } = this
+    this.fibers = undefined
+    if (fibers !== undefined) for (const fiber of fibers.values) fiber.interruptUnsafe()
+    onInterrupted()
+    const late: Array<Fiber.Fiber<any, any>> = []
+    this.closing = { late, end: () => onSettled(fibers === undefined ? late : [...fibers.values, ...late]) }
+    this.endIfNoneStarts()
+  }
+
+  private endIfNoneStarts(): void {
+    const { closing } = this
+    if (closing === undefined || this.starting > 0) return
+    this.closing = undefined
+    closing.end()
+  }
+}

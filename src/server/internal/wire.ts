@@ -1,0 +1,102 @@
+import type { BroadcastPacket, EncodedBroadcast } from "../../adapter/Adapter.ts"
+import { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { PacketParser } from "../../protocol/PacketParser.ts"
+import * as PacketType from "../../protocol/PacketType.ts"
+import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+
+/** A broadcast event, encoded once for all, and as it was before, for handlers of outgoing events. */
+export class EncodedEvent implements EncodedBroadcast {
+  readonly shared = true
+  readonly message: OutboundMessage
+  readonly data: BroadcastPacket["data"]
+
+  constructor(message: OutboundMessage, data: BroadcastPacket["data"]) {
+    this.message = message
+    this.data = data
+  }
+}
+
+/**
+ * Encodes packets as messages. Every method throws on a value that cannot be encoded.
+ *
+ * Only events may be dropped by an outbox: the peer waits for everything else.
+ */
+export class Wire {
+  private readonly parser: PacketParser
+  private readonly maxAttachments: number
+
+  constructor(parser: PacketParser, maxAttachments: number) {
+    this.parser = parser
+    this.maxAttachments = maxAttachments
+  }
+
+  /** An event for one client. */
+  event(namespace: string, { data, mayHaveBinary }: EventData, id: number | undefined, compress: boolean) {
+    const message = this.encode({ type: PacketType.EVENT, namespace, id, data }, mayHaveBinary, false)
+    message.compress = compress
+    return message
+  }
+
+  /** An event for many clients. */
+  broadcast(
+    namespace: string,
+    { data, mayHaveBinary }: BroadcastPacket,
+    id: number | undefined,
+    compress: boolean
+  ): EncodedEvent {
+    const message = this.encode({ type: PacketType.EVENT, namespace, id, data }, mayHaveBinary, true)
+    message.compress = compress
+    return new EncodedEvent(message, data)
+  }
+
+  /** The answer to an event. */
+  ack(namespace: string, id: number, data: ReadonlyArray<unknown>, mayHaveBinary: boolean): OutboundMessage {
+    return this.control({ type: PacketType.ACK, namespace, id, data }, mayHaveBinary)
+  }
+
+  /** Tells a client that it is in the namespace. */
+  connect(namespace: string, data: unknown): OutboundMessage {
+    return this.control({ type: PacketType.CONNECT, namespace, id: undefined, data }, false)
+  }
+
+  /** Tells a client that it is not admitted. */
+  connectError(namespace: string, data: unknown, mayHaveBinary: boolean): OutboundMessage {
+    return this.control({ type: PacketType.CONNECT_ERROR, namespace, id: undefined, data }, mayHaveBinary)
+  }
+
+  /** Tells a client that it is no longer in the namespace. */
+  disconnect(namespace: string): OutboundMessage {
+    return this.control({ type: PacketType.DISCONNECT, namespace, id: undefined, data: undefined }, false)
+  }
+
+  private control(packet: SocketPacket, mayHaveBinary: boolean): OutboundMessage {
+    const message = this.encode(packet, mayHaveBinary, false)
+    message.droppable = false
+    return message
+  }
+
+  private encode(packet: SocketPacket, mayHaveBinary: boolean, shared: boolean): OutboundMessage {
+    const encoded = this.parser.encode(packet, mayHaveBinary)
+    if (isProtocolError(encoded)) throw encoded
+    const { attachments, text } = encoded
+    if (attachments !== undefined) {
+      const { maxAttachments } = this
+      if (!attachments.every(isBytes)) throw makeProtocolError("not encodable", "a Blob: read it first")
+      // A client closes its connection on a packet with more.
+      if (attachments.length > maxAttachments) {
+        const problem = `${attachments.length} attachments, of which clients take ${maxAttachments}`
+        throw makeProtocolError("too many attachments", problem)
+      }
+    }
+    return new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
+  }
+}
+
+/** An event's name and wire arguments. */
+export interface EventData {
+  readonly data: ReadonlyArray<unknown>
+  readonly mayHaveBinary: boolean
+}
+
+const isBytes = (attachment: Uint8Array | Blob): attachment is Uint8Array => ArrayBuffer.isView(attachment)
