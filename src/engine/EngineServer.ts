@@ -1,6 +1,6 @@
 /**
- * The Engine.IO server: sessions by their ids, and the requests that open, feed, upgrade and close them
- * (Engine.IO protocol 4, and 3 where it is allowed).
+ * The Engine.IO server: sessions by their ids, and the requests that open, feed, upgrade and close
+ * them (Engine.IO protocol 4, and 3 where it is allowed).
  *
  * It knows nothing of the platform: an edge brings requests and WebSockets to it.
  *
@@ -33,7 +33,10 @@ import * as TimerWheel from "./TimerWheel.ts"
 import type { AnyTransport, Carriage, TransportDefinition, WebSocketChannel } from "./Transport.ts"
 import { Transports } from "./Transports.ts"
 
-/** Sessions that are closed in one turn of the event loop when the server shuts down: more, if time is short. */
+/**
+ * Sessions that are closed in one turn of the event loop when the server shuts down: more, if time
+ * is short.
+ */
 const DRAIN_BATCH = 500
 
 /** The pause between two batches, in milliseconds. */
@@ -47,9 +50,13 @@ const DRAIN_PAUSE = 10
  */
 export interface EngineServer {
   readonly options: ResolvedEngineOptions
-  /** The timer that all sessions share, for deadlines of code that builds on the engine. @internal */
+  /**
+   * The timer that all sessions share, for deadlines of code that builds on the engine. @internal
+   */
   readonly wheel: TimerWheel.TimerWheel
-  /** The time of a shutdown, of which closing everything built on the engine is a part. @internal */
+  /**
+   * The time of a shutdown, of which closing everything built on the engine is a part. @internal
+   */
   readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
@@ -67,8 +74,9 @@ export interface EngineServer {
   /** Handles an HTTP request for the engine's path that is no upgrade. */
   readonly handleRequest: (exchange: HttpExchange) => void
   /**
-   * Decides on a request to upgrade to a WebSocket, before it is answered, and calls back once: maybe
-   * later, if the application is asked. Returns the function to call if the peer disconnects before.
+   * Decides on a request to upgrade to a WebSocket, before it is answered, and calls back once:
+   * maybe later, if the application is asked. Returns the function to call if the peer disconnects
+   * before.
    */
   readonly handleUpgrade: (request: EngineRequest, decide: (decision: UpgradeDecision) => void) => () => void
   /** The same for a connection of another kind, which is to be a transport with this definition. */
@@ -80,15 +88,21 @@ export interface EngineServer {
   /**
    * Refuses new sessions, closes open ones with reason `server shutting down`, waits until their
    * messages are sent, and cuts the rest after `drainTimeout`. The server's scope does it when it
-   * closes. A second drain does no harm, and takes no longer: the time counts from the first one, or
-   * from a shutdown that began right before.
+   * closes. A second drain does no harm, and takes no longer: the time counts from the first one,
+   * or from a shutdown that began right before.
    */
   readonly drain: Effect.Effect<void>
-  /** Waits, during a drain, until no client that polls has to come once more to learn of it. @internal */
+  /**
+   * Waits, during a drain, until no client that polls has to come once more to learn of it.
+   * @internal
+   */
   readonly lastPolls: Effect.Effect<void>
   /** The rest of `drainTimeout`, in milliseconds: all of it before anything is drained. */
   readonly drainTimeLeft: () => number
-  /** Drops every session at once, with its messages: the end of a drain that nobody answers. @internal */
+  /**
+   * Drops every session at once, with its messages: the end of a drain that clients do not answer.
+   * @internal
+   */
   readonly terminate: () => void
   /** Logs an error that the edge has thrown, which must not. @internal */
   readonly report: (message: string, defect: unknown) => void
@@ -97,8 +111,8 @@ export interface EngineServer {
 }
 
 /**
- * The decision on a request to upgrade: it is refused, or accepted with these headers and a function
- * that takes the connection once it is open.
+ * The decision on a request to upgrade: it is refused, or accepted with these headers and a
+ * function that takes the connection once it is open.
  *
  * @since 0.1.0
  * @category models
@@ -130,8 +144,8 @@ export interface EngineEvents {
  * `onSession` is called synchronously when a session has opened, and gives the handler of its
  * messages. Without it the messages are for the streams of the session.
  *
- * Closing the scope refuses new sessions, closes open ones with reason `server shutting down`, waits
- * until their messages are sent, and cuts the rest after `drainTimeout`. Fails with
+ * Closing the scope refuses new sessions, closes open ones with reason `server shutting down`,
+ * waits until their messages are sent, and cuts the rest after `drainTimeout`. Fails with
  * `InvalidOptionError` on an option that makes no sense.
  *
  * **Gotchas**
@@ -174,10 +188,10 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * **Details**
  *
  * The effect starts when the session opens, in a scope of its own. The session closes when the
- * effect is done: with reason `forced close`, or `internal error` if it has failed, which is logged.
- * When the session ends first, the effect is interrupted once the streams of the session's messages
- * have been read to their ends. Closing the server's scope closes the sessions, see {@link make}, and
- * waits for the effects.
+ * effect is done: with reason `forced close`, or `internal error` if it has failed, which is
+ * logged. When the session ends first, the effect is interrupted once the streams of the session's
+ * messages have been read to their ends. Closing the server's scope closes the sessions, see {@link
+ * make}, and waits for the effects.
  *
  * **Gotchas**
  *
@@ -209,7 +223,8 @@ export const run = Effect.fnUntraced(function* <E, R2, R = never>(
   events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, R | Exclude<R2, Scope.Scope> | Scope.Scope> {
   const context = yield* Effect.context<Exclude<R2, Scope.Scope>>()
-  // Before the engine in the scope, hence closed after it: it waits for the effects of all sessions.
+  // Before the engine in the scope, hence closed after it: it waits for the effects of all
+  // sessions.
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   return yield* make(options, handlerOf(onSession, context, scope), events)
 })

@@ -222,8 +222,8 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
   }
 
   /**
-   * Calls back with the name of each transport that the session changes to, within the turn in which
-   * it does, and with `undefined` when the session ends. Returns the function that stops it.
+   * Calls back with the name of each transport that the session changes to, within the turn in
+   * which it does, and with `undefined` when the session ends. Returns the function that stops it.
    */
   watchTransport(onChange: (name: string | undefined) => void): () => void {
     if (!this.isOpen) {
@@ -307,8 +307,8 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
   // ---------------------------------------------------------------- sending
 
   /**
-   * Sends a message. Nothing happens when the session is not open. `onDropped` is called, in another
-   * turn, if the message is dropped because the client is slow (see `outboxOverflow`).
+   * Sends a message. Nothing happens when the session is not open. `onDropped` is called, in
+   * another turn, if the message is dropped because the client is slow (see `outboxOverflow`).
    */
   sendUnsafe(message: OutboundMessage, onDropped?: () => void): void {
     if (!this.isOpen) return
@@ -362,7 +362,9 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
     return Sink.forEachWhile((data: Message) => Effect.map(this.send(data), () => this.isOpen))
   }
 
-  /** Whether a message may be sent without waiting. It always may unless the policy is `suspend`. */
+  /**
+   * Whether a message may be sent without waiting. It always may unless the policy is `suspend`.
+   */
   get hasCapacity(): boolean {
     const { maxOutbox, outboxOverflow } = this.owner.options
     return !this.isOpen || outboxOverflow !== "suspend" || !this.current.exceeds(maxOutbox - 1)

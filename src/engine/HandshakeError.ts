@@ -25,8 +25,9 @@ const messages: Record<HandshakeErrorCode, string> = {
 }
 
 /**
- * A request that the engine refuses: answered with status 400 (403 for code 4) and `{"code":…,"message":"…"}` over HTTP,
- * and with a plain 400 response before any upgrade; with `status`, if there is one, over both.
+ * A request that the engine refuses: answered with status 400 (403 for code 4) and
+ * `{"code":…,"message":"…"}` over HTTP, and with a plain 400 response before any upgrade; with
+ * `status`, if there is one, over both.
  *
  * `context` says more than the client is told, for logs.
  *
@@ -41,7 +42,7 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
 }> {}
 
 /**
- * What `allowRequest` fails with to refuse a request: the client is told the message.
+ * The failure of `allowRequest` that refuses a request: the client is told the message.
  *
  * @since 0.1.0
  * @category errors
@@ -62,7 +63,8 @@ export const make = (
 ): HandshakeError => new HandshakeError({ code, message, context, ...(status === undefined ? {} : { status }) })
 
 /**
- * Headers of the response that refuses: a server that is full tells when to come again. Official clients come by themselves.
+ * Headers of the response that refuses: a server that is full tells when to come again. Official
+ * clients come by themselves.
  *
  * @since 0.1.0
  * @category getters

@@ -1,5 +1,5 @@
 /**
- * What waits for a client that does not take it yet.
+ * The messages that wait for a slow client.
  *
  * @since 0.1.0
  */
@@ -193,7 +193,9 @@ export class Outbox {
     if (onDropped !== undefined) microtask(onDropped)
   }
 
-  /** Gives the places of taken entries back now and then: long queues stay as cheap as short ones. */
+  /**
+   * Gives the places of taken entries back now and then: long queues stay as cheap as short ones.
+   */
   private compact(): void {
     if (this.head < 1_000 || this.head * 2 < this.entries.length) return
     this.entries = this.entries.slice(this.head)

@@ -64,7 +64,9 @@ export class PollingTransport implements ServerTransport, Handover {
   /** Stands for the session where the turns of sessions are counted, which may outlive it. */
   private readonly voice = {}
   private poll: HttpExchange | undefined
-  /** A request that brings packets. It is answered once they are handled; until then no other comes. */
+  /**
+   * A request that brings packets. It is answered once they are handled; until then no other comes.
+   */
   private post: HttpExchange | undefined
   /** Whether the body of that request has come. */
   private posted = false

@@ -71,8 +71,8 @@ export interface ServerTransport {
   /** Changes to another transport. Missing: sessions stay on this one. */
   readonly handover: Handover | undefined
   /**
-   * It becomes the session's transport after an upgrade, and first sends what waits in the outbox of
-   * the transport before it. It may keep that outbox as its own.
+   * It becomes the session's transport after an upgrade, and first sends what waits in the outbox
+   * of the transport before it. It may keep that outbox as its own.
    */
   takeOver(waiting: Outbox): void
   /** Whether it was closed here, and the peer has still to be told: an upgrade may do that. */
@@ -221,7 +221,9 @@ export interface WebSocketChannel {
   /** The bytes that its connection has read and written since the channel was made. */
   readonly bytesReceived: number
   readonly bytesSent: number
-  /** Sends a text message, compressed only if `compress` is not false and the connection compresses. */
+  /**
+   * Sends a text message, compressed only if `compress` is not false and the connection compresses.
+   */
   sendText(text: string, compress?: boolean): void
   sendBinary(bytes: Uint8Array, compress?: boolean): void
   /** Sends a message of many recipients; may keep its frames in `message.prepared`. */
@@ -262,7 +264,9 @@ export interface WebSocketReceiver {
   onBinary(bytes: Uint8Array): void
   /** A ping has been answered, after everything that is buffered. Default: nothing is done. */
   onPing?(): void
-  /** The connection is closed. Called exactly once; `failure` is the fault that closed it, if any. */
+  /**
+   * The connection is closed. Called exactly once; `failure` is the fault that closed it, if any.
+   */
   onClose(failure: WebSocketFailure | undefined): void
 }
 

@@ -29,7 +29,9 @@ import type {
  */
 const WRITABLE_UP_TO = 16 * 1024
 
-/** The bytes that a socket gets while more waits in the outbox: enough to keep a connection busy. */
+/**
+ * The bytes that a socket gets while more waits in the outbox: enough to keep a connection busy.
+ */
 const SOCKET_SHARE = 64 * 1024
 
 const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {

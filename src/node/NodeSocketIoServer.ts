@@ -348,7 +348,7 @@ const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
 export const layerConfig = (
   options: Config.Wrap<ListeningOptions>
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
 /**
  * The same as {@link layerAttached}, with options that are configured: each a `Config`, or all of them one, as

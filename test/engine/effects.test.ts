@@ -1,5 +1,6 @@
 /**
- * The engine alone, the Effect way: an effect for each session, streams of sessions and messages, sinks; through a real WebSocket.
+ * The engine alone, the Effect way: an effect for each session, streams of sessions and messages,
+ * sinks; through a real WebSocket.
  */
 import * as Http from "node:http"
 
@@ -200,7 +201,10 @@ describe("a server without a handler", () => {
 })
 
 describe("the messages of a session, with a reader that is slower than its client", () => {
-  /** Sends 100 messages to a reader that has taken one, with capacity for ten. Gives those that it gets. */
+  /**
+   * Sends 100 messages to a reader that has taken one, with capacity for ten. Gives those that it
+   * gets.
+   */
   const read = Effect.fnUntraced(function* <O extends Overflow>(overflow: O) {
     const opened = yield* Deferred.make<EngineSession>()
     const all = yield* Deferred.make<void>()

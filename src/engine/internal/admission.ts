@@ -47,10 +47,10 @@ export class Admission {
    * Decides on a request: at once, unless the application takes its time. Then it returns the
    * function that gives up, for a client that has disconnected.
    *
-   * A request that waits for the application has a fiber, an entry of the timer wheel and one of the
-   * set. The fiber is not forked into the server's scope, and not raced with a timeout: an effect of
-   * the application that cannot be interrupted would keep a client from its answer, and the scope
-   * from closing.
+   * A request that waits for the application has a fiber, an entry of the timer wheel and one of
+   * the set. The fiber is not forked into the server's scope, and not raced with a timeout: an
+   * effect of the application that cannot be interrupted would keep a client from its answer, and
+   * the scope from closing.
    */
   admit(request: EngineRequest, done: (decision: Decision) => void): (() => void) | undefined {
     const { allowRequest, generateId, handshakeTimeout } = this.options
@@ -161,7 +161,7 @@ class Undecided implements WheelEntry {
     this.fiber.interruptUnsafe()
   }
 
-  /** The client has disconnected: nobody waits for the decision. */
+  /** The client has disconnected, and does not wait for the decision. */
   giveUp(): void {
     this.settle(() => undefined)
     this.fiber.interruptUnsafe()

@@ -27,8 +27,8 @@ export const makeReport = (context: Context.Context<never>, now: () => number): 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /**
- * Headers that the application makes for a request, their names in lower case; none if it throws, or
- * if one of them is malformed.
+ * Headers that the application makes for a request, their names in lower case; none if it throws,
+ * or if one of them is malformed.
  */
 export const headersFrom = (
   make: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>,

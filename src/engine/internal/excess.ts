@@ -1,7 +1,7 @@
 /** The budgets that may wait within one turn: the client has had no chance to take anything yet. */
 const TURN_BUDGETS = 4
 
-/** The part of the budget that may come on top while a client takes what is too much. */
+/** The part of the budget that may come on top while a client takes the excess. */
 const MARGIN = 1 / 8
 
 /** The time between two looks at a client for which too much waits, in milliseconds. */
@@ -71,7 +71,9 @@ export class Excess {
     this.review(0)
   }
 
-  /** Looks later at what is left of it: no more than that, and the margin, may wait from then on. */
+  /**
+   * Looks later at the bytes that still wait: no more than those, and the margin, may wait then.
+   */
   private review(millis: number): void {
     const { client, maxOutbox } = this
     this.cancel = this.after(millis, () => {

@@ -88,7 +88,7 @@ export class Heartbeat {
         return this.ping(session)
       case "PongDue":
         if (session.isReading) return session.onSilence()
-        // The pong may wait unread. A ping that cannot be delivered shows that nobody is there.
+        // The pong may wait unread. A ping that cannot be delivered shows a broken connection.
         return this.ping(session)
       case "ClientPingDue":
         if (session.isReading) return session.onSilence()

@@ -57,8 +57,8 @@ class Tap {
 }
 
 /**
- * The streams of one session's messages, and the messages that wait for the first of them. A session
- * has it only while it is needed.
+ * The streams of one session's messages, and the messages that wait for the first of them. A
+ * session has it only while it is needed.
  */
 export class MessageStreams {
   private readonly session: Streamed

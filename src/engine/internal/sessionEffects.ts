@@ -19,7 +19,9 @@ export const HOLD = (session: EngineSession): SessionHandler => {
   return NOTHING
 }
 
-/** Runs an effect for a session, in the scope, while the session is open or its messages are read. */
+/**
+ * Runs an effect for a session, in the scope, while the session is open or its messages are read.
+ */
 export const handlerOf =
   <E, R>(
     onSession: (session: EngineSession) => Effect.Effect<unknown, E, R>,

@@ -33,7 +33,9 @@ export class EngineStats {
   private readonly dropped = new Map<string, { packets: number; bytes: number }>()
   /** The bytes of transports that have released everything, by name. */
   private readonly released = new Map<string, { received: number; sent: number }>()
-  /** The sessions of the servers that run, and of ended ones whose connections are still being cut. */
+  /**
+   * The sessions of the servers that run, and of ended ones whose connections are still being cut.
+   */
   private readonly servers = new Map<ReadonlyMap<string, SessionStats>, { ended: boolean }>()
 
   constructor(context: Context.Context<never>) {

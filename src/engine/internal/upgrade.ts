@@ -15,9 +15,9 @@ interface Upgrading {
 
 /**
  * The upgrade of a session to another transport (Engine.IO protocol 4, "Upgrade"): the client sends
- * `2probe` on the candidate, gets `3probe`, waits until its polls are done, and sends `5`. Any other
- * packet, a second probe, or silence until the timeout closes the candidate and leaves the session
- * alone.
+ * `2probe` on the candidate, gets `3probe`, waits until its polls are done, and sends `5`. Any
+ * other packet, a second probe, or silence until the timeout closes the candidate and leaves the
+ * session alone.
  */
 export class Upgrade implements TransportSink, WheelEntry {
   bucket: number = IDLE
