@@ -48,7 +48,7 @@ const Main = Layer.mergeAll(
   ChatLive,
   HttpRouter.serve(PrometheusMetrics.layerHttp({ path: "/metrics" }), { disableLogger: true })
 ).pipe(
-  // The environment may set other options, too: SOCKETIO_PING_INTERVAL, SOCKETIO_CORS_ORIGIN, …
+  // The environment may set other options, too: SOCKETIO_HEARTBEAT_PING_INTERVAL, SOCKETIO_CORS_ORIGIN, …
   Layer.provide(NodeSocketIoHttp.layerConfig(NodeConfig.listening)),
   // The server's layer needs it, so that handlers have the tracer.
   Layer.provide(Telemetry)

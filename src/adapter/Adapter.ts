@@ -91,8 +91,8 @@ export interface Acknowledgement {
 }
 
 /**
- * A packet in the form that sockets take, made once for all of them by {@link Host.encode}. Opaque to
- * adapters.
+ * A packet in the form that sockets take, made once for all of them by {@link Host.encode}. Opaque
+ * to adapters.
  *
  * @since 0.1.0
  * @category models
@@ -109,7 +109,9 @@ export interface EncodedBroadcast {
  */
 export interface BroadcastPacket {
   readonly data: readonly [event: string, ...args: Array<unknown>]
-  /** Whether binary may be among the arguments. `false` spares the search, where a contract says so. */
+  /**
+   * Whether binary may be among the arguments. `false` spares the search, where a contract says so.
+   */
   readonly mayHaveBinary: boolean
 }
 
@@ -153,8 +155,8 @@ export interface Host {
   /** Encodes a packet once. Throws on what cannot be encoded, a bug of the caller. */
   readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags) => EncodedBroadcast
   /**
-   * The same for a packet that asks for acknowledgements, with an id that is free in every socket of
-   * the namespace.
+   * The same for a packet that asks for acknowledgements, with an id that is free in every socket
+   * of the namespace.
    */
   readonly encodeForAck: (
     packet: BroadcastPacket,
@@ -166,7 +168,8 @@ export interface Host {
   readonly onRoomChange: (change: RoomChange) => void
   /**
    * Takes an event of another server of the cluster. If that server asks for an answer, `reply` is
-   * called once: with the arguments of an acknowledgement, or with `undefined` if there will be none.
+   * called once: with the arguments of an acknowledgement, or with `undefined` if there will be
+   * none.
    */
   readonly onServerEvent: (
     data: readonly [event: string, ...args: Array<unknown>],
@@ -186,12 +189,15 @@ export interface Host {
 export interface Adapter {
   readonly join: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
   readonly leave: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
-  /** A socket that has ended leaves every room. Synchronous in its effect on this process's rooms. */
+  /**
+   * A socket that has ended leaves every room. Synchronous in its effect on this process's rooms.
+   */
   readonly leaveAll: (socket: LocalSocket) => Effect.Effect<void>
   readonly broadcast: (packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags) => Effect.Effect<void>
   /**
-   * Broadcasts a packet that asks for acknowledgements, when the stream is run. The stream ends when
-   * every recipient has answered or left; ending it earlier forgets the missing acknowledgements.
+   * Broadcasts a packet that asks for acknowledgements, when the stream is run. The stream ends
+   * when every recipient has answered or left; ending it earlier forgets the missing
+   * acknowledgements.
    */
   readonly broadcastWithAck: (
     packet: BroadcastPacket,
@@ -222,10 +228,11 @@ export interface Adapter {
 }
 
 /**
- * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or the
- * application first uses it.
+ * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or
+ * the application first uses it.
  *
- * It must not suspend: work that takes time, such as connecting to a broker, is forked in the scope.
+ * It must not suspend: work that takes time, such as connecting to a broker, is forked in the
+ * scope.
  *
  * @since 0.1.0
  * @category models

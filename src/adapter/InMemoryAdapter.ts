@@ -138,7 +138,9 @@ class InMemoryAdapter implements Adapter {
     return Stream.empty
   }
 
-  /** The number of sockets in a room, or in the namespace: at the same cost however many they are. */
+  /**
+   * The number of sockets in a room, or in the namespace: at the same cost however many they are.
+   */
   private sizeOf(room: string | undefined): number {
     const { sockets } = this.host
     if (room === undefined) return sockets.size

@@ -1,5 +1,5 @@
 /**
- * The port behind rooms and broadcasts, and its in-memory form.
+ * The port of rooms and broadcasts, and its in-memory form.
  *
  * @since 0.1.0
  */

@@ -15,6 +15,36 @@ import type { HttpExchange } from "./EngineRequest.ts"
  */
 export type HandshakeErrorCode = 0 | 1 | 2 | 3 | 4 | 5
 
+/**
+ * Why a request is refused: the codes by name.
+ *
+ * - `TransportUnknown` (0): the transport is none of the server's.
+ * - `SessionUnknown` (1): there is no session of that id, or it has ended.
+ * - `BadMethod` (2): a connection was not opened with GET.
+ * - `BadRequest` (3): the request breaks the protocol.
+ * - `Forbidden` (4): `allowRequest`, an origin or a limit refuses it, or the server shuts down.
+ * - `UnsupportedVersion` (5): the server does not speak that revision of Engine.IO.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HandshakeErrorReason =
+  | { readonly _tag: "TransportUnknown" }
+  | { readonly _tag: "SessionUnknown" }
+  | { readonly _tag: "BadMethod" }
+  | { readonly _tag: "BadRequest" }
+  | { readonly _tag: "Forbidden" }
+  | { readonly _tag: "UnsupportedVersion" }
+
+const reasons: Record<HandshakeErrorCode, HandshakeErrorReason> = {
+  0: { _tag: "TransportUnknown" },
+  1: { _tag: "SessionUnknown" },
+  2: { _tag: "BadMethod" },
+  3: { _tag: "BadRequest" },
+  4: { _tag: "Forbidden" },
+  5: { _tag: "UnsupportedVersion" }
+}
+
 const messages: Record<HandshakeErrorCode, string> = {
   0: "Transport unknown",
   1: "Session ID unknown",
@@ -29,6 +59,7 @@ const messages: Record<HandshakeErrorCode, string> = {
  * `{"code":…,"message":"…"}` over HTTP, and with a plain 400 response before any upgrade; with
  * `status`, if there is one, over both.
  *
+ * `code` is the number on the wire, `reason` the same as a tagged value, for `Effect.catchReason`.
  * `context` says more than the client is told, for logs.
  *
  * @since 0.1.0
@@ -39,10 +70,14 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
   readonly message: string
   readonly context: string
   readonly status?: 403 | 503
-}> {}
+}> {
+  get reason(): HandshakeErrorReason {
+    return reasons[this.code]
+  }
+}
 
 /**
- * The failure of `allowRequest` that refuses a request: the client is told the message.
+ * The failure with which `allowRequest` refuses a request: the client is told the message.
  *
  * @since 0.1.0
  * @category errors
@@ -63,8 +98,8 @@ export const make = (
 ): HandshakeError => new HandshakeError({ code, message, context, ...(status === undefined ? {} : { status }) })
 
 /**
- * Headers of the response that refuses: a server that is full tells when to come again. Official
- * clients come by themselves.
+ * Headers of the response that refuses: a server that is full says when to try again. Official
+ * clients try again by themselves.
  *
  * @since 0.1.0
  * @category getters

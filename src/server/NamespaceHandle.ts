@@ -76,7 +76,8 @@ export interface NamespaceHandle<Operator, Socket> {
 }
 
 /**
- * The events between the servers of a cluster, in a namespace with a contract: its `serverToServer`.
+ * The events between the servers of a cluster, in a namespace with a contract: its
+ * `serverToServer`.
  *
  * @since 0.1.0
  * @category models
@@ -91,10 +92,10 @@ export interface ServerSide<N extends Namespace.Any> {
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * The same, when the stream is run, and gives the answers of the others as they come. It ends when
-   * all have answered that have a handler which does not fail; at once where there is no other
-   * server. It fails with a declared failure that another answers, and with an {@link AckError} on an
-   * answer that does not match the contract, or if the payload's schema refuses it.
+   * The same, when the stream is run, and gives the answers of the others as they come. It ends
+   * when all have answered that have a handler which does not fail; at once where there is no other
+   * server. It fails with a declared failure that another answers, and with an {@link AckError} on
+   * an answer that does not match the contract, or if the payload's schema refuses it.
    */
   serverSideEmitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToServer<N>>>>(
     event: Name,
@@ -104,9 +105,10 @@ export interface ServerSide<N extends Namespace.Any> {
     AckError | Event.Error<Event.WithName<Namespace.ServerToServer<N>, Name>>
   >
   /**
-   * Handles an event of the other servers, until the scope closes, which interrupts handlers that are
-   * under way. The handler's value, or a failure that the event declares, answers a server that asks;
-   * another failure or a defect is logged. If there are several handlers, the first answer counts.
+   * Handles an event of the other servers, until the scope closes, which interrupts handlers that
+   * are under way. The handler's value, or a failure that the event declares, answers a server that
+   * asks; another failure or a defect is logged. If there are several handlers, the first answer
+   * counts.
    */
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,
@@ -193,15 +195,15 @@ export interface DynamicHandles<N extends Namespace.Any> {
   /** Those that open, from the time on at which the stream is run. */
   readonly opened: Stream.Stream<DynamicHandle<N>>
   /**
-   * Those that have closed, after everything that they held was given back, from the time on at which
-   * the stream is run.
+   * Those that have closed, after everything that they held was given back, from the time on at
+   * which the stream is run.
    */
   readonly closed: Stream.Stream<DynamicHandle<N>>
   /**
    * The one with these parameters, whether it is open on this server, on others, or not at all. Its
    * operators reach its clients on all servers, and a handler of events between servers works while
-   * its scope is open. Its streams give news while it is open on this server, and end when it closes.
-   * Parameters that make no name of the pattern are a defect.
+   * its scope is open. Its streams give news while it is open on this server, and end when it
+   * closes. Parameters that make no name of the pattern are a defect.
    */
   readonly get: (params: Namespace.Params<N>) => DynamicHandle<N>
   /** Sends an event to all sockets of all of them that are open on this server. */

@@ -1,7 +1,8 @@
 /**
  * The Socket.IO server (Socket.IO protocol 5 over Engine.IO protocol 4).
  *
- * A platform's edge provides it as a layer (`NodeSocketIoServer.layer`); namespaces are layers on top of it.
+ * The edge of a platform provides it as a layer (`NodeSocketIoServer.layer`). Namespaces are layers
+ * on top of it.
  *
  * @since 0.1.0
  */
@@ -31,11 +32,13 @@ import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
 /**
+ * The Socket.IO server's service.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface SocketIoServerShape {
-  /** The engine below, for platforms' edges. */
+  /** The engine below, for the edges of platforms. */
   readonly engine: EngineServer.EngineServer
   /** @internal */
   readonly runtime: ServerRuntime.ServerRuntime
@@ -52,12 +55,14 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
 ) {}
 
 /**
- * Makes a server without a platform: an edge brings it requests and WebSockets. Applications use the edge's layer.
+ * Makes a server without a platform: an edge brings it requests and WebSockets. Applications use
+ * the layer of the edge.
  *
- * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes every connection with
- * reason `server shutting down`, without a DISCONNECT packet, so that clients reconnect; flushes what waits for them; and
- * waits for the finalizers of their sockets. All of that takes up to `drainTimeout`, which has begun with the first of the
- * namespaces' layers that closed right before (see {@link layerNamespace}).
+ * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes
+ * every connection with reason `server shutting down`, without a DISCONNECT packet, so that clients
+ * reconnect. It sends the messages that wait for them, and waits for the finalizers of their
+ * sockets. All of that takes up to `drainTimeout`, which starts with the first of the namespaces'
+ * layers that closed right before (see {@link layerNamespace}).
  *
  * @since 0.1.0
  * @category constructors
@@ -79,7 +84,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
 })
 
 /**
- * What handlers may need without the layer needing it: the socket's scope, and what the middlewares provide.
+ * The services that handlers may use and the layer does not require: the socket's scope, and those
+ * that the middlewares provide.
  *
  * @since 0.1.0
  * @category utility types
@@ -95,7 +101,7 @@ const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Conte
     Context.add(context, Scheduler.Scheduler, Context.get(runtime.environment.context, Scheduler.Scheduler))
   )
 
-/** Tells of schemas by which clients can make the server work for seconds. */
+/** Warns of schemas by which clients can make the server work for seconds. */
 const warn = (contract: CompiledContract): Effect.Effect<void> =>
   Effect.suspend(() => {
     const found = ambiguities(contract)
@@ -107,24 +113,26 @@ const warn = (contract: CompiledContract): Effect.Effect<void> =>
   })
 
 /**
- * Serves a namespace, for the lifetime of the layer: with a contract, whose events are handled by the record that `build` yields, or
- * without one, where `build` registers handlers.
+ * Serves a namespace, for the lifetime of the layer. With a contract, `build` yields a record of
+ * handlers for its events; without one, `build` registers handlers.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerNamespace: {
   /**
-   * Serves a namespace without a contract, for the lifetime of the layer: `build` registers plain handlers with `socket.on`.
+   * Serves a namespace without a contract, for the lifetime of the layer: `build` registers plain
+   * handlers with `socket.on`.
    *
-   * It runs once for every client, in the scope of its socket; what the client sends meanwhile waits (up to `maxPendingPackets`). The
-   * scope closes when the socket disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of
-   * the builder disconnects the socket; a failure or defect of a handler is logged and stays with its event, as does an event that
-   * nobody handles. Such an event is not acknowledged, as with the official server: clients expect what handlers answer, and find out
-   * by a `timeout`.
+   * It runs once for every client, in the scope of its socket. Events of the client wait meanwhile
+   * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
+   * that are under way have ended, which are interrupted. A defect of the builder disconnects the
+   * socket. A failure or defect of a handler is logged and stays with its event, as does an event
+   * without a handler. Such an event is not acknowledged, as with the official server: clients
+   * expect the values of handlers, and use a `timeout`.
    *
-   * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`. Two layers for one
-   * namespace of one server are a defect.
+   * Closing the layer's scope closes the connections of the namespace's clients with reason `server
+   * shutting down`. Two layers for one namespace of one server are a defect.
    */
   <R = never>(
     namespace: string,
@@ -134,24 +142,31 @@ export const layerNamespace: {
   /**
    * Serves a namespace with a contract, for the lifetime of the layer.
    *
-   * `build` runs once for every client that is admitted, in the scope of its socket and with the middlewares' services in
-   * context, and yields a handler for each of the contract's `clientToServer` events. The client is told that it is connected
-   * before; what it sends meanwhile waits for the handlers (up to `maxPendingPackets`). The scope closes when the socket
-   * disconnects, after the handlers that are under way, which are interrupted, have ended. A defect of the builder disconnects the
-   * socket.
+   * `build` runs once for every client that is admitted, in the scope of its socket and with the
+   * middlewares' services in context, and yields a handler for each of the contract's
+   * `clientToServer` events. The client has been told before that it is connected; its events wait
+   * for the handlers (up to `maxPendingPackets`). The scope closes when the socket disconnects,
+   * after the handlers that are under way have ended, which are interrupted. A defect of the
+   * builder disconnects the socket.
    *
-   * Handlers start in the order in which events arrive, each in a fiber of its own, at most `concurrency` at once. What a
-   * handler returns acknowledges the event if the client asks for it. A defect is logged and stays with its event, as does a
-   * payload that the event's schema refuses, and an event that nobody handles. A client that asks for an acknowledgement is told,
-   * whether or not the event declares an `error`: it is `{ _tag: "Failure", error }`, where `error` is `{ _tag: "InternalError" }`,
-   * `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message }`.
+   * Handlers start in the order in which events arrive, each in a fiber of its own, at most
+   * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
+   * defect is logged and stays with its event, as does a payload that the event's schema refuses,
+   * and an event without a handler. A client that asks for an acknowledgement gets one, whether or
+   * not the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is `{ _tag:
+   * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
+   * }`.
    *
-   * Closing the layer's scope closes the connections of the namespace's clients with reason `server shutting down`, and waits
-   * for their finalizers, up to `drainTimeout`. Layers that close one after another, and the server after them, share that time: it
-   * starts with the first, and a tenth of it is kept for the server while there are clients of others. A layer that closes alone, to
-   * be replaced, uses up nobody's time. The clients reconnect by themselves, until the namespace is served again. Two
-   * layers for one namespace of one server are a defect: parts of an application that have handlers of their own each give a builder,
-   * and one layer puts them together. Every builder sees the socket, and has its scope.
+   * Closing the layer's scope closes the connections of the namespace's clients with reason `server
+   * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one
+   * after another, and the server after them, share that time: it starts with the first, and a
+   * tenth of it is kept for the server while other namespaces have clients. A layer that closes
+   * alone, to be replaced, takes no time of others. The clients reconnect by themselves, until the
+   * namespace is served again.
+   *
+   * Two layers for one namespace of one server are a defect. Parts of an application that have
+   * handlers of their own give a builder each, and one layer puts them together. Every builder sees
+   * the socket, and has its scope.
    *
    * @example
    * ```ts
@@ -208,7 +223,7 @@ export const layerNamespace: {
   )
 
 /**
- * What a client asks for that asks for a dynamic namespace.
+ * A client's request for a dynamic namespace.
  *
  * @since 0.1.0
  * @category models
@@ -223,38 +238,43 @@ export interface DynamicRequest<Params> {
 }
 
 /**
+ * Options of dynamic namespaces.
+ *
  * @since 0.1.0
  * @category options
  */
 export interface DynamicOptions {
   /**
-   * How long a namespace stays open when nobody is in it any more, or `Duration.infinity` to keep it. Default: 10 seconds.
+   * How long a namespace stays open after its last client has left, or `Duration.infinity` to keep
+   * it. Default: 10 seconds.
    */
   readonly idleTimeToLive?: Duration.Input
   /**
-   * How many of these namespaces may wait empty for the end of their time: when there are more, those that have been empty the longest
-   * close early. It bounds what a client can make the server hold that asks for one name after the other. It has no effect
-   * with `Duration.infinity`. Default: 1,000.
+   * How many of these namespaces may be empty and wait for the end of their time. When there are
+   * more, those that have been empty the longest close early. It bounds the memory that a client
+   * can take by asking for one name after another. It has no effect with `Duration.infinity`.
+   * Default: 1,000.
    */
   readonly maxIdle?: number
 }
 
 /**
- * Serves dynamic namespaces, for the lifetime of the layer: those whose names match a contract's pattern, or, without a contract, an
- * expression or a predicate.
+ * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of
+ * a contract, or, without a contract, an expression or a predicate.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerDynamicNamespace: {
   /**
-   * Serves dynamic namespaces without a contract, for the lifetime of the layer: those whose names match a regular expression (not a
-   * stateful one, with flag `g` or `y`), or for which a predicate says yes. The predicate may take time; it is asked while the
-   * namespace is not open, not for every client.
+   * Serves dynamic namespaces without a contract, for the lifetime of the layer: those whose names
+   * match a regular expression (not a stateful one, with flag `g` or `y`) or a predicate. The
+   * predicate may take time; it runs while the namespace is not open, not for every client.
    *
-   * `open` runs once per namespace, with its first client, in a scope of the namespace's own, and yields what builds its sockets:
-   * it registers plain handlers with `socket.on`. The namespace closes when it has been empty for `idleTimeToLive`, or earlier if more
-   * than `maxIdle` are, which closes that scope. A defect of `open` refuses the clients that wait for it.
+   * `open` runs once per namespace, with its first client, in a scope of the namespace's own, and
+   * yields the builder of its sockets, which registers plain handlers with `socket.on`. The
+   * namespace closes when it has been empty for `idleTimeToLive`, or earlier if more than `maxIdle`
+   * are empty, which closes that scope. A defect of `open` refuses the clients that wait for it.
    */
   <R = never, R2 = never, R3 = never>(
     matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
@@ -262,16 +282,19 @@ export const layerDynamicNamespace: {
     options?: DynamicOptions
   ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
   /**
-   * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of the layer.
+   * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of
+   * the layer.
    *
-   * A namespace opens when its first client has been admitted by the contract's middleware: `open` runs once, in a scope of the
-   * namespace's own, and yields what builds its sockets (see {@link layerNamespace}). It closes when it has been empty for
-   * `idleTimeToLive`, or earlier if more than `maxIdle` are, which closes that scope; who asks for it later opens it anew, after its
+   * A namespace opens when the contract's middleware has admitted its first client: `open` runs
+   * once, in a scope of the namespace's own, and yields the builder of its sockets (see {@link
+   * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more
+   * than `maxIdle` are empty, which closes that scope. A later client opens it anew, after its
    * finalizers are done. A defect of `open` refuses the clients that wait for it.
    *
-   * `match` decides on names that match the pattern, and may take time: where it says no, the client is refused with
-   * `Invalid namespace`. It is asked while the namespace is not open, not for every client: who may connect is for middleware to
-   * say. Namespaces of their own ({@link layerNamespace}) come first, then dynamic ones in the order of their layers.
+   * `match` decides on names that match the pattern, and may take time: if it yields `false`, the
+   * client is refused with `Invalid namespace`. It runs while the namespace is not open, not for
+   * every client: middleware decides which clients may connect. Layers of single namespaces ({@link
+   * layerNamespace}) come first, then dynamic ones in the order of their layers.
    */
   <
     N extends Namespace.Dynamic,
@@ -348,19 +371,26 @@ export const layerDynamicNamespace: {
 }
 
 /**
- * A namespace, to broadcast from anywhere in the application, and to watch. With a contract: its `serverToClient` events; with
- * a name: any event. A namespace that no layer serves has nobody in it, and tells nothing until one does; names that are not
- * served may be many, as from users: they are remembered only while something is done with them or a stream is read.
+ * A namespace, to broadcast from anywhere in the application, and to watch: the `serverToClient`
+ * events of a contract, or any event by a name.
+ *
+ * A namespace that no layer serves is empty, and has no news until one does. The application may
+ * use many such names, as from users: the server remembers them only while they are used or their
+ * streams are read. A contract with other events than those of the layer that serves the namespace
+ * is a defect.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const namespace: {
-  /** A namespace without a contract, to broadcast any event in it from anywhere, and to watch it. If no layer serves it, nobody is in it. */
+  /**
+   * A namespace without a contract, to broadcast any event in it from anywhere, and to watch it. If
+   * no layer serves it, it is empty.
+   */
   (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
   /**
-   * A namespace with a contract, to broadcast its `serverToClient` events from anywhere, and to watch it. If no layer serves it,
-   * nobody is in it.
+   * A namespace with a contract, to broadcast its `serverToClient` events from anywhere, and to
+   * watch it. If no layer serves it, it is empty. It dies if a layer serves it with other events.
    */
   <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>

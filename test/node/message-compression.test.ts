@@ -235,13 +235,13 @@ describe("perMessageDeflate", () => {
   )
 
   const refused: ReadonlyArray<readonly [option: string, value: any]> = [
-    ["perMessageDeflate", { serverMaxWindowBits: 3 }],
-    ["perMessageDeflate", { clientMaxWindowBits: 16 }],
-    ["perMessageDeflate", { zlibDeflateOptions: { level: 99 } }],
-    ["perMessageDeflate", { zlibDeflateOptions: { memLevel: 0 } }],
-    ["perMessageDeflate", { zlibInflateOptions: { chunkSize: 1 } }],
-    ["perMessageDeflate.threshold", { threshold: -1 }],
-    ["perMessageDeflate.threshold", { threshold: "1 KB" }]
+    ["webSocket.perMessageDeflate", { serverMaxWindowBits: 3 }],
+    ["webSocket.perMessageDeflate", { clientMaxWindowBits: 16 }],
+    ["webSocket.perMessageDeflate", { zlibDeflateOptions: { level: 99 } }],
+    ["webSocket.perMessageDeflate", { zlibDeflateOptions: { memLevel: 0 } }],
+    ["webSocket.perMessageDeflate", { zlibInflateOptions: { chunkSize: 1 } }],
+    ["webSocket.perMessageDeflate.threshold", { threshold: -1 }],
+    ["webSocket.perMessageDeflate.threshold", { threshold: "1 KB" }]
   ]
   for (const [option, value] of refused) {
     it.live(`with ${JSON.stringify(value)} fails the layer`, () =>

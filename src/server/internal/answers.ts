@@ -25,7 +25,7 @@ export interface InboundSocket extends Supervisor {
 
 const UNHANDLED = "event without a handler"
 
-// What to do about an event that was not handled.
+// Hints for the log, about an event that was not handled.
 const CONTRACT_HINT =
   "the namespace's contract does not declare it: add it to clientToServer, or correct the name that the client emits"
 const PLAIN_HINT =
@@ -131,7 +131,9 @@ export const refuseEvent = (
   )
 }
 
-/** Nothing handles an event. A client that waits for an answer learns so where there is a contract. */
+/**
+ * Nothing handles an event. A client that waits for an answer learns so where there is a contract.
+ */
 export const leaveUnhandled = (socket: InboundSocket, name: string, id: number | undefined, isSeen: boolean): void => {
   const { connection, contract, namespace } = socket
   const { observer } = connection.environment

@@ -4,7 +4,10 @@ import { costOf } from "../../internal/cost.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 
-/** The cost of a waiting event beside its arguments, in bytes: a suspended handler is a fiber with a stack. */
+/**
+ * The cost of a waiting event beside its arguments, in bytes: a suspended handler is a fiber with a
+ * stack.
+ */
 const EVENT = 1_024
 
 /** The cost of an event that waits in a stream, beside its payload, in bytes. */
@@ -116,7 +119,9 @@ export class Backlog implements WheelEntry {
     this.resume()
   }
 
-  /** Half of the bytes that may wait, or `pauseReadingAt` events: the client waits from there on. */
+  /**
+   * Half of the bytes that may wait, or `pauseReadingAt` events: the client waits from there on.
+   */
   private get isHigh(): boolean {
     return this.events >= this.options.pauseReadingAt || this.bytes * 2 >= this.options.maxPendingBytes
   }
@@ -160,7 +165,9 @@ interface Waiting {
   readonly cost: number
 }
 
-/** The events of one socket that wait until its handlers are there, in the order of their arrival. */
+/**
+ * The events of one socket that wait until its handlers are there, in the order of their arrival.
+ */
 export class Inbox {
   private readonly backlog: Backlog
   private waiting: Array<Waiting> = []

@@ -12,9 +12,9 @@ import type { Observer } from "./observer.ts"
 /** The part of a shutdown's time that is kept for connections that are still to be closed. */
 const FLUSHING = 0.1
 
-/** What a scope belongs to, and what happens around its end. */
+/** The circumstances of a scope that closes. */
 export interface ClosingScope {
-  /** What a finalizer's failure is logged with. */
+  /** The annotations of a finalizer's failure in the log. */
   readonly annotations: Readonly<Record<"namespace", string>>
   /** The client, or another cause, whose lines a failure's line is one of. */
   readonly culprit?: Culprit
@@ -30,7 +30,7 @@ interface Waiting {
   readonly done: Deferred.Deferred<void>
 }
 
-/** What the engine knows about a shutdown. */
+/** The engine, as far as a shutdown needs it. */
 export interface ShutdownClock {
   readonly closing: ClosingTime
   readonly sessionCount: number

@@ -42,7 +42,7 @@ export interface Member {
 export interface Entrance {
   /** Makes the client a member, and decides whether it is admitted. */
   connect(connection: Connection, auth: Auth, authBytes: number): void
-  /** The client does not connect after all: a namespace that is here for nobody else goes. */
+  /** The client does not connect after all: the namespace is forgotten if nothing else needs it. */
   forgetIfUnused(): void
 }
 
@@ -138,7 +138,9 @@ export class Connection implements SessionHandler, WheelEntry {
     return this.session.revision === 3
   }
 
-  /** The session is open. A client of protocol 4 is in the default namespace without asking for it. */
+  /**
+   * The session is open. A client of protocol 4 is in the default namespace without asking for it.
+   */
   onOpen(): void {
     if (this.isLegacy) this.connectTo("/", noAuth)
   }
@@ -368,7 +370,9 @@ class OpeningLimiter implements WheelEntry {
   }
 }
 
-/** A client's sockets by the names of their namespaces. Most clients have one, which needs no map. */
+/**
+ * A client's sockets by the names of their namespaces. Most clients have one, which needs no map.
+ */
 class FewMembers {
   private first: Member | undefined
   private others: Map<string, Member> | undefined

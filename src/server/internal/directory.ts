@@ -99,7 +99,9 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
     this.awaited.delete(namespace)
   }
 
-  /** Its layer may be being replaced, or the server starts and clients wait for all names they may. */
+  /**
+   * Its layer may be being replaced, or the server starts and clients wait for all names they may.
+   */
   mayCome(name: string): boolean {
     return this.wasServed(name) || (isMatchable(name) && this.environment.graceLeft > 0)
   }

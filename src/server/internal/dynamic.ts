@@ -63,7 +63,9 @@ export class DynamicNamespaces implements NamespaceGroup {
   readonly options: DynamicOptions
   /** Those that are open, that open, or that close. */
   private readonly instances = new Map<NamespaceRuntime, Instance>()
-  /** Those that admit clients: the instances, and those whose first clients are not admitted yet. */
+  /**
+   * Those that admit clients: the instances, and those whose first clients are not admitted yet.
+   */
   private readonly served = new Set<NamespaceRuntime>()
   /** The instances that are empty and will close, the one that has been empty the longest first. */
   private readonly idle = new Set<Instance>()
@@ -93,7 +95,9 @@ export class DynamicNamespaces implements NamespaceGroup {
     return this.options.test !== undefined && this.options.match === undefined && this.mayMatch(name)
   }
 
-  /** Whether a client's request is for one of them. A predicate that dies says no, and is logged. */
+  /**
+   * Whether a client's request is for one of them. A predicate that dies says no, and is logged.
+   */
   matches(name: string, { connection, handshake }: SocketRuntime): Effect.Effect<boolean> {
     const { context, match } = this.options
     if (!this.mayMatch(name)) return Effect.succeed(false)
@@ -133,7 +137,9 @@ export class DynamicNamespaces implements NamespaceGroup {
     namespace.joinGroup(this, this.registration)
   }
 
-  /** Opens a namespace if it is not open. Gives the builder of its sockets; `undefined` on failure. */
+  /**
+   * Opens a namespace if it is not open. Gives the builder of its sockets; `undefined` on failure.
+   */
   open(namespace: NamespaceRuntime): Effect.Effect<Build | undefined> {
     return Effect.gen({ self: this }, function* () {
       // Everything that the last instance holds is given back before it is acquired anew.
@@ -195,7 +201,9 @@ type InstanceState =
   | { readonly _tag: "Open" }
   | { readonly _tag: "Closing" }
 
-/** The time in which a dynamic namespace is open: from its first client to a while after its last. */
+/**
+ * The time in which a dynamic namespace is open: from its first client to a while after its last.
+ */
 class Instance implements NamespaceInstance, WheelEntry {
   bucket: number = IDLE
   private readonly group: DynamicNamespaces
@@ -271,7 +279,7 @@ class Instance implements NamespaceInstance, WheelEntry {
       wheel.schedule(this, options.idleTimeToLive)
       this.group.addIdle(this)
     } else if (this.state._tag === "Opening") {
-      // Once open, it stays. If it never opens, it must not stay for nobody.
+      // Once open, it stays. If it never opens, it must not stay.
       wheel.schedule(this, environment.options.connectTimeout)
     }
   }

@@ -56,7 +56,9 @@ export const encodingOf = (contract: CompiledContract): Encoding => {
   return encoding
 }
 
-/** The codec of an event that a contract sends to clients. Throws if it declares none of the name. */
+/**
+ * The codec of an event that a contract sends to clients. Throws if it declares none of the name.
+ */
 const outgoingOf = ({ contract, outgoing }: CompiledContract, event: string): EventCodec => {
   const codec = outgoing.get(event)
   if (codec !== undefined) return codec

@@ -37,7 +37,7 @@ interface Parts {
   readonly observer: Observer
 }
 
-/** What all connections, namespaces and sockets of one server share. It knows none of them. */
+/** The values that all parts of one server share. It knows none of these parts. */
 export class Environment {
   readonly options: ResolvedServerOptions
   /** The limits of the packets that clients send. */
@@ -47,7 +47,7 @@ export class Environment {
   readonly scope: Scope.Scope
   readonly generateId: () => string
   readonly adapters: Factory
-  /** Whether this server is the only one: its adapters reach nobody beyond this process. */
+  /** Whether this server is the only one: its adapters reach no other process. */
   readonly isAlone: boolean
   readonly parser: PacketParser
   readonly wire: Wire
@@ -85,7 +85,9 @@ export class Environment {
   }
 }
 
-/** The `DEBUG` setting, by default of the environment variables. An unreadable one asks for nothing. */
+/**
+ * The `DEBUG` setting, by default of the environment variables. An unreadable one asks for nothing.
+ */
 const debugSetting = Config.String("DEBUG").pipe(
   Config.option,
   Effect.map(Option.getOrElse(() => "")),

@@ -37,7 +37,10 @@ export class EventLimiter {
     this.limits = limits
   }
 
-  /** Counts an event. If it is one too many: the milliseconds until another may come, and the policy. */
+  /**
+   * Counts an event. If it is one too many: the milliseconds until another may come, and the
+   * policy.
+   */
   exceeded(event: string, now: number): { readonly retryAfter: number; readonly disconnects: boolean } | undefined {
     const limit = this.limits.get(event)
     if (limit === undefined) return undefined

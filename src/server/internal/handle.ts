@@ -78,7 +78,9 @@ const makeHandle = (
   }
 }
 
-/** The handle of a namespace that is there: one for all, as every socket's builder may ask for it. */
+/**
+ * The handle of a namespace that is there: one for all, as every socket's builder may ask for it.
+ */
 export const handleOf = (namespace: NamespaceRuntime, isPlain: boolean): PlainHandle => {
   const { contractTarget, handles, name, plainTarget } = namespace
   return isPlain

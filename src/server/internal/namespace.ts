@@ -28,7 +28,7 @@ import { ServerEvents } from "./serverEvents.ts"
 import { type SocketNamespace, SocketRuntime } from "./socket.ts"
 import type { EncodedEvent } from "./wire.ts"
 
-/** What a namespace needs of those above it. */
+/** The parts above a namespace, as it sees them. */
 export interface NamespaceOwner {
   /** Decides whether a client is admitted, and builds its handlers. */
   readonly admit: (namespace: NamespaceRuntime, socket: SocketRuntime) => Effect.Effect<unknown>
@@ -140,7 +140,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   readonly contractTarget = new NamespaceTarget(this)
   /** The application's handles, each made when it is asked for. */
   readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
-  /** What serves it. */
+  /** The layer that serves it, if there is one. */
   private state: Absent | Awaited | Served | Dynamic = { _tag: "Absent", last: undefined }
   /**
    * The time in which a dynamic namespace is open. It is no part of the state: it may outlast its
@@ -180,7 +180,9 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return this.registration !== undefined
   }
 
-  /** Whether a layer has served it: clients should come back rather than give up, when none does. */
+  /**
+   * Whether a layer has served it: clients should come back rather than give up, when none does.
+   */
   get wasServed(): boolean {
     const { state } = this
     return state._tag === "Served" || state._tag === "Dynamic" || state.last !== undefined
@@ -308,14 +310,14 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   }
 
   /**
-   * Whether it is certain that nobody is there. A namespace that is served has its adapter, and on
-   * other servers there can be clients without that.
+   * Whether it is certainly empty: a namespace that is served here has its adapter, and one that is
+   * not may be served by other servers.
    */
   private get isDeserted(): boolean {
     return this.lazyAdapter === undefined && this.environment.isAlone
   }
 
-  /** What the adapter needs of the namespace. */
+  /** The namespace, as the adapter sees it. */
   private get host(): Host {
     const isWatched = () => this.lazyHubs !== undefined && this.lazyHubs.rooms.isWatched
     return {
@@ -398,7 +400,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return this.isDeserted ? Effect.succeed(ofNobody) : question(this.adapter)
   }
 
-  /** The same for a stream: where there is nobody, it is empty. */
+  /** The same for a stream: where the namespace is certain to be empty, so is the stream. */
   askAll<A>(question: (adapter: Adapter) => Stream.Stream<A>): Stream.Stream<A> {
     return this.isDeserted ? Stream.empty : question(this.adapter)
   }

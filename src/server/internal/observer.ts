@@ -15,7 +15,7 @@ import { type DurationSeries, seriesOf } from "./durations.ts"
 /** The parts of the server that log what they do, as they are called in `DEBUG`. */
 export type Subsystem = "engine" | "connection" | "namespace" | "socket"
 
-/** What the observer needs of a namespace. */
+/** A namespace, as the observer sees it. */
 export interface ObservedNamespace {
   readonly name: string
   /** Its name in metrics. */
@@ -32,7 +32,7 @@ export interface ObserverOptions {
   readonly now: () => number
 }
 
-/** What a log line is about. Texts may come from clients. */
+/** The circumstances of a log line. Texts may come from clients. */
 export type Annotations = Readonly<Record<string, unknown>>
 
 /** Annotations as they may be logged. */
@@ -43,7 +43,7 @@ const safe = (annotations: Annotations, leftOut: LeftOut): Annotations => {
   return Object.assign(all, leftOut)
 }
 
-/** Logs, metrics and spans of a server. Those that nobody wants cost nothing. */
+/** Logs, metrics and spans of a server. Those that are not wanted cost nothing. */
 export class Observer {
   readonly tracesHandlers: boolean
   readonly now: () => number
@@ -60,7 +60,7 @@ export class Observer {
   constructor(context: Context.Context<never>, { debug, now, tracing }: ObserverOptions) {
     this.context = context
     this.now = now
-    // Asked once: a line that nobody wants must cost nothing.
+    // Asked once: a line that is not wanted must cost nothing.
     const minimum = Context.get(context, References.MinimumLogLevel)
     const everything = LogLevel.isLessThanOrEqualTo(minimum, "Debug")
     this.warns = LogLevel.isLessThanOrEqualTo(minimum, "Warn")
@@ -77,7 +77,9 @@ export class Observer {
     return this.debugged.has(subsystem)
   }
 
-  /** A line for debugging. One about a client is left out if there are too many; see {@link error}. */
+  /**
+   * A line for debugging. One about a client is left out if there are too many; see {@link error}.
+   */
   debug(subsystem: Subsystem, message: string, annotations: Annotations, culprit: Culprit): void {
     if (!this.debugged.has(subsystem)) return
     const leftOut = this.debugLines.admit(culprit, this.now())

@@ -70,7 +70,9 @@ export class Operator implements PlainBroadcastOperator {
     return new Operator(this.target, this.selection, { ...this.flags, compress })
   }
 
-  /** Adapters take an empty list for all sockets, as those of the reference do: they are not asked. */
+  /**
+   * Adapters take an empty list for all sockets, as those of the reference do: they are not asked.
+   */
   private get isNobody(): boolean {
     return this.selection.rooms.length === 0 && this.selection.rooms !== none
   }

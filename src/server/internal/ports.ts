@@ -50,11 +50,11 @@ export interface Encoding {
   decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
 }
 
-/** What operators need of a namespace. */
+/** A namespace, as operators see it. */
 export interface Broadcaster {
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
   broadcastWithAck(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement>
-  /** Encodes a packet that nobody gets: a packet that cannot be encoded is still the caller's bug. */
+  /** Encodes a packet without sending it: one that cannot be encoded is a bug of the caller. */
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
   /** Asks the adapter, or gives `ofNobody` where the namespace is certain to be empty. */
   ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A>

@@ -137,7 +137,10 @@ export class ServerEvents {
     })
   }
 
-  /** The answer of a handler's exit, if the other server asks for one. An undeclared failure is logged. */
+  /**
+   * The answer of a handler's exit, if the other server asks for one. An undeclared failure is
+   * logged.
+   */
   private answer(
     codec: EventCodec | undefined,
     event: string,

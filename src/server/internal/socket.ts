@@ -70,7 +70,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private ownAuth: Auth
   /** Its cost in bytes, counted in the connection. */
   private authBytes: number
-  /** Admitted the socket; another layer, or none, may serve the namespace before the socket ends. */
+  /**
+   * Admitted the socket; another layer, or none, may serve the namespace before the socket ends.
+   */
   contract: CompiledContract | undefined
   auth: unknown = undefined
   joined: Set<string> | undefined
@@ -182,7 +184,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     throw new Error(`"${undeclared}" is not among the data of sockets in "${this.namespace.name}"`)
   }
 
-  /** Sets data, declared or not. Throws on a value that is not of its type, and changes nothing then. */
+  /**
+   * Sets data, declared or not. Throws on a value that is not of its type, and changes nothing
+   * then.
+   */
   setData(data: Readonly<Record<string, unknown>>): void {
     // Encoded here, so that a wrong value fails at its caller and not at whoever fetches it.
     this.encodeData(data)
@@ -444,7 +449,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return this.ownAuth
   }
 
-  /** The decision has been made: only the part of the auth payload that the contract declares stays. */
+  /**
+   * The decision has been made: only the part of the auth payload that the contract declares stays.
+   */
   private keepAuth(): void {
     if (this.contract === undefined) return
     if (!this.contract.declaresAuth) {

@@ -5,7 +5,9 @@ import * as PacketType from "../../protocol/PacketType.ts"
 import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 
-/** A broadcast event, encoded once for all, and as it was before, for handlers of outgoing events. */
+/**
+ * A broadcast event, encoded once for all, and as it was before, for handlers of outgoing events.
+ */
 export class EncodedEvent implements EncodedBroadcast {
   readonly shared = true
   readonly message: OutboundMessage
