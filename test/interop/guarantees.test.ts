@@ -157,8 +157,8 @@ for (const transport of [...transports, "upgrade"] as const) {
           )
         const official = yield* connect(url, options)
         const ours = yield* socket
-        const left = yield* follow(all.roomChanges, (change) => `${change._tag} ${change.room}`)
-        const gone = yield* follow(all.disconnections, ({ reason }) => `disconnected ${reason}`)
+        const left = yield* follow(all.roomChanges(), (change) => `${change._tag} ${change.room}`)
+        const gone = yield* follow(all.disconnections(), ({ reason }) => `disconnected ${reason}`)
         official.disconnect()
         yield* Deferred.await(ended)
         yield* Fiber.join(left)

@@ -36,7 +36,7 @@ describe("the handle of a namespace that nobody serves", () => {
             assert.deepStrictEqual(yield* handle.fetchSockets(), [])
             assert.deepStrictEqual(yield* handle.sockets, [])
             yield* handle.serverSideEmit("event", i)
-            const reading = yield* Effect.forkChild(Stream.runDrain(handle.connections), { startImmediately: true })
+            const reading = yield* Effect.forkChild(Stream.runDrain(handle.connections()), { startImmediately: true })
             yield* Effect.scoped(handle.onServerSide("event", () => Effect.void))
             yield* Fiber.interrupt(reading)
           }
