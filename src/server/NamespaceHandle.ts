@@ -13,7 +13,7 @@ import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
-import type { Overflow, OverflowError, StreamOptions, StreamOverflow } from "../StreamOptions.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
@@ -76,7 +76,7 @@ export type NewsOverflow = Exclude<Overflow, "suspend">
  * **Details**
  *
  * Its streams give the news of this server from the time on at which they are run. By default each fails with
- * {@link StreamOverflow} when more than 10,000 values wait for its reader; {@link StreamOptions} say otherwise. The stream of the
+ * `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say otherwise. The stream of the
  * error is the method's name.
  *
  * @since 0.1.0
@@ -201,12 +201,7 @@ export interface PlainServerSide {
  */
 export interface ContractHandle<N extends Namespace.Any>
   extends
-    NamespaceHandle<
-      BroadcastOperator<N>,
-      ServerSocket<N>,
-      Namespace.ClientToServer<N>,
-      Namespace.ServerToClient<N>
-    >,
+    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>, Namespace.ClientToServer<N>, Namespace.ServerToClient<N>>,
     Pick<
       BroadcastOperator<N>,
       "emit" | "emitWithAck" | "sink" | "pubsub" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"

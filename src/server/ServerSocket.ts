@@ -15,7 +15,7 @@ import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
-import type { Overflow, OverflowError, StreamOptions, StreamOverflow } from "../StreamOptions.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 
 /**
@@ -219,7 +219,7 @@ export interface ServerSocket<N extends Namespace.Any>
    * client is awaited. A connection with more than `limits.maxPendingEvents` payloads for a reader, or `limits.maxPendingBytes`,
    * is closed with the reason `inbound overflow`.
    *
-   * The other policies make no client wait: they drop payloads, or the stream fails with {@link StreamOverflow}, when `capacity`
+   * The other policies make no client wait: they drop payloads, or the stream fails with `StreamOverflow`, when `capacity`
    * payloads wait, by default 10,000, or when half of `limits.maxPendingBytes` waits.
    */
   stream<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
@@ -237,7 +237,7 @@ export interface ServerSocket<N extends Namespace.Any>
   >
   /**
    * All events of the client that the contract declares, each with its name, in the order in which they reach their handlers. See
-   * {@link ServerSocket.stream}; the stream of its {@link StreamOverflow} is `events`.
+   * {@link ServerSocket.stream}; the stream of its `StreamOverflow` is `events`.
    */
   events<O extends Overflow = "suspend">(
     options?: StreamOptions<O>

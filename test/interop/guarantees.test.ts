@@ -150,7 +150,7 @@ for (const transport of [...transports, "upgrade"] as const) {
           })
         )
         const all = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
-        const follow = <A>(stream: Stream.Stream<A>, line: (value: A) => string) =>
+        const follow = <A, E>(stream: Stream.Stream<A, E>, line: (value: A) => string) =>
           Effect.forkChild(
             Stream.runForEach(Stream.take(stream, 1), (value) => Effect.sync(() => log.push(line(value)))),
             { startImmediately: true }

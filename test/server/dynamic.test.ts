@@ -293,7 +293,9 @@ describe("dynamic namespaces", () => {
         opening: ({ params }) => (params.id === 0 ? Effect.die("not this one") : Effect.void)
       })
       const all = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
-      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closed(), 2)), { startImmediately: true })
+      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closed(), 2)), {
+        startImmediately: true
+      })
       const opening = yield* Effect.forkChild(Stream.runHead(all.opened()), { startImmediately: true })
       const broken = yield* Effect.flip(Effect.sandbox(open("0/x")))
       assert.include(String(broken), "Internal error")

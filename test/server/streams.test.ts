@@ -53,7 +53,7 @@ const room = Effect.fnUntraced(function* (
 })
 
 /** What a stream gives from now on. */
-const watch = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A>) {
+const watch = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>) {
   const seen = yield* Queue.unbounded<A>()
   const reading = yield* Effect.forkScoped(
     Stream.runForEach(stream, (value) => Queue.offer(seen, value)),
@@ -63,7 +63,7 @@ const watch = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A>) {
 })
 
 /** What a stream gives from now on, up to the first value of a kind, which is left out. */
-const until = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A>, isLast: (value: A) => boolean) {
+const until = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>, isLast: (value: A) => boolean) {
   const reading = yield* Effect.forkScoped(Stream.runCollect(Stream.takeWhile(stream, (value) => !isLast(value))), {
     startImmediately: true
   })
@@ -315,15 +315,17 @@ describe("changes of rooms", () => {
 })
 
 describe("broadcasts", () => {
-  it.live("are told with their wire arguments and their rooms, from wherever they come", () =>
+  it.live("are told with their payloads or arguments and their rooms, from wherever they come", () =>
     Effect.gen(function* () {
       const { enter, handle, plain } = yield* room()
       const [, socket] = yield* enter
       const [client, other] = yield* enter
       client.on("say", (_text, answer) => answer?.(1))
       const [fetched] = yield* handle.to(other.id).fetchSockets()
-      const told = yield* until(handle.broadcasts(), ({ event }) => event === "end")
-      yield* handle.emit("at", [new Date(0), 1])
+      const at: readonly [Date, number] = [new Date(0), 1]
+      const told = yield* until(handle.broadcasts(), ({ payload }) => payload === "end")
+      const plainlyTold = yield* until(plain.broadcasts(), ({ args }) => args[0] === "end")
+      yield* handle.emit("at", at)
       yield* handle.to(["a", "b"]).except("c").emit("say", "1")
       yield* plain.to("a").to("b").volatile.local.emit("whatever", 1, null)
       yield* socket.broadcast.emit("say", "2")
@@ -334,8 +336,26 @@ describe("broadcasts", () => {
       // What is for one client alone, and for no room, is no broadcast.
       yield* socket.emit("say", "7")
       yield* other.emitWithAck("say", "8")
-      yield* plain.emit("end")
-      assert.deepStrictEqual(yield* told, [
+      // The contract's events are told by their payloads, whoever emits them; what it does not declare is not told.
+      yield* plain.emit("say", "9")
+      yield* plain.emit("at", "1970-01-01T00:00:00.000Z", 2)
+      yield* plain.emit("at", "no date")
+      yield* handle.emit("say", "end")
+      const seen = yield* told
+      assert.deepStrictEqual(seen, [
+        { event: "at", payload: at, rooms: [], except: [] },
+        { event: "say", payload: "1", rooms: ["a", "b"], except: ["c"] },
+        { event: "say", payload: "2", rooms: [], except: [socket.id] },
+        { event: "say", payload: "3", rooms: ["a"], except: [socket.id] },
+        { event: "say", payload: "4", rooms: [], except: [socket.id, "a"] },
+        { event: "say", payload: "5", rooms: [other.id], except: [] },
+        { event: "say", payload: "6", rooms: [other.id], except: [] },
+        { event: "say", payload: "9", rooms: [], except: [] },
+        { event: "at", payload: [new Date(0), 2], rooms: [], except: [] }
+      ])
+      // It is the value that was emitted.
+      assert.strictEqual(seen[0]!.payload, at)
+      assert.deepStrictEqual(yield* plainlyTold, [
         { event: "at", args: ["1970-01-01T00:00:00.000Z", 1], rooms: [], except: [] },
         { event: "say", args: ["1"], rooms: ["a", "b"], except: ["c"] },
         { event: "whatever", args: [1, null], rooms: ["a", "b"], except: [] },
@@ -343,7 +363,10 @@ describe("broadcasts", () => {
         { event: "say", args: ["3"], rooms: ["a"], except: [socket.id] },
         { event: "say", args: ["4"], rooms: [], except: [socket.id, "a"] },
         { event: "say", args: ["5"], rooms: [other.id], except: [] },
-        { event: "say", args: ["6"], rooms: [other.id], except: [] }
+        { event: "say", args: ["6"], rooms: [other.id], except: [] },
+        { event: "say", args: ["9"], rooms: [], except: [] },
+        { event: "at", args: ["1970-01-01T00:00:00.000Z", 2], rooms: [], except: [] },
+        { event: "at", args: ["no date"], rooms: [], except: [] }
       ])
     })
   )
@@ -369,7 +392,7 @@ describe("broadcasts", () => {
       const { handle, plain } = yield* room()
       const emit = handle.emit("say", "again")
       const ask = Stream.runDrain(handle.emitWithAck("say", "again"))
-      const told = yield* until(handle.broadcasts(), ({ event }) => event === "end")
+      const told = yield* until(plain.broadcasts(), ({ event }) => event === "end")
       yield* emit
       yield* emit
       yield* ask
@@ -409,12 +432,12 @@ describe("streams of a namespace", () => {
     })
   )
 
-  it.live("lose the oldest for a subscriber that falls behind by more than 10,000, and for no other", () =>
+  it.live("lose the oldest for a subscriber that wants it so and is 10,000 late, and for no other", () =>
     Effect.gen(function* () {
       const { plain } = yield* room()
       const [reading, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const slow = yield* watch(
-        Stream.tap(plain.broadcasts(), ({ event }) =>
+        Stream.tap(plain.broadcasts({ overflow: "dropOldest" }), ({ event }) =>
           event === "start" ? Effect.andThen(Deferred.succeed(reading, undefined), Deferred.await(gate)) : Effect.void
         )
       )

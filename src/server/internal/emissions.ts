@@ -13,6 +13,5 @@ export interface Emission {
 export const reaches = ({ selection }: Emission, rooms: ReadonlyArray<string> | undefined): boolean =>
   rooms === undefined ||
   rooms.some(
-    (room) =>
-      (selection.rooms.length === 0 || selection.rooms.includes(room)) && !selection.except.includes(room)
+    (room) => (selection.rooms.length === 0 || selection.rooms.includes(room)) && !selection.except.includes(room)
   )

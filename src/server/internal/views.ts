@@ -185,10 +185,7 @@ abstract class View {
     return Stream.unwrap(this.subscribe(event, options))
   }
 
-  abstract subscribe(
-    event: string,
-    options?: StreamOptions
-  ): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope>
+  abstract subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope>
 
   abstract events(options?: StreamOptions): Stream.Stream<any, any>
 
