@@ -58,7 +58,9 @@ describe("the handle of a namespace that nobody serves", () => {
       const seen = yield* Queue.unbounded<string>()
       for (const connections of [typed.connections(), plain.connections()]) {
         yield* Effect.forkChild(
-          Stream.runForEach(connections as Stream.Stream<{ readonly id: string }, unknown>, ({ id }) => Queue.offer(seen, id)),
+          Stream.runForEach(connections as Stream.Stream<{ readonly id: string }, unknown>, ({ id }) =>
+            Queue.offer(seen, id)
+          ),
           { startImmediately: true }
         )
       }

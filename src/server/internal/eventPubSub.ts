@@ -29,7 +29,7 @@ export const makeEventPubSub = (
   Effect.gen(function* () {
     const namespace = yield* channel.target.namespace.scoped
     const strategy = new EmittingStrategy(channel.emit)
-    const values = yield* Effect.sync(() => new Received(channel, namespace, options))
+    const values = new Received(channel, namespace, options)
     const pubsub = yield* Effect.acquireRelease(
       PubSub.make<any>({ atomicPubSub: () => values, strategy: () => strategy }),
       PubSub.shutdown
@@ -66,9 +66,7 @@ class Received implements PubSub.PubSub.Atomic<any> {
   private unsubscribe: (() => void) | undefined
   private isWaking = false
 
-  /** Throws on a capacity that is no positive integer. */
   constructor(channel: EventChannel, namespace: Broadcaster, { capacity = CAPACITY, overflow }: PubSubOptions) {
-    if (!Number.isInteger(capacity) || capacity < 1) throw new RangeError(`capacity of "${channel.event}": ${capacity}`)
     this.channel = channel
     this.namespace = namespace
     this.capacity = capacity
@@ -144,8 +142,9 @@ class ReceivedSubscription implements PubSub.PubSub.BackingSubscription<any> {
   }
 
   add(payload: unknown, capacity: number, dropsOldest: boolean): void {
-    if (this.waiting.length >= capacity) {
-      if (!dropsOldest) return
+    // A capacity that is no number has no capacity at all.
+    if (!(this.waiting.length < capacity)) {
+      if (!dropsOldest || this.waiting.length === 0) return
       MutableList.take(this.waiting)
     }
     MutableList.append(this.waiting, payload)

@@ -40,18 +40,20 @@ export class Reader {
   private over: Effect.Effect<never, Cause.Done | StreamOverflow> | undefined
   private wakers: Array<() => void> = []
 
-  /** Throws on a capacity that is no positive integer. */
   constructor(stream: string, { capacity, overflow = "suspend" }: StreamOptions, limits: ResolvedServerOptions) {
     this.stream = stream
     this.overflow = overflow
     this.limits = limits
     this.capacity = capacity ?? (overflow === "suspend" ? limits.pauseReadingAt : CAPACITY)
-    if (Number.isInteger(this.capacity) && this.capacity > 0) return
-    throw new RangeError(`capacity of "${stream}": ${this.capacity}`)
   }
 
   private get size(): number {
     return this.values.length - this.oldest
+  }
+
+  private get isFull(): boolean {
+    // A capacity that is no number has no capacity at all.
+    return !(this.size < this.capacity)
   }
 
   /** A value has come over a connection. It costs as much while it waits. */
@@ -64,7 +66,7 @@ export class Reader {
     if (!suspends && !this.hasCapacityFor(cost, backlog)) return
     this.values.push({ value, cost, backlog })
     backlog.hold(cost)
-    if (suspends && this.size >= this.capacity) this.pause(backlog)
+    if (suspends && this.isFull) this.pause(backlog)
     this.wake()
   }
 
@@ -110,14 +112,14 @@ export class Reader {
 
   /** Applies the policy. Whether the value may wait. */
   private hasCapacityFor(cost: number, backlog: Backlog): boolean {
-    while (this.size >= this.capacity || !backlog.fits(cost)) {
+    while (this.isFull || !backlog.fits(cost)) {
       if (this.overflow === "fail") {
         this.finish(Effect.fail(new StreamOverflow({ stream: this.stream, capacity: this.capacity })))
         return false
       }
       if (this.overflow === "dropNewest" || this.size === 0) return false
       // Another connection's value would make no difference to the bytes of this one.
-      if (this.size < this.capacity && this.values[this.oldest]!.backlog !== backlog) return false
+      if (!this.isFull && this.values[this.oldest]!.backlog !== backlog) return false
       this.dropOldest()
     }
     return true
