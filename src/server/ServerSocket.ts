@@ -10,7 +10,6 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 
 import type { DisconnectReason } from "../DisconnectReason.ts"
-import type { TransportName } from "../engine/Transport.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
@@ -68,7 +67,7 @@ export interface SocketBase {
   readonly namespace: string
   readonly handshake: Handshake
   /** The transport that the connection uses now. */
-  readonly transport: TransportName
+  readonly transport: string
   /** Whether the socket is connected. */
   readonly connected: boolean
   /**
