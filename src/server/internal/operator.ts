@@ -94,7 +94,7 @@ export class Operator implements PlainBroadcastOperator {
       return namespace.use((broadcaster) =>
         this.isNobody
           ? broadcaster.check(packet, this.flags)
-          : broadcaster.broadcast(packet, this.selection, this.flags, encoding, args)
+          : broadcaster.broadcast(packet, this.selection, this.flags, this.target.encoding, args)
       )
     })
   }
