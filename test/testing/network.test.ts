@@ -152,7 +152,7 @@ describe("a network that is cut", () => {
       assert.strictEqual(yield* server.disconnected, "transport close")
       for (const fiber of asking) {
         const { event, reason } = yield* Fiber.join(fiber)
-        assert.deepStrictEqual([event, reason], ["forget", "disconnected"])
+        assert.deepStrictEqual([event, reason._tag], ["forget", "Disconnected"])
       }
     })
   )
