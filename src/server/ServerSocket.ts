@@ -9,7 +9,6 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { DisconnectReason } from "../DisconnectReason.ts"
-import type { TransportName } from "../engine/Transport.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
@@ -66,7 +65,7 @@ export interface SocketBase {
   readonly namespace: string
   readonly handshake: Handshake
   /** The transport that the connection uses now. */
-  readonly transport: TransportName
+  readonly transport: string
   /** Whether the socket is connected. */
   readonly connected: boolean
   /**

@@ -352,7 +352,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   /** Whether the client's outbox has capacity, or the client has left. */
   get hasCapacity(): boolean {
-    return this.isDisconnected || this.connection.session.hasRoom
+    return this.isDisconnected || this.connection.session.hasCapacity
   }
 
   /** Waits for that. */
@@ -382,7 +382,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
         run()
       }
       if (this.isDisconnected) return run()
-      cancel = this.connection.session.whenRoom(run)
+      cancel = this.connection.session.onCapacity(run)
       if (!isWaiting) return
       ;(this.waiting ??= new Set()).add(giveUp)
       return Effect.sync(() => {

@@ -5,7 +5,6 @@ import * as Stream from "effect/Stream"
 
 import type { BroadcastFlags } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { EventRefused, IncomingEvent, PlainSocket, ServerSocket } from "../ServerSocket.ts"
@@ -78,8 +77,8 @@ abstract class View {
     return this.#socket.handshake
   }
 
-  get transport(): TransportName {
-    return this.#socket.connection.session.transportName
+  get transport(): string {
+    return this.#socket.connection.session.transport
   }
 
   get connected(): boolean {
