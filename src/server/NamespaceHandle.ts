@@ -14,6 +14,7 @@ import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
 /**
@@ -55,8 +56,11 @@ export interface NamespaceHandle<Operator, Socket> {
   readonly name: string
   /** The connected sockets of this process. */
   readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
-  /** The connected socket of an id; none if there is no such socket in this process. */
-  readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
+  /**
+   * The connected socket of an id, or the one that a client has over a connection; none if there is
+   * no such socket in this process.
+   */
+  readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<Socket>>
   /** The members of rooms; an empty list is nobody. */
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */

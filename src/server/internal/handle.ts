@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
 import type { PlainHandle } from "../NamespaceHandle.ts"
+import type { ServerConnection } from "../ServerConnection.ts"
 import type { Directory } from "./directory.ts"
 import { encodingOf, plainEncoding } from "./encoding.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
@@ -13,6 +14,12 @@ import { all, noFlags } from "./operator.ts"
 import type { Reference, RunFork, Target } from "./ports.ts"
 import { DynamicReference, StaticReference } from "./reference.ts"
 import { viewOf } from "./views.ts"
+
+/** The id of the socket that a client has in a namespace; empty, as no id is, if it has none. */
+const sidOf = (namespace: string, of: string | ServerConnection): Effect.Effect<string> =>
+  typeof of === "string"
+    ? Effect.succeed(of)
+    : Effect.map(of.sockets, (sockets) => sockets.find((socket) => socket.namespace === namespace)?.id ?? "")
 
 /** A namespace as the application sees it; contracts only narrow its type. */
 const makeHandle = (
@@ -30,8 +37,8 @@ const makeHandle = (
     sockets: Effect.sync(() =>
       Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isPlain))
     ),
-    socket: (sid) =>
-      Effect.sync(() => {
+    socket: (of) =>
+      Effect.map(sidOf(name, of), (sid) => {
         const socket = reference.current?.sockets.get(sid)
         return socket === undefined ? Option.none() : Option.some(viewOf(socket, isPlain))
       }),

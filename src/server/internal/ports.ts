@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -6,6 +7,7 @@ import type * as Stream from "effect/Stream"
 
 import type { Acknowledgement, Adapter, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
+import { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
 
 // The shapes that several parts of the server share. A part that needs something of one above it
@@ -29,8 +31,19 @@ export interface PacketMiddleware {
   readonly check: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, any>
 }
 
-/** Runs once per connected socket, in its scope; yields the contract's handlers. */
-export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
+/**
+ * Runs once per connected socket, in its scope; yields the contract's handlers. A refusal, as a
+ * defect, disconnects the socket: its client was told before that it is connected.
+ */
+export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, ConnectRefused, any>
+
+/** The refusal that a cause is, if it is nothing else. */
+export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefined => {
+  const failure = Cause.findErrorOption(cause)
+  return failure._tag === "Some" && failure.value instanceof ConnectRefused && !Cause.hasDies(cause)
+    ? failure.value
+    : undefined
+}
 
 /** How a namespace's sockets are admitted and built: the arguments of its layer. */
 export interface Registration {

@@ -1,17 +1,22 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 
 import type { EngineSession } from "../../engine/EngineSession.ts"
+import type { ServerConnection } from "../ServerConnection.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { admit } from "./admission.ts"
 import { Connection } from "./connection.ts"
 import { Directory } from "./directory.ts"
 import { type EngineClock, type Environment, makeEnvironment } from "./environment.ts"
+import { Hub } from "./hub.ts"
+import { connectionOf } from "./views.ts"
 
 /** A server, put together from its parts. */
 export class ServerRuntime {
   readonly environment: Environment
   readonly directory: Directory
+  private readonly opened = new Hub<Connection>()
 
   constructor(environment: Environment) {
     this.environment = environment
@@ -23,10 +28,22 @@ export class ServerRuntime {
     this.environment.start(engine)
   }
 
+  /** The connections that open. */
+  get connections(): Stream.Stream<ServerConnection> {
+    return Stream.map(this.opened.stream, connectionOf)
+  }
+
+  /** The server has ended. */
+  dispose(): void {
+    this.opened.close()
+    this.directory.dispose()
+  }
+
   onSession(session: EngineSession): Connection {
     const connection = new Connection(session, this.environment, this.directory)
     const annotations = { session: session.id, transport: session.transport }
     this.environment.observer.debug("connection", "connection opened", annotations, connection)
+    if (this.opened.isWatched) this.opened.publish(connection)
     return connection
   }
 }

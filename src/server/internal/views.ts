@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
@@ -7,7 +8,10 @@ import type { BroadcastFlags } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
+import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
 import type { EventRefused, IncomingEvent, PlainSocket, ServerSocket } from "../ServerSocket.ts"
+import type { Connection, Member } from "./connection.ts"
+import { ConnectionView } from "./connectionView.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
@@ -20,13 +24,24 @@ const contractViewOf = (socket: SocketRuntime): ServerSocket<any> => (socket.con
 
 const plainViewOf = (socket: SocketRuntime): PlainSocket => (socket.plainView ??= new PlainView(socket))
 
+/** A connection in the form in which the application gets it. */
+export const connectionOf = (connection: Connection): ServerConnection =>
+  (connection.holder ??= new ConnectionView(connection, connectedSocketOf)) as ConnectionView
+
+/** All members of a connection are sockets: the connection knows less of them. */
+const connectedSocketOf = (member: Member): ConnectedSocket => {
+  const socket = member as SocketRuntime
+  return viewOf(socket, socket.contract === undefined)
+}
+
 /** Sends to one socket with flags; contracts only narrow its type. */
-class Emitter {
+class Emitter extends Inspectable.Class {
   private readonly socket: SocketRuntime
   private readonly target: Target
   private readonly flags: BroadcastFlags
 
   constructor(socket: SocketRuntime, target: Target, flags: BroadcastFlags) {
+    super()
     this.socket = socket
     this.target = target
     this.flags = flags
@@ -47,14 +62,20 @@ class Emitter {
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
     return this.socket.emitWithAck(this.target, event, args, this.flags)
   }
+
+  override toJSON(): unknown {
+    const { compress, volatile } = this.flags
+    return { _id: "SocketEmitter", id: this.socket.id, namespace: this.socket.namespace.name, volatile, compress }
+  }
 }
 
 /** The members that a socket has with and without a contract. */
-abstract class View {
+abstract class View extends Inspectable.Class {
   // Not enumerable, so that a socket that is logged does not show its whole server.
   readonly #socket: SocketRuntime
 
   constructor(socket: SocketRuntime) {
+    super()
     this.#socket = socket
   }
 
@@ -75,6 +96,10 @@ abstract class View {
 
   get handshake(): Handshake {
     return this.#socket.handshake
+  }
+
+  get connection(): ServerConnection {
+    return connectionOf(this.#socket.connection)
   }
 
   get transport(): string {
@@ -172,6 +197,11 @@ abstract class View {
   }
 
   abstract subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope>
+
+  override toJSON(): unknown {
+    const { connected, id, namespace, transport } = this
+    return { _id: "ServerSocket", id, namespace, transport, connected }
+  }
 
   private get emitter(): Emitter {
     return new Emitter(this.#socket, this.target, noFlags)
