@@ -7,6 +7,7 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Inspectable from "effect/Inspectable"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -148,7 +149,7 @@ const RELEASED: Life = { _tag: "Ending", isReleased: true }
  * @since 0.1.0
  * @category models
  */
-export class EngineSession implements TransportSink, TransportContext, Beating, SessionStats {
+export class EngineSession extends Inspectable.Class implements TransportSink, TransportContext, Beating, SessionStats {
   readonly id: string
   /** The revision of Engine.IO that the client speaks. */
   readonly revision: EngineRevision
@@ -184,6 +185,7 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
   private ownScope: Scope.Closeable | undefined
 
   constructor(id: string, revision: EngineRevision, details: ConnectionDetails, owner: SessionOwner) {
+    super()
     this.id = id
     this.revision = revision
     this.details = details
@@ -191,6 +193,11 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
     this.base64 = isTruthy(details.query.get("b64"))
     const { rateLimit } = owner.options
     this.limiter = rateLimit && new ReadLimiter(rateLimit, this, owner)
+  }
+
+  override toJSON(): unknown {
+    const { id, isOpen, revision, transport } = this
+    return { _id: "EngineSession", id, transport, revision, isOpen }
   }
 
   /** The options of its server. */

@@ -61,6 +61,11 @@ export interface NamespaceHandle<Operator, Socket> {
    * no such socket in this process.
    */
   readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<Socket>>
+  /**
+   * The rooms that sockets of this process are in, with the number of those sockets: a copy. The
+   * rooms of the sockets' own ids are not among them. `to(room).size` counts on every server.
+   */
+  readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
   /** The members of rooms; an empty list is nobody. */
   readonly to: (rooms: RoomSelection) => Operator
   /** The same as `to`. */

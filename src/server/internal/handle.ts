@@ -1,5 +1,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
@@ -15,11 +17,19 @@ import type { Reference, RunFork, Target } from "./ports.ts"
 import { DynamicReference, StaticReference } from "./reference.ts"
 import { viewOf } from "./views.ts"
 
+const noRooms = (): ReadonlyMap<string, number> => new Map()
+
 /** The id of the socket that a client has in a namespace; empty, as no id is, if it has none. */
 const sidOf = (namespace: string, of: string | ServerConnection): Effect.Effect<string> =>
   typeof of === "string"
     ? Effect.succeed(of)
     : Effect.map(of.sockets, (sockets) => sockets.find((socket) => socket.namespace === namespace)?.id ?? "")
+
+/** Lets a namespace be logged by its name, and not by the server that it leads to. */
+const inspected = (name: string): Inspectable.Inspectable => {
+  const toJSON = () => ({ _id: "NamespaceHandle", name })
+  return { toJSON, toString: () => Formatter.format(toJSON()), [Inspectable.NodeInspectSymbol]: toJSON }
+}
 
 /** A namespace as the application sees it; contracts only narrow its type. */
 const makeHandle = (
@@ -33,6 +43,7 @@ const makeHandle = (
   const news = <A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
     Stream.suspend(() => reference.watch(read))
   return {
+    ...inspected(name),
     name,
     sockets: Effect.sync(() =>
       Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isPlain))
@@ -42,6 +53,9 @@ const makeHandle = (
         const socket = reference.current?.sockets.get(sid)
         return socket === undefined ? Option.none() : Option.some(viewOf(socket, isPlain))
       }),
+    rooms: Effect.suspend(() =>
+      reference.current === undefined ? Effect.sync(noRooms) : reference.current.ask(noRooms(), ({ rooms }) => rooms)
+    ),
     to: (rooms) => everything.to(rooms),
     in: (rooms) => everything.to(rooms),
     except: (rooms) => everything.except(rooms),

@@ -75,6 +75,7 @@ export interface Broadcaster {
 
 /** Leads to a namespace: the namespace itself, or the name of one that comes and goes. */
 export interface Reference<N> {
+  readonly name: string
   /** The namespace, if it is there. */
   readonly current: N | undefined
   /** Does something with the namespace, which is there meanwhile. */
