@@ -76,15 +76,13 @@ export const integer = (
  */
 export const transports = <Name extends string = TransportName>(
   value: ReadonlyArray<Name> | undefined,
-  known: ReadonlyArray<Name> = BUILT_IN as ReadonlyArray<string> as ReadonlyArray<Name>
+  known: ReadonlyArray<string> = ["polling", "websocket"] satisfies ReadonlyArray<TransportName>
 ): Effect.Effect<ReadonlyArray<Name>, InvalidOptionError> => {
-  const names = value ?? known
+  const names = value ?? (known as ReadonlyArray<Name>)
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
     : refuse("transports", `must name some of ${known}, not "${names}"`)
 }
-
-const BUILT_IN: ReadonlyArray<TransportName> = ["polling", "websocket"]
 
 /**
  * Reads one of some words.

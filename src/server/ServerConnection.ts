@@ -69,7 +69,7 @@ export interface ConnectedSocket {
  * **Example** (A log of upgrades)
  *
  * ```ts
- * const log = SocketIoServer.connections.pipe(
+ * const log = SocketIoServer.connections().pipe(
  *   Stream.mapEffect((connection) =>
  *     connection.transportChanges.pipe(
  *       Stream.runForEach((name) => Effect.logDebug(`${connection.id} uses ${name}`)),

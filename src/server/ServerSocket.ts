@@ -6,6 +6,7 @@
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 
 import type { DisconnectReason } from "../DisconnectReason.ts"
@@ -13,6 +14,7 @@ import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "./ServerConnection.ts"
 
@@ -152,6 +154,13 @@ export interface SocketEmitter<N extends Namespace.Any> {
     Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
     AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
   >
+  /**
+   * Emits every payload of a stream, as {@link emit} does: it dies of a payload that its schema refuses, and with the outbox policy
+   * `suspend` the stream waits for the client.
+   */
+  sink<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name
+  ): Sink.Sink<void, Event.EmitPayload<Event.WithName<Namespace.ServerToClient<N>, Name>>>
 }
 
 /**
@@ -175,6 +184,8 @@ export interface PlainEmitter {
    * dies of arguments that cannot be encoded, as {@link emit} does.
    */
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
+  /** Emits every list of arguments of a stream. See {@link SocketEmitter.sink}. */
+  sink(event: string): Sink.Sink<void, ReadonlyArray<unknown>>
 }
 
 /**
@@ -200,17 +211,39 @@ export interface ServerSocket<N extends Namespace.Any>
    */
   setData(data: DataUpdate<N>): Effect.Effect<void>
   /**
-   * The payloads of an event from the moment on in which the stream is run, beside its handler; it ends when the socket
-   * disconnects. A reader that falls behind by more than `maxPendingEvents` closes the connection with reason
-   * `inbound overflow`: nothing is dropped silently.
+   * The payloads of an event from the moment on in which the stream is run, beside its handler. It ends when the socket
+   * disconnects.
+   *
+   * **Details**
+   *
+   * By default (`suspend`) the client waits for the reader: its connection is not read while `capacity` payloads wait, by default
+   * `reading.pauseAt`. As with slow handlers, the pause ends after `reading.pauseTimeout`, or while an acknowledgement of the
+   * client is awaited. A connection with more than `limits.maxPendingEvents` payloads for a reader, or `limits.maxPendingBytes`,
+   * is closed with the reason `inbound overflow`.
+   *
+   * The other policies make no client wait: they drop payloads, or the stream fails with `StreamOverflow`, when `capacity`
+   * payloads wait, by default 10,000, or when half of `limits.maxPendingBytes` waits.
    */
-  stream<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
-    event: Name
-  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>>
-  /** The same as {@link stream}, from now on: what comes before the stream is run waits in it. */
-  subscribe<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
-    event: Name
-  ): Effect.Effect<Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>>, never, Scope.Scope>
+  stream<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
+    event: Name,
+    options?: StreamOptions<O>
+  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>, OverflowError<O>>
+  /** The same as {@link ServerSocket.stream} from now on: payloads that come before the stream is run wait in it. */
+  subscribe<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
+    event: Name,
+    options?: StreamOptions<O>
+  ): Effect.Effect<
+    Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>, OverflowError<O>>,
+    never,
+    Scope.Scope
+  >
+  /**
+   * All events of the client that the contract declares, each with its name, in the order in which they reach their handlers. See
+   * {@link ServerSocket.stream}; the stream of its `StreamOverflow` is `events`.
+   */
+  events<O extends Overflow = "suspend">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<Event.Message<Namespace.ClientToServer<N>>, OverflowError<O>>
   /** The same socket without the contract: for events that it does not declare. */
   readonly plain: PlainSocket
 }
@@ -250,9 +283,22 @@ export interface PlainSocket extends SocketBase, PlainEmitter, BroadcastTargets<
    * The arguments of an event from the moment on in which the stream is run; see {@link ServerSocket.stream}. Events of a
    * contract are streamed by the contract's socket: here they are a defect.
    */
-  stream(event: string): Stream.Stream<ReadonlyArray<any>>
-  /** The same as {@link stream}, from now on. */
-  subscribe(event: string): Effect.Effect<Stream.Stream<ReadonlyArray<any>>, never, Scope.Scope>
+  stream<O extends Overflow = "suspend">(
+    event: string,
+    options?: StreamOptions<O>
+  ): Stream.Stream<ReadonlyArray<any>, OverflowError<O>>
+  /** The same as {@link PlainSocket.stream}, from now on. */
+  subscribe<O extends Overflow = "suspend">(
+    event: string,
+    options?: StreamOptions<O>
+  ): Effect.Effect<Stream.Stream<ReadonlyArray<any>, OverflowError<O>>, never, Scope.Scope>
+  /**
+   * All events of the client that no contract declares, each with its name and its arguments. An event that no handler and no
+   * other stream takes still counts as unhandled. See {@link ServerSocket.events}.
+   */
+  events<O extends Overflow = "suspend">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<Event.Message<Event.Untyped>, OverflowError<O>>
 }
 
 /**

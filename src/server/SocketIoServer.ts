@@ -18,11 +18,12 @@ import type { Handshake } from "../Handshake.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
 import type * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
+import type { OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { handleByName, makeDynamicHandles } from "./internal/handle.ts"
 import { compiledOf, serveDynamic, serveNamespace } from "./internal/serve.ts"
 import * as ServerRuntime from "./internal/server.ts"
-import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
+import type { ContractHandle, DynamicHandle, DynamicHandles, NewsOverflow, PlainHandle } from "./NamespaceHandle.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
 import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
@@ -40,7 +41,7 @@ import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
  * ```ts
  * const sent = Effect.gen(function*() {
  *   const chat = yield* SocketIoServer.namespace(Chat)
- *   const first = yield* Effect.forkChild(Stream.runHead(chat.broadcasts), { startImmediately: true })
+ *   const first = yield* Effect.forkChild(Stream.runHead(chat.broadcasts()), { startImmediately: true })
  *   yield* Orders.ship("order-1")
  *   return yield* Fiber.join(first)
  * }).pipe(Effect.provide(SocketIoServer.layer()))
@@ -90,7 +91,9 @@ export interface SocketIoServerShape {
     options?: DynamicOptions & { readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, R2> }
   ) => Effect.Effect<void, never, R | R2 | Scope.Scope>
   /** See {@link connections}. */
-  readonly connections: Stream.Stream<ServerConnection>
+  readonly connections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<ServerConnection, OverflowError<O>>
   /** The number of open connections. */
   readonly connectionCount: Effect.Effect<number>
   /**
@@ -150,7 +153,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
     dynamicNamespaces: (namespace) => Effect.sync(() => makeDynamicHandles(directory, compiledOf(namespace)) as any),
     register: (namespace, build) => serveNamespace(runtime, namespace, build),
     registerDynamic: (namespace, open, options) => serveDynamic(runtime, namespace, open, options),
-    connections: runtime.connections,
+    connections: (options) => runtime.connections(options),
     connectionCount: Effect.sync(() => engine.sessionCount),
     drain: Effect.andThen(engine.drain, environment.closing.finalizers),
     engine
@@ -426,12 +429,13 @@ export const dynamicNamespaces = <N extends Namespace.Dynamic>(
  * The connections that open, from the time on at which the stream is run: each as its client
  * connects, before it has joined any namespace. The stream ends with the server.
  *
- * A reader that falls behind by more than 10,000 connections loses the oldest.
+ * By default it fails with `StreamOverflow` when more than 10,000 connections wait for its reader;
+ * `StreamOptions` say otherwise.
  *
  * **Example** (Time of each connection)
  *
  * ```ts
- * const times = SocketIoServer.connections.pipe(
+ * const times = SocketIoServer.connections().pipe(
  *   Stream.runForEach((connection) =>
  *     Effect.gen(function*() {
  *       const opened = yield* Clock.currentTimeMillis
@@ -446,6 +450,7 @@ export const dynamicNamespaces = <N extends Namespace.Dynamic>(
  * @since 0.1.0
  * @category accessors
  */
-export const connections: Stream.Stream<ServerConnection, never, SocketIoServer> = Stream.unwrap(
-  Effect.map(SocketIoServer, (server) => server.connections)
-)
+export const connections = <O extends NewsOverflow = "fail">(
+  options?: StreamOptions<O>
+): Stream.Stream<ServerConnection, OverflowError<O>, SocketIoServer> =>
+  Stream.unwrap(Effect.map(SocketIoServer, (server) => server.connections(options)))

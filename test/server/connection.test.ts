@@ -44,7 +44,7 @@ const AdminLive = SocketIoServer.layerNamespace(
 const opening = Effect.fnUntraced(function* (server: Context.Context<SocketIoServer.SocketIoServer>) {
   const queue = yield* Queue.unbounded<ServerConnection>()
   yield* Effect.forkScoped(
-    Stream.runForEach(SocketIoServer.connections, (connection) => Queue.offer(queue, connection)).pipe(
+    Stream.runForEach(SocketIoServer.connections(), (connection) => Queue.offer(queue, connection)).pipe(
       Effect.provideContext(server)
     ),
     { startImmediately: true }
@@ -245,7 +245,7 @@ describe("the stream of connections", () => {
       const scope = yield* Scope.make()
       const server = yield* Layer.buildWithScope(SocketIoServer.layer(), scope)
       const reading = yield* Effect.forkChild(
-        Stream.runCollect(SocketIoServer.connections).pipe(Effect.provideContext(server)),
+        Stream.runCollect(SocketIoServer.connections()).pipe(Effect.provideContext(server)),
         { startImmediately: true }
       )
       yield* Scope.close(scope, yield* Effect.exit(Effect.void))

@@ -1,8 +1,10 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 
 import type { EngineSession } from "../../engine/EngineSession.ts"
+import type { OverflowError, StreamOptions } from "../../StreamOptions.ts"
+import type { NewsOverflow } from "../NamespaceHandle.ts"
 import type { ServerConnection } from "../ServerConnection.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { admit } from "./admission.ts"
@@ -29,8 +31,10 @@ export class ServerRuntime {
   }
 
   /** The connections that open. */
-  get connections(): Stream.Stream<ServerConnection> {
-    return Stream.map(this.opened.stream, connectionOf)
+  connections<O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<ServerConnection, OverflowError<O>> {
+    return this.opened.stream("connections", options, connectionOf)
   }
 
   /** The server has ended. */

@@ -45,6 +45,13 @@ export interface SocketNamespace extends ObservedNamespace {
   /** The parameters in its name. */
   readonly params: Readonly<Record<string, unknown>>
   nextAckId(): number
+  publishEvent(
+    socket: SocketRuntime,
+    event: string,
+    value: unknown,
+    data: ReadonlyArray<unknown>,
+    isDeclared: boolean
+  ): void
   add(socket: SocketRuntime): void
   remove(socket: SocketRuntime, reason: DisconnectReason): void
   leaveAll(socket: SocketRuntime): void
@@ -418,6 +425,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       default:
         return this.connection.session.closeUnsafe("parse error", "CONNECT_ERROR from a client")
     }
+  }
+
+  publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void {
+    this.namespace.publishEvent(this, event, value, data, isDeclared)
   }
 
   // ---------------------------------------------------------------- admission

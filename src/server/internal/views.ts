@@ -2,16 +2,19 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
 import type { BroadcastFlags } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
+import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
 import type { EventRefused, IncomingEvent, PlainSocket, ServerSocket } from "../ServerSocket.ts"
 import type { Connection, Member } from "./connection.ts"
 import { ConnectionView } from "./connectionView.ts"
+import { DECLARED, UNDECLARED } from "./eventStreams.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
@@ -61,6 +64,10 @@ class Emitter extends Inspectable.Class {
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
     return this.socket.emitWithAck(this.target, event, args, this.flags)
+  }
+
+  sink(event: string): Sink.Sink<void, any> {
+    return Sink.forEach((value) => this.emit(event, ...this.target.encoding.argumentsOf(value)))
   }
 
   override toJSON(): unknown {
@@ -154,6 +161,10 @@ abstract class View extends Inspectable.Class {
     return this.#socket.emitWithAck(this.target, event, args, noFlags)
   }
 
+  sink(event: string): Sink.Sink<void, any> {
+    return this.emitter.sink(event)
+  }
+
   join(rooms: RoomSelection): Effect.Effect<void> {
     return this.#socket.join(rooms)
   }
@@ -192,11 +203,15 @@ abstract class View extends Inspectable.Class {
     )
   }
 
-  stream(event: string): Stream.Stream<any> {
-    return Stream.unwrap(this.subscribe(event))
+  // The policy says whether a stream fails.
+
+  stream(event: string, options?: StreamOptions): Stream.Stream<any, any> {
+    return Stream.unwrap(this.subscribe(event, options))
   }
 
-  abstract subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope>
+  abstract subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope>
+
+  abstract events(options?: StreamOptions): Stream.Stream<any, any>
 
   override toJSON(): unknown {
     const { connected, id, namespace, transport } = this
@@ -233,14 +248,18 @@ class ContractView extends View implements ServerSocket<any> {
     })
   }
 
-  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
+  subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope> {
     return Effect.suspend(() => {
       const { dispatch, namespace } = this.runtime
       if (namespace.registration?.contract?.incoming.has(event) === false) {
         throw new Error(`"${event}" is not among the events that clients send to "${namespace.name}"`)
       }
-      return dispatch.subscribe(event)
+      return dispatch.subscribe(event, options)
     })
+  }
+
+  events(options?: StreamOptions): Stream.Stream<any, any> {
+    return Stream.unwrap(this.runtime.dispatch.subscribe(DECLARED, options))
   }
 }
 
@@ -263,14 +282,18 @@ class PlainView extends View implements PlainSocket {
     )
   }
 
-  subscribe(event: string): Effect.Effect<Stream.Stream<ReadonlyArray<any>>, never, Scope.Scope> {
+  subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope> {
     return Effect.suspend(() => {
       const { dispatch, namespace } = this.runtime
       if (namespace.registration?.contract?.incoming.has(event)) {
         throw new Error(`"${event}" is an event of the contract: stream it with the contract's socket`)
       }
-      return dispatch.subscribe(event)
+      return dispatch.subscribe(event, options)
     })
+  }
+
+  events(options?: StreamOptions): Stream.Stream<any, any> {
+    return Stream.unwrap(this.runtime.dispatch.subscribe(UNDECLARED, options))
   }
 }
 
