@@ -104,7 +104,7 @@ export interface SocketIoServerShape {
    */
   readonly drain: Effect.Effect<void>
   /** The engine below: the edge of a platform brings it requests and WebSockets. */
-  readonly engine: EngineServer.EngineServer
+  readonly engine: Effect.Effect<EngineServer.EngineServer>
 }
 
 /**
@@ -156,7 +156,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
     connections: (options) => runtime.connections(options),
     connectionCount: Effect.sync(() => engine.sessionCount),
     drain: Effect.andThen(engine.drain, environment.closing.finalizers),
-    engine
+    engine: Effect.succeed(engine)
   }
 })
 

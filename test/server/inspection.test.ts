@@ -47,7 +47,7 @@ describe("a value that is logged", () => {
           remote: [remote, socket.id, "/chat"],
           handle: [handle, "/chat"],
           connection: [socket.connection, socket.connection.id, "websocket"],
-          engine: [(yield* SocketIoServer.SocketIoServer).engine, "sessionCount"]
+          engine: [yield* (yield* SocketIoServer.SocketIoServer).engine, "sessionCount"]
         }
         for (const [of, [value, ...parts]] of Object.entries(values)) {
           const text = yield* show(value)
@@ -60,7 +60,7 @@ describe("a value that is logged", () => {
 
   it.effect("of a session is the session alone", () =>
     Effect.gen(function* () {
-      const { engine } = yield* SocketIoServer.SocketIoServer
+      const engine = yield* (yield* SocketIoServer.SocketIoServer).engine
       const sessions = yield* Effect.forkChild(Stream.runHead(engine.sessions()), { startImmediately: true })
       yield* SocketIoClient.connect(Chat)
       const session = Option.getOrThrow(yield* Fiber.join(sessions))
