@@ -7,41 +7,104 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scheduler from "effect/Scheduler"
-import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 
 import * as EngineServer from "../engine/EngineServer.ts"
 import type { Handshake } from "../Handshake.ts"
-import * as Namespace from "../Namespace.ts"
-import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import type { CompiledContract } from "../internal/compileContract.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
-import { ambiguities } from "./internal/ambiguity.ts"
-import { DynamicNamespaces } from "./internal/dynamic.ts"
-import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
-import { limitsOf } from "./internal/eventLimits.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
-import type { Registration } from "./internal/ports.ts"
+import type * as Namespace from "../Namespace.ts"
+import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
+import type { OverflowError, StreamOptions } from "../StreamOptions.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
+import { handleByName, makeDynamicHandles } from "./internal/handle.ts"
+import { compiledOf, serveDynamic, serveNamespace } from "./internal/serve.ts"
 import * as ServerRuntime from "./internal/server.ts"
-import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
+import type { ContractHandle, DynamicHandle, DynamicHandles, NewsOverflow, PlainHandle } from "./NamespaceHandle.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
 import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
 
 /**
- * The Socket.IO server's service.
+ * The service of the Socket.IO server: an interface that anybody can implement.
+ *
+ * **Details**
+ *
+ * {@link make} gives one that serves clients. Everything in this module and in the edges of
+ * platforms uses these members alone: a value that wraps another one, or a mock, takes its place.
+ *
+ * **Example** (A server for tests that nobody connects to)
+ *
+ * ```ts
+ * const sent = Effect.gen(function*() {
+ *   const chat = yield* SocketIoServer.namespace(Chat)
+ *   const first = yield* Effect.forkChild(Stream.runHead(chat.broadcasts()), { startImmediately: true })
+ *   yield* Orders.ship("order-1")
+ *   return yield* Fiber.join(first)
+ * }).pipe(Effect.provide(SocketIoServer.layer()))
+ * ```
+ *
+ * **Example** (A mock)
+ *
+ * ```ts
+ * const Mock = Layer.mock(SocketIoServer.SocketIoServer)({
+ *   connectionCount: Effect.succeed(3),
+ *   drain: Effect.void
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
 export interface SocketIoServerShape {
-  /** The engine below, for the edges of platforms. */
-  readonly engine: EngineServer.EngineServer
-  /** @internal */
-  readonly runtime: ServerRuntime.ServerRuntime
+  /** See {@link namespace}. */
+  readonly namespace: {
+    (namespace: string): Effect.Effect<PlainHandle>
+    <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>>
+  }
+  /** See {@link dynamicNamespaces}. */
+  readonly dynamicNamespaces: <N extends Namespace.Dynamic>(namespace: N) => Effect.Effect<DynamicHandles<N>>
+  /**
+   * Serves a namespace until the scope closes, with the services of the calling effect:
+   * {@link layerNamespace}, with its types, is a layer of this.
+   */
+  readonly register: <R>(
+    namespace: string | Namespace.Static,
+    build: (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, R>
+  ) => Effect.Effect<void, never, R | Scope.Scope>
+  /**
+   * Serves dynamic namespaces until the scope closes, with the services of the calling effect:
+   * {@link layerDynamicNamespace}, with its types, is a layer of this.
+   */
+  readonly registerDynamic: <R, R2>(
+    namespace: Namespace.Dynamic | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, R2>),
+    open: (
+      namespace: any
+    ) => Effect.Effect<
+      (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, R>,
+      NamespaceMiddleware.ConnectRefused,
+      R
+    >,
+    options?: DynamicOptions & { readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, R2> }
+  ) => Effect.Effect<void, never, R | R2 | Scope.Scope>
+  /** See {@link connections}. */
+  readonly connections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<ServerConnection, OverflowError<O>>
+  /** The number of open connections. */
+  readonly connectionCount: Effect.Effect<number>
+  /**
+   * Refuses new connections, closes the open ones with reason `server shutting down`, sends the
+   * messages that wait for them, and waits for the finalizers of sockets and connections, up to
+   * `drainTimeout`. Clients reconnect, to another server behind the same address. The server's
+   * scope does the same when it closes. A second drain takes no longer.
+   */
+  readonly drain: Effect.Effect<void>
+  /** The engine below: the edge of a platform brings it requests and WebSockets. */
+  readonly engine: Effect.Effect<EngineServer.EngineServer>
 }
 
 /**
@@ -74,14 +137,38 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const { directory, environment } = runtime
   // Before the engine in the scope, hence after its end: it starts the sockets' finalizers.
   yield* Effect.addFinalizer(() => environment.closing.finalizers)
-  yield* Effect.addFinalizer(() => Effect.sync(() => directory.dispose()))
+  yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
   const engine = yield* EngineServer.make(engineOptions(options), (session) => runtime.onSession(session), {
     onRefused: ({ code, context, message }) =>
       environment.observer.debug("engine", "request refused", { code, message, context }, ANYONE)
   })
   runtime.start(engine)
-  return { engine, runtime }
+  return {
+    namespace: ((namespace: string | Namespace.Any) =>
+      Effect.sync(() =>
+        typeof namespace === "string"
+          ? handleByName(directory, namespace, undefined)
+          : handleByName(directory, namespace._tag, compiledOf(namespace))
+      )) as SocketIoServerShape["namespace"],
+    dynamicNamespaces: (namespace) => Effect.sync(() => makeDynamicHandles(directory, compiledOf(namespace)) as any),
+    register: (namespace, build) => serveNamespace(runtime, namespace, build),
+    registerDynamic: (namespace, open, options) => serveDynamic(runtime, namespace, open, options),
+    connections: (options) => runtime.connections(options),
+    connectionCount: Effect.sync(() => engine.sessionCount),
+    drain: Effect.andThen(engine.drain, environment.closing.finalizers),
+    engine: Effect.succeed(engine)
+  }
 })
+
+/**
+ * A server without a platform, as a layer. Applications use the layer of an edge; this one is for
+ * tests of code that broadcasts, and for edges of your own. See {@link make}.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: ServerOptions = {}): Layer.Layer<SocketIoServer, InvalidOptionError> =>
+  Layer.effect(SocketIoServer, make(options))
 
 /**
  * The services that handlers may use and the layer does not require: the socket's scope, and those
@@ -91,26 +178,6 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category utility types
  */
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
-
-/** A contract's codecs, made faster by Schema's compiler: only servers have it. */
-const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(SchemaJITCompiler.enable)
-
-/** The layer's own services, and the scheduler that all handlers share. */
-const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
-  Effect.map(Effect.context<any>(), (context) =>
-    Context.add(context, Scheduler.Scheduler, Context.get(runtime.environment.context, Scheduler.Scheduler))
-  )
-
-/** Warns of schemas by which clients can make the server work for seconds. */
-const warn = (contract: CompiledContract): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const found = ambiguities(contract)
-    if (found.length === 0) return Effect.void
-    return Effect.logWarning(
-      `"${contract.contract._tag}": ${found.join(", ")} can take time that doubles with every level of nesting, as a union contains ` +
-        "itself through several members that take the same values. A literal field that differs tells them apart."
-    )
-  })
 
 /**
  * Serves a namespace, for the lifetime of the layer. With a contract, `build` yields a record of
@@ -136,7 +203,7 @@ export const layerNamespace: {
    */
   <R = never>(
     namespace: string,
-    build: (socket: PlainSocket) => Effect.Effect<void, never, R>
+    build: (socket: PlainSocket) => Effect.Effect<void, NamespaceMiddleware.ConnectRefused, R>
   ): Layer.Layer<never, never, SocketIoServer | Exclude<R, Scope.Scope>>
   // Last, as mistakes are explained by the last overload.
   /**
@@ -183,7 +250,7 @@ export const layerNamespace: {
    */
   <N extends Namespace.Static, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
     namespace: N,
-    build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
+    build: (socket: ServerSocket<N>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R>
   ): Layer.Layer<
     never,
     never,
@@ -193,34 +260,9 @@ export const layerNamespace: {
   >
 } = (
   namespace: string | Namespace.Any,
-  build: (socket: any) => Effect.Effect<any, never, any>
+  build: (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, any>
 ): Layer.Layer<never, never, any> =>
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const { runtime } = yield* SocketIoServer
-      const { directory, environment } = runtime
-      const contract = typeof namespace === "string" ? undefined : compiledOf(namespace)
-      const name = typeof namespace === "string" ? namespace : namespace._tag
-      Namespace.checkName(name)
-      if (contract?.pattern !== undefined) {
-        return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
-      }
-      if (contract !== undefined) {
-        limitsOf(contract)
-        yield* warn(contract)
-      }
-      const registration: Registration = { contract, context: yield* layerContext(runtime), build }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => directory.register(name, registration)),
-        (namespace) =>
-          // The finalizers of its sockets may need the services that the layer was built with.
-          environment.closing.closeNamespaces(
-            () => namespace.unregister(),
-            (other) => other === name
-          )
-      )
-    })
-  )
+  Layer.effectDiscard(Effect.flatMap(SocketIoServer, (server) => server.register(namespace as any, build)))
 
 /**
  * A client's request for a dynamic namespace.
@@ -278,7 +320,13 @@ export const layerDynamicNamespace: {
    */
   <R = never, R2 = never, R3 = never>(
     matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
-    open: (namespace: PlainHandle) => Effect.Effect<(socket: PlainSocket) => Effect.Effect<void, never, R2>, never, R>,
+    open: (
+      namespace: PlainHandle
+    ) => Effect.Effect<
+      (socket: PlainSocket) => Effect.Effect<void, NamespaceMiddleware.ConnectRefused, R2>,
+      NamespaceMiddleware.ConnectRefused,
+      R
+    >,
     options?: DynamicOptions
   ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
   /**
@@ -306,7 +354,11 @@ export const layerDynamicNamespace: {
     namespace: N,
     open: (
       namespace: DynamicHandle<N>
-    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H, never, R2>, never, R>,
+    ) => Effect.Effect<
+      (socket: ServerSocket<N>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R2>,
+      NamespaceMiddleware.ConnectRefused,
+      R
+    >,
     options?: DynamicOptions & {
       readonly match?: (request: DynamicRequest<Namespace.Params<N>>) => Effect.Effect<boolean, never, R3>
     }
@@ -321,54 +373,20 @@ export const layerDynamicNamespace: {
   >
 } = (
   namespace: Namespace.Any | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>),
-  open: (namespace: any) => Effect.Effect<(socket: any) => Effect.Effect<any, never, any>, never, any>,
+  open: (
+    namespace: any
+  ) => Effect.Effect<
+    (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, any>,
+    NamespaceMiddleware.ConnectRefused,
+    any
+  >,
   options: DynamicOptions & {
     readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>
   } = {}
-): Layer.Layer<never, never, any> => {
-  const pattern = namespace instanceof RegExp ? namespace : undefined
-  if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
-  const isContract = pattern === undefined && "_tag" in namespace
-  const contract = isContract ? compiledOf(namespace as Namespace.Any) : undefined
-  if (contract !== undefined) limitsOf(contract)
-  if (isContract && contract?.pattern === undefined) {
-    throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
-  }
-  const plain = contract === undefined
-  return Layer.effectDiscard(
-    Effect.gen(function* () {
-      const { runtime } = yield* SocketIoServer
-      const { directory, environment } = runtime
-      const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
-      const group = new DynamicNamespaces(environment, {
-        label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
-        contract,
-        context: yield* layerContext(runtime),
-        // Before the release of the layer below, hence closed after it.
-        scope: yield* Scope.fork(yield* Effect.scope),
-        lifecycle: contract === undefined ? undefined : directory.lifecycleOf(contract),
-        test: pattern === undefined ? (plain ? undefined : () => true) : (name) => pattern.test(name),
-        match: plain && pattern === undefined ? (namespace as typeof options.match) : options.match,
-        open: (namespace, params) =>
-          open(plain ? handleOf(namespace, true) : { ...handleOf(namespace, false), params }),
-        idleTimeToLive,
-        maxIdle: options.maxIdle ?? 1_000
-      })
-      if (contract !== undefined && directory.dynamicOf(contract) !== undefined) {
-        return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))
-      }
-      if (contract !== undefined) yield* warn(contract)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => directory.addDynamic(group)),
-        () =>
-          environment.closing.closeNamespaces(
-            () => directory.removeDynamic(group),
-            (name) => group.mayMatch(name)
-          )
-      )
-    })
+): Layer.Layer<never, never, any> =>
+  Layer.effectDiscard(
+    Effect.flatMap(SocketIoServer, (server) => server.registerDynamic(namespace as any, open, options))
   )
-}
 
 /**
  * A namespace, to broadcast from anywhere in the application, and to watch: the `serverToClient`
@@ -394,11 +412,7 @@ export const namespace: {
    */
   <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) =>
-    typeof namespace === "string"
-      ? handleByName(runtime.directory, namespace, undefined)
-      : handleByName(runtime.directory, namespace._tag, compiledOf(namespace))
-  )
+  Effect.flatMap(SocketIoServer, (server) => server.namespace(namespace as any))
 
 /**
  * The namespaces of a dynamic contract: those that are open, and any by its parameters.
@@ -409,4 +423,34 @@ export const namespace: {
 export const dynamicNamespaces = <N extends Namespace.Dynamic>(
   namespace: N
 ): Effect.Effect<DynamicHandles<N>, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime.directory, compiledOf(namespace)) as any)
+  Effect.flatMap(SocketIoServer, (server) => server.dynamicNamespaces(namespace))
+
+/**
+ * The connections that open, from the time on at which the stream is run: each as its client
+ * connects, before it has joined any namespace. The stream ends with the server.
+ *
+ * By default it fails with `StreamOverflow` when more than 10,000 connections wait for its reader;
+ * `StreamOptions` say otherwise.
+ *
+ * **Example** (Time of each connection)
+ *
+ * ```ts
+ * const times = SocketIoServer.connections().pipe(
+ *   Stream.runForEach((connection) =>
+ *     Effect.gen(function*() {
+ *       const opened = yield* Clock.currentTimeMillis
+ *       yield* connection.addFinalizer(
+ *         Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.logInfo(`open for ${now - opened} ms`))
+ *       )
+ *     })
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const connections = <O extends NewsOverflow = "fail">(
+  options?: StreamOptions<O>
+): Stream.Stream<ServerConnection, OverflowError<O>, SocketIoServer> =>
+  Stream.unwrap(Effect.map(SocketIoServer, (server) => server.connections(options)))

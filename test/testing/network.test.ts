@@ -106,7 +106,7 @@ describe("a half-open network", () => {
       const { here, network, sockets } = yield* serving()
       yield* here(SocketIoClient.connect("/"))
       const server = yield* Queue.take(sockets)
-      const { engine } = yield* here(SocketIoServer.SocketIoServer)
+      const engine = yield* (yield* here(SocketIoServer.SocketIoServer)).engine
       yield* network.stall
       yield* server.disconnect({ close: true })
       assert.strictEqual(engine.sessionCount, 0)

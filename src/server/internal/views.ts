@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -9,7 +10,10 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
+import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
 import type { EventRefused, IncomingEvent, PlainSocket, ServerSocket } from "../ServerSocket.ts"
+import type { Connection, Member } from "./connection.ts"
+import { ConnectionView } from "./connectionView.ts"
 import { DECLARED, UNDECLARED } from "./eventStreams.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
@@ -23,13 +27,24 @@ const contractViewOf = (socket: SocketRuntime): ServerSocket<any> => (socket.con
 
 const plainViewOf = (socket: SocketRuntime): PlainSocket => (socket.plainView ??= new PlainView(socket))
 
+/** A connection in the form in which the application gets it. */
+export const connectionOf = (connection: Connection): ServerConnection =>
+  (connection.holder ??= new ConnectionView(connection, connectedSocketOf)) as ConnectionView
+
+/** All members of a connection are sockets: the connection knows less of them. */
+const connectedSocketOf = (member: Member): ConnectedSocket => {
+  const socket = member as SocketRuntime
+  return viewOf(socket, socket.contract === undefined)
+}
+
 /** Sends to one socket with flags; contracts only narrow its type. */
-class Emitter {
+class Emitter extends Inspectable.Class {
   private readonly socket: SocketRuntime
   private readonly target: Target
   private readonly flags: BroadcastFlags
 
   constructor(socket: SocketRuntime, target: Target, flags: BroadcastFlags) {
+    super()
     this.socket = socket
     this.target = target
     this.flags = flags
@@ -54,14 +69,20 @@ class Emitter {
   sink(event: string): Sink.Sink<void, any> {
     return Sink.forEach((value) => this.emit(event, ...this.target.encoding.argumentsOf(value)))
   }
+
+  override toJSON(): unknown {
+    const { compress, volatile } = this.flags
+    return { _id: "SocketEmitter", id: this.socket.id, namespace: this.socket.namespace.name, volatile, compress }
+  }
 }
 
 /** The members that a socket has with and without a contract. */
-abstract class View {
+abstract class View extends Inspectable.Class {
   // Not enumerable, so that a socket that is logged does not show its whole server.
   readonly #socket: SocketRuntime
 
   constructor(socket: SocketRuntime) {
+    super()
     this.#socket = socket
   }
 
@@ -82,6 +103,10 @@ abstract class View {
 
   get handshake(): Handshake {
     return this.#socket.handshake
+  }
+
+  get connection(): ServerConnection {
+    return connectionOf(this.#socket.connection)
   }
 
   get transport(): string {
@@ -187,6 +212,11 @@ abstract class View {
   abstract subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope>
 
   abstract events(options?: StreamOptions): Stream.Stream<any, any>
+
+  override toJSON(): unknown {
+    const { connected, id, namespace, transport } = this
+    return { _id: "ServerSocket", id, namespace, transport, connected }
+  }
 
   private get emitter(): Emitter {
     return new Emitter(this.#socket, this.target, noFlags)
