@@ -13,8 +13,8 @@ import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
-import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
-import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
+import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
  * A client that has disconnected from a namespace.
@@ -45,28 +45,37 @@ export interface Broadcast {
 }
 
 /**
- * A namespace. Its streams give the news of this server from the time on at which they are run; a
- * reader that falls behind by more than 10,000 values loses the oldest.
+ * A namespace, as an application broadcasts in it and watches it. `NamespaceHandle<Namespace.Untyped>`
+ * is that of a namespace whose events are not declared.
+ *
+ * Its streams give the news of this server from the time on at which they are run; a reader that has
+ * more than 10,000 values unread loses the oldest.
  *
  * @since 0.1.0
  * @category models
  */
-export interface NamespaceHandle<Operator, Socket> {
+export interface NamespaceHandle<N extends Namespace.Any>
+  extends
+    Pick<
+      BroadcastOperator<N>,
+      "emit" | "emitWithAck" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
+    >,
+    ServerSide<N> {
   readonly name: string
   /** The connected sockets of this process. */
-  readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
+  readonly sockets: Effect.Effect<ReadonlyArray<ServerSocket<N>>>
   /** The connected socket of an id; none if there is no such socket in this process. */
-  readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
+  readonly socket: (sid: string) => Effect.Effect<Option.Option<ServerSocket<N>>>
   /** The members of rooms; an empty list is nobody. */
-  readonly to: (rooms: RoomSelection) => Operator
+  readonly to: (rooms: RoomSelection) => BroadcastOperator<N>
   /** The same as `to`. */
-  readonly in: (rooms: RoomSelection) => Operator
+  readonly in: (rooms: RoomSelection) => BroadcastOperator<N>
   /** All sockets but the members of rooms. */
-  readonly except: (rooms: RoomSelection) => Operator
+  readonly except: (rooms: RoomSelection) => BroadcastOperator<N>
   /** All sockets in the namespace. */
-  readonly all: Operator
+  readonly all: BroadcastOperator<N>
   /** The sockets that connect, after their handlers were built. */
-  readonly connections: Stream.Stream<Socket>
+  readonly connections: Stream.Stream<ServerSocket<N>>
   /** The sockets that disconnect, with their reasons. */
   readonly disconnections: Stream.Stream<Disconnection>
   /** The rooms that sockets join and leave, that are created and deleted. */
@@ -76,8 +85,8 @@ export interface NamespaceHandle<Operator, Socket> {
 }
 
 /**
- * The events between the servers of a cluster, in a namespace with a contract: its
- * `serverToServer`.
+ * The events between the servers of a cluster: the contract's `serverToServer`, or any event of an
+ * untyped one.
  *
  * @since 0.1.0
  * @category models
@@ -113,63 +122,10 @@ export interface ServerSide<N extends Namespace.Any> {
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,
     handler: (
-      payload: Event.Payload<Event.WithName<Namespace.ServerToServer<N>, Name>>
-    ) => Effect.Effect<ServerSideAnswer<Event.WithName<Namespace.ServerToServer<N>, Name>>, E, R>
+      ...args: Namespace.HandlerArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
+    ) => Effect.Effect<Namespace.HandlerValue<Event.WithName<Namespace.ServerToServer<N>, Name>>, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
 }
-
-/**
- * The value of a handler of an event between servers.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type ServerSideAnswer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>
-
-/**
- * The same without a contract: any event.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainServerSide {
-  serverSideEmit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  serverSideEmitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<ReadonlyArray<unknown>>
-  onServerSide<E, R>(
-    event: string,
-    handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R | Scope.Scope>
-}
-
-/**
- * A namespace with a contract.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ContractHandle<N extends Namespace.Any>
-  extends
-    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>>,
-    Pick<
-      BroadcastOperator<N>,
-      "emit" | "emitWithAck" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
-    >,
-    ServerSide<N> {}
-
-/**
- * A namespace without a contract.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainHandle
-  extends
-    NamespaceHandle<PlainBroadcastOperator, PlainSocket>,
-    Pick<
-      PlainBroadcastOperator,
-      "emit" | "emitWithAck" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
-    >,
-    PlainServerSide {}
 
 /**
  * One of a contract's dynamic namespaces.
@@ -177,7 +133,7 @@ export interface PlainHandle
  * @since 0.1.0
  * @category models
  */
-export interface DynamicHandle<N extends Namespace.Any> extends ContractHandle<N> {
+export interface DynamicHandle<N extends Namespace.Any> extends NamespaceHandle<N> {
   /** The parameters in its name. */
   readonly params: Namespace.Params<N>
 }

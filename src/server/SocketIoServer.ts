@@ -12,9 +12,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
+import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 
 import * as EngineServer from "../engine/EngineServer.ts"
+import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
@@ -27,9 +29,9 @@ import { limitsOf } from "./internal/eventLimits.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
 import type { Registration } from "./internal/ports.ts"
 import * as ServerRuntime from "./internal/server.ts"
-import type { ContractHandle, DynamicHandle, DynamicHandles, PlainHandle } from "./NamespaceHandle.ts"
+import type { DynamicHandle, DynamicHandles, NamespaceHandle } from "./NamespaceHandle.ts"
 import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
-import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
+import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
  * The Socket.IO server's service.
@@ -112,35 +114,59 @@ const warn = (contract: CompiledContract): Effect.Effect<void> =>
     )
   })
 
+/** What the builder of an untyped namespace yields: handlers, or nothing if it adds them itself. */
+type UntypedHandlers = Namespace.Handlers<Event.Untyped>
+
 /**
- * Serves a namespace, for the lifetime of the layer. With a contract, `build` yields a record of
- * handlers for its events; without one, `build` registers handlers.
+ * Serves a namespace, for the lifetime of the layer. `build` yields a record of handlers for the
+ * contract's events. Where no events are declared, it may add them with `socket.on` instead.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerNamespace: {
   /**
-   * Serves a namespace without a contract, for the lifetime of the layer: `build` registers plain
-   * handlers with `socket.on`.
+   * Serves a namespace without declared events: the same as with the contract
+   * `Namespace.untyped(name)`.
+   */
+  <const H extends UntypedHandlers = {}, R = never>(
+    namespace: string,
+    build: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<H | void, never, R>
+  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | Namespace.HandlersServices<H>, Scope.Scope>>
+  /**
+   * Serves a namespace whose contract declares no events, for the lifetime of the layer: `build`
+   * yields a record of handlers, or adds handlers with `socket.on`.
    *
-   * It runs once for every client, in the scope of its socket. Events of the client wait meanwhile
-   * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
-   * that are under way have ended, which are interrupted. A defect of the builder disconnects the
-   * socket. A failure or defect of a handler is logged and stays with its event, as does an event
-   * without a handler. Such an event is not acknowledged, as with the official server: clients
-   * expect the values of handlers, and use a `timeout`.
+   * It runs once for every client that is admitted, in the scope of its socket and with the
+   * middlewares' services in context. Events of the client wait meanwhile (up to
+   * `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers that are
+   * under way have ended, which are interrupted. A defect of the builder disconnects the socket. A
+   * failure or defect of a handler is logged and stays with its event, as does an event without a
+   * handler. Such an event is not acknowledged, as with the official server: clients expect the
+   * values of handlers, and use a `timeout`.
    *
    * Closing the layer's scope closes the connections of the namespace's clients with reason `server
    * shutting down`. Two layers for one namespace of one server are a defect.
+   *
+   * @example
+   * ```ts
+   * const EchoLive = SocketIoServer.layerNamespace(Namespace.untyped("/echo").middleware(Authentication), () =>
+   *   Effect.succeed({ echo: (...args: ReadonlyArray<unknown>) => Effect.succeed(ackArguments(...args)) }))
+   * ```
    */
-  <R = never>(
-    namespace: string,
-    build: (socket: PlainSocket) => Effect.Effect<void, never, R>
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R, Scope.Scope>>
+  <N extends Namespace.Static & Namespace.AnyUntyped, const H extends UntypedHandlers = {}, R = never>(
+    namespace: N,
+    build: (socket: ServerSocket<N>) => Effect.Effect<H | void, never, R>
+  ): Layer.Layer<
+    never,
+    never,
+    | SocketIoServer
+    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
+    | Exclude<R | Namespace.HandlersServices<H>, Provided<N>>
+  >
   // Last, as mistakes are explained by the last overload.
   /**
-   * Serves a namespace with a contract, for the lifetime of the layer.
+   * Serves a namespace whose contract declares its events, for the lifetime of the layer.
    *
    * `build` runs once for every client that is admitted, in the scope of its socket and with the
    * middlewares' services in context, and yields a handler for each of the contract's
@@ -199,16 +225,14 @@ export const layerNamespace: {
     Effect.gen(function* () {
       const { runtime } = yield* SocketIoServer
       const { directory, environment } = runtime
-      const contract = typeof namespace === "string" ? undefined : compiledOf(namespace)
-      const name = typeof namespace === "string" ? namespace : namespace._tag
+      const contract = compiledOf(typeof namespace === "string" ? Namespace.untyped(namespace) : namespace)
+      const name = contract.contract._tag
       Namespace.checkName(name)
-      if (contract?.pattern !== undefined) {
+      if (contract.pattern !== undefined) {
         return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
       }
-      if (contract !== undefined) {
-        limitsOf(contract)
-        yield* warn(contract)
-      }
+      limitsOf(contract)
+      yield* warn(contract)
       const registration: Registration = { contract, context: yield* layerContext(runtime), build }
       yield* Effect.acquireRelease(
         Effect.sync(() => directory.register(name, registration)),
@@ -231,7 +255,7 @@ export const layerNamespace: {
 export interface DynamicRequest<Params> {
   /** The namespace's name. */
   readonly name: string
-  /** The parameters in the name; empty without a contract. */
+  /** The parameters in the name; empty if the pattern is a regular expression. */
   readonly params: Params
   /** The handshake of the first client that asks, its auth payload included. */
   readonly handshake: Handshake
@@ -258,29 +282,65 @@ export interface DynamicOptions {
   readonly maxIdle?: number
 }
 
+/** The options of the layer of a contract's dynamic namespaces. */
+type DynamicLayerOptions<N extends Namespace.Dynamic, R> = DynamicOptions & {
+  /**
+   * Decides on a name that matches the pattern. Default: every such name is one of the namespaces.
+   */
+  readonly match?: (request: DynamicRequest<Namespace.Params<N>>) => Effect.Effect<boolean, never, R>
+}
+
 /**
- * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of
- * a contract, or, without a contract, an expression or a predicate.
+ * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of a
+ * contract.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerDynamicNamespace: {
   /**
-   * Serves dynamic namespaces without a contract, for the lifetime of the layer: those whose names
-   * match a regular expression (not a stateful one, with flag `g` or `y`) or a predicate. The
-   * predicate may take time; it runs while the namespace is not open, not for every client.
-   *
-   * `open` runs once per namespace, with its first client, in a scope of the namespace's own, and
-   * yields the builder of its sockets, which registers plain handlers with `socket.on`. The
-   * namespace closes when it has been empty for `idleTimeToLive`, or earlier if more than `maxIdle`
-   * are empty, which closes that scope. A defect of `open` refuses the clients that wait for it.
+   * Serves dynamic namespaces without declared events: the same as with the contract
+   * `Namespace.untypedDynamic(pattern)`.
    */
-  <R = never, R2 = never, R3 = never>(
-    matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
-    open: (namespace: PlainHandle) => Effect.Effect<(socket: PlainSocket) => Effect.Effect<void, never, R2>, never, R>,
-    options?: DynamicOptions
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
+  <const H extends UntypedHandlers = {}, R = never, R2 = never, R3 = never>(
+    pattern: RegExp,
+    open: (
+      namespace: DynamicHandle<Namespace.Untyped<string, Schema.Unknown, never, {}>>
+    ) => Effect.Effect<
+      (
+        socket: ServerSocket<Namespace.Untyped<string, Schema.Unknown, never, {}>>
+      ) => Effect.Effect<H | void, never, R2>,
+      never,
+      R
+    >,
+    options?: DynamicLayerOptions<Namespace.Untyped<string, Schema.Unknown, never, {}>, R3>
+  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2 | Namespace.HandlersServices<H>, Scope.Scope> | R3>
+  /**
+   * Serves dynamic namespaces whose contract declares no events, for the lifetime of the layer. They
+   * open and close as all dynamic namespaces do; their builders are those of untyped ones (see
+   * {@link layerNamespace}).
+   */
+  <
+    N extends Namespace.Dynamic & Namespace.AnyUntyped,
+    const H extends UntypedHandlers = {},
+    R = never,
+    R2 = never,
+    R3 = never
+  >(
+    namespace: N,
+    open: (
+      namespace: DynamicHandle<N>
+    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H | void, never, R2>, never, R>,
+    options?: DynamicLayerOptions<N, R3>
+  ): Layer.Layer<
+    never,
+    never,
+    | SocketIoServer
+    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
+    | Exclude<R, Scope.Scope>
+    | R3
+    | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
+  >
   /**
    * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of
    * the layer.
@@ -307,9 +367,7 @@ export const layerDynamicNamespace: {
     open: (
       namespace: DynamicHandle<N>
     ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H, never, R2>, never, R>,
-    options?: DynamicOptions & {
-      readonly match?: (request: DynamicRequest<Namespace.Params<N>>) => Effect.Effect<boolean, never, R3>
-    }
+    options?: DynamicLayerOptions<N, R3>
   ): Layer.Layer<
     never,
     never,
@@ -320,44 +378,37 @@ export const layerDynamicNamespace: {
     | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
   >
 } = (
-  namespace: Namespace.Any | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>),
+  namespace: Namespace.Any | RegExp,
   open: (namespace: any) => Effect.Effect<(socket: any) => Effect.Effect<any, never, any>, never, any>,
-  options: DynamicOptions & {
-    readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>
-  } = {}
+  options: DynamicLayerOptions<any, any> = {}
 ): Layer.Layer<never, never, any> => {
-  const pattern = namespace instanceof RegExp ? namespace : undefined
-  if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
-  const isContract = pattern === undefined && "_tag" in namespace
-  const contract = isContract ? compiledOf(namespace as Namespace.Any) : undefined
-  if (contract !== undefined) limitsOf(contract)
-  if (isContract && contract?.pattern === undefined) {
-    throw new Error(`"${contract!.contract._tag}" is not a contract of dynamic namespaces: use layerNamespace`)
+  const contract = compiledOf(namespace instanceof RegExp ? Namespace.untypedDynamic(namespace) : namespace)
+  const { _tag: label } = contract.contract
+  limitsOf(contract)
+  if (contract.pattern === undefined) {
+    throw new Error(`"${label}" is not a contract of dynamic namespaces: use layerNamespace`)
   }
-  const plain = contract === undefined
   return Layer.effectDiscard(
     Effect.gen(function* () {
       const { runtime } = yield* SocketIoServer
       const { directory, environment } = runtime
       const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
       const group = new DynamicNamespaces(environment, {
-        label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
+        label,
         contract,
         context: yield* layerContext(runtime),
         // Before the release of the layer below, hence closed after it.
         scope: yield* Scope.fork(yield* Effect.scope),
-        lifecycle: contract === undefined ? undefined : directory.lifecycleOf(contract),
-        test: pattern === undefined ? (plain ? undefined : () => true) : (name) => pattern.test(name),
-        match: plain && pattern === undefined ? (namespace as typeof options.match) : options.match,
-        open: (namespace, params) =>
-          open(plain ? handleOf(namespace, true) : { ...handleOf(namespace, false), params }),
+        lifecycle: directory.lifecycleOf(contract),
+        match: options.match,
+        open: (namespace, params) => open({ ...handleOf(namespace, contract.untyped), params }),
         idleTimeToLive,
         maxIdle: options.maxIdle ?? 1_000
       })
-      if (contract !== undefined && directory.dynamicOf(contract) !== undefined) {
-        return yield* Effect.die(new Error(`the namespaces "${contract.contract._tag}" are served by two layers`))
+      if (directory.dynamicOf(contract) !== undefined) {
+        return yield* Effect.die(new Error(`the namespaces "${label}" are served by two layers`))
       }
-      if (contract !== undefined) yield* warn(contract)
+      yield* warn(contract)
       yield* Effect.acquireRelease(
         Effect.sync(() => directory.addDynamic(group)),
         () =>
@@ -372,33 +423,34 @@ export const layerDynamicNamespace: {
 
 /**
  * A namespace, to broadcast from anywhere in the application, and to watch: the `serverToClient`
- * events of a contract, or any event by a name.
+ * events of a contract, or any event if the contract declares none.
  *
  * A namespace that no layer serves is empty, and has no news until one does. The application may
  * use many such names, as from users: the server remembers them only while they are used or their
  * streams are read. A contract with other events than those of the layer that serves the namespace
- * is a defect.
+ * is a defect. An untyped contract fits every layer.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const namespace: {
   /**
-   * A namespace without a contract, to broadcast any event in it from anywhere, and to watch it. If
-   * no layer serves it, it is empty.
+   * A namespace, to broadcast any event in it: the same as with the contract
+   * `Namespace.untyped(name)`.
    */
-  (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
+  (namespace: string): Effect.Effect<NamespaceHandle<Namespace.Untyped>, never, SocketIoServer>
   /**
-   * A namespace with a contract, to broadcast its `serverToClient` events from anywhere, and to
-   * watch it. If no layer serves it, it is empty. It dies if a layer serves it with other events.
+   * A namespace, to broadcast its `serverToClient` events from anywhere, and to watch it. If no
+   * layer serves it, it is empty. It dies if a layer serves it with other events.
    */
-  <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
-} = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) =>
+  <N extends Namespace.Static>(namespace: N): Effect.Effect<NamespaceHandle<N>, never, SocketIoServer>
+} = (namespace: string | Namespace.Any): Effect.Effect<NamespaceHandle<any>, never, SocketIoServer> => {
+  const [name, contract] =
     typeof namespace === "string"
-      ? handleByName(runtime.directory, namespace, undefined)
-      : handleByName(runtime.directory, namespace._tag, compiledOf(namespace))
-  )
+      ? [namespace, undefined]
+      : [namespace._tag, namespace.untyped ? undefined : compiledOf(namespace)]
+  return Effect.map(SocketIoServer, ({ runtime }) => handleByName(runtime.directory, name, contract))
+}
 
 /**
  * The namespaces of a dynamic contract: those that are open, and any by its parameters.

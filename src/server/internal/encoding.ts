@@ -9,7 +9,7 @@ import { isReservedEvent } from "../../protocol/SocketPacket.ts"
 import type { Encoding } from "./ports.ts"
 
 /** Any event, as it is. */
-export const plainEncoding: Encoding = {
+export const untypedEncoding: Encoding = {
   packet(event, args) {
     if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
     refuseFunctions(event, args)
@@ -51,6 +51,7 @@ const byContract = new WeakMap<CompiledContract, Encoding>()
 
 /** The encoding of a contract's events: one for all that use the contract. */
 export const encodingOf = (contract: CompiledContract): Encoding => {
+  if (contract.untyped) return untypedEncoding
   let encoding = byContract.get(contract)
   if (encoding === undefined) byContract.set(contract, (encoding = new ContractEncoding(contract)))
   return encoding

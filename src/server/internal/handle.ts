@@ -5,9 +5,9 @@ import * as Stream from "effect/Stream"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
-import type { PlainHandle } from "../NamespaceHandle.ts"
+import type { NamespaceHandle } from "../NamespaceHandle.ts"
 import type { Directory } from "./directory.ts"
-import { encodingOf, plainEncoding } from "./encoding.ts"
+import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import { all, noFlags } from "./operator.ts"
 import type { Reference, RunFork, Target } from "./ports.ts"
@@ -19,21 +19,22 @@ const makeHandle = (
   name: string,
   reference: Reference<NamespaceRuntime>,
   target: Target,
-  isPlain: boolean
-): PlainHandle => {
+  isUntyped: boolean
+): NamespaceHandle<any> => {
   const everything = all(target)
-  const codec = ({ serverEvents }: NamespaceRuntime, event: string) => (isPlain ? undefined : serverEvents.codec(event))
+  const codec = ({ serverEvents }: NamespaceRuntime, event: string) =>
+    isUntyped ? undefined : serverEvents.codec(event)
   const news = <A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
     Stream.suspend(() => reference.watch(read))
   return {
     name,
     sockets: Effect.sync(() =>
-      Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isPlain))
+      Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isUntyped))
     ),
     socket: (sid) =>
       Effect.sync(() => {
         const socket = reference.current?.sockets.get(sid)
-        return socket === undefined ? Option.none() : Option.some(viewOf(socket, isPlain))
+        return socket === undefined ? Option.none() : Option.some(viewOf(socket, isUntyped))
       }),
     to: (rooms) => everything.to(rooms),
     in: (rooms) => everything.to(rooms),
@@ -45,7 +46,7 @@ const makeHandle = (
     socketsJoin: (rooms) => everything.socketsJoin(rooms),
     socketsLeave: (rooms) => everything.socketsLeave(rooms),
     disconnectSockets: (options) => everything.disconnectSockets(options),
-    connections: news(({ hubs }) => Stream.map(hubs.connections.stream, (socket) => viewOf(socket, isPlain))),
+    connections: news(({ hubs }) => Stream.map(hubs.connections.stream, (socket) => viewOf(socket, isUntyped))),
     disconnections: news(({ hubs }) => hubs.disconnections.stream),
     roomChanges: news(({ hubs }) => hubs.rooms.stream),
     broadcasts: news(({ hubs }) => hubs.broadcasts.stream),
@@ -81,25 +82,28 @@ const makeHandle = (
 /**
  * The handle of a namespace that is there: one for all, as every socket's builder may ask for it.
  */
-export const handleOf = (namespace: NamespaceRuntime, isPlain: boolean): PlainHandle => {
-  const { contractTarget, handles, name, plainTarget } = namespace
-  return isPlain
-    ? (handles.plain ??= makeHandle(name, namespace, plainTarget, true))
-    : (handles.contract ??= makeHandle(name, namespace, contractTarget, false))
+export const handleOf = (namespace: NamespaceRuntime, isUntyped: boolean): NamespaceHandle<any> => {
+  const { handles, name, target, untypedTarget } = namespace
+  return isUntyped
+    ? (handles.untyped ??= makeHandle(name, namespace, untypedTarget, true))
+    : (handles.typed ??= makeHandle(name, namespace, target, false))
 }
 
-/** The handle of a namespace by its name. Throws if its layer has a contract with other events. */
+/**
+ * The handle of a namespace by its name, with the contract that declares its events, if there is one.
+ * Throws if its layer has a contract with other events.
+ */
 export const handleByName = (
   directory: Directory,
   name: string,
   contract: CompiledContract | undefined
-): PlainHandle => {
+): NamespaceHandle<any> => {
   const namespace = directory.get(name)
   if (contract !== undefined) namespace?.setContract(contract)
   if (namespace?.stays) return handleOf(namespace, contract === undefined)
   const reference = new StaticReference(directory, name, contract)
   return contract === undefined
-    ? makeHandle(name, reference, { encoding: plainEncoding, namespace: reference }, true)
+    ? makeHandle(name, reference, { encoding: untypedEncoding, namespace: reference }, true)
     : makeHandle(name, reference, { encoding: encodingOf(contract), namespace: reference }, false)
 }
 
@@ -110,7 +114,7 @@ export const makeDynamicHandles = (directory: Directory, contract: CompiledContr
   // By its name, as it may close and open anew while the application has its handle.
   const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
     const reference = new DynamicReference(directory, name, contract)
-    return { ...makeHandle(name, reference, { encoding, namespace: reference }, false), params }
+    return { ...makeHandle(name, reference, { encoding, namespace: reference }, contract.untyped), params }
   }
   const handleTo = ({ group, name }: NamespaceRuntime) => handle(name, group?.params(name))
   return {

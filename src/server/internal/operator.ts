@@ -7,7 +7,7 @@ import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../ad
 import type { Handshake } from "../../Handshake.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { AckError } from "../../SocketIoError.ts"
-import type { BroadcastAck, PlainBroadcastOperator, PlainRemoteSocket, RoomSelection } from "../BroadcastOperator.ts"
+import type { BroadcastAck, BroadcastOperator, RemoteSocket, RoomSelection } from "../BroadcastOperator.ts"
 import type { Target } from "./ports.ts"
 
 /** No rooms were named: all sockets. An empty list of rooms, which is another array, is nobody. */
@@ -33,7 +33,7 @@ const noRoom = (value: unknown): Error =>
   )
 
 /** The one implementation of operators; contracts only narrow its type. */
-export class Operator implements PlainBroadcastOperator {
+export class Operator implements BroadcastOperator<any> {
   private readonly target: Target
   private readonly selection: Selection
   private readonly flags: BroadcastFlags
@@ -163,7 +163,7 @@ export const allBut = (target: Target, id: string): Operator =>
   new Operator(target, { rooms: none, except: [id] }, noFlags)
 
 /** A socket on any server: its details when it was fetched, and the way to it. */
-export class RemoteView implements PlainRemoteSocket {
+export class RemoteView implements RemoteSocket<any> {
   readonly id: string
   readonly handshake: Handshake
   readonly rooms: ReadonlySet<string>
