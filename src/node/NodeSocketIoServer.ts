@@ -100,7 +100,7 @@ export interface ListeningOptions extends NodeOptions {
  *   }
  * }
  *
- * const user = (socket: PlainSocket) =>
+ * const user = (socket: SocketBase) =>
  *   Option.map(NodeSocketIoServer.requestOf(socket), (request) => request.session.user)
  * ```
  *

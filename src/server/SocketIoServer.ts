@@ -114,8 +114,8 @@ const warn = (contract: CompiledContract): Effect.Effect<void> =>
     )
   })
 
-/** What the builder of an untyped namespace yields: handlers, or nothing if it adds them itself. */
-type UntypedHandlers = Namespace.Handlers<Event.Untyped>
+/** The builder of an untyped namespace yields handlers, or nothing if it adds them itself. */
+type UntypedHandlers = Namespace.Handlers<Event.Untyped> | void
 
 /**
  * Serves a namespace, for the lifetime of the layer. `build` yields a record of handlers for the
@@ -129,9 +129,9 @@ export const layerNamespace: {
    * Serves a namespace without declared events: the same as with the contract
    * `Namespace.untyped(name)`.
    */
-  <const H extends UntypedHandlers = {}, R = never>(
+  <const H extends UntypedHandlers = void, R = never>(
     namespace: string,
-    build: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<H | void, never, R>
+    build: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<H, never, R>
   ): Layer.Layer<never, never, SocketIoServer | Exclude<R | Namespace.HandlersServices<H>, Scope.Scope>>
   /**
    * Serves a namespace whose contract declares no events, for the lifetime of the layer: `build`
@@ -154,9 +154,9 @@ export const layerNamespace: {
    *   Effect.succeed({ echo: (...args: ReadonlyArray<unknown>) => Effect.succeed(ackArguments(...args)) }))
    * ```
    */
-  <N extends Namespace.Static & Namespace.AnyUntyped, const H extends UntypedHandlers = {}, R = never>(
+  <N extends Namespace.Static & Namespace.AnyUntyped, const H extends UntypedHandlers = void, R = never>(
     namespace: N,
-    build: (socket: ServerSocket<N>) => Effect.Effect<H | void, never, R>
+    build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
   ): Layer.Layer<
     never,
     never,
@@ -302,14 +302,12 @@ export const layerDynamicNamespace: {
    * Serves dynamic namespaces without declared events: the same as with the contract
    * `Namespace.untypedDynamic(pattern)`.
    */
-  <const H extends UntypedHandlers = {}, R = never, R2 = never, R3 = never>(
+  <const H extends UntypedHandlers = void, R = never, R2 = never, R3 = never>(
     pattern: RegExp,
     open: (
       namespace: DynamicHandle<Namespace.Untyped<string, Schema.Unknown, never, {}>>
     ) => Effect.Effect<
-      (
-        socket: ServerSocket<Namespace.Untyped<string, Schema.Unknown, never, {}>>
-      ) => Effect.Effect<H | void, never, R2>,
+      (socket: ServerSocket<Namespace.Untyped<string, Schema.Unknown, never, {}>>) => Effect.Effect<H, never, R2>,
       never,
       R
     >,
@@ -322,7 +320,7 @@ export const layerDynamicNamespace: {
    */
   <
     N extends Namespace.Dynamic & Namespace.AnyUntyped,
-    const H extends UntypedHandlers = {},
+    const H extends UntypedHandlers = void,
     R = never,
     R2 = never,
     R3 = never
@@ -330,7 +328,7 @@ export const layerDynamicNamespace: {
     namespace: N,
     open: (
       namespace: DynamicHandle<N>
-    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H | void, never, R2>, never, R>,
+    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H, never, R2>, never, R>,
     options?: DynamicLayerOptions<N, R3>
   ): Layer.Layer<
     never,

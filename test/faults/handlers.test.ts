@@ -2,7 +2,7 @@
  * Handlers and middleware that misbehave: they harm their own event, and nothing else.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, Option, Schema } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Option, Schema, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
@@ -10,7 +10,7 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 
@@ -62,7 +62,7 @@ const answered = (socket: PlainClientSocket, event: string) =>
 const quiet = Layer.succeed(Logger.CurrentLoggers, new Set<Logger.Logger<unknown, any>>())
 
 /** A namespace in which everything goes well but what the test makes of it. */
-const serving = (prepare: (socket: PlainSocket) => Effect.Effect<unknown>) =>
+const serving = (prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<unknown, never, Scope.Scope>) =>
   Effect.provide(
     SocketIoServer.layerNamespace(
       "/",

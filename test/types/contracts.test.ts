@@ -74,7 +74,7 @@ const good = {
 }
 const inHall = { join: good.join, cursor: good.cursor, leave: good.leave }
 type HallSocket = ServerSocket.ServerSocket<typeof Hall>
-const atHall = <A, E>(use: (hall: NamespaceHandle.ContractHandle<typeof Hall>) => Effect.Effect<A, E, any>) =>
+const atHall = <A, E>(use: (hall: NamespaceHandle.NamespaceHandle<typeof Hall>) => Effect.Effect<A, E, any>) =>
   Effect.flatMap(SocketIoServer.namespace(Hall), use)
 const serve = (build: Parameters<typeof SocketIoServer.layerNamespace<typeof Chat, Namespace.Handlers<Namespace.ClientToServer<typeof Chat>>>>[1]) =>
   SocketIoServer.layerNamespace(Chat, build)
@@ -396,7 +396,7 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
     /Property 'length' does not exist on type 'Date'/
   ],
   "an answer of other servers taken for another type": [
-    `export const f = (hall: NamespaceHandle.ContractHandle<typeof Hall>): Stream.Stream<string, any> => hall.serverSideEmitWithAck("count")`,
+    `export const f = (hall: NamespaceHandle.NamespaceHandle<typeof Hall>): Stream.Stream<string, any> => hall.serverSideEmitWithAck("count")`,
     /Type 'number' is not assignable to type 'string'/
   ],
   "a string for a parameter that is a number": [
