@@ -1,5 +1,5 @@
 /**
- * What is known of a client's first request.
+ * The first request of a client, as handlers and middleware see it.
  *
  * @since 0.1.0
  */

@@ -35,7 +35,7 @@ export type Overflow = "suspend" | "dropOldest" | "dropNewest" | "fail"
  * @category options
  */
 export interface StreamOptions<out O extends Overflow = Overflow> {
-  /** The values that may wait for the reader: a positive integer, anything else is a defect. Default: 10,000. */
+  /** The values that may wait for the reader. With less than 1 there is room for none. Default: 10,000. */
   readonly capacity?: number
   /** The policy when more come. Default: `fail`, unless the stream's documentation says otherwise. */
   readonly overflow?: O

@@ -12,7 +12,7 @@ import { Chat } from "./contract.ts"
 import * as view from "./view.ts"
 
 /** Shows the values of a stream, until the scope closes. */
-const showing = <A>(stream: Stream.Stream<A>, show: (value: A) => void) =>
+const showing = <A, E>(stream: Stream.Stream<A, E>, show: (value: A) => void) =>
   Effect.forkScoped(
     Stream.runForEach(stream, (value) => Effect.sync(() => show(value))),
     { startImmediately: true }

@@ -12,33 +12,35 @@ import { integer, millis, refuse, transports } from "../engine/OptionReaders.ts"
 import type { TransportName } from "../engine/Transport.ts"
 import { MAX_ATTACHMENTS } from "../protocol/ProtocolLimits.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import { default as defaultReconnection, type Outage } from "./Reconnection.ts"
 
 /**
- * Options of a client: of its one connection, which all its namespaces share. `R` is what `query` and `headers` need, if they are
- * effects.
+ * Options of a client: of its one connection, which all its namespaces share.
+ *
+ * `R` are the services that `query`, `headers` and `reconnection` need.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ClientOptions<R = never> {
-  /** The server: scheme, host and port, `https://example.org`. A path in it is not taken: namespaces are connected to by name. */
+  /** The server: scheme, host and port, as `https://example.org`. It has no path: namespaces are connected to by name. */
   readonly url: string
-  /** Where the server stands below it. Default: `/socket.io`. */
+  /** The path of the Socket.IO server on its host. Default: `/socket.io`. */
   readonly path?: string
   /**
-   * Whether requests have a slash at the end of the path: `/socket.io/`. Default: true. Some hosts redirect addresses that end with one,
-   * which WebSockets do not follow.
+   * Whether requests have a slash at the end of the path: `/socket.io/`. Some hosts redirect such addresses, and WebSockets
+   * follow no redirects. Default: true.
    */
   readonly addTrailingSlash?: boolean
   /**
-   * Parameters of every request, or an effect that gives them, which is run anew for every connection. Default: none. `EIO`,
-   * `transport`, `sid`, `b64` and `t` are the protocol's.
+   * Parameters of every request, or an effect that gives them and is run anew for every connection. The protocol owns `EIO`,
+   * `transport`, `sid`, `b64` and `t`. Default: none.
    */
   readonly query?: Strings | Effect.Effect<Strings, never, R>
   /**
-   * Headers of every request, or an effect that gives them, which is run anew for every connection: a token that expires, say. One that
-   * dies is an attempt that has failed; none is begun before it is done. Default: none. In browsers they are only sent over polling, as
-   * WebSockets cannot have any.
+   * Headers of every request, or an effect that gives them and is run anew for every connection, such as a token that
+   * expires. No attempt begins before the effect is done; if it dies, the attempt has failed. Browsers send them over polling
+   * only, as their WebSockets cannot have headers. Default: none.
    */
   readonly headers?: Strings | Effect.Effect<Strings, never, R>
   /** The transports that may be used, the first one first. Default: polling, then WebSocket. */
@@ -55,35 +57,35 @@ export interface ClientOptions<R = never> {
   readonly protocols?: ReadonlyArray<string>
   /** Whether bytes travel as base64, over WebSocket too. Default: false. */
   readonly forceBase64?: boolean
-  /** Whether to close when the page is left or frozen. Default: true, where there is a page. */
+  /** Whether to close the connection when the page is left or frozen. Default: true, where there is a page. */
   readonly closeOnPageHide?: boolean
   /**
-   * How long the opening of the connection may take, over each transport that is tried; then the upgrade; and at last the closing,
-   * when the server does not take what is still to be sent. Default: 20 seconds.
+   * The time for the opening of the connection over each transport that is tried, then for the upgrade, and for the closing
+   * when the server does not take the rest. Default: 20 seconds.
    */
   readonly connectTimeout?: Duration.Input
   /**
-   * Whether, and when, to connect again after the connection was lost or could not be opened: a schedule that is run anew for every
-   * outage, with the number of the failed attempt (from 0) as its input; its delays are the pauses, and there are no more attempts when
-   * it is done. Default: 1 second, doubling up to 5, spread by half; without end.
+   * The schedule on which the client connects again after the connection was lost or could not be opened, or `false` for no
+   * reconnection. It is run anew for every outage, in the context of the client; its delays are the pauses, and there are no
+   * more attempts when it is done or fails. Default: `Reconnection.default`, 1 second doubled up to 5, without end.
    */
-  readonly reconnection?: boolean | Schedule.Schedule<unknown, number>
-  /** Events that may wait, per namespace, while it is not connected. Default: 10,000. */
+  readonly reconnection?: false | Schedule.Schedule<unknown, Outage, unknown, R>
+  /** The events that may wait in each namespace while it is not connected. Default: 10,000. */
   readonly maxBuffered?: number
-  /** What is dropped when more would wait. Default: `newest`: the event that does not fit. */
+  /** The event that is dropped when more would wait. Default: `newest`, the event that does not fit. */
   readonly bufferOverflow?: "newest" | "oldest"
-  /** The acknowledgements that may be awaited in one namespace. Default: 10,000. */
+  /** The acknowledgements that may be awaited in each namespace. Default: 10,000. */
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10. */
   readonly maxAttachments?: number
   /**
-   * The bytes of one packet's attachments together. Default: no limit of its own, which is that of the official client: each attachment
-   * is a message, which the platform bounds (`maxPayload` of `NodeClientPlatform`), and there are `maxAttachments` of them.
+   * The bytes of the attachments of one packet together. Default: no limit of its own, as with the official client: the
+   * platform limits each message (`maxPayload` of `NodeClientPlatform`), and `maxAttachments` their number.
    */
   readonly maxAttachmentBytes?: number
   /**
-   * The nesting of arrays and objects in a packet's payload. Default: 1,000: servers may send what they like, of which this one's sends no
-   * more; deeper values would exhaust the stack of what handles them.
+   * The nesting of arrays and objects in the payload of a packet. Deeper values could exhaust the stack of their reader; our
+   * server sends none. Default: 1,000.
    */
   readonly maxDepth?: number
 }
@@ -100,7 +102,7 @@ export interface ResolvedClientOptions {
   readonly engine: Omit<EngineClientOptions, "query" | "headers">
   readonly query: Strings | Effect.Effect<Strings>
   readonly headers: Strings | Effect.Effect<Strings>
-  readonly reconnection: boolean | Schedule.Schedule<unknown, number>
+  readonly reconnection: false | Schedule.Schedule<unknown, Outage>
   readonly maxBuffered: number
   readonly bufferOverflow: "newest" | "oldest"
   readonly maxPendingAcks: number
@@ -109,7 +111,7 @@ export interface ResolvedClientOptions {
   readonly maxDepth: number
 }
 
-/** What an option is when it is not given. */
+/** The defaults. */
 const defaults = {
   path: "/socket.io",
   addTrailingSlash: true,
@@ -122,7 +124,7 @@ const defaults = {
   protocols: [],
   forceBase64: false,
   closeOnPageHide: true,
-  reconnection: true,
+  reconnection: defaultReconnection,
   maxBuffered: 10_000,
   bufferOverflow: "newest",
   maxPendingAcks: 10_000,
@@ -132,7 +134,7 @@ const defaults = {
 } as const satisfies Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout">>
 
 /**
- * Fills in the defaults and refuses what makes no sense.
+ * Fills in the defaults. Fails with {@link InvalidOptionError} on an option that makes no sense.
  *
  * @since 0.1.0
  * @category decoding
@@ -143,7 +145,7 @@ export const resolve = Effect.fnUntraced(function* (
   const resolved: Record<string, unknown> = { ...options }
   for (const [name, fallback] of Object.entries(defaults)) {
     const value = (resolved[name] ??= fallback)
-    // Whatever has a number by default is a count.
+    // Every option with a number as its default is a count.
     if (typeof fallback === "number" && value !== fallback) {
       yield* integer(name, value as number, 0, name === "maxBuffered" ? 0 : 1)
     }
@@ -157,12 +159,12 @@ export const resolve = Effect.fnUntraced(function* (
     transports: yield* transports(options.transports),
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 20_000, 1)
   }
-  // It has more than that: nobody looks.
+  // It has more members than its type: nobody looks.
   return { ...resolved, engine } as unknown as ResolvedClientOptions
 })
 
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
-  // Without `URL`, of which React Native has but a part. WebSocket addresses mean the same server.
+  // Without `URL`, as React Native has only a part of it. WebSocket addresses mean the same server.
   const [, rest] = /^(?:http|ws)(s?:\/\/[^\s/?#@\\]+)\/?$/.exec(url.toLowerCase()) ?? []
   return rest
     ? Effect.succeed(`http${rest}`)

@@ -13,11 +13,12 @@ import type { ClientCloseReason } from "../engine/EngineClient.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 
 export { AckArguments, ackArguments } from "../AckArguments.ts"
 
 /**
- * Why a client's socket disconnected: its connection ended, or one side left the namespace.
+ * The reason for which a client's socket disconnected: its connection ended, or one side left the namespace.
  *
  * @since 0.1.0
  * @category models
@@ -27,11 +28,14 @@ export type ClientDisconnectReason = ClientCloseReason | "io server disconnect" 
 /**
  * A connection to a namespace did not come about.
  *
- * With `willRetry` the client tries again by itself: the connection to the server failed, and reconnection is on. Without, the
- * server has refused (`data` is what it said), or there are no more attempts: `reconnect` tries again.
+ * **Details**
  *
- * Where the connection to the server failed, `reason` says how; `status` and `body` are those of the HTTP response that was no success,
- * `closeCode` and `closeReason` those of the WebSocket, and `cause` is the error that is behind it, each where the platform tells.
+ * With `willRetry` the client tries again by itself: the connection to the server failed, and the schedule of reconnection
+ * goes on. Without it, the server has refused (`data` is its answer), or there are no more attempts; `reconnect` tries again.
+ *
+ * Where the connection to the server failed, `reason` says how. `status` and `body` are those of the HTTP response that was
+ * no success, `closeCode` and `closeReason` those of the WebSocket, and `cause` is the error that led to it, each where the
+ * platform tells.
  *
  * @since 0.1.0
  * @category errors
@@ -40,23 +44,23 @@ export class ConnectError extends Data.TaggedError("ConnectError")<
   ConnectionDetails & {
     readonly namespace: string
     readonly message: string
-    /** What the server's refusal carries. */
+    /** The data of the server's refusal. */
     readonly data?: unknown
     readonly willRetry: boolean
-    /** How the connection to the server ended, where it is not the namespace that was refused. */
+    /** The way in which the connection ended, unless it was the namespace that was refused. */
     readonly reason?: ClientDisconnectReason
   }
 > {}
 
 /**
- * How a socket stands to its namespace.
+ * The connection status of a socket.
  *
  * - `Connecting`: it is on its way, for the first time or after an outage.
- * - `Connected`: it is there, under this id; `recovered` says whether the server has kept its id, rooms and data since an outage, and
- *   has sent what it missed.
- * - `Failed`: an attempt has failed; whether another one follows is in the error.
- * - `Disconnected`: it was there, and is not any more; `willRetry` says whether it comes back by itself, `description` what exactly has
- *   happened, and the rest is as in {@link ConnectError}, each where it is known.
+ * - `Connected`: it is connected, under this id. `recovered` says whether the server has kept its id, rooms and data since an
+ *   outage, and has sent the events that it missed.
+ * - `Failed`: an attempt has failed. The error says whether another one follows.
+ * - `Disconnected`: it has left the namespace, or lost the connection. `willRetry` says whether it connects again by itself,
+ *   `description` tells the circumstances; the other fields are as in {@link ConnectError}, each where it is known.
  *
  * @since 0.1.0
  * @category models
@@ -73,79 +77,124 @@ export type SocketStatus =
     })
 
 /**
- * What sockets with and without a contract have in common.
+ * The overflow policies of a client's streams. There is no `suspend`: a client that stopped reading would not see the
+ * server's pings either, and all namespaces share the connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientOverflow = Exclude<Overflow, "suspend">
+
+/**
+ * The members that sockets with and without a contract share.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientSocketBase {
+  /** The name of the namespace. */
   readonly namespace: string
-  /** The socket's id on the server; another one after every connection, `undefined` while it is not connected. */
+  /** The socket's id on the server: another one after every connection, `undefined` while it is not connected. */
   readonly id: string | undefined
+  /** Whether the socket is connected. */
   readonly connected: boolean
   /**
-   * Whether it was connected again to the state that it had before an outage, with nothing missed: for servers that recover
-   * connections, as the official one does with `connectionStateRecovery`.
+   * Whether the socket has recovered after an outage, with nothing missed. This needs a server that recovers connections,
+   * such as the official one with `connectionStateRecovery`.
    */
   readonly recovered: boolean
-  /** How it stands, and how that changes, from the moment on in which the stream is run. */
+  /**
+   * The status of the socket, and its changes from the moment on in which the stream is run. It ends when the socket's scope
+   * closes. A reader that is 10,000 changes late misses the oldest.
+   */
   readonly status: Stream.Stream<SocketStatus>
   /**
-   * Leaves the namespace, for everybody who shares the socket: the server sees `client namespace disconnect`. It is not connected again
-   * by itself; the connection is closed when no other namespace needs it.
+   * Leaves the namespace, for everybody who shares the socket: the server sees `client namespace disconnect`. The socket does
+   * not connect again by itself. The connection is closed when no other namespace needs it.
    */
-  readonly disconnect: Effect.Effect<void>
+  disconnect(): Effect.Effect<void>
   /**
-   * Connects again after it was disconnected or refused, and waits until it is. Otherwise it only waits. It fails if somebody has
-   * connected to the namespace meanwhile, who has another socket.
+   * Waits until the socket is not connected any more, and gives the reason. It does not wait if the socket has disconnected
+   * already. An outage counts, though the socket connects again after it: `status` tells more.
    */
-  readonly reconnect: Effect.Effect<void, ConnectError>
-  /** Sees every event that comes in, with its wire arguments, until the scope closes. */
-  onAny<R>(
-    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, never, R>
+  readonly disconnected: Effect.Effect<ClientDisconnectReason>
+  /**
+   * Connects again after the socket was disconnected or refused, and waits until it is connected. While the socket is on its
+   * way by itself, this only waits. Fails with {@link ConnectError} as `connect` does, and if another socket has been
+   * connected to the namespace meanwhile. Interruption only ends the wait.
+   */
+  reconnect(): Effect.Effect<void, ConnectError>
+  /**
+   * Sees every event that comes in, with its wire arguments, until the scope closes. A failure of the handler is logged.
+   */
+  onAny<E, R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
-  /** Sees every event that is sent, with its wire arguments, until the scope closes: one that waits when it leaves. */
-  onAnyOutgoing<R>(
-    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, never, R>
+  /**
+   * Sees every event that is sent, with its wire arguments, until the scope closes. Events that wait for the connection are
+   * seen when they leave. A failure of the handler is logged.
+   */
+  onAnyOutgoing<E, R>(
+    handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
 }
 
 /**
  * A connection to a namespace with a contract.
  *
- * What is emitted while it is not connected waits, up to `maxBuffered` events, and is sent when it is. It lives until its scope
- * closes, which leaves the namespace.
+ * **Details**
+ *
+ * Events that are emitted while the socket is not connected wait, up to `maxBuffered`, and are sent when it is. The socket
+ * lives until its scope closes, which leaves the namespace and ends the socket's streams.
+ *
+ * **Gotchas**
+ *
+ * A stream listens from the moment on in which it is run. Events that come in the second after the connection wait for the
+ * first stream or handler of their name, up to 256 of any name; {@link ClientSocket.subscribe} begins at once, for later.
+ *
+ * **Example** (Reads one event, and answers another)
+ *
+ * ```ts
+ * const chat = yield* SocketIoClient.connect(Chat)
+ * yield* chat.respond("alive", () => Effect.succeed(true))
+ * yield* chat.stream("message").pipe(Stream.runForEach(({ text }) => Console.log(text)))
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
   /**
-   * Sends what cannot wait: nothing happens while it is not connected, or what was sent before has not left yet. With an acknowledgement
-   * it fails then, with the reason `NotSent`.
+   * All events of the server that the contract declares, each with its name, in the order of their arrival. See
+   * {@link ClientSocket.stream}; the stream of its {@link StreamOverflow} is `events`.
    */
-  readonly volatile: ClientEmitter<N>
+  events<O extends ClientOverflow = "fail">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<DeclaredEvent<Namespace.ServerToClient<N>>, OverflowError<O>>
   /**
-   * Sends with or without compression: where the platform compresses WebSocket messages (`perMessageDeflate` of `NodeClientPlatform`) and
-   * the server agrees. Browsers have no say in it.
+   * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections. It ends
+   * when the socket's scope closes. By default it fails with {@link StreamOverflow} when more than 10,000 payloads wait for
+   * the reader. A payload that its schema refuses is left out, and logged at level Debug.
    */
-  compress(compress: boolean): ClientEmitter<N> & { readonly volatile: ClientEmitter<N> }
+  stream<const Name extends Event.Name<Namespace.ServerToClient<N>>, O extends ClientOverflow = "fail">(
+    event: Name,
+    options?: StreamOptions<O>
+  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>, OverflowError<O>>
   /**
-   * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections; it ends when
-   * the socket's scope closes. The first one of an event begins with what came of it in the second after the connection, unless others
-   * listened: up to 256 events of any name wait that long. A reader that falls behind by more than 10,000 makes it die: nothing is dropped silently. A payload
-   * that its schema refuses is left out, and logged at level Debug.
+   * The same as {@link ClientSocket.stream} from now on: payloads that come before the stream is run wait in it. It ends when
+   * the scope, or the socket's, closes.
    */
-  stream<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
-    event: Name
-  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>>
-  /** The same as {@link stream}, from now on: what comes before the stream is run waits in it. */
-  subscribe<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
-    event: Name
-  ): Effect.Effect<Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>>, never, Scope.Scope>
+  subscribe<const Name extends Event.Name<Namespace.ServerToClient<N>>, O extends ClientOverflow = "fail">(
+    event: Name,
+    options?: StreamOptions<O>
+  ): Effect.Effect<
+    Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>, OverflowError<O>>,
+    never,
+    Scope.Scope
+  >
   /**
-   * Answers an event that the server awaits, until the scope closes: what the handler returns is the acknowledgement, what it
-   * fails with one of the event's declared failures. Of several handlers the first one answers.
+   * Answers an event for which the server awaits an acknowledgement, until the scope closes: with the value of the handler,
+   * or with one of the event's declared failures. Of several handlers the first one answers.
    */
   respond<const Name extends Event.Name<Namespace.ServerToClient<N>>, R>(
     event: Name,
@@ -160,7 +209,17 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
 }
 
 /**
- * What a handler returns for an event of the server.
+ * An event of a contract as a value, for each of a union of events: its name and its payload.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type DeclaredEvent<E extends Event.Any> = E extends Event.Any
+  ? { readonly event: Event.Name<E>; readonly payload: Event.Payload<E> }
+  : never
+
+/**
+ * The value that a handler returns for an event of the server.
  *
  * @since 0.1.0
  * @category utility types
@@ -168,30 +227,53 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
 export type Answer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>
 
 /**
- * Sends a contract's events to the server.
+ * Sends a contract's events to the server, with flags.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientEmitter<N extends Namespace.Any> {
   /**
-   * Sends an event. It does not wait for anything. What one turn sends leaves together, in a microtask: before the process is made to
-   * exit, the client's scope is to be closed, which sends what waits.
+   * Drops events rather than to let them wait: while the socket is not connected, or earlier events have not left yet. An
+   * acknowledgement then fails with `NotSent`.
+   */
+  readonly volatile: ClientEmitter<N>
+  /**
+   * Whether events may be compressed, where the platform compresses WebSocket messages (`perMessageDeflate` of
+   * `NodeClientPlatform`) and the server agrees. Browsers decide by themselves. Default: true.
+   */
+  compress(compress: boolean): ClientEmitter<N>
+  /**
+   * Sends an event. It waits for nothing, and never fails.
    *
-   * It dies of a payload that its schema refuses, or that cannot be encoded: a payload that comes from a user is to be checked before
-   * (`Schema.decodeUnknownEffect`), or sent with {@link emitWithAck}, which fails then.
+   * **Details**
+   *
+   * Events of one turn leave together, in a microtask. Close the client's scope before you make the process exit: that sends
+   * the events that wait.
+   *
+   * **Gotchas**
+   *
+   * A payload that its schema refuses, or that cannot be encoded, is a defect. Check a payload that comes from a user
+   * (`Schema.decodeUnknownEffect`), or send it with {@link ClientEmitter.emitWithAck}, which fails then.
    */
   emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * Sends an event and waits for its acknowledgement: as long as it takes. Add `Effect.timeout`: a server that has no handler for the
-   * event, or one that does not answer, says nothing. Fails with one of the event's declared failures, or with an {@link AckError}: when
-   * the connection ends after the event was sent, when it does not fit into the buffer, when its own schema refuses the payload and it is
-   * not sent (`PayloadRefused`), when the server says why it does not handle the event (`PayloadRefused`, `EventRefused`,
-   * `HandlerFailed`), or when it answers something else. Interruption forgets the acknowledgement, and the event if it waits to be
-   * sent.
+   * Sends an event and waits for its acknowledgement, as long as it takes.
+   *
+   * **Details**
+   *
+   * Fails with one of the event's declared failures, or with an {@link AckError}: when the connection ends after the event was
+   * sent (`Disconnected`), when there is no capacity for it to wait (`NotSent`), when its schema refuses the payload and it
+   * is not sent (`PayloadRefused`), when the server says why it does not handle the event (`PayloadRefused`,
+   * `EventRefused`, `HandlerFailed`), or when the server answers something else. Interruption forgets the acknowledgement,
+   * and the event if it waits to be sent.
+   *
+   * **Gotchas**
+   *
+   * A server that has no handler for the event, or a handler that does not answer, says nothing: add `Effect.timeout`.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(
     event: Name,
@@ -203,13 +285,22 @@ export interface ClientEmitter<N extends Namespace.Any> {
 }
 
 /**
- * Sends events without a contract. See {@link ClientEmitter}.
+ * Sends events without a contract, with flags. See {@link ClientEmitter}.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PlainClientEmitter {
+  /** See {@link ClientEmitter.volatile}. */
+  readonly volatile: PlainClientEmitter
+  /** See {@link ClientEmitter.compress}. */
+  compress(compress: boolean): PlainClientEmitter
+  /**
+   * Sends an event. Arguments are JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`, `Blob`); others are a
+   * defect. See {@link ClientEmitter.emit}.
+   */
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
+  /** Sends an event and waits for the arguments of its acknowledgement. See {@link ClientEmitter.emitWithAck}. */
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
 }
 
@@ -220,13 +311,23 @@ export interface PlainClientEmitter {
  * @category models
  */
 export interface PlainClientSocket extends ClientSocketBase, PlainClientEmitter {
-  readonly volatile: PlainClientEmitter
-  compress(compress: boolean): PlainClientEmitter & { readonly volatile: PlainClientEmitter }
-  stream(event: string): Stream.Stream<ReadonlyArray<any>>
-  subscribe(event: string): Effect.Effect<Stream.Stream<ReadonlyArray<any>>, never, Scope.Scope>
+  /** All events of the server, each with its name and its arguments. See {@link ClientSocket.events}. */
+  events<O extends ClientOverflow = "fail">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<{ readonly event: string; readonly args: ReadonlyArray<any> }, OverflowError<O>>
+  /** The arguments of an event. See {@link ClientSocket.stream}. */
+  stream<O extends ClientOverflow = "fail">(
+    event: string,
+    options?: StreamOptions<O>
+  ): Stream.Stream<ReadonlyArray<any>, OverflowError<O>>
+  /** The same as {@link PlainClientSocket.stream}, from now on. See {@link ClientSocket.subscribe}. */
+  subscribe<O extends ClientOverflow = "fail">(
+    event: string,
+    options?: StreamOptions<O>
+  ): Effect.Effect<Stream.Stream<ReadonlyArray<any>, OverflowError<O>>, never, Scope.Scope>
   /**
-   * Answers an event with what the handler returns: one argument, none for `undefined`, several for `ackArguments(…)`. A failure is
-   * logged, and not answered.
+   * Answers an event with the value of the handler, until the scope closes: one argument, none for `undefined`, several for
+   * `ackArguments(…)`. A failure is logged, and not answered. Of several handlers the first one answers.
    */
   respond<E, R>(
     event: string,

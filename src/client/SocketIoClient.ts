@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Equal from "effect/Equal"
 import * as Effect from "effect/Effect"
@@ -20,9 +21,9 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError, PlainClientSocket } from "./ClientSocket.ts"
 import { makeDiagnostics } from "./internal/diagnostics.ts"
-import { Manager } from "./internal/manager.ts"
+import { makeManager, type Manager } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
-import { type MakeAuth, SocketRuntime } from "./internal/socket.ts"
+import { type MakeAuth, makeSocket, type SocketRuntime } from "./internal/socket.ts"
 
 /**
  * @since 0.1.0
@@ -30,7 +31,7 @@ import { type MakeAuth, SocketRuntime } from "./internal/socket.ts"
  */
 export interface SocketIoClientShape {
   /** @internal */
-  readonly manager: Manager
+  readonly manager: Manager<SocketRuntime>
 }
 
 /**
@@ -44,14 +45,15 @@ export class SocketIoClient extends Context.Service<SocketIoClient, SocketIoClie
 ) {}
 
 /**
- * Makes a client. It connects when a namespace is connected to. Closing the scope closes the connection, behind what waits to
- * be sent.
+ * Makes a client. It connects when a namespace is connected to. Closing the scope sends the events that wait, and closes the
+ * connection. Fails with {@link InvalidOptionError} on an option that makes no sense.
  *
- * While the server cannot be connected to, a warning is logged: when the first attempt has failed that another one follows, and then
- * once a minute at the most. `DEBUG='socket.io-client:*'` in the environment, or `localStorage.debug` in pages, switches debug logs on,
- * as does the level Debug: `socket.io-client:engine`, `socket.io-client:manager`, `socket.io-client:socket`.
+ * **Details**
  *
- * Fails with {@link InvalidOptionError} on an option that makes no sense.
+ * While the server cannot be connected to, a warning is logged: when the first attempt has failed and another one follows,
+ * and then once a minute at the most. `DEBUG='socket.io-client:*'` in the environment, or `localStorage.debug` in pages,
+ * switches debug logs on, as does the level Debug: `socket.io-client:engine`, `socket.io-client:manager`,
+ * `socket.io-client:socket`.
  *
  * @since 0.1.0
  * @category constructors
@@ -72,7 +74,7 @@ export const make: <R = never>(
     unique: clock.currentTimeMillisUnsafe().toString(36) + (yield* Random.next).toString(36).slice(2),
     diagnostics: yield* makeDiagnostics
   }
-  const manager = new Manager(resolved, runtime, yield* Parser)
+  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser)
   yield* scoped(() => manager.close)
   return { manager }
 })
@@ -87,7 +89,28 @@ export const layer = <R = never>(options: ClientOptions<R>): Layer.Layer<SocketI
   Layer.effect(SocketIoClient, make(options)) as Layer.Layer<SocketIoClient, InvalidOptionError, R>
 
 /**
- * What may be connected to: a contract, or a namespace's name.
+ * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `ClientConfig.options`
+ * is. Fails with a `ConfigError`, too.
+ *
+ * **Example** (Reads the address of the server from the environment)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layerConfig({
+ *   url: Config.String("CHAT_URL"),
+ *   connectTimeout: Config.Duration("CHAT_TIMEOUT").pipe(Config.withDefault("10 seconds"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = <R = never>(
+  options: Config.Wrap<ClientOptions<R>>
+): Layer.Layer<SocketIoClient, InvalidOptionError | Config.ConfigError, R> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer<R>(options)))
+
+/**
+ * The target of a connection: a contract, or a namespace's name.
  *
  * @since 0.1.0
  * @category models
@@ -103,7 +126,8 @@ export type Target = Namespace.Any | string
 export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : PlainClientSocket
 
 /**
- * The auth payload that a namespace takes: what its contract declares, and what its middlewares do. Without a contract it is any object.
+ * The auth payload that a namespace takes: its contract declares one, and each middleware may add to it. Without a contract
+ * it is any object.
  *
  * @since 0.1.0
  * @category utility types
@@ -119,11 +143,11 @@ type MiddlewareAuth<M> = [M] extends [never]
     : never
 
 /**
- * What is given with a connection to a namespace.
+ * The options of a connection to a namespace.
  *
  * - `auth`: the auth payload: a value, or an effect that is run anew for every connection. It may be left out if `{}` is one.
- * - `params`: the parameters of a dynamic namespace's name; nothing else has any. A name that does not match the contract's pattern
- *   is a defect.
+ * - `params`: the parameters of a dynamic namespace's name; nothing else has any. A name that does not match the contract's
+ *   pattern is a defect.
  *
  * @since 0.1.0
  * @category options
@@ -148,19 +172,33 @@ export type ConnectArguments<T extends Target, R = never> =
   {} extends ConnectOptions<T, R> ? [options?: ConnectOptions<T, R>] : [options: ConnectOptions<T, R>]
 
 /**
- * Connects to a namespace, until the scope closes.
+ * Connects to a namespace until the scope closes, and waits until the socket is connected for the first time, however many
+ * attempts that takes. Fails with {@link ConnectError} when the server refuses, or when there are no more attempts.
  *
- * It waits until the socket is connected for the first time, however many attempts that takes. It fails with
- * {@link ConnectError} when the server refuses, or when there are no more attempts. After that the socket connects again by itself;
- * its `status` tells.
+ * **Details**
  *
- * A connection has one socket per namespace: those who connect to the same one, by the same contract and with the same `auth`, share
- * it, and it leaves the namespace with the last of their scopes. `disconnect` leaves it for all of them. With another contract, or another
- * `auth`, it is a defect: make another client for that. Of effects that give `auth` one is run, of somebody who is still there.
+ * After the first time the socket connects again by itself after an outage; its `status` tells. Interruption leaves the
+ * namespace.
  *
- * Events that come within a second after the connection, as those that a server emits when it sees a new client, wait for the first
- * stream or handler of their name: up to 256 of them. A reader that begins in the same breath, also in a fiber that is only started then,
- * misses nothing. {@link socket} is there for those who need longer: subscribe to what it gives, then await its `reconnect`.
+ * A client has one socket per namespace. Those who connect to the same one, by the same contract and with the same `auth`,
+ * share it: `disconnect` leaves it for all of them, and the last of their scopes closes it. Another contract or another `auth`
+ * is a defect: make another client for that. If `auth` is an effect, one of the effects that were given is run: that of
+ * somebody who still uses the socket.
+ *
+ * Events that come within a second after the connection, such as those that a server emits when it sees a new client, wait
+ * for the first stream or handler of their name, up to 256 of them. A reader that begins right after `connect`, in a new fiber
+ * too, misses nothing. A reader that needs longer subscribes to the {@link socket} first, and then awaits its `reconnect`.
+ *
+ * **Gotchas**
+ *
+ * The default schedule of reconnection never ends: if nobody ever answers at the `url`, `connect` waits for ever. Limit it, as
+ * below, or with a schedule that ends (`Reconnection`).
+ *
+ * **Example** (Gives up when the server does not answer in time)
+ *
+ * ```ts
+ * const chat = yield* SocketIoClient.connect(Chat).pipe(Effect.timeout("30 seconds"))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -169,12 +207,13 @@ export const connect = <const T extends Target, R = never>(
   namespace: T,
   ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, ConnectError, SocketIoClient | Scope.Scope | R> =>
-  Effect.flatMap(open(namespace, options[0]), (socket) =>
-    Effect.map(socket.awaitConnected, () => socket)
+  Effect.flatMap(open(namespace, options[0]), ({ awaitConnected, socket }) =>
+    Effect.map(awaitConnected, () => socket)
   ) as Effect.Effect<any, ConnectError, any>
 
 /**
- * The same as {@link connect} without waiting: the socket is on its way, and what is emitted waits until it is connected.
+ * Connects to a namespace without waiting, until the scope closes. Events that are emitted wait until the socket is connected.
+ * See {@link connect}.
  *
  * @since 0.1.0
  * @category constructors
@@ -183,32 +222,31 @@ export const socket = <const T extends Target, R = never>(
   namespace: T,
   ...options: ConnectArguments<T, R>
 ): Effect.Effect<SocketOf<T>, never, SocketIoClient | Scope.Scope | R> =>
-  open(namespace, options[0]) as Effect.Effect<any, never, any>
+  Effect.map(open(namespace, options[0]), ({ socket }) => socket) as Effect.Effect<any, never, any>
 
-/** The options, whatever the namespace. */
+/** The options of any namespace. */
 interface AnyOptions {
   readonly auth?: unknown
   readonly params?: Readonly<Record<string, unknown>>
 }
 
-const open = Effect.fnUntraced(function* (namespace: Target, { auth, params }: AnyOptions = {}) {
+const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
-  const contract = (namespace as Partial<Namespace.Any>).forClient?.()
-  const name = contract ? contract.name(params) : (namespace as string)
-  if (!/^\/[^,]*$/.test(name)) throw new Error(`"${name}" is no namespace`)
+  const contract = (of as Partial<Namespace.Any>).forClient?.()
+  const namespace = contract ? contract.name(params) : (of as string)
+  if (!/^\/[^,]*$/.test(namespace)) throw new Error(`"${namespace}" is no namespace`)
   const run = yield* runForkHere
   const isMade = Effect.isEffect(auth)
   const given = isMade ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (contract ? contract.encodeAuth(value) : value))
   const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
-  const connected = manager.sockets.get(name)
-  const other =
-    connected &&
-    (connected.target !== namespace ? "contract" : Equal.equals(connected.auth, isMade || auth) ? undefined : "auth")
+  const target = { namespace, of, wire: contract?.wire, auth: isMade || auth }
+  const existing = manager.members.get(namespace)
+  const runtime = existing ?? makeSocket(manager, target)
+  const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
-    throw new Error(`"${name}" is connected already with another ${other}: use the same, or another client`)
+    throw new Error(`"${namespace}" is connected already with another ${other}: use the same, or another client`)
   }
-  const socket = connected ?? new SocketRuntime(manager, name, namespace, contract?.wire, isMade || auth)
-  yield* scoped(() => socket.use(makeAuth))
-  return socket
+  yield* scoped(() => runtime.use(makeAuth))
+  return runtime
 })

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+export * as ClientConfig from "./ClientConfig.ts"
 export * as ClientOptions from "./ClientOptions.ts"
 export * as ClientSocket from "./ClientSocket.ts"
+export * as Reconnection from "./Reconnection.ts"
 export * as RetryingEmitter from "./RetryingEmitter.ts"
 export * as SocketIoClient from "./SocketIoClient.ts"

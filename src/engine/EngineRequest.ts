@@ -125,8 +125,8 @@ export interface HttpExchange {
   watch?(watcher: ResponseWatcher): void
   /** Closes the connection, whatever was not read or sent. Default: it stays as it is. */
   destroy?(): void
-  /** A session has brought something by this request: others that bring much leave it its turns. */
-  speak?(session: object): void
+  /** A session has brought so many bytes by this request: others that bring much leave it its turns. */
+  speak?(session: object, bytes: number): void
   /** Makes what paces the packets of a session that brings many at once. Default: they are handled in one turn. */
   makePacer?(session: object): Pacer
 }

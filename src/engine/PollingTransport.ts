@@ -233,7 +233,7 @@ export class PollingTransport implements ServerTransport {
         if (this.post !== exchange) return refuse(exchange, HandshakeError.make(1, "the session has ended"))
         this.posted = true
         this.bytesReceived += body.size
-        exchange.speak?.(this.voice)
+        exchange.speak?.(this.voice, body.size)
         const packets: Array<string | Uint8Array> = []
         const add = (packet: string | Uint8Array) => void packets.push(packet)
         const limits = { maxPackets: this.options.maxPacketsPerPayload }

@@ -10,49 +10,30 @@ export const CAPACITY = 10_000
 export interface StreamBuffer<in out A, out E> {
   /** Adds a value. At capacity the policy decides. */
   readonly offer: (value: A) => void
-  /** Ends the stream after the values that wait. A source that was paused may go on. */
+  /** Ends the stream after the values that wait. */
   readonly end: () => void
   /** Takes every value that waits, or waits for one. Of several readers each value reaches one. */
   readonly pull: Effect.Effect<readonly [A, ...Array<A>], E | Cause.Done>
 }
 
-/** The source of a stream with the policy `suspend`. Values that it offers while it is paused still wait. */
-export interface StreamSource {
-  /** The buffer is full: nothing more should be offered for now. */
-  readonly pause: () => void
-  /** A reader has taken what waited, or the stream has ended. */
-  readonly resume: () => void
-}
-
 /**
- * Makes the buffer between a source, which offers synchronously, and the readers of a stream. Effect's `Queue` does more, and costs
- * a page more than 2 KB. Without a `source` that can pause, the policy `suspend` would be without a bound, so types ask for one.
+ * Makes the buffer between a source that cannot wait and the readers of a stream. Effect's `Queue` does more, and would cost a
+ * page more than 2 KB.
  */
-export const makeStreamBuffer = <A, const O extends Overflow = "fail">(
+export const makeStreamBuffer = <A, const O extends Exclude<Overflow, "suspend"> = "fail">(
   stream: string,
-  { capacity = CAPACITY, overflow }: StreamOptions<O> = {},
-  ...[source]: "suspend" extends O ? [source: StreamSource] : []
+  { capacity = CAPACITY, overflow }: StreamOptions<O> = {}
 ): StreamBuffer<A, OverflowError<O>> => {
-  if (!Number.isInteger(capacity) || capacity < 1) throw new RangeError(`capacity of "${stream}": ${capacity}`)
   let values: Array<A> = []
-  /** The index of the oldest value, after some were dropped: the array is a ring then. */
-  let oldest = 0
-  let isPaused = false
   let over: Effect.Effect<never, Cause.Done | StreamOverflow> | undefined
   let waiting: Array<() => void> = []
 
   const wake = () => {
     for (const waker of waiting.splice(0)) waker()
   }
-  const resume = () => {
-    if (!isPaused) return
-    isPaused = false
-    source!.resume()
-  }
   const finish = (how: Effect.Effect<never, Cause.Done | StreamOverflow>) => {
     over ??= how
     wake()
-    resume()
   }
   const woken = Effect.callback<void>((resume) => {
     // Not within this turn: the source is in the middle of something, and more values may come.
@@ -63,33 +44,64 @@ export const makeStreamBuffer = <A, const O extends Overflow = "fail">(
     })
   })
   const pull: Effect.Effect<any, any> = Effect.suspend(() => {
-    if (values.length === 0) return over ?? Effect.flatMap(woken, () => pull)
-    const taken = oldest ? [...values.slice(oldest), ...values.slice(0, oldest)] : values
+    const taken = values
+    if (taken.length === 0) return over ?? Effect.flatMap(woken, () => pull)
     values = []
-    oldest = 0
-    resume()
     return Effect.succeed(taken)
   })
   return {
     offer: (value) => {
       if (over) return
-      if (values.length >= capacity) {
+      // A capacity that is no number has room for nothing.
+      if (!(values.length < capacity)) {
         if (overflow === "dropNewest") return
-        if (overflow === "dropOldest") {
-          values[oldest] = value
-          oldest = (oldest + 1) % capacity
-          return
-        }
-        if (overflow !== "suspend") return finish(Effect.fail(new StreamOverflow({ stream, capacity })))
+        if (overflow !== "dropOldest") return finish(Effect.fail(new StreamOverflow({ stream, capacity })))
+        values.shift()
       }
       values.push(value)
-      if (overflow === "suspend" && values.length >= capacity && !isPaused) {
-        isPaused = true
-        source!.pause()
-      }
       wake()
     },
     end: () => finish(Cause.done()),
     pull
+  }
+}
+
+/** A source that can wait. Values that it offers while it is paused still wait in the buffer. */
+export interface PausableSource {
+  /** The buffer is full: nothing more should be offered for now. */
+  readonly pause: () => void
+  /** A reader has taken what waited, or the stream has ended. */
+  readonly resume: () => void
+}
+
+/** Makes the buffer of a stream with the policy `suspend`. */
+export const makeSuspendingBuffer = <A>(
+  stream: string,
+  { capacity = CAPACITY }: StreamOptions<"suspend">,
+  source: PausableSource
+): StreamBuffer<A, never> => {
+  const { end, offer, pull } = makeStreamBuffer<A, "dropNewest">(stream, { capacity: Infinity, overflow: "dropNewest" })
+  let waiting = 0
+  let isPaused = false
+  let isOver = false
+  const resume = () => {
+    waiting = 0
+    if (!isPaused) return
+    isPaused = false
+    source.resume()
+  }
+  return {
+    offer: (value) => {
+      offer(value)
+      if (++waiting < capacity || isPaused || isOver) return
+      isPaused = true
+      source.pause()
+    },
+    end: () => {
+      end()
+      resume()
+      isOver = true
+    },
+    pull: Effect.tap(pull, () => Effect.sync(resume))
   }
 }

@@ -9,11 +9,12 @@
 import { Encoder, ExtData } from "@msgpack/msgpack"
 
 import { allowIndexes, isIndexLike, put } from "./internal/members.ts"
-import { readMap } from "./internal/msgpackReader.ts"
+import { readHead, readMap } from "./internal/msgpackReader.ts"
 import { checked, notEncodable } from "./internal/packets.ts"
 import type { Decoder, PacketParser } from "./PacketParser.ts"
 import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
-import type { SocketPacket } from "./SocketPacket.ts"
+import { CONNECT, EVENT } from "./PacketType.ts"
+import { isReservedEvent, type SocketPacket } from "./SocketPacket.ts"
 
 /**
  * The parser of MessagePack. Both sides of a connection must have it, or the official one on the other side.
@@ -56,7 +57,19 @@ export const msgpack: PacketParser = {
       return notEncodable(cause)
     }
   },
-  makeDecoder: ({ maxDepth }) => new MsgpackDecoder(maxDepth)
+  makeDecoder: ({ maxDepth }) => new MsgpackDecoder(maxDepth),
+  preview: (message) => (typeof message === "string" ? undefined : preview(message))
+}
+
+/** Of a packet whose type comes first, as official clients write it. */
+const preview = (message: Uint8Array): SocketPacket | undefined => {
+  const head = readHead(message)
+  if (head === undefined) return undefined
+  const { id, nsp, first, type } = head
+  const isConnect = type === CONNECT
+  if (!isConnect && (type !== EVENT || typeof first !== "string" || isReservedEvent(first))) return undefined
+  if (!isNamespace(nsp) || (id !== undefined && (isConnect || !isId(id)))) return undefined
+  return { type, namespace: nsp, id, data: isConnect ? undefined : [first] }
 }
 
 class MsgpackDecoder implements Decoder {
@@ -79,7 +92,7 @@ class MsgpackDecoder implements Decoder {
     if (isProtocolError(map)) return map
     const { data, id, nsp, type } = map
     if (typeof type !== "number" || !isType(type)) return make("unknown packet type")
-    if (typeof nsp !== "string" || nsp.charCodeAt(0) !== SLASH || nsp.includes(",")) return make("illegal namespace")
+    if (!isNamespace(nsp)) return make("illegal namespace")
     if (id !== undefined && id !== null && !isId(id)) return make("illegal id")
     return checked(type, nsp, id ?? undefined, data ?? undefined)
   }
@@ -88,6 +101,9 @@ class MsgpackDecoder implements Decoder {
 const SLASH = 47
 
 const isType = (type: number): type is SocketPacket["type"] => Number.isInteger(type) && type >= 0 && type <= 4
+
+const isNamespace = (nsp: unknown): nsp is string =>
+  typeof nsp === "string" && nsp.charCodeAt(0) === SLASH && !nsp.includes(",")
 
 const isId = (id: unknown): id is number => Number.isSafeInteger(id) && (id as number) >= 0
 

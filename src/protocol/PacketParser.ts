@@ -25,6 +25,12 @@ export interface PacketParser {
   readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket | ProtocolError
   /** Makes the decoder of one connection, which may keep a packet in assembly. */
   readonly makeDecoder: (limits: DecoderLimits) => Decoder
+  /**
+   * The packet that a large message begins, without its payload, for a server that may refuse it
+   * unread: a CONNECT with no data, or an EVENT with its name alone. `undefined` has the message
+   * decoded. Default: every message is decoded; for `json` a server uses `PacketPreview`.
+   */
+  readonly preview?: (message: string | Uint8Array, offset: number) => SocketPacket | undefined
 }
 
 /**

@@ -57,7 +57,8 @@ export interface ServerLimits extends EngineLimits {
   /**
    * The bytes of auth payloads that one connection may make the server keep, over all of its namespaces: what they cost as objects,
    * not as text. A CONNECT beyond it is refused with `Auth payload too large`. A namespace with a contract keeps what its `auth`
-   * declares, decoded, and nothing if it declares none; the query of a CONNECT of Engine.IO 3 counts as auth. Default: 16,384.
+   * declares, decoded, and nothing if it declares none; the query of a CONNECT of Engine.IO 3 counts as auth. A payload that is larger
+   * even as text is not read: it is refused so whether it is JSON or not. Default: 16,384.
    */
   readonly maxAuthBytes?: number
   /**

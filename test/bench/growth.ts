@@ -1,10 +1,8 @@
 /**
  * How the cost of an operation grows with the number of connections, and with the members of a room.
  */
-import { pairsOf, repeat, type Repetition, say } from "./compare.ts"
-import type { Options } from "./options.ts"
+import { type Comparison, pairsOf, type Repetition } from "./compare.ts"
 import { maxOpenFiles } from "./processes.ts"
-import type { ServerName } from "./servers.ts"
 import { defaults, quicker } from "./scenarios.ts"
 import { cells, columns, format, median, table } from "./statistics.ts"
 
@@ -12,12 +10,10 @@ import { cells, columns, format, median, table } from "./statistics.ts"
 const OTHER_FILES = 200
 
 /** The numbers of connections, as far as a process may have them. */
-const sizes = (quick: boolean): ReadonlyArray<number> => {
+export const sizes = (quick: boolean): ReadonlyArray<number> => {
   const wanted = quick ? [100, 1000] : [100, 1000, 10_000]
   const limit = maxOpenFiles() ?? Infinity
-  const possible = wanted.filter((size) => size + OTHER_FILES <= limit)
-  if (possible.length < wanted.length) say(`growth: no more than ${limit} open files (see ulimit -n)`)
-  return possible
+  return wanted.filter((size) => size + OTHER_FILES <= limit)
 }
 
 interface Level {
@@ -33,11 +29,15 @@ const grown = (costs: ReadonlyArray<ReadonlyArray<number>>): string => {
   return first.length === 0 || last.length === 0 ? "–" : `×${(median(last) / median(first)).toFixed(2)}`
 }
 
-const values = (repetitions: ReadonlyArray<Repetition>, server: ServerName, figure: string): ReadonlyArray<number> =>
-  repetitions.map((repetition) => repetition[server][figure]!)
+const values = (
+  repetitions: ReadonlyArray<Repetition>,
+  server: keyof Repetition,
+  figure: string
+): ReadonlyArray<number> => repetitions.map((repetition) => repetition[server][figure]!)
 
 /** Measures, and gives the tables. */
-export const growth = async (options: Options): Promise<string> => {
+export const growth = async (comparison: Comparison): Promise<string> => {
+  const { options } = comparison
   const levels: Array<Level> = []
   const all = sizes(options.quick)
   const largest = all.at(-1)!
@@ -49,7 +49,7 @@ export const growth = async (options: Options): Promise<string> => {
       connections: size,
       rooms: size === largest ? 1 : 0
     }
-    levels.push({ size, repetitions: await repeat(`growth to ${size}`, { kind: "growth", parameters }, options) })
+    levels.push({ size, repetitions: await comparison.repeat(`growth to ${size}`, { kind: "growth", parameters }) })
   }
 
   const last = levels.at(-1)!.repetitions
@@ -59,7 +59,7 @@ export const growth = async (options: Options): Promise<string> => {
     for (const server of ["reference", "ours"] as const) {
       const costs = levels.map(({ repetitions }) => values(repetitions, server, figure))
       connections.push([
-        `${title}: ${server}`,
+        `${title}: ${server === "reference" && options.against !== undefined ? "other" : server}`,
         ...costs.map((cost) => (cost.length === 0 ? "–" : format(median(cost)))),
         grown(costs)
       ])

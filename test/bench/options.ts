@@ -12,6 +12,14 @@ export interface Options {
   readonly quick: boolean
   /** A file that gets a line for every single run. */
   readonly json: string | undefined
+  /** A file that gets a picture of the table. */
+  readonly svg: string | undefined
+  /** A file whose table is drawn; nothing is measured then. */
+  readonly from: string | undefined
+  /** Another checkout of this project, whose server takes the official one's place. */
+  readonly against: string | undefined
+  /** By how many percent a row may be worse than that of the other checkout. */
+  readonly within: number
   /** Parameters that take the places of the scenarios' own. */
   readonly parameters: Partial<Parameters>
 }
@@ -30,6 +38,12 @@ export const help = `npm run bench -- [options]
   --repetitions N    how often each server is measured; 5, or 1 with --quick
   --quick            less load for shorter times: to look at, not to conclude from
   --json FILE        appends the figures of every run as a line
+  --svg FILE         draws the table of the scenarios
+  --from FILE        draws the first table of such a kind in a Markdown file, as the guide or what this command has printed is;
+                     measures nothing
+  --against PATH     measures another checkout of this project in the official server's place, turn by turn with this one.
+                     Scenarios whose ratios vary are measured more often. Fails where a row is worse by more than
+  --within N         percent; 3
   --help
 
 Parameters of the scenarios' load may be set for all of them: ${parameterNames.map((name) => `--${kebab(name)}`).join(" ")}
@@ -51,6 +65,10 @@ export const parse = (args: ReadonlyArray<string>): Options | undefined => {
       repetitions: { type: "string" },
       quick: { type: "boolean", default: false },
       json: { type: "string" },
+      svg: { type: "string" },
+      from: { type: "string" },
+      against: { type: "string" },
+      within: { type: "string" },
       help: { type: "boolean", default: false }
     }
   })
@@ -58,6 +76,11 @@ export const parse = (args: ReadonlyArray<string>): Options | undefined => {
   const names = values.scenario === undefined ? Object.keys(scenarios) : values.scenario.split(",")
   for (const name of names) {
     if (!Object.hasOwn(scenarios, name) && !others.has(name)) throw new Error(`no such scenario: ${name}`)
+  }
+  if (values.from !== undefined && values.svg === undefined) throw new Error("--from: needs --svg")
+  if (values.within !== undefined && values.against === undefined) throw new Error("--within: needs --against")
+  if (values.against !== undefined && names.includes("parsers")) {
+    throw new Error("--against: parsers are measured within one process, without servers")
   }
   const given: Readonly<Record<string, unknown>> = values
   const parameters: Partial<Record<keyof Parameters, number>> = {}
@@ -71,6 +94,10 @@ export const parse = (args: ReadonlyArray<string>): Options | undefined => {
       values.repetitions === undefined ? (values.quick ? 1 : 5) : positive("repetitions", values.repetitions),
     quick: values.quick,
     json: values.json,
+    svg: values.svg,
+    from: values.from,
+    against: values.against,
+    within: values.within === undefined ? 3 : positive("within", values.within),
     parameters
   }
 }

@@ -1,18 +1,17 @@
 /**
  * Encoders and decoders alone, against socket.io-parser and engine.io-parser.
  */
-import { say } from "./compare.ts"
+import type { Comparison } from "./compare.ts"
 import type { Figures } from "./load/channel.ts"
 import { packets, payloads } from "./micro/packets.ts"
-import type { Options } from "./options.ts"
 import { runAlone } from "./processes.ts"
 import { cells, columns, table } from "./statistics.ts"
 
 /** Measures in a fresh process for each repetition, and gives the table. */
-export const parsers = async (options: Options): Promise<string> => {
+export const parsers = async ({ options, progress }: Comparison): Promise<string> => {
   const repetitions: Array<Figures> = []
   for (let i = 0; i < options.repetitions; i++) {
-    say(`parsers, ${i + 1} of ${options.repetitions}`)
+    progress.step(`parsers, repetition ${i + 1}`)
     repetitions.push(
       await runAlone("micro/main.ts", options.quick ? { slice: 5, slices: 3 } : { slice: 40, slices: 7 })
     )

@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url"
 import type { Figures, Outcome } from "./load/channel.ts"
 import { arePinned, loadProcessor, serverProcessor } from "./processors.ts"
 import type { Kind, Parameters } from "./scenarios.ts"
-import { scriptOf, type ServerName } from "./servers.ts"
 
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
@@ -114,11 +113,11 @@ const end = async (child: ChildProcess): Promise<void> => {
   clearTimeout(timer)
 }
 
-/** Runs a load against a fresh server. */
-export const run = async (name: ServerName, { kind, parameters }: Run): Promise<Figures> => {
+/** Runs a load against a fresh server, which a script is. */
+export const run = async (script: string, { kind, parameters }: Run): Promise<Figures> => {
   const port = await freePort()
   const usagePort = await freePort()
-  const server = start(serverProcessor, scriptOf(name), [], {
+  const server = start(serverProcessor, script, [], {
     NODE_ENV: "production",
     // Native helpers that happen to be installed would be a difference between machines.
     WS_NO_BUFFER_UTIL: "1",

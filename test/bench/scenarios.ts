@@ -46,6 +46,7 @@ export interface Row {
   readonly title: string
   readonly figure: string
   readonly unit: string
+  readonly isMoreBetter?: true
 }
 
 export interface Scenario {
@@ -95,7 +96,12 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     parameters: { connections: 500, warmUpConnections: 200, parallel: 32 },
     rows: [
       cpu("upgrade from polling to WebSocket", "connection"),
-      { title: "upgrades, {parallel} at a time (more is better)", figure: "rate", unit: "per second" }
+      {
+        title: "upgrades, {parallel} at a time (more is better)",
+        figure: "rate",
+        unit: "per second",
+        isMoreBetter: true
+      }
     ]
   },
   rooms: {

@@ -235,7 +235,7 @@ describe("a Blob over polling", () => {
       yield* socket.emit("file", blob)
       yield* settle
       yield* posted
-      yield* socket.disconnect
+      yield* socket.disconnect()
       yield* settle
       assert.isDefined(waiting("GET"))
       yield* blob.arrive

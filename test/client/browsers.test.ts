@@ -8,6 +8,8 @@ import { build } from "esbuild"
 
 import type { Sent } from "../support/clientPage.ts"
 import { type BrowserEngine, type EnginePage, engines } from "../support/browserEngines.ts"
+import { rows } from "../support/extent.ts"
+import { requires } from "../support/peers.ts"
 import * as ReferenceServer from "../support/ReferenceServer.ts"
 import type { RunningServer, TestServerOptions } from "../support/TestServer.ts"
 import * as TestServer from "../support/TestServer.ts"
@@ -16,6 +18,11 @@ const ways = [
   ["polling", "polling", { transports: ["polling"] }],
   ["WebSocket", "websocket", { transports: ["websocket"] }],
   ["an upgrade", "websocket", {}]
+] as const
+
+const peers = [
+  ["our server", TestServer.start],
+  ["the official server", ReferenceServer.start]
 ] as const
 
 const text = "späte\n\\n grüße \u2028😀"
@@ -64,8 +71,12 @@ beforeAll(async () => {
 
 afterAll(() => pages?.stop())
 
-for (const [name, { isHere, launch, restores }] of Object.entries(engines)) {
-  describe.runIf(isHere())(`the client in ${name}`, () => {
+for (const [name, { launch, restores }] of [
+  ["Chromium", engines.Chromium],
+  ["Firefox", engines.Firefox],
+  ["WebKit", engines.WebKit]
+] as const) {
+  describe(`the client in ${name}`, requires(name), () => {
     let browser: BrowserEngine
 
     beforeAll(async () => {
@@ -84,7 +95,8 @@ for (const [name, { isHere, launch, restores }] of Object.entries(engines)) {
       }
     }
 
-    for (const [way, transport, options] of ways) {
+    // A short run has every way once: with an upgrade both transports are used.
+    for (const [way, transport, options] of rows(ways, ([way]) => way === "an upgrade")) {
       const exchanges = async (page: EnginePage) => {
         assert.strictEqual(await page.call("isOver", transport), transport)
         assert.deepStrictEqual(await page.call("echo", ...sent), received)
@@ -114,10 +126,7 @@ for (const [name, { isHere, launch, restores }] of Object.entries(engines)) {
           }))
       }
 
-      for (const [peer, start] of [
-        ["our server", TestServer.start],
-        ["the official server", ReferenceServer.start]
-      ] as const) {
+      for (const [peer, start] of rows(peers, ([peer]) => peer === "the official server")) {
         it(`exchanges the same over ${way} with ${peer} on another origin, also after that was restarted`, async () => {
           const settings: TestServerOptions = { cors: { origin: pages.url } }
           let server = await start(settings)
@@ -140,10 +149,7 @@ for (const [name, { isHere, launch, restores }] of Object.entries(engines)) {
       }
     }
 
-    for (const [peer, start] of [
-      ["our server", TestServer.start],
-      ["the official server", ReferenceServer.start]
-    ] as const) {
+    for (const [peer, start] of rows(peers, ([peer]) => peer === "our server")) {
       it(`carries messages between two tabs in a room at ${peer}, whatever transport each of them has`, async () => {
         const server = await start({ cors: { origin: pages.url } })
         try {

@@ -69,7 +69,7 @@ for (const [peer, start] of Object.entries(peers)) {
               const back = yield* emitted(socket, "message-back")
               yield* socket.emit("message", 1, "zwei", { drei: [null] }, "grüße 😀")
               assert.deepStrictEqual(yield* back, [1, "zwei", { drei: [null] }, "grüße 😀"])
-              yield* socket.disconnect
+              yield* socket.disconnect()
               assert.isFalse(socket.connected)
               assert.isUndefined(socket.id)
             })
@@ -100,8 +100,8 @@ for (const [peer, start] of Object.entries(peers)) {
               const first = yield* emitted(socket, "auth")
               assert.deepStrictEqual(yield* first, [{ times: 1 }])
               const second = yield* emitted(socket, "auth")
-              yield* socket.disconnect
-              yield* socket.reconnect
+              yield* socket.disconnect()
+              yield* socket.reconnect()
               assert.deepStrictEqual(yield* second, [{ times: 2 }])
             })
           )
@@ -129,7 +129,7 @@ for (const [peer, start] of Object.entries(peers)) {
               const main = yield* SocketIoClient.connect("/")
               const custom = yield* SocketIoClient.connect("/custom")
               assert.notStrictEqual(main.id, custom.id)
-              yield* custom.disconnect
+              yield* custom.disconnect()
               assert.deepStrictEqual(yield* main.emitWithAck("message-with-ack", "still here"), ["still here"])
             })
           )

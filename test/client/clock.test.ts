@@ -72,7 +72,7 @@ describe("a client that does not come back by itself", () => {
           assert.isFalse(
             status._tag === "Failed" ? status.error.willRetry : (status as { willRetry?: boolean }).willRetry
           )
-          const reconnecting = yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+          const reconnecting = yield* Effect.forkChild(socket.reconnect(), { startImmediately: true })
           assert.lengthOf(platform.sockets, round)
           yield* admit(last(), `id ${round}`)
           yield* Fiber.join(reconnecting)
@@ -136,7 +136,7 @@ describe("a client whose timers come late, as in a page's background", () => {
         assert.deepStrictEqual(last().take(), [])
         assert.deepStrictEqual(statuses.at(-1), { _tag: "Disconnected", reason: "ping timeout", willRetry: false })
         assert.isUndefined(asking.pollUnsafe())
-        yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+        yield* Effect.forkChild(socket.reconnect(), { startImmediately: true })
         assert.lengthOf(platform.sockets, 2)
         last().accept()
         yield* Effect.yieldNow
@@ -213,7 +213,7 @@ describe("the backoff of a client", () => {
         [true, true, true, false]
       )
       assert.strictEqual(failed.at(-1)!.error.message, "nobody there")
-      const again = yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+      const again = yield* Effect.forkChild(socket.reconnect(), { startImmediately: true })
       yield* admit(last())
       yield* Fiber.join(again)
       assert.isTrue(socket.connected)

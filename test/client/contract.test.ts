@@ -171,7 +171,7 @@ describe("a client with a contract", () => {
         startImmediately: true
       })
       yield* socket.emitWithAck("ping")
-      yield* socket.disconnect
+      yield* socket.disconnect()
       assert.strictEqual((yield* Fiber.join(asking))._tag, "AckError")
     })
   )

@@ -142,7 +142,7 @@ describe("an event that comes before its first reader", () => {
     Effect.gen(function* () {
       const { read, say, socket } = yield* connected
       say('42["a",1]')
-      yield* socket.disconnect
+      yield* socket.disconnect()
       assert.deepStrictEqual(yield* read("a"), [])
     })
   )

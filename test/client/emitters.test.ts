@@ -45,7 +45,7 @@ for (const transport of ways) {
         const numbers = yield* use(SocketIoClient.connect(Numbers))
         assert.strictEqual(yield* numbers.volatile.emitWithAck("double", 2), 4)
         assert.strictEqual(yield* numbers.compress(true).emitWithAck("double", 3), 6)
-        yield* socket.disconnect
+        yield* socket.disconnect()
         const failed = yield* Effect.flip(socket.volatile.emitWithAck("echo", 1))
         assert.strictEqual(failed.reason._tag, "NotSent")
       })

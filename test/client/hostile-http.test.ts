@@ -127,7 +127,7 @@ describe("a client of a hostile server", () => {
         })
         yield* Deferred.await(enough)
         assert.isTrue(socket.connected)
-        yield* socket.disconnect
+        yield* socket.disconnect()
         assert.isFalse(socket.connected)
       })
     )

@@ -54,7 +54,7 @@ describe("a client without reconnection", () => {
       const { admit, last, platform, use } = yield* setup({ reconnection: false })
       const socket = yield* use(SocketIoClient.socket("/a"))
       admit("/a")
-      const again = yield* fork(Effect.catchTag(socket.emitWithAck("q"), "AckError", () => socket.reconnect))
+      const again = yield* fork(Effect.catchTag(socket.emitWithAck("q"), "AckError", () => socket.reconnect()))
       last().fail("cut")
       yield* settled
       assert.lengthOf(platform.sockets, 2)
@@ -163,7 +163,7 @@ describe("what waits for a socket", () => {
       const socket = yield* use(SocketIoClient.socket("/a"))
       const seen = yield* statuses(socket)
       const heard = yield* Queue.unbounded<string>()
-      yield* socket.respond("bye", () => Effect.andThen(Queue.offer(heard, "bye"), socket.disconnect))
+      yield* socket.respond("bye", () => Effect.andThen(Queue.offer(heard, "bye"), socket.disconnect()))
       yield* socket.emit("late")
       yield* settled
       assert.deepStrictEqual(server.take(), ["40/other,", "40/a,"])

@@ -159,7 +159,7 @@ for (const transport of ["polling", "websocket"] as const) {
         yield* TestClock.adjust("1500 millis")
         yield* admit
         assert.sameMembers(page.listening, ["offline", "pagehide"])
-        yield* socket.disconnect
+        yield* socket.disconnect()
         yield* TestClock.adjust("20 seconds")
         assert.deepStrictEqual(page.listening, [])
         page.hide(true)

@@ -92,7 +92,7 @@ describe("a connection that the official server recovers", () => {
       const statuses = yield* Stream.toQueue(socket.status, { capacity: "unbounded" })
       yield* socket.emit("bye")
       while ((yield* Queue.take(statuses))._tag !== "Disconnected");
-      yield* socket.reconnect
+      yield* socket.reconnect()
       assert.notStrictEqual(socket.id, before)
       assert.isFalse(socket.recovered)
     })

@@ -35,8 +35,8 @@ describe("a namespace that is left and joined again over one connection", () => 
       const heard: Array<string> = []
       yield* socket.onAny((event) => Effect.sync(() => heard.push(event)))
       yield* socket.emit("speak")
-      yield* socket.disconnect
-      yield* socket.reconnect
+      yield* socket.disconnect()
+      yield* socket.reconnect()
       assert.deepStrictEqual(heard, [])
       yield* socket.emit("speak")
       yield* TestClock.adjust("1 second")
@@ -49,8 +49,8 @@ describe("a namespace that is left and joined again over one connection", () => 
       yield* SocketIoClient.connect("/")
       const socket = yield* SocketIoClient.connect("/side")
       yield* socket.emit("expel")
-      yield* socket.disconnect
-      yield* socket.reconnect
+      yield* socket.disconnect()
+      yield* socket.reconnect()
       yield* TestClock.adjust("1 second")
       assert.isTrue(socket.connected)
       assert.deepStrictEqual(yield* present, [socket.id])
@@ -63,8 +63,8 @@ describe("a namespace that is left and joined again over one connection", () => 
       const { id } = other
       const socket = yield* SocketIoClient.socket("/side")
       for (let i = 0; i < 3; i++) {
-        yield* socket.disconnect
-        yield* Effect.forkScoped(Effect.ignore(socket.reconnect), { startImmediately: true })
+        yield* socket.disconnect()
+        yield* Effect.forkScoped(Effect.ignore(socket.reconnect()), { startImmediately: true })
       }
       yield* TestClock.adjust("1 second")
       assert.isTrue(socket.connected)
@@ -94,7 +94,7 @@ describe("a socket whose scope has closed", () => {
       const scope = yield* Scope.make()
       const socket = yield* Scope.provide(SocketIoClient.connect("/side"), scope)
       yield* Scope.close(scope, Exit.void)
-      const error = yield* Effect.flip(socket.reconnect)
+      const error = yield* Effect.flip(socket.reconnect())
       assert.deepInclude(error, { _tag: "ConnectError", message: "the socket's scope has closed", willRetry: false })
     }).pipe(Effect.provide(served))
   )

@@ -154,7 +154,7 @@ describe("headers and parameters that are effects", () => {
         headers: Effect.onInterrupt(Effect.never as Effect.Effect<{}>, () => Effect.sync(() => interrupted++))
       })
       const socket = yield* use(SocketIoClient.socket("/"))
-      yield* socket.disconnect
+      yield* socket.disconnect()
       yield* eventually(() => interrupted === 1)
       assert.lengthOf(seen, 0)
     })
@@ -197,7 +197,7 @@ describe("a platform with a part of URL and URLSearchParams, as React Native", (
       assert.notInclude(platform.polls[0]!.request.url, "sid=")
       assert.include(platform.sockets[0]!.request.url, "transport=websocket")
       assert.include(platform.sockets[0]!.request.url, "sid=s")
-      yield* socket.disconnect
+      yield* socket.disconnect()
     })
   )
 

@@ -169,7 +169,7 @@ describe("retries of a client", () => {
       yield* TestClock.adjust("1 minute")
       assert.isUndefined(emitting.pollUnsafe())
       last().fail("closed")
-      yield* Effect.forkChild(socket.reconnect, { startImmediately: true })
+      yield* Effect.forkChild(socket.reconnect(), { startImmediately: true })
       yield* admit(last())
       assert.deepStrictEqual(yield* sent(last()), ['420["order",1]'])
       last().events.onText("430[]")

@@ -104,15 +104,15 @@ describe("two users of one namespace", () => {
       const { use } = yield* chatting
       const one = yield* use(SocketIoClient.connect("/chat"))
       const two = yield* use(SocketIoClient.connect("/chat"))
-      yield* one.disconnect
+      yield* one.disconnect()
       assert.isFalse(two.connected)
-      yield* two.reconnect
+      yield* two.reconnect()
       assert.isTrue(one.connected)
-      yield* one.disconnect
+      yield* one.disconnect()
       const [, leave] = yield* within(use(SocketIoClient.connect("/chat")))
-      assert.match((yield* Effect.flip(one.reconnect)).message, /it has another socket/)
+      assert.match((yield* Effect.flip(one.reconnect())).message, /it has another socket/)
       yield* leave
-      yield* one.reconnect
+      yield* one.reconnect()
       assert.isTrue(two.connected)
     })
   )

@@ -5,20 +5,37 @@
  * server had stopped.
  */
 import { queryObjects } from "node:v8"
-import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { Effect, Fiber, Schedule, Stream } from "effect"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import { Manager } from "../../src/client/internal/manager.ts"
-import { SocketRuntime } from "../../src/client/internal/socket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform, type ClientPlatformShape } from "../../src/engine/ClientPlatform.ts"
-import { EngineClient } from "../../src/engine/EngineClient.ts"
 import * as TestServer from "../support/TestServer.ts"
 
 const cycles = Number(process.argv[2] ?? 10_000)
 
 /** What the platform has handed out, and not got back. */
 const open = { webSockets: 0, requests: 0, listeners: 0 }
+
+/** Objects that must not stay after their client, by kind. */
+const made: Record<"clients" | "sockets" | "sessions", Set<WeakRef<object>>> = {
+  clients: new Set(),
+  sockets: new Set(),
+  sessions: new Set()
+}
+
+const track = (kind: keyof typeof made, object: object) => {
+  made[kind].add(new WeakRef(object))
+}
+
+/** The objects that are still there. */
+const alive = () =>
+  Object.fromEntries(
+    Object.entries(made).map(([kind, refs]) => {
+      for (const ref of refs) if (ref.deref() === undefined) refs.delete(ref)
+      return [`${kind} in memory`, refs.size]
+    })
+  )
 
 const counting = (platform: ClientPlatformShape): ClientPlatformShape => {
   const listening = (listen: (callback: () => void) => () => void) => (callback: () => void) => {
@@ -50,7 +67,11 @@ const counting = (platform: ClientPlatformShape): ClientPlatformShape => {
       })
     },
     onOffline: listening(platform.onOffline),
-    onPageHide: listening(platform.onPageHide)
+    onPageHide: (callback) => {
+      // A session has this function for as long as it is there itself.
+      track("sessions", callback)
+      return listening(platform.onPageHide)(callback)
+    }
   }
 }
 
@@ -64,13 +85,8 @@ const count = () => {
     if (/TCPSocket|TLS/.test(kind)) resources.sockets!++
     if (/Timeout|Immediate/.test(kind)) resources.timers!++
   }
-  const instances = Object.fromEntries(
-    [FiberImpl, Manager, SocketRuntime, EngineClient].map((type) => [
-      type.name,
-      queryObjects(type, { format: "count" })
-    ])
-  )
-  return { ...open, ...resources, ...instances }
+  const fibers = queryObjects(FiberImpl, { format: "count" })
+  return { ...open, ...resources, ...alive(), fibers }
 }
 
 /** Lets callbacks that are under way come. */
@@ -90,8 +106,11 @@ const wayOf = (i: number): Partial<ClientOptions> =>
 /** One client, from its making to its end, in one of several ways. */
 const cycle = (url: string, i: number) => {
   const life = Effect.gen(function* () {
+    track("clients", (yield* SocketIoClient.SocketIoClient).manager)
     const socket = yield* SocketIoClient.connect("/")
     const other = yield* SocketIoClient.connect("/custom")
+    track("sockets", socket)
+    track("sockets", other)
     yield* Effect.forkScoped(Stream.runDrain(socket.stream("message-back")))
     yield* Effect.forkScoped(Stream.runDrain(socket.status))
     yield* socket.respond("question", () => Effect.succeed("answer"))
@@ -99,8 +118,8 @@ const cycle = (url: string, i: number) => {
     // Its answer never comes.
     yield* Effect.forkScoped(Effect.exit(other.emitWithAck("boom")))
     if (i % 5 === 0) {
-      yield* other.disconnect
-      yield* other.reconnect
+      yield* other.disconnect()
+      yield* other.reconnect()
     }
     // The server ends the whole connection.
     if (i % 7 === 0) {
@@ -131,13 +150,17 @@ const run = (from: number, to: number) =>
   )
 
 // What is made once, and kept: caches, idle connections of fetch.
-await run(0, 1_000)
+const warmUp = Math.min(cycles, 1_000)
+await run(0, warmUp)
 await settled()
 const before = count()
 const connected = (options: Partial<ClientOptions>) =>
-  Effect.flatMap(Layer.build(SocketIoClient.layer({ url: server.url, ...options })), (client) =>
-    Effect.provideContext(SocketIoClient.connect("/"), client)
-  )
+  Effect.gen(function* () {
+    const client = yield* SocketIoClient.make({ url: server.url, ...options })
+    const socket = yield* Effect.provideService(SocketIoClient.connect("/"), SocketIoClient.SocketIoClient, client)
+    track("clients", client.manager)
+    track("sockets", socket)
+  })
 const during = await Effect.runPromise(
   Effect.gen(function* () {
     yield* connected({ transports: ["websocket"] })
@@ -147,7 +170,7 @@ const during = await Effect.runPromise(
     return count()
   }).pipe(Effect.scoped, Effect.provideService(ClientPlatform, platform))
 )
-await run(1_000, 1_000 + cycles)
+await run(warmUp, warmUp + cycles)
 await settled()
 const after = count()
 await server.stop()

@@ -69,7 +69,7 @@ it.effect("a client of ours lets pass what comes for a namespace that it has lef
     server.accept()
     server.events.onText('40{"sid":"main"}')
     server.events.onText('40/other,{"sid":"other"}')
-    yield* other.disconnect
+    yield* other.disconnect()
     server.events.onText('42/other,["late"]')
     server.events.onText('42/never,["stray"]')
     server.events.onText("43/other,0[1]")

@@ -72,7 +72,10 @@ describe("upgrade from polling to WebSocket", () => {
     const { response } = await held(client)
     const socket = await candidate(client.sid)
     const order = new Inbox<string>()
-    void response.then(() => order.push("poll"))
+    response.then(
+      () => order.push("poll"),
+      () => {}
+    )
     await probe(socket)
     // The reference needs up to 100 ms for this; here it is under way when the probe is answered.
     assert.strictEqual(await order.next("released poll"), "poll")

@@ -118,7 +118,7 @@ for (const [what, misbehave] of Object.entries(misbehaviours)) {
       Effect.gen(function* () {
         const [socket, other] = yield* pair
         yield* goesOn(socket, other)
-        yield* socket.disconnect
+        yield* socket.disconnect()
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* answered(other, "fine"), Option.some(["fine"]))
       }).pipe(

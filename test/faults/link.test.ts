@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
-import { hasNetworkNamespaces } from "../support/peers.ts"
+import { requires } from "../support/peers.ts"
 
 interface Line {
   readonly who: string
@@ -45,7 +45,7 @@ const ENDS = [
 // Both are one second there.
 const PING_INTERVAL_AND_TIMEOUT = 2_000
 
-describe.skipIf(!hasNetworkNamespaces())("a link", () => {
+describe("a link", requires("network namespaces"), () => {
   for (const how of ["goes down", "loses everything"]) {
     it.live(
       `that ${how} is noticed on both ends within a second of the heartbeat's time, and clients come back when it works again`,

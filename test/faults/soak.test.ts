@@ -5,10 +5,13 @@ import { execFile } from "node:child_process"
 
 import { assert, it } from "@effect/vitest"
 
+import { count } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 
+const CLIENTS = count(300, 60)
+
 it("clients that come, talk and go in every way leave nothing behind in the server", { timeout: 120_000 }, async () => {
-  const args = [`${root}test/faults/soak.ts`, "--rounds", "5", "--clients", "300"]
+  const args = [`${root}test/faults/soak.ts`, "--rounds", "5", "--clients", String(CLIENTS)]
   const { code, output } = await new Promise<{ readonly code: unknown; readonly output: string }>((resolve) =>
     execFile(process.execPath, args, { timeout: 110_000 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : error.code, output: `${stdout}${stderr}` })

@@ -13,6 +13,8 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { io, type Socket } from "socket.io-client"
 
+import { Progress } from "../support/progress.ts"
+
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "30" },
@@ -167,12 +169,16 @@ const samples: Array<Census> = []
 let expected = NOBODY
 const goesOn = (n: number): boolean =>
   n <= WARM_UP + 2 || (maxRounds === Infinity ? performance.now() - began < minutes * 60_000 : n <= maxRounds)
+const progress = new Progress(
+  maxRounds === Infinity ? { duration: minutes * 60_000 } : { steps: Math.max(maxRounds, WARM_UP + 2) }
+)
 for (let n = 1; goesOn(n); n++) {
+  progress.step(`round of ${clients} clients`)
   await round()
   const counts = await rest(expected)
   const { heap, ...others } = counts
   const at = ((performance.now() - began) / 60_000).toFixed(1)
-  console.log(`round ${n}, ${at} min: heap ${(heap! / 1e6).toFixed(2)} MB, ${JSON.stringify(others)}`)
+  progress.print(`round ${n}, ${at} min: heap ${(heap! / 1e6).toFixed(2)} MB, ${JSON.stringify(others)}`)
   for (const kind of Object.keys(expected)) {
     const left = counts[kind]! - expected[kind]!
     if (kind !== "heap" && left > 0) problems.push(`round ${n} has left ${left} of ${kind}`)
@@ -180,6 +186,8 @@ for (let n = 1; goesOn(n); n++) {
   if (n === WARM_UP) expected = counts
   if (n > WARM_UP) samples.push(counts)
 }
+
+progress.end()
 
 /** The least of some rounds: what garbage there still is only adds. */
 const least = (part: ReadonlyArray<Census>): number => Math.min(...part.map(({ heap }) => heap!))

@@ -8,12 +8,14 @@
  *
  * It fails where a byte costs more than ten times as much as one of the ordinary message of its
  * transport (which these are, the table says, and they are the first rows), and where the p99 of an
- * honest client is more than twice as long as without the attack.
+ * honest client is more than twice as long as without the attack, or as beside ordinary messages of
+ * a megabyte where it is attacked with such. An entrance that cannot keep this has a bound of its
+ * own, with the reason.
  *
  * A byte costs what the server's processor spent, user and system, on what it read from the
  * attacker, without what it spends when there is none: in all turns together, from the first byte
  * on. Bytes are counted where the server reads them: what waits in the kernel has cost nothing yet.
- * Where a message comes in small segments of TCP the heads of these count, 40 bytes each. So does a
+ * A connection that brings nearly none is compared by the connection. Where a message comes in small segments of TCP the heads of these count, 40 bytes each. So does a
  * request's head, in what is ordinary as well as in what is not: both are as short as they may be.
  *
  * The server has its default options. It is a fresh one for each entrance, as some leave sessions
@@ -28,6 +30,7 @@
  * session or connection.
  */
 import { check, settings, table } from "../bench/roles.ts"
+import { Progress } from "../support/progress.ts"
 import { entrances, type Transport, transports } from "./cost/entrances.ts"
 import { Bench, type Row } from "./cost/measure.ts"
 
@@ -48,32 +51,48 @@ if (list !== "") {
 }
 
 const ordinary = entrances.filter(
-  ({ isOrdinary, transport }) => isOrdinary === true && chosen.some((entrance) => entrance.transport === transport)
+  ({ isOrdinary, transport }) =>
+    isOrdinary === true &&
+    chosen.some((entrance) => entrance.transport === transport || (entrance.isLarge === true && transport === "large"))
 )
 const all = [...ordinary, ...chosen]
 
-const usual = new Map<Transport, number>()
-const ratioOf = ({ entrance, perByte }: Row): number => perByte / usual.get(entrance.transport)!
+const usual = new Map<Transport, Row>()
+const ratioOf = ({ entrance, perByte, perLife }: Row): number => {
+  const row = usual.get(entrance.transport)!
+  return entrance.isPerConnection === true ? perLife / row.perLife : perByte / row.perByte
+}
 const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
-const isSlow = ({ attacked, quiet }: Row): boolean => !(attacked <= SLOWER * quiet || attacked - quiet <= FLOOR)
+/** The honest client's p99 beside what is ordinary, which is as good as none where it is not large. */
+const besideOrdinary = ({ entrance, quiet }: Row): number =>
+  entrance.isLarge === true ? Math.max(quiet, usual.get("large")!.attacked) : quiet
+const isSlow = (row: Row): boolean => {
+  const ordinary = besideOrdinary(row)
+  return !(row.attacked <= (row.entrance.slower ?? SLOWER) * ordinary || row.attacked - ordinary <= FLOOR)
+}
 
 const rows: Array<Row> = []
+const progress = new Progress({ steps: all.length })
 const bench = new Bench(seconds, ordinary[0]?.name ?? entrances[0]!.name)
 for (const entrance of all) {
+  progress.step(entrance.name)
   const row = await bench.measure(entrance)
   rows.push(row)
   if (entrance.isOrdinary === true) {
-    // On a machine that is too busy to measure this there is nothing to compare with.
-    if (!(row.perByte > 0)) throw new Error(`${entrance.name} was not measured: ${row.problem ?? "it cost nothing"}`)
-    usual.set(entrance.transport, row.perByte)
+    // On a machine that is too busy to measure this there is nothing to compare with. Of large
+    // messages only the times are compared.
+    if (!(row.perByte > 0) && entrance.isLarge !== true)
+      throw new Error(`${entrance.name} was not measured: ${row.problem ?? "it cost nothing"}`)
+    usual.set(entrance.transport, row)
   }
   const { attacked, perByte, problem, quiet } = row
   const verdict = [isDear(row) ? "DEAR" : "", isSlow(row) ? "SLOW" : "", problem ?? ""].filter(Boolean).join(", ")
-  console.log(
+  progress.print(
     `${rows.length} of ${all.length}  ${entrance.name}: ${perByte.toFixed(3)} µs per byte (× ${ratioOf(row).toFixed(1)}), ` +
       `p99 ${quiet.toFixed(1)} → ${attacked.toFixed(1)} ms  ${verdict}`
   )
 }
+progress.end()
 await bench.stop()
 
 console.log()
@@ -105,7 +124,11 @@ for (const row of rows.filter(({ problem }) => problem !== undefined)) {
 }
 check(`no byte costs more than ${MOST} times an ordinary one`, !rows.some(isDear))
 for (const row of rows.filter(isDear)) console.log(`     ${row.entrance.name}: × ${ratioOf(row).toFixed(1)}`)
-check(`the honest client's p99 is within ${SLOWER} times that without the attack`, !rows.some(isSlow))
-for (const row of rows.filter(isSlow)) {
-  console.log(`     ${row.entrance.name}: ${row.quiet.toFixed(1)} → ${row.attacked.toFixed(1)} ms`)
+check(`the honest client's p99 is within ${SLOWER} times that without the attack, or as said below`, !rows.some(isSlow))
+for (const row of rows) {
+  const { attacked, entrance } = row
+  const { slower } = entrance
+  if (slower === undefined && !isSlow(row)) continue
+  const bound = slower === undefined ? "" : ` (bound: × ${slower}, see its entrance)`
+  console.log(`     ${entrance.name}: ${besideOrdinary(row).toFixed(1)} → ${attacked.toFixed(1)} ms${bound}`)
 }

@@ -1,12 +1,13 @@
 /**
- * A hundred thousand generated inputs for every way in, always the same ones. `test/hostile/long.ts` goes on with others.
+ * A hundred thousand generated inputs for every way in, or ten thousand in a short run, always the same ones. `test/hostile/long.ts` goes on with others.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
+import { count } from "../support/extent.ts"
 import { entrances, pour } from "./memory.ts"
 
-const INPUTS = 100_000
+const INPUTS = count(100_000, 10_000)
 
 describe(`${INPUTS} generated inputs`, () => {
   for (const [seed, entrance] of entrances.entries()) {

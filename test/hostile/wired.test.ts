@@ -1,11 +1,17 @@
 /**
  * Generated input over real connections, on a server with its default options: a hundred thousand requests, and some thousands of what
- * `generated.test.ts` has more of.
+ * `generated.test.ts` has more of. In a short run it is a tenth of that.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
 import { Attack, type Census } from "./attack.ts"
 import { entrances } from "./entrances.ts"
+import { count } from "../support/extent.ts"
+
+const REQUESTS = count(100_000, 10_000)
+const GARBAGE = count(500, 100)
+const INPUTS = count(3_000, 600)
+const TIMES = count(50, 10)
 
 describe("over real connections", () => {
   let attack: Attack
@@ -22,37 +28,37 @@ describe("over real connections", () => {
   afterAll(() => attack.stop())
 
   it(
-    "100,000 requests with generated queries, methods and headers are each answered",
+    `${REQUESTS} requests with generated queries, methods and headers are each answered`,
     { timeout: 180_000 },
     async () => {
-      const statuses = await attack.queries(100_000)
+      const statuses = await attack.queries(REQUESTS)
       assert.strictEqual(
         [...statuses.values()].reduce((sum, count) => sum + count, 0),
-        100_000
+        REQUESTS
       )
-      assert.isAbove(statuses.get(400)!, 50_000)
+      assert.isAbove(statuses.get(400)!, REQUESTS / 2)
       await attack.check()
     }
   )
 
   it("garbage in place of requests, and right behind them, ends its connection", { timeout: 60_000 }, async () => {
-    await attack.garbage(500)
+    await attack.garbage(GARBAGE)
     await attack.check()
   })
 
-  it("3,000 generated bodies of requests end their session, or do not", { timeout: 60_000 }, async () => {
-    assert.isAbove(await attack.bodies(3_000), 500)
+  it(`${INPUTS} generated bodies of requests end their session, or do not`, { timeout: 60_000 }, async () => {
+    assert.isAbove(await attack.bodies(INPUTS), INPUTS / 6)
     await attack.check()
   })
 
-  it("3,000 generated messages end their connection, or do not", { timeout: 60_000 }, async () => {
-    assert.isAbove(await attack.messages(3_000), 500)
+  it(`${INPUTS} generated messages end their connection, or do not`, { timeout: 60_000 }, async () => {
+    assert.isAbove(await attack.messages(INPUTS), INPUTS / 6)
     await attack.check()
   })
 
   for (const [name, entrance] of Object.entries(entrances)) {
-    it(`${name}, generated 50 times, end their connection, or do not`, { timeout: 60_000 }, async () => {
-      await entrance(attack, 50)
+    it(`${name}, generated ${TIMES} times, end their connection, or do not`, { timeout: 60_000 }, async () => {
+      await entrance(attack, TIMES)
       await attack.check()
     })
   }

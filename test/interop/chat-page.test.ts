@@ -3,9 +3,15 @@ import type { Page } from "puppeteer-core"
 
 import { launchChromium, type TestBrowser } from "../support/browser.ts"
 import { runExample, type RunningExample } from "../support/examples.ts"
-import { hasChromium } from "../support/peers.ts"
+import { rows } from "../support/extent.ts"
+import { requires } from "../support/peers.ts"
 
-describe.runIf(hasChromium())("the chat page in Chromium", () => {
+const clients = [
+  ["this library's client", "/"],
+  ["the official client", "/official/"]
+] as const
+
+describe("the chat page in Chromium", requires("Chromium"), () => {
   let chat: RunningExample
   let browser: TestBrowser
 
@@ -83,10 +89,7 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     assert.deepStrictEqual(browser.errors, [])
   })
 
-  for (const [client, path] of [
-    ["this library's client", "/"],
-    ["the official client", "/official/"]
-  ] as const) {
+  for (const [client, path] of rows(clients, ([, path]) => path === "/official/")) {
     it(`says that a name is taken, and lets in who has another one, with ${client}`, async () => {
       const ada = await enter("Ada")
       const impostor = await browser.open(chat.url + path)
@@ -186,10 +189,7 @@ describe.runIf(hasChromium())("the chat page in Chromium", () => {
     await bob.close()
   })
 
-  for (const [client, path] of [
-    ["this library's client", "/"],
-    ["the official client", "/official/"]
-  ] as const) {
+  for (const [client, path] of rows(clients, ([, path]) => path === "/")) {
     it(`takes messages while it is offline, and sends them once when it is back, with ${client}`, async () => {
       const ada = await enter("Ada", path)
       const bob = await enter("Bob")

@@ -6,7 +6,7 @@ import { Effect, type Scope } from "effect"
 import type { ManagerOptions, Socket, SocketOptions } from "socket.io-client"
 
 import { type NginxConfig, proxy } from "../support/nginx.ts"
-import { hasNginx } from "../support/peers.ts"
+import { requires } from "../support/peers.ts"
 import { within } from "../support/RawClient.ts"
 import { call, client, connect, next, refusal } from "../support/serve.ts"
 import { isReference, type RunningServer, sharedServer, startOnFixedPort, startServer } from "../support/servers.ts"
@@ -17,7 +17,7 @@ const server = sharedServer({ drainTimeout: 0 })
 // Several heartbeats fit into a test.
 const shortHeartbeat = sharedServer({ pingInterval: 200, pingTimeout: 10_000, drainTimeout: 0 })
 
-const suite = describe.runIf(hasNginx())
+const suite = (name: string, tests: () => void) => describe(name, requires("nginx"), tests)
 
 type Options = Partial<ManagerOptions & SocketOptions>
 type Transports = Array<"polling" | "websocket">

@@ -10,7 +10,7 @@ import type { Page } from "puppeteer-core"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { launchChromium, type TestBrowser } from "../support/browser.ts"
-import { hasChromium } from "../support/peers.ts"
+import { requires } from "../support/peers.ts"
 import { listen } from "../support/serve.ts"
 
 const client = readFileSync(new URL("../../node_modules/socket.io-client-v2/dist/socket.io.js", import.meta.url))
@@ -23,7 +23,7 @@ const EchoLive = SocketIoServer.layerNamespace("/", (socket) =>
   })
 )
 
-describe.runIf(hasChromium())("the client of version 2 in Chromium", () => {
+describe("the client of version 2 in Chromium", requires("Chromium"), () => {
   const scope = Scope.makeUnsafe()
   let url: string
   let browser: TestBrowser

@@ -19,7 +19,7 @@ import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { json } from "../../src/protocol/PacketParser.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { launchChromium, type TestBrowser } from "../support/browser.ts"
-import { hasChromium } from "../support/peers.ts"
+import { requires } from "../support/peers.ts"
 import { request, type RequestOptions, type Response } from "../support/RawClient.ts"
 import { listen, serve } from "../support/serve.ts"
 import { read, root } from "../support/sources.ts"
@@ -606,7 +606,7 @@ process.exit()
   )
 })
 
-describe.runIf(hasChromium())("a page in Chromium", () => {
+describe("a page in Chromium", requires("Chromium"), () => {
   let browser: TestBrowser
 
   beforeAll(async () => {

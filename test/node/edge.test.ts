@@ -89,7 +89,7 @@ describe("a server alone on its port", () => {
     Effect.gen(function* () {
       const before = resources()
       const scope = yield* Scope.make()
-      const { url } = yield* Scope.provide(logged(), scope)
+      const { url } = yield* Scope.provide(logged({ drainTimeout: "1 second" }), scope)
       const reasons: Array<string> = []
       for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
         const socket = yield* connect(url, { transports: transports as ["polling"] })
@@ -103,7 +103,7 @@ describe("a server alone on its port", () => {
       )
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
-      assert.isBelow(performance.now() - started, 6_000)
+      assert.isBelow(performance.now() - started, 2_500)
       yield* gone
       yield* Effect.promise(() =>
         within(
@@ -173,7 +173,7 @@ describe("a server alone on its port", () => {
 
   it.live("uses another path, with or without a trailing slash", () =>
     Effect.gen(function* () {
-      const { url } = yield* logged({ path: "/realtime/" })
+      const { url } = yield* logged({ path: "/realtime/", drainTimeout: 0 })
       for (const path of ["/realtime", "/realtime/"]) {
         const socket = yield* connect(url, { path })
         assert.strictEqual(yield* call(socket, "ping!"), "pong!")
@@ -212,7 +212,8 @@ describe("a server alone on its port", () => {
             port: Config.Int("PORT"),
             host: Config.String("HOST"),
             path: Config.String("SOCKET_PATH").pipe(Config.withDefault("/other")),
-            heartbeat: { pingInterval: Config.Duration("PING_INTERVAL") }
+            heartbeat: { pingInterval: Config.Duration("PING_INTERVAL") },
+            drainTimeout: Config.Duration("DRAIN_TIMEOUT")
           })
         ),
         Layer.provide(Logger.layer([logger]))
@@ -221,11 +222,13 @@ describe("a server alone on its port", () => {
         Layer.build(configured).pipe(
           Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(env))
         )
-      yield* build({ PORT: "0", HOST: "127.0.0.1", PING_INTERVAL: "7 seconds" })
+      yield* build({ PORT: "0", HOST: "127.0.0.1", PING_INTERVAL: "7 seconds", DRAIN_TIMEOUT: "0 seconds" })
       const url = /http:\/\/127\.0\.0\.1:\d+\/other\//.exec(lines.join("\n"))![0]
       const { body } = yield* Effect.promise(() => request(`${url}?EIO=4&transport=polling`))
       assert.strictEqual(JSON.parse(body.slice(1)).pingInterval, 7_000)
-      const error = yield* Effect.flip(build({ PORT: "many", HOST: "127.0.0.1", PING_INTERVAL: "7 seconds" }))
+      const error = yield* Effect.flip(
+        build({ PORT: "many", HOST: "127.0.0.1", PING_INTERVAL: "7 seconds", DRAIN_TIMEOUT: "0 seconds" })
+      )
       assert.strictEqual(error._tag, "ConfigError")
     })
   )
@@ -244,7 +247,7 @@ describe("attached to an http.Server of somebody else's", () => {
       Effect.gen(function* () {
         const http = Http.createServer()
         if (order === "after") answer(http)
-        yield* attach(http)
+        yield* attach(http, { drainTimeout: 0 })
         if (order === "before") answer(http)
         const url = yield* listen(http)
         const socket = yield* connect(url)

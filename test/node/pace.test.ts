@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 
-import { Pace, speak, TURN_MESSAGES } from "../../src/node/internal/pace.ts"
+import { LARGE_MESSAGE, LongMessages, Pace, speak, TURN_MESSAGES } from "../../src/node/internal/pace.ts"
 
 /** The messages that a connection is given in so many milliseconds, if it always has more; each of them takes `cost` milliseconds. */
 const given = (pace: Pace, millis: number, cost: number, meanwhile: (now: number) => void = () => {}) => {
@@ -22,47 +22,58 @@ const [one, another] = [{}, {}]
 
 /** Both talk. */
 const talk = () => {
-  speak(another)
-  speak(one)
+  speak(another, 50)
+  speak(one, 50)
 }
 
 describe("the pace of a connection that sends more than others leave room for", () => {
   it("is its own while nobody else talks", () => {
-    speak(one)
-    const pace = new Pace()
+    speak(one, 50)
+    const pace = new Pace(new LongMessages())
     assert.isAtLeast(
-      given(pace, 100, 0.01, () => speak(one)),
+      given(pace, 100, 0.01, () => speak(one, 50)),
       9_900
     )
   })
 
   it("is a quarter of the time beside others, beyond a burst, whatever its messages cost", () => {
     for (const cost of [0.02, 0.1, 1, 5]) {
-      const time = given(new Pace(), 10_000, cost, talk) * cost
+      const time = given(new Pace(new LongMessages()), 10_000, cost, talk) * cost
       assert.isAtLeast(time, 2_450)
       assert.isAtMost(time, 2_550)
     }
   })
 
   it("is 12.5 messages per millisecond beside others, however little they cost", () => {
-    const messages = given(new Pace(), 10_000, 0.001, talk)
+    const messages = given(new Pace(new LongMessages()), 10_000, 0.001, talk)
     assert.isAtLeast(messages, 122_500)
     assert.isAtMost(messages, 127_500)
   })
 
-  it("is no more than 25 ms of pause for a message that takes very long", () => {
-    const pace = new Pace()
+  it("is made up for by one pause when a message takes long, of a second at the most", () => {
+    const pace = new Pace(new LongMessages())
     talk()
     pace.next(0)
     talk()
-    pace.took(1_000)
-    assert.strictEqual(pace.next(1_000), 25)
-    assert.strictEqual(pace.next(1_025), 0)
+    pace.took(100)
+    assert.closeTo(pace.next(100), 300, 5)
+    talk()
+    pace.took(2_000)
+    assert.strictEqual(pace.next(2_400), 5_000)
+    assert.strictEqual(pace.next(7_400), 0)
+  })
+
+  it("is no less beside others that cannot speak while a message takes long", () => {
+    const pace = new Pace(new LongMessages())
+    talk()
+    pace.next(0)
+    pace.took(200)
+    assert.isAtLeast(pace.next(200), 500)
   })
 
   it("has turns of a quarter of a millisecond, and of one message at the least", () => {
     const turn = (cost: number) => {
-      const pace = new Pace()
+      const pace = new Pace(new LongMessages())
       pace.beginTurn()
       let messages = 0
       do pace.took(cost)
@@ -74,7 +85,7 @@ describe("the pace of a connection that sends more than others leave room for", 
   })
 
   it("has no pause in a burst of a millisecond", () => {
-    const pace = new Pace()
+    const pace = new Pace(new LongMessages())
     talk()
     assert.strictEqual(pace.next(0), 0)
     for (let taken = 0; taken < 4; taken++) {
@@ -86,7 +97,7 @@ describe("the pace of a connection that sends more than others leave room for", 
   })
 
   it("is its own again when the others have been silent for 50 ms, without having saved anything", () => {
-    const pace = new Pace()
+    const pace = new Pace(new LongMessages())
     const busy = (now: number) => {
       pace.took(0.1)
       return pace.next(now)
@@ -101,5 +112,43 @@ describe("the pace of a connection that sends more than others leave room for", 
     assert.isAtMost(pauses.at(-1)!, 150.2)
     talk()
     assert.isAbove(busy(160), 0)
+  })
+})
+
+describe("long messages of several connections", () => {
+  const TIME = 100
+
+  /** The parts of the time that so many have who always have another one; `meanwhile` is called before each. */
+  const parts = (count: number, millis: number, meanwhile: () => void) => {
+    const long = new LongMessages()
+    const connections = Array.from({ length: count }, () => ({ pace: new Pace(long), next: 0, given: 0 }))
+    for (let now = 0; now < millis;) {
+      const connection = connections.reduce((first, other) => (other.next < first.next ? other : first))
+      now = Math.max(now, connection.next)
+      meanwhile()
+      speak(connection, LARGE_MESSAGE)
+      connection.pace.took(TIME, LARGE_MESSAGE)
+      now += TIME
+      connection.given += TIME
+      connection.next = now + connection.pace.next(now)
+    }
+    return connections.map(({ given }) => given / millis)
+  }
+
+  it("have a quarter of the time together beside short ones, in turns", () => {
+    for (const count of [1, 2, 4, 10]) {
+      const given = parts(count, 100_000, talk)
+      const together = given.reduce((sum, part) => sum + part, 0)
+      assert.closeTo(together, 0.25, 0.02, String(count))
+      for (const part of given) assert.closeTo(part, 0.25 / count, 0.02)
+    }
+  })
+
+  it("have all of it where there are no short ones", () => {
+    const given = parts(4, 100_000, () => {})
+    assert.isAtLeast(
+      given.reduce((sum, part) => sum + part, 0),
+      0.95
+    )
   })
 })

@@ -80,8 +80,8 @@ describe("an event with a rate limit", () => {
       assert.strictEqual(yield* one.emitWithAck("typed"), 1)
       yield* type(two)
       assert.strictEqual(yield* two.emitWithAck("typed"), 1)
-      yield* one.disconnect
-      yield* one.reconnect
+      yield* one.disconnect()
+      yield* one.reconnect()
       yield* type(one)
       assert.strictEqual(yield* one.emitWithAck("typed"), 1)
     }).pipe(inMemory(chat()))

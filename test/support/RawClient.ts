@@ -57,34 +57,42 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
+/** The same promise. It may fail although nobody awaits it: servers that close reset what is under way. */
+const unwatched = <A>(promise: Promise<A>): Promise<A> => {
+  promise.catch(() => {})
+  return promise
+}
+
 /** One HTTP request, on a connection of its own. */
 export const request = (url: string, options: RequestOptions = {}): Promise<Response> =>
-  within(
-    `response to ${options.method ?? "GET"} ${url}`,
-    new Promise((resolve, reject) => {
-      const { body, headers, method = "GET", signal, target } = options
-      const request = Http.request(
-        url,
-        {
-          method,
-          agent: false,
-          headers: { ...headers },
-          ...(target === undefined ? {} : { path: target }),
-          ...(signal === undefined ? {} : { signal })
-        },
-        (response) => {
-          const chunks: Array<Buffer> = []
-          response.on("data", (chunk: Buffer) => chunks.push(chunk))
-          response.on("end", () => {
-            const bytes = Buffer.concat(chunks)
-            resolve({ status: response.statusCode!, headers: response.headers, body: bytes.toString(), bytes })
-          })
-          response.on("error", reject)
-        }
-      )
-      request.on("error", reject)
-      request.end(body)
-    })
+  unwatched(
+    within(
+      `response to ${options.method ?? "GET"} ${url}`,
+      new Promise((resolve, reject) => {
+        const { body, headers, method = "GET", signal, target } = options
+        const request = Http.request(
+          url,
+          {
+            method,
+            agent: false,
+            headers: { ...headers },
+            ...(target === undefined ? {} : { path: target }),
+            ...(signal === undefined ? {} : { signal })
+          },
+          (response) => {
+            const chunks: Array<Buffer> = []
+            response.on("data", (chunk: Buffer) => chunks.push(chunk))
+            response.on("end", () => {
+              const bytes = Buffer.concat(chunks)
+              resolve({ status: response.statusCode!, headers: response.headers, body: bytes.toString(), bytes })
+            })
+            response.on("error", reject)
+          }
+        )
+        request.on("error", reject)
+        request.end(body)
+      })
+    )
   )
 
 export const engineUrl = (url: string, query: Record<string, string>): string =>
@@ -243,17 +251,22 @@ export class PollingClient implements RawClient {
       for (const packet of response.body.split("\x1e")) {
         if (packet === "1") return this.end()
         if (packet === "2") {
-          if (this.answersPings) await this.send("3")
+          // Where it fails the next poll does, too, and ends the session.
+          if (this.answersPings) await this.send("3").catch(() => {})
         } else if (packet.startsWith("b")) this.inbox.push(Buffer.from(packet.slice(1), "base64"))
         else if (packet !== "6") this.inbox.push(packet)
       }
     }
   }
 
-  async send(...packets: ReadonlyArray<string | Uint8Array>): Promise<void> {
+  send(...packets: ReadonlyArray<string | Uint8Array>): Promise<void> {
     const body = packets
       .map((packet) => (typeof packet === "string" ? packet : "b" + Buffer.from(packet).toString("base64")))
       .join("\x1e")
+    return unwatched(this.sendBody(body))
+  }
+
+  private async sendBody(body: string): Promise<void> {
     await this.post(body)
   }
 

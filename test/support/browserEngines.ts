@@ -9,7 +9,7 @@ import { join } from "node:path"
 
 import { type Browser, launch } from "puppeteer-core"
 
-import { chromium, firefox, hasChromium, hasFirefox, hasWebKit, webKit } from "./peers.ts"
+import { chromium, firefox, webKit } from "./peers.ts"
 import { within } from "./RawClient.ts"
 
 export interface EnginePage {
@@ -189,11 +189,11 @@ const launchWebKit = async (): Promise<BrowserEngine> => {
 }
 
 /**
- * Every engine: whether it is here, how it is launched, and whether it has a back/forward cache while it is driven (Firefox has
+ * Every engine: how it is launched, and whether it has a back/forward cache while it is driven (Firefox has
  * none, and where it is told to have one its driver waits for ever for the page).
  */
 export const engines = {
-  Chromium: { isHere: hasChromium, launch: launchChromium, restores: true },
-  Firefox: { isHere: hasFirefox, launch: launchFirefox, restores: false },
-  WebKit: { isHere: hasWebKit, launch: launchWebKit, restores: true }
+  Chromium: { launch: launchChromium, restores: true },
+  Firefox: { launch: launchFirefox, restores: false },
+  WebKit: { launch: launchWebKit, restores: true }
 } as const

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import type { StreamOverflow } from "../../src/StreamOptions.ts"
 
 /** What a test sends, with `{ bytes, as }` in place of what JSON does not have. */
 export type Sent =
@@ -19,7 +20,7 @@ export type Sent =
 
 const scope = Scope.makeUnsafe()
 let socket: PlainClientSocket
-let watched: Stream.Stream<ReadonlyArray<unknown>>
+let watched: Stream.Stream<ReadonlyArray<unknown>, StreamOverflow>
 
 const toValue = (sent: Sent): unknown => {
   if (typeof sent === "string") return sent

@@ -4,10 +4,10 @@
 import { assert } from "@effect/vitest"
 import { Clock, Effect, type Fiber } from "effect"
 
-import { type ClientClose, EngineClient, type EngineClientOptions } from "../../src/engine/EngineClient.ts"
+import * as EngineClient from "../../src/engine/EngineClient.ts"
 import { type FakePlatform, type FakePoll, makeFakePlatform } from "./fakeClientPlatform.ts"
 
-const defaults: EngineClientOptions = {
+const defaults: EngineClient.EngineClientOptions = {
   origin: "http://test",
   path: "/engine.io/",
   query: {},
@@ -29,7 +29,7 @@ export const openPacket = (handshake: object = {}): string =>
 
 export const upgradable = { upgrades: ["websocket"] }
 
-export interface TestClientOptions extends Partial<EngineClientOptions> {
+export interface TestClientOptions extends Partial<EngineClient.EngineClientOptions> {
   /** What sessions of one client remember of each other. */
   readonly memory?: { upgraded: boolean }
   readonly platform?: FakePlatform
@@ -42,8 +42,8 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const running = new Set<Fiber.Fiber<unknown, unknown>>()
   const told: Array<string | Uint8Array> = []
-  const closes: Array<ClientClose> = []
-  const client = new EngineClient(
+  const closes: Array<EngineClient.ClientClose> = []
+  const client = EngineClient.make(
     { ...defaults, ...rest },
     {
       platform,
@@ -86,7 +86,7 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
     /** The WebSocket that was opened last. */
     ws: () => platform.sockets.at(-1)!,
     /** Whether it has ended, once and for this reason, and nothing of it is left: no WebSocket, request, timer or listener. */
-    assertOver: (reason: ClientClose["reason"], description?: string) => {
+    assertOver: (reason: EngineClient.ClientClose["reason"], description?: string) => {
       const [close, ...more] = closes
       assert.strictEqual(close?.reason, reason)
       if (description !== undefined) assert.strictEqual(close?.description, description)

@@ -1,23 +1,11 @@
 /**
- * Peers that come from the operating system. In CI a missing one fails the run; on a user's machine its tests are skipped,
- * with a line that says what to install.
+ * Peers that come from the operating system. In CI a missing one fails the run. On a user's machine its tests are skipped, and a line at
+ * the end of the run says what to install (see `MissingPeers.ts`). `WITHOUT_PEERS=Chromium,Firefox` runs as if these were missing.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, globSync } from "node:fs"
 
-const announced = new Set<string>()
-
-const required = (present: boolean, what: string, packages: string): boolean => {
-  if (present) return true
-  if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
-    throw new Error(`${what} is missing: apt-get install ${packages}`)
-  }
-  if (!announced.has(what)) {
-    announced.add(what)
-    console.warn(`tests with ${what} are skipped; to run them: apt-get install ${packages}`)
-  }
-  return false
-}
+import { isCi } from "./extent.ts"
 
 const runs = (command: string, ...args: ReadonlyArray<string>): boolean => {
   try {
@@ -30,21 +18,9 @@ const runs = (command: string, ...args: ReadonlyArray<string>): boolean => {
 
 export const python = "/usr/bin/python3"
 
-/** Whether Debian's python-socketio is here, with what its transports need. */
-export const hasPython = (): boolean =>
-  required(
-    runs(python, "-c", "import socketio, requests, websocket, aiohttp"),
-    "python3-socketio",
-    "python3-socketio python3-requests python3-websocket python3-aiohttp"
-  )
-
 export const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync)
 
-export const hasChromium = (): boolean => required(chromium !== undefined, "Chromium", "chromium")
-
 export const firefox = ["/usr/bin/firefox-esr", "/usr/bin/firefox"].find(existsSync)
-
-export const hasFirefox = (): boolean => required(firefox !== undefined, "Firefox", "firefox-esr")
 
 /** WebKit without Safari: the driver, the browser that it drives, and the display that this one needs. */
 export const webKit = {
@@ -53,23 +29,66 @@ export const webKit = {
   display: "/usr/bin/Xvfb"
 }
 
-export const hasWebKit = (): boolean =>
-  required(
-    existsSync(webKit.driver) && webKit.browser !== undefined && existsSync(webKit.display),
-    "WebKit",
-    "webkit2gtk-driver xvfb"
-  )
-
-/** Where packages put it; `sbin` is not on every user's path. */
+/** Packages put it there; `sbin` is not on every user's path. */
 export const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync)
 
-export const hasNginx = (): boolean => required(nginx !== undefined, "nginx", "nginx-light")
+interface Source {
+  readonly isHere: () => boolean
+  /** Debian's packages that bring it. */
+  readonly packages: string
+}
 
-/** Whether processes may have a network of their own. A kernel that does not allow it cannot be helped by a package. */
-export const hasNetworkNamespaces = (): boolean => {
-  if (!required(runs("ip", "-V") && runs("unshare", "--version"), "network namespaces", "iproute2 util-linux"))
-    return false
-  if (runs("unshare", "--user", "--map-root-user", "--net", "ip", "link", "add", "type", "veth")) return true
-  console.warn("tests with network namespaces are skipped: this system does not allow them")
-  return false
+const sources = {
+  Chromium: { isHere: () => chromium !== undefined, packages: "chromium" },
+  Firefox: { isHere: () => firefox !== undefined, packages: "firefox-esr" },
+  WebKit: {
+    isHere: () => existsSync(webKit.driver) && webKit.browser !== undefined && existsSync(webKit.display),
+    packages: "webkit2gtk-driver xvfb"
+  },
+  nginx: { isHere: () => nginx !== undefined, packages: "nginx-light" },
+  "python-socketio": {
+    isHere: () => runs(python, "-c", "import socketio, requests, websocket, aiohttp"),
+    packages: "python3-socketio python3-requests python3-websocket python3-aiohttp"
+  },
+  "network namespaces": {
+    isHere: () => runs("ip", "-V") && runs("unshare", "--version"),
+    packages: "iproute2 util-linux"
+  }
+} satisfies Record<string, Source>
+
+export type Peer = keyof typeof sources
+
+/** Why tests are skipped, for the line at the end. */
+export interface Missing {
+  readonly peer: string
+  /** What to install; nothing where that does not help. */
+  readonly packages: string
+}
+
+declare module "vitest" {
+  interface TaskMeta {
+    missing?: Missing
+  }
+}
+
+/** A kernel may refuse processes a network of their own, which no package mends. */
+const isRefused = (peer: Peer): boolean =>
+  peer === "network namespaces" &&
+  !runs("unshare", "--user", "--map-root-user", "--net", "ip", "link", "add", "type", "veth")
+
+const without = new Set((process.env["WITHOUT_PEERS"] ?? "").split(","))
+
+const find = (peer: Peer): Missing | undefined => {
+  const { isHere, packages } = sources[peer]
+  if (without.has(peer) || !isHere()) {
+    if (isCi) throw new Error(`${peer} is missing: apt-get install ${packages}`)
+    return { peer, packages }
+  }
+  return isRefused(peer) ? { peer, packages: "" } : undefined
+}
+
+/** The options of a suite that needs a peer: it is skipped where the peer is missing. */
+export const requires = (peer: Peer): { readonly skip: boolean; readonly meta: { readonly missing?: Missing } } => {
+  const missing = find(peer)
+  return missing === undefined ? { skip: false, meta: {} } : { skip: true, meta: { missing } }
 }

@@ -71,7 +71,8 @@ const transports: Record<string, TestSocketIo.TestClientOptions> = {
 }
 
 /** The next value of a stream that was subscribed to. */
-const next = <A>(stream: Stream.Stream<A>) => Effect.map(Stream.runCollect(Stream.take(stream, 1)), ([first]) => first!)
+const next = <A, E>(stream: Stream.Stream<A, E>) =>
+  Effect.map(Stream.runCollect(Stream.take(stream, 1)), ([first]) => first!)
 
 for (const [name, client] of Object.entries(transports)) {
   const Test = Layer.mergeAll(ClubLive, DocumentsLive).pipe(Layer.provideMerge(TestSocketIo.layer({ client })))
@@ -168,9 +169,9 @@ for (const [name, client] of Object.entries(transports)) {
         const Echo = SocketIoServer.layerNamespace("/echo", (socket) => Effect.asVoid(Queue.offer(sockets, socket)))
         yield* Effect.gen(function* () {
           const socket = yield* SocketIoClient.connect("/echo")
-          yield* socket.disconnect
+          yield* socket.disconnect()
           assert.strictEqual(yield* (yield* Queue.take(sockets)).disconnected, "client namespace disconnect")
-          yield* socket.reconnect
+          yield* socket.reconnect()
           const again = yield* Queue.take(sockets)
           const statuses = yield* Effect.forkChild(
             Stream.runCollect(Stream.takeUntil(socket.status, ({ _tag }) => _tag === "Disconnected")),

@@ -97,7 +97,7 @@ describe("a half-open network", () => {
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(log, ["0 client: Connecting", "3000 client: the connection took too long"])
       yield* network.restore
-      yield* socket.reconnect
+      yield* socket.reconnect()
       assert.isTrue(socket.connected)
     })
   )
@@ -277,7 +277,7 @@ describe("how things arrive", () => {
         concurrency: "unbounded"
       })
       assert.deepStrictEqual([Duration.toMillis(took[0]), took[1]], [100, [1]])
-      yield* socket.disconnect
+      yield* socket.disconnect()
       yield* TestClock.adjust("1 second")
     })
   )

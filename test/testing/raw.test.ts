@@ -178,7 +178,7 @@ describe("a raw server", () => {
       assert.deepStrictEqual(yield* Fiber.join(asking), ["answer"])
       yield* connection.send("2")
       assert.strictEqual(yield* connection.receive, "3")
-      yield* socket.disconnect
+      yield* socket.disconnect()
       assert.strictEqual(yield* connection.receive, "41/chat,")
       assert.strictEqual(yield* connection.closed, "closed")
     }).pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer()))

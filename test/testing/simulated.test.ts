@@ -7,6 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 
 import * as Simulation from "../../src/testing/Simulation.ts"
+import { count as extent } from "../support/extent.ts"
+import { Progress } from "../support/progress.ts"
 import { conversation } from "./scenarios/conversation.ts"
 import { duplicateAcks } from "./scenarios/wire.ts"
 
@@ -19,9 +21,12 @@ const knownSeeds: Readonly<Record<number, string>> = {
 
 const asked = process.env["SIMULATION_SEEDS"]
 const from = Number(process.env["SIMULATION_FROM"] ?? 0)
-const count = Number(asked ?? 2_000)
+const count = Number(asked ?? extent(2_000, 200))
 
 const PART = 500
+
+/** A long run says how far it is. */
+const progress = asked === undefined ? undefined : new Progress({ steps: Math.ceil(count / PART) })
 
 /** Runs a seed, and says what is wrong. */
 const checked = Effect.fnUntraced(function* (seed: number) {
@@ -42,7 +47,10 @@ describe("conversations go as they must, whatever happens to their networks", ()
     const seeds = Array.from({ length: last - first }, (_, i) => first + i)
     it.live(
       `seeds ${first} to ${last - 1}`,
-      () => Effect.forEach(seeds, checked, { discard: true }),
+      () => {
+        progress?.step(`seeds ${first} to ${last - 1}`)
+        return Effect.forEach(seeds, checked, { discard: true })
+      },
       60_000 + seeds.length * 100
     )
   }

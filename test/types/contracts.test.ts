@@ -23,9 +23,9 @@ const preludeOf = (inPlace: boolean) => {
   const list = (...names: ReadonlyArray<EventName>) =>
     `[${names.map((name) => (inPlace ? events[name] : name)).join(", ")}]`
   return `
-import { Context, Effect, Layer, type Option, type Result, Schema, Stream } from "effect"
-import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError } from "effect-socket.io"
-import { ClientSocket, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
+import { type Config, Context, Effect, Layer, type Option, type Result, Schedule, Schema, Stream } from "effect"
+import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError, type StreamOptions } from "effect-socket.io"
+import { type ClientOptions, ClientSocket, Reconnection, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
 
@@ -176,13 +176,48 @@ const compiles: Record<string, string> = {
       const counted: Effect.Effect<number, SocketIoError.AckError> = chat.emitWithAck("count")
       yield* chat.emit("leave")
       yield* chat.emit("cursor", [1, 2])
-      const moves: Stream.Stream<readonly [number, number]> = chat.stream("cursor")
+      const moves: Stream.Stream<readonly [number, number], StreamOptions.StreamOverflow> = chat.stream("cursor")
       yield* chat.respond("question", (text) => text === "" ? Effect.fail(new OtherError()) : Effect.succeed(true))
       const desk = yield* SocketIoClient.connect(Desk, { params: { floor: 1, name: "a" } })
       yield* desk.emit("leave")
       const reliable = yield* RetryingEmitter.make(chat, { retries: 1, ackTimeout: "1 second" })
       yield* reliable.emit("cursor", [1, 2])
     })`,
+  "the streams of a client": `
+    export const f = Effect.gen(function*() {
+      const chat = yield* SocketIoClient.connect(Chat, { auth: { token: "a" } })
+      const few: Stream.Stream<string, StreamOptions.StreamOverflow> = chat.stream("question", { capacity: 10 })
+      const newest: Stream.Stream<string> = chat.stream("question", { overflow: "dropOldest" })
+      const waiting: Stream.Stream<readonly [number, number]> = yield* chat.subscribe("cursor", { overflow: "dropNewest" })
+      const status: Stream.Stream<ClientSocket.SocketStatus> = chat.status
+      const reason: ClientSocket.ClientDisconnectReason = yield* chat.disconnected
+      yield* chat.onAny((event) => event === "" ? Effect.fail(reason) : Effect.void)
+      yield* chat.compress(false).volatile.emit("leave")
+      yield* chat.reconnect()
+      yield* chat.disconnect()
+      return yield* Stream.runForEach(chat.events({ overflow: "dropNewest" }), (said) => {
+        if (said.event === "cursor") {
+          const x: number = said.payload[0]
+          return Effect.logDebug(x)
+        }
+        const event: "question" | "image" | "leave" = said.event
+        return said.event === "question" ? Effect.logDebug(said.payload.length) : Effect.logDebug(event)
+      })
+    })
+    export const g = Effect.gen(function*() {
+      const socket = yield* SocketIoClient.connect("/")
+      const all: Stream.Stream<{ readonly event: string; readonly args: ReadonlyArray<any> }> = socket.events({ overflow: "dropOldest" })
+      return all
+    })`,
+  "a schedule of reconnection": `
+    const patient = Reconnection.default.pipe(
+      Schedule.while(({ input }) => input.elapsed < 60_000 && input.error.status !== 401 && input.reason !== "forced close" && input.attempt < 9))
+    export const one: Layer.Layer<SocketIoClient.SocketIoClient, SocketIoError.InvalidOptionError> =
+      SocketIoClient.layer({ url: "http://a", reconnection: patient })
+    export const two: Layer.Layer<SocketIoClient.SocketIoClient, SocketIoError.InvalidOptionError, Rooms> =
+      SocketIoClient.layer({ url: "http://a", reconnection: Schedule.tap(patient, () => Effect.asVoid(Rooms)) })
+    export const three: Layer.Layer<SocketIoClient.SocketIoClient, SocketIoError.InvalidOptionError | Config.ConfigError> =
+      SocketIoClient.layerConfig(null as any as Config.Config<ClientOptions.ClientOptions>)`,
   "what a declaration in place leaves out is not any": `
     type IsAny<T> = 0 extends 1 & T ? true : false
     type Contract<N extends Namespace.Any> = [
@@ -434,6 +469,22 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   "a stream of an event taken for another type": [
     `export const f = (socket: HallSocket): Stream.Stream<string> => socket.stream("cursor")`,
     /Type 'readonly \[number, number\]' is not assignable to type 'string'/
+  ],
+  "a client's stream that suspends its source": [
+    `export const f = (socket: ChatClient) => socket.stream("cursor", { overflow: "suspend" })`,
+    /'"suspend"' is not assignable to type/
+  ],
+  "a client's stream whose overflow is not handled": [
+    `export const f = (socket: ChatClient): Stream.Stream<string> => socket.stream("question")`,
+    /Type 'StreamOverflow' is not assignable to type 'never'/
+  ],
+  "an event that is not in the stream of all events": [
+    `export const f = (socket: ChatClient) => Stream.filter(socket.events(), ({ event }) => event === "join")`,
+    /have no overlap/
+  ],
+  "a schedule of reconnection for another input": [
+    `export const l = SocketIoClient.layer({ url: "http://a", reconnection: Schedule.forever.pipe(Schedule.setInputType<number>()) })`,
+    /'Outage' is not assignable to type 'number'/
   ],
   "a stream of an event that clients do not send": [
     `export const f = (socket: HallSocket) => socket.stream("image")`,

@@ -1,252 +1,281 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 
-import {
-  type ClientClose,
-  EngineClient,
-  type EngineClientOptions,
-  type EngineClientRuntime
-} from "../../engine/EngineClient.ts"
+import * as EngineClient from "../../engine/EngineClient.ts"
 import { defectOf } from "../../internal/defectOf.ts"
-import { backoff, defaultBackoff } from "../../protocol/Backoff.ts"
 import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/PacketType.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
+import type { Outage } from "../Reconnection.ts"
 import type { Diagnostics } from "./diagnostics.ts"
-import type { SocketRuntime } from "./socket.ts"
 
-/** The namespaces that are remembered to have been left: a page may go through thousands, over one connection. */
-const MAX_DEPARTED = 1_000
+/** The namespaces whose former sockets are remembered: a page may go through thousands over one connection. */
+const MAX_FORMER = 1_000
 
-/** The codes of errors that are limits, and reasons of their own for a connection to end. */
+/** The codes of errors that are limits. Each is a reason of its own for a connection to end. */
 const LIMITS = /many a|large|deep/
-
-const given = <A>(value: A | Effect.Effect<A>) => (Effect.isEffect(value) ? value : Effect.succeed(value))
 
 /** The shortest time between two warnings that the server cannot be connected to, in milliseconds. */
 const WARNING_INTERVAL = 60_000
 
-export interface ManagerRuntime extends EngineClientRuntime {
+export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
   readonly diagnostics: Diagnostics
 }
 
-/** One connection to a server, opened when a namespace needs it, and opened again after an outage. */
-export class Manager {
-  declare readonly options: ResolvedClientOptions
-  declare readonly runFork: EngineClientRuntime["runFork"]
-  declare readonly now: EngineClientRuntime["now"]
-  declare readonly diagnostics: Diagnostics
-  /** The sockets that want to be connected, by their namespaces. */
-  declare readonly sockets: Map<string, SocketRuntime>
-  /** The connection that is there, or being opened or closed. */
-  declare readonly engine: EngineClient | undefined
+/** The end of the connection, or of an attempt to open it. */
+export interface ConnectionEnd extends EngineClient.ClientClose {
+  /** Whether another attempt follows. */
+  readonly willRetry: boolean
+}
+
+/** A namespace's socket, as the manager sees it. */
+export interface Member {
+  readonly namespace: string
+  /** The connection is open, and the namespace can be asked for. */
+  readonly onOpen: () => void
+  readonly onPacket: (packet: SocketPacket) => void
+  readonly onEnd: (end: ConnectionEnd) => void
+}
+
+/** The connection, as its sockets use it. */
+export interface Connection {
+  readonly options: ResolvedClientOptions
+  readonly runtime: ManagerRuntime
+  /** The connection that is open, or being opened or closed. */
+  readonly engine: EngineClient.EngineClient | undefined
   /** Throws on a packet that cannot be encoded. */
-  declare readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket
-  /** Sends a packet over the connection, if it is open. */
-  declare readonly send: (packet: EncodedPacket, compress?: boolean) => void
-  /** A socket wants to be connected: the connection is opened, if it is not. */
-  declare readonly add: (socket: SocketRuntime) => void
-  /** A socket leaves its namespace, or will not have been there when the server answers. */
-  declare readonly leave: (namespace: string, isAsking: boolean) => void
-  /** A socket does not want to be connected any more: the connection is closed behind the last one. */
-  declare readonly remove: (socket: SocketRuntime) => void
-  /** The end of the client. */
-  declare readonly close: () => void
+  readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket
+  /** Sends a packet if the connection is open. */
+  readonly send: (packet: EncodedPacket, compress?: boolean) => void
+}
 
-  constructor(options: ResolvedClientOptions, runtime: ManagerRuntime, parser: PacketParser) {
-    const { engine, headers, query, reconnection } = options
-    const { diagnostics, now, runFork } = runtime
-    const { debug } = diagnostics
-    const self = this as { -readonly [Key in keyof Manager]: Manager[Key] }
-    const sockets = new Map<string, SocketRuntime>()
-    let isOpen = false
-    let isClosed = false
-    /** Whether the last socket has left over this connection. */
-    let wasLeft = false
-    /** Waits for the next attempt, or for what its requests carry. */
-    let waiting: Fiber.Fiber<unknown, unknown> | undefined
-    /** The attempts of this outage that have failed. */
-    let attempts = 0
-    /** The time before which there is no other warning. */
-    let quietUntil = -Infinity
-    let step: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, number, never, never>>> | undefined
-    /** The namespaces that were left over this connection: what they sent before the server knew is not for who joins them again. */
-    const departed = new Set<string>()
-    /** The namespaces that were left before the server had answered. Who joins them again asks when it has. */
-    const unanswered = new Set<string>()
+/** One connection to a server: opened when a namespace needs it, and opened again after an outage. */
+export interface Manager<M extends Member> extends Connection {
+  /** The sockets that want to be connected, by their namespaces. */
+  readonly members: ReadonlyMap<string, M>
+  /** Opens the connection for a socket, or lets it use the one that is open. */
+  readonly add: (member: M) => void
+  /** Remembers that a socket leaves its namespace: before the server has answered its CONNECT, or after. */
+  readonly leave: (namespace: string, how: Former) => void
+  /** Takes a socket out, and closes the connection after the last one. */
+  readonly remove: (member: M) => void
+  /** Closes the connection once everything that waits is sent, for good. */
+  readonly close: () => void
+}
 
-    /** Connects, with headers and parameters as they are by now. */
-    const open = () => {
-      wasLeft = false
-      const both = Effect.flatMap(given(query), (query) =>
-        Effect.map(given(headers), (headers) => ({ ...engine, headers, query }))
-      )
-      wait(both, (exit) => {
-        if (exit._tag === "Success") return openWith(exit.value)
-        const cause = defectOf(exit.cause.reasons[0]!)
-        onClose({ reason: "transport error", description: `headers or query: ${cause}`, cause })
+/**
+ * A socket that has left its namespace over this connection. Packets for it are still on their way: for the one that `asked`
+ * to be connected an answer, for the one that `left` events, which must not reach a socket that joins the namespace again.
+ */
+type Former = "asked" | "left"
+
+export const makeManager = <M extends Member>(
+  options: ResolvedClientOptions,
+  runtime: ManagerRuntime,
+  parser: PacketParser
+): Manager<M> => {
+  const { headers, query, reconnection } = options
+  const { diagnostics, now, runFork } = runtime
+  const { debug } = diagnostics
+  const members = new Map<string, M>()
+  const former = new Map<string, Former>()
+  let engine: EngineClient.EngineClient | undefined
+  /** Runs sessions and the pauses between them, while there are members. */
+  let running: Fiber.Fiber<unknown, unknown> | undefined
+  let isClosed = false
+  /** The server has let a namespace in: the next outage is another one. */
+  let isEstablished = false
+  /** The time before which there is no other warning. */
+  let quietUntil = -Infinity
+
+  const tell = (end: ConnectionEnd) => {
+    for (const member of Array.from(members.values())) member.onEnd(end)
+  }
+
+  /** One session, from its opening to its end, which it gives. Interruption closes it. */
+  const session = Effect.gen(function* () {
+    // With headers and parameters as they are by now.
+    const given = yield* Effect.exit(
+      Effect.gen(function* () {
+        return {
+          ...options.engine,
+          query: Effect.isEffect(query) ? yield* query : query,
+          headers: Effect.isEffect(headers) ? yield* headers : headers
+        }
       })
+    )
+    if (given._tag === "Failure") {
+      const cause = defectOf(given.cause.reasons[0]!)
+      const ended: Ended = { reason: "transport error", description: `headers or query: ${cause}`, cause }
+      return ended
     }
-
-    const onClose = (close: ClientClose) => {
-      const wasOpen = isOpen
-      // Somebody wanted to be connected again while the last one's connection was being closed.
-      const again = wasLeft && sockets.size > 0 && !isClosed
-      const willRetry = again || reconnects()
-      isOpen = false
-      self.engine = undefined
-      debug("engine", "closed", close as {})
-      if (wasOpen) tellLost(close, willRetry, true)
-      if (again) open()
-      else if (sockets.size > 0) {
-        if (willRetry) retry(close, wasOpen)
-        else if (!wasOpen) tellLost(close, false)
-      }
-    }
-
-    const openWith = (options: EngineClientOptions) => {
-      const decoder = parser.makeDecoder(self.options)
-      departed.clear()
-      unanswered.clear()
+    return yield* Effect.callback<Ended>((resume) => {
+      const decoder = parser.makeDecoder(options)
+      let wasOpen = false
+      former.clear()
       debug("manager", "connecting", {})
-      self.engine = new EngineClient(options, runtime, {
+      engine = EngineClient.make(given.value, runtime, {
         onOpen: ({ sid }) => {
-          isOpen = true
+          wasOpen = true
           debug("engine", "opened", { sid })
-          for (const socket of Array.from(sockets.values())) socket.onConnection()
+          for (const member of Array.from(members.values())) member.onOpen()
         },
         onUpgrade: () => debug("engine", "upgraded", {}),
         onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
         onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
-        onClose
+        onClose: (close) => {
+          engine = undefined
+          debug("engine", "closed", close as {})
+          // A connection that the last member has left may have new ones, who wait for the next.
+          if (isClosed || (wasOpen && close.reason !== "forced close")) {
+            tell({ ...close, willRetry: !isClosed && !!reconnection })
+          }
+          resume(Effect.succeed({ ...close, wasOpen }))
+        }
       })
-      self.engine.open()
-    }
-
-    const reconnects = () => reconnection !== false && !isClosed
-
-    const onDecoded = (packet: SocketPacket | ProtocolError | undefined) => {
-      if (!packet) return
-      // The server does not speak the protocol: whatever it says next cannot be trusted.
-      if (isProtocolError(packet)) {
-        const { code, message } = packet
-        return self.engine?.fail(LIMITS.test(code) ? (code as ClientClose["reason"]) : "parse error", message)
-      }
-      const { namespace, type } = packet
-      const socket = sockets.get(namespace)
-      const isAnswer = type === CONNECT || type === CONNECT_ERROR
-      if (unanswered.has(namespace)) {
-        if (!isAnswer) return
-        unanswered.delete(namespace)
-        departed.add(namespace)
-        if (type === CONNECT) self.send(self.encode({ ...packet, type: DISCONNECT, data: undefined }, false))
-        return socket?.onConnection()
-      }
-      if (departed.has(namespace)) {
-        if (!isAnswer) return
-        departed.delete(namespace)
-      }
-      // The next outage is another one.
-      if (type === CONNECT) reset()
-      // What is for nobody came for a namespace that was just left.
-      socket?.onPacket(packet)
-    }
-
-    const reset = () => {
-      attempts = 0
-      step = undefined
-    }
-
-    const tellLost = (close: ClientClose, willRetry: boolean, wasOpen = false) => {
-      for (const socket of Array.from(sockets.values())) socket.onLost(close, willRetry, wasOpen)
-    }
-
-    /** The pause before the next attempt; it fails if there is none. */
-    const nextDelay = Effect.gen(function* () {
-      const attempt = attempts++
-      if (typeof reconnection === "boolean") return backoff(defaultBackoff, attempt, yield* Random.next)
-      step ??= yield* Schedule.toStep(reconnection)
-      return (yield* step(now(), attempt))[1]
+      engine.open()
+      return Effect.sync(() => engine?.close())
     })
+  })
 
-    /** Tries again after a pause, or never: then who waits is told. */
-    const retry = (close: ClientClose, isTold: boolean) => {
-      const pause = Effect.flatMap(nextDelay, (delay) => {
-        // Not of every attempt: there may be thousands, of thousands of clients. One that is lost is no attempt yet.
-        if ((!isTold || attempts > 1) && now() >= quietUntil) {
-          quietUntil = now() + WARNING_INTERVAL
-          const { description, reason } = close
-          diagnostics.warn(`cannot connect to ${engine.origin}, trying again: ${description ?? reason}`, close as {})
-        }
-        debug("manager", "trying again", { delay, attempts })
-        if (!isTold) tellLost(close, true)
-        return Effect.sleep(delay)
-      })
-      wait(pause, ({ _tag }) => {
-        if (_tag === "Success") {
-          if (!isClosed && !self.engine && sockets.size > 0) open()
-        } else {
-          reset()
-          tellLost(close, false)
-        }
-      })
+  /** Sessions, and the pauses of the schedule between them, until nobody needs the connection. */
+  const connection = Effect.gen(function* () {
+    let outage: { attempt: number; readonly since: number; readonly step: Step } | undefined
+    while (members.size > 0) {
+      const began = now()
+      const { wasOpen, ...error } = yield* session
+      // Nobody is here any more, or somebody has come while the connection was being closed.
+      if (error.reason === "forced close") continue
+      if (isEstablished) outage = undefined
+      isEstablished = false
+      const { reason } = error
+      const next =
+        reconnection &&
+        (yield* Effect.exit(
+          (outage ??= { attempt: 0, since: wasOpen ? now() : began, step: yield* Schedule.toStep(reconnection) }).step(
+            yield* Clock.currentTimeMillis,
+            { reason, attempt: outage.attempt++, error, elapsed: now() - outage.since }
+          )
+        ))
+      if (!next || next._tag === "Failure") {
+        outage = undefined
+        // After this, members are those that have come since.
+        if (!wasOpen || next) tell({ ...error, willRetry: false })
+        continue
+      }
+      const [, delay] = next.value
+      // A lost connection is no failed attempt yet. Not every attempt warns, as there may be thousands, of many clients.
+      if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
+        quietUntil = now() + WARNING_INTERVAL
+        const why = error.description ?? reason
+        diagnostics.warn(`cannot connect to ${options.engine.origin}, trying again: ${why}`, error as {})
+      }
+      debug("manager", "trying again", { delay, attempt: outage!.attempt })
+      if (!wasOpen) tell({ ...error, willRetry: true })
+      yield* Effect.sleep(delay)
     }
+  })
 
-    /** Waits for something before it goes on, unless it is given up meanwhile. */
-    const wait = <A, E>(effect: Effect.Effect<A, E>, next: (exit: Exit.Exit<A, E>) => void) => {
-      const fiber = runFork(effect)
-      waiting = fiber
-      fiber.addObserver((exit) => {
-        if (waiting !== fiber) return
-        waiting = undefined
-        next(exit)
-      })
-    }
+  const start = Effect.withFiber<void>((fiber) => {
+    // Here, as the fiber may come to its end before it is given back.
+    running = fiber
+    fiber.addObserver(() => {
+      if (running === fiber) running = undefined
+    })
+    return connection
+  })
 
-    const giveUp = () => {
-      const pause = waiting
-      waiting = undefined
-      pause?.interruptUnsafe()
-      self.engine?.close()
-    }
+  const stop = () => {
+    const stopped = running
+    running = undefined
+    stopped?.interruptUnsafe()
+  }
 
-    self.options = options
-    self.runFork = runFork
-    self.now = now
-    self.diagnostics = diagnostics
-    self.sockets = sockets
-    self.encode = (packet, mayHaveBinary) => {
-      const encoded = parser.encode(packet, mayHaveBinary)
-      if (isProtocolError(encoded)) throw encoded
-      return encoded
+  const onDecoded = (packet: SocketPacket | ProtocolError | undefined) => {
+    if (!packet) return
+    // Nothing that the server says after a violation of the protocol can be trusted.
+    if (isProtocolError(packet)) {
+      const { code, message } = packet
+      return engine?.fail(LIMITS.test(code) ? (code as EngineClient.ClientCloseReason) : "parse error", message)
     }
-    self.send = ({ attachments, text }, compress) => self.engine?.send(text && "4" + text, attachments, compress)
-    self.add = (socket) => {
-      sockets.set(socket.namespace, socket)
-      if (isOpen && !wasLeft) {
-        if (!unanswered.has(socket.namespace)) socket.onConnection()
-      } else if (!self.engine && !waiting) open() // One that is being closed ends first.
+    const { namespace, type } = packet
+    const member = members.get(namespace)
+    const earlier = former.get(namespace)
+    if (earlier) {
+      if (type !== CONNECT && type !== CONNECT_ERROR) return
+      former.delete(namespace)
+      if (earlier === "asked") {
+        leave(namespace, "left")
+        if (type === CONNECT) send(encode({ ...packet, type: DISCONNECT, data: undefined }, false))
+        return member?.onOpen()
+      }
     }
-    self.leave = (namespace, isAsking) => {
-      ;(isAsking ? unanswered : departed).add(namespace)
-      // Of those that were left long ago nothing is on its way any more.
-      const [oldest] = departed
-      if (departed.size > MAX_DEPARTED) departed.delete(oldest!)
+    if (type === CONNECT) isEstablished = true
+    member?.onPacket(packet)
+  }
+
+  const encode = (packet: SocketPacket, mayHaveBinary: boolean) => {
+    const encoded = parser.encode(packet, mayHaveBinary)
+    if (isProtocolError(encoded)) throw encoded
+    return encoded
+  }
+
+  const send = ({ attachments, text }: EncodedPacket, compress?: boolean) =>
+    engine?.send(text && "4" + text, attachments, compress)
+
+  const leave = (namespace: string, how: Former) => {
+    // A socket that waits for the answer to an earlier one can leave, too.
+    if (former.get(namespace) !== "asked") former.set(namespace, how)
+    if (former.size <= MAX_FORMER) return
+    // No event is on its way any more for the one that left longest ago.
+    for (const [name, how] of former) {
+      if (how !== "left") continue
+      former.delete(name)
+      return
     }
-    self.remove = ({ namespace }) => {
-      if (!sockets.delete(namespace) || sockets.size > 0) return
-      reset()
-      wasLeft = true
-      giveUp()
-    }
-    self.close = () => {
+  }
+
+  return {
+    options,
+    runtime,
+    members,
+    get engine() {
+      return engine
+    },
+    encode,
+    send,
+    leave,
+    add: (member) => {
+      const { namespace } = member
+      members.set(namespace, member)
+      if (isClosed) tell({ reason: "forced close", willRetry: false })
+      else if (engine?.isOpen) {
+        if (former.get(namespace) !== "asked") member.onOpen()
+      } else if (!running) runFork(start)
+    },
+    remove: (member) => {
+      if (members.get(member.namespace) !== member) return
+      members.delete(member.namespace)
+      if (members.size > 0) return
+      if (engine) engine.close()
+      else stop()
+    },
+    close: () => {
       isClosed = true
-      giveUp()
+      stop()
+      if (!engine) tell({ reason: "forced close", willRetry: false })
     }
   }
 }
+
+/** The end of a session, which may have been open. */
+interface Ended extends EngineClient.ClientClose {
+  readonly wasOpen?: boolean
+}
+
+/** A step of the schedule. It fails when the schedule is done. */
+type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, Outage, never, never>>>

@@ -185,8 +185,8 @@ export class NodeExchange implements HttpExchange, TurnTask {
     this.incoming.socket.destroy()
   }
 
-  speak(session: object): void {
-    speak(session)
+  speak(session: object, bytes: number): void {
+    speak(session, bytes)
   }
 
   makePacer(session: object): Pacer {

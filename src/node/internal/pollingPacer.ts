@@ -26,7 +26,7 @@ export class PollingPacer implements Pacer {
       Turn.awaitTurnEnd()
     }
     if (this.packets >= TURN_MESSAGES || this.pace.isOver || this.isDue) return false
-    speak(this.session)
+    speak(this.session, bytes)
     this.packets++
     this.bytes = bytes
     this.began = now()

@@ -157,7 +157,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   /** @internal */
   onMessage(data: Buffer, isBinary: boolean): void {
     this.beginTurn()
-    speak(this)
+    speak(this, data.length)
     if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
     if (this.held !== undefined) this.held.push([data, isBinary])
     else {

@@ -29,6 +29,28 @@ export const readMap = (message: Uint8Array, maxDepth: number): Record<string, u
   }
 }
 
+/** What a packet says beside its payload, and the first item of that. */
+export interface Head {
+  readonly type: unknown
+  readonly first: unknown
+  readonly nsp: unknown
+  readonly id: unknown
+}
+
+/**
+ * Reads a packet's members, but skips its payload: of a list it reads the first item. Values that
+ * are skipped are not looked at, but for their lengths. `undefined` if the payload comes before the
+ * type, or the message has to be read as a whole to say what is wrong with it.
+ */
+export const readHead = (message: Uint8Array): Head | undefined => {
+  const reader = new Reader(message)
+  try {
+    return reader.head()
+  } catch {
+    return undefined
+  }
+}
+
 const truncated = () => make("invalid payload", "the message ends within a value")
 const unknown = (what: string) => make("invalid payload", `${what} that is not understood`)
 
@@ -126,6 +148,109 @@ class Reader {
         return this.map(this.uint32(), levels)
       default:
         // 0xc1, and extensions of 2, 4 and 16 bytes, which notepack does not write.
+        throw unknown(`a value of form 0x${head.toString(16)}`)
+    }
+  }
+
+  head(): Head | undefined {
+    let type: unknown
+    let first: unknown
+    let nsp: unknown
+    let id: unknown
+    const head = this.uint8()
+    const size = head === 0xde ? this.uint16() : head === 0xdf ? this.uint32() : head - 0x80
+    if (head < 0x80 || (head > 0x8f && head < 0xde)) return undefined
+    for (let i = 0; i < size; i++) {
+      switch (this.value(0)) {
+        case "type":
+          type = this.value(0)
+          break
+        case "nsp":
+          nsp = this.value(0)
+          break
+        case "id":
+          id = this.value(0) ?? undefined
+          break
+        case "data":
+          if (type === undefined) return undefined
+          first = this.firstItem()
+          break
+        default:
+          this.skip(1)
+      }
+    }
+    return this.left === 0 ? { type, first, nsp, id } : undefined
+  }
+
+  /** Skips a value; gives the first item if it is a list that begins with a text. */
+  private firstItem(): unknown {
+    const head = this.bytes[this.at]!
+    let items = head - 0x90
+    if (head === 0xdc || head === 0xdd) {
+      this.take(1)
+      items = head === 0xdc ? this.uint16() : this.uint32()
+    } else if (items >= 0 && items < 16) this.take(1)
+    else return this.skip(1)
+    if (items === 0) return undefined
+    const first = this.bytes[this.at]!
+    const isText = (first >= 0xa0 && first < 0xc0) || (first >= 0xd9 && first <= 0xdb)
+    if (!isText) return this.skip(items)
+    const text = this.value(0)
+    this.skip(items - 1)
+    return text
+  }
+
+  /** Skips so many values, with all that is in them: nothing is made of it. */
+  private skip(values: number): undefined {
+    for (let left = values; left > 0; left--) {
+      const head = this.bytes[this.take(1)]!
+      if (head < 0x80 || head >= 0xe0) continue
+      if (head < 0x90) left += 2 * (head & 0x0f)
+      else if (head < 0xa0) left += head & 0x0f
+      else if (head < 0xc0) this.take(head & 0x1f)
+      else if (head < 0xc4) continue
+      else if (head === 0xdc || head === 0xdd) left += head === 0xdc ? this.uint16() : this.uint32()
+      else if (head === 0xde || head === 0xdf) left += 2 * (head === 0xde ? this.uint16() : this.uint32())
+      else this.take(this.length(head))
+    }
+  }
+
+  /** How long the rest is of a value that holds no others. */
+  private length(head: number): number {
+    switch (head) {
+      case 0xc4:
+      case 0xd9:
+        return this.uint8()
+      case 0xc5:
+      case 0xda:
+        return this.uint16()
+      case 0xc6:
+      case 0xdb:
+        return this.uint32()
+      case 0xc7:
+        return this.uint8() + 1
+      case 0xc8:
+        return this.uint16() + 1
+      case 0xc9:
+        return this.uint32() + 1
+      case 0xcc:
+      case 0xd0:
+        return 1
+      case 0xcd:
+      case 0xd1:
+      case 0xd4:
+        return 2
+      case 0xca:
+      case 0xce:
+      case 0xd2:
+        return 4
+      case 0xcb:
+      case 0xcf:
+      case 0xd3:
+        return 8
+      case 0xd7:
+        return 9
+      default:
         throw unknown(`a value of form 0x${head.toString(16)}`)
     }
   }

@@ -16,6 +16,9 @@ import type { Environment } from "./environment.ts"
 /** The bytes of a CONNECT packet beside its namespace and its auth payload, in any encoding. */
 const CONNECT_OVERHEAD = 256
 
+/** The size from which on a message's beginning is looked at first, in bytes or characters. */
+const LARGE = 16 * 1024
+
 /** The auth payload of clients that send none. */
 const noAuth: Auth = {}
 
@@ -31,6 +34,8 @@ const MAX_LEAVING = 1_000
 export interface Member {
   readonly namespace: { readonly name: string }
   readonly isConnected: boolean
+  /** Whether such an event comes to nothing here, whatever its arguments are. */
+  ignores(event: string): boolean
   /** Takes a packet of the client for this namespace, other than CONNECT. */
   onPacket(packet: SocketPacket): void
   disconnectUnsafe(close: boolean): void
@@ -146,11 +151,14 @@ export class Connection implements SessionSink, WheelEntry {
   }
 
   onMessage(packet: string): void {
-    this.onDecoded(this.decoder.text(packet, 1), packet.length)
+    const unread = packet.length < LARGE ? undefined : this.unread(packet, 1, packet.length)
+    this.onDecoded(unread ?? this.decoder.text(packet, 1), packet.length)
   }
 
   onBinary(bytes: Uint8Array): void {
-    this.onDecoded(this.decoder.binary(bytes), bytes.byteLength)
+    const size = bytes.byteLength
+    const unread = size < LARGE ? undefined : this.unread(bytes, 0, size)
+    this.onDecoded(unread ?? this.decoder.binary(bytes), size)
   }
 
   onClose(close: SessionClose): void {
@@ -241,6 +249,22 @@ export class Connection implements SessionSink, WheelEntry {
     }
   }
 
+  /** A large packet without its payload, if that comes to nothing: it need not be parsed. */
+  private unread(message: string | Uint8Array, offset: number, size: number): SocketPacket | undefined {
+    if (this.decoder.pending > 0) return undefined
+    const packet = this.environment.preview?.(message, offset)
+    if (packet === undefined) return undefined
+    const { data, namespace, type } = packet
+    if (type === PacketType.CONNECT) return this.isBounded(namespace, size) ? undefined : packet
+    const event = (data as ReadonlyArray<string>)[0]!
+    return this.members.get(namespace)?.ignores(event) === true ? packet : undefined
+  }
+
+  /** Whether a CONNECT of this size may be within the bound on auth payloads. */
+  private isBounded(namespace: string, size: number): boolean {
+    return size <= namespace.length + this.environment.options.maxAuthBytes + CONNECT_OVERHEAD
+  }
+
   /** A message was decoded. Its size is that of the packet, unless it was the last of several. */
   private onDecoded(packet: SocketPacket | ProtocolError | undefined, size: number): void {
     if (packet === undefined) return this.awaitAttachments()
@@ -267,8 +291,7 @@ export class Connection implements SessionSink, WheelEntry {
   private onConnect({ data, namespace }: SocketPacket, size: number): void {
     if (!this.isLegacy) {
       // The payload of a packet beyond the bound is not looked at.
-      const isBounded = size <= namespace.length + this.environment.options.maxAuthBytes + CONNECT_OVERHEAD
-      return this.connectTo(namespace, isBounded ? ((data ?? noAuth) as Auth) : undefined)
+      return this.connectTo(namespace, this.isBounded(namespace, size) ? ((data ?? noAuth) as Auth) : undefined)
     }
     // They send a query instead of an auth payload, and are in the default namespace already.
     const at = namespace.indexOf("?")

@@ -114,6 +114,12 @@ export class Dispatch {
 
   // ---------------------------------------------------------------- events
 
+  /** Whether nothing handles, checks or streams the event: its arguments need not be read. */
+  ignores(event: string): boolean {
+    if (this.handlers === undefined || this.anyHandlers !== undefined || this.checks !== undefined) return false
+    return !this.incoming.has(event) && this.plainHandlers?.has(event) !== true && this.streams?.has(event) !== true
+  }
+
   onEvent(packet: SocketPacket): void {
     if (this.handlers !== undefined) return this.receive(packet)
     const { backlog } = this.socket.connection

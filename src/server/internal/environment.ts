@@ -16,7 +16,9 @@ import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { Parser } from "../../Parser.ts"
 import * as JsonDepth from "../../protocol/JsonDepth.ts"
 import type { DecoderLimits } from "../../protocol/PacketDecoder.ts"
-import type { PacketParser } from "../../protocol/PacketParser.ts"
+import { json, type PacketParser } from "../../protocol/PacketParser.ts"
+import * as PacketPreview from "../../protocol/PacketPreview.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Closing, type ShutdownClock } from "./closing.ts"
 import { Observer } from "./observer.ts"
@@ -37,6 +39,10 @@ interface Parts {
   readonly observer: Observer
 }
 
+/** A binary message is an attachment, which is not parsed. */
+const previewJson = (message: string | Uint8Array, offset: number): SocketPacket | undefined =>
+  typeof message === "string" ? PacketPreview.preview(message, offset) : undefined
+
 /** The values that all parts of one server share. It knows none of these parts. */
 export class Environment {
   readonly options: ResolvedServerOptions
@@ -50,6 +56,7 @@ export class Environment {
   /** Whether this server is the only one: its adapters reach no other process. */
   readonly isAlone: boolean
   readonly parser: PacketParser
+  readonly preview: PacketParser["preview"]
   readonly wire: Wire
   readonly observer: Observer
   readonly closing: Closing
@@ -65,6 +72,8 @@ export class Environment {
     this.adapters = adapters
     this.isAlone = adapters === InMemoryAdapter.make
     this.parser = parser
+    // A client needs no preview, so it is no part of the parser that clients bundle.
+    this.preview = parser === json ? previewJson : parser.preview
     this.wire = new Wire(parser, options.maxAttachments)
     this.observer = observer
     this.generateId = makeGenerator(context)

@@ -403,6 +403,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   // ---------------------------------------------------------------- in
 
+  ignores(event: string): boolean {
+    return this.isConnected && this.dispatch.ignores(event)
+  }
+
   onPacket(packet: SocketPacket): void {
     switch (packet.type) {
       case PacketType.EVENT:

@@ -25,6 +25,8 @@ export interface Row {
   readonly entrance: Entrance
   /** Time of the server's processor per byte, in µs. */
   readonly perByte: number
+  /** The same per connection or session that the attacker opened. */
+  readonly perLife: number
   /** What the attacker sent per second, in bytes. */
   readonly rate: number
   /** The honest client's p99 without the attack and with it, in milliseconds. */
@@ -147,15 +149,11 @@ export class Bench {
     // A server that reads is given up to 64 KiB at once, which may keep it busy for longer than a
     // turn: turns are no use one by one.
     const spent = sum(({ cpu, millis }) => cpu - idle * millis)
+    const bytes = sum((window) => window.bytes)
     return {
       entrance,
-      perByte:
-        Math.max(0, spent) /
-        Math.max(
-          1,
-          sum(({ bytes }) => bytes)
-        ) /
-        overhead,
+      perByte: Math.max(0, spent) / Math.max(1, bytes) / overhead,
+      perLife: Math.max(0, spent) / Math.max(1, lives),
       rate: median(attacks.map(({ bytes, millis }) => (bytes * overhead * 1_000) / millis)),
       quiet: quantile(this.quiet, 0.99),
       attacked: median(attacks.map(({ answers }) => quantile(answers.latencies, 0.99))),

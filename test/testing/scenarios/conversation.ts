@@ -206,7 +206,7 @@ const talk = Effect.fnUntraced(function* (
         })
       )
     },
-    () => Effect.andThen(socket.disconnect, Effect.andThen(pause(500), fork(Effect.exit(socket.reconnect)))),
+    () => Effect.andThen(socket.disconnect(), Effect.andThen(pause(500), fork(Effect.exit(socket.reconnect())))),
     () => Effect.flatMap(Random.nextBoolean, (close) => Effect.andThen(socket.emit("bye", close), pause(1_000))),
     () => pause(5_000)
   ]
@@ -291,7 +291,7 @@ export const conversation = Effect.gen(function* () {
     // Half a minute for what nobody has noticed yet; then whoever was sent away comes back.
     yield* Effect.sleep("30 seconds")
     const all = ends.flat()
-    const stay = Effect.forEach(all, ({ socket }) => Effect.ignore(socket.reconnect), { concurrency: "unbounded" })
+    const stay = Effect.forEach(all, ({ socket }) => Effect.ignore(socket.reconnect()), { concurrency: "unbounded" })
     // What has waited for the connection may send them away again.
     yield* Effect.repeat(Effect.andThen(stay, Effect.sleep("2 seconds")), {
       while: () => all.some(({ socket }) => !socket.connected)

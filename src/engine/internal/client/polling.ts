@@ -5,17 +5,15 @@ import { defectOf } from "../../../internal/defectOf.ts"
 import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
 import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
 import { type ClientPlatformShape, messageOf, type PollResponse } from "../../ClientPlatform.ts"
-import { after, type RunFork } from "./after.ts"
-import { PAYLOAD_TOO_LARGE } from "./states.ts"
-import type { ClientTransport, TransportEnd } from "./transport.ts"
+import { after, type ClientTransport, type RunFork, type TransportEnd } from "./transport.ts"
 
-/** Packets that one response may hold. Servers group what they have; a hostile one shall not keep the client busy for ever. */
+/** The packets that one response may hold. Servers group packets; a hostile server must not keep the client busy for ever. */
 const MAX_PACKETS = 100_000
 
 export interface PollingOptions {
   readonly headers: Readonly<Record<string, string>>
   readonly withCredentials: boolean
-  /** How long the server may take to hear that the session is over, in milliseconds. */
+  /** The time in which the server must take the goodbye, in milliseconds. */
   readonly connectTimeout: number
 }
 
@@ -25,15 +23,16 @@ export interface PollingRuntime {
 }
 
 export interface ClientPolling extends ClientTransport {
-  /** Closes as soon as nothing is under way any more, and calls back; the server releases the poll that it holds. */
+  /** Closes and calls back once no request is under way. The server releases the poll that it holds. */
   readonly pause: (onPaused: () => void) => void
-  /** Goes on: the other transport came to nothing. */
+  /** Goes on, as the upgrade has failed. */
   readonly resume: () => void
 }
 
 /**
- * Long-polling: a GET request is always under way, POST requests carry what is sent (Engine.IO protocol 4, "HTTP long-polling").
- * `url` gives the address for the next request; `onDrain` is told when what was written has arrived, `onEnd` why it cannot go on.
+ * Long-polling: a GET request is always under way, and POST requests carry the packets to the server (Engine.IO protocol 4,
+ * "HTTP long-polling"). `url` gives the address of the next request. `onDrain` is called when the written packets have
+ * arrived.
  */
 export const makePolling = (
   url: () => string,
@@ -61,17 +60,17 @@ export const makePolling = (
     )
 
   const start = (body?: string) =>
-    // A platform that answers within the same turn leaves others theirs.
+    // A platform may answer within the same turn, again and again: others need turns, too.
     runFork(++requests % 16 ? request(body) : Effect.flatMap(Effect.yieldNow, () => request(body)))
 
   const watch = (fiber: Fiber.Fiber<PollResponse, Error>, method: string, onBody: (body: string) => void) =>
     fiber.addObserver((exit) => {
       if (isClosed) return
       if (exit._tag === "Failure") {
-        // Whatever a platform throws.
+        // A platform may throw anything.
         const cause = defectOf(exit.cause.reasons[0]!) as Partial<Error> | null | undefined
         return onEnd(
-          cause instanceof RangeError ? PAYLOAD_TOO_LARGE : "transport error",
+          cause instanceof RangeError ? "payload too large" : "transport error",
           `${method} failed: ${cause?.message ?? cause}`,
           { cause }
         )
@@ -79,7 +78,7 @@ export const makePolling = (
       const { body, status } = exit.value
       if (status === 200) return onBody(body)
       onEnd(
-        status === 413 && method === "POST" ? PAYLOAD_TOO_LARGE : "transport error",
+        status === 413 && method === "POST" ? "payload too large" : "transport error",
         `${method} was answered with status ${status}${messageOf(body)}`,
         { status, body: body.slice(0, 1_000) }
       )
@@ -106,7 +105,7 @@ export const makePolling = (
   }
 
   return {
-    // The first response carries the open packet: the session takes it from there.
+    // The first response carries the open packet.
     open: next,
     write: (packets) => {
       post = start(
@@ -135,7 +134,7 @@ export const makePolling = (
       poll?.interruptUnsafe()
       const last = post
       if (!sid) return last?.interruptUnsafe()
-      // Nobody waits for the answer, and it does not matter. The request leaves in this turn: a page may have no other.
+      // The answer does not matter. The request leaves in this turn, as a page that is closed may have no other.
       const goodbye = runFork(last ? Effect.flatMap(Fiber.await(last), () => request("1")) : request("1"))
       const forget = after(runFork, connectTimeout, () => goodbye.interruptUnsafe())
       goodbye.addObserver(() => {

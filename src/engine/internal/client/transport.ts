@@ -1,18 +1,36 @@
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+
 import type { ClientCloseReason } from "../../EngineClient.ts"
 import type { ConnectionDetails } from "../../ClientPlatform.ts"
 
-/** Why a transport cannot go on. */
+/** Told when a transport cannot go on. */
 export type TransportEnd = (reason: ClientCloseReason, description: string, details?: ConnectionDetails) => void
 
-/** A packet as transports take it. */
+/** A packet in the form that transports take. */
 export type Packet = string | Uint8Array | Blob
 
 /** The client's end of a transport. */
 export interface ClientTransport {
   /** Connects. */
   readonly open: () => void
-  /** Sends packets: text, or binary messages; polling takes no Blobs, and nothing more until it says so. Those of `raw` are not compressed. */
+  /**
+   * Sends packets: texts, or binary messages. Polling takes no Blobs, and no other packets until it has called back. Packets
+   * in `raw` are not compressed.
+   */
   readonly write: (packets: ReadonlyArray<Packet>, raw?: ReadonlySet<Packet>) => void
-  /** Lets go at once; nothing is called any more. With a session behind it the server is told. */
+  /** Lets go at once, and calls nothing any more. Polling tells the server that its session `sid` has ended. */
   readonly close: (sid?: string) => void
+}
+
+/** Runs a client's effects. */
+export type RunFork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+
+/** Calls back after some milliseconds; gives the function that cancels it. */
+export const after = (runFork: RunFork, millis: number, callback: () => void): (() => void) => {
+  const sleeping = runFork(Effect.sleep(millis))
+  sleeping.addObserver(({ _tag }) => {
+    if (_tag === "Success") callback()
+  })
+  return () => sleeping.interruptUnsafe()
 }

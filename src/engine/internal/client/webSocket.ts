@@ -1,14 +1,13 @@
 import type { ClientPlatformShape, ClientWebSocket, WebSocketRequest } from "../../ClientPlatform.ts"
 import { microtask } from "../microtask.ts"
-import { PAYLOAD_TOO_LARGE } from "./states.ts"
 import type { ClientTransport, TransportEnd } from "./transport.ts"
 
 /** A message was larger than its receiver takes (RFC 6455, 7.4.1). */
 const TOO_LARGE = 1009
 
 /**
- * The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). `onEnd` is told why it cannot go on; who hears it
- * closes it, and nothing is called any more.
+ * The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). After `onEnd` the session closes it, and
+ * nothing is called any more.
  */
 export const makeWebSocket = (
   platform: ClientPlatformShape,
@@ -40,13 +39,13 @@ export const makeWebSocket = (
           },
           onClose: (description, details) =>
             details?.closeCode === TOO_LARGE
-              ? end(PAYLOAD_TOO_LARGE, description ?? "the server does not take messages of this size", details)
+              ? end("payload too large", description ?? "the server does not take messages of this size", details)
               : isOpen && description === undefined
                 ? end("transport close", "closed by the server", details)
                 : end("transport error", description ?? "the connection was not accepted", details)
         })
       } catch (cause) {
-        // An address or a header that the platform does not take.
+        // The platform does not take the address or a header.
         microtask(() => end("transport error", String(cause), { cause }))
       }
     },

@@ -1,0 +1,77 @@
+/**
+ * The client's options from the configuration: by default the environment.
+ *
+ * Every option that a string can say has a name: `connectTimeout` is `SOCKETIO_CLIENT_CONNECT_TIMEOUT`. Durations are written
+ * as `20 seconds`, lists with commas between, switches as `true` and `false`. An option that is not set has its default. A value
+ * that cannot be read is a `ConfigError`, a value that makes no sense an `InvalidOptionError`.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+import type { ClientOptions } from "./ClientOptions.ts"
+import * as Reconnection from "./Reconnection.ts"
+
+/** The options that a string can say, each with its reader. */
+const readers = {
+  path: Config.String,
+  addTrailingSlash: Config.Boolean,
+  transports: (name: string) =>
+    Config.Array(Schema.Trim.pipe(Schema.decodeTo(Schema.Literals(["polling", "websocket"]))), name),
+  upgrade: Config.Boolean,
+  tryAllTransports: Config.Boolean,
+  rememberUpgrade: Config.Boolean,
+  withCredentials: Config.Boolean,
+  protocols: (name: string) => Config.Array(Schema.Trim, name),
+  forceBase64: Config.Boolean,
+  closeOnPageHide: Config.Boolean,
+  connectTimeout: Config.Duration,
+  reconnection: (name: string) =>
+    Config.map(Config.Boolean(name), (isOn) => (isOn ? Reconnection.default : (false as const))),
+  maxBuffered: Config.Int,
+  bufferOverflow: (name: string) => Config.Literals(["newest", "oldest"], name),
+  maxPendingAcks: Config.Int,
+  maxAttachments: Config.Int,
+  maxAttachmentBytes: Config.Int,
+  maxDepth: Config.Int
+} satisfies { readonly [K in keyof ClientOptions]?: (name: string) => Config.Config<NonNullable<ClientOptions[K]>> }
+
+/** `connectTimeout` as `CONNECT_TIMEOUT`. */
+const constantCase = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toUpperCase()
+
+/**
+ * The options of a client: `SOCKETIO_CLIENT_URL`, which must be set, `SOCKETIO_CLIENT_PATH`, `SOCKETIO_CLIENT_TRANSPORTS` and so
+ * on. `SOCKETIO_CLIENT_RECONNECTION` is a switch: `true` for `Reconnection.default`.
+ *
+ * **Example** (A client that is configured by the environment alone)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layerConfig(ClientConfig.options)
+ * ```
+ *
+ * @since 0.1.0
+ * @category configs
+ */
+export const options: Config.Config<ClientOptions> = Config.nested(
+  Config.map(
+    Config.all({
+      url: Config.String("URL"),
+      rest: Config.all(
+        Object.fromEntries(
+          Object.entries(readers).map(([option, read]) => [
+            option,
+            Config.option(read(constantCase(option)) as Config.Config<unknown>)
+          ])
+        )
+      )
+    }),
+    ({ rest, url }) => {
+      const set: Record<string, unknown> = {}
+      for (const [option, value] of Object.entries(rest)) if (Option.isSome(value)) set[option] = value.value
+      return { ...set, url }
+    }
+  ),
+  "SOCKETIO_CLIENT"
+)

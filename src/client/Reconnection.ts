@@ -1,0 +1,85 @@
+/**
+ * Schedules of reconnection: the pauses between the attempts of a client to connect.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+
+import type { ClientClose, ClientCloseReason } from "../engine/EngineClient.ts"
+import { backoff, type BackoffOptions, defaultBackoff } from "../protocol/Backoff.ts"
+
+/**
+ * The input of a schedule of reconnection, once for each attempt that may follow.
+ *
+ * An outage begins when the connection is lost, or with the first attempt to open it, and lasts until the server has let a
+ * namespace in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Outage {
+  /** The reason for which the connection, or the attempt to open it, has just ended. */
+  readonly reason: ClientCloseReason
+  /** The attempts of this outage that have failed. After a connection was lost: 0 for the first pause. */
+  readonly attempt: number
+  /** Everything that the platform tells of that end: an HTTP status, a close code, the error that caused it. */
+  readonly error: ClientClose
+  /** The time since the outage began, in milliseconds. */
+  readonly elapsed: number
+}
+
+/**
+ * A schedule that doubles its pauses, up to a maximum, and spreads each at random. It never ends.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const exponential = (options: BackoffOptions): Schedule.Schedule<Duration.Duration, Outage> =>
+  Schedule.fromStep(
+    Effect.sync(() => {
+      let attempt = 0
+      return () =>
+        Effect.map(Random.next, (random): [Duration.Duration, Duration.Duration] => {
+          const pause = Duration.millis(backoff(options, attempt++, random))
+          return [pause, pause]
+        })
+    })
+  )
+
+const default_ = exponential(defaultBackoff)
+
+export {
+  /**
+   * The schedule that clients run unless another one is given: 1 second, doubled after each failed attempt up to 5 seconds,
+   * each pause up to half as much shorter or longer, without end.
+   *
+   * **Details**
+   *
+   * It is a value: compose it with the functions of `Schedule`. The client runs a schedule anew for every outage, in the
+   * context in which its layer was built: with the `Clock` and the `Random` of that context, and with the services that the
+   * schedule needs, which become requirements of the layer. A schedule may also wait in a step, for a network that is
+   * back, say. When it is done, the client gives up: `connect` and `reconnect` fail with a `ConnectError`, and the status
+   * of its sockets says that no other attempt follows.
+   *
+   * **Gotchas**
+   *
+   * `Schedule.max` continues while all of its schedules do, and takes the longest pause; `Schedule.min` continues while
+   * one of them does, and takes the shortest. So `Schedule.recurs` and `Schedule.during` limit a schedule within `max`.
+   *
+   * **Example** (Gives up after five minutes, or when the server refuses the request)
+   *
+   * ```ts
+   * const patient = Reconnection.default.pipe(
+   *   Schedule.while(({ input }) => input.elapsed < 300_000 && input.error.status !== 401)
+   * )
+   * const Client = SocketIoClient.layer({ url: "https://example.org", reconnection: patient })
+   * ```
+   *
+   * @since 0.1.0
+   * @category schedules
+   */
+  default_ as default
+}

@@ -1,0 +1,18 @@
+/**
+ * How much of what is generated, repeated or told apart by row a run of the tests does. In CI, and with `FULL=1` elsewhere, it is all of
+ * it; a run on a user's machine does as much as notices a mistake, in two minutes. The tests and their assertions are the same.
+ */
+
+const isSet = (value: string | undefined): boolean => value !== undefined && !["", "0", "false"].includes(value)
+
+/** Whether this is CI, where nothing may be missing. */
+export const isCi = isSet(process.env["CI"])
+
+export const isFull = isCi || isSet(process.env["FULL"])
+
+/** A number of seeds, rounds or inputs. */
+export const count = (full: number, quick: number): number => (isFull ? full : quick)
+
+/** Rows of which the essential ones are enough. */
+export const rows = <A>(all: ReadonlyArray<A>, isEssential: (row: A) => boolean): ReadonlyArray<A> =>
+  isFull ? all : all.filter(isEssential)
