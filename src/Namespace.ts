@@ -348,9 +348,7 @@ export type Middleware<N extends Any> = N[typeof TypeId]["middleware"]
  * @since 0.1.0
  * @category utility types
  */
-export type HandlerResult<E extends Event.Any> = E extends Event.Untyped
-  ? Effect.Effect<unknown, unknown, any>
-  : Effect.Effect<[Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>, Event.Error<E>, any>
+export type HandlerResult<E extends Event.Any> = Effect.Effect<HandlerValue<E>, HandlerError<E>, any>
 
 /**
  * The arguments of an event's handler: its payload, or the event's own arguments if it is untyped.
@@ -374,6 +372,14 @@ export type HandlerValue<E extends Event.Any> = E extends Event.Untyped
   : [Event.Ack<E>] extends [never]
     ? unknown
     : Event.Ack<E>
+
+/**
+ * The failures of a handler that may answer: those that the event declares; any if it is untyped.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type HandlerError<E extends Event.Any> = E extends Event.Untyped ? unknown : Event.Error<E>
 
 /**
  * The handler of an event: of its payload, or of its arguments if it is untyped.

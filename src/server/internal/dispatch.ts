@@ -117,7 +117,8 @@ export class Dispatch {
   /** Whether nothing handles, checks or streams the event: its arguments need not be read. */
   ignores(event: string): boolean {
     if (this.handlers === undefined || this.anyHandlers !== undefined || this.checks !== undefined) return false
-    return !this.incoming.has(event) && this.plainHandlers?.has(event) !== true && this.streams?.has(event) !== true
+    if (this.incoming.has(event) || this.ownHandler(event) !== undefined) return false
+    return this.added?.has(event) !== true && this.streams?.has(event) !== true
   }
 
   onEvent(packet: SocketPacket): void {

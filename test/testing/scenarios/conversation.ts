@@ -3,7 +3,7 @@
  */
 import { type Duration, Effect, Exit, Fiber, Layer, Logger, Random, Result, Schedule, Scope, Stream } from "effect"
 
-import type { PlainClientSocket } from "../../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../../src/client/ClientSocket.ts"
 import * as RetryingEmitter from "../../../src/client/RetryingEmitter.ts"
 import type * as Namespace from "../../../src/Namespace.ts"
 import type { ServerSocket } from "../../../src/server/ServerSocket.ts"
@@ -148,7 +148,7 @@ const checkAnswer = (ledger: Ledger, who: string, exit: Exit.Exit<ReadonlyArray<
 /** What one client does in one namespace. */
 const talk = Effect.fnUntraced(function* (
   ledger: Ledger,
-  socket: PlainClientSocket,
+  socket: ClientSocket<Namespace.Untyped>,
   who: string,
   { actions }: Weather
 ) {
