@@ -114,110 +114,103 @@ const warn = (contract: CompiledContract): Effect.Effect<void> =>
     )
   })
 
-/** The builder of an untyped namespace yields handlers, or nothing if it adds them itself. */
-type UntypedHandlers = Namespace.Handlers<Event.Untyped> | void
+/**
+ * The contract of a layer's namespaces: the one that is given, or an untyped one for a name or a
+ * regular expression.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ContractOf<T extends Namespace.Any | string | RegExp> = T extends Namespace.Any
+  ? T
+  : T extends RegExp
+    ? Namespace.Untyped<string, Schema.Unknown, never, {}>
+    : Namespace.Untyped
 
 /**
- * Serves a namespace, for the lifetime of the layer. `build` yields a record of handlers for the
- * contract's events. Where no events are declared, it may add them with `socket.on` instead.
+ * The result of a namespace's builder: a record of handlers, one for every event that the contract
+ * declares for clients; or nothing, if it declares none, and the builder adds its handlers itself.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
+  ? Namespace.Handlers<Event.Untyped> | void
+  : Namespace.Handlers<Namespace.ClientToServer<N>>
+
+/**
+ * Serves a namespace, for the lifetime of the layer. A name stands for the contract
+ * `Namespace.untyped(name)`.
+ *
+ * **Details**
+ *
+ * `build` runs once for every client that is admitted, in the scope of its socket and with the
+ * middlewares' services in context, and yields a handler for each of the contract's
+ * `clientToServer` events. Where no events are declared, it may add its handlers with `socket.on`
+ * instead. The client has been told before that it is connected; its events wait for the handlers
+ * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
+ * that are under way have ended, which are interrupted. A defect of the builder disconnects the
+ * socket.
+ *
+ * Handlers start in the order in which events arrive, each in a fiber of its own, at most
+ * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
+ * defect is logged and stays with its event, as does a payload that the event's schema refuses, and
+ * an event without a handler. A client that asks for an acknowledgement gets one, whether or not
+ * the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is `{ _tag:
+ * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
+ * }`.
+ *
+ * With an untyped contract there is no such answer, as with the official server: an event that fails
+ * or has no handler is logged, and not acknowledged. Clients expect the values of handlers, and use
+ * a `timeout`.
+ *
+ * Closing the layer's scope closes the connections of the namespace's clients with reason `server
+ * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one after
+ * another, and the server after them, share that time: it starts with the first, and a tenth of it
+ * is kept for the server while other namespaces have clients. A layer that closes alone, to be
+ * replaced, takes no time of others. The clients reconnect by themselves, until the namespace is
+ * served again.
+ *
+ * **Gotchas**
+ *
+ * Two layers for one namespace of one server are a defect. Parts of an application that have
+ * handlers of their own give a builder each, and one layer puts them together. Every builder sees
+ * the socket, and has its scope.
+ *
+ * **Example** (Two builders of one namespace)
+ *
+ * ```ts
+ * const rooms = Effect.fnUntraced(function*(socket: ServerSocket<typeof Chat>) {
+ *   yield* Effect.addFinalizer(() => Effect.logInfo(`${socket.id} has left`))
+ *   return { enter: (room: string) => socket.join(room) }
+ * })
+ * const messages = (socket: ServerSocket<typeof Chat>) =>
+ *   Effect.succeed({ say: (message: Message) => socket.to(message.room).emit("say", message) })
+ *
+ * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
+ *   Effect.zipWith(rooms(socket), messages(socket), (some, others) => Chat.of({ ...some, ...others })))
+ * ```
+ *
+ * **Example** (An echo)
+ *
+ * ```ts
+ * const EchoLive = SocketIoServer.layerNamespace("/echo", (socket) =>
+ *   socket.on("echo", (...args) => socket.emit("echo", ...args)))
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerNamespace: {
-  /**
-   * Serves a namespace without declared events: the same as with the contract
-   * `Namespace.untyped(name)`.
-   */
-  <const H extends UntypedHandlers = void, R = never>(
-    namespace: string,
-    build: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<H, never, R>
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | Namespace.HandlersServices<H>, Scope.Scope>>
-  /**
-   * Serves a namespace whose contract declares no events, for the lifetime of the layer: `build`
-   * yields a record of handlers, or adds handlers with `socket.on`.
-   *
-   * It runs once for every client that is admitted, in the scope of its socket and with the
-   * middlewares' services in context. Events of the client wait meanwhile (up to
-   * `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers that are
-   * under way have ended, which are interrupted. A defect of the builder disconnects the socket. A
-   * failure or defect of a handler is logged and stays with its event, as does an event without a
-   * handler. Such an event is not acknowledged, as with the official server: clients expect the
-   * values of handlers, and use a `timeout`.
-   *
-   * Closing the layer's scope closes the connections of the namespace's clients with reason `server
-   * shutting down`. Two layers for one namespace of one server are a defect.
-   *
-   * @example
-   * ```ts
-   * const EchoLive = SocketIoServer.layerNamespace(Namespace.untyped("/echo").middleware(Authentication), () =>
-   *   Effect.succeed({ echo: (...args: ReadonlyArray<unknown>) => Effect.succeed(ackArguments(...args)) }))
-   * ```
-   */
-  <N extends Namespace.Static & Namespace.AnyUntyped, const H extends UntypedHandlers = void, R = never>(
-    namespace: N,
-    build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
-  ): Layer.Layer<
-    never,
-    never,
-    | SocketIoServer
-    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
-    | Exclude<R | Namespace.HandlersServices<H>, Provided<N>>
-  >
-  // Last, as mistakes are explained by the last overload.
-  /**
-   * Serves a namespace whose contract declares its events, for the lifetime of the layer.
-   *
-   * `build` runs once for every client that is admitted, in the scope of its socket and with the
-   * middlewares' services in context, and yields a handler for each of the contract's
-   * `clientToServer` events. The client has been told before that it is connected; its events wait
-   * for the handlers (up to `maxPendingPackets`). The scope closes when the socket disconnects,
-   * after the handlers that are under way have ended, which are interrupted. A defect of the
-   * builder disconnects the socket.
-   *
-   * Handlers start in the order in which events arrive, each in a fiber of its own, at most
-   * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
-   * defect is logged and stays with its event, as does a payload that the event's schema refuses,
-   * and an event without a handler. A client that asks for an acknowledgement gets one, whether or
-   * not the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is `{ _tag:
-   * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
-   * }`.
-   *
-   * Closing the layer's scope closes the connections of the namespace's clients with reason `server
-   * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one
-   * after another, and the server after them, share that time: it starts with the first, and a
-   * tenth of it is kept for the server while other namespaces have clients. A layer that closes
-   * alone, to be replaced, takes no time of others. The clients reconnect by themselves, until the
-   * namespace is served again.
-   *
-   * Two layers for one namespace of one server are a defect. Parts of an application that have
-   * handlers of their own give a builder each, and one layer puts them together. Every builder sees
-   * the socket, and has its scope.
-   *
-   * @example
-   * ```ts
-   * const rooms = Effect.fnUntraced(function*(socket: ServerSocket<typeof Chat>) {
-   *   yield* Effect.addFinalizer(() => Effect.logInfo(`${socket.id} has left`))
-   *   return { enter: (room: string) => socket.join(room) }
-   * })
-   * const messages = (socket: ServerSocket<typeof Chat>) =>
-   *   Effect.succeed({ say: (message: Message) => socket.to(message.room).emit("say", message) })
-   *
-   * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
-   *   Effect.zipWith(rooms(socket), messages(socket), (some, others) => Chat.of({ ...some, ...others })))
-   * ```
-   */
-  <N extends Namespace.Static, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
-    namespace: N,
-    build: (socket: ServerSocket<N>) => Effect.Effect<H, never, R>
-  ): Layer.Layer<
-    never,
-    never,
-    | SocketIoServer
-    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
-    | Exclude<R | Namespace.HandlersServices<H>, Provided<N>>
-  >
-} = (
+export const layerNamespace: <T extends Namespace.Static | string, const H extends Built<ContractOf<T>>, R = never>(
+  namespace: T,
+  build: (socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, never, R>
+) => Layer.Layer<
+  never,
+  never,
+  | SocketIoServer
+  | NamespaceMiddleware.Identifier<Namespace.Middleware<ContractOf<T>>>
+  | Exclude<R | Namespace.HandlersServices<H>, Provided<ContractOf<T>>>
+> = (
   namespace: string | Namespace.Any,
   build: (socket: any) => Effect.Effect<any, never, any>
 ): Layer.Layer<never, never, any> =>
@@ -282,100 +275,60 @@ export interface DynamicOptions {
   readonly maxIdle?: number
 }
 
-/** The options of the layer of a contract's dynamic namespaces. */
-type DynamicLayerOptions<N extends Namespace.Dynamic, R> = DynamicOptions & {
-  /**
-   * Decides on a name that matches the pattern. Default: every such name is one of the namespaces.
-   */
-  readonly match?: (request: DynamicRequest<Namespace.Params<N>>) => Effect.Effect<boolean, never, R>
+/**
+ * The options of the layer of a contract's dynamic namespaces.
+ *
+ * - `match`: decides on names that match the pattern, and may take time: if it yields `false`, the
+ *   client is refused with `Invalid namespace`. It runs while the namespace is not open, not for
+ *   every client: middleware decides which clients may connect. Default: every name that matches.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DynamicLayerOptions<Params, R> extends DynamicOptions {
+  readonly match?: (request: DynamicRequest<Params>) => Effect.Effect<boolean, never, R>
 }
 
 /**
  * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of a
- * contract.
+ * contract. A regular expression, without flag `g` or `y`, stands for the contract
+ * `Namespace.untypedDynamic(expression)`.
+ *
+ * **Details**
+ *
+ * A namespace opens when the contract's middleware has admitted its first client: `open` runs once,
+ * in a scope of the namespace's own, and yields the builder of its sockets (see {@link
+ * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more than
+ * `maxIdle` are empty, which closes that scope. A later client opens it anew, after its finalizers
+ * are done. A defect of `open` refuses the clients that wait for it.
+ *
+ * Layers of single namespaces ({@link layerNamespace}) come first, then dynamic ones in the order of
+ * their layers.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerDynamicNamespace: {
-  /**
-   * Serves dynamic namespaces without declared events: the same as with the contract
-   * `Namespace.untypedDynamic(pattern)`.
-   */
-  <const H extends UntypedHandlers = void, R = never, R2 = never, R3 = never>(
-    pattern: RegExp,
-    open: (
-      namespace: DynamicHandle<Namespace.Untyped<string, Schema.Unknown, never, {}>>
-    ) => Effect.Effect<
-      (socket: ServerSocket<Namespace.Untyped<string, Schema.Unknown, never, {}>>) => Effect.Effect<H, never, R2>,
-      never,
-      R
-    >,
-    options?: DynamicLayerOptions<Namespace.Untyped<string, Schema.Unknown, never, {}>, R3>
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2 | Namespace.HandlersServices<H>, Scope.Scope> | R3>
-  /**
-   * Serves dynamic namespaces whose contract declares no events, for the lifetime of the layer. They
-   * open and close as all dynamic namespaces do; their builders are those of untyped ones (see
-   * {@link layerNamespace}).
-   */
-  <
-    N extends Namespace.Dynamic & Namespace.AnyUntyped,
-    const H extends UntypedHandlers = void,
-    R = never,
-    R2 = never,
-    R3 = never
-  >(
-    namespace: N,
-    open: (
-      namespace: DynamicHandle<N>
-    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H, never, R2>, never, R>,
-    options?: DynamicLayerOptions<N, R3>
-  ): Layer.Layer<
-    never,
-    never,
-    | SocketIoServer
-    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
-    | Exclude<R, Scope.Scope>
-    | R3
-    | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
-  >
-  /**
-   * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of
-   * the layer.
-   *
-   * A namespace opens when the contract's middleware has admitted its first client: `open` runs
-   * once, in a scope of the namespace's own, and yields the builder of its sockets (see {@link
-   * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more
-   * than `maxIdle` are empty, which closes that scope. A later client opens it anew, after its
-   * finalizers are done. A defect of `open` refuses the clients that wait for it.
-   *
-   * `match` decides on names that match the pattern, and may take time: if it yields `false`, the
-   * client is refused with `Invalid namespace`. It runs while the namespace is not open, not for
-   * every client: middleware decides which clients may connect. Layers of single namespaces ({@link
-   * layerNamespace}) come first, then dynamic ones in the order of their layers.
-   */
-  <
-    N extends Namespace.Dynamic,
-    const H extends Namespace.Handlers<Namespace.ClientToServer<N>>,
-    R = never,
-    R2 = never,
-    R3 = never
-  >(
-    namespace: N,
-    open: (
-      namespace: DynamicHandle<N>
-    ) => Effect.Effect<(socket: ServerSocket<N>) => Effect.Effect<H, never, R2>, never, R>,
-    options?: DynamicLayerOptions<N, R3>
-  ): Layer.Layer<
-    never,
-    never,
-    | SocketIoServer
-    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
-    | Exclude<R, Scope.Scope>
-    | R3
-    | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
-  >
-} = (
+export const layerDynamicNamespace: <
+  T extends Namespace.Dynamic | RegExp,
+  const H extends Built<ContractOf<T>>,
+  R = never,
+  R2 = never,
+  R3 = never
+>(
+  namespace: T,
+  open: (
+    namespace: DynamicHandle<ContractOf<T>>
+  ) => Effect.Effect<(socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, never, R2>, never, R>,
+  options?: DynamicLayerOptions<Namespace.Params<ContractOf<T>>, R3>
+) => Layer.Layer<
+  never,
+  never,
+  | SocketIoServer
+  | NamespaceMiddleware.Identifier<Namespace.Middleware<ContractOf<T>>>
+  | Exclude<R, Scope.Scope>
+  | R3
+  | Exclude<R2 | Namespace.HandlersServices<H>, Provided<ContractOf<T>>>
+> = (
   namespace: Namespace.Any | RegExp,
   open: (namespace: any) => Effect.Effect<(socket: any) => Effect.Effect<any, never, any>, never, any>,
   options: DynamicLayerOptions<any, any> = {}
