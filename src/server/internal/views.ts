@@ -261,13 +261,17 @@ const adding = <R>(
         return Effect.void
       }
       const fibers = new Set<Fiber.Fiber<any, any>>()
+      let isOver = false
       const remove = add((effect) => {
         const fiber = run(effect)
+        // Its first steps may have closed the scope.
+        if (isOver) fiber.interruptUnsafe()
         fibers.add(fiber)
         fiber.addObserver(() => void fibers.delete(fiber))
         return fiber
       }, context)
       const release = Effect.sync(() => {
+        isOver = true
         remove()
         for (const fiber of fibers) fiber.interruptUnsafe()
       })
