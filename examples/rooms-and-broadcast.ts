@@ -68,9 +68,9 @@ const OfficeLive = SocketIoServer.layerNamespace(
 const Presence = Layer.effectDiscard(
   Effect.gen(function* () {
     const office = yield* SocketIoServer.namespace(Office)
-    const comings = Stream.map(office.connections, (socket) => `${socket.auth.name} has come`)
-    const goings = Stream.map(office.disconnections, ({ id, reason }) => `${id} has gone: ${reason}`)
-    const changes = Stream.map(office.roomChanges, (change) =>
+    const comings = Stream.map(office.connections(), (socket) => `${socket.auth.name} has come`)
+    const goings = Stream.map(office.disconnections(), ({ id, reason }) => `${id} has gone: ${reason}`)
+    const changes = Stream.map(office.roomChanges(), (change) =>
       "sid" in change ? `${change._tag} ${change.room}: ${change.sid}` : `${change._tag} ${change.room}`
     )
     yield* Stream.mergeAll([comings, goings, changes], { concurrency: "unbounded" }).pipe(

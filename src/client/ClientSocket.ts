@@ -171,7 +171,7 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
    */
   events<O extends ClientOverflow = "fail">(
     options?: StreamOptions<O>
-  ): Stream.Stream<DeclaredEvent<Namespace.ServerToClient<N>>, OverflowError<O>>
+  ): Stream.Stream<Event.Message<Namespace.ServerToClient<N>>, OverflowError<O>>
   /**
    * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections. It ends
    * when the socket's scope closes. By default it fails with {@link StreamOverflow} when more than 10,000 payloads wait for
@@ -211,17 +211,6 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
     >
   ): Effect.Effect<void, never, R | Scope.Scope>
 }
-
-/**
- * An event of a contract as a value, for each of a union of events: its name and its payload, or its
- * arguments if it is untyped.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type DeclaredEvent<E extends Event.Any> = E extends Event.Untyped
-  ? { readonly event: string; readonly args: ReadonlyArray<unknown> }
-  : { readonly event: Event.Name<E>; readonly payload: Event.Payload<E> }
 
 /**
  * Sends a contract's events to the server, with flags. Those of an untyped contract are all events,

@@ -4,13 +4,17 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type * as PubSub from "effect/PubSub"
 import type * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
+import type { StreamOptions } from "../StreamOptions.ts"
 
 /**
  * One room or several. The empty list is no room: its members are nobody. Anything but a string is a
@@ -20,6 +24,18 @@ import type { AckError } from "../SocketIoError.ts"
  * @category models
  */
 export type RoomSelection = string | ReadonlyArray<string>
+
+/**
+ * Options of the `PubSub` of an event. A `PubSub` has no error, and broadcasts do not wait for its subscribers: it drops payloads
+ * for a subscriber that is too slow, the oldest or the newest ones, and has no default for this.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface PubSubOptions extends StreamOptions<"dropOldest" | "dropNewest"> {
+  /** The policy when `capacity` payloads wait for a subscriber, and more come. */
+  readonly overflow: "dropOldest" | "dropNewest"
+}
 
 /**
  * A recipient's answer to a broadcast.
@@ -160,5 +176,51 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
       Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
       AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
     >
+  >
+  /**
+   * Emits every payload of a stream to the selection, as {@link emit} does: it dies of a payload that its schema refuses, and with
+   * the outbox policy `suspend` the stream waits for slow clients.
+   *
+   * **Example** (Prices for the members of a room)
+   *
+   * ```ts
+   * yield* Stream.run(prices, market.to("board").sink("price"))
+   * ```
+   */
+  sink<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name
+  ): Sink.Sink<void, Event.EmitPayload<Event.WithName<Namespace.ServerToClient<N>, Name>>>
+  /**
+   * A view of an event as a `PubSub`, until the scope closes.
+   *
+   * **Details**
+   *
+   * To publish a payload is to {@link emit} it to the selection: it is encoded once, and dies of a payload that its schema
+   * refuses. A subscriber gets the payloads of the event that this server broadcasts to the operator's rooms from then on, from
+   * wherever they are emitted: those to at least one of these rooms, or to all sockets. An operator without rooms gets all of
+   * them. The broadcasts of other servers are not among them.
+   *
+   * The payload is the value that was emitted, not a copy. Each subscriber has a buffer of its own; see {@link PubSubOptions}.
+   * The `PubSub` shuts down when the scope closes, when the server ends, and when a dynamic namespace closes.
+   *
+   * **Gotchas**
+   *
+   * `PubSub.publishUnsafe` publishes nothing and gives `false`: to emit is an effect.
+   *
+   * **Example** (Publishes prices, and reads what is published)
+   *
+   * ```ts
+   * const prices = yield* market.to("board").pubsub("price", { overflow: "dropOldest" })
+   * yield* PubSub.publish(prices, { symbol: "ACME", price: 1 })
+   * yield* Stream.runForEach(Stream.fromPubSub(prices), record)
+   * ```
+   */
+  pubsub<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name,
+    options: PubSubOptions
+  ): Effect.Effect<
+    PubSub.PubSub<Event.EmitPayload<Event.WithName<Namespace.ServerToClient<N>, Name>>>,
+    never,
+    Scope.Scope
   >
 }

@@ -13,6 +13,7 @@ import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 import type { ServerSocket } from "./ServerSocket.ts"
 
@@ -29,15 +30,12 @@ export interface Disconnection {
 }
 
 /**
- * An event that was broadcast from this server.
+ * The recipients of a broadcast.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Broadcast {
-  readonly event: string
-  /** The wire arguments. */
-  readonly args: ReadonlyArray<unknown>
+export interface Recipients {
   /** The rooms that it was sent to; all sockets if there are none. */
   readonly rooms: ReadonlyArray<string>
   /** The rooms that were left out. */
@@ -45,11 +43,42 @@ export interface Broadcast {
 }
 
 /**
+ * An event that was broadcast from this server, for each of a union of events: with its payload, or with its arguments where no
+ * contract declares it. The payload is the value that was emitted, and not a copy.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Broadcast<E extends Event.Any> = E extends Event.Any ? Event.Message<E> & Recipients : never
+
+/**
+ * An event of a client with its socket, for each of a union of events.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type SocketEvent<Socket, E extends Event.Any> = E extends Event.Any
+  ? Event.Message<E> & { readonly socket: Socket }
+  : never
+
+/**
+ * The overflow policies of a namespace's streams. There is no `suspend`: the sockets of a namespace do not wait for a reader of
+ * its news.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NewsOverflow = Exclude<Overflow, "suspend">
+
+/**
  * A namespace, as an application broadcasts in it and watches it. `NamespaceHandle<Namespace.Untyped>`
  * is that of a namespace whose events are not declared.
  *
- * Its streams give the news of this server from the time on at which they are run; a reader that has
- * more than 10,000 values unread loses the oldest.
+ * **Details**
+ *
+ * Its streams give the news of this server from the time on at which they are run. By default each
+ * fails with `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say
+ * otherwise. The stream of the error is the method's name.
  *
  * @since 0.1.0
  * @category models
@@ -58,7 +87,7 @@ export interface NamespaceHandle<N extends Namespace.Any>
   extends
     Pick<
       BroadcastOperator<N>,
-      "emit" | "emitWithAck" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
+      "emit" | "emitWithAck" | "sink" | "pubsub" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
     >,
     ServerSide<N> {
   readonly name: string
@@ -75,13 +104,34 @@ export interface NamespaceHandle<N extends Namespace.Any>
   /** All sockets in the namespace. */
   readonly all: BroadcastOperator<N>
   /** The sockets that connect, after their handlers were built. */
-  readonly connections: Stream.Stream<ServerSocket<N>>
+  readonly connections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<ServerSocket<N>, OverflowError<O>>
   /** The sockets that disconnect, with their reasons. */
-  readonly disconnections: Stream.Stream<Disconnection>
+  readonly disconnections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<Disconnection, OverflowError<O>>
   /** The rooms that sockets join and leave, that are created and deleted. */
-  readonly roomChanges: Stream.Stream<RoomChange>
-  /** The events that this server broadcasts in the namespace. */
-  readonly broadcasts: Stream.Stream<Broadcast>
+  readonly roomChanges: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<RoomChange, OverflowError<O>>
+  /**
+   * The events that this server broadcasts in the namespace. With a contract these are the events that it declares; one that was
+   * emitted without the contract is among them if its arguments are what the contract says.
+   */
+  readonly broadcasts: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<Broadcast<Namespace.ServerToClient<N>>, OverflowError<O>>
+  /**
+   * The events of the clients of this server, each with its socket: those that the contract declares, after middleware. Without a
+   * contract's types, those that no contract declares.
+   *
+   * It also overflows when the events of one client that wait take half of `limits.maxPendingBytes`. A client can bring that about:
+   * prefer `dropOldest` or `dropNewest` where clients are not trusted, or {@link ServerSocket.events}, which makes the client wait.
+   */
+  readonly events: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<SocketEvent<ServerSocket<N>, Namespace.ClientToServer<N>>, OverflowError<O>>
 }
 
 /**
@@ -148,13 +198,17 @@ export interface DynamicHandles<N extends Namespace.Any> {
   readonly pattern: string
   /** Those that are open on this server. */
   readonly active: Effect.Effect<ReadonlyArray<DynamicHandle<N>>>
-  /** Those that open, from the time on at which the stream is run. */
-  readonly opened: Stream.Stream<DynamicHandle<N>>
+  /** Those that open, from the time on at which the stream is run. It overflows as the streams of {@link NamespaceHandle} do. */
+  readonly opened: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**
    * Those that have closed, after everything that they held was given back, from the time on at
    * which the stream is run.
    */
-  readonly closed: Stream.Stream<DynamicHandle<N>>
+  readonly closed: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**
    * The one with these parameters, whether it is open on this server, on others, or not at all. Its
    * operators reach its clients on all servers, and a handler of events between servers works while

@@ -6,14 +6,15 @@
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 
 import type { DisconnectReason } from "../DisconnectReason.ts"
-import type { TransportName } from "../engine/Transport.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 
 /**
@@ -89,7 +90,7 @@ export interface SocketBase {
   readonly namespace: string
   readonly handshake: Handshake
   /** The transport that the connection uses now. */
-  readonly transport: TransportName
+  readonly transport: string
   /** Whether the socket is connected. */
   readonly connected: boolean
   /**
@@ -187,6 +188,13 @@ export interface SocketEmitter<N extends Namespace.Any> {
     Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
     AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
   >
+  /**
+   * Emits every payload of a stream, as {@link emit} does: it dies of a payload that its schema refuses, and with the outbox policy
+   * `suspend` the stream waits for the client.
+   */
+  sink<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+    event: Name
+  ): Sink.Sink<void, Event.EmitPayload<Event.WithName<Namespace.ServerToClient<N>, Name>>>
 }
 
 /**
@@ -250,18 +258,42 @@ export interface ServerSocket<N extends Namespace.Any>
     ) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
   /**
-   * The payloads of an event from the moment on in which the stream is run, beside its handler, or
-   * the arguments of an untyped event; it ends when the socket disconnects. A reader that has more
-   * than `maxPendingEvents` payloads unread closes the connection with reason `inbound overflow`:
-   * nothing is dropped silently.
+   * The payloads of an event from the moment on in which the stream is run, beside its handler; for an untyped event, its
+   * arguments. It ends when the socket disconnects.
+   *
+   * **Details**
+   *
+   * By default (`suspend`) the client waits for the reader: its connection is not read while `capacity` payloads wait, by default
+   * `reading.pauseAt`. As with slow handlers, the pause ends after `reading.pauseTimeout`, or while an acknowledgement of the
+   * client is awaited. A connection with more than `limits.maxPendingEvents` payloads for a reader, or `limits.maxPendingBytes`,
+   * is closed with the reason `inbound overflow`.
+   *
+   * The other policies make no client wait: they drop payloads, or the stream fails with `StreamOverflow`, when `capacity`
+   * payloads wait, by default 10,000, or when half of `limits.maxPendingBytes` waits.
    */
-  stream<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
-    event: Name
-  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>>
-  /** The same as {@link stream}, from now on: events that come before the stream is run wait in it. */
-  subscribe<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
-    event: Name
-  ): Effect.Effect<Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>>, never, Scope.Scope>
+  stream<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
+    event: Name,
+    options?: StreamOptions<O>
+  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>, OverflowError<O>>
+  /** The same as {@link ServerSocket.stream} from now on: payloads that come before the stream is run wait in it. */
+  subscribe<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
+    event: Name,
+    options?: StreamOptions<O>
+  ): Effect.Effect<
+    Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>, OverflowError<O>>,
+    never,
+    Scope.Scope
+  >
+  /**
+   * All events of the client that the contract declares, each with its name, in the order in which they reach their handlers. See
+   * {@link ServerSocket.stream}; the stream of its `StreamOverflow` is `events`.
+   *
+   * Those of an untyped socket are all that no contract declares. An event that no handler and no other stream takes still
+   * counts as unhandled there.
+   */
+  events<O extends Overflow = "suspend">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<Event.Message<Namespace.ClientToServer<N>>, OverflowError<O>>
   /**
    * The same socket without the contract's declarations: for events and data that it does not
    * declare. A declared event cannot be handled or streamed here: that is a defect.

@@ -69,9 +69,9 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function* (
-  options: ServerOptions
-): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, Scope.Scope> {
+export const make = Effect.fnUntraced(function* <R = never>(
+  options: ServerOptions<R>
+): Effect.fn.Return<SocketIoServerShape, InvalidOptionError, R | Scope.Scope> {
   const runtime = yield* ServerRuntime.make(yield* resolve(options))
   const { directory, environment } = runtime
   // Before the engine in the scope, hence after its end: it starts the sockets' finalizers.

@@ -152,15 +152,15 @@ for (const transport of [...transports, "upgrade"] as const) {
           })
         )
         const all = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
-        const follow = <A>(stream: Stream.Stream<A>, line: (value: A) => string) =>
+        const follow = <A, E>(stream: Stream.Stream<A, E>, line: (value: A) => string) =>
           Effect.forkChild(
             Stream.runForEach(Stream.take(stream, 1), (value) => Effect.sync(() => log.push(line(value)))),
             { startImmediately: true }
           )
         const official = yield* connect(url, options)
         const ours = yield* socket
-        const left = yield* follow(all.roomChanges, (change) => `${change._tag} ${change.room}`)
-        const gone = yield* follow(all.disconnections, ({ reason }) => `disconnected ${reason}`)
+        const left = yield* follow(all.roomChanges(), (change) => `${change._tag} ${change.room}`)
+        const gone = yield* follow(all.disconnections(), ({ reason }) => `disconnected ${reason}`)
         official.disconnect()
         yield* Deferred.await(ended)
         yield* Fiber.join(left)

@@ -215,7 +215,7 @@ describe("sockets of a cluster", () => {
   it.live("are sent to, asked and moved from another server", () =>
     Effect.gen(function* () {
       const { argo, beagle, here, there } = yield* twoShips
-      const changes = yield* Effect.forkChild(Stream.runCollect(Stream.take(there.fleet.roomChanges, 4)), {
+      const changes = yield* Effect.forkChild(Stream.runCollect(Stream.take(there.fleet.roomChanges(), 4)), {
         startImmediately: true
       })
       const [remote] = yield* here.fleet.to(beagle.socket.id).fetchSockets()
@@ -608,7 +608,7 @@ describe("a dynamic namespace of a cluster", () => {
       yield* here.argo.onServerSide("load", (cargo) => Effect.succeed(cargo.length))
       const load = Stream.runCollect(there.argo.serverSideEmitWithAck("load", "oars"))
       assert.deepStrictEqual(yield* load, [4])
-      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closed), { startImmediately: true })
+      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closed()), { startImmediately: true })
       const visitor = yield* connect(`${here.url}/ship/Argo`)
       visitor.disconnect()
       yield* Fiber.join(closed)

@@ -109,8 +109,8 @@ describe("the bytes of events that are not done", () => {
     it.live(`end the connection when they are more than may wait ${where}`, () =>
       Effect.gen(function* () {
         const { server, url } = yield* serve(layer, options)
-        const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
-        const gone = yield* Effect.forkChild(Stream.runHead(disconnections), { startImmediately: true })
+        const namespace = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+        const gone = yield* Effect.forkChild(Stream.runHead(namespace.disconnections()), { startImmediately: true })
         const socket = yield* enter(url)
         for (let i = 0; i < 20; i++) socket.send(`42["${event}","${kilobyte}"]`)
         const ended = Option.getOrThrow(yield* Fiber.join(gone))

@@ -195,7 +195,14 @@ describe("what is no room", () => {
           assert.strictEqual(yield* defectOf(() => socket.join(rooms)), message)
           assert.strictEqual(yield* defectOf(() => socket.leave(rooms)), message)
         }
-        for (const target of [hall, plain, hall.all, one.socket, one.socket.untyped, hall.to([])]) {
+        for (const target of [
+          hall,
+          plain,
+          hall.all,
+          one.socket,
+          one.socket.untyped,
+          hall.to([])
+        ] as ReadonlyArray<any>) {
           assert.strictEqual(yield* defectOf(() => target.to(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.in(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.except(rooms).emit("note", "")), message)

@@ -4,7 +4,7 @@
  * protocol in anything that is read.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
@@ -120,6 +120,18 @@ describe("a large event that nobody handles", () => {
     [
       "middleware",
       (socket: ServerSocket<Namespace.Untyped>) => socket.use(() => Effect.fail(new EventRefused({ message: "no" })))
+    ],
+    [
+      "a reader of all events",
+      (socket: ServerSocket<Namespace.Untyped>) =>
+        Effect.forkScoped(Stream.runDrain(socket.events()), { startImmediately: true })
+    ],
+    [
+      "a reader of the events of all sockets",
+      () =>
+        Effect.flatMap(SocketIoServer.namespace("/"), (all) =>
+          Effect.forkScoped(Stream.runDrain(all.events()), { startImmediately: true })
+        )
     ]
   ] as const) {
     it.live(`is read where ${who} sees it`, () =>

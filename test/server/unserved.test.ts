@@ -95,7 +95,7 @@ describe("a namespace that nobody serves", () => {
       const handle = yield* SocketIoServer.namespace(News)
       const seen: Array<unknown> = []
       yield* Effect.forkChild(
-        Stream.runForEach(handle.broadcasts, ({ args }) => Effect.sync(() => seen.push(...args))),
+        Stream.runForEach(handle.broadcasts(), ({ payload }) => Effect.sync(() => seen.push(payload))),
         { startImmediately: true }
       )
       yield* handle.emit("news", 1)

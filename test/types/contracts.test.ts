@@ -136,9 +136,9 @@ const compiles: Record<string, string> = {
       const desks = yield* SocketIoServer.dynamicNamespaces(Desk)
       const desk: NamespaceHandle.DynamicHandle<typeof Desk> = desks.get({ floor: 1, name: "a" })
       const floor: number = desk.params.floor
-      const sockets: Stream.Stream<ServerSocket.ServerSocket<typeof Desk>> = desk.connections
+      const sockets: Stream.Stream<ServerSocket.ServerSocket<typeof Desk>> = desk.connections({ overflow: "dropOldest" })
       const one: Option.Option<ServerSocket.ServerSocket<typeof Desk>> = yield* desk.socket("sid")
-      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closed
+      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closed({ overflow: "dropOldest" })
       yield* desks.emit("cursor", [1, 2])
     })`,
   "data, streams and events between servers": `

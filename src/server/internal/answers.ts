@@ -19,6 +19,8 @@ export interface InboundSocket extends Supervisor {
   readonly contract: CompiledContract | undefined
   readonly isConnected: boolean
   readonly annotations: Readonly<Record<string, string>>
+  /** Tells the readers of the events of all sockets, if there are any. */
+  publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void
   /** Throws on arguments that cannot be encoded. */
   sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void
 }

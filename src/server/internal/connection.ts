@@ -1,5 +1,5 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
+import type { EngineSession, SessionClose, SessionHandler } from "../../engine/EngineSession.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { queryOf } from "../../engine/RequestDetails.ts"
 import { costOf } from "../../internal/cost.ts"
@@ -63,7 +63,7 @@ export interface Directory {
  * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5;
  * for clients of Engine.IO 3, Socket.IO protocol 4).
  */
-export class Connection implements SessionSink, WheelEntry {
+export class Connection implements SessionHandler, WheelEntry {
   readonly session: EngineSession
   bucket: number = IDLE
   readonly environment: Environment

@@ -7,6 +7,7 @@ import type * as Stream from "effect/Stream"
 import { eventRefused } from "../../internal/answers.ts"
 import { decodePayload, describe, type EventCodec } from "../../internal/contractCodec.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import { eventsLimited } from "../ServerMetrics.ts"
 import {
   answering,
@@ -22,7 +23,7 @@ import {
 } from "./answers.ts"
 import { costOfEvent, Inbox } from "./backlog.ts"
 import { EventLimiter, limitsOf } from "./eventLimits.ts"
-import { EventStreams } from "./eventStreams.ts"
+import { EventStreams, type Streamed, UNDECLARED } from "./eventStreams.ts"
 import { Gate } from "./gate.ts"
 import { PacketChecks } from "./packetChecks.ts"
 import type { EventHandler, HandlerRecord, PacketMiddleware, RunFork } from "./ports.ts"
@@ -79,11 +80,14 @@ export class Dispatch {
     return (this.checks ??= new PacketChecks(this.socket)).add(middleware)
   }
 
-  /** The payloads of an event from now on, until the scope closes or the socket disconnects. */
-  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
+  /** Events from now on, until the scope closes or the socket disconnects. */
+  subscribe(
+    events: Streamed,
+    options: StreamOptions | undefined
+  ): Effect.Effect<Stream.Stream<any, StreamOverflow>, never, Scope.Scope> {
     return Effect.suspend(() => {
       const { connection, isDisconnected } = this.socket
-      return (this.streams ??= new EventStreams(connection, isDisconnected)).subscribe(event)
+      return (this.streams ??= new EventStreams(connection, isDisconnected)).subscribe(events, options)
     })
   }
 
@@ -118,7 +122,8 @@ export class Dispatch {
   ignores(event: string): boolean {
     if (this.handlers === undefined || this.anyHandlers !== undefined || this.checks !== undefined) return false
     if (this.incoming.has(event) || this.ownHandler(event) !== undefined) return false
-    return this.added?.has(event) !== true && this.streams?.has(event) !== true
+    const { added, streams } = this
+    return added?.has(event) !== true && streams?.has(event) !== true && streams?.has(UNDECLARED) !== true
   }
 
   onEvent(packet: SocketPacket): void {
@@ -172,6 +177,7 @@ export class Dispatch {
       return refusePayload(socket, codec, id, describe(payload))
     }
     this.streams?.publish(name, payload.value, data)
+    socket.publishEvent(name, payload.value, data, true)
     const added = this.added?.get(name)
     if (added !== undefined) startAll(socket, added, name, [payload.value], data)
     const handler = this.handlers![codec.event._tag]!
@@ -207,10 +213,13 @@ export class Dispatch {
     const own = this.ownHandler(name)
     const added = this.added?.get(name)
     const args = data.slice(1)
-    const isStreamed = this.streams?.has(name) === true
-    if (isStreamed) this.streams!.publish(name, args, data)
+    const { streams } = this
+    streams?.publishUndeclared(name, args, data)
+    socket.publishEvent(name, args, data, false)
     if (own === undefined && added === undefined) {
-      if (!isStreamed) leaveUnhandled(socket, name, id, this.anyHandlers !== undefined)
+      // A reader of all events reads this one as a handler of all events does: it answers nothing.
+      const isSeen = this.anyHandlers !== undefined || streams?.has(UNDECLARED) === true
+      if (streams?.has(name) !== true) leaveUnhandled(socket, name, id, isSeen)
       return
     }
     let isAnswered = id === undefined

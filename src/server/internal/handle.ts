@@ -1,13 +1,17 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
-import type { NamespaceHandle } from "../NamespaceHandle.ts"
+import type { StreamOptions } from "../../StreamOptions.ts"
+import type { NewsOverflow, NamespaceHandle } from "../NamespaceHandle.ts"
 import type { Directory } from "./directory.ts"
+import type { Emission } from "./emissions.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
+import { eventsOf } from "./namespaceEvents.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import { all, noFlags } from "./operator.ts"
 import type { Reference, RunFork, Target } from "./ports.ts"
@@ -24,8 +28,15 @@ const makeHandle = (
   const everything = all(target)
   const codec = ({ serverEvents }: NamespaceRuntime, event: string) =>
     isUntyped ? undefined : serverEvents.codec(event)
-  const news = <A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
+  const news = <A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> =>
     Stream.suspend(() => reference.watch(read))
+  const broadcast = (emission: Emission): any => {
+    const { data, selection } = emission
+    const received = target.encoding.received(emission)
+    if (received === undefined) return undefined
+    const content = isUntyped ? { args: received.payload } : received
+    return { event: data[0], ...content, rooms: selection.rooms, except: selection.except }
+  }
   return {
     name,
     sockets: Effect.sync(() =>
@@ -46,10 +57,14 @@ const makeHandle = (
     socketsJoin: (rooms) => everything.socketsJoin(rooms),
     socketsLeave: (rooms) => everything.socketsLeave(rooms),
     disconnectSockets: (options) => everything.disconnectSockets(options),
-    connections: news(({ hubs }) => Stream.map(hubs.connections.stream, (socket) => viewOf(socket, isUntyped))),
-    disconnections: news(({ hubs }) => hubs.disconnections.stream),
-    roomChanges: news(({ hubs }) => hubs.rooms.stream),
-    broadcasts: news(({ hubs }) => hubs.broadcasts.stream),
+    sink: (event) => everything.sink(event),
+    pubsub: (event, options) => everything.pubsub(event, options),
+    connections: (options) =>
+      news(({ hubs }) => hubs.connections.stream("connections", options, (socket) => viewOf(socket, isUntyped))),
+    disconnections: (options) => news(({ hubs }) => hubs.disconnections.stream("disconnections", options, identity)),
+    roomChanges: (options) => news(({ hubs }) => hubs.rooms.stream("roomChanges", options, identity)),
+    broadcasts: (options) => news(({ hubs }) => hubs.broadcasts.stream("broadcasts", options, broadcast)),
+    events: (options) => news((namespace) => eventsOf(namespace, isUntyped, options)),
     serverSideEmit: (event, ...args) =>
       Effect.suspend(() =>
         reference.use((namespace) => namespace.serverEvents.emit(codec(namespace, event), event, args))
@@ -120,15 +135,17 @@ export const makeDynamicHandles = (directory: Directory, contract: CompiledContr
   return {
     pattern: contract.contract._tag,
     active: Effect.sync(() => members().map(handleTo)),
-    opened: Stream.suspend(() => Stream.map(directory.lifecycleOf(contract).openings.stream, handleTo)),
-    closed: Stream.suspend(() => Stream.map(directory.lifecycleOf(contract).closings.stream, handleTo)),
+    opened: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
+      Stream.suspend(() => directory.lifecycleOf(contract).openings.stream("opened", options, handleTo)),
+    closed: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
+      Stream.suspend(() => directory.lifecycleOf(contract).closings.stream("closed", options, handleTo)),
     get: (params: Readonly<Record<string, unknown>>) => handle(formatName(contract, params), params),
     emit: (event: string, ...args: ReadonlyArray<unknown>) =>
       Effect.suspend(() => {
         const packet = encoding.packet(event, args)
         return Effect.forEach(
           members(),
-          (namespace) => namespace.broadcast(packet, { rooms: [], except: [] }, noFlags),
+          (namespace) => namespace.broadcast(packet, { rooms: [], except: [] }, noFlags, encoding, args),
           { discard: true }
         )
       })

@@ -17,11 +17,12 @@ import type {
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import type { Broadcast, Disconnection, NamespaceHandle } from "../NamespaceHandle.ts"
+import type { Disconnection, NamespaceHandle } from "../NamespaceHandle.ts"
 import type { Auth, Connection, Entrance } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { Environment } from "./environment.ts"
+import type { Emission } from "./emissions.ts"
 import { Hub } from "./hub.ts"
 import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
@@ -85,18 +86,31 @@ interface Awaited {
   readonly change: Latch.Latch
 }
 
+/** An event of a client. */
+export interface InboundEvent {
+  readonly socket: SocketRuntime
+  readonly event: string
+  /** Its payload, where the contract declares it; otherwise its arguments. */
+  readonly value: unknown
+  readonly isDeclared: boolean
+  /** The event's name and its wire arguments. */
+  readonly data: ReadonlyArray<unknown>
+}
+
 /** The hubs of a namespace's news. */
 class Hubs {
   readonly connections = new Hub<SocketRuntime>()
   readonly disconnections = new Hub<Disconnection>()
   readonly rooms = new Hub<RoomChange>()
-  readonly broadcasts = new Hub<Broadcast>()
+  readonly broadcasts = new Hub<Emission>()
+  readonly events = new Hub<InboundEvent>()
 
   close(): void {
     this.connections.close()
     this.disconnections.close()
     this.rooms.close()
     this.broadcasts.close()
+    this.events.close()
   }
 }
 
@@ -362,7 +376,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return read(this)
   }
 
-  watch<A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
+  watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     return read(this)
   }
 
@@ -377,8 +391,18 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return (this.lazyHubs ??= new Hubs())
   }
 
-  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection)
+  get emissions(): Hub<Emission> {
+    return this.hubs.broadcasts
+  }
+
+  broadcast(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
+  ): Effect.Effect<void> {
+    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return this.check(packet, flags)
     const sent = this.adapter.broadcast(packet, selection, flags)
     if (!this.environment.options.suspends || flags.volatile) return sent
@@ -388,9 +412,11 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   broadcastWithAck(
     packet: BroadcastPacket,
     selection: Selection,
-    flags: BroadcastFlags
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
   ): Stream.Stream<Acknowledgement> {
-    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection)
+    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return Stream.fromEffectDrain(this.check(packet, flags))
     return this.adapter.broadcastWithAck(packet, selection, flags)
   }
@@ -416,8 +442,31 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     })
   }
 
-  private publishBroadcast({ data: [event, ...args] }: BroadcastPacket, { except, rooms }: Selection): void {
-    this.lazyHubs?.broadcasts.publish({ event, args, rooms, except })
+  private publishBroadcast(
+    { data }: BroadcastPacket,
+    selection: Selection,
+    { isDeclared }: Encoding,
+    [payload]: ReadonlyArray<unknown>
+  ): void {
+    const declared = isDeclared ? { payload } : undefined
+    this.hubs.broadcasts.publish({ data: data as Emission["data"], declared, selection })
+  }
+
+  // ---------------------------------------------------------------- events
+
+  get watchesEvents(): boolean {
+    return this.lazyHubs?.events.isWatched === true
+  }
+
+  /** An event of a client has come. It costs nothing while nobody reads the events of all sockets. */
+  publishEvent(
+    socket: SocketRuntime,
+    event: string,
+    value: unknown,
+    data: ReadonlyArray<unknown>,
+    isDeclared: boolean
+  ): void {
+    if (this.watchesEvents) this.lazyHubs!.events.publish({ socket, event, value, data, isDeclared })
   }
 
   // ---------------------------------------------------------------- clients

@@ -1,13 +1,23 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
 import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { AckError } from "../../SocketIoError.ts"
-import type { BroadcastAck, BroadcastOperator, RemoteSocket, RoomSelection } from "../BroadcastOperator.ts"
+import type {
+  BroadcastAck,
+  BroadcastOperator,
+  PubSubOptions,
+  RemoteSocket,
+  RoomSelection
+} from "../BroadcastOperator.ts"
+import { makeEventPubSub } from "./eventPubSub.ts"
 import type { Target } from "./ports.ts"
 
 /** No rooms were named: all sockets. An empty list of rooms, which is another array, is nobody. */
@@ -84,7 +94,7 @@ export class Operator implements BroadcastOperator<any> {
       return namespace.use((broadcaster) =>
         this.isNobody
           ? broadcaster.check(packet, this.flags)
-          : broadcaster.broadcast(packet, this.selection, this.flags)
+          : broadcaster.broadcast(packet, this.selection, this.flags, encoding, args)
       )
     })
   }
@@ -96,7 +106,7 @@ export class Operator implements BroadcastOperator<any> {
       return namespace.stream((broadcaster) =>
         this.isNobody
           ? Stream.fromEffectDrain(broadcaster.check(packet, this.flags))
-          : broadcaster.broadcastWithAck(packet, this.selection, this.flags)
+          : broadcaster.broadcastWithAck(packet, this.selection, this.flags, encoding, args)
       )
     }).pipe(
       Stream.mapEffect(({ args, sid }) =>
@@ -107,6 +117,17 @@ export class Operator implements BroadcastOperator<any> {
         }))
       )
     )
+  }
+
+  sink(event: string): Sink.Sink<void, any> {
+    return Sink.forEach((value) => this.emit(event, ...this.target.encoding.argumentsOf(value)))
+  }
+
+  pubsub(event: string, options: PubSubOptions): Effect.Effect<PubSub.PubSub<any>, never, Scope.Scope> {
+    const { encoding } = this.target
+    const { rooms } = this.selection
+    const emit = (payload: unknown) => this.emit(event, ...encoding.argumentsOf(payload))
+    return makeEventPubSub({ event, target: this.target, rooms: rooms === none ? undefined : rooms, emit }, options)
   }
 
   get size(): Effect.Effect<number> {

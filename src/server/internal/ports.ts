@@ -7,6 +7,8 @@ import type * as Stream from "effect/Stream"
 import type { Acknowledgement, Adapter, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
+import type { Emission } from "./emissions.ts"
+import type { Hub } from "./hub.ts"
 
 // The shapes that several parts of the server share. A part that needs something of one above it
 // states what it needs, here or in its own file: imports go one way.
@@ -45,8 +47,14 @@ export interface Registration {
 
 /** How events, acknowledgements and data are written and read: by a contract, or as they are. */
 export interface Encoding {
+  /** Whether a contract declares the events. */
+  readonly isDeclared: boolean
   /** Encodes an event's payload. Throws on a value that is not of the declared type. */
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
+  /** The arguments that stand for one value, which is what sinks and hubs take. */
+  argumentsOf(value: unknown): ReadonlyArray<unknown>
+  /** The value of a broadcast; `undefined` if the contract does not declare it. */
+  received(emission: Emission): { readonly payload: unknown } | undefined
   /** Reads the arguments of an acknowledgement as its event declares them. */
   decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any>
   /** Reads a socket's data as the contract declares them. */
@@ -55,8 +63,23 @@ export interface Encoding {
 
 /** A namespace, as operators see it. */
 export interface Broadcaster {
-  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
-  broadcastWithAck(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement>
+  /** Sends a packet. `emitted` are the values of which `encoding` has made it. */
+  broadcast(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
+  ): Effect.Effect<void>
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
+  ): Stream.Stream<Acknowledgement>
+  /** What is broadcast. */
+  readonly emissions: Hub<Emission>
   /** Encodes a packet without sending it: one that cannot be encoded is a bug of the caller. */
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
   /** Asks the adapter, or gives `ofNobody` where the namespace is certain to be empty. */
@@ -72,7 +95,7 @@ export interface Reference<N> {
   /** The same for a stream. */
   stream<A, E, R>(read: (namespace: N) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R>
   /** The same for a stream of the namespace's own news, from now on. */
-  watch<A>(read: (namespace: N) => Stream.Stream<A>): Stream.Stream<A>
+  watch<A, E>(read: (namespace: N) => Stream.Stream<A, E>): Stream.Stream<A, E>
   /** The namespace, which is there until the scope closes. */
   readonly scoped: Effect.Effect<N, never, Scope.Scope>
 }

@@ -25,7 +25,7 @@ export class ServerRuntime {
 
   onSession(session: EngineSession): Connection {
     const connection = new Connection(session, this.environment, this.directory)
-    const annotations = { session: session.id, transport: session.transportName }
+    const annotations = { session: session.id, transport: session.transport }
     this.environment.observer.debug("connection", "connection opened", annotations, connection)
     return connection
   }

@@ -38,6 +38,15 @@ export interface SocketNamespace extends ObservedNamespace {
   /** The parameters in its name. */
   readonly params: Readonly<Record<string, unknown>>
   nextAckId(): number
+  /** Whether somebody reads the events of all its sockets. */
+  readonly watchesEvents: boolean
+  publishEvent(
+    socket: SocketRuntime,
+    event: string,
+    value: unknown,
+    data: ReadonlyArray<unknown>,
+    isDeclared: boolean
+  ): void
   add(socket: SocketRuntime): void
   remove(socket: SocketRuntime, reason: DisconnectReason): void
   leaveAll(socket: SocketRuntime): void
@@ -361,7 +370,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   /** Whether the client's outbox has capacity, or the client has left. */
   get hasCapacity(): boolean {
-    return this.isDisconnected || this.connection.session.hasRoom
+    return this.isDisconnected || this.connection.session.hasCapacity
   }
 
   /** Waits for that. */
@@ -391,7 +400,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
         run()
       }
       if (this.isDisconnected) return run()
-      cancel = this.connection.session.whenRoom(run)
+      cancel = this.connection.session.onCapacity(run)
       if (!isWaiting) return
       ;(this.waiting ??= new Set()).add(giveUp)
       return Effect.sync(() => {
@@ -404,7 +413,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   // ---------------------------------------------------------------- in
 
   ignores(event: string): boolean {
-    return this.isConnected && this.dispatch.ignores(event)
+    return this.isConnected && !this.namespace.watchesEvents && this.dispatch.ignores(event)
   }
 
   onPacket(packet: SocketPacket): void {
@@ -420,6 +429,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       default:
         return this.connection.session.closeUnsafe("parse error", "CONNECT_ERROR from a client")
     }
+  }
+
+  publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void {
+    this.namespace.publishEvent(this, event, value, data, isDeclared)
   }
 
   // ---------------------------------------------------------------- admission

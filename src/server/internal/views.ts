@@ -3,14 +3,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
 import type { BroadcastFlags } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { TransportName } from "../../engine/Transport.ts"
 import type { Handshake } from "../../Handshake.ts"
+import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { EventRefused, IncomingEvent, ServerSocket } from "../ServerSocket.ts"
+import { DECLARED, UNDECLARED } from "./eventStreams.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
@@ -46,6 +48,10 @@ class Emitter {
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
     return this.socket.emitWithAck(this.target, event, args, this.flags)
   }
+
+  sink(event: string): Sink.Sink<void, any> {
+    return Sink.forEach((value) => this.emit(event, ...this.target.encoding.argumentsOf(value)))
+  }
 }
 
 /** The one implementation of sockets; contracts only narrow its type. */
@@ -77,8 +83,8 @@ class SocketView implements ServerSocket<any> {
     return this.#socket.handshake
   }
 
-  get transport(): TransportName {
-    return this.#socket.connection.session.transportName
+  get transport(): string {
+    return this.#socket.connection.session.transport
   }
 
   get connected(): boolean {
@@ -139,6 +145,10 @@ class SocketView implements ServerSocket<any> {
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
     return this.#socket.emitWithAck(this.target, event, args, noFlags)
+  }
+
+  sink(event: string): Sink.Sink<void, any> {
+    return this.emitter.sink(event)
   }
 
   join(rooms: RoomSelection): Effect.Effect<void> {
@@ -213,15 +223,21 @@ class SocketView implements ServerSocket<any> {
     })
   }
 
-  stream(event: string): Stream.Stream<any> {
-    return Stream.unwrap(this.subscribe(event))
+  // The policy says whether a stream fails.
+
+  stream(event: string, options?: StreamOptions): Stream.Stream<any, any> {
+    return Stream.unwrap(this.subscribe(event, options))
   }
 
-  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
+  subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope> {
     return Effect.suspend(() => {
       this.check(event)
-      return this.#socket.dispatch.subscribe(event)
+      return this.#socket.dispatch.subscribe(event, options)
     })
+  }
+
+  events(options?: StreamOptions): Stream.Stream<any, any> {
+    return Stream.unwrap(this.#socket.dispatch.subscribe(this.#isUntyped ? UNDECLARED : DECLARED, options))
   }
 
   /** Throws on an event that this form of the socket does not have. */
