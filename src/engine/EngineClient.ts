@@ -213,9 +213,7 @@ export const make = (
   const expect = (millis: number) => {
     forgetDeadline?.()
     deadline = now() + millis
-    forgetDeadline = after(runFork, millis, () =>
-      state === "Opening" ? fail("timeout", "the connection took too long") : end("ping timeout")
-    )
+    forgetDeadline = after(runFork, millis, () => (state === "Opening" ? fail("timeout") : end("ping timeout")))
   }
 
   // -------------------------------------------------------------- opening

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
 import { MAX_PACKETS_PER_PAYLOAD } from "../protocol/ProtocolLimits.ts"
-import { type Rate, rateOf } from "../internal/tokenBucket.ts"
-import type { ConnectionRateLimit } from "../RateLimit.ts"
+import { rateOf } from "../internal/tokenBucket.ts"
+import type { ConnectionRateLimit, Rate } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
@@ -302,6 +302,7 @@ export interface ResolvedEngineOptions {
   readonly rateLimit: ReadLimit | undefined
   readonly maxConnections: number | undefined
   readonly maxConnectionsPerAddress: number | undefined
+  /** @internal */
   readonly allowedOrigins: AllowedOrigins | undefined
   readonly transports: ReadonlyArray<string>
   readonly allowUpgrades: boolean

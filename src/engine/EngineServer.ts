@@ -10,6 +10,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -229,7 +230,7 @@ export const run = Effect.fnUntraced(function* <E, R2, R = never>(
   return yield* make(options, handlerOf(onSession, context, scope), events)
 })
 
-class Server implements EngineServer, SessionOwner {
+class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
   readonly closing: ClosingTime
@@ -271,6 +272,7 @@ class Server implements EngineServer, SessionOwner {
     released: Latch.Latch,
     polled: Latch.Latch
   ) {
+    super()
     this.options = options
     this.wheel = wheel
     this.context = context
@@ -305,6 +307,10 @@ class Server implements EngineServer, SessionOwner {
       this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress)
     }
     this.warn = (message) => void runFork(Effect.logWarning(message))
+  }
+
+  override toJSON(): unknown {
+    return { _id: "EngineServer", sessionCount: this.openCount }
   }
 
   get sessionCount(): number {

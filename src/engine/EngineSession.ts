@@ -7,6 +7,7 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Inspectable from "effect/Inspectable"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -20,14 +21,14 @@ import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { Excess } from "./internal/excess.ts"
 import { type Beat, type Beating, type Heartbeat, PONG_DUE, STOPPED } from "./internal/heartbeat.ts"
-import { type Message, MessageStreams, transportsOf } from "./internal/messageStreams.ts"
+import { MessageStreams, transportsOf } from "./internal/messageStreams.ts"
 import { ReadLimiter } from "./internal/readLimiter.ts"
 import type { EngineStats, SessionStats } from "./internal/stats.ts"
 import { Upgrade } from "./internal/upgrade.ts"
 import { OutboundMessage } from "./OutboundMessage.ts"
 import { Outbox } from "./Outbox.ts"
 import { IDLE, type TimerWheel } from "./TimerWheel.ts"
-import type { ServerTransport, TransportContext, TransportDefinition, TransportSink } from "./Transport.ts"
+import type { ServerTransport, TransportDefinition, TransportSink } from "./Transport.ts"
 
 /**
  * How and why a session ended.
@@ -148,7 +149,7 @@ const RELEASED: Life = { _tag: "Ending", isReleased: true }
  * @since 0.1.0
  * @category models
  */
-export class EngineSession implements TransportSink, TransportContext, Beating, SessionStats {
+export class EngineSession extends Inspectable.Class {
   readonly id: string
   /** The revision of Engine.IO that the client speaks. */
   readonly revision: EngineRevision
@@ -184,6 +185,7 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
   private ownScope: Scope.Closeable | undefined
 
   constructor(id: string, revision: EngineRevision, details: ConnectionDetails, owner: SessionOwner) {
+    super()
     this.id = id
     this.revision = revision
     this.details = details
@@ -191,6 +193,11 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
     this.base64 = isTruthy(details.query.get("b64"))
     const { rateLimit } = owner.options
     this.limiter = rateLimit && new ReadLimiter(rateLimit, this, owner)
+  }
+
+  override toJSON(): unknown {
+    const { id, isOpen, revision, transport } = this
+    return { _id: "EngineSession", id, transport, revision, isOpen }
   }
 
   /** The options of its server. */
@@ -339,7 +346,7 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
    * With the policy `suspend` it waits until there is capacity; interrupted meanwhile, it sends
    * nothing.
    */
-  send(data: Message): Effect.Effect<void> {
+  send(data: string | Uint8Array): Effect.Effect<void> {
     const send = () => {
       if (typeof data === "string") this.sendUnsafe(new OutboundMessage("4" + data, undefined, false))
       else this.sendUnsafe(new OutboundMessage(undefined, [data], false))
@@ -358,8 +365,8 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
    * Sends every message that it takes, as {@link send} does. It is done when the session has ended,
    * with the next message at the latest.
    */
-  get sink(): Sink.Sink<void, Message> {
-    return Sink.forEachWhile((data: Message) => Effect.map(this.send(data), () => this.isOpen))
+  get sink(): Sink.Sink<void, string | Uint8Array> {
+    return Sink.forEachWhile((data: string | Uint8Array) => Effect.map(this.send(data), () => this.isOpen))
   }
 
   /**
@@ -435,7 +442,9 @@ export class EngineSession implements TransportSink, TransportContext, Beating, 
    *
    * With `suspend`, a connection that closes while it is not read takes along what was not read.
    */
-  messages<O extends Overflow = "fail">(options: StreamOptions<O> = {}): Stream.Stream<Message, OverflowError<O>> {
+  messages<O extends Overflow = "fail">(
+    options: StreamOptions<O> = {}
+  ): Stream.Stream<string | Uint8Array, OverflowError<O>> {
     return Stream.unwrap(
       Effect.suspend(() => {
         if (this.isOpen) return this.streaming.open(options)

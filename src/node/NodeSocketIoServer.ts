@@ -146,7 +146,7 @@ export const makeAttached = Effect.fnUntraced(function* <R = never>(
   }
   const [attachOptions, serverOptions] = separate(options, NodeEngine.ATTACH_OPTIONS)
   const shape = yield* SocketIoServer.make(serverOptions)
-  yield* NodeEngine.attach(shape.engine, server, attachOptions)
+  yield* NodeEngine.attach(yield* shape.engine, server, attachOptions)
   return shape
 })
 
@@ -300,12 +300,12 @@ const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
   let engine: EngineServer | undefined
   yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
   const shape = yield* makeAttached(server, separate(options, LISTENING)[1])
-  engine = shape.engine
+  const attached = (engine = yield* shape.engine)
   const namespaces = yield* Scope.fork(yield* Effect.scope)
   const built = yield* build(shape, namespaces)
   yield* Effect.mapError(listen(server, options), (cause) => new ListenError({ message: cause.message, cause }))
   yield* Effect.addFinalizer(() =>
-    Effect.all([shape.engine.drain, Effect.andThen(shape.engine.lastPolls, stopListening(server))], {
+    Effect.all([attached.drain, Effect.andThen(attached.lastPolls, stopListening(server))], {
       concurrency: "unbounded",
       discard: true
     })

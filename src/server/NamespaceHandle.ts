@@ -15,6 +15,7 @@ import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
 import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
@@ -93,8 +94,16 @@ export interface NamespaceHandle<N extends Namespace.Any>
   readonly name: string
   /** The connected sockets of this process. */
   readonly sockets: Effect.Effect<ReadonlyArray<ServerSocket<N>>>
-  /** The connected socket of an id; none if there is no such socket in this process. */
-  readonly socket: (sid: string) => Effect.Effect<Option.Option<ServerSocket<N>>>
+  /**
+   * The connected socket of an id, or the one that a client has over a connection; none if there is
+   * no such socket in this process.
+   */
+  readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<ServerSocket<N>>>
+  /**
+   * The rooms that sockets of this process are in, with the number of those sockets: a copy. The
+   * rooms of the sockets' own ids are not among them. `to(room).size` counts on every server.
+   */
+  readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
   /** The members of rooms; an empty list is nobody. */
   readonly to: (rooms: RoomSelection) => BroadcastOperator<N>
   /** The same as `to`. */

@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import type { EngineLimits, EngineOptions } from "../engine/EngineOptions.ts"
 import { flag, group, integer, millis, type Names, refuse, separate } from "../engine/OptionReaders.ts"
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_DEPTH } from "../protocol/ProtocolLimits.ts"
-import { type Rate, rateOf } from "../internal/tokenBucket.ts"
-import type { RateLimit } from "../RateLimit.ts"
+import { rateOf } from "../internal/tokenBucket.ts"
+import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**

@@ -16,6 +16,7 @@ import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { ConnectedSocket, ServerConnection } from "./ServerConnection.ts"
 
 /**
  * An event of the client, as packet middleware sees it: before its payload is decoded.
@@ -80,7 +81,7 @@ export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefus
  * @since 0.1.0
  * @category models
  */
-export interface SocketBase {
+export interface SocketBase extends ConnectedSocket {
   /**
    * The socket's id, which the client knows. It is also the name of a room in which the socket is
    * alone.
@@ -89,6 +90,8 @@ export interface SocketBase {
   /** The namespace that the client joined. */
   readonly namespace: string
   readonly handshake: Handshake
+  /** The client's connection, which the client's sockets in other namespaces share. */
+  readonly connection: ServerConnection
   /** The transport that the connection uses now. */
   readonly transport: string
   /** Whether the socket is connected. */

@@ -7,43 +7,106 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scheduler from "effect/Scheduler"
-import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import type * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 
 import * as EngineServer from "../engine/EngineServer.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
-import * as Namespace from "../Namespace.ts"
-import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import type { CompiledContract } from "../internal/compileContract.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
-import { ambiguities } from "./internal/ambiguity.ts"
-import { DynamicNamespaces } from "./internal/dynamic.ts"
-import { handleByName, handleOf, makeDynamicHandles } from "./internal/handle.ts"
-import { limitsOf } from "./internal/eventLimits.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
-import type { Registration } from "./internal/ports.ts"
+import type * as Namespace from "../Namespace.ts"
+import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
+import type { OverflowError, StreamOptions } from "../StreamOptions.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
+import { handleByName, makeDynamicHandles } from "./internal/handle.ts"
+import { compiledOf, serveDynamic, serveNamespace } from "./internal/serve.ts"
 import * as ServerRuntime from "./internal/server.ts"
-import type { DynamicHandle, DynamicHandles, NamespaceHandle } from "./NamespaceHandle.ts"
+import type { DynamicHandle, DynamicHandles, NamespaceHandle, NewsOverflow } from "./NamespaceHandle.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
 import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
 import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
- * The Socket.IO server's service.
+ * The service of the Socket.IO server: an interface that anybody can implement.
+ *
+ * **Details**
+ *
+ * {@link make} gives one that serves clients. Everything in this module and in the edges of
+ * platforms uses these members alone: a value that wraps another one, or a mock, takes its place.
+ *
+ * **Example** (A server for tests that nobody connects to)
+ *
+ * ```ts
+ * const sent = Effect.gen(function*() {
+ *   const chat = yield* SocketIoServer.namespace(Chat)
+ *   const first = yield* Effect.forkChild(Stream.runHead(chat.broadcasts()), { startImmediately: true })
+ *   yield* Orders.ship("order-1")
+ *   return yield* Fiber.join(first)
+ * }).pipe(Effect.provide(SocketIoServer.layer()))
+ * ```
+ *
+ * **Example** (A mock)
+ *
+ * ```ts
+ * const Mock = Layer.mock(SocketIoServer.SocketIoServer)({
+ *   connectionCount: Effect.succeed(3),
+ *   drain: Effect.void
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
 export interface SocketIoServerShape {
-  /** The engine below, for the edges of platforms. */
-  readonly engine: EngineServer.EngineServer
-  /** @internal */
-  readonly runtime: ServerRuntime.ServerRuntime
+  /** See {@link namespace}. */
+  readonly namespace: {
+    (namespace: string): Effect.Effect<NamespaceHandle<Namespace.Untyped>>
+    <N extends Namespace.Static>(namespace: N): Effect.Effect<NamespaceHandle<N>>
+  }
+  /** See {@link dynamicNamespaces}. */
+  readonly dynamicNamespaces: <N extends Namespace.Dynamic>(namespace: N) => Effect.Effect<DynamicHandles<N>>
+  /**
+   * Serves a namespace until the scope closes, with the services of the calling effect:
+   * {@link layerNamespace}, with its types, is a layer of this.
+   */
+  readonly register: <R>(
+    namespace: string | Namespace.Static,
+    build: (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, R>
+  ) => Effect.Effect<void, never, R | Scope.Scope>
+  /**
+   * Serves dynamic namespaces until the scope closes, with the services of the calling effect:
+   * {@link layerDynamicNamespace}, with its types, is a layer of this.
+   */
+  readonly registerDynamic: <R, R2>(
+    namespace: Namespace.Dynamic | RegExp,
+    open: (
+      namespace: any
+    ) => Effect.Effect<
+      (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, R>,
+      NamespaceMiddleware.ConnectRefused,
+      R
+    >,
+    options?: DynamicLayerOptions<any, R2>
+  ) => Effect.Effect<void, never, R | R2 | Scope.Scope>
+  /** See {@link connections}. */
+  readonly connections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<ServerConnection, OverflowError<O>>
+  /** The number of open connections. */
+  readonly connectionCount: Effect.Effect<number>
+  /**
+   * Refuses new connections, closes the open ones with reason `server shutting down`, sends the
+   * messages that wait for them, and waits for the finalizers of sockets and connections, up to
+   * `drainTimeout`. Clients reconnect, to another server behind the same address. The server's
+   * scope does the same when it closes. A second drain takes no longer.
+   */
+  readonly drain: Effect.Effect<void>
+  /** The engine below: the edge of a platform brings it requests and WebSockets. */
+  readonly engine: Effect.Effect<EngineServer.EngineServer>
 }
 
 /**
@@ -76,14 +139,38 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const { directory, environment } = runtime
   // Before the engine in the scope, hence after its end: it starts the sockets' finalizers.
   yield* Effect.addFinalizer(() => environment.closing.finalizers)
-  yield* Effect.addFinalizer(() => Effect.sync(() => directory.dispose()))
+  yield* Effect.addFinalizer(() => Effect.sync(() => runtime.dispose()))
   const engine = yield* EngineServer.make(engineOptions(options), (session) => runtime.onSession(session), {
     onRefused: ({ code, context, message }) =>
       environment.observer.debug("engine", "request refused", { code, message, context }, ANYONE)
   })
   runtime.start(engine)
-  return { engine, runtime }
+  return {
+    namespace: ((namespace: string | Namespace.Any) =>
+      Effect.sync(() =>
+        typeof namespace === "string"
+          ? handleByName(directory, namespace, undefined)
+          : handleByName(directory, namespace._tag, namespace.untyped ? undefined : compiledOf(namespace))
+      )) as SocketIoServerShape["namespace"],
+    dynamicNamespaces: (namespace) => Effect.sync(() => makeDynamicHandles(directory, compiledOf(namespace)) as any),
+    register: (namespace, build) => serveNamespace(runtime, namespace, build),
+    registerDynamic: (namespace, open, options) => serveDynamic(runtime, namespace, open, options),
+    connections: (options) => runtime.connections(options),
+    connectionCount: Effect.sync(() => engine.sessionCount),
+    drain: Effect.andThen(engine.drain, environment.closing.finalizers),
+    engine: Effect.succeed(engine)
+  }
 })
+
+/**
+ * A server without a platform, as a layer. Applications use the layer of an edge; this one is for
+ * tests of code that broadcasts, and for edges of your own. See {@link make}.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: ServerOptions = {}): Layer.Layer<SocketIoServer, InvalidOptionError> =>
+  Layer.effect(SocketIoServer, make(options))
 
 /**
  * The services that handlers may use and the layer does not require: the socket's scope, and those
@@ -93,26 +180,6 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category utility types
  */
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
-
-/** A contract's codecs, made faster by Schema's compiler: only servers have it. */
-const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(SchemaJITCompiler.enable)
-
-/** The layer's own services, and the scheduler that all handlers share. */
-const layerContext = (runtime: ServerRuntime.ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
-  Effect.map(Effect.context<any>(), (context) =>
-    Context.add(context, Scheduler.Scheduler, Context.get(runtime.environment.context, Scheduler.Scheduler))
-  )
-
-/** Warns of schemas by which clients can make the server work for seconds. */
-const warn = (contract: CompiledContract): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const found = ambiguities(contract)
-    if (found.length === 0) return Effect.void
-    return Effect.logWarning(
-      `"${contract.contract._tag}": ${found.join(", ")} can take time that doubles with every level of nesting, as a union contains ` +
-        "itself through several members that take the same values. A literal field that differs tells them apart."
-    )
-  })
 
 /**
  * The contract of a layer's namespaces: the one that is given, or an untyped one for a name or a
@@ -150,7 +217,7 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * instead. The client has been told before that it is connected; its events wait for the handlers
  * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
  * that are under way have ended, which are interrupted. A defect of the builder disconnects the
- * socket.
+ * socket, as does a refusal (`ConnectRefused`) with which it fails.
  *
  * Handlers start in the order in which events arrive, each in a fiber of its own, at most
  * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
@@ -203,7 +270,7 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  */
 export const layerNamespace: <T extends Namespace.Static | string, const H extends Built<ContractOf<T>>, R = never>(
   namespace: T,
-  build: (socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, never, R>
+  build: (socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R>
 ) => Layer.Layer<
   never,
   never,
@@ -212,32 +279,9 @@ export const layerNamespace: <T extends Namespace.Static | string, const H exten
   | Exclude<R | Namespace.HandlersServices<H>, Provided<ContractOf<T>>>
 > = (
   namespace: string | Namespace.Any,
-  build: (socket: any) => Effect.Effect<any, never, any>
+  build: (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, any>
 ): Layer.Layer<never, never, any> =>
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const { runtime } = yield* SocketIoServer
-      const { directory, environment } = runtime
-      const contract = compiledOf(typeof namespace === "string" ? Namespace.untyped(namespace) : namespace)
-      const name = contract.contract._tag
-      Namespace.checkName(name)
-      if (contract.pattern !== undefined) {
-        return yield* Effect.die(new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`))
-      }
-      limitsOf(contract)
-      yield* warn(contract)
-      const registration: Registration = { contract, context: yield* layerContext(runtime), build }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => directory.register(name, registration)),
-        (namespace) =>
-          // The finalizers of its sockets may need the services that the layer was built with.
-          environment.closing.closeNamespaces(
-            () => namespace.unregister(),
-            (other) => other === name
-          )
-      )
-    })
-  )
+  Layer.effectDiscard(Effect.flatMap(SocketIoServer, (server) => server.register(namespace as any, build)))
 
 /**
  * A client's request for a dynamic namespace.
@@ -318,7 +362,11 @@ export const layerDynamicNamespace: <
   namespace: T,
   open: (
     namespace: DynamicHandle<ContractOf<T>>
-  ) => Effect.Effect<(socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, never, R2>, never, R>,
+  ) => Effect.Effect<
+    (socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R2>,
+    NamespaceMiddleware.ConnectRefused,
+    R
+  >,
   options?: DynamicLayerOptions<Namespace.Params<ContractOf<T>>, R3>
 ) => Layer.Layer<
   never,
@@ -330,47 +378,18 @@ export const layerDynamicNamespace: <
   | Exclude<R2 | Namespace.HandlersServices<H>, Provided<ContractOf<T>>>
 > = (
   namespace: Namespace.Any | RegExp,
-  open: (namespace: any) => Effect.Effect<(socket: any) => Effect.Effect<any, never, any>, never, any>,
+  open: (
+    namespace: any
+  ) => Effect.Effect<
+    (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, any>,
+    NamespaceMiddleware.ConnectRefused,
+    any
+  >,
   options: DynamicLayerOptions<any, any> = {}
-): Layer.Layer<never, never, any> => {
-  const contract = compiledOf(namespace instanceof RegExp ? Namespace.untypedDynamic(namespace) : namespace)
-  const { _tag: label } = contract.contract
-  limitsOf(contract)
-  if (contract.pattern === undefined) {
-    throw new Error(`"${label}" is not a contract of dynamic namespaces: use layerNamespace`)
-  }
-  return Layer.effectDiscard(
-    Effect.gen(function* () {
-      const { runtime } = yield* SocketIoServer
-      const { directory, environment } = runtime
-      const idleTimeToLive = Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds"))
-      const group = new DynamicNamespaces(environment, {
-        label,
-        contract,
-        context: yield* layerContext(runtime),
-        // Before the release of the layer below, hence closed after it.
-        scope: yield* Scope.fork(yield* Effect.scope),
-        lifecycle: directory.lifecycleOf(contract),
-        match: options.match,
-        open: (namespace, params) => open({ ...handleOf(namespace, contract.untyped), params }),
-        idleTimeToLive,
-        maxIdle: options.maxIdle ?? 1_000
-      })
-      if (directory.dynamicOf(contract) !== undefined) {
-        return yield* Effect.die(new Error(`the namespaces "${label}" are served by two layers`))
-      }
-      yield* warn(contract)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => directory.addDynamic(group)),
-        () =>
-          environment.closing.closeNamespaces(
-            () => directory.removeDynamic(group),
-            (name) => group.mayMatch(name)
-          )
-      )
-    })
+): Layer.Layer<never, never, any> =>
+  Layer.effectDiscard(
+    Effect.flatMap(SocketIoServer, (server) => server.registerDynamic(namespace as any, open, options))
   )
-}
 
 /**
  * A namespace, to broadcast from anywhere in the application, and to watch: the `serverToClient`
@@ -395,13 +414,8 @@ export const namespace: {
    * layer serves it, it is empty. It dies if a layer serves it with other events.
    */
   <N extends Namespace.Static>(namespace: N): Effect.Effect<NamespaceHandle<N>, never, SocketIoServer>
-} = (namespace: string | Namespace.Any): Effect.Effect<NamespaceHandle<any>, never, SocketIoServer> => {
-  const [name, contract] =
-    typeof namespace === "string"
-      ? [namespace, undefined]
-      : [namespace._tag, namespace.untyped ? undefined : compiledOf(namespace)]
-  return Effect.map(SocketIoServer, ({ runtime }) => handleByName(runtime.directory, name, contract))
-}
+} = (namespace: string | Namespace.Any): Effect.Effect<NamespaceHandle<any>, never, SocketIoServer> =>
+  Effect.flatMap(SocketIoServer, (server) => server.namespace(namespace as any))
 
 /**
  * The namespaces of a dynamic contract: those that are open, and any by its parameters.
@@ -412,4 +426,34 @@ export const namespace: {
 export const dynamicNamespaces = <N extends Namespace.Dynamic>(
   namespace: N
 ): Effect.Effect<DynamicHandles<N>, never, SocketIoServer> =>
-  Effect.map(SocketIoServer, ({ runtime }) => makeDynamicHandles(runtime.directory, compiledOf(namespace)) as any)
+  Effect.flatMap(SocketIoServer, (server) => server.dynamicNamespaces(namespace))
+
+/**
+ * The connections that open, from the time on at which the stream is run: each as its client
+ * connects, before it has joined any namespace. The stream ends with the server.
+ *
+ * By default it fails with `StreamOverflow` when more than 10,000 connections wait for its reader;
+ * `StreamOptions` say otherwise.
+ *
+ * **Example** (Time of each connection)
+ *
+ * ```ts
+ * const times = SocketIoServer.connections().pipe(
+ *   Stream.runForEach((connection) =>
+ *     Effect.gen(function*() {
+ *       const opened = yield* Clock.currentTimeMillis
+ *       yield* connection.addFinalizer(
+ *         Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.logInfo(`open for ${now - opened} ms`))
+ *       )
+ *     })
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const connections = <O extends NewsOverflow = "fail">(
+  options?: StreamOptions<O>
+): Stream.Stream<ServerConnection, OverflowError<O>, SocketIoServer> =>
+  Stream.unwrap(Effect.map(SocketIoServer, (server) => server.connections(options)))

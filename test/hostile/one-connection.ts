@@ -49,7 +49,7 @@ const serve = () => {
       closedBytes += socket.bytesRead
     })
   })
-  let engine: SocketIoServer.SocketIoServerShape["engine"] | undefined
+  let server: SocketIoServer.SocketIoServerShape | undefined
   answer({
     listen: async () => {
       const layer = Layer.mergeAll(
@@ -57,7 +57,7 @@ const serve = () => {
         SocketIoServer.layerDynamicNamespace(/^\/n\d+$/, () => Effect.succeed((socket) => keeping(socket.untyped)))
       ).pipe(Layer.provideMerge(NodeSocketIoServer.layerAttached(http)), Layer.provide(Logger.layer([])))
       const context = await Effect.runPromise(Layer.buildWithScope(layer, Scope.makeUnsafe()))
-      engine = Context.get(context, SocketIoServer.SocketIoServer).engine
+      server = Context.get(context, SocketIoServer.SocketIoServer)
       await new Promise<void>((resolve) => {
         http.listen(0, "127.0.0.1", resolve)
       })
@@ -67,7 +67,7 @@ const serve = () => {
       let bytes = closedBytes
       for (const socket of open) bytes += socket.bytesRead
       const { system, user } = process.cpuUsage()
-      return { bytes, sessions: engine!.sessionCount, cpu: system + user }
+      return { bytes, sessions: Effect.runSync(server!.connectionCount), cpu: system + user }
     },
     memory: () => {
       for (let i = 0; i < 3; i++) globalThis.gc!()

@@ -362,17 +362,34 @@ describe("a contract of dynamic namespaces", () => {
     assert.throws(() => Namespace.dynamic("room/:a"), 'starts with "/"')
   })
 
-  it("is not served as one namespace, nor the other way round", () => {
-    assert.throws(
+  // Mistakes are defects of the layer, in both layers alike.
+  for (const [mistake, layer, message] of [
+    [
+      "a contract of one namespace as dynamic ones",
       () =>
         SocketIoServer.layerDynamicNamespace(Namespace.make("/x") as never as RegExp, () =>
           Effect.succeed(() => Effect.void)
         ),
       "use layerNamespace"
-    )
-    assert.throws(
+    ],
+    [
+      "a contract of dynamic namespaces as one",
+      () => SocketIoServer.layerNamespace(Namespace.dynamic("/x/:y") as never, () => Effect.succeed({} as never)),
+      "use layerDynamicNamespace"
+    ],
+    [
+      "a stateful expression",
       () => SocketIoServer.layerDynamicNamespace(/x/g, () => Effect.succeed(() => Effect.void)),
       "stateful regular expressions are not supported"
+    ],
+    ["a name that is none", () => SocketIoServer.layerNamespace("/a,b", () => Effect.void), "/a,b"]
+  ] as const) {
+    it.effect(`is not served with a mistake: ${mistake}`, () =>
+      Effect.gen(function* () {
+        const built = Layer.build(Layer.provide(layer(), SocketIoServer.layer()))
+        const exit = yield* Effect.exit(Effect.catchDefect(built, (defect) => Effect.succeed(String(defect))))
+        assert.include(String(exit._tag === "Success" ? exit.value : exit.cause), message)
+      })
     )
-  })
+  }
 })

@@ -216,3 +216,28 @@ describe("what is no room", () => {
     })
   )
 })
+
+describe("the rooms of a namespace", () => {
+  it.live("are those of this server's sockets, with their sizes", () =>
+    Effect.gen(function* () {
+      const { hall, one, two } = yield* setup()
+      const sizes = Effect.map(hall.rooms, (rooms) => Object.fromEntries(rooms))
+      const before = yield* hall.rooms
+      assert.deepStrictEqual(yield* sizes, { a: 2, b: 1 })
+      yield* one.socket.join(["b", one.socket.id])
+      yield* two.socket.leave("a")
+      assert.deepStrictEqual(yield* sizes, { a: 1, b: 2 })
+      assert.strictEqual(yield* hall.to("b").size, 2)
+      // A copy: it stays as it was.
+      assert.deepStrictEqual(Object.fromEntries(before), { a: 2, b: 1 })
+    })
+  )
+
+  it.live("are none where nothing serves it", () =>
+    Effect.gen(function* () {
+      const { server } = yield* serve(Layer.empty)
+      const nobody = yield* Effect.provideContext(SocketIoServer.namespace("/nobody"), server)
+      assert.strictEqual((yield* nobody.rooms).size, 0)
+    })
+  )
+})

@@ -107,7 +107,7 @@ describe("a half-open network", () => {
       const { here, network, sockets } = yield* serving()
       yield* here(SocketIoClient.connect("/"))
       const server = yield* Queue.take(sockets)
-      const { engine } = yield* here(SocketIoServer.SocketIoServer)
+      const engine = yield* (yield* here(SocketIoServer.SocketIoServer)).engine
       yield* network.stall
       yield* server.disconnect({ close: true })
       assert.strictEqual(engine.sessionCount, 0)
@@ -153,7 +153,7 @@ describe("a network that is cut", () => {
       assert.strictEqual(yield* server.disconnected, "transport close")
       for (const fiber of asking) {
         const { event, reason } = yield* Fiber.join(fiber)
-        assert.deepStrictEqual([event, reason], ["forget", "disconnected"])
+        assert.deepStrictEqual([event, reason._tag], ["forget", "Disconnected"])
       }
     })
   )

@@ -95,9 +95,11 @@ const enter = (
   if (namespace.instance === undefined) socket.connection.onOpening()
   return Effect.flatMap((namespace.group as DynamicNamespaces).open(namespace), (opened) => {
     if (!isStillServed(namespace, socket, registration)) return Effect.void
-    return opened === undefined
-      ? Effect.sync(() => socket.refuse("Internal error"))
-      : build(namespace, socket, opened, context)
+    if (typeof opened === "function") return build(namespace, socket, opened, context)
+    const { data, message }: { readonly message: string; readonly data?: unknown } = opened ?? {
+      message: "Internal error"
+    }
+    return Effect.sync(() => socket.refuse(message, data))
   })
 }
 

@@ -10,10 +10,11 @@ import type { Handshake } from "../../Handshake.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { ANYONE } from "../../internal/lineLimits.ts"
 import { isMatchable } from "../../internal/namespacePattern.ts"
+import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { Environment } from "./environment.ts"
 import type { Hub } from "./hub.ts"
 import type { NamespaceGroup, NamespaceInstance, NamespaceRuntime } from "./namespace.ts"
-import type { Build, Registration } from "./ports.ts"
+import { type Build, type Registration, refusalOf } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /** A client's request for a namespace that is not there. */
@@ -39,8 +40,11 @@ export interface DynamicOptions {
   readonly lifecycle: Lifecycle
   /** Whether a name that the contract's pattern matches is one of them. */
   readonly match: ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>) | undefined
-  /** Runs once per namespace, in its scope; yields the builder of its sockets. */
-  readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
+  /**
+   * Runs once per namespace, in its scope; yields the builder of its sockets, or refuses the
+   * clients that wait for it.
+   */
+  readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, ConnectRefused, any>
   /** How long a namespace stays when it is empty, in milliseconds. */
   readonly idleTimeToLive: number
   /** How many may be empty at once. */
@@ -134,9 +138,10 @@ export class DynamicNamespaces implements NamespaceGroup {
   }
 
   /**
-   * Opens a namespace if it is not open. Gives the builder of its sockets; `undefined` on failure.
+   * Opens a namespace if it is not open. Gives the builder of its sockets, or a refusal; `undefined`
+   * on a defect.
    */
-  open(namespace: NamespaceRuntime): Effect.Effect<Build | undefined> {
+  open(namespace: NamespaceRuntime): Effect.Effect<Build | ConnectRefused | undefined> {
     return Effect.gen({ self: this }, function* () {
       // Everything that the last instance holds is given back before it is acquired anew.
       while (namespace.instance?.isClosing) yield* namespace.instance.closed
@@ -193,7 +198,7 @@ export class DynamicNamespaces implements NamespaceGroup {
  * opens, as its first client may leave meanwhile.
  */
 type InstanceState =
-  | { readonly _tag: "Opening"; readonly fiber: Fiber.Fiber<Build> | undefined }
+  | { readonly _tag: "Opening"; readonly fiber: Fiber.Fiber<Build, ConnectRefused> | undefined }
   | { readonly _tag: "Open" }
   | { readonly _tag: "Closing" }
 
@@ -206,7 +211,7 @@ class Instance implements NamespaceInstance, WheelEntry {
   private readonly namespace: NamespaceRuntime
   private readonly scope: Scope.Closeable
   private state: InstanceState = { _tag: "Opening", fiber: undefined }
-  private readonly ready = Deferred.makeUnsafe<Build | undefined>()
+  private readonly ready = Deferred.makeUnsafe<Build | ConnectRefused | undefined>()
   private readonly end = Deferred.makeUnsafe<void>()
 
   constructor(group: DynamicNamespaces, namespace: NamespaceRuntime) {
@@ -219,8 +224,8 @@ class Instance implements NamespaceInstance, WheelEntry {
     return this.state._tag === "Closing"
   }
 
-  /** The builder of its sockets, once it is open; `undefined` if it could not be opened. */
-  get opened(): Effect.Effect<Build | undefined> {
+  /** The builder of its sockets, once it is open; a refusal, or `undefined`, if it does not open. */
+  get opened(): Effect.Effect<Build | ConnectRefused | undefined> {
     return Deferred.await(this.ready)
   }
 
@@ -242,10 +247,11 @@ class Instance implements NamespaceInstance, WheelEntry {
     if (this.isClosing) fiber.interruptUnsafe()
     else this.state = { _tag: "Opening", fiber }
     fiber.addObserver((exit) => {
-      Deferred.doneUnsafe(this.ready, Effect.succeed(exit._tag === "Success" ? exit.value : undefined))
+      const refusal = exit._tag === "Failure" ? refusalOf(exit.cause) : undefined
+      Deferred.doneUnsafe(this.ready, Effect.succeed(exit._tag === "Success" ? exit.value : refusal))
       if (exit._tag === "Failure") {
         // The end of its layer interrupts it: that is no failure.
-        if (!Cause.hasInterruptsOnly(exit.cause)) {
+        if (refusal === undefined && !Cause.hasInterruptsOnly(exit.cause)) {
           observer.error("opening a namespace failed", exit.cause, { namespace: namespace.name }, this.group)
         }
         return this.close()

@@ -1,13 +1,16 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
 import { identity } from "effect/Function"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
-import type { NewsOverflow, NamespaceHandle } from "../NamespaceHandle.ts"
+import type { NamespaceHandle, NewsOverflow } from "../NamespaceHandle.ts"
+import type { ServerConnection } from "../ServerConnection.ts"
 import type { Directory } from "./directory.ts"
 import type { Emission } from "./emissions.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
@@ -17,6 +20,20 @@ import { all, noFlags } from "./operator.ts"
 import type { Reference, RunFork, Target } from "./ports.ts"
 import { DynamicReference, StaticReference } from "./reference.ts"
 import { viewOf } from "./views.ts"
+
+const noRooms = (): ReadonlyMap<string, number> => new Map()
+
+/** The id of the socket that a client has in a namespace; empty, as no id is, if it has none. */
+const sidOf = (namespace: string, of: string | ServerConnection): Effect.Effect<string> =>
+  typeof of === "string"
+    ? Effect.succeed(of)
+    : Effect.map(of.sockets, (sockets) => sockets.find((socket) => socket.namespace === namespace)?.id ?? "")
+
+/** Lets a namespace be logged by its name, and not by the server that it leads to. */
+const inspected = (name: string): Inspectable.Inspectable => {
+  const toJSON = () => ({ _id: "NamespaceHandle", name })
+  return { toJSON, toString: () => Formatter.format(toJSON()), [Inspectable.NodeInspectSymbol]: toJSON }
+}
 
 /** A namespace as the application sees it; contracts only narrow its type. */
 const makeHandle = (
@@ -38,15 +55,19 @@ const makeHandle = (
     return { event: data[0], ...content, rooms: selection.rooms, except: selection.except }
   }
   return {
+    ...inspected(name),
     name,
     sockets: Effect.sync(() =>
       Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isUntyped))
     ),
-    socket: (sid) =>
-      Effect.sync(() => {
+    socket: (of) =>
+      Effect.map(sidOf(name, of), (sid) => {
         const socket = reference.current?.sockets.get(sid)
         return socket === undefined ? Option.none() : Option.some(viewOf(socket, isUntyped))
       }),
+    rooms: Effect.suspend(() =>
+      reference.current === undefined ? Effect.sync(noRooms) : reference.current.ask(noRooms(), ({ rooms }) => rooms)
+    ),
     to: (rooms) => everything.to(rooms),
     in: (rooms) => everything.to(rooms),
     except: (rooms) => everything.except(rooms),

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import type * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
@@ -43,12 +44,13 @@ const noRoom = (value: unknown): Error =>
   )
 
 /** The one implementation of operators; contracts only narrow its type. */
-export class Operator implements BroadcastOperator<any> {
+export class Operator extends Inspectable.Class implements BroadcastOperator<any> {
   private readonly target: Target
   private readonly selection: Selection
   private readonly flags: BroadcastFlags
 
   constructor(target: Target, selection: Selection, flags: BroadcastFlags) {
+    super()
     this.target = target
     this.selection = selection
     this.flags = flags
@@ -94,7 +96,7 @@ export class Operator implements BroadcastOperator<any> {
       return namespace.use((broadcaster) =>
         this.isNobody
           ? broadcaster.check(packet, this.flags)
-          : broadcaster.broadcast(packet, this.selection, this.flags, encoding, args)
+          : broadcaster.broadcast(packet, this.selection, this.flags, this.target.encoding, args)
       )
     })
   }
@@ -156,6 +158,13 @@ export class Operator implements BroadcastOperator<any> {
     )
   }
 
+  override toJSON(): unknown {
+    const { except, rooms } = this.selection
+    // Without rooms it is all sockets; with an empty list of them, nobody.
+    const selected = rooms === none ? undefined : rooms
+    return { _id: "BroadcastOperator", namespace: this.target.namespace.name, rooms: selected, except, ...this.flags }
+  }
+
   private askIn(
     rooms: RoomSelection,
     question: (adapter: Adapter, rooms: ReadonlyArray<string>) => Effect.Effect<void>
@@ -184,18 +193,21 @@ export const allBut = (target: Target, id: string): Operator =>
   new Operator(target, { rooms: none, except: [id] }, noFlags)
 
 /** A socket on any server: its details when it was fetched, and the way to it. */
-export class RemoteView implements RemoteSocket<any> {
+export class RemoteView extends Inspectable.Class implements RemoteSocket<any> {
   readonly id: string
   readonly handshake: Handshake
   readonly rooms: ReadonlySet<string>
   readonly data: Readonly<Record<string, any>>
+  private readonly namespace: string
   private readonly self: Operator
 
   constructor(target: Target, details: SocketDetails) {
+    super()
     this.id = details.id
     this.handshake = details.handshake
     this.rooms = details.rooms
     this.data = target.encoding.decodeData(details.data)
+    this.namespace = target.namespace.name
     this.self = all(target).to(details.id)
   }
 
@@ -222,5 +234,10 @@ export class RemoteView implements RemoteSocket<any> {
 
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
     return this.self.disconnectSockets(options)
+  }
+
+  override toJSON(): unknown {
+    const { id, namespace, rooms } = this
+    return { _id: "RemoteSocket", id, namespace, rooms: Array.from(rooms) }
   }
 }

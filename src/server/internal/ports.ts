@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -6,6 +7,7 @@ import type * as Stream from "effect/Stream"
 
 import type { Acknowledgement, Adapter, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
+import { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
 import type { Emission } from "./emissions.ts"
 import type { Hub } from "./hub.ts"
@@ -34,8 +36,19 @@ export interface PacketMiddleware {
   readonly check: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, any>
 }
 
-/** Runs once per connected socket, in its scope; yields the handlers, as far as it returns them. */
-export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
+/**
+ * Runs once per connected socket, in its scope; yields the handlers, as far as it returns them. A refusal, as a
+ * defect, disconnects the socket: its client was told before that it is connected.
+ */
+export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, ConnectRefused, any>
+
+/** The refusal that a cause is, if it is nothing else. */
+export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefined => {
+  const failure = Cause.findErrorOption(cause)
+  return failure._tag === "Some" && failure.value instanceof ConnectRefused && !Cause.hasDies(cause)
+    ? failure.value
+    : undefined
+}
 
 /** How a namespace's sockets are admitted and built: the arguments of its layer. */
 export interface Registration {
@@ -88,6 +101,7 @@ export interface Broadcaster {
 
 /** Leads to a namespace: the namespace itself, or the name of one that comes and goes. */
 export interface Reference<N> {
+  readonly name: string
   /** The namespace, if it is there. */
   readonly current: N | undefined
   /** Does something with the namespace, which is there meanwhile. */

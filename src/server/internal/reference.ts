@@ -16,7 +16,7 @@ abstract class NamedReference implements Reference<NamespaceRuntime> {
   protected readonly contract: CompiledContract | undefined
   protected readonly retain: Effect.Effect<NamespaceRuntime>
   readonly scoped: Effect.Effect<NamespaceRuntime, never, Scope.Scope>
-  private readonly name: string
+  readonly name: string
 
   constructor(directory: Directory, name: string, contract: CompiledContract | undefined) {
     this.directory = directory

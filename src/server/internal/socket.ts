@@ -22,7 +22,14 @@ import { Dispatch } from "./dispatch.ts"
 import type { ObservedNamespace } from "./observer.ts"
 import { asRooms } from "./operator.ts"
 import { PendingAcks } from "./pendingAcks.ts"
-import type { EventHandler, HandlerRecord, Registration, RunFork, Target } from "./ports.ts"
+import {
+  type EventHandler,
+  type HandlerRecord,
+  refusalOf,
+  type Registration,
+  type RunFork,
+  type Target
+} from "./ports.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
@@ -452,7 +459,12 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
         else this.disconnectUnsafe(false)
       }
       onExit()
-      if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
+      if (exit._tag === "Success") return
+      const refusal = refusalOf(exit.cause)
+      if (refusal !== undefined) {
+        const { message } = refusal
+        observer.debug("namespace", "socket refused by its builder", { message, ...this.annotations }, connection)
+      } else if (!Cause.hasInterruptsOnly(exit.cause)) {
         observer.error("connecting a socket failed", exit.cause, this.annotations, connection)
       }
     })
@@ -589,8 +601,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
           culprit: connection,
           users: running,
           onClosed: () => {
-            connection.leaving--
             this.releaseAuth()
+            connection.onReleased()
           }
         })
         // A socket that was not admitted is in no rooms; it needs no adapter.

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Inspectable from "effect/Inspectable"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -11,7 +12,10 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
+import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
 import type { EventRefused, IncomingEvent, ServerSocket } from "../ServerSocket.ts"
+import type { Connection, Member } from "./connection.ts"
+import { ConnectionView } from "./connectionView.ts"
 import { DECLARED, UNDECLARED } from "./eventStreams.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
@@ -21,13 +25,24 @@ import type { SocketRuntime } from "./socket.ts"
 export const viewOf = (socket: SocketRuntime, isUntyped: boolean): ServerSocket<any> =>
   isUntyped ? (socket.untypedView ??= new SocketView(socket, true)) : (socket.view ??= new SocketView(socket, false))
 
+/** A connection in the form in which the application gets it. */
+export const connectionOf = (connection: Connection): ServerConnection =>
+  (connection.holder ??= new ConnectionView(connection, connectedSocketOf)) as ConnectionView
+
+/** All members of a connection are sockets: the connection knows less of them. */
+const connectedSocketOf = (member: Member): ConnectedSocket => {
+  const socket = member as SocketRuntime
+  return viewOf(socket, socket.contract?.untyped === true)
+}
+
 /** Sends to one socket with flags; contracts only narrow its type. */
-class Emitter {
+class Emitter extends Inspectable.Class {
   private readonly socket: SocketRuntime
   private readonly target: Target
   private readonly flags: BroadcastFlags
 
   constructor(socket: SocketRuntime, target: Target, flags: BroadcastFlags) {
+    super()
     this.socket = socket
     this.target = target
     this.flags = flags
@@ -52,16 +67,22 @@ class Emitter {
   sink(event: string): Sink.Sink<void, any> {
     return Sink.forEach((value) => this.emit(event, ...this.target.encoding.argumentsOf(value)))
   }
+
+  override toJSON(): unknown {
+    const { compress, volatile } = this.flags
+    return { _id: "SocketEmitter", id: this.socket.id, namespace: this.socket.namespace.name, volatile, compress }
+  }
 }
 
 /** The one implementation of sockets; contracts only narrow its type. */
-class SocketView implements ServerSocket<any> {
+class SocketView extends Inspectable.Class implements ServerSocket<any> {
   // Not enumerable, so that a socket that is logged does not show its whole server.
   readonly #socket: SocketRuntime
   /** Whether it has the events that no contract declares. */
   readonly #isUntyped: boolean
 
   constructor(socket: SocketRuntime, isUntyped: boolean) {
+    super()
     this.#socket = socket
     this.#isUntyped = isUntyped
   }
@@ -81,6 +102,10 @@ class SocketView implements ServerSocket<any> {
 
   get handshake(): Handshake {
     return this.#socket.handshake
+  }
+
+  get connection(): ServerConnection {
+    return connectionOf(this.#socket.connection)
   }
 
   get transport(): string {
@@ -250,6 +275,11 @@ class SocketView implements ServerSocket<any> {
         ? `"${event}" is an event of the contract: use the contract's socket`
         : `"${event}" is not among the events that clients send to "${namespace.name}"`
     )
+  }
+
+  override toJSON(): unknown {
+    const { connected, id, namespace, transport } = this
+    return { _id: "ServerSocket", id, namespace, transport, connected }
   }
 
   private get emitter(): Emitter {

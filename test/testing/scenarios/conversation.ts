@@ -140,8 +140,8 @@ const checkAnswer = (ledger: Ledger, who: string, exit: Exit.Exit<ReadonlyArray<
     if (exit.value[0] !== n) ledger.complain(`${who} was answered ${String(exit.value[0])}, not ${n}`)
   } else if (!Exit.hasInterrupts(exit)) {
     const error = Exit.findErrorOption(exit)
-    const reason = error._tag === "Some" && error.value instanceof AckError ? error.value.reason : String(exit)
-    if (reason !== "disconnected") ledger.complain(`the answer to ${n} of ${who} failed: ${reason}`)
+    const reason = error._tag === "Some" && error.value instanceof AckError ? error.value.reason._tag : String(exit)
+    if (reason !== "Disconnected") ledger.complain(`the answer to ${n} of ${who} failed: ${reason}`)
   }
 }
 
@@ -238,6 +238,7 @@ const logged = (ledger: Ledger) =>
 export const conversation = Effect.gen(function* () {
   const ledger = new Ledger()
   const weather = yield* anyWeather
+  const { halfOpenRate, latency, resetRate } = weather
   yield* Simulation.note(JSON.stringify(weather))
   const world = Layer.mergeAll(
     ...(NAMESPACES.map((namespace) => serve(ledger, namespace)) as [
@@ -246,7 +247,9 @@ export const conversation = Effect.gen(function* () {
   ).pipe(
     Layer.provideMerge(
       Simulation.layer({
-        ...weather,
+        halfOpenRate,
+        latency,
+        resetRate,
         heartbeat: { pingInterval: "5 seconds", pingTimeout: "4 seconds" },
         upgrade: { timeout: "3 seconds" },
         drainTimeout: "5 seconds"

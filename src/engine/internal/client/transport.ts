@@ -5,7 +5,7 @@ import type { ClientCloseReason } from "../../EngineClient.ts"
 import type { ConnectionDetails } from "../../ClientPlatform.ts"
 
 /** Told when a transport cannot go on. */
-export type TransportEnd = (reason: ClientCloseReason, description: string, details?: ConnectionDetails) => void
+export type TransportEnd = (reason: ClientCloseReason, description?: string, details?: ConnectionDetails) => void
 
 /** A packet in the form that transports take. */
 export type Packet = string | Uint8Array | Blob
