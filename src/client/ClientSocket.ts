@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { ConnectionDetails } from "../engine/ClientPlatform.ts"
-import type { ClientCloseReason } from "../engine/EngineClient.ts"
+import type { ClientCloseReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"

@@ -141,22 +141,32 @@ for (const transport of ["polling", "websocket"] as const) {
   }
 
   describe(`suspend over ${transport}`, () => {
-    it.live("an emit waits until there is room, and nothing is lost", () =>
+    it.live.each(["an emit", "a sink"])("%s waits until there is room, and nothing is lost", (way) =>
       Effect.gen(function* () {
         const { counted, socket, url } = yield* plain({ limits: { maxOutbox, outboxOverflow: "suspend" } })
         const { next, read } = yield* stalled(transport, url)
         const ours = yield* socket
         let sent = 0
+        const texts = Array.from({ length: count }, (_, n) => numbered(n))
         const emitting = yield* Effect.forkChild(
-          Effect.forEach(
-            Array.from({ length: count }, (_, n) => numbered(n)),
-            (text) =>
-              Effect.andThen(
-                ours.emit("n", text),
-                Effect.sync(() => sent++)
-              ),
-            { discard: true }
-          )
+          way === "an emit"
+            ? Effect.forEach(
+                texts,
+                (text) =>
+                  Effect.andThen(
+                    ours.emit("n", text),
+                    Effect.sync(() => sent++)
+                  ),
+                { discard: true }
+              )
+            : Stream.fromIterable(texts).pipe(
+                Stream.rechunk(1),
+                Stream.map((text) => {
+                  sent++
+                  return [text]
+                }),
+                Stream.run(ours.sink("n"))
+              )
         )
         // It comes to a halt, with the outbox as full as it may be.
         yield* soon(

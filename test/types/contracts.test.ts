@@ -23,7 +23,7 @@ const preludeOf = (inPlace: boolean) => {
   const list = (...names: ReadonlyArray<EventName>) =>
     `[${names.map((name) => (inPlace ? events[name] : name)).join(", ")}]`
   return `
-import { type Config, Context, Effect, Layer, type Option, type Result, Schedule, Schema, Stream } from "effect"
+import { type Config, Context, Effect, Layer, type Option, PubSub, type Result, Schedule, Schema, Stream } from "effect"
 import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError, type StreamOptions } from "effect-socket.io"
 import { type ClientOptions, ClientSocket, Reconnection, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
@@ -74,6 +74,8 @@ const good = {
 }
 const inHall = { join: good.join, cursor: good.cursor, leave: good.leave }
 type HallSocket = ServerSocket.ServerSocket<typeof Hall>
+const atChat = <A, E, R>(use: (chat: NamespaceHandle.ContractHandle<typeof Chat>) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(SocketIoServer.namespace(Chat), use)
 const atHall = <A, E>(use: (hall: NamespaceHandle.ContractHandle<typeof Hall>) => Effect.Effect<A, E, any>) =>
   Effect.flatMap(SocketIoServer.namespace(Hall), use)
 const serve = (build: Parameters<typeof SocketIoServer.layerNamespace<typeof Chat, Namespace.Handlers<Namespace.ClientToServer<typeof Chat>>>>[1]) =>
@@ -159,6 +161,45 @@ const compiles: Record<string, string> = {
     }))
     export const needs: Effect.Effect<void, never, SocketIoServer.SocketIoServer | Rooms> = Effect.scoped(
       Effect.flatMap(SocketIoServer.namespace(Hall), (hall) => hall.onServerSide("count", () => Effect.as(Rooms, 1))))`,
+  "sinks, hubs and streams with their policies": `
+    declare const numbers: Stream.Stream<readonly [number, number]>
+    export const f = Effect.gen(function*() {
+      const chat = yield* SocketIoServer.namespace(Chat)
+      yield* Stream.run(numbers, chat.to("board").sink("cursor"))
+      yield* Stream.run(numbers, chat.sink("cursor"))
+      yield* Stream.run(Stream.make(undefined), chat.all.volatile.sink("leave"))
+      const questions: PubSub.PubSub<string> = yield* chat.to("board").pubsub("question", { overflow: "dropOldest" })
+      yield* PubSub.publish(questions, "?")
+      yield* Stream.run(Stream.fromPubSub(questions), chat.sink("question"))
+      const broadcasts = yield* Stream.runCollect(chat.broadcasts({ overflow: "dropNewest" }))
+      for (const broadcast of broadcasts) {
+        const rooms: ReadonlyArray<string> = broadcast.rooms
+        if (broadcast.event === "cursor") { const x: number = broadcast.payload[0] }
+        else if (broadcast.event === "question") { const text: string = broadcast.payload }
+      }
+      yield* Stream.runDrain(chat.disconnections()).pipe(
+        Effect.catchTag("StreamOverflow", ({ capacity, stream }) => Effect.logError(stream, capacity)))
+      return yield* chat.events({ overflow: "dropOldest" }).pipe(Stream.runForEach((each) =>
+        each.event === "join" ? each.socket.emit("cursor", [each.payload.room.length, 0]) : Effect.void))
+    })
+    export const needs: Effect.Effect<void, never, SocketIoServer.SocketIoServer> = Effect.scoped(f)
+    export const g = (socket: HallSocket, chatting: ServerSocket.ServerSocket<typeof Chat>) => Effect.gen(function*() {
+      yield* Stream.run(numbers, chatting.sink("cursor"))
+      yield* Stream.run(numbers, chatting.volatile.compress(false).sink("cursor"))
+      const waiting: Stream.Stream<readonly [number, number]> = socket.stream("cursor", { capacity: 10 })
+      const failing: Stream.Stream<readonly [number, number], StreamOptions.StreamOverflow> =
+        socket.stream("cursor", { overflow: "fail" })
+      const dropping: Stream.Stream<void> = yield* socket.subscribe("leave", { overflow: "dropOldest" })
+      yield* Stream.runForEach(socket.events(), (each) =>
+        each.event === "join" ? Effect.logDebug(each.payload.room) : each.event === "cursor" ? Effect.logDebug(each.payload[0] + 1) : Effect.void)
+      yield* Stream.runForEach(socket.plain.events({ overflow: "dropNewest" }), ({ args, event }) => Effect.logDebug(event, args.length))
+    })
+    export const h = Effect.gen(function*() {
+      const any = yield* SocketIoServer.namespace("/any")
+      yield* Stream.run(Stream.make([1, "a"]), any.sink("whatever"))
+      const args: PubSub.PubSub<ReadonlyArray<unknown>> = yield* any.pubsub("whatever", { overflow: "dropNewest" })
+      yield* Stream.runForEach(any.broadcasts(), ({ args, event, rooms }) => Effect.logDebug(event, args[0], rooms.length))
+    })`,
   "handlers of several builders": `
     const joining = Effect.fnUntraced(function*(socket: HallSocket) {
       const rooms = yield* Rooms
@@ -268,7 +309,7 @@ const compiles: Record<string, string> = {
       yield* echo.emit("anything", 1, "two", new Uint8Array(3))
       yield* echo.emit("nothing")
       const answer: Effect.Effect<ReadonlyArray<unknown>, SocketIoError.AckError> = echo.emitWithAck("anything", 1)
-      const stream: Stream.Stream<ReadonlyArray<unknown>> = echo.stream("anything")
+      const stream: Stream.Stream<ReadonlyArray<unknown>> = echo.stream("anything", { overflow: "dropOldest" })
       const room = yield* SocketIoClient.connect(Rooms2, { params: { id: 1 } })
       yield* room.emit("x", 1)
     })
@@ -481,6 +522,46 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   "an event that is not in the stream of all events": [
     `export const f = (socket: ChatClient) => Stream.filter(socket.events(), ({ event }) => event === "join")`,
     /have no overlap/
+  ],
+  "a stream into the sink of another type": [
+    `export const f = atChat((chat) => Stream.run(Stream.make("x"), chat.to("a").sink("cursor")))`,
+    /Type 'string' is not assignable to type 'readonly \[number, number\]'/
+  ],
+  "a sink of an event that is not sent to clients": [
+    `export const f = atChat((chat) => Effect.succeed(chat.sink("join")))`,
+    /'"join"' is not assignable to parameter of type '"(cursor|image|leave|question)"/
+  ],
+  "a sink of one of several events": [
+    `export const f = (name: "cursor" | "question") => atChat((chat) => Stream.run(Stream.make("x"), chat.sink(name)))`,
+    /OneEventAtATime<"cursor" \| "question">/
+  ],
+  "a payload of another type for a PubSub": [
+    `export const f = atChat((chat) => Effect.flatMap(chat.pubsub("question", { overflow: "dropOldest" }), (questions) => PubSub.publish(questions, 1)))`,
+    /'number' is not assignable to parameter of type 'string'/
+  ],
+  "a PubSub without a policy": [
+    `export const f = atChat((chat) => chat.pubsub("question", {}))`,
+    /Property 'overflow' is missing in type '{}' but required in type 'PubSubOptions'/
+  ],
+  "a PubSub that fails": [
+    `export const f = atChat((chat) => chat.pubsub("question", { overflow: "fail" }))`,
+    /'"fail"' is not assignable to type '"dropNewest" \| "dropOldest"'|'"fail"' is not assignable to type '"dropOldest" \| "dropNewest"'/
+  ],
+  "a namespace's stream that suspends its source": [
+    `export const f = atChat((chat) => Stream.runDrain(chat.broadcasts({ overflow: "suspend" })))`,
+    /'"suspend"' is not assignable to type/
+  ],
+  "a namespace's stream whose overflow is not handled": [
+    `export const f: Effect.Effect<void, never, SocketIoServer.SocketIoServer> = atChat((chat) => Stream.runDrain(chat.connections()))`,
+    /Type 'StreamOverflow' is not assignable to type 'never'/
+  ],
+  "a broadcast that the contract does not declare": [
+    `export const f = atChat((chat) => Stream.runDrain(Stream.filter(chat.broadcasts(), ({ event }) => event === "join")))`,
+    /have no overlap/
+  ],
+  "the payload of another event of a socket": [
+    `export const f = (socket: HallSocket) => Stream.map(socket.events(), (each) => each.event === "join" ? each.payload.name : "")`,
+    /Property 'name' does not exist on type '{ readonly room: string; }'/
   ],
   "a schedule of reconnection for another input": [
     `export const l = SocketIoClient.layer({ url: "http://a", reconnection: Schedule.forever.pipe(Schedule.setInputType<number>()) })`,

@@ -96,7 +96,7 @@ export class Operator extends Inspectable.Class implements PlainBroadcastOperato
       return namespace.use((broadcaster) =>
         this.isNobody
           ? broadcaster.check(packet, this.flags)
-          : broadcaster.broadcast(packet, this.selection, this.flags, encoding, args)
+          : broadcaster.broadcast(packet, this.selection, this.flags, this.target.encoding, args)
       )
     })
   }

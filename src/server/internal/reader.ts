@@ -61,7 +61,7 @@ export class Reader {
     if (this.over !== undefined) return
     const suspends = this.overflow === "suspend"
     if (suspends && this.size >= this.limits.maxPendingEvents) {
-      return session.closeUnsafe("inbound overflow", "a stream of the socket's events has fallen behind")
+      return session.closeUnsafe("inbound overflow", "more events than may wait for the reader of a stream")
     }
     if (!suspends && !this.hasCapacityFor(cost, backlog)) return
     this.values.push({ value, cost, backlog })
