@@ -38,24 +38,31 @@ import type { ServerSocket } from "./ServerSocket.ts"
  * {@link make} gives one that serves clients. Everything in this module and in the edges of
  * platforms uses these members alone: a value that wraps another one, or a mock, takes its place.
  *
- * **Example** (A server for tests that nobody connects to)
+ * **Gotchas**
  *
- * ```ts
- * const sent = Effect.gen(function*() {
- *   const chat = yield* SocketIoServer.namespace(Chat)
- *   const first = yield* Effect.forkChild(Stream.runHead(chat.broadcasts()), { startImmediately: true })
- *   yield* Orders.ship("order-1")
- *   return yield* Fiber.join(first)
- * }).pipe(Effect.provide(SocketIoServer.layer()))
- * ```
+ * A mock of `namespace` needs a whole handle. Where a test only looks at what is sent, {@link layer}
+ * is shorter: its namespaces are real, and nobody connects.
  *
- * **Example** (A mock)
+ * **Example** (A mock of the members that a test needs)
  *
  * ```ts
  * const Mock = Layer.mock(SocketIoServer.SocketIoServer)({
  *   connectionCount: Effect.succeed(3),
  *   drain: Effect.void
  * })
+ * ```
+ *
+ * **Example** (A log of the namespaces that are served)
+ *
+ * ```ts
+ * const Logged = Layer.effect(
+ *   SocketIoServer.SocketIoServer,
+ *   Effect.map(SocketIoServer.SocketIoServer, (server) => ({
+ *     ...server,
+ *     register: (namespace, build) =>
+ *       Effect.andThen(Effect.logInfo("serving", namespace), server.register(namespace, build))
+ *   }))
+ * )
  * ```
  *
  * @since 0.1.0
@@ -123,11 +130,31 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
  * Makes a server without a platform: an edge brings it requests and WebSockets. Applications use
  * the layer of the edge.
  *
+ * **Details**
+ *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes
  * every connection with reason `server shutting down`, without a DISCONNECT packet, so that clients
  * reconnect. It sends the messages that wait for them, and waits for the finalizers of their
- * sockets. All of that takes up to `drainTimeout`, which starts with the first of the namespaces'
- * layers that closed right before (see {@link layerNamespace}).
+ * sockets and connections. All of that takes up to `drainTimeout`, which starts with the first of
+ * the namespaces' layers that closed right before (see {@link layerNamespace}).
+ *
+ * **Gotchas**
+ *
+ * It does not listen: without an edge no client can connect.
+ *
+ * **Example** (An edge of your own)
+ *
+ * ```ts
+ * const makeEdge = Effect.gen(function*() {
+ *   const server = yield* SocketIoServer.make({})
+ *   const engine = yield* server.engine
+ *   yield* listen({
+ *     onRequest: (exchange) => engine.handleRequest(exchange),
+ *     onUpgrade: (request, decide) => engine.handleUpgrade(request, decide)
+ *   })
+ *   return server
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -163,8 +190,27 @@ export const make = Effect.fnUntraced(function* <R = never>(
 })
 
 /**
- * A server without a platform, as a layer. Applications use the layer of an edge; this one is for
- * tests of code that broadcasts, and for edges of your own. See {@link make}.
+ * A server without a platform, as a layer: no client can connect.
+ *
+ * **Details**
+ *
+ * It is for tests of code that broadcasts: the streams of a namespace show what was sent. Tests of
+ * namespaces with their clients use `TestSocketIo.layer`, and applications the layer of an edge, as
+ * `NodeSocketIoServer.layer`. See {@link make} for its errors and its end.
+ *
+ * **Example** (A test of a service that broadcasts)
+ *
+ * ```ts
+ * it.effect("tells the clients of an order that it is shipped", () =>
+ *   Effect.gen(function*() {
+ *     const shop = yield* SocketIoServer.namespace(Shop)
+ *     const sent = yield* Effect.forkChild(Stream.runHead(shop.broadcasts()), { startImmediately: true })
+ *     const orders = yield* Orders
+ *     yield* orders.ship("7")
+ *     const broadcast = Option.getOrThrow(yield* Fiber.join(sent))
+ *     assert.deepStrictEqual(broadcast.rooms, ["order 7"])
+ *   }).pipe(Effect.provide(Orders.layer), Effect.provide(SocketIoServer.layer())))
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -431,6 +477,8 @@ export const dynamicNamespaces = <N extends Namespace.Dynamic>(
 /**
  * The connections that open, from the time on at which the stream is run: each as its client
  * connects, before it has joined any namespace. The stream ends with the server.
+ *
+ * **Details**
  *
  * By default it fails with `StreamOverflow` when more than 10,000 connections wait for its reader;
  * `StreamOptions` say otherwise.
