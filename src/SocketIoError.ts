@@ -71,8 +71,7 @@ export class AckError extends Data.TaggedError("AckError")<{
 }> {
   override get message(): string {
     const { _tag, description }: { readonly _tag: string; readonly description?: string } = this.reason
-    // With the tag in words: "TooManyPending" is "too many pending".
-    return `acknowledgement of "${this.event}":${_tag.replace(/[A-Z]/g, " $&").toLowerCase()}${description ? ` (${description})` : ""}`
+    return `acknowledgement of "${this.event}": ${_tag}${description ? ` (${description})` : ""}`
   }
 }
 

@@ -57,8 +57,6 @@ export interface PollResponse {
  * @category models
  */
 export interface ClientWebSocket {
-  /** The bytes that wait to be sent. */
-  readonly buffered: number
   /**
    * Sends a message behind the ones before, however long it takes to read a Blob; one that cannot be read ends the connection.
    * Without `compress` it is not compressed, where the platform has a say in that.
@@ -142,8 +140,11 @@ const listen =
 /** The most that one response may hold, in bytes: what `ws` takes of one message. Servers send what waits, which they bound. */
 const MAX_RESPONSE = 100_000_000
 
-/** The body, unless it has no end: then the request fails, which closes it. */
+/** The body as text. A body that does not end makes the request fail, which closes it. */
 const textOf = (response: Response): Promise<string> => {
+  const { body } = response
+  // React Native has no streams.
+  if (!body) return response.text()
   let left = MAX_RESPONSE
   const limited = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform: (chunk, controller) => {
@@ -151,13 +152,10 @@ const textOf = (response: Response): Promise<string> => {
       controller.enqueue(chunk)
     }
   })
-  return (response.body ? new Response(response.body.pipeThrough(limited)) : response).text()
+  return new Response(body.pipeThrough(limited)).text()
 }
 
-/** The state of a WebSocket. */
-const OPEN = 1
-
-/** What is standard in browsers, workers, Deno, Bun and Node. Headers cannot be given to its WebSockets. */
+/** The standard of browsers, workers, Deno, Bun and Node. Its WebSockets cannot have headers. */
 const standard: ClientPlatformShape = {
   request: (request) =>
     Effect.tryPromise({
@@ -173,30 +171,21 @@ const standard: ClientPlatformShape = {
       },
       catch: (cause) => cause as Error
     }),
-  openWebSocket: ({ protocols, url }, events) => {
+  openWebSocket: ({ protocols, url }, { onBinary, onClose, onOpen, onText }) => {
     const ws = new WebSocket(url, protocols as Array<string>)
-    ws.binaryType = "arraybuffer"
-    ws.addEventListener("open", () => events.onOpen())
-    ws.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) =>
-      typeof data === "string" ? events.onText(data) : events.onBinary(new Uint8Array(data))
-    )
     let cause: unknown
-    // Browsers keep it to themselves; other runtimes say what it was.
-    ws.addEventListener("error", (event) => (cause = (event as Partial<ErrorEvent>).error))
-    ws.addEventListener("close", ({ code, reason, wasClean }) =>
-      events.onClose(wasClean ? undefined : reason || `closed with code ${code}`, {
-        closeCode: code,
-        closeReason: reason,
-        cause
-      })
-    )
+    ws.binaryType = "arraybuffer"
+    ws.onopen = onOpen
+    ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
+      typeof data === "string" ? onText(data) : onBinary(new Uint8Array(data))
+    // Browsers keep the error to themselves. Other runtimes tell it.
+    ws.onerror = (event) => {
+      cause = (event as Partial<ErrorEvent>).error
+    }
+    ws.onclose = ({ code: closeCode, reason: closeReason, wasClean }) =>
+      onClose(wasClean ? undefined : closeReason || `closed with code ${closeCode}`, { closeCode, closeReason, cause })
     return {
-      get buffered() {
-        return ws.bufferedAmount
-      },
-      send: (data) => {
-        if (ws.readyState === OPEN) ws.send(data as string | Blob | Uint8Array<ArrayBuffer>)
-      },
+      send: (data) => ws.send(data as string | Blob | Uint8Array<ArrayBuffer>),
       close: () => ws.close()
     }
   },

@@ -14,11 +14,11 @@ import type { NamespacePattern } from "./namespacePattern.ts"
  * Makes a schema's codec faster, before its first use. Servers give Schema's compiler; pages can
  * afford neither its size nor a policy that allows it.
  */
-export type Prepare = (ast: SchemaAST.AST) => void
+export type Prepare = (codec: Event.AnySchema) => void
 
 export const compile = (schema: Event.AnySchema, prepare?: Prepare): Codec => {
   const codec = Schema.toCodecJson(schema) as unknown as Event.AnySchema
-  if (prepare) for (const { ast } of [codec, Schema.flip(codec)]) prepare(ast)
+  prepare?.(codec)
   return {
     decode: neverThrowing(Schema.decodeUnknownExit(codec)),
     encode: neverThrowing(encodeInput(schema, Schema.encodeUnknownExit(codec))),

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 
@@ -93,8 +94,8 @@ export const encodeExit = (
 ): ReadonlyArray<unknown> | undefined => {
   if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
   if (!codec.event.hasError) return undefined
-  const error = Exit.findErrorOption(exit)
-  return error._tag === "Some" ? encodeFailure(codec, error.value) : failure(internalError)
+  const failed = exit.cause.reasons.find(Cause.isFailReason)
+  return failed ? encodeFailure(codec, failed.error) : failure(internalError)
 }
 
 /** The name of the dynamic namespace that has these parameters. Throws if there is none. */

@@ -55,26 +55,27 @@ export const encodeOpen = ({ maxPayload, pingInterval, pingTimeout, sid, upgrade
  * @category decoding
  */
 export const decodeOpen = (packet: string): OpenData | ProtocolError => {
-  if (packet[0] !== "0") return refuse("not an open packet")
-  let data: Partial<Record<keyof OpenData, unknown>> | null
+  let data: unknown
   try {
     data = JSON.parse(packet.slice(1))
   } catch {
-    return refuse("the open packet is not JSON")
+    // It has no members, and is refused.
   }
-  const { maxPayload, pingInterval, pingTimeout, sid, upgrades } = data ?? {}
-  if (typeof sid !== "string" || !sid) return refuse("sid is not a string")
-  return Array.isArray(upgrades) &&
+  const { maxPayload, pingInterval, pingTimeout, sid, upgrades } = Object(data) as Partial<
+    Record<keyof OpenData, unknown>
+  >
+  return packet[0] === "0" &&
+    typeof sid === "string" &&
+    sid &&
+    Array.isArray(upgrades) &&
     upgrades.every((upgrade) => typeof upgrade === "string") &&
     isCount(pingInterval) &&
     isCount(pingTimeout) &&
     // Servers of Socket.IO before 4.4 do not say how much they take.
     (maxPayload === undefined || isCount(maxPayload))
     ? { sid, upgrades, pingInterval, pingTimeout, maxPayload: maxPayload ?? Infinity }
-    : refuse("upgrades, pingInterval, pingTimeout or maxPayload is invalid")
+    : make("invalid handshake", "not an open packet")
 }
-
-const refuse = (problem: string): ProtocolError => make("invalid handshake", problem)
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 

@@ -58,11 +58,6 @@ export class PacketDecoder {
     return this.#incomplete?.left ?? 0
   }
 
-  /** Forgets a packet in assembly. */
-  reset(): void {
-    this.#incomplete = undefined
-  }
-
   /**
    * Takes a text message. The packet starts at `offset`, so that what stands before need not be cut off. Gives `undefined`
    * while attachments are awaited.
@@ -108,13 +103,13 @@ export class PacketDecoder {
     let data: unknown
     if (at < message.length) {
       // The reference takes a blank for a digit: what is an event without an id here would be one with id 0 there.
-      if (message.charCodeAt(at) <= BLANK) return make("invalid payload", "the payload is not JSON")
+      if (message.charCodeAt(at) <= BLANK) return make("invalid payload")
       const json = message.slice(at)
       if (this.#limits.isTooDeep?.(json)) return tooMuch("nesting too deep", maxDepth)
       try {
         data = JSON.parse(json)
       } catch {
-        return make("invalid payload", "the payload is not JSON")
+        return make("invalid payload")
       }
       // Every level takes two characters at the least.
       if (json.length > 2 * maxDepth && isObject(data) && isDeeper(data, maxDepth)) {

@@ -17,7 +17,6 @@ export class FakeWebSocket implements ClientWebSocket {
   readonly request: WebSocketRequest
   readonly events: ClientWebSocketEvents
   readonly sent: Array<string | Uint8Array> = []
-  buffered = 0
   closed = false
 
   constructor(request: WebSocketRequest, events: ClientWebSocketEvents) {

@@ -60,9 +60,6 @@ export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): Cli
     events.onClose(description, details)
   })
   return {
-    get buffered() {
-      return ws.bufferedAmount
-    },
     send: (data, compress = true) => {
       if (ws.readyState !== WebSocket.OPEN) return
       // Without compression, which the server may not have agreed to, it makes no difference.

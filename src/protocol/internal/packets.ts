@@ -1,7 +1,7 @@
 /**
  * Which packets are valid, whatever form they came in.
  */
-import { make, type ProtocolError, type ProtocolErrorCode } from "../ProtocolError.ts"
+import { make, type ProtocolError } from "../ProtocolError.ts"
 import { RESERVED_EVENTS, type SocketPacket } from "../SocketPacket.ts"
 import { ACK, CONNECT, DISCONNECT, EVENT } from "../PacketType.ts"
 
@@ -13,11 +13,9 @@ export const checked = (
   data: unknown
 ): SocketPacket | ProtocolError => {
   // Acknowledgements have one, and events that ask for one.
-  if (type === ACK ? id === undefined : type !== EVENT && id !== undefined) return refuse("illegal id", type)
-  return isValid(type, data) ? { type, namespace, id, data } : refuse("invalid payload", type)
+  if (type === ACK ? id === undefined : type !== EVENT && id !== undefined) return make("illegal id")
+  return isValid(type, data) ? { type, namespace, id, data } : make("invalid payload")
 }
-
-const refuse = (code: ProtocolErrorCode, type: number) => make(code, `${code} of packet type ${type}`)
 
 const isValid = (type: SocketPacket["type"], data: unknown): boolean => {
   switch (type) {

@@ -106,9 +106,6 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
     let reading: Promise<void> | undefined
     let waiting = 0
     return {
-      get buffered() {
-        return end.buffered
-      },
       send: (data) => {
         if (reading === undefined && !(data instanceof Blob)) return send(data)
         // What comes behind a Blob waits until that is read.

@@ -1,11 +1,11 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-import type { ClientCloseReason } from "../../EngineClient.ts"
+import type { ClientCloseReason } from "../../../DisconnectReason.ts"
 import type { ConnectionDetails } from "../../ClientPlatform.ts"
 
 /** Told when a transport cannot go on. */
-export type TransportEnd = (reason: ClientCloseReason, description: string, details?: ConnectionDetails) => void
+export type TransportEnd = (reason: ClientCloseReason, description?: string, details?: ConnectionDetails) => void
 
 /** A packet in the form that transports take. */
 export type Packet = string | Uint8Array | Blob

@@ -39,7 +39,7 @@ export const makeWebSocket = (
           },
           onClose: (description, details) =>
             details?.closeCode === TOO_LARGE
-              ? end("payload too large", description ?? "the server does not take messages of this size", details)
+              ? end("payload too large", description, details)
               : isOpen && description === undefined
                 ? end("transport close", "closed by the server", details)
                 : end("transport error", description ?? "the connection was not accepted", details)
