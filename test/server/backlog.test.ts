@@ -189,3 +189,17 @@ it.live("an event for two streams of a socket is one for its connection, and cou
     yield* synced(client, "/b")
   })
 )
+
+it.live("a stream that has ended no longer makes its connection wait, though nobody has read it", () =>
+  Effect.gen(function* () {
+    const { enter, pauses, socket } = yield* open({ reading: { pauseTimeout: "1 hour" } })
+    const client = yield* enter("websocket")
+    const ours = yield* socket
+    yield* ours.subscribe("x", { capacity: 1 })
+    yield* Effect.promise(() => client.send(`42${ours.namespace},["x"]`))
+    yield* soon("pause", Effect.repeat(Effect.andThen(Effect.sleep("1 millis"), pauses), { until: (n) => n === 1 }))
+    yield* ours.disconnect()
+    assert.strictEqual(yield* Effect.promise(() => client.next()), `41${ours.namespace},`)
+    yield* synced(client, "/b")
+  })
+)
