@@ -52,7 +52,7 @@ const OfficeLive = SocketIoServer.layerNamespace(
 
     return Office.of({
       enter: Effect.fnUntraced(function* (room) {
-        const others = yield* office.to(room).except(socket.id).fetchSockets()
+        const others = yield* office.to(room).except(socket.id).fetchSockets
         yield* socket.join(room)
         yield* socket.to(room).emit("entered", [name, room])
         return others.map(({ data }) => data.name ?? "somebody")
@@ -68,9 +68,11 @@ const OfficeLive = SocketIoServer.layerNamespace(
 const Presence = Layer.effectDiscard(
   Effect.gen(function* () {
     const office = yield* SocketIoServer.namespace(Office)
-    const comings = Stream.map(office.connections, (socket) => `${socket.auth.name} has come`)
-    const goings = Stream.map(office.disconnections, ({ id, reason }) => `${id} has gone: ${reason}`)
-    const changes = Stream.map(office.roomChanges, (change) =>
+    // A log may miss the oldest lines when it is very late. By default these streams fail then.
+    const options = { overflow: "dropOldest" } as const
+    const comings = Stream.map(office.connections(options), (socket) => `${socket.auth.name} has come`)
+    const goings = Stream.map(office.disconnections(options), ({ id, reason }) => `${id} has gone: ${reason}`)
+    const changes = Stream.map(office.roomChanges(options), (change) =>
       "sid" in change ? `${change._tag} ${change.room}: ${change.sid}` : `${change._tag} ${change.room}`
     )
     yield* Stream.mergeAll([comings, goings, changes], { concurrency: "unbounded" }).pipe(
@@ -85,8 +87,9 @@ const Announcements = Layer.effectDiscard(
   Effect.gen(function* () {
     const office = yield* SocketIoServer.namespace(Office)
     const every = yield* Config.Duration("ANNOUNCE_EVERY").pipe(Config.withDefault("1 minute"))
-    yield* Effect.flatMap(office.sockets, ({ length }) => office.emit("announcement", `${length} of us are here`)).pipe(
-      Effect.schedule(Schedule.spaced(every)),
+    yield* Stream.fromEffectSchedule(office.sockets, Schedule.spaced(every)).pipe(
+      Stream.map(({ length }) => `${length} of us are here`),
+      Stream.run(office.sink("announcement")),
       Effect.forkScoped
     )
   })

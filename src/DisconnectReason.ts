@@ -1,5 +1,5 @@
 /**
- * Why a server's socket disconnected.
+ * The reasons for which sessions end and sockets disconnect.
  *
  * @since 0.1.0
  */
@@ -44,3 +44,33 @@ export type SessionCloseReason =
  * @category models
  */
 export type DisconnectReason = SessionCloseReason | "client namespace disconnect" | "server namespace disconnect"
+
+/**
+ * The reason for which a client's session ended.
+ *
+ * - `transport error`: a request failed, or the WebSocket did.
+ * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
+ * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
+ * - `parse error`: the server sent what the protocol does not allow.
+ * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger than this
+ *   side's platform takes.
+ * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the server sent
+ *   more than a limit of this side allows.
+ * - `timeout`: the session was not open in time.
+ * - `forced close`: the client closed it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientCloseReason =
+  | "transport error"
+  | "transport close"
+  | "ping timeout"
+  | "parse error"
+  | "payload too large"
+  | "too many packets"
+  | "too many attachments"
+  | "attachments too large"
+  | "nesting too deep"
+  | "timeout"
+  | "forced close"

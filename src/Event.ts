@@ -185,6 +185,28 @@ export type EmitArguments<E extends Any> =
         : [payload: Payload<E>]
 
 /**
+ * The value that stands for one emission of an event, in a sink or a `PubSub`: the payload; of an {@link Untyped} event, the list
+ * of its arguments.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type EmitPayload<E extends Any> = IsUnion<E> extends true ? OneEventAtATime<E["_tag"]> : Payload<E>
+
+/**
+ * An event as one value, for each of a union of events: its name and its payload; of an {@link Untyped} event, its name and its
+ * arguments.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Message<E extends Any> = E extends Untyped
+  ? { readonly event: string; readonly args: ReadonlyArray<unknown> }
+  : E extends Any
+    ? { readonly event: Name<E>; readonly payload: Payload<E> }
+    : never
+
+/**
  * Stands in an error message where the name to emit may be one of several: it is not known then which
  * payload is right.
  *

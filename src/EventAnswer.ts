@@ -93,7 +93,7 @@ export type Refusal = typeof Refusal.Type
  * @category models
  */
 export interface Success<A> {
-  readonly _tag: typeof SUCCESS
+  readonly _tag: "Success"
   readonly value: A
 }
 
@@ -104,7 +104,7 @@ export interface Success<A> {
  * @category models
  */
 export interface Failure<E> {
-  readonly _tag: typeof FAILURE
+  readonly _tag: "Failure"
   readonly error: E
 }
 

@@ -22,6 +22,19 @@ export interface RateLimit {
 }
 
 /**
+ * A rate with every default filled in: times in milliseconds.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Rate {
+  /** The time in which a token comes. */
+  readonly cost: number
+  /** The time in which an empty bucket gets full. */
+  readonly capacity: number
+}
+
+/**
  * How often a socket's client may send an event, and the treatment of an event in excess.
  *
  * **Details**

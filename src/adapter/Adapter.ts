@@ -206,6 +206,11 @@ export interface Adapter {
   ) => Stream.Stream<Acknowledgement>
   /** The number of sockets in a selection, on every server unless `local`. */
   readonly count: (selection: Selection, local: boolean) => Effect.Effect<number>
+  /**
+   * The rooms that sockets of this process are in, with the number of those sockets. The rooms of
+   * the sockets' own ids are not among them.
+   */
+  readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
   /** The sockets of this process in a selection. */
   readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
   /** The details of the sockets in a selection, on every server unless `local`. */

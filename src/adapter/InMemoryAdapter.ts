@@ -30,7 +30,7 @@ export const make = (host: Host): Effect.Effect<Adapter> => Effect.sync(() => ne
 // The loops below are plain, as they run once per recipient of every broadcast.
 class InMemoryAdapter implements Adapter {
   private readonly host: Host
-  private readonly rooms = new Map<string, Set<LocalSocket>>()
+  private readonly members = new Map<string, Set<LocalSocket>>()
 
   constructor(host: Host) {
     this.host = host
@@ -109,6 +109,14 @@ class InMemoryAdapter implements Adapter {
     })
   }
 
+  get rooms(): Effect.Effect<ReadonlyMap<string, number>> {
+    return Effect.sync(() => {
+      const sizes = new Map<string, number>()
+      for (const [room, members] of this.members) sizes.set(room, members.size)
+      return sizes
+    })
+  }
+
   localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {
     return Effect.sync(() => this.select(selection))
   }
@@ -144,7 +152,7 @@ class InMemoryAdapter implements Adapter {
   private sizeOf(room: string | undefined): number {
     const { sockets } = this.host
     if (room === undefined) return sockets.size
-    const members = this.rooms.get(room)
+    const members = this.members.get(room)
     const owner = sockets.get(room)
     return (members?.size ?? 0) + (owner === undefined || members?.has(owner) ? 0 : 1)
   }
@@ -181,8 +189,8 @@ class InMemoryAdapter implements Adapter {
     const joined = (socket.joined ??= new Set())
     if (joined.has(room) || !socket.enterRoom(room)) return
     joined.add(room)
-    const members = this.rooms.get(room)
-    if (members === undefined) this.rooms.set(room, new Set([socket]))
+    const members = this.members.get(room)
+    if (members === undefined) this.members.set(room, new Set([socket]))
     else members.add(socket)
     if (!this.host.watchesRooms) return
     if (members === undefined) this.host.onRoomChange({ _tag: "Created", room })
@@ -190,10 +198,10 @@ class InMemoryAdapter implements Adapter {
   }
 
   private remove(socket: LocalSocket, room: string): void {
-    const members = this.rooms.get(room)
+    const members = this.members.get(room)
     if (members === undefined || !members.delete(socket)) return
     socket.leaveRoom(room)
-    if (members.size === 0) this.rooms.delete(room)
+    if (members.size === 0) this.members.delete(room)
     if (!this.host.watchesRooms) return
     this.host.onRoomChange({ _tag: "Left", room, sid: socket.id })
     if (members.size === 0) this.host.onRoomChange({ _tag: "Deleted", room })
@@ -209,7 +217,7 @@ class InMemoryAdapter implements Adapter {
     // Only several rooms can have a socket twice; the room of a socket's own id counts as one.
     let seen: Set<LocalSocket> | undefined
     for (const room of rooms) {
-      const members = this.rooms.get(room)
+      const members = this.members.get(room)
       const owner = this.host.sockets.get(room)
       if (seen === undefined && (rooms.length > 1 || (members !== undefined && owner !== undefined))) seen = new Set()
       if (members !== undefined) {
@@ -232,7 +240,7 @@ class InMemoryAdapter implements Adapter {
     for (const room of except) {
       const owner = this.host.sockets.get(room)
       if (owner !== undefined) excluded.add(owner)
-      const members = this.rooms.get(room)
+      const members = this.members.get(room)
       if (members !== undefined) {
         for (const socket of members) excluded.add(socket)
       }

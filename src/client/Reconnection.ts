@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 
-import type { ClientClose, ClientCloseReason } from "../engine/EngineClient.ts"
+import type { ClientCloseReason } from "../DisconnectReason.ts"
+import type { ClientClose } from "../engine/EngineClient.ts"
 
 /**
  * The input of a schedule of reconnection, once for each attempt that may follow.

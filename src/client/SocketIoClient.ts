@@ -21,7 +21,7 @@ import { log } from "../internal/log.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { ClientDebug } from "./ClientDebug.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
-import type { ClientSocket, ConnectError, PlainClientSocket } from "./ClientSocket.ts"
+import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
 import { makeManager, type Manager, type ManagerRuntime } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
 import { type MakeAuth, makeSocket, type SocketRuntime } from "./internal/socket.ts"
@@ -121,12 +121,12 @@ export const layerConfig = <R = never>(
 export type Target = Namespace.Any | string
 
 /**
- * The socket of a namespace: with its contract, or without one.
+ * The socket of a namespace: with its contract, or an untyped one.
  *
  * @since 0.1.0
  * @category utility types
  */
-export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : PlainClientSocket
+export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : ClientSocket<Namespace.Untyped>
 
 /**
  * The auth payload that a namespace takes: its contract declares one, and each middleware may add to it. Without a contract

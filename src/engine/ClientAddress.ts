@@ -50,7 +50,7 @@ export const unmapped = (address: string): string => {
 }
 
 /**
- * What one client has to itself: an address of IPv4, and 64 bits of one of IPv6.
+ * The part of an address that one client has to itself: all of IPv4, and 64 bits of IPv6.
  *
  * @since 0.1.0
  * @category conversions

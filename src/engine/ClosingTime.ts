@@ -7,10 +7,11 @@
 const APART = 1_000
 
 /**
- * The time that one shutdown may take, however many things close in it, one after another: it starts with the first of them.
+ * The time that one shutdown may take, however many things close in it, one after another: it
+ * starts with the first of them.
  *
- * A namespace may also close alone, to be replaced. Nothing tells that apart from the beginning of a shutdown but what comes
- * next: whatever opens again, or closes a while later, is of another time.
+ * A namespace may also close alone, to be replaced. Only the next step tells that apart from a
+ * shutdown: a step that opens something, or closes something a while later, is of another time.
  *
  * @since 0.1.0
  * @category models
@@ -47,7 +48,7 @@ export class ClosingTime {
     this.end = undefined
   }
 
-  /** What is left, in milliseconds. */
+  /** The time that is left, in milliseconds. */
   get left(): number {
     return this.end === undefined ? this.total : Math.max(0, this.end - this.now())
   }

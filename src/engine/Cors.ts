@@ -1,5 +1,6 @@
 /**
- * Cross-origin requests: which pages of other origins may talk to the server (Fetch standard, "CORS protocol").
+ * Cross-origin requests: which pages of other origins may talk to the server (Fetch standard, "CORS
+ * protocol").
  *
  * @since 0.1.0
  */
@@ -14,11 +15,14 @@ import { isHeaderValue, isNameList } from "./HttpHeaders.ts"
  */
 export interface CorsOptions {
   /**
-   * The origins that are allowed: `"*"` any, `true` the asking one whatever it is, a string, a pattern, a predicate, or a
-   * list of these. Default: `"*"`.
+   * The origins that are allowed: `"*"` any, `true` the asking one whatever it is, a string, a
+   * pattern, a predicate, or a list of these. Default: `"*"`.
    */
   readonly origin?: true | OriginMatcher | ReadonlyArray<OriginMatcher>
-  /** Whether browsers may send cookies and HTTP authentication. Not possible with origin `"*"`, alone or in a list. Default: false. */
+  /**
+   * Whether browsers may send cookies and HTTP authentication. Not possible with origin `"*"`,
+   * alone or in a list. Default: false.
+   */
   readonly credentials?: boolean
   /** Default: GET, POST. */
   readonly methods?: ReadonlyArray<string>
@@ -26,7 +30,10 @@ export interface CorsOptions {
   readonly allowedHeaders?: ReadonlyArray<string>
   /** The response headers that pages may read. Default: none beyond the safe ones. */
   readonly exposedHeaders?: ReadonlyArray<string>
-  /** How long a browser may remember the answer to a preflight request, in seconds. Default: the browser's own. */
+  /**
+   * How long a browser may remember the answer to a preflight request, in seconds. Default: the
+   * browser's own.
+   */
   readonly maxAge?: number
 }
 
@@ -37,8 +44,8 @@ export interface CorsOptions {
 export type OriginMatcher = string | RegExp | ((origin: string) => boolean)
 
 /**
- * The same options with predicates that do not throw: an origin that one of them throws at is not allowed, and `onDefect` hears
- * of it. What a page sends is no business of the process's life.
+ * The same options with predicates that do not throw: an origin for which one throws is not
+ * allowed, and `onDefect` gets the error. A page must not end the process by what it sends.
  *
  * @since 0.1.0
  * @category combinators
@@ -53,7 +60,7 @@ export const guarded = (options: CorsOptions, onDefect: (defect: unknown) => voi
         : matcher
       : (origin) => {
           try {
-            // Of a predicate that is typed to give a boolean, a promise would say yes to everybody.
+            // An async predicate returns a promise, which is truthy and would allow every origin.
             return matcher(origin) === true
           } catch (defect) {
             onDefect(defect)

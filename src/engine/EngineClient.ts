@@ -6,6 +6,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
+import type { ClientCloseReason } from "../DisconnectReason.ts"
 import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import { type ClientPolling, makePolling } from "./internal/client/polling.ts"
@@ -14,36 +15,6 @@ import { makeWebSocket } from "./internal/client/webSocket.ts"
 import { microtask } from "./internal/microtask.ts"
 import type { ClientPlatformShape, ConnectionDetails } from "./ClientPlatform.ts"
 import type { TransportName } from "./Transport.ts"
-
-/**
- * The reason for which a client's session ended.
- *
- * - `transport error`: a request failed, or the WebSocket did.
- * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
- * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
- * - `parse error`: the server sent what the protocol does not allow.
- * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger than this
- *   side's platform takes.
- * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the server sent
- *   more than a limit of this side allows.
- * - `timeout`: the session was not open in time.
- * - `forced close`: the client closed it.
- *
- * @since 0.1.0
- * @category models
- */
-export type ClientCloseReason =
-  | "transport error"
-  | "transport close"
-  | "ping timeout"
-  | "parse error"
-  | "payload too large"
-  | "too many packets"
-  | "too many attachments"
-  | "attachments too large"
-  | "nesting too deep"
-  | "timeout"
-  | "forced close"
 
 /**
  * The end of a client's session.

@@ -1,6 +1,6 @@
 /**
- * What the engine counts, as Effect metrics. They are read off when somebody asks for them, so that counting costs next to
- * nothing; several servers of one process add up.
+ * The counters of the engine, as Effect metrics. They are read when they are asked for, so that
+ * counting costs next to nothing; several servers of one process add up.
  *
  * @since 0.1.0
  */
@@ -61,8 +61,9 @@ export const packetsReceived: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Engine.IO packets that were sent, or wait to be: open packets, pings and messages; an attachment is a packet of its own. Those
- * that `dropOldest` takes out again later are among them, those that `dropNewest` turns away are not.
+ * Engine.IO packets that were sent, or wait to be: open packets, pings and messages; an attachment
+ * is a packet of its own. Those that `dropOldest` takes out again later are among them, those that
+ * `dropNewest` turns away are not.
  *
  * @since 0.1.0
  * @category metrics
@@ -73,8 +74,8 @@ export const packetsSent: Metric.Counter<number> = Metric.counter("socketio_pack
 })
 
 /**
- * Bytes that came in, by `transport`: of a WebSocket what its connection has read from its opening on, frame headers included; of
- * long-polling the bodies of requests.
+ * Bytes that came in, by `transport`: of a WebSocket what its connection has read from its opening
+ * on, frame headers included; of long-polling the bodies of requests.
  *
  * @since 0.1.0
  * @category metrics
@@ -85,8 +86,8 @@ export const bytesReceived: Metric.Counter<number> = Metric.counter("socketio_by
 })
 
 /**
- * Bytes that were sent, by `transport`: of a WebSocket what its connection has written from its opening on, frame headers included; of
- * long-polling the bodies of responses, before compression.
+ * Bytes that were sent, by `transport`: of a WebSocket what its connection has written from its
+ * opening on, frame headers included; of long-polling the bodies of responses, before compression.
  *
  * @since 0.1.0
  * @category metrics
@@ -107,8 +108,9 @@ export const outboxBytes: Metric.Gauge<number> = Metric.gauge("socketio_outbox_b
 })
 
 /**
- * Engine.IO packets that were dropped because their client's outbox was full, by `policy` (`dropNewest`, `dropOldest`; see
- * `outboxOverflow`); an attachment is a packet of its own. What is volatile is counted by `ServerMetrics.volatileDropped`.
+ * Engine.IO packets that were dropped because their client's outbox was full, by `policy`
+ * (`dropNewest`, `dropOldest`; see `outboxOverflow`); an attachment is a packet of its own.
+ * Volatile messages are counted by `ServerMetrics.volatileDropped`.
  *
  * @since 0.1.0
  * @category metrics
@@ -130,7 +132,8 @@ export const bytesDropped: Metric.Counter<number> = Metric.counter("socketio_byt
 })
 
 /**
- * How often reading from a client was paused because the handlers of its events were behind (see the option `reading.pauseAt`).
+ * How often reading from a client was paused because the handlers of its events were too slow (see
+ * the option `reading.pauseAt`).
  *
  * @since 0.1.0
  * @category metrics

@@ -9,17 +9,17 @@ import * as Schedule from "effect/Schedule"
 
 import { MAX_PACKETS_PER_PAYLOAD } from "../protocol/ProtocolLimits.ts"
 import { rateOf } from "../internal/tokenBucket.ts"
-import type { ConnectionRateLimit } from "../RateLimit.ts"
+import type { ConnectionRateLimit, Rate } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
 
 import type { CorsOptions, OriginMatcher } from "./Cors.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
+import type { Ping } from "./Heartbeat.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
 import { isHeaderValue } from "./HttpHeaders.ts"
-import type { ReadLimit } from "./internal/readLimiter.ts"
 import {
   flag,
   group,
@@ -32,18 +32,18 @@ import {
   refuse,
   transports
 } from "./OptionReaders.ts"
-import type { TransportName } from "./Transport.ts"
+import type { OutboxOverflow } from "./Outbox.ts"
 
 /**
- * Options of the Engine.IO server, in groups by what they govern. A name that is no option fails with `InvalidOptionError`, whose
- * `option` is the path, as `limits.maxPayload`.
+ * Options of the Engine.IO server, in groups by what they govern. A name that is no option fails
+ * with `InvalidOptionError`, whose `option` is the path, as `limits.maxPayload`.
  *
  * @since 0.1.0
  * @category options
  */
-export interface EngineOptions {
+export interface EngineOptions<out R = never> {
   /** Pings, and the time in which clients have to answer them. */
-  readonly heartbeat?: HeartbeatOptions
+  readonly heartbeat?: HeartbeatOptions<R>
   /** The requests that open sessions. */
   readonly handshake?: HandshakeOptions
   /** The change of a session from polling to WebSocket. */
@@ -51,41 +51,45 @@ export interface EngineOptions {
   /** The most that clients may send, open, or leave waiting. */
   readonly limits?: EngineLimits
   /**
-   * The origins whose pages may use the server, over every transport: `cors` governs neither WebSocket nor JSONP. One or a list of:
-   * origins, as `https://example.com` (compared by scheme, host and port), patterns (not stateful ones, with flag `g` or `y`), and
-   * predicates. Requests from others are refused with code 4 and status 403, whether they open a session or belong to one.
+   * The origins whose pages may use the server, over every transport: `cors` governs neither
+   * WebSocket nor JSONP. One or a list of: origins, as `https://example.com` (compared by scheme,
+   * host and port), patterns (not stateful ones, with flag `g` or `y`), and predicates. Requests
+   * from others are refused with code 4 and status 403, whether they open a session or belong to
+   * one.
    *
-   * Requests without an origin are allowed: those of the same origin, as far as the browser says, and those of programs that are no
-   * browser. `null` is an origin like others: that of sandboxed frames and local files. For scripts (JSONP) the `Referer` tells the
-   * origin.
+   * Requests without an origin are allowed: those of the same origin, as far as the browser says,
+   * and those of programs that are no browser. `null` is an origin like others: that of sandboxed
+   * frames and local files. For scripts (JSONP) the `Referer` tells the origin.
    *
-   * Default: every origin. Any page that a user of the application opens can then connect with that user's cookies, unless these are
-   * `SameSite`. Set it where cookies identify a client.
+   * Default: every origin. Any page that a user of the application opens can then connect with that
+   * user's cookies, unless these are `SameSite`. Set it where cookies identify a client.
    */
   readonly allowedOrigins?: OriginMatcher | ReadonlyArray<OriginMatcher>
   /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
   readonly cors?: CorsOptions
-  /** The transports that clients may use. Default: both. */
-  readonly transports?: ReadonlyArray<TransportName>
+  /** The names of the transports that clients may use, of those in `Transports`. Default: all. */
+  readonly transports?: ReadonlyArray<string>
   /**
-   * Whether clients of Engine.IO 3 are allowed: those of Socket.IO 2 and 1. Default: false. They see the same namespaces, with the
-   * differences of their protocol: they are in `/` without a CONNECT, and send a query instead of auth. Where no layer serves `/`
-   * they are told all the same that they are in it, as some join other namespaces only then. There is no socket then, and what they
-   * send to `/` is ignored.
+   * Whether clients of Engine.IO 3 are allowed: those of Socket.IO 2 and 1. Default: false. They
+   * see the same namespaces, with the differences of their protocol: they are in `/` without a
+   * CONNECT, and send a query instead of auth. Where no layer serves `/` they are told all the same
+   * that they are in it, as some join other namespaces only then. There is no socket then, and what
+   * they send to `/` is ignored.
    */
   readonly allowEIO3?: boolean
   /**
-   * A cookie with the session's id, for load balancers; set by the response that opens a session over HTTP. `true` is one called
-   * `io`. Default: none.
+   * A cookie with the session's id, for load balancers; set by the response that opens a session
+   * over HTTP. `true` is one called `io`. Default: none.
    */
   readonly cookie?: boolean | CookieOptions
   /**
-   * Headers for every response, the one that opens a session included; several values of one (`Set-Cookie`) as an array. Default: none
-   * beyond those of `cors`.
+   * Headers for every response, the one that opens a session included; several values of one
+   * (`Set-Cookie`) as an array. Default: none beyond those of `cors`.
    *
-   * It is called once for each request, as the request arrives: polls, POSTs, upgrades, and refused ones. So it also sees the headers
-   * of later requests of a session, as a token that was renewed. The session of a request is `sid` of its query; the client chooses
-   * it, and it may be the id of no session. The request that opens a session has none: `handshake.generateId` gives the id.
+   * It is called once for each request, as the request arrives: polls, POSTs, upgrades, and refused
+   * ones. So it also sees the headers of later requests of a session, as a token that was renewed.
+   * The session of a request is `sid` of its query; the client chooses it, and it may be the id of
+   * no session. The request that opens a session has none: `handshake.generateId` gives the id.
    *
    * @example
    * ```ts
@@ -110,8 +114,8 @@ export interface EngineOptions {
    */
   readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
-   * The time for the closing of the server's scope: sessions are closed, and what waits for them is flushed. Connections that are open
-   * after it are cut. Default: 5 seconds. At least 0.
+   * The time for the closing of the server's scope: sessions are closed, and what waits for them is
+   * flushed. Connections that are open after it are cut. Default: 5 seconds. At least 0.
    */
   readonly drainTimeout?: Duration.Input
 }
@@ -122,23 +126,26 @@ export interface EngineOptions {
  * @since 0.1.0
  * @category options
  */
-export interface HeartbeatOptions {
+export interface HeartbeatOptions<out R = never> {
   /**
-   * The time from a pong (or the opening) to the next ping. Clients are told, and expect a ping within `pingInterval + pingTimeout`,
-   * which is at most 2^31 - 1 ms (24.8 days), as their timers do not take more. Default: 25 seconds. At least 10 ms.
+   * The time from a pong (or the opening) to the next ping. Clients are told, and expect a ping
+   * within `pingInterval + pingTimeout`, which is at most 2^31 - 1 ms (24.8 days), as their timers
+   * do not take more. Default: 25 seconds. At least 10 ms.
    */
   readonly pingInterval?: Duration.Input
-  /** The time for a pong, after which the server closes the session. Default: 20 seconds. At least 10 ms. */
+  /**
+   * The time for a pong, after which the server closes the session. Default: 20 seconds. At least
+   * 10 ms.
+   */
   readonly pingTimeout?: Duration.Input
   /**
-   * The schedule of the pings, instead of the fixed `pingInterval`. Each session runs it from its opening on, with the round-trip time
-   * of the last ping in milliseconds as input (0 at first); its delays are the pauses before the next ping. After its end no more
-   * pings are sent. Delays longer than `pingInterval`, which clients are told, are shortened to it. It must not suspend; a step that
-   * dies ends its session.
+   * The schedule of the pings, instead of the fixed `pingInterval`. Each session runs it from its
+   * opening on; its delays are the pauses before the next ping, up to `pingInterval`. It runs in
+   * the context of the server's layer. See `Heartbeat.default` for the details.
    *
-   * Default: as if by `Schedule.spaced(pingInterval)`.
+   * Default: `Heartbeat.default`, with `pingInterval` in place of its 25 seconds.
    */
-  readonly schedule?: Schedule.Schedule<unknown, number>
+  readonly schedule?: Schedule.Schedule<unknown, Ping, never, R>
 }
 
 /**
@@ -149,28 +156,31 @@ export interface HeartbeatOptions {
  */
 export interface HandshakeOptions {
   /**
-   * Decides whether a request may open a session, before anything is done for it: over HTTP, and before a WebSocket is accepted.
-   * It is not called for requests of open sessions. Default: every request may.
+   * Decides whether a request may open a session, before anything is done for it: over HTTP, and
+   * before a WebSocket is accepted. It is not called for requests of open sessions. Default: every
+   * request may.
    *
-   * A failure answers the request with status 403 and its message (code 4). A defect does so with the standard message, and is
-   * logged. The effect is interrupted when the client closes its connection, and after `timeout`.
+   * A failure answers the request with status 403 and its message (code 4). A defect does so with
+   * the standard message, and is logged. The effect is interrupted when the client closes its
+   * connection, and after `timeout`.
    */
   readonly allowRequest?: (request: EngineRequest) => Effect.Effect<unknown, RequestForbidden>
   /**
-   * Makes the id of a session. Ids must be unique and impossible to guess: a client that knows one can take part in its session. An
-   * empty id, one that is in use or holds control characters or half a surrogate pair, a failure or a defect refuses the request
-   * (code 3). The effect is interrupted when the client closes its connection, and after `timeout`. Default: 120 random bits as 20
-   * characters.
+   * Makes the id of a session. Ids must be unique and impossible to guess: a client that knows one
+   * can take part in its session. An empty id, one that is in use or holds control characters or
+   * half a surrogate pair, a failure or a defect refuses the request (code 3). The effect is
+   * interrupted when the client closes its connection, and after `timeout`. Default: 120 random
+   * bits as 20 characters.
    */
   readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
   /**
-   * The time for `allowRequest` and `generateId` together. After it they are interrupted, and the request is refused (code 4).
-   * Default: 20 seconds. At least 1 ms.
+   * The time for `allowRequest` and `generateId` together. After it they are interrupted, and the
+   * request is refused (code 4). Default: 20 seconds. At least 1 ms.
    */
   readonly timeout?: Duration.Input
   /**
-   * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket; several values of one (`Set-Cookie`)
-   * as an array. Default: none.
+   * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket;
+   * several values of one (`Set-Cookie`) as an array. Default: none.
    */
   readonly headers?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
 }
@@ -196,66 +206,58 @@ export interface UpgradeOptions {
  */
 export interface EngineLimits {
   /**
-   * The largest message in bytes: of one long-polling request body, and of one WebSocket message. Clients are told.
-   * Default: 1,000,000.
+   * The largest message in bytes: of one long-polling request body, and of one WebSocket message.
+   * Clients are told. Default: 1,000,000.
    */
   readonly maxPayload?: number
   /** The largest number of packets in one long-polling request body. Default: 10,000. */
   readonly maxPacketsPerPayload?: number
   /**
-   * The bytes that may wait for one client that does not take them. `outboxOverflow` says what happens to more. Default: 16,777,216.
+   * The bytes that may wait for one client that does not take them. `outboxOverflow` says what
+   * happens to more. Default: 16,777,216.
    *
-   * A larger message gets through if nothing else waits. With the policy `disconnect` a client is not closed for messages that are
-   * sent within one turn of the event loop, of which it could not take any yet, up to four times as much. While more waits than may,
-   * it has to take as much as is sent to it, but for an eighth of the budget. So the most that waits for one client is what the
-   * application sends it in one turn on top of a full outbox, at most four times the budget, or one larger message, and an eighth of
-   * the budget; with the other policies at most twice the budget, such a message, and 64 KiB.
+   * A larger message gets through if nothing else waits. With the policy `disconnect` a client is
+   * not closed for messages that are sent within one turn of the event loop, of which it could not
+   * take any yet, up to four times as much. While more waits than may, it has to take as much as is
+   * sent to it, but for an eighth of the budget. So the most that waits for one client are the
+   * messages of one turn on top of a full outbox, at most four times the budget, or one larger
+   * message, and an eighth of the budget; with the other policies at most twice the budget, such a
+   * message, and 64 KiB.
    */
   readonly maxOutbox?: number
-  /** What happens to a message that does not fit into `maxOutbox`. Default: `disconnect`. */
+  /** The policy for a message that does not fit into `maxOutbox`. Default: `disconnect`. */
   readonly outboxOverflow?: OutboxOverflow
   /**
-   * The packets that the client of one connection may send, of every kind. `rateLimit` of `Event.make` limits single events. Default:
-   * no limit.
+   * The packets that the client of one connection may send, of every kind. `rateLimit` of
+   * `Event.make` limits single events. Default: no limit.
    */
   readonly rateLimit?: ConnectionRateLimit
   /**
-   * The number of connections: the open ones, those that `allowRequest` and `generateId` have not decided on, and closed ones whose
-   * client has not taken what waits for it. Requests for more are refused with code 4 and status 503, so that clients come again
-   * later; they are counted as other refusals, and logged at level Warn every ten seconds at the most. Default: no limit.
+   * The number of connections: the open ones, those that `allowRequest` and `generateId` have not
+   * decided on, and closed ones whose client has not taken what waits for it. Requests for more are
+   * refused with code 4 and status 503, so that clients come again later; they are counted as other
+   * refusals, and logged at level Warn every ten seconds at the most. Default: no limit.
    */
   readonly maxConnections?: number
   /**
-   * The same for each address that clients come from. Addresses of IPv6 count by their first 64 bits. Clients of a proxy all have its
-   * address unless the edge is told to trust it (`trustedProxies` in Node). Clients without an address, as over a Unix socket, are
-   * not limited. Default: no limit.
+   * The same for each address that clients come from. Addresses of IPv6 count by their first 64
+   * bits. Clients of a proxy all have its address unless the edge is told to trust it
+   * (`trustedProxies` in Node). Clients without an address, as over a Unix socket, are not limited.
+   * Default: no limit.
    */
   readonly maxConnectionsPerAddress?: number
 }
 
 /**
- * The policy for a client for which more than `limits.maxOutbox` bytes wait.
- *
- * - `disconnect`: the session is closed with reason `outbox overflow`; nothing is lost while it is open. See `maxOutbox`.
- * - `dropNewest`: a message that does not fit is dropped.
- * - `dropOldest`: the oldest messages are dropped until it fits. Some 64 KiB that are on their way to a WebSocket already are not
- *   among them.
- * - `suspend`: an `emit` to the client waits until there is capacity, or the client has left. A broadcast is handed to all recipients
- *   at once, and then waits until each of them has capacity again: for the slowest of them. Messages outside of an `emit`
- *   (broadcasts that collect acknowledgements, those of other servers) do not wait.
- *
- * A message is dropped as a whole, with its attachments, and counted by `EngineMetrics.packetsDropped` and `bytesDropped`. A message
- * larger than the budget gets through only if nothing waits before it. An `emitWithAck` that is dropped fails with `NotSent`.
- * Volatile messages never wait: they are dropped before anything else is, and never suspend.
- *
- * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait for capacity: where `disconnect`
- * is not the policy they get in beyond the budget. So that this has an end, too, sending to a client for which more than twice the
- * budget waits outside of its socket closes its session with reason `outbox overflow`.
+ * The resolved `rateLimit`: the packets that a client may send, and the consequence of more.
  *
  * @since 0.1.0
  * @category options
  */
-export type OutboxOverflow = "disconnect" | "dropNewest" | "dropOldest" | "suspend"
+export interface ReadLimit extends Rate {
+  /** Whether the session is closed, rather than not read for a while. */
+  readonly disconnects: boolean
+}
 
 /**
  * The cookie with a session's id.
@@ -290,7 +292,8 @@ export interface CookieOptions {
 export interface ResolvedEngineOptions {
   readonly pingInterval: number
   readonly pingTimeout: number
-  readonly heartbeat: Schedule.Schedule<unknown, number> | undefined
+  /** It runs in the context of the server's layer, which has the services that it needs. */
+  readonly heartbeat: Schedule.Schedule<unknown, Ping> | undefined
   readonly upgradeTimeout: number
   readonly maxPayload: number
   readonly maxPacketsPerPayload: number
@@ -299,8 +302,9 @@ export interface ResolvedEngineOptions {
   readonly rateLimit: ReadLimit | undefined
   readonly maxConnections: number | undefined
   readonly maxConnectionsPerAddress: number | undefined
+  /** @internal */
   readonly allowedOrigins: AllowedOrigins | undefined
-  readonly transports: ReadonlyArray<TransportName>
+  readonly transports: ReadonlyArray<string>
   readonly allowUpgrades: boolean
   readonly allowEIO3: boolean
   readonly allowRequest: HandshakeOptions["allowRequest"] | undefined
@@ -412,7 +416,8 @@ const cors = Effect.fnUntraced(function* (
 ): Effect.fn.Return<CorsOptions | undefined, InvalidOptionError> {
   if (option === undefined) return undefined
   const options = yield* group("cors", option, CORS)
-  // Browsers refuse credentials for every origin at once: a refusal here is noticed earlier than one in a page.
+  // Browsers refuse credentials for every origin at once: a refusal here is noticed earlier than
+  // one in a page.
   if (options.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
     const problem = 'needs cors.origin to say which origins may send them (or true for any), not "*"'
     return yield* refuse("cors.credentials", problem)
@@ -429,13 +434,15 @@ const cors = Effect.fnUntraced(function* (
 })
 
 /**
- * Fills in the defaults and refuses what makes no sense. The resolved options are flat, and named by what they hold.
+ * Fills in the defaults and refuses what makes no sense. The resolved options are flat, and named
+ * by their contents. `known` are the names of the server's transports. Default: the built-in ones.
  *
  * @since 0.1.0
  * @category decoding
  */
 export const resolve = Effect.fnUntraced(function* (
-  options: EngineOptions
+  options: EngineOptions<any>,
+  known?: ReadonlyArray<string>
 ): Effect.fn.Return<ResolvedEngineOptions, InvalidOptionError> {
   yield* group("", options, OPTIONS)
   const heartbeat = yield* group("heartbeat", options.heartbeat, HEARTBEAT)
@@ -455,7 +462,7 @@ export const resolve = Effect.fnUntraced(function* (
   return {
     pingInterval,
     pingTimeout,
-    heartbeat: heartbeat.schedule,
+    heartbeat: heartbeat.schedule as Schedule.Schedule<unknown, Ping> | undefined,
     upgradeTimeout: yield* millis("upgrade.timeout", upgrade.timeout, 10_000, 1),
     maxPayload: yield* integer("limits.maxPayload", limits.maxPayload, 1_000_000, 1),
     maxPacketsPerPayload: yield* integer(
@@ -470,7 +477,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxConnections: yield* limit("limits.maxConnections", limits.maxConnections),
     maxConnectionsPerAddress: yield* limit("limits.maxConnectionsPerAddress", limits.maxConnectionsPerAddress),
     allowedOrigins: yield* allowedOrigins(options.allowedOrigins),
-    transports: yield* transports(options.transports),
+    transports: yield* transports(options.transports, known),
     allowUpgrades: yield* flag("upgrade.allow", upgrade.allow, true),
     allowEIO3: yield* flag("allowEIO3", options.allowEIO3, false),
     allowRequest: yield* hook("handshake.allowRequest", handshake.allowRequest),

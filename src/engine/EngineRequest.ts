@@ -14,7 +14,7 @@ import type { Handshake } from "../Handshake.ts"
 export type EngineRevision = 3 | 4
 
 /**
- * What stays of the request that opened a session.
+ * The part of the request that opened a session which the session keeps.
  *
  * @since 0.1.0
  * @category models
@@ -31,13 +31,13 @@ export interface EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
   /**
-   * The address of the client: the peer's, or what proxies say of it that the platform was told to trust. Empty if there is
-   * none. Worked out when it is asked for.
+   * The address of the client: the peer's, or what proxies say of it that the platform was told to
+   * trust. Empty if there is none. Worked out when it is asked for.
    */
   readonly address: string
   /** A header by its name in lower case. */
   header(name: string): string | undefined
-  /** What to keep of the request; asked for once per session. */
+  /** The part of the request to keep; asked for once per session. */
   details(): ConnectionDetails
 }
 
@@ -70,8 +70,8 @@ export interface RequestBody {
  */
 export interface Pacer {
   /**
-   * Whether another packet, of so many bytes or characters, may be handled in this turn. What passes until it is asked again, or told
-   * to {@link rest}, is the time that the packet takes.
+   * Whether another packet, of so many bytes or characters, may be handled in this turn. What
+   * passes until it is asked again, or told to {@link rest}, is the time that the packet takes.
    */
   mayGoOn(size: number): boolean
   /** Nothing is being handled. */
@@ -89,7 +89,10 @@ export interface Pacer {
  * @category models
  */
 export interface ResponseWatcher {
-  /** It has not left as a whole: the peer has to take some of it first. Called at most once, before `onGone`. */
+  /**
+   * It has not left as a whole: the peer has to take some of it first. Called at most once, before
+   * `onGone`.
+   */
   onWaiting(): void
   /** It has left, or its connection is closed. Called exactly once. */
   onGone(): void
@@ -103,11 +106,15 @@ export interface ResponseWatcher {
  */
 export interface HttpExchange {
   readonly request: EngineRequest
-  /** Adds headers to the response: over those that are there, but cookies add up; those that `respond` is given come over them. */
+  /**
+   * Adds headers to the response: over those that are there, but cookies add up; those that
+   * `respond` is given come over them.
+   */
   addHeaders(headers: Readonly<Record<string, string | Array<string>>>): void
   /**
-   * Sends the response, compressed only if `compress` is true and the platform and the peer want it. A call after the peer has
-   * gone is ignored. Gives the size of the body in bytes, before compression.
+   * Sends the response, compressed only if `compress` is true and the platform and the peer want
+   * it. A call after the peer has disconnected is ignored. Returns the size of the body in bytes,
+   * before compression.
    */
   respond(
     status: number,
@@ -117,16 +124,27 @@ export interface HttpExchange {
   ): number
   /** Reads the body, up to `maxBytes` bytes, and calls back once. */
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void
-  /** Runs a task behind the code that is running now: what is sent meanwhile leaves together. Default: as a microtask. */
+  /**
+   * Runs a task after the code that is running now: packets that are sent meanwhile leave together.
+   * Default: as a microtask.
+   */
   readonly defer?: (task: () => void) => void
-  /** Calls back if the peer goes before the response was sent. */
+  /** Calls back if the peer disconnects before the response was sent. */
   onAbort(callback: () => void): void
-  /** Watches the response that was just given to `respond`. Without it nothing is known of what the peer takes. */
+  /**
+   * Watches the response that was just given to `respond`. Without it every response counts as
+   * taken.
+   */
   watch?(watcher: ResponseWatcher): void
   /** Closes the connection, whatever was not read or sent. Default: it stays as it is. */
   destroy?(): void
-  /** A session has brought so many bytes by this request: others that bring much leave it its turns. */
+  /**
+   * A session has brought so many bytes by this request: others that bring much leave it its turns.
+   */
   speak?(session: object, bytes: number): void
-  /** Makes what paces the packets of a session that brings many at once. Default: they are handled in one turn. */
+  /**
+   * Makes what paces the packets of a session that brings many at once. Default: they are handled
+   * in one turn.
+   */
   makePacer?(session: object): Pacer
 }

@@ -1,6 +1,6 @@
 /**
- * The Engine.IO server: sessions by their ids, and the requests that open, feed, upgrade and close them
- * (Engine.IO protocol 4, and 3 where it is allowed).
+ * The Engine.IO server: sessions by their ids, and the requests that open, feed, upgrade and close
+ * them (Engine.IO protocol 4, and 3 where it is allowed).
  *
  * It knows nothing of the platform: an edge brings requests and WebSockets to it.
  *
@@ -10,25 +10,34 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Latch from "effect/Latch"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
+import { ClosingTime } from "./ClosingTime.ts"
 import * as Cors from "./Cors.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
-import { EngineSession, type SessionClose, type SessionOwner, type SessionSink } from "./EngineSession.ts"
+import { EngineSession, type SessionClose, type SessionHandler, type SessionOwner } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
-import { ClosingTime } from "./ClosingTime.ts"
-import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
-import { Handshake } from "./internal/handshake.ts"
 import { type Headers, isHeaderValue, merge } from "./HttpHeaders.ts"
-import { refuse } from "./internal/httpResponses.ts"
+import { Admission } from "./internal/admission.ts"
+import { headersFrom, makeReport, type Report } from "./internal/application.ts"
+import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
+import { Heartbeat } from "./internal/heartbeat.ts"
+import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./TimerWheel.ts"
-import type { TransportName, WebSocketChannel } from "./Transport.ts"
+import type { AnyTransport, Carriage, TransportDefinition, WebSocketChannel } from "./Transport.ts"
+import { Transports } from "./Transports.ts"
 
-/** Sessions that are closed in one turn of the event loop when the server shuts down: more, if time is short. */
+/**
+ * Sessions that are closed in one turn of the event loop when the server shuts down: more, if time
+ * is short.
+ */
 const DRAIN_BATCH = 500
 
 /** The pause between two batches, in milliseconds. */
@@ -42,107 +51,209 @@ const DRAIN_PAUSE = 10
  */
 export interface EngineServer {
   readonly options: ResolvedEngineOptions
-  /** Deadlines of whoever builds on the engine, on the timer that all sessions share. @internal */
+  /**
+   * The timer that all sessions share, for deadlines of code that builds on the engine. @internal
+   */
   readonly wheel: TimerWheel.TimerWheel
-  /** The time of a shutdown, of which closing what is built on the engine is a part. @internal */
+  /**
+   * The time of a shutdown, of which closing everything built on the engine is a part. @internal
+   */
   readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
-  /** Handles a request for the engine's path that is not an upgrade. */
+  /**
+   * The sessions that open from now on. The stream ends with the server.
+   *
+   * **Details**
+   *
+   * A server that is made without a handler holds the first 1,000 messages of each session for the
+   * first stream of its `messages`, and then stops reading from the client; see {@link make}.
+   */
+  sessions<O extends Exclude<Overflow, "suspend"> = "fail">(
+    options?: StreamOptions<O>
+  ): Stream.Stream<EngineSession, OverflowError<O>>
+  /** Handles an HTTP request for the engine's path that is no upgrade. */
   readonly handleRequest: (exchange: HttpExchange) => void
   /**
-   * Decides on a request to upgrade to a WebSocket, before it is answered, and calls back once: maybe later, if the application
-   * is asked. Gives the function to call when the peer goes before.
+   * Decides on a request to upgrade to a WebSocket, before it is answered, and calls back once:
+   * maybe later, if the application is asked. Returns the function to call if the peer disconnects
+   * before.
    */
   readonly handleUpgrade: (request: EngineRequest, decide: (decision: UpgradeDecision) => void) => () => void
+  /** The same for a connection of another kind, which is to be a transport with this definition. */
+  readonly handleConnection: <Carrier>(
+    definition: TransportDefinition<Carrier>,
+    request: EngineRequest,
+    decide: (decision: UpgradeDecision<Carrier>) => void
+  ) => () => void
   /**
-   * Refuses new sessions, closes those that are open with reason `server shutting down`, waits until what they buffered is
-   * sent, and cuts what is left after `drainTimeout`. The server's scope does it when it closes; doing it twice does no harm,
-   * and takes no longer: the time counts from the first on, or from what was closed right before.
+   * Refuses new sessions, closes open ones with reason `server shutting down`, waits until their
+   * messages are sent, and cuts the rest after `drainTimeout`. The server's scope does it when it
+   * closes. A second drain does no harm, and takes no longer: the time counts from the first one,
+   * or from a shutdown that began right before.
    */
   readonly drain: Effect.Effect<void>
-  /** Waits, while it drains, until every session is closed and no client that polls has to come once more to hear so. @internal */
+  /**
+   * Waits, during a drain, until no client that polls has to come once more to learn of it.
+   * @internal
+   */
   readonly lastPolls: Effect.Effect<void>
-  /** What is left of `drainTimeout`, in milliseconds: all of it before anything is drained. */
+  /** The rest of `drainTimeout`, in milliseconds: all of it before anything is drained. */
   readonly drainTimeLeft: () => number
-  /** Drops every session at once, with what waits for its client: the end of a drain that nobody answers any more. @internal */
+  /**
+   * Drops every session at once, with its messages: the end of a drain that clients do not answer.
+   * @internal
+   */
   readonly terminate: () => void
-  /** Logs what the edge has thrown, which must not. @internal */
+  /** Logs an error that the edge has thrown, which must not. @internal */
   readonly report: (message: string, defect: unknown) => void
   /** The headers that every response carries. */
   readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string | Array<string>>>
 }
 
 /**
- * What becomes of a request to upgrade: it is refused, or accepted with these headers, by a function that takes the WebSocket
- * once it is open.
+ * The decision on a request to upgrade: it is refused, or accepted with these headers and a
+ * function that takes the connection once it is open.
  *
  * @since 0.1.0
  * @category models
  */
-export type UpgradeDecision =
+export type UpgradeDecision<Carrier = WebSocketChannel> =
   | HandshakeError.HandshakeError
   | {
       readonly headers: Readonly<Record<string, string | Array<string>>> | undefined
-      readonly accept: (channel: WebSocketChannel) => void
+      readonly accept: (connection: Carrier) => void
     }
 
 /**
- * What else an engine tells whoever builds on it.
+ * Events of an engine beside its sessions.
  *
  * @since 0.1.0
  * @category models
  */
 export interface EngineEvents {
-  /** A request was refused. Called synchronously; what it throws is logged. */
+  /** A request was refused. Called synchronously; an error that it throws is logged. */
   readonly onRefused?: (error: HandshakeError.HandshakeError) => void
 }
 
 /**
- * Makes an Engine.IO server whose sessions' messages go to the sinks that `onSession` gives.
+ * Makes an Engine.IO server. Applications use {@link run}, or `sessions` of the server; `onSession`
+ * is for code that needs the messages synchronously.
  *
- * `onSession` is called synchronously when a session has opened. Closing the scope refuses new sessions, closes those that
- * are open with reason `server shutting down`, waits until what they buffered is sent, and cuts what is left after
- * `drainTimeout`.
+ * **Details**
+ *
+ * `onSession` is called synchronously when a session has opened, and gives the handler of its
+ * messages. Without it the messages are for the streams of the session.
+ *
+ * Closing the scope refuses new sessions, closes open ones with reason `server shutting down`,
+ * waits until their messages are sent, and cuts the rest after `drainTimeout`. Fails with
+ * `InvalidOptionError` on an option that makes no sense.
+ *
+ * **Gotchas**
+ *
+ * Without `onSession` the client of a session is not read any more when 1,000 messages wait for a
+ * first reader: run `session.messages()`, be it to drop them.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function* (
-  options: EngineOptions,
-  onSession: (session: EngineSession) => SessionSink,
+export const make = Effect.fnUntraced(function* <R = never>(
+  options: EngineOptions<R>,
+  onSession: (session: EngineSession) => SessionHandler = HOLD,
   events: EngineEvents = {}
-): Effect.fn.Return<EngineServer, InvalidOptionError, Scope.Scope> {
-  const resolved = yield* resolve(options)
+): Effect.fn.Return<EngineServer, InvalidOptionError, R | Scope.Scope> {
+  // Only the heartbeat asks for services of R, and its schedule has that type.
+  const context = (yield* Effect.context<R>()) as Context.Context<never>
+  const transports = yield* Transports
+  const resolved = yield* resolve(
+    options,
+    transports.map(({ name }) => name)
+  )
   const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
   const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
-  const context = yield* Effect.context<never>()
   const [released, polled] = [yield* Latch.make(false), yield* Latch.make(false)]
-  const server = new Server(resolved, wheel, context, onSession, events, released, polled)
+  // Before the drain in the scope, hence closed after it: transports flush while they drain.
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, released, polled)
   yield* Effect.acquireRelease(
-    Effect.sync(() => server.stats.add(server.sessions)),
+    Effect.sync(() => server.stats.add(server.registry)),
     (remove) => Effect.sync(remove)
   )
   yield* Effect.addFinalizer(() => server.drain)
   return server
 })
 
-class Server implements EngineServer, SessionOwner {
+/**
+ * Makes an Engine.IO server that runs an effect for each session.
+ *
+ * **Details**
+ *
+ * The effect starts when the session opens, in a scope of its own. The session closes when the
+ * effect is done: with reason `forced close`, or `internal error` if it has failed, which is
+ * logged. When the session ends first, the effect is interrupted once the streams of the session's
+ * messages have been read to their ends. Closing the server's scope closes the sessions, see {@link
+ * make}, and waits for the effects.
+ *
+ * **Gotchas**
+ *
+ * An effect that does not read the messages has to drop them, as with
+ * `Effect.forkScoped(Stream.runDrain(session.messages()))`: the first 1,000 are held for it, and
+ * then the client is not read any more.
+ *
+ * Work that takes time after the end of a stream may be interrupted: it belongs into a finalizer.
+ *
+ * **Example** (An echo server)
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { EngineServer } from "effect-socket.io/engine"
+ *
+ * const echo = Effect.gen(function* () {
+ *   const engine = yield* EngineServer.run({}, (session) => Stream.run(session.messages(), session.sink))
+ *   yield* NodeEngine.attach(engine, server)
+ *   return yield* Effect.never
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const run = Effect.fnUntraced(function* <E, R2, R = never>(
+  options: EngineOptions<R>,
+  onSession: (session: EngineSession) => Effect.Effect<unknown, E, R2>,
+  events: EngineEvents = {}
+): Effect.fn.Return<EngineServer, InvalidOptionError, R | Exclude<R2, Scope.Scope> | Scope.Scope> {
+  const context = yield* Effect.context<Exclude<R2, Scope.Scope>>()
+  // Before the engine in the scope, hence closed after it: it waits for the effects of all
+  // sessions.
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+  return yield* make(options, handlerOf(onSession, context, scope), events)
+})
+
+class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
   readonly closing: ClosingTime
+  readonly heartbeat: Heartbeat
   readonly stats: EngineStats
-  /** Every session that holds something: the open ones, and closed ones whose transport is still flushing. */
-  readonly sessions = new Map<string, EngineSession>()
-  private readonly onSession: (session: EngineSession) => SessionSink
+  readonly context: Context.Context<never>
+  readonly scope: Scope.Closeable
+  readonly upgrades: ReadonlyArray<string>
+  /** Sessions that hold something: open ones, and closed ones whose transport is still flushing. */
+  readonly registry = new Map<string, EngineSession>()
+  /** The transports that clients may use, by name. */
+  private readonly transports = new Map<string, AnyTransport>()
+  private readonly streams: SessionStreams
+  private readonly onSession: (session: EngineSession) => SessionHandler
   private readonly events: EngineEvents
   private readonly released: Latch.Latch
   private readonly polled: Latch.Latch
-  private readonly handshake: Handshake
+  private readonly admission: Admission
+  private readonly reportCause: Report
   private openCount = 0
-  /** When the server's time to drain is over, on the wheel's clock, once it drains. */
+  /** The end of the time to drain, on the wheel's clock, once it drains. */
   private drainEnd: number | undefined
-  /** The sessions over polling that hold something yet, once every session is closed. */
+  /** The sessions over polling that still hold something, once every session is closed. */
   private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
@@ -152,16 +263,30 @@ class Server implements EngineServer, SessionOwner {
 
   constructor(
     options: ResolvedEngineOptions,
+    transports: ReadonlyArray<AnyTransport>,
     wheel: TimerWheel.TimerWheel,
     context: Context.Context<never>,
-    onSession: (session: EngineSession) => SessionSink,
+    scope: Scope.Closeable,
+    onSession: (session: EngineSession) => SessionHandler,
     events: EngineEvents,
     released: Latch.Latch,
     polled: Latch.Latch
   ) {
+    super()
     this.options = options
     this.wheel = wheel
+    this.context = context
+    this.scope = scope
+    this.streams = new SessionStreams(scope)
+    this.heartbeat = new Heartbeat(options, wheel, context)
     this.stats = statsOf(context)
+    for (const transport of transports) {
+      this.stats.addTransport(transport.name)
+      if (options.transports.includes(transport.name)) this.transports.set(transport.name, transport)
+    }
+    this.upgrades = Array.from(this.transports.values()).flatMap((transport) =>
+      transport.upgrade === undefined ? [] : [transport.name]
+    )
     this.now = () => wheel.now()
     this.closing = new ClosingTime(options.drainTimeout, this.now)
     const runFork = Effect.runForkWith(context)
@@ -173,7 +298,8 @@ class Server implements EngineServer, SessionOwner {
     this.events = events
     this.released = released
     this.polled = polled
-    this.handshake = new Handshake(options, context, wheel, (id) => this.sessions.has(id))
+    this.reportCause = makeReport(context, this.now)
+    this.admission = new Admission(options, context, wheel, (id) => this.registry.has(id), this.reportCause)
     this.cors =
       options.cors && Cors.guarded(options.cors, (defect) => this.report("a predicate of cors.origin failed", defect))
     const { maxConnections, maxConnectionsPerAddress } = options
@@ -183,18 +309,30 @@ class Server implements EngineServer, SessionOwner {
     this.warn = (message) => void runFork(Effect.logWarning(message))
   }
 
+  override toJSON(): unknown {
+    return { _id: "EngineServer", sessionCount: this.openCount }
+  }
+
   get sessionCount(): number {
     return this.openCount
   }
 
-  readonly report = (message: string, defect: unknown): void => this.handshake.report(message, Cause.die(defect))
+  sessions<O extends Exclude<Overflow, "suspend"> = "fail">(
+    options: StreamOptions<O> = {}
+  ): Stream.Stream<EngineSession, OverflowError<O>> {
+    return this.streams.open(options)
+  }
+
+  readonly report = (message: string, defect: unknown): void => this.reportCause(message, Cause.die(defect))
 
   readonly responseHeaders = (request: EngineRequest): Headers => {
     const { cors } = this
     const { responseHeaders } = this.options
     if (cors === undefined && responseHeaders === undefined) return SAFE
     const headers = cors === undefined ? SAFE : { ...SAFE, ...Cors.responseHeaders(cors, request) }
-    return responseHeaders === undefined ? headers : { ...headers, ...this.handshake.headers(responseHeaders, request) }
+    return responseHeaders === undefined
+      ? headers
+      : { ...headers, ...headersFrom(responseHeaders, request, this.reportCause) }
   }
 
   readonly handleRequest = (exchange: HttpExchange): void => {
@@ -217,16 +355,18 @@ class Server implements EngineServer, SessionOwner {
       exchange.respond(204, Cors.preflightHeaders(cors, request), "")
       return
     }
-    const verified = this.verify(request, false)
+    const verified = this.verify(request, "request")
     if (verified instanceof HandshakeError.HandshakeError) return this.refuse(exchange, verified)
-    if (verified !== undefined) {
-      if (!verified.onRequest(exchange)) this.refuse(exchange, HandshakeError.make(3, "the session is not polling"))
+    const { session } = verified
+    if (session !== undefined) {
+      if (!session.onRequest(exchange)) this.refuse(exchange, HandshakeError.make(3, "the session is not polling"))
       return
     }
+    const definition = verified.definition as TransportDefinition<HttpExchange>
     const cancel = this.admit(request, (id) => {
       if (id instanceof HandshakeError.HandshakeError) return this.refuse(exchange, id)
       try {
-        this.openPolling(exchange, id)
+        this.openByRequest(definition, exchange, id)
       } catch (defect) {
         this.onRequestDefect(exchange, defect)
       }
@@ -234,51 +374,72 @@ class Server implements EngineServer, SessionOwner {
     if (cancel !== undefined) exchange.onAbort(cancel)
   }
 
-  private openPolling(exchange: HttpExchange, id: string): void {
+  private openByRequest(definition: TransportDefinition<HttpExchange>, exchange: HttpExchange, id: string): void {
     const { cookie, handshakeHeaders } = this.options
     const { request } = exchange
-    if (handshakeHeaders !== undefined) exchange.addHeaders(this.handshake.headers(handshakeHeaders, request))
+    if (handshakeHeaders !== undefined) exchange.addHeaders(headersFrom(handshakeHeaders, request, this.reportCause))
     if (cookie !== undefined) exchange.addHeaders({ "set-cookie": cookie(id) })
-    this.open(id, request, (session) => session.openPolling(exchange))
+    this.open(id, request, definition, exchange, (session) => session.onRequest(exchange))
   }
 
-  readonly handleUpgrade = (request: EngineRequest, decide: (decision: UpgradeDecision) => void): (() => void) => {
+  readonly handleUpgrade = (request: EngineRequest, decide: (decision: UpgradeDecision) => void): (() => void) =>
+    this.connect("websocket", request, decide)
+
+  readonly handleConnection = <Carrier>(
+    definition: TransportDefinition<Carrier>,
+    request: EngineRequest,
+    decide: (decision: UpgradeDecision<Carrier>) => void
+  ): (() => void) => this.connect(definition, request, decide)
+
+  private connect<Carrier>(
+    door: Door,
+    request: EngineRequest,
+    decide: (decision: UpgradeDecision<Carrier>) => void
+  ): () => void {
     const refuse = (error: HandshakeError.HandshakeError) => {
       this.onRefused(error)
       decide(error)
     }
-    const verified = this.verify(request, true)
-    if (verified instanceof HandshakeError.HandshakeError) refuse(verified)
-    else if (verified !== undefined) {
-      decide({ headers: this.responseHeaders(request), accept: (channel) => verified.onUpgrade(channel) })
-    } else {
-      const cancel = this.admit(request, (id) => {
-        if (id instanceof HandshakeError.HandshakeError) return refuse(id)
-        const { handshakeHeaders } = this.options
-        const headers = this.responseHeaders(request)
-        decide({
-          headers:
-            handshakeHeaders === undefined
-              ? headers
-              : merge(headers, this.handshake.headers(handshakeHeaders, request)),
-          accept: (channel) => this.open(id, request, (session) => session.openWebSocket(channel))
-        })
-      })
-      if (cancel !== undefined) return cancel
+    const verified = this.verify(request, door)
+    if (verified instanceof HandshakeError.HandshakeError) {
+      refuse(verified)
+      return ignore
     }
-    return () => {}
+    const { session } = verified
+    // The door says what carries a transport that gets through it.
+    const definition = verified.definition as TransportDefinition<Carrier>
+    if (session !== undefined) {
+      decide({
+        headers: this.responseHeaders(request),
+        accept: (connection) => session.onUpgrade(definition, connection)
+      })
+      return ignore
+    }
+    const cancel = this.admit(request, (id) => {
+      if (id instanceof HandshakeError.HandshakeError) return refuse(id)
+      const { handshakeHeaders } = this.options
+      const headers = this.responseHeaders(request)
+      decide({
+        headers:
+          handshakeHeaders === undefined
+            ? headers
+            : merge(headers, headersFrom(handshakeHeaders, request, this.reportCause)),
+        accept: (connection) => this.open(id, request, definition, connection)
+      })
+    })
+    return cancel ?? ignore
   }
 
   /**
-   * Asks the application about a request that would open a session, unless there are too many already (see `Handshake.admit`). One
-   * that it has not decided on counts as a connection.
+   * Decides on a request that would open a session, unless there are too many already (see
+   * `Admission.admit`). A request that is undecided counts as a connection.
    */
   private admit(
     request: EngineRequest,
     done: (id: string | HandshakeError.HandshakeError) => void
   ): (() => void) | undefined {
     const { limits } = this
-    if (limits === undefined) return this.handshake.admit(request, done)
+    if (limits === undefined) return this.admission.admit(request, done)
     const { address } = request
     const exceeded = limits.exceeded(address)
     if (exceeded !== undefined) {
@@ -291,7 +452,7 @@ class Server implements EngineServer, SessionOwner {
       if (isCounted) limits.remove(address)
       isCounted = false
     }
-    const cancel = this.handshake.admit(request, (id) => {
+    const cancel = this.admission.admit(request, (id) => {
       // A session is counted when it opens, which is now.
       forget()
       done(id)
@@ -326,66 +487,78 @@ class Server implements EngineServer, SessionOwner {
 
   private refuse(exchange: HttpExchange, error: HandshakeError.HandshakeError): void {
     this.onRefused(error)
-    refuse(exchange, error)
+    HandshakeError.respond(exchange, error)
   }
 
-  /** The session that the request belongs to; `undefined` if it may open one. */
-  private verify(request: EngineRequest, upgrade: boolean): EngineSession | HandshakeError.HandshakeError | undefined {
+  /** Finds the transport of a request, and its session unless it may open one. */
+  private verify(request: EngineRequest, door: Door): Verified | HandshakeError.HandshakeError {
     const { allowedOrigins } = this.options
     if (allowedOrigins !== undefined) {
       const refused = allowedOrigins.refused(request, this.onOriginDefect)
       if (refused !== undefined) return HandshakeError.make(4, `origin ${refused}`, "Origin not allowed", 403)
     }
-    const transport = request.query.get("transport") as TransportName | undefined
-    if (transport === undefined || !this.options.transports.includes(transport)) {
-      return HandshakeError.make(0, `transport ${String(transport)}`)
-    }
+    const name = request.query.get("transport")
+    const definition = name === undefined ? undefined : this.transports.get(name)
+    if (definition === undefined) return HandshakeError.make(0, `transport ${name}`)
     const origin = request.header("origin")
     if (origin !== undefined && !isHeaderValue(origin)) return HandshakeError.make(3, "illegal origin")
+    const fits = typeof door === "string" ? definition.carriage === door : definition === door
     const sid = request.query.get("sid")
     if (sid !== undefined && sid !== "") {
-      const session = this.sessions.get(sid)
+      const session = this.registry.get(sid)
       if (session === undefined) return HandshakeError.make(1, `session ${sid}`)
       if (revisionOf(request) !== session.revision) {
         return HandshakeError.make(3, `another revision in a session of revision ${session.revision}`)
       }
-      if (upgrade ? transport !== "websocket" : transport !== session.transportName) {
-        return HandshakeError.make(3, `transport ${transport} in a session on ${session.transportName}`)
+      if (door === "request" ? name !== session.transport : !fits || definition.upgrade === undefined) {
+        return HandshakeError.make(3, `transport ${name} in a session on ${session.transport}`)
       }
-      return session
+      return { definition, session }
     }
     if (request.method !== "GET") return HandshakeError.make(2, `method ${request.method}`)
-    if (upgrade !== (transport === "websocket")) {
-      return HandshakeError.make(3, upgrade ? "upgrade for polling" : "websocket without upgrade")
+    if (!fits) {
+      return HandshakeError.make(3, door === "request" ? `${name} without upgrade` : `upgrade for ${name}`)
     }
     if (revisionOf(request) === 3 && !this.options.allowEIO3) {
       return HandshakeError.make(5, `revision ${String(request.query.get("EIO"))}`)
     }
-    return this.drainEnd !== undefined ? HandshakeError.make(4, "the server is shutting down") : undefined
+    return this.drainEnd !== undefined
+      ? HandshakeError.make(4, "the server is shutting down")
+      : { definition, session: undefined }
   }
 
   private readonly onOriginDefect = (defect: unknown): void =>
     this.report("a predicate of allowedOrigins failed", defect)
 
-  private open(id: string, request: EngineRequest, start: (session: EngineSession) => void): void {
+  private open<Carrier>(
+    id: string,
+    request: EngineRequest,
+    definition: TransportDefinition<Carrier>,
+    carrier: Carrier,
+    onStarted?: (session: EngineSession) => void
+  ): void {
     const session = new EngineSession(id, revisionOf(request), request.details(), this)
-    this.sessions.set(session.id, session)
+    session.take(definition, carrier)
+    this.registry.set(session.id, session)
     this.limits?.add(session.details.address)
     this.openCount++
     this.stats.opened++
-    start(session)
-    // What has failed already gets no sink, which would never hear of an end.
+    session.start()
+    // Also if it has ended already: then the request is answered with that.
+    onStarted?.(session)
+    // A handler would never hear of an end that has come already.
     if (!session.isOpen) return
     try {
-      session.sink = this.onSession(session)
-      session.sink.onOpen()
+      session.handler = this.onSession(session)
+      session.handler.onOpen()
     } catch (defect) {
       session.onDefect(defect)
     }
+    this.streams.onSession(session)
   }
 
   onSessionDefect(session: EngineSession, defect: unknown): void {
-    this.handshake.report("a session has failed", Cause.die(defect), { session: session.id })
+    this.reportCause("a session has failed", Cause.die(defect), { session: session.id })
   }
 
   onSessionClosed(_session: EngineSession, { reason }: SessionClose): void {
@@ -394,11 +567,11 @@ class Server implements EngineServer, SessionOwner {
   }
 
   onSessionReleased(session: EngineSession): void {
-    this.sessions.delete(session.id)
+    this.registry.delete(session.id)
     this.limits?.remove(session.details.address)
     if (this.drainEnd === undefined) return
-    if (session.transportName === "polling" && --this.polling === 0) this.polled.openUnsafe()
-    if (this.sessions.size === 0) this.released.openUnsafe()
+    if (session.isPolling && --this.polling === 0) this.polled.openUnsafe()
+    if (this.registry.size === 0) this.released.openUnsafe()
   }
 
   readonly drainTimeLeft = (): number =>
@@ -408,9 +581,10 @@ class Server implements EngineServer, SessionOwner {
     return Effect.gen({ self: this }, function* () {
       const { drainTimeout } = this.options
       this.drainEnd ??= this.closing.begin()
-      this.handshake.close()
-      const sessions = Array.from(this.sessions.values())
-      // A pause between batches, so that not everybody comes back at once; half of the time is theirs at the most.
+      this.admission.close()
+      const sessions = Array.from(this.registry.values())
+      // A pause between batches, so that clients do not all come back at once. The pauses take half
+      // of the time at most.
       const batches = Math.max(1, Math.floor(this.drainTimeLeft() / 2 / DRAIN_PAUSE))
       const size = Math.max(DRAIN_BATCH, Math.ceil(sessions.length / batches))
       for (let at = 0; at < sessions.length; at += size) {
@@ -418,9 +592,9 @@ class Server implements EngineServer, SessionOwner {
         for (const session of sessions.slice(at, at + size)) session.closeUnsafe("server shutting down")
       }
       this.polling = 0
-      for (const { transportName } of this.sessions.values()) if (transportName === "polling") this.polling++
+      for (const { isPolling } of this.registry.values()) if (isPolling) this.polling++
       if (this.polling === 0) this.polled.openUnsafe()
-      if (this.sessions.size > 0 && this.drainTimeLeft() > 0) {
+      if (this.registry.size > 0 && this.drainTimeLeft() > 0) {
         yield* Effect.timeoutOption(this.released.await, Duration.millis(this.drainTimeLeft()))
       }
       this.terminate()
@@ -433,12 +607,23 @@ class Server implements EngineServer, SessionOwner {
   }
 
   readonly terminate = (): void => {
-    for (const session of Array.from(this.sessions.values())) session.terminate()
+    for (const session of Array.from(this.registry.values())) session.terminate()
   }
 }
 
-/** What every response says: it is what it says it is, and nothing else that a browser may see in it. */
+/** The way by which a request comes: of a kind, or with the definition of its transport. */
+type Door = Carriage | TransportDefinition<any>
+
+/** A request that may be handled: its transport, and its session unless it may open one. */
+interface Verified {
+  readonly definition: AnyTransport
+  readonly session: EngineSession | undefined
+}
+
+const ignore = () => {}
+
+/** Keeps browsers from taking a response for another type than it says. */
 const SAFE: Readonly<Record<string, string>> = { "x-content-type-options": "nosniff" }
 
-/** The revision of Engine.IO that a request is of. Clients of revision 3 do not always say so. */
+/** The revision of Engine.IO of a request. Clients of revision 3 do not always say so. */
 const revisionOf = (request: EngineRequest): EngineRevision => (request.query.get("EIO") === "4" ? 4 : 3)

@@ -5,6 +5,8 @@
  */
 import * as Data from "effect/Data"
 
+import type { HttpExchange } from "./EngineRequest.ts"
+
 /**
  * The codes of Engine.IO's error responses.
  *
@@ -54,8 +56,8 @@ const messages: Record<HandshakeErrorCode, string> = {
 
 /**
  * A request that the engine refuses: answered with status 400 (403 for code 4) and
- * `{"code":…,"message":"…"}` over HTTP, and with a plain 400 response before any upgrade; with `status`,
- * if there is one, over both.
+ * `{"code":…,"message":"…"}` over HTTP, and with a plain 400 response before any upgrade; with
+ * `status`, if there is one, over both.
  *
  * `code` is the number on the wire, `reason` the same as a tagged value, for `Effect.catchReason`.
  * `context` says more than the client is told, for logs.
@@ -96,14 +98,28 @@ export const make = (
 ): HandshakeError => new HandshakeError({ code, message, context, ...(status === undefined ? {} : { status }) })
 
 /**
- * Headers of the response that refuses: a server that is full says when to try again. Official clients
- * try again by themselves.
+ * Headers of the response that refuses: a server that is full says when to try again. Official
+ * clients try again by themselves.
  *
  * @since 0.1.0
  * @category getters
  */
 export const headersOf = ({ status }: HandshakeError): Readonly<Record<string, string>> =>
   status === 503 ? FULL : NONE
+
+/**
+ * Answers a request that the engine refuses.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const respond = (exchange: HttpExchange, error: HandshakeError): void => {
+  exchange.respond(
+    error.status ?? (error.code === 4 ? 403 : 400),
+    { "content-type": "application/json", ...headersOf(error) },
+    JSON.stringify({ code: error.code, message: error.message })
+  )
+}
 
 /** In seconds; official clients take one to five between their attempts. */
 const FULL = { "retry-after": "5" }

@@ -1,5 +1,6 @@
 /**
- * Headers of HTTP: those of responses, as platforms take them, and the coding that a client accepts.
+ * Headers of HTTP: those of responses, as platforms take them, and the coding that a client
+ * accepts.
  *
  * @since 0.1.0
  */
@@ -43,9 +44,9 @@ export const isNameList = (value: string): boolean => /^[!#$%&'*+.^_`|~0-9A-Za-z
 const ACCEPTED = /^\s*([!#$%&'*+.^_`|~\w-]+)\s*(?:;\s*q=([01](?:\.\d*)?)\s*)?$/i
 
 /**
- * Chooses the content coding of a response by the request's `Accept-Encoding` (RFC 9110, 12.5.3): the one with the highest
- * weight, and among equals the first of `codings`. Returns `undefined` if the client accepts none of them, not even
- * `identity`, the plain form.
+ * Chooses the content coding of a response by the request's `Accept-Encoding` (RFC 9110, 12.5.3):
+ * the one with the highest weight, and among equals the first of `codings`. Returns `undefined` if
+ * the client accepts none of them, not even `identity`, the plain form.
  *
  * @since 0.1.0
  * @category combinators

@@ -1,6 +1,6 @@
 /**
- * Reads options, and refuses those that make no sense with `InvalidOptionError`. `option` is the path of an option, as
- * `limits.maxPayload`.
+ * Reads options, and refuses those that make no sense with `InvalidOptionError`. `option` is the
+ * path of an option, as `limits.maxPayload`.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,8 @@ export const refuse = (option: string, problem: string): InvalidOptionError =>
   new InvalidOptionError({ option, problem })
 
 /**
- * The longest time that a timer of JavaScript takes, in milliseconds: 24.8 days. With a longer one it fires at once.
+ * The longest time that a timer of JavaScript takes, in milliseconds: 24.8 days. With a longer one
+ * it fires at once.
  *
  * @since 0.1.0
  * @category constants
@@ -73,11 +74,11 @@ export const integer = (
  * @since 0.1.0
  * @category decoding
  */
-export const transports = (
-  value: ReadonlyArray<TransportName> | undefined
-): Effect.Effect<ReadonlyArray<TransportName>, InvalidOptionError> => {
-  const known: ReadonlyArray<TransportName> = ["polling", "websocket"]
-  const names = value ?? known
+export const transports = <Name extends string = TransportName>(
+  value: ReadonlyArray<Name> | undefined,
+  known: ReadonlyArray<string> = ["polling", "websocket"] satisfies ReadonlyArray<TransportName>
+): Effect.Effect<ReadonlyArray<Name>, InvalidOptionError> => {
+  const names = value ?? (known as ReadonlyArray<Name>)
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
     : refuse("transports", `cannot be "${names}"`)
@@ -140,8 +141,8 @@ export const hook = <F extends (...args: ReadonlyArray<never>) => unknown>(
 export type Names<Group> = { readonly [Name in keyof Required<Group>]: true }
 
 /**
- * Reads a group of options, in which every name has to be one of `names`. The options themselves are read by other readers. The
- * path `""` is that of all options.
+ * Reads a group of options, in which every name has to be one of `names`. The options themselves
+ * are read by other readers. The path `""` is that of all options.
  *
  * @since 0.1.0
  * @category decoding

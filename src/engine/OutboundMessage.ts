@@ -5,8 +5,9 @@
  */
 
 /**
- * An encoded message: the text of an Engine.IO message packet, its leading `4` included, and the binary messages that
- * follow it; either may be missing. It is encoded once, whoever gets it.
+ * An encoded message: the text of an Engine.IO message packet, its leading `4` included, and the
+ * binary messages that follow it; either may be missing. It is encoded once for all of its
+ * recipients.
  *
  * @since 0.1.0
  * @category models
@@ -14,11 +15,14 @@
 export class OutboundMessage {
   readonly text: string | undefined
   readonly attachments: ReadonlyArray<Uint8Array> | undefined
-  /** Whether more than one session gets it. Transports then keep what they have made of it in `prepared`. */
+  /**
+   * Whether more than one session gets it. Transports then keep its wire form in
+   * `prepared`.
+   */
   readonly shared: boolean
   /** Whether it may be compressed, where the connection allows it. */
   compress = true
-  /** Whether it may be dropped for a client that is behind, where `outboxOverflow` says so. */
+  /** Whether it may be dropped for a slow client, where `outboxOverflow` says so. */
   droppable = true
   /** The wire form for WebSocket transports, made by the first that sends the message. */
   prepared: unknown = undefined
@@ -35,7 +39,9 @@ export class OutboundMessage {
     return (this.text === undefined ? 0 : 1) + (this.attachments?.length ?? 0)
   }
 
-  /** Its bytes, the text as UTF-8, without frames. Counted when somebody asks for the first time. */
+  /**
+   * Its bytes, the text as UTF-8, without frames. Counted at the first call.
+   */
   get byteLength(): number {
     if (this.size < 0) {
       this.size = this.text === undefined ? 0 : utf8Length(this.text)

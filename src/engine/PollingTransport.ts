@@ -1,6 +1,6 @@
 /**
- * HTTP long-polling: a GET request is held until there is something to send, POST requests bring packets in
- * (Engine.IO protocol 4, "HTTP long-polling").
+ * HTTP long-polling: a GET request is held until there is something to send, POST requests bring
+ * packets in (Engine.IO protocol 4, "HTTP long-polling").
  *
  * @since 0.1.0
  */
@@ -8,80 +8,82 @@ import type { SessionCloseReason } from "../DisconnectReason.ts"
 import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { Arrivals } from "./internal/arrivals.ts"
-import { refuse } from "./internal/httpResponses.ts"
 import { microtask } from "./internal/microtask.ts"
-import { type Outbox, packetsOf } from "./internal/outbox.ts"
-import type { PollingFormat } from "./internal/pollingFormat.ts"
-import { IDLE, type TimerWheel, type WheelEntry } from "./TimerWheel.ts"
+import { format3, format4, type PollingFormat } from "./internal/pollingFormat.ts"
 import { UnreadResponses } from "./internal/unreadResponses.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
-import type { ServerTransport, TransportSink } from "./Transport.ts"
+import { type Outbox, packetsOf } from "./Outbox.ts"
+import { IDLE, type TimerWheel, type WheelEntry } from "./TimerWheel.ts"
+import type {
+  CloseCause,
+  Handover,
+  ServerTransport,
+  TransportContext,
+  TransportDefinition,
+  TransportOptions,
+  TransportSink
+} from "./Transport.ts"
 
-/**
- * How long a closed session waits for the poll that takes its last packets, in milliseconds.
- */
+/** How long a closed session waits for the poll that takes its last packets, in milliseconds. */
 const CLOSE_TIMEOUT = 30_000
 
 /**
- * The polls that are released at once while the client changes to a WebSocket. The answer to its probe and that to its poll
- * come by different connections: the client may have polled again before it knows that it should not.
+ * The polls that are released at once during an upgrade. The answers to the probe and to the poll
+ * come by different connections: the client may have polled again before it knows that it should
+ * not.
  */
 const UPGRADING_RELEASES = 4
 
-/** How long polls beyond that are held, in milliseconds: a client that goes on polling shall not spin. */
+/** How long later polls are held, in milliseconds: a client that goes on polling must not spin. */
 const UPGRADING_HOLD = 100
 
 const POST_HEADERS = { "content-type": "text/html", "cache-control": "no-store" }
 
 /**
- * @since 0.1.0
- * @category models
+ * The state of a poll-based transport: `closing` until the client has taken the last packets.
  */
-export interface PollingOptions {
-  /** The largest request body in bytes. */
-  readonly maxPayload: number
-  /** The largest number of packets in one request body. */
-  readonly maxPacketsPerPayload: number
-  /** How long a client may take to read a response, in milliseconds. */
-  readonly pingTimeout: number
-}
+type State = "open" | "closing" | "closed"
 
 /**
+ * Long-polling, as the server's end of a session.
+ *
  * @since 0.1.0
  * @category models
  */
-export class PollingTransport implements ServerTransport {
+export class PollingTransport implements ServerTransport, Handover {
   readonly name = "polling"
-  private readonly sink: TransportSink
-  private readonly options: PollingOptions
+  sink: TransportSink
+  private readonly options: TransportOptions
   private readonly wheel: TimerWheel
   private readonly format: PollingFormat
   bytesReceived = 0
   bytesSent = 0
-  private readonly outbox: Outbox
+  readonly outbox: Outbox
   private readonly unread: UnreadResponses
   private readonly arrivals: Arrivals
-  /** Stands for the session where it is remembered that it has spoken, which may be for longer than it lives. */
+  /** Stands for the session where the turns of sessions are counted, which may outlive it. */
   private readonly voice = {}
   private poll: HttpExchange | undefined
-  /** A request that brings packets: it is answered when all of them are handled, and until then the client sends no other. */
+  /**
+   * A request that brings packets. It is answered once they are handled; until then no other comes.
+   */
   private post: HttpExchange | undefined
-  /** Whether its body has come. */
+  /** Whether the body of that request has come. */
   private posted = false
   private flushing = false
   private upgrading = false
   private upgraded = false
   private releases = 0
-  private state: "open" | "closing" | "closed" = "open"
+  private state: State = "open"
   private timer: WheelEntry | undefined
   private isReleased = false
 
   /** @internal */
-  constructor(sink: TransportSink, options: PollingOptions, wheel: TimerWheel, format: PollingFormat, outbox: Outbox) {
+  constructor({ base64, options, revision, wheel }: TransportContext, sink: TransportSink, outbox: Outbox) {
     this.sink = sink
-    this.format = format
     this.options = options
     this.wheel = wheel
+    this.format = revision === 4 ? format4 : format3(base64)
     this.outbox = outbox
     this.arrivals = new Arrivals((packet) => this.receive(packet))
     this.unread = new UnreadResponses(wheel, options.pingTimeout, () => {
@@ -102,10 +104,16 @@ export class PollingTransport implements ServerTransport {
     return this.buffered > bytes
   }
 
-  /** Whether the session has closed it, and the client has still to be told. */
-  get lingering(): boolean {
+  get isLingering(): boolean {
     return this.state === "closing"
   }
+
+  get handover(): Handover {
+    return this
+  }
+
+  /** The client does not change to polling, so that there is nothing to take over. */
+  takeOver(_waiting: Outbox): void {}
 
   sendPacket(packet: string): void {
     if (this.state !== "open") return
@@ -128,7 +136,6 @@ export class PollingTransport implements ServerTransport {
     this.arrivals.resume()
   }
 
-  /** Handles a request of the session. */
   onRequest(exchange: HttpExchange): void {
     switch (exchange.request.method) {
       case "GET":
@@ -140,40 +147,39 @@ export class PollingTransport implements ServerTransport {
     }
   }
 
-  /** Releases the held poll: the client pauses polling only when no poll is under way. */
-  beginUpgrade(): void {
+  /** Releases the held poll: the client waits until no poll is under way. */
+  begin(): void {
     this.upgrading = true
     this.releases = 0
     this.releasePoll()
   }
 
-  /** The client stays with polling after all. */
-  cancelUpgrade(): void {
+  cancel(): void {
     this.upgrading = false
   }
 
-  /** Whether requests have brought something that is not handled yet. */
   get isBehind(): boolean {
     return this.arrivals.isPending
   }
 
-  /** Calls back when everything is handled that requests have brought: it comes before what another transport brings. */
   whenHandled(callback: () => void): void {
     this.arrivals.drain(callback)
   }
 
-  /** Ends the transport in favour of another one, to which what was not sent is left. */
-  finishUpgrade(): void {
+  finish(): void {
     const { poll } = this
     this.poll = undefined
     if (poll !== undefined) this.respond(poll, ["6"], false)
     this.upgraded = true
-    // A client that has changed over has read its last poll.
+    // A client that has upgraded has read its last poll.
     this.unread.destroy()
     this.end()
   }
 
-  close(): void {
+  close(cause: CloseCause): void {
+    if (cause === "peer") return this.closeByPeer()
+    // A client that breaks the protocol may never poll again.
+    if (cause === "fault") return this.abort()
     if (this.state !== "open") return
     this.state = "closing"
     this.arrivals.stopPausing()
@@ -190,8 +196,8 @@ export class PollingTransport implements ServerTransport {
     this.end()
   }
 
-  /** The client has said that it goes: its held poll is released, nothing more is sent. */
-  closeByPeer(): void {
+  /** The client has sent a close packet: its held poll is released, nothing more is sent. */
+  private closeByPeer(): void {
     if (this.state === "closed") return
     this.outbox.clear()
     this.releasePoll()
@@ -200,7 +206,8 @@ export class PollingTransport implements ServerTransport {
   }
 
   private onPoll(exchange: HttpExchange): void {
-    if (this.state === "closed") return refuse(exchange, HandshakeError.make(1, "the session has ended"))
+    if (this.state === "closed")
+      return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
     if (this.poll !== undefined) {
       exchange.respond(400, {}, "")
       return this.fail("transport error", "overlap of two polls")
@@ -220,7 +227,8 @@ export class PollingTransport implements ServerTransport {
   }
 
   private onPost(exchange: HttpExchange): void {
-    if (this.state === "closed") return refuse(exchange, HandshakeError.make(1, "the session has ended"))
+    if (this.state === "closed")
+      return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
     if (this.post !== undefined) {
       exchange.respond(400, {}, "")
       return this.fail("transport error", "overlap of two posts")
@@ -230,7 +238,8 @@ export class PollingTransport implements ServerTransport {
     exchange.readBody(
       this.options.maxPayload,
       (body) => {
-        if (this.post !== exchange) return refuse(exchange, HandshakeError.make(1, "the session has ended"))
+        if (this.post !== exchange)
+          return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
         this.posted = true
         this.bytesReceived += body.size
         exchange.speak?.(this.voice, body.size)
@@ -238,7 +247,7 @@ export class PollingTransport implements ServerTransport {
         const add = (packet: string | Uint8Array) => void packets.push(packet)
         const limits = { maxPackets: this.options.maxPacketsPerPayload }
         const error = this.format.decode(body, exchange.request, limits, add, add)
-        // Those before the first that is none are handled.
+        // Packets before the first malformed one are handled.
         const onHandled = () => {
           if (error !== undefined) this.fail("parse error", error.message)
           this.accept()
@@ -255,7 +264,7 @@ export class PollingTransport implements ServerTransport {
     )
   }
 
-  /** Answers the request whose packets were handled, or will not be. */
+  /** Answers the request whose packets are handled, or will never be. */
   private accept(): void {
     const { post } = this
     this.post = undefined
@@ -264,7 +273,7 @@ export class PollingTransport implements ServerTransport {
 
   private receive(packet: string | Uint8Array): void {
     if (typeof packet !== "string") this.sink.onBinary(packet)
-    // Of a session that is closed here the client has only to say that it knows, or goes itself.
+    // Once the server has closed the session, the only packet it accepts is the client's own close.
     else if (packet === "1" && this.state === "closing") this.closeByPeer()
     else this.sink.onPacket(packet)
   }
@@ -277,7 +286,7 @@ export class PollingTransport implements ServerTransport {
   private flushLater(): void {
     if (this.poll === undefined || this.flushing) return
     this.flushing = true
-    // What is sent within one turn leaves as one payload.
+    // All packets of one turn leave as one payload.
     const { defer = microtask } = this.poll
     defer(() => {
       this.flushing = false
@@ -307,8 +316,8 @@ export class PollingTransport implements ServerTransport {
   }
 
   /**
-   * Messages first, the close packet with the next poll: clients handle a close packet before the messages that stand in the
-   * same payload, and a DISCONNECT among them would be lost.
+   * Sends the messages, and the close packet with the next poll: clients handle a close packet
+   * before the messages of the same payload, and a DISCONNECT among them would be lost.
    */
   private flushClosing(): void {
     if (!this.outbox.isEmpty) return this.flush()
@@ -340,7 +349,7 @@ export class PollingTransport implements ServerTransport {
     if (!this.upgraded) this.outbox.clear()
     this.arrivals.drop()
     if (this.posted) this.accept()
-    // A body that has not come by now may never come.
+    // The body may never come.
     else this.post?.destroy?.()
     this.post = undefined
     this.stopTimer()
@@ -352,4 +361,17 @@ export class PollingTransport implements ServerTransport {
     this.isReleased = true
     this.sink.onTransportReleased(this)
   }
+}
+
+/**
+ * Long-polling, for any server. It is the transport that a session starts with by default, and may
+ * leave for another one.
+ *
+ * @since 0.1.0
+ * @category definitions
+ */
+export const polling: TransportDefinition<HttpExchange> & { readonly carriage: "request" } = {
+  name: "polling",
+  carriage: "request",
+  open: (context, _exchange, sink) => new PollingTransport(context, sink, context.makeOutbox())
 }

@@ -1,17 +1,18 @@
 /**
- * A request's query, and what a session keeps of the request that opened it.
+ * A request's query, and the part of the request that its session keeps.
  *
  * @since 0.1.0
  */
 import type { ConnectionDetails } from "./EngineRequest.ts"
 
-/** What has to be decoded, or is not a parameter at all: left to `URLSearchParams`. */
+/** Queries with escapes, or parts that are no parameter: left to `URLSearchParams`. */
 const ENCODED = /[%+?]/
 
 const noQuery: ReadonlyMap<string, string> = new Map()
 
 /**
- * The query parameters of a request's target. Of one that is given more than once the last value stays.
+ * The query parameters of a request's target. A parameter that is given more than once has its last
+ * value.
  *
  * @since 0.1.0
  * @category getters
@@ -20,7 +21,8 @@ export const queryOf = (url: string): ReadonlyMap<string, string> => {
   const start = url.indexOf("?") + 1
   if (start === 0) return noQuery
   const query = url.slice(start)
-  // Clients rarely send anything else, and every poll brings them again: this takes half of the time.
+  // Clients rarely send anything else, and every poll brings them again: this takes half of the
+  // time.
   if (!ENCODED.test(query)) return plainQuery(query)
   return new Map(new URLSearchParams(query))
 }
@@ -43,7 +45,8 @@ const plainQuery = (query: string): ReadonlyMap<string, string> => {
 }
 
 /**
- * What stays of a request, for as long as its session: the query is in the URL, and read there by whoever asks for it.
+ * The part of a request that lives as long as its session. The query is in the URL, and is read
+ * there when it is asked for.
  *
  * @since 0.1.0
  * @category models

@@ -10,15 +10,19 @@ const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 /** The codes of its characters, four times: for each of a byte's values. */
 const CODES = Uint8Array.from({ length: 256 }, (_, byte) => ALPHABET.charCodeAt(byte & 63))
 
-/** Characters of an id. Load balancers and cluster adapters in the field expect exactly 20 of `[A-Za-z0-9_-]`. */
+/**
+ * Characters of an id. Load balancers and cluster adapters in the field expect exactly 20 of
+ * `[A-Za-z0-9_-]`.
+ */
 const LENGTH = 20
 
 /** Random bytes are drawn for this many ids at once: a draw costs far more than its bytes. */
 const BATCH = 256
 
 /**
- * Where ids get their bytes: a function that fills an array with random ones. Default: the platform's cryptographically secure source.
- * What is provided here has to be one as well, but for simulations, in which every run shall have the same ids.
+ * Where ids get their bytes: a function that fills an array with random ones. Default: the
+ * platform's cryptographically secure source. A function that is provided here must be one as well,
+ * except in simulations, whose runs must all have the same ids.
  *
  * @since 0.1.0
  * @category services
@@ -30,8 +34,8 @@ export const RandomBytes: Context.Reference<(bytes: Uint8Array<ArrayBuffer>) => 
 })
 
 /**
- * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the {@link RandomBytes} of the context,
- * so that an id cannot be guessed.
+ * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the {@link
+ * RandomBytes} of the context, so that an id cannot be guessed.
  *
  * @since 0.1.0
  * @category constructors

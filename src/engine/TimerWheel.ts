@@ -41,11 +41,14 @@ const EXACT = 512
 /** There are fewer levels of slots than this. */
 const LEVELS = 32
 
-/** The entries whose deadlines are close to each other. They are called together, when the last one's deadline has passed. */
+/**
+ * The entries whose deadlines are close to each other. They are called together, when the last
+ * one's deadline has passed.
+ */
 interface Slot {
-  /** What it is found by: its time and its width. */
+  /** Its key: its time and its width. */
   readonly id: number
-  /** What its entries have of it: a small number, which takes no memory of its own. */
+  /** Its place, which its entries keep: a small number takes no memory of its own. */
   readonly place: number
   readonly entries: Set<WheelEntry>
   due: number
@@ -63,19 +66,22 @@ const call = (entry: WheelEntry): void => {
 }
 
 /**
- * How wide a slot is, as a power of two: a millisecond for what is near, then less than a hundredth of the time until the deadline.
- * So crowds of idle sessions share wakeups of the process.
+ * The width of a slot, as a power of two: a millisecond for near deadlines, then less than a
+ * hundredth of the time until the deadline. So crowds of idle sessions share wakeups of the
+ * process.
  */
 const levelOf = (millis: number): number =>
   millis < EXACT ? 0 : 31 - Math.clz32(Math.min(millis, 0x7fff_ffff) / 100 - 1)
 
 /**
- * One timer for every deadline of a server, instead of one per connection and purpose: a deadline costs an entry in a set.
- * Nothing expires early, and nothing later than by a hundredth, or a millisecond where that is more, and what the process is
- * behind. A deadline with no other near it is exact.
+ * One timer for every deadline of a server, instead of one per connection and purpose: a deadline
+ * costs an entry in a set. Nothing expires early, and nothing later than by a hundredth, or a
+ * millisecond where that is more, and the time that the process is late. A deadline with no other
+ * near it is exact.
  *
- * Time is the Clock's monotonic one: a change of the wall clock moves nothing. When the process was suspended or blocked,
- * the wheel advances by `maxPause` at the most, as the pongs that came meanwhile have not been read yet.
+ * Time is the Clock's monotonic one: a change of the wall clock moves nothing. When the process was
+ * suspended or blocked, the wheel advances by `maxPause` at the most, as the pongs that came
+ * meanwhile have not been read yet.
  *
  * @since 0.1.0
  * @category models
@@ -92,7 +98,7 @@ export class TimerWheel {
   private size = 0
   /** The real time when it looked last. */
   private seen = 0
-  /** What pauses of the process do not count. */
+  /** The time that is not counted: pauses of the process. */
   private lost = 0
   /** When it wakes, if it does. */
   private wakes = Infinity
@@ -129,7 +135,7 @@ export class TimerWheel {
     this.size--
   }
 
-  /** Calls what is due. */
+  /** Calls the entries that are due. */
   sweep(): void {
     this.disarm = undefined
     const now = this.time(true)
@@ -165,7 +171,10 @@ export class TimerWheel {
     return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   }
 
-  /** The time that deadlines are of: the monotonic one, in milliseconds and parts of them, without pauses of the process. */
+  /**
+   * The time that deadlines are of: the monotonic one, in milliseconds and parts of them, without
+   * pauses of the process.
+   */
   private time(armed = this.disarm !== undefined || this.sweeping): number {
     const real = Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
     const elapsed = real - this.seen
@@ -175,7 +184,7 @@ export class TimerWheel {
     return real - this.lost
   }
 
-  /** Wakes for what comes first, and twice per `maxPause` in any case, to see pauses. */
+  /** Wakes for the first deadline, and twice per `maxPause` in any case, to see pauses. */
   private arm(now: number): void {
     const slot = this.first()
     if (slot === undefined) return
@@ -242,7 +251,8 @@ export class TimerWheel {
 }
 
 /**
- * Makes a wheel that turns for the lifetime of the scope. It has no timer while nothing is scheduled.
+ * Makes a wheel that turns for the lifetime of the scope. It has no timer while nothing is
+ * scheduled.
  *
  * A pause of the process that is longer than `maxPause` does not count against the peers.
  *
@@ -261,7 +271,7 @@ export const make = (maxPause: Duration.Duration): Effect.Effect<TimerWheel, nev
       sleeping = fiber
       return () => fiber.interruptUnsafe()
     })
-    // Everybody's deadlines depend on it: a bug in one of them must not stop it.
+    // All deadlines depend on it: a bug in one of them must not stop it.
     const sweep = Effect.sync(() => wheel.sweep()).pipe(
       Effect.catchCause((cause) => Effect.logError("a deadline has failed", cause))
     )

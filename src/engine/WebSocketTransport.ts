@@ -1,5 +1,6 @@
 /**
- * The WebSocket transport: one frame per packet, binary messages as binary frames (Engine.IO protocol 4, "WebSocket").
+ * The WebSocket transport: one frame per packet, binary messages as binary frames (Engine.IO
+ * protocol 4, "WebSocket").
  *
  * @since 0.1.0
  */
@@ -8,11 +9,14 @@ import { encodeBinaryText } from "../protocol/EnginePacket.ts"
 import * as V3 from "../protocol/EnginePacketV3.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
 import type { EngineRevision } from "./EngineRequest.ts"
-import type { Outbox } from "./internal/outbox.ts"
 import { ownBytes } from "./internal/ownBytes.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
+import type { Outbox } from "./Outbox.ts"
 import type {
+  CloseCause,
   ServerTransport,
+  TransportContext,
+  TransportDefinition,
   TransportSink,
   WebSocketChannel,
   WebSocketFailure,
@@ -20,12 +24,14 @@ import type {
 } from "./Transport.ts"
 
 /**
- * The bytes that may wait in a socket before a volatile packet is rather dropped: about one write's worth, more means that
- * the peer is behind.
+ * The bytes that may wait in a socket before a volatile packet is dropped: about one write's worth.
+ * With more the peer is slow.
  */
 const WRITABLE_UP_TO = 16 * 1024
 
-/** The bytes that are handed to a socket while more waits in the session's own outbox: enough to keep a connection busy. */
+/**
+ * The bytes that a socket gets while more waits in the outbox: enough to keep a connection busy.
+ */
 const SOCKET_SHARE = 64 * 1024
 
 const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
@@ -36,24 +42,25 @@ const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
 }
 
 /**
- * How binary messages stand in frames: as they are, behind their type (Engine.IO 3), or as base64 for clients that cannot read
- * bytes.
- *
- * @since 0.1.0
- * @category models
+ * The form of binary messages in frames: plain, after their type (Engine.IO 3), or as base64 for
+ * clients that cannot read bytes.
  */
-export interface FrameForm {
+interface FrameForm {
   readonly revision: EngineRevision
   readonly base64: boolean
 }
 
-/**
- * Sends a binary message in the form that the client reads.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const sendBinary = (
+// Shared by all connections.
+const V3_BYTES: FrameForm = { revision: 3, base64: false }
+const V3_BASE64: FrameForm = { revision: 3, base64: true }
+const V4_BYTES: FrameForm = { revision: 4, base64: false }
+const V4_BASE64: FrameForm = { revision: 4, base64: true }
+
+const formOf = ({ base64, revision }: TransportContext): FrameForm =>
+  base64 ? (revision === 3 ? V3_BASE64 : V4_BASE64) : revision === 3 ? V3_BYTES : V4_BYTES
+
+/** Sends a binary message in the form that the client reads. */
+const sendBinary = (
   channel: WebSocketChannel,
   { base64, revision }: FrameForm,
   bytes: Uint8Array,
@@ -64,28 +71,41 @@ export const sendBinary = (
 }
 
 /**
+ * A WebSocket, as the server's end of a session.
+ *
  * @since 0.1.0
  * @category models
  */
 export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   readonly name = "websocket"
+  sink: TransportSink
   private readonly channel: WebSocketChannel
-  private readonly sink: TransportSink
   private readonly form: FrameForm
-  /** What waits for a client that is behind. Without one everything waits in the socket, and nothing can be taken back. */
-  private readonly outbox: Outbox | undefined
+  /** Without an outbox everything waits in the socket, and nothing can be taken back. */
+  outbox: Outbox | undefined
   private readonly share: number
   private closed = false
 
   /** @internal */
-  constructor(channel: WebSocketChannel, sink: TransportSink, form: FrameForm, outbox?: Outbox, maxOutbox = 0) {
+  constructor(context: TransportContext, channel: WebSocketChannel, sink: TransportSink) {
+    const { maxOutbox, outboxOverflow } = context.options
     this.channel = channel
     this.sink = sink
-    this.form = form
-    this.outbox = outbox
+    this.form = formOf(context)
+    this.outbox = outboxOverflow === "disconnect" ? undefined : context.makeOutbox()
     this.share = Math.min(SOCKET_SHARE, maxOutbox)
     channel.receiver = this
-    if (outbox !== undefined) channel.onWritten = () => this.onWritten(outbox)
+    if (this.outbox !== undefined) channel.onWritten = () => this.onWritten()
+  }
+
+  /** Sessions stay on a WebSocket. */
+  get handover(): undefined {
+    return undefined
+  }
+
+  /** Its closing handshake tells the peer. */
+  get isLingering(): boolean {
+    return false
   }
 
   get writable(): boolean {
@@ -126,9 +146,10 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     return true
   }
 
-  /** Sends of what waits as much as the socket shall have. */
-  flush(): void {
-    if (this.outbox !== undefined) this.writeWaiting(this.outbox, this.share)
+  takeOver(waiting: Outbox): void {
+    if (this.outbox === undefined) return this.writeWaiting(waiting, Infinity)
+    this.outbox = waiting
+    this.writeWaiting(waiting, this.share)
   }
 
   pause(): void {
@@ -139,7 +160,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     this.channel.resume()
   }
 
-  close(): void {
+  close(_cause: CloseCause): void {
     if (this.closed) return
     this.closed = true
     if (this.outbox !== undefined) this.writeWaiting(this.outbox, Infinity)
@@ -156,12 +177,14 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     return !outbox.isEmpty || this.exceeds(this.share - 1)
   }
 
-  private onWritten(outbox: Outbox): void {
-    if (this.closed) return
+  private onWritten(): void {
+    const { closed, outbox } = this
+    if (closed || outbox === undefined) return
     if (!outbox.isEmpty) this.writeWaiting(outbox, this.share)
     this.sink.onDrain()
   }
 
+  /** Writes messages that wait until the socket holds `share` bytes. */
   private writeWaiting(outbox: Outbox, share: number): void {
     while (this.channel.buffered < share) {
       const waiting = outbox.shift()
@@ -173,7 +196,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
 
   private write(message: OutboundMessage): void {
     const { attachments, compress, text } = message
-    // Frames are the same for all whose form they do not depend on.
+    // Such frames are the same for all clients.
     const isCommon = attachments === undefined || (this.form.revision === 4 && !this.form.base64)
     if (message.shared && isCommon) return this.channel.sendShared(message)
     if (text !== undefined) this.channel.sendText(text, compress)
@@ -212,6 +235,19 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
 
   private refuse(description: string): void {
     this.sink.onTransportClose(this, "parse error", description)
-    this.close()
+    this.close("fault")
   }
+}
+
+/**
+ * WebSocket, for any server. Clients may open sessions over it, and upgrade to it.
+ *
+ * @since 0.1.0
+ * @category definitions
+ */
+export const webSocket: TransportDefinition<WebSocketChannel> & { readonly carriage: "websocket" } = {
+  name: "websocket",
+  carriage: "websocket",
+  open: (context, channel, sink) => new WebSocketTransport(context, channel, sink),
+  upgrade: (context, channel, sink) => new WebSocketTransport(context, channel, sink)
 }

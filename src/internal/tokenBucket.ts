@@ -1,14 +1,6 @@
 import * as Duration from "effect/Duration"
 
-import type { RateLimit } from "../RateLimit.ts"
-
-/** A rate, in milliseconds. */
-export interface Rate {
-  /** The time in which a token comes. */
-  readonly cost: number
-  /** The time in which an empty bucket gets full. */
-  readonly capacity: number
-}
+import type { Rate, RateLimit } from "../RateLimit.ts"
 
 /** Reads a rate; what is wrong with it is given as text. */
 export const rateOf = ({ burst, interval = 1_000, limit }: RateLimit): Rate | string => {

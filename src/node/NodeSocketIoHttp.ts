@@ -71,9 +71,9 @@ export type Services =
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  options: ListeningOptions
-): Layer.Layer<Services, InvalidOptionError | HttpServerError.ServeError> =>
+export const layer = <R = never>(
+  options: ListeningOptions<R>
+): Layer.Layer<Services, InvalidOptionError | HttpServerError.ServeError, R> =>
   Layer.unwrap(
     Effect.map(createServer(options), (server) =>
       Layer.provideMerge(
@@ -97,4 +97,4 @@ export const layer = (
 export const layerConfig = (
   options: Config.Wrap<ListeningOptions>
 ): Layer.Layer<Services, InvalidOptionError | HttpServerError.ServeError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

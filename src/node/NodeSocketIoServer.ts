@@ -52,7 +52,7 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
  * @since 0.1.0
  * @category options
  */
-export interface NodeOptions extends ServerOptions, NodeEngine.AttachOptions {}
+export interface NodeOptions<out R = never> extends ServerOptions<R>, NodeEngine.AttachOptions {}
 
 /**
  * Options of a server that listens itself.
@@ -60,7 +60,7 @@ export interface NodeOptions extends ServerOptions, NodeEngine.AttachOptions {}
  * @since 0.1.0
  * @category options
  */
-export interface ListeningOptions extends NodeOptions {
+export interface ListeningOptions<out R = never> extends NodeOptions<R> {
   /** The port to listen on; 0 takes a free one. */
   readonly port: number
   /** The address to listen on. Default: every address of the machine. */
@@ -100,7 +100,7 @@ export interface ListeningOptions extends NodeOptions {
  *   }
  * }
  *
- * const user = (socket: PlainSocket) =>
+ * const user = (socket: SocketBase) =>
  *   Option.map(NodeSocketIoServer.requestOf(socket), (request) => request.session.user)
  * ```
  *
@@ -134,10 +134,10 @@ type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError
  * @since 0.1.0
  * @category constructors
  */
-export const makeAttached = Effect.fnUntraced(function* (
+export const makeAttached = Effect.fnUntraced(function* <R = never>(
   server: Http.Server,
-  options: NodeOptions = {}
-): Effect.fn.Return<SocketIoServer.SocketIoServerShape, InvalidOptionError, Scope.Scope> {
+  options: NodeOptions<R> = {}
+): Effect.fn.Return<SocketIoServer.SocketIoServerShape, InvalidOptionError, R | Scope.Scope> {
   if (typeof (server as Partial<Http.Server>)?.on !== "function" || typeof server === "function") {
     return yield* new InvalidOptionError({
       option: "server",
@@ -146,7 +146,7 @@ export const makeAttached = Effect.fnUntraced(function* (
   }
   const [attachOptions, serverOptions] = separate(options, NodeEngine.ATTACH_OPTIONS)
   const shape = yield* SocketIoServer.make(serverOptions)
-  yield* NodeEngine.attach(shape.engine, server, attachOptions)
+  yield* NodeEngine.attach(yield* shape.engine, server, attachOptions)
   return shape
 })
 
@@ -181,7 +181,7 @@ export const makeAttached = Effect.fnUntraced(function* (
  * @since 0.1.0
  * @category layers
  */
-export const layerAttached = (server: Http.Server, options: NodeOptions = {}): ServerOf<never> =>
+export const layerAttached = <R = never>(server: Http.Server, options: NodeOptions<R> = {}): ServerOf<R> =>
   Layer.effect(SocketIoServer.SocketIoServer, makeAttached(server, options))
 
 /**
@@ -214,9 +214,9 @@ export const layerAttached = (server: Http.Server, options: NodeOptions = {}): S
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  options: ListeningOptions
-): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError> =>
+export const layer = <R = never>(
+  options: ListeningOptions<R>
+): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError, R> =>
   Layer.effect(
     SocketIoServer.SocketIoServer,
     Effect.map(
@@ -261,13 +261,13 @@ export const layer = (
  * @since 0.1.0
  * @category layers
  */
-export const serve = <A, E, R>(
+export const serve = <A, E, R, R2 = never>(
   namespaces: Layer.Layer<A, E, R>,
-  options: ListeningOptions
+  options: ListeningOptions<R2>
 ): Layer.Layer<
   SocketIoServer.SocketIoServer | A,
   E | InvalidOptionError | ListenError,
-  Exclude<R, SocketIoServer.SocketIoServer>
+  R2 | Exclude<R, SocketIoServer.SocketIoServer>
 > =>
   Layer.effectContext(
     makeListening(options, (server, scope) =>
@@ -285,13 +285,13 @@ export const serve = <A, E, R>(
   )
 
 /** Makes a server, has its namespaces built in a scope that closes before the server does, and listens then. */
-const makeListening = Effect.fnUntraced(function* <A, E, R>(
-  options: ListeningOptions,
+const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
+  options: ListeningOptions<R2>,
   build: (server: SocketIoServer.SocketIoServerShape, scope: Scope.Scope) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<
   readonly [server: SocketIoServer.SocketIoServerShape, built: A],
   E | InvalidOptionError | ListenError,
-  R | Scope.Scope
+  R | R2 | Scope.Scope
 > {
   yield* checkPort(options)
   const server = yield* createServer(options, notFound)
@@ -300,12 +300,12 @@ const makeListening = Effect.fnUntraced(function* <A, E, R>(
   let engine: EngineServer | undefined
   yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
   const shape = yield* makeAttached(server, separate(options, LISTENING)[1])
-  engine = shape.engine
+  const attached = (engine = yield* shape.engine)
   const namespaces = yield* Scope.fork(yield* Effect.scope)
   const built = yield* build(shape, namespaces)
   yield* Effect.mapError(listen(server, options), (cause) => new ListenError({ message: cause.message, cause }))
   yield* Effect.addFinalizer(() =>
-    Effect.all([shape.engine.drain, Effect.andThen(shape.engine.lastPolls, stopListening(server))], {
+    Effect.all([attached.drain, Effect.andThen(attached.lastPolls, stopListening(server))], {
       concurrency: "unbounded",
       discard: true
     })
@@ -348,7 +348,7 @@ const makeListening = Effect.fnUntraced(function* <A, E, R>(
 export const layerConfig = (
   options: Config.Wrap<ListeningOptions>
 ): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
 /**
  * The same as {@link layerAttached}, with options that are configured: each a `Config`, or all of them one, as

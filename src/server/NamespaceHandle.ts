@@ -13,8 +13,10 @@ import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
-import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
-import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
+import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
+import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
+import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
  * A client that has disconnected from a namespace.
@@ -29,15 +31,12 @@ export interface Disconnection {
 }
 
 /**
- * An event that was broadcast from this server.
+ * The recipients of a broadcast.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Broadcast {
-  readonly event: string
-  /** The wire arguments. */
-  readonly args: ReadonlyArray<unknown>
+export interface Recipients {
   /** The rooms that it was sent to; all sockets if there are none. */
   readonly rooms: ReadonlyArray<string>
   /** The rooms that were left out. */
@@ -45,39 +44,108 @@ export interface Broadcast {
 }
 
 /**
- * A namespace. Its streams give the news of this server from the time on at which they are run; a
- * reader that falls behind by more than 10,000 values loses the oldest.
+ * An event that was broadcast from this server, for each of a union of events: with its payload, or with its arguments where no
+ * contract declares it. The payload is the value that was emitted, and not a copy.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Broadcast<E extends Event.Any> = E extends Event.Any ? Event.Message<E> & Recipients : never
+
+/**
+ * An event of a client with its socket, for each of a union of events.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type SocketEvent<Socket, E extends Event.Any> = E extends Event.Any
+  ? Event.Message<E> & { readonly socket: Socket }
+  : never
+
+/**
+ * The overflow policies of a namespace's streams. There is no `suspend`: the sockets of a namespace do not wait for a reader of
+ * its news.
  *
  * @since 0.1.0
  * @category models
  */
-export interface NamespaceHandle<Operator, Socket> {
+export type NewsOverflow = Exclude<Overflow, "suspend">
+
+/**
+ * A namespace, as an application broadcasts in it and watches it. `NamespaceHandle<Namespace.Untyped>`
+ * is that of a namespace whose events are not declared.
+ *
+ * **Details**
+ *
+ * Its streams give the news of this server from the time on at which they are run. By default each
+ * fails with `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say
+ * otherwise. The stream of the error is the method's name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NamespaceHandle<N extends Namespace.Any>
+  extends
+    Pick<
+      BroadcastOperator<N>,
+      "emit" | "emitWithAck" | "sink" | "pubsub" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
+    >,
+    ServerSide<N> {
   readonly name: string
   /** The connected sockets of this process. */
-  readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
-  /** The connected socket of an id; none if there is no such socket in this process. */
-  readonly socket: (sid: string) => Effect.Effect<Option.Option<Socket>>
+  readonly sockets: Effect.Effect<ReadonlyArray<ServerSocket<N>>>
+  /**
+   * The connected socket of an id, or the one that a client has over a connection; none if there is
+   * no such socket in this process.
+   */
+  readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<ServerSocket<N>>>
+  /**
+   * The rooms that sockets of this process are in, with the number of those sockets: a copy. The
+   * rooms of the sockets' own ids are not among them. `to(room).size` counts on every server.
+   */
+  readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
   /** The members of rooms; an empty list is nobody. */
-  readonly to: (rooms: RoomSelection) => Operator
+  readonly to: (rooms: RoomSelection) => BroadcastOperator<N>
   /** The same as `to`. */
-  readonly in: (rooms: RoomSelection) => Operator
+  readonly in: (rooms: RoomSelection) => BroadcastOperator<N>
   /** All sockets but the members of rooms. */
-  readonly except: (rooms: RoomSelection) => Operator
+  readonly except: (rooms: RoomSelection) => BroadcastOperator<N>
   /** All sockets in the namespace. */
-  readonly all: Operator
+  readonly all: BroadcastOperator<N>
   /** The sockets that connect, after their handlers were built. */
-  readonly connections: Stream.Stream<Socket>
+  readonly connections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<ServerSocket<N>, OverflowError<O>>
   /** The sockets that disconnect, with their reasons. */
-  readonly disconnections: Stream.Stream<Disconnection>
+  readonly disconnections: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<Disconnection, OverflowError<O>>
   /** The rooms that sockets join and leave, that are created and deleted. */
-  readonly roomChanges: Stream.Stream<RoomChange>
-  /** The events that this server broadcasts in the namespace. */
-  readonly broadcasts: Stream.Stream<Broadcast>
+  readonly roomChanges: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<RoomChange, OverflowError<O>>
+  /**
+   * The events that this server broadcasts in the namespace. With a contract these are the events that it declares; one that was
+   * emitted without the contract is among them if its arguments are what the contract says.
+   */
+  readonly broadcasts: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<Broadcast<Namespace.ServerToClient<N>>, OverflowError<O>>
+  /**
+   * The events of the clients of this server, each with its socket: those that the contract declares, after middleware. Without a
+   * contract's types, those that no contract declares.
+   *
+   * It also overflows when the events of one client that wait take half of `limits.maxPendingBytes`. A client can bring that about:
+   * prefer `dropOldest` or `dropNewest` where clients are not trusted, or {@link ServerSocket.events}, which makes the client wait.
+   */
+  readonly events: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<SocketEvent<ServerSocket<N>, Namespace.ClientToServer<N>>, OverflowError<O>>
 }
 
 /**
- * The events between the servers of a cluster, in a namespace with a contract: its
- * `serverToServer`.
+ * The events between the servers of a cluster: the contract's `serverToServer`, or any event of an
+ * untyped one.
  *
  * @since 0.1.0
  * @category models
@@ -113,63 +181,10 @@ export interface ServerSide<N extends Namespace.Any> {
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,
     handler: (
-      payload: Event.Payload<Event.WithName<Namespace.ServerToServer<N>, Name>>
-    ) => Effect.Effect<ServerSideAnswer<Event.WithName<Namespace.ServerToServer<N>, Name>>, E, R>
+      ...args: Namespace.HandlerArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
+    ) => Effect.Effect<Namespace.HandlerValue<Event.WithName<Namespace.ServerToServer<N>, Name>>, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
 }
-
-/**
- * The value of a handler of an event between servers.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type ServerSideAnswer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>
-
-/**
- * The same without a contract: any event.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainServerSide {
-  serverSideEmit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  serverSideEmitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<ReadonlyArray<unknown>>
-  onServerSide<E, R>(
-    event: string,
-    handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R | Scope.Scope>
-}
-
-/**
- * A namespace with a contract.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ContractHandle<N extends Namespace.Any>
-  extends
-    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>>,
-    Pick<
-      BroadcastOperator<N>,
-      "emit" | "emitWithAck" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
-    >,
-    ServerSide<N> {}
-
-/**
- * A namespace without a contract.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainHandle
-  extends
-    NamespaceHandle<PlainBroadcastOperator, PlainSocket>,
-    Pick<
-      PlainBroadcastOperator,
-      "emit" | "emitWithAck" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
-    >,
-    PlainServerSide {}
 
 /**
  * One of a contract's dynamic namespaces.
@@ -177,7 +192,7 @@ export interface PlainHandle
  * @since 0.1.0
  * @category models
  */
-export interface DynamicHandle<N extends Namespace.Any> extends ContractHandle<N> {
+export interface DynamicHandle<N extends Namespace.Any> extends NamespaceHandle<N> {
   /** The parameters in its name. */
   readonly params: Namespace.Params<N>
 }
@@ -192,13 +207,17 @@ export interface DynamicHandles<N extends Namespace.Any> {
   readonly pattern: string
   /** Those that are open on this server. */
   readonly active: Effect.Effect<ReadonlyArray<DynamicHandle<N>>>
-  /** Those that open, from the time on at which the stream is run. */
-  readonly opened: Stream.Stream<DynamicHandle<N>>
+  /** Those that open, from the time on at which the stream is run. It overflows as the streams of {@link NamespaceHandle} do. */
+  readonly opened: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**
    * Those that have closed, after everything that they held was given back, from the time on at
    * which the stream is run.
    */
-  readonly closed: Stream.Stream<DynamicHandle<N>>
+  readonly closed: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**
    * The one with these parameters, whether it is open on this server, on others, or not at all. Its
    * operators reach its clients on all servers, and a handler of events between servers works while

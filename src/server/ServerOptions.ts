@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import type { EngineLimits, EngineOptions } from "../engine/EngineOptions.ts"
 import { flag, group, integer, millis, type Names, refuse, separate } from "../engine/OptionReaders.ts"
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_DEPTH } from "../protocol/ProtocolLimits.ts"
-import { type Rate, rateOf } from "../internal/tokenBucket.ts"
-import type { RateLimit } from "../RateLimit.ts"
+import { rateOf } from "../internal/tokenBucket.ts"
+import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
@@ -20,7 +20,7 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
  * @since 0.1.0
  * @category options
  */
-export interface ServerOptions extends EngineOptions {
+export interface ServerOptions<out R = never> extends EngineOptions<R> {
   /** The most that clients may send, open, join, or leave waiting. */
   readonly limits?: ServerLimits
   /** When the server stops to read from a client whose events are not handled yet, and goes on. */
@@ -211,7 +211,7 @@ const openingRate = Effect.fnUntraced(function* (
  * @since 0.1.0
  * @category decoding
  */
-export const engineOptions = (options: ServerOptions): EngineOptions => {
+export const engineOptions = <R>(options: ServerOptions<R>): EngineOptions<R> => {
   const [, others] = separate(options, OWN)
   const { limits } = options
   // The engine refuses what is not an object.
@@ -227,7 +227,7 @@ export const engineOptions = (options: ServerOptions): EngineOptions => {
  * @category decoding
  */
 export const resolve = Effect.fnUntraced(function* (
-  options: ServerOptions
+  options: ServerOptions<any>
 ): Effect.fn.Return<ResolvedServerOptions, InvalidOptionError> {
   // The engine refuses names that it may not have.
   const limits = options.limits ?? {}

@@ -214,8 +214,9 @@ export const layerObserved = (options: TestOptions, observer?: Network.MediumObs
       const medium = yield* makeMedium(deliver, observer)
       const grace = yield* NamespaceGrace
       const server = yield* Effect.provideService(SocketIoServer.make(serverOptions), NamespaceGrace, grace ?? 0)
-      if (observer === undefined) yield* Effect.addFinalizer(() => shutDown(server.engine, medium))
-      const accept = serve(server.engine, () => clock.currentTimeMillisUnsafe(), medium.later)
+      const engine = yield* server.engine
+      if (observer === undefined) yield* Effect.addFinalizer(() => shutDown(engine, medium))
+      const accept = serve(engine, () => clock.currentTimeMillisUnsafe(), medium.later)
       const makeNetwork = () => Network.make(medium, accept)
       const client = yield* makeClientOver(makeNetwork(), clientOptions)
       return Context.make(SocketIoServer.SocketIoServer, server).pipe(

@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url"
 import { Effect, Layer, Logger, Metric, Scope } from "effect"
 import { WebSocket } from "ws"
 
-import type { OutboxOverflow } from "../../src/engine/EngineOptions.ts"
+import type { OutboxOverflow } from "../../src/engine/Outbox.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { answer, check, now, quantile, type Role, settings, sleep, start, table } from "./roles.ts"

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
+import type { Ping } from "../../src/engine/Heartbeat.ts"
 import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
+import { StreamOverflow } from "../../src/StreamOptions.ts"
 import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel, FakeExchange } from "../support/fakes.ts"
 
@@ -91,8 +93,8 @@ describe("heartbeat under a clock", () => {
     Effect.gen(function* () {
       const inputs: Array<number> = []
       const heartbeat = Schedule.exponential("1 second", 2).pipe(
-        Schedule.while(({ input }: { readonly input: number }) => {
-          inputs.push(input)
+        Schedule.while(({ input }: { readonly input: Ping }) => {
+          inputs.push(Duration.toMillis(input.roundTrip))
           return inputs.length <= 4
         })
       )
@@ -119,10 +121,17 @@ describe("heartbeat under a clock", () => {
         inputs.slice(0, 4).map((input) => Math.round(input / 100) * 100),
         [0, 500, 500, 500]
       )
-      // The schedule is done: no more pings, and nothing times out.
-      yield* TestClock.adjust("1 minute")
+      // The schedule is done: pings go on at the interval, and a client that is silent is noticed.
+      yield* TestClock.adjust("2900 millis")
       assert.deepStrictEqual(channel.take(), [])
+      yield* TestClock.adjust("200 millis")
+      assert.deepStrictEqual(channel.take(), ["2"])
       assert.deepStrictEqual(closes, [])
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual(
+        closes.map(({ reason }) => reason),
+        ["ping timeout"]
+      )
     })
   )
 
@@ -160,7 +169,7 @@ describe("other timeouts under a clock", () => {
       yield* TestClock.adjust("1200 millis")
       assert.strictEqual(channel.state, "closing")
       assert.deepStrictEqual(engine.closes, [])
-      assert.strictEqual(engine.sessions[0]!.transportName, "polling")
+      assert.strictEqual(engine.sessions[0]!.transport, "polling")
       // Polls are held again.
       const next = engine.http({ sid })
       yield* TestClock.adjust("1 second")
@@ -182,7 +191,7 @@ describe("other timeouts under a clock", () => {
       const next = engine.webSocket({ sid })
       next.receiver.onText("2probe")
       next.receiver.onText("5")
-      assert.strictEqual(engine.sessions[0]!.transportName, "websocket")
+      assert.strictEqual(engine.sessions[0]!.transport, "websocket")
     })
   )
 
@@ -309,19 +318,18 @@ describe("the session as a service", () => {
     })
   )
 
-  it.effect("ends when a reader of its messages falls behind, rather than to drop any", () =>
+  it.effect("fails a stream whose reader falls behind, rather than to drop any message", () =>
     Effect.gen(function* () {
       const { closes, sessions, webSocket } = yield* makeEngine()
       const channel = webSocket()
-      yield* Effect.forkChild(
-        Stream.runForEach(sessions[0]!.messages({ maxBuffered: 10 }), () => Effect.never),
+      const reading = yield* Effect.forkChild(
+        Effect.flip(Stream.runForEach(sessions[0]!.messages({ capacity: 10 }), () => Effect.yieldNow)),
         { startImmediately: true }
       )
       for (let i = 0; i < 20; i++) channel.receiver.onText("4x")
-      assert.deepStrictEqual(
-        closes.map(({ reason }) => reason),
-        ["inbound overflow"]
-      )
+      assert.deepStrictEqual(yield* Fiber.join(reading), new StreamOverflow({ stream: "messages", capacity: 10 }))
+      assert.deepStrictEqual(closes, [])
+      assert.isTrue(sessions[0]!.isOpen)
     })
   )
 

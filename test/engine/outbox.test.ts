@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
-import type { OutboxOverflow } from "../../src/engine/EngineOptions.ts"
+import type { OutboxOverflow } from "../../src/engine/Outbox.ts"
 import { OutboundMessage } from "../../src/engine/OutboundMessage.ts"
 import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel } from "../support/fakes.ts"

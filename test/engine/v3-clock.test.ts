@@ -156,7 +156,7 @@ describe("the upgrade of a session of Engine.IO 3", () => {
     assert.deepStrictEqual(channel.take(), ["3probe"])
     assert.deepStrictEqual(packets(held), ["6"])
     channel.receiver.onText("5")
-    assert.strictEqual(engine.sessions[0]!.transportName, "websocket")
+    assert.strictEqual(engine.sessions[0]!.transport, "websocket")
     return { ...engine, channel }
   })
 

@@ -15,7 +15,8 @@ import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import type { SessionCloseReason } from "../../src/DisconnectReason.ts"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
-import type { SessionSink } from "../../src/engine/EngineSession.ts"
+import type { Ping } from "../../src/engine/Heartbeat.ts"
+import type { SessionHandler } from "../../src/engine/EngineSession.ts"
 import { HandshakeError } from "../../src/engine/HandshakeError.ts"
 import { RandomBytes } from "../../src/engine/SessionId.ts"
 import * as NodeEngine from "../../src/node/NodeEngine.ts"
@@ -54,8 +55,8 @@ const victim = Effect.fnUntraced(function* (
         Effect.fnUntraced(function* (socket) {
           yield* socket.on("echo", (...args) => Effect.succeed(args[0]))
           yield* socket.on("later", (...args) => Effect.as(Effect.yieldNow, args[0]))
-          yield* socket.on("join", (room) => socket.join(room))
-          yield* socket.on("leave", (room) => socket.leave(room))
+          yield* socket.on("join", (room) => socket.join(room as string))
+          yield* socket.on("leave", (room) => socket.leave(room as string))
           yield* socket.on("all", () => socket.broadcast.emit("all"))
         })
       ),
@@ -359,7 +360,7 @@ describe("a hook that gives what cannot be sent", () => {
 
 /** An engine whose sessions' sinks are the test's, with what was logged. */
 const engineOf = Effect.fnUntraced(function* (
-  onSession: (n: number) => SessionSink,
+  onSession: (n: number) => SessionHandler,
   options: EngineOptions = {},
   events?: EngineServer.EngineEvents
 ) {
@@ -499,7 +500,7 @@ describe("a heartbeat whose schedule throws", () => {
               return Effect.succeed([0, 1_000 as never] as never)
             }
           })
-        ) as Schedule.Schedule<unknown, number>
+        ) as Schedule.Schedule<unknown, Ping>
         const engine = yield* makeEngine({ heartbeat: { schedule: heartbeat, pingInterval: "1 second" } })
         const channel = engine.webSocket()
         if (when === "at a step") {

@@ -141,7 +141,7 @@ describe("a message in pieces", () => {
       const { session, socket } = yield* open({ limits: { maxPayload: 1_000_000 } })
       let received: ((size: number) => void) | undefined
       const size = new Promise<number>((resolve) => (received = resolve))
-      session.sink = { onOpen() {}, onBinary() {}, onClose() {}, onMessage: ({ length }) => received!(length) }
+      session.handler = { onOpen() {}, onBinary() {}, onClose() {}, onMessage: ({ length }) => received!(length) }
       const piece = Buffer.alloc(4_000, "x")
       socket.write(frame(1, Buffer.from("4"), false))
       for (let i = 0; i < 240; i++) socket.write(frame(0, piece, i === 239))

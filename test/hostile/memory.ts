@@ -223,9 +223,9 @@ export const pour = Effect.fnUntraced(function* (entrance: Entrance, seed: numbe
   const logger = Logger.make(({ cause, logLevel, message }) => {
     if (logLevel === "Error" || logLevel === "Fatal") errors.push(`${String(message)} ${String(cause)}`)
   })
-  const server = Layer.effect(SocketIoServer.SocketIoServer, SocketIoServer.make(options)).pipe(grace(0))
+  const server = SocketIoServer.layer(options).pipe(grace(0))
   return yield* Effect.gen(function* () {
-    const { engine } = yield* SocketIoServer.SocketIoServer
+    const engine = yield* (yield* SocketIoServer.SocketIoServer).engine
     const target = new Target(engine, new Generator(seed))
     let before = 0
     for (let i = 0; i < inputs; i++) {

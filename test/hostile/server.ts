@@ -19,9 +19,9 @@ const logger = Logger.make(({ cause, logLevel, message }) => {
 })
 
 const reporting = Layer.effectDiscard(
-  Effect.map(SocketIoServer, ({ engine }) => {
+  Effect.map(SocketIoServer, ({ connectionCount }) => {
     process.on("message", () => {
-      process.send!({ bugs, memory: memoryInUse(), sessions: engine.sessionCount })
+      process.send!({ bugs, memory: memoryInUse(), sessions: Effect.runSync(connectionCount) })
     })
   })
 )

@@ -26,9 +26,9 @@ export const victim = Effect.fnUntraced(function* (options: NodeOptions = {}) {
   )
   const bystander = yield* connect(url, { transports: ["websocket"] })
   const { id } = bystander
-  const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+  const namespace = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
   const ends: Array<DisconnectReason> = []
-  yield* disconnections.pipe(
+  yield* namespace.disconnections().pipe(
     Stream.runForEach(({ reason }) => Effect.sync(() => ends.push(reason))),
     Effect.forkScoped({ startImmediately: true })
   )

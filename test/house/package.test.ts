@@ -2,7 +2,17 @@
  * What is published: built, packed, put into an empty project, type-checked and run there by plain Node.
  */
 import { execFileSync } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
@@ -104,6 +114,20 @@ describe("the published package", () => {
     for (const path of ["test", "examples", "src", ".config"]) assert.isFalse(at(path), path)
   })
 
+  it("has public declarations without a type of a closed module", () => {
+    const folder = join(project, "node_modules", "effect-socket.io")
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".d.ts"))
+    const open = names.filter((name) => !/(^|\/)internal\//.test(name))
+    assert.isAbove(open.length, 40)
+    const closed = open.flatMap((name) =>
+      Array.from(readFileSync(join(folder, name), "utf8").matchAll(/"[^"\n]*\/internal\/[^"\n]*"/g), ([path]) => [
+        name,
+        path
+      ])
+    )
+    assert.deepStrictEqual(closed, [])
+  })
+
   it("runs in an empty project", () => {
     const output = execFileSync(process.execPath, ["program.ts"], { cwd: project, encoding: "utf8", timeout: 30_000 })
     assert.match(output, /answer 42/)
@@ -156,7 +180,7 @@ describe("the published package", () => {
     }
   })
 
-  it("type-checks in an empty project, its declarations included", async () => {
+  it("type-checks in an empty project, its declarations included", { timeout: 60_000 }, async () => {
     writeFileSync(
       join(project, "tsconfig.json"),
       JSON.stringify({
@@ -173,5 +197,18 @@ describe("the published package", () => {
       })
     )
     assert.strictEqual(await tsc("-p", project), "")
+    // The declarations for themselves: those of others are not looked at.
+    writeFileSync(
+      join(project, "tsconfig.declarations.json"),
+      JSON.stringify({
+        extends: "./tsconfig.json",
+        compilerOptions: { skipLibCheck: false, lib: ["es2024", "dom", "dom.iterable"] },
+        include: ["node_modules/effect-socket.io/**/*.d.ts"],
+        exclude: []
+      })
+    )
+    const problems = await tsc("-p", join(project, "tsconfig.declarations.json"))
+    const ours = problems.split("\n").filter((line) => line.includes("node_modules/effect-socket.io/"))
+    assert.deepStrictEqual(ours, [])
   })
 })

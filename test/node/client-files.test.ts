@@ -388,7 +388,7 @@ const from = Effect.fnUntraced(function* (
   isReadable?: () => boolean
 ) {
   const { server } = yield* serve(Layer.empty)
-  const { engine } = Context.get(server, SocketIoServer.SocketIoServer)
+  const engine = yield* Context.get(server, SocketIoServer.SocketIoServer).engine
   const handle = clientFiles(engine, "/files/", locate, now, isReadable)
   const http = Http.createServer({ rejectNonStandardBodyWrites: true }, (incoming, response) => {
     handle(incoming, response)

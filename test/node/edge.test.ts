@@ -600,7 +600,7 @@ describe("namespaces that are built before the server listens", () => {
       const { build, close } = yield* serving(
         Layer.effectDiscard(
           Effect.gen(function* () {
-            const { engine } = yield* SocketIoServer.SocketIoServer
+            const engine = yield* (yield* SocketIoServer.SocketIoServer).engine
             // The namespaces' layers close while the server still listens, and has its sessions.
             yield* Effect.addFinalizer(() => Effect.sync(() => steps.push(`namespaces close: ${engine.sessionCount}`)))
           })

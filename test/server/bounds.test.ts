@@ -61,8 +61,8 @@ for (const { options, over, reason = "parse error", refused, taken } of bounds) 
             SocketIoServer.layerNamespace("/", (socket) => socket.on("n", () => Effect.succeed("taken"))),
             options
           )
-          const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
-          const gone = yield* Effect.forkChild(Stream.runHead(disconnections), { startImmediately: true })
+          const namespace = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+          const gone = yield* Effect.forkChild(Stream.runHead(namespace.disconnections()), { startImmediately: true })
           const other = yield* connect(url)
           yield* Effect.promise(async () => {
             const client = await openClient(transport, url)

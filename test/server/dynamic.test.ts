@@ -229,18 +229,19 @@ describe("dynamic namespaces", () => {
     })
   )
 
-  it.live("take a predicate without a contract, and survive one that dies", () =>
+  it.live("take a predicate without declared events, and survive one that dies", () =>
     Effect.gen(function* () {
       const { logs, url } = yield* serve(
         SocketIoServer.layerDynamicNamespace(
-          ({ handshake, name }) =>
-            name === "/broken"
-              ? Effect.die(new Error("predicate broken"))
-              : Effect.succeed(handshake.auth.open === name),
+          Namespace.untypedDynamic(/^/),
           (namespace) =>
-            Effect.succeed((socket) =>
-              socket.on("shout", (text: string) => namespace.emit("shouted", namespace.name, text))
-            )
+            Effect.succeed((socket) => socket.on("shout", (text) => namespace.emit("shouted", namespace.name, text))),
+          {
+            match: ({ handshake, name }) =>
+              name === "/broken"
+                ? Effect.die(new Error("predicate broken"))
+                : Effect.succeed(handshake.auth.open === name)
+          }
         )
       )
       const socket = yield* connect(`${url}/a`, { auth: { open: "/a" } })
@@ -257,7 +258,7 @@ describe("dynamic namespaces", () => {
     Effect.gen(function* () {
       const { open, server } = yield* documents()
       const all = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
-      const opened = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.opened, 2)), {
+      const opened = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.opened(), 2)), {
         startImmediately: true
       })
       const one = yield* open("1/a")
@@ -293,8 +294,10 @@ describe("dynamic namespaces", () => {
         opening: ({ params }) => (params.id === 0 ? Effect.die("not this one") : Effect.void)
       })
       const all = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
-      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closed, 2)), { startImmediately: true })
-      const opening = yield* Effect.forkChild(Stream.runHead(all.opened), { startImmediately: true })
+      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closed(), 2)), {
+        startImmediately: true
+      })
+      const opening = yield* Effect.forkChild(Stream.runHead(all.opened()), { startImmediately: true })
       const broken = yield* Effect.flip(Effect.sandbox(open("0/x")))
       assert.include(String(broken), "Internal error")
       const first = yield* open("1/a")
@@ -359,15 +362,34 @@ describe("a contract of dynamic namespaces", () => {
     assert.throws(() => Namespace.dynamic("room/:a"), 'starts with "/"')
   })
 
-  it("is not served as one namespace, nor the other way round", () => {
-    assert.throws(
+  // Mistakes are defects of the layer, in both layers alike.
+  for (const [mistake, layer, message] of [
+    [
+      "a contract of one namespace as dynamic ones",
       () =>
-        SocketIoServer.layerDynamicNamespace(Namespace.make("/x") as never, () => Effect.succeed(() => Effect.void)),
+        SocketIoServer.layerDynamicNamespace(Namespace.make("/x") as never as RegExp, () =>
+          Effect.succeed(() => Effect.void)
+        ),
       "use layerNamespace"
-    )
-    assert.throws(
+    ],
+    [
+      "a contract of dynamic namespaces as one",
+      () => SocketIoServer.layerNamespace(Namespace.dynamic("/x/:y") as never, () => Effect.succeed({} as never)),
+      "use layerDynamicNamespace"
+    ],
+    [
+      "a stateful expression",
       () => SocketIoServer.layerDynamicNamespace(/x/g, () => Effect.succeed(() => Effect.void)),
       "stateful regular expressions are not supported"
+    ],
+    ["a name that is none", () => SocketIoServer.layerNamespace("/a,b", () => Effect.void), "/a,b"]
+  ] as const) {
+    it.effect(`is not served with a mistake: ${mistake}`, () =>
+      Effect.gen(function* () {
+        const built = Layer.build(Layer.provide(layer(), SocketIoServer.layer()))
+        const exit = yield* Effect.exit(Effect.catchDefect(built, (defect) => Effect.succeed(String(defect))))
+        assert.include(String(exit._tag === "Success" ? exit.value : exit.cause), message)
+      })
     )
-  })
+  }
 })

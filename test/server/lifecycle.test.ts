@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Queue, Schema } from "effect"
+import { Context, Deferred, Effect, Layer, Queue, References, Schema } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { RawSocket } from "../support/RawClient.ts"
-import { attempt, call, client, connect, next, open, serve } from "../support/serve.ts"
+import { attempt, call, client, connect, next, open, refusal, serve } from "../support/serve.ts"
 
 class Main extends Namespace.make("/main", {
   clientToServer: [Event.make("work", { payload: Schema.Int, ack: Schema.Int, concurrency: 1 })]
@@ -335,6 +335,67 @@ describe("the life of a socket", () => {
         assert.strictEqual(await socket.next(), "43/main,0[7]")
         socket.close()
       })
+    })
+  )
+})
+
+describe("a builder that refuses its client", () => {
+  const refused = new NamespaceMiddleware.ConnectRefused({ message: "no such user" })
+
+  it.live("disconnects the socket, which was told that it is connected, and closes its scope", () =>
+    Effect.gen(function* () {
+      const closed = yield* Deferred.make<void>()
+      const live = SocketIoServer.layerNamespace(
+        Main,
+        Effect.fnUntraced(function* (socket) {
+          yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
+          if (socket.handshake.query.get("user") !== "ada") return yield* refused
+          return handlers
+        })
+      )
+      const { logs, url } = yield* serve(live)
+      const ends: Array<Effect.Effect<ReadonlyArray<any>>> = []
+      yield* connect(`${url}/main`, {}, (socket) => ends.push(next(socket, "disconnect")))
+      assert.strictEqual((yield* ends[0]!)[0], "io server disconnect")
+      yield* Deferred.await(closed)
+      // It is a decision of the application, and no fault.
+      assert.deepStrictEqual(
+        logs.filter((line) => !line.startsWith("Debug")),
+        []
+      )
+      const ada = yield* connect(`${url}/main`, { query: { user: "ada" } })
+      assert.strictEqual(yield* call(ada, "work", 1), 1)
+    })
+  )
+
+  it.effect("says so in the log of its subsystem", () =>
+    Effect.gen(function* () {
+      const { logs, url } = yield* serve(SocketIoServer.layerNamespace("/main", () => refused)).pipe(
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      yield* connect(`${url}/main`, {}, (socket) => socket.on("disconnect", () => {}))
+      assert.include(logs.join("\n"), "socket refused by its builder")
+    })
+  )
+
+  it.live("is another matter where a dynamic namespace opens: the client is not admitted yet", () =>
+    Effect.gen(function* () {
+      let exists = false
+      const live = SocketIoServer.layerDynamicNamespace(/^\/document-/, () =>
+        exists
+          ? Effect.succeed((socket) => socket.on("read", () => Effect.succeed("text")))
+          : Effect.fail(new NamespaceMiddleware.ConnectRefused({ message: "no such document", data: { code: 404 } }))
+      )
+      const { logs, url } = yield* serve(live)
+      const error = yield* refusal(`${url}/document-7`)
+      assert.strictEqual(error.message, "no such document")
+      assert.deepStrictEqual(error.data, { code: 404 })
+      assert.deepStrictEqual(
+        logs.filter((line) => !line.startsWith("Debug")),
+        []
+      )
+      exists = true
+      assert.strictEqual(yield* call(yield* connect(`${url}/document-7`), "read"), "text")
     })
   )
 })

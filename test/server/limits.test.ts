@@ -109,8 +109,8 @@ describe("the bytes of events that are not done", () => {
     it.live(`end the connection when they are more than may wait ${where}`, () =>
       Effect.gen(function* () {
         const { server, url } = yield* serve(layer, options)
-        const { disconnections } = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
-        const gone = yield* Effect.forkChild(Stream.runHead(disconnections), { startImmediately: true })
+        const namespace = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
+        const gone = yield* Effect.forkChild(Stream.runHead(namespace.disconnections()), { startImmediately: true })
         const socket = yield* enter(url)
         for (let i = 0; i < 20; i++) socket.send(`42["${event}","${kilobyte}"]`)
         const ended = Option.getOrThrow(yield* Fiber.join(gone))
@@ -220,10 +220,9 @@ describe("an adapter", () => {
       const guarded = SocketIoServer.layerDynamicNamespace(Guarded, () =>
         Effect.succeed(() => Effect.succeed(Guarded.of({})))
       ).pipe(Layer.provide(doorman))
-      const nothing = SocketIoServer.layerDynamicNamespace(
-        () => Effect.succeed(false),
-        () => Effect.succeed(() => Effect.void)
-      )
+      const nothing = SocketIoServer.layerDynamicNamespace(/^/, () => Effect.succeed(() => Effect.void), {
+        match: () => Effect.succeed(false)
+      })
       const { url } = yield* Effect.provide(
         serve(Layer.mergeAll(main, guarded, nothing)),
         Layer.succeed(AdapterFactory, factory)
@@ -242,7 +241,7 @@ describe("an attachment that waits", () => {
       const gate = yield* Deferred.make<void>()
       const layer = SocketIoServer.layerNamespace("/", (socket) =>
         Effect.andThen(
-          socket.on("hold", (bytes: Uint8Array) => Effect.map(Deferred.await(gate), () => bytes.length)),
+          socket.on("hold", (bytes) => Effect.map(Deferred.await(gate), () => (bytes as Uint8Array).length)),
           socket.on("sync", () => Effect.succeed("synced"))
         )
       )

@@ -33,10 +33,10 @@ describe("the handle of a namespace that nobody serves", () => {
             const handle = yield* SocketIoServer.namespace(`/user/${i}/${"x".repeat(100)}`)
             yield* handle.to("room").emit("event", i)
             if (i % 100 > 0) continue
-            assert.deepStrictEqual(yield* handle.fetchSockets(), [])
+            assert.deepStrictEqual(yield* handle.fetchSockets, [])
             assert.deepStrictEqual(yield* handle.sockets, [])
             yield* handle.serverSideEmit("event", i)
-            const reading = yield* Effect.forkChild(Stream.runDrain(handle.connections), { startImmediately: true })
+            const reading = yield* Effect.forkChild(Stream.runDrain(handle.connections()), { startImmediately: true })
             yield* Effect.scoped(handle.onServerSide("event", () => Effect.void))
             yield* Fiber.interrupt(reading)
           }
@@ -56,9 +56,11 @@ describe("the handle of a namespace that nobody serves", () => {
       const typed = yield* SocketIoServer.namespace(News)
       const plain = yield* SocketIoServer.namespace("/news")
       const seen = yield* Queue.unbounded<string>()
-      for (const { connections } of [typed, plain] as const) {
+      for (const connections of [typed.connections(), plain.connections()]) {
         yield* Effect.forkChild(
-          Stream.runForEach(connections as Stream.Stream<{ readonly id: string }>, ({ id }) => Queue.offer(seen, id)),
+          Stream.runForEach(connections as Stream.Stream<{ readonly id: string }, unknown>, ({ id }) =>
+            Queue.offer(seen, id)
+          ),
           { startImmediately: true }
         )
       }
@@ -94,10 +96,10 @@ describe("the handle of a namespace that nobody serves", () => {
           maxIdle: 0
         })
       )
-      const { connections } = yield* SocketIoServer.namespace("/room/1")
+      const namespace = yield* SocketIoServer.namespace("/room/1")
       const seen = yield* Queue.unbounded<string>()
       yield* Effect.forkChild(
-        Stream.runForEach(connections, ({ id }) => Queue.offer(seen, id)),
+        Stream.runForEach(namespace.connections(), ({ id }) => Queue.offer(seen, id)),
         { startImmediately: true }
       )
       for (let life = 0; life < 2; life++) {

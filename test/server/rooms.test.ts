@@ -7,7 +7,8 @@ import { Cause, Effect, Exit, Layer, Queue, Schema, Stream } from "effect"
 import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
-import type { ServerSocket } from "../../src/server/ServerSocket.ts"
+import type { BroadcastOperator } from "../../src/server/BroadcastOperator.ts"
+import type { BroadcastTargets, ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
 import { connect, next, serve } from "../support/serve.ts"
@@ -77,7 +78,8 @@ describe("an empty list of rooms", () => {
       yield* hall.to([]).except([]).emit("note", "")
       yield* plain.to([]).emit("note", "")
       yield* plain.in([]).emit("note", "")
-      for (const socket of [one.socket, one.socket.plain]) {
+      const forms: ReadonlyArray<BroadcastTargets<BroadcastOperator<any>>> = [one.socket, one.socket.untyped]
+      for (const socket of forms) {
         yield* socket.to([]).emit("note", "")
         yield* socket.in([]).emit("note", "")
         yield* socket.broadcast.to([]).emit("note", "")
@@ -111,7 +113,7 @@ describe("an empty list of rooms", () => {
         yield* operator.disconnectSockets({ close: true })
         yield* operator.socketsJoin("c")
         yield* operator.socketsLeave(["a", "b"])
-        assert.deepStrictEqual(yield* operator.fetchSockets(), [])
+        assert.deepStrictEqual(yield* operator.fetchSockets, [])
       }
       assert.lengthOf(cluster.sent, before)
       for (const { socket } of [one, two, three]) assert.isTrue(socket.connected)
@@ -181,7 +183,7 @@ describe("what is no room", () => {
   it.live("is refused wherever rooms are named, with a sentence that says what is one", () =>
     Effect.gen(function* () {
       const { hall, one, plain } = yield* setup()
-      const [remote] = yield* hall.to(one.socket.id).fetchSockets()
+      const [remote] = yield* hall.to(one.socket.id).fetchSockets
       for (const [rooms, message] of [
         [42, number],
         [["a", 42], number],
@@ -189,11 +191,18 @@ describe("what is no room", () => {
         [[["a"]], "a room is a string, not object"],
         [new Set(["a"]), "a room is a string, not object"]
       ] as ReadonlyArray<readonly [any, string]>) {
-        for (const socket of [one.socket, one.socket.plain, remote!]) {
+        for (const socket of [one.socket, one.socket.untyped, remote!]) {
           assert.strictEqual(yield* defectOf(() => socket.join(rooms)), message)
           assert.strictEqual(yield* defectOf(() => socket.leave(rooms)), message)
         }
-        for (const target of [hall, plain, hall.all, one.socket, one.socket.plain, hall.to([])]) {
+        for (const target of [
+          hall,
+          plain,
+          hall.all,
+          one.socket,
+          one.socket.untyped,
+          hall.to([])
+        ] as ReadonlyArray<any>) {
           assert.strictEqual(yield* defectOf(() => target.to(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.in(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.except(rooms).emit("note", "")), message)
@@ -204,6 +213,31 @@ describe("what is no room", () => {
         }
       }
       assert.deepStrictEqual(Array.from(one.socket.rooms), [one.socket.id, "a"])
+    })
+  )
+})
+
+describe("the rooms of a namespace", () => {
+  it.live("are those of this server's sockets, with their sizes", () =>
+    Effect.gen(function* () {
+      const { hall, one, two } = yield* setup()
+      const sizes = Effect.map(hall.rooms, (rooms) => Object.fromEntries(rooms))
+      const before = yield* hall.rooms
+      assert.deepStrictEqual(yield* sizes, { a: 2, b: 1 })
+      yield* one.socket.join(["b", one.socket.id])
+      yield* two.socket.leave("a")
+      assert.deepStrictEqual(yield* sizes, { a: 1, b: 2 })
+      assert.strictEqual(yield* hall.to("b").size, 2)
+      // A copy: it stays as it was.
+      assert.deepStrictEqual(Object.fromEntries(before), { a: 2, b: 1 })
+    })
+  )
+
+  it.live("are none where nothing serves it", () =>
+    Effect.gen(function* () {
+      const { server } = yield* serve(Layer.empty)
+      const nobody = yield* Effect.provideContext(SocketIoServer.namespace("/nobody"), server)
+      assert.strictEqual((yield* nobody.rooms).size, 0)
     })
   )
 })

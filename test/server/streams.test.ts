@@ -53,7 +53,7 @@ const room = Effect.fnUntraced(function* (
 })
 
 /** What a stream gives from now on. */
-const watch = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A>) {
+const watch = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>) {
   const seen = yield* Queue.unbounded<A>()
   const reading = yield* Effect.forkScoped(
     Stream.runForEach(stream, (value) => Queue.offer(seen, value)),
@@ -63,7 +63,7 @@ const watch = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A>) {
 })
 
 /** What a stream gives from now on, up to the first value of a kind, which is left out. */
-const until = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A>, isLast: (value: A) => boolean) {
+const until = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>, isLast: (value: A) => boolean) {
   const reading = yield* Effect.forkScoped(Stream.runCollect(Stream.takeWhile(stream, (value) => !isLast(value))), {
     startImmediately: true
   })
@@ -79,7 +79,7 @@ describe("connections", () => {
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const { handle, url } = yield* room(() => Deferred.await(gate))
-      const connections = yield* watch(handle.connections)
+      const connections = yield* watch(handle.connections())
       const client = yield* connect(url)
       // A round trip behind the CONNECT: the builder has been running for a while.
       const main = client.io.socket("/").connect()
@@ -97,7 +97,7 @@ describe("connections", () => {
   it.live("of a plain handle are plain sockets", () =>
     Effect.gen(function* () {
       const { enter, plain } = yield* room()
-      const connections = yield* watch(plain.connections)
+      const connections = yield* watch(plain.connections())
       const [client] = yield* enter
       const said = next(client, "whatever")
       yield* (yield* connections.next).emit("whatever", 1, 2)
@@ -108,7 +108,7 @@ describe("connections", () => {
   it.live("are told from the moment on in which the stream is run", () =>
     Effect.gen(function* () {
       const { enter, handle } = yield* room()
-      const stream = handle.connections
+      const stream = handle.connections()
       yield* enter
       const connections = yield* watch(stream)
       const [second] = yield* enter
@@ -123,8 +123,8 @@ describe("connections", () => {
         ways++
         return ways === 1 ? socket.disconnect() : ways === 2 ? Effect.die("no handlers") : Effect.void
       })
-      const connections = yield* watch(handle.connections)
-      const disconnections = yield* watch(handle.disconnections)
+      const connections = yield* watch(handle.connections())
+      const disconnections = yield* watch(handle.disconnections())
       for (let i = 0; i < 2; i++) {
         yield* connect(url)
         assert.strictEqual((yield* disconnections.next).reason, "server namespace disconnect")
@@ -139,7 +139,7 @@ describe("disconnections", () => {
   it.live("are told with their reasons", () =>
     Effect.gen(function* () {
       const { enter, handle } = yield* room()
-      const disconnections = yield* watch(handle.disconnections)
+      const disconnections = yield* watch(handle.disconnections())
       const [leaving] = yield* enter
       const left = leaving.id!
       leaving.disconnect()
@@ -160,7 +160,7 @@ describe("disconnections", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { enter, handle } = yield* Scope.provide(room(), scope)
-      const disconnections = yield* watch(handle.disconnections)
+      const disconnections = yield* watch(handle.disconnections())
       const sids = [(yield* enter)[1].id, (yield* enter)[1].id, (yield* enter)[1].id]
       yield* Scope.close(scope, Exit.void)
       yield* disconnections.ended
@@ -187,7 +187,7 @@ describe("disconnections from a dynamic namespace", () => {
       )
       const sids = [(yield* connect(`${url}/desk/1`)).id!, (yield* connect(`${url}/desk/1`)).id!]
       const desks = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Desk), server)
-      const disconnections = yield* watch(desks.get({ id: "1" }).disconnections)
+      const disconnections = yield* watch(desks.get({ id: "1" }).disconnections())
       yield* Scope.close(scope, Exit.void)
       yield* disconnections.ended
       assert.sameDeepMembers(
@@ -206,7 +206,7 @@ describe("changes of rooms", () => {
       const [, second] = yield* enter
       const [a, b] = [first.id, second.id]
       yield* first.join("before")
-      const changes = yield* until(handle.roomChanges, ({ room }) => room === "end")
+      const changes = yield* until(handle.roomChanges(), ({ room }) => room === "end")
       yield* first.join(["x", "y"])
       yield* second.join("x")
       yield* first.leave("x")
@@ -237,7 +237,7 @@ describe("changes of rooms", () => {
       const [, staying] = yield* enter
       yield* gone.join(["shared", "own"])
       yield* staying.join("shared")
-      const changes = yield* watch(Stream.map(handle.roomChanges, brief))
+      const changes = yield* watch(Stream.map(handle.roomChanges(), brief))
       leaving.disconnect()
       assert.strictEqual(yield* changes.next, `Left shared ${gone.id}`)
       assert.strictEqual(yield* changes.next, `Left own ${gone.id}`)
@@ -253,7 +253,7 @@ describe("changes of rooms", () => {
       const [leaving, gone] = yield* enter
       const [, staying] = yield* enter
       yield* staying.join("here")
-      const changes = yield* until(handle.roomChanges, ({ room }) => room === "end")
+      const changes = yield* until(handle.roomChanges(), ({ room }) => room === "end")
       yield* staying.join(["here", staying.id])
       yield* handle.socketsJoin("here").pipe(Effect.andThen(gone.leave("here")))
       yield* staying.leave(["elsewhere", staying.id])
@@ -270,7 +270,7 @@ describe("changes of rooms", () => {
       const { enter, handle } = yield* room()
       const [, socket] = yield* enter
       const changes = yield* watch(
-        Stream.tap(handle.roomChanges, ({ _tag, room }) =>
+        Stream.tap(handle.roomChanges(), ({ _tag, room }) =>
           _tag === "Created" && room === "x" ? handle.socketsLeave("x") : Effect.void
         )
       )
@@ -296,16 +296,16 @@ describe("changes of rooms", () => {
       yield* socket.join("a")
       const host = hosts.find(({ namespace }) => namespace === "/room")!
       assert.isFalse(host.watchesRooms)
-      const first = yield* watch(handle.roomChanges)
-      const second = yield* watch(handle.roomChanges)
+      const first = yield* watch(handle.roomChanges())
+      const second = yield* watch(handle.roomChanges())
       // Others listen to other things.
-      yield* watch(handle.connections)
+      yield* watch(handle.connections())
       assert.isTrue(host.watchesRooms)
       yield* first.stop
       assert.isTrue(host.watchesRooms)
       yield* second.stop
       assert.isFalse(host.watchesRooms)
-      const third = yield* watch(handle.roomChanges)
+      const third = yield* watch(handle.roomChanges())
       assert.isTrue(host.watchesRooms)
       yield* socket.leave("a")
       assert.strictEqual((yield* third.next)._tag, "Left")
@@ -315,15 +315,17 @@ describe("changes of rooms", () => {
 })
 
 describe("broadcasts", () => {
-  it.live("are told with their wire arguments and their rooms, from wherever they come", () =>
+  it.live("are told with their payloads or arguments and their rooms, from wherever they come", () =>
     Effect.gen(function* () {
       const { enter, handle, plain } = yield* room()
       const [, socket] = yield* enter
       const [client, other] = yield* enter
       client.on("say", (_text, answer) => answer?.(1))
-      const [fetched] = yield* handle.to(other.id).fetchSockets()
-      const told = yield* until(handle.broadcasts, ({ event }) => event === "end")
-      yield* handle.emit("at", [new Date(0), 1])
+      const [fetched] = yield* handle.to(other.id).fetchSockets
+      const at: readonly [Date, number] = [new Date(0), 1]
+      const told = yield* until(handle.broadcasts(), ({ payload }) => payload === "end")
+      const plainlyTold = yield* until(plain.broadcasts(), ({ args }) => args[0] === "end")
+      yield* handle.emit("at", at)
       yield* handle.to(["a", "b"]).except("c").emit("say", "1")
       yield* plain.to("a").to("b").volatile.local.emit("whatever", 1, null)
       yield* socket.broadcast.emit("say", "2")
@@ -334,8 +336,26 @@ describe("broadcasts", () => {
       // What is for one client alone, and for no room, is no broadcast.
       yield* socket.emit("say", "7")
       yield* other.emitWithAck("say", "8")
-      yield* plain.emit("end")
-      assert.deepStrictEqual(yield* told, [
+      // The contract's events are told by their payloads, whoever emits them; what it does not declare is not told.
+      yield* plain.emit("say", "9")
+      yield* plain.emit("at", "1970-01-01T00:00:00.000Z", 2)
+      yield* plain.emit("at", "no date")
+      yield* handle.emit("say", "end")
+      const seen = yield* told
+      assert.deepStrictEqual(seen, [
+        { event: "at", payload: at, rooms: [], except: [] },
+        { event: "say", payload: "1", rooms: ["a", "b"], except: ["c"] },
+        { event: "say", payload: "2", rooms: [], except: [socket.id] },
+        { event: "say", payload: "3", rooms: ["a"], except: [socket.id] },
+        { event: "say", payload: "4", rooms: [], except: [socket.id, "a"] },
+        { event: "say", payload: "5", rooms: [other.id], except: [] },
+        { event: "say", payload: "6", rooms: [other.id], except: [] },
+        { event: "say", payload: "9", rooms: [], except: [] },
+        { event: "at", payload: [new Date(0), 2], rooms: [], except: [] }
+      ])
+      // It is the value that was emitted.
+      assert.strictEqual(seen[0]!.payload, at)
+      assert.deepStrictEqual(yield* plainlyTold, [
         { event: "at", args: ["1970-01-01T00:00:00.000Z", 1], rooms: [], except: [] },
         { event: "say", args: ["1"], rooms: ["a", "b"], except: ["c"] },
         { event: "whatever", args: [1, null], rooms: ["a", "b"], except: [] },
@@ -343,7 +363,10 @@ describe("broadcasts", () => {
         { event: "say", args: ["3"], rooms: ["a"], except: [socket.id] },
         { event: "say", args: ["4"], rooms: [], except: [socket.id, "a"] },
         { event: "say", args: ["5"], rooms: [other.id], except: [] },
-        { event: "say", args: ["6"], rooms: [other.id], except: [] }
+        { event: "say", args: ["6"], rooms: [other.id], except: [] },
+        { event: "say", args: ["9"], rooms: [], except: [] },
+        { event: "at", args: ["1970-01-01T00:00:00.000Z", 2], rooms: [], except: [] },
+        { event: "at", args: ["no date"], rooms: [], except: [] }
       ])
     })
   )
@@ -356,7 +379,7 @@ describe("broadcasts", () => {
       client.onAny((event) => arrived.push(event))
       const answered = next(client, "answer")
       yield* watch(
-        Stream.tap(plain.broadcasts, ({ event }) => (event === "question" ? plain.emit("answer") : Effect.void))
+        Stream.tap(plain.broadcasts(), ({ event }) => (event === "question" ? plain.emit("answer") : Effect.void))
       )
       yield* plain.emit("question")
       yield* answered
@@ -369,7 +392,7 @@ describe("broadcasts", () => {
       const { handle, plain } = yield* room()
       const emit = handle.emit("say", "again")
       const ask = Stream.runDrain(handle.emitWithAck("say", "again"))
-      const told = yield* until(handle.broadcasts, ({ event }) => event === "end")
+      const told = yield* until(plain.broadcasts(), ({ event }) => event === "end")
       yield* emit
       yield* emit
       yield* ask
@@ -384,9 +407,9 @@ describe("streams of a namespace", () => {
   it.live("tell every subscriber everything, and one that stops takes nothing from the others", () =>
     Effect.gen(function* () {
       const { plain } = yield* room()
-      const first = yield* watch(plain.broadcasts)
+      const first = yield* watch(plain.broadcasts())
       yield* plain.emit("one")
-      const second = yield* watch(plain.broadcasts)
+      const second = yield* watch(plain.broadcasts())
       yield* plain.emit("two")
       assert.strictEqual((yield* first.next).event, "one")
       assert.strictEqual((yield* first.next).event, "two")
@@ -396,7 +419,7 @@ describe("streams of a namespace", () => {
       assert.strictEqual((yield* second.next).event, "three")
       assert.deepStrictEqual(yield* first.rest, [])
       // One that takes what it wants, and no more, has stopped as well.
-      const third = yield* watch(Stream.take(plain.broadcasts, 1))
+      const third = yield* watch(Stream.take(plain.broadcasts(), 1))
       yield* plain.emit("four")
       yield* third.ended
       yield* plain.emit("five")
@@ -409,16 +432,16 @@ describe("streams of a namespace", () => {
     })
   )
 
-  it.live("lose the oldest for a subscriber that falls behind by more than 10,000, and for no other", () =>
+  it.live("lose the oldest for a subscriber that wants it so and is 10,000 late, and for no other", () =>
     Effect.gen(function* () {
       const { plain } = yield* room()
       const [reading, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const slow = yield* watch(
-        Stream.tap(plain.broadcasts, ({ event }) =>
+        Stream.tap(plain.broadcasts({ overflow: "dropOldest" }), ({ event }) =>
           event === "start" ? Effect.andThen(Deferred.succeed(reading, undefined), Deferred.await(gate)) : Effect.void
         )
       )
-      const quick = yield* watch(plain.broadcasts)
+      const quick = yield* watch(plain.broadcasts())
       yield* plain.emit("start")
       yield* Deferred.await(reading)
       yield* quick.next
@@ -440,10 +463,10 @@ describe("streams of a namespace", () => {
       const scope = yield* Scope.make()
       const { handle } = yield* Scope.provide(room(), scope)
       const ends = [
-        yield* watch(handle.connections),
-        yield* watch(handle.disconnections),
-        yield* watch(handle.roomChanges),
-        yield* watch(handle.broadcasts)
+        yield* watch(handle.connections()),
+        yield* watch(handle.disconnections()),
+        yield* watch(handle.roomChanges()),
+        yield* watch(handle.broadcasts())
       ]
       yield* Scope.close(scope, Exit.void)
       for (const { ended } of ends) yield* ended

@@ -6,7 +6,7 @@ import * as Http from "node:http"
 import { WebSocket } from "ws"
 
 /** How long to wait for what must come. It fires on failure only. */
-const PATIENCE = 10_000
+const PATIENCE = 20_000
 
 /** Fails with a message that says what was waited for. */
 export const within = <A>(what: string, promise: Promise<A>, millis = PATIENCE): Promise<A> => {

@@ -10,7 +10,7 @@ import { HandshakeError } from "../../src/engine/HandshakeError.ts"
 import { fakeExchange, FakeChannel, fakeRequest, type Sender } from "./fakes.ts"
 
 /** Everything that its sessions tell is collected; requests and WebSockets come from the test. */
-export const makeEngine = Effect.fnUntraced(function* (options: EngineOptions = {}) {
+export const makeEngine = Effect.fnUntraced(function* <R = never>(options: EngineOptions<R> = {}) {
   const sessions: Array<EngineSession> = []
   const closes: Array<SessionClose> = []
   const messages: Array<string | Uint8Array> = []

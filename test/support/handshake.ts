@@ -15,7 +15,7 @@ const EchoLive = SocketIoServer.layerNamespace("/", (socket) => socket.on("echo"
 export const start = (options: NodeOptions) => serve(EchoLive, { drainTimeout: "50 millis", ...options })
 
 export const sessionCount = ({ server }: Serving): number =>
-  Context.get(server, SocketIoServer.SocketIoServer).engine.sessionCount
+  Effect.runSync(Context.get(server, SocketIoServer.SocketIoServer).connectionCount)
 
 /** A request over polling: one for a session, unless the query names one. */
 export const poll = (url: string, query: Record<string, string> = {}, headers: Record<string, string> = {}) =>

@@ -94,6 +94,7 @@ class Node implements Adapter {
   readonly join: Adapter["join"]
   readonly leave: Adapter["leave"]
   readonly leaveAll: Adapter["leaveAll"]
+  readonly rooms: Adapter["rooms"]
   readonly localSockets: Adapter["localSockets"]
   private readonly cluster: Cluster
   private readonly own: Adapter
@@ -112,6 +113,7 @@ class Node implements Adapter {
     this.join = (socket, rooms) => own.join(socket, rooms)
     this.leave = (socket, rooms) => own.leave(socket, rooms)
     this.leaveAll = (socket) => own.leaveAll(socket)
+    this.rooms = own.rooms
     this.localSockets = (selection) => own.localSockets(selection)
   }
 

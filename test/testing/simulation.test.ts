@@ -218,8 +218,10 @@ describe("a simulated network", () => {
           Stream.runForEach(() => Simulation.note("the client is disconnected")),
           Effect.forkScoped
         )
-        const { disconnections } = yield* SocketIoServer.namespace("/")
-        yield* Effect.forkScoped(Stream.runForEach(disconnections, () => Simulation.note("the server is disconnected")))
+        const namespace = yield* SocketIoServer.namespace("/")
+        yield* Effect.forkScoped(
+          Stream.runForEach(namespace.disconnections(), () => Simulation.note("the server is disconnected"))
+        )
         for (const n of range(100)) {
           yield* Effect.ignore(socket.emitWithAck("echo", n))
           yield* Effect.sleep(100)

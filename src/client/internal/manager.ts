@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 
+import type { ClientCloseReason } from "../../DisconnectReason.ts"
 import * as EngineClient from "../../engine/EngineClient.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/PacketType.ts"
@@ -195,7 +196,7 @@ export const makeManager = <M extends Member>(
     // Nothing that the server says after a violation of the protocol can be trusted.
     if (isProtocolError(packet)) {
       const { code, message } = packet
-      return engine?.fail(LIMITS.test(code) ? (code as EngineClient.ClientCloseReason) : "parse error", message)
+      return engine?.fail(LIMITS.test(code) ? (code as ClientCloseReason) : "parse error", message)
     }
     const { namespace, type } = packet
     const member = members.get(namespace)

@@ -9,7 +9,8 @@ const serialized = (text: string): string | undefined => {
   if (text === "null") return text
   if (!ORIGIN.test(text) || !URL.canParse(text)) return undefined
   const { host, origin, protocol } = new URL(text)
-  // Of schemes that it does not know, as those of apps and extensions, the URL standard says `null`; browsers do not.
+  // For schemes that it does not know, as those of apps and extensions, the URL standard says
+  // `null`; browsers do not.
   return origin === "null" ? `${protocol}//${host.toLowerCase()}` : origin
 }
 
@@ -21,7 +22,7 @@ export class AllowedOrigins {
 
   private constructor() {}
 
-  /** Reads the option; gives what is wrong with it, if anything is. */
+  /** Reads the option; returns the problem with it, if there is one. */
   static read(option: OriginMatcher | ReadonlyArray<OriginMatcher>): AllowedOrigins | string {
     const self = new AllowedOrigins()
     for (const matcher of [option].flat() as ReadonlyArray<unknown>) {
@@ -41,7 +42,10 @@ export class AllowedOrigins {
     return self
   }
 
-  /** The origin that a request comes from and that is not allowed. What a predicate throws is told, and it counts as a no. */
+  /**
+   * Returns the origin of a request if it is not allowed. A predicate that throws does not allow
+   * it, and its error is reported.
+   */
   refused(request: EngineRequest, onDefect: (defect: unknown) => void): string | undefined {
     const origin = originOf(request)
     return origin === undefined || this.allows(origin, onDefect) ? undefined : origin
@@ -55,7 +59,7 @@ export class AllowedOrigins {
     if (name !== undefined && names.has(name)) return true
     for (const predicate of predicates) {
       try {
-        // Of a predicate that is typed to give a boolean, a promise would say yes to everybody.
+        // An async predicate returns a promise, which is truthy and would allow every origin.
         if (predicate(origin) === true) return true
       } catch (defect) {
         onDefect(defect)
@@ -66,8 +70,9 @@ export class AllowedOrigins {
 }
 
 /**
- * The origin that a request comes from, as far as a browser says so. Scripts of other origins (JSONP) are asked for without an
- * `Origin`: of these it is where they were asked for, and `null` if that is kept secret.
+ * The origin that a request comes from, as far as a browser says so. Scripts of other origins
+ * (JSONP) are asked for without an `Origin`: of these it is where they were asked for, and `null`
+ * if that is kept secret.
  */
 const originOf = (request: EngineRequest): string | undefined => {
   const origin = request.header("origin")

@@ -1,15 +1,17 @@
 import type { Pacer } from "../EngineRequest.ts"
 import { microtask } from "./microtask.ts"
 
-/** What is handled at once. A request that brings more takes turns with what else there is to do. */
+/**
+ * The packets that are handled at once. A request that brings more takes turns with other work.
+ */
 const FEW = 24
 
 /** The size of a packet, in bytes or characters, from which on it may take long, be it alone. */
 const LARGE = 16 * 1024
 
 /**
- * The packets that the requests of a session bring, on their way to it: in the order of their arrival, not while reading is
- * paused, and a few at a time where they are many.
+ * The packets that the requests of a session bring, on their way to it: in the order of their
+ * arrival, not while reading is paused, and a few at a time where they are many.
  */
 export class Arrivals {
   private readonly handle: (packet: string | Uint8Array) => void
@@ -28,7 +30,10 @@ export class Arrivals {
     this.handle = handle
   }
 
-  /** Handles what a request has brought, and then calls back. There must be no other request under way. */
+  /**
+   * Handles the packets of a request, and then calls back. There must be no other request under
+   * way.
+   */
   take(packets: Array<string | Uint8Array>, makePacer: (() => Pacer) | undefined, onDone: () => void): void {
     this.packets = packets
     this.at = 0
@@ -44,7 +49,7 @@ export class Arrivals {
   resume(): void {
     if (!this.isPaused) return
     this.isPaused = false
-    // Whoever has made room may still be at it.
+    // The caller may be in the middle of a dispatch.
     if (this.packets !== undefined) microtask(() => this.goOn())
   }
 
@@ -53,7 +58,7 @@ export class Arrivals {
     return this.packets !== undefined
   }
 
-  /** What comes from now on does not wait. */
+  /** Packets that come from now on do not wait. */
   stopPausing(): void {
     this.isUnstoppable = true
     this.isPaused = false
@@ -71,7 +76,7 @@ export class Arrivals {
     this.goOn()
   }
 
-  /** Forgets the rest: nobody is there to take it. */
+  /** Forgets the rest: the session takes no more. */
   drop(): void {
     this.packets = this.onDone = undefined
     this.pacer?.rest()
@@ -84,7 +89,7 @@ export class Arrivals {
       if (this.isPaused) return pacer?.rest()
       const packet = packets[this.at]!
       if (pacer !== undefined && !pacer.mayGoOn(packet.length)) return this.yield(pacer)
-      // What has been handled need not stay until the last one is.
+      // A handled packet need not stay in memory until the last one is handled.
       packets[this.at++] = ""
       this.handle(packet)
       if (this.packets !== packets) return

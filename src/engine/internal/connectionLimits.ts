@@ -25,7 +25,7 @@ export class ConnectionLimits {
   /** The limit that another connection from the address would exceed. */
   exceeded(address: string): ConnectionLimit | undefined {
     if (this.count >= this.max) return "maxConnections"
-    // Nothing is known of a peer without an address, as over a Unix socket: it may be everybody.
+    // A peer without an address, as over a Unix socket, may stand for all clients.
     if (this.counts === undefined || address === "") return undefined
     return (this.counts.get(networkOf(address)) ?? 0) >= this.maxPerAddress ? "maxConnectionsPerAddress" : undefined
   }

@@ -1,36 +1,236 @@
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 
-/**
- * Gives the pause before the next ping in milliseconds, from the time now and the round-trip time of the last ping;
- * `undefined` when no more pings are to be sent.
- */
-export type HeartbeatStep = (now: number, roundTrip: number) => number | undefined
+import type { EngineRevision } from "../EngineRequest.ts"
+import type { Ping } from "../Heartbeat.ts"
+import type { TimerWheel, WheelEntry } from "../TimerWheel.ts"
 
-/**
- * Runs a heartbeat schedule for one session. The schedule is stepped synchronously, so that a session needs no fiber for
- * it; one that cannot be, as its steps suspend, pings at `longest`. A step that dies throws what it has died of.
- */
-export const makeHeartbeatStep = (schedule: Schedule.Schedule<unknown, number>, longest: number): HeartbeatStep => {
-  const step = Effect.runSync(Schedule.toStep(schedule))
-  let done = false
-  return (now, roundTrip) => {
-    if (done) return undefined
-    const exit = Effect.runSyncExit(
-      Effect.match(step(now, roundTrip), {
-        onSuccess: ([, delay]) => Math.min(Duration.toMillis(delay), longest),
-        onFailure: () => undefined
+/** The event that the deadline of a session stands for. */
+export type Beat =
+  /** No deadline: the session is not open yet, or closed. */
+  | { readonly _tag: "Stopped" }
+  /** The next ping is due then. */
+  | { readonly _tag: "PingDue" }
+  /** The pong is overdue then; `isExtended` after another packet has prolonged the wait. */
+  | { readonly _tag: "PongDue"; readonly isExtended: boolean }
+  /** The ping of a client of revision 3 is overdue then. */
+  | { readonly _tag: "ClientPingDue" }
+
+// All sessions share these values: the state of a heartbeat costs a session no memory of its own.
+export const STOPPED: Beat = { _tag: "Stopped" }
+const PING_DUE: Beat = { _tag: "PingDue" }
+/** Compared by sessions with every message: the only state in which a message is a sign of life. */
+export const PONG_DUE: Beat = { _tag: "PongDue", isExtended: false }
+const PONG_DUE_EXTENDED: Beat = { _tag: "PongDue", isExtended: true }
+const CLIENT_PING_DUE: Beat = { _tag: "ClientPingDue" }
+
+/** A session, as its heartbeat knows it. The session itself is the entry of the timer wheel. */
+export interface Beating extends WheelEntry {
+  beat: Beat
+  /** Its run of the schedule, if the server has one. */
+  pace: Pace | undefined
+  readonly revision: EngineRevision
+  /** The name of its transport. */
+  readonly transport: string
+  /** Whether its client is read. */
+  readonly isReading: boolean
+  sendPing(): void
+  /** The client has been silent for too long. */
+  onSilence(): void
+  onDefect(defect: unknown): void
+}
+
+/** The options that a heartbeat needs, in milliseconds. */
+export interface HeartbeatOptions {
+  readonly pingInterval: number
+  readonly pingTimeout: number
+  readonly heartbeat: Schedule.Schedule<unknown, Ping> | undefined
+}
+
+/** The heartbeat of all sessions of a server: pings that go out, pongs that are overdue. */
+export class Heartbeat {
+  readonly options: HeartbeatOptions
+  readonly wheel: TimerWheel
+  /** Services of the layer that made the server. */
+  private readonly context: Context.Context<never>
+
+  constructor(options: HeartbeatOptions, wheel: TimerWheel, context: Context.Context<never>) {
+    this.options = options
+    this.wheel = wheel
+    this.context = context
+  }
+
+  /** The session has opened. */
+  start(session: Beating): void {
+    if (session.revision === 3) return this.awaitClient(session)
+    const { heartbeat } = this.options
+    if (heartbeat !== undefined) session.pace = new Pace(this, session, heartbeat, this.context)
+    this.pause(session)
+  }
+
+  /** The session has ended. */
+  stop(session: Beating): void {
+    this.wheel.cancel(session)
+    session.beat = STOPPED
+    session.pace?.stop()
+  }
+
+  onDeadline(session: Beating): void {
+    switch (session.beat._tag) {
+      case "PingDue":
+        return this.ping(session)
+      case "PongDue":
+        if (session.isReading) return session.onSilence()
+        // The pong may wait unread. A ping that cannot be delivered shows a broken connection.
+        return this.ping(session)
+      case "ClientPingDue":
+        if (session.isReading) return session.onSilence()
+        return this.awaitClient(session)
+    }
+  }
+
+  /** A client of revision 3 has pinged. */
+  onPing(session: Beating): void {
+    this.awaitClient(session)
+  }
+
+  onPong(session: Beating): void {
+    // A pong that answers no ping moves nothing.
+    if (session.beat._tag !== "PongDue") return
+    this.wheel.cancel(session)
+    session.pace?.onPong()
+    this.pause(session)
+  }
+
+  /**
+   * A message has come while the pong is due: a client that is busy sending something large is
+   * alive, though its pong comes after that. Once per ping.
+   */
+  onSignOfLife(session: Beating): void {
+    session.beat = PONG_DUE_EXTENDED
+    this.wheel.schedule(session, this.options.pingTimeout)
+  }
+
+  /** The client is read again: the packet that is due may stand after those that were not read. */
+  onResume(session: Beating): void {
+    if (session.revision === 3) return this.awaitClient(session)
+    if (session.beat._tag === "PongDue") this.awaitPong(session)
+  }
+
+  private ping(session: Beating): void {
+    this.awaitPong(session)
+    session.pace?.onPing()
+    session.sendPing()
+  }
+
+  private awaitPong(session: Beating): void {
+    session.beat = PONG_DUE
+    this.wheel.schedule(session, this.options.pingTimeout)
+  }
+
+  private awaitClient(session: Beating): void {
+    const { pingInterval, pingTimeout } = this.options
+    session.beat = CLIENT_PING_DUE
+    this.wheel.schedule(session, pingInterval + pingTimeout)
+  }
+
+  private pause(session: Beating): void {
+    session.beat = PING_DUE
+    // Sessions without a schedule of their own: a number, and no step.
+    if (session.pace === undefined) this.wheel.schedule(session, this.options.pingInterval)
+    else session.pace.next()
+  }
+}
+
+type Step = (now: number, input: Ping) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
+
+type StepExit = Exit.Exit<[unknown, Duration.Duration], unknown>
+
+/** One session's run of a heartbeat schedule. */
+class Pace {
+  private readonly heartbeat: Heartbeat
+  private readonly session: Beating
+  private readonly context: Context.Context<never>
+  private readonly clock: Clock.Clock
+  private stepping: Fiber.Fiber<[unknown, Duration.Duration], unknown> | undefined
+  private isDone = false
+  private step: Effect.Effect<Step>
+  /** The number of pauses so far: a step that ends late belongs to a pause that is over. */
+  private pauses = 0
+  private pingedAt = 0
+  private roundTrip = 0
+
+  constructor(
+    heartbeat: Heartbeat,
+    session: Beating,
+    schedule: NonNullable<HeartbeatOptions["heartbeat"]>,
+    context: Context.Context<never>
+  ) {
+    this.heartbeat = heartbeat
+    this.session = session
+    this.context = context
+    this.clock = Context.get(context, Clock.Clock)
+    this.step = Effect.tap(Schedule.toStep(schedule), (step) =>
+      Effect.sync(() => {
+        this.step = Effect.succeed(step)
       })
     )
+  }
+
+  onPing(): void {
+    this.pingedAt = this.heartbeat.wheel.now()
+  }
+
+  onPong(): void {
+    this.roundTrip = this.heartbeat.wheel.now() - this.pingedAt
+  }
+
+  stop(): void {
+    this.isDone = true
+    this.stepping?.interruptUnsafe()
+  }
+
+  /** Begins the pause before the next ping. */
+  next(): void {
+    const { clock, heartbeat, session } = this
+    const pause = ++this.pauses
+    // Clients are told this interval: neither a schedule's end nor a slow step holds the ping back.
+    heartbeat.wheel.schedule(session, heartbeat.options.pingInterval)
+    if (this.isDone || this.stepping !== undefined) return
+    const began = heartbeat.wheel.now()
+    const input: Ping = { roundTrip: Duration.millis(this.roundTrip), transport: session.transport }
+    const fiber = Effect.runForkWith(this.context)(
+      // Wall-clock time, as in Effect's own loops: a schedule may follow the calendar.
+      Effect.flatMap(this.step, (step) => step(clock.currentTimeMillisUnsafe(), input))
+    )
+    // Most steps are done at once.
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return this.apply(exit, began, pause)
+    this.stepping = fiber
+    fiber.addObserver((exit) => {
+      this.stepping = undefined
+      this.apply(exit, began, pause)
+    })
+  }
+
+  private apply(exit: StepExit, began: number, pause: number): void {
+    const { heartbeat, session } = this
+    if (this.isDone) return
     if (Exit.isFailure(exit)) {
-      const defect = Cause.squash(exit.cause)
-      if (Cause.hasDies(exit.cause) && !Cause.isAsyncFiberError(defect)) throw defect
-      return longest
+      this.isDone = true
+      if (Cause.hasDies(exit.cause)) session.onDefect(Cause.squash(exit.cause))
+      return
     }
-    done = exit.value === undefined
-    return exit.value
+    if (session.beat !== PING_DUE || this.pauses !== pause) return
+    const elapsed = heartbeat.wheel.now() - began
+    const delay = Duration.toMillis(exit.value[1])
+    heartbeat.wheel.schedule(session, Math.min(delay, heartbeat.options.pingInterval - elapsed))
   }
 }

@@ -1,2 +1,5 @@
-/** `queueMicrotask` as it was when this was loaded: an application's fake timers are not to keep anybody's bytes back. */
+/**
+ * `queueMicrotask` as it was when this was loaded: fake timers of an application must not hold
+ * bytes back.
+ */
 export const microtask: typeof queueMicrotask = queueMicrotask

@@ -1,15 +1,16 @@
-/** What a view may keep that it does not show, in bytes. */
+/** The bytes that a view may keep alive without showing them. */
 const LARGE = 16 * 1024
 
-/** What it may keep in proportion to what it shows. */
+/** The bytes that it may keep alive in proportion to those that it shows. */
 const FACTOR = 4
 
 /**
- * Bytes that keep little more memory than they are: what was read together with them is not theirs to keep. One byte of a
- * message that waits would otherwise hold the 64 KiB, or the whole request, that it came with.
+ * Copies bytes that keep far more memory alive than their own, as they were read together with
+ * others. One byte of a message that waits would otherwise hold the 64 KiB, or the whole request,
+ * that it came with.
  */
 export const ownBytes = (bytes: Uint8Array): Uint8Array => {
   const kept = bytes.buffer.byteLength
-  // The method of buffers in Node gives a view again.
+  // The same method of a Node buffer makes a view again.
   return kept < LARGE || bytes.byteLength * FACTOR >= kept ? bytes : Uint8Array.prototype.slice.call(bytes)
 }

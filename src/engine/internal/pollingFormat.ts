@@ -14,7 +14,10 @@ export interface PollResponse {
 
 const TEXT = "text/plain; charset=UTF-8"
 
-/** How the packets of a long-polling session stand in bodies: packets are text with their type digit, or binary messages. */
+/**
+ * How the packets of a long-polling session stand in bodies: packets are text with their type
+ * digit, or binary messages.
+ */
 export interface PollingFormat {
   readonly encode: (packets: ReadonlyArray<string | Uint8Array>, request: EngineRequest) => PollResponse
   readonly decode: (

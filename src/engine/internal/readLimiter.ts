@@ -1,58 +1,61 @@
-import { type Rate, TokenBucket } from "../../internal/tokenBucket.ts"
-import type { EngineSession } from "../EngineSession.ts"
-
-/** What a client may send, and what happens when it sends more. */
-export interface ReadLimit extends Rate {
-  readonly disconnects: boolean
-}
+import { TokenBucket } from "../../internal/tokenBucket.ts"
+import type { ReadLimit } from "../EngineOptions.ts"
 
 /**
- * A pause lasts until so many packets may come, as to stop and go on for every packet would cost more than the packets, but these
- * milliseconds at the most: what has come together is handled together, and others wait for it.
+ * A pause lasts until this many packets may come: a pause per packet would cost more than the
+ * packets. It lasts this many milliseconds at most, as packets that come together are handled
+ * together, and other clients wait for that.
  */
 const PACKETS = 16
 const PAUSE = 10
 
-/** What measures time for the limiter. */
+/** The clock and the timer of a limiter. */
 interface Timing {
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   readonly now: () => number
-  /** Runs something later, unless the function that it gives is called before. */
+  /** Runs a task later, unless the returned function is called before. */
   readonly after: (millis: number, run: () => void) => () => void
 }
 
-/** Holds a session's client to its rate. */
+/** The client that a limiter slows down or disconnects. */
+interface Limited {
+  pauseUnsafe(by: "rate"): void
+  resumeUnsafe(by: "rate"): void
+  closeUnsafe(reason: "rate limit exceeded", description: string): void
+}
+
+/** Holds one client to its rate. */
 export class ReadLimiter {
   private readonly tokens: TokenBucket
   private readonly limit: ReadLimit
-  private readonly session: EngineSession
+  private readonly client: Limited
   private readonly timing: Timing
   private cancel: (() => void) | undefined
 
-  constructor(limit: ReadLimit, session: EngineSession, timing: Timing) {
+  constructor(limit: ReadLimit, client: Limited, timing: Timing) {
     this.tokens = new TokenBucket(limit)
     this.limit = limit
-    this.session = session
+    this.client = client
     this.timing = timing
   }
 
-  /** A packet has come in. Whether it is to be handled. */
+  /** Counts a packet that has come in; returns whether it may be handled. */
   onPacket(): boolean {
     const now = this.timing.now()
     if (this.limit.disconnects) {
       if (this.tokens.take(now) === 0) return true
-      this.session.closeUnsafe("rate limit exceeded", "more packets than rateLimit allows")
+      this.client.closeUnsafe("rate limit exceeded", "more packets than rateLimit allows")
       return false
     }
     const missing = this.tokens.spend(now)
     if (missing > 0 && this.cancel === undefined) {
-      this.session.pauseUnsafe("rate")
+      this.client.pauseUnsafe("rate")
       this.wait(missing)
     }
     return true
   }
 
-  /** The session has ended. */
+  /** Ends a pause that is under way, without resuming. */
   close(): void {
     this.cancel?.()
   }
@@ -60,10 +63,10 @@ export class ReadLimiter {
   private wait(millis: number): void {
     this.cancel = this.timing.after(Math.ceil(Math.max(Math.min(PAUSE, PACKETS * this.limit.cost), millis)), () => {
       this.cancel = undefined
-      // More may have come meanwhile: what had been read already.
+      // Packets that had been read already may have come meanwhile.
       const missing = this.tokens.missing(this.timing.now(), 0)
       if (missing > 0) this.wait(missing)
-      else this.session.resumeUnsafe("rate")
+      else this.client.resumeUnsafe("rate")
     })
   }
 }

@@ -3,28 +3,23 @@ import * as Metric from "effect/Metric"
 
 import type { SessionCloseReason } from "../../DisconnectReason.ts"
 import * as EngineMetrics from "../EngineMetrics.ts"
-import type { TransportName } from "../Transport.ts"
 
-const TRANSPORTS: ReadonlyArray<TransportName> = ["polling", "websocket"]
-
-/** What is counted of a transport. */
+/** The counters of a transport. */
 export interface TransportStats {
-  readonly name: TransportName
+  readonly name: string
   readonly bytesReceived: number
   readonly bytesSent: number
 }
 
-/** Of a transport that has been counted already. */
-export const NO_STATS: TransportStats = { name: "polling", bytesReceived: 0, bytesSent: 0 }
-
-/** What is looked at of a session that holds something. */
+/** A session, as it is counted until it has released everything. */
 export interface SessionStats {
   readonly isOpen: boolean
-  readonly stats: TransportStats
+  /** Its transport; missing once that has released everything, and is counted. */
+  readonly stats: TransportStats | undefined
   readonly buffered: number
 }
 
-/** What the servers of a metric registry have counted: plain numbers, for the message path. */
+/** The counters of the servers of a metric registry: plain numbers, for the message path. */
 export class EngineStats {
   opened = 0
   packetsReceived = 0
@@ -34,12 +29,13 @@ export class EngineStats {
   private readonly context: Context.Context<never>
   private readonly closed = new Map<SessionCloseReason, number>()
   private readonly refused = new Map<number, number>()
-  /** What outboxes have dropped, by policy. */
+  /** Messages that outboxes have dropped, by policy. */
   private readonly dropped = new Map<string, { packets: number; bytes: number }>()
-  /** Bytes of transports that are gone. */
-  private readonly received: Record<TransportName, number> = { polling: 0, websocket: 0 }
-  private readonly sent: Record<TransportName, number> = { polling: 0, websocket: 0 }
-  /** The sessions of the servers that run, and of those that have ended while connections of theirs are still being cut. */
+  /** The bytes of transports that have released everything, by name. */
+  private readonly released = new Map<string, { received: number; sent: number }>()
+  /**
+   * The sessions of the servers that run, and of ended ones whose connections are still being cut.
+   */
   private readonly servers = new Map<ReadonlyMap<string, SessionStats>, { ended: boolean }>()
 
   constructor(context: Context.Context<never>) {
@@ -49,19 +45,24 @@ export class EngineStats {
     this.counter(EngineMetrics.packetsSent, {}, () => this.packetsSent)
     this.counter(EngineMetrics.readPauses, {}, () => this.readPauses)
     this.gauge(EngineMetrics.outboxBytes, {}, () => this.sum((session) => session.buffered))
-    for (const transport of TRANSPORTS) {
-      const on = (count: (session: SessionStats) => number) => () =>
-        this.sum((session) => (session.stats.name === transport ? count(session) : 0))
-      const live = on(({ isOpen }) => (isOpen ? 1 : 0))
-      const received = on(({ stats }) => stats.bytesReceived)
-      const sent = on(({ stats }) => stats.bytesSent)
-      this.gauge(EngineMetrics.connections, { transport }, live)
-      this.counter(EngineMetrics.bytesReceived, { transport }, () => this.received[transport] + received())
-      this.counter(EngineMetrics.bytesSent, { transport }, () => this.sent[transport] + sent())
-    }
   }
 
-  /** A server runs; gives the function to call when it has ended. */
+  /** Counts sessions and bytes of the transports with this name from now on. */
+  addTransport(transport: string): void {
+    if (this.released.has(transport)) return
+    const released = { received: 0, sent: 0 }
+    this.released.set(transport, released)
+    const sum = (count: (session: SessionStats, stats: TransportStats) => number) =>
+      this.sum((session) => (session.stats?.name === transport ? count(session, session.stats) : 0))
+    const open = () => sum(({ isOpen }) => (isOpen ? 1 : 0))
+    const received = () => released.received + sum((_, { bytesReceived }) => bytesReceived)
+    const sent = () => released.sent + sum((_, { bytesSent }) => bytesSent)
+    this.gauge(EngineMetrics.connections, { transport }, open)
+    this.counter(EngineMetrics.bytesReceived, { transport }, received)
+    this.counter(EngineMetrics.bytesSent, { transport }, sent)
+  }
+
+  /** Counts the sessions of a server that runs. Returns the function to call when it has ended. */
   add(sessions: ReadonlyMap<string, SessionStats>): () => void {
     const state = { ended: false }
     this.servers.set(sessions, state)
@@ -98,10 +99,12 @@ export class EngineStats {
     count.bytes += bytes
   }
 
-  /** A transport is gone: its bytes are kept. */
-  onTransportGone({ bytesReceived, bytesSent, name }: TransportStats): void {
-    this.received[name] += bytesReceived
-    this.sent[name] += bytesSent
+  /** A transport has released everything: its bytes are kept. */
+  onTransportReleased({ bytesReceived, bytesSent, name }: TransportStats): void {
+    const released = this.released.get(name)
+    if (released === undefined) return
+    released.received += bytesReceived
+    released.sent += bytesSent
   }
 
   private sum(count: (session: SessionStats) => number): number {
@@ -136,7 +139,7 @@ export class EngineStats {
 
 const byRegistry = new WeakMap<object, EngineStats>()
 
-/** What is counted in a context's metric registry. */
+/** The counters of a context's metric registry. */
 export const statsOf = (context: Context.Context<never>): EngineStats => {
   const registry = Context.get(context, Metric.MetricRegistry)
   let stats = byRegistry.get(registry)

@@ -2,8 +2,9 @@ import type { HttpExchange, ResponseWatcher } from "../EngineRequest.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
 /**
- * The responses of a session that its client has not taken. A client may send a poll over one connection after the other and read
- * none of them: their bytes count until they have left, and one that is not taken in time loses its connection.
+ * The responses of a session that its client has not taken. A client may send a poll over one
+ * connection after the other and read none of them: their bytes count until they have left, and one
+ * that is not taken in time loses its connection.
  */
 export class UnreadResponses {
   /** The bytes that have not left. */

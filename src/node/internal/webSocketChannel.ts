@@ -223,7 +223,6 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.failure ??= { kind: "overflow", message: "the peer does not take the answers to its pings" }
   }
 
-  /** @internal */
   onDefect(defect: unknown): void {
     this.settings.report("a WebSocket has failed", defect)
     this.terminate()

@@ -29,9 +29,9 @@ export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED
  * follows before the backlog is down to `reading.resumeAt`. In both cases `maxPendingEvents` and
  * `maxPendingBytes` are the bound.
  *
- * Each `enter` needs its `leave`, and each `hold` its `release`: a missed one pauses the connection
- * for ever. Four owners see to that, and nothing else calls them: {@link Inbox}, `Gate`,
- * `Supervisor.start` and the streams of events.
+ * Each `enter` needs its `leave`, each `hold` its `release`, and each `enterFull` its `leaveFull`: a
+ * missed one pauses the connection for ever. Four owners see to that, and nothing else calls them:
+ * {@link Inbox}, `Gate`, `Supervisor.start` and the readers of events.
  */
 export class Backlog implements WheelEntry {
   bucket: number = IDLE
@@ -41,6 +41,8 @@ export class Backlog implements WheelEntry {
   private events = 0
   /** Their cost, and that of the payloads that wait in streams. */
   private bytes = 0
+  /** Readers of its events that can take no more for now. */
+  private full = 0
   private isPaused = false
   /** Pausing did not help. */
   private isFutile = false
@@ -103,6 +105,34 @@ export class Backlog implements WheelEntry {
       const description = `more than ${maxPendingBytes} bytes of events whose handlers are not done`
       return this.client.session.closeUnsafe("inbound overflow", description)
     }
+    this.pauseIfHigh()
+  }
+
+  /** It was read. */
+  release(cost: number): void {
+    this.bytes -= cost
+    this.onProgress()
+  }
+
+  /** Whether a payload may wait for a reader that must not make the client wait. */
+  fits(cost: number): boolean {
+    // One that is larger than that gets through alone.
+    return this.bytes === 0 || (this.bytes + cost) * 2 < this.options.maxPendingBytes
+  }
+
+  /** As many payloads wait for a reader as may: the client waits. */
+  enterFull(): void {
+    this.full++
+    this.pauseIfHigh()
+  }
+
+  /** The reader has taken them. */
+  leaveFull(): void {
+    this.full--
+    this.onProgress()
+  }
+
+  private pauseIfHigh(): void {
     if (this.isPaused || !this.isHigh || this.isFutile || this.client.awaitsAck) return
     this.isPaused = true
     this.hasProgress = false
@@ -110,9 +140,7 @@ export class Backlog implements WheelEntry {
     this.client.session.pauseUnsafe()
   }
 
-  /** It was read. */
-  release(cost: number): void {
-    this.bytes -= cost
+  private onProgress(): void {
     this.hasProgress = true
     if (!this.isLow) return
     this.isFutile = false
@@ -120,13 +148,16 @@ export class Backlog implements WheelEntry {
   }
 
   /**
-   * Half of the bytes that may wait, or `pauseReadingAt` events: the client waits from there on.
+   * Half of the bytes that may wait, or `pauseReadingAt` events, or a reader that can take no more: the
+   * client waits from there on.
    */
   private get isHigh(): boolean {
-    return this.events >= this.options.pauseReadingAt || this.bytes * 2 >= this.options.maxPendingBytes
+    const { maxPendingBytes, pauseReadingAt } = this.options
+    return this.full > 0 || this.events >= pauseReadingAt || this.bytes * 2 >= maxPendingBytes
   }
 
   private get isLow(): boolean {
+    if (this.full > 0) return false
     return this.events <= this.options.resumeReadingAt && this.bytes * 4 <= this.options.maxPendingBytes
   }
 

@@ -14,8 +14,11 @@ const FLUSHING = 0.1
 
 /** The circumstances of a scope that closes. */
 export interface ClosingScope {
-  /** The annotations of a finalizer's failure in the log. */
-  readonly annotations: Readonly<Record<"namespace", string>>
+  /**
+   * The annotations of a finalizer's failure in the log. A scope without a namespace concerns all
+   * of them.
+   */
+  readonly annotations: { readonly namespace?: string; readonly [name: string]: string | undefined }
   /** The client, or another cause, whose lines a failure's line is one of. */
   readonly culprit?: Culprit
   /** Fibers that use what is in the scope: it closes after they have ended. */
@@ -42,7 +45,7 @@ export class Closing {
   private readonly observer: Observer
   private engine!: ShutdownClock
   /** With the names of their namespaces. */
-  private readonly scopes = new Map<Scope.Closeable, string>()
+  private readonly scopes = new Map<Scope.Closeable, string | undefined>()
   private readonly waiting = new Set<Waiting>()
 
   constructor(runFork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>, observer: Observer) {
@@ -63,7 +66,8 @@ export class Closing {
   close(scope: Scope.Closeable, { annotations, culprit, onClosed, users = [] }: ClosingScope): void {
     const { namespace } = annotations
     this.scopes.set(scope, namespace)
-    for (const { concerns, scopes } of this.waiting) if (concerns(namespace)) scopes.add(scope)
+    for (const { concerns, scopes } of this.waiting)
+      if (namespace === undefined || concerns(namespace)) scopes.add(scope)
     const closed = Scope.close(scope, Exit.void)
     this.runFork(
       (users.length === 0 ? closed : Effect.andThen(Fiber.awaitAll(users), closed)).pipe(
@@ -112,7 +116,9 @@ export class Closing {
   private awaitFinalizers(timeout: number, concerns: (namespace: string) => boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const scopes = new Set<Scope.Closeable>()
-      for (const [scope, namespace] of this.scopes) if (concerns(namespace)) scopes.add(scope)
+      for (const [scope, namespace] of this.scopes) {
+        if (namespace === undefined || concerns(namespace)) scopes.add(scope)
+      }
       if (scopes.size === 0) return Effect.void
       const waiting: Waiting = { concerns, scopes, done: Deferred.makeUnsafe<void>() }
       this.waiting.add(waiting)

@@ -1,5 +1,5 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { EngineSession, SessionClose, SessionSink } from "../../engine/EngineSession.ts"
+import type { EngineSession, SessionClose, SessionHandler } from "../../engine/EngineSession.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { queryOf } from "../../engine/RequestDetails.ts"
 import { costOf } from "../../internal/cost.ts"
@@ -43,6 +43,12 @@ export interface Member {
   end(reason: DisconnectReason): void
 }
 
+/** The application's hold on a connection, as the connection sees it. */
+export interface ConnectionHolder {
+  /** A socket of the connection, or the connection itself, holds nothing any more. */
+  onReleased(): void
+}
+
 /** A namespace, as a connection that wants to join it sees it. */
 export interface Entrance {
   /** Makes the client a member, and decides whether it is admitted. */
@@ -63,7 +69,7 @@ export interface Directory {
  * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5;
  * for clients of Engine.IO 3, Socket.IO protocol 4).
  */
-export class Connection implements SessionSink, WheelEntry {
+export class Connection implements SessionHandler, WheelEntry {
   readonly session: EngineSession
   bucket: number = IDLE
   readonly environment: Environment
@@ -82,6 +88,8 @@ export class Connection implements SessionSink, WheelEntry {
   authBytes = 0
   /** The sockets that have ended, but still hold something. */
   leaving = 0
+  /** Made when the application asks for it. */
+  holder: ConnectionHolder | undefined
   /** Limits how often the client may have namespaces opened; made with the first one. */
   private openings: OpeningLimiter | undefined
   /**
@@ -171,7 +179,21 @@ export class Connection implements SessionSink, WheelEntry {
       const annotations = { session: this.session.id, reason: close.reason, description: close.description }
       observer.debug("connection", "connection closed", annotations, this)
     }
+    // The connection counts as one of its sockets, so that it is not released between two of them.
+    this.leaving++
     this.endAll(close.reason)
+    this.onReleased()
+  }
+
+  /** A socket that has ended holds nothing any more. */
+  onReleased(): void {
+    this.leaving--
+    this.holder?.onReleased()
+  }
+
+  /** Whether it has ended, and its sockets hold nothing any more. */
+  get isReleased(): boolean {
+    return !this.session.isOpen && this.leaving === 0
   }
 
   /** No namespace was joined in time. */
@@ -199,6 +221,11 @@ export class Connection implements SessionSink, WheelEntry {
   /** The client leaves a namespace while the connection stays. */
   forget({ namespace }: Member): void {
     if (this.members.remove(namespace.name)) this.remember(namespace.name)
+  }
+
+  /** The sockets that are connected, the oldest first. */
+  get connectedMembers(): ReadonlyArray<Member> {
+    return this.members.all().filter((member) => member.isConnected)
   }
 
   /** Leaves every namespace on behalf of the server, and closes. */

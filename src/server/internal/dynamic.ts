@@ -10,10 +10,11 @@ import type { Handshake } from "../../Handshake.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { ANYONE } from "../../internal/lineLimits.ts"
 import { isMatchable } from "../../internal/namespacePattern.ts"
+import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { Environment } from "./environment.ts"
 import type { Hub } from "./hub.ts"
 import type { NamespaceGroup, NamespaceInstance, NamespaceRuntime } from "./namespace.ts"
-import type { Build, Registration } from "./ports.ts"
+import { type Build, type Registration, refusalOf } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /** A client's request for a namespace that is not there. */
@@ -31,18 +32,19 @@ export interface Lifecycle {
 
 export interface DynamicOptions {
   readonly label: string
-  readonly contract: CompiledContract | undefined
+  readonly contract: CompiledContract
   readonly context: Context.Context<any>
   /** The layer's scope: the scopes of the namespaces are forked from it. */
   readonly scope: Scope.Scope
-  /** Their openings and closings; none without a contract. */
-  readonly lifecycle: Lifecycle | undefined
-  /** Whether a name can be one of these namespaces, as far as that is known at once. */
-  readonly test: ((name: string) => boolean) | undefined
-  /** Whether a name that can be one is one. */
+  /** Their openings and closings. */
+  readonly lifecycle: Lifecycle
+  /** Whether a name that the contract's pattern matches is one of them. */
   readonly match: ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>) | undefined
-  /** Runs once per namespace, in its scope; yields the builder of its sockets. */
-  readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, never, any>
+  /**
+   * Runs once per namespace, in its scope; yields the builder of its sockets, or refuses the
+   * clients that wait for it.
+   */
+  readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, ConnectRefused, any>
   /** How long a namespace stays when it is empty, in milliseconds. */
   readonly idleTimeToLive: number
   /** How many may be empty at once. */
@@ -58,7 +60,7 @@ export interface DynamicOptions {
  */
 export class DynamicNamespaces implements NamespaceGroup {
   readonly label: string
-  readonly contract: CompiledContract | undefined
+  readonly contract: CompiledContract
   readonly environment: Environment
   readonly options: DynamicOptions
   /** Those that are open, that open, or that close. */
@@ -84,15 +86,14 @@ export class DynamicNamespaces implements NamespaceGroup {
     return Array.from(this.instances.keys())
   }
 
-  /** Whether a name can be one of them. `true` for those that only a predicate knows. */
+  /** Whether a name can be one of them: a predicate has the last word, if there is one. */
   mayMatch(name: string): boolean {
-    if (!isMatchable(name) || this.options.test?.(name) === false) return false
-    return this.params(name) !== undefined
+    return isMatchable(name) && this.params(name) !== undefined
   }
 
   /** Whether it is certain at once that a name is one of them. */
   matchesSurely(name: string): boolean {
-    return this.options.test !== undefined && this.options.match === undefined && this.mayMatch(name)
+    return this.options.match === undefined && this.mayMatch(name)
   }
 
   /**
@@ -116,8 +117,7 @@ export class DynamicNamespaces implements NamespaceGroup {
 
   params(name: string): Readonly<Record<string, unknown>> | undefined {
     const { contract } = this
-    if (contract?.pattern === undefined) return {}
-    const raw = contract.pattern.match(name)
+    const raw = contract.pattern?.match(name)
     if (raw === undefined) return undefined
     const params: Record<string, unknown> = {}
     for (const [parameter, codec] of contract.params) {
@@ -138,9 +138,10 @@ export class DynamicNamespaces implements NamespaceGroup {
   }
 
   /**
-   * Opens a namespace if it is not open. Gives the builder of its sockets; `undefined` on failure.
+   * Opens a namespace if it is not open. Gives the builder of its sockets, or a refusal; `undefined`
+   * on a defect.
    */
-  open(namespace: NamespaceRuntime): Effect.Effect<Build | undefined> {
+  open(namespace: NamespaceRuntime): Effect.Effect<Build | ConnectRefused | undefined> {
     return Effect.gen({ self: this }, function* () {
       // Everything that the last instance holds is given back before it is acquired anew.
       while (namespace.instance?.isClosing) yield* namespace.instance.closed
@@ -197,7 +198,7 @@ export class DynamicNamespaces implements NamespaceGroup {
  * opens, as its first client may leave meanwhile.
  */
 type InstanceState =
-  | { readonly _tag: "Opening"; readonly fiber: Fiber.Fiber<Build> | undefined }
+  | { readonly _tag: "Opening"; readonly fiber: Fiber.Fiber<Build, ConnectRefused> | undefined }
   | { readonly _tag: "Open" }
   | { readonly _tag: "Closing" }
 
@@ -210,7 +211,7 @@ class Instance implements NamespaceInstance, WheelEntry {
   private readonly namespace: NamespaceRuntime
   private readonly scope: Scope.Closeable
   private state: InstanceState = { _tag: "Opening", fiber: undefined }
-  private readonly ready = Deferred.makeUnsafe<Build | undefined>()
+  private readonly ready = Deferred.makeUnsafe<Build | ConnectRefused | undefined>()
   private readonly end = Deferred.makeUnsafe<void>()
 
   constructor(group: DynamicNamespaces, namespace: NamespaceRuntime) {
@@ -223,8 +224,8 @@ class Instance implements NamespaceInstance, WheelEntry {
     return this.state._tag === "Closing"
   }
 
-  /** The builder of its sockets, once it is open; `undefined` if it could not be opened. */
-  get opened(): Effect.Effect<Build | undefined> {
+  /** The builder of its sockets, once it is open; a refusal, or `undefined`, if it does not open. */
+  get opened(): Effect.Effect<Build | ConnectRefused | undefined> {
     return Deferred.await(this.ready)
   }
 
@@ -246,10 +247,11 @@ class Instance implements NamespaceInstance, WheelEntry {
     if (this.isClosing) fiber.interruptUnsafe()
     else this.state = { _tag: "Opening", fiber }
     fiber.addObserver((exit) => {
-      Deferred.doneUnsafe(this.ready, Effect.succeed(exit._tag === "Success" ? exit.value : undefined))
+      const refusal = exit._tag === "Failure" ? refusalOf(exit.cause) : undefined
+      Deferred.doneUnsafe(this.ready, Effect.succeed(exit._tag === "Success" ? exit.value : refusal))
       if (exit._tag === "Failure") {
         // The end of its layer interrupts it: that is no failure.
-        if (!Cause.hasInterruptsOnly(exit.cause)) {
+        if (refusal === undefined && !Cause.hasInterruptsOnly(exit.cause)) {
           observer.error("opening a namespace failed", exit.cause, { namespace: namespace.name }, this.group)
         }
         return this.close()
@@ -264,7 +266,7 @@ class Instance implements NamespaceInstance, WheelEntry {
     // It stays from now on, and no longer only until the deadline of its opening.
     if (!Number.isFinite(options.idleTimeToLive)) this.onOccupied()
     environment.observer.debug("namespace", "namespace opened", { namespace: this.namespace.name }, ANYONE)
-    options.lifecycle?.openings.publish(this.namespace)
+    options.lifecycle.openings.publish(this.namespace)
   }
 
   onOccupied(): void {
@@ -313,7 +315,7 @@ class Instance implements NamespaceInstance, WheelEntry {
     Deferred.doneUnsafe(this.end, Effect.void)
     environment.observer.debug("namespace", "namespace closed", { namespace: namespace.name }, ANYONE)
     // Readers were not told of one that could not be opened.
-    if (wasOpen) options.lifecycle?.closings.publish(namespace)
+    if (wasOpen) options.lifecycle.closings.publish(namespace)
     namespace.forgetIfUnused()
   }
 }

@@ -2,25 +2,30 @@ import * as Effect from "effect/Effect"
 
 import type { BroadcastPacket } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import { encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
+import { decodePayload, encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
 import { decodeAck } from "../../internal/decodeAck.ts"
 import { refuseFunctions } from "../../internal/refuseFunctions.ts"
 import { isReservedEvent } from "../../protocol/SocketPacket.ts"
+import type { Emission } from "./emissions.ts"
 import type { Encoding } from "./ports.ts"
 
 /** Any event, as it is. */
-export const plainEncoding: Encoding = {
+export const untypedEncoding: Encoding = {
+  isDeclared: false,
   packet(event, args) {
     if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
     refuseFunctions(event, args)
     return { data: [event, ...args], mayHaveBinary: true }
   },
+  argumentsOf: (args) => args as ReadonlyArray<unknown>,
+  received: ({ data }) => ({ payload: data.slice(1) }),
   decodeAck: (_event, args) => Effect.succeed(args),
   decodeData: (data) => data
 }
 
 /** The events that a contract declares. */
 class ContractEncoding implements Encoding {
+  readonly isDeclared = true
   private readonly contract: CompiledContract
 
   constructor(contract: CompiledContract) {
@@ -30,6 +35,19 @@ class ContractEncoding implements Encoding {
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
     const codec = outgoingOf(this.contract, event)
     return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
+  }
+
+  argumentsOf(payload: unknown): ReadonlyArray<unknown> {
+    return [payload]
+  }
+
+  /** The value that was emitted, and not a copy. An event that was emitted without the contract is decoded. */
+  received({ data, declared }: Emission): { readonly payload: unknown } | undefined {
+    if (declared !== undefined) return declared
+    const codec = this.contract.outgoing.get(data[0])
+    if (codec === undefined) return undefined
+    const payload = decodePayload(codec, data)
+    return payload._tag === "Success" ? { payload: payload.value } : undefined
   }
 
   decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
@@ -51,6 +69,7 @@ const byContract = new WeakMap<CompiledContract, Encoding>()
 
 /** The encoding of a contract's events: one for all that use the contract. */
 export const encodingOf = (contract: CompiledContract): Encoding => {
+  if (contract.untyped) return untypedEncoding
   let encoding = byContract.get(contract)
   if (encoding === undefined) byContract.set(contract, (encoding = new ContractEncoding(contract)))
   return encoding

@@ -1,5 +1,6 @@
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import { type Rate, rateOf, TokenBucket } from "../../internal/tokenBucket.ts"
+import { rateOf, TokenBucket } from "../../internal/tokenBucket.ts"
+import type { Rate } from "../../RateLimit.ts"
 
 /** How often an event may come. */
 export interface EventLimit extends Rate {

@@ -1,58 +1,25 @@
-import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import { costOfStreamed } from "./backlog.ts"
 import type { Connection } from "./connection.ts"
+import { Reader } from "./reader.ts"
 
-/** A payload that waits for its reader, and its cost meanwhile. */
-interface Waiting {
-  readonly payload: unknown
-  readonly cost: number
-}
+/** All events that the contract declares. */
+export const DECLARED: unique symbol = Symbol("declared events")
 
-/** One reader of an event's payloads. */
-class Reader {
-  readonly queue: Queue.Queue<Waiting, Cause.Done>
-  private readonly connection: Connection
-  /** The cost of the payloads that were offered and not read. */
-  private unread = 0
+/** All other events; every event where there is no contract. */
+export const UNDECLARED: unique symbol = Symbol("undeclared events")
 
-  constructor(queue: Queue.Queue<Waiting, Cause.Done>, connection: Connection) {
-    this.queue = queue
-    this.connection = connection
-  }
-
-  /** Whether the queue had capacity. */
-  offer(payload: unknown, cost: number): boolean {
-    if (!Queue.offerUnsafe(this.queue, { payload, cost })) return false
-    this.unread += cost
-    this.connection.backlog.hold(cost)
-    return true
-  }
-
-  onRead(cost: number): void {
-    // Payloads that are still read after the scope has closed no longer count.
-    if (this.unread >= cost) this.release(cost)
-  }
-
-  /** The reader's scope has closed. */
-  close(): void {
-    if (this.unread > 0) this.release(this.unread)
-  }
-
-  private release(cost: number): void {
-    this.unread -= cost
-    this.connection.backlog.release(cost)
-  }
-}
+/** The events of a stream: those of a name, or a kind of them. */
+export type Streamed = string | typeof DECLARED | typeof UNDECLARED
 
 /** The streams of one socket's events. A socket has them from the first reader on. */
 export class EventStreams {
   private readonly connection: Connection
-  private readonly readers = new Map<string, Set<Reader>>()
+  private readonly readers = new Map<Streamed, Set<Reader>>()
   private hasEnded: boolean
 
   constructor(connection: Connection, hasEnded: boolean) {
@@ -60,60 +27,68 @@ export class EventStreams {
     this.hasEnded = hasEnded
   }
 
-  has(event: string): boolean {
-    return this.readers.has(event)
+  has(events: Streamed): boolean {
+    return this.readers.has(events)
   }
 
-  /** The payloads of an event from now on, until the scope closes or the socket disconnects. */
-  subscribe(event: string): Effect.Effect<Stream.Stream<any>, never, Scope.Scope> {
-    return Effect.gen({ self: this }, function* () {
-      const queue = yield* Queue.make<Waiting, Cause.Done>({
-        capacity: this.connection.environment.options.maxPendingEvents,
-        strategy: "dropping"
-      })
-      const reader = new Reader(queue, this.connection)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => this.add(event, reader)),
-        () =>
-          Effect.sync(() => {
-            this.remove(event, reader)
-            reader.close()
-          })
-      )
-      return Stream.map(Stream.fromQueue(queue), ({ cost, payload }) => {
-        reader.onRead(cost)
-        return payload
-      })
-    })
+  /** The events from now on, until the scope closes or the socket disconnects. */
+  subscribe(
+    events: Streamed,
+    options: StreamOptions = {}
+  ): Effect.Effect<Stream.Stream<any, StreamOverflow>, never, Scope.Scope> {
+    const reader = Effect.acquireRelease(
+      Effect.sync(() => {
+        const name = typeof events === "string" ? events : "events"
+        const reader = new Reader(name, options, this.connection.environment.options)
+        this.add(events, reader)
+        return reader
+      }),
+      (reader) =>
+        Effect.sync(() => {
+          this.remove(events, reader)
+          reader.close()
+        })
+    )
+    return Effect.map(reader, ({ pull }) => Stream.fromPull(Effect.succeed(pull)))
   }
 
-  /** An event has come. A reader that is too far behind ends the connection. */
+  /** An event of the contract has come. */
   publish(event: string, payload: unknown, data: ReadonlyArray<unknown>): void {
-    const readers = this.readers.get(event)
-    if (readers === undefined) return
+    const ofName = this.readers.get(event)
+    if (ofName !== undefined) this.offer(ofName, payload, data)
+    const ofAll = this.readers.get(DECLARED)
+    if (ofAll !== undefined) this.offer(ofAll, { event, payload }, data)
+  }
+
+  /** An event that no contract declares has come. */
+  publishUndeclared(event: string, args: ReadonlyArray<unknown>, data: ReadonlyArray<unknown>): void {
+    const ofName = this.readers.get(event)
+    if (ofName !== undefined) this.offer(ofName, args, data)
+    const ofAll = this.readers.get(UNDECLARED)
+    if (ofAll !== undefined) this.offer(ofAll, { event, args }, data)
+  }
+
+  private offer(readers: ReadonlySet<Reader>, value: unknown, data: ReadonlyArray<unknown>): void {
     const cost = costOfStreamed(data)
-    for (const reader of readers) {
-      if (reader.offer(payload, cost)) continue
-      this.connection.session.closeUnsafe("inbound overflow", "a stream of the socket's events has fallen behind")
-    }
+    for (const reader of readers) reader.offer(value, cost, this.connection)
   }
 
   /** The socket has disconnected: readers get what has come, and then the end. */
   end(): void {
     this.hasEnded = true
-    for (const readers of this.readers.values()) for (const { queue } of readers) Queue.endUnsafe(queue)
+    for (const readers of this.readers.values()) for (const reader of readers) reader.end()
     this.readers.clear()
   }
 
-  private add(event: string, reader: Reader): void {
-    if (this.hasEnded) return void Queue.endUnsafe(reader.queue)
-    const existing = this.readers.get(event)
-    if (existing === undefined) this.readers.set(event, new Set([reader]))
+  private add(events: Streamed, reader: Reader): void {
+    if (this.hasEnded) return reader.end()
+    const existing = this.readers.get(events)
+    if (existing === undefined) this.readers.set(events, new Set([reader]))
     else existing.add(reader)
   }
 
-  private remove(event: string, reader: Reader): void {
-    const readers = this.readers.get(event)
-    if (readers?.delete(reader) && readers.size === 0) this.readers.delete(event)
+  private remove(events: Streamed, reader: Reader): void {
+    const readers = this.readers.get(events)
+    if (readers?.delete(reader) && readers.size === 0) this.readers.delete(events)
   }
 }

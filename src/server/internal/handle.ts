@@ -1,54 +1,91 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
+import { identity } from "effect/Function"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
-import type { PlainHandle } from "../NamespaceHandle.ts"
+import type { StreamOptions } from "../../StreamOptions.ts"
+import type { NamespaceHandle, NewsOverflow } from "../NamespaceHandle.ts"
+import type { ServerConnection } from "../ServerConnection.ts"
 import type { Directory } from "./directory.ts"
-import { encodingOf, plainEncoding } from "./encoding.ts"
+import type { Emission } from "./emissions.ts"
+import { encodingOf, untypedEncoding } from "./encoding.ts"
+import { eventsOf } from "./namespaceEvents.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import { all, noFlags } from "./operator.ts"
 import type { Reference, RunFork, Target } from "./ports.ts"
 import { DynamicReference, StaticReference } from "./reference.ts"
 import { viewOf } from "./views.ts"
 
+const noRooms = (): ReadonlyMap<string, number> => new Map()
+
+/** The id of the socket that a client has in a namespace; empty, as no id is, if it has none. */
+const sidOf = (namespace: string, of: string | ServerConnection): Effect.Effect<string> =>
+  typeof of === "string"
+    ? Effect.succeed(of)
+    : Effect.map(of.sockets, (sockets) => sockets.find((socket) => socket.namespace === namespace)?.id ?? "")
+
+/** Lets a namespace be logged by its name, and not by the server that it leads to. */
+const inspected = (name: string): Inspectable.Inspectable => {
+  const toJSON = () => ({ _id: "NamespaceHandle", name })
+  return { toJSON, toString: () => Formatter.format(toJSON()), [Inspectable.NodeInspectSymbol]: toJSON }
+}
+
 /** A namespace as the application sees it; contracts only narrow its type. */
 const makeHandle = (
   name: string,
   reference: Reference<NamespaceRuntime>,
   target: Target,
-  isPlain: boolean
-): PlainHandle => {
+  isUntyped: boolean
+): NamespaceHandle<any> => {
   const everything = all(target)
-  const codec = ({ serverEvents }: NamespaceRuntime, event: string) => (isPlain ? undefined : serverEvents.codec(event))
-  const news = <A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> =>
+  const codec = ({ serverEvents }: NamespaceRuntime, event: string) =>
+    isUntyped ? undefined : serverEvents.codec(event)
+  const news = <A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> =>
     Stream.suspend(() => reference.watch(read))
+  const broadcast = (emission: Emission): any => {
+    const { data, selection } = emission
+    const received = target.encoding.received(emission)
+    if (received === undefined) return undefined
+    const content = isUntyped ? { args: received.payload } : received
+    return { event: data[0], ...content, rooms: selection.rooms, except: selection.except }
+  }
   return {
+    ...inspected(name),
     name,
     sockets: Effect.sync(() =>
-      Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isPlain))
+      Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isUntyped))
     ),
-    socket: (sid) =>
-      Effect.sync(() => {
+    socket: (of) =>
+      Effect.map(sidOf(name, of), (sid) => {
         const socket = reference.current?.sockets.get(sid)
-        return socket === undefined ? Option.none() : Option.some(viewOf(socket, isPlain))
+        return socket === undefined ? Option.none() : Option.some(viewOf(socket, isUntyped))
       }),
+    rooms: Effect.suspend(() =>
+      reference.current === undefined ? Effect.sync(noRooms) : reference.current.ask(noRooms(), ({ rooms }) => rooms)
+    ),
     to: (rooms) => everything.to(rooms),
     in: (rooms) => everything.to(rooms),
     except: (rooms) => everything.except(rooms),
     all: everything,
     emit: (event, ...args) => everything.emit(event, ...args),
     emitWithAck: (event, ...args) => everything.emitWithAck(event, ...args),
-    fetchSockets: () => everything.fetchSockets(),
+    fetchSockets: everything.fetchSockets,
     socketsJoin: (rooms) => everything.socketsJoin(rooms),
     socketsLeave: (rooms) => everything.socketsLeave(rooms),
     disconnectSockets: (options) => everything.disconnectSockets(options),
-    connections: news(({ hubs }) => Stream.map(hubs.connections.stream, (socket) => viewOf(socket, isPlain))),
-    disconnections: news(({ hubs }) => hubs.disconnections.stream),
-    roomChanges: news(({ hubs }) => hubs.rooms.stream),
-    broadcasts: news(({ hubs }) => hubs.broadcasts.stream),
+    sink: (event) => everything.sink(event),
+    pubsub: (event, options) => everything.pubsub(event, options),
+    connections: (options) =>
+      news(({ hubs }) => hubs.connections.stream("connections", options, (socket) => viewOf(socket, isUntyped))),
+    disconnections: (options) => news(({ hubs }) => hubs.disconnections.stream("disconnections", options, identity)),
+    roomChanges: (options) => news(({ hubs }) => hubs.rooms.stream("roomChanges", options, identity)),
+    broadcasts: (options) => news(({ hubs }) => hubs.broadcasts.stream("broadcasts", options, broadcast)),
+    events: (options) => news((namespace) => eventsOf(namespace, isUntyped, options)),
     serverSideEmit: (event, ...args) =>
       Effect.suspend(() =>
         reference.use((namespace) => namespace.serverEvents.emit(codec(namespace, event), event, args))
@@ -81,25 +118,28 @@ const makeHandle = (
 /**
  * The handle of a namespace that is there: one for all, as every socket's builder may ask for it.
  */
-export const handleOf = (namespace: NamespaceRuntime, isPlain: boolean): PlainHandle => {
-  const { contractTarget, handles, name, plainTarget } = namespace
-  return isPlain
-    ? (handles.plain ??= makeHandle(name, namespace, plainTarget, true))
-    : (handles.contract ??= makeHandle(name, namespace, contractTarget, false))
+export const handleOf = (namespace: NamespaceRuntime, isUntyped: boolean): NamespaceHandle<any> => {
+  const { handles, name, target, untypedTarget } = namespace
+  return isUntyped
+    ? (handles.untyped ??= makeHandle(name, namespace, untypedTarget, true))
+    : (handles.typed ??= makeHandle(name, namespace, target, false))
 }
 
-/** The handle of a namespace by its name. Throws if its layer has a contract with other events. */
+/**
+ * The handle of a namespace by its name, with the contract that declares its events, if there is one.
+ * Throws if its layer has a contract with other events.
+ */
 export const handleByName = (
   directory: Directory,
   name: string,
   contract: CompiledContract | undefined
-): PlainHandle => {
+): NamespaceHandle<any> => {
   const namespace = directory.get(name)
   if (contract !== undefined) namespace?.setContract(contract)
   if (namespace?.stays) return handleOf(namespace, contract === undefined)
   const reference = new StaticReference(directory, name, contract)
   return contract === undefined
-    ? makeHandle(name, reference, { encoding: plainEncoding, namespace: reference }, true)
+    ? makeHandle(name, reference, { encoding: untypedEncoding, namespace: reference }, true)
     : makeHandle(name, reference, { encoding: encodingOf(contract), namespace: reference }, false)
 }
 
@@ -110,21 +150,23 @@ export const makeDynamicHandles = (directory: Directory, contract: CompiledContr
   // By its name, as it may close and open anew while the application has its handle.
   const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
     const reference = new DynamicReference(directory, name, contract)
-    return { ...makeHandle(name, reference, { encoding, namespace: reference }, false), params }
+    return { ...makeHandle(name, reference, { encoding, namespace: reference }, contract.untyped), params }
   }
   const handleTo = ({ group, name }: NamespaceRuntime) => handle(name, group?.params(name))
   return {
     pattern: contract.contract._tag,
     active: Effect.sync(() => members().map(handleTo)),
-    opened: Stream.suspend(() => Stream.map(directory.lifecycleOf(contract).openings.stream, handleTo)),
-    closed: Stream.suspend(() => Stream.map(directory.lifecycleOf(contract).closings.stream, handleTo)),
+    opened: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
+      Stream.suspend(() => directory.lifecycleOf(contract).openings.stream("opened", options, handleTo)),
+    closed: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
+      Stream.suspend(() => directory.lifecycleOf(contract).closings.stream("closed", options, handleTo)),
     get: (params: Readonly<Record<string, unknown>>) => handle(formatName(contract, params), params),
     emit: (event: string, ...args: ReadonlyArray<unknown>) =>
       Effect.suspend(() => {
         const packet = encoding.packet(event, args)
         return Effect.forEach(
           members(),
-          (namespace) => namespace.broadcast(packet, { rooms: [], except: [] }, noFlags),
+          (namespace) => namespace.broadcast(packet, { rooms: [], except: [] }, noFlags, encoding, args),
           { discard: true }
         )
       })

@@ -1,62 +1,68 @@
 import * as Effect from "effect/Effect"
-import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 
-/** The values that a subscriber may be behind. One that is further behind loses the oldest. */
-const CAPACITY = 10_000
+import { makeStreamBuffer, type StreamBuffer } from "../../internal/streamBuffer.ts"
+import type { OverflowError, StreamOptions } from "../../StreamOptions.ts"
+import type { NewsOverflow } from "../NamespaceHandle.ts"
 
-/** Follows the last value. */
-const end = Symbol("end")
+/** Gets what a hub publishes. */
+export interface Subscriber<in A> {
+  /** Takes a value at once. It must act on it later: the hub tells in the middle of a change. */
+  readonly offer: (value: A) => void
+  /** The hub has closed. */
+  readonly end: () => void
+}
 
 /**
- * Publishes news to its subscribers. Its `PubSub` is made for the first of them and dropped after
- * the last, so that a hub without subscribers costs next to nothing.
+ * Publishes values to its subscribers, in a loop: each has a buffer of its own, with its own capacity
+ * and its own policy. A hub without subscribers costs next to nothing.
  */
-export class Hub<A> {
-  private pubsub: PubSub.PubSub<A | typeof end> | undefined
-  private subscribers = 0
+export class Hub<in out A> {
+  private readonly subscribers = new Set<Subscriber<A>>()
 
   /** Whether there are subscribers. */
   get isWatched(): boolean {
-    return this.subscribers > 0
+    return this.subscribers.size > 0
   }
 
   publish(value: A): void {
-    const { pubsub } = this
-    if (pubsub === undefined || PubSub.publishUnsafe(pubsub, value)) return
-    // A subscriber is behind by the whole capacity: only the effect drops its oldest value.
-    Effect.runSync(PubSub.publish(pubsub, value))
+    for (const subscriber of this.subscribers) subscriber.offer(value)
   }
 
-  /** The values that are published after the stream has started to run. */
-  readonly stream: Stream.Stream<A> = Stream.unwrap(
-    Effect.gen({ self: this }, function* () {
-      const pubsub = yield* Effect.acquireRelease(
-        Effect.gen({ self: this }, function* () {
-          this.pubsub ??= yield* PubSub.sliding<A | typeof end>(CAPACITY)
-          this.subscribers++
-          return this.pubsub
-        }),
-        (pubsub) =>
-          Effect.suspend(() => {
-            if (--this.subscribers > 0) return Effect.void
-            this.pubsub = undefined
-            return PubSub.shutdown(pubsub)
-          })
-      )
-      // A subscriber that waits is resumed from within `publish`. It must act after the change that
-      // it is told of, and not in the middle of it.
-      const later = Stream.transformPull(Stream.fromSubscription(yield* PubSub.subscribe(pubsub)), (pull) =>
-        Effect.succeed(Effect.tap(pull, () => Effect.yieldNow))
-      )
-      return Stream.takeWhile(later, (value): value is A => value !== end)
-    })
-  )
+  /** Adds a subscriber; gives the function that removes it. */
+  subscribe(subscriber: Subscriber<A>): () => void {
+    this.subscribers.add(subscriber)
+    return () => void this.subscribers.delete(subscriber)
+  }
+
+  /**
+   * The values that are published after the stream has started to run, in the form that `pick` gives
+   * them; it leaves out those for which it gives `undefined`. `name` is the stream's, for its error.
+   */
+  stream<B, O extends NewsOverflow = "fail">(
+    name: string,
+    options: StreamOptions<O> | undefined,
+    pick: (value: A) => B | undefined
+  ): Stream.Stream<B, OverflowError<O>> {
+    const subscription = Effect.acquireRelease(
+      Effect.sync(() => {
+        // The types exclude the policy that needs a source which can wait.
+        const buffer = makeStreamBuffer<B>(name, options as StreamOptions<"fail">) as StreamBuffer<B, OverflowError<O>>
+        const offer = (value: A) => {
+          const picked = pick(value)
+          if (picked !== undefined) buffer.offer(picked)
+        }
+        return { buffer, remove: this.subscribe({ offer, end: buffer.end }) }
+      }),
+      ({ remove }) => Effect.sync(remove)
+    )
+    return Stream.unwrap(Effect.map(subscription, ({ buffer }) => Stream.fromPull(Effect.succeed(buffer.pull))))
+  }
 
   /** Ends every stream, after the values that were published before. */
   close(): void {
-    const { pubsub } = this
-    this.pubsub = undefined
-    if (pubsub !== undefined) Effect.runSync(PubSub.end(pubsub, end))
+    const ended = Array.from(this.subscribers)
+    this.subscribers.clear()
+    for (const { end } of ended) end()
   }
 }

@@ -17,11 +17,12 @@ import type {
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import type { Broadcast, Disconnection, PlainHandle } from "../NamespaceHandle.ts"
+import type { Disconnection, NamespaceHandle } from "../NamespaceHandle.ts"
 import type { Auth, Connection, Entrance } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
-import { encodingOf, plainEncoding } from "./encoding.ts"
+import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { Environment } from "./environment.ts"
+import type { Emission } from "./emissions.ts"
 import { Hub } from "./hub.ts"
 import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
@@ -85,18 +86,31 @@ interface Awaited {
   readonly change: Latch.Latch
 }
 
+/** An event of a client. */
+export interface InboundEvent {
+  readonly socket: SocketRuntime
+  readonly event: string
+  /** Its payload, where the contract declares it; otherwise its arguments. */
+  readonly value: unknown
+  readonly isDeclared: boolean
+  /** The event's name and its wire arguments. */
+  readonly data: ReadonlyArray<unknown>
+}
+
 /** The hubs of a namespace's news. */
 class Hubs {
   readonly connections = new Hub<SocketRuntime>()
   readonly disconnections = new Hub<Disconnection>()
   readonly rooms = new Hub<RoomChange>()
-  readonly broadcasts = new Hub<Broadcast>()
+  readonly broadcasts = new Hub<Emission>()
+  readonly events = new Hub<InboundEvent>()
 
   close(): void {
     this.connections.close()
     this.disconnections.close()
     this.rooms.close()
     this.broadcasts.close()
+    this.events.close()
   }
 }
 
@@ -116,7 +130,7 @@ class AdmissionDeadline implements WheelEntry {
 
 /** Sends to a namespace. Its encoding changes when the namespace gets a contract. */
 class NamespaceTarget implements Target {
-  encoding: Encoding = plainEncoding
+  encoding: Encoding = untypedEncoding
   readonly namespace: Reference<Broadcaster>
 
   constructor(namespace: Reference<Broadcaster>) {
@@ -135,11 +149,11 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
   /** Sends any event. */
-  readonly plainTarget: Target = new NamespaceTarget(this)
+  readonly untypedTarget: Target = new NamespaceTarget(this)
   /** Sends the contract's events. */
-  readonly contractTarget = new NamespaceTarget(this)
+  readonly target = new NamespaceTarget(this)
   /** The application's handles, each made when it is asked for. */
-  readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
+  readonly handles: { typed?: NamespaceHandle<any>; untyped?: NamespaceHandle<any> } = {}
   /** The layer that serves it, if there is one. */
   private state: Absent | Awaited | Served | Dynamic = { _tag: "Absent", last: undefined }
   /**
@@ -222,7 +236,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     const { state } = this
     const { contract } = service.registration
     this.state = service
-    if (contract !== undefined) this.replaceContract(contract)
+    if (!contract.untyped) this.replaceContract(contract)
     if (state._tag === "Awaited") state.change.openUnsafe()
     this.owner.notAwaited(this)
   }
@@ -265,23 +279,26 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   // ---------------------------------------------------------------- contract
 
-  /** The contract of its events: its layer's, or of the handle that uses it. */
+  /** The contract that declares its events: its layer's, or of the handle that uses it. */
   get contract(): CompiledContract | undefined {
     return this.currentContract
   }
 
-  /** It is used with a contract. Throws if its layer has one with other events. */
+  /**
+   * It is used with a contract. Throws if its layer has one with other events. An untyped contract
+   * fits every layer, and every contract the layer of an untyped one.
+   */
   setContract(contract: CompiledContract): void {
-    if (contract === this.currentContract) return
+    if (contract === this.currentContract || contract.untyped) return
     const served = this.registration?.contract
-    if (served === undefined) return this.replaceContract(contract)
+    if (served === undefined || served.untyped) return this.replaceContract(contract)
     if (declareTheSame(served, contract)) return
     throw new Error(`namespace "${this.name}" is used with a contract that is not its layer's: their events differ`)
   }
 
   private replaceContract(contract: CompiledContract): void {
     this.currentContract = contract
-    this.contractTarget.encoding = encodingOf(contract)
+    this.target.encoding = encodingOf(contract)
   }
 
   // ---------------------------------------------------------------- adapter
@@ -359,7 +376,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return read(this)
   }
 
-  watch<A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
+  watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     return read(this)
   }
 
@@ -374,8 +391,18 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return (this.lazyHubs ??= new Hubs())
   }
 
-  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection)
+  get emissions(): Hub<Emission> {
+    return this.hubs.broadcasts
+  }
+
+  broadcast(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
+  ): Effect.Effect<void> {
+    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return this.check(packet, flags)
     const sent = this.adapter.broadcast(packet, selection, flags)
     if (!this.environment.options.suspends || flags.volatile) return sent
@@ -385,9 +412,11 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   broadcastWithAck(
     packet: BroadcastPacket,
     selection: Selection,
-    flags: BroadcastFlags
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
   ): Stream.Stream<Acknowledgement> {
-    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection)
+    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return Stream.fromEffectDrain(this.check(packet, flags))
     return this.adapter.broadcastWithAck(packet, selection, flags)
   }
@@ -413,8 +442,31 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     })
   }
 
-  private publishBroadcast({ data: [event, ...args] }: BroadcastPacket, { except, rooms }: Selection): void {
-    this.lazyHubs?.broadcasts.publish({ event, args, rooms, except })
+  private publishBroadcast(
+    { data }: BroadcastPacket,
+    selection: Selection,
+    { isDeclared }: Encoding,
+    [payload]: ReadonlyArray<unknown>
+  ): void {
+    const declared = isDeclared ? { payload } : undefined
+    this.hubs.broadcasts.publish({ data: data as Emission["data"], declared, selection })
+  }
+
+  // ---------------------------------------------------------------- events
+
+  get watchesEvents(): boolean {
+    return this.lazyHubs?.events.isWatched === true
+  }
+
+  /** An event of a client has come. It costs nothing while nobody reads the events of all sockets. */
+  publishEvent(
+    socket: SocketRuntime,
+    event: string,
+    value: unknown,
+    data: ReadonlyArray<unknown>,
+    isDeclared: boolean
+  ): void {
+    if (this.watchesEvents) this.lazyHubs!.events.publish({ socket, event, value, data, isDeclared })
   }
 
   // ---------------------------------------------------------------- clients

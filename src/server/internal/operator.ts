@@ -1,13 +1,24 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
+import type * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
 import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { AckError } from "../../SocketIoError.ts"
-import type { BroadcastAck, PlainBroadcastOperator, PlainRemoteSocket, RoomSelection } from "../BroadcastOperator.ts"
+import type {
+  BroadcastAck,
+  BroadcastOperator,
+  PubSubOptions,
+  RemoteSocket,
+  RoomSelection
+} from "../BroadcastOperator.ts"
+import { makeEventPubSub } from "./eventPubSub.ts"
 import type { Target } from "./ports.ts"
 
 /** No rooms were named: all sockets. An empty list of rooms, which is another array, is nobody. */
@@ -33,12 +44,13 @@ const noRoom = (value: unknown): Error =>
   )
 
 /** The one implementation of operators; contracts only narrow its type. */
-export class Operator implements PlainBroadcastOperator {
+export class Operator extends Inspectable.Class implements BroadcastOperator<any> {
   private readonly target: Target
   private readonly selection: Selection
   private readonly flags: BroadcastFlags
 
   constructor(target: Target, selection: Selection, flags: BroadcastFlags) {
+    super()
     this.target = target
     this.selection = selection
     this.flags = flags
@@ -84,7 +96,7 @@ export class Operator implements PlainBroadcastOperator {
       return namespace.use((broadcaster) =>
         this.isNobody
           ? broadcaster.check(packet, this.flags)
-          : broadcaster.broadcast(packet, this.selection, this.flags)
+          : broadcaster.broadcast(packet, this.selection, this.flags, this.target.encoding, args)
       )
     })
   }
@@ -96,7 +108,7 @@ export class Operator implements PlainBroadcastOperator {
       return namespace.stream((broadcaster) =>
         this.isNobody
           ? Stream.fromEffectDrain(broadcaster.check(packet, this.flags))
-          : broadcaster.broadcastWithAck(packet, this.selection, this.flags)
+          : broadcaster.broadcastWithAck(packet, this.selection, this.flags, encoding, args)
       )
     }).pipe(
       Stream.mapEffect(({ args, sid }) =>
@@ -109,11 +121,22 @@ export class Operator implements PlainBroadcastOperator {
     )
   }
 
+  sink(event: string): Sink.Sink<void, any> {
+    return Sink.forEach((value) => this.emit(event, ...this.target.encoding.argumentsOf(value)))
+  }
+
+  pubsub(event: string, options: PubSubOptions): Effect.Effect<PubSub.PubSub<any>, never, Scope.Scope> {
+    const { encoding } = this.target
+    const { rooms } = this.selection
+    const emit = (payload: unknown) => this.emit(event, ...encoding.argumentsOf(payload))
+    return makeEventPubSub({ event, target: this.target, rooms: rooms === none ? undefined : rooms, emit }, options)
+  }
+
   get size(): Effect.Effect<number> {
     return this.ask(0, (adapter) => adapter.count(this.selection, this.flags.local))
   }
 
-  fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
+  get fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
     const { target } = this
     return Effect.map(
       this.ask<ReadonlyArray<SocketDetails>>([], (adapter) => adapter.fetchSockets(this.selection, this.flags.local)),
@@ -133,6 +156,13 @@ export class Operator implements PlainBroadcastOperator {
     return this.ask(undefined, (adapter) =>
       adapter.disconnectSockets(this.selection, options?.close === true, this.flags.local)
     )
+  }
+
+  override toJSON(): unknown {
+    const { except, rooms } = this.selection
+    // Without rooms it is all sockets; with an empty list of them, nobody.
+    const selected = rooms === none ? undefined : rooms
+    return { _id: "BroadcastOperator", namespace: this.target.namespace.name, rooms: selected, except, ...this.flags }
   }
 
   private askIn(
@@ -163,18 +193,21 @@ export const allBut = (target: Target, id: string): Operator =>
   new Operator(target, { rooms: none, except: [id] }, noFlags)
 
 /** A socket on any server: its details when it was fetched, and the way to it. */
-export class RemoteView implements PlainRemoteSocket {
+export class RemoteView extends Inspectable.Class implements RemoteSocket<any> {
   readonly id: string
   readonly handshake: Handshake
   readonly rooms: ReadonlySet<string>
   readonly data: Readonly<Record<string, any>>
+  private readonly namespace: string
   private readonly self: Operator
 
   constructor(target: Target, details: SocketDetails) {
+    super()
     this.id = details.id
     this.handshake = details.handshake
     this.rooms = details.rooms
     this.data = target.encoding.decodeData(details.data)
+    this.namespace = target.namespace.name
     this.self = all(target).to(details.id)
   }
 
@@ -201,5 +234,10 @@ export class RemoteView implements PlainRemoteSocket {
 
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
     return this.self.disconnectSockets(options)
+  }
+
+  override toJSON(): unknown {
+    const { id, namespace, rooms } = this
+    return { _id: "RemoteSocket", id, namespace, rooms: Array.from(rooms) }
   }
 }

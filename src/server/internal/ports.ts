@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -6,7 +7,10 @@ import type * as Stream from "effect/Stream"
 
 import type { Acknowledgement, Adapter, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
+import { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
+import type { Emission } from "./emissions.ts"
+import type { Hub } from "./hub.ts"
 
 // The shapes that several parts of the server share. A part that needs something of one above it
 // states what it needs, here or in its own file: imports go one way.
@@ -14,8 +18,11 @@ import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
 /** Starts an effect in a context that has all it needs. */
 export type RunFork = (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
 
-/** Handlers by event, as a contract's builder returns them. */
-export type HandlerRecord = Readonly<Record<string, (payload: any) => Effect.Effect<any, any, any>>>
+/**
+ * Handlers by event, as a builder returns them: they take the payload, or the arguments of an untyped
+ * event.
+ */
+export type HandlerRecord = Readonly<Record<string, (...args: ReadonlyArray<any>) => Effect.Effect<any, any, any>>>
 
 /** A handler of any event, with the runner of the context in which it was registered. */
 export interface EventHandler {
@@ -29,12 +36,23 @@ export interface PacketMiddleware {
   readonly check: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, any>
 }
 
-/** Runs once per connected socket, in its scope; yields the contract's handlers. */
-export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, never, any>
+/**
+ * Runs once per connected socket, in its scope; yields the handlers, as far as it returns them. A refusal, as a
+ * defect, disconnects the socket: its client was told before that it is connected.
+ */
+export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, ConnectRefused, any>
+
+/** The refusal that a cause is, if it is nothing else. */
+export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefined => {
+  const failure = Cause.findErrorOption(cause)
+  return failure._tag === "Some" && failure.value instanceof ConnectRefused && !Cause.hasDies(cause)
+    ? failure.value
+    : undefined
+}
 
 /** How a namespace's sockets are admitted and built: the arguments of its layer. */
 export interface Registration {
-  readonly contract: CompiledContract | undefined
+  readonly contract: CompiledContract
   readonly context: Context.Context<any>
   /** Builds the sockets. A dynamic namespace has none here: its own is made when it opens. */
   readonly build: Build | undefined
@@ -42,8 +60,14 @@ export interface Registration {
 
 /** How events, acknowledgements and data are written and read: by a contract, or as they are. */
 export interface Encoding {
+  /** Whether a contract declares the events. */
+  readonly isDeclared: boolean
   /** Encodes an event's payload. Throws on a value that is not of the declared type. */
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket
+  /** The arguments that stand for one value, which is what sinks and hubs take. */
+  argumentsOf(value: unknown): ReadonlyArray<unknown>
+  /** The value of a broadcast; `undefined` if the contract does not declare it. */
+  received(emission: Emission): { readonly payload: unknown } | undefined
   /** Reads the arguments of an acknowledgement as its event declares them. */
   decodeAck(event: string, args: ReadonlyArray<unknown>): Effect.Effect<any, any>
   /** Reads a socket's data as the contract declares them. */
@@ -52,8 +76,23 @@ export interface Encoding {
 
 /** A namespace, as operators see it. */
 export interface Broadcaster {
-  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void>
-  broadcastWithAck(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement>
+  /** Sends a packet. `emitted` are the values of which `encoding` has made it. */
+  broadcast(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
+  ): Effect.Effect<void>
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags,
+    encoding: Encoding,
+    emitted: ReadonlyArray<unknown>
+  ): Stream.Stream<Acknowledgement>
+  /** What is broadcast. */
+  readonly emissions: Hub<Emission>
   /** Encodes a packet without sending it: one that cannot be encoded is a bug of the caller. */
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
   /** Asks the adapter, or gives `ofNobody` where the namespace is certain to be empty. */
@@ -62,6 +101,7 @@ export interface Broadcaster {
 
 /** Leads to a namespace: the namespace itself, or the name of one that comes and goes. */
 export interface Reference<N> {
+  readonly name: string
   /** The namespace, if it is there. */
   readonly current: N | undefined
   /** Does something with the namespace, which is there meanwhile. */
@@ -69,7 +109,7 @@ export interface Reference<N> {
   /** The same for a stream. */
   stream<A, E, R>(read: (namespace: N) => Stream.Stream<A, E, R>): Stream.Stream<A, E, R>
   /** The same for a stream of the namespace's own news, from now on. */
-  watch<A>(read: (namespace: N) => Stream.Stream<A>): Stream.Stream<A>
+  watch<A, E>(read: (namespace: N) => Stream.Stream<A, E>): Stream.Stream<A, E>
   /** The namespace, which is there until the scope closes. */
   readonly scoped: Effect.Effect<N, never, Scope.Scope>
 }

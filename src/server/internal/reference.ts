@@ -16,7 +16,7 @@ abstract class NamedReference implements Reference<NamespaceRuntime> {
   protected readonly contract: CompiledContract | undefined
   protected readonly retain: Effect.Effect<NamespaceRuntime>
   readonly scoped: Effect.Effect<NamespaceRuntime, never, Scope.Scope>
-  private readonly name: string
+  readonly name: string
 
   constructor(directory: Directory, name: string, contract: CompiledContract | undefined) {
     this.directory = directory
@@ -40,13 +40,13 @@ abstract class NamedReference implements Reference<NamespaceRuntime> {
     return Stream.unwrap(Effect.map(this.scoped, read)) as Stream.Stream<A, E, R>
   }
 
-  abstract watch<A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A>
+  abstract watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E>
 }
 
 /** A dynamic namespace. It may be open on another server alone. Its streams end when it closes. */
 export class DynamicReference extends NamedReference {
   /** One that is not open has no news. */
-  watch<A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
+  watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     const { current } = this
     return current === undefined ? Stream.empty : read(current)
   }
@@ -65,7 +65,7 @@ export class StaticReference extends NamedReference {
   }
 
   /** One that is not served may be: until then it has no news. */
-  watch<A>(read: (namespace: NamespaceRuntime) => Stream.Stream<A>): Stream.Stream<A> {
+  watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     return this.stream((namespace) => {
       namespace.watchers++
       return Stream.ensuring(

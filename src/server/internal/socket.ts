@@ -15,14 +15,21 @@ import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
-import type { PlainSocket, ServerSocket } from "../ServerSocket.ts"
-import { type InboundSocket, startAll } from "./answers.ts"
+import type { ServerSocket } from "../ServerSocket.ts"
+import { type InboundSocket, startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Auth, Connection, Member } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import type { ObservedNamespace } from "./observer.ts"
 import { asRooms } from "./operator.ts"
 import { PendingAcks } from "./pendingAcks.ts"
-import type { EventHandler, HandlerRecord, Registration, RunFork, Target } from "./ports.ts"
+import {
+  type EventHandler,
+  type HandlerRecord,
+  refusalOf,
+  type Registration,
+  type RunFork,
+  type Target
+} from "./ports.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
@@ -32,12 +39,21 @@ export interface SocketNamespace extends ObservedNamespace {
   readonly registration: Registration | undefined
   readonly adapter: Adapter
   /** Sends any event. */
-  readonly plainTarget: Target
+  readonly untypedTarget: Target
   /** Sends the contract's events. */
-  readonly contractTarget: Target
+  readonly target: Target
   /** The parameters in its name. */
   readonly params: Readonly<Record<string, unknown>>
   nextAckId(): number
+  /** Whether somebody reads the events of all its sockets. */
+  readonly watchesEvents: boolean
+  publishEvent(
+    socket: SocketRuntime,
+    event: string,
+    value: unknown,
+    data: ReadonlyArray<unknown>,
+    isDeclared: boolean
+  ): void
   add(socket: SocketRuntime): void
   remove(socket: SocketRuntime, reason: DisconnectReason): void
   leaveAll(socket: SocketRuntime): void
@@ -71,7 +87,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   /** Its cost in bytes, counted in the connection. */
   private authBytes: number
   /**
-   * Admitted the socket; another layer, or none, may serve the namespace before the socket ends.
+   * The contract by which it was admitted, or is being: another layer, or none, may serve the
+   * namespace before the socket ends.
    */
   contract: CompiledContract | undefined
   auth: unknown = undefined
@@ -81,8 +98,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private context: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
   private roomsView: RoomsView | undefined
-  private outgoingHandlers: Array<EventHandler> | undefined
-  private disconnectingHandlers: Array<EventHandler> | undefined
+  private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
+  private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
   /** The handlers of its end are being started: it has its reason, and ends only once. */
   private isEnding = false
   private acks: PendingAcks | undefined
@@ -90,8 +107,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private waiting: Set<() => void> | undefined
   private ending: Deferred.Deferred<DisconnectReason> | undefined
   /** The forms in which the application gets it, each made when it is asked for. */
-  contractView: ServerSocket<any> | undefined
-  plainView: PlainSocket | undefined
+  view: ServerSocket<any> | undefined
+  untypedView: ServerSocket<any> | undefined
 
   constructor(id: string, connection: Connection, namespace: SocketNamespace, auth: Auth, authBytes: number) {
     super(connection)
@@ -166,12 +183,20 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     )
   }
 
-  addOutgoingHandler(handler: EventHandler): void {
-    ;(this.outgoingHandlers ??= []).push(handler)
+  /** Adds a handler; gives the function that removes it. */
+  addOutgoingHandler(handler: EventHandler): () => void {
+    this.outgoingHandlers = withHandler(this.outgoingHandlers, handler)
+    return () => {
+      this.outgoingHandlers = withoutHandler(this.outgoingHandlers, handler)
+    }
   }
 
-  addDisconnectingHandler(handler: EventHandler): void {
-    ;(this.disconnectingHandlers ??= []).push(handler)
+  /** Adds a handler; gives the function that removes it. */
+  addDisconnectingHandler(handler: EventHandler): () => void {
+    this.disconnectingHandlers = withHandler(this.disconnectingHandlers, handler)
+    return () => {
+      this.disconnectingHandlers = withoutHandler(this.disconnectingHandlers, handler)
+    }
   }
 
   // ---------------------------------------------------------------- data
@@ -352,7 +377,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   /** Whether the client's outbox has capacity, or the client has left. */
   get hasCapacity(): boolean {
-    return this.isDisconnected || this.connection.session.hasRoom
+    return this.isDisconnected || this.connection.session.hasCapacity
   }
 
   /** Waits for that. */
@@ -382,7 +407,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
         run()
       }
       if (this.isDisconnected) return run()
-      cancel = this.connection.session.whenRoom(run)
+      cancel = this.connection.session.onCapacity(run)
       if (!isWaiting) return
       ;(this.waiting ??= new Set()).add(giveUp)
       return Effect.sync(() => {
@@ -395,7 +420,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   // ---------------------------------------------------------------- in
 
   ignores(event: string): boolean {
-    return this.isConnected && this.dispatch.ignores(event)
+    return this.isConnected && !this.namespace.watchesEvents && this.dispatch.ignores(event)
   }
 
   onPacket(packet: SocketPacket): void {
@@ -411,6 +436,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       default:
         return this.connection.session.closeUnsafe("parse error", "CONNECT_ERROR from a client")
     }
+  }
+
+  publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void {
+    this.namespace.publishEvent(this, event, value, data, isDeclared)
   }
 
   // ---------------------------------------------------------------- admission
@@ -430,7 +459,12 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
         else this.disconnectUnsafe(false)
       }
       onExit()
-      if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
+      if (exit._tag === "Success") return
+      const refusal = refusalOf(exit.cause)
+      if (refusal !== undefined) {
+        const { message } = refusal
+        observer.debug("namespace", "socket refused by its builder", { message, ...this.annotations }, connection)
+      } else if (!Cause.hasInterruptsOnly(exit.cause)) {
         observer.error("connecting a socket failed", exit.cause, this.annotations, connection)
       }
     })
@@ -457,8 +491,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
    * The decision has been made: only the part of the auth payload that the contract declares stays.
    */
   private keepAuth(): void {
-    if (this.contract === undefined) return
-    if (!this.contract.declaresAuth) {
+    const contract = this.contract!
+    if (keepsRawAuth(contract)) return
+    if (!contract.declaresAuth) {
       this.auth = undefined
       this.releaseAuth()
     }
@@ -566,8 +601,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
           culprit: connection,
           users: running,
           onClosed: () => {
-            connection.leaving--
             this.releaseAuth()
+            connection.onReleased()
           }
         })
         // A socket that was not admitted is in no rooms; it needs no adapter.
@@ -579,6 +614,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     }
   }
 }
+
+/** Whether the auth payload stays as it came, as the contract declares nothing at all. */
+export const keepsRawAuth = ({ declaresAuth, untyped }: CompiledContract): boolean => untyped && !declaresAuth
 
 const noData: Readonly<Record<string, unknown>> = {}
 

@@ -133,7 +133,7 @@ http.on("connection", (socket) => {
   })
 })
 
-let engine: SocketIoServer.SocketIoServerShape["engine"] | undefined
+let service: SocketIoServer.SocketIoServerShape | undefined
 
 answer({
   listen: async () => {
@@ -143,7 +143,7 @@ answer({
     })
     const layer = Layer.mergeAll(ChatLive, PrivateLive, DocumentsLive, PlainLive).pipe(Layer.provideMerge(server))
     const context = await Effect.runPromise(Layer.buildWithScope(layer, Scope.makeUnsafe()))
-    engine = Context.get(context, SocketIoServer.SocketIoServer).engine
+    service = Context.get(context, SocketIoServer.SocketIoServer)
     await new Promise<void>((resolve) => {
       http.listen(0, "127.0.0.1", resolve)
     })
@@ -163,7 +163,7 @@ answer({
       cpu: system + user,
       bytes,
       memory: heapUsed + external,
-      sessions: engine!.sessionCount,
+      sessions: Effect.runSync(service!.connectionCount),
       connections: open.size
     }
   }

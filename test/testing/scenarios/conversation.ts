@@ -3,9 +3,10 @@
  */
 import { type Duration, Effect, Exit, Fiber, Layer, Logger, Random, Result, Schedule, Scope, Stream } from "effect"
 
-import type { PlainClientSocket } from "../../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../../src/client/ClientSocket.ts"
 import * as RetryingEmitter from "../../../src/client/RetryingEmitter.ts"
-import type { PlainSocket } from "../../../src/server/ServerSocket.ts"
+import type * as Namespace from "../../../src/Namespace.ts"
+import type { ServerSocket } from "../../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../../src/server/SocketIoServer.ts"
 import { AckError } from "../../../src/SocketIoError.ts"
 import * as Simulation from "../../../src/testing/Simulation.ts"
@@ -125,7 +126,7 @@ const serve = (ledger: Ledger, namespace: string) =>
   )
 
 /** Sends to one socket, if it is connected. */
-const send = (ledger: Ledger, stay: Stay, socket: PlainSocket, what: () => string) =>
+const send = (ledger: Ledger, stay: Stay, socket: ServerSocket<Namespace.Untyped>, what: () => string) =>
   Effect.suspend(() => {
     if (!socket.connected) return Effect.void
     const text = what()
@@ -139,15 +140,15 @@ const checkAnswer = (ledger: Ledger, who: string, exit: Exit.Exit<ReadonlyArray<
     if (exit.value[0] !== n) ledger.complain(`${who} was answered ${String(exit.value[0])}, not ${n}`)
   } else if (!Exit.hasInterrupts(exit)) {
     const error = Exit.findErrorOption(exit)
-    const reason = error._tag === "Some" && error.value instanceof AckError ? error.value.reason : String(exit)
-    if (reason !== "disconnected") ledger.complain(`the answer to ${n} of ${who} failed: ${reason}`)
+    const reason = error._tag === "Some" && error.value instanceof AckError ? error.value.reason._tag : String(exit)
+    if (reason !== "Disconnected") ledger.complain(`the answer to ${n} of ${who} failed: ${reason}`)
   }
 }
 
 /** What one client does in one namespace. */
 const talk = Effect.fnUntraced(function* (
   ledger: Ledger,
-  socket: PlainClientSocket,
+  socket: ClientSocket<Namespace.Untyped>,
   who: string,
   { actions }: Weather
 ) {
@@ -237,6 +238,7 @@ const logged = (ledger: Ledger) =>
 export const conversation = Effect.gen(function* () {
   const ledger = new Ledger()
   const weather = yield* anyWeather
+  const { halfOpenRate, latency, resetRate } = weather
   yield* Simulation.note(JSON.stringify(weather))
   const world = Layer.mergeAll(
     ...(NAMESPACES.map((namespace) => serve(ledger, namespace)) as [
@@ -245,7 +247,9 @@ export const conversation = Effect.gen(function* () {
   ).pipe(
     Layer.provideMerge(
       Simulation.layer({
-        ...weather,
+        halfOpenRate,
+        latency,
+        resetRate,
         heartbeat: { pingInterval: "5 seconds", pingTimeout: "4 seconds" },
         upgrade: { timeout: "3 seconds" },
         drainTimeout: "5 seconds"
@@ -307,7 +311,7 @@ export const conversation = Effect.gen(function* () {
       const ghosts = sockets.filter(({ id }) => !here.has(id))
       for (const { id } of ghosts) ledger.complain(`nobody knows that ${ledger.stays.get(id)?.who} is in ${namespace}`)
       for (const room of ROOMS) {
-        const members = yield* handle.to(room).fetchSockets()
+        const members = yield* handle.to(room).fetchSockets
         ledger.onMembers(
           room,
           namespace,

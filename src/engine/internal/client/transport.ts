@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-import type { ClientCloseReason } from "../../EngineClient.ts"
+import type { ClientCloseReason } from "../../../DisconnectReason.ts"
 import type { ConnectionDetails } from "../../ClientPlatform.ts"
 
 /** Told when a transport cannot go on. */

@@ -1,0 +1,47 @@
+/**
+ * The transports of a server.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+
+import { polling } from "./PollingTransport.ts"
+import type { AnyTransport } from "./Transport.ts"
+import { webSocket } from "./WebSocketTransport.ts"
+
+/**
+ * The transports that a server has, in the order in which clients are told of upgrades to them.
+ *
+ * **Details**
+ *
+ * The layer that makes the server reads it once. Default: long-polling and WebSocket. The option
+ * `transports` names those of them that clients may use. Metrics count each under its own name.
+ *
+ * **Gotchas**
+ *
+ * Names must be unique: of two definitions with one name the later one is used. The clients that
+ * exist know `polling` and `websocket`, and ignore other names among the upgrades.
+ *
+ * **Example** (Adding a transport)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { PollingTransport, Transport, Transports, WebSocketTransport } from "effect-socket.io/engine"
+ *
+ * declare const webTransport: Transport.TransportDefinition<WebTransportSession> & {
+ *   readonly carriage: "connection"
+ * }
+ *
+ * const WithWebTransport = Layer.succeed(Transports.Transports, [
+ *   PollingTransport.polling,
+ *   WebSocketTransport.webSocket,
+ *   webTransport
+ * ])
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const Transports: Context.Reference<ReadonlyArray<AnyTransport>> = Context.Reference<
+  ReadonlyArray<AnyTransport>
+>("effect-socket.io/engine/Transports", { defaultValue: () => [polling, webSocket] })

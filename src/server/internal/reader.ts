@@ -1,0 +1,157 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+
+import { CAPACITY } from "../../internal/streamBuffer.ts"
+import { type Overflow, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
+import type { ResolvedServerOptions } from "../ServerOptions.ts"
+import type { Backlog } from "./backlog.ts"
+
+/** A connection, as the readers of its events see it. */
+export interface ReadConnection {
+  readonly backlog: Backlog
+  readonly session: { closeUnsafe(reason: "inbound overflow", description: string): void }
+}
+
+/** A value that waits for the reader, and its cost meanwhile: in the backlog of its connection. */
+interface Waiting {
+  readonly value: unknown
+  cost: number
+  readonly backlog: Backlog
+}
+
+/** More values are taken out of the front than this before the array is copied. */
+const COMPACT_AT = 1_024
+
+/**
+ * The buffer of a stream of clients' events. Its values count in their connections' backlogs: a
+ * client could fill the memory otherwise, as its values may be large. So a policy applies when
+ * `capacity` values wait, and also when half of the bytes wait that may wait of one client.
+ */
+export class Reader {
+  private readonly stream: string
+  private readonly overflow: Overflow
+  private readonly capacity: number
+  private readonly limits: ResolvedServerOptions
+  private values: Array<Waiting> = []
+  /** The index of the oldest value. */
+  private oldest = 0
+  /** The backlogs of the connections that wait for this reader. */
+  private paused: Set<Backlog> | undefined
+  private over: Effect.Effect<never, Cause.Done | StreamOverflow> | undefined
+  private wakers: Array<() => void> = []
+
+  constructor(stream: string, { capacity, overflow = "suspend" }: StreamOptions, limits: ResolvedServerOptions) {
+    this.stream = stream
+    this.overflow = overflow
+    this.limits = limits
+    this.capacity = capacity ?? (overflow === "suspend" ? limits.pauseReadingAt : CAPACITY)
+  }
+
+  private get size(): number {
+    return this.values.length - this.oldest
+  }
+
+  private get isFull(): boolean {
+    // A capacity that is no number has no capacity at all.
+    return !(this.size < this.capacity)
+  }
+
+  /** A value has come over a connection. It costs as much while it waits. */
+  offer(value: unknown, cost: number, { backlog, session }: ReadConnection): void {
+    if (this.over !== undefined) return
+    const suspends = this.overflow === "suspend"
+    if (suspends && this.size >= this.limits.maxPendingEvents) {
+      return session.closeUnsafe("inbound overflow", "more events than may wait for the reader of a stream")
+    }
+    if (!suspends && !this.hasCapacityFor(cost, backlog)) return
+    this.values.push({ value, cost, backlog })
+    backlog.hold(cost)
+    if (suspends && this.isFull) this.pause(backlog)
+    this.wake()
+  }
+
+  /** The stream ends after the values that wait. */
+  end(): void {
+    this.finish(Cause.done())
+  }
+
+  /** The reader's scope has closed: values that are still read after that no longer count. */
+  close(): void {
+    this.resume()
+    for (let i = this.oldest; i < this.values.length; i++) release(this.values[i]!)
+  }
+
+  /** Takes every value that waits, or waits for one. */
+  readonly pull: Effect.Effect<readonly [any, ...Array<any>], Cause.Done | StreamOverflow> = Effect.suspend(() => {
+    if (this.size === 0) return this.over ?? Effect.flatMap(this.woken, () => this.pull)
+    const taken = this.values.slice(this.oldest)
+    this.values = []
+    this.oldest = 0
+    this.resume()
+    for (const waiting of taken) release(waiting)
+    return Effect.succeed(taken.map(({ value }) => value) as [any, ...Array<any>])
+  })
+
+  private readonly woken = Effect.callback<void>((resume) => {
+    // Not within this turn: the connection is in the middle of a packet, and more values may come.
+    const waker = () => resume(Effect.yieldNow)
+    this.wakers.push(waker)
+    return Effect.sync(() => {
+      this.wakers = this.wakers.filter((other) => other !== waker)
+    })
+  })
+
+  private wake(): void {
+    for (const waker of this.wakers.splice(0)) waker()
+  }
+
+  private finish(how: Effect.Effect<never, Cause.Done | StreamOverflow>): void {
+    this.over ??= how
+    this.wake()
+    // The connection may have other sockets.
+    this.resume()
+  }
+
+  /** Applies the policy. Whether the value may wait. */
+  private hasCapacityFor(cost: number, backlog: Backlog): boolean {
+    while (this.isFull || !backlog.fits(cost)) {
+      if (this.overflow === "fail") {
+        this.finish(Effect.fail(new StreamOverflow({ stream: this.stream, capacity: this.capacity })))
+        return false
+      }
+      if (this.overflow === "dropNewest" || this.size === 0) return false
+      // Another connection's value would make no difference to the bytes of this one.
+      if (!this.isFull && this.values[this.oldest]!.backlog !== backlog) return false
+      this.dropOldest()
+    }
+    return true
+  }
+
+  private dropOldest(): void {
+    release(this.values[this.oldest]!)
+    this.oldest++
+    if (this.oldest < COMPACT_AT || this.oldest * 2 < this.values.length) return
+    this.values = this.values.slice(this.oldest)
+    this.oldest = 0
+  }
+
+  private pause(backlog: Backlog): void {
+    const paused = (this.paused ??= new Set())
+    if (paused.has(backlog)) return
+    paused.add(backlog)
+    backlog.enterFull()
+  }
+
+  private resume(): void {
+    const { paused } = this
+    this.paused = undefined
+    if (paused !== undefined) for (const backlog of paused) backlog.leaveFull()
+  }
+}
+
+const release = (waiting: Waiting): void => {
+  const { backlog, cost } = waiting
+  if (cost === 0) return
+  waiting.cost = 0
+  backlog.release(cost)
+}

@@ -1,0 +1,118 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Scheduler from "effect/Scheduler"
+import * as Schema from "effect/Schema"
+import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
+import * as Scope from "effect/Scope"
+
+import type { CompiledContract, Prepare } from "../../internal/compileContract.ts"
+import * as Namespace from "../../Namespace.ts"
+import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
+import { ambiguities } from "./ambiguity.ts"
+import { DynamicNamespaces, type NamespaceRequest } from "./dynamic.ts"
+import { limitsOf } from "./eventLimits.ts"
+import { handleOf } from "./handle.ts"
+import type { Build } from "./ports.ts"
+import type { ServerRuntime } from "./server.ts"
+
+/** A contract's codecs, made faster by Schema's compiler: only servers have it. */
+export const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(enableCompiler)
+
+const enableCompiler: Prepare = (codec) => {
+  SchemaJITCompiler.enable(codec.ast)
+  SchemaJITCompiler.enable(Schema.flip(codec).ast)
+}
+
+/** The services of the caller, and the scheduler that all handlers share. */
+const contextOf = (runtime: ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
+  Effect.map(Effect.context<any>(), (context) =>
+    Context.add(context, Scheduler.Scheduler, Context.get(runtime.environment.context, Scheduler.Scheduler))
+  )
+
+/** Warns of schemas by which clients can make the server work for seconds. */
+const warn = (contract: CompiledContract): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const found = ambiguities(contract)
+    if (found.length === 0) return Effect.void
+    return Effect.logWarning(
+      `"${contract.contract._tag}": ${found.join(", ")} can take time that doubles with every level of nesting, as a union contains ` +
+        "itself through several members that take the same values. A literal field that differs tells them apart."
+    )
+  })
+
+/** Serves a namespace until the scope closes. A mistake of the application is a defect. */
+export const serveNamespace = (
+  runtime: ServerRuntime,
+  namespace: string | Namespace.Any,
+  build: Build
+): Effect.Effect<void, never, any> =>
+  Effect.gen(function* () {
+    const { directory, environment } = runtime
+    const contract = compiledOf(typeof namespace === "string" ? Namespace.untyped(namespace) : namespace)
+    const name = contract.contract._tag
+    Namespace.checkName(name)
+    if (contract.pattern !== undefined) {
+      throw new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`)
+    }
+    limitsOf(contract)
+    yield* warn(contract)
+    const context = yield* contextOf(runtime)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => directory.register(name, { contract, context, build })),
+      (namespace) =>
+        // The finalizers of its sockets may need the services that the layer was built with.
+        environment.closing.closeNamespaces(
+          () => namespace.unregister(),
+          (other) => other === name
+        )
+    )
+  })
+
+/** The choices of a layer of dynamic namespaces. */
+export interface DynamicChoices {
+  readonly idleTimeToLive?: Duration.Input
+  readonly maxIdle?: number
+  readonly match?: (request: NamespaceRequest) => Effect.Effect<boolean, never, any>
+}
+
+/** Serves dynamic namespaces until the scope closes. A mistake of the application is a defect. */
+export const serveDynamic = (
+  runtime: ServerRuntime,
+  namespace: Namespace.Any | RegExp,
+  open: (namespace: any) => Effect.Effect<Build, ConnectRefused, any>,
+  options: DynamicChoices = {}
+): Effect.Effect<void, never, any> =>
+  Effect.gen(function* () {
+    const { directory, environment } = runtime
+    const contract = compiledOf(namespace instanceof RegExp ? Namespace.untypedDynamic(namespace) : namespace)
+    const label = contract.contract._tag
+    if (contract.pattern === undefined) {
+      throw new Error(`"${label}" is not a contract of dynamic namespaces: use layerNamespace`)
+    }
+    if (directory.dynamicOf(contract) !== undefined) {
+      throw new Error(`the namespaces "${label}" are served by two layers`)
+    }
+    limitsOf(contract)
+    yield* warn(contract)
+    const group = new DynamicNamespaces(environment, {
+      label,
+      contract,
+      context: yield* contextOf(runtime),
+      // Before the release of the layer below, hence closed after it.
+      scope: yield* Scope.fork(yield* Effect.scope),
+      lifecycle: directory.lifecycleOf(contract),
+      match: options.match,
+      open: (namespace, params) => open({ ...handleOf(namespace, contract.untyped), params }),
+      idleTimeToLive: Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds")),
+      maxIdle: options.maxIdle ?? 1_000
+    })
+    yield* Effect.acquireRelease(
+      Effect.sync(() => directory.addDynamic(group)),
+      () =>
+        environment.closing.closeNamespaces(
+          () => directory.removeDynamic(group),
+          (name) => group.mayMatch(name)
+        )
+    )
+  })
