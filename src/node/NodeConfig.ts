@@ -1,9 +1,10 @@
 /**
  * The server's options from the configuration: by default the environment.
  *
- * Every option that a string can say has a name, which is its path: `limits.maxPayload` is `SOCKETIO_LIMITS_MAX_PAYLOAD`. Durations
- * are written as `25 seconds`, lists with commas between, switches as `true` and `false`. Options that are not set have their
- * defaults. A value that cannot be read is a `ConfigError`, one that makes no sense an `InvalidOptionError`.
+ * Every option that a string can say has a name, which is its path: `limits.maxPayload` is
+ * `SOCKETIO_LIMITS_MAX_PAYLOAD`. Durations are written as `25 seconds`, lists with commas between,
+ * switches as `true` and `false`. Options that are not set have their defaults. A value that cannot
+ * be read is a `ConfigError`, one that makes no sense an `InvalidOptionError`.
  *
  * @since 0.1.0
  */
@@ -151,16 +152,18 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *
  * **Details**
  *
- * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`, `…_TRANSPORTS`, `…_ALLOW_EIO3`,
- * `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`, `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`,
- * `…_DRAIN_TIMEOUT`, `…_TRACING`. In groups:
+ * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`,
+ * `…_TRANSPORTS`, `…_ALLOW_EIO3`, `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`,
+ * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_DRAIN_TIMEOUT`, `…_TRACING`.
+ * In groups:
  *
  * - `SOCKETIO_HEARTBEAT_PING_INTERVAL`, `…_PING_TIMEOUT`
  * - `SOCKETIO_HANDSHAKE_TIMEOUT`
  * - `SOCKETIO_UPGRADE_ALLOW`, `…_TIMEOUT`
  * - `SOCKETIO_FOREIGN_UPGRADES_DESTROY`, `…_TIMEOUT`
- * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them. `rateLimit` is
- *   `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and `…_RATE_LIMIT_EXCEEDED`.
+ * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them.
+ *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and
+ *   `…_RATE_LIMIT_EXCEEDED`.
  * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
  * - `SOCKETIO_POLLING_COMPRESSION`
  * - `SOCKETIO_WEB_SOCKET_PER_MESSAGE_DEFLATE`
@@ -172,8 +175,8 @@ const settings: Config.Config<NodeOptions> = Config.map(
 export const attached: Config.Config<NodeOptions> = Config.nested(settings, "SOCKETIO")
 
 /**
- * The same for a server that listens itself: also `SOCKETIO_PORT` (3000 if it is not set), `SOCKETIO_HOST` and
- * `SOCKETIO_BACKLOG`.
+ * The same for a server that listens itself: also `SOCKETIO_PORT` (3000 if it is not set),
+ * `SOCKETIO_HOST` and `SOCKETIO_BACKLOG`.
  *
  * **Example** (Options from the environment)
  *

@@ -32,7 +32,9 @@ import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/web
  * @category options
  */
 export interface AttachOptions {
-  /** The path that the engine takes over, with or without a trailing slash. Default: `/socket.io`. */
+  /**
+   * The path that the engine takes over, with or without a trailing slash. Default: `/socket.io`.
+   */
   readonly path?: string
   /** Settings of long-polling. */
   readonly polling?: PollingOptions
@@ -42,24 +44,27 @@ export interface AttachOptions {
   readonly foreignUpgrades?: ForeignUpgradeOptions
   /**
    * Whether to serve the browser builds of the official client below the path, as in
-   * `<script src="/socket.io/socket.io.js">`: those of the `socket.io-client` that is installed, looked for from the working
-   * directory and then from this library when the first request comes. Without it such requests are answered with 404.
-   * Default: true.
+   * `<script src="/socket.io/socket.io.js">`: those of the `socket.io-client` that is installed,
+   * looked for from the working directory and then from this library when the first request comes.
+   * Without it such requests are answered with 404. Default: true.
    */
   readonly serveClient?: boolean
   /**
-   * The proxies that are trusted to tell where a request comes from: their number between a client and this server, or their
-   * addresses and ranges of these (`10.0.0.0/8`, `fd00::/8`). The client's address, which is `handshake.address` and counts for
-   * `limits.maxConnectionsPerAddress`, is then the one that the outermost of them has put into `X-Forwarded-For`, read from the end;
-   * entries by others are not believed. An entry that is no address ends it: the address is the last that can be trusted. With a
-   * number every way to this server has to lead through so many proxies.
+   * The proxies that are trusted to tell where a request comes from: their number between a client
+   * and this server, or their addresses and ranges of these (`10.0.0.0/8`, `fd00::/8`). The
+   * client's address, which is `handshake.address` and counts for
+   * `limits.maxConnectionsPerAddress`, is then the one that the outermost of them has put into
+   * `X-Forwarded-For`, read from the end; entries by others are not believed. An entry that is no
+   * address ends it: the address is the last that can be trusted. With a number every way to this
+   * server has to lead through so many proxies.
    *
    * Default: none, the address is the peer's.
    */
   readonly trustedProxies?: number | ReadonlyArray<string>
   /**
-   * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`. It is memory of every connection:
-   * some kilobytes, and everything that middleware has put on the request. Default: false.
+   * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`.
+   * It is memory of every connection: some kilobytes, and everything that middleware has put on the
+   * request. Default: false.
    */
   readonly keepRequests?: boolean
 }
@@ -72,8 +77,8 @@ export interface AttachOptions {
  */
 export interface PollingOptions {
   /**
-   * Compression of responses with gzip or deflate, for clients that accept it: from `threshold` bytes on. Default: true, from 1,024
-   * bytes on.
+   * Compression of responses with gzip or deflate, for clients that accept it: from `threshold`
+   * bytes on. Default: true, from 1,024 bytes on.
    */
   readonly compression?: boolean | CompressionOptions
 }
@@ -97,16 +102,18 @@ export interface CompressionOptions {
  */
 export interface WebSocketOptions {
   /**
-   * Compression of messages (RFC 7692), for clients that offer it: `true` for those from 1,024 bytes on, or settings for `ws`. It
-   * costs memory (zlib holds some 300 KB per connection unless the context takeover is off) and time. Default: false.
+   * Compression of messages (RFC 7692), for clients that offer it: `true` for those from 1,024
+   * bytes on, or settings for `ws`. It costs memory (zlib holds some 300 KB per connection unless
+   * the context takeover is off) and time. Default: false.
    */
   readonly perMessageDeflate?: boolean | PerMessageDeflateOptions
 }
 
 /**
- * What becomes of upgrades to WebSocket of other paths, which would keep their connections for ever if nothing answers them. Servers
- * with another listener for upgrades are left alone. An upgrade to anything else, such as `h2c`, is a request like any other where
- * nothing else listens for upgrades.
+ * What becomes of upgrades to WebSocket of other paths, which would keep their connections for ever
+ * if nothing answers them. Servers with another listener for upgrades are left alone. An upgrade to
+ * anything else, such as `h2c`, is a request like any other where nothing else listens for
+ * upgrades.
  *
  * @since 0.1.0
  * @category options
@@ -148,11 +155,12 @@ const switchOrSettings = (option: string, value: unknown): Effect.Effect<void, I
     : refuse(option, `must be true, false or an object of settings, not ${String(value)}`)
 
 /**
- * Takes over the requests and upgrades of a path of a Node `http.Server`, for the lifetime of the scope. Every other
- * request reaches the server's other listeners, whether these were added before or come later. The server itself is left
- * to its owner: it is neither started nor closed here.
+ * Takes over the requests and upgrades of a path of a Node `http.Server`, for the lifetime of the
+ * scope. Every other request reaches the server's other listeners, whether these were added before
+ * or come later. The server itself is left to its owner: it is neither started nor closed here.
  *
- * Fails with {@link InvalidOptionError} if another engine has the path of that server, or one above it.
+ * Fails with {@link InvalidOptionError} if another engine has the path of that server, or one above
+ * it.
  *
  * @since 0.1.0
  * @category constructors
@@ -198,7 +206,8 @@ export const attach = Effect.fnUntraced(function* (
         clientTracking: false,
         perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
         maxPayload: engine.options.maxPayload,
-        // A fragment of one byte may keep all that was read with it. Those of browsers have many kilobytes.
+        // A fragment of one byte may keep all that was read with it. Those of browsers have many
+        // kilobytes.
         maxFragments: 256 + Math.ceil(engine.options.maxPayload / 1_024),
         // A read is a packet of the network at the least, unless a peer writes byte by byte.
         maxBufferedChunks: 1_024 + Math.ceil(engine.options.maxPayload / 64)
@@ -270,7 +279,8 @@ export const attach = Effect.fnUntraced(function* (
     socket.on("error", ignore)
     if (!destroysUpgrades) return
     const expire = Effect.sync(() => {
-      // To end it is not enough: a connection that is not read does not tell that the peer has closed it.
+      // To end it is not enough: a connection that is not read does not tell that the peer has
+      // closed it.
       if ((socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.destroy()
     })
     awaitAnswer(Effect.ensuring(Effect.raceFirst(Effect.sleep(destroyTimeout), closed(socket)), expire))
@@ -295,7 +305,9 @@ export const attach = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => Effect.andThen(engine.drain, Effect.sync(endTurn)))
 })
 
-/** Whether a request's target is the path or stands below it. `/socket.io` counts as `/socket.io/`. */
+/**
+ * Whether a request's target is the path or stands below it. `/socket.io` counts as `/socket.io/`.
+ */
 const isBelow = (url: string | undefined, path: string): boolean =>
   url !== undefined &&
   (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
@@ -343,7 +355,10 @@ const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => 
   }
 }
 
-/** The bytes that a client may send before it has its WebSocket. RFC 6455 allows none, so this is generous. */
+/**
+ * The bytes that a client may send before it has its WebSocket. RFC 6455 allows none, so this is
+ * generous.
+ */
 const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {

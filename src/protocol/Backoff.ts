@@ -30,8 +30,9 @@ export const defaultBackoff: BackoffOptions = { min: 1_000, max: 5_000, jitter: 
 /**
  * The delay before an attempt, counted from 0, in milliseconds; `random` is a number from 0 to 1.
  *
- * The bound holds for the delay and for its spread: where the official client has everybody wait exactly the maximum after some
- * attempts, these still are spread over the lower half of it, so that clients do not come back all at once.
+ * The bound holds for the delay and for its spread: where the official client has everybody wait
+ * exactly the maximum after some attempts, these still are spread over the lower half of it, so
+ * that clients do not come back all at once.
  *
  * @since 0.1.0
  * @category constructors

@@ -49,7 +49,8 @@ export const encodeOpen = ({ maxPayload, pingInterval, pingTimeout, sid, upgrade
   "0" + JSON.stringify({ sid, upgrades, pingInterval, pingTimeout, maxPayload })
 
 /**
- * Decodes the open packet. Members that are not known are ignored; those that are must have their types.
+ * Decodes the open packet. Members that are not known are ignored; those that are must have their
+ * types.
  *
  * @since 0.1.0
  * @category decoding

@@ -1,13 +1,16 @@
 /**
- * Payloads of HTTP long-polling in Engine.IO protocol 3 ("Payload"): packets with their lengths in front, as text or as
- * bytes, and what JSONP puts around them ("JSONP").
+ * Payloads of HTTP long-polling in Engine.IO protocol 3 ("Payload"): packets with their lengths in
+ * front, as text or as bytes, and what JSONP puts around them ("JSONP").
  *
  * @since 0.1.0
  */
 import { decodeBinary } from "./EnginePacketV3.ts"
 import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
 
-/** What a length may have at most: as many as the largest number of JavaScript, which is where the reference stops. */
+/**
+ * What a length may have at most: as many as the largest number of JavaScript, which is where the
+ * reference stops.
+ */
 const MAX_LENGTH_DIGITS = 310
 
 const ZERO = 48
@@ -32,8 +35,9 @@ export const encodePayload = (packets: ReadonlyArray<string>): string => {
 }
 
 /**
- * Splits a text payload and calls back for every packet in turn, in its text form and never empty. Whatever is malformed, or
- * a packet beyond `maxPackets`, ends it with an error; the packets before have been delivered then.
+ * Splits a text payload and calls back for every packet in turn, in its text form and never empty.
+ * Whatever is malformed, or a packet beyond `maxPackets`, ends it with an error; the packets before
+ * have been delivered then.
  *
  * @since 0.1.0
  * @category decoding
@@ -67,8 +71,8 @@ export const decodePayload = (
 }
 
 /**
- * Joins packets as bytes: strings are packets in their text form, `Uint8Array`s the data of binary messages. Lengths are in
- * bytes, and lone surrogates become U+FFFD.
+ * Joins packets as bytes: strings are packets in their text form, `Uint8Array`s the data of binary
+ * messages. Lengths are in bytes, and lone surrogates become U+FFFD.
  *
  * @since 0.1.0
  * @category encoding
@@ -91,9 +95,10 @@ export const encodeBinaryPayload = (packets: ReadonlyArray<string | Uint8Array>)
 }
 
 /**
- * Splits a payload of bytes and calls back for every packet in turn: strings are packets in their text form and never empty,
- * `Uint8Array`s the data of binary messages, as views of the payload's memory. Whatever is malformed, or a packet beyond
- * `maxPackets`, ends it with an error; the packets before have been delivered then.
+ * Splits a payload of bytes and calls back for every packet in turn: strings are packets in their
+ * text form and never empty, `Uint8Array`s the data of binary messages, as views of the payload's
+ * memory. Whatever is malformed, or a packet beyond `maxPackets`, ends it with an error; the
+ * packets before have been delivered then.
  *
  * @since 0.1.0
  * @category decoding
@@ -151,7 +156,10 @@ const decodeUtf8 = (bytes: Uint8Array): string | ProtocolError => {
   }
 }
 
-/** A copy where surrogates are U+FFFD. Both have three bytes, and 0xed is nothing but the first of three. */
+/**
+ * A copy where surrogates are U+FFFD. Both have three bytes, and 0xed is nothing but the first of
+ * three.
+ */
 const withoutSurrogates = (bytes: Uint8Array): Uint8Array => {
   // Not with slice: of a Buffer, that is a view.
   const copy = new Uint8Array(bytes)
@@ -162,7 +170,8 @@ const withoutSurrogates = (bytes: Uint8Array): Uint8Array => {
 }
 
 /**
- * Wraps a payload in the call that a JSONP client runs. `index` is the request's `j`; what is no digit in it is dropped.
+ * Wraps a payload in the call that a JSONP client runs. `index` is the request's `j`; what is no
+ * digit in it is dropped.
  *
  * @since 0.1.0
  * @category encoding
@@ -174,8 +183,8 @@ export const jsonpBody = (index: string, payload: string): string => {
 }
 
 /**
- * Reads the payload from the form that a JSONP client posts: its field `d`, with the newlines as they were. `undefined` if
- * there is no such field, or several.
+ * Reads the payload from the form that a JSONP client posts: its field `d`, with the newlines as
+ * they were. `undefined` if there is no such field, or several.
  *
  * @since 0.1.0
  * @category decoding
@@ -184,11 +193,15 @@ export const decodeJsonpForm = (body: string): string | undefined => {
   const field = fieldD(body)
   if (field === undefined) return undefined
   const text = new URLSearchParams("d=" + field).get("d")!
-  // Newlines come as \n, since browsers make \r\n of them in forms; what was \n before comes as \\n.
+  // Newlines come as \n, since browsers make \r\n of them in forms; what was \n before comes as
+  // \\n.
   return text.replaceAll(/\\?\\n/g, (escape) => (escape.length === 3 ? "\\n" : "\n"))
 }
 
-/** The value of the only field `d`, still encoded. `URLSearchParams` takes a second for a hostile megabyte of fields. */
+/**
+ * The value of the only field `d`, still encoded. `URLSearchParams` takes a second for a hostile
+ * megabyte of fields.
+ */
 const fieldD = (body: string): string | undefined => {
   let field: string | undefined
   for (let start = 0, end = 0; start < body.length; start = end + 1) {

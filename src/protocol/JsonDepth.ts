@@ -1,6 +1,6 @@
 /**
- * How deep a text of JSON is nested, without parsing it: to parse half a megabyte of brackets takes a hundred times as long as to find
- * out that they are too many.
+ * How deep a text of JSON is nested, without parsing it: to parse half a megabyte of brackets takes
+ * a hundred times as long as to find out that they are too many.
  *
  * @since 0.1.0
  */
@@ -12,8 +12,8 @@ const BACKSLASH = 92
 const LARGE = 64 * 1024
 
 /**
- * A check for `DecoderLimits`: whether a large text is nested more than `levels` deep. What is smaller is left to the
- * decoder.
+ * A check for `DecoderLimits`: whether a large text is nested more than `levels` deep. What is
+ * smaller is left to the decoder.
  *
  * @since 0.1.0
  * @category constructors
@@ -24,7 +24,8 @@ export const check =
     json.length > LARGE && isDeeper(json, levels)
 
 /**
- * Whether arrays and objects are nested more than `levels` deep in a text, if that is JSON. It ends at the first that is too deep.
+ * Whether arrays and objects are nested more than `levels` deep in a text, if that is JSON. It ends
+ * at the first that is too deep.
  *
  * @since 0.1.0
  * @category predicates

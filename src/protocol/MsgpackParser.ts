@@ -1,8 +1,9 @@
 /**
- * The parser of binary messages: every packet is one MessagePack map, and bytes travel within it. It is wire-compatible with
- * `socket.io-msgpack-parser` 3, which clients pass as their `parser`.
+ * The parser of binary messages: every packet is one MessagePack map, and bytes travel within it.
+ * It is wire-compatible with `socket.io-msgpack-parser` 3, which clients pass as their `parser`.
  *
- * This module needs the package `@msgpack/msgpack` 3, an optional peer dependency; no other module does.
+ * This module needs the package `@msgpack/msgpack` 3, an optional peer dependency; no other module
+ * does.
  *
  * @since 0.1.0
  */
@@ -17,27 +18,32 @@ import { CONNECT, EVENT } from "./PacketType.ts"
 import { isReservedEvent, type SocketPacket } from "./SocketPacket.ts"
 
 /**
- * The parser of MessagePack. Both sides of a connection must have it, or the official one on the other side.
+ * The parser of MessagePack. Both sides of a connection must have it, or the official one on the
+ * other side.
  *
- * It sends `{ type, data, nsp, id }`, without `data` and `id` where there are none, and values as the official parser writes
- * them: integers as such, other numbers in 64 bits, `undefined` as extension 0 of one byte, dates as extension 0 of eight,
- * objects without their functions, and what `toJSON` gives. Where the official parser has a form that not every client reads, or
- * loses the value, it differs:
+ * It sends `{ type, data, nsp, id }`, without `data` and `id` where there are none, and values as
+ * the official parser writes them: integers as such, other numbers in 64 bits, `undefined` as
+ * extension 0 of one byte, dates as extension 0 of eight, objects without their functions, and what
+ * `toJSON` gives. Where the official parser has a form that not every client reads, or loses the
+ * value, it differs:
  *
  * - Bytes of any kind (`ArrayBuffer`s and views, exactly what they show) are `bin`.
- * - Integers beyond the safe ones are 64-bit floats, an invalid date is `null`, half a surrogate pair is U+FFFD.
- * - Functions in arrays, symbols, `BigInt`s, `Blob`s, circular references and more than 1,000 levels are not encodable.
+ * - Integers beyond the safe ones are 64-bit floats, an invalid date is `null`, half a surrogate
+ *   pair is U+FFFD.
+ * - Functions in arrays, symbols, `BigInt`s, `Blob`s, circular references and more than 1,000
+ *   levels are not encodable.
  *
- * It takes any form of MessagePack that the official parser takes, and members of a packet that it does not know; the official
- * clients send `options`.
+ * It takes any form of MessagePack that the official parser takes, and members of a packet that it
+ * does not know; the official clients send `options`.
  *
- * - Bytes come as `Uint8Array`s (in Node as `Buffer`s) in whatever form they were sent. They are views of the message, which
- *   stays in memory as long as one of them does.
+ * - Bytes come as `Uint8Array`s (in Node as `Buffer`s) in whatever form they were sent. They are
+ *   views of the message, which stays in memory as long as one of them does.
  * - Integers beyond the safe ones come as the nearest number.
  * - `id: null` is no id, and in CONNECT and DISCONNECT `data: null` is no data.
- * - It refuses text messages, strings that are not UTF-8, extensions that the official parser does not write, more than
- *   `maxDepth` levels in `data`, and what the JSON parser refuses: reserved events, ids where none belong, namespaces without
- *   `/` or with a comma. The other limits have no meaning here, as the size of the message bounds what it holds.
+ * - It refuses text messages, strings that are not UTF-8, extensions that the official parser does
+ *   not write, more than `maxDepth` levels in `data`, and what the JSON parser refuses: reserved
+ *   events, ids where none belong, namespaces without `/` or with a comma. The other limits have no
+ *   meaning here, as the size of the message bounds what it holds.
  *
  * @since 0.1.0
  * @category parsers
@@ -128,18 +134,26 @@ const makeEncoder = (): Encoder =>
     }
   })
 
-/** One for all connections, as it is reset by each use, and makes another one if `toJSON` or a getter comes back to it. */
+/**
+ * One for all connections, as it is reset by each use, and makes another one if `toJSON` or a
+ * getter comes back to it.
+ */
 let encoder = makeEncoder()
 
-/** An encoder keeps the memory of its largest packet; after one of more bytes than this, or a failure, there is a new one. */
+/**
+ * An encoder keeps the memory of its largest packet; after one of more bytes than this, or a
+ * failure, there is a new one.
+ */
 const LARGE = 1_048_576
 
-/** Deeper than this nothing is encoded: what receives it would not take it, and a cycle has no end. */
+/**
+ * Deeper than this nothing is encoded: what receives it would not take it, and a cycle has no end.
+ */
 const MAX_DEPTH = 1_000
 
 /**
- * The same value as the encoder understands it, without what it would misread: `undefined`, functions, `toJSON`,
- * `ArrayBuffer`s. Only what leads to these is copied.
+ * The same value as the encoder understands it, without what it would misread: `undefined`,
+ * functions, `toJSON`, `ArrayBuffer`s. Only what leads to these is copied.
  */
 const encodable = (value: unknown, depth: number): unknown => {
   switch (typeof value) {

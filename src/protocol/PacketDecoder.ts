@@ -1,9 +1,10 @@
 /**
- * Decodes packets of Socket.IO protocol 5 ("Packet encoding"), and puts attachments in their places.
+ * Decodes packets of Socket.IO protocol 5 ("Packet encoding"), and puts attachments in their
+ * places.
  *
- * The grammar is taken strictly: a digit for the type; for binary types a count of attachments without leading zeros; a
- * namespace from `/` to a comma or the end; an id of digits; JSON of the form that the type has. Each attachment has exactly
- * one placeholder.
+ * The grammar is taken strictly: a digit for the type; for binary types a count of attachments
+ * without leading zeros; a namespace from `/` to a comma or the end; an id of digits; JSON of the
+ * form that the type has. Each attachment has exactly one placeholder.
  *
  * @since 0.1.0
  */
@@ -25,7 +26,10 @@ export interface DecoderLimits {
   readonly maxAttachmentBytes: number
   /** The nesting of arrays and objects in a payload. */
   readonly maxDepth: number
-  /** Looks at a payload's text before it is parsed (see `JsonDepth`). Default: what was parsed is looked at. */
+  /**
+   * Looks at a payload's text before it is parsed (see `JsonDepth`). Default: what was parsed is
+   * looked at.
+   */
   readonly isTooDeep?: (json: string) => boolean
 }
 
@@ -40,7 +44,8 @@ interface Incomplete {
 }
 
 /**
- * The decoder of one connection. An error leaves it without a packet in assembly; the connection should be closed.
+ * The decoder of one connection. An error leaves it without a packet in assembly; the connection
+ * should be closed.
  *
  * @since 0.1.0
  * @category decoding
@@ -59,8 +64,8 @@ export class PacketDecoder {
   }
 
   /**
-   * Takes a text message. The packet starts at `offset`, so that what stands before need not be cut off. Gives `undefined`
-   * while attachments are awaited.
+   * Takes a text message. The packet starts at `offset`, so that what stands before need not be cut
+   * off. Gives `undefined` while attachments are awaited.
    */
   text(message: string, offset = 0): SocketPacket | ProtocolError | undefined {
     if (this.#incomplete !== undefined) {
@@ -102,7 +107,8 @@ export class PacketDecoder {
 
     let data: unknown
     if (at < message.length) {
-      // The reference takes a blank for a digit: what is an event without an id here would be one with id 0 there.
+      // The reference takes a blank for a digit: what is an event without an id here would be one
+      // with id 0 there.
       if (message.charCodeAt(at) <= BLANK) return make("invalid payload")
       const json = message.slice(at)
       if (this.#limits.isTooDeep?.(json)) return tooMuch("nesting too deep", maxDepth)
@@ -157,7 +163,10 @@ const digitsEnd = (text: string, start: number): number => {
   return end
 }
 
-/** Whether an object of `JSON.parse` is nested deeper than `left` levels. Nothing is called for what is no object. */
+/**
+ * Whether an object of `JSON.parse` is nested deeper than `left` levels. Nothing is called for what
+ * is no object.
+ */
 const isDeeper = (value: object, left: number): boolean => {
   if (left === 0) return true
   if (Array.isArray(value)) {
@@ -182,9 +191,10 @@ interface Placeholder {
 const isPlaceholder = (value: object): value is Placeholder => (value as Partial<Placeholder>)._placeholder === true
 
 /**
- * Puts the attachments where their placeholders are, in what `JSON.parse` made. Gives true on a placeholder of no
- * attachment, or of one that has its place already: a few bytes would otherwise stand for as many copies of a megabyte as
- * there is room for, wherever the payload is sent on. The depth is bounded already.
+ * Puts the attachments where their placeholders are, in what `JSON.parse` made. Gives true on a
+ * placeholder of no attachment, or of one that has its place already: a few bytes would otherwise
+ * stand for as many copies of a megabyte as there is room for, wherever the payload is sent on. The
+ * depth is bounded already.
  */
 const fill = (container: object, attachments: Array<Uint8Array | undefined>): boolean => {
   if (Array.isArray(container)) {
@@ -207,7 +217,8 @@ const fillMember = <Key extends string | number>(
   const attachment = typeof num === "number" ? attachments[num] : undefined
   if (attachment === undefined) return true
   attachments[num as number] = undefined
-  // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it changes no prototype.
+  // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it
+  // changes no prototype.
   container[key] = attachment
   return false
 }

@@ -1,8 +1,9 @@
 /**
  * Encodes packets of Socket.IO protocol 5 ("Packet encoding").
  *
- * Nothing here throws: what cannot be encoded (circular references, `BigInt`, a `toJSON` or getter that throws, nesting
- * beyond 1,000 levels where binary is looked for, and beyond what the stack takes) gives a {@link ProtocolError}.
+ * Nothing here throws: what cannot be encoded (circular references, `BigInt`, a `toJSON` or getter
+ * that throws, nesting beyond 1,000 levels where binary is looked for, and beyond what the stack
+ * takes) gives a {@link ProtocolError}.
  *
  * @since 0.1.0
  */
@@ -12,9 +13,10 @@ import type { ProtocolError } from "./ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
 
 /**
- * Encodes a packet: an EVENT or ACK as BINARY_EVENT or BINARY_ACK if there is binary among its arguments. Binary are
- * `ArrayBuffer`s and views of them, and `Blob`s; attachments are views of the same memory, and the `Blob`s themselves. With
- * `mayHaveBinary` false the search is spared: whoever says so must know.
+ * Encodes a packet: an EVENT or ACK as BINARY_EVENT or BINARY_ACK if there is binary among its
+ * arguments. Binary are `ArrayBuffer`s and views of them, and `Blob`s; attachments are views of the
+ * same memory, and the `Blob`s themselves. With `mayHaveBinary` false the search is spared: whoever
+ * says so must know.
  *
  * @since 0.1.0
  * @category encoding
@@ -90,7 +92,10 @@ export const encodeAck = (
 const isBinary = (value: unknown): value is ArrayBuffer | ArrayBufferView | Blob =>
   ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Blob
 
-/** What `JSON.stringify` would take in the place of an object; `toJSON` is asked once, not for what it returns. */
+/**
+ * What `JSON.stringify` would take in the place of an object; `toJSON` is asked once, not for what
+ * it returns.
+ */
 const jsonValue = (value: object): unknown =>
   typeof (value as { toJSON?: unknown }).toJSON === "function" ? (value as { toJSON: () => unknown }).toJSON() : value
 
@@ -113,8 +118,8 @@ const holdsBinary = (value: object, depth: number): boolean => {
 }
 
 /**
- * The same value with placeholders for what is binary, depth first. Only what leads to binary is copied; the rest is shared
- * and left to `JSON.stringify`.
+ * The same value with placeholders for what is binary, depth first. Only what leads to binary is
+ * copied; the rest is shared and left to `JSON.stringify`.
  */
 const withPlaceholders = (value: unknown, attachments: Array<Uint8Array | Blob>): unknown => {
   if (!isObject(value)) return value

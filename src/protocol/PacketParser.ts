@@ -1,5 +1,6 @@
 /**
- * How Socket.IO packets are put on the wire: the port that parsers implement, and the parser of Socket.IO protocol 5.
+ * How Socket.IO packets are put on the wire: the port that parsers implement, and the parser of
+ * Socket.IO protocol 5.
  *
  * Both sides of a connection must use the same one.
  *
@@ -11,16 +12,17 @@ import type { ProtocolError } from "./ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
 
 /**
- * A parser. Nothing of it throws: what cannot be encoded or decoded gives a `ProtocolError`, and what a decoder refuses closes
- * the connection.
+ * A parser. Nothing of it throws: what cannot be encoded or decoded gives a `ProtocolError`, and
+ * what a decoder refuses closes the connection.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PacketParser {
   /**
-   * Encodes a packet. Its data may hold bytes (`ArrayBuffer`s and views of them, on clients `Blob`s) unless `mayHaveBinary` is
-   * false: whoever says so must know, as the search is spared then.
+   * Encodes a packet. Its data may hold bytes (`ArrayBuffer`s and views of them, on clients
+   * `Blob`s) unless `mayHaveBinary` is false: whoever says so must know, as the search is spared
+   * then.
    */
   readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket | ProtocolError
   /** Makes the decoder of one connection, which may keep a packet in assembly. */
@@ -49,7 +51,8 @@ export interface Decoder {
 }
 
 /**
- * The parser of Socket.IO protocol 5: JSON, with bytes as attachments. Every client speaks it unless it is told otherwise.
+ * The parser of Socket.IO protocol 5: JSON, with bytes as attachments. Every client speaks it
+ * unless it is told otherwise.
  *
  * @since 0.1.0
  * @category parsers

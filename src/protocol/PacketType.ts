@@ -1,6 +1,6 @@
 /**
- * The packet types of Socket.IO protocol 5 by their digits on the wire ("Packet types"). They are constants of their own, which
- * bundlers write where they are used.
+ * The packet types of Socket.IO protocol 5 by their digits on the wire ("Packet types"). They are
+ * constants of their own, which bundlers write where they are used.
  *
  * @since 0.1.0
  */

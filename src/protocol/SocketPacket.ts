@@ -5,7 +5,8 @@
  */
 
 /**
- * A decoded packet, its attachments put in their places: BINARY_EVENT and BINARY_ACK come as EVENT and ACK.
+ * A decoded packet, its attachments put in their places: BINARY_EVENT and BINARY_ACK come as EVENT
+ * and ACK.
  *
  * @since 0.1.0
  * @category models
@@ -16,15 +17,16 @@ export interface SocketPacket {
   /** The id of an ACK, or of an EVENT that asks for one. */
   readonly id: number | undefined
   /**
-   * CONNECT: an object or `undefined`. DISCONNECT: `undefined`. EVENT: `[name, ...args]`, the name a string that is not
-   * reserved, or a number. ACK: the arguments. CONNECT_ERROR: a string or an object.
+   * CONNECT: an object or `undefined`. DISCONNECT: `undefined`. EVENT: `[name, ...args]`, the name
+   * a string that is not reserved, or a number. ACK: the arguments. CONNECT_ERROR: a string or an
+   * object.
    */
   readonly data: unknown
 }
 
 /**
- * A packet as it goes to the engine: a text message, and the binary messages that follow it. A parser may do without the text.
- * Clients read a `Blob` when they send it; servers do not take any.
+ * A packet as it goes to the engine: a text message, and the binary messages that follow it. A
+ * parser may do without the text. Clients read a `Blob` when they send it; servers do not take any.
  *
  * @since 0.1.0
  * @category models

@@ -1,8 +1,8 @@
 /**
  * A connection in memory: two ends, and what is on its way between them.
  *
- * A link knows nothing of what it carries. How and when something arrives is up to its {@link Deliver}; whatever that does, each
- * direction of a link keeps its order, as TCP does.
+ * A link knows nothing of what it carries. How and when something arrives is up to its
+ * {@link Deliver}; whatever that does, each direction of a link keeps its order, as TCP does.
  *
  * @since 0.1.0
  */
@@ -20,8 +20,8 @@ export interface Transmission {
   /** The bytes of it; 0 for the news of an end. */
   readonly size: number
   /**
-   * Lets it arrive. What was sent before it on the same link arrives before it: a message waits for those in front of it. A second call
-   * does nothing.
+   * Lets it arrive. What was sent before it on the same link arrives before it: a message waits for
+   * those in front of it. A second call does nothing.
    */
   readonly arrive: () => void
 }
@@ -35,11 +35,12 @@ export interface Transmission {
 export type Later = (task: () => void) => void
 
 /**
- * How transmissions come to the other end: it is called for each in the order in which they are sent, and calls `arrive` later, never
- * within the call. What never arrives holds back everything behind it: that direction is dead from then on.
+ * How transmissions come to the other end: it is called for each in the order in which they are
+ * sent, and calls `arrive` later, never within the call. What never arrives holds back everything
+ * behind it: that direction is dead from then on.
  *
- * `later` is how they come by default: `(transmission, later) => later(transmission.arrive)`, in the order in which they are sent over
- * all links.
+ * `later` is how they come by default: `(transmission, later) => later(transmission.arrive)`, in
+ * the order in which they are sent over all links.
  *
  * @since 0.1.0
  * @category models
@@ -50,13 +51,14 @@ export type Deliver = (transmission: Transmission, later: Later) => void
 const MAX_TASKS = 1_000
 
 /**
- * Makes a queue of tasks that are run in the order in which they were given, in a task of their own that `schedule` is given; what they
- * give rise to follows in the same task.
+ * Makes a queue of tasks that are run in the order in which they were given, in a task of their own
+ * that `schedule` is given; what they give rise to follows in the same task.
  *
- * With a dispatcher of Effect's `Scheduler` this is deterministic: there is one queue, nothing in it depends on time or I/O, and a
- * dispatcher runs what it is given in order. It is what a `TestClock` waits for, too: a message that a fiber sends which the clock has
- * woken, and what is sent in return, arrives before time goes on. That an endless exchange does not lock up the process, no more than
- * 1,000 tasks run in one turn.
+ * With a dispatcher of Effect's `Scheduler` this is deterministic: there is one queue, nothing in
+ * it depends on time or I/O, and a dispatcher runs what it is given in order. It is what a
+ * `TestClock` waits for, too: a message that a fiber sends which the clock has woken, and what is
+ * sent in return, arrives before time goes on. That an endless exchange does not lock up the
+ * process, no more than 1,000 tasks run in one turn.
  *
  * @since 0.1.0
  * @category constructors
@@ -76,13 +78,15 @@ export const makeLater = (schedule: Later): Later => {
   }
   return (task) => {
     tasks.push(task)
-    // Once for each, though one will do: a clock that waits for what is scheduled now does not wait for what was scheduled before.
+    // Once for each, though one will do: a clock that waits for what is scheduled now does not wait
+    // for what was scheduled before.
     if (!isRunning) schedule(run)
   }
 }
 
 /**
- * How an end of a link came to its end: `closed` by either side behind everything that was sent, or `cut` before.
+ * How an end of a link came to its end: `closed` by either side behind everything that was sent, or
+ * `cut` before.
  *
  * @since 0.1.0
  * @category models
@@ -102,7 +106,8 @@ export interface LinkReceiver<In> {
 }
 
 /**
- * One end of a link. Its methods do not throw; after the end they do nothing, and nothing is called back within them.
+ * One end of a link. Its methods do not throw; after the end they do nothing, and nothing is called
+ * back within them.
  *
  * @since 0.1.0
  * @category models
@@ -234,7 +239,9 @@ class End<In, Out> implements LinkEnd<In, Out> {
 export interface Link<Up, Down> {
   readonly client: LinkEnd<Down, Up>
   readonly server: LinkEnd<Up, Down>
-  /** Breaks it: what is on its way is lost, and both ends end within the call, the client's first. */
+  /**
+   * Breaks it: what is on its way is lost, and both ends end within the call, the client's first.
+   */
   cut(): void
   /** Holds everything that would arrive, either way, from now on. */
   stall(): void
@@ -243,8 +250,8 @@ export interface Link<Up, Down> {
 }
 
 /**
- * Makes a link. `onEnded` is called when both of its ends have ended, `onArrived` with every message, and every
- * `{ ending: LinkEnding }`, right before it is taken.
+ * Makes a link. `onEnded` is called when both of its ends have ended, `onArrived` with every
+ * message, and every `{ ending: LinkEnding }`, right before it is taken.
  *
  * @since 0.1.0
  * @category constructors

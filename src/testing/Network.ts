@@ -1,5 +1,6 @@
 /**
- * The network between one peer and what it connects to, in memory: it can be cut, and it can go dead without anybody noticing.
+ * The network between one peer and what it connects to, in memory: it can be cut, and it can go
+ * dead without anybody noticing.
  *
  * @since 0.1.0
  */
@@ -15,15 +16,16 @@ import * as Link from "./Link.ts"
  */
 export interface Network {
   /**
-   * Breaks every connection: what is on its way is lost, and both sides notice before the effect is done. New connections fail, until
-   * `restore`.
+   * Breaks every connection: what is on its way is lost, and both sides notice before the effect is
+   * done. New connections fail, until `restore`.
    */
   readonly cut: Effect.Effect<void>
   /** Breaks every connection, as `cut` does; new ones can be opened at once. */
   readonly drop: Effect.Effect<void>
   /**
-   * Goes dead: nothing arrives any more, either way, and nobody is told (connections are half-open). New connections are not answered.
-   * What is sent is held until `restore`, and lost with `cut` or `drop`.
+   * Goes dead: nothing arrives any more, either way, and nobody is told (connections are
+   * half-open). New connections are not answered. What is sent is held until `restore`, and lost
+   * with `cut` or `drop`.
    */
   readonly stall: Effect.Effect<void>
   /** Works again. After `stall`, what was held arrives, in order, as TCP would send it again. */
@@ -147,8 +149,8 @@ export interface Medium {
 }
 
 /**
- * Makes what networks have in common. What is sent arrives as `deliver` says; default: in the order in which it is sent, over all links,
- * when `later` says. An observer is told what happens.
+ * Makes what networks have in common. What is sent arrives as `deliver` says; default: in the order
+ * in which it is sent, over all links, when `later` says. An observer is told what happens.
  *
  * @since 0.1.0
  * @category constructors
@@ -179,12 +181,16 @@ export const makeMedium = (later: Link.Later, deliver?: Link.Deliver, observer?:
  */
 export interface NetworkPath extends Network {
   readonly medium: Medium
-  /** Opens a connection and sends the request. The caller sets the receiver before anything can arrive. */
+  /**
+   * Opens a connection and sends the request. The caller sets the receiver before anything can
+   * arrive.
+   */
   readonly connect: (request: ClientRequest) => ClientEnd
 }
 
 /**
- * Makes a network over which a server is reached: `accept` takes the connections, synchronously, when their requests arrive.
+ * Makes a network over which a server is reached: `accept` takes the connections, synchronously,
+ * when their requests arrive.
  *
  * @since 0.1.0
  * @category constructors

@@ -23,7 +23,8 @@ import {
 } from "./Network.ts"
 
 /**
- * There is nothing more to receive: the connection has ended, and everything that came was received.
+ * There is nothing more to receive: the connection has ended, and everything that came was
+ * received.
  *
  * @since 0.1.0
  * @category errors
@@ -50,7 +51,8 @@ export class RawPeerRefused extends Data.TaggedError("RawPeerRefused")<{
 }
 
 /**
- * One end of a WebSocket, in the hands of a test: a packet is a text message, a binary attachment a binary one.
+ * One end of a WebSocket, in the hands of a test: a packet is a text message, a binary attachment a
+ * binary one.
  *
  * @since 0.1.0
  * @category models
@@ -58,7 +60,10 @@ export class RawPeerRefused extends Data.TaggedError("RawPeerRefused")<{
 export interface RawPeer {
   /** Sends a packet. It does not wait for anything; after the end nothing happens. */
   send(packet: string | Uint8Array): Effect.Effect<void>
-  /** Waits for the next packet. Fails with {@link RawPeerClosed} when the connection has ended and none is left. */
+  /**
+   * Waits for the next packet. Fails with {@link RawPeerClosed} when the connection has ended and
+   * none is left.
+   */
   readonly receive: Effect.Effect<string | Uint8Array, RawPeerClosed>
   /** Takes the packets that are there, without waiting. */
   readonly received: Effect.Effect<ReadonlyArray<string | Uint8Array>>
@@ -95,8 +100,8 @@ const control: Effect.Effect<Controlled<Frame>> = Effect.gen(function* () {
 })
 
 /**
- * Connects to a server over a network, and waits until the WebSocket is open; closing the scope closes it. Fails with
- * {@link RawPeerRefused} if the server does not accept it.
+ * Connects to a server over a network, and waits until the WebSocket is open; closing the scope
+ * closes it. Fails with {@link RawPeerRefused} if the server does not accept it.
  *
  * @since 0.1.0
  * @category constructors
@@ -139,13 +144,17 @@ export interface RawConnection extends RawPeer {
 }
 
 /**
- * A server in the hands of a test: it takes the WebSockets that a client opens. Everything else is answered with status 404.
+ * A server in the hands of a test: it takes the WebSockets that a client opens. Everything else is
+ * answered with status 404.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RawServer {
-  /** Waits for the next WebSocket that the client asks for, and accepts it. What follows, the open packet first, is up to the test. */
+  /**
+   * Waits for the next WebSocket that the client asks for, and accepts it. What follows, the open
+   * packet first, is up to the test.
+   */
   readonly accept: Effect.Effect<RawConnection>
   /** Waits for the next one, and refuses it with status 400. */
   readonly refuse: Effect.Effect<ClientRequest>

@@ -1,10 +1,11 @@
 /**
- * Deterministic simulation: the server and the clients that run in production in a world of their own, in which time, the order of what
- * happens at once, the network and every random number come from one seed. What fails for a seed fails for it again, in the same way.
+ * Deterministic simulation: the server and the clients that run in production in a world of their
+ * own, in which time, the order of what happens at once, the network and every random number come
+ * from one seed. What fails for a seed fails for it again, in the same way.
  *
- * In this world nothing takes time but what says so: the latency of the network, and what sleeps. When no fiber can go on, the clock goes
- * on to the next timer; minutes take milliseconds. Whichever of the fibers can go on that are ready is drawn, so every seed is another
- * interleaving.
+ * In this world nothing takes time but what says so: the latency of the network, and what sleeps.
+ * When no fiber can go on, the clock goes on to the next timer; minutes take milliseconds.
+ * Whichever of the fibers can go on that are ready is drawn, so every seed is another interleaving.
  *
  * @since 0.1.0
  */
@@ -61,7 +62,9 @@ export interface SimulationLimits {
   readonly maxTime?: Duration.Input
   /** How many tasks may run before it is given up. Default: 1,000,000. */
   readonly maxTasks?: number
-  /** How much time may pass behind the effect's end until nothing is left of it. Default: 2 minutes. */
+  /**
+   * How much time may pass behind the effect's end until nothing is left of it. Default: 2 minutes.
+   */
   readonly settleTime?: Duration.Input
   /** The lines of the trace that are kept, the last ones. Default: 200. */
   readonly maxTrace?: number
@@ -79,8 +82,9 @@ export interface SimulationOptions extends SimulationLimits {
 }
 
 /**
- * The effect did not end: nothing could go on and nothing was to come (`deadlock`; also where it waits for something outside of the world,
- * such as I/O), or it took more time, or more tasks, than it may.
+ * The effect did not end: nothing could go on and nothing was to come (`deadlock`; also where it
+ * waits for something outside of the world, such as I/O), or it took more time, or more tasks, than
+ * it may.
  *
  * @since 0.1.0
  * @category errors
@@ -104,14 +108,20 @@ export class Stuck extends Data.TaggedError("Stuck")<{
 export interface Report<A, E> {
   readonly seed: number
   readonly exit: Exit.Exit<A, E | Stuck>
-  /** Of everything that has happened, in its order: 16 hexadecimal digits, equal if and (but for an accident) only if the runs are. */
+  /**
+   * Of everything that has happened, in its order: 16 hexadecimal digits, equal if and (but for an
+   * accident) only if the runs are.
+   */
   readonly hash: string
   /** What happened on the networks, and what was noted, each with its time: the last lines. */
   readonly trace: ReadonlyArray<string>
   /** The tasks that have run, and how much time has passed in the world. */
   readonly tasks: number
   readonly elapsed: Duration.Duration
-  /** What is left behind that should have ended with the effect: fibers, timers, connections, in words. */
+  /**
+   * What is left behind that should have ended with the effect: fibers, timers, connections, in
+   * words.
+   */
   readonly leaks: ReadonlyArray<string>
 }
 
@@ -119,12 +129,14 @@ export interface Report<A, E> {
 const SLICE = 1_000
 
 /**
- * Runs an effect in a world of its own, in a scope that closes with it, and reports what became of it. Behind its end the networks work again and
- * the world goes on until nothing is left to do, up to `settleTime`: what is left then has leaked.
+ * Runs an effect in a world of its own, in a scope that closes with it, and reports what became of
+ * it. Behind its end the networks work again and the world goes on until nothing is left to do, up
+ * to `settleTime`: what is left then has leaked.
  *
- * Clock, Scheduler and Random are the world's, and the ids of sessions and sockets are made of its random numbers. Promises may be
- * awaited that nothing outside of the world settles; what reads the real time or `Math.random` is not the same in every run.
- * It never fails. Interruption abandons the world: finalizers in it are not run.
+ * Clock, Scheduler and Random are the world's, and the ids of sessions and sockets are made of its
+ * random numbers. Promises may be awaited that nothing outside of the world settles; what reads the
+ * real time or `Math.random` is not the same in every run. It never fails. Interruption abandons
+ * the world: finalizers in it are not run.
  *
  * @example
  * ```ts
@@ -213,7 +225,8 @@ export const run = <A, E, R>(
 const toNanos = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration)) * 1e6
 
 /**
- * A simulation has failed, or has left something behind. Its message says how to run it again, and ends with the end of its trace.
+ * A simulation has failed, or has left something behind. Its message says how to run it again, and
+ * ends with the end of its trace.
  *
  * @since 0.1.0
  * @category errors
@@ -243,8 +256,9 @@ export interface CheckOptions extends SimulationLimits {
 }
 
 /**
- * Runs an effect with one seed after the other, each in a world of its own (see {@link run}). Fails with {@link SimulationFailed} at the first
- * one in which it fails, does not end, or leaves something behind.
+ * Runs an effect with one seed after the other, each in a world of its own (see {@link run}). Fails
+ * with {@link SimulationFailed} at the first one in which it fails, does not end, or leaves
+ * something behind.
  *
  * @example
  * ```ts
@@ -277,23 +291,29 @@ export const check = <A, E, R>(
  */
 export interface SimulatedOptions extends TestOptions {
   /**
-   * How long what is sent is on its way: drawn anew for every message, but those of one connection and direction arrive in their order.
-   * Default: 1 to 50 milliseconds.
+   * How long what is sent is on its way: drawn anew for every message, but those of one connection
+   * and direction arrive in their order. Default: 1 to 50 milliseconds.
    */
   readonly latency?: readonly [min: Duration.Input, max: Duration.Input]
-  /** The probability with which a message is lost together with its connection, which both sides notice. Default: 0. */
+  /**
+   * The probability with which a message is lost together with its connection, which both sides
+   * notice. Default: 0.
+   */
   readonly resetRate?: number
   /**
-   * The probability with which a message, and everything behind it in its direction, never arrives, and nobody notices. Default: 0.
+   * The probability with which a message, and everything behind it in its direction, never arrives,
+   * and nobody notices. Default: 0.
    */
   readonly halfOpenRate?: number
 }
 
 /**
- * The same as `TestSocketIo.layer`, on simulated networks: messages take their time, and connections break. With `deliver` it is the test
- * that says how what is sent arrives; what is told about the networks has no effect then.
+ * The same as `TestSocketIo.layer`, on simulated networks: messages take their time, and
+ * connections break. With `deliver` it is the test that says how what is sent arrives; what is told
+ * about the networks has no effect then.
  *
- * Closing the layer's scope closes the client and then the server, which takes up to its `drainTimeout` in the world's time.
+ * Closing the layer's scope closes the client and then the server, which takes up to its
+ * `drainTimeout` in the world's time.
  *
  * @since 0.1.0
  * @category layers
@@ -315,8 +335,9 @@ export const layer = (
   )
 
 /**
- * From now on nothing goes wrong by itself: all networks work, connections that nobody has noticed to be gone are reset, and none is lost
- * any more. Latency stays. For the end of a scenario, when what is to come about in the end is looked at.
+ * From now on nothing goes wrong by itself: all networks work, connections that nobody has noticed
+ * to be gone are reset, and none is lost any more. Latency stays. For the end of a scenario, when
+ * what is to come about in the end is looked at.
  *
  * @since 0.1.0
  * @category accessors
@@ -343,7 +364,8 @@ export interface Networked {
 }
 
 /**
- * Parts clients from the server, together and without anybody noticing, until the scope closes: then what was sent meanwhile arrives.
+ * Parts clients from the server, together and without anybody noticing, until the scope closes:
+ * then what was sent meanwhile arrives.
  *
  * @since 0.1.0
  * @category accessors
@@ -370,8 +392,9 @@ export interface OutageOptions {
 const upTo = (millis: number) => Effect.map(Random.next, (random) => Duration.millis(random * millis))
 
 /**
- * Outages, from now on until the scope closes: at random times one of the clients has its connections dropped, its network cut, or stalled, for a random
- * time. When the scope closes all networks work again.
+ * Outages, from now on until the scope closes: at random times one of the clients has its
+ * connections dropped, its network cut, or stalled, for a random time. When the scope closes all
+ * networks work again.
  *
  * @since 0.1.0
  * @category accessors

@@ -1,9 +1,10 @@
 /**
- * Tests of namespaces, and of clients, without a network: the server and the client that run in production, over connections in
- * memory.
+ * Tests of namespaces, and of clients, without a network: the server and the client that run in
+ * production, over connections in memory.
  *
- * There are no timers and no sockets here. Under a `TestClock` to connect, to emit, to acknowledge and to disconnect take no time;
- * heartbeats, timeouts and reconnection happen when the clock is adjusted.
+ * There are no timers and no sockets here. Under a `TestClock` to connect, to emit, to acknowledge
+ * and to disconnect take no time; heartbeats, timeouts and reconnection happen when the clock is
+ * adjusted.
  *
  * @since 0.1.0
  */
@@ -30,7 +31,8 @@ import * as Network from "./Network.ts"
 import * as Raw from "./RawPeer.ts"
 
 /**
- * Options of a client in a test: those of a client, of which `transports` are only WebSocket by default, and `url` need not be given.
+ * Options of a client in a test: those of a client, of which `transports` are only WebSocket by
+ * default, and `url` need not be given.
  *
  * @since 0.1.0
  * @category options
@@ -41,7 +43,8 @@ export interface TestClientOptions extends Partial<Omit<ClientOptions, "path">> 
 }
 
 /**
- * Options of a server in a test: those of a server. A client that asks for a namespace that is not served is refused at once.
+ * Options of a server in a test: those of a server. A client that asks for a namespace that is not
+ * served is refused at once.
  *
  * @since 0.1.0
  * @category options
@@ -50,13 +53,15 @@ export interface TestOptions extends ServerOptions {
   /** The options of the layer's client. */
   readonly client?: TestClientOptions
   /**
-   * How what is sent arrives. Default: in the order in which it is sent, over all connections, as tasks of the scheduler that runs the test (see `Link.makeLater`).
+   * How what is sent arrives. Default: in the order in which it is sent, over all connections, as
+   * tasks of the scheduler that runs the test (see `Link.makeLater`).
    */
   readonly deliver?: Link.Deliver
 }
 
 /**
- * A client of its own, with a network of its own. It is a `SocketIoClient`, too: `Effect.provideService` gives it to what needs one.
+ * A client of its own, with a network of its own. It is a `SocketIoClient`, too:
+ * `Effect.provideService` gives it to what needs one.
  *
  * @since 0.1.0
  * @category models
@@ -162,8 +167,9 @@ const makeClientOver = Effect.fnUntraced(function* (network: Network.NetworkPath
 const QUIET_TURNS = 50
 
 /**
- * Ends the sessions as a server does that shuts down, but does not wait for time that passes, as nobody moves a `TestClock` when a test
- * is over: who has not gone when nothing moves any more (half-open connections, raw clients that do not poll) is cut.
+ * Ends the sessions as a server does that shuts down, but does not wait for time that passes, as
+ * nobody moves a `TestClock` when a test is over: who has not gone when nothing moves any more
+ * (half-open connections, raw clients that do not poll) is cut.
  */
 const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network.Medium): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -180,11 +186,13 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
   })
 
 /**
- * A server, and a client of it, over connections in memory. Namespaces are layers on top of it, as they are on the server of a platform.
+ * A server, and a client of it, over connections in memory. Namespaces are layers on top of it, as
+ * they are on the server of a platform.
  *
- * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the layer's scope closes the client, and then the
- * server: see `SocketIoServer.make`, but connections that nobody closes any more are cut rather than waited for. More than 500 connections
- * at once are closed in batches, with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
+ * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the layer's scope
+ * closes the client, and then the server: see `SocketIoServer.make`, but connections that nobody
+ * closes any more are cut rather than waited for. More than 500 connections at once are closed in
+ * batches, with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
  *
  * @example
  * ```ts
@@ -205,7 +213,10 @@ export const layer = (
 ): Layer.Layer<SocketIoServer.SocketIoServer | SocketIoClient.SocketIoClient | TestSocketIo, InvalidOptionError> =>
   layerObserved(options)
 
-/** The same under an observer's eyes. With one, time passes by itself: the server may take its time to shut down. @internal */
+/**
+ * The same under an observer's eyes. With one, time passes by itself: the server may take its time
+ * to shut down. @internal
+ */
 export const layerObserved = (options: TestOptions, observer?: Network.MediumObserver): ReturnType<typeof layer> =>
   Layer.effectContext(
     Effect.gen(function* () {
@@ -227,7 +238,8 @@ export const layerObserved = (options: TestOptions, observer?: Network.MediumObs
   )
 
 /**
- * The network between the layer's client and its server: to cut it, to let it go dead, and to restore it.
+ * The network between the layer's client and its server: to cut it, to let it go dead, and to
+ * restore it.
  *
  * @since 0.1.0
  * @category accessors
@@ -252,8 +264,9 @@ const urlOf = (query: Readonly<Record<string, string>> | undefined, transport: s
   `${ORIGIN}/socket.io/?${new URLSearchParams({ EIO: "4", transport, ...query }).toString()}`
 
 /**
- * Opens a WebSocket to the server, for packets as they are on the wire. The first one that it receives is the open packet. Closing the
- * scope closes it. Fails with `RawPeerRefused` if the server does not accept it.
+ * Opens a WebSocket to the server, for packets as they are on the wire. The first one that it
+ * receives is the open packet. Closing the scope closes it. Fails with `RawPeerRefused` if the
+ * server does not accept it.
  *
  * @example
  * ```ts
@@ -282,7 +295,8 @@ export const rawClient = Effect.fnUntraced(function* ({
 })
 
 /**
- * Sends one HTTP request to the server, as long-polling does, and waits for its response; interruption ends its connection.
+ * Sends one HTTP request to the server, as long-polling does, and waits for its response;
+ * interruption ends its connection.
  *
  * @since 0.1.0
  * @category accessors
@@ -298,7 +312,8 @@ export const request = ({
   )
 
 /**
- * A server in the hands of a test, and a client of it: what the client sends, and what it makes of any answer.
+ * A server in the hands of a test, and a client of it: what the client sends, and what it makes of
+ * any answer.
  *
  * @since 0.1.0
  * @category models

@@ -1,4 +1,6 @@
-/** A smaller chunk is cheaper to copy than to keep: as an object it keeps all that was read with it. */
+/**
+ * A smaller chunk is cheaper to copy than to keep: as an object it keeps all that was read with it.
+ */
 const SMALL = 2 * 1024
 
 /** The bytes of a block that small chunks are copied to. */
@@ -7,8 +9,8 @@ const BLOCK = 16 * 1024
 const nothing = Buffer.alloc(0)
 
 /**
- * The bytes of a request's body, as they come. The peer chooses the size of the chunks, down to a byte each. Small ones are joined, so
- * that the memory is in proportion to the bytes.
+ * The bytes of a request's body, as they come. The peer chooses the size of the chunks, down to a
+ * byte each. Small ones are joined, so that the memory is in proportion to the bytes.
  */
 export class Chunks {
   size = 0

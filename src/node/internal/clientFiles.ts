@@ -10,7 +10,10 @@ import type { EngineServer } from "../../engine/EngineServer.ts"
 import { negotiateCoding } from "../../engine/HttpHeaders.ts"
 import { NodeRequest } from "./nodeRequest.ts"
 
-/** The browser builds of the official client, and the maps of their sources. Nothing else is ever read. */
+/**
+ * The browser builds of the official client, and the maps of their sources. Nothing else is ever
+ * read.
+ */
 const NAMES: ReadonlySet<string> = new Set(
   ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"].flatMap((name) => [
     name,
@@ -29,7 +32,10 @@ const [brotli, gzip, deflate] = [
   promisify<Zlib.InputType, Zlib.ZlibOptions, Buffer>(Zlib.deflate)
 ]
 
-/** It is done once, so it may take its time: up to some 150 ms, off the main thread. Brotli's best would take thrice that. */
+/**
+ * It is done once, so it may take its time: up to some 150 ms, off the main thread. Brotli's best
+ * would take thrice that.
+ */
 const encode: Record<Coding, (bytes: Buffer) => Promise<Buffer>> = {
   br: (bytes) =>
     brotli(bytes, {
@@ -50,7 +56,10 @@ interface ClientFile {
   readonly encoded: (coding: Coding) => Promise<Buffer>
 }
 
-/** Works out a value once for each key: who asks meanwhile waits for the same. Failures are not remembered. */
+/**
+ * Works out a value once for each key: who asks meanwhile waits for the same. Failures are not
+ * remembered.
+ */
 const once = <K, V>(work: (key: K) => Promise<V>): ((key: K) => Promise<V>) => {
   const values = new Map<K, Promise<V>>()
   return (key) => {
@@ -72,7 +81,10 @@ const read = async (manifest: string, name: string): Promise<ClientFile> => {
 /** How long it is remembered that there is no client, in milliseconds. */
 const MISSING_FOR = 5_000
 
-/** Whether files can be opened at all: a search finds nothing where the process has used up its descriptors, and does not say why. */
+/**
+ * Whether files can be opened at all: a search finds nothing where the process has used up its
+ * descriptors, and does not say why.
+ */
 const canOpen = (): boolean => {
   try {
     closeSync(openSync(process.execPath, "r"))
@@ -83,7 +95,9 @@ const canOpen = (): boolean => {
   }
 }
 
-/** The `package.json` of the client that the application has, else of the one beside this library. */
+/**
+ * The `package.json` of the client that the application has, else of the one beside this library.
+ */
 const installed = (): string | false => {
   for (const from of [() => join(process.cwd(), "/"), () => import.meta.url]) {
     try {
@@ -96,11 +110,11 @@ const installed = (): string | false => {
 }
 
 /**
- * Answers requests for the client's files below the path, which ends with a slash. Gives the function that does so, and says
- * whether a request was for one of them.
+ * Answers requests for the client's files below the path, which ends with a slash. Gives the
+ * function that does so, and says whether a request was for one of them.
  *
- * Files stay in memory once they were asked for: with version 4.8 these are 1.2 MB, and 0.3 MB more for each of three
- * codings, so 2.1 MB for a server that was asked for all of them in every form.
+ * Files stay in memory once they were asked for: with version 4.8 these are 1.2 MB, and 0.3 MB more
+ * for each of three codings, so 2.1 MB for a server that was asked for all of them in every form.
  */
 export const clientFiles = (
   engine: EngineServer,
@@ -114,7 +128,10 @@ export const clientFiles = (
   let lookAgainAt = -Infinity
   const load = once((name: string) => read(manifest as string, name))
 
-  /** What is remembered of a search, which is synchronous, in a dozen folders: where it is, or for a short time that it is not. */
+  /**
+   * What is remembered of a search, which is synchronous, in a dozen folders: where it is, or for a
+   * short time that it is not.
+   */
   const search = (): "found" | "missing" | "not now" => {
     if (manifest !== false) return "found"
     if (now() < lookAgainAt) return "missing"
@@ -140,9 +157,10 @@ export const clientFiles = (
       const coding = negotiateCoding(headers["accept-encoding"], CODINGS)
       const vary = { vary: [exchange.cors.vary, "Accept-Encoding"].filter(Boolean).join(", ") }
       if (coding === undefined) return refuse(exchange, 406, `available encodings: ${CODINGS.join(", ")}`, vary)
-      // Encoded files are other bytes than the plain one, so they may not share its tag (RFC 9110, 8.8.3.3), and need one
-      // each, as a cache tells by the tag which of its copies a 304 is about. Theirs are weak: the next version of zlib may
-      // give other bytes for the same file. The plain file's tag is that of the reference.
+      // Encoded files are other bytes than the plain one, so they may not share its tag (RFC 9110,
+      // 8.8.3.3), and need one each, as a cache tells by the tag which of its copies a 304 is
+      // about. Theirs are weak: the next version of zlib may give other bytes for the same file.
+      // The plain file's tag is that of the reference.
       const tag = coding === "identity" ? `"${file.version}"` : `W/"${file.version}-${coding}"`
       const validators = { ...vary, "cache-control": "public, max-age=0", etag: tag }
       if (isKnown(headers["if-none-match"], tag)) return send(exchange, 304, validators)
@@ -205,7 +223,10 @@ const refuse = (exchange: Exchange, status: number, line: string, headers: Outgo
     Buffer.from(`${line}\n`)
   )
 
-/** Whether the client has the representation with this tag: `If-None-Match`, compared weakly (RFC 9110, 13.1.2). */
+/**
+ * Whether the client has the representation with this tag: `If-None-Match`, compared weakly (RFC
+ * 9110, 13.1.2).
+ */
 const isKnown = (condition: string | undefined, tag: string): boolean => {
   if (condition === undefined) return false
   if (condition.trim() === "*") return true

@@ -16,8 +16,8 @@ const originOf = (url: string): string => new URL(url.replace(/^ws/, "http")).or
 const nameOf = (pair: string): string => pair.split("=", 1)[0]!.trim()
 
 /**
- * The cookies of one client, in memory (RFC 6265). They go back to the origin that has set them, whatever its address: Path, Domain and
- * Secure make no difference there.
+ * The cookies of one client, in memory (RFC 6265). They go back to the origin that has set them,
+ * whatever its address: Path, Domain and Secure make no difference there.
  */
 export class CookieJar {
   private readonly now: () => number
@@ -49,7 +49,10 @@ export class CookieJar {
     }
   }
 
-  /** The headers of a request to this address, with its cookies. Those that the headers have already stay, unless they were set anew. */
+  /**
+   * The headers of a request to this address, with its cookies. Those that the headers have already
+   * stay, unless they were set anew.
+   */
   addTo(url: string, headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
     const kept = this.origins.get(originOf(url))
     if (kept === undefined) return headers

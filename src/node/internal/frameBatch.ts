@@ -2,10 +2,16 @@ import type { Duplex } from "node:stream"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 
-/** Payloads up to this many bytes are copied together; longer ones are written as they are, after their header. */
+/**
+ * Payloads up to this many bytes are copied together; longer ones are written as they are, after
+ * their header.
+ */
 const COPIED = 512
 
-/** The bytes of a frame's header, before a payload of that many bytes (RFC 6455, section 5.2; servers do not mask). */
+/**
+ * The bytes of a frame's header, before a payload of that many bytes (RFC 6455, section 5.2;
+ * servers do not mask).
+ */
 const headerSize = (payload: number): number => (payload < 126 ? 2 : payload < 65_536 ? 4 : 10)
 
 const writeHeader = (buffer: Buffer, at: number, opcode: number, payload: number): number => {
@@ -34,8 +40,8 @@ const BINARY = 2
 const FRAMED = 0
 
 /**
- * The frames that one turn of the event loop sends over a WebSocket. Small frames are written in one piece: a write for each header and
- * payload would be a third of the time of an echo.
+ * The frames that one turn of the event loop sends over a WebSocket. Small frames are written in
+ * one piece: a write for each header and payload would be a third of the time of an echo.
  */
 export class FrameBatch {
   /** The bytes that wait, with their headers. */

@@ -1,5 +1,6 @@
 /**
- * The `http.Server` of a Socket.IO server that listens itself: creating it, listening, and closing it.
+ * The `http.Server` of a Socket.IO server that listens itself: creating it, listening, and closing
+ * it.
  */
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -23,7 +24,10 @@ export interface Listening {
 /** The names of these options. */
 export const LISTENING: Names<Listening> = { port: true, host: true, backlog: true, tls: true }
 
-/** Creates a server, with TLS if there is a certificate. Refuses settings of TLS that Node does not take. */
+/**
+ * Creates a server, with TLS if there is a certificate. Refuses settings of TLS that Node does not
+ * take.
+ */
 export const createServer = (
   { tls }: Listening,
   onRequest?: Http.RequestListener
@@ -70,7 +74,10 @@ export const listen = (server: Http.Server, options: Listening): Effect.Effect<v
 export const stopListening = (server: Http.Server): Effect.Effect<void> =>
   Effect.sync(() => server.listening && server.close())
 
-/** Waits until the last connection of a closed server has ended, and cuts those that have not ended in time (milliseconds). */
+/**
+ * Waits until the last connection of a closed server has ended, and cuts those that have not ended
+ * in time (milliseconds).
+ */
 export const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     server.closeIdleConnections()
@@ -84,8 +91,8 @@ export const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect
   )
 
 /**
- * Ends, when the scope closes, connections that have carried nothing yet. Browsers open some in advance, and an `http.Server`
- * that closes waits a minute for their first request.
+ * Ends, when the scope closes, connections that have carried nothing yet. Browsers open some in
+ * advance, and an `http.Server` that closes waits a minute for their first request.
  */
 export const withoutSilentConnections = (server: Http.Server): Effect.Effect<unknown, never, Scope.Scope> =>
   Effect.acquireRelease(

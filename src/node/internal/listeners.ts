@@ -1,11 +1,13 @@
 /**
  * Takes over the requests of a path of an `http.Server`, before every other listener.
  *
- * This replaces the server's `emit`. Node calls all listeners of an event and none can keep a request from the others, so a
- * listener of our own would leave each request with two owners. To remove the others and call them from one of ours, as
- * engine.io does, holds only for those that are there by then: a `NodeHttpServer` or an Express application that is added later
- * would answer requests that are answered already, and one that removes its listener would not find it. `emit` sees them all, in
- * whatever order they come and leave, and costs a look into a set of three names per event.
+ * This replaces the server's `emit`. Node calls all listeners of an event and none can keep a
+ * request from the others, so a listener of our own would leave each request with two owners. To
+ * remove the others and call them from one of ours, as engine.io does, holds only for those that
+ * are there by then: a `NodeHttpServer` or an Express application that is added later would answer
+ * requests that are answered already, and one that removes its listener would not find it. `emit`
+ * sees them all, in whatever order they come and leave, and costs a look into a set of three names
+ * per event.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
@@ -14,13 +16,17 @@ import type { Duplex } from "node:stream"
 export const normalizePath = (path: string = "/socket.io"): string => path.replace(/\/+$/, "") + "/"
 
 /**
- * Whether a request asks for a WebSocket. Others with an `Upgrade` header (`h2c` of Java's HttpClient and of `curl --http2`) are
- * requests like any other: HTTP lets a server ignore what it does not know.
+ * Whether a request asks for a WebSocket. Others with an `Upgrade` header (`h2c` of Java's
+ * HttpClient and of `curl --http2`) are requests like any other: HTTP lets a server ignore what it
+ * does not know.
  */
 export const isWebSocketRequest = ({ headers: { upgrade } }: IncomingMessage): boolean =>
   upgrade !== undefined && upgrade.toLowerCase() === "websocket"
 
-/** A listener that takes over a part of a server's requests. Its functions return whether the request was its own. */
+/**
+ * A listener that takes over a part of a server's requests. Its functions return whether the
+ * request was its own.
+ */
 export interface Interceptor {
   /** The path that it takes over, with a slash at its end. */
   readonly path: string
@@ -31,7 +37,10 @@ export interface Interceptor {
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
 }
 
-/** Newer servers of Node call this for each request with an `Upgrade` header. If it returns false, the request comes as such. */
+/**
+ * Newer servers of Node call this for each request with an `Upgrade` header. If it returns false,
+ * the request comes as such.
+ */
 type Upgrading = Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }
 
 interface Interception {
@@ -53,8 +62,9 @@ export const takenPath = (server: Server, path: string): string | undefined => {
 }
 
 /**
- * Puts an interceptor before every listener of the server, whether that was added before or comes later. Requests that are
- * not its own reach the others as if it was not there. Returns the function that removes it.
+ * Puts an interceptor before every listener of the server, whether that was added before or comes
+ * later. Requests that are not its own reach the others as if it was not there. Returns the
+ * function that removes it.
  */
 export const intercept = (server: Server, interceptor: Interceptor): (() => void) => {
   let interception = interceptions.get(server)
@@ -92,13 +102,17 @@ const install = (server: Server): Interception => {
     interceptors,
     restore: () => {
       restoreUpgrades()
-      // A function that has wrapped ours since still calls it. With no interceptors left it passes everything on.
+      // A function that has wrapped ours since still calls it. With no interceptors left it passes
+      // everything on.
       if (server.emit === intercepting) server.emit = emit
     }
   }
 }
 
-/** Whether a request with an `Upgrade` header is an upgrade: for a WebSocket, or for another listener if it is not ours. */
+/**
+ * Whether a request with an `Upgrade` header is an upgrade: for a WebSocket, or for another
+ * listener if it is not ours.
+ */
 const isUpgrade = (server: Server, interceptors: ReadonlySet<Interceptor>, request: IncomingMessage): boolean => {
   if (isWebSocketRequest(request)) return true
   for (const interceptor of interceptors) if (interceptor.owns(request)) return false
@@ -106,7 +120,10 @@ const isUpgrade = (server: Server, interceptors: ReadonlySet<Interceptor>, reque
   return server.listenerCount("upgrade") > interceptors.size
 }
 
-/** Makes Node bring only upgrades as such. Without another listener for upgrades the rest are requests, as they are without us. */
+/**
+ * Makes Node bring only upgrades as such. Without another listener for upgrades the rest are
+ * requests, as they are without us.
+ */
 const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Interceptor>): (() => void) => {
   const { shouldUpgradeCallback } = server
   if (shouldUpgradeCallback === undefined) return () => {}
@@ -119,7 +136,10 @@ const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Intercepto
   }
 }
 
-/** Gives a connection back to an older server of Node, with the request as if it had no `Upgrade` header. */
+/**
+ * Gives a connection back to an older server of Node, with the request as if it had no `Upgrade`
+ * header.
+ */
 const bringAsRequest = (server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void => {
   // While a request before it has no answer, Node would not answer another one after that.
   if ((socket as Duplex & { _httpMessage?: unknown })._httpMessage) return void socket.destroy()

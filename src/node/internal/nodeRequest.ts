@@ -20,7 +20,8 @@ import { addressOf, type Trust } from "./trustedProxies.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /**
- * The kept requests that opened sessions, by their headers. A session has the headers of its request, and they stay the same object.
+ * The kept requests that opened sessions, by their headers. A session has the headers of its
+ * request, and they stay the same object.
  */
 const kept = new WeakMap<object, IncomingMessage>()
 
@@ -65,7 +66,10 @@ export class NodeRequest implements EngineRequest {
   }
 }
 
-/** The headers with one value each: the request's own object where it has that form, as it is not used again. */
+/**
+ * The headers with one value each: the request's own object where it has that form, as it is not
+ * used again.
+ */
 const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> => {
   // Node gives several values as a list for this header only.
   if (headers["set-cookie"] === undefined) return headers as Record<string, string>

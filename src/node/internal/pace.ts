@@ -1,20 +1,23 @@
 /**
  * The time that one connection gets that sends more than others leave time for.
  *
- * In each turn of the event loop it gets a few messages, so that a message of another connection waits for these at the most. While
- * others talk, it gets no more than a part of the time, beyond a burst: a processor that is busy all the time makes everyone
- * wait. The time of a message lasts until its handler ends or waits for something.
+ * In each turn of the event loop it gets a few messages, so that a message of another connection
+ * waits for these at the most. While others talk, it gets no more than a part of the time, beyond a
+ * burst: a processor that is busy all the time makes everyone wait. The time of a message lasts
+ * until its handler ends or waits for something.
  *
- * A long message cannot be interrupted. Beside short ones, those of all connections have that part of the time together: they take
- * turns, so that nobody waits for more than one of them.
+ * A long message cannot be interrupted. Beside short ones, those of all connections have that part
+ * of the time together: they take turns, so that nobody waits for more than one of them.
  *
- * It stays on without an option: a connection that sends less than that pays a comparison per message, and without it one client
- * can take a server from all others. `limits.rateLimit` bounds packets as well, but an application has to choose its number.
+ * It stays on without an option: a connection that sends less than that pays a comparison per
+ * message, and without it one client can take a server from all others. `limits.rateLimit` bounds
+ * packets as well, but an application has to choose its number.
  *
- * Measured with `node test/bench/flood.ts`: 100 clients ask 50 times per second beside one that sends as much as it can. Their p99 is
- * within twice that without a flood. With `TURN_MESSAGES` and `TURN_TIME` at `Infinity`, and `isLong` always false, it is more than 29
- * times as long (on a machine without other work). On one that is busy, the delay of the event loop (p99) is 4 ms with it and 53 ms
- * without, where the clients' questions were no longer answered within their second.
+ * Measured with `node test/bench/flood.ts`: 100 clients ask 50 times per second beside one that
+ * sends as much as it can. Their p99 is within twice that without a flood. With `TURN_MESSAGES` and
+ * `TURN_TIME` at `Infinity`, and `isLong` always false, it is more than 29 times as long (on a
+ * machine without other work). On one that is busy, the delay of the event loop (p99) is 4 ms with
+ * it and 53 ms without, where the clients' questions were no longer answered within their second.
  */
 
 /** The messages that one connection is given in one turn. */
@@ -24,44 +27,59 @@ export const TURN_MESSAGES = 24
 const TURN_TIME = 0.25
 
 /**
- * The time of a message after which the pause comes at once, in milliseconds. A large message may be the only one of its turn, and the
- * next turn would bring the next.
+ * The time of a message after which the pause comes at once, in milliseconds. A large message may
+ * be the only one of its turn, and the next turn would bring the next.
  */
 const LONG_TIME = 1
 
-/** The size of a message from which on it is not short, and its time is measured even on a connection that has never sent too much in a turn. */
+/**
+ * The size of a message from which on it is not short, and its time is measured even on a
+ * connection that has never sent too much in a turn.
+ */
 export const LARGE_MESSAGE = 16 * 1024
 
 /**
- * The least that a message counts for, and each byte of it, in milliseconds. Its handler's time includes neither its reading nor the
- * garbage that it leaves, which costs everyone a pause for the collector.
+ * The least that a message counts for, and each byte of it, in milliseconds. Its handler's time
+ * includes neither its reading nor the garbage that it leaves, which costs everyone a pause for the
+ * collector.
  */
 const MIN_TIME = 0.02
 const BYTE_TIME = 4e-6
 
-/** Whether a message of so many bytes that has taken so many milliseconds has its pause right after it. */
+/**
+ * Whether a message of so many bytes that has taken so many milliseconds has its pause right after
+ * it.
+ */
 export const isLong = (time: number, bytes: number): boolean => time >= LONG_TIME || bytes * BYTE_TIME >= LONG_TIME
 
-/** The part of the time that it gets while others talk: 12.5 messages per millisecond, if these take the least. */
+/**
+ * The part of the time that it gets while others talk: 12.5 messages per millisecond, if these take
+ * the least.
+ */
 const SHARE = 0.25
 
 /** The time that it gets without a pause while others talk, in milliseconds. */
 const BURST = 1
 
 /**
- * The shortest pause, as short as a timer can be, and the longest, in milliseconds: a message of a third of a second is made up for in
- * full.
+ * The shortest pause, as short as a timer can be, and the longest, in milliseconds: a message of a
+ * third of a second is made up for in full.
  */
 const MIN_PAUSE = 1
 const MAX_PAUSE = 1_000
 
-/** The longest pause where long messages of several connections take turns. It delays pongs, too. */
+/**
+ * The longest pause where long messages of several connections take turns. It delays pongs, too.
+ */
 const MAX_SHARED_PAUSE = 5_000
 
 /** The time for which others count as talking after a message, in milliseconds. */
 const MEMORY = 50
 
-/** The connection with the last message, and the number of times that it was another one than before. */
+/**
+ * The connection with the last message, and the number of times that it was another one than
+ * before.
+ */
 let speaker: object | undefined
 let changes = 0
 
@@ -82,14 +100,17 @@ export const leave = (connection: object): void => {
 }
 
 /**
- * The account of the long messages of all connections, which have their part of the time together beside short ones: several of them
- * in a row would make everyone wait for all of them.
+ * The account of the long messages of all connections, which have their part of the time together
+ * beside short ones: several of them in a row would make everyone wait for all of them.
  */
 export class LongMessages {
   /** The time at which the messages so far have had their part. */
   private end = -Infinity
 
-  /** Adds a message that ends now: its milliseconds. Returns the pause before the next one of its connection. */
+  /**
+   * Adds a message that ends now: its milliseconds. Returns the pause before the next one of its
+   * connection.
+   */
   add(time: number, now: number): number {
     this.end = Math.max(this.end, now - time) + time / SHARE
     return Math.min(MAX_SHARED_PAUSE, this.end - now)
@@ -138,7 +159,10 @@ export class Pace {
     return this.takenInTurn >= TURN_TIME
   }
 
-  /** Ends a turn. Returns the pause before the next messages, in milliseconds; 0 if the others only get their turn. */
+  /**
+   * Ends a turn. Returns the pause before the next messages, in milliseconds; 0 if the others only
+   * get their turn.
+   */
   next(now: number): number {
     const { isDue, taken } = this
     if (changes !== this.seen) {

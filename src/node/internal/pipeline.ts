@@ -1,8 +1,9 @@
 /**
- * Takes a few requests per turn of the event loop from one connection, and does not read it while more of them wait.
+ * Takes a few requests per turn of the event loop from one connection, and does not read it while
+ * more of them wait.
  *
- * A connection may bring hundreds of requests without waiting for their responses. Browsers and proxies do not do that, attackers may.
- * Node puts the responses in their order.
+ * A connection may bring hundreds of requests without waiting for their responses. Browsers and
+ * proxies do not do that, attackers may. Node puts the responses in their order.
  */
 import type { Duplex } from "node:stream"
 
@@ -19,7 +20,10 @@ const WAITING = Symbol("waiting")
 
 type Connection = Duplex & { [WAITING]?: Array<() => void> | undefined }
 
-/** The connection of the last request, and the number of its requests in this turn. Requests of one connection come in a row. */
+/**
+ * The connection of the last request, and the number of its requests in this turn. Requests of one
+ * connection come in a row.
+ */
 let last: Connection | undefined
 let turn = -1
 let count = 0

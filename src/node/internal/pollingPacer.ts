@@ -3,7 +3,10 @@ import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import { now, setImmediate, setTimeout } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** Gives the packets of a long-polling session the same turns as the messages of a WebSocket (see `pace.ts`). */
+/**
+ * Gives the packets of a long-polling session the same turns as the messages of a WebSocket (see
+ * `pace.ts`).
+ */
 export class PollingPacer implements Pacer {
   private readonly session: object
   private readonly pace = new Pace()

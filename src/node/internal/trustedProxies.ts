@@ -2,7 +2,10 @@ import { BlockList, isIP } from "node:net"
 
 import { unmapped } from "../../engine/ClientAddress.ts"
 
-/** Whether a hop is trusted to tell the address before it: by its own address, and the number of hops between it and this server. */
+/**
+ * Whether a hop is trusted to tell the address before it: by its own address, and the number of
+ * hops between it and this server.
+ */
 export type Trust = (address: string, hops: number) => boolean
 
 /** No chain of proxies is longer. */
@@ -43,8 +46,9 @@ const familyOf = (address: string): "ipv4" | "ipv6" | undefined => {
 }
 
 /**
- * The address of a client: the peer's, or the one that a trusted peer tells, and so on. `X-Forwarded-For` has them in the order in which
- * the request passed, and anyone can write there, so it is read from its end, and no further than it is trusted.
+ * The address of a client: the peer's, or the one that a trusted peer tells, and so on.
+ * `X-Forwarded-For` has them in the order in which the request passed, and anyone can write there,
+ * so it is read from its end, and no further than it is trusted.
  */
 export const addressOf = (peer: string, forwardedFor: string | undefined, trusts: Trust): string => {
   let address = unmapped(peer)

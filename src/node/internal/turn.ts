@@ -1,12 +1,16 @@
 /**
  * The end of a turn of the event loop, and the timers that belong to it.
  *
- * A turn ends after everything that the poll for events has brought was read and handled. That is the time to write, for all
- * connections in a row. A write per connection between the reads takes up to twice the time in the kernel, which has to wake
- * the peers one by one; and what a connection is sent by others' messages misses its own write.
+ * A turn ends after everything that the poll for events has brought was read and handled. That is
+ * the time to write, for all connections in a row. A write per connection between the reads takes
+ * up to twice the time in the kernel, which has to wake the peers one by one; and what a connection
+ * is sent by others' messages misses its own write.
  */
 
-/** Timers as they were when this was loaded. Fake ones, which an application's tests may install, must not hold bytes back. */
+/**
+ * Timers as they were when this was loaded. Fake ones, which an application's tests may install,
+ * must not hold bytes back.
+ */
 export const { setImmediate, setTimeout } = globalThis
 
 /** The monotonic time in milliseconds. */
@@ -15,7 +19,10 @@ export const now: () => number = performance.now.bind(performance)
 /** Something to do at the end of a turn. */
 export interface TurnTask {
   readonly onTurnEnd: () => void
-  /** Takes the error that `onTurnEnd` has thrown. It ends the task's connection or exchange, and must not throw itself. */
+  /**
+   * Takes the error that `onTurnEnd` has thrown. It ends the task's connection or exchange, and
+   * must not throw itself.
+   */
   readonly onDefect: (defect: unknown) => void
 }
 

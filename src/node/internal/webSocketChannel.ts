@@ -23,7 +23,10 @@ const isAtLeast = (text: string, bytes: number): boolean =>
 const batches: Array<FrameBatch> = []
 const MAX_BATCHES = 1_024
 
-/** The bytes of large reads after which it is the others' turn: Node goes on reading while there is more, up to 2 MiB. */
+/**
+ * The bytes of large reads after which it is the others' turn: Node goes on reading while there is
+ * more, up to 2 MiB.
+ */
 const TURN_BYTES = 256 * 1024
 
 /** Of a large read, the bytes that are taken at first. */
@@ -56,8 +59,9 @@ function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean
 }
 
 /**
- * A WebSocket whose channel hears of the peer's pings, which `ws` answers by itself, and drops the connection when the answers are not
- * taken. A listener for that would be memory of every connection.
+ * A WebSocket whose channel hears of the peer's pings, which `ws` answers by itself, and drops the
+ * connection when the answers are not taken. A listener for that would be memory of every
+ * connection.
  */
 export class Peer extends Ws.WebSocket {
   declare [CHANNEL]?: NodeWebSocketChannel
@@ -83,7 +87,10 @@ function onClose(this: Ws.WebSocket & Emitter): void {
 
 /** What all channels of a server have in common. */
 export interface ChannelSettings {
-  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
+  /**
+   * Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the
+   * context takeover is off.
+   */
   readonly threshold: number
   /** Logs a defect. */
   readonly report: (message: string, defect: unknown) => void
@@ -93,23 +100,33 @@ export interface ChannelSettings {
 let isOurs = false
 
 /**
- * Replaces a socket's own `push`, through which Node hands over what it has read: a large read is taken in portions, so that one
- * peer's messages do not fill a turn. A listener for `data` sees a read too late for that, as `ws` has the same one, and a stream
- * between the socket and `ws` would be memory of every connection and a copy of every read. Small reads pass after one comparison.
+ * Replaces a socket's own `push`, through which Node hands over what it has read: a large read is
+ * taken in portions, so that one peer's messages do not fill a turn. A listener for `data` sees a
+ * read too late for that, as `ws` has the same one, and a stream between the socket and `ws` would
+ * be memory of every connection and a copy of every read. Small reads pass after one comparison.
  */
 function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
   if (chunk === null || chunk.length < LARGE_READ) return Duplex.prototype.push.call(this, chunk, encoding)
   return this[CHANNEL]!.onLargeRead(chunk)
 }
 
-/** A WebSocket of `ws`. What is sent over it within one turn of the event loop leaves in one system call. */
+/**
+ * A WebSocket of `ws`. What is sent over it within one turn of the event loop leaves in one system
+ * call.
+ */
 export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   receiver: WebSocketReceiver = beforeTheFirst
   private readonly ws: Ws.WebSocket & Emitter
   private readonly socket: Duplex & Partial<Counted> & Emitter
-  /** Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the order itself. */
+  /**
+   * Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the
+   * order itself.
+   */
   private readonly compresses: boolean
-  /** What this turn has sent: frames that many peers get, as long as there is nothing else, and otherwise a batch. */
+  /**
+   * What this turn has sent: frames that many peers get, as long as there is nothing else, and
+   * otherwise a batch.
+   */
   private shared: Buffer | undefined
   private batch: FrameBatch | undefined
   private readonly settings: ChannelSettings
@@ -117,7 +134,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private readonly writtenBefore: number
   private isWaiting = false
   onWritten: (() => void) | undefined
-  /** Messages that were read after reading was stopped; while there is such a list, nothing gets past it. */
+  /**
+   * Messages that were read after reading was stopped; while there is such a list, nothing gets
+   * past it.
+   */
   private held: Array<readonly [data: Buffer, isBinary: boolean]> | undefined
   /** The session wants nothing for now. */
   private isPaused = false
@@ -188,8 +208,9 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   /**
-   * Of a connection that has sent more messages than are taken in one turn, what is read goes on in portions: when it has had its turn
-   * the stream keeps the rest. Portions grow where they are few messages.
+   * Of a connection that has sent more messages than are taken in one turn, what is read goes on in
+   * portions: when it has had its turn the stream keeps the rest. Portions grow where they are few
+   * messages.
    *
    * @internal
    */
@@ -299,7 +320,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.ws.resume()
   }
 
-  /** Tells of what is held, up to so many messages, for one turn's time, or until the session wants no more. Infinity is everything. */
+  /**
+   * Tells of what is held, up to so many messages, for one turn's time, or until the session wants
+   * no more. Infinity is everything.
+   */
   private deliver(count: number): void {
     const { held } = this
     if (held === undefined) return

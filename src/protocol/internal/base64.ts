@@ -1,4 +1,7 @@
-/** The one of Node, Bun and Deno, where it is: many times faster than what can be written in JavaScript. */
+/**
+ * The one of Node, Bun and Deno, where it is: many times faster than what can be written in
+ * JavaScript.
+ */
 interface NativeBuffer {
   from(text: string, encoding: "base64"): Uint8Array
   from(memory: ArrayBufferLike, offset: number, length: number): { toString(encoding: "base64"): string }
@@ -19,8 +22,8 @@ export const encode: (bytes: Uint8Array) => string =
     : (bytes) => native.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
 
 /**
- * Decodes base64 as peers write it: padded or not, in lines (RFC 2045) or with blanks around it, in the alphabet of URLs.
- * `undefined` if it is none.
+ * Decodes base64 as peers write it: padded or not, in lines (RFC 2045) or with blanks around it, in
+ * the alphabet of URLs. `undefined` if it is none.
  */
 export const decode = (text: string): Uint8Array | undefined => {
   if (native !== undefined) {

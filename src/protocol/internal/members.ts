@@ -3,19 +3,25 @@
  */
 
 /**
- * Whether a key looks like the index of an array. Engines keep such members in a store of their own: in V8 a table as long as
- * the highest index, up to a thousand unused places at a time. Objects like `{ "1000": 0 }` would take twelve kilobytes each,
- * for seven bytes of a message.
+ * Whether a key looks like the index of an array. Engines keep such members in a store of their
+ * own: in V8 a table as long as the highest index, up to a thousand unused places at a time.
+ * Objects like `{ "1000": 0 }` would take twelve kilobytes each, for seven bytes of a message.
  */
 export const isIndexLike = (key: string): boolean => {
   const code = key.charCodeAt(0)
   return code >= 48 && code <= 57
 }
 
-/** The highest index there is: a store that has seen it stays a hash table, as `JSON.parse` makes one. */
+/**
+ * The highest index there is: a store that has seen it stays a hash table, as `JSON.parse` makes
+ * one.
+ */
 const HIGHEST = 4_294_967_294
 
-/** Makes an object take index-like keys in proportion to their number. To be called before the first one is put. */
+/**
+ * Makes an object take index-like keys in proportion to their number. To be called before the first
+ * one is put.
+ */
 export const allowIndexes = (members: Record<string, unknown>): void => {
   members[HIGHEST] = undefined
   delete members[HIGHEST]

@@ -1,17 +1,19 @@
 /**
- * Reads one MessagePack value as notepack.io 2 writes it: the values of JSON, bytes, dates and `undefined`.
+ * Reads one MessagePack value as notepack.io 2 writes it: the values of JSON, bytes, dates and
+ * `undefined`.
  *
- * It is made for bytes that a stranger sent: it reads each of them once, allocates in proportion to them, whatever lengths and
- * keys they have, and goes no deeper than it is told. The decoder of `@msgpack/msgpack` gives none of these guarantees: 100 kB
- * make it allocate 250 MB. Nor does it tell an extension of fixed length from one of the same length that says so, which is a
- * date the one time and eight bytes the other.
+ * It is made for bytes that a stranger sent: it reads each of them once, allocates in proportion to
+ * them, whatever lengths and keys they have, and goes no deeper than it is told. The decoder of
+ * `@msgpack/msgpack` gives none of these guarantees: 100 kB make it allocate 250 MB. Nor does it
+ * tell an extension of fixed length from one of the same length that says so, which is a date the
+ * one time and eight bytes the other.
  */
 import { isProtocolError, make, type ProtocolError } from "../ProtocolError.ts"
 import { allowIndexes, isIndexLike, put } from "./members.ts"
 
 /**
- * Reads a message that is one map and nothing else. Its members may nest `maxDepth` levels deep. Bytes in it are views of the
- * message.
+ * Reads a message that is one map and nothing else. Its members may nest `maxDepth` levels deep.
+ * Bytes in it are views of the message.
  */
 export const readMap = (message: Uint8Array, maxDepth: number): Record<string, unknown> | ProtocolError => {
   const head = message[0]
@@ -287,7 +289,10 @@ class Reader {
     throw unknown("a key")
   }
 
-  /** Enters an array or a map of so many values, if the bytes for all values that are still to come can be there. */
+  /**
+   * Enters an array or a map of so many values, if the bytes for all values that are still to come
+   * can be there.
+   */
   private claim(values: number, levels: number): void {
     if (levels <= 0) throw make("nesting too deep")
     this.due += values

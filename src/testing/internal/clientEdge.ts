@@ -38,7 +38,10 @@ export const headOf = (
 
 const isFrame = (message: FromServer): message is Frame => typeof message === "string" || message instanceof Uint8Array
 
-/** Sends a request; interruption ends its connection. Fails if that ends before the response has come. */
+/**
+ * Sends a request; interruption ends its connection. Fails if that ends before the response has
+ * come.
+ */
 export const request = (path: NetworkPath, head: ClientRequest): Effect.Effect<ServerResponse, Error> =>
   Effect.callback<ServerResponse, Error>((resume) => {
     const end = path.connect(head)

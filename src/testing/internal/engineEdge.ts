@@ -30,7 +30,8 @@ export const serve =
 const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest, later: Later): void => {
   let gone = false
   let giveUp: (() => void) | undefined
-  // Until it is decided, nothing but frames of a client in a hurry can come, which the protocol does not know.
+  // Until it is decided, nothing but frames of a client in a hurry can come, which the protocol
+  // does not know.
   end.receiver = {
     onMessage: () => end.abort(),
     onEnd: () => {
@@ -137,10 +138,15 @@ class MemoryExchange implements HttpExchange {
   }
 }
 
-/** How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node. */
+/**
+ * How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node.
+ */
 const CLOSE_TIMEOUT = 30_000
 
-/** The server's end of a WebSocket. Nothing is compressed, and there are no frames around what is sent. */
+/**
+ * The server's end of a WebSocket. Nothing is compressed, and there are no frames around what is
+ * sent.
+ */
 class MemoryChannel implements WebSocketChannel, WheelEntry {
   receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
   bytesReceived = 0

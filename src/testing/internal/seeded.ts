@@ -1,8 +1,8 @@
 import type * as Random from "effect/Random"
 
 /**
- * Numbers that look random and are the same for the same seed and stream (sfc32, seeded by splitmix32). Streams of one seed have nothing
- * to do with each other.
+ * Numbers that look random and are the same for the same seed and stream (sfc32, seeded by
+ * splitmix32). Streams of one seed have nothing to do with each other.
  */
 export class Seeded {
   private a: number

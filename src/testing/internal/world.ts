@@ -6,10 +6,15 @@ import type * as Scheduler from "effect/Scheduler"
 
 import { Seeded } from "./seeded.ts"
 
-/** Which random numbers are for what: who draws more of one kind gets the same ones of the others. */
+/**
+ * Which random numbers are for what: who draws more of one kind gets the same ones of the others.
+ */
 const STREAM = { order: 0, network: 1, effects: 2, ids: 3 } as const
 
-/** The tasks of one fiber, or of fibers that share them: they run in their order; those of others may run before, between or behind. */
+/**
+ * The tasks of one fiber, or of fibers that share them: they run in their order; those of others
+ * may run before, between or behind.
+ */
 class Lane implements Scheduler.SchedulerDispatcher {
   readonly id: number
   private readonly world: World
@@ -93,8 +98,8 @@ class Timers {
 }
 
 /**
- * Time, order and chance of a simulation: a clock that goes on to the next timer when there is nothing else to do, and a scheduler that
- * draws which of the fibers that can go on does.
+ * Time, order and chance of a simulation: a clock that goes on to the next timer when there is
+ * nothing else to do, and a scheduler that draws which of the fibers that can go on does.
  */
 export class World implements Scheduler.Scheduler, Clock.Clock {
   readonly executionMode = "async"
@@ -192,7 +197,10 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
     })
   }
 
-  /** Runs something in `millis` milliseconds, unless it is cancelled by the function that this gives. */
+  /**
+   * Runs something in `millis` milliseconds, unless it is cancelled by the function that this
+   * gives.
+   */
   after(millis: number, run: () => void): () => void {
     const timer: Timer = { at: this.now + Math.ceil(millis * 1e6), order: this.timerOrder++, run, cancelled: false }
     this.timers.push(timer)
@@ -209,7 +217,9 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
     return this.timers.next?.at
   }
 
-  /** Goes on to the next timer. Those of the same time become tasks of their own, in whatever order. */
+  /**
+   * Goes on to the next timer. Those of the same time become tasks of their own, in whatever order.
+   */
   advance(): void {
     const { timers } = this
     const at = timers.next!.at
