@@ -26,8 +26,8 @@ export const encodeBinary = (bytes: Uint8Array): Uint8Array => {
 }
 
 /**
- * Decodes a binary packet. The result is a view of the frame's memory, not a copy. What is empty,
- * or no message, is an error.
+ * Decodes a binary packet. The result is a view of the frame's memory, not a copy. An empty packet,
+ * or a packet that is no message, is an error.
  *
  * @since 0.1.0
  * @category decoding
@@ -47,7 +47,8 @@ export const decodeBinary = (frame: Uint8Array): Uint8Array | ProtocolError => {
 export const encodeBinaryText = (bytes: Uint8Array): string => "b4" + Base64.encode(bytes)
 
 /**
- * Decodes a binary packet in its text form. What is empty, no message, or not base64 is an error.
+ * Decodes a binary packet in its text form. An empty packet, a packet that is no message, and
+ * invalid base64 are errors.
  *
  * @since 0.1.0
  * @category decoding
