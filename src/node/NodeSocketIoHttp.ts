@@ -55,10 +55,10 @@ export type Services =
  * **Gotchas**
  *
  * The server listens before the namespaces and the router are built. A client that asks for a
- * namespace within the first two seconds waits for it; a request to a route that is not there yet
- * is answered by Node's own 404.
+ * namespace within the first two seconds waits for it. A request for a route that does not exist
+ * yet is answered by Node with 404.
  *
- * `HttpRouter.serve` logs every request; those of Socket.IO are not among them.
+ * `HttpRouter.serve` logs every request, except those of Socket.IO.
  *
  * **Example** (A router and a namespace on one port)
  *
@@ -84,7 +84,7 @@ export const layer = <R = never>(
         layerAttached(server, separate(options, LISTENING)[1]),
         Layer.provideMerge(
           Layer.effectDiscard(withoutSilentConnections(server)),
-          // With its preemptive shutdown the HTTP server would wait for WebSockets that nobody has
+          // With its preemptive shutdown, the HTTP server would wait for WebSockets that were not
           // told to close yet.
           NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
         )
@@ -93,8 +93,8 @@ export const layer = <R = never>(
   )
 
 /**
- * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one,
- * as `NodeConfig.listening` is. Fails with a `ConfigError`, too.
+ * The same as {@link layer}, with configured options: each option is a `Config`, or all of them are
+ * one, such as `NodeConfig.listening`. It also fails with a `ConfigError`.
  *
  * @since 0.1.0
  * @category layers

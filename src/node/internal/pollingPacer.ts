@@ -12,7 +12,7 @@ export class PollingPacer implements Pacer {
   private readonly pace = new Pace()
   private turn = -1
   private packets = 0
-  /** The start of the packet that is being handled; 0 if there is none. */
+  /** The time at which the current packet began; 0 if there is none. */
   private began = 0
   private bytes = 0
 
