@@ -27,8 +27,8 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
  * **Gotchas**
  *
  * `Schema.Uint8Array` in a payload means a base64 string on the wire. In Node bytes arrive as a
- * `Buffer`, which is a `Uint8Array`; it may share memory with other messages of the same read, so copy
- * it before you write to it or keep it for long.
+ * `Buffer`, which is a `Uint8Array`; it may share memory with other messages of the same read, so
+ * copy it before you write to it or keep it for long.
  *
  * **Example** (A file with its name)
  *
@@ -46,8 +46,8 @@ export const Bytes: Bytes = Schema.declare(isBytes, {
 })
 
 /**
- * A `Blob`, or a `File`, in the place of {@link Bytes} in a payload or an acknowledgement of a client;
- * it arrives as bytes.
+ * A `Blob`, or a `File`, in the place of {@link Bytes} in a payload or an acknowledgement of a
+ * client; it arrives as bytes.
  *
  * **Details**
  *

@@ -8,15 +8,19 @@
  * Why an Engine.IO session ended.
  *
  * - `transport close`: the client closed it, or the connection went away.
- * - `transport error`: the transport failed, or the client broke the rules of long-polling (two requests at once).
+ * - `transport error`: the transport failed, or the client broke the rules of long-polling (two
+ *   requests at once).
  * - `ping timeout`: no pong came within `pingTimeout`.
  * - `parse error`: the client sent what the protocol does not allow.
  * - `payload too large`: the client sent more than `maxPayload` bytes at once.
- * - `outbox overflow`: the client did not take what was sent, and more than `maxOutbox` bytes were waiting.
+ * - `outbox overflow`: the client did not take what was sent, and more than `maxOutbox` bytes were
+ *   waiting.
  * - `inbound overflow`: the client sent more than may wait for its handlers.
- * - `rate limit exceeded`: the client sent more often than it may, where the limit says that this closes the connection.
+ * - `rate limit exceeded`: the client sent more often than it may, where the limit says that this
+ *   closes the connection.
  * - `connect timeout`: the client joined no namespace within `connectTimeout`.
- * - `internal error`: something on the server threw that must not, as a parser or an adapter of the application's own; it is logged.
+ * - `internal error`: something on the server threw that must not, as a parser or an adapter of the
+ *   application's own; it is logged.
  * - `forced close`: the server closed it.
  * - `server shutting down`: the server's scope closed.
  *
@@ -52,10 +56,10 @@ export type DisconnectReason = SessionCloseReason | "client namespace disconnect
  * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
  * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
  * - `parse error`: the server sent what the protocol does not allow.
- * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger than this
- *   side's platform takes.
- * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the server sent
- *   more than a limit of this side allows.
+ * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger
+ *   than this side's platform takes.
+ * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the
+ *   server sent more than a limit of this side allows.
  * - `timeout`: the session was not open in time.
  * - `forced close`: the client closed it.
  *

@@ -1,5 +1,6 @@
 /**
- * Events of a contract: a name, and the schemas of the payload, the acknowledgement and the failures.
+ * Events of a contract: a name, and the schemas of the payload, the acknowledgement and the
+ * failures.
  *
  * An event is a value without a runtime. The server and the client share it.
  *
@@ -37,7 +38,8 @@ export type AnySchema = Schema.Codec<any, any, never, never>
 export type AnyArguments = Schema.Codec<ReadonlyArray<unknown>>
 
 /**
- * How the payload maps to the arguments of the EVENT packet: none, one value, or a tuple spread over several.
+ * How the payload maps to the arguments of the EVENT packet: none, one value, or a tuple spread
+ * over several.
  *
  * @since 0.1.0
  * @category models
@@ -169,8 +171,8 @@ export type Error<E extends Any> = E["error"]["Type"]
 export type WithAck<E extends Any> = E extends Any ? ([Ack<E>] extends [never] ? never : E) : never
 
 /**
- * The arguments of `emit` after the event's name: none for an event without payload, any number for an
- * {@link Untyped} event, otherwise the payload.
+ * The arguments of `emit` after the event's name: none for an event without payload, any number for
+ * an {@link Untyped} event, otherwise the payload.
  *
  * @since 0.1.0
  * @category utility types
@@ -185,8 +187,8 @@ export type EmitArguments<E extends Any> =
         : [payload: Payload<E>]
 
 /**
- * The value that stands for one emission of an event, in a sink or a `PubSub`: the payload; of an {@link Untyped} event, the list
- * of its arguments.
+ * The value that stands for one emission of an event, in a sink or a `PubSub`: the payload; of an
+ * {@link Untyped} event, the list of its arguments.
  *
  * @since 0.1.0
  * @category utility types
@@ -194,8 +196,8 @@ export type EmitArguments<E extends Any> =
 export type EmitPayload<E extends Any> = IsUnion<E> extends true ? OneEventAtATime<E["_tag"]> : Payload<E>
 
 /**
- * An event as one value, for each of a union of events: its name and its payload; of an {@link Untyped} event, its name and its
- * arguments.
+ * An event as one value, for each of a union of events: its name and its payload; of an
+ * {@link Untyped} event, its name and its arguments.
  *
  * @since 0.1.0
  * @category utility types
@@ -207,8 +209,8 @@ export type Message<E extends Any> = E extends Untyped
     : never
 
 /**
- * Stands in an error message where the name to emit may be one of several: it is not known then which
- * payload is right.
+ * Stands in an error message where the name to emit may be one of several: it is not known then
+ * which payload is right.
  *
  * @since 0.1.0
  * @category utility types
@@ -239,7 +241,8 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
    */
   readonly concurrency?: number
   /**
-   * How often the client of one socket may send this event. The server enforces it. Default: no limit.
+   * How often the client of one socket may send this event. The server enforces it. Default: no
+   * limit.
    */
   readonly rateLimit?: EventRateLimit
 }
@@ -248,28 +251,28 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  * Declares an event.
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
- * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer, and if
- * `rateLimit` is no rate: a contract is a constant of the program.
+ * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer,
+ * and if `rateLimit` is no rate: a contract is a constant of the program.
  *
  * **Details**
  *
  * `payload` is one wire argument: a schema, or the fields of a struct. `args` are several wire
  * arguments, which handlers and `emit` take as one tuple. Without either the event carries nothing.
  *
- * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an ISO
- * string on the wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously and
- * without services.
+ * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an
+ * ISO string on the wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously
+ * and without services.
  *
  * A plain object may stand for an instance of a `Schema.Class`: it is made an instance, which costs
  * more than giving one.
  *
  * **Gotchas**
  *
- * A union that contains itself needs members that differ by a literal field (`_tag`), or by being an
- * array or an object. If several members that contain the union accept the same value, as in
- * `Union([{ and: self }, { or: self }])`, all of them are tried at every level of a value that does not
- * fit: twenty levels, in a message of 200 bytes, take seconds. The server logs a warning when it serves
- * a contract that lets clients send such a value.
+ * A union that contains itself needs members that differ by a literal field (`_tag`), or by being
+ * an array or an object. If several members that contain the union accept the same value, as in
+ * `Union([{ and: self }, { or: self }])`, all of them are tried at every level of a value that does
+ * not fit: twenty levels, in a message of 200 bytes, take seconds. The server logs a warning when
+ * it serves a contract that lets clients send such a value.
  *
  * **Example** (The three forms of a payload)
  *
@@ -283,11 +286,11 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  * @category constructors
  */
 export const make: {
-  // `NoInfer`: an event that is declared within a namespace would otherwise infer the options that it
-  // leaves out from there, as `any`.
+  // `NoInfer`: an event that is declared within a namespace would otherwise infer the options that
+  // it leaves out from there, as `any`.
   /**
-   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct. Throws
-   * if the name is reserved by the protocol.
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
+   * Throws if the name is reserved by the protocol.
    */
   <
     const Name extends string,
@@ -299,8 +302,8 @@ export const make: {
     options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
   ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
   /**
-   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple. Throws
-   * if the name is reserved by the protocol.
+   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
+   * Throws if the name is reserved by the protocol.
    */
   <
     const Name extends string,

@@ -1,6 +1,7 @@
 /**
  * The answers of an acknowledgement as they stand on the wire, for clients without this library's
- * client: with their schemas, a TypeScript page on the official client decodes what the server says.
+ * client: with their schemas, a TypeScript page on the official client decodes what the server
+ * says.
  *
  * **Details**
  *
@@ -15,8 +16,8 @@
  * | nobody handles the event | `{ "_tag": "Failure", "error": { "_tag": "EventUnhandled", "message": … } }` |
  * | the handler died, or failed with an undeclared error | `{ "_tag": "Failure", "error": { "_tag": "InternalError" } }` |
  *
- * Any other event is acknowledged with the value itself, or with no argument if it declares none. The
- * last four failures take the place of that value, too.
+ * Any other event is acknowledged with the value itself, or with no argument if it declares none.
+ * The last four failures take the place of that value, too.
  *
  * @since 0.1.0
  */
@@ -65,7 +66,8 @@ export const EventRefused = Schema.TaggedStruct(EVENT_REFUSED, {
 export const EventUnhandled = Schema.TaggedStruct(EVENT_UNHANDLED, { message: Schema.String })
 
 /**
- * The handler died, or failed with an error that the event does not declare. The client learns no more.
+ * The handler died, or failed with an error that the event does not declare. The client learns no
+ * more.
  *
  * @since 0.1.0
  * @category schemas
@@ -124,7 +126,8 @@ export type EventAnswer<E extends Event.Any> =
  *
  * **Gotchas**
  *
- * An event without `error` is acknowledged with its bare value: use {@link decode}, which reads both.
+ * An event without `error` is acknowledged with its bare value: use {@link decode}, which reads
+ * both.
  *
  * **Example** (A page on the official client)
  *
@@ -153,9 +156,9 @@ export const schema = <E extends Event.Any>(event: E): Schema.Codec<EventAnswer<
 }
 
 /**
- * Reads the arguments of an acknowledgement as this library's client does: it yields the value, fails
- * with a declared failure, or with an `AckError` on a refusal and on an answer that the contract does
- * not declare. The effect is synchronous.
+ * Reads the arguments of an acknowledgement as this library's client does: it yields the value,
+ * fails with a declared failure, or with an `AckError` on a refusal and on an answer that the
+ * contract does not declare. The effect is synchronous.
  *
  * **Example** (An answer that the official client has received)
  *

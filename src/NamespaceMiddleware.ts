@@ -1,6 +1,6 @@
 /**
- * Middleware that decides whether a client may connect to a namespace, and provides a service to its
- * handlers.
+ * Middleware that decides whether a client may connect to a namespace, and provides a service to
+ * its handlers.
  *
  * @since 0.1.0
  */
@@ -30,13 +30,17 @@ export interface ConnectRequest<Auth> {
   /** The namespace that the client asks for. */
   readonly namespace: string
   readonly handshake: Handshake
-  /** The client's auth payload, decoded by the middleware's own `auth` schema; raw if it declares none. */
+  /**
+   * The client's auth payload, decoded by the middleware's own `auth` schema; raw if it declares
+   * none.
+   */
   readonly auth: Auth
 }
 
 /**
  * The refusal that every middleware may fail with: the client gets a CONNECT_ERROR packet with this
- * message and data, which JavaScript clients see as `connect_error` with `err.message` and `err.data`.
+ * message and data, which JavaScript clients see as `connect_error` with `err.message` and
+ * `err.data`.
  *
  * @since 0.1.0
  * @category errors
@@ -57,8 +61,8 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
 /**
  * The shape of a middleware: it yields the service that it provides, or refuses the connection.
  *
- * It runs once per CONNECT, in the scope of the future socket: finalizers run when the connection is
- * refused or the socket disconnects. It is interrupted when the client leaves before it is done.
+ * It runs once per CONNECT, in the scope of the future socket: finalizers run when the connection
+ * is refused or the socket disconnects. It is interrupted when the client leaves before it is done.
  *
  * @since 0.1.0
  * @category models
@@ -122,7 +126,8 @@ export type Provides<M> = M extends { new (_: never): { readonly [TypeId]: { rea
 export type Identifier<M> = M extends Context.Key<infer I, any> ? I : never
 
 /**
- * Declares a middleware as a service, part of the contract; its implementation is a layer of the server.
+ * Declares a middleware as a service, part of the contract; its implementation is a layer of the
+ * server.
  *
  * **Details**
  *
@@ -130,12 +135,14 @@ export type Identifier<M> = M extends Context.Key<infer I, any> ? I : never
  * - `auth`: the schema of the client's auth payload; a payload that it refuses is answered with
  *   CONNECT_ERROR `Invalid auth payload` before the middleware runs.
  * - `error`: the failures that it may refuse with, next to {@link ConnectRefused}. The client's
- *   `err.message` is the error's message (its `_tag` if that is empty) and `err.data` its encoded form.
+ *   `err.message` is the error's message (its `_tag` if that is empty) and `err.data` its encoded
+ *   form.
  *
  * **Gotchas**
  *
- * Every declared part of the auth payload must fit: the contract's `auth` and that of each middleware
- * read the same payload. A defect of a middleware refuses the connection; the client learns no more.
+ * Every declared part of the auth payload must fit: the contract's `auth` and that of each
+ * middleware read the same payload. A defect of a middleware refuses the connection; the client
+ * learns no more.
  *
  * **Example** (A namespace for signed-in users, with declared events or without)
  *

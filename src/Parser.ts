@@ -8,8 +8,9 @@ import * as Context from "effect/Context"
 import { json, type PacketParser } from "./protocol/PacketParser.ts"
 
 /**
- * The parser of every server and client that is built where this is in context. Both sides of a connection must use the same
- * one. Default: that of Socket.IO protocol 5, JSON with bytes as attachments.
+ * The parser of every server and client that is built where this is in context. Both sides of a
+ * connection must use the same one. Default: that of Socket.IO protocol 5, JSON with bytes as
+ * attachments.
  *
  * @example
  * ```ts

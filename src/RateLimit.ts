@@ -1,6 +1,6 @@
 /**
- * How fast clients may send: token buckets. A bucket holds up to `burst` tokens and gets `limit` of them
- * per `interval`; each event or packet takes one.
+ * How fast clients may send: token buckets. A bucket holds up to `burst` tokens and gets `limit` of
+ * them per `interval`; each event or packet takes one.
  *
  * @since 0.1.0
  */
@@ -39,10 +39,10 @@ export interface Rate {
  *
  * **Details**
  *
- * - `refuse` (default): the event is dropped and counted (`ServerMetrics.eventsLimited`). A client that
- *   asks for an acknowledgement gets
- *   `{ _tag: "Failure", error: { _tag: "EventRefused", message, data: { retryAfter } } }`, with the
- *   milliseconds until the next token in `retryAfter`.
+ * - `refuse` (default): the event is dropped and counted (`ServerMetrics.eventsLimited`). A client
+ *   that asks for an acknowledgement gets
+ *   `{ _tag: "Failure", error: { _tag: "EventRefused", message, data: { retryAfter } }
+ *   }`, with the milliseconds until the next token in `retryAfter`.
  * - `disconnect`: the connection is closed with reason `rate limit exceeded`.
  *
  * **Gotchas**
@@ -67,10 +67,10 @@ export interface EventRateLimit extends RateLimit {
  * How many packets the client of a connection may send: messages of every kind, each attachment,
  * heartbeats. When there are more:
  *
- * - `pause` (default): reading from the client pauses until there are tokens again. Its packets wait on
- *   its side, and none is lost. A pause takes at least 10 milliseconds, so a `burst` smaller than the
- *   traffic of that time makes the rate lower than `limit`. A client that is not read is not taken for
- *   dead; that it has closed may be noticed only when reading resumes.
+ * - `pause` (default): reading from the client pauses until there are tokens again. Its packets
+ *   wait on its side, and none is lost. A pause takes at least 10 milliseconds, so a `burst`
+ *   smaller than the traffic of that time makes the rate lower than `limit`. A client that is not
+ *   read is not taken for dead; that it has closed may be noticed only when reading resumes.
  * - `disconnect`: the connection is closed with reason `rate limit exceeded`.
  *
  * @since 0.1.0

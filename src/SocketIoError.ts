@@ -8,20 +8,22 @@ import * as Data from "effect/Data"
 /**
  * Why an acknowledgement will not come.
  *
- * - `Disconnected`: the socket disconnected before the acknowledgement came, or was disconnected when
- *   the event was emitted.
- * - `InvalidAcknowledgement`: the peer's answer is not what the contract declares; `description` says
- *   why.
+ * - `Disconnected`: the socket disconnected before the acknowledgement came, or was disconnected
+ *   when the event was emitted.
+ * - `InvalidAcknowledgement`: the peer's answer is not what the contract declares; `description`
+ *   says why.
  * - `PayloadRefused`: the payload is not what the contract declares, and `description` says why.
- *   Either this side found that, and the event was not sent, or the peer did, and nothing handled it.
+ *   Either this side found that, and the event was not sent, or the peer did, and nothing handled
+ *   it.
  * - `EventRefused`: a middleware of the peer refused the event, with `description` and `data`.
  * - `EventNotHandled`: nobody on the peer's side handles the event.
  * - `HandlerFailed`: the peer's handler died, or failed with an error that the contract does not
  *   declare.
- * - `TooManyPending`: the limit of pending acknowledgements of this socket is reached; the event was
- *   not sent.
+ * - `TooManyPending`: the limit of pending acknowledgements of this socket is reached; the event
+ *   was not sent.
  * - `Timeout`: it did not come within the `ackTimeout` of a `RetryingEmitter`.
- * - `NotSent`: the event was volatile and the client was behind; or the outbox had no capacity for it.
+ * - `NotSent`: the event was volatile and the client was behind; or the outbox had no capacity for
+ *   it.
  *
  * @since 0.1.0
  * @category models
@@ -42,13 +44,13 @@ export type AckErrorReason =
  *
  * **Details**
  *
- * `reason` is a tagged value: `Effect.catchReason("AckError", "Disconnected", …)` handles one of them,
- * `Effect.catchReasons("AckError", { … })` several. `message` names the event and the reason.
+ * `reason` is a tagged value: `Effect.catchReason("AckError", "Disconnected", …)` handles one of
+ * them, `Effect.catchReasons("AckError", { … })` several. `message` names the event and the reason.
  *
  * **Gotchas**
  *
- * The failures that an event declares come as themselves, not as an `AckError`. `Effect.timeout` fails
- * with its own `TimeoutError`; the reason `Timeout` comes from a `RetryingEmitter` alone.
+ * The failures that an event declares come as themselves, not as an `AckError`. `Effect.timeout`
+ * fails with its own `TimeoutError`; the reason `Timeout` comes from a `RetryingEmitter` alone.
  *
  * **Example** (Asking again after an outage)
  *

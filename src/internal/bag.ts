@@ -5,9 +5,10 @@ interface Entry<A> {
 }
 
 /**
- * Values in no order, which come and go all the time. V8's sets and maps are not made for that: a table that was outgrown, by removals,
- * too, refers to the one that took its place. As soon as one of them is in the old generation, it keeps all that follow alive
- * until a full collection, with what was in them, and every young collection has to copy that.
+ * Values in no order, which come and go all the time. V8's sets and maps are not made for that: a
+ * table that was outgrown, by removals, too, refers to the one that took its place. As soon as one
+ * of them is in the old generation, it keeps all that follow alive until a full collection, with
+ * what was in them, and every young collection has to copy that.
  */
 export class Bag<A> {
   private readonly entries: Array<Entry<A>> = []

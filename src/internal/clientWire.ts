@@ -33,8 +33,8 @@ export interface ClientContract {
 /** Converts a contract's events for its clients. */
 export interface ClientWire {
   /**
-   * An event's data, `[name, ...args]`, and whether there may be bytes in it. Throws on an event or a
-   * payload that the contract does not declare.
+   * An event's data, `[name, ...args]`, and whether there may be bytes in it. Throws on an event or
+   * a payload that the contract does not declare.
    */
   readonly encode: (event: string, payload: unknown) => readonly [data: ReadonlyArray<unknown>, mayHaveBinary: boolean]
   /**
@@ -42,12 +42,14 @@ export interface ClientWire {
    * the event from being sent.
    */
   readonly answered: (event: string, answer: Effect.Effect<ReadonlyArray<unknown>, AckError>) => Effect.Effect<any, any>
-  /** Throws on the name of an event that the server does not send. Numbers name no event, and pass. */
+  /**
+   * Throws on the name of an event that the server does not send. Numbers name no event, and pass.
+   */
   readonly check: (event: string | number) => void
   /**
-   * An event's payload, in an array; `undefined` for an event that the contract does not declare, and
-   * for a payload that its schema refuses. The latter calls `onRefused`, with the log entry to write
-   * and the arguments that acknowledge the event.
+   * An event's payload, in an array; `undefined` for an event that the contract does not declare,
+   * and for a payload that its schema refuses. The latter calls `onRefused`, with the log entry to
+   * write and the arguments that acknowledge the event.
    */
   readonly decode: (
     namespace: string,
@@ -56,8 +58,8 @@ export interface ClientWire {
     onRefused: (logged: Effect.Effect<void>, answer: ReadonlyArray<unknown> | undefined) => void
   ) => readonly [payload: unknown] | undefined
   /**
-   * The arguments that the end of a handler acknowledges its event with, if any. Throws on a value or
-   * failure that the contract does not declare.
+   * The arguments that the end of a handler acknowledges its event with, if any. Throws on a value
+   * or failure that the contract does not declare.
    */
   readonly encodeExit: (event: string, exit: Exit.Exit<unknown, unknown>) => ReadonlyArray<unknown> | undefined
 }

@@ -27,8 +27,8 @@ export const compile = (schema: Event.AnySchema, prepare?: Prepare): Codec => {
 }
 
 /**
- * Types cannot tell an object of the right form from an instance of a `Schema.Class`, at any depth of
- * a value, and encoding takes only instances. A refused value is made an instance, if it can be.
+ * Types cannot tell an object of the right form from an instance of a `Schema.Class`, at any depth
+ * of a value, and encoding takes only instances. A refused value is made an instance, if it can be.
  */
 const encodeInput =
   (schema: Event.AnySchema, encode: Codec["encode"]): Codec["encode"] =>

@@ -7,7 +7,10 @@ import { failure, internalError, PAYLOAD_REFUSED, success } from "./answers.ts"
 import { defectOf } from "./defectOf.ts"
 import type { NamespacePattern } from "./namespacePattern.ts"
 
-/** Converts one wire value. It is made once per schema: deriving a codec costs far more than using it. */
+/**
+ * Converts one wire value. It is made once per schema: deriving a codec costs far more than using
+ * it.
+ */
 export interface Codec {
   readonly decode: (wire: unknown) => Exit.Exit<any, Schema.SchemaError>
   readonly encode: (value: unknown) => Exit.Exit<unknown, Schema.SchemaError>
@@ -31,7 +34,10 @@ export interface NameCodec {
   readonly params: ReadonlyMap<string, Codec>
 }
 
-/** Decodes the payload of an EVENT packet's `[name, ...args]`. Arguments beyond the declared ones are ignored. */
+/**
+ * Decodes the payload of an EVENT packet's `[name, ...args]`. Arguments beyond the declared ones
+ * are ignored.
+ */
 export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): Exit.Exit<any, Schema.SchemaError> => {
   switch (codec.event.arity) {
     case "none":
@@ -67,8 +73,8 @@ export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...
 }
 
 /**
- * Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of
- * the declared type.
+ * Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not
+ * of the declared type.
  */
 export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<unknown> => {
   const { ackIsVoid, event } = codec
@@ -85,8 +91,9 @@ export const encodeFailure = (codec: EventCodec, error: unknown): ReadonlyArray<
   failure(getOrThrow(codec.error.encode(error), `failure of "${codec.event._tag}"`))
 
 /**
- * Encodes the end of a handler as the arguments of an acknowledgement; `undefined` where it failed and
- * its event declares no failures. Throws on a value or failure that the contract does not declare.
+ * Encodes the end of a handler as the arguments of an acknowledgement; `undefined` where it failed
+ * and its event declares no failures. Throws on a value or failure that the contract does not
+ * declare.
  */
 export const encodeExit = (
   codec: EventCodec,
@@ -108,8 +115,8 @@ export const formatName = (names: NameCodec, params: Readonly<Record<string, unk
 }
 
 /**
- * The success value of an encoding; throws on a value that is not of the schema's type. The error says
- * whether the schema refused the value or died of it.
+ * The success value of an encoding; throws on a value that is not of the schema's type. The error
+ * says whether the schema refused the value or died of it.
  */
 export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: string): unknown => {
   if (exit._tag === "Success") return exit.value

@@ -1,9 +1,10 @@
 /**
- * What a value that a peer has sent costs in memory. Its text says little of that: three characters of `{},` are an object of
- * 64 bytes, and a megabyte of them is 21.
+ * What a value that a peer has sent costs in memory. Its text says little of that: three characters
+ * of `{},` are an object of 64 bytes, and a megabyte of them is 21.
  *
- * The figures are those of V8 on 64 bits, measured with payloads of 1 MB of each kind. Real ones cost between a third and
- * one and a half times as much: what is shared (hidden classes, keys that are met again) is counted in full.
+ * The figures are those of V8 on 64 bits, measured with payloads of 1 MB of each kind. Real ones
+ * cost between a third and one and a half times as much: what is shared (hidden classes, keys that
+ * are met again) is counted in full.
  */
 
 /** A place in an array, or in an object: a pointer. */
@@ -15,7 +16,10 @@ const ARRAY = 48
 /** An empty object: there is room for a few members in it. */
 const OBJECT = 56
 
-/** A member, beside its value and the characters of its key. An object with keys of its own has a hidden class of its own. */
+/**
+ * A member, beside its value and the characters of its key. An object with keys of its own has a
+ * hidden class of its own.
+ */
 const MEMBER = 48
 
 /** The same where the key looks like an index: such members stand in a hash table. */
@@ -40,8 +44,9 @@ const ofString = (text: string): number =>
   text.length < 2 ? 0 : STRING + text.length * (text.length > 16 && WIDE.test(text) ? 2 : 1)
 
 /**
- * The bytes that a decoded value takes. Bytes in it count with all the memory that they keep: a view of a larger buffer keeps the
- * buffer. It goes as deep as the value does, which decoding has bounded.
+ * The bytes that a decoded value takes. Bytes in it count with all the memory that they keep: a
+ * view of a larger buffer keeps the buffer. It goes as deep as the value does, which decoding has
+ * bounded.
  */
 export const costOf = (value: unknown): number => {
   switch (typeof value) {

@@ -26,8 +26,8 @@ export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effe
 }
 
 /**
- * Whether an acknowledgement that looks like a refusal is a value of the declared type. A schema may
- * also have dropped every field of it, which is no sign of that.
+ * Whether an acknowledgement that looks like a refusal is a value of the declared type. A schema
+ * may also have dropped every field of it, which is no sign of that.
  */
 const isFailureDeclared = (codec: EventCodec, exit: Exit.Exit<any, Schema.SchemaError>): boolean => {
   const encoded = Exit.isSuccess(exit) ? codec.ack.encode(exit.value) : exit
@@ -43,8 +43,8 @@ const refusals: ReadonlyMap<unknown, AckErrorReason["_tag"]> = new Map([
 ])
 
 /**
- * The failure of an event that asks for an acknowledgement and could not be encoded. The payload may
- * come from a user's input, so a schema that refuses it is a failure; everything else is a bug.
+ * The failure of an event that asks for an acknowledgement and could not be encoded. The payload
+ * may come from a user's input, so a schema that refuses it is a failure; everything else is a bug.
  */
 export const unsent = <E>(event: string, cause: Cause.Cause<E>): Effect.Effect<never, E | AckError> =>
   refusal(event, defectOf(cause.reasons[0]!)) ?? Effect.failCause(cause)

@@ -9,10 +9,16 @@ const PER_SECOND_OF_ALL = 100
 /** Whose fault a line tells of when it is a client's that has no connection. */
 export const ANYONE = Symbol("anyone")
 
-/** Whom a line is about: a connection or what else a client is at, which has lines of its own; any client; or none. */
+/**
+ * Whom a line is about: a connection or what else a client is at, which has lines of its own; any
+ * client; or none.
+ */
 export type Culprit = object | typeof ANYONE | undefined
 
-/** How many lines were left out before one that is logged: of the same culprit, and of all since the last that tells. */
+/**
+ * How many lines were left out before one that is logged: of the same culprit, and of all since the
+ * last that tells.
+ */
 export interface LeftOut {
   readonly suppressed?: number
   readonly suppressedInAll?: number

@@ -10,8 +10,8 @@ import { defectOf } from "./defectOf.ts"
 const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
 
 /**
- * Writes to the application's loggers, if it provides any, and otherwise to the console. `Effect.log`
- * does the same, but bundles the default loggers, a tenth of the client's size.
+ * Writes to the application's loggers, if it provides any, and otherwise to the console.
+ * `Effect.log` does the same, but bundles the default loggers, a tenth of the client's size.
  */
 export const log = (
   level: "Error" | "Warn" | "Debug",

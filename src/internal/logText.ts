@@ -4,14 +4,17 @@ import { ownCopy } from "./namespacePattern.ts"
 const MAX_TEXT = 300
 
 /**
- * What would break a line, or speak to the terminal that shows it, or to whoever reads it: control characters (escape sequences
- * begin with one), separators of lines, marks that turn the direction of writing, and halves of characters.
+ * What would break a line, or speak to the terminal that shows it, or to whoever reads it: control
+ * characters (escape sequences begin with one), separators of lines, marks that turn the direction
+ * of writing, and halves of characters.
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 const isUnsafe = new RegExp(UNSAFE.source, "u")
 
-/** A text from outside as it may stand in a log line: escaped, and not longer than 300 characters. */
+/**
+ * A text from outside as it may stand in a log line: escaped, and not longer than 300 characters.
+ */
 export const logText = (text: string): string => {
   const isLong = text.length > MAX_TEXT
   const part = isLong ? text.slice(0, MAX_TEXT) : text

@@ -12,7 +12,9 @@ export interface NamespacePattern {
 
 const PARAMETER = /:([A-Za-z_][A-Za-z0-9_]*)/g
 
-/** Whether a name is short enough to be matched at all, or to be remembered when nobody serves it. */
+/**
+ * Whether a name is short enough to be matched at all, or to be remembered when nobody serves it.
+ */
 export const isMatchable = (name: string): boolean => name.length <= MAX_NAME
 
 /** A copy that keeps nothing else in memory: a slice of a message keeps the whole message. */
@@ -31,10 +33,11 @@ const VALUE = /^[^/,]+$/
 /**
  * Compiles a pattern. Throws if a parameter stands in it twice.
  *
- * A parameter ends where the text after it begins for the first time, and has no "/" and no comma in it. The first time is
- * enough: where a later one leads to a match, so does the first, as the next parameter takes what is between. A text with
- * "/" or a comma in it can begin in one place only. Hence nothing is tried twice, and matching takes time in proportion to
- * the name, which a client has chosen: a regular expression of the same meaning takes its power.
+ * A parameter ends where the text after it begins for the first time, and has no "/" and no comma
+ * in it. The first time is enough: where a later one leads to a match, so does the first, as the
+ * next parameter takes what is between. A text with "/" or a comma in it can begin in one place
+ * only. Hence nothing is tried twice, and matching takes time in proportion to the name, which a
+ * client has chosen: a regular expression of the same meaning takes its power.
  */
 export const compilePattern = (pattern: string): NamespacePattern => {
   const parameters: Array<string> = []

@@ -17,8 +17,8 @@ export interface StreamBuffer<in out A, out E> {
 }
 
 /**
- * Makes the buffer between a source that cannot wait and the readers of a stream. Effect's `Queue` does more, and would cost a
- * page more than 2 KB.
+ * Makes the buffer between a source that cannot wait and the readers of a stream. Effect's `Queue`
+ * does more, and would cost a page more than 2 KB.
  */
 export const makeStreamBuffer = <A, const O extends Exclude<Overflow, "suspend"> = "fail">(
   stream: string,
