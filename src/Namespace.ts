@@ -132,16 +132,17 @@ export interface Namespace<
 
 /**
  * The contract of a namespace that declares no events: any event may come and go, with any
- * arguments. See {@link untyped}.
+ * arguments. See {@link untyped}. `ServerSocket<Namespace.Untyped>` is the socket of such a
+ * namespace.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Untyped<
-  in out Name extends string,
-  out Auth extends Event.AnySchema,
-  out Middleware extends NamespaceMiddleware.AnyService,
-  in out Params extends object = never
+  out Name extends string = string,
+  out Auth extends Event.AnySchema = Schema.Unknown,
+  out Middleware extends NamespaceMiddleware.AnyService = never,
+  out Params extends object = never
 > extends Base {
   readonly [TypeId]: {
     readonly clientToServer: Event.Untyped
@@ -350,9 +351,38 @@ export type Middleware<N extends Any> = N[typeof TypeId]["middleware"]
  * @since 0.1.0
  * @category utility types
  */
-export type HandlerResult<E extends Event.Any> = E extends Event.Untyped
-  ? Effect.Effect<unknown, unknown, any>
-  : Effect.Effect<[Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>, Event.Error<E>, any>
+export type HandlerResult<E extends Event.Any> = Effect.Effect<HandlerValue<E>, HandlerError<E>, any>
+
+/**
+ * The arguments of an event's handler: its payload, or the event's own arguments if it is untyped.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type HandlerArguments<E extends Event.Any> = E extends Event.Untyped
+  ? ReadonlyArray<unknown>
+  : [payload: Event.Payload<E>]
+
+/**
+ * The value of a handler that may answer: the acknowledgement, if the event declares one; anything
+ * otherwise.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type HandlerValue<E extends Event.Any> = E extends Event.Untyped
+  ? unknown
+  : [Event.Ack<E>] extends [never]
+    ? unknown
+    : Event.Ack<E>
+
+/**
+ * The failures of a handler that may answer: those that the event declares; any if it is untyped.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type HandlerError<E extends Event.Any> = E extends Event.Untyped ? unknown : Event.Error<E>
 
 /**
  * The handler of an event: of its payload, or of its arguments if it is untyped.

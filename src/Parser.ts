@@ -12,7 +12,8 @@ import { json, type PacketParser } from "./protocol/PacketParser.ts"
  * connection must use the same one. Default: that of Socket.IO protocol 5, JSON with bytes as
  * attachments.
  *
- * @example
+ * **Example** (MessagePack on a server)
+ *
  * ```ts
  * import { msgpack } from "effect-socket.io/protocol/MsgpackParser"
  *

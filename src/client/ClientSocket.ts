@@ -140,7 +140,8 @@ export interface ClientSocketBase {
 }
 
 /**
- * A connection to a namespace with a contract.
+ * A connection to a namespace. `ClientSocket<Namespace.Untyped>` is that to a namespace whose events
+ * are not declared: any event, arguments of type `unknown`.
  *
  * **Details**
  *
@@ -165,7 +166,7 @@ export interface ClientSocketBase {
  */
 export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
   /**
-   * All events of the server that the contract declares, each with its name, in the order of their arrival. See
+   * All events of the server, each with its name, in the order of their arrival: those that the contract declares. See
    * {@link ClientSocket.stream}; the stream of its {@link StreamOverflow} is `events`.
    */
   events<O extends ClientOverflow = "fail">(
@@ -195,29 +196,25 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
   /**
    * Answers an event for which the server awaits an acknowledgement, until the scope closes: with the value of the handler,
    * or with one of the event's declared failures. Of several handlers the first one answers.
+   *
+   * The handler of an untyped event takes its arguments and answers with one argument, none for `undefined`, several for
+   * `ackArguments(…)`. A failure is logged then, and not answered.
    */
   respond<const Name extends Event.Name<Namespace.ServerToClient<N>>, R>(
     event: Name,
     handler: (
-      payload: Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>
+      ...args: Namespace.HandlerArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
     ) => Effect.Effect<
-      Answer<Event.WithName<Namespace.ServerToClient<N>, Name>>,
-      Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      Namespace.HandlerValue<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      Namespace.HandlerError<Event.WithName<Namespace.ServerToClient<N>, Name>>,
       R
     >
   ): Effect.Effect<void, never, R | Scope.Scope>
 }
 
 /**
- * The value that a handler returns for an event of the server.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type Answer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>
-
-/**
- * Sends a contract's events to the server, with flags.
+ * Sends a contract's events to the server, with flags. Those of an untyped contract are all events,
+ * with any arguments: JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`, `Blob`).
  *
  * @since 0.1.0
  * @category models
@@ -272,55 +269,4 @@ export interface ClientEmitter<N extends Namespace.Any> {
     Event.Ack<Event.WithName<Namespace.ClientToServer<N>, Name>>,
     AckError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>
   >
-}
-
-/**
- * Sends events without a contract, with flags. See {@link ClientEmitter}.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainClientEmitter {
-  /** See {@link ClientEmitter.volatile}. */
-  readonly volatile: PlainClientEmitter
-  /** See {@link ClientEmitter.compress}. */
-  compress(compress: boolean): PlainClientEmitter
-  /**
-   * Sends an event. Arguments are JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`, `Blob`); others are a
-   * defect. See {@link ClientEmitter.emit}.
-   */
-  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  /** Sends an event and waits for the arguments of its acknowledgement. See {@link ClientEmitter.emitWithAck}. */
-  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
-}
-
-/**
- * A connection to a namespace without a contract: any event, arguments of any type. See {@link ClientSocket}.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainClientSocket extends ClientSocketBase, PlainClientEmitter {
-  /** All events of the server, each with its name and its arguments. See {@link ClientSocket.events}. */
-  events<O extends ClientOverflow = "fail">(
-    options?: StreamOptions<O>
-  ): Stream.Stream<{ readonly event: string; readonly args: ReadonlyArray<any> }, OverflowError<O>>
-  /** The arguments of an event. See {@link ClientSocket.stream}. */
-  stream<O extends ClientOverflow = "fail">(
-    event: string,
-    options?: StreamOptions<O>
-  ): Stream.Stream<ReadonlyArray<any>, OverflowError<O>>
-  /** The same as {@link PlainClientSocket.stream}, from now on. See {@link ClientSocket.subscribe}. */
-  subscribe<O extends ClientOverflow = "fail">(
-    event: string,
-    options?: StreamOptions<O>
-  ): Effect.Effect<Stream.Stream<ReadonlyArray<any>, OverflowError<O>>, never, Scope.Scope>
-  /**
-   * Answers an event with the value of the handler, until the scope closes: one argument, none for `undefined`, several for
-   * `ackArguments(…)`. A failure is logged, and not answered. Of several handlers the first one answers.
-   */
-  respond<E, R>(
-    event: string,
-    handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R | Scope.Scope>
 }

@@ -13,7 +13,7 @@ import { millis } from "../engine/OptionReaders.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import { AckError, InvalidOptionError } from "../SocketIoError.ts"
-import type { ClientEmitter, ClientSocket, ClientSocketBase, PlainClientSocket } from "./ClientSocket.ts"
+import type { ClientEmitter, ClientSocket, ClientSocketBase } from "./ClientSocket.ts"
 
 /**
  * @since 0.1.0
@@ -51,17 +51,6 @@ export interface RetryingEmitter<N extends Namespace.Any> extends Pick<ClientEmi
 }
 
 /**
- * The same for a socket without a contract. See {@link RetryingEmitter}.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainRetryingEmitter {
-  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void, AckError>
-  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
-}
-
-/**
  * Makes a queue of events over a socket, which are sent until they are acknowledged. What is emitted on the socket itself does not
  * wait for it. Every event needs an acknowledgement of the server's: from our servers each gets one, from others those whose
  * handler calls back.
@@ -77,21 +66,10 @@ export interface PlainRetryingEmitter {
  * @since 0.1.0
  * @category constructors
  */
-export const make: {
-  /**
-   * Makes a queue of a contract's events over a socket, which are sent, in order and one at a time, until the server has acknowledged
-   * each. Fails with {@link InvalidOptionError} on an option that makes no sense.
-   */
-  <N extends Namespace.Any>(
-    socket: ClientSocket<N>,
-    options: RetryOptions
-  ): Effect.Effect<RetryingEmitter<N>, InvalidOptionError>
-  /**
-   * The same without a contract: a queue of any events, which are sent, in order and one at a time, until the server has acknowledged
-   * each. Fails with {@link InvalidOptionError} on an option that makes no sense.
-   */
-  (socket: PlainClientSocket, options: RetryOptions): Effect.Effect<PlainRetryingEmitter, InvalidOptionError>
-} = Effect.fnUntraced(function* (
+export const make: <N extends Namespace.Any>(
+  socket: ClientSocket<N>,
+  options: RetryOptions
+) => Effect.Effect<RetryingEmitter<N>, InvalidOptionError> = Effect.fnUntraced(function* (
   socket: ClientSocketBase,
   { ackTimeout, retries }: RetryOptions
 ): Effect.fn.Return<any, InvalidOptionError> {
@@ -102,7 +80,7 @@ export const make: {
   const timeout = yield* millis("ackTimeout", ackTimeout, Number.NaN, 1)
   const schedule = typeof retries === "number" ? Schedule.recurs(retries) : retries
   const inTurn = makeTurns()
-  const { emitWithAck } = socket as PlainClientSocket
+  const { emitWithAck } = socket as ClientSocket<any>
 
   const emitAgain = (event: string, ...args: ReadonlyArray<unknown>) => {
     let over = false

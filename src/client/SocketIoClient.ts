@@ -19,7 +19,7 @@ import type * as Namespace from "../Namespace.ts"
 import { Parser } from "../Parser.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
-import type { ClientSocket, ConnectError, PlainClientSocket } from "./ClientSocket.ts"
+import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
 import { makeDiagnostics } from "./internal/diagnostics.ts"
 import { makeManager, type Manager } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
@@ -118,12 +118,12 @@ export const layerConfig = <R = never>(
 export type Target = Namespace.Any | string
 
 /**
- * The socket of a namespace: with its contract, or without one.
+ * The socket of a namespace: with its contract, or an untyped one.
  *
  * @since 0.1.0
  * @category utility types
  */
-export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : PlainClientSocket
+export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : ClientSocket<Namespace.Untyped>
 
 /**
  * The auth payload that a namespace takes: its contract declares one, and each middleware may add to it. Without a contract

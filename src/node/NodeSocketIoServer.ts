@@ -106,7 +106,7 @@ export interface ListeningOptions<out R = never> extends NodeOptions<R> {
  *   }
  * }
  *
- * const user = (socket: PlainSocket) =>
+ * const user = (socket: SocketBase) =>
  *   Option.map(NodeSocketIoServer.requestOf(socket), (request) => request.session.user)
  * ```
  *

@@ -1,5 +1,5 @@
 /**
- * Who gets a broadcast: immutable values that are made cheaply and used at once or kept.
+ * The recipients of a broadcast: immutable values that are made cheaply and used at once or kept.
  *
  * @since 0.1.0
  */
@@ -17,7 +17,8 @@ import type { AckError } from "../SocketIoError.ts"
 import type { StreamOptions } from "../StreamOptions.ts"
 
 /**
- * One room or several. The empty list is no room: its members are nobody. Anything but a string (a number, too) is a defect.
+ * One room or several. The empty list is no room: its members are nobody. Anything but a string is a
+ * defect, a number, too.
  *
  * @since 0.1.0
  * @category models
@@ -45,7 +46,10 @@ export interface PubSubOptions extends StreamOptions<"dropOldest" | "dropNewest"
 export interface BroadcastAck<Ack, Error> {
   /** The id of the socket that has answered. */
   readonly sid: string
-  /** What it has answered: a success, or a failure that the event declares, or that is none of what it declares. */
+  /**
+   * The decoded answer, a declared failure, or an `AckError` if the answer does not match the
+   * contract. The arguments of the acknowledgement for an untyped event.
+   */
   readonly response: Result.Result<Ack, Error>
 }
 
@@ -65,18 +69,25 @@ export interface Selecting<Self> {
   in(rooms: RoomSelection): Self
   /** Leaves out the members of rooms; with an empty list, nobody. */
   except(rooms: RoomSelection): Self
-  /** Leaves out whoever would have to wait for it: for events that are soon replaced by newer ones. */
+  /**
+   * Leaves out the sockets for which the event would have to wait: for events that are soon
+   * replaced by newer ones.
+   */
   readonly volatile: Self
   /** Only the sockets of this process. */
   readonly local: Self
-  /** Whether what is sent may be compressed, on connections that compress at all. Default: true. */
+  /** Whether the event may be compressed, on connections that compress at all. Default: true. */
   compress(compress: boolean): Self
   /**
-   * How many sockets are selected, on every server unless {@link local}. Of one room, or of everybody, it costs the same however many
-   * they are. A socket that has disconnected counts until its handlers have ended.
+   * How many sockets are selected, on every server unless {@link local}. For one room, and for all
+   * sockets, the cost does not depend on their number. A socket that has disconnected counts until
+   * its handlers have ended.
    */
   readonly size: Effect.Effect<number>
-  /** Makes the selected sockets join rooms. One whose connection is in as many as it may be (`maxRooms`) is left out. */
+  /**
+   * Makes the selected sockets join rooms. One whose connection is in as many as it may be
+   * (`maxRooms`) is left out.
+   */
   socketsJoin(rooms: RoomSelection): Effect.Effect<void>
   /** Makes the selected sockets leave rooms. */
   socketsLeave(rooms: RoomSelection): Effect.Effect<void>
@@ -85,7 +96,8 @@ export interface Selecting<Self> {
 }
 
 /**
- * A socket on any server of the cluster: what was known of it when it was fetched, and ways to reach it.
+ * The members of a fetched socket that do not depend on its contract: its state when it was fetched,
+ * and the ways to reach it, on any server of the cluster.
  *
  * @since 0.1.0
  * @category models
@@ -102,7 +114,7 @@ export interface RemoteSocketBase {
 }
 
 /**
- * A socket of a namespace with a contract, on any server of the cluster.
+ * A fetched socket, on any server of the cluster.
  *
  * @since 0.1.0
  * @category models
@@ -110,14 +122,14 @@ export interface RemoteSocketBase {
 export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase {
   /** The data that the socket carried. */
   readonly data: Partial<Namespace.Data<N>>
-  /** Sends an event to the socket; nothing happens if it has gone. */
+  /** Sends an event to the socket; nothing happens if it has disconnected. */
   emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * Sends an event and waits for its acknowledgement; fails with `Disconnected` if the socket has gone or goes, and with
-   * `PayloadRefused` if the payload's schema refuses it.
+   * Sends an event and waits for its acknowledgement; fails with `Disconnected` if the socket has
+   * disconnected or does so meanwhile, and with `PayloadRefused` if the payload's schema refuses it.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
@@ -129,19 +141,8 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
 }
 
 /**
- * A socket without a contract, on any server of the cluster.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainRemoteSocket extends RemoteSocketBase {
-  readonly data: Readonly<Record<string, any>>
-  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>, AckError>
-}
-
-/**
- * Broadcasts the events that a contract sends to clients.
+ * Broadcasts the events that a contract sends to clients. Those of an untyped contract are all events,
+ * with any arguments: JSON values and bytes.
  *
  * @since 0.1.0
  * @category models
@@ -150,8 +151,11 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
   /** The selected sockets, on every server unless {@link Selecting.local}. */
   fetchSockets(): Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
   /**
-   * Sends an event to the selection. It is encoded once and keeps its order to what else the calling fiber emits. It never
-   * fails, but dies of a payload that its schema refuses, though nobody may be selected: one that comes from a user is to be checked
+   * Sends an event to the selection. It is encoded once and keeps its order among all that the
+   * calling fiber emits.
+   *
+   * It never fails, but dies of a payload that its schema refuses, of arguments that cannot be
+   * encoded, and of a function, even if nobody is selected. Check a payload that comes from a user
    * before (`Schema.decodeUnknownEffect`).
    */
   emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
@@ -159,9 +163,10 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * Sends an event to the selection when the stream is run, and gives each recipient's answer as it comes. The stream ends
-   * when everybody has answered or gone; add `Stream.timeout` (between answers) or `Stream.interruptWhen`. Ending it earlier
-   * forgets the acknowledgements that have not come. It dies of a payload that its schema refuses, as {@link emit} does.
+   * Sends an event to the selection when the stream is run, and gives each recipient's answer as it
+   * comes. The stream ends when all have answered or disconnected; add `Stream.timeout` (between
+   * answers) or `Stream.interruptWhen`. Ending it earlier forgets the acknowledgements that have not
+   * come. It dies of a payload that its schema refuses, as {@link emit} does.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
@@ -218,29 +223,4 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     never,
     Scope.Scope
   >
-}
-
-/**
- * Broadcasts any event.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainBroadcastOperator extends Selecting<PlainBroadcastOperator> {
-  /** The selected sockets, on every server unless {@link Selecting.local}. */
-  fetchSockets(): Effect.Effect<ReadonlyArray<PlainRemoteSocket>>
-  /** Sends an event to the selection. Arguments are JSON values and bytes; it dies of what cannot be encoded, and of a function. */
-  emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  /** Sends an event when the stream is run, and gives the arguments of each recipient's acknowledgement as it comes. */
-  emitWithAck(
-    event: string,
-    ...args: ReadonlyArray<unknown>
-  ): Stream.Stream<BroadcastAck<ReadonlyArray<unknown>, never>>
-  /** Emits every list of arguments of a stream. See {@link BroadcastOperator.sink}. */
-  sink(event: string): Sink.Sink<void, ReadonlyArray<unknown>>
-  /** A view of an event as a `PubSub` of lists of arguments. See {@link BroadcastOperator.pubsub}. */
-  pubsub(
-    event: string,
-    options: PubSubOptions
-  ): Effect.Effect<PubSub.PubSub<ReadonlyArray<unknown>>, never, Scope.Scope>
 }

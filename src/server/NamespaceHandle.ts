@@ -14,9 +14,9 @@ import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
-import type { BroadcastOperator, PlainBroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
-import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
+import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
  * A client that has disconnected from a namespace.
@@ -72,43 +72,50 @@ export type SocketEvent<Socket, E extends Event.Any> = E extends Event.Any
 export type NewsOverflow = Exclude<Overflow, "suspend">
 
 /**
- * A namespace.
+ * A namespace, as an application broadcasts in it and watches it. `NamespaceHandle<Namespace.Untyped>`
+ * is that of a namespace whose events are not declared.
  *
  * **Details**
  *
- * Its streams give the news of this server from the time on at which they are run. By default each fails with
- * `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say otherwise. The stream of the
- * error is the method's name.
+ * Its streams give the news of this server from the time on at which they are run. By default each
+ * fails with `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say
+ * otherwise. The stream of the error is the method's name.
  *
  * @since 0.1.0
  * @category models
  */
-export interface NamespaceHandle<Operator, Socket, Incoming extends Event.Any, Outgoing extends Event.Any> {
+export interface NamespaceHandle<N extends Namespace.Any>
+  extends
+    Pick<
+      BroadcastOperator<N>,
+      "emit" | "emitWithAck" | "sink" | "pubsub" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
+    >,
+    ServerSide<N> {
   readonly name: string
   /** The connected sockets of this process. */
-  readonly sockets: Effect.Effect<ReadonlyArray<Socket>>
+  readonly sockets: Effect.Effect<ReadonlyArray<ServerSocket<N>>>
   /**
    * The connected socket of an id, or the one that a client has over a connection; none if there is
    * no such socket in this process.
    */
-  readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<Socket>>
+  readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<ServerSocket<N>>>
   /**
    * The rooms that sockets of this process are in, with the number of those sockets: a copy. The
    * rooms of the sockets' own ids are not among them. `to(room).size` counts on every server.
    */
   readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
   /** The members of rooms; an empty list is nobody. */
-  readonly to: (rooms: RoomSelection) => Operator
+  readonly to: (rooms: RoomSelection) => BroadcastOperator<N>
   /** The same as `to`. */
-  readonly in: (rooms: RoomSelection) => Operator
+  readonly in: (rooms: RoomSelection) => BroadcastOperator<N>
   /** All sockets but the members of rooms. */
-  readonly except: (rooms: RoomSelection) => Operator
+  readonly except: (rooms: RoomSelection) => BroadcastOperator<N>
   /** All sockets in the namespace. */
-  readonly all: Operator
+  readonly all: BroadcastOperator<N>
   /** The sockets that connect, after their handlers were built. */
   readonly connections: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
-  ) => Stream.Stream<Socket, OverflowError<O>>
+  ) => Stream.Stream<ServerSocket<N>, OverflowError<O>>
   /** The sockets that disconnect, with their reasons. */
   readonly disconnections: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
@@ -123,7 +130,7 @@ export interface NamespaceHandle<Operator, Socket, Incoming extends Event.Any, O
    */
   readonly broadcasts: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
-  ) => Stream.Stream<Broadcast<Outgoing>, OverflowError<O>>
+  ) => Stream.Stream<Broadcast<Namespace.ServerToClient<N>>, OverflowError<O>>
   /**
    * The events of the clients of this server, each with its socket: those that the contract declares, after middleware. Without a
    * contract's types, those that no contract declares.
@@ -133,12 +140,12 @@ export interface NamespaceHandle<Operator, Socket, Incoming extends Event.Any, O
    */
   readonly events: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
-  ) => Stream.Stream<SocketEvent<Socket, Incoming>, OverflowError<O>>
+  ) => Stream.Stream<SocketEvent<ServerSocket<N>, Namespace.ClientToServer<N>>, OverflowError<O>>
 }
 
 /**
- * The events between the servers of a cluster, in a namespace with a contract: its
- * `serverToServer`.
+ * The events between the servers of a cluster: the contract's `serverToServer`, or any event of an
+ * untyped one.
  *
  * @since 0.1.0
  * @category models
@@ -174,63 +181,10 @@ export interface ServerSide<N extends Namespace.Any> {
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,
     handler: (
-      payload: Event.Payload<Event.WithName<Namespace.ServerToServer<N>, Name>>
-    ) => Effect.Effect<ServerSideAnswer<Event.WithName<Namespace.ServerToServer<N>, Name>>, E, R>
+      ...args: Namespace.HandlerArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
+    ) => Effect.Effect<Namespace.HandlerValue<Event.WithName<Namespace.ServerToServer<N>, Name>>, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
 }
-
-/**
- * The value of a handler of an event between servers.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type ServerSideAnswer<E extends Event.Any> = [Event.Ack<E>] extends [never] ? unknown : Event.Ack<E>
-
-/**
- * The same without a contract: any event.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainServerSide {
-  serverSideEmit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void>
-  serverSideEmitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<ReadonlyArray<unknown>>
-  onServerSide<E, R>(
-    event: string,
-    handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R | Scope.Scope>
-}
-
-/**
- * A namespace with a contract.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ContractHandle<N extends Namespace.Any>
-  extends
-    NamespaceHandle<BroadcastOperator<N>, ServerSocket<N>, Namespace.ClientToServer<N>, Namespace.ServerToClient<N>>,
-    Pick<
-      BroadcastOperator<N>,
-      "emit" | "emitWithAck" | "sink" | "pubsub" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
-    >,
-    ServerSide<N> {}
-
-/**
- * A namespace without a contract.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PlainHandle
-  extends
-    NamespaceHandle<PlainBroadcastOperator, PlainSocket, Event.Untyped, Event.Untyped>,
-    Pick<
-      PlainBroadcastOperator,
-      "emit" | "emitWithAck" | "sink" | "pubsub" | "fetchSockets" | "socketsJoin" | "socketsLeave" | "disconnectSockets"
-    >,
-    PlainServerSide {}
 
 /**
  * One of a contract's dynamic namespaces.
@@ -238,7 +192,7 @@ export interface PlainHandle
  * @since 0.1.0
  * @category models
  */
-export interface DynamicHandle<N extends Namespace.Any> extends ContractHandle<N> {
+export interface DynamicHandle<N extends Namespace.Any> extends NamespaceHandle<N> {
   /** The parameters in its name. */
   readonly params: Namespace.Params<N>
 }

@@ -10,10 +10,12 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import * as EngineServer from "../engine/EngineServer.ts"
+import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
 import type * as Namespace from "../Namespace.ts"
@@ -23,10 +25,10 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 import { handleByName, makeDynamicHandles } from "./internal/handle.ts"
 import { compiledOf, serveDynamic, serveNamespace } from "./internal/serve.ts"
 import * as ServerRuntime from "./internal/server.ts"
-import type { ContractHandle, DynamicHandle, DynamicHandles, NewsOverflow, PlainHandle } from "./NamespaceHandle.ts"
+import type { DynamicHandle, DynamicHandles, NamespaceHandle, NewsOverflow } from "./NamespaceHandle.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
 import { engineOptions, resolve, type ServerOptions } from "./ServerOptions.ts"
-import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
+import type { ServerSocket } from "./ServerSocket.ts"
 
 /**
  * The service of the Socket.IO server: an interface that anybody can implement.
@@ -36,18 +38,12 @@ import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
  * {@link make} gives one that serves clients. Everything in this module and in the edges of
  * platforms uses these members alone: a value that wraps another one, or a mock, takes its place.
  *
- * **Example** (A server for tests that nobody connects to)
+ * **Gotchas**
  *
- * ```ts
- * const sent = Effect.gen(function*() {
- *   const chat = yield* SocketIoServer.namespace(Chat)
- *   const first = yield* Effect.forkChild(Stream.runHead(chat.broadcasts()), { startImmediately: true })
- *   yield* Orders.ship("order-1")
- *   return yield* Fiber.join(first)
- * }).pipe(Effect.provide(SocketIoServer.layer()))
- * ```
+ * A mock of `namespace` needs a whole handle. Where a test only looks at what is sent, {@link layer}
+ * is shorter: its namespaces are real, and nobody connects.
  *
- * **Example** (A mock)
+ * **Example** (A mock of the members that a test needs)
  *
  * ```ts
  * const Mock = Layer.mock(SocketIoServer.SocketIoServer)({
@@ -56,14 +52,27 @@ import type { PlainSocket, ServerSocket } from "./ServerSocket.ts"
  * })
  * ```
  *
+ * **Example** (A log of the namespaces that are served)
+ *
+ * ```ts
+ * const Logged = Layer.effect(
+ *   SocketIoServer.SocketIoServer,
+ *   Effect.map(SocketIoServer.SocketIoServer, (server) => ({
+ *     ...server,
+ *     register: (namespace, build) =>
+ *       Effect.andThen(Effect.logInfo("serving", namespace), server.register(namespace, build))
+ *   }))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
 export interface SocketIoServerShape {
   /** See {@link namespace}. */
   readonly namespace: {
-    (namespace: string): Effect.Effect<PlainHandle>
-    <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>>
+    (namespace: string): Effect.Effect<NamespaceHandle<Namespace.Untyped>>
+    <N extends Namespace.Static>(namespace: N): Effect.Effect<NamespaceHandle<N>>
   }
   /** See {@link dynamicNamespaces}. */
   readonly dynamicNamespaces: <N extends Namespace.Dynamic>(namespace: N) => Effect.Effect<DynamicHandles<N>>
@@ -80,7 +89,7 @@ export interface SocketIoServerShape {
    * {@link layerDynamicNamespace}, with its types, is a layer of this.
    */
   readonly registerDynamic: <R, R2>(
-    namespace: Namespace.Dynamic | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, R2>),
+    namespace: Namespace.Dynamic | RegExp,
     open: (
       namespace: any
     ) => Effect.Effect<
@@ -88,7 +97,7 @@ export interface SocketIoServerShape {
       NamespaceMiddleware.ConnectRefused,
       R
     >,
-    options?: DynamicOptions & { readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, R2> }
+    options?: DynamicLayerOptions<any, R2>
   ) => Effect.Effect<void, never, R | R2 | Scope.Scope>
   /** See {@link connections}. */
   readonly connections: <O extends NewsOverflow = "fail">(
@@ -121,11 +130,31 @@ export class SocketIoServer extends Context.Service<SocketIoServer, SocketIoServ
  * Makes a server without a platform: an edge brings it requests and WebSockets. Applications use
  * the layer of the edge.
  *
+ * **Details**
+ *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the scope closes
  * every connection with reason `server shutting down`, without a DISCONNECT packet, so that clients
  * reconnect. It sends the messages that wait for them, and waits for the finalizers of their
- * sockets. All of that takes up to `drainTimeout`, which starts with the first of the namespaces'
- * layers that closed right before (see {@link layerNamespace}).
+ * sockets and connections. All of that takes up to `drainTimeout`, which starts with the first of
+ * the namespaces' layers that closed right before (see {@link layerNamespace}).
+ *
+ * **Gotchas**
+ *
+ * It does not listen: without an edge no client can connect.
+ *
+ * **Example** (An edge of your own)
+ *
+ * ```ts
+ * const makeEdge = Effect.gen(function*() {
+ *   const server = yield* SocketIoServer.make({})
+ *   const engine = yield* server.engine
+ *   yield* listen({
+ *     onRequest: (exchange) => engine.handleRequest(exchange),
+ *     onUpgrade: (request, decide) => engine.handleUpgrade(request, decide)
+ *   })
+ *   return server
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -148,7 +177,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
       Effect.sync(() =>
         typeof namespace === "string"
           ? handleByName(directory, namespace, undefined)
-          : handleByName(directory, namespace._tag, compiledOf(namespace))
+          : handleByName(directory, namespace._tag, namespace.untyped ? undefined : compiledOf(namespace))
       )) as SocketIoServerShape["namespace"],
     dynamicNamespaces: (namespace) => Effect.sync(() => makeDynamicHandles(directory, compiledOf(namespace)) as any),
     register: (namespace, build) => serveNamespace(runtime, namespace, build),
@@ -161,8 +190,27 @@ export const make = Effect.fnUntraced(function* <R = never>(
 })
 
 /**
- * A server without a platform, as a layer. Applications use the layer of an edge; this one is for
- * tests of code that broadcasts, and for edges of your own. See {@link make}.
+ * A server without a platform, as a layer: no client can connect.
+ *
+ * **Details**
+ *
+ * It is for tests of code that broadcasts: the streams of a namespace show what was sent. Tests of
+ * namespaces with their clients use `TestSocketIo.layer`, and applications the layer of an edge, as
+ * `NodeSocketIoServer.layer`. See {@link make} for its errors and its end.
+ *
+ * **Example** (A test of a service that broadcasts)
+ *
+ * ```ts
+ * it.effect("tells the clients of an order that it is shipped", () =>
+ *   Effect.gen(function*() {
+ *     const shop = yield* SocketIoServer.namespace(Shop)
+ *     const sent = yield* Effect.forkChild(Stream.runHead(shop.broadcasts()), { startImmediately: true })
+ *     const orders = yield* Orders
+ *     yield* orders.ship("7")
+ *     const broadcast = Option.getOrThrow(yield* Fiber.join(sent))
+ *     assert.deepStrictEqual(broadcast.rooms, ["order 7"])
+ *   }).pipe(Effect.provide(Orders.layer), Effect.provide(SocketIoServer.layer())))
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -180,85 +228,102 @@ export const layer = (options: ServerOptions = {}): Layer.Layer<SocketIoServer, 
 export type Provided<N extends Namespace.Any> = Scope.Scope | NamespaceMiddleware.Provides<Namespace.Middleware<N>>
 
 /**
- * Serves a namespace, for the lifetime of the layer. With a contract, `build` yields a record of
- * handlers for its events; without one, `build` registers handlers.
+ * The contract of a layer's namespaces: the one that is given, or an untyped one for a name or a
+ * regular expression.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ContractOf<T extends Namespace.Any | string | RegExp> = T extends Namespace.Any
+  ? T
+  : T extends RegExp
+    ? Namespace.Untyped<string, Schema.Unknown, never, {}>
+    : Namespace.Untyped
+
+/**
+ * The result of a namespace's builder: a record of handlers, one for every event that the contract
+ * declares for clients; or nothing, if it declares none, and the builder adds its handlers itself.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
+  ? Namespace.Handlers<Event.Untyped> | void
+  : Namespace.Handlers<Namespace.ClientToServer<N>>
+
+/**
+ * Serves a namespace, for the lifetime of the layer. A name stands for the contract
+ * `Namespace.untyped(name)`.
+ *
+ * **Details**
+ *
+ * `build` runs once for every client that is admitted, in the scope of its socket and with the
+ * middlewares' services in context, and yields a handler for each of the contract's
+ * `clientToServer` events. Where no events are declared, it may add its handlers with `socket.on`
+ * instead. The client has been told before that it is connected; its events wait for the handlers
+ * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
+ * that are under way have ended, which are interrupted. A defect of the builder disconnects the
+ * socket, as does a refusal (`ConnectRefused`) with which it fails.
+ *
+ * Handlers start in the order in which events arrive, each in a fiber of its own, at most
+ * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
+ * defect is logged and stays with its event, as does a payload that the event's schema refuses, and
+ * an event without a handler. A client that asks for an acknowledgement gets one, whether or not
+ * the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is `{ _tag:
+ * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
+ * }`.
+ *
+ * With an untyped contract there is no such answer, as with the official server: an event that fails
+ * or has no handler is logged, and not acknowledged. Clients expect the values of handlers, and use
+ * a `timeout`.
+ *
+ * Closing the layer's scope closes the connections of the namespace's clients with reason `server
+ * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one after
+ * another, and the server after them, share that time: it starts with the first, and a tenth of it
+ * is kept for the server while other namespaces have clients. A layer that closes alone, to be
+ * replaced, takes no time of others. The clients reconnect by themselves, until the namespace is
+ * served again.
+ *
+ * **Gotchas**
+ *
+ * Two layers for one namespace of one server are a defect. Parts of an application that have
+ * handlers of their own give a builder each, and one layer puts them together. Every builder sees
+ * the socket, and has its scope.
+ *
+ * **Example** (Two builders of one namespace)
+ *
+ * ```ts
+ * const rooms = Effect.fnUntraced(function*(socket: ServerSocket<typeof Chat>) {
+ *   yield* Effect.addFinalizer(() => Effect.logInfo(`${socket.id} has left`))
+ *   return { enter: (room: string) => socket.join(room) }
+ * })
+ * const messages = (socket: ServerSocket<typeof Chat>) =>
+ *   Effect.succeed({ say: (message: Message) => socket.to(message.room).emit("say", message) })
+ *
+ * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
+ *   Effect.zipWith(rooms(socket), messages(socket), (some, others) => Chat.of({ ...some, ...others })))
+ * ```
+ *
+ * **Example** (An echo)
+ *
+ * ```ts
+ * const EchoLive = SocketIoServer.layerNamespace("/echo", (socket) =>
+ *   socket.on("echo", (...args) => socket.emit("echo", ...args)))
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerNamespace: {
-  /**
-   * Serves a namespace without a contract, for the lifetime of the layer: `build` registers plain
-   * handlers with `socket.on`.
-   *
-   * It runs once for every client, in the scope of its socket. Events of the client wait meanwhile
-   * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
-   * that are under way have ended, which are interrupted. A defect of the builder disconnects the
-   * socket. A failure or defect of a handler is logged and stays with its event, as does an event
-   * without a handler. Such an event is not acknowledged, as with the official server: clients
-   * expect the values of handlers, and use a `timeout`.
-   *
-   * Closing the layer's scope closes the connections of the namespace's clients with reason `server
-   * shutting down`. Two layers for one namespace of one server are a defect.
-   */
-  <R = never>(
-    namespace: string,
-    build: (socket: PlainSocket) => Effect.Effect<void, NamespaceMiddleware.ConnectRefused, R>
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R, Scope.Scope>>
-  // Last, as mistakes are explained by the last overload.
-  /**
-   * Serves a namespace with a contract, for the lifetime of the layer.
-   *
-   * `build` runs once for every client that is admitted, in the scope of its socket and with the
-   * middlewares' services in context, and yields a handler for each of the contract's
-   * `clientToServer` events. The client has been told before that it is connected; its events wait
-   * for the handlers (up to `maxPendingPackets`). The scope closes when the socket disconnects,
-   * after the handlers that are under way have ended, which are interrupted. A defect of the
-   * builder disconnects the socket.
-   *
-   * Handlers start in the order in which events arrive, each in a fiber of its own, at most
-   * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
-   * defect is logged and stays with its event, as does a payload that the event's schema refuses,
-   * and an event without a handler. A client that asks for an acknowledgement gets one, whether or
-   * not the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is `{ _tag:
-   * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
-   * }`.
-   *
-   * Closing the layer's scope closes the connections of the namespace's clients with reason `server
-   * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one
-   * after another, and the server after them, share that time: it starts with the first, and a
-   * tenth of it is kept for the server while other namespaces have clients. A layer that closes
-   * alone, to be replaced, takes no time of others. The clients reconnect by themselves, until the
-   * namespace is served again.
-   *
-   * Two layers for one namespace of one server are a defect. Parts of an application that have
-   * handlers of their own give a builder each, and one layer puts them together. Every builder sees
-   * the socket, and has its scope.
-   *
-   * @example
-   * ```ts
-   * const rooms = Effect.fnUntraced(function*(socket: ServerSocket<typeof Chat>) {
-   *   yield* Effect.addFinalizer(() => Effect.logInfo(`${socket.id} has left`))
-   *   return { enter: (room: string) => socket.join(room) }
-   * })
-   * const messages = (socket: ServerSocket<typeof Chat>) =>
-   *   Effect.succeed({ say: (message: Message) => socket.to(message.room).emit("say", message) })
-   *
-   * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
-   *   Effect.zipWith(rooms(socket), messages(socket), (some, others) => Chat.of({ ...some, ...others })))
-   * ```
-   */
-  <N extends Namespace.Static, const H extends Namespace.Handlers<Namespace.ClientToServer<N>>, R = never>(
-    namespace: N,
-    build: (socket: ServerSocket<N>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R>
-  ): Layer.Layer<
-    never,
-    never,
-    | SocketIoServer
-    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
-    | Exclude<R | Namespace.HandlersServices<H>, Provided<N>>
-  >
-} = (
+export const layerNamespace: <T extends Namespace.Static | string, const H extends Built<ContractOf<T>>, R = never>(
+  namespace: T,
+  build: (socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R>
+) => Layer.Layer<
+  never,
+  never,
+  | SocketIoServer
+  | NamespaceMiddleware.Identifier<Namespace.Middleware<ContractOf<T>>>
+  | Exclude<R | Namespace.HandlersServices<H>, Provided<ContractOf<T>>>
+> = (
   namespace: string | Namespace.Any,
   build: (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, any>
 ): Layer.Layer<never, never, any> =>
@@ -273,7 +338,7 @@ export const layerNamespace: {
 export interface DynamicRequest<Params> {
   /** The namespace's name. */
   readonly name: string
-  /** The parameters in the name; empty without a contract. */
+  /** The parameters in the name; empty if the pattern is a regular expression. */
   readonly params: Params
   /** The handshake of the first client that asks, its auth payload included. */
   readonly handshake: Handshake
@@ -301,78 +366,64 @@ export interface DynamicOptions {
 }
 
 /**
- * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of
- * a contract, or, without a contract, an expression or a predicate.
+ * The options of the layer of a contract's dynamic namespaces.
+ *
+ * - `match`: decides on names that match the pattern, and may take time: if it yields `false`, the
+ *   client is refused with `Invalid namespace`. It runs while the namespace is not open, not for
+ *   every client: middleware decides which clients may connect. Default: every name that matches.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DynamicLayerOptions<Params, R> extends DynamicOptions {
+  readonly match?: (request: DynamicRequest<Params>) => Effect.Effect<boolean, never, R>
+}
+
+/**
+ * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of a
+ * contract. A regular expression, without flag `g` or `y`, stands for the contract
+ * `Namespace.untypedDynamic(expression)`.
+ *
+ * **Details**
+ *
+ * A namespace opens when the contract's middleware has admitted its first client: `open` runs once,
+ * in a scope of the namespace's own, and yields the builder of its sockets (see {@link
+ * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more than
+ * `maxIdle` are empty, which closes that scope. A later client opens it anew, after its finalizers
+ * are done. A defect of `open` refuses the clients that wait for it.
+ *
+ * Layers of single namespaces ({@link layerNamespace}) come first, then dynamic ones in the order of
+ * their layers.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerDynamicNamespace: {
-  /**
-   * Serves dynamic namespaces without a contract, for the lifetime of the layer: those whose names
-   * match a regular expression (not a stateful one, with flag `g` or `y`) or a predicate. The
-   * predicate may take time; it runs while the namespace is not open, not for every client.
-   *
-   * `open` runs once per namespace, with its first client, in a scope of the namespace's own, and
-   * yields the builder of its sockets, which registers plain handlers with `socket.on`. The
-   * namespace closes when it has been empty for `idleTimeToLive`, or earlier if more than `maxIdle`
-   * are empty, which closes that scope. A defect of `open` refuses the clients that wait for it.
-   */
-  <R = never, R2 = never, R3 = never>(
-    matching: RegExp | ((request: DynamicRequest<{}>) => Effect.Effect<boolean, never, R3>),
-    open: (
-      namespace: PlainHandle
-    ) => Effect.Effect<
-      (socket: PlainSocket) => Effect.Effect<void, NamespaceMiddleware.ConnectRefused, R2>,
-      NamespaceMiddleware.ConnectRefused,
-      R
-    >,
-    options?: DynamicOptions
-  ): Layer.Layer<never, never, SocketIoServer | Exclude<R | R2, Scope.Scope> | R3>
-  /**
-   * Serves dynamic namespaces: those whose names match the contract's pattern, for the lifetime of
-   * the layer.
-   *
-   * A namespace opens when the contract's middleware has admitted its first client: `open` runs
-   * once, in a scope of the namespace's own, and yields the builder of its sockets (see {@link
-   * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more
-   * than `maxIdle` are empty, which closes that scope. A later client opens it anew, after its
-   * finalizers are done. A defect of `open` refuses the clients that wait for it.
-   *
-   * `match` decides on names that match the pattern, and may take time: if it yields `false`, the
-   * client is refused with `Invalid namespace`. It runs while the namespace is not open, not for
-   * every client: middleware decides which clients may connect. Layers of single namespaces ({@link
-   * layerNamespace}) come first, then dynamic ones in the order of their layers.
-   */
-  <
-    N extends Namespace.Dynamic,
-    const H extends Namespace.Handlers<Namespace.ClientToServer<N>>,
-    R = never,
-    R2 = never,
-    R3 = never
-  >(
-    namespace: N,
-    open: (
-      namespace: DynamicHandle<N>
-    ) => Effect.Effect<
-      (socket: ServerSocket<N>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R2>,
-      NamespaceMiddleware.ConnectRefused,
-      R
-    >,
-    options?: DynamicOptions & {
-      readonly match?: (request: DynamicRequest<Namespace.Params<N>>) => Effect.Effect<boolean, never, R3>
-    }
-  ): Layer.Layer<
-    never,
-    never,
-    | SocketIoServer
-    | NamespaceMiddleware.Identifier<Namespace.Middleware<N>>
-    | Exclude<R, Scope.Scope>
-    | R3
-    | Exclude<R2 | Namespace.HandlersServices<H>, Provided<N>>
-  >
-} = (
-  namespace: Namespace.Any | RegExp | ((request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>),
+export const layerDynamicNamespace: <
+  T extends Namespace.Dynamic | RegExp,
+  const H extends Built<ContractOf<T>>,
+  R = never,
+  R2 = never,
+  R3 = never
+>(
+  namespace: T,
+  open: (
+    namespace: DynamicHandle<ContractOf<T>>
+  ) => Effect.Effect<
+    (socket: ServerSocket<ContractOf<T>>) => Effect.Effect<H, NamespaceMiddleware.ConnectRefused, R2>,
+    NamespaceMiddleware.ConnectRefused,
+    R
+  >,
+  options?: DynamicLayerOptions<Namespace.Params<ContractOf<T>>, R3>
+) => Layer.Layer<
+  never,
+  never,
+  | SocketIoServer
+  | NamespaceMiddleware.Identifier<Namespace.Middleware<ContractOf<T>>>
+  | Exclude<R, Scope.Scope>
+  | R3
+  | Exclude<R2 | Namespace.HandlersServices<H>, Provided<ContractOf<T>>>
+> = (
+  namespace: Namespace.Any | RegExp,
   open: (
     namespace: any
   ) => Effect.Effect<
@@ -380,9 +431,7 @@ export const layerDynamicNamespace: {
     NamespaceMiddleware.ConnectRefused,
     any
   >,
-  options: DynamicOptions & {
-    readonly match?: (request: DynamicRequest<any>) => Effect.Effect<boolean, never, any>
-  } = {}
+  options: DynamicLayerOptions<any, any> = {}
 ): Layer.Layer<never, never, any> =>
   Layer.effectDiscard(
     Effect.flatMap(SocketIoServer, (server) => server.registerDynamic(namespace as any, open, options))
@@ -390,28 +439,28 @@ export const layerDynamicNamespace: {
 
 /**
  * A namespace, to broadcast from anywhere in the application, and to watch: the `serverToClient`
- * events of a contract, or any event by a name.
+ * events of a contract, or any event if the contract declares none.
  *
  * A namespace that no layer serves is empty, and has no news until one does. The application may
  * use many such names, as from users: the server remembers them only while they are used or their
  * streams are read. A contract with other events than those of the layer that serves the namespace
- * is a defect.
+ * is a defect. An untyped contract fits every layer.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const namespace: {
   /**
-   * A namespace without a contract, to broadcast any event in it from anywhere, and to watch it. If
-   * no layer serves it, it is empty.
+   * A namespace, to broadcast any event in it: the same as with the contract
+   * `Namespace.untyped(name)`.
    */
-  (namespace: string): Effect.Effect<PlainHandle, never, SocketIoServer>
+  (namespace: string): Effect.Effect<NamespaceHandle<Namespace.Untyped>, never, SocketIoServer>
   /**
-   * A namespace with a contract, to broadcast its `serverToClient` events from anywhere, and to
-   * watch it. If no layer serves it, it is empty. It dies if a layer serves it with other events.
+   * A namespace, to broadcast its `serverToClient` events from anywhere, and to watch it. If no
+   * layer serves it, it is empty. It dies if a layer serves it with other events.
    */
-  <N extends Namespace.Static>(namespace: N): Effect.Effect<ContractHandle<N>, never, SocketIoServer>
-} = (namespace: string | Namespace.Any): Effect.Effect<any, never, SocketIoServer> =>
+  <N extends Namespace.Static>(namespace: N): Effect.Effect<NamespaceHandle<N>, never, SocketIoServer>
+} = (namespace: string | Namespace.Any): Effect.Effect<NamespaceHandle<any>, never, SocketIoServer> =>
   Effect.flatMap(SocketIoServer, (server) => server.namespace(namespace as any))
 
 /**
@@ -428,6 +477,8 @@ export const dynamicNamespaces = <N extends Namespace.Dynamic>(
 /**
  * The connections that open, from the time on at which the stream is run: each as its client
  * connects, before it has joined any namespace. The stream ends with the server.
+ *
+ * **Details**
  *
  * By default it fails with `StreamOverflow` when more than 10,000 connections wait for its reader;
  * `StreamOptions` say otherwise.

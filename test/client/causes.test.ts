@@ -7,9 +7,10 @@ import { Effect, Fiber, Layer, Logger, Option, References, Schedule, Stream } fr
 import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
@@ -40,7 +41,7 @@ const setup = Effect.fnUntraced(function* (options: Partial<ClientOptions> = {},
 })
 
 /** The next status of a kind. */
-const nextStatus = <Tag extends "Disconnected" | "Failed">(socket: PlainClientSocket, tag: Tag) =>
+const nextStatus = <Tag extends "Disconnected" | "Failed">(socket: ClientSocket<Namespace.Untyped>, tag: Tag) =>
   Stream.runHead(Stream.filter(socket.status, ({ _tag }) => _tag === tag)).pipe(
     Effect.map((status) => Option.getOrThrow(status) as Extract<Option.Option.Value<typeof status>, { _tag: Tag }>)
   )

@@ -5,8 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Schedule, type Scope, Stream } from "effect"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import { Parser } from "../../src/Parser.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { json } from "../../src/protocol/PacketParser.ts"
@@ -38,7 +39,7 @@ const clientOf = Effect.fnUntraced(function* (
   )
 })
 
-const emitted = (socket: PlainClientSocket, event: string) =>
+const emitted = (socket: ClientSocket<Namespace.Untyped>, event: string) =>
   Effect.map(socket.subscribe(event), (stream) => Effect.map(Stream.runHead(stream), Option.getOrThrow))
 
 for (const [peer, start] of Object.entries(peers)) {
@@ -82,7 +83,7 @@ for (const [peer, start] of Object.entries(peers)) {
               const socket = yield* SocketIoClient.connect("/")
               const back = yield* emitted(socket, "message-back")
               yield* socket.emit("message", new Uint8Array([1, 2, 255]), { nested: [new Uint8Array([3]).buffer] })
-              const [bytes, { nested }] = yield* back
+              const [bytes, { nested }] = (yield* back) as [Uint8Array, { readonly nested: [Uint8Array] }]
               assert.deepStrictEqual([...bytes], [1, 2, 255])
               assert.deepStrictEqual([...nested[0]], [3])
               const large = new Uint8Array(300_000).map((_, i) => i)
@@ -139,7 +140,7 @@ for (const [peer, start] of Object.entries(peers)) {
           using(() =>
             Effect.gen(function* () {
               const socket = yield* SocketIoClient.connect("/")
-              yield* socket.respond("question", (n: number) => Effect.delay(Effect.succeed(n + 1), "1 millis"))
+              yield* socket.respond("question", (n) => Effect.delay(Effect.succeed(Number(n) + 1), "1 millis"))
               const answered = yield* emitted(socket, "answered")
               yield* socket.emit("ask", 41)
               assert.deepStrictEqual(yield* answered, [42])

@@ -6,9 +6,10 @@ import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import { backoff, defaultBackoff } from "../../src/protocol/Backoff.ts"
 import { type FakeWebSocket, makeFakePlatform } from "../support/fakeClientPlatform.ts"
 
@@ -303,7 +304,7 @@ describe("the liveness of a client", () => {
 })
 
 describe("what is emitted", () => {
-  const emit = (socket: PlainClientSocket, ...numbers: ReadonlyArray<number>) =>
+  const emit = (socket: ClientSocket<Namespace.Untyped>, ...numbers: ReadonlyArray<number>) =>
     Effect.forEach(numbers, (n) => socket.emit("n", n), { discard: true })
 
   it.effect("waits for the connection up to its bound, and drops the newest or the oldest", () =>

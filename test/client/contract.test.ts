@@ -131,7 +131,7 @@ describe("a client with a contract", () => {
       const { server, socket } = yield* club()
       const news = yield* socket.subscribe("news")
       const ticks = yield* socket.subscribe("tick")
-      yield* server.plain.emit("news", { name: 7 })
+      yield* server.untyped.emit("news", { name: 7 })
       yield* server.emit("news", ada)
       yield* server.emit("tick")
       const [first] = Array.from(yield* Stream.runCollect(Stream.take(news, 1)))

@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Schedule, Stream } from "effect"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import * as ReferenceServer from "../support/ReferenceServer.ts"
 import * as TestServer from "../support/TestServer.ts"
 
@@ -35,10 +36,11 @@ const clientOf = Effect.fnUntraced(function* (options: ClientOptions) {
   return { socket, requests }
 })
 
-const transportOf = (socket: PlainClientSocket) => Effect.map(socket.emitWithAck("transport"), ([name]) => name)
+const transportOf = (socket: ClientSocket<Namespace.Untyped>) =>
+  Effect.map(socket.emitWithAck("transport"), ([name]) => name)
 
 /** Waits for the upgrade, which the server knows of last. */
-const upgraded = (socket: PlainClientSocket): Effect.Effect<void, unknown> =>
+const upgraded = (socket: ClientSocket<Namespace.Untyped>): Effect.Effect<void, unknown> =>
   Effect.flatMap(transportOf(socket), (name) =>
     name === "websocket" ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), upgraded(socket))
   )

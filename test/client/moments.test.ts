@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
 
 /** A client over WebSocket whose server is the test. */
@@ -33,7 +34,7 @@ const setup = Effect.fnUntraced(function* (options: Partial<ClientOptions> = {})
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkScoped(effect, { startImmediately: true })
 
 /** The names of a socket's statuses from now on. */
-const statuses = Effect.fnUntraced(function* (socket: PlainClientSocket) {
+const statuses = Effect.fnUntraced(function* (socket: ClientSocket<Namespace.Untyped>) {
   const seen: Array<string> = []
   yield* fork(Stream.runForEach(socket.status, ({ _tag }) => Effect.sync(() => seen.push(_tag))))
   return seen
@@ -77,7 +78,7 @@ describe("a client without reconnection", () => {
       yield* settled
       admit("/b")
       yield* settled
-      assert.isTrue(((yield* Fiber.join(other)) as PlainClientSocket).connected)
+      assert.isTrue(((yield* Fiber.join(other)) as ClientSocket<Namespace.Untyped>).connected)
     })
   )
 })

@@ -9,7 +9,7 @@ import { Effect, Exit, Fiber, Layer, Result, Schedule, Schema, Scope } from "eff
 import { TestClock } from "effect/testing"
 import { Server } from "socket.io"
 
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as RetryingEmitter from "../../src/client/RetryingEmitter.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
@@ -64,7 +64,7 @@ const reasonOf = (result: Result.Result<unknown, unknown>) =>
   Result.isFailure(result) && result.failure instanceof AckError ? result.failure.reason._tag : result
 
 describe("retries of a client", () => {
-  const emitter = (socket: PlainClientSocket, retries: RetryingEmitter.RetryOptions["retries"] = 2) =>
+  const emitter = (socket: ClientSocket<Namespace.Untyped>, retries: RetryingEmitter.RetryOptions["retries"] = 2) =>
     RetryingEmitter.make(socket, { retries, ackTimeout: "5 seconds" })
 
   it.effect("send an event again under a new id when its acknowledgement does not come in time, and then give up", () =>

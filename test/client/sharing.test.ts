@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, ManagedRuntime, Schema, Scope, Stream } from "effect"
 
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
@@ -123,7 +123,7 @@ describe("two users of one namespace", () => {
       const runtime = ManagedRuntime.make(SocketIoClient.layer({ url, transports: ["websocket"] }))
       yield* Effect.addFinalizer(() => Effect.promise(() => runtime.dispose()))
       yield* Effect.promise(() => runtime.runPromise(Effect.void))
-      const sockets: Array<PlainClientSocket> = []
+      const sockets: Array<ClientSocket<Namespace.Untyped>> = []
       const component = Effect.gen(function* () {
         sockets.push(yield* SocketIoClient.socket("/chat"))
         return yield* Effect.never

@@ -55,7 +55,7 @@ describe("a stream of a client's socket", () => {
       const stream = yield* socket.subscribe("n", { capacity: 3 })
       for (let n = 0; n < 5; n++) send("n", n)
       const read: Array<number> = []
-      const error = yield* Effect.flip(Stream.runForEach(stream, ([n]) => Effect.sync(() => read.push(n))))
+      const error = yield* Effect.flip(Stream.runForEach(stream, ([n]) => Effect.sync(() => read.push(Number(n)))))
       assert.deepStrictEqual(read, [0, 1, 2])
       assert.deepStrictEqual(error, new StreamOverflow({ stream: "n", capacity: 3 }))
       assert.isTrue(socket.connected)

@@ -55,8 +55,8 @@ const victim = Effect.fnUntraced(function* (
         Effect.fnUntraced(function* (socket) {
           yield* socket.on("echo", (...args) => Effect.succeed(args[0]))
           yield* socket.on("later", (...args) => Effect.as(Effect.yieldNow, args[0]))
-          yield* socket.on("join", (room) => socket.join(room))
-          yield* socket.on("leave", (room) => socket.leave(room))
+          yield* socket.on("join", (room) => socket.join(room as string))
+          yield* socket.on("leave", (room) => socket.leave(room as string))
           yield* socket.on("all", () => socket.broadcast.emit("all"))
         })
       ),

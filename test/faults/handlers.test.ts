@@ -2,15 +2,15 @@
  * Handlers and middleware that misbehave: they harm their own event, and nothing else.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, Option, Schema } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Option, Schema, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 
@@ -54,7 +54,7 @@ const settle = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E,
 })
 
 /** What the socket has acknowledged within a second of its own. */
-const answered = (socket: PlainClientSocket, event: string) =>
+const answered = (socket: ClientSocket<Namespace.Untyped>, event: string) =>
   Effect.map(settle(Effect.timeoutOption(socket.emitWithAck(event), "1 second"), 1_001), (exit) =>
     Option.flatten(Exit.getSuccess(exit))
   )
@@ -62,7 +62,7 @@ const answered = (socket: PlainClientSocket, event: string) =>
 const quiet = Layer.succeed(Logger.CurrentLoggers, new Set<Logger.Logger<unknown, any>>())
 
 /** A namespace in which everything goes well but what the test makes of it. */
-const serving = (prepare: (socket: PlainSocket) => Effect.Effect<unknown>) =>
+const serving = (prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<unknown, never, Scope.Scope>) =>
   Effect.provide(
     SocketIoServer.layerNamespace(
       "/",
@@ -74,7 +74,10 @@ const serving = (prepare: (socket: PlainSocket) => Effect.Effect<unknown>) =>
   )
 
 /** The same socket, another one and one to come go on. */
-const goesOn = Effect.fnUntraced(function* (socket: PlainClientSocket, other: PlainClientSocket) {
+const goesOn = Effect.fnUntraced(function* (
+  socket: ClientSocket<Namespace.Untyped>,
+  other: ClientSocket<Namespace.Untyped>
+) {
   const late = yield* (yield* TestSocketIo.makeClient()).connect("/")
   for (const one of [socket, other, late]) assert.deepStrictEqual(yield* answered(one, "fine"), Option.some(["fine"]))
   assert.isTrue(socket.connected && other.connected)

@@ -8,8 +8,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, type Scope, Stream } from "effect"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import { count as extent } from "../support/extent.ts"
 import { within } from "../support/RawClient.ts"
 import { connect as connectOfficial } from "../support/serve.ts"
@@ -74,7 +75,7 @@ const clients = (url: string, count: number, options: Partial<ClientOptions> = {
     { concurrency: 64 }
   )
 
-const until = (socket: PlainClientSocket, tag: SocketStatus["_tag"]) =>
+const until = (socket: ClientSocket<Namespace.Untyped>, tag: SocketStatus["_tag"]) =>
   Effect.map(Stream.runHead(Stream.filter(socket.status, ({ _tag }) => _tag === tag)), Option.getOrThrow)
 
 /** The clients of the server that is told to end, and those that come back at once. */
@@ -171,7 +172,7 @@ describe("a server that is killed and started again", () => {
         const first = yield* start()
         const sockets = yield* clients(first.url, RETURNING)
         let returned = 0
-        const failures = new Map<PlainClientSocket, number>()
+        const failures = new Map<ClientSocket<Namespace.Untyped>, number>()
         const messages = new Set<string>()
         let listening = false
         let lost = 0

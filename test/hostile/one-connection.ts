@@ -15,9 +15,10 @@ import { fileURLToPath } from "node:url"
 
 import { Context, Effect, Layer, Logger, Scope } from "effect"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import { frame } from "../bench/load/frames.ts"
 import { answer, now, type Role, sleep, start } from "../bench/roles.ts"
 import { EIO4, Line, openWebSocket, Target } from "./cost/traffic.ts"
@@ -30,7 +31,7 @@ const script = fileURLToPath(import.meta.url)
 // ---------------------------------------------------------------- the server
 
 /** Handlers that keep what they are given, and take their time. */
-const keeping = Effect.fnUntraced(function* (socket: PlainSocket) {
+const keeping = Effect.fnUntraced(function* (socket: ServerSocket<Namespace.Untyped>) {
   yield* socket.on("keep", (value) => Effect.as(Effect.sleep("1 hour"), value))
   yield* socket.on("ask", (value) => Effect.as(Effect.ignore(socket.emitWithAck("question")), value))
   yield* socket.on("echo", (value) => Effect.succeed(value))
@@ -53,7 +54,7 @@ const serve = () => {
     listen: async () => {
       const layer = Layer.mergeAll(
         SocketIoServer.layerNamespace("/", keeping),
-        SocketIoServer.layerDynamicNamespace(/^\/n\d+$/, () => Effect.succeed(keeping))
+        SocketIoServer.layerDynamicNamespace(/^\/n\d+$/, () => Effect.succeed((socket) => keeping(socket.untyped)))
       ).pipe(Layer.provideMerge(NodeSocketIoServer.layerAttached(http)), Layer.provide(Logger.layer([])))
       const context = await Effect.runPromise(Layer.buildWithScope(layer, Scope.makeUnsafe()))
       server = Context.get(context, SocketIoServer.SocketIoServer)

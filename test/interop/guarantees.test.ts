@@ -6,22 +6,23 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import type { Socket } from "socket.io-client"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { openClient, PollingClient, RawSocket, request, transports, WebSocketClient } from "../support/RawClient.ts"
 import { call, client, connect, next, serve } from "../support/serve.ts"
 
 /** Serves plain namespaces whose sockets the test prepares, and gives the sockets as they come. */
 const plain = Effect.fnUntraced(function* (
-  prepare: (socket: PlainSocket) => Effect.Effect<unknown, never, any> = () => Effect.void,
+  prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<unknown, never, any> = () => Effect.void,
   options: NodeOptions = {},
   names: ReadonlyArray<string> = ["/"]
 ) {
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const layers = names.map((name) =>
     SocketIoServer.layerNamespace(name, (socket) =>
-      Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket))
+      Effect.asVoid(Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket)))
     )
   )
   const serving = yield* serve(Layer.mergeAll(Layer.empty, ...layers), options)
@@ -65,8 +66,9 @@ for (const transport of [...transports, "upgrade"] as const) {
         const done = yield* Deferred.make<void>()
         const { url } = yield* plain(
           (socket) =>
-            socket.on("n", (n: number, data: Uint8Array | null) =>
+            socket.on("n", (...args) =>
               Effect.suspend(() => {
+                const [n, data] = args as [n: number, data: Uint8Array | null]
                 seen.push(n)
                 assert.strictEqual(data === null ? 0 : data.length, n % 3)
                 return n === count - 1 ? Deferred.succeed(done, undefined) : Effect.void
@@ -179,8 +181,8 @@ for (const transport of [...transports, "upgrade"] as const) {
       Effect.gen(function* () {
         const { url } = yield* plain(
           (socket) =>
-            socket.on("leave", (close: boolean) =>
-              Effect.andThen(socket.emit("last words"), socket.disconnect({ close }))
+            socket.on("leave", (close) =>
+              Effect.andThen(socket.emit("last words"), socket.disconnect({ close: close === true }))
             ),
           {},
           ["/", "/other"]
@@ -213,7 +215,7 @@ for (const transport of transports) {
 
   /** What server and official client say of the same end. */
   const bothSay = Effect.fnUntraced(function* (
-    end: (socket: PlainSocket, client: Socket) => Effect.Effect<unknown, never, Scope.Scope>,
+    end: (socket: ServerSocket<Namespace.Untyped>, client: Socket) => Effect.Effect<unknown, never, Scope.Scope>,
     serverOptions: NodeOptions = {}
   ) {
     const { socket, url } = yield* plain(undefined, serverOptions)
@@ -226,7 +228,7 @@ for (const transport of transports) {
 
   /** What the server says of a session by hand, that has joined the default namespace. */
   const serverSays = Effect.fnUntraced(function* (
-    end: (client: PollingClient | WebSocketClient, socket: PlainSocket) => Promise<unknown>,
+    end: (client: PollingClient | WebSocketClient, socket: ServerSocket<Namespace.Untyped>) => Promise<unknown>,
     serverOptions: NodeOptions = {}
   ) {
     const { socket, url } = yield* plain(undefined, serverOptions)

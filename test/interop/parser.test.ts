@@ -4,11 +4,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Queue } from "effect"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import { Parser } from "../../src/Parser.ts"
 import type { PacketParser } from "../../src/protocol/PacketParser.ts"
 import { make } from "../../src/protocol/ProtocolError.ts"
 import type { SocketPacket } from "../../src/protocol/SocketPacket.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { transports, WebSocketClient } from "../support/RawClient.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
@@ -59,15 +60,15 @@ describe("a parser of one's own", () => {
   for (const transport of transports) {
     it.live(`carries connections, events and acknowledgements over ${transport}`, () =>
       Effect.gen(function* () {
-        const sockets = yield* Queue.unbounded<PlainSocket>()
+        const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
         const { url } = yield* Effect.provideService(
           serve(
             Layer.mergeAll(
               SocketIoServer.layerNamespace("/", () => Effect.void),
               SocketIoServer.layerNamespace("/room", (socket) =>
                 Effect.andThen(
-                  socket.on("add", (a: number, b: number) => Effect.succeed(a + b)),
-                  Queue.offer(sockets, socket)
+                  socket.on("add", (a, b) => Effect.succeed(Number(a) + Number(b))),
+                  Effect.asVoid(Queue.offer(sockets, socket))
                 )
               )
             )

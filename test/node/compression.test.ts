@@ -6,8 +6,9 @@ import * as Zlib from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { engineUrl, request, type Response } from "../support/RawClient.ts"
 import { serve } from "../support/serve.ts"
@@ -24,7 +25,7 @@ const decoded = ({ bytes, headers }: Response): readonly [coding: string | undef
 
 /** A client that polls by hand, in a namespace, and its socket on the server. */
 const setup = Effect.fnUntraced(function* (options: NodeOptions = {}, query: Record<string, string> = {}) {
-  const sockets: Array<PlainSocket> = []
+  const sockets: Array<ServerSocket<Namespace.Untyped>> = []
   const { server, url } = yield* serve(
     SocketIoServer.layerNamespace("/", (socket) => Effect.sync(() => void sockets.push(socket))),
     { drainTimeout: "50 millis", allowEIO3: true, ...options }

@@ -5,8 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { WebSocket } from "ws"
 
-import type { PlainHandle } from "../../src/server/NamespaceHandle.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type * as Namespace from "../../src/Namespace.ts"
+import type { NamespaceHandle } from "../../src/server/NamespaceHandle.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { engineUrl, within } from "../support/RawClient.ts"
 import { serve } from "../support/serve.ts"
@@ -47,7 +48,9 @@ const lengths = [0, 1, 100, 125, 126, 127, 500, 512, 513, 1_000, 65_535, 65_536,
 const bytesOf = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + length) % 256)
 
 describe("frames", () => {
-  const served = (burst: (socket: PlainSocket, all: PlainHandle) => Effect.Effect<unknown>) =>
+  const served = (
+    burst: (socket: ServerSocket<Namespace.Untyped>, all: NamespaceHandle<Namespace.Untyped>) => Effect.Effect<unknown>
+  ) =>
     serve(
       SocketIoServer.layerNamespace(
         "/",

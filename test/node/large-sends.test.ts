@@ -4,8 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { soon } from "../support/handshake.ts"
 import { transports } from "../support/RawClient.ts"
@@ -15,9 +16,9 @@ const MB = 1_000_000
 
 /** A client that counts what it gets, and its socket. */
 const download = Effect.fnUntraced(function* (transport: string, options: NodeOptions) {
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const { url } = yield* serve(
-    SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket)),
+    SocketIoServer.layerNamespace("/", (socket) => Effect.asVoid(Queue.offer(sockets, socket))),
     options
   )
   const sizes: Array<number> = []
@@ -67,7 +68,7 @@ for (const transport of transports) {
     Effect.gen(function* () {
       const { url } = yield* serve(
         SocketIoServer.layerNamespace("/", (socket) =>
-          socket.on("upload", (file: Uint8Array) => Effect.succeed(file.byteLength))
+          socket.on("upload", (file) => Effect.succeed((file as Uint8Array).byteLength))
         ),
         { limits: { maxPayload: 20 * MB } }
       )

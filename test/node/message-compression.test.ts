@@ -8,8 +8,9 @@ import { Deferred, Effect, Layer, Scope } from "effect"
 import type { Socket } from "socket.io-client"
 import { type ClientOptions, WebSocket } from "ws"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { engineUrl, Inbox, within } from "../support/RawClient.ts"
 import { ask } from "../support/handshake.ts"
@@ -20,7 +21,7 @@ const OFFER = { "sec-websocket-extensions": "permessage-deflate; client_max_wind
 
 /** A server that echoes, and hands out the sockets of its clients and how they ended. */
 const setup = Effect.fnUntraced(function* (options: NodeOptions = {}) {
-  const sockets: Array<PlainSocket> = []
+  const sockets: Array<ServerSocket<Namespace.Untyped>> = []
   const ended = yield* Deferred.make<string>()
   const { server, url } = yield* serve(
     SocketIoServer.layerNamespace("/", (socket) =>

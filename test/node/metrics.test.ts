@@ -7,7 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Metric } from "effect"
 import { WebSocket } from "ws"
 
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type * as Namespace from "../../src/Namespace.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { read } from "../support/metrics.ts"
 import { engineUrl, Inbox, request, within } from "../support/RawClient.ts"
@@ -15,7 +16,7 @@ import { connect, serve } from "../support/serve.ts"
 
 describe("metrics of a server on a real port", () => {
   const setup = Effect.fnUntraced(function* (registry: Map<string, any>, maxOutbox = 200_000_000) {
-    const sockets: Array<PlainSocket> = []
+    const sockets: Array<ServerSocket<Namespace.Untyped>> = []
     const ended = yield* Deferred.make<string>()
     const { url } = yield* serve(
       SocketIoServer.layerNamespace("/", (socket) =>

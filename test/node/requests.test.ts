@@ -8,7 +8,7 @@ import { Effect, Layer, Option, Queue } from "effect"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { transports } from "../support/RawClient.ts"
@@ -40,9 +40,9 @@ const userOf = (of: Parameters<typeof NodeSocketIoServer.requestOf>[0]) =>
   Option.map(NodeSocketIoServer.requestOf(of), (request: WithSession) => request.session?.user)
 
 const sockets = Effect.fnUntraced(function* (options: NodeSocketIoServer.NodeOptions) {
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const { url } = yield* serve(
-    SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket)),
+    SocketIoServer.layerNamespace("/", (socket) => Effect.asVoid(Queue.offer(sockets, socket))),
     options
   )
   return { url, socket: Queue.take(sockets) }
@@ -94,8 +94,8 @@ for (const transport of transports) {
 
 it.effect("there is none in memory", () =>
   Effect.gen(function* () {
-    const sockets = yield* Queue.unbounded<PlainSocket>()
-    const namespace = SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket))
+    const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
+    const namespace = SocketIoServer.layerNamespace("/", (socket) => Effect.asVoid(Queue.offer(sockets, socket)))
     const context = yield* Layer.build(Layer.provideMerge(namespace, TestSocketIo.layer({ drainTimeout: 0 })))
     const raw = yield* Effect.provideContext(TestSocketIo.rawClient(), context)
     yield* raw.send("40")

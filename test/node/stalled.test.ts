@@ -7,8 +7,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric, Queue, Stream } from "effect"
 import { WebSocket } from "ws"
 
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { soon } from "../support/handshake.ts"
 import { readOnly } from "../support/metrics.ts"
@@ -18,13 +19,13 @@ import { connect, serve } from "../support/serve.ts"
 /** A namespace without a contract, its sockets as they come, and what is counted. */
 const plain = Effect.fnUntraced(function* (
   options: NodeOptions,
-  prepare: (socket: PlainSocket) => Effect.Effect<unknown, never, any> = () => Effect.void
+  prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<unknown, never, any> = () => Effect.void
 ) {
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const registry = new Map()
   const serving = yield* serve(
     SocketIoServer.layerNamespace("/", (socket) =>
-      Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket))
+      Effect.asVoid(Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket)))
     ),
     { drainTimeout: "50 millis", ...options }
   ).pipe(Effect.provideService(Metric.MetricRegistry, registry))
@@ -298,9 +299,9 @@ describe("a client that floods", () => {
       const handled: Array<string> = []
       const done = yield* Queue.unbounded<void>()
       const { url } = yield* plain({}, (socket) =>
-        socket.on("n", (name: string) =>
+        socket.on("n", (name) =>
           Effect.suspend(() => {
-            handled.push(name)
+            handled.push(String(name))
             return handled.length === 6_001 ? Queue.offer(done, undefined) : Effect.void
           })
         )
@@ -319,9 +320,9 @@ describe("a client that floods", () => {
       const handled: Array<string> = []
       const done = yield* Queue.unbounded<void>()
       const { url } = yield* plain({}, (socket) =>
-        socket.on("n", (text: string) =>
+        socket.on("n", (text) =>
           Effect.suspend(() => {
-            handled.push(text)
+            handled.push(String(text))
             return handled.length === sent.length ? Queue.offer(done, undefined) : Effect.void
           })
         )

@@ -37,7 +37,7 @@ const serving = Effect.fnUntraced(function* (options: Parameters<typeof serve>[1
   const guard = Layer.succeed(Guard, ({ handshake }) => Effect.sync(() => void seen.push(handshake.auth)))
   const { logs, url } = yield* serve(
     Layer.mergeAll(
-      SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket)),
+      SocketIoServer.layerNamespace("/", (socket) => Effect.asVoid(Queue.offer(sockets, socket))),
       SocketIoServer.layerNamespace(Silent, (socket) => Effect.as(Queue.offer(sockets, socket), Silent.of({}))).pipe(
         Layer.provide(guard)
       ),

@@ -5,8 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Metric, Queue, Stream } from "effect"
 
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { openClient, type RawClient, transports } from "../support/RawClient.ts"
 import { call, connect, serve } from "../support/serve.ts"
@@ -18,7 +19,7 @@ const names = ["/a", "/b", "/c"]
 const open = Effect.fnUntraced(function* (options: NodeOptions = {}) {
   const gate = yield* Deferred.make<void>()
   const ends = yield* Queue.unbounded<string>()
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const registry = new Map()
   let handled = 0
   const layers = names.map((name) =>
@@ -159,7 +160,7 @@ it.live(
       for (const name of names) {
         assert.match(String(yield* Effect.promise(() => client.next())), new RegExp(`^42${name},0\\["ask"\\]`))
       }
-      const ask = (socket: PlainSocket) =>
+      const ask = (socket: ServerSocket<Namespace.Untyped>) =>
         Effect.forkChild(Effect.ignore(socket.emitWithAck("ask")), { startImmediately: true })
       const isFull = Effect.map(Effect.flip(c.emitWithAck("ask")), ({ reason }) => reason._tag === "TooManyPending")
       // One that is not awaited any more is none that is owed.
@@ -185,6 +186,20 @@ it.live("an event for two streams of a socket is one for its connection, and cou
     yield* Effect.promise(() => client.send(`42${ours.namespace},["x","${"x".repeat(30_000)}"]`))
     yield* soon("pause", Effect.repeat(Effect.andThen(Effect.sleep("1 millis"), pauses), { until: (n) => n === 1 }))
     yield* Effect.forEach(streams, (stream) => Stream.runDrain(Stream.take(stream, 1)))
+    yield* synced(client, "/b")
+  })
+)
+
+it.live("a stream that has ended no longer makes its connection wait, though nobody has read it", () =>
+  Effect.gen(function* () {
+    const { enter, pauses, socket } = yield* open({ reading: { pauseTimeout: "1 hour" } })
+    const client = yield* enter("websocket")
+    const ours = yield* socket
+    yield* ours.subscribe("x", { capacity: 1 })
+    yield* Effect.promise(() => client.send(`42${ours.namespace},["x"]`))
+    yield* soon("pause", Effect.repeat(Effect.andThen(Effect.sleep("1 millis"), pauses), { until: (n) => n === 1 }))
+    yield* ours.disconnect()
+    assert.strictEqual(yield* Effect.promise(() => client.next()), `41${ours.namespace},`)
     yield* synced(client, "/b")
   })
 )

@@ -6,8 +6,9 @@ import { Deferred, Effect, Fiber, Metric, Queue } from "effect"
 import type { Socket } from "socket.io-client"
 
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { openClient, transports } from "../support/RawClient.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
@@ -22,14 +23,14 @@ const bounds: NodeOptions = {
 
 /** A namespace without a contract whose sockets are prepared by the test. */
 const plain = Effect.fnUntraced(function* (
-  prepare: (socket: PlainSocket) => Effect.Effect<unknown, never, any>,
+  prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<unknown, never, any>,
   options: NodeOptions = {}
 ) {
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const registry = new Map()
   const serving = yield* serve(
     SocketIoServer.layerNamespace("/", (socket) =>
-      Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket))
+      Effect.asVoid(Effect.andThen(prepare(socket) as Effect.Effect<unknown>, Queue.offer(sockets, socket)))
     ),
     together({ drainTimeout: "50 millis", ...bounds }, options)
   ).pipe(Effect.provideService(Metric.MetricRegistry, registry))
@@ -68,10 +69,10 @@ for (const transport of transports) {
         let most = 0
         const { paused, socket, url } = yield* plain((socket) =>
           Effect.andThen(
-            socket.on("echo", (n: number) => Effect.succeed(n)),
-            socket.on("work", (n: number) =>
+            socket.on("echo", (n) => Effect.succeed(n)),
+            socket.on("work", (n) =>
               Effect.suspend(() => {
-                seen.push(n)
+                seen.push(Number(n))
                 most = Math.max(most, ++running)
                 return Queue.take(permits)
               }).pipe(
@@ -104,8 +105,7 @@ for (const transport of transports) {
     it.live("is read as long as an acknowledgement of it is awaited", () =>
       Effect.gen(function* () {
         const { url } = yield* plain(
-          (socket) =>
-            socket.on("ask", (n: number) => Effect.map(socket.emitWithAck("question", n), ([answer]) => answer)),
+          (socket) => socket.on("ask", (n) => Effect.map(socket.emitWithAck("question", n), ([answer]) => answer)),
           { limits: { maxPendingEvents: 1_000 } }
         )
         const official = yield* connect(url, options)

@@ -358,9 +358,9 @@ describe("a namespace with a contract", () => {
           Studio,
           Effect.fnUntraced(function* (socket) {
             const seen: Array<string> = []
-            yield* socket.plain.onAny((event) => Effect.sync(() => seen.push(event)))
-            yield* socket.plain.on("legacy", (a: number, b: number) => Effect.succeed(a + b))
-            yield* socket.plain.on("seen", () => Effect.succeed(seen))
+            yield* socket.untyped.onAny((event) => Effect.sync(() => seen.push(event)))
+            yield* socket.untyped.on("legacy", (a, b) => Effect.succeed(Number(a) + Number(b)))
+            yield* socket.untyped.on("seen", () => Effect.succeed(seen))
             return handlers()
           })
         )

@@ -229,18 +229,19 @@ describe("dynamic namespaces", () => {
     })
   )
 
-  it.live("take a predicate without a contract, and survive one that dies", () =>
+  it.live("take a predicate without declared events, and survive one that dies", () =>
     Effect.gen(function* () {
       const { logs, url } = yield* serve(
         SocketIoServer.layerDynamicNamespace(
-          ({ handshake, name }) =>
-            name === "/broken"
-              ? Effect.die(new Error("predicate broken"))
-              : Effect.succeed(handshake.auth.open === name),
+          Namespace.untypedDynamic(/^/),
           (namespace) =>
-            Effect.succeed((socket) =>
-              socket.on("shout", (text: string) => namespace.emit("shouted", namespace.name, text))
-            )
+            Effect.succeed((socket) => socket.on("shout", (text) => namespace.emit("shouted", namespace.name, text))),
+          {
+            match: ({ handshake, name }) =>
+              name === "/broken"
+                ? Effect.die(new Error("predicate broken"))
+                : Effect.succeed(handshake.auth.open === name)
+          }
         )
       )
       const socket = yield* connect(`${url}/a`, { auth: { open: "/a" } })
@@ -366,7 +367,9 @@ describe("a contract of dynamic namespaces", () => {
     [
       "a contract of one namespace as dynamic ones",
       () =>
-        SocketIoServer.layerDynamicNamespace(Namespace.make("/x") as never, () => Effect.succeed(() => Effect.void)),
+        SocketIoServer.layerDynamicNamespace(Namespace.make("/x") as never as RegExp, () =>
+          Effect.succeed(() => Effect.void)
+        ),
       "use layerNamespace"
     ],
     [

@@ -56,7 +56,7 @@ describe("a volatile event", () => {
       const before = yield* dropped
       yield* socket.volatile.emit("echo", 1)
       yield* socket.emit("echo", 2)
-      yield* socket.plain.volatile.emit("echo", 3)
+      yield* socket.untyped.volatile.emit("echo", 3)
       assert.strictEqual(yield* dropped, before + 2)
       assert.strictEqual(yield* poll, '42/radar,["echo",2]')
       assert.deepStrictEqual(seen, [["echo", 2]])
@@ -69,7 +69,7 @@ describe("a volatile event", () => {
       const before = yield* dropped
       const notSent = { _tag: "AckError", event: "ask", reason: { _tag: "NotSent" } } as const
       assert.deepInclude(yield* Effect.flip(socket.volatile.emitWithAck("ask", "1")), notSent)
-      assert.deepInclude(yield* Effect.flip(socket.plain.volatile.emitWithAck("ask", "2")), notSent)
+      assert.deepInclude(yield* Effect.flip(socket.untyped.volatile.emitWithAck("ask", "2")), notSent)
       assert.strictEqual(yield* dropped, before + 2)
       // No more than one may be pending: the others are not.
       const asking = yield* Effect.forkChild(socket.emitWithAck("ask", "3"), { startImmediately: true })
@@ -105,7 +105,7 @@ describe("an event that shall not be compressed", () => {
       yield* ours.compress(false).emit("echo", 1)
       yield* ours.compress(false).volatile.emit("echo", 2)
       yield* ours.volatile.compress(true).emit("echo", 3)
-      yield* ours.plain.compress(false).emit("echo", 4)
+      yield* ours.untyped.compress(false).emit("echo", 4)
       assert.strictEqual(yield* ours.compress(false).emitWithAck("ask", "who?"), 4)
       assert.deepStrictEqual(heard, [1, 2, 3, 4])
     })

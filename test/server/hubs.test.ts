@@ -7,7 +7,7 @@ import type { Socket } from "socket.io-client"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
-import { plainEncoding } from "../../src/server/internal/encoding.ts"
+import { untypedEncoding } from "../../src/server/internal/encoding.ts"
 import { makeEventPubSub } from "../../src/server/internal/eventPubSub.ts"
 import type { Emission } from "../../src/server/internal/emissions.ts"
 import { Hub } from "../../src/server/internal/hub.ts"
@@ -84,7 +84,7 @@ describe("a sink of an event", () => {
       yield* Stream.run(Stream.make(undefined), socket.sink("closed"))
       yield* Stream.run(prices, socket.volatile.sink("price"))
       yield* Stream.run(Stream.make([1, "x"], []), plain.to("board").sink("any"))
-      yield* Stream.run(Stream.make(["one"]), socket.plain.sink("any"))
+      yield* Stream.run(Stream.make(["one"]), socket.untyped.sink("any"))
       yield* settled(client)
       yield* settled(other)
       assert.deepStrictEqual(got, [
@@ -249,7 +249,7 @@ describe("the PubSub of an event", () => {
     Effect.gen(function* () {
       const emissions = new Hub<Emission>()
       const namespace = { scoped: Effect.succeed({ emissions } as Broadcaster) } as unknown as Reference<Broadcaster>
-      const target = { encoding: plainEncoding, namespace }
+      const target = { encoding: untypedEncoding, namespace }
       const emit = () => Effect.void
       const values = yield* makeEventPubSub(
         { event: "n", target, rooms: undefined, emit },
@@ -277,7 +277,7 @@ describe("all events of a socket", () => {
       )
       const [client, socket] = yield* enter
       const declared = yield* fork(Stream.runCollect(socket.events()))
-      const others = yield* fork(Stream.runCollect(socket.plain.events()))
+      const others = yield* fork(Stream.runCollect(socket.untyped.events()))
       client.emit("order", 1)
       client.emit("order", "not a number")
       client.emit("order", 13)

@@ -8,7 +8,7 @@ import { Deferred, Effect, Fiber, Metric, Queue, Schema, Stream } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
-import { EventRefused, type PlainSocket, type ServerSocket } from "../../src/server/ServerSocket.ts"
+import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
 
@@ -46,7 +46,7 @@ const room = (prepare: (socket: RoomSocket) => Effect.Effect<unknown, never, any
   })
 
 /** A namespace without a contract whose sockets are prepared by the test. */
-const plain = (prepare: (socket: PlainSocket) => Effect.Effect<void, never, any>) =>
+const plain = (prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<void, never, any>) =>
   serve(SocketIoServer.layerNamespace("/", (socket) => prepare(socket) as Effect.Effect<void>))
 
 describe("packet middleware", () => {
@@ -268,7 +268,7 @@ describe("streams of events", () => {
 
   it.live("lose nothing between subscribe and the first read, and nothing comes after their scope", () =>
     Effect.gen(function* () {
-      const sockets = yield* Queue.unbounded<PlainSocket>()
+      const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
       const { url } = yield* plain((socket) => Queue.offer(sockets, socket))
       const official = yield* connect(url)
       const ours = yield* Queue.take(sockets)
@@ -291,9 +291,9 @@ describe("streams of events", () => {
 
   it.live("close the connection of a client that is faster than their reader, beyond the bound", () =>
     Effect.gen(function* () {
-      const sockets = yield* Queue.unbounded<PlainSocket>()
+      const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
       const { url } = yield* serve(
-        SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket)),
+        SocketIoServer.layerNamespace("/", (socket) => Effect.asVoid(Queue.offer(sockets, socket))),
         { limits: { maxPendingEvents: 3 } }
       )
       const official = yield* connect(url)
@@ -315,7 +315,7 @@ describe("streams of events", () => {
       const ours = yield* socket
       const undeclared = yield* Effect.exit(Stream.runHead(ours.stream("ask" as "say")))
       assert.include(String(undeclared), "not among the events that clients send")
-      const declared = yield* Effect.exit(Stream.runHead(ours.plain.stream("say")))
+      const declared = yield* Effect.exit(Stream.runHead(ours.untyped.stream("say")))
       assert.include(String(declared), "is an event of the contract")
     })
   )

@@ -41,7 +41,7 @@ describe("a value that is logged", () => {
         const [remote] = yield* handle.fetchSockets()
         const values = {
           socket: [socket, socket.id, "/chat", "websocket"],
-          plain: [socket.plain, socket.id, "/chat", "websocket"],
+          plain: [socket.untyped, socket.id, "/chat", "websocket"],
           emitter: [socket.volatile, socket.id, "/chat"],
           operator: [socket.to("lobby"), "/chat", "lobby", socket.id],
           remote: [remote, socket.id, "/chat"],

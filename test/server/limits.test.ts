@@ -220,10 +220,9 @@ describe("an adapter", () => {
       const guarded = SocketIoServer.layerDynamicNamespace(Guarded, () =>
         Effect.succeed(() => Effect.succeed(Guarded.of({})))
       ).pipe(Layer.provide(doorman))
-      const nothing = SocketIoServer.layerDynamicNamespace(
-        () => Effect.succeed(false),
-        () => Effect.succeed(() => Effect.void)
-      )
+      const nothing = SocketIoServer.layerDynamicNamespace(/^/, () => Effect.succeed(() => Effect.void), {
+        match: () => Effect.succeed(false)
+      })
       const { url } = yield* Effect.provide(
         serve(Layer.mergeAll(main, guarded, nothing)),
         Layer.succeed(AdapterFactory, factory)
@@ -242,7 +241,7 @@ describe("an attachment that waits", () => {
       const gate = yield* Deferred.make<void>()
       const layer = SocketIoServer.layerNamespace("/", (socket) =>
         Effect.andThen(
-          socket.on("hold", (bytes: Uint8Array) => Effect.map(Deferred.await(gate), () => bytes.length)),
+          socket.on("hold", (bytes) => Effect.map(Deferred.await(gate), () => (bytes as Uint8Array).length)),
           socket.on("sync", () => Effect.succeed("synced"))
         )
       )

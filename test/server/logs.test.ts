@@ -240,10 +240,9 @@ describe("lines about one client", () => {
     ],
     [
       "of predicates that die",
-      SocketIoServer.layerDynamicNamespace(
-        () => Effect.die(new Error("boom")),
-        () => Effect.succeed(() => Effect.void)
-      ),
+      SocketIoServer.layerDynamicNamespace(/^/, () => Effect.succeed(() => Effect.void), {
+        match: () => Effect.die(new Error("boom"))
+      }),
       "matching a namespace's name failed"
     ]
   ] as const) {

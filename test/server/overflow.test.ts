@@ -95,7 +95,7 @@ describe("a stream of a socket's events", () => {
       const events = yield* Effect.forkScoped(read(socket.events({ overflow: "fail", capacity: 0 })), {
         startImmediately: true
       })
-      const plain = yield* socket.plain.subscribe("other", { overflow: "fail", capacity: 1 })
+      const plain = yield* socket.untyped.subscribe("other", { overflow: "fail", capacity: 1 })
       send(5_000)
       client.emit("other", 1)
       client.emit("other", 2)

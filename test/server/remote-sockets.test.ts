@@ -9,7 +9,7 @@ import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import type { RemoteSocketBase } from "../../src/server/BroadcastOperator.ts"
-import type { PlainSocket, ServerSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
 
@@ -74,7 +74,7 @@ describe("a socket of this process", () => {
       const [client, ada] = yield* enter("Ada", "deck")
       yield* enter("Bob")
       assert.strictEqual(Option.getOrThrow(yield* handle.socket(ada.id)), ada)
-      assert.strictEqual(Option.getOrThrow(yield* plain.socket(ada.id)), ada.plain)
+      assert.strictEqual(Option.getOrThrow(yield* plain.socket(ada.id)), ada.untyped)
       assert.isTrue(Option.isNone(yield* handle.socket("deck")))
       client.disconnect()
       yield* ada.disconnected
@@ -369,7 +369,7 @@ describe("a socket's data", () => {
       const [, socket] = yield* enter("Ada")
       yield* socket.setData({ score: 1, rank: "mate", since: new Date(0) })
       yield* socket.setData({ score: undefined, rank: "captain" })
-      yield* socket.plain.setData({ since: undefined })
+      yield* socket.untyped.setData({ since: undefined })
       assert.deepStrictEqual(socket.data, { rank: "captain" })
       assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { rank: "captain" })
     })
@@ -387,9 +387,9 @@ describe("a socket's data", () => {
       assert.isTrue(Exit.hasDies(undeclared))
       assert.include(String(undeclared), '"ship" is not among the data of sockets')
       // The socket without its contract may carry more, but nothing else in the place of what is declared.
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(socket.plain.setData({ since: "yesterday" }))))
-      yield* socket.plain.setData({ ship: "Argo" })
-      assert.deepStrictEqual(socket.plain.data, { score: 1, ship: "Argo" })
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(socket.untyped.setData({ since: "yesterday" }))))
+      yield* socket.untyped.setData({ ship: "Argo" })
+      assert.deepStrictEqual(socket.untyped.data, { score: 1, ship: "Argo" })
       assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { score: 1 })
     })
   )
@@ -420,9 +420,9 @@ describe("a socket's data", () => {
 
   it.live("are plain values without a contract, whatever a contract says elsewhere", () =>
     Effect.gen(function* () {
-      const sockets = yield* Queue.unbounded<PlainSocket>()
+      const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
       const { server, url } = yield* serve(
-        SocketIoServer.layerNamespace("/crew", (socket) => Queue.offer(sockets, socket))
+        SocketIoServer.layerNamespace("/crew", (socket) => Effect.asVoid(Queue.offer(sockets, socket)))
       )
       const plain = yield* Effect.provideContext(SocketIoServer.namespace("/crew"), server)
       const typed = yield* Effect.provideContext(SocketIoServer.namespace(Crew), server)

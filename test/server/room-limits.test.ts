@@ -7,7 +7,7 @@ import { Effect, Layer, Queue, Schema } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
-import type { PlainSocket } from "../../src/server/ServerSocket.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { call, connect, serve } from "../support/serve.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
@@ -19,10 +19,10 @@ class Typed extends Namespace.make("/typed", {
 
 /** Two namespaces, each with a handler that joins any room, and the sockets of the one without a contract. */
 const open = Effect.fnUntraced(function* (options: NodeOptions = {}) {
-  const sockets = yield* Queue.unbounded<PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket<Namespace.Untyped>>()
   const { logs, server, url } = yield* serve(
     Layer.merge(
-      SocketIoServer.layerNamespace("/", (socket) => Queue.offer(sockets, socket)),
+      SocketIoServer.layerNamespace("/", (socket) => Effect.asVoid(Queue.offer(sockets, socket))),
       SocketIoServer.layerNamespace(Typed, (socket) =>
         Effect.succeed(Typed.of({ join: (room) => Effect.map(socket.join(room), () => socket.rooms.size - 1) }))
       )

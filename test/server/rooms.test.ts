@@ -7,7 +7,8 @@ import { Cause, Effect, Exit, Layer, Queue, Schema, Stream } from "effect"
 import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
-import type { ServerSocket } from "../../src/server/ServerSocket.ts"
+import type { BroadcastOperator } from "../../src/server/BroadcastOperator.ts"
+import type { BroadcastTargets, ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
 import { connect, next, serve } from "../support/serve.ts"
@@ -77,7 +78,8 @@ describe("an empty list of rooms", () => {
       yield* hall.to([]).except([]).emit("note", "")
       yield* plain.to([]).emit("note", "")
       yield* plain.in([]).emit("note", "")
-      for (const socket of [one.socket, one.socket.plain]) {
+      const forms: ReadonlyArray<BroadcastTargets<BroadcastOperator<any>>> = [one.socket, one.socket.untyped]
+      for (const socket of forms) {
         yield* socket.to([]).emit("note", "")
         yield* socket.in([]).emit("note", "")
         yield* socket.broadcast.to([]).emit("note", "")
@@ -189,11 +191,18 @@ describe("what is no room", () => {
         [[["a"]], "a room is a string, not object"],
         [new Set(["a"]), "a room is a string, not object"]
       ] as ReadonlyArray<readonly [any, string]>) {
-        for (const socket of [one.socket, one.socket.plain, remote!]) {
+        for (const socket of [one.socket, one.socket.untyped, remote!]) {
           assert.strictEqual(yield* defectOf(() => socket.join(rooms)), message)
           assert.strictEqual(yield* defectOf(() => socket.leave(rooms)), message)
         }
-        for (const target of [hall, plain, hall.all, one.socket, one.socket.plain, hall.to([])] as ReadonlyArray<any>) {
+        for (const target of [
+          hall,
+          plain,
+          hall.all,
+          one.socket,
+          one.socket.untyped,
+          hall.to([])
+        ] as ReadonlyArray<any>) {
           assert.strictEqual(yield* defectOf(() => target.to(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.in(rooms).emit("note", "")), message)
           assert.strictEqual(yield* defectOf(() => target.except(rooms).emit("note", "")), message)

@@ -4,14 +4,14 @@
  * protocol in anything that is read.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import { Parser } from "../../src/Parser.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import type { SocketPacket } from "../../src/protocol/SocketPacket.ts"
-import { EventRefused, type PlainSocket } from "../../src/server/ServerSocket.ts"
+import { EventRefused, type ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { openClient, type RawClient, transports, WebSocketClient } from "../support/RawClient.ts"
 import { serve } from "../support/serve.ts"
@@ -28,7 +28,9 @@ const chat = SocketIoServer.layerNamespace(Chat, () =>
 )
 
 /** A namespace without a contract; `prepare` registers what else it has. */
-const plain = (prepare: (socket: PlainSocket) => Effect.Effect<unknown, never, any> = () => Effect.void) =>
+const plain = (
+  prepare: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<unknown, never, any> = () => Effect.void
+) =>
   SocketIoServer.layerNamespace("/", (socket) =>
     Effect.andThen(
       prepare(socket) as Effect.Effect<unknown>,
@@ -113,9 +115,24 @@ describe("a large event that nobody handles", () => {
 
   // Whoever sees it sees its arguments.
   for (const [who, prepare] of [
-    ["a handler", (socket: PlainSocket) => socket.on("somebody", () => Effect.void)],
-    ["a handler of every event", (socket: PlainSocket) => socket.onAny(() => Effect.void)],
-    ["middleware", (socket: PlainSocket) => socket.use(() => Effect.fail(new EventRefused({ message: "no" })))]
+    ["a handler", (socket: ServerSocket<Namespace.Untyped>) => socket.on("somebody", () => Effect.void)],
+    ["a handler of every event", (socket: ServerSocket<Namespace.Untyped>) => socket.onAny(() => Effect.void)],
+    [
+      "middleware",
+      (socket: ServerSocket<Namespace.Untyped>) => socket.use(() => Effect.fail(new EventRefused({ message: "no" })))
+    ],
+    [
+      "a reader of all events",
+      (socket: ServerSocket<Namespace.Untyped>) =>
+        Effect.forkScoped(Stream.runDrain(socket.events()), { startImmediately: true })
+    ],
+    [
+      "a reader of the events of all sockets",
+      () =>
+        Effect.flatMap(SocketIoServer.namespace("/"), (all) =>
+          Effect.forkScoped(Stream.runDrain(all.events()), { startImmediately: true })
+        )
+    ]
   ] as const) {
     it.live(`is read where ${who} sees it`, () =>
       Effect.gen(function* () {

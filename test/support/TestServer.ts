@@ -58,7 +58,7 @@ const TokenRequiredLive = Layer.succeed(TokenRequired, ({ handshake }) =>
 class Guarded extends Namespace.make("/auth").middleware(TokenRequired) {}
 
 const app = (name: string, log: Array<LogEntry>) =>
-  Effect.fnUntraced(function* (socket: ServerSocket.PlainSocket) {
+  Effect.fnUntraced(function* (socket: ServerSocket.ServerSocket<Namespace.Untyped>) {
     const all = yield* SocketIoServer.namespace(name)
     yield* Effect.forkScoped(
       Effect.map(socket.disconnected, (reason) => log.push({ sid: socket.id, namespace: socket.namespace, reason })),
@@ -69,14 +69,14 @@ const app = (name: string, log: Array<LogEntry>) =>
     yield* socket.on("ask", (...args) =>
       Effect.flatMap(socket.emitWithAck("question", ...args), (answer) => socket.emit("answered", ...answer))
     )
-    yield* socket.on("join", (room) => socket.join(room))
-    yield* socket.on("leave", (room) => socket.leave(room))
-    yield* socket.on("to-room", (room, ...args) => socket.to(room).emit("room-message", ...args))
-    yield* socket.on("in-room", (room, ...args) => all.to(room).emit("room-message", ...args))
+    yield* socket.on("join", (room) => socket.join(room as string))
+    yield* socket.on("leave", (room) => socket.leave(room as string))
+    yield* socket.on("to-room", (room, ...args) => socket.to(room as string).emit("room-message", ...args))
+    yield* socket.on("in-room", (room, ...args) => all.to(room as string).emit("room-message", ...args))
     yield* socket.on("to-room-except", (room, except, ...args) =>
       all
-        .to(room)
-        .except(except)
+        .to(room as string)
+        .except(except as string)
         .emit("room-message", ...args)
     )
     yield* socket.on("broadcast", (...args) => socket.broadcast.emit("broadcasted", ...args))
@@ -88,9 +88,9 @@ const app = (name: string, log: Array<LogEntry>) =>
           .toSorted()
       )
     )
-    yield* socket.on("burst", (count: number) =>
+    yield* socket.on("burst", (count) =>
       Effect.forEach(
-        Array.from({ length: count }, (_, i) => i),
+        Array.from({ length: Number(count) }, (_, i) => i),
         (i) => socket.emit("burst-item", i),
         { discard: true }
       )
@@ -101,7 +101,7 @@ const app = (name: string, log: Array<LogEntry>) =>
       Effect.sync(() => ({ headers: socket.handshake.headers, address: socket.handshake.address }))
     )
     yield* socket.on("process", () => Effect.succeed(process.pid))
-    yield* socket.on("bye", (close: boolean) => socket.disconnect({ close }))
+    yield* socket.on("bye", (close) => socket.disconnect({ close: close === true }))
     yield* socket.on("boom", () => Effect.die(new Error("boom")))
     yield* socket.on("log", () => Effect.sync(() => log.filter((entry) => entry.sid !== socket.id)))
     yield* socket.emit("auth", socket.handshake.auth)
@@ -123,7 +123,7 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
   const namespaces = Layer.mergeAll(
     SocketIoServer.layerNamespace("/", app("/", log)),
     SocketIoServer.layerNamespace("/custom", app("/custom", log)),
-    SocketIoServer.layerNamespace(Guarded, (socket) => app("/auth", log)(socket.plain).pipe(Effect.as({})))
+    SocketIoServer.layerNamespace(Guarded, (socket) => app("/auth", log)(socket.untyped).pipe(Effect.as({})))
   ).pipe(
     Layer.provide(TokenRequiredLive),
     Layer.provide(

@@ -9,8 +9,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { PlainClientSocket } from "../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import type { StreamOverflow } from "../../src/StreamOptions.ts"
 
 /** What a test sends, with `{ bytes, as }` in place of what JSON does not have. */
@@ -19,7 +20,7 @@ export type Sent =
   | { readonly bytes: ReadonlyArray<number>; readonly as: "ArrayBuffer" | "Uint8Array" | "Blob" | "File" }
 
 const scope = Scope.makeUnsafe()
-let socket: PlainClientSocket
+let socket: ClientSocket<Namespace.Untyped>
 let watched: Stream.Stream<ReadonlyArray<unknown>, StreamOverflow>
 
 const toValue = (sent: Sent): unknown => {

@@ -24,7 +24,7 @@ for (const transport of ["websocket", "polling"] as const) {
       yield* socket.emit("echo", 5)
       const got = yield* Effect.forEach([1, 2, 3, 4, 5], () => Queue.take(echoed))
       assert.deepStrictEqual(
-        got.map(([n, bytes]) => (bytes === undefined ? [n] : [n, new TextDecoder().decode(bytes)])),
+        got.map(([n, bytes]) => (bytes === undefined ? [n] : [n, new TextDecoder().decode(bytes as Uint8Array)])),
         [[1], [2, "two"], [3, "\u0003"], [4, "four"], [5]]
       )
     }).pipe(Effect.provide(Echo.pipe(Layer.provideMerge(TestSocketIo.layer({ client: { transports: [transport] } })))))

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Layer, Metric, Queue, Scope } from "effect"
+import type * as Namespace from "../../src/Namespace.ts"
 import { type ServerSocket, SocketIoServer } from "effect-socket.io/server"
 import { TestSocketIo } from "effect-socket.io/testing"
 
@@ -33,7 +34,7 @@ const census = Effect.gen(function* () {
 
 /** A served namespace in a scope of its own, and what is left when that closes. */
 const serving = Effect.fnUntraced(function* (options: TestSocketIo.TestOptions = {}) {
-  const sockets = yield* Queue.unbounded<ServerSocket.PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket.ServerSocket<Namespace.Untyped>>()
   const log: Array<string> = []
   const Live = SocketIoServer.layerNamespace(
     "/",

@@ -165,8 +165,8 @@ for (const [name, client] of Object.entries(transports)) {
 
     it.effect("tell both sides when one of them leaves", () =>
       Effect.gen(function* () {
-        const sockets = yield* Queue.unbounded<ServerSocket.PlainSocket>()
-        const Echo = SocketIoServer.layerNamespace("/echo", (socket) => Queue.offer(sockets, socket))
+        const sockets = yield* Queue.unbounded<ServerSocket.ServerSocket<Namespace.Untyped>>()
+        const Echo = SocketIoServer.layerNamespace("/echo", (socket) => Effect.asVoid(Queue.offer(sockets, socket)))
         yield* Effect.gen(function* () {
           const socket = yield* SocketIoClient.connect("/echo")
           yield* socket.disconnect()

@@ -4,13 +4,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer, Queue, Random, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import type * as Namespace from "../../src/Namespace.ts"
 import { type ClientSocket, SocketIoClient } from "effect-socket.io/client"
 import { type ServerSocket, SocketIoServer } from "effect-socket.io/server"
 import { type Link, TestSocketIo } from "effect-socket.io/testing"
 
 /** A namespace that acknowledges `echo`, never acknowledges `forget`, and its sockets as they come. */
 const serving = Effect.fnUntraced(function* (options: TestSocketIo.TestOptions = {}) {
-  const sockets = yield* Queue.unbounded<ServerSocket.PlainSocket>()
+  const sockets = yield* Queue.unbounded<ServerSocket.ServerSocket<Namespace.Untyped>>()
   const Echo = SocketIoServer.layerNamespace(
     "/",
     Effect.fnUntraced(function* (socket) {
@@ -41,7 +42,7 @@ const timeline = Effect.sync(() => {
       ),
       { startImmediately: true }
     )
-  const watchServer = (socket: ServerSocket.PlainSocket) =>
+  const watchServer = (socket: ServerSocket.ServerSocket<Namespace.Untyped>) =>
     Effect.forkScoped(Effect.flatMap(socket.disconnected, (reason) => note(`server: ${reason}`)))
   return { log, note, watch, watchServer, take: () => log.splice(0) }
 })

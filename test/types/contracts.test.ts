@@ -23,7 +23,7 @@ const preludeOf = (inPlace: boolean) => {
   const list = (...names: ReadonlyArray<EventName>) =>
     `[${names.map((name) => (inPlace ? events[name] : name)).join(", ")}]`
   return `
-import { type Config, Context, Effect, Layer, type Option, PubSub, type Result, Schedule, Schema, Stream } from "effect"
+import { type Config, Context, Effect, Layer, type Option, PubSub, type Result, Schedule, Schema, type Scope, Stream } from "effect"
 import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError, type StreamOptions } from "effect-socket.io"
 import { type ClientOptions, ClientSocket, Reconnection, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
@@ -74,11 +74,12 @@ const good = {
 }
 const inHall = { join: good.join, cursor: good.cursor, leave: good.leave }
 type HallSocket = ServerSocket.ServerSocket<typeof Hall>
-const atChat = <A, E, R>(use: (chat: NamespaceHandle.ContractHandle<typeof Chat>) => Effect.Effect<A, E, R>) =>
+const atChat = <A, E, R>(use: (chat: NamespaceHandle.NamespaceHandle<typeof Chat>) => Effect.Effect<A, E, R>) =>
   Effect.flatMap(SocketIoServer.namespace(Chat), use)
-const atHall = <A, E>(use: (hall: NamespaceHandle.ContractHandle<typeof Hall>) => Effect.Effect<A, E, any>) =>
+const atHall = <A, E>(use: (hall: NamespaceHandle.NamespaceHandle<typeof Hall>) => Effect.Effect<A, E, any>) =>
   Effect.flatMap(SocketIoServer.namespace(Hall), use)
-const serve = (build: Parameters<typeof SocketIoServer.layerNamespace<typeof Chat, Namespace.Handlers<Namespace.ClientToServer<typeof Chat>>>>[1]) =>
+type ChatHandlers = Namespace.Handlers<Namespace.ClientToServer<typeof Chat>>
+const serve = (build: (socket: ServerSocket.ServerSocket<typeof Chat>) => Effect.Effect<ChatHandlers>) =>
   SocketIoServer.layerNamespace(Chat, build)
 type ChatClient = ClientSocket.ClientSocket<typeof Chat>
 `
@@ -192,7 +193,7 @@ const compiles: Record<string, string> = {
       const dropping: Stream.Stream<void> = yield* socket.subscribe("leave", { overflow: "dropOldest" })
       yield* Stream.runForEach(socket.events(), (each) =>
         each.event === "join" ? Effect.logDebug(each.payload.room) : each.event === "cursor" ? Effect.logDebug(each.payload[0] + 1) : Effect.void)
-      yield* Stream.runForEach(socket.plain.events({ overflow: "dropNewest" }), ({ args, event }) => Effect.logDebug(event, args.length))
+      yield* Stream.runForEach(socket.untyped.events({ overflow: "dropNewest" }), ({ args, event }) => Effect.logDebug(event, args.length))
     })
     export const h = Effect.gen(function*() {
       const any = yield* SocketIoServer.namespace("/any")
@@ -309,7 +310,13 @@ const compiles: Record<string, string> = {
       yield* echo.emit("anything", 1, "two", new Uint8Array(3))
       yield* echo.emit("nothing")
       const answer: Effect.Effect<ReadonlyArray<unknown>, SocketIoError.AckError> = echo.emitWithAck("anything", 1)
-      const stream: Stream.Stream<ReadonlyArray<unknown>> = echo.stream("anything", { overflow: "dropOldest" })
+      const stream: Stream.Stream<ReadonlyArray<unknown>, StreamOptions.StreamOverflow> = echo.stream("anything")
+      const all: Stream.Stream<{ readonly event: string; readonly args: ReadonlyArray<unknown> }, StreamOptions.StreamOverflow> =
+        echo.events()
+      yield* echo.respond("question", (a) => Effect.fail(a))
+      const reliable: RetryingEmitter.RetryingEmitter<typeof Echo> = yield* RetryingEmitter.make(echo, { retries: 1, ackTimeout: "1 second" })
+      const sent: Effect.Effect<void, SocketIoError.AckError> = reliable.emit("anything", 1, 2)
+      const named: ClientSocket.ClientSocket<Namespace.Untyped> = yield* SocketIoClient.connect("/echo")
       const room = yield* SocketIoClient.connect(Rooms2, { params: { id: 1 } })
       yield* room.emit("x", 1)
     })
@@ -333,12 +340,105 @@ const compiles: Record<string, string> = {
     else if (answer.error._tag === "RoomFull") console.log(answer.error.room)
     else if (answer.error._tag === "EventRefused") console.log(answer.error.data)
     export const decoded: Effect.Effect<ReadonlyArray<User>, RoomFull | SocketIoError.AckError> = EventAnswer.decode(Join, [])`,
-  "a plain namespace": `
-    export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerNamespace("/", (socket) =>
-      socket.on("anything", (a, b) => Effect.flatMap(Rooms, (rooms) => rooms.enter(String(a) + String(b)))))`
+  "an untyped namespace with its layer": `
+    const added: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Authentication | Rooms> =
+      SocketIoServer.layerNamespace(Echo, Effect.fnUntraced(function*(socket) {
+        const user: User = yield* CurrentUser
+        yield* Effect.addFinalizer(() => Effect.logDebug(user.name))
+        const token: string = socket.auth.token
+        yield* socket.on("anything", (a, b) => Effect.flatMap(Rooms, (rooms) => rooms.enter(String(a) + String(b))))
+        yield* socket.once("first", (...args) => socket.emit("anything", ...args))
+        const data: unknown = socket.data.anything
+      }))
+    const returned: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Authentication | Rooms> =
+      SocketIoServer.layerNamespace(Echo, Effect.fnUntraced(function*(socket) {
+        return Echo.of({ anything: (a) => Effect.flatMap(Rooms, (rooms) => rooms.enter(String(a))) })
+      }))
+    const byName: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerNamespace("/", (socket) =>
+      socket.on("anything", (a, b) => Effect.flatMap(Rooms, (rooms) => rooms.enter(String(a) + String(b)))))
+    const returnedByName: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> =
+      SocketIoServer.layerNamespace("/", () => Effect.succeed({ anything: () => Effect.asVoid(Rooms) }))
+    const dynamic: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> =
+      SocketIoServer.layerDynamicNamespace(Rooms2, Effect.fnUntraced(function*(room) {
+        const rooms = yield* Rooms
+        const id: number = room.params.id
+        return (socket) => socket.on("enter", () => rooms.enter(String(socket.params.id + id)))
+      }), { match: ({ params }) => Effect.succeed(params.id > 0) })
+    const byExpression: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> =
+      SocketIoServer.layerDynamicNamespace(/^.room-[0-9]+$/, (room) =>
+        Effect.succeed((socket) => Effect.succeed({ enter: () => Effect.andThen(Rooms, room.emit("entered", socket.id)) })))
+    // A helper of any untyped socket.
+    const chatty = (socket: ServerSocket.ServerSocket<Namespace.Untyped>) => socket.on("hello", (name) => socket.emit("hello", name))
+    export const forms = (echo: ServerSocket.ServerSocket<typeof Echo>, hall: HallSocket) =>
+      Effect.all([chatty(echo), chatty(hall.untyped), chatty(echo.untyped)])
+    export const handles = Effect.gen(function*() {
+      const echo: NamespaceHandle.NamespaceHandle<typeof Echo> = yield* SocketIoServer.namespace(Echo)
+      const named: NamespaceHandle.NamespaceHandle<Namespace.Untyped> = yield* SocketIoServer.namespace("/echo")
+      yield* echo.to("a").emit("anything", 1, 2)
+      const answers: Stream.Stream<{
+        readonly sid: string
+        readonly response: Result.Result<ReadonlyArray<unknown>, SocketIoError.AckError>
+      }> = echo.emitWithAck("anything")
+      yield* echo.serverSideEmit("load", 1, 2)
+      const loads: Stream.Stream<ReadonlyArray<unknown>, SocketIoError.AckError> = echo.serverSideEmitWithAck("load", 1)
+      yield* echo.onServerSide("load", (a, b) => Effect.succeed([a, b]))
+      const data: unknown = (yield* named.fetchSockets())[0]?.data.anything
+      const rooms = yield* SocketIoServer.dynamicNamespaces(Rooms2)
+      yield* rooms.get({ id: 1 }).emit("anything")
+    })`,
+  "handlers that are added, and taken back": `
+    export const f = (socket: HallSocket) => Effect.gen(function*() {
+      const on: Effect.Effect<void, never, Scope.Scope | Rooms> = socket.on("join", ({ room }) => Effect.flatMap(Rooms, (rooms) => rooms.enter(room)))
+      const once: Effect.Effect<void, never, Scope.Scope> = socket.once("cursor", ([x, y]) => Effect.logDebug(x + y))
+      const taken: Effect.Effect<void> = Effect.scoped(Effect.andThen(socket.onAny(() => Effect.void), once))
+    })`
 }
 
 const refused: Record<string, readonly [code: string, expected: RegExp]> = {
+  "a handler of an untyped event that takes its arguments for granted": [
+    `export const f = (socket: ServerSocket.ServerSocket<typeof Echo>) => socket.on("add", (a: number, b: number) => Effect.succeed(a + b))`,
+    /Type 'unknown' is not assignable to type 'number'/
+  ],
+  "an argument of an untyped event that is not checked": [
+    `export const l = SocketIoServer.layerNamespace("/", (socket) => socket.on("length", (text) => Effect.succeed(text.length)))`,
+    /'text' is of type 'unknown'/
+  ],
+  "an untyped answer that is not checked": [
+    `export const f = (socket: ServerSocket.ServerSocket<Namespace.Untyped>) =>
+      Effect.map(socket.emitWithAck("question"), ([answer]): string => answer)`,
+    /Type 'unknown' is not assignable to type 'string'/
+  ],
+  "data of an untyped socket taken for a type": [
+    `export const f = (socket: ServerSocket.ServerSocket<Namespace.Untyped>): string => socket.data.name`,
+    /Type 'unknown' is not assignable to type 'string'/
+  ],
+  "the builder of an untyped namespace that yields something else": [
+    `export const l = SocketIoServer.layerNamespace(Echo, () => Effect.succeed(true))`,
+    /Type 'boolean' is not assignable to type 'void \| Handlers<Untyped>'/
+  ],
+  "the middleware of an untyped namespace without its layer": [
+    `const l = SocketIoServer.layerNamespace(Echo, () => Effect.void).pipe(
+      Layer.provide(NodeSocketIoServer.layer({ port: 0 })), Layer.launch)
+    export const m: Effect.Effect<never, any> = l`,
+    /Type 'Authentication' is not assignable to type 'never'/
+  ],
+  "a service that handlers of an untyped namespace need": [
+    `const l = SocketIoServer.layerNamespace("/", () => Effect.succeed({ enter: () => Effect.asVoid(Rooms) }))
+    export const m: Layer.Layer<never, never, SocketIoServer.SocketIoServer> = l`,
+    /Type 'Rooms' is not assignable to type/
+  ],
+  "a handler of an event that clients do not send": [
+    `export const f = (socket: HallSocket) => socket.on("image", () => Effect.void)`,
+    /'"image"' is not assignable to parameter of type '"(cursor|join|leave)"/
+  ],
+  "a wrong payload in a handler that is added": [
+    `export const f = (socket: HallSocket) => socket.once("join", ({ rom }) => Effect.void)`,
+    /Property 'rom' does not exist on type/
+  ],
+  "a handler that is added outside of a scope": [
+    `export const f = (socket: HallSocket): Effect.Effect<void> => socket.on("leave", () => Effect.void)`,
+    /Type 'Scope' is not assignable to type 'never'/
+  ],
   "a missing handler": [
     `export const h = Chat.of({ join: good.join, count: good.count, leave: good.leave })`,
     /'cursor' is missing in type/
@@ -472,7 +572,7 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
     /Property 'length' does not exist on type 'Date'/
   ],
   "an answer of other servers taken for another type": [
-    `export const f = (hall: NamespaceHandle.ContractHandle<typeof Hall>): Stream.Stream<string, any> => hall.serverSideEmitWithAck("count")`,
+    `export const f = (hall: NamespaceHandle.NamespaceHandle<typeof Hall>): Stream.Stream<string, any> => hall.serverSideEmitWithAck("count")`,
     /Type 'number' is not assignable to type 'string'/
   ],
   "a string for a parameter that is a number": [
@@ -573,11 +673,11 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   ],
   "the layer of one namespace for a dynamic contract": [
     `export const l = SocketIoServer.layerNamespace(Desk, () => Effect.succeed(inHall))`,
-    /'typeof Desk' is not assignable to parameter of type 'Static'/
+    /'typeof Desk' is not assignable to parameter of type 'string \| Static'/
   ],
   "the layer of dynamic namespaces for the contract of one": [
     `export const l = SocketIoServer.layerDynamicNamespace(Hall, () => Effect.succeed(() => Effect.succeed(inHall)))`,
-    /'typeof Hall' is not assignable to parameter of type 'Dynamic'/
+    /'typeof Hall' is not assignable to parameter of type 'Dynamic \| RegExp'/
   ],
   "the handle of one namespace for a dynamic contract": [
     `export const e = SocketIoServer.namespace(Desk)`,

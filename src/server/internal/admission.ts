@@ -11,7 +11,7 @@ import type { Directory } from "./directory.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import type { Build, HandlerRecord, Registration } from "./ports.ts"
-import type { SocketRuntime } from "./socket.ts"
+import { keepsRawAuth, type SocketRuntime } from "./socket.ts"
 import { viewOf } from "./views.ts"
 
 /**
@@ -69,10 +69,12 @@ const authenticate = (
 ): Effect.Effect<unknown> => {
   const { context, contract } = registration
   socket.contract = contract
-  if (contract === undefined) return enter(namespace, socket, registration, context)
-  const auth = contract.auth.decode(socket.rawAuth)
-  if (auth._tag === "Failure") return refuseAuth(socket, auth)
-  socket.auth = auth.value
+  if (keepsRawAuth(contract)) socket.auth = socket.rawAuth
+  else {
+    const auth = contract.auth.decode(socket.rawAuth)
+    if (auth._tag === "Failure") return refuseAuth(socket, auth)
+    socket.auth = auth.value
+  }
   const { middlewares } = contract
   if (middlewares.length === 0) return enter(namespace, socket, registration, context)
   return whenDone(runMiddlewares(socket, middlewares, context, context, 0), (exit) => {
@@ -111,7 +113,7 @@ const build = (
   namespace.onAdmissionOver(socket)
   socket.admit()
   const own = socket.enterContext(context)
-  const handlers = Effect.suspend(() => make(viewOf(socket, socket.contract === undefined)))
+  const handlers = Effect.suspend(() => make(viewOf(socket, socket.contract!.untyped)))
   // It replaces the context that is there, as that of the handlers does.
   const built = own === undefined ? handlers : Effect.updateContext(handlers, () => own)
   return Effect.map(built as Effect.Effect<HandlerRecord | void>, (handlers) => {

@@ -30,7 +30,7 @@ const UNHANDLED = "event without a handler"
 // Hints for the log, about an event that was not handled.
 const CONTRACT_HINT =
   "the namespace's contract does not declare it: add it to clientToServer, or correct the name that the client emits"
-const PLAIN_HINT =
+const UNTYPED_HINT =
   "register a handler with socket.on before the builder is done, or correct the name that the client emits"
 const REFUSED_HINT =
   "the description says where it differs from the event's schema: change what the client sends, or the schema"
@@ -70,8 +70,8 @@ const acknowledge = (socket: InboundSocket, codec: EventCodec, id: number, value
   }
 }
 
-/** Answers an event without a contract with its handler's value. */
-export const answerPlainly = (socket: InboundSocket, event: string, id: number, value: unknown): void => {
+/** Answers an untyped event with its handler's value. */
+export const answerUntyped = (socket: InboundSocket, event: string, id: number, value: unknown): void => {
   const values = value === undefined ? [] : value instanceof AckArguments ? value.values : [value]
   answerSafely(socket, event, () => socket.sendAck(id, values, true))
 }
@@ -120,7 +120,7 @@ export const refuseEvent = (
     const annotations = { event: name, message: refused.message, ...socket.annotations }
     observer.debug("socket", "event refused", annotations, connection)
   }
-  // Clients expect nothing but the handler's value from an event without a contract.
+  // Clients expect nothing but the handler's value from an event that is not declared.
   if (id === undefined || !isDeclared) return
   if (refused === undefined) return fail(socket, id, internalError)
   const { data, message } = refused
@@ -134,18 +134,19 @@ export const refuseEvent = (
 }
 
 /**
- * Nothing handles an event. A client that waits for an answer learns so where there is a contract.
+ * Nothing handles an event. A client that waits for an answer learns so, unless the contract is
+ * untyped.
  */
 export const leaveUnhandled = (socket: InboundSocket, name: string, id: number | undefined, isSeen: boolean): void => {
   const { connection, contract, namespace } = socket
   const { observer } = connection.environment
   observer.count(eventsUnhandled, { namespace: namespace.label })
-  const hint = contract === undefined ? PLAIN_HINT : CONTRACT_HINT
+  const hint = contract?.untyped === true ? UNTYPED_HINT : CONTRACT_HINT
   const annotations = { event: name, hint, ...socket.annotations }
   // A handler of all events may well do something about this one.
   if (isSeen) observer.debug("socket", UNHANDLED, annotations, connection)
   else observer.warn("socket", UNHANDLED, annotations, connection)
-  if (contract !== undefined && id !== undefined) fail(socket, id, NOBODY_HANDLES)
+  if (contract?.untyped !== true && id !== undefined) fail(socket, id, NOBODY_HANDLES)
 }
 
 /** Counts and logs the failure of a handler. */
@@ -155,6 +156,18 @@ export const report = (socket: InboundSocket, event: string, cause: Cause.Cause<
   const { observer } = connection.environment
   observer.count(handlerFailures, { namespace: namespace.label, event: declares(socket, event) ? event : "" })
   observer.error("event handler failed", cause, { event, ...annotations }, connection)
+}
+
+// Handlers are added and removed by copies: one that is called may remove itself, or others.
+
+/** The handlers with one more. */
+export const withHandler = <A>(handlers: ReadonlyArray<A> | undefined, handler: A): ReadonlyArray<A> =>
+  handlers === undefined ? [handler] : [...handlers, handler]
+
+/** The handlers without one; `undefined` if there are none left. */
+export const withoutHandler = <A>(handlers: ReadonlyArray<A> | undefined, handler: A): ReadonlyArray<A> | undefined => {
+  const left = handlers?.filter((other) => other !== handler)
+  return left?.length === 0 ? undefined : left
 }
 
 /** Starts handlers that answer nothing. */

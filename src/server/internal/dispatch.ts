@@ -11,13 +11,15 @@ import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import { eventsLimited } from "../ServerMetrics.ts"
 import {
   answering,
-  answerPlainly,
+  answerUntyped,
   fail,
   type InboundSocket,
   leaveUnhandled,
   refusePayload,
   report,
-  startAll
+  startAll,
+  withHandler,
+  withoutHandler
 } from "./answers.ts"
 import { costOfEvent, Inbox } from "./backlog.ts"
 import { EventLimiter, limitsOf } from "./eventLimits.ts"
@@ -36,12 +38,13 @@ import type { Cost } from "./supervisor.ts"
 export class Dispatch {
   private readonly socket: InboundSocket
   private inbox: Inbox | undefined
-  /** The contract's handlers, or an empty record; `undefined` until they are there. */
+  /** The handlers that the builder has returned; `undefined` until it is done. */
   private handlers: HandlerRecord | undefined
   private incoming: ReadonlyMap<string, EventCodec> = noEvents
   private limiter: EventLimiter | undefined
-  private plainHandlers: Map<string, Array<EventHandler>> | undefined
-  private anyHandlers: Array<EventHandler> | undefined
+  /** The handlers that were added, by event: of payloads, or of the arguments of untyped events. */
+  private added: Map<string, ReadonlyArray<EventHandler>> | undefined
+  private anyHandlers: ReadonlyArray<EventHandler> | undefined
   private checks: PacketChecks | undefined
   private streams: EventStreams | undefined
   private gates: Map<string, Gate> | undefined
@@ -52,20 +55,29 @@ export class Dispatch {
 
   // ---------------------------------------------------------------- registration
 
-  addHandler(event: string, handler: EventHandler): void {
-    if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
-    const handlers = (this.plainHandlers ??= new Map<string, Array<EventHandler>>())
-    const existing = handlers.get(event)
-    if (existing === undefined) handlers.set(event, [handler])
-    else existing.push(handler)
+  /** Adds a handler of an event; gives the function that removes it. */
+  addHandler(event: string, handler: EventHandler): () => void {
+    refuseReserved(event)
+    const added = (this.added ??= new Map<string, ReadonlyArray<EventHandler>>())
+    added.set(event, withHandler(added.get(event), handler))
+    return () => {
+      const left = withoutHandler(added.get(event), handler)
+      if (left === undefined) added.delete(event)
+      else added.set(event, left)
+    }
   }
 
-  addAnyHandler(handler: EventHandler): void {
-    ;(this.anyHandlers ??= []).push(handler)
+  /** Adds a handler of all events; gives the function that removes it. */
+  addAnyHandler(handler: EventHandler): () => void {
+    this.anyHandlers = withHandler(this.anyHandlers, handler)
+    return () => {
+      this.anyHandlers = withoutHandler(this.anyHandlers, handler)
+    }
   }
 
-  addMiddleware(middleware: PacketMiddleware): void {
-    ;(this.checks ??= new PacketChecks(this.socket)).add(middleware)
+  /** Adds packet middleware; gives the function that removes it. */
+  addMiddleware(middleware: PacketMiddleware): () => void {
+    return (this.checks ??= new PacketChecks(this.socket)).add(middleware)
   }
 
   /** Events from now on, until the scope closes or the socket disconnects. */
@@ -81,13 +93,12 @@ export class Dispatch {
 
   /** The handlers are there: the events that waited for them are handled in their order. */
   setReady(handlers: HandlerRecord = noHandlers): void {
+    const contract = this.socket.contract!
+    if (contract.untyped) Object.keys(handlers).forEach(refuseReserved)
     this.handlers = handlers
-    const { contract } = this.socket
-    if (contract !== undefined) {
-      this.incoming = contract.incoming
-      const limits = limitsOf(contract)
-      if (limits !== undefined) this.limiter = new EventLimiter(limits)
-    }
+    this.incoming = contract.incoming
+    const limits = limitsOf(contract)
+    if (limits !== undefined) this.limiter = new EventLimiter(limits)
     const { inbox } = this
     this.inbox = undefined
     inbox?.empty((packet) => this.receive(packet))
@@ -110,7 +121,9 @@ export class Dispatch {
   /** Whether nothing handles, checks or streams the event: its arguments need not be read. */
   ignores(event: string): boolean {
     if (this.handlers === undefined || this.anyHandlers !== undefined || this.checks !== undefined) return false
-    return !this.incoming.has(event) && this.plainHandlers?.has(event) !== true && this.streams?.has(event) !== true
+    if (this.incoming.has(event) || this.ownHandler(event) !== undefined) return false
+    const { added, streams } = this
+    return added?.has(event) !== true && streams?.has(event) !== true && streams?.has(UNDECLARED) !== true
   }
 
   onEvent(packet: SocketPacket): void {
@@ -156,7 +169,7 @@ export class Dispatch {
     const { socket } = this
     if (!socket.isConnected) return
     const codec = this.incoming.get(name)
-    if (codec === undefined) return this.dispatchPlain(name, data, id)
+    if (codec === undefined) return this.dispatchUntyped(name, data, id)
     const payload = decodePayload(codec, data)
     if (payload._tag === "Failure") {
       // A schema that throws is a bug on this side: the client learns nothing about it.
@@ -165,6 +178,8 @@ export class Dispatch {
     }
     this.streams?.publish(name, payload.value, data)
     socket.publishEvent(name, payload.value, data, true)
+    const added = this.added?.get(name)
+    if (added !== undefined) startAll(socket, added, name, [payload.value], data)
     const handler = this.handlers![codec.event._tag]!
     const limit = codec.event.concurrency ?? socket.contract!.contract.concurrency
     const answer = answering(socket, codec, id)
@@ -192,14 +207,16 @@ export class Dispatch {
     return gate
   }
 
-  private dispatchPlain(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
+  /** An event that no contract declares: its handlers take its arguments. */
+  private dispatchUntyped(name: string, data: ReadonlyArray<unknown>, id: number | undefined): void {
     const { socket } = this
-    const handlers = this.plainHandlers?.get(name)
+    const own = this.ownHandler(name)
+    const added = this.added?.get(name)
     const args = data.slice(1)
     const { streams } = this
-    streams?.publishPlain(name, args, data)
+    streams?.publishUndeclared(name, args, data)
     socket.publishEvent(name, args, data, false)
-    if (handlers === undefined) {
+    if (own === undefined && added === undefined) {
       // A reader of all events reads this one as a handler of all events does: it answers nothing.
       const isSeen = this.anyHandlers !== undefined || streams?.has(UNDECLARED) === true
       if (streams?.has(name) !== true) leaveUnhandled(socket, name, id, isSeen)
@@ -210,11 +227,20 @@ export class Dispatch {
       if (exit._tag === "Failure") return report(socket, name, exit.cause)
       if (isAnswered) return
       isAnswered = true
-      answerPlainly(socket, name, id!, exit.value)
+      answerUntyped(socket, name, id!, exit.value)
     }
-    for (const handler of handlers) {
+    if (own !== undefined) this.startHandler("", socket.runFork, () => own(...args), onExit, data)
+    if (added === undefined) return
+    for (const handler of added) {
       this.startHandler("", handler.run, () => handler.handle(name, args), onExit, data)
     }
+  }
+
+  /** The handler of an untyped event that the builder has returned. The name is the client's. */
+  private ownHandler(name: string): HandlerRecord[string] | undefined {
+    const { handlers, socket } = this
+    if (handlers === noHandlers || !socket.contract!.untyped) return undefined
+    return Object.hasOwn(handlers!, name) ? handlers![name] : undefined
   }
 
   /** Starts an event's handler, with what tracing and metrics want to know of it. */
@@ -242,6 +268,10 @@ export class Dispatch {
       cost
     )
   }
+}
+
+const refuseReserved = (event: string): void => {
+  if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
 }
 
 const noHandlers: HandlerRecord = {}

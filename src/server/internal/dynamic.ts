@@ -32,15 +32,13 @@ export interface Lifecycle {
 
 export interface DynamicOptions {
   readonly label: string
-  readonly contract: CompiledContract | undefined
+  readonly contract: CompiledContract
   readonly context: Context.Context<any>
   /** The layer's scope: the scopes of the namespaces are forked from it. */
   readonly scope: Scope.Scope
-  /** Their openings and closings; none without a contract. */
-  readonly lifecycle: Lifecycle | undefined
-  /** Whether a name can be one of these namespaces, as far as that is known at once. */
-  readonly test: ((name: string) => boolean) | undefined
-  /** Whether a name that can be one is one. */
+  /** Their openings and closings. */
+  readonly lifecycle: Lifecycle
+  /** Whether a name that the contract's pattern matches is one of them. */
   readonly match: ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>) | undefined
   /**
    * Runs once per namespace, in its scope; yields the builder of its sockets, or refuses the
@@ -62,7 +60,7 @@ export interface DynamicOptions {
  */
 export class DynamicNamespaces implements NamespaceGroup {
   readonly label: string
-  readonly contract: CompiledContract | undefined
+  readonly contract: CompiledContract
   readonly environment: Environment
   readonly options: DynamicOptions
   /** Those that are open, that open, or that close. */
@@ -88,15 +86,14 @@ export class DynamicNamespaces implements NamespaceGroup {
     return Array.from(this.instances.keys())
   }
 
-  /** Whether a name can be one of them. `true` for those that only a predicate knows. */
+  /** Whether a name can be one of them: a predicate has the last word, if there is one. */
   mayMatch(name: string): boolean {
-    if (!isMatchable(name) || this.options.test?.(name) === false) return false
-    return this.params(name) !== undefined
+    return isMatchable(name) && this.params(name) !== undefined
   }
 
   /** Whether it is certain at once that a name is one of them. */
   matchesSurely(name: string): boolean {
-    return this.options.test !== undefined && this.options.match === undefined && this.mayMatch(name)
+    return this.options.match === undefined && this.mayMatch(name)
   }
 
   /**
@@ -120,8 +117,7 @@ export class DynamicNamespaces implements NamespaceGroup {
 
   params(name: string): Readonly<Record<string, unknown>> | undefined {
     const { contract } = this
-    if (contract?.pattern === undefined) return {}
-    const raw = contract.pattern.match(name)
+    const raw = contract.pattern?.match(name)
     if (raw === undefined) return undefined
     const params: Record<string, unknown> = {}
     for (const [parameter, codec] of contract.params) {
@@ -270,7 +266,7 @@ class Instance implements NamespaceInstance, WheelEntry {
     // It stays from now on, and no longer only until the deadline of its opening.
     if (!Number.isFinite(options.idleTimeToLive)) this.onOccupied()
     environment.observer.debug("namespace", "namespace opened", { namespace: this.namespace.name }, ANYONE)
-    options.lifecycle?.openings.publish(this.namespace)
+    options.lifecycle.openings.publish(this.namespace)
   }
 
   onOccupied(): void {
@@ -319,7 +315,7 @@ class Instance implements NamespaceInstance, WheelEntry {
     Deferred.doneUnsafe(this.end, Effect.void)
     environment.observer.debug("namespace", "namespace closed", { namespace: namespace.name }, ANYONE)
     // Readers were not told of one that could not be opened.
-    if (wasOpen) options.lifecycle?.closings.publish(namespace)
+    if (wasOpen) options.lifecycle.closings.publish(namespace)
     namespace.forgetIfUnused()
   }
 }

@@ -10,7 +10,7 @@ import type { Emission } from "./emissions.ts"
 import type { Encoding } from "./ports.ts"
 
 /** Any event, as it is. */
-export const plainEncoding: Encoding = {
+export const untypedEncoding: Encoding = {
   isDeclared: false,
   packet(event, args) {
     if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
@@ -69,6 +69,7 @@ const byContract = new WeakMap<CompiledContract, Encoding>()
 
 /** The encoding of a contract's events: one for all that use the contract. */
 export const encodingOf = (contract: CompiledContract): Encoding => {
+  if (contract.untyped) return untypedEncoding
   let encoding = byContract.get(contract)
   if (encoding === undefined) byContract.set(contract, (encoding = new ContractEncoding(contract)))
   return encoding

@@ -61,7 +61,7 @@ export class EventStreams {
   }
 
   /** An event that no contract declares has come. */
-  publishPlain(event: string, args: ReadonlyArray<unknown>, data: ReadonlyArray<unknown>): void {
+  publishUndeclared(event: string, args: ReadonlyArray<unknown>, data: ReadonlyArray<unknown>): void {
     const ofName = this.readers.get(event)
     if (ofName !== undefined) this.offer(ofName, args, data)
     const ofAll = this.readers.get(UNDECLARED)

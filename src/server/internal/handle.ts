@@ -9,11 +9,11 @@ import * as Stream from "effect/Stream"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { formatName } from "../../internal/contractCodec.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
-import type { NewsOverflow, PlainHandle } from "../NamespaceHandle.ts"
+import type { NamespaceHandle, NewsOverflow } from "../NamespaceHandle.ts"
 import type { ServerConnection } from "../ServerConnection.ts"
 import type { Directory } from "./directory.ts"
 import type { Emission } from "./emissions.ts"
-import { encodingOf, plainEncoding } from "./encoding.ts"
+import { encodingOf, untypedEncoding } from "./encoding.ts"
 import { eventsOf } from "./namespaceEvents.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import { all, noFlags } from "./operator.ts"
@@ -40,29 +40,30 @@ const makeHandle = (
   name: string,
   reference: Reference<NamespaceRuntime>,
   target: Target,
-  isPlain: boolean
-): PlainHandle => {
+  isUntyped: boolean
+): NamespaceHandle<any> => {
   const everything = all(target)
-  const codec = ({ serverEvents }: NamespaceRuntime, event: string) => (isPlain ? undefined : serverEvents.codec(event))
+  const codec = ({ serverEvents }: NamespaceRuntime, event: string) =>
+    isUntyped ? undefined : serverEvents.codec(event)
   const news = <A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> =>
     Stream.suspend(() => reference.watch(read))
   const broadcast = (emission: Emission): any => {
     const { data, selection } = emission
     const received = target.encoding.received(emission)
     if (received === undefined) return undefined
-    const content = isPlain ? { args: received.payload } : received
+    const content = isUntyped ? { args: received.payload } : received
     return { event: data[0], ...content, rooms: selection.rooms, except: selection.except }
   }
   return {
     ...inspected(name),
     name,
     sockets: Effect.sync(() =>
-      Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isPlain))
+      Array.from(reference.current?.sockets.values() ?? [], (socket) => viewOf(socket, isUntyped))
     ),
     socket: (of) =>
       Effect.map(sidOf(name, of), (sid) => {
         const socket = reference.current?.sockets.get(sid)
-        return socket === undefined ? Option.none() : Option.some(viewOf(socket, isPlain))
+        return socket === undefined ? Option.none() : Option.some(viewOf(socket, isUntyped))
       }),
     rooms: Effect.suspend(() =>
       reference.current === undefined ? Effect.sync(noRooms) : reference.current.ask(noRooms(), ({ rooms }) => rooms)
@@ -80,11 +81,11 @@ const makeHandle = (
     sink: (event) => everything.sink(event),
     pubsub: (event, options) => everything.pubsub(event, options),
     connections: (options) =>
-      news(({ hubs }) => hubs.connections.stream("connections", options, (socket) => viewOf(socket, isPlain))),
+      news(({ hubs }) => hubs.connections.stream("connections", options, (socket) => viewOf(socket, isUntyped))),
     disconnections: (options) => news(({ hubs }) => hubs.disconnections.stream("disconnections", options, identity)),
     roomChanges: (options) => news(({ hubs }) => hubs.rooms.stream("roomChanges", options, identity)),
     broadcasts: (options) => news(({ hubs }) => hubs.broadcasts.stream("broadcasts", options, broadcast)),
-    events: (options) => news((namespace) => eventsOf(namespace, isPlain, options)),
+    events: (options) => news((namespace) => eventsOf(namespace, isUntyped, options)),
     serverSideEmit: (event, ...args) =>
       Effect.suspend(() =>
         reference.use((namespace) => namespace.serverEvents.emit(codec(namespace, event), event, args))
@@ -117,25 +118,28 @@ const makeHandle = (
 /**
  * The handle of a namespace that is there: one for all, as every socket's builder may ask for it.
  */
-export const handleOf = (namespace: NamespaceRuntime, isPlain: boolean): PlainHandle => {
-  const { contractTarget, handles, name, plainTarget } = namespace
-  return isPlain
-    ? (handles.plain ??= makeHandle(name, namespace, plainTarget, true))
-    : (handles.contract ??= makeHandle(name, namespace, contractTarget, false))
+export const handleOf = (namespace: NamespaceRuntime, isUntyped: boolean): NamespaceHandle<any> => {
+  const { handles, name, target, untypedTarget } = namespace
+  return isUntyped
+    ? (handles.untyped ??= makeHandle(name, namespace, untypedTarget, true))
+    : (handles.typed ??= makeHandle(name, namespace, target, false))
 }
 
-/** The handle of a namespace by its name. Throws if its layer has a contract with other events. */
+/**
+ * The handle of a namespace by its name, with the contract that declares its events, if there is one.
+ * Throws if its layer has a contract with other events.
+ */
 export const handleByName = (
   directory: Directory,
   name: string,
   contract: CompiledContract | undefined
-): PlainHandle => {
+): NamespaceHandle<any> => {
   const namespace = directory.get(name)
   if (contract !== undefined) namespace?.setContract(contract)
   if (namespace?.stays) return handleOf(namespace, contract === undefined)
   const reference = new StaticReference(directory, name, contract)
   return contract === undefined
-    ? makeHandle(name, reference, { encoding: plainEncoding, namespace: reference }, true)
+    ? makeHandle(name, reference, { encoding: untypedEncoding, namespace: reference }, true)
     : makeHandle(name, reference, { encoding: encodingOf(contract), namespace: reference }, false)
 }
 
@@ -146,7 +150,7 @@ export const makeDynamicHandles = (directory: Directory, contract: CompiledContr
   // By its name, as it may close and open anew while the application has its handle.
   const handle = (name: string, params: Readonly<Record<string, unknown>> | undefined) => {
     const reference = new DynamicReference(directory, name, contract)
-    return { ...makeHandle(name, reference, { encoding, namespace: reference }, false), params }
+    return { ...makeHandle(name, reference, { encoding, namespace: reference }, contract.untyped), params }
   }
   const handleTo = ({ group, name }: NamespaceRuntime) => handle(name, group?.params(name))
   return {

@@ -17,10 +17,10 @@ import type {
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import type { Disconnection, PlainHandle } from "../NamespaceHandle.ts"
+import type { Disconnection, NamespaceHandle } from "../NamespaceHandle.ts"
 import type { Auth, Connection, Entrance } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
-import { encodingOf, plainEncoding } from "./encoding.ts"
+import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { Environment } from "./environment.ts"
 import type { Emission } from "./emissions.ts"
 import { Hub } from "./hub.ts"
@@ -130,7 +130,7 @@ class AdmissionDeadline implements WheelEntry {
 
 /** Sends to a namespace. Its encoding changes when the namespace gets a contract. */
 class NamespaceTarget implements Target {
-  encoding: Encoding = plainEncoding
+  encoding: Encoding = untypedEncoding
   readonly namespace: Reference<Broadcaster>
 
   constructor(namespace: Reference<Broadcaster>) {
@@ -149,11 +149,11 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
   /** Sends any event. */
-  readonly plainTarget: Target = new NamespaceTarget(this)
+  readonly untypedTarget: Target = new NamespaceTarget(this)
   /** Sends the contract's events. */
-  readonly contractTarget = new NamespaceTarget(this)
+  readonly target = new NamespaceTarget(this)
   /** The application's handles, each made when it is asked for. */
-  readonly handles: { plain?: PlainHandle; contract?: PlainHandle } = {}
+  readonly handles: { typed?: NamespaceHandle<any>; untyped?: NamespaceHandle<any> } = {}
   /** The layer that serves it, if there is one. */
   private state: Absent | Awaited | Served | Dynamic = { _tag: "Absent", last: undefined }
   /**
@@ -236,7 +236,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     const { state } = this
     const { contract } = service.registration
     this.state = service
-    if (contract !== undefined) this.replaceContract(contract)
+    if (!contract.untyped) this.replaceContract(contract)
     if (state._tag === "Awaited") state.change.openUnsafe()
     this.owner.notAwaited(this)
   }
@@ -279,23 +279,26 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   // ---------------------------------------------------------------- contract
 
-  /** The contract of its events: its layer's, or of the handle that uses it. */
+  /** The contract that declares its events: its layer's, or of the handle that uses it. */
   get contract(): CompiledContract | undefined {
     return this.currentContract
   }
 
-  /** It is used with a contract. Throws if its layer has one with other events. */
+  /**
+   * It is used with a contract. Throws if its layer has one with other events. An untyped contract
+   * fits every layer, and every contract the layer of an untyped one.
+   */
   setContract(contract: CompiledContract): void {
-    if (contract === this.currentContract) return
+    if (contract === this.currentContract || contract.untyped) return
     const served = this.registration?.contract
-    if (served === undefined) return this.replaceContract(contract)
+    if (served === undefined || served.untyped) return this.replaceContract(contract)
     if (declareTheSame(served, contract)) return
     throw new Error(`namespace "${this.name}" is used with a contract that is not its layer's: their events differ`)
   }
 
   private replaceContract(contract: CompiledContract): void {
     this.currentContract = contract
-    this.contractTarget.encoding = encodingOf(contract)
+    this.target.encoding = encodingOf(contract)
   }
 
   // ---------------------------------------------------------------- adapter
@@ -451,6 +454,10 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   // ---------------------------------------------------------------- events
 
+  get watchesEvents(): boolean {
+    return this.lazyHubs?.events.isWatched === true
+  }
+
   /** An event of a client has come. It costs nothing while nobody reads the events of all sockets. */
   publishEvent(
     socket: SocketRuntime,
@@ -459,8 +466,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     data: ReadonlyArray<unknown>,
     isDeclared: boolean
   ): void {
-    if (this.lazyHubs === undefined || !this.lazyHubs.events.isWatched) return
-    this.lazyHubs.events.publish({ socket, event, value, data, isDeclared })
+    if (this.watchesEvents) this.lazyHubs!.events.publish({ socket, event, value, data, isDeclared })
   }
 
   // ---------------------------------------------------------------- clients

@@ -15,7 +15,7 @@ import { viewOf } from "./views.ts"
  */
 export const eventsOf = <O extends NewsOverflow = "fail">(
   { environment, hubs }: NamespaceRuntime,
-  isPlain: boolean,
+  isUntyped: boolean,
   options: StreamOptions<O> = {}
 ): Stream.Stream<any, OverflowError<O>> => {
   const subscription = Effect.acquireRelease(
@@ -23,9 +23,13 @@ export const eventsOf = <O extends NewsOverflow = "fail">(
       const reader = new Reader("events", { overflow: "fail", ...options }, environment.options)
       const remove = hubs.events.subscribe({
         offer: ({ data, event, isDeclared, socket, value }) => {
-          if (isDeclared === isPlain) return
-          const content = isPlain ? { args: value } : { payload: value }
-          reader.offer({ socket: viewOf(socket, isPlain), event, ...content }, costOfStreamed(data), socket.connection)
+          if (isDeclared === isUntyped) return
+          const content = isUntyped ? { args: value } : { payload: value }
+          reader.offer(
+            { socket: viewOf(socket, isUntyped), event, ...content },
+            costOfStreamed(data),
+            socket.connection
+          )
         },
         end: () => reader.end()
       })

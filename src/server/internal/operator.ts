@@ -13,9 +13,9 @@ import { unsent } from "../../internal/decodeAck.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type {
   BroadcastAck,
-  PlainBroadcastOperator,
-  PlainRemoteSocket,
+  BroadcastOperator,
   PubSubOptions,
+  RemoteSocket,
   RoomSelection
 } from "../BroadcastOperator.ts"
 import { makeEventPubSub } from "./eventPubSub.ts"
@@ -44,7 +44,7 @@ const noRoom = (value: unknown): Error =>
   )
 
 /** The one implementation of operators; contracts only narrow its type. */
-export class Operator extends Inspectable.Class implements PlainBroadcastOperator {
+export class Operator extends Inspectable.Class implements BroadcastOperator<any> {
   private readonly target: Target
   private readonly selection: Selection
   private readonly flags: BroadcastFlags
@@ -193,7 +193,7 @@ export const allBut = (target: Target, id: string): Operator =>
   new Operator(target, { rooms: none, except: [id] }, noFlags)
 
 /** A socket on any server: its details when it was fetched, and the way to it. */
-export class RemoteView extends Inspectable.Class implements PlainRemoteSocket {
+export class RemoteView extends Inspectable.Class implements RemoteSocket<any> {
   readonly id: string
   readonly handshake: Handshake
   readonly rooms: ReadonlySet<string>

@@ -4,7 +4,7 @@ import type * as Fiber from "effect/Fiber"
 
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
-import { type InboundSocket, refuseEvent } from "./answers.ts"
+import { type InboundSocket, refuseEvent, withHandler, withoutHandler } from "./answers.ts"
 import { costOfEvent } from "./backlog.ts"
 import { Gate } from "./gate.ts"
 import type { PacketMiddleware } from "./ports.ts"
@@ -12,7 +12,7 @@ import type { PacketMiddleware } from "./ports.ts"
 /** The packet middleware of one socket. A socket has it from the first middleware on. */
 export class PacketChecks {
   private readonly socket: InboundSocket
-  private readonly middlewares: Array<PacketMiddleware> = []
+  private middlewares: ReadonlyArray<PacketMiddleware> = []
   /** Keeps events in their order while middleware looks at them. */
   private readonly entrance: Gate
 
@@ -21,8 +21,12 @@ export class PacketChecks {
     this.entrance = new Gate(1, socket.connection.backlog)
   }
 
-  add(middleware: PacketMiddleware): void {
-    this.middlewares.push(middleware)
+  /** Adds a middleware; gives the function that removes it. */
+  add(middleware: PacketMiddleware): () => void {
+    this.middlewares = withHandler(this.middlewares, middleware)
+    return () => {
+      this.middlewares = withoutHandler(this.middlewares, middleware) ?? []
+    }
   }
 
   /** Checks an event, and goes on with those that every middleware lets pass. */

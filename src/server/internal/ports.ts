@@ -18,8 +18,11 @@ import type { Hub } from "./hub.ts"
 /** Starts an effect in a context that has all it needs. */
 export type RunFork = (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
 
-/** Handlers by event, as a contract's builder returns them. */
-export type HandlerRecord = Readonly<Record<string, (payload: any) => Effect.Effect<any, any, any>>>
+/**
+ * Handlers by event, as a builder returns them: they take the payload, or the arguments of an untyped
+ * event.
+ */
+export type HandlerRecord = Readonly<Record<string, (...args: ReadonlyArray<any>) => Effect.Effect<any, any, any>>>
 
 /** A handler of any event, with the runner of the context in which it was registered. */
 export interface EventHandler {
@@ -34,7 +37,7 @@ export interface PacketMiddleware {
 }
 
 /**
- * Runs once per connected socket, in its scope; yields the contract's handlers. A refusal, as a
+ * Runs once per connected socket, in its scope; yields the handlers, as far as it returns them. A refusal, as a
  * defect, disconnects the socket: its client was told before that it is connected.
  */
 export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, ConnectRefused, any>
@@ -49,7 +52,7 @@ export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefin
 
 /** How a namespace's sockets are admitted and built: the arguments of its layer. */
 export interface Registration {
-  readonly contract: CompiledContract | undefined
+  readonly contract: CompiledContract
   readonly context: Context.Context<any>
   /** Builds the sockets. A dynamic namespace has none here: its own is made when it opens. */
   readonly build: Build | undefined

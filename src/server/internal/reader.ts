@@ -108,6 +108,8 @@ export class Reader {
   private finish(how: Effect.Effect<never, Cause.Done | StreamOverflow>): void {
     this.over ??= how
     this.wake()
+    // The connection may have other sockets.
+    this.resume()
   }
 
   /** Applies the policy. Whether the value may wait. */

@@ -49,16 +49,14 @@ export const serveNamespace = (
 ): Effect.Effect<void, never, any> =>
   Effect.gen(function* () {
     const { directory, environment } = runtime
-    const contract = typeof namespace === "string" ? undefined : compiledOf(namespace)
-    const name = typeof namespace === "string" ? namespace : namespace._tag
+    const contract = compiledOf(typeof namespace === "string" ? Namespace.untyped(namespace) : namespace)
+    const name = contract.contract._tag
     Namespace.checkName(name)
-    if (contract !== undefined) {
-      if (contract.pattern !== undefined) {
-        throw new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`)
-      }
-      limitsOf(contract)
-      yield* warn(contract)
+    if (contract.pattern !== undefined) {
+      throw new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`)
     }
+    limitsOf(contract)
+    yield* warn(contract)
     const context = yield* contextOf(runtime)
     yield* Effect.acquireRelease(
       Effect.sync(() => directory.register(name, { contract, context, build })),
@@ -78,44 +76,34 @@ export interface DynamicChoices {
   readonly match?: (request: NamespaceRequest) => Effect.Effect<boolean, never, any>
 }
 
-/** The names that are dynamic namespaces: a contract's, those of an expression, or a predicate's. */
-type Matching = Namespace.Any | RegExp | ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>)
-
 /** Serves dynamic namespaces until the scope closes. A mistake of the application is a defect. */
 export const serveDynamic = (
   runtime: ServerRuntime,
-  namespace: Matching,
+  namespace: Namespace.Any | RegExp,
   open: (namespace: any) => Effect.Effect<Build, ConnectRefused, any>,
   options: DynamicChoices = {}
 ): Effect.Effect<void, never, any> =>
   Effect.gen(function* () {
     const { directory, environment } = runtime
-    const pattern = namespace instanceof RegExp ? namespace : undefined
-    if (pattern?.global || pattern?.sticky) throw new Error("stateful regular expressions are not supported")
-    const isContract = pattern === undefined && "_tag" in namespace
-    const contract = isContract ? compiledOf(namespace as Namespace.Any) : undefined
-    const plain = contract === undefined
-    if (contract !== undefined) {
-      const name = contract.contract._tag
-      if (contract.pattern === undefined) {
-        throw new Error(`"${name}" is not a contract of dynamic namespaces: use layerNamespace`)
-      }
-      if (directory.dynamicOf(contract) !== undefined) {
-        throw new Error(`the namespaces "${name}" are served by two layers`)
-      }
-      limitsOf(contract)
-      yield* warn(contract)
+    const contract = compiledOf(namespace instanceof RegExp ? Namespace.untypedDynamic(namespace) : namespace)
+    const label = contract.contract._tag
+    if (contract.pattern === undefined) {
+      throw new Error(`"${label}" is not a contract of dynamic namespaces: use layerNamespace`)
     }
+    if (directory.dynamicOf(contract) !== undefined) {
+      throw new Error(`the namespaces "${label}" are served by two layers`)
+    }
+    limitsOf(contract)
+    yield* warn(contract)
     const group = new DynamicNamespaces(environment, {
-      label: contract?.contract._tag ?? (pattern === undefined ? "(dynamic)" : String(pattern)),
+      label,
       contract,
       context: yield* contextOf(runtime),
       // Before the release of the layer below, hence closed after it.
       scope: yield* Scope.fork(yield* Effect.scope),
-      lifecycle: contract === undefined ? undefined : directory.lifecycleOf(contract),
-      test: pattern === undefined ? (plain ? undefined : () => true) : (name) => pattern.test(name),
-      match: plain && pattern === undefined ? (namespace as typeof options.match) : options.match,
-      open: (namespace, params) => open(plain ? handleOf(namespace, true) : { ...handleOf(namespace, false), params }),
+      lifecycle: directory.lifecycleOf(contract),
+      match: options.match,
+      open: (namespace, params) => open({ ...handleOf(namespace, contract.untyped), params }),
       idleTimeToLive: Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds")),
       maxIdle: options.maxIdle ?? 1_000
     })

@@ -15,8 +15,8 @@ import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
-import type { PlainSocket, ServerSocket } from "../ServerSocket.ts"
-import { type InboundSocket, startAll } from "./answers.ts"
+import type { ServerSocket } from "../ServerSocket.ts"
+import { type InboundSocket, startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Auth, Connection, Member } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import type { ObservedNamespace } from "./observer.ts"
@@ -39,12 +39,14 @@ export interface SocketNamespace extends ObservedNamespace {
   readonly registration: Registration | undefined
   readonly adapter: Adapter
   /** Sends any event. */
-  readonly plainTarget: Target
+  readonly untypedTarget: Target
   /** Sends the contract's events. */
-  readonly contractTarget: Target
+  readonly target: Target
   /** The parameters in its name. */
   readonly params: Readonly<Record<string, unknown>>
   nextAckId(): number
+  /** Whether somebody reads the events of all its sockets. */
+  readonly watchesEvents: boolean
   publishEvent(
     socket: SocketRuntime,
     event: string,
@@ -85,7 +87,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   /** Its cost in bytes, counted in the connection. */
   private authBytes: number
   /**
-   * Admitted the socket; another layer, or none, may serve the namespace before the socket ends.
+   * The contract by which it was admitted, or is being: another layer, or none, may serve the
+   * namespace before the socket ends.
    */
   contract: CompiledContract | undefined
   auth: unknown = undefined
@@ -95,8 +98,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private context: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
   private roomsView: RoomsView | undefined
-  private outgoingHandlers: Array<EventHandler> | undefined
-  private disconnectingHandlers: Array<EventHandler> | undefined
+  private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
+  private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
   /** The handlers of its end are being started: it has its reason, and ends only once. */
   private isEnding = false
   private acks: PendingAcks | undefined
@@ -104,8 +107,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private waiting: Set<() => void> | undefined
   private ending: Deferred.Deferred<DisconnectReason> | undefined
   /** The forms in which the application gets it, each made when it is asked for. */
-  contractView: ServerSocket<any> | undefined
-  plainView: PlainSocket | undefined
+  view: ServerSocket<any> | undefined
+  untypedView: ServerSocket<any> | undefined
 
   constructor(id: string, connection: Connection, namespace: SocketNamespace, auth: Auth, authBytes: number) {
     super(connection)
@@ -180,12 +183,20 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     )
   }
 
-  addOutgoingHandler(handler: EventHandler): void {
-    ;(this.outgoingHandlers ??= []).push(handler)
+  /** Adds a handler; gives the function that removes it. */
+  addOutgoingHandler(handler: EventHandler): () => void {
+    this.outgoingHandlers = withHandler(this.outgoingHandlers, handler)
+    return () => {
+      this.outgoingHandlers = withoutHandler(this.outgoingHandlers, handler)
+    }
   }
 
-  addDisconnectingHandler(handler: EventHandler): void {
-    ;(this.disconnectingHandlers ??= []).push(handler)
+  /** Adds a handler; gives the function that removes it. */
+  addDisconnectingHandler(handler: EventHandler): () => void {
+    this.disconnectingHandlers = withHandler(this.disconnectingHandlers, handler)
+    return () => {
+      this.disconnectingHandlers = withoutHandler(this.disconnectingHandlers, handler)
+    }
   }
 
   // ---------------------------------------------------------------- data
@@ -409,7 +420,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   // ---------------------------------------------------------------- in
 
   ignores(event: string): boolean {
-    return this.isConnected && this.dispatch.ignores(event)
+    return this.isConnected && !this.namespace.watchesEvents && this.dispatch.ignores(event)
   }
 
   onPacket(packet: SocketPacket): void {
@@ -480,8 +491,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
    * The decision has been made: only the part of the auth payload that the contract declares stays.
    */
   private keepAuth(): void {
-    if (this.contract === undefined) return
-    if (!this.contract.declaresAuth) {
+    const contract = this.contract!
+    if (keepsRawAuth(contract)) return
+    if (!contract.declaresAuth) {
       this.auth = undefined
       this.releaseAuth()
     }
@@ -602,6 +614,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     }
   }
 }
+
+/** Whether the auth payload stays as it came, as the contract declares nothing at all. */
+export const keepsRawAuth = ({ declaresAuth, untyped }: CompiledContract): boolean => untyped && !declaresAuth
 
 const noData: Readonly<Record<string, unknown>> = {}
 

@@ -1,7 +1,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Inspectable from "effect/Inspectable"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
@@ -11,7 +13,7 @@ import type { Handshake } from "../../Handshake.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
-import type { EventRefused, IncomingEvent, PlainSocket, ServerSocket } from "../ServerSocket.ts"
+import type { EventRefused, IncomingEvent, ServerSocket } from "../ServerSocket.ts"
 import type { Connection, Member } from "./connection.ts"
 import { ConnectionView } from "./connectionView.ts"
 import { DECLARED, UNDECLARED } from "./eventStreams.ts"
@@ -19,13 +21,9 @@ import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
-/** The socket in the form in which a namespace's application gets it. */
-export const viewOf = (socket: SocketRuntime, isPlain: boolean): any =>
-  isPlain ? plainViewOf(socket) : contractViewOf(socket)
-
-const contractViewOf = (socket: SocketRuntime): ServerSocket<any> => (socket.contractView ??= new ContractView(socket))
-
-const plainViewOf = (socket: SocketRuntime): PlainSocket => (socket.plainView ??= new PlainView(socket))
+/** The socket as the application sees it: with its contract's events, or with all others. */
+export const viewOf = (socket: SocketRuntime, isUntyped: boolean): ServerSocket<any> =>
+  isUntyped ? (socket.untypedView ??= new SocketView(socket, true)) : (socket.view ??= new SocketView(socket, false))
 
 /** A connection in the form in which the application gets it. */
 export const connectionOf = (connection: Connection): ServerConnection =>
@@ -34,7 +32,7 @@ export const connectionOf = (connection: Connection): ServerConnection =>
 /** All members of a connection are sockets: the connection knows less of them. */
 const connectedSocketOf = (member: Member): ConnectedSocket => {
   const socket = member as SocketRuntime
-  return viewOf(socket, socket.contract === undefined)
+  return viewOf(socket, socket.contract?.untyped === true)
 }
 
 /** Sends to one socket with flags; contracts only narrow its type. */
@@ -76,22 +74,23 @@ class Emitter extends Inspectable.Class {
   }
 }
 
-/** The members that a socket has with and without a contract. */
-abstract class View extends Inspectable.Class {
+/** The one implementation of sockets; contracts only narrow its type. */
+class SocketView extends Inspectable.Class implements ServerSocket<any> {
   // Not enumerable, so that a socket that is logged does not show its whole server.
   readonly #socket: SocketRuntime
+  /** Whether it has the events that no contract declares. */
+  readonly #isUntyped: boolean
 
-  constructor(socket: SocketRuntime) {
+  constructor(socket: SocketRuntime, isUntyped: boolean) {
     super()
     this.#socket = socket
+    this.#isUntyped = isUntyped
   }
 
-  protected get runtime(): SocketRuntime {
-    return this.#socket
+  private get target(): Target {
+    const { namespace } = this.#socket
+    return this.#isUntyped ? namespace.untypedTarget : namespace.target
   }
-
-  /** The target of its events. */
-  protected abstract readonly target: Target
 
   get id(): string {
     return this.#socket.id
@@ -121,8 +120,20 @@ abstract class View extends Inspectable.Class {
     return this.#socket.rooms
   }
 
+  get auth(): any {
+    return this.#socket.auth
+  }
+
+  get params(): any {
+    return this.#socket.namespace.params
+  }
+
   get data(): Readonly<Record<string, any>> {
     return this.#socket.data
+  }
+
+  get untyped(): ServerSocket<any> {
+    return viewOf(this.#socket, true)
   }
 
   get disconnected(): Effect.Effect<DisconnectReason> {
@@ -177,30 +188,64 @@ abstract class View extends Inspectable.Class {
     return Effect.sync(() => this.#socket.disconnectUnsafe(options?.close === true))
   }
 
-  use<R>(middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>): Effect.Effect<void, never, R> {
-    return Effect.contextWith((context) =>
-      Effect.sync(() => this.#socket.dispatch.addMiddleware({ context, check: middleware }))
-    )
+  setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (!this.#isUntyped) this.#socket.checkDeclared(data)
+      this.#socket.setData(data)
+    })
+  }
+
+  use<R>(
+    middleware: (event: IncomingEvent) => Effect.Effect<unknown, EventRefused, R>
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (_run, context) => this.#socket.dispatch.addMiddleware({ context, check: middleware }))
   }
 
   onAny<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) => this.#socket.dispatch.addAnyHandler({ run, handle: handler }))
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (run) => this.#socket.dispatch.addAnyHandler({ run, handle: handler }))
   }
 
   onAnyOutgoing<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) => this.#socket.addOutgoingHandler({ run, handle: handler }))
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (run) => this.#socket.addOutgoingHandler({ run, handle: handler }))
   }
 
   onDisconnecting<E, R>(
     handler: (reason: DisconnectReason) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) =>
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (run) =>
       this.#socket.addDisconnectingHandler({ run, handle: (reason) => handler(reason as DisconnectReason) })
     )
+  }
+
+  on<E, R>(
+    event: string,
+    handler: (...args: ReadonlyArray<any>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (run) => {
+      this.check(event)
+      return this.#socket.dispatch.addHandler(event, { run, handle: (_event, args) => handler(...args) })
+    })
+  }
+
+  once<E, R>(
+    event: string,
+    handler: (...args: ReadonlyArray<any>) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (run) => {
+      this.check(event)
+      const remove = this.#socket.dispatch.addHandler(event, {
+        run,
+        handle: (_event, args) => {
+          remove()
+          return handler(...args)
+        }
+      })
+      return remove
+    })
   }
 
   // The policy says whether a stream fails.
@@ -209,9 +254,28 @@ abstract class View extends Inspectable.Class {
     return Stream.unwrap(this.subscribe(event, options))
   }
 
-  abstract subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope>
+  subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope> {
+    return Effect.suspend(() => {
+      this.check(event)
+      return this.#socket.dispatch.subscribe(event, options)
+    })
+  }
 
-  abstract events(options?: StreamOptions): Stream.Stream<any, any>
+  events(options?: StreamOptions): Stream.Stream<any, any> {
+    return Stream.unwrap(this.#socket.dispatch.subscribe(this.#isUntyped ? UNDECLARED : DECLARED, options))
+  }
+
+  /** Throws on an event that this form of the socket does not have. */
+  private check(event: string): void {
+    const { contract, namespace } = this.#socket
+    const isDeclared = contract?.incoming.has(event) === true
+    if (isDeclared !== this.#isUntyped) return
+    throw new Error(
+      isDeclared
+        ? `"${event}" is an event of the contract: use the contract's socket`
+        : `"${event}" is not among the events that clients send to "${namespace.name}"`
+    )
+  }
 
   override toJSON(): unknown {
     const { connected, id, namespace, transport } = this
@@ -223,82 +287,50 @@ abstract class View extends Inspectable.Class {
   }
 }
 
-/** A socket of a namespace with a contract. */
-class ContractView extends View implements ServerSocket<any> {
-  protected get target(): Target {
-    return this.runtime.namespace.contractTarget
-  }
-
-  get auth(): any {
-    return this.runtime.auth
-  }
-
-  get params(): any {
-    return this.runtime.namespace.params
-  }
-
-  get plain(): PlainSocket {
-    return plainViewOf(this.runtime)
-  }
-
-  setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.runtime.checkDeclared(data)
-      this.runtime.setData(data)
-    })
-  }
-
-  subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope> {
-    return Effect.suspend(() => {
-      const { dispatch, namespace } = this.runtime
-      if (namespace.registration?.contract?.incoming.has(event) === false) {
-        throw new Error(`"${event}" is not among the events that clients send to "${namespace.name}"`)
+/**
+ * Adds something to a socket until the current scope closes. It runs in the context in which it is
+ * added.
+ *
+ * The socket's own scope has no finalizer for it: nothing is called after the socket's end, and
+ * builders, which add most of it, leave no more with an idle connection.
+ */
+const adding = <R>(
+  socket: SocketRuntime,
+  add: (run: RunFork, context: Context.Context<any>) => () => void
+): Effect.Effect<void, never, R | Scope.Scope> =>
+  Effect.contextWith((context: Context.Context<R | Scope.Scope>) =>
+    Effect.suspend(() => {
+      const run = Effect.runForkWith(context) as RunFork
+      const scope = Context.get(context, Scope.Scope)
+      if (scope === socket.scope) {
+        add(run, context)
+        return Effect.void
       }
-      return dispatch.subscribe(event, options)
+      const fibers = new Set<Fiber.Fiber<any, any>>()
+      let isOver = false
+      const remove = add((effect) => {
+        const fiber = run(effect)
+        // Its first steps may have closed the scope.
+        if (isOver) fiber.interruptUnsafe()
+        fibers.add(fiber)
+        fiber.addObserver(() => void fibers.delete(fiber))
+        return fiber
+      }, context)
+      const release = Effect.sync(() => {
+        isOver = true
+        remove()
+        for (const fiber of fibers) fiber.interruptUnsafe()
+      })
+      return whenEither(scope, socket.scope, release)
     })
-  }
-
-  events(options?: StreamOptions): Stream.Stream<any, any> {
-    return Stream.unwrap(this.runtime.dispatch.subscribe(DECLARED, options))
-  }
-}
-
-/** A socket without its contract. */
-class PlainView extends View implements PlainSocket {
-  protected get target(): Target {
-    return this.runtime.namespace.plainTarget
-  }
-
-  setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
-    return Effect.sync(() => this.runtime.setData(data))
-  }
-
-  on<E, R>(
-    event: string,
-    handler: (...args: Array<any>) => Effect.Effect<unknown, E, R>
-  ): Effect.Effect<void, never, R> {
-    return withRunner((run) =>
-      this.runtime.dispatch.addHandler(event, { run, handle: (_event, args) => handler(...args) })
-    )
-  }
-
-  subscribe(event: string, options?: StreamOptions): Effect.Effect<Stream.Stream<any, any>, never, Scope.Scope> {
-    return Effect.suspend(() => {
-      const { dispatch, namespace } = this.runtime
-      if (namespace.registration?.contract?.incoming.has(event)) {
-        throw new Error(`"${event}" is an event of the contract: stream it with the contract's socket`)
-      }
-      return dispatch.subscribe(event, options)
-    })
-  }
-
-  events(options?: StreamOptions): Stream.Stream<any, any> {
-    return Stream.unwrap(this.runtime.dispatch.subscribe(UNDECLARED, options))
-  }
-}
-
-/** Registers something that runs in the context in which it is registered. */
-const withRunner = <R>(register: (run: RunFork) => unknown): Effect.Effect<void, never, R> =>
-  Effect.contextWith((context: Context.Context<R>) =>
-    Effect.sync(() => void register(Effect.runForkWith(context) as RunFork))
   )
+
+/** Runs a finalizer when the first of two scopes closes. The other one keeps nothing of it then. */
+const whenEither = (one: Scope.Scope, two: Scope.Scope, finalizer: Effect.Effect<void>): Effect.Effect<void> => {
+  const first = Scope.forkUnsafe(one)
+  const second = Scope.forkUnsafe(two)
+  return Effect.andThen(
+    Scope.addFinalizer(first, Effect.andThen(finalizer, Scope.close(second, Exit.void))),
+    Scope.addFinalizer(second, Scope.close(first, Exit.void))
+  )
+}

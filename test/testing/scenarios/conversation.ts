@@ -3,9 +3,10 @@
  */
 import { type Duration, Effect, Exit, Fiber, Layer, Logger, Random, Result, Schedule, Scope, Stream } from "effect"
 
-import type { PlainClientSocket } from "../../../src/client/ClientSocket.ts"
+import type { ClientSocket } from "../../../src/client/ClientSocket.ts"
 import * as RetryingEmitter from "../../../src/client/RetryingEmitter.ts"
-import type { PlainSocket } from "../../../src/server/ServerSocket.ts"
+import type * as Namespace from "../../../src/Namespace.ts"
+import type { ServerSocket } from "../../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../../src/server/SocketIoServer.ts"
 import { AckError } from "../../../src/SocketIoError.ts"
 import * as Simulation from "../../../src/testing/Simulation.ts"
@@ -125,7 +126,7 @@ const serve = (ledger: Ledger, namespace: string) =>
   )
 
 /** Sends to one socket, if it is connected. */
-const send = (ledger: Ledger, stay: Stay, socket: PlainSocket, what: () => string) =>
+const send = (ledger: Ledger, stay: Stay, socket: ServerSocket<Namespace.Untyped>, what: () => string) =>
   Effect.suspend(() => {
     if (!socket.connected) return Effect.void
     const text = what()
@@ -147,7 +148,7 @@ const checkAnswer = (ledger: Ledger, who: string, exit: Exit.Exit<ReadonlyArray<
 /** What one client does in one namespace. */
 const talk = Effect.fnUntraced(function* (
   ledger: Ledger,
-  socket: PlainClientSocket,
+  socket: ClientSocket<Namespace.Untyped>,
   who: string,
   { actions }: Weather
 ) {
