@@ -18,7 +18,8 @@ import { EventRefused, type IncomingEvent } from "./ServerSocket.ts"
  * make one for each socket, or share it on purpose. It goes by the Clock's monotonic time. Throws
  * if the limit makes no sense.
  *
- * @example
+ * **Example** (Ten events per second of one socket)
+ *
  * ```ts
  * yield* socket.use(RateLimiter.make({ limit: 10, burst: 20 }))
  * ```

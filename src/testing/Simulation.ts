@@ -139,7 +139,8 @@ const SLICE = 1_000
  * Code that reads the real time or `Math.random` differs between runs. It never fails. Interruption
  * abandons the world: finalizers in it are not run.
  *
- * @example
+ * **Example** (One run)
+ *
  * ```ts
  * const report = yield* Simulation.run({ seed: 42 }, scenario)
  * ```
@@ -261,7 +262,8 @@ export interface CheckOptions extends SimulationLimits {
  * with {@link SimulationFailed} at the first seed with which the effect fails, does not end, or
  * leaks something.
  *
- * @example
+ * **Example** (A test with 200 seeds)
+ *
  * ```ts
  * it.live("counts right whatever happens", () => Simulation.check({ seeds: 200 }, scenario))
  * ```

@@ -194,7 +194,8 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  * not close them are cut without waiting. More than 500 connections at once are closed in batches,
  * with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
  *
- * @example
+ * **Example** (A test of a namespace)
+ *
  * ```ts
  * const Test = ChatLive.pipe(Layer.provideMerge(TestSocketIo.layer()))
  *
@@ -267,7 +268,8 @@ const urlOf = (query: Readonly<Record<string, string>> | undefined, transport: s
  * packet. Closing the scope closes it. Fails with `RawPeerRefused` if the server does not accept
  * it.
  *
- * @example
+ * **Example** (The first packets of a connection)
+ *
  * ```ts
  * const client = yield* TestSocketIo.rawClient()
  * const open = yield* client.receive       // 0{"sid":"…","upgrades":[],…}
@@ -332,7 +334,8 @@ export class RawServer extends Context.Service<RawServer, RawServerShape>()("eff
 /**
  * A client, and the test as its server.
  *
- * @example
+ * **Example** (A test that answers a client)
+ *
  * ```ts
  * const server = yield* TestSocketIo.RawServer
  * const connecting = yield* Effect.forkChild(SocketIoClient.connect("/"))
