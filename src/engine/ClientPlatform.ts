@@ -148,7 +148,7 @@ const textOf = (response: Response): Promise<string> => {
   let left = MAX_RESPONSE
   const limited = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform: (chunk, controller) => {
-      if ((left -= chunk.length) < 0) throw new RangeError("the response is too large")
+      if ((left -= chunk.length) < 0) throw new RangeError("too large")
       controller.enqueue(chunk)
     }
   })

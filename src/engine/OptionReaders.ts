@@ -81,7 +81,7 @@ export const transports = <Name extends string = TransportName>(
   const names = value ?? (known as ReadonlyArray<Name>)
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
-    : refuse("transports", `must name some of ${known}, not "${names}"`)
+    : refuse("transports", `cannot be "${names}"`)
 }
 
 /**

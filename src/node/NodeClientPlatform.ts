@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { WebSocket } from "ws"
 
+import * as ClientDebug from "../client/ClientDebug.ts"
 import { ClientPlatform, type ClientPlatformShape } from "../engine/ClientPlatform.ts"
 import { integer } from "../engine/OptionReaders.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
@@ -110,7 +111,7 @@ export const make = Effect.fnUntraced(function* (
  * @category layers
  */
 export const layerWith = (options: NodeClientOptions): Layer.Layer<never, InvalidOptionError> =>
-  Layer.effect(ClientPlatform, make(options))
+  Layer.merge(Layer.effect(ClientPlatform, make(options)), ClientDebug.layer())
 
 /**
  * The platform of Node with its defaults as a layer, for the layers of clients. See {@link make}.
@@ -125,4 +126,4 @@ export const layerWith = (options: NodeClientOptions): Layer.Layer<never, Invali
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<never> = Layer.effect(ClientPlatform, Effect.orDie(make()))
+export const layer: Layer.Layer<never> = Layer.orDie(layerWith({}))
