@@ -107,6 +107,8 @@ export const make = Effect.fnUntraced(function* (
 /**
  * The platform of Node with options as a layer. See {@link make}.
  *
+ * The layer includes `ClientDebug.layer`: `DEBUG='socket.io-client:*'` in the environment logs the steps of clients.
+ *
  * @since 0.1.0
  * @category layers
  */
