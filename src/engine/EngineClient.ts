@@ -436,11 +436,11 @@ export const make = (
     open: () => {
       // A server on the same machine can be reached without a network.
       if (!/\/localhost(:|$)/.test(options.origin)) {
-        cleanup.push(platform.onOffline(() => end("transport close", "the network was lost")))
+        cleanup.push(platform.onOffline(() => end("transport close", "offline")))
       }
       // A frozen page keeps no connection. A restored page finds it closed, and connects again.
       if (options.closeOnPageHide) {
-        cleanup.push(platform.onPageHide(() => end("transport close", "the page was left", undefined, true)))
+        cleanup.push(platform.onPageHide(() => end("transport close", "page hidden", undefined, true)))
       }
       connect()
     },

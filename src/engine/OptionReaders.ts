@@ -65,7 +65,7 @@ export const integer = (
   if (value === undefined) return Effect.succeed(fallback)
   return Number.isSafeInteger(value) && value >= minimum
     ? Effect.succeed(value)
-    : refuse(option, `must be an integer of at least ${minimum}, not ${value}`)
+    : refuse(option, `must be an integer from ${minimum} on`)
 }
 
 /**
@@ -81,7 +81,7 @@ export const transports = <Name extends string = TransportName>(
   const names = value ?? (known as ReadonlyArray<Name>)
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
-    : refuse("transports", `cannot be "${names}"`)
+    : refuse("transports", `cannot be ${names}`)
 }
 
 /**

@@ -10,7 +10,7 @@
  */
 import { checked, isObject } from "./internal/packets.ts"
 import { BINARY_ACK, BINARY_EVENT, EVENT } from "./PacketType.ts"
-import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
+import { isProtocolError, make, type ProtocolError, type ProtocolErrorCode } from "./ProtocolError.ts"
 import type { SocketPacket } from "./SocketPacket.ts"
 
 /**
@@ -85,7 +85,7 @@ export class PacketDecoder {
         return make("illegal attachments")
       }
       count = Number(message.slice(at, end))
-      if (count > maxAttachments) return make("too many attachments")
+      if (count > maxAttachments) return tooMuch("too many attachments", maxAttachments)
       at = end + 1
     }
 
@@ -110,7 +110,7 @@ export class PacketDecoder {
       // The reference reads a blank as a digit: an event without an id would get the id 0 there.
       if (message.charCodeAt(at) <= BLANK) return make("invalid payload")
       const json = message.slice(at)
-      if (this.#limits.isTooDeep?.(json)) return make("nesting too deep")
+      if (this.#limits.isTooDeep?.(json)) return tooMuch("nesting too deep", maxDepth)
       try {
         data = JSON.parse(json)
       } catch {
@@ -118,7 +118,7 @@ export class PacketDecoder {
       }
       // Every level takes at least two characters.
       if (json.length > 2 * maxDepth && isObject(data) && isDeeper(data, maxDepth)) {
-        return make("nesting too deep")
+        return tooMuch("nesting too deep", maxDepth)
       }
     }
     if (type < BINARY_EVENT) return checked(type as SocketPacket["type"], namespace, id, data)
@@ -138,7 +138,7 @@ export class PacketDecoder {
     const { maxAttachmentBytes } = this.#limits
     if ((incomplete.bytes += bytes.length) > maxAttachmentBytes) {
       this.#incomplete = undefined
-      return make("attachments too large")
+      return tooMuch("attachments too large", maxAttachmentBytes)
     }
     attachments.push(bytes)
     if (--incomplete.left > 0) return undefined
@@ -148,6 +148,9 @@ export class PacketDecoder {
     return isRefused ? make("illegal attachments") : packet
   }
 }
+
+/** The error of a packet that is beyond a limit. */
+const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `more than ${limit}`)
 
 const BLANK = 32
 const ZERO = 48

@@ -262,7 +262,7 @@ describe("the liveness of a client", () => {
       assert.deepStrictEqual(statuses.at(-1), {
         _tag: "Disconnected",
         reason: "transport close",
-        description: "the network was lost",
+        description: "offline",
         willRetry: true
       })
       assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
@@ -276,7 +276,7 @@ describe("the liveness of a client", () => {
       for (const leave of platform.pageHide) leave()
       assert.isTrue(last().closed)
       yield* TestClock.adjust("400 millis")
-      assert.deepInclude(statuses.at(-1), { reason: "transport close", description: "the page was left" })
+      assert.deepInclude(statuses.at(-1), { reason: "transport close", description: "page hidden" })
       assert.strictEqual(platform.sockets.length, 1)
       // A page that is restored goes on where it was.
       yield* TestClock.adjust("2 seconds")

@@ -36,7 +36,7 @@ const failures: Record<TransportName, ReadonlyArray<[string, (test: TestClient) 
       /^not an open packet$/
     ],
     ["the response is empty", ({ get }) => get().respond(""), /^empty packet$/],
-    ["the open packet is malformed", ({ get }) => get().respond('0{"sid":7}'), /^sid is not a string$/]
+    ["the open packet is malformed", ({ get }) => get().respond('0{"sid":7}'), /^not an open packet$/]
   ],
   websocket: [
     ["nobody is there", ({ ws }) => ws().fail("nobody there"), /^nobody there$/],

@@ -153,7 +153,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const onConnected = (data: unknown, early: ReadonlyArray<SocketPacket>) => {
     const { pid: newPid, sid } = (data ?? {}) as { readonly sid?: unknown; readonly pid?: unknown }
-    if (typeof sid !== "string" || !sid) return refuse("no id: older protocol")
+    if (typeof sid !== "string" || !sid) return refuse("no id")
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
