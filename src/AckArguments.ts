@@ -18,7 +18,7 @@ export class AckArguments {
 }
 
 /**
- * Acknowledges with several arguments: the value to return from a plain handler.
+ * Acknowledges with several arguments. Return the result from a plain handler.
  *
  * @since 0.1.0
  * @category constructors

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** The values that the packet encoder sends as attachments. */
+/** The encoder of packets sends these values as attachments. */
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array || value instanceof Blob
 
 /**
@@ -17,7 +17,7 @@ const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8A
 export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
 
 /**
- * Bytes anywhere inside a payload, or a payload of their own.
+ * Bytes anywhere inside a payload, or as a whole payload.
  *
  * **Details**
  *
@@ -27,8 +27,8 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
  * **Gotchas**
  *
  * `Schema.Uint8Array` in a payload means a base64 string on the wire. In Node bytes arrive as a
- * `Buffer`, which is a `Uint8Array`; it may share memory with other messages of the same read, so copy
- * it before you write to it or keep it for long.
+ * `Buffer`, which is a `Uint8Array`. It may share memory with other messages of the same read, so
+ * copy it before you write to it or keep it for long.
  *
  * **Example** (A file with its name)
  *
@@ -41,23 +41,23 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
  */
 export const Bytes: Bytes = Schema.declare(isBytes, {
   ...Schema.Uint8Array.ast.annotations,
-  // Already in the form that the packet encoder takes: it becomes an attachment there.
+  // The encoder of packets turns bytes into an attachment, so they stay as they are here.
   toCodecJson: () => undefined
 })
 
 /**
- * A `Blob`, or a `File`, in the place of {@link Bytes} in a payload or an acknowledgement of a client;
- * it arrives as bytes.
+ * Puts a `Blob` or a `File` in the place of {@link Bytes} in a payload or an acknowledgement of a
+ * client. It arrives as bytes.
  *
  * **Details**
  *
- * It is read when it is sent; messages that are sent later wait for it. The connection ends if it
- * cannot be read. Without a contract a `Blob` is sent as it is.
+ * The `Blob` is read when it is sent; later messages wait for it. The connection ends if it cannot
+ * be read. Without a contract a `Blob` is sent as it is.
  *
  * **Gotchas**
  *
- * There are no bytes before it is sent: the value is for sending only. Servers, and clients whose
- * parser is not the JSON one, cannot send it: they die of `not encodable`.
+ * The bytes do not exist before sending, so use the value for sending only. Servers, and clients
+ * whose parser is not the JSON one, cannot send it: they die of `not encodable`.
  *
  * **Example** (Sending a file of a page)
  *

@@ -5,18 +5,21 @@
  */
 
 /**
- * Why an Engine.IO session ended.
+ * The reasons why Engine.IO sessions end.
  *
- * - `transport close`: the client closed it, or the connection went away.
- * - `transport error`: the transport failed, or the client broke the rules of long-polling (two requests at once).
+ * - `transport close`: the client closed the connection, or lost it.
+ * - `transport error`: the transport failed, or the client broke the rules of long-polling (two
+ *   requests at once).
  * - `ping timeout`: no pong came within `pingTimeout`.
- * - `parse error`: the client sent what the protocol does not allow.
+ * - `parse error`: the client sent something that the protocol does not allow.
  * - `payload too large`: the client sent more than `maxPayload` bytes at once.
- * - `outbox overflow`: the client did not take what was sent, and more than `maxOutbox` bytes were waiting.
+ * - `outbox overflow`: the client did not read, and more than `maxOutbox` bytes were waiting.
  * - `inbound overflow`: the client sent more than may wait for its handlers.
- * - `rate limit exceeded`: the client sent more often than it may, where the limit says that this closes the connection.
+ * - `rate limit exceeded`: the client sent too often, and its limit says that this closes the
+ *   connection.
  * - `connect timeout`: the client joined no namespace within `connectTimeout`.
- * - `internal error`: something on the server threw that must not, as a parser or an adapter of the application's own; it is logged.
+ * - `internal error`: code of the server threw that must not, such as the application's own parser
+ *   or adapter. The error is logged.
  * - `forced close`: the server closed it.
  * - `server shutting down`: the server's scope closed.
  *
@@ -38,7 +41,8 @@ export type SessionCloseReason =
   | "server shutting down"
 
 /**
- * Why a socket disconnected from its namespace: its session ended, or one side left the namespace.
+ * The reasons why sockets disconnect from their namespace: the session ended, or one side left the
+ * namespace.
  *
  * @since 0.1.0
  * @category models
@@ -46,17 +50,18 @@ export type SessionCloseReason =
 export type DisconnectReason = SessionCloseReason | "client namespace disconnect" | "server namespace disconnect"
 
 /**
- * The reason for which a client's session ended.
+ * The reasons why a client's session ends.
  *
- * - `transport error`: a request failed, or the WebSocket did.
- * - `transport close`: the server closed it, the network was lost, or the page was left or frozen.
+ * - `transport error`: a request or the WebSocket failed.
+ * - `transport close`: the server closed the session, the network was lost, or the page was left or
+ *   frozen.
  * - `ping timeout`: the server sent no ping within `pingInterval + pingTimeout`.
- * - `parse error`: the server sent what the protocol does not allow.
- * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger than this
- *   side's platform takes.
- * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the server sent
- *   more than a limit of this side allows.
- * - `timeout`: the session was not open in time.
+ * - `parse error`: the server sent something that the protocol does not allow.
+ * - `payload too large`: a message was larger than the server takes (its `maxPayload`), or larger
+ *   than this side's platform takes.
+ * - `too many packets`, `too many attachments`, `attachments too large`, `nesting too deep`: the
+ *   server sent more than a limit of this side allows.
+ * - `timeout`: the session did not open in time.
  * - `forced close`: the client closed it.
  *
  * @since 0.1.0

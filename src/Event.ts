@@ -1,5 +1,6 @@
 /**
- * Events of a contract: a name, and the schemas of the payload, the acknowledgement and the failures.
+ * Events of a contract: a name, and the schemas of the payload, the acknowledgement and the
+ * failures.
  *
  * An event is a value without a runtime. The server and the client share it.
  *
@@ -37,7 +38,8 @@ export type AnySchema = Schema.Codec<any, any, never, never>
 export type AnyArguments = Schema.Codec<ReadonlyArray<unknown>>
 
 /**
- * How the payload maps to the arguments of the EVENT packet: none, one value, or a tuple spread over several.
+ * The mapping of the payload to the arguments of the EVENT packet: none, one value, or a tuple
+ * spread over several.
  *
  * @since 0.1.0
  * @category models
@@ -47,13 +49,13 @@ export type Arity = "none" | "one" | "many"
 /**
  * An event of a contract.
  *
- * - `payload`: the schema of the value that handlers and `emit` take; `Schema.Void` for an event
+ * - `payload`: the schema of the value that `emit` and handlers take; `Schema.Void` for an event
  *   without arguments.
- * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event that is not
- *   acknowledged with a value.
+ * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
+ *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
- * - `annotations`: values that tools of the application attach, as a title for documentation. The
- *   library reads none of them.
+ * - `annotations`: values that the application attaches for its tools, such as a title for
+ *   documentation. The library does not read them.
  *
  * @since 0.1.0
  * @category models
@@ -103,7 +105,7 @@ export interface Any extends Pipeable {
 
 /**
  * The events of a namespace that declares none: any name, any arguments, any acknowledgement. It
- * stands in types only; see `Namespace.untyped`.
+ * exists in types only; see `Namespace.untyped`.
  *
  * @since 0.1.0
  * @category models
@@ -129,7 +131,7 @@ export const isEvent = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId
 export type Name<E extends Any> = E["_tag"]
 
 /**
- * The event called `N` of a union of events. Every name is one of an {@link Untyped} event.
+ * The event with the name `N` in a union of events. An {@link Untyped} event has every name.
  *
  * @since 0.1.0
  * @category utility types
@@ -169,8 +171,8 @@ export type Error<E extends Any> = E["error"]["Type"]
 export type WithAck<E extends Any> = E extends Any ? ([Ack<E>] extends [never] ? never : E) : never
 
 /**
- * The arguments of `emit` after the event's name: none for an event without payload, any number for an
- * {@link Untyped} event, otherwise the payload.
+ * The arguments of `emit` after the event's name: none for an event without payload, any number for
+ * an {@link Untyped} event, otherwise the payload.
  *
  * @since 0.1.0
  * @category utility types
@@ -185,8 +187,8 @@ export type EmitArguments<E extends Any> =
         : [payload: Payload<E>]
 
 /**
- * The value that stands for one emission of an event, in a sink or a `PubSub`: the payload; of an {@link Untyped} event, the list
- * of its arguments.
+ * The value of one emission of an event, in a sink or a `PubSub`: the payload, or the list of
+ * arguments of an {@link Untyped} event.
  *
  * @since 0.1.0
  * @category utility types
@@ -194,8 +196,8 @@ export type EmitArguments<E extends Any> =
 export type EmitPayload<E extends Any> = IsUnion<E> extends true ? OneEventAtATime<E["_tag"]> : Payload<E>
 
 /**
- * An event as one value, for each of a union of events: its name and its payload; of an {@link Untyped} event, its name and its
- * arguments.
+ * An event as one value, for each of a union of events: its name and its payload. An
+ * {@link Untyped} event has its name and its arguments.
  *
  * @since 0.1.0
  * @category utility types
@@ -207,8 +209,8 @@ export type Message<E extends Any> = E extends Untyped
     : never
 
 /**
- * Stands in an error message where the name to emit may be one of several: it is not known then which
- * payload is right.
+ * Appears in an error message where `emit` gets a union of names: the right payload is unknown
+ * then.
  *
  * @since 0.1.0
  * @category utility types
@@ -226,20 +228,24 @@ type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P
 type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? Schema.Tuple<A> : never
 
 interface Answers<Ack extends AnySchema, Error extends AnySchema> {
-  /** The acknowledgement's value. Default: an event that asks is acknowledged with no arguments. */
+  /**
+   * The acknowledgement's value. Default: the event is acknowledged without arguments, if the
+   * sender asks for it.
+   */
   readonly ack?: Ack
   /**
-   * The failures of the handler. The acknowledgement then is one tagged argument,
+   * The failures of the handler. The acknowledgement is one tagged argument then:
    * `{ _tag: "Success", value }` or `{ _tag: "Failure", error }`; see `EventAnswer`. Default: none.
    */
   readonly error?: Error
   /**
-   * How many handlers of this event run at once for one socket; 1 keeps strict order. Default: the
-   * namespace's.
+   * The number of handlers of this event that run at once for one socket; 1 keeps strict order.
+   * Default: the namespace's.
    */
   readonly concurrency?: number
   /**
-   * How often the client of one socket may send this event. The server enforces it. Default: no limit.
+   * The rate at which the client of one socket may send this event. The server enforces it.
+   * Default: no limit.
    */
   readonly rateLimit?: EventRateLimit
 }
@@ -248,28 +254,28 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  * Declares an event.
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
- * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer, and if
- * `rateLimit` is no rate: a contract is a constant of the program.
+ * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer,
+ * and if `rateLimit` is no rate: a contract is a constant of the program.
  *
  * **Details**
  *
  * `payload` is one wire argument: a schema, or the fields of a struct. `args` are several wire
- * arguments, which handlers and `emit` take as one tuple. Without either the event carries nothing.
+ * arguments, which `emit` and handlers take as one tuple. Without both, the event carries no data.
  *
- * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an ISO
- * string on the wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously and
- * without services.
+ * Payloads are converted by their canonical JSON codec (`Schema.toCodecJson`: a `Schema.Date` is an
+ * ISO string on the wire); `Binary.Bytes` travel as attachments. Schemas must work synchronously
+ * and without services.
  *
- * A plain object may stand for an instance of a `Schema.Class`: it is made an instance, which costs
- * more than giving one.
+ * A plain object may take the place of an instance of a `Schema.Class`. The library turns it into
+ * an instance, which costs more than passing one.
  *
  * **Gotchas**
  *
- * A union that contains itself needs members that differ by a literal field (`_tag`), or by being an
- * array or an object. If several members that contain the union accept the same value, as in
- * `Union([{ and: self }, { or: self }])`, all of them are tried at every level of a value that does not
- * fit: twenty levels, in a message of 200 bytes, take seconds. The server logs a warning when it serves
- * a contract that lets clients send such a value.
+ * The members of a union that contains itself must differ by a literal field (`_tag`), or by being
+ * an array or an object. Otherwise several members that contain the union may accept the same
+ * value, as in `Union([{ and: self }, { or: self }])`. All of them are then tried at every level of
+ * an invalid value: twenty levels, in a message of 200 bytes, take seconds. The server logs a
+ * warning when it serves a contract that lets clients send such a value.
  *
  * **Example** (The three forms of a payload)
  *
@@ -283,11 +289,11 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
  * @category constructors
  */
 export const make: {
-  // `NoInfer`: an event that is declared within a namespace would otherwise infer the options that it
-  // leaves out from there, as `any`.
+  // `NoInfer`: otherwise an event that is declared within a namespace would infer its missing
+  // options from there, as `any`.
   /**
-   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct. Throws
-   * if the name is reserved by the protocol.
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
+   * Throws if the name is reserved by the protocol.
    */
   <
     const Name extends string,
@@ -299,8 +305,8 @@ export const make: {
     options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
   ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
   /**
-   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple. Throws
-   * if the name is reserved by the protocol.
+   * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
+   * Throws if the name is reserved by the protocol.
    */
   <
     const Name extends string,
@@ -311,7 +317,7 @@ export const make: {
     name: Name,
     options: Answers<Ack, Error> & { readonly args: Args; readonly payload?: never }
   ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
-  /** Declares an event that carries nothing. Throws if the name is reserved by the protocol. */
+  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
   <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
     name: Name,
     options?: Answers<Ack, Error> & { readonly payload?: never; readonly args?: never }

@@ -1,6 +1,6 @@
 /**
- * The answers of an acknowledgement as they stand on the wire, for clients without this library's
- * client: with their schemas, a TypeScript page on the official client decodes what the server says.
+ * The answers of an acknowledgement on the wire, for clients that do not use this library's client.
+ * With these schemas, a TypeScript page on the official client decodes the server's answers.
  *
  * **Details**
  *
@@ -15,8 +15,8 @@
  * | nobody handles the event | `{ "_tag": "Failure", "error": { "_tag": "EventUnhandled", "message": … } }` |
  * | the handler died, or failed with an undeclared error | `{ "_tag": "Failure", "error": { "_tag": "InternalError" } }` |
  *
- * Any other event is acknowledged with the value itself, or with no argument if it declares none. The
- * last four failures take the place of that value, too.
+ * Any other event is acknowledged with the bare value, or without arguments if it declares none.
+ * The last four failures can take the place of that value, too.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ import { decodeAck } from "./internal/decodeAck.ts"
 import type { AckError } from "./SocketIoError.ts"
 
 /**
- * The payload does not fit the event's schema; `message` says why. No handler saw it.
+ * The payload does not fit the event's schema; `message` says why. No handler was called.
  *
  * @since 0.1.0
  * @category schemas
@@ -45,7 +45,7 @@ import type { AckError } from "./SocketIoError.ts"
 export const PayloadRefused = Schema.TaggedStruct(PAYLOAD_REFUSED, { message: Schema.String })
 
 /**
- * A packet middleware, or the event's rate limit, refused the event. A rate limit gives
+ * A packet middleware, or the event's rate limit, refused the event. A rate limit adds
  * `{ retryAfter }` as `data`, in milliseconds.
  *
  * @since 0.1.0
@@ -65,7 +65,8 @@ export const EventRefused = Schema.TaggedStruct(EVENT_REFUSED, {
 export const EventUnhandled = Schema.TaggedStruct(EVENT_UNHANDLED, { message: Schema.String })
 
 /**
- * The handler died, or failed with an error that the event does not declare. The client learns no more.
+ * The handler died, or failed with an error that the event does not declare. The client gets no
+ * details.
  *
  * @since 0.1.0
  * @category schemas
@@ -73,7 +74,7 @@ export const EventUnhandled = Schema.TaggedStruct(EVENT_UNHANDLED, { message: Sc
 export const InternalError = Schema.TaggedStruct(INTERNAL_ERROR, {})
 
 /**
- * The failures that every event may be answered with, whatever it declares.
+ * The failures that may answer every event, whatever it declares.
  *
  * @since 0.1.0
  * @category schemas
@@ -87,7 +88,7 @@ export const Refusal = Schema.Union([PayloadRefused, EventRefused, EventUnhandle
 export type Refusal = typeof Refusal.Type
 
 /**
- * The answer of a handler that succeeded; `value` is missing if the event declares no `ack`.
+ * The answer of a handler that succeeded. `value` is missing if the event declares no `ack`.
  *
  * @since 0.1.0
  * @category models
@@ -98,7 +99,7 @@ export interface Success<A> {
 }
 
 /**
- * The answer of a handler that failed, or of an event that no handler saw.
+ * The answer of a handler that failed, or of an event that no handler got.
  *
  * @since 0.1.0
  * @category models
@@ -119,12 +120,13 @@ export type EventAnswer<E extends Event.Any> =
   | Failure<Event.Error<E> | Refusal>
 
 /**
- * The schema of an answer to an event that declares an `error`: from the one argument of the
- * acknowledgement, as JSON and attachments carry it.
+ * The schema of the answer to an event that declares an `error`. It decodes the one argument of the
+ * acknowledgement, in its form of JSON and attachments.
  *
  * **Gotchas**
  *
- * An event without `error` is acknowledged with its bare value: use {@link decode}, which reads both.
+ * An event without `error` is acknowledged with its bare value: use {@link decode}, which reads
+ * both.
  *
  * **Example** (A page on the official client)
  *
@@ -153,9 +155,9 @@ export const schema = <E extends Event.Any>(event: E): Schema.Codec<EventAnswer<
 }
 
 /**
- * Reads the arguments of an acknowledgement as this library's client does: it yields the value, fails
- * with a declared failure, or with an `AckError` on a refusal and on an answer that the contract does
- * not declare. The effect is synchronous.
+ * Decodes the arguments of an acknowledgement as this library's client does. It yields the value,
+ * and fails with a declared failure. It fails with an `AckError` on a refusal, and on an answer
+ * that the contract does not declare. The effect is synchronous.
  *
  * **Example** (An answer that the official client has received)
  *

@@ -90,12 +90,12 @@ export interface Namespace<
   >
 
   /**
-   * Adds the events, the data, the middlewares and the annotations of another contract. The name, the
-   * parameters, `auth` and `concurrency` stay those of this one.
+   * Adds the events, the data, the middlewares and the annotations of another contract. The name,
+   * the parameters, `auth` and `concurrency` stay those of this one.
    *
    * Throws if both declare different events, or different data, of one name, and if the other one
-   * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A middleware
-   * that both have runs once.
+   * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A
+   * middleware that both have runs once.
    */
   merge<Other extends Mergeable>(
     other: Other
@@ -124,15 +124,16 @@ export interface Namespace<
   ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware, Declared>
 
   /**
-   * Types a record of handlers, one for every event that clients may send. A missing handler, one too
-   * many, a wrong payload, acknowledgement or failure does not compile.
+   * Types a record of handlers, one for every event that clients may send. A missing handler, one
+   * too many, a wrong payload, acknowledgement or failure does not compile.
    */
   of<const H extends Handlers<ClientToServer>>(handlers: H & OnlyDeclared<ClientToServer, H>): H
 }
 
 /**
- * The contract of a namespace that declares no events: any event may come and go, with any arguments.
- * See {@link untyped}. `ServerSocket<Namespace.Untyped>` is the socket of such a namespace.
+ * The contract of a namespace that declares no events: any event may come and go, with any
+ * arguments. See {@link untyped}. `ServerSocket<Namespace.Untyped>` is the socket of such a
+ * namespace.
  *
  * @since 0.1.0
  * @category models
@@ -175,9 +176,9 @@ export interface Untyped<
 type ParamSchemas<Params> = [Params] extends [never] ? undefined : Readonly<Record<string, Event.AnySchema>>
 
 /**
- * A contract's declarations beyond the events that clients and servers exchange, as types: the events
- * between servers, the sockets' data, the parameters of the names (`never` for a namespace that is not
- * dynamic).
+ * A contract's declarations beyond the events that clients and servers exchange, as types: the
+ * events between servers, the sockets' data, the parameters of the names (`never` for a namespace
+ * that is not dynamic).
  *
  * @since 0.1.0
  * @category models
@@ -211,8 +212,8 @@ interface Base extends Pipeable {
   readonly concurrency: number | undefined
   readonly annotations: Context.Context<never>
   /**
-   * The codecs of everything that is declared, made once; with `prepare`, of schemas that were prepared
-   * by it. @internal
+   * The codecs of everything that is declared, made once; with `prepare`, of schemas that were
+   * prepared by it. @internal
    */
   readonly compiled: (prepare?: Prepare) => CompiledContract
   /** The contract as clients use it. @internal */
@@ -339,11 +340,13 @@ export type Params<N extends Any> = N[typeof TypeId]["params"]
 export type Middleware<N extends Any> = N[typeof TypeId]["middleware"]
 
 /**
- * The effect that the handler of an event returns: it yields the acknowledgement, or fails with one of
- * the declared failures. The value of a handler whose event declares no acknowledgement is ignored.
+ * The effect that the handler of an event returns: it yields the acknowledgement, or fails with one
+ * of the declared failures. The value of a handler whose event declares no acknowledgement is
+ * ignored.
  *
- * The handler of an untyped event may yield any value, and fail with any error, which is logged: the
- * value is the argument of the acknowledgement, none for `undefined`, several for `ackArguments(…)`.
+ * The handler of an untyped event may yield any value, and fail with any error, which is logged:
+ * the value is the argument of the acknowledgement, none for `undefined`, several for
+ * `ackArguments(…)`.
  *
  * @since 0.1.0
  * @category utility types
@@ -412,7 +415,8 @@ export type OnlyDeclared<E extends Event.Any, H> = {
 }
 
 /**
- * Stands in an error message where a handler has a name that is not among the `clientToServer` events.
+ * Stands in an error message where a handler has a name that is not among the `clientToServer`
+ * events.
  *
  * @since 0.1.0
  * @category utility types
@@ -454,8 +458,8 @@ export interface EventOptions<C2S, S2C, S2S> {
 }
 
 /**
- * The auth payload of a namespace: the schema of the value that clients send with CONNECT. A payload
- * that it refuses is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
+ * The auth payload of a namespace: the schema of the value that clients send with CONNECT. A
+ * payload that it refuses is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
  *
  * @since 0.1.0
  * @category options
@@ -467,8 +471,8 @@ export interface AuthOptions<Auth> {
 /**
  * The declarations of a namespace, beside its name.
  *
- * - `data`: the fields that a socket may carry; whoever fetches the socket sees them, on other servers,
- *   too. Default: none.
+ * - `data`: the fields that a socket may carry; whoever fetches the socket sees them, on other
+ *   servers, too. Default: none.
  * - `concurrency`: how many handlers run at once for one socket, unless the event says otherwise; 1
  *   keeps strict order. Default: unlimited.
  *
@@ -483,18 +487,18 @@ export interface Options<Auth, C2S, S2C, S2S, D> extends AuthOptions<Auth>, Even
 /**
  * Declares a namespace. Its name starts with `/` and has no comma; `/` is the default namespace.
  *
- * Throws on a malformed name, two events of one name in one direction, or a `concurrency` that is not a
- * positive integer: a contract is a constant of the program.
+ * Throws on a malformed name, two events of one name in one direction, or a `concurrency` that is
+ * not a positive integer: a contract is a constant of the program.
  *
  * **Details**
  *
- * Contracts compose: `add` adds events, `merge` those of another contract, `middleware` a condition for
- * connecting, `annotate` a value for tools. Each gives a new contract.
+ * Contracts compose: `add` adds events, `merge` those of another contract, `middleware` a condition
+ * for connecting, `annotate` a value for tools. Each gives a new contract.
  *
  * **Gotchas**
  *
- * The direction counts. An event that both sides send stands in both lists; handlers are required of
- * `clientToServer` events only.
+ * The direction counts. An event that both sides send stands in both lists; handlers are required
+ * of `clientToServer` events only.
  *
  * **Example** (A chat whose clients have to say who they are)
  *
@@ -530,21 +534,22 @@ export const make = <
 > => declare(name, options, {})
 
 /**
- * Declares dynamic namespaces: those whose names match a pattern. They open when clients ask for them.
+ * Declares dynamic namespaces: those whose names match a pattern. They open when clients ask for
+ * them.
  *
  * Throws as {@link make} does, and on a pattern without a parameter, a parameter that stands in it
  * twice, or a schema for a parameter that is not in it.
  *
  * **Details**
  *
- * `:name` in the pattern stands for a parameter, which is at least one character long and ends at the
- * next `/`, or where the text after it begins. `params` are the schemas of the parameters, from the
- * string that is in the name; a parameter without one is a string.
+ * `:name` in the pattern stands for a parameter, which is at least one character long and ends at
+ * the next `/`, or where the text after it begins. `params` are the schemas of the parameters, from
+ * the string that is in the name; a parameter without one is a string.
  *
  * **Gotchas**
  *
- * A name does not match if a parameter does not decode, or is not written as it is encoded (`07` for
- * 7). Names of more than 256 characters never match.
+ * A name does not match if a parameter does not decode, or is not written as it is encoded (`07`
+ * for 7). Names of more than 256 characters never match.
  *
  * **Example** (A namespace for every document)
  *
@@ -599,10 +604,10 @@ export const dynamic = <
  *
  * **Details**
  *
- * `emit` and handlers take the arguments of the packet, each of them `unknown`; `emitWithAck` yields
- * the arguments of the acknowledgement. `auth` and `middleware` decide on CONNECT as those of any
- * contract do. Events that nobody handles, and events whose handler fails, are not acknowledged:
- * clients of plain Socket.IO expect what handlers answer, and nothing else.
+ * `emit` and handlers take the arguments of the packet, each of them `unknown`; `emitWithAck`
+ * yields the arguments of the acknowledgement. `auth` and `middleware` decide on CONNECT as those
+ * of any contract do. Events that nobody handles, and events whose handler fails, are not
+ * acknowledged: clients of plain Socket.IO expect what handlers answer, and nothing else.
  *
  * **Gotchas**
  *
@@ -625,10 +630,11 @@ export const untyped = <const Name extends string, Auth extends Event.AnySchema 
 ): Untyped<Name, NoInfer<Auth>, never> => declare(name, options, { untyped: true })
 
 /**
- * Declares dynamic namespaces without declaring their events: those whose names match a pattern, as of
- * {@link dynamic}, or a regular expression. Events are those of {@link untyped}.
+ * Declares dynamic namespaces without declaring their events: those whose names match a pattern, as
+ * of {@link dynamic}, or a regular expression. Events are those of {@link untyped}.
  *
- * Throws as {@link dynamic} does, and on a regular expression with flag `g` or `y`, which has a state.
+ * Throws as {@link dynamic} does, and on a regular expression with flag `g` or `y`, which has a
+ * state.
  *
  * **Gotchas**
  *
@@ -837,7 +843,9 @@ const makeContract = (fields: ContractFields): any => {
   })
 }
 
-/** The entries of both; `onTwice` is told of a name that is in both, and whether its values differ. */
+/**
+ * The entries of both; `onTwice` is told of a name that is in both, and whether its values differ.
+ */
 const union = <A>(
   one: Iterable<readonly [string, A]>,
   two: Iterable<readonly [string, A]>,

@@ -1,6 +1,6 @@
 /**
- * Middleware that decides whether a client may connect to a namespace, and provides a service to its
- * handlers.
+ * Middleware that decides whether a client may connect to a namespace, and provides a service to
+ * its handlers.
  *
  * @since 0.1.0
  */
@@ -25,18 +25,22 @@ export const TypeId = "~effect-socket.io/NamespaceMiddleware"
  * @category models
  */
 export interface ConnectRequest<Auth> {
-  /** The socket's id, should it be admitted. */
+  /** The id of the socket, if the client is admitted. */
   readonly id: string
   /** The namespace that the client asks for. */
   readonly namespace: string
   readonly handshake: Handshake
-  /** The client's auth payload, decoded by the middleware's own `auth` schema; raw if it declares none. */
+  /**
+   * The client's auth payload, decoded by the middleware's own `auth` schema; raw if it declares
+   * none.
+   */
   readonly auth: Auth
 }
 
 /**
  * The refusal that every middleware may fail with: the client gets a CONNECT_ERROR packet with this
- * message and data, which JavaScript clients see as `connect_error` with `err.message` and `err.data`.
+ * message and data, which JavaScript clients see as `connect_error` with `err.message` and
+ * `err.data`.
  *
  * @since 0.1.0
  * @category errors
@@ -47,7 +51,8 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
 }) {
   constructor(props: { readonly message: string; readonly data?: unknown }) {
     const { stackTraceLimit } = Error
-    // It is no bug, and happens as often as a client likes; a stack would be a quarter of its cost.
+    // A refusal is no bug, and clients can cause any number of them. The stack would be a quarter
+    // of its cost.
     Error.stackTraceLimit = 0
     super(props)
     Error.stackTraceLimit = stackTraceLimit
@@ -55,10 +60,11 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
 }
 
 /**
- * The shape of a middleware: it yields the service that it provides, or refuses the connection.
+ * The implementation of a middleware: it yields the service that it provides, or refuses the
+ * connection.
  *
- * It runs once per CONNECT, in the scope of the future socket: finalizers run when the connection is
- * refused or the socket disconnects. It is interrupted when the client leaves before it is done.
+ * It runs once per CONNECT, in the scope of the future socket: finalizers run when the connection
+ * is refused or the socket disconnects. It is interrupted if the client leaves before its end.
  *
  * @since 0.1.0
  * @category models
@@ -114,7 +120,7 @@ export type Provides<M> = M extends { new (_: never): { readonly [TypeId]: { rea
   : never
 
 /**
- * The identifiers of the middlewares' own services: what a namespace's layer needs to run them.
+ * The identifiers of the middlewares' own services. A namespace's layer needs them.
  *
  * @since 0.1.0
  * @category utility types
@@ -122,20 +128,23 @@ export type Provides<M> = M extends { new (_: never): { readonly [TypeId]: { rea
 export type Identifier<M> = M extends Context.Key<infer I, any> ? I : never
 
 /**
- * Declares a middleware as a service, part of the contract; its implementation is a layer of the server.
+ * Declares a middleware as a service, part of the contract; its implementation is a layer of the
+ * server.
  *
  * **Details**
  *
  * - `provides`: the service that handlers get. Without it the middleware only admits or refuses.
- * - `auth`: the schema of the client's auth payload; a payload that it refuses is answered with
+ * - `auth`: the schema of the client's auth payload. An invalid payload is answered with
  *   CONNECT_ERROR `Invalid auth payload` before the middleware runs.
- * - `error`: the failures that it may refuse with, next to {@link ConnectRefused}. The client's
- *   `err.message` is the error's message (its `_tag` if that is empty) and `err.data` its encoded form.
+ * - `error`: the failures with which it may refuse, beside {@link ConnectRefused}. The client's
+ *   `err.message` is the error's message (its `_tag` if that is empty) and `err.data` its encoded
+ *   form.
  *
  * **Gotchas**
  *
- * Every declared part of the auth payload must fit: the contract's `auth` and that of each middleware
- * read the same payload. A defect of a middleware refuses the connection; the client learns no more.
+ * Every declared part of the auth payload must fit: the contract's `auth` and that of each
+ * middleware read the same payload. A defect of a middleware refuses the connection; the client
+ * gets no details.
  *
  * **Example** (A namespace for signed-in users, with declared events or without)
  *

@@ -1,5 +1,5 @@
 /**
- * The parser that servers and clients use: how Socket.IO packets are put on the wire.
+ * The parser of servers and clients. It encodes and decodes Socket.IO packets.
  *
  * @since 0.1.0
  */
@@ -8,10 +8,12 @@ import * as Context from "effect/Context"
 import { json, type PacketParser } from "./protocol/PacketParser.ts"
 
 /**
- * The parser of every server and client that is built where this is in context. Both sides of a connection must use the same
- * one. Default: that of Socket.IO protocol 5, JSON with bytes as attachments.
+ * The parser of every server and client that is built in its context. Both sides of a connection
+ * must use the same one. Default: the parser of Socket.IO protocol 5, which is JSON with bytes as
+ * attachments.
  *
- * @example
+ * **Example** (MessagePack on a server)
+ *
  * ```ts
  * import { msgpack } from "effect-socket.io/protocol/MsgpackParser"
  *

@@ -1,6 +1,6 @@
 /**
- * How fast clients may send: token buckets. A bucket holds up to `burst` tokens and gets `limit` of them
- * per `interval`; each event or packet takes one.
+ * Limits of the rate at which clients may send, as token buckets. A bucket holds up to `burst`
+ * tokens and gets `limit` of them per `interval`; each event or packet takes one.
  *
  * @since 0.1.0
  */
@@ -13,11 +13,11 @@ import type * as Duration from "effect/Duration"
  * @category options
  */
 export interface RateLimit {
-  /** How many there may be per `interval`, over time: a positive number. */
+  /** The number of tokens per `interval`: a positive number. */
   readonly limit: number
-  /** Default: 1 second. */
+  /** The time in which `limit` tokens come. Default: 1 second. */
   readonly interval?: Duration.Input
-  /** How many there may be at once, after a time of rest: a positive integer. Default: `limit`. */
+  /** The number of tokens that a full bucket holds: a positive integer. Default: `limit`. */
   readonly burst?: number
 }
 
@@ -28,21 +28,21 @@ export interface RateLimit {
  * @category options
  */
 export interface Rate {
-  /** The time in which a token comes. */
+  /** The time for one token. */
   readonly cost: number
-  /** The time in which an empty bucket gets full. */
+  /** The time in which an empty bucket becomes full. */
   readonly capacity: number
 }
 
 /**
- * How often a socket's client may send an event, and the treatment of an event in excess.
+ * The rate at which a socket's client may send an event, and the treatment of an event in excess.
  *
  * **Details**
  *
- * - `refuse` (default): the event is dropped and counted (`ServerMetrics.eventsLimited`). A client that
- *   asks for an acknowledgement gets
- *   `{ _tag: "Failure", error: { _tag: "EventRefused", message, data: { retryAfter } } }`, with the
- *   milliseconds until the next token in `retryAfter`.
+ * - `refuse` (default): the event is dropped and counted (`ServerMetrics.eventsLimited`). A client
+ *   that asks for an acknowledgement gets
+ *   `{ _tag: "Failure", error: { _tag: "EventRefused", message, data: { retryAfter } }
+ *   }`, with the milliseconds until the next token in `retryAfter`.
  * - `disconnect`: the connection is closed with reason `rate limit exceeded`.
  *
  * **Gotchas**
@@ -64,13 +64,13 @@ export interface EventRateLimit extends RateLimit {
 }
 
 /**
- * How many packets the client of a connection may send: messages of every kind, each attachment,
- * heartbeats. When there are more:
+ * The rate of packets that the client of a connection may send: messages of every kind, each
+ * attachment, heartbeats. The treatment of packets in excess:
  *
- * - `pause` (default): reading from the client pauses until there are tokens again. Its packets wait on
- *   its side, and none is lost. A pause takes at least 10 milliseconds, so a `burst` smaller than the
- *   traffic of that time makes the rate lower than `limit`. A client that is not read is not taken for
- *   dead; that it has closed may be noticed only when reading resumes.
+ * - `pause` (default): reading from the client pauses until there are tokens again. Its packets
+ *   wait on its side, and none is lost. A pause takes at least 10 milliseconds, so a `burst`
+ *   smaller than the traffic of that time makes the rate lower than `limit`. A client is not
+ *   treated as dead while it is not read. Its close may be noticed only when reading resumes.
  * - `disconnect`: the connection is closed with reason `rate limit exceeded`.
  *
  * @since 0.1.0

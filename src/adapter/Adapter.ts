@@ -1,5 +1,6 @@
 /**
- * The port of rooms and broadcasts: the members of each room, and the way of a packet to them.
+ * The port of rooms and broadcasts: it keeps the members of each room, and delivers packets to
+ * them.
  *
  * @since 0.1.0
  */
@@ -18,23 +19,23 @@ import type { Handshake } from "../Handshake.ts"
 export interface LocalSocket {
   readonly id: string
   /**
-   * The rooms that the socket is in, without its own id. The adapter keeps them; `undefined` until
-   * the socket joins the first.
+   * The rooms of the socket, without the room of its own id. The adapter keeps them; `undefined`
+   * until the socket joins its first room.
    */
   joined: Set<string> | undefined
   /**
-   * Counts a room that the socket joins, before it is added to `joined`. `false`: its connection is
-   * in as many rooms as it may be (`maxRooms`), and the socket must be left out.
+   * Counts a room that the socket joins, before it is added to `joined`. Returns `false` if its
+   * connection has reached `maxRooms`: the adapter must then skip the socket.
    */
   enterRoom(room: string): boolean
   /** Stops counting a room that the socket has left. */
   leaveRoom(room: string): void
-  /** Hands over an encoded packet. Synchronous, never fails; a socket that has ended ignores it. */
+  /** Delivers an encoded packet. Synchronous, never fails; a socket that has ended ignores it. */
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
   /**
-   * Hands over a packet that asks for an acknowledgement of the id. `onAck` is called at most once:
-   * with the arguments, or with `undefined` when the client leaves. Gives the function that forgets
-   * the acknowledgement; `undefined` if the packet was not handed over.
+   * Delivers a packet that asks for an acknowledgement with the given id. `onAck` is called at most
+   * once: with the arguments, or with `undefined` when the client leaves. Returns the function that
+   * forgets the acknowledgement; `undefined` if the packet was not delivered.
    */
   deliverForAck(
     encoded: EncodedBroadcast,
@@ -42,7 +43,7 @@ export interface LocalSocket {
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined
-  /** The details that other servers may have, as they are now. */
+  /** The current details, in the form that other servers get. */
   readonly details: SocketDetails
   /**
    * Disconnects the socket from its namespace, or with `close` the whole connection. Synchronous,
@@ -60,9 +61,9 @@ export interface LocalSocket {
 export interface SocketDetails {
   readonly id: string
   readonly handshake: Handshake
-  /** The rooms that the socket is in, with the one of its own id. */
+  /** The rooms of the socket, with the room of its own id. */
   readonly rooms: ReadonlySet<string>
-  /** The socket's data, as its schemas encode them. */
+  /** The socket's data, encoded by its schemas. */
   readonly data: Readonly<Record<string, unknown>>
 }
 
@@ -91,7 +92,7 @@ export interface Acknowledgement {
 }
 
 /**
- * A packet in the form that sockets take, made once for all of them by {@link Host.encode}. Opaque
+ * A packet in the form that sockets take. {@link Host.encode} makes it once for all of them. Opaque
  * to adapters.
  *
  * @since 0.1.0
@@ -110,16 +111,18 @@ export interface EncodedBroadcast {
 export interface BroadcastPacket {
   readonly data: readonly [event: string, ...args: Array<unknown>]
   /**
-   * Whether binary may be among the arguments. `false` spares the search, where a contract says so.
+   * Whether binary may be among the arguments. `false` skips the search, where a contract allows
+   * it.
    */
   readonly mayHaveBinary: boolean
 }
 
 /**
  * The recipients of a broadcast: the members of any of `rooms`, or all sockets if there are none,
- * without the members of `except`. Every socket is alone in the room that has its id as its name.
+ * without the members of `except`. Each socket is the only member of the room that is named by its
+ * id.
  *
- * An application that sends to an empty list of rooms reaches nobody: adapters are not asked.
+ * Adapters are not called for an empty list of rooms: a broadcast to it has no recipients.
  *
  * @since 0.1.0
  * @category models
@@ -134,7 +137,7 @@ export interface Selection {
  * @category models
  */
 export interface BroadcastFlags {
-  /** Sockets that would have to wait for their client are left out. */
+  /** Skips sockets that would have to wait for their client. */
   readonly volatile: boolean
   /** Only sockets of this process. */
   readonly local: boolean
@@ -152,23 +155,25 @@ export interface Host {
   readonly namespace: string
   /** The connected sockets of this process by their ids. */
   readonly sockets: ReadonlyMap<string, LocalSocket>
-  /** Encodes a packet once. Throws on what cannot be encoded, a bug of the caller. */
+  /**
+   * Encodes a packet once. Throws on a value that cannot be encoded, which is a bug of the caller.
+   */
   readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags) => EncodedBroadcast
   /**
-   * The same for a packet that asks for acknowledgements, with an id that is free in every socket
+   * The same for a packet that asks for acknowledgements, with an id that is unused in every socket
    * of the namespace.
    */
   readonly encodeForAck: (
     packet: BroadcastPacket,
     flags: BroadcastFlags
   ) => { readonly encoded: EncodedBroadcast; readonly id: number }
-  /** Whether changes of rooms are wanted. While they are not, they need not be reported. */
+  /** Whether changes of rooms are observed. Adapters need not report them otherwise. */
   readonly watchesRooms: boolean
-  /** Takes a change of rooms, after it has happened. */
+  /** Reports a change of rooms, after it has happened. */
   readonly onRoomChange: (change: RoomChange) => void
   /**
-   * Takes an event of another server of the cluster. If that server asks for an answer, `reply` is
-   * called once: with the arguments of an acknowledgement, or with `undefined` if there will be
+   * Delivers an event of another server of the cluster. If that server asks for an answer, `reply`
+   * is called once: with the arguments of an acknowledgement, or with `undefined` if there will be
    * none.
    */
   readonly onServerEvent: (
@@ -180,8 +185,8 @@ export interface Host {
 /**
  * The rooms of one namespace.
  *
- * The effects of the in-memory adapter are synchronous. Those of others may take time to tell other
- * nodes, but act on this process's own sockets in the emitting fiber.
+ * The effects of the in-memory adapter are synchronous. Effects of other adapters may take time to
+ * inform other nodes, but must act on this process's own sockets in the emitting fiber.
  *
  * @since 0.1.0
  * @category models
@@ -190,14 +195,14 @@ export interface Adapter {
   readonly join: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
   readonly leave: (socket: LocalSocket, rooms: ReadonlyArray<string>) => Effect.Effect<void>
   /**
-   * A socket that has ended leaves every room. Synchronous in its effect on this process's rooms.
+   * Removes a socket that has ended from every room. Its effect on this process's rooms is
+   * synchronous.
    */
   readonly leaveAll: (socket: LocalSocket) => Effect.Effect<void>
   readonly broadcast: (packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags) => Effect.Effect<void>
   /**
-   * Broadcasts a packet that asks for acknowledgements, when the stream is run. The stream ends
-   * when every recipient has answered or left; ending it earlier forgets the missing
-   * acknowledgements.
+   * Broadcasts a packet that asks for acknowledgements, when the stream runs. The stream ends when
+   * every recipient has answered or left; ending it earlier forgets the missing acknowledgements.
    */
   readonly broadcastWithAck: (
     packet: BroadcastPacket,
@@ -207,8 +212,8 @@ export interface Adapter {
   /** The number of sockets in a selection, on every server unless `local`. */
   readonly count: (selection: Selection, local: boolean) => Effect.Effect<number>
   /**
-   * The rooms that sockets of this process are in, with the number of those sockets. The rooms of
-   * the sockets' own ids are not among them.
+   * The rooms of this process's sockets, with the number of those sockets. The rooms of the
+   * sockets' own ids are left out.
    */
   readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
   /** The sockets of this process in a selection. */
@@ -219,13 +224,13 @@ export interface Adapter {
   readonly socketsJoin: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
   /** Makes the sockets in a selection leave rooms. */
   readonly socketsLeave: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
-  /** Disconnects the sockets in a selection; with `close` their connections, too. */
+  /** Disconnects the sockets in a selection. With `close` it also closes their connections. */
   readonly disconnectSockets: (selection: Selection, close: boolean, local: boolean) => Effect.Effect<void>
   /** Sends an event to every other server of the cluster, not to this one. */
   readonly serverSideEmit: (data: readonly [event: string, ...args: Array<unknown>]) => Effect.Effect<void>
   /**
-   * The same, and gives the arguments of each answer. The stream ends when every other server has
-   * answered, has said that it will not, or is known to have left.
+   * Does the same, and yields the arguments of each answer. The stream ends when every other server
+   * has answered, has declined, or is known to have left.
    */
   readonly serverSideEmitWithAck: (
     data: readonly [event: string, ...args: Array<unknown>]
@@ -236,8 +241,7 @@ export interface Adapter {
  * Makes the adapter of a namespace, in the namespace's scope, when a layer serves the namespace or
  * the application first uses it.
  *
- * It must not suspend: work that takes time, such as connecting to a broker, is forked in the
- * scope.
+ * It must not suspend: fork work that takes time, such as connecting to a broker, in the scope.
  *
  * @since 0.1.0
  * @category models

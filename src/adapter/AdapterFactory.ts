@@ -1,5 +1,5 @@
 /**
- * The choice of the adapter: in memory for one process, or another that reaches a cluster.
+ * The choice of the adapter: in memory for one process, or another one for a cluster.
  *
  * @since 0.1.0
  */

@@ -20,7 +20,7 @@ import type {
 
 /**
  * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the
- * emitting fiber: it keeps its order among everything that the fiber emits.
+ * emitting fiber: it keeps its order among the other emits of that fiber.
  *
  * @since 0.1.0
  * @category constructors
@@ -55,7 +55,7 @@ class InMemoryAdapter implements Adapter {
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return Effect.sync(() => {
-      // A packet that cannot be encoded is a bug of the caller even if there is no recipient.
+      // A packet that cannot be encoded is a bug of the caller even if there are no recipients.
       const encoded = this.host.encode(packet, flags)
       this.forEach(selection, (socket) => socket.deliver(encoded, flags))
     })
@@ -72,7 +72,8 @@ class InMemoryAdapter implements Adapter {
           Effect.sync(() => {
             const { encoded, id } = this.host.encodeForAck(packet, flags)
             const forget: Array<() => void> = []
-            // The loop counts as one, so that the stream does not end before all were asked.
+            // The loop counts as one, so that the stream does not end before all recipients were
+            // asked.
             let awaited = 1
             const settle = () => {
               if (--awaited === 0) Queue.endUnsafe(queue)
@@ -94,7 +95,7 @@ class InMemoryAdapter implements Adapter {
               for (const cancel of forget) cancel()
             })
         ),
-      // The recipients bound it.
+      // The number of recipients bounds the buffer.
       { bufferSize: Infinity }
     )
   }
@@ -147,7 +148,8 @@ class InMemoryAdapter implements Adapter {
   }
 
   /**
-   * The number of sockets in a room, or in the namespace: at the same cost however many they are.
+   * Returns the number of sockets in a room, or in the namespace. Its cost does not depend on that
+   * number.
    */
   private sizeOf(room: string | undefined): number {
     const { sockets } = this.host
@@ -157,7 +159,10 @@ class InMemoryAdapter implements Adapter {
     return (members?.size ?? 0) + (owner === undefined || members?.has(owner) ? 0 : 1)
   }
 
-  /** A copy of the sockets of a selection, without those that have ended and still have rooms. */
+  /**
+   * Returns a copy of the sockets of a selection, without those that have ended and still have
+   * rooms.
+   */
   private select(selection: Selection): Array<LocalSocket> {
     const sockets: Array<LocalSocket> = []
     this.forEach(selection, (socket) => {
@@ -167,8 +172,9 @@ class InMemoryAdapter implements Adapter {
   }
 
   /**
-   * Acts on the sockets that are in the selection now, as acting may change the selection. It does
-   * so in one turn: a socket that ends in between would be put into rooms that it never leaves.
+   * Acts on the sockets that are in the selection now, because acting may change the selection. It
+   * takes one turn: otherwise a socket that ends in between would be put into rooms that it never
+   * leaves.
    */
   private forEachSelected(selection: Selection, act: (socket: LocalSocket) => void): Effect.Effect<void> {
     return Effect.sync(() => {
@@ -214,7 +220,7 @@ class InMemoryAdapter implements Adapter {
       for (const socket of this.host.sockets.values()) if (!excluded?.has(socket)) f(socket)
       return
     }
-    // Only several rooms can have a socket twice; the room of a socket's own id counts as one.
+    // Only several rooms can hold a socket twice; the room of a socket's own id counts as one.
     let seen: Set<LocalSocket> | undefined
     for (const room of rooms) {
       const members = this.members.get(room)

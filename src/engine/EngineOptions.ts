@@ -91,7 +91,8 @@ export interface EngineOptions<out R = never> {
    * The session of a request is `sid` of its query; the client chooses it, and it may be the id of
    * no session. The request that opens a session has none: `handshake.generateId` gives the id.
    *
-   * @example
+   * **Example** (The latest token of each session)
+   *
    * ```ts
    * const seen = new Map<string, string>()     // the latest token by the session's id
    * const options: EngineOptions = {

@@ -1,13 +1,14 @@
-/** A value in a bag, and where it is. */
+/** A value in a bag, and its index. */
 interface Entry<A> {
   readonly value: A
   index: number
 }
 
 /**
- * Values in no order, which come and go all the time. V8's sets and maps are not made for that: a table that was outgrown, by removals,
- * too, refers to the one that took its place. As soon as one of them is in the old generation, it keeps all that follow alive
- * until a full collection, with what was in them, and every young collection has to copy that.
+ * Values in no order, which come and go all the time. V8's sets and maps do not suit this: a table
+ * that was outgrown (also by removals) refers to its replacement. Once such a table is in the old
+ * generation, it keeps all later tables and their content alive until a full collection, and every
+ * young collection has to copy them.
  */
 export class Bag<A> {
   private readonly entries: Array<Entry<A>> = []
@@ -16,7 +17,7 @@ export class Bag<A> {
     return this.entries.length
   }
 
-  /** Those that are there now. */
+  /** The current values. */
   get values(): ReadonlyArray<A> {
     return this.entries.map(({ value }) => value)
   }
@@ -27,7 +28,7 @@ export class Bag<A> {
     return entry
   }
 
-  /** Removes what was added. */
+  /** Removes a value by the entry that `add` returned. */
   remove({ index }: Entry<A>): void {
     const last = this.entries.pop()!
     if (last.index === index) return

@@ -18,36 +18,39 @@ import { log } from "./log.ts"
 import type { AckError } from "../SocketIoError.ts"
 
 /**
- * A contract as its clients use it. They take it from the contract rather than import it, so that a
- * page without a contract does not bundle it.
+ * A contract in the form that clients use. They take it from the contract rather than import it, so
+ * that a page without a contract does not bundle it.
  */
 export interface ClientContract {
-  /** The name of the namespace, or of the one that has these parameters. */
+  /** Returns the name of the namespace; of a dynamic one, the name with these parameters. */
   readonly name: (params: Readonly<Record<string, unknown>> | undefined) => string
-  /** The auth payload as it is sent; there may be none. */
+  /** Encodes the auth payload, which may be absent. */
   readonly encodeAuth: (auth: unknown) => unknown
-  /** How its events are converted; `undefined` where it declares none, and any may come and go. */
+  /** The conversion of its events; `undefined` for a contract that declares none. */
   readonly wire: ClientWire | undefined
 }
 
 /** Converts a contract's events for its clients. */
 export interface ClientWire {
   /**
-   * An event's data, `[name, ...args]`, and whether there may be bytes in it. Throws on an event or a
-   * payload that the contract does not declare.
+   * Encodes an event as its data, `[name, ...args]`, and returns whether it may hold bytes. Throws
+   * on an event or a payload that the contract does not declare.
    */
   readonly encode: (event: string, payload: unknown) => readonly [data: ReadonlyArray<unknown>, mayHaveBinary: boolean]
   /**
-   * An event's acknowledgement as it is declared, from its arguments, or from the failure that kept
-   * the event from being sent.
+   * Decodes an event's acknowledgement as declared, from its arguments, or from the failure that
+   * kept the event from being sent.
    */
   readonly answered: (event: string, answer: Effect.Effect<ReadonlyArray<unknown>, AckError>) => Effect.Effect<any, any>
-  /** Throws on the name of an event that the server does not send. Numbers name no event, and pass. */
+  /**
+   * Throws on the name of an event that the server does not send. Numbers name no event, and are
+   * allowed.
+   */
   readonly check: (event: string | number) => void
   /**
-   * An event's payload, in an array; `undefined` for an event that the contract does not declare, and
-   * for a payload that its schema refuses. The latter calls `onRefused`, with the log entry to write
-   * and the arguments that acknowledge the event.
+   * Decodes an event's payload into an array. Returns `undefined` for an event that the contract
+   * does not declare, and for a payload that its schema refuses. In the second case it calls
+   * `onRefused`, with the log entry to write and the arguments that acknowledge the event.
    */
   readonly decode: (
     namespace: string,
@@ -56,8 +59,8 @@ export interface ClientWire {
     onRefused: (logged: Effect.Effect<void>, answer: ReadonlyArray<unknown> | undefined) => void
   ) => readonly [payload: unknown] | undefined
   /**
-   * The arguments that the end of a handler acknowledges its event with, if any. Throws on a value or
-   * failure that the contract does not declare.
+   * Encodes the exit of a handler as the arguments of the event's acknowledgement, if there is one.
+   * Throws on a value or failure that the contract does not declare.
    */
   readonly encodeExit: (event: string, exit: Exit.Exit<unknown, unknown>) => ReadonlyArray<unknown> | undefined
 }
@@ -69,7 +72,7 @@ export const makeClientContract = (compiled: CompiledContract): ClientContract =
     encodeAuth: (value) => {
       if (value === undefined) return value
       const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract._tag}"`)
-      // The contract and each middleware read their own part of the payload.
+      // The contract and each middleware read their own parts of the payload.
       const declaring = middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
       const own = encode(auth)
       return declaring.length === 0 ? own : Object.assign({}, own, ...declaring.map(({ auth }) => encode(auth)))
@@ -101,7 +104,7 @@ const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): Cli
       const decoded = decodePayload(codec, data)
       if (decoded._tag === "Success") return [decoded.value]
       const description = describe(decoded)
-      // A schema that throws is a bug on this side: the server learns nothing of it.
+      // A schema that throws is a bug on this side, so the server is not told.
       const died = Cause.hasDies(decoded.cause)
       const error = died ? internalError : payloadRefused(description)
       const message = died ? "event handler failed" : "payload refused"

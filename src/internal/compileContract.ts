@@ -7,12 +7,12 @@ import type { AnyService } from "../NamespaceMiddleware.ts"
 import type { Codec, EventCodec, NameCodec } from "./contractCodec.ts"
 import type { NamespacePattern } from "./namespacePattern.ts"
 
-// Contracts import this module, and with it Schema. Nothing else does, so that programs without a
-// contract stay small.
+// Contracts import this module, and with it Schema. No other module does, so that programs without
+// a contract stay small.
 
 /**
- * Makes a schema's codec faster, before its first use. Servers give Schema's compiler; pages can
- * afford neither its size nor a policy that allows it.
+ * Makes a schema's codec faster, before its first use. Servers pass Schema's compiler. Pages cannot
+ * afford it: its size is too large, and their policy may not allow it.
  */
 export type Prepare = (codec: Event.AnySchema) => void
 
@@ -27,8 +27,9 @@ export const compile = (schema: Event.AnySchema, prepare?: Prepare): Codec => {
 }
 
 /**
- * Types cannot tell an object of the right form from an instance of a `Schema.Class`, at any depth of
- * a value, and encoding takes only instances. A refused value is made an instance, if it can be.
+ * Types cannot distinguish an object of the right form from an instance of a `Schema.Class`, at any
+ * depth of a value, but encoding takes only instances. A refused value is therefore turned into an
+ * instance, if possible.
  */
 const encodeInput =
   (schema: Event.AnySchema, encode: Codec["encode"]): Codec["encode"] =>
@@ -57,7 +58,7 @@ const neverThrowing =
 
 const argumentCount = (ast: SchemaAST.AST): number => (ast._tag === "Arrays" ? ast.elements.length : 1)
 
-/** What a contract declares, as far as its codecs need it. */
+/** The declarations of a contract that its codecs need. */
 export interface Declaration {
   readonly _tag: string
   readonly auth: Event.AnySchema
@@ -78,22 +79,25 @@ export interface CompiledMiddleware {
   readonly error: Codec
 }
 
-/** A contract, with a codec for everything that it declares. */
+/** A contract with a codec for each of its declarations. */
 export interface CompiledContract extends NameCodec {
   readonly contract: Declaration
-  /** Whether it declares no events, and any may come and go. It has no codecs of events then. */
+  /**
+   * Whether it declares no events, so that any event may come and go. It has no codecs of events
+   * then.
+   */
   readonly untyped: boolean
   readonly incoming: ReadonlyMap<string, EventCodec>
   readonly outgoing: ReadonlyMap<string, EventCodec>
   readonly serverToServer: ReadonlyMap<string, EventCodec>
   readonly auth: Codec
-  /** Whether the contract says what the auth payload is. */
+  /** Whether the contract declares the auth payload. */
   readonly declaresAuth: boolean
   readonly data: ReadonlyMap<string, Codec>
   readonly middlewares: ReadonlyArray<CompiledMiddleware>
 }
 
-/** The schema of the auth payload where a contract declares none: it takes anything. */
+/** The schema of an auth payload that a contract does not declare: it accepts anything. */
 export const undeclaredAuth: Event.AnySchema = Schema.Unknown.annotate({})
 
 /** Compiles a contract. */
@@ -131,7 +135,7 @@ export const compileEvent = (event: Event.Any, prepare?: Prepare): EventCodec =>
   ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
 })
 
-/** Whether values of the encoded form can hold bytes. If it cannot be told, they can. */
+/** Whether values of the encoded form can hold bytes. If this is unknown, they can. */
 const mayHaveBinary = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): boolean => {
   if (seen.has(ast)) return false
   seen.add(ast)

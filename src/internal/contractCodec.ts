@@ -7,7 +7,10 @@ import { failure, internalError, PAYLOAD_REFUSED, success } from "./answers.ts"
 import { defectOf } from "./defectOf.ts"
 import type { NamespacePattern } from "./namespacePattern.ts"
 
-/** Converts one wire value. It is made once per schema: deriving a codec costs far more than using it. */
+/**
+ * Converts one wire value. It is made once per schema: deriving a codec costs far more than using
+ * it.
+ */
 export interface Codec {
   readonly decode: (wire: unknown) => Exit.Exit<any, Schema.SchemaError>
   readonly encode: (value: unknown) => Exit.Exit<unknown, Schema.SchemaError>
@@ -25,13 +28,16 @@ export interface EventCodec {
   readonly ackIsVoid: boolean
 }
 
-/** The names of a contract's namespaces, if they are dynamic: their pattern, and its parameters. */
+/** The names of a contract's namespaces, if they are dynamic: the pattern, and its parameters. */
 export interface NameCodec {
   readonly pattern: NamespacePattern | undefined
   readonly params: ReadonlyMap<string, Codec>
 }
 
-/** Decodes the payload of an EVENT packet's `[name, ...args]`. Arguments beyond the declared ones are ignored. */
+/**
+ * Decodes the payload of an EVENT packet's `[name, ...args]`. Arguments beyond the declared ones
+ * are ignored.
+ */
 export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): Exit.Exit<any, Schema.SchemaError> => {
   switch (codec.event.arity) {
     case "none":
@@ -44,8 +50,8 @@ export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): 
 }
 
 /**
- * Decodes one of the arguments of a packet. An argument that is missing is read as `null`, which is
- * what `undefined` is on the wire: clients leave out what they have no value for.
+ * Decodes one of the arguments of a packet. A missing argument is read as `null`, which stands for
+ * `undefined` on the wire: clients omit arguments without a value.
  */
 export const decodeArgument = (
   codec: Codec,
@@ -67,8 +73,8 @@ export const encodePayload = (codec: EventCodec, payload: unknown): [string, ...
 }
 
 /**
- * Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not of
- * the declared type.
+ * Encodes a handler's value as the arguments of an acknowledgement. Throws on a value that is not
+ * of the declared type.
  */
 export const encodeSuccess = (codec: EventCodec, value: unknown): ReadonlyArray<unknown> => {
   const { ackIsVoid, event } = codec
@@ -85,8 +91,9 @@ export const encodeFailure = (codec: EventCodec, error: unknown): ReadonlyArray<
   failure(getOrThrow(codec.error.encode(error), `failure of "${codec.event._tag}"`))
 
 /**
- * Encodes the end of a handler as the arguments of an acknowledgement; `undefined` where it failed and
- * its event declares no failures. Throws on a value or failure that the contract does not declare.
+ * Encodes the exit of a handler as the arguments of an acknowledgement. Returns `undefined` if the
+ * handler failed and its event declares no failures. Throws on a value or failure that the contract
+ * does not declare.
  */
 export const encodeExit = (
   codec: EventCodec,
@@ -98,7 +105,7 @@ export const encodeExit = (
   return failed ? encodeFailure(codec, failed.error) : failure(internalError)
 }
 
-/** The name of the dynamic namespace that has these parameters. Throws if there is none. */
+/** Returns the name of the dynamic namespace with these parameters. Throws if there is none. */
 export const formatName = (names: NameCodec, params: Readonly<Record<string, unknown>>): string => {
   const raw: Record<string, string> = {}
   for (const [parameter, codec] of names.params) {
@@ -108,8 +115,8 @@ export const formatName = (names: NameCodec, params: Readonly<Record<string, unk
 }
 
 /**
- * The success value of an encoding; throws on a value that is not of the schema's type. The error says
- * whether the schema refused the value or died of it.
+ * Returns the success value of an encoding. Throws on a value that is not of the schema's type. The
+ * error says whether the schema refused the value or died of it.
  */
 export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: string): unknown => {
   if (exit._tag === "Success") return exit.value
@@ -117,7 +124,7 @@ export const getOrThrow = (exit: Exit.Exit<unknown, Schema.SchemaError>, what: s
   throw Object.assign(new Error(`${what}: ${describe(exit)}`), { _tag })
 }
 
-/** What is wrong with a value, in one line. */
+/** Describes the error of a value in one line. */
 export const describe = (exit: Exit.Failure<unknown, Schema.SchemaError>): string => {
   const reason = exit.cause.reasons[0]!
   const problem = reason._tag === "Fail" ? reason.error.message : String(defectOf(reason))

@@ -1,9 +1,10 @@
 /**
- * What a value that a peer has sent costs in memory. Its text says little of that: three characters of `{},` are an object of
- * 64 bytes, and a megabyte of them is 21.
+ * Estimates the memory of a value that a peer has sent. Its text tells little about it: the three
+ * characters `{},` become an object of 64 bytes, and a megabyte of them takes 21.
  *
- * The figures are those of V8 on 64 bits, measured with payloads of 1 MB of each kind. Real ones cost between a third and
- * one and a half times as much: what is shared (hidden classes, keys that are met again) is counted in full.
+ * The figures are those of V8 on 64 bits, measured with payloads of 1 MB of each kind. Real
+ * payloads take between a third and one and a half times as much: shared parts (hidden classes,
+ * repeated keys) are counted in full.
  */
 
 /** A place in an array, or in an object: a pointer. */
@@ -12,36 +13,40 @@ const PLACE = 8
 /** An array without its places. */
 const ARRAY = 48
 
-/** An empty object: there is room for a few members in it. */
+/** An empty object. It has capacity for a few members. */
 const OBJECT = 56
 
-/** A member, beside its value and the characters of its key. An object with keys of its own has a hidden class of its own. */
+/**
+ * A member, beside its value and the characters of its key. An object with unusual keys needs a
+ * hidden class of its own.
+ */
 const MEMBER = 48
 
-/** The same where the key looks like an index: such members stand in a hash table. */
+/** The same for a key that looks like an index: such members are in a hash table. */
 const INDEXED_MEMBER = 120
 
-/** A string without its characters. One of a single character is there already. */
+/** A string without its characters. Strings of a single character exist already. */
 const STRING = 24
 
-/** A number that is no small integer. */
+/** A number that is not a small integer. */
 const NUMBER = 16
 
-/** Bytes: the object that stands for them, and that of their memory. */
+/** Bytes: their object, and the object of their memory. */
 const BYTES = 200
 
-/** Anything else, as a date. */
+/** Any other value, such as a date. */
 const OTHER = 64
 
-/** Characters beyond Latin-1 make a string of two bytes each. */
+/** Characters beyond Latin-1 make a string take two bytes per character. */
 const WIDE = /[^\0-\xff]/
 
 const ofString = (text: string): number =>
   text.length < 2 ? 0 : STRING + text.length * (text.length > 16 && WIDE.test(text) ? 2 : 1)
 
 /**
- * The bytes that a decoded value takes. Bytes in it count with all the memory that they keep: a view of a larger buffer keeps the
- * buffer. It goes as deep as the value does, which decoding has bounded.
+ * Returns the memory of a decoded value in bytes. Bytes in it count with all the memory that they
+ * keep: a view of a larger buffer keeps the whole buffer. It recurses as deep as the value, whose
+ * depth decoding has bounded.
  */
 export const costOf = (value: unknown): number => {
   switch (typeof value) {

@@ -1,10 +1,11 @@
-/** Which subsystems a `DEBUG` setting asks for, in the notation of the `debug` package of npm. */
+/** The subsystems that a `DEBUG` setting selects, in the notation of npm's `debug` package. */
 export interface DebugNamespaces {
   readonly includes: (subsystem: string) => boolean
 }
 
 /**
- * Reads a setting: names apart by commas or spaces, `*` for anything, `-` before what is left out.
+ * Reads a setting: names separated by commas or spaces, `*` for anything, `-` before excluded
+ * names.
  */
 export const parseDebug = (setting: string): DebugNamespaces => {
   const included: Array<RegExp> = []

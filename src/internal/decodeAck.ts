@@ -8,13 +8,13 @@ import { EVENT_REFUSED, EVENT_UNHANDLED, FAILURE, INTERNAL_ERROR, PAYLOAD_REFUSE
 import { decodeArgument, describe, type EventCodec } from "./contractCodec.ts"
 import { defectOf } from "./defectOf.ts"
 
-/** Reads an acknowledgement's arguments as its event declares them. */
+/** Decodes an acknowledgement's arguments as its event declares them. */
 export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effect.Effect<any, any> => {
   const { event } = codec
   const answer = Object(args[0]) as { readonly _tag?: unknown; readonly value?: unknown; readonly error?: unknown }
   if (!event.hasError) {
     const exit = codec.ackIsVoid ? Exit.void : decodeArgument(codec.ack, args, 0)
-    // A server may say why it does not handle an event, whether or not that declares failures.
+    // A server may refuse an event with a reason, whether or not the event declares failures.
     const isRefused = answer._tag === FAILURE && (codec.ackIsVoid || !isFailureDeclared(codec, exit))
     return (isRefused && refusal(event._tag, answer.error)) || answered(codec, exit)
   }
@@ -26,15 +26,15 @@ export const decodeAck = (codec: EventCodec, args: ReadonlyArray<unknown>): Effe
 }
 
 /**
- * Whether an acknowledgement that looks like a refusal is a value of the declared type. A schema may
- * also have dropped every field of it, which is no sign of that.
+ * Whether an acknowledgement that looks like a refusal is a value of the declared type. If the
+ * schema has dropped every field of it, that is no evidence.
  */
 const isFailureDeclared = (codec: EventCodec, exit: Exit.Exit<any, Schema.SchemaError>): boolean => {
   const encoded = Exit.isSuccess(exit) ? codec.ack.encode(exit.value) : exit
   return Exit.isSuccess(encoded) && Object(encoded.value)._tag === FAILURE
 }
 
-/** The failures that every event may be answered with, and what they are for the caller. */
+/** The failures that may answer every event, and the reasons that the caller gets for them. */
 const refusals: ReadonlyMap<unknown, AckErrorReason["_tag"]> = new Map([
   [PAYLOAD_REFUSED, "PayloadRefused"],
   [EVENT_REFUSED, "EventRefused"],
@@ -43,8 +43,9 @@ const refusals: ReadonlyMap<unknown, AckErrorReason["_tag"]> = new Map([
 ])
 
 /**
- * The failure of an event that asks for an acknowledgement and could not be encoded. The payload may
- * come from a user's input, so a schema that refuses it is a failure; everything else is a bug.
+ * Returns the failure of an event that asks for an acknowledgement and could not be encoded. The
+ * payload may come from a user's input, so a schema that refuses it is a failure; everything else
+ * is a bug.
  */
 export const unsent = <E>(event: string, cause: Cause.Cause<E>): Effect.Effect<never, E | AckError> =>
   refusal(event, defectOf(cause.reasons[0]!)) ?? Effect.failCause(cause)

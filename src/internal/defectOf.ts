@@ -1,5 +1,8 @@
 import type * as Cause from "effect/Cause"
 
-/** What a reason is about: an error, what was thrown, or `Interrupt`. `Cause.squash` would cost a page more. */
+/**
+ * Returns the content of a reason: an error, a thrown value, or `Interrupt`. `Cause.squash` would
+ * add to the size of a page.
+ */
 export const defectOf = (reason: Cause.Reason<unknown>): unknown =>
   reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : reason._tag

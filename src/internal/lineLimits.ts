@@ -1,4 +1,4 @@
-/** Lines about one client that are logged at once, and then per second. */
+/** The number of lines about one client that are logged at once, and per second after that. */
 const BURST = 10
 const PER_SECOND = 1
 
@@ -6,25 +6,31 @@ const PER_SECOND = 1
 const BURST_OF_ALL = 1_000
 const PER_SECOND_OF_ALL = 100
 
-/** Whose fault a line tells of when it is a client's that has no connection. */
+/** The culprit of a line about a client that has no connection. */
 export const ANYONE = Symbol("anyone")
 
-/** Whom a line is about: a connection or what else a client is at, which has lines of its own; any client; or none. */
+/**
+ * The client that a line is about: a connection or another object of a client, which has a limit of
+ * its own; any client; or none.
+ */
 export type Culprit = object | typeof ANYONE | undefined
 
-/** How many lines were left out before one that is logged: of the same culprit, and of all since the last that tells. */
+/**
+ * The number of lines that were left out before a logged one: of the same culprit, and of all since
+ * the last report.
+ */
 export interface LeftOut {
   readonly suppressed?: number
   readonly suppressedInAll?: number
 }
 
-/** Whether a line is logged, and what it says of those that were not. */
+/** Decides whether a line is logged, and counts the lines that are not. */
 export class LineLimits {
-  /** Allocated for those that have lines. */
+  /** Allocated only for culprits with lines. */
   private readonly culprits = new WeakMap<object, Bucket>()
   private readonly all = new Bucket(BURST_OF_ALL)
 
-  /** `undefined` if the line is left out. `now` is in milliseconds. */
+  /** Returns `undefined` if the line is left out. `now` is in milliseconds. */
   admit(culprit: Culprit, now: number): LeftOut | undefined {
     if (culprit === undefined) return none
     let own: Bucket | undefined
@@ -46,7 +52,7 @@ export class LineLimits {
 
 const none: LeftOut = {}
 
-/** Lines that may be logged, and a number of those that could not. */
+/** The lines that may still be logged, and the number of those that were left out. */
 class Bucket {
   leftOut = 0
   private tokens: number
@@ -69,7 +75,7 @@ class Bucket {
     return true
   }
 
-  /** Those that were left out, told once. */
+  /** Returns the number of lines that were left out, and resets it. */
   told(): number {
     const { leftOut } = this
     this.leftOut = 0

@@ -6,12 +6,13 @@ import * as References from "effect/References"
 
 import { defectOf } from "./defectOf.ts"
 
-/** The key of `Logger.CurrentLoggers`, where an application keeps its loggers. */
+/** The key of `Logger.CurrentLoggers`, which holds the application's loggers. */
 const CURRENT_LOGGERS = "effect/Logger/CurrentLoggers"
 
 /**
- * Writes to the application's loggers, if it provides any, and otherwise to the console. `Effect.log`
- * does the same, but bundles the default loggers, a tenth of the client's size.
+ * Writes to the application's loggers, if it provides any, and otherwise to the console.
+ * `Effect.log` does the same, but bundles the default loggers, which are a tenth of the client's
+ * size.
  */
 export const log = (
   level: "Error" | "Warn" | "Debug",

@@ -1,40 +1,51 @@
-/** Longer names match no pattern: a client must not make the server work by asking for a name. */
+/**
+ * Longer names match no pattern: a client must not cause work on the server with the name that it
+ * asks for.
+ */
 const MAX_NAME = 256
 
-/** A namespace's pattern, as `/room/:id`, ready to match names and to make them. */
+/** A namespace's pattern, such as `/room/:id`, ready to match and to make names. */
 export interface NamespacePattern {
   readonly parameters: ReadonlyArray<string>
-  /** The raw parameters of a name; `undefined` if it does not match. */
+  /** Returns the raw parameters of a name; `undefined` if it does not match. */
   readonly match: (name: string) => Readonly<Record<string, string>> | undefined
-  /** The name that has these parameters. Throws if it would not match. */
+  /** Returns the name with these parameters. Throws if that would not match. */
   readonly format: (parameters: Readonly<Record<string, string>>) => string
 }
 
 const PARAMETER = /:([A-Za-z_][A-Za-z0-9_]*)/g
 
-/** Whether a name is short enough to be matched at all, or to be remembered when nobody serves it. */
+/**
+ * Whether a name is short enough to be matched, or to be remembered when no namespace serves it.
+ */
 export const isMatchable = (name: string): boolean => name.length <= MAX_NAME
 
-/** A copy that keeps nothing else in memory: a slice of a message keeps the whole message. */
+/**
+ * Returns a copy that keeps nothing else in memory: a slice of a message keeps the whole message.
+ */
 export const ownCopy = (name: string): string => (" " + name).slice(1)
 
-/** A number in the place of a name, where mistaking one for another does no harm: it is smaller. */
+/**
+ * Returns a number that stands for a name where a collision does no harm: a number takes less
+ * memory.
+ */
 export const hashOf = (name: string): number => {
   let hash = 0
   for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0
-  // Numbers of this size need no object of their own.
+  // V8 stores numbers of this size without an object.
   return hash >> 1
 }
 
 const VALUE = /^[^/,]+$/
 
 /**
- * Compiles a pattern. Throws if a parameter stands in it twice.
+ * Compiles a pattern. Throws if it holds a parameter twice.
  *
- * A parameter ends where the text after it begins for the first time, and has no "/" and no comma in it. The first time is
- * enough: where a later one leads to a match, so does the first, as the next parameter takes what is between. A text with
- * "/" or a comma in it can begin in one place only. Hence nothing is tried twice, and matching takes time in proportion to
- * the name, which a client has chosen: a regular expression of the same meaning takes its power.
+ * A parameter ends at the first place where the text after it begins, and holds no "/" and no
+ * comma. The first place is enough: if a later place leads to a match, so does the first one,
+ * because the next parameter takes the text between. A text that holds "/" or a comma can begin in
+ * one place only. Hence no place is tried twice, and matching takes time in proportion to the name,
+ * which a client has chosen. An equivalent regular expression takes a power of that time.
  */
 export const compilePattern = (pattern: string): NamespacePattern => {
   const parameters: Array<string> = []
@@ -78,7 +89,7 @@ export const compilePattern = (pattern: string): NamespacePattern => {
   }
 }
 
-/** The pattern of a regular expression: it has no parameters, and makes no names. */
+/** Returns the pattern of a regular expression: it has no parameters, and makes no names. */
 export const matchPattern = (expression: RegExp): NamespacePattern => ({
   parameters: [],
   match: (name) => (isMatchable(name) && expression.test(name) ? {} : undefined),

@@ -1,6 +1,6 @@
 /**
- * Throws on a callback among an event's arguments, which is how the official library asks for an acknowledgement: JSON would make `null`
- * of it, and nobody would ever call it.
+ * Throws on a callback among an event's arguments. The official library asks for an acknowledgement
+ * with one. Here JSON would turn it into `null`, and it would never be called.
  */
 export const refuseFunctions = (event: string, args: ReadonlyArray<unknown>): void => {
   for (const arg of args) {

@@ -3,22 +3,25 @@ import * as Effect from "effect/Effect"
 
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../StreamOptions.ts"
 
-/** The values that may wait in a stream without an option. */
+/** The number of values that may wait in a stream by default. */
 export const CAPACITY = 10_000
 
-/** The values that wait for the readers of one stream. */
+/** The waiting values of one stream. */
 export interface StreamBuffer<in out A, out E> {
-  /** Adds a value. At capacity the policy decides. */
+  /** Adds a value. When the buffer is full, the policy decides. */
   readonly offer: (value: A) => void
-  /** Ends the stream after the values that wait. */
+  /** Ends the stream after the waiting values. */
   readonly end: () => void
-  /** Takes every value that waits, or waits for one. Of several readers each value reaches one. */
+  /**
+   * Takes every waiting value, or waits for one. With several readers, each value goes to one of
+   * them.
+   */
   readonly pull: Effect.Effect<readonly [A, ...Array<A>], E | Cause.Done>
 }
 
 /**
- * Makes the buffer between a source that cannot wait and the readers of a stream. Effect's `Queue` does more, and would cost a
- * page more than 2 KB.
+ * Makes the buffer between a source that cannot wait and the readers of a stream. Effect's `Queue`
+ * can do more, and would add more than 2 KB to a page.
  */
 export const makeStreamBuffer = <A, const O extends Exclude<Overflow, "suspend"> = "fail">(
   stream: string,
@@ -36,7 +39,8 @@ export const makeStreamBuffer = <A, const O extends Exclude<Overflow, "suspend">
     wake()
   }
   const woken = Effect.callback<void>((resume) => {
-    // Not within this turn: the source is in the middle of something, and more values may come.
+    // The reader continues in a later turn: the source is in the middle of a task, and may add more
+    // values.
     const waker = () => resume(Effect.yieldNow)
     waiting.push(waker)
     return Effect.sync(() => {
@@ -52,7 +56,7 @@ export const makeStreamBuffer = <A, const O extends Exclude<Overflow, "suspend">
   return {
     offer: (value) => {
       if (over) return
-      // A capacity that is no number has room for nothing.
+      // This also treats a capacity of NaN as 0.
       if (!(values.length < capacity)) {
         if (overflow === "dropNewest") return
         if (overflow !== "dropOldest") return finish(Effect.fail(new StreamOverflow({ stream, capacity })))
@@ -66,11 +70,11 @@ export const makeStreamBuffer = <A, const O extends Exclude<Overflow, "suspend">
   }
 }
 
-/** A source that can wait. Values that it offers while it is paused still wait in the buffer. */
+/** A source that can wait. Values that it adds while it is paused still wait in the buffer. */
 export interface PausableSource {
-  /** The buffer is full: nothing more should be offered for now. */
+  /** The buffer is full: the source should add no more values for now. */
   readonly pause: () => void
-  /** A reader has taken what waited, or the stream has ended. */
+  /** A reader has taken the waiting values, or the stream has ended. */
   readonly resume: () => void
 }
 

@@ -2,13 +2,13 @@ import * as Duration from "effect/Duration"
 
 import type { Rate, RateLimit } from "../RateLimit.ts"
 
-/** Reads a rate; what is wrong with it is given as text. */
+/** Reads a rate. Returns an error as text. */
 export const rateOf = ({ burst, interval = 1_000, limit }: RateLimit): Rate | string => {
   let millis = 0
   try {
     millis = Duration.toMillis(Duration.fromInputUnsafe(interval))
   } catch {
-    // It is no duration: refused as one of nothing.
+    // An invalid duration is refused below, like a duration of zero.
   }
   if (!(typeof limit === "number" && limit > 0 && limit < Infinity)) {
     return `limit must be a positive number, not ${String(limit)}`
@@ -22,7 +22,8 @@ export const rateOf = ({ burst, interval = 1_000, limit }: RateLimit): Rate | st
 }
 
 /**
- * A token bucket, as one number: the time at which it will be full again. It begins full.
+ * A token bucket, stored as one number: the time at which it will be full again. It is full at
+ * first.
  */
 export class TokenBucket {
   private readonly rate: Rate
@@ -32,7 +33,7 @@ export class TokenBucket {
     this.rate = rate
   }
 
-  /** Takes a token if there is one. Otherwise gives the milliseconds until there is. */
+  /** Takes a token if there is one. Otherwise returns the milliseconds until there is one. */
   take(now: number): number {
     const missing = this.missing(now, 1)
     if (missing > 0) return missing
@@ -40,15 +41,18 @@ export class TokenBucket {
     return 0
   }
 
-  /** Takes a token that may not be there yet, and gives the milliseconds until it is. */
+  /** Takes a token, even one that is not there yet. Returns the milliseconds until it is. */
   spend(now: number): number {
     this.fullAt = Math.max(this.fullAt, now) + this.rate.cost
     return this.missing(now, 0)
   }
 
-  /** The milliseconds until there are so many tokens, what was taken ahead of time included. */
+  /**
+   * Returns the milliseconds until there are this many tokens, after those that were taken in
+   * advance.
+   */
   missing(now: number, tokens: number): number {
-    // Sums of fractions: what is off by less than a microsecond is there.
+    // Sums of fractions are inexact: a token counts as present up to a microsecond early.
     const missing = Math.max(this.fullAt, now) + tokens * this.rate.cost - now - this.rate.capacity
     return missing > 1e-3 ? missing : 0
   }

@@ -1,9 +1,10 @@
 /**
  * The server's options from the configuration: by default the environment.
  *
- * Every option that a string can say has a name, which is its path: `limits.maxPayload` is `SOCKETIO_LIMITS_MAX_PAYLOAD`. Durations
- * are written as `25 seconds`, lists with commas between, switches as `true` and `false`. Options that are not set have their
- * defaults. A value that cannot be read is a `ConfigError`, one that makes no sense an `InvalidOptionError`.
+ * Every option that fits into a string has a name, which is its path: `limits.maxPayload` is
+ * `SOCKETIO_LIMITS_MAX_PAYLOAD`. Durations are written as `25 seconds`, lists with commas, switches
+ * as `true` and `false`. Options that are not set have their defaults. An unreadable value is a
+ * `ConfigError`; a value that makes no sense is an `InvalidOptionError`.
  *
  * @since 0.1.0
  */
@@ -16,13 +17,13 @@ import type { ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
 
-/** How each option of a group is read, by its name. */
+/** The reader of each option of a group, by the option's name. */
 type Readers<Group> = { readonly [K in keyof Group]?: (name: string) => Config.Config<NonNullable<Group[K]>> }
 
-/** Lists are written with blanks beside the commas, or without. */
+/** Members of lists may have blanks beside the commas. */
 const trimmed = <A extends string>(member: Schema.Codec<A, string>) => Schema.Trim.pipe(Schema.decodeTo(member))
 
-/** The options on top that a string can say, each with the way in which it is read. */
+/** The options outside of groups that fit into a string, each with its reader. */
 const top = {
   path: Config.String,
   serveClient: Config.Boolean,
@@ -79,15 +80,15 @@ const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions
 
 const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
 
-/** The origins that may ask, and whether they may send cookies. */
+/** The allowed origins, and whether they may send cookies. */
 const cors: Config.Config<Record<string, unknown>> = Config.map(
   optional({ origin: (name) => Config.Array(Schema.Trim, name), credentials: Config.Boolean }),
   ({ origin, ...others }) =>
-    // Credentials without an origin reach the server, which refuses them.
+    // Credentials without an origin are passed on to the server, which refuses them.
     Array.isArray(origin) ? { origin: origin.length === 1 ? origin[0] : origin, ...others } : others
 )
 
-/** The packets that a connection may send. */
+/** The rate of packets that a connection may send. */
 const rateLimit: Config.Config<Record<string, unknown>> = Config.map(
   optional({
     rateLimit: Config.Finite,
@@ -97,7 +98,7 @@ const rateLimit: Config.Config<Record<string, unknown>> = Config.map(
   }),
   ({ rateLimit: limit, rateLimitBurst: burst, rateLimitExceeded: onExceeded, rateLimitInterval: interval }) => {
     const given = Object.entries({ limit, interval, burst, onExceeded }).filter(([, value]) => value !== undefined)
-    // The others without a limit reach the server, which refuses them.
+    // The other settings without a limit are passed on to the server, which refuses them.
     return given.length === 0 ? {} : { rateLimit: Object.fromEntries(given) }
   }
 )
@@ -132,16 +133,18 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *
  * **Details**
  *
- * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`, `…_TRANSPORTS`, `…_ALLOW_EIO3`,
- * `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`, `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`,
- * `…_DRAIN_TIMEOUT`, `…_TRACING`. In groups:
+ * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`,
+ * `…_TRANSPORTS`, `…_ALLOW_EIO3`, `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`,
+ * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_DRAIN_TIMEOUT`, `…_TRACING`.
+ * In groups:
  *
  * - `SOCKETIO_HEARTBEAT_PING_INTERVAL`, `…_PING_TIMEOUT`
  * - `SOCKETIO_HANDSHAKE_TIMEOUT`
  * - `SOCKETIO_UPGRADE_ALLOW`, `…_TIMEOUT`
  * - `SOCKETIO_FOREIGN_UPGRADES_DESTROY`, `…_TIMEOUT`
- * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them. `rateLimit` is
- *   `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and `…_RATE_LIMIT_EXCEEDED`.
+ * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them.
+ *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and
+ *   `…_RATE_LIMIT_EXCEEDED`.
  * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
  * - `SOCKETIO_POLLING_COMPRESSION`
  * - `SOCKETIO_WEB_SOCKET_PER_MESSAGE_DEFLATE`
@@ -153,8 +156,8 @@ const settings: Config.Config<NodeOptions> = Config.map(
 export const attached: Config.Config<NodeOptions> = Config.nested(settings, "SOCKETIO")
 
 /**
- * The same for a server that listens itself: also `SOCKETIO_PORT` (3000 if it is not set), `SOCKETIO_HOST` and
- * `SOCKETIO_BACKLOG`.
+ * The same for a server that listens itself: also `SOCKETIO_PORT` (3000 if it is not set),
+ * `SOCKETIO_HOST` and `SOCKETIO_BACKLOG`.
  *
  * **Example** (Options from the environment)
  *

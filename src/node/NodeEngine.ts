@@ -32,34 +32,38 @@ import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/web
  * @category options
  */
 export interface AttachOptions {
-  /** The path that the engine takes over, with or without a trailing slash. Default: `/socket.io`. */
+  /**
+   * The path that the engine serves, with or without a trailing slash. Default: `/socket.io`.
+   */
   readonly path?: string
   /** Settings of long-polling. */
   readonly polling?: PollingOptions
   /** Settings of WebSockets. */
   readonly webSocket?: WebSocketOptions
-  /** Upgrades of other paths, which are requests for a WebSocket that is not ours. */
+  /** Upgrades of other paths: requests for WebSockets of somebody else. */
   readonly foreignUpgrades?: ForeignUpgradeOptions
   /**
    * Whether to serve the browser builds of the official client below the path, as in
-   * `<script src="/socket.io/socket.io.js">`: those of the `socket.io-client` that is installed, looked for from the working
-   * directory and then from this library when the first request comes. Without it such requests are answered with 404.
-   * Default: true.
+   * `<script src="/socket.io/socket.io.js">`. They come from the installed `socket.io-client`. When
+   * the first request comes, the server looks for it from the working directory, and then from this
+   * library. If it is not installed, such requests are answered with 404. Default: true.
    */
   readonly serveClient?: boolean
   /**
-   * The proxies that are trusted to tell where a request comes from: their number between a client and this server, or their
-   * addresses and ranges of these (`10.0.0.0/8`, `fd00::/8`). The client's address, which is `handshake.address` and counts for
-   * `limits.maxConnectionsPerAddress`, is then the one that the outermost of them has put into `X-Forwarded-For`, read from the end;
-   * entries by others are not believed. An entry that is no address ends it: the address is the last that can be trusted. With a
-   * number every way to this server has to lead through so many proxies.
+   * The proxies whose `X-Forwarded-For` is trusted: their number between a client and this server,
+   * or their addresses and ranges (`10.0.0.0/8`, `fd00::/8`). The client's address is then the one
+   * that the outermost trusted proxy has added, read from the end; other entries are not believed.
+   * It is `handshake.address`, and counts for `limits.maxConnectionsPerAddress`. An entry that is
+   * no address ends the search: the address is the last trusted one. With a number, every way to
+   * this server must lead through that many proxies.
    *
-   * Default: none, the address is the peer's.
+   * Default: none; the address is the peer's.
    */
   readonly trustedProxies?: number | ReadonlyArray<string>
   /**
-   * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`. It is memory of every connection:
-   * some kilobytes, and everything that middleware has put on the request. Default: false.
+   * Whether each session keeps the Node request that opened it, for `NodeSocketIoServer.requestOf`.
+   * This costs memory for every connection: some kilobytes, and everything that middleware has put
+   * on the request. Default: false.
    */
   readonly keepRequests?: boolean
 }
@@ -72,8 +76,8 @@ export interface AttachOptions {
  */
 export interface PollingOptions {
   /**
-   * Compression of responses with gzip or deflate, for clients that accept it: from `threshold` bytes on. Default: true, from 1,024
-   * bytes on.
+   * Compression of responses with gzip or deflate, for clients that accept it. Default: true, for
+   * responses of at least 1,024 bytes.
    */
   readonly compression?: boolean | CompressionOptions
 }
@@ -85,7 +89,7 @@ export interface PollingOptions {
  * @category options
  */
 export interface CompressionOptions {
-  /** The bytes from which on a response is compressed. Default: 1,024. At least 0. */
+  /** The size in bytes from which responses are compressed. Default: 1,024. At least 0. */
   readonly threshold?: number
 }
 
@@ -97,22 +101,24 @@ export interface CompressionOptions {
  */
 export interface WebSocketOptions {
   /**
-   * Compression of messages (RFC 7692), for clients that offer it: `true` for those from 1,024 bytes on, or settings for `ws`. It
-   * costs memory (zlib holds some 300 KB per connection unless the context takeover is off) and time. Default: false.
+   * Compression of messages (RFC 7692), for clients that offer it: `true` compresses messages of at
+   * least 1,024 bytes, an object has settings for `ws`. It costs time and memory: zlib holds some
+   * 300 KB per connection unless the context takeover is off. Default: false.
    */
   readonly perMessageDeflate?: boolean | PerMessageDeflateOptions
 }
 
 /**
- * What becomes of upgrades to WebSocket of other paths, which would keep their connections for ever if nothing answers them. Servers
- * with another listener for upgrades are left alone. An upgrade to anything else, such as `h2c`, is a request like any other where
- * nothing else listens for upgrades.
+ * The treatment of WebSocket upgrades of other paths. If nothing answers them, they would keep
+ * their connections forever. Servers with another listener for upgrades are left alone. An upgrade
+ * to another protocol, such as `h2c`, is treated as a plain request where nothing else listens for
+ * upgrades.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ForeignUpgradeOptions {
-  /** Whether to end those that have no answer after `timeout`. Default: true. */
+  /** Whether to end upgrades that have no answer after `timeout`. Default: true. */
   readonly destroy?: boolean
   /** The time for an answer. Default: 1 second. At least 0. */
   readonly timeout?: Duration.Input
@@ -148,11 +154,12 @@ const switchOrSettings = (option: string, value: unknown): Effect.Effect<void, I
     : refuse(option, `must be true, false or an object of settings, not ${String(value)}`)
 
 /**
- * Takes over the requests and upgrades of a path of a Node `http.Server`, for the lifetime of the scope. Every other
- * request reaches the server's other listeners, whether these were added before or come later. The server itself is left
- * to its owner: it is neither started nor closed here.
+ * Serves the requests and upgrades of one path of a Node `http.Server`, for the lifetime of the
+ * scope. Every other request reaches the server's other listeners, whether they were added before
+ * or come later. The owner starts and closes the server.
  *
- * Fails with {@link InvalidOptionError} if another engine has the path of that server, or one above it.
+ * Fails with {@link InvalidOptionError} if another engine of the same server has the path, or a
+ * path above it.
  *
  * @since 0.1.0
  * @category constructors
@@ -198,9 +205,10 @@ export const attach = Effect.fnUntraced(function* (
         clientTracking: false,
         perMessageDeflate: perMessageDeflate !== false && { ...deflate, threshold: deflateThreshold },
         maxPayload: engine.options.maxPayload,
-        // A fragment of one byte may keep all that was read with it. Those of browsers have many kilobytes.
+        // A fragment of one byte may keep its whole read in memory. Fragments of browsers have many
+        // kilobytes.
         maxFragments: 256 + Math.ceil(engine.options.maxPayload / 1_024),
-        // A read is a packet of the network at the least, unless a peer writes byte by byte.
+        // A read is at least one packet of the network, unless a peer writes byte by byte.
         maxBufferedChunks: 1_024 + Math.ceil(engine.options.maxPayload / 64)
       })
     },
@@ -208,7 +216,7 @@ export const attach = Effect.fnUntraced(function* (
   })
   ws.on("headers", (lines, request) => {
     const headers = upgradeHeaders.get(request)
-    // A table that grows with the connections stays that large.
+    // A table that has grown with the connections would stay that large.
     upgradeHeaders.delete(request)
     for (const name in headers) for (const value of [headers[name]!].flat()) lines.push(`${name}: ${value}`)
   })
@@ -249,10 +257,10 @@ export const attach = Effect.fnUntraced(function* (
     },
     upgrade: (request, socket, head) => {
       if (!isBelow(request.url, path)) return false
-      // The answers of requests before it would stand among its frames.
+      // Earlier requests are still unanswered, and their responses would be mixed into the frames.
       if (Pipeline.isWaiting(socket)) socket.destroy()
       else {
-        // Without a listener a reset of the connection would end the process.
+        // Without a listener, a reset of the connection would end the process.
         socket.on("error", ignore)
         const run = () => guarded(context, socket, () => onUpgrade(context, request, socket, head))
         if (isOpening(request)) Openings.take(socket, run)
@@ -261,16 +269,17 @@ export const attach = Effect.fnUntraced(function* (
       return true
     }
   }
-  // Upgrades of other paths that wait for an answer. The end of the scope ends them.
+  // Upgrades of other paths that wait for an answer. They end with the scope.
   const awaitAnswer = yield* FiberSet.makeRuntime<never>()
   // Node brings upgrades only where there is a listener for them.
   const onForeignUpgrade = (_request: IncomingMessage, socket: Duplex) => {
     if (server.listenerCount("upgrade") > 1) return
-    // Without a listener a reset of the connection would end the process.
+    // Without a listener, a reset of the connection would end the process.
     socket.on("error", ignore)
     if (!destroysUpgrades) return
     const expire = Effect.sync(() => {
-      // To end it is not enough: a connection that is not read does not tell that the peer has closed it.
+      // `end` alone is not enough: a connection that is not read does not notice that the peer has
+      // closed it.
       if ((socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.destroy()
     })
     awaitAnswer(Effect.ensuring(Effect.raceFirst(Effect.sleep(destroyTimeout), closed(socket)), expire))
@@ -291,16 +300,18 @@ export const attach = Effect.fnUntraced(function* (
         server.off("upgrade", onForeignUpgrade)
       })
   )
-  // Before the path is given back, as clients that poll come once more to learn of the end.
+  // Drains before the path is given back: clients that poll come once more to learn of the end.
   yield* Effect.addFinalizer(() => Effect.andThen(engine.drain, Effect.sync(endTurn)))
 })
 
-/** Whether a request's target is the path or stands below it. `/socket.io` counts as `/socket.io/`. */
+/**
+ * Whether a request's target is the path, or lies below it. `/socket.io` counts as `/socket.io/`.
+ */
 const isBelow = (url: string | undefined, path: string): boolean =>
   url !== undefined &&
   (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
 
-/** Whether a request may open a session, as it names none. */
+/** Whether a request may open a session: it names none. */
 const isOpening = ({ url }: IncomingMessage): boolean => url?.includes("sid=") !== true
 
 interface Context {
@@ -312,7 +323,7 @@ interface Context {
   readonly channels: ChannelSettings
 }
 
-/** Throws for settings for which `ws` would throw when it first compresses. */
+/** Throws for settings for which `ws` would throw at its first compression. */
 const checkDeflate = (options: PerMessageDeflateOptions): void => {
   const { clientMaxWindowBits, serverMaxWindowBits, zlibDeflateOptions, zlibInflateOptions } = options
   Zlib.createDeflateRaw({ ...(zlibDeflateOptions as Zlib.ZlibOptions), ...windowBits(serverMaxWindowBits) }).close()
@@ -321,7 +332,7 @@ const checkDeflate = (options: PerMessageDeflateOptions): void => {
 
 const windowBits = (bits: unknown): Zlib.ZlibOptions => (typeof bits === "number" ? { windowBits: bits } : {})
 
-/** The headers that go with an upgrade's response. */
+/** The headers of the response to an upgrade. */
 const upgradeHeaders = new WeakMap<IncomingMessage, Readonly<Record<string, string | Array<string>>>>()
 
 const onRequest = (
@@ -343,7 +354,10 @@ const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => 
   }
 }
 
-/** The bytes that a client may send before it has its WebSocket. RFC 6455 allows none, so this is generous. */
+/**
+ * The bytes that a client may send before its WebSocket is open. RFC 6455 allows none, so this is
+ * generous.
+ */
 const MAX_EARLY = 16 * 1024
 
 const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -370,7 +384,8 @@ const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, 
   }
   const giveUp = engine.handleUpgrade(request, (decision) => guarded(context, socket, () => decide(decision)))
   if (decided) return
-  // The application takes its time. Only reading tells that the peer has closed the connection.
+  // The application may decide slowly. The connection must be read to notice that the peer has
+  // closed it.
   const onData = (chunk: Buffer) => {
     early = Buffer.concat([early, chunk])
     if (early.length > MAX_EARLY) socket.destroy()

@@ -1,9 +1,10 @@
 /**
- * The Socket.IO server and an Effect `HttpServer` on one port, for applications with an `HttpRouter`, `HttpApi` or RPC beside
- * their namespaces.
+ * The Socket.IO server and an Effect `HttpServer` on one port, for applications with an
+ * `HttpRouter`, `HttpApi` or RPC beside their namespaces.
  *
- * This module needs `@effect/platform-node`, an optional peer dependency: `npm install @effect/platform-node`. It is not part of
- * `effect-socket.io/node`, so servers without it neither install nor load that package. Import it from
+ * This module needs `@effect/platform-node`, an optional peer dependency:
+ * `npm install @effect/platform-node`. It is not part of `effect-socket.io/node`, so servers
+ * without it neither install nor load that package. Import it from
  * `effect-socket.io/node/NodeSocketIoHttp`.
  *
  * @since 0.1.0
@@ -25,7 +26,8 @@ import { createServer, LISTENING, listenOptions, withoutSilentConnections } from
 import { layerAttached, type ListeningOptions } from "./NodeSocketIoServer.ts"
 
 /**
- * The services of {@link layer}: the Socket.IO server, the HTTP server, and the services that `NodeHttpServer.layer` gives beside it.
+ * The services of {@link layer}: the Socket.IO server, the HTTP server, and the services that
+ * `NodeHttpServer.layer` gives beside it.
  *
  * @since 0.1.0
  * @category models
@@ -42,19 +44,21 @@ export type Services =
  *
  * **Details**
  *
- * Provide it to `HttpRouter.serve(…)`, or any application on `HttpServer`, and to the namespaces' layers together. Requests for
- * the Socket.IO path never reach the router. The options are those of `NodeSocketIoServer.layer`.
+ * Provide it to `HttpRouter.serve(…)`, or any application on `HttpServer`, and to the namespaces'
+ * layers together. Requests for the Socket.IO path never reach the router. The options are those of
+ * `NodeSocketIoServer.layer`.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense, and with `ServeError` if it cannot listen. Closing the
- * layer's scope ends the connections of the Socket.IO clients first (see `SocketIoServer.make`), and then waits for the HTTP
- * server's own requests.
+ * Fails with `InvalidOptionError` on an option that makes no sense, and with `ServeError` if it
+ * cannot listen. Closing the layer's scope ends the connections of the Socket.IO clients first (see
+ * `SocketIoServer.make`), and then waits for the HTTP server's own requests.
  *
  * **Gotchas**
  *
- * The server listens before the namespaces and the router are built. A client that asks for a namespace within the first two
- * seconds waits for it; a request to a route that is not there yet is answered by Node's own 404.
+ * The server listens before the namespaces and the router are built. A client that asks for a
+ * namespace within the first two seconds waits for it. A request for a route that does not exist
+ * yet is answered by Node with 404.
  *
- * `HttpRouter.serve` logs every request; those of Socket.IO are not among them.
+ * `HttpRouter.serve` logs every request, except those of Socket.IO.
  *
  * **Example** (A router and a namespace on one port)
  *
@@ -80,7 +84,8 @@ export const layer = <R = never>(
         layerAttached(server, separate(options, LISTENING)[1]),
         Layer.provideMerge(
           Layer.effectDiscard(withoutSilentConnections(server)),
-          // With its preemptive shutdown the HTTP server would wait for WebSockets that nobody has told to close yet.
+          // With its preemptive shutdown, the HTTP server would wait for WebSockets that were not
+          // told to close yet.
           NodeHttpServer.layer(() => server, { ...listenOptions(options), disablePreemptiveShutdown: true })
         )
       )
@@ -88,8 +93,8 @@ export const layer = <R = never>(
   )
 
 /**
- * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `NodeConfig.listening` is.
- * Fails with a `ConfigError`, too.
+ * The same as {@link layer}, with configured options: each option is a `Config`, or all of them are
+ * one, such as `NodeConfig.listening`. It also fails with a `ConfigError`.
  *
  * @since 0.1.0
  * @category layers

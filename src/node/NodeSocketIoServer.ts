@@ -1,6 +1,6 @@
 /**
- * The Socket.IO server in Node: on a port of its own, or attached to an `http.Server` of yours. `NodeSocketIoHttp` puts it beside an
- * Effect HTTP application.
+ * The Socket.IO server in Node: on a port of its own, or attached to an `http.Server` of yours.
+ * `NodeSocketIoHttp` puts it beside an Effect HTTP application.
  *
  * @since 0.1.0
  */
@@ -65,25 +65,31 @@ export interface ListeningOptions<out R = never> extends NodeOptions<R> {
   readonly port: number
   /** The address to listen on. Default: every address of the machine. */
   readonly host?: string
-  /** The connections that may wait to be accepted. Default: 4,096, as the operating system allows. */
+  /**
+   * The number of connections that may wait to be accepted. Default: 4,096, if the operating system
+   * allows it.
+   */
   readonly backlog?: number
   /**
-   * The certificate and key, and what else `node:https` takes, for a server that listens with TLS: `{ key, cert }`, `{ pfx }`; with
-   * `requestCert` and `ca` clients are asked for certificates of theirs (see {@link requestOf}). They are read once. Settings that Node
-   * does not take fail with {@link InvalidOptionError}. Default: none, the server listens without TLS.
+   * The certificate and key, and the other options of `node:https`, for a server with TLS:
+   * `{ key, cert }`, `{ pfx }`. With `requestCert` and `ca`, clients are asked for certificates
+   * (see {@link requestOf}). They are read once. Settings that Node refuses fail with
+   * {@link InvalidOptionError}. Default: none; the server listens without TLS.
    */
   readonly tls?: TlsOptions
 }
 
 /**
- * The Node request that opened a session: for the certificate of a client, or for properties that middleware of Express has added, as
- * `session`. The argument is a socket, the argument of namespace middleware, or the request of `allowRequest` and the other hooks.
+ * The Node request that opened a session. Use it for the certificate of a client, or for properties
+ * that Express middleware has added, such as `session`. The argument is a socket, the argument of
+ * namespace middleware, or the request of `allowRequest` and the other hooks.
  *
- * Sessions keep their requests with the option `keepRequests`. Without it there is none for sockets and middleware; hooks have theirs
- * in any case. There is none for sockets of other servers either, and in tests in memory.
+ * With the option `keepRequests`, sessions keep their requests. Without it, sockets and middleware
+ * have none; hooks always have theirs. Sockets of other servers have none either, nor have tests in
+ * memory.
  *
- * The request of a client that polls may be over, with its connection, as soon as the session is open: look at that connection in a
- * hook, or in namespace middleware at the latest.
+ * A polling client's request, and its connection, may be over as soon as the session is open. Read
+ * that connection in a hook, or in namespace middleware at the latest.
  *
  * **Example** (Middleware of Express for the request that opens a session)
  *
@@ -121,15 +127,17 @@ type ServerOf<R> = Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError
  *
  * **Details**
  *
- * The `http.Server` stays with its owner, as do all requests for other paths, in whatever order listeners are added. Fails with
- * `InvalidOptionError` on an option that makes no sense, on a path that is taken, and on an `app` of Express or Koa in place of the
- * `http.Server`. Closing the scope ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and gives the path back.
+ * The `http.Server` stays with its owner, and so do all requests for other paths, in whatever order
+ * listeners are added. Fails with `InvalidOptionError` on an option that makes no sense, on a path
+ * that is in use, and on an Express or Koa `app` in place of the `http.Server`. Closing the scope
+ * ends the connections of the Socket.IO clients (see `SocketIoServer.make`) and releases the path.
  *
  * **Gotchas**
  *
- * Close the `http.Server` after the scope, not before: clients that poll come once more to learn of the end, and are waited for. Until
- * then its port is taken. To have it free for the next process sooner, close it first: clients that poll over a new connection each
- * time, as the official one in Node and proxies do, are then refused, and lose what waits for them.
+ * Close the `http.Server` after the scope, not before. The server waits for clients that poll: they
+ * come once more to learn of the end. The port is in use until then. To free it sooner for the next
+ * process, close the `http.Server` first. Clients that poll over a new connection each time (as the
+ * official client in Node and proxies do) are then refused, and lose their waiting messages.
  *
  * @since 0.1.0
  * @category constructors
@@ -155,12 +163,14 @@ export const makeAttached = Effect.fnUntraced(function* <R = never>(
  *
  * **Details**
  *
- * See {@link makeAttached} for its errors and its end. The `http.Server` is neither started nor closed by it.
+ * See {@link makeAttached} for its errors and its end. The `http.Server` is neither started nor
+ * closed by it.
  *
  * **Gotchas**
  *
- * Listen after the layers are built, or a client that comes first may find no namespace: in the first two seconds it waits for one,
- * later it is refused for good. Pass `http.createServer(app)`, not the `app` of Express or Koa.
+ * Listen after the layers are built; otherwise an early client may find no namespace. In the first
+ * two seconds it waits for one; later it is refused for good. Pass `http.createServer(app)`, not
+ * the Express or Koa `app`.
  *
  * **Example** (Beside Express)
  *
@@ -189,19 +199,22 @@ export const layerAttached = <R = never>(server: Http.Server, options: NodeOptio
  *
  * **Details**
  *
- * It listens on the port of the options, with TLS if they have a certificate, answers requests for other paths with 404, and logs
- * its address. Namespaces are layers on top of it, and may come and go while it listens.
+ * It listens on the port of the options, with TLS if they have a certificate, answers requests for
+ * other paths with 404, and logs its address. Namespaces are layers on top of it, and may come and
+ * go while it listens.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense, and with {@link ListenError} if it cannot listen. Closing the
- * layer's scope ends the connections (see `SocketIoServer.make`), stops listening, and waits until every connection is closed,
- * within `drainTimeout`. The port is free for the next process as soon as the namespaces' layers have closed and the clients that
- * poll have come once more, to take what waits for them and to learn of the end: at once where nobody polls. WebSockets that are
- * still flushing do not keep it.
+ * Fails with `InvalidOptionError` on an option that makes no sense, and with {@link ListenError} if
+ * it cannot listen. Closing the layer's scope ends the connections (see `SocketIoServer.make`),
+ * stops listening, and waits until every connection is closed, within `drainTimeout`. The port is
+ * free for the next process after two steps: the namespaces' layers have closed, and clients that
+ * poll have come once more to take their waiting messages and to learn of the end. Without polling
+ * clients it is free at once. WebSockets that are still flushing do not keep it.
  *
  * **Gotchas**
  *
- * The server listens before the namespaces' layers are built. In the first two seconds a client that asks for a namespace that is
- * not there waits for it; later it is refused for good. Where namespaces take longer to build, use {@link serve}.
+ * The server listens before the namespaces' layers are built. In the first two seconds a client
+ * that asks for a missing namespace waits for it; later it is refused for good. Use {@link serve}
+ * if namespaces take longer to build.
  *
  * **Example** (A namespace on a port of its own)
  *
@@ -226,21 +239,24 @@ export const layer = <R = never>(
   )
 
 /**
- * Builds namespaces, and then listens: a client that can connect finds every one of them.
+ * Builds namespaces, and then listens: every client that can connect finds all of them.
  *
  * **Details**
  *
- * The first argument is the namespaces' layers, merged. They are built with the server before its port opens, so there is nothing
- * to wait for: a client that asks for another name is refused at once. The layer gives the server, to broadcast from elsewhere,
- * and whatever the namespaces' layers give.
+ * The first argument is the namespaces' layers, merged. They are built with the server before its
+ * port opens, so no client has to wait: a client that asks for another name is refused at once. The
+ * layer provides the server, to broadcast from elsewhere, and all services of the namespaces'
+ * layers.
  *
- * Fails as {@link layer} does, and with the errors of the namespaces' layers. Closing the layer's scope closes the namespaces first,
- * while the server still listens, and then the server, as {@link layer} says.
+ * Fails as {@link layer} does, and with the errors of the namespaces' layers. Closing the layer's
+ * scope closes the namespaces first, while the server still listens, and then the server, as
+ * {@link layer} does.
  *
  * **Gotchas**
  *
- * Services that are built for the first time within the namespaces' layers are private to this server, as with
- * `HttpRouter.serve`. Provide services that other layers share to the result of `serve`, not to its argument.
+ * Services that are built for the first time within the namespaces' layers are private to this
+ * server, as with `HttpRouter.serve`. Provide services that other layers share to the result of
+ * `serve`, not to its argument.
  *
  * **Example** (Two namespaces, one port)
  *
@@ -284,7 +300,10 @@ export const serve = <A, E, R, R2 = never>(
     )
   )
 
-/** Makes a server, has its namespaces built in a scope that closes before the server does, and listens then. */
+/**
+ * Makes a server, builds its namespaces in a scope that closes before the server does, and then
+ * listens.
+ */
 const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
   options: ListeningOptions<R2>,
   build: (server: SocketIoServer.SocketIoServerShape, scope: Scope.Scope) => Effect.Effect<A, E, R>
@@ -295,8 +314,9 @@ const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
 > {
   yield* checkPort(options)
   const server = yield* createServer(options, notFound)
-  // At the end, in this order: close the namespaces, let the clients go, stop listening after those that poll have come once
-  // more, and wait until every connection is closed. The steps share the time that `drainTimeout` gives.
+  // The order at the end: close the namespaces, let the clients leave, stop listening once the
+  // polling clients have come once more, and wait until every connection is closed. The steps share
+  // the time of `drainTimeout`.
   let engine: EngineServer | undefined
   yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
   const shape = yield* makeAttached(server, separate(options, LISTENING)[1])
@@ -316,16 +336,16 @@ const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
 })
 
 /**
- * The same as {@link layer}, with options that are configured.
+ * The same as {@link layer}, with configured options.
  *
  * **Details**
  *
- * Each option is a `Config`, each group of options a record of them or one `Config`, or all of them are one, as
- * `NodeConfig.listening` is. Fails with a `ConfigError`, too.
+ * Each option is a `Config`, and each group is a record of them or one `Config`. Or all options are
+ * one `Config`, such as `NodeConfig.listening`. It also fails with a `ConfigError`.
  *
  * **Gotchas**
  *
- * An option that is no `Config` is not taken: `Config.succeed` makes one of a value.
+ * Every option must be a `Config`: `Config.succeed` makes one of a value.
  *
  * **Example** (Options from the environment, by names of your own)
  *
@@ -351,8 +371,8 @@ export const layerConfig = (
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
 /**
- * The same as {@link layerAttached}, with options that are configured: each a `Config`, or all of them one, as
- * `NodeConfig.attached` is. Fails with a `ConfigError`, too.
+ * The same as {@link layerAttached}, with configured options: each option is a `Config`, or all of
+ * them are one, such as `NodeConfig.attached`. It also fails with a `ConfigError`.
  *
  * @since 0.1.0
  * @category layers

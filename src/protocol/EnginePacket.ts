@@ -24,7 +24,7 @@ export interface EnginePacket {
 }
 
 /**
- * What the server tells in the open packet: durations in milliseconds, `maxPayload` in bytes.
+ * The content of the server's open packet: durations in milliseconds, `maxPayload` in bytes.
  *
  * @since 0.1.0
  * @category models
@@ -49,7 +49,7 @@ export const encodeOpen = ({ maxPayload, pingInterval, pingTimeout, sid, upgrade
   "0" + JSON.stringify({ sid, upgrades, pingInterval, pingTimeout, maxPayload })
 
 /**
- * Decodes the open packet. Members that are not known are ignored; those that are must have their types.
+ * Decodes the open packet. Unknown members are ignored; known members must have the right types.
  *
  * @since 0.1.0
  * @category decoding
@@ -59,7 +59,7 @@ export const decodeOpen = (packet: string): OpenData | ProtocolError => {
   try {
     data = JSON.parse(packet.slice(1))
   } catch {
-    // It has no members, and is refused.
+    // The text is not JSON. `data` stays without members, and the check below refuses it.
   }
   const { maxPayload, pingInterval, pingTimeout, sid, upgrades } = Object(data) as Partial<
     Record<keyof OpenData, unknown>
@@ -71,7 +71,7 @@ export const decodeOpen = (packet: string): OpenData | ProtocolError => {
     upgrades.every((upgrade) => typeof upgrade === "string") &&
     isCount(pingInterval) &&
     isCount(pingTimeout) &&
-    // Servers of Socket.IO before 4.4 do not say how much they take.
+    // Servers of Socket.IO before 4.4 do not send `maxPayload`.
     (maxPayload === undefined || isCount(maxPayload))
     ? { sid, upgrades, pingInterval, pingTimeout, maxPayload: maxPayload ?? Infinity }
     : make("invalid handshake", "not an open packet")
@@ -80,7 +80,7 @@ export const decodeOpen = (packet: string): OpenData | ProtocolError => {
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 /**
- * Decodes a packet in its text form; `b` and base64 is a binary message.
+ * Decodes a packet in its text form; `b` followed by base64 is a binary message.
  *
  * @since 0.1.0
  * @category decoding

@@ -1,6 +1,6 @@
 /**
- * Binary messages of Engine.IO protocol 3 ("Packet"). Everything else is as in protocol 4: `EnginePacket` reads and writes
- * it.
+ * Binary messages of Engine.IO protocol 3 ("Packet"). Everything else is as in protocol 4:
+ * `EnginePacket` reads and writes it.
  *
  * @since 0.1.0
  */
@@ -26,8 +26,8 @@ export const encodeBinary = (bytes: Uint8Array): Uint8Array => {
 }
 
 /**
- * Decodes a binary packet. The result is a view of the frame's memory, not a copy. What is empty, or no message, is an
- * error.
+ * Decodes a binary packet. The result is a view of the frame's memory, not a copy. An empty packet,
+ * or a packet that is no message, is an error.
  *
  * @since 0.1.0
  * @category decoding
@@ -38,7 +38,8 @@ export const decodeBinary = (frame: Uint8Array): Uint8Array | ProtocolError => {
 }
 
 /**
- * Encodes a binary message for a transport that carries text: `b`, the digit of the type, and base64.
+ * Encodes a binary message for a transport that carries text: `b`, the digit of the type, and
+ * base64.
  *
  * @since 0.1.0
  * @category encoding
@@ -46,7 +47,8 @@ export const decodeBinary = (frame: Uint8Array): Uint8Array | ProtocolError => {
 export const encodeBinaryText = (bytes: Uint8Array): string => "b4" + Base64.encode(bytes)
 
 /**
- * Decodes a binary packet in its text form. What is empty, no message, or not base64 is an error.
+ * Decodes a binary packet in its text form. An empty packet, a packet that is no message, and
+ * invalid base64 are errors.
  *
  * @since 0.1.0
  * @category decoding

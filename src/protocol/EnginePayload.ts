@@ -1,12 +1,13 @@
 /**
- * Payloads of HTTP long-polling: packets joined by the record separator (Engine.IO protocol 4, "HTTP long-polling").
+ * Payloads of HTTP long-polling: packets joined by the record separator (Engine.IO protocol 4,
+ * "HTTP long-polling").
  *
  * @since 0.1.0
  */
 import { make, type ProtocolError } from "./ProtocolError.ts"
 
 /**
- * What stands between two packets.
+ * The separator of two packets.
  *
  * @since 0.1.0
  * @category constants
@@ -14,8 +15,9 @@ import { make, type ProtocolError } from "./ProtocolError.ts"
 export const SEPARATOR = "\x1e"
 
 /**
- * Splits a payload and calls back for every packet in turn, in its text form and never empty. An empty packet, or one
- * beyond `maxPackets`, ends it with an error; the packets before have been delivered then.
+ * Splits a payload and calls back for every packet in turn. Packets are in their text form and
+ * never empty. An empty packet, or one beyond `maxPackets`, ends this with an error; the packets
+ * before it have been delivered by then.
  *
  * @since 0.1.0
  * @category decoding

@@ -1,13 +1,16 @@
 /**
- * Payloads of HTTP long-polling in Engine.IO protocol 3 ("Payload"): packets with their lengths in front, as text or as
- * bytes, and what JSONP puts around them ("JSONP").
+ * Payloads of HTTP long-polling in Engine.IO protocol 3 ("Payload"): packets with their lengths
+ * before them, as text or as bytes, and the JSONP frame around them ("JSONP").
  *
  * @since 0.1.0
  */
 import { decodeBinary } from "./EnginePacketV3.ts"
 import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"
 
-/** What a length may have at most: as many as the largest number of JavaScript, which is where the reference stops. */
+/**
+ * The most digits of a length: as many as the largest number of JavaScript has. The reference stops
+ * there, too.
+ */
 const MAX_LENGTH_DIGITS = 310
 
 const ZERO = 48
@@ -32,8 +35,9 @@ export const encodePayload = (packets: ReadonlyArray<string>): string => {
 }
 
 /**
- * Splits a text payload and calls back for every packet in turn, in its text form and never empty. Whatever is malformed, or
- * a packet beyond `maxPackets`, ends it with an error; the packets before have been delivered then.
+ * Splits a text payload and calls back for every packet in turn. Packets are in their text form and
+ * never empty. A malformed payload, or a packet beyond `maxPackets`, ends this with an error; the
+ * packets before it have been delivered by then.
  *
  * @since 0.1.0
  * @category decoding
@@ -51,7 +55,7 @@ export const decodePayload = (
     let length = 0
     for (; payload.charCodeAt(position) !== COLON; position++) {
       const digit = payload.charCodeAt(position) - ZERO
-      // Behind the end of the payload it is not a number, which is no digit either.
+      // After the end of the payload `digit` is NaN, which is refused as well.
       if (!(digit >= 0 && digit <= 9)) return malformed("a length is not a number")
       if (position - digits === MAX_LENGTH_DIGITS) return malformed("a length has too many digits")
       length = length * 10 + digit
@@ -67,8 +71,8 @@ export const decodePayload = (
 }
 
 /**
- * Joins packets as bytes: strings are packets in their text form, `Uint8Array`s the data of binary messages. Lengths are in
- * bytes, and lone surrogates become U+FFFD.
+ * Joins packets as bytes: strings are packets in their text form, `Uint8Array`s the data of binary
+ * messages. Lengths are in bytes, and lone surrogates become U+FFFD.
  *
  * @since 0.1.0
  * @category encoding
@@ -91,9 +95,10 @@ export const encodeBinaryPayload = (packets: ReadonlyArray<string | Uint8Array>)
 }
 
 /**
- * Splits a payload of bytes and calls back for every packet in turn: strings are packets in their text form and never empty,
- * `Uint8Array`s the data of binary messages, as views of the payload's memory. Whatever is malformed, or a packet beyond
- * `maxPackets`, ends it with an error; the packets before have been delivered then.
+ * Splits a payload of bytes and calls back for every packet in turn. Strings are packets in their
+ * text form and never empty. `Uint8Array`s are the data of binary messages, as views of the
+ * payload's memory. A malformed payload, or a packet beyond `maxPackets`, ends this with an error;
+ * the packets before it have been delivered by then.
  *
  * @since 0.1.0
  * @category decoding
@@ -138,7 +143,7 @@ const malformed = (message: string): ProtocolError => make("invalid payload", me
 const utf8Encoder = new TextEncoder()
 const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Decodes UTF-8, strictly but for surrogates, which become U+FFFD as in the reference. */
+/** Decodes UTF-8 strictly, except for surrogates, which become U+FFFD as in the reference. */
 const decodeUtf8 = (bytes: Uint8Array): string | ProtocolError => {
   try {
     return utf8Decoder.decode(bytes)
@@ -151,9 +156,12 @@ const decodeUtf8 = (bytes: Uint8Array): string | ProtocolError => {
   }
 }
 
-/** A copy where surrogates are U+FFFD. Both have three bytes, and 0xed is nothing but the first of three. */
+/**
+ * Returns a copy with U+FFFD in the place of surrogates. Both take three bytes, and 0xed can only
+ * be the first byte of three.
+ */
 const withoutSurrogates = (bytes: Uint8Array): Uint8Array => {
-  // Not with slice: of a Buffer, that is a view.
+  // Not with `slice`, because the slice of a Buffer is a view.
   const copy = new Uint8Array(bytes)
   for (let at = copy.indexOf(0xed); at >= 0; at = copy.indexOf(0xed, at + 1)) {
     if ((copy[at + 1]! & 0xe0) === 0xa0 && (copy[at + 2]! & 0xc0) === 0x80) copy.set([0xef, 0xbf, 0xbd], at)
@@ -162,20 +170,21 @@ const withoutSurrogates = (bytes: Uint8Array): Uint8Array => {
 }
 
 /**
- * Wraps a payload in the call that a JSONP client runs. `index` is the request's `j`; what is no digit in it is dropped.
+ * Wraps a payload in the call that a JSONP client runs. `index` is the request's `j`; characters
+ * that are not digits are dropped.
  *
  * @since 0.1.0
  * @category encoding
  */
 export const jsonpBody = (index: string, payload: string): string => {
-  // Two characters may stand in JSON as they are, but not in the JavaScript of old browsers.
+  // These two characters may stand in JSON as they are, but not in the JavaScript of old browsers.
   const literal = JSON.stringify(payload).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
   return `___eio[${index.replaceAll(/[^0-9]/g, "")}](${literal});`
 }
 
 /**
- * Reads the payload from the form that a JSONP client posts: its field `d`, with the newlines as they were. `undefined` if
- * there is no such field, or several.
+ * Reads the payload from the form that a JSONP client posts: its field `d`, with the original
+ * newlines. Returns `undefined` if there is no such field, or several.
  *
  * @since 0.1.0
  * @category decoding
@@ -184,11 +193,15 @@ export const decodeJsonpForm = (body: string): string | undefined => {
   const field = fieldD(body)
   if (field === undefined) return undefined
   const text = new URLSearchParams("d=" + field).get("d")!
-  // Newlines come as \n, since browsers make \r\n of them in forms; what was \n before comes as \\n.
+  // Clients write a newline as `\n`, because browsers turn newlines in forms into `\r\n`. They
+  // write an original `\n` as `\\n`.
   return text.replaceAll(/\\?\\n/g, (escape) => (escape.length === 3 ? "\\n" : "\n"))
 }
 
-/** The value of the only field `d`, still encoded. `URLSearchParams` takes a second for a hostile megabyte of fields. */
+/**
+ * Returns the value of the only field `d`, still encoded. `URLSearchParams` would take a second for
+ * a hostile megabyte of fields.
+ */
 const fieldD = (body: string): string | undefined => {
   let field: string | undefined
   for (let start = 0, end = 0; start < body.length; start = end + 1) {

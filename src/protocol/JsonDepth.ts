@@ -1,6 +1,6 @@
 /**
- * How deep a text of JSON is nested, without parsing it: to parse half a megabyte of brackets takes a hundred times as long as to find
- * out that they are too many.
+ * Measures how deep a JSON text is nested, without parsing it. Parsing half a megabyte of brackets
+ * takes a hundred times as long as finding out that there are too many.
  *
  * @since 0.1.0
  */
@@ -8,12 +8,12 @@
 const QUOTE = 34
 const BACKSLASH = 92
 
-/** A text of fewer characters is parsed sooner than it is looked through. */
+/** Parsing a shorter text (in characters) is faster than scanning it first. */
 const LARGE = 64 * 1024
 
 /**
- * A check for `DecoderLimits`: whether a large text is nested more than `levels` deep. What is smaller is left to the
- * decoder.
+ * Makes a check for `DecoderLimits`: whether a large text is nested more than `levels` deep.
+ * Smaller texts are left to the decoder.
  *
  * @since 0.1.0
  * @category constructors
@@ -24,7 +24,8 @@ export const check =
     json.length > LARGE && isDeeper(json, levels)
 
 /**
- * Whether arrays and objects are nested more than `levels` deep in a text, if that is JSON. It ends at the first that is too deep.
+ * Whether arrays and objects are nested more than `levels` deep in a JSON text. The scan ends at
+ * the first one that is too deep.
  *
  * @since 0.1.0
  * @category predicates
@@ -48,7 +49,10 @@ export const isDeeper = (json: string, levels: number): boolean => {
   return false
 }
 
-/** Where the quote is that ends a string of JSON, from the one that begins it on. */
+/**
+ * Returns the index of the quote that ends a JSON string. `start` is the index of the quote that
+ * begins it.
+ */
 const stringEnd = (json: string, start: number): number => {
   for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
     let escapes = end

@@ -1,8 +1,9 @@
 /**
- * The parser of binary messages: every packet is one MessagePack map, and bytes travel within it. It is wire-compatible with
- * `socket.io-msgpack-parser` 3, which clients pass as their `parser`.
+ * The MessagePack parser: every packet is one MessagePack map that includes its bytes. It is
+ * wire-compatible with `socket.io-msgpack-parser` 3, which clients pass as their `parser`.
  *
- * This module needs the package `@msgpack/msgpack` 3, an optional peer dependency; no other module does.
+ * This module needs the package `@msgpack/msgpack` 3, an optional peer dependency; no other module
+ * does.
  *
  * @since 0.1.0
  */
@@ -17,27 +18,30 @@ import { CONNECT, EVENT } from "./PacketType.ts"
 import { isReservedEvent, type SocketPacket } from "./SocketPacket.ts"
 
 /**
- * The parser of MessagePack. Both sides of a connection must have it, or the official one on the other side.
+ * The MessagePack parser. The peer must use it, too, or the official one.
  *
- * It sends `{ type, data, nsp, id }`, without `data` and `id` where there are none, and values as the official parser writes
- * them: integers as such, other numbers in 64 bits, `undefined` as extension 0 of one byte, dates as extension 0 of eight,
- * objects without their functions, and what `toJSON` gives. Where the official parser has a form that not every client reads, or
- * loses the value, it differs:
+ * It sends `{ type, data, nsp, id }`, and omits `data` and `id` where a packet has none. It writes
+ * values as the official parser does: integers as integers, other numbers in 64 bits, `undefined`
+ * as extension 0 of one byte, dates as extension 0 of eight bytes, objects without their functions,
+ * and the result of `toJSON`. It differs where some clients cannot read the official form, or where
+ * that form loses the value:
  *
- * - Bytes of any kind (`ArrayBuffer`s and views, exactly what they show) are `bin`.
- * - Integers beyond the safe ones are 64-bit floats, an invalid date is `null`, half a surrogate pair is U+FFFD.
- * - Functions in arrays, symbols, `BigInt`s, `Blob`s, circular references and more than 1,000 levels are not encodable.
+ * - Bytes of any kind (`ArrayBuffer`s, and exactly the visible part of views) are `bin`.
+ * - Unsafe integers are 64-bit floats, an invalid date is `null`, half a surrogate pair is U+FFFD.
+ * - Functions in arrays, symbols, `BigInt`s, `Blob`s, circular references and more than 1,000
+ *   levels cannot be encoded.
  *
- * It takes any form of MessagePack that the official parser takes, and members of a packet that it does not know; the official
- * clients send `options`.
+ * It accepts every form of MessagePack that the official parser accepts. It ignores unknown members
+ * of a packet, such as the `options` of official clients.
  *
- * - Bytes come as `Uint8Array`s (in Node as `Buffer`s) in whatever form they were sent. They are views of the message, which
- *   stays in memory as long as one of them does.
- * - Integers beyond the safe ones come as the nearest number.
- * - `id: null` is no id, and in CONNECT and DISCONNECT `data: null` is no data.
- * - It refuses text messages, strings that are not UTF-8, extensions that the official parser does not write, more than
- *   `maxDepth` levels in `data`, and what the JSON parser refuses: reserved events, ids where none belong, namespaces without
- *   `/` or with a comma. The other limits have no meaning here, as the size of the message bounds what it holds.
+ * - Bytes arrive as `Uint8Array`s (in Node as `Buffer`s), whatever form they were sent in. They are
+ *   views of the message, which stays in memory as long as one of them does.
+ * - Unsafe integers arrive as the nearest number.
+ * - `id: null` means no id. In CONNECT and DISCONNECT, `data: null` means no data.
+ * - It refuses text messages, strings that are not UTF-8, extensions that the official parser does
+ *   not write, and more than `maxDepth` levels in `data`. It also refuses everything that the JSON
+ *   parser refuses: reserved events, ids where none belong, namespaces without `/` or with a comma.
+ *   The other limits do not apply, as the size of the message bounds its content.
  *
  * @since 0.1.0
  * @category parsers
@@ -61,7 +65,7 @@ export const msgpack: PacketParser = {
   preview: (message) => (typeof message === "string" ? undefined : preview(message))
 }
 
-/** Of a packet whose type comes first, as official clients write it. */
+/** Previews packets whose type comes first, as official clients write them. */
 const preview = (message: Uint8Array): SocketPacket | undefined => {
   const head = readHead(message)
   if (head === undefined) return undefined
@@ -117,7 +121,7 @@ const dateExtension = (date: Date): ExtData => {
   return new ExtData(0, data)
 }
 
-// Its depth is bounded by what it is given.
+// `encodable` has bounded the depth of the value by then.
 const makeEncoder = (): Encoder =>
   new Encoder({
     maxDepth: Infinity,
@@ -128,18 +132,26 @@ const makeEncoder = (): Encoder =>
     }
   })
 
-/** One for all connections, as it is reset by each use, and makes another one if `toJSON` or a getter comes back to it. */
+/**
+ * All connections share one encoder. It is reset by each use, and it copies itself if `toJSON` or a
+ * getter calls it again.
+ */
 let encoder = makeEncoder()
 
-/** An encoder keeps the memory of its largest packet; after one of more bytes than this, or a failure, there is a new one. */
+/**
+ * An encoder keeps the memory of its largest packet. It is replaced after a packet of more bytes
+ * than this, or after a failure.
+ */
 const LARGE = 1_048_576
 
-/** Deeper than this nothing is encoded: what receives it would not take it, and a cycle has no end. */
+/**
+ * Values nested deeper are not encoded: receivers would refuse them, and a cycle has no end.
+ */
 const MAX_DEPTH = 1_000
 
 /**
- * The same value as the encoder understands it, without what it would misread: `undefined`, functions, `toJSON`,
- * `ArrayBuffer`s. Only what leads to these is copied.
+ * Returns the same value without the parts that the encoder would misread: `undefined`, functions,
+ * `toJSON`, `ArrayBuffer`s. It copies only the containers that lead to these.
  */
 const encodable = (value: unknown, depth: number): unknown => {
   switch (typeof value) {
@@ -163,7 +175,7 @@ const encodableObject = (value: object, depth: number): unknown => {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value
   if (ArrayBuffer.isView(value)) return value
   if (value instanceof ArrayBuffer) return new Uint8Array(value)
-  // Its bytes would have to be here now.
+  // Encoding is synchronous, and the bytes of a Blob are not.
   if (value instanceof Blob) throw new TypeError("a Blob in MessagePack: read it first")
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
     return encodable((value as { toJSON: () => unknown }).toJSON(), depth + 1)
@@ -193,7 +205,7 @@ const encodableMembers = (members: Readonly<Record<string, unknown>>, depth: num
     const isUnicode = key.isWellFormed()
     if (copy === undefined && (!Object.is(item, before) || !isUnicode)) {
       copy = {}
-      // Such keys come first.
+      // Index-like keys come first in an object, so the first key decides.
       if (isIndexLike(keys[0]!)) allowIndexes(copy)
       for (let j = 0; j < i; j++) put(copy, keys[j]!, members[keys[j]!])
     }

@@ -1,9 +1,10 @@
 /**
- * Decodes packets of Socket.IO protocol 5 ("Packet encoding"), and puts attachments in their places.
+ * Decodes packets of Socket.IO protocol 5 ("Packet encoding"), and puts attachments in their
+ * places.
  *
- * The grammar is taken strictly: a digit for the type; for binary types a count of attachments without leading zeros; a
- * namespace from `/` to a comma or the end; an id of digits; JSON of the form that the type has. Each attachment has exactly
- * one placeholder.
+ * The grammar is strict: a digit for the type; for binary types a count of attachments without
+ * leading zeros; a namespace from `/` to a comma or the end; an id of digits; and JSON of the form
+ * that the type requires. Each attachment has exactly one placeholder.
  *
  * @since 0.1.0
  */
@@ -25,22 +26,26 @@ export interface DecoderLimits {
   readonly maxAttachmentBytes: number
   /** The nesting of arrays and objects in a payload. */
   readonly maxDepth: number
-  /** Looks at a payload's text before it is parsed (see `JsonDepth`). Default: what was parsed is looked at. */
+  /**
+   * Checks a payload's text before it is parsed (see `JsonDepth`). Default: the depth is checked
+   * after parsing.
+   */
   readonly isTooDeep?: (json: string) => boolean
 }
 
 /** A packet that waits for its attachments. */
 interface Incomplete {
   readonly packet: SocketPacket
-  /** Those that have come; each is taken out when it is put in its place. */
+  /** The attachments that have arrived. Each is removed when it is put in its place. */
   readonly attachments: Array<Uint8Array | undefined>
-  /** The number of those that are missing. */
+  /** The number of missing attachments. */
   left: number
   bytes: number
 }
 
 /**
- * The decoder of one connection. An error leaves it without a packet in assembly; the connection should be closed.
+ * The decoder of one connection. After an error it holds no packet in assembly; the connection
+ * should be closed.
  *
  * @since 0.1.0
  * @category decoding
@@ -59,8 +64,8 @@ export class PacketDecoder {
   }
 
   /**
-   * Takes a text message. The packet starts at `offset`, so that what stands before need not be cut off. Gives `undefined`
-   * while attachments are awaited.
+   * Takes a text message. The packet starts at `offset`, so that the caller need not cut off a
+   * prefix. Returns `undefined` while attachments are awaited.
    */
   text(message: string, offset = 0): SocketPacket | ProtocolError | undefined {
     if (this.#incomplete !== undefined) {
@@ -68,7 +73,7 @@ export class PacketDecoder {
       return make("text while attachments pending")
     }
     const type = message.charCodeAt(offset) - 48
-    // An empty message has no code at all: NaN is in no range.
+    // An empty message gives NaN, which is outside of every range.
     if (!(type >= 0 && type <= BINARY_ACK)) return make("unknown packet type")
     const { maxAttachments, maxDepth } = this.#limits
     let at = offset + 1
@@ -102,7 +107,7 @@ export class PacketDecoder {
 
     let data: unknown
     if (at < message.length) {
-      // The reference takes a blank for a digit: what is an event without an id here would be one with id 0 there.
+      // The reference reads a blank as a digit: an event without an id would get the id 0 there.
       if (message.charCodeAt(at) <= BLANK) return make("invalid payload")
       const json = message.slice(at)
       if (this.#limits.isTooDeep?.(json)) return tooMuch("nesting too deep", maxDepth)
@@ -111,7 +116,7 @@ export class PacketDecoder {
       } catch {
         return make("invalid payload")
       }
-      // Every level takes two characters at the least.
+      // Every level takes at least two characters.
       if (json.length > 2 * maxDepth && isObject(data) && isDeeper(data, maxDepth)) {
         return tooMuch("nesting too deep", maxDepth)
       }
@@ -123,7 +128,9 @@ export class PacketDecoder {
     return undefined
   }
 
-  /** Takes a binary message: an attachment. Gives `undefined` while more are awaited. */
+  /**
+   * Takes a binary message: an attachment. Returns `undefined` while more attachments are awaited.
+   */
   binary(bytes: Uint8Array): SocketPacket | ProtocolError | undefined {
     const incomplete = this.#incomplete
     if (incomplete === undefined) return make("unexpected binary")
@@ -136,7 +143,7 @@ export class PacketDecoder {
     attachments.push(bytes)
     if (--incomplete.left > 0) return undefined
     this.#incomplete = undefined
-    // An event's name is no object: it stays what it was found to be.
+    // `fill` skips the event's name, which is no object, so the name stays valid.
     const isRefused = fill(packet.data as Array<unknown>, attachments) || attachments.some((left) => left !== undefined)
     return isRefused ? make("illegal attachments") : packet
   }
@@ -157,7 +164,10 @@ const digitsEnd = (text: string, start: number): number => {
   return end
 }
 
-/** Whether an object of `JSON.parse` is nested deeper than `left` levels. Nothing is called for what is no object. */
+/**
+ * Whether an object from `JSON.parse` is nested deeper than `left` levels. Values that are no
+ * objects cost no call.
+ */
 const isDeeper = (value: object, left: number): boolean => {
   if (left === 0) return true
   if (Array.isArray(value)) {
@@ -182,9 +192,10 @@ interface Placeholder {
 const isPlaceholder = (value: object): value is Placeholder => (value as Partial<Placeholder>)._placeholder === true
 
 /**
- * Puts the attachments where their placeholders are, in what `JSON.parse` made. Gives true on a placeholder of no
- * attachment, or of one that has its place already: a few bytes would otherwise stand for as many copies of a megabyte as
- * there is room for, wherever the payload is sent on. The depth is bounded already.
+ * Puts the attachments where their placeholders are, in a value from `JSON.parse`. Returns true if
+ * a placeholder names no attachment, or one that is already in its place: otherwise a few bytes
+ * could stand for many copies of a megabyte wherever the payload is sent on. The depth has been
+ * bounded before.
  */
 const fill = (container: object, attachments: Array<Uint8Array | undefined>): boolean => {
   if (Array.isArray(container)) {
@@ -207,7 +218,8 @@ const fillMember = <Key extends string | number>(
   const attachment = typeof num === "number" ? attachments[num] : undefined
   if (attachment === undefined) return true
   attachments[num as number] = undefined
-  // Every key is an own property of what `JSON.parse` makes, `__proto__` too: assigning to it changes no prototype.
+  // Every key is an own property of a value from `JSON.parse`, even `__proto__`: assigning to it
+  // changes no prototype.
   container[key] = attachment
   return false
 }

@@ -1,8 +1,9 @@
 /**
  * Encodes packets of Socket.IO protocol 5 ("Packet encoding").
  *
- * Nothing here throws: what cannot be encoded (circular references, `BigInt`, a `toJSON` or getter that throws, nesting
- * beyond 1,000 levels where binary is looked for, and beyond what the stack takes) gives a {@link ProtocolError}.
+ * Nothing here throws. A value that cannot be encoded gives a {@link ProtocolError}: circular
+ * references, `BigInt`, a `toJSON` or getter that throws, more than 1,000 levels where binary is
+ * searched for, and more levels than the stack allows.
  *
  * @since 0.1.0
  */
@@ -12,9 +13,10 @@ import type { ProtocolError } from "./ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
 
 /**
- * Encodes a packet: an EVENT or ACK as BINARY_EVENT or BINARY_ACK if there is binary among its arguments. Binary are
- * `ArrayBuffer`s and views of them, and `Blob`s; attachments are views of the same memory, and the `Blob`s themselves. With
- * `mayHaveBinary` false the search is spared: whoever says so must know.
+ * Encodes a packet. An EVENT or ACK becomes BINARY_EVENT or BINARY_ACK if there is binary among its
+ * arguments: `ArrayBuffer`s, views of them, and `Blob`s. Attachments are views of the same memory,
+ * and the `Blob`s themselves. Pass `mayHaveBinary` as false only if there certainly is no binary:
+ * it skips the search.
  *
  * @since 0.1.0
  * @category encoding
@@ -46,7 +48,7 @@ export const encodeConnect = (
 ): EncodedPacket | ProtocolError => encode({ type: CONNECT, namespace, id: undefined, data }, false)
 
 /**
- * `data` is `{ message, data? }`; protocol 4 also has a string.
+ * `data` is `{ message, data? }`; protocol 4 also allows a string.
  *
  * @since 0.1.0
  * @category encoding
@@ -90,11 +92,14 @@ export const encodeAck = (
 const isBinary = (value: unknown): value is ArrayBuffer | ArrayBufferView | Blob =>
   ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Blob
 
-/** What `JSON.stringify` would take in the place of an object; `toJSON` is asked once, not for what it returns. */
+/**
+ * Returns the value that `JSON.stringify` would take in place of an object. `toJSON` is called
+ * once, and not on its own result.
+ */
 const jsonValue = (value: object): unknown =>
   typeof (value as { toJSON?: unknown }).toJSON === "function" ? (value as { toJSON: () => unknown }).toJSON() : value
 
-/** Deeper than this there is nothing but a cycle; real payloads never get there. */
+/** Only a cycle is deeper than this; real payloads never are. */
 const MAX_DEPTH = 1_000
 
 const holdsBinary = (value: object, depth: number): boolean => {
@@ -103,7 +108,8 @@ const holdsBinary = (value: object, depth: number): boolean => {
   const json = jsonValue(value)
   if (!isObject(json)) return false
   if (json !== value && isBinary(json)) return true
-  // As an array: engines that have met index-like keys in `for…in` are slow in it from then on.
+  // Objects with index-like keys are turned into arrays first: engines that have seen such keys in
+  // `for…in` run it slowly from then on.
   const items: ReadonlyArray<unknown> = Array.isArray(json) ? json : Object.values(json)
   for (let i = 0; i < items.length; i++) {
     const item = items[i]
@@ -113,8 +119,8 @@ const holdsBinary = (value: object, depth: number): boolean => {
 }
 
 /**
- * The same value with placeholders for what is binary, depth first. Only what leads to binary is copied; the rest is shared
- * and left to `JSON.stringify`.
+ * Returns the same value with placeholders for binary, depth first. It copies only the containers
+ * that lead to binary; the rest is shared and left to `JSON.stringify`.
  */
 const withPlaceholders = (value: unknown, attachments: Array<Uint8Array | Blob>): unknown => {
   if (!isObject(value)) return value

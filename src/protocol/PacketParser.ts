@@ -1,5 +1,6 @@
 /**
- * How Socket.IO packets are put on the wire: the port that parsers implement, and the parser of Socket.IO protocol 5.
+ * The port that parsers implement to put Socket.IO packets on the wire, and the parser of Socket.IO
+ * protocol 5.
  *
  * Both sides of a connection must use the same one.
  *
@@ -11,24 +12,26 @@ import type { ProtocolError } from "./ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
 
 /**
- * A parser. Nothing of it throws: what cannot be encoded or decoded gives a `ProtocolError`, and what a decoder refuses closes
- * the connection.
+ * A parser of packets. It never throws: a value that cannot be encoded or decoded gives a
+ * `ProtocolError`, and an error of a decoder closes the connection.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PacketParser {
   /**
-   * Encodes a packet. Its data may hold bytes (`ArrayBuffer`s and views of them, on clients `Blob`s) unless `mayHaveBinary` is
-   * false: whoever says so must know, as the search is spared then.
+   * Encodes a packet. Its data may hold bytes (`ArrayBuffer`s and views of them, on clients
+   * `Blob`s) unless `mayHaveBinary` is false. Callers pass false only if they are sure, because the
+   * search is skipped then.
    */
   readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket | ProtocolError
   /** Makes the decoder of one connection, which may keep a packet in assembly. */
   readonly makeDecoder: (limits: DecoderLimits) => Decoder
   /**
-   * The packet that a large message begins, without its payload, for a server that may refuse it
-   * unread: a CONNECT with no data, or an EVENT with its name alone. `undefined` has the message
-   * decoded. Default: every message is decoded; for `json` a server uses `PacketPreview`.
+   * Reads the beginning of a large message, without its payload, for a server that may refuse it
+   * unread: a CONNECT without data, or an EVENT with only its name. The message is decoded if this
+   * returns `undefined`. Default: every message is decoded; for `json` a server uses
+   * `PacketPreview`.
    */
   readonly preview?: (message: string | Uint8Array, offset: number) => SocketPacket | undefined
 }
@@ -49,7 +52,8 @@ export interface Decoder {
 }
 
 /**
- * The parser of Socket.IO protocol 5: JSON, with bytes as attachments. Every client speaks it unless it is told otherwise.
+ * The parser of Socket.IO protocol 5: JSON, with bytes as attachments. Every client speaks it
+ * unless it is configured otherwise.
  *
  * @since 0.1.0
  * @category parsers

@@ -1,7 +1,7 @@
 /**
- * Says what a packet of Socket.IO protocol 5 is from its beginning alone.
+ * Recognises a packet of Socket.IO protocol 5 by its beginning alone.
  *
- * To parse a megabyte of small objects takes up to a tenth of a second, and nobody else is served
+ * Parsing a megabyte of small objects takes up to a tenth of a second, and nothing else is served
  * meanwhile. A server that refuses the packet anyway, by its size or by its event's name, need not
  * parse it.
  *
@@ -14,10 +14,10 @@ import { isReservedEvent, type SocketPacket } from "./SocketPacket.ts"
 const BEGINNING = /(?:0(\/[^,]*,)?\{|2(\/[^,]*,)?(\d{0,15})\["([^"\\]{0,200})"[,\]])/y
 
 /**
- * The packet that a text message begins, without its payload: a CONNECT with no data, or an EVENT
- * with its name and no arguments. What follows is not read, so it may be anything, JSON or not.
- * `undefined` is for everything else, and for names that are reserved, long or escaped: such a
- * message has to be decoded.
+ * Reads the beginning of a text message, without its payload: a CONNECT without data, or an EVENT
+ * with its name and no arguments. The rest is not read and may be anything, JSON or not. Returns
+ * `undefined` for everything else, and for names that are reserved, long or escaped: such a message
+ * has to be decoded.
  *
  * @since 0.1.0
  * @category decoding

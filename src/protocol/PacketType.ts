@@ -1,6 +1,6 @@
 /**
- * The packet types of Socket.IO protocol 5 by their digits on the wire ("Packet types"). They are constants of their own, which
- * bundlers write where they are used.
+ * The packet types of Socket.IO protocol 5 by their digits on the wire ("Packet types"). They are
+ * separate constants so that bundlers inline them.
  *
  * @since 0.1.0
  */
@@ -36,7 +36,7 @@ export const ACK = 3
 export const CONNECT_ERROR = 4
 
 /**
- * An event with attachments. Decoded packets come as {@link EVENT}.
+ * An event with attachments. Decoders return it as {@link EVENT}.
  *
  * @since 0.1.0
  * @category constants
@@ -44,7 +44,7 @@ export const CONNECT_ERROR = 4
 export const BINARY_EVENT = 5
 
 /**
- * An acknowledgement with attachments. Decoded packets come as {@link ACK}.
+ * An acknowledgement with attachments. Decoders return it as {@link ACK}.
  *
  * @since 0.1.0
  * @category constants

@@ -1,12 +1,12 @@
 /**
- * What a peer sent and the protocol does not allow, or what was to be sent and cannot be.
+ * Errors of the protocol: a peer sent something that is not allowed, or a value cannot be sent.
  *
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
 
 /**
- * What is wrong with a packet.
+ * The kinds of protocol errors.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +30,7 @@ export type ProtocolErrorCode =
   | "not encodable"
 
 /**
- * A packet that is refused. Codecs return it, they do not throw.
+ * A packet was refused. Codecs return this error; they do not throw it.
  *
  * @since 0.1.0
  * @category errors
@@ -41,7 +41,7 @@ export class ProtocolError extends Data.TaggedError("ProtocolError")<{
 }> {}
 
 /**
- * Makes an error; without a message of its own it says what the code says.
+ * Makes an error. Default for its message: the code.
  *
  * @since 0.1.0
  * @category constructors

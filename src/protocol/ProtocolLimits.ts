@@ -1,11 +1,11 @@
 /**
- * Bounds on what a peer may send, as defaults that are safe on the open internet.
+ * Default bounds on the data that a peer may send. They are safe on the open internet.
  *
  * @since 0.1.0
  */
 
 /**
- * Binary attachments in one packet: 10, as the reference has it.
+ * Binary attachments in one packet: 10, as in the reference.
  *
  * @since 0.1.0
  * @category constants
@@ -13,7 +13,8 @@
 export const MAX_ATTACHMENTS = 10
 
 /**
- * Bytes of attachments in one packet: 10,000,000. With the default `maxPayload` of 1,000,000 ten full attachments have that many.
+ * Bytes of attachments in one packet: 10,000,000. That is ten full attachments with the default
+ * `maxPayload` of 1,000,000.
  *
  * @since 0.1.0
  * @category constants
@@ -21,8 +22,8 @@ export const MAX_ATTACHMENTS = 10
 export const MAX_ATTACHMENT_BYTES = 10_000_000
 
 /**
- * Levels of arrays and objects in a payload: 64. Real payloads stay below twenty, and code that handles them recursively needs a
- * bound.
+ * Levels of arrays and objects in a payload: 64. Real payloads stay below twenty, and code that
+ * handles them recursively needs a bound.
  *
  * @since 0.1.0
  * @category constants
@@ -30,8 +31,8 @@ export const MAX_ATTACHMENT_BYTES = 10_000_000
 export const MAX_DEPTH = 64
 
 /**
- * Packets in one long-polling payload: 10,000. The official client groups its buffered packets up to `maxPayload` bytes; packets
- * of less than 100 bytes on average are not expected there.
+ * Packets in one long-polling payload: 10,000. The official client groups its buffered packets up
+ * to `maxPayload` bytes, and packets of less than 100 bytes on average are not expected there.
  *
  * @since 0.1.0
  * @category constants
@@ -39,7 +40,7 @@ export const MAX_DEPTH = 64
 export const MAX_PACKETS_PER_PAYLOAD = 10_000
 
 /**
- * All of them, as decoders take them.
+ * All of these limits, in the form that decoders take.
  *
  * @since 0.1.0
  * @category constants

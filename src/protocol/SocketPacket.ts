@@ -5,7 +5,8 @@
  */
 
 /**
- * A decoded packet, its attachments put in their places: BINARY_EVENT and BINARY_ACK come as EVENT and ACK.
+ * A decoded packet with its attachments in their places: BINARY_EVENT and BINARY_ACK appear as
+ * EVENT and ACK.
  *
  * @since 0.1.0
  * @category models
@@ -16,15 +17,16 @@ export interface SocketPacket {
   /** The id of an ACK, or of an EVENT that asks for one. */
   readonly id: number | undefined
   /**
-   * CONNECT: an object or `undefined`. DISCONNECT: `undefined`. EVENT: `[name, ...args]`, the name a string that is not
-   * reserved, or a number. ACK: the arguments. CONNECT_ERROR: a string or an object.
+   * The payload. CONNECT: an object or `undefined`. DISCONNECT: `undefined`. EVENT:
+   * `[name, ...args]`, where the name is a number, or a string that is not reserved. ACK: the
+   * arguments. CONNECT_ERROR: a string or an object.
    */
   readonly data: unknown
 }
 
 /**
- * A packet as it goes to the engine: a text message, and the binary messages that follow it. A parser may do without the text.
- * Clients read a `Blob` when they send it; servers do not take any.
+ * An encoded packet for the engine: a text message, and the binary messages that follow it. A
+ * parser may omit the text. Clients read a `Blob` when they send it; servers refuse it.
  *
  * @since 0.1.0
  * @category models
@@ -35,7 +37,7 @@ export interface EncodedPacket {
 }
 
 /**
- * Names that events cannot have, as clients and servers use them for events of their own.
+ * Names that events cannot have, because clients and servers use them for events of their own.
  *
  * @since 0.1.0
  * @category constants

@@ -1,6 +1,7 @@
 /**
- * Rate limits as packet middleware, for `socket.use`: of events without a contract, or of all events of a socket together. Single events
- * of a contract say theirs themselves (`rateLimit` of `Event.make`), and `rateLimit` among the server's options is for connections.
+ * Rate limits as packet middleware, for `socket.use`: of events without a contract, or of all
+ * events of a socket together. Single events of a contract say theirs themselves (`rateLimit` of
+ * `Event.make`), and `rateLimit` among the server's options is for connections.
  *
  * @since 0.1.0
  */
@@ -12,11 +13,13 @@ import type { RateLimit } from "../RateLimit.ts"
 import { EventRefused, type IncomingEvent } from "./ServerSocket.ts"
 
 /**
- * Makes a packet middleware that refuses what comes too fast, with the milliseconds until the next token as `data.retryAfter`. Its bucket
- * is one for all events and sockets that it is used for: make one for each socket, or share it on purpose. It goes by the Clock's
- * monotonic time. Throws if the limit makes no sense.
+ * Makes a packet middleware that refuses what comes too fast, with the milliseconds until the next
+ * token as `data.retryAfter`. Its bucket is one for all events and sockets that it is used for:
+ * make one for each socket, or share it on purpose. It goes by the Clock's monotonic time. Throws
+ * if the limit makes no sense.
  *
- * @example
+ * **Example** (Ten events per second of one socket)
+ *
  * ```ts
  * yield* socket.use(RateLimiter.make({ limit: 10, burst: 20 }))
  * ```

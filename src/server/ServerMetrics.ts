@@ -1,8 +1,8 @@
 /**
  * What the server counts, as Effect metrics; those of the engine are in `EngineMetrics`.
  *
- * Dynamic namespaces are counted by their pattern, and events without a contract as one (`event` is empty): attributes that
- * clients could choose would be without bound.
+ * Dynamic namespaces are counted by their pattern, and events without a contract as one (`event` is
+ * empty): attributes that clients could choose would be without bound.
  *
  * @since 0.1.0
  */
@@ -20,8 +20,8 @@ export const payloadsRefused: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Events that nobody handles, by `namespace`: no handler is registered for them, and no stream is read. Their names are the clients'
- * choice, and are not counted by.
+ * Events that nobody handles, by `namespace`: no handler is registered for them, and no stream is
+ * read. Their names are the clients' choice, and are not counted by.
  *
  * @since 0.1.0
  * @category metrics
@@ -43,7 +43,8 @@ export const eventsRefused: Metric.Counter<number> = Metric.counter("socketio_ev
 })
 
 /**
- * Events that came more often than they may, by `namespace` and `event`; those that packet middleware refuses count as refused.
+ * Events that came more often than they may, by `namespace` and `event`; those that packet
+ * middleware refuses count as refused.
  *
  * @since 0.1.0
  * @category metrics
@@ -54,7 +55,8 @@ export const eventsLimited: Metric.Counter<number> = Metric.counter("socketio_ev
 })
 
 /**
- * Events whose handler died, or failed with what its event does not declare, by `namespace` and `event`.
+ * Events whose handler died, or failed with what its event does not declare, by `namespace` and
+ * `event`.
  *
  * @since 0.1.0
  * @category metrics
@@ -86,7 +88,8 @@ export const handlerDuration: Metric.Histogram<number> = Metric.histogram("socke
 })
 
 /**
- * Connections to namespaces that were refused, by `namespace`; it is empty for names that nobody serves.
+ * Connections to namespaces that were refused, by `namespace`; it is empty for names that nobody
+ * serves.
  *
  * @since 0.1.0
  * @category metrics

@@ -1,8 +1,8 @@
 /**
- * A connection in memory: two ends, and what is on its way between them.
+ * A connection in memory: two ends, and the data on its way between them.
  *
- * A link knows nothing of what it carries. How and when something arrives is up to its {@link Deliver}; whatever that does, each
- * direction of a link keeps its order, as TCP does.
+ * A link does not look at its data. Its {@link Deliver} decides how and when something arrives.
+ * Each direction of a link always keeps its order, as TCP does.
  *
  * @since 0.1.0
  */
@@ -17,11 +17,11 @@ export interface Transmission {
   /** The link's number: links are counted from 0, in the order in which they are made. */
   readonly link: number
   readonly direction: "to server" | "to client"
-  /** The bytes of it; 0 for the news of an end. */
+  /** The size in bytes; 0 for the news of an end. */
   readonly size: number
   /**
-   * Lets it arrive. What was sent before it on the same link arrives before it: a message waits for those in front of it. A second call
-   * does nothing.
+   * Lets the transmission arrive. It waits for earlier transmissions of the same link and
+   * direction. A second call does nothing.
    */
   readonly arrive: () => void
 }
@@ -35,28 +35,30 @@ export interface Transmission {
 export type Later = (task: () => void) => void
 
 /**
- * How transmissions come to the other end: it is called for each in the order in which they are sent, and calls `arrive` later, never
- * within the call. What never arrives holds back everything behind it: that direction is dead from then on.
+ * Decides how transmissions come to the other end. It is called for each transmission in the order
+ * of sending, and calls `arrive` later, never within the call. A transmission that never arrives
+ * blocks everything after it: that direction is dead from then on.
  *
- * `later` is how they come by default: `(transmission, later) => later(transmission.arrive)`, in the order in which they are sent over
- * all links.
+ * The default is `(transmission, later) => later(transmission.arrive)`: everything arrives in the
+ * order of sending, over all links.
  *
  * @since 0.1.0
  * @category models
  */
 export type Deliver = (transmission: Transmission, later: Later) => void
 
-/** Tasks that run in one turn before everything else in the process has its own. */
+/** The tasks that may run in one turn before the rest of the process has its turn. */
 const MAX_TASKS = 1_000
 
 /**
- * Makes a queue of tasks that are run in the order in which they were given, in a task of their own that `schedule` is given; what they
- * give rise to follows in the same task.
+ * Makes a queue of tasks. They run in order, within one task that is given to `schedule`. Tasks
+ * that they add follow in the same task.
  *
- * With a dispatcher of Effect's `Scheduler` this is deterministic: there is one queue, nothing in it depends on time or I/O, and a
- * dispatcher runs what it is given in order. It is what a `TestClock` waits for, too: a message that a fiber sends which the clock has
- * woken, and what is sent in return, arrives before time goes on. That an endless exchange does not lock up the process, no more than
- * 1,000 tasks run in one turn.
+ * With a dispatcher of Effect's `Scheduler` this is deterministic: there is one queue, nothing in
+ * it depends on time or I/O, and a dispatcher runs its tasks in order. A `TestClock` waits for it,
+ * too: if the clock wakes a fiber that sends a message, then the message and its replies arrive
+ * before time goes on. At most 1,000 tasks run in one turn, so that an endless exchange does not
+ * lock up the process.
  *
  * @since 0.1.0
  * @category constructors
@@ -70,19 +72,21 @@ export const makeLater = (schedule: Later): Later => {
       for (let done = 0; tasks.length > 0 && done < MAX_TASKS; done++) tasks.shift()!()
     } finally {
       isRunning = false
-      // Also behind a task that has thrown: it takes none of the others with it.
+      // This also runs after a task that has thrown, so that the other tasks are not lost.
       if (tasks.length > 0) schedule(run)
     }
   }
   return (task) => {
     tasks.push(task)
-    // Once for each, though one will do: a clock that waits for what is scheduled now does not wait for what was scheduled before.
+    // It schedules once for each task, though one would do: a clock that waits for tasks scheduled
+    // now does not wait for earlier ones.
     if (!isRunning) schedule(run)
   }
 }
 
 /**
- * How an end of a link came to its end: `closed` by either side behind everything that was sent, or `cut` before.
+ * How an end of a link ended: `closed` by either side after everything was sent, or `cut` before
+ * that.
  *
  * @since 0.1.0
  * @category models
@@ -90,19 +94,23 @@ export const makeLater = (schedule: Later): Later => {
 export type LinkEnding = "closed" | "cut"
 
 /**
- * Where what arrives at an end goes.
+ * The receiver of everything that arrives at an end.
  *
  * @since 0.1.0
  * @category models
  */
 export interface LinkReceiver<In> {
   onMessage(message: In): void
-  /** The end has ended, whoever ended it. Called exactly once, and nothing after it. */
+  /**
+   * The end has ended, by whichever side. It is called exactly once, and nothing is called after
+   * it.
+   */
   onEnd(ending: LinkEnding): void
 }
 
 /**
- * One end of a link. Its methods do not throw; after the end they do nothing, and nothing is called back within them.
+ * One end of a link. Its methods do not throw. After the end they do nothing. They never call back
+ * within the call.
  *
  * @since 0.1.0
  * @category models
@@ -111,16 +119,22 @@ export interface LinkEnd<In, Out> {
   receiver: LinkReceiver<In>
   /** The bytes that were sent and have not arrived. */
   readonly buffered: number
-  /** If it is set, called whenever something of what was sent has arrived. */
+  /** If it is set, it is called whenever a part of the sent data has arrived. */
   onArrived: (() => void) | undefined
   send(message: Out, size: number): void
-  /** Closes the link behind what was sent; it has ended when the other side has closed it, too. */
+  /**
+   * Closes the link after everything that was sent. It has ended when the other side has closed it,
+   * too.
+   */
   close(): void
-  /** Ends it at once. The other side hears of it behind what was sent; what it has sent is lost. */
+  /**
+   * Ends the link at once. The other side learns of it after everything that was sent; data from
+   * the other side is lost.
+   */
   abort(): void
 }
 
-/** What ends of a link need of it. */
+/** The parts of a link that its ends use. */
 interface Wires {
   readonly id: number
   readonly deliver: Deliver
@@ -144,7 +158,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
   peer!: End<Out, In>
   private readonly wires: Wires
   private readonly direction: Transmission["direction"]
-  /** What is on its way to the other end. */
+  /** The items on their way to the other end. */
   private outbox: Array<Item<Out>> = []
   private isDelivering = false
 
@@ -170,7 +184,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
     this.wires.later(() => this.tellEnded("cut"))
   }
 
-  /** Everything that is on its way is lost. */
+  /** Loses everything that is on its way. */
   lose(): void {
     this.outbox = []
     this.buffered = 0
@@ -182,7 +196,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
     this.tellEnded(ending)
   }
 
-  /** Brings the other end what has arrived. */
+  /** Brings arrived items to the other end. */
   bring(): void {
     if (this.isDelivering) return
     this.isDelivering = true
@@ -202,7 +216,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
   private take(content: Item<In>["content"]): void {
     if (this.state === "ended") return
     if (typeof content === "object") return this.receiver.onMessage(content.message)
-    // Closing is answered, behind what was sent here.
+    // A close is answered, after everything that was sent here.
     if (content === "closed") this.close()
     this.end(content)
   }
@@ -226,7 +240,7 @@ class End<In, Out> implements LinkEnd<In, Out> {
 }
 
 /**
- * A link, for whoever holds it: `Up` is what the client sends, `Down` what the server does.
+ * A link, for its owner: `Up` is the type of the client's messages, `Down` of the server's.
  *
  * @since 0.1.0
  * @category models
@@ -234,17 +248,20 @@ class End<In, Out> implements LinkEnd<In, Out> {
 export interface Link<Up, Down> {
   readonly client: LinkEnd<Down, Up>
   readonly server: LinkEnd<Up, Down>
-  /** Breaks it: what is on its way is lost, and both ends end within the call, the client's first. */
+  /**
+   * Breaks the link: everything on its way is lost, and both ends end within the call, the client's
+   * first.
+   */
   cut(): void
-  /** Holds everything that would arrive, either way, from now on. */
+  /** Holds everything that would arrive, in either direction, from now on. */
   stall(): void
-  /** Lets arrive what was held, in order, within the call, and what comes behind it. */
+  /** Lets the held data arrive, in order, within the call, and the data after it. */
   resume(): void
 }
 
 /**
- * Makes a link. `onEnded` is called when both of its ends have ended, `onArrived` with every message, and every
- * `{ ending: LinkEnding }`, right before it is taken.
+ * Makes a link. `onEnded` is called when both ends have ended. `onArrived` is called with every
+ * message, and every `{ ending: LinkEnding }`, right before its receiver gets it.
  *
  * @since 0.1.0
  * @category constructors

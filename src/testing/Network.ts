@@ -1,5 +1,6 @@
 /**
- * The network between one peer and what it connects to, in memory: it can be cut, and it can go dead without anybody noticing.
+ * The network between one peer and its server, in memory. It can be cut, and it can go dead
+ * unnoticed.
  *
  * @since 0.1.0
  */
@@ -15,23 +16,25 @@ import * as Link from "./Link.ts"
  */
 export interface Network {
   /**
-   * Breaks every connection: what is on its way is lost, and both sides notice before the effect is done. New connections fail, until
-   * `restore`.
+   * Breaks every connection: everything on its way is lost, and both sides notice before the effect
+   * ends. New connections fail until `restore`.
    */
   readonly cut: Effect.Effect<void>
-  /** Breaks every connection, as `cut` does; new ones can be opened at once. */
+  /** Breaks every connection, as `cut` does. New ones can be opened at once. */
   readonly drop: Effect.Effect<void>
   /**
-   * Goes dead: nothing arrives any more, either way, and nobody is told (connections are half-open). New connections are not answered.
-   * What is sent is held until `restore`, and lost with `cut` or `drop`.
+   * Goes dead: nothing arrives in either direction, and neither side is told (connections are
+   * half-open). New connections are not answered. Sent data is held until `restore`, and lost with
+   * `cut` or `drop`.
    */
   readonly stall: Effect.Effect<void>
-  /** Works again. After `stall`, what was held arrives, in order, as TCP would send it again. */
+  /** Works again. After `stall`, the held data arrives in order, as TCP would send it again. */
   readonly restore: Effect.Effect<void>
 }
 
 /**
- * What a client sends over a link: the head of a request, and frames once it is a WebSocket.
+ * The messages that a client sends over a link: the head of a request, and frames once it is a
+ * WebSocket.
  *
  * @since 0.1.0
  * @category models
@@ -39,7 +42,7 @@ export interface Network {
 export type FromClient = Frame | ClientRequest
 
 /**
- * What a server sends over a link: its answer, and frames if that opens a WebSocket.
+ * The messages that a server sends over a link: its response, and frames if that opens a WebSocket.
  *
  * @since 0.1.0
  * @category models
@@ -55,21 +58,21 @@ export type FromServer = Frame | ServerResponse
 export type Frame = string | Uint8Array
 
 /**
- * An HTTP request, or one to upgrade to a WebSocket.
+ * An HTTP request, or a request to upgrade to a WebSocket.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientRequest {
   readonly method: string
-  /** The path, and the query behind `?`. */
+  /** The path, and the query after `?`. */
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array
   /** Whether it asks for a WebSocket. */
   readonly upgrade: boolean
-  /** The client's address, as the server is to see it. */
+  /** The client's address, as the server will see it. */
   readonly address: string
   readonly secure: boolean
 }
@@ -104,7 +107,7 @@ export type ClientEnd = Link.LinkEnd<FromServer, FromClient>
 export type ServerEnd = Link.LinkEnd<FromClient, FromServer>
 
 /**
- * Sees what happens on the networks of one test.
+ * Observes the networks of one test.
  *
  * @since 0.1.0
  * @category models
@@ -127,15 +130,15 @@ export interface MediumObserver {
 }
 
 /**
- * What all networks of one test have in common.
+ * The parts that all networks of one test share.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Medium {
-  /** How what is sent arrives. */
+  /** Decides how sent data arrives. */
   readonly deliver: Link.Deliver
-  /** Runs what is to happen behind the code that is running now. */
+  /** Runs a task after the code that is running now. */
   readonly later: Link.Later
   /** The number of transmissions so far. */
   readonly transmissions: () => number
@@ -147,8 +150,8 @@ export interface Medium {
 }
 
 /**
- * Makes what networks have in common. What is sent arrives as `deliver` says; default: in the order in which it is sent, over all links,
- * when `later` says. An observer is told what happens.
+ * Makes the shared parts of networks. `deliver` decides how sent data arrives. Default: in the
+ * order of sending, over all links, when `later` runs it. An observer is told of all events.
  *
  * @since 0.1.0
  * @category constructors
@@ -172,19 +175,23 @@ export const makeMedium = (later: Link.Later, deliver?: Link.Deliver, observer?:
 }
 
 /**
- * A network, for what stands on it.
+ * A network, with the way to connect over it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface NetworkPath extends Network {
   readonly medium: Medium
-  /** Opens a connection and sends the request. The caller sets the receiver before anything can arrive. */
+  /**
+   * Opens a connection and sends the request. The caller sets the receiver before anything can
+   * arrive.
+   */
   readonly connect: (request: ClientRequest) => ClientEnd
 }
 
 /**
- * Makes a network over which a server is reached: `accept` takes the connections, synchronously, when their requests arrive.
+ * Makes a network to a server. `accept` takes the connections, synchronously, when their requests
+ * arrive.
  *
  * @since 0.1.0
  * @category constructors
@@ -219,7 +226,7 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
     })
     links.add(link)
     observer?.onLink(number, id, () => link.cut())
-    // Nobody hears of a connection that was cut before its request arrived.
+    // The server is not told of a connection that was cut before its request arrived.
     link.server.receiver = {
       onMessage: (message) => accept(link.server, message as ClientRequest),
       onEnd: () => {}
@@ -246,7 +253,7 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
 const encoder = new TextEncoder()
 
 /**
- * The bytes of a message: those of a request or response are counted without the head.
+ * The size of a message in bytes: requests and responses are counted without the head.
  *
  * @since 0.1.0
  * @category accessors

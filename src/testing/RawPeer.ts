@@ -1,5 +1,5 @@
 /**
- * Peers that send and receive packets as they are on the wire, for tests of what the protocol says.
+ * Peers that send and receive raw packets, for tests of the protocol.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ import {
 } from "./Network.ts"
 
 /**
- * There is nothing more to receive: the connection has ended, and everything that came was received.
+ * There is nothing more to receive: the connection has ended, and every packet was received.
  *
  * @since 0.1.0
  * @category errors
@@ -35,7 +35,7 @@ export class RawPeerClosed extends Data.TaggedError("RawPeerClosed")<{ readonly 
 }
 
 /**
- * The server has not accepted a WebSocket; this is its answer.
+ * The server has not accepted a WebSocket. The error holds its response.
  *
  * @since 0.1.0
  * @category errors
@@ -50,21 +50,25 @@ export class RawPeerRefused extends Data.TaggedError("RawPeerRefused")<{
 }
 
 /**
- * One end of a WebSocket, in the hands of a test: a packet is a text message, a binary attachment a binary one.
+ * One end of a WebSocket, under the control of a test: a packet is a text message, a binary
+ * attachment a binary one.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RawPeer {
-  /** Sends a packet. It does not wait for anything; after the end nothing happens. */
+  /** Sends a packet. It does not wait for anything. After the end it does nothing. */
   send(packet: string | Uint8Array): Effect.Effect<void>
-  /** Waits for the next packet. Fails with {@link RawPeerClosed} when the connection has ended and none is left. */
+  /**
+   * Waits for the next packet. Fails with {@link RawPeerClosed} when the connection has ended and
+   * none is left.
+   */
   readonly receive: Effect.Effect<string | Uint8Array, RawPeerClosed>
   /** Takes the packets that are there, without waiting. */
   readonly received: Effect.Effect<ReadonlyArray<string | Uint8Array>>
   /** Waits for the end of the connection: `closed` by either side, or `cut`. */
   readonly closed: Effect.Effect<LinkEnding>
-  /** Closes the WebSocket, behind what was sent. */
+  /** Closes the WebSocket after everything that was sent. */
   readonly close: Effect.Effect<void>
 }
 
@@ -95,8 +99,8 @@ const control: Effect.Effect<Controlled<Frame>> = Effect.gen(function* () {
 })
 
 /**
- * Connects to a server over a network, and waits until the WebSocket is open; closing the scope closes it. Fails with
- * {@link RawPeerRefused} if the server does not accept it.
+ * Connects to a server over a network, and waits until the WebSocket is open; closing the scope
+ * closes it. Fails with {@link RawPeerRefused} if the server does not accept it.
  *
  * @since 0.1.0
  * @category constructors
@@ -128,26 +132,30 @@ export const connect = Effect.fnUntraced(function* (
 })
 
 /**
- * A client's connection, in the hands of a test that is its server.
+ * A client's connection, under the control of a test that plays its server.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RawConnection extends RawPeer {
-  /** The request that has opened it. */
+  /** The request that opened the connection. */
   readonly request: ClientRequest
 }
 
 /**
- * A server in the hands of a test: it takes the WebSockets that a client opens. Everything else is answered with status 404.
+ * A server under the control of a test: it accepts the WebSockets that a client opens. Everything
+ * else is answered with status 404.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RawServer {
-  /** Waits for the next WebSocket that the client asks for, and accepts it. What follows, the open packet first, is up to the test. */
+  /**
+   * Waits for the next WebSocket of the client, and accepts it. The test sends everything else, the
+   * open packet first.
+   */
   readonly accept: Effect.Effect<RawConnection>
-  /** Waits for the next one, and refuses it with status 400. */
+  /** Waits for the next WebSocket, and refuses it with status 400. */
   readonly refuse: Effect.Effect<ClientRequest>
 }
 
@@ -155,7 +163,7 @@ const answer = (end: LinkEnd<any, FromServer>, status: number, body = "") =>
   end.send({ status, headers: {}, body }, sizeOf(body))
 
 /**
- * Makes a server, and what takes its connections from a network.
+ * Makes a server, and the function that accepts its connections from a network.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,10 +1,11 @@
 /**
- * Deterministic simulation: the server and the clients that run in production in a world of their own, in which time, the order of what
- * happens at once, the network and every random number come from one seed. What fails for a seed fails for it again, in the same way.
+ * Deterministic simulation: the server and the clients that run in production run in a world of
+ * their own. Time, the order of simultaneous events, the network and every random number come from
+ * one seed. A failure with a seed happens again with that seed, in the same way.
  *
- * In this world nothing takes time but what says so: the latency of the network, and what sleeps. When no fiber can go on, the clock goes
- * on to the next timer; minutes take milliseconds. Whichever of the fibers can go on that are ready is drawn, so every seed is another
- * interleaving.
+ * Only two things take time in this world: the latency of the network, and sleeping. When no fiber
+ * can go on, the clock moves to the next timer; minutes take milliseconds. The next fiber is drawn
+ * from those that can go on, so every seed is another interleaving.
  *
  * @since 0.1.0
  */
@@ -57,13 +58,16 @@ export class Simulation extends Context.Service<Simulation, SimulationShape>()("
  * @category options
  */
 export interface SimulationLimits {
-  /** How much time may pass in the world before it is given up. Default: 1 hour. */
+  /** The time that may pass in the world before the simulation is given up. Default: 1 hour. */
   readonly maxTime?: Duration.Input
-  /** How many tasks may run before it is given up. Default: 1,000,000. */
+  /** The number of tasks that may run before the simulation is given up. Default: 1,000,000. */
   readonly maxTasks?: number
-  /** How much time may pass behind the effect's end until nothing is left of it. Default: 2 minutes. */
+  /**
+   * The time that may pass in the world after the effect's end until everything has ended. Default:
+   * 2 minutes.
+   */
   readonly settleTime?: Duration.Input
-  /** The lines of the trace that are kept, the last ones. Default: 200. */
+  /** The number of lines of the trace that are kept: the last ones. Default: 200. */
   readonly maxTrace?: number
 }
 
@@ -74,20 +78,21 @@ export interface SimulationLimits {
  * @category options
  */
 export interface SimulationOptions extends SimulationLimits {
-  /** Any whole number: the same one makes the same world. */
+  /** Any whole number. The same seed makes the same world. */
   readonly seed: number
 }
 
 /**
- * The effect did not end: nothing could go on and nothing was to come (`deadlock`; also where it waits for something outside of the world,
- * such as I/O), or it took more time, or more tasks, than it may.
+ * The effect did not end. A `deadlock` means that nothing could go on and no timer was set (also
+ * where the effect waits for something outside of the world, such as I/O). Otherwise the effect
+ * took more time, or more tasks, than its limits allow.
  *
  * @since 0.1.0
  * @category errors
  */
 export class Stuck extends Data.TaggedError("Stuck")<{
   readonly reason: "deadlock" | "too much time" | "too many tasks"
-  /** What was not over, in words. */
+  /** Everything that had not ended, in words. */
   readonly waiting: ReadonlyArray<string>
 }> {
   override get message(): string {
@@ -96,7 +101,7 @@ export class Stuck extends Data.TaggedError("Stuck")<{
 }
 
 /**
- * What became of a simulation.
+ * The result of a simulation.
  *
  * @since 0.1.0
  * @category models
@@ -104,14 +109,20 @@ export class Stuck extends Data.TaggedError("Stuck")<{
 export interface Report<A, E> {
   readonly seed: number
   readonly exit: Exit.Exit<A, E | Stuck>
-  /** Of everything that has happened, in its order: 16 hexadecimal digits, equal if and (but for an accident) only if the runs are. */
+  /**
+   * The hash of everything that has happened, in its order: 16 hexadecimal digits. Two runs are
+   * equal if (and, but for an accident, only if) their hashes are.
+   */
   readonly hash: string
-  /** What happened on the networks, and what was noted, each with its time: the last lines. */
+  /** The last lines of the trace, each with its time: events of the networks, and notes. */
   readonly trace: ReadonlyArray<string>
-  /** The tasks that have run, and how much time has passed in the world. */
+  /** The number of tasks that have run, and the time that has passed in the world. */
   readonly tasks: number
   readonly elapsed: Duration.Duration
-  /** What is left behind that should have ended with the effect: fibers, timers, connections, in words. */
+  /**
+   * Everything that should have ended with the effect and has not: fibers, timers, connections, in
+   * words.
+   */
   readonly leaks: ReadonlyArray<string>
 }
 
@@ -119,14 +130,17 @@ export interface Report<A, E> {
 const SLICE = 1_000
 
 /**
- * Runs an effect in a world of its own, in a scope that closes with it, and reports what became of it. Behind its end the networks work again and
- * the world goes on until nothing is left to do, up to `settleTime`: what is left then has leaked.
+ * Runs an effect in a world of its own, in a scope that closes with it, and reports the result.
+ * After its end the networks work again, and the world goes on until nothing is left to do, up to
+ * `settleTime`. Everything that is still left by then has leaked.
  *
- * Clock, Scheduler and Random are the world's, and the ids of sessions and sockets are made of its random numbers. Promises may be
- * awaited that nothing outside of the world settles; what reads the real time or `Math.random` is not the same in every run.
- * It never fails. Interruption abandons the world: finalizers in it are not run.
+ * Clock, Scheduler and Random are the world's, and the ids of sessions and sockets are made of its
+ * random numbers. The effect may await promises only if nothing outside of the world settles them.
+ * Code that reads the real time or `Math.random` differs between runs. It never fails. Interruption
+ * abandons the world: finalizers in it are not run.
  *
- * @example
+ * **Example** (One run)
+ *
  * ```ts
  * const report = yield* Simulation.run({ seed: 42 }, scenario)
  * ```
@@ -181,17 +195,17 @@ export const run = <A, E, R>(
           if (world.step()) {
             idle = 0
             if (world.tasks >= maxTasks) return giveUp("too many tasks")
-            // What has been put off to the end of the task comes before the next one.
+            // Work that was deferred to the end of the task comes before the next task.
             return world.tasks % SLICE === 0 ? host.scheduleTask(turn, 0) : queueMicrotask(turn)
           }
-          // Promises have a turn of the host's to go on.
+          // Promises need a turn of the host to go on.
           if (idle++ === 0) return host.scheduleTask(turn, 0)
           const next = world.nextTimer
           if (next === undefined) return giveUp("deadlock")
           if (next > end) return giveUp("too much time")
           world.advance()
         } catch (defect) {
-          // Nobody would have caught it.
+          // Nothing else would catch the defect.
           return finish(Exit.die(defect))
         }
         queueMicrotask(turn)
@@ -213,7 +227,8 @@ export const run = <A, E, R>(
 const toNanos = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration)) * 1e6
 
 /**
- * A simulation has failed, or has left something behind. Its message says how to run it again, and ends with the end of its trace.
+ * A simulation has failed, or has leaked something. Its message says how to run it again, and ends
+ * with the last lines of its trace.
  *
  * @since 0.1.0
  * @category errors
@@ -230,7 +245,7 @@ export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
 }
 
 /**
- * Which seeds are tried.
+ * The seeds to try.
  *
  * @since 0.1.0
  * @category options
@@ -243,10 +258,12 @@ export interface CheckOptions extends SimulationLimits {
 }
 
 /**
- * Runs an effect with one seed after the other, each in a world of its own (see {@link run}). Fails with {@link SimulationFailed} at the first
- * one in which it fails, does not end, or leaves something behind.
+ * Runs an effect with one seed after the other, each in a world of its own (see {@link run}). Fails
+ * with {@link SimulationFailed} at the first seed with which the effect fails, does not end, or
+ * leaks something.
  *
- * @example
+ * **Example** (A test with 200 seeds)
+ *
  * ```ts
  * it.live("counts right whatever happens", () => Simulation.check({ seeds: 200 }, scenario))
  * ```
@@ -277,23 +294,29 @@ export const check = <A, E, R>(
  */
 export interface SimulatedOptions extends TestOptions {
   /**
-   * How long what is sent is on its way: drawn anew for every message, but those of one connection and direction arrive in their order.
-   * Default: 1 to 50 milliseconds.
+   * The time that sent data is on its way. It is drawn anew for every message, but the messages of
+   * one connection and direction arrive in their order. Default: 1 to 50 milliseconds.
    */
   readonly latency?: readonly [min: Duration.Input, max: Duration.Input]
-  /** The probability with which a message is lost together with its connection, which both sides notice. Default: 0. */
+  /**
+   * The probability that a message is lost together with its connection, which both sides notice.
+   * Default: 0.
+   */
   readonly resetRate?: number
   /**
-   * The probability with which a message, and everything behind it in its direction, never arrives, and nobody notices. Default: 0.
+   * The probability that a message, and everything after it in its direction, never arrives, and
+   * neither side notices. Default: 0.
    */
   readonly halfOpenRate?: number
 }
 
 /**
- * The same as `TestSocketIo.layer`, on simulated networks: messages take their time, and connections break. With `deliver` it is the test
- * that says how what is sent arrives; what is told about the networks has no effect then.
+ * The same as `TestSocketIo.layer`, on simulated networks: messages take their time, and
+ * connections break. With `deliver` the test decides how sent data arrives; the options of the
+ * networks have no effect then.
  *
- * Closing the layer's scope closes the client and then the server, which takes up to its `drainTimeout` in the world's time.
+ * Closing the layer's scope closes the client and then the server, which takes up to its
+ * `drainTimeout` in the world's time.
  *
  * @since 0.1.0
  * @category layers
@@ -315,8 +338,9 @@ export const layer = (
   )
 
 /**
- * From now on nothing goes wrong by itself: all networks work, connections that nobody has noticed to be gone are reset, and none is lost
- * any more. Latency stays. For the end of a scenario, when what is to come about in the end is looked at.
+ * Stops all faults from now on: all networks work, connections that are half-open are reset, and no
+ * more connections are lost. Latency stays. Use it at the end of a scenario, before you check the
+ * final state.
  *
  * @since 0.1.0
  * @category accessors
@@ -324,7 +348,7 @@ export const layer = (
 export const calm: Effect.Effect<void, never, Simulation> = Effect.map(Simulation, ({ wires }) => wires.calm())
 
 /**
- * Writes a line into the trace, which is part of its hash.
+ * Writes a line into the trace. It is a part of the hash.
  *
  * @since 0.1.0
  * @category accessors
@@ -333,7 +357,7 @@ export const note = (line: string): Effect.Effect<void, never, Simulation> =>
   Effect.map(Simulation, ({ world }) => world.note(line))
 
 /**
- * Something with a network, as a `TestClient` or a raw client.
+ * Something with a network, such as a `TestClient` or a raw client.
  *
  * @since 0.1.0
  * @category models
@@ -343,7 +367,8 @@ export interface Networked {
 }
 
 /**
- * Parts clients from the server, together and without anybody noticing, until the scope closes: then what was sent meanwhile arrives.
+ * Separates clients from the server, together and unnoticed, until the scope closes. Data that was
+ * sent meanwhile arrives then.
  *
  * @since 0.1.0
  * @category accessors
@@ -355,7 +380,7 @@ export const partition = (clients: Iterable<Networked>): Effect.Effect<void, nev
   )
 
 /**
- * What goes wrong with networks, and how often.
+ * The kinds of outages, and how often they happen.
  *
  * @since 0.1.0
  * @category options
@@ -363,15 +388,16 @@ export const partition = (clients: Iterable<Networked>): Effect.Effect<void, nev
 export interface OutageOptions {
   /** The time between two outages, on average. Default: 10 seconds. */
   readonly every?: Duration.Input
-  /** How long one lasts at the most. Default: 10 seconds. */
+  /** The longest duration of one outage. Default: 10 seconds. */
   readonly lasting?: Duration.Input
 }
 
 const upTo = (millis: number) => Effect.map(Random.next, (random) => Duration.millis(random * millis))
 
 /**
- * Outages, from now on until the scope closes: at random times one of the clients has its connections dropped, its network cut, or stalled, for a random
- * time. When the scope closes all networks work again.
+ * Makes outages from now on until the scope closes: at random times it drops the connections of a
+ * random client, or cuts or stalls its network, for a random time. When the scope closes, all
+ * networks work again.
  *
  * @since 0.1.0
  * @category accessors

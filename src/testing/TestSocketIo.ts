@@ -1,9 +1,10 @@
 /**
- * Tests of namespaces, and of clients, without a network: the server and the client that run in production, over connections in
- * memory.
+ * Tests of namespaces, and of clients, without a network: the server and the client are those of
+ * production, over connections in memory.
  *
- * There are no timers and no sockets here. Under a `TestClock` to connect, to emit, to acknowledge and to disconnect take no time;
- * heartbeats, timeouts and reconnection happen when the clock is adjusted.
+ * There are no real timers and no sockets. Under a `TestClock`, connecting, emitting, acknowledging
+ * and disconnecting take no time. Heartbeats, timeouts and reconnection happen when the test
+ * adjusts the clock.
  *
  * @since 0.1.0
  */
@@ -30,7 +31,8 @@ import * as Network from "./Network.ts"
 import * as Raw from "./RawPeer.ts"
 
 /**
- * Options of a client in a test: those of a client, of which `transports` are only WebSocket by default, and `url` need not be given.
+ * Options of a client in a test: those of a client. `url` is optional, and `transports` is only
+ * WebSocket by default.
  *
  * @since 0.1.0
  * @category options
@@ -41,7 +43,8 @@ export interface TestClientOptions extends Partial<Omit<ClientOptions, "path">> 
 }
 
 /**
- * Options of a server in a test: those of a server. A client that asks for a namespace that is not served is refused at once.
+ * Options of a server in a test: those of a server. A client that asks for a namespace that does
+ * not exist is refused at once.
  *
  * @since 0.1.0
  * @category options
@@ -50,19 +53,21 @@ export interface TestOptions extends ServerOptions {
   /** The options of the layer's client. */
   readonly client?: TestClientOptions
   /**
-   * How what is sent arrives. Default: in the order in which it is sent, over all connections, as tasks of the scheduler that runs the test (see `Link.makeLater`).
+   * Decides how sent data arrives. Default: in the order of sending, over all connections, as tasks
+   * of the scheduler that runs the test (see `Link.makeLater`).
    */
   readonly deliver?: Link.Deliver
 }
 
 /**
- * A client of its own, with a network of its own. It is a `SocketIoClient`, too: `Effect.provideService` gives it to what needs one.
+ * A client of its own, with a network of its own. It is a `SocketIoClient`, too: pass it to code
+ * that needs one with `Effect.provideService`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TestClient extends SocketIoClient.SocketIoClientShape {
-  /** What is between it and the server. */
+  /** The network between the client and the server. */
   readonly network: Network.Network
   /** The same as `SocketIoClient.connect`, with this client. */
   readonly connect: <const T extends SocketIoClient.Target, R = never>(
@@ -83,7 +88,7 @@ export interface TestClient extends SocketIoClient.SocketIoClientShape {
  * @category options
  */
 export interface RawClientOptions {
-  /** Parameters of the request, beside and over `EIO=4` and `transport`. */
+  /** Parameters of the request. They are added to `EIO=4` and `transport`, and override them. */
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
   /** The client's address, as the server sees it. Default: `127.0.0.1`. */
@@ -114,7 +119,7 @@ export interface TestSocketIoShape {
 }
 
 /**
- * The server of a test, and what connects to it.
+ * The server of a test, and the ways to connect to it.
  *
  * @since 0.1.0
  * @category services
@@ -125,7 +130,7 @@ export class TestSocketIo extends Context.Service<TestSocketIo, TestSocketIoShap
 
 const ORIGIN = "http://localhost"
 
-/** What all connections of a test have in common, on the scheduler that runs the test. */
+/** The parts that all connections of a test share, on the scheduler that runs the test. */
 const makeMedium = (
   deliver: Link.Deliver | undefined,
   observer?: Network.MediumObserver
@@ -158,12 +163,13 @@ const makeClientOver = Effect.fnUntraced(function* (network: Network.NetworkPath
   return self
 })
 
-/** Turns in which nothing is sent, after which nobody is expected to say anything more. */
+/** After this many turns in which nothing is sent, no peer is expected to send anything more. */
 const QUIET_TURNS = 50
 
 /**
- * Ends the sessions as a server does that shuts down, but does not wait for time that passes, as nobody moves a `TestClock` when a test
- * is over: who has not gone when nothing moves any more (half-open connections, raw clients that do not poll) is cut.
+ * Ends the sessions as a server does on shutdown, but does not wait for time to pass: nobody moves
+ * a `TestClock` after a test. Connections that are still open when nothing moves any more
+ * (half-open connections, raw clients that do not poll) are cut.
  */
 const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network.Medium): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -180,13 +186,16 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
   })
 
 /**
- * A server, and a client of it, over connections in memory. Namespaces are layers on top of it, as they are on the server of a platform.
+ * A server, and a client of it, over connections in memory. Namespaces are layers on top of it, as
+ * they are on the server of a platform.
  *
- * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the layer's scope closes the client, and then the
- * server: see `SocketIoServer.make`, but connections that nobody closes any more are cut rather than waited for. More than 500 connections
- * at once are closed in batches, with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
+ * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the layer's scope
+ * closes the client, and then the server: see `SocketIoServer.make`. Connections whose peer does
+ * not close them are cut without waiting. More than 500 connections at once are closed in batches,
+ * with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
  *
- * @example
+ * **Example** (A test of a namespace)
+ *
  * ```ts
  * const Test = ChatLive.pipe(Layer.provideMerge(TestSocketIo.layer()))
  *
@@ -205,7 +214,10 @@ export const layer = (
 ): Layer.Layer<SocketIoServer.SocketIoServer | SocketIoClient.SocketIoClient | TestSocketIo, InvalidOptionError> =>
   layerObserved(options)
 
-/** The same under an observer's eyes. With one, time passes by itself: the server may take its time to shut down. @internal */
+/**
+ * The same with an observer. With one, time passes by itself: the server may take its time to shut
+ * down. @internal
+ */
 export const layerObserved = (options: TestOptions, observer?: Network.MediumObserver): ReturnType<typeof layer> =>
   Layer.effectContext(
     Effect.gen(function* () {
@@ -227,7 +239,7 @@ export const layerObserved = (options: TestOptions, observer?: Network.MediumObs
   )
 
 /**
- * The network between the layer's client and its server: to cut it, to let it go dead, and to restore it.
+ * The network between the layer's client and its server. Tests cut it, stall it, and restore it.
  *
  * @since 0.1.0
  * @category accessors
@@ -252,10 +264,12 @@ const urlOf = (query: Readonly<Record<string, string>> | undefined, transport: s
   `${ORIGIN}/socket.io/?${new URLSearchParams({ EIO: "4", transport, ...query }).toString()}`
 
 /**
- * Opens a WebSocket to the server, for packets as they are on the wire. The first one that it receives is the open packet. Closing the
- * scope closes it. Fails with `RawPeerRefused` if the server does not accept it.
+ * Opens a WebSocket to the server, for raw packets. The first packet that it receives is the open
+ * packet. Closing the scope closes it. Fails with `RawPeerRefused` if the server does not accept
+ * it.
  *
- * @example
+ * **Example** (The first packets of a connection)
+ *
  * ```ts
  * const client = yield* TestSocketIo.rawClient()
  * const open = yield* client.receive       // 0{"sid":"…","upgrades":[],…}
@@ -282,7 +296,8 @@ export const rawClient = Effect.fnUntraced(function* ({
 })
 
 /**
- * Sends one HTTP request to the server, as long-polling does, and waits for its response; interruption ends its connection.
+ * Sends one HTTP request to the server, as long-polling does, and waits for its response;
+ * interruption ends its connection.
  *
  * @since 0.1.0
  * @category accessors
@@ -298,7 +313,8 @@ export const request = ({
   )
 
 /**
- * A server in the hands of a test, and a client of it: what the client sends, and what it makes of any answer.
+ * A server under the control of a test, and a client of it. Tests check what the client sends, and
+ * its reaction to any answer.
  *
  * @since 0.1.0
  * @category models
@@ -308,7 +324,7 @@ export interface RawServerShape extends Raw.RawServer {
 }
 
 /**
- * A server that is the test itself, for tests of what a client does.
+ * A server that is the test itself, for tests of a client's behaviour.
  *
  * @since 0.1.0
  * @category services
@@ -318,7 +334,8 @@ export class RawServer extends Context.Service<RawServer, RawServerShape>()("eff
 /**
  * A client, and the test as its server.
  *
- * @example
+ * **Example** (A test that answers a client)
+ *
  * ```ts
  * const server = yield* TestSocketIo.RawServer
  * const connecting = yield* Effect.forkChild(SocketIoClient.connect("/"))

@@ -1,14 +1,17 @@
-/** A smaller chunk is cheaper to copy than to keep: as an object it keeps all that was read with it. */
+/**
+ * Copying a smaller chunk is cheaper than keeping it: as an object it keeps its whole read in
+ * memory.
+ */
 const SMALL = 2 * 1024
 
-/** The bytes of a block that small chunks are copied to. */
+/** The size in bytes of a block that small chunks are copied to. */
 const BLOCK = 16 * 1024
 
 const nothing = Buffer.alloc(0)
 
 /**
- * The bytes of a request's body, as they come. The peer chooses the size of the chunks, down to a byte each. Small ones are joined, so
- * that the memory is in proportion to the bytes.
+ * The bytes of a request's body, as they arrive. The peer chooses the size of the chunks, down to
+ * one byte each. Small chunks are joined, so that the memory is in proportion to the bytes.
  */
 export class Chunks {
   size = 0
@@ -26,7 +29,7 @@ export class Chunks {
     }
     this.block ??= Buffer.allocUnsafeSlow(BLOCK)
     this.used += chunk.copy(this.block, this.used)
-    // Another small one may not fit.
+    // The next small chunk may not fit.
     if (this.used > BLOCK - SMALL) this.closeBlock()
   }
 
@@ -38,7 +41,7 @@ export class Chunks {
   }
 
   private closeBlock(): void {
-    // Between large chunks there may be little in it.
+    // A block between large chunks may be almost empty, so only its used part is kept.
     if (this.block !== undefined) this.whole.push(Buffer.from(this.block.subarray(0, this.used)))
     this.block = undefined
     this.used = 0

@@ -10,7 +10,9 @@ import type { EngineServer } from "../../engine/EngineServer.ts"
 import { negotiateCoding } from "../../engine/HttpHeaders.ts"
 import { NodeRequest } from "./nodeRequest.ts"
 
-/** The browser builds of the official client, and the maps of their sources. Nothing else is ever read. */
+/**
+ * The browser builds of the official client, and their source maps. No other file is ever read.
+ */
 const NAMES: ReadonlySet<string> = new Set(
   ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"].flatMap((name) => [
     name,
@@ -18,7 +20,7 @@ const NAMES: ReadonlySet<string> = new Set(
   ])
 )
 
-/** How a file may be encoded (RFC 9110, 8.4.1), what we would rather send first. */
+/** The encodings of a file (RFC 9110, 8.4.1), in the order in which we prefer them. */
 const CODINGS = ["br", "gzip", "deflate", "identity"] as const
 
 type Coding = (typeof CODINGS)[number]
@@ -29,7 +31,10 @@ const [brotli, gzip, deflate] = [
   promisify<Zlib.InputType, Zlib.ZlibOptions, Buffer>(Zlib.deflate)
 ]
 
-/** It is done once, so it may take its time: up to some 150 ms, off the main thread. Brotli's best would take thrice that. */
+/**
+ * Encoding happens once, so it may take its time: up to some 150 ms, off the main thread. Brotli's
+ * best quality would take thrice that.
+ */
 const encode: Record<Coding, (bytes: Buffer) => Promise<Buffer>> = {
   br: (bytes) =>
     brotli(bytes, {
@@ -45,12 +50,15 @@ const encode: Record<Coding, (bytes: Buffer) => Promise<Buffer>> = {
 }
 
 interface ClientFile {
-  /** The version of the package that it belongs to. */
+  /** The version of the package that the file belongs to. */
   readonly version: string
   readonly encoded: (coding: Coding) => Promise<Buffer>
 }
 
-/** Works out a value once for each key: who asks meanwhile waits for the same. Failures are not remembered. */
+/**
+ * Computes a value once for each key. Callers that ask meanwhile wait for the same result. Failures
+ * are not remembered.
+ */
 const once = <K, V>(work: (key: K) => Promise<V>): ((key: K) => Promise<V>) => {
   const values = new Map<K, Promise<V>>()
   return (key) => {
@@ -63,16 +71,19 @@ const once = <K, V>(work: (key: K) => Promise<V>): ((key: K) => Promise<V>) => {
   }
 }
 
-/** Reads a file and, with it, the version that is installed by now. */
+/** Reads a file and, with it, the version that is installed at that time. */
 const read = async (manifest: string, name: string): Promise<ClientFile> => {
   const [json, bytes] = await Promise.all([readFile(manifest, "utf8"), readFile(join(dirname(manifest), "dist", name))])
   return { version: JSON.parse(json).version, encoded: once((coding) => encode[coding](bytes)) }
 }
 
-/** How long it is remembered that there is no client, in milliseconds. */
+/** The time in milliseconds for which a missing client is remembered. */
 const MISSING_FOR = 5_000
 
-/** Whether files can be opened at all: a search finds nothing where the process has used up its descriptors, and does not say why. */
+/**
+ * Whether files can be opened at all. A search finds nothing if the process has used up its
+ * descriptors, and does not report that reason.
+ */
 const canOpen = (): boolean => {
   try {
     closeSync(openSync(process.execPath, "r"))
@@ -83,24 +94,27 @@ const canOpen = (): boolean => {
   }
 }
 
-/** The `package.json` of the client that the application has, else of the one beside this library. */
+/**
+ * The `package.json` of the application's client, or else of the one beside this library.
+ */
 const installed = (): string | false => {
   for (const from of [() => join(process.cwd(), "/"), () => import.meta.url]) {
     try {
       return createRequire(from()).resolve("socket.io-client/package.json")
     } catch {
-      // Not there, or the working directory is gone.
+      // The package is missing, or the working directory was removed.
     }
   }
   return false
 }
 
 /**
- * Answers requests for the client's files below the path, which ends with a slash. Gives the function that does so, and says
- * whether a request was for one of them.
+ * Answers requests for the client's files below the path, which ends with a slash. Returns the
+ * function that does so; it reports whether a request was for one of them.
  *
- * Files stay in memory once they were asked for: with version 4.8 these are 1.2 MB, and 0.3 MB more for each of three
- * codings, so 2.1 MB for a server that was asked for all of them in every form.
+ * Files stay in memory once a client has asked for them. With version 4.8 these are 1.2 MB, and 0.3
+ * MB more for each of three encodings: 2.1 MB for a server that has served all of them in every
+ * form.
  */
 export const clientFiles = (
   engine: EngineServer,
@@ -114,14 +128,17 @@ export const clientFiles = (
   let lookAgainAt = -Infinity
   const load = once((name: string) => read(manifest as string, name))
 
-  /** What is remembered of a search, which is synchronous, in a dozen folders: where it is, or for a short time that it is not. */
+  /**
+   * The remembered result of a search: the place of the client, or for a short time that it is
+   * missing. A search is synchronous and looks into a dozen folders.
+   */
   const search = (): "found" | "missing" | "not now" => {
     if (manifest !== false) return "found"
     if (now() < lookAgainAt) return "missing"
     if (!isReadable()) return "not now"
     manifest = locate()
     if (manifest !== false) return "found"
-    // They may have run out meanwhile.
+    // The descriptors may have run out meanwhile.
     if (!isReadable()) return "not now"
     lookAgainAt = now() + MISSING_FOR
     return "missing"
@@ -140,9 +157,10 @@ export const clientFiles = (
       const coding = negotiateCoding(headers["accept-encoding"], CODINGS)
       const vary = { vary: [exchange.cors.vary, "Accept-Encoding"].filter(Boolean).join(", ") }
       if (coding === undefined) return refuse(exchange, 406, `available encodings: ${CODINGS.join(", ")}`, vary)
-      // Encoded files are other bytes than the plain one, so they may not share its tag (RFC 9110, 8.8.3.3), and need one
-      // each, as a cache tells by the tag which of its copies a 304 is about. Theirs are weak: the next version of zlib may
-      // give other bytes for the same file. The plain file's tag is that of the reference.
+      // An encoded file has other bytes than the plain one, so it needs a tag of its own (RFC 9110,
+      // 8.8.3.3): a cache uses the tag to find the copy that a 304 is about. Tags of encoded files
+      // are weak, because the next version of zlib may give other bytes for the same file. The
+      // plain file has the tag of the reference.
       const tag = coding === "identity" ? `"${file.version}"` : `W/"${file.version}-${coding}"`
       const validators = { ...vary, "cache-control": "public, max-age=0", etag: tag }
       if (isKnown(headers["if-none-match"], tag)) return send(exchange, 304, validators)
@@ -166,7 +184,7 @@ export const clientFiles = (
 
   return (incoming, response) => {
     const url = incoming.url!
-    // What clients poll leaves here.
+    // Polling requests return here.
     if (!url.startsWith(prefix)) return false
     const end = url.indexOf("?")
     const name = url.slice(path.length, end < 0 ? url.length : end)
@@ -188,15 +206,18 @@ interface Exchange {
 }
 
 const send = ({ cors, incoming, response }: Exchange, status: number, headers: OutgoingHttpHeaders, body?: Buffer) => {
-  // The peer may have gone while the file was read.
+  // The peer may have disconnected while the file was read.
   if (response.destroyed || response.headersSent) return
   response.writeHead(status, { ...cors, ...headers, ...(body === undefined ? {} : { "content-length": body.length }) })
   response.end(incoming.method === "HEAD" ? undefined : body)
-  // Without this a body that nobody reads would keep the connection busy.
+  // An unread body would keep the connection busy.
   if (!incoming.complete) incoming.resume()
 }
 
-/** Refuses with a line of text. What is wrong now may be right in a minute, so caches forget it. */
+/**
+ * Refuses with a line of text. Caches must not keep it, because the file may be there a minute
+ * later.
+ */
 const refuse = (exchange: Exchange, status: number, line: string, headers: OutgoingHttpHeaders = {}) =>
   send(
     exchange,
@@ -205,7 +226,10 @@ const refuse = (exchange: Exchange, status: number, line: string, headers: Outgo
     Buffer.from(`${line}\n`)
   )
 
-/** Whether the client has the representation with this tag: `If-None-Match`, compared weakly (RFC 9110, 13.1.2). */
+/**
+ * Whether the client has the representation with this tag: `If-None-Match`, compared weakly (RFC
+ * 9110, 13.1.2).
+ */
 const isKnown = (condition: string | undefined, tag: string): boolean => {
   if (condition === undefined) return false
   if (condition.trim() === "*") return true

@@ -7,17 +7,17 @@ interface Kept {
   readonly expires: number
 }
 
-/** Cookies that one server may set. A browser keeps about as many per site. */
+/** The number of cookies that one server may set. A browser keeps about as many per site. */
 const MAX_COOKIES = 200
 
-/** What stands for the origin of an address; WebSockets are of the same origin as HTTP. */
+/** Returns the origin of an address. WebSockets have the same origin as HTTP. */
 const originOf = (url: string): string => new URL(url.replace(/^ws/, "http")).origin
 
 const nameOf = (pair: string): string => pair.split("=", 1)[0]!.trim()
 
 /**
- * The cookies of one client, in memory (RFC 6265). They go back to the origin that has set them, whatever its address: Path, Domain and
- * Secure make no difference there.
+ * The cookies of one client, in memory (RFC 6265). They are sent back to the origin that has set
+ * them, to every address of it: Path, Domain and Secure make no difference within one origin.
  */
 export class CookieJar {
   private readonly now: () => number
@@ -28,7 +28,7 @@ export class CookieJar {
     this.now = now
   }
 
-  /** Takes the cookies that a response from this address sets. */
+  /** Stores the cookies of a response from this address. */
   store(url: string, setCookie: ReadonlyArray<string>): void {
     if (setCookie.length === 0) return
     const origin = originOf(url)
@@ -36,7 +36,7 @@ export class CookieJar {
     if (kept === undefined) this.origins.set(origin, (kept = new Map()))
     const now = this.now()
     for (const { name, options, valueEncoded } of Object.values(Cookies.fromSetCookie(setCookie).cookies)) {
-      // Max-Age has precedence (RFC 6265, 5.3).
+      // Max-Age takes precedence (RFC 6265, 5.3).
       const maxAge = options?.maxAge
       const expires =
         maxAge === undefined
@@ -49,7 +49,10 @@ export class CookieJar {
     }
   }
 
-  /** The headers of a request to this address, with its cookies. Those that the headers have already stay, unless they were set anew. */
+  /**
+   * Returns the headers of a request to this address, with its cookies. Cookies that the headers
+   * already have stay, unless the server has set them anew.
+   */
   addTo(url: string, headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
     const kept = this.origins.get(originOf(url))
     if (kept === undefined) return headers

@@ -2,10 +2,16 @@ import type { Duplex } from "node:stream"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 
-/** Payloads up to this many bytes are copied together; longer ones are written as they are, after their header. */
+/**
+ * Payloads of up to this many bytes are copied into one piece. Longer ones are written as they are,
+ * after their header.
+ */
 const COPIED = 512
 
-/** The bytes of a frame's header, before a payload of that many bytes (RFC 6455, section 5.2; servers do not mask). */
+/**
+ * The size in bytes of a frame's header, before a payload of this many bytes (RFC 6455, section
+ * 5.2; servers do not mask).
+ */
 const headerSize = (payload: number): number => (payload < 126 ? 2 : payload < 65_536 ? 4 : 10)
 
 const writeHeader = (buffer: Buffer, at: number, opcode: number, payload: number): number => {
@@ -25,20 +31,20 @@ const writeHeader = (buffer: Buffer, at: number, opcode: number, payload: number
   return at + 10
 }
 
-/** The bytes that an item takes on the wire. */
+/** The size of an item on the wire, in bytes. */
 const frameSize = (kind: number, size: number): number => (kind === FRAMED ? size : headerSize(size) + size)
 
 const TEXT = 1
 const BINARY = 2
-/** Not an opcode: the item is a frame, or several, with header and all. */
+/** Not an opcode: the item is one or more complete frames. */
 const FRAMED = 0
 
 /**
- * The frames that one turn of the event loop sends over a WebSocket. Small frames are written in one piece: a write for each header and
- * payload would be a third of the time of an echo.
+ * The frames that one turn of the event loop sends over a WebSocket. Small frames are written in
+ * one piece: separate writes for each header and payload would take a third of the time of an echo.
  */
 export class FrameBatch {
-  /** The bytes that wait, with their headers. */
+  /** The waiting bytes, with their headers. */
   bytes = 0
   private readonly items: Array<string | Uint8Array> = []
   private readonly kinds: Array<number> = []
@@ -56,7 +62,7 @@ export class FrameBatch {
     this.add(frames, FRAMED, frames.byteLength)
   }
 
-  /** Writes everything, and calls back when the last of it has been taken. */
+  /** Writes everything, and calls back when the socket has taken the last byte. */
   writeTo(socket: Duplex, onWritten?: () => void): void {
     const { items, kinds, sizes } = this
     const count = items.length
@@ -100,7 +106,7 @@ export class FrameBatch {
   }
 }
 
-/** A message's frames in one piece. */
+/** Returns a message's frames in one piece. */
 export const framesOf = ({ attachments = [], text }: OutboundMessage): Buffer => {
   const textSize = text === undefined ? 0 : Buffer.byteLength(text)
   let size = text === undefined ? 0 : frameSize(TEXT, textSize)

@@ -1,5 +1,6 @@
 /**
- * The `http.Server` of a Socket.IO server that listens itself: creating it, listening, and closing it.
+ * The `http.Server` of a Socket.IO server that listens itself: creating it, listening, and closing
+ * it.
  */
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -23,7 +24,9 @@ export interface Listening {
 /** The names of these options. */
 export const LISTENING: Names<Listening> = { port: true, host: true, backlog: true, tls: true }
 
-/** Creates a server, with TLS if there is a certificate. Refuses settings of TLS that Node does not take. */
+/**
+ * Creates a server, with TLS if there is a certificate. Fails on settings of TLS that Node refuses.
+ */
 export const createServer = (
   { tls }: Listening,
   onRequest?: Http.RequestListener
@@ -33,13 +36,13 @@ export const createServer = (
     catch: (cause) => new InvalidOptionError({ option: "tls", problem: String(cause) })
   })
 
-/** The answer to every request that is not for Socket.IO, where no other application listens. */
+/** Answers every request that is not for Socket.IO, where no other application listens. */
 export const notFound: Http.RequestListener = (_request, response) => {
   response.writeHead(404, { "content-length": 0, "x-content-type-options": "nosniff" })
   response.end()
 }
 
-/** Refuses a port that is none. */
+/** Fails on an invalid port. */
 export const checkPort = ({ port }: Listening): Effect.Effect<void, InvalidOptionError> =>
   Number.isInteger(port) && port >= 0 && port <= 65_535
     ? Effect.void
@@ -70,7 +73,10 @@ export const listen = (server: Http.Server, options: Listening): Effect.Effect<v
 export const stopListening = (server: Http.Server): Effect.Effect<void> =>
   Effect.sync(() => server.listening && server.close())
 
-/** Waits until the last connection of a closed server has ended, and cuts those that have not ended in time (milliseconds). */
+/**
+ * Waits until the last connection of a closed server has ended. Cuts connections that have not
+ * ended in time (milliseconds).
+ */
 export const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     server.closeIdleConnections()
@@ -84,14 +90,14 @@ export const awaitClosed = (server: Http.Server, timeout: number): Effect.Effect
   )
 
 /**
- * Ends, when the scope closes, connections that have carried nothing yet. Browsers open some in advance, and an `http.Server`
- * that closes waits a minute for their first request.
+ * When the scope closes, ends connections that have not carried any data. Browsers open some in
+ * advance, and an `http.Server` that closes waits a minute for their first request.
  */
 export const withoutSilentConnections = (server: Http.Server): Effect.Effect<unknown, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const connections = new Set<Socket>()
-      // Over TLS the handshake has been read by then, but nothing that it protects.
+      // Over TLS only the handshake has been read by then, and no request.
       server.on(server instanceof Https.Server ? "secureConnection" : "connection", (socket: Socket) => {
         connections.add(socket)
         socket.once("close", () => connections.delete(socket))

@@ -1,37 +1,45 @@
 /**
  * Takes over the requests of a path of an `http.Server`, before every other listener.
  *
- * This replaces the server's `emit`. Node calls all listeners of an event and none can keep a request from the others, so a
- * listener of our own would leave each request with two owners. To remove the others and call them from one of ours, as
- * engine.io does, holds only for those that are there by then: a `NodeHttpServer` or an Express application that is added later
- * would answer requests that are answered already, and one that removes its listener would not find it. `emit` sees them all, in
- * whatever order they come and leave, and costs a look into a set of three names per event.
+ * This replaces the server's `emit`. Node calls all listeners of an event, and none of them can
+ * keep a request from the others, so a listener of our own would leave each request with two
+ * owners. engine.io removes the other listeners and calls them from its own. That works only for
+ * listeners that exist by then: a `NodeHttpServer` or an Express application that is added later
+ * would answer requests that are already answered, and one that removes its listener would not find
+ * it. `emit` sees all listeners, in whatever order they come and leave. It costs a lookup in a set
+ * of three names per event.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
-/** A path of the options, as requests are compared with it: with one slash at its end. */
+/** Brings a path into the form that requests are compared with: with one slash at its end. */
 export const normalizePath = (path: string = "/socket.io"): string => path.replace(/\/+$/, "") + "/"
 
 /**
- * Whether a request asks for a WebSocket. Others with an `Upgrade` header (`h2c` of Java's HttpClient and of `curl --http2`) are
- * requests like any other: HTTP lets a server ignore what it does not know.
+ * Whether a request asks for a WebSocket. Other requests with an `Upgrade` header (`h2c` of Java's
+ * HttpClient and of `curl --http2`) are plain requests: HTTP lets a server ignore unknown upgrades.
  */
 export const isWebSocketRequest = ({ headers: { upgrade } }: IncomingMessage): boolean =>
   upgrade !== undefined && upgrade.toLowerCase() === "websocket"
 
-/** A listener that takes over a part of a server's requests. Its functions return whether the request was its own. */
+/**
+ * A listener that takes over a part of a server's requests. Its functions return whether they have
+ * taken the request.
+ */
 export interface Interceptor {
-  /** The path that it takes over, with a slash at its end. */
+  /** The path of the requests that it takes, with a slash at its end. */
   readonly path: string
-  /** Whether a request is its own. */
+  /** Whether it takes a request. */
   readonly owns: (request: IncomingMessage) => boolean
-  /** `expectsContinue`: the peer sends the body when it is told to. */
+  /** `expectsContinue`: the peer waits for a `100 Continue` before it sends the body. */
   readonly request: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => boolean
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
 }
 
-/** Newer servers of Node call this for each request with an `Upgrade` header. If it returns false, the request comes as such. */
+/**
+ * Newer versions of Node call this for each request with an `Upgrade` header. If it returns false,
+ * Node emits a plain request.
+ */
 type Upgrading = Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean }
 
 interface Interception {
@@ -39,12 +47,15 @@ interface Interception {
   readonly restore: () => void
 }
 
-/** The events by which Node brings a request. */
+/** The events with which Node announces a request. */
 const REQUEST_EVENTS = new Set<string | symbol>(["request", "checkContinue", "checkExpectation"])
 
 const interceptions = new WeakMap<Server, Interception>()
 
-/** The path of an interceptor of the server that already takes the requests of this path. */
+/**
+ * Returns the path of an interceptor of this server that already takes the requests of the given
+ * path.
+ */
 export const takenPath = (server: Server, path: string): string | undefined => {
   for (const interceptor of interceptions.get(server)?.interceptors ?? []) {
     if (path.startsWith(interceptor.path)) return interceptor.path
@@ -53,8 +64,9 @@ export const takenPath = (server: Server, path: string): string | undefined => {
 }
 
 /**
- * Puts an interceptor before every listener of the server, whether that was added before or comes later. Requests that are
- * not its own reach the others as if it was not there. Returns the function that removes it.
+ * Puts an interceptor before every listener of the server, whether that was added before or comes
+ * later. Requests that it does not take reach the others as if it did not exist. Returns the
+ * function that removes it.
  */
 export const intercept = (server: Server, interceptor: Interceptor): (() => void) => {
   let interception = interceptions.get(server)
@@ -92,21 +104,28 @@ const install = (server: Server): Interception => {
     interceptors,
     restore: () => {
       restoreUpgrades()
-      // A function that has wrapped ours since still calls it. With no interceptors left it passes everything on.
+      // A function that has wrapped ours since then still calls it. Without interceptors it passes
+      // every event on.
       if (server.emit === intercepting) server.emit = emit
     }
   }
 }
 
-/** Whether a request with an `Upgrade` header is an upgrade: for a WebSocket, or for another listener if it is not ours. */
+/**
+ * Whether a request with an `Upgrade` header is an upgrade: it asks for a WebSocket, or another
+ * listener may want it.
+ */
 const isUpgrade = (server: Server, interceptors: ReadonlySet<Interceptor>, request: IncomingMessage): boolean => {
   if (isWebSocketRequest(request)) return true
   for (const interceptor of interceptors) if (interceptor.owns(request)) return false
-  // Each of ours has a listener.
+  // Each interceptor has one listener.
   return server.listenerCount("upgrade") > interceptors.size
 }
 
-/** Makes Node bring only upgrades as such. Without another listener for upgrades the rest are requests, as they are without us. */
+/**
+ * Makes Node announce only upgrades as such. Without another listener for upgrades, the rest are
+ * plain requests, as they are without this library.
+ */
 const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Interceptor>): (() => void) => {
   const { shouldUpgradeCallback } = server
   if (shouldUpgradeCallback === undefined) return () => {}
@@ -119,9 +138,13 @@ const installUpgrades = (server: Upgrading, interceptors: ReadonlySet<Intercepto
   }
 }
 
-/** Gives a connection back to an older server of Node, with the request as if it had no `Upgrade` header. */
+/**
+ * Hands a connection back to an older version of Node, with the request as if it had no `Upgrade`
+ * header.
+ */
 const bringAsRequest = (server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  // While a request before it has no answer, Node would not answer another one after that.
+  // Node would never answer a second request while an earlier one of the connection has no
+  // response.
   if ((socket as Duplex & { _httpMessage?: unknown })._httpMessage) return void socket.destroy()
   const { httpVersion, method, rawHeaders, url } = request
   let lines = `${method} ${url} HTTP/${httpVersion}\r\n`

@@ -20,23 +20,24 @@ import { addressOf, type Trust } from "./trustedProxies.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
 /**
- * The kept requests that opened sessions, by their headers. A session has the headers of its request, and they stay the same object.
+ * The kept requests that opened sessions, by their headers. A session keeps the same headers object
+ * as its request.
  */
 const kept = new WeakMap<object, IncomingMessage>()
 
-/** The request that these headers came with, if it was kept. */
+/** Returns the request that has these headers, if it was kept. */
 export const keptRequest = (headers: object): IncomingMessage | undefined => kept.get(headers)
 
 /** A Node request for the engine's path. */
 export class NodeRequest implements EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
-  /** Node's own. */
+  /** The Node request. */
   readonly incoming: IncomingMessage
   private readonly trust: Trust | undefined
   private readonly isKept: boolean
 
-  /** `isKept`: whether a session that it opens keeps it. */
+  /** `isKept`: whether a session that this request opens keeps it. */
   constructor(incoming: IncomingMessage, trust?: Trust, isKept = false) {
     this.incoming = incoming
     this.trust = trust
@@ -65,16 +66,19 @@ export class NodeRequest implements EngineRequest {
   }
 }
 
-/** The headers with one value each: the request's own object where it has that form, as it is not used again. */
+/**
+ * Returns the headers with one value each. It uses the request's own object if that has this form,
+ * as nothing else uses it.
+ */
 const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> => {
-  // Node gives several values as a list for this header only.
+  // Node returns several values as a list for this header only.
   if (headers["set-cookie"] === undefined) return headers as Record<string, string>
   return { ...(headers as Record<string, string>), "set-cookie": headers["set-cookie"].join(", ") }
 }
 
-/** The settings of all exchanges of a server. */
+/** The settings that all exchanges of a server share. */
 export interface ExchangeSettings {
-  /** Responses of fewer bytes are not compressed. */
+  /** The size in bytes from which responses are compressed. */
   readonly threshold: number
   /** Logs a defect. */
   readonly report: (message: string, defect: unknown) => void
@@ -88,7 +92,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
   private extraHeaders: Headers | undefined
   private readonly settings: ExchangeSettings
   private responded = false
-  /** The response that is written at the end of the turn. */
+  /** The response to write at the end of the turn. */
   private status = 0
   private headers: Record<string, number | string | Array<string>> | undefined
   private body: string | Uint8Array | undefined
@@ -154,18 +158,21 @@ export class NodeExchange implements HttpExchange, TurnTask {
     if (!response.destroyed && !response.headersSent) {
       response.writeHead(status, headers)
       response.end(body)
-      // Without this a body that is not read would keep the connection busy.
+      // An unread body would keep the connection busy.
       if (!incoming.complete) incoming.resume()
     }
     if (this.watcher !== undefined) this.report(this.watcher)
   }
 
-  /** Tells the watcher whether the response has left: most leave as they are written. */
+  /**
+   * Tells the watcher whether the response was sent: most responses leave as soon as they are
+   * written.
+   */
   private report(watcher: ResponseWatcher): void {
     this.watcher = undefined
     const { response } = this
     const { socket } = response
-    // A response that waits for another one of its connection has no socket yet.
+    // A response that waits for an earlier one of its connection has no socket yet.
     if (response.destroyed || (socket !== null && socket.writableLength === 0)) return watcher.onGone()
     watcher.onWaiting()
     let isOver = false
@@ -194,7 +201,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
   }
 
   onDefect(defect: unknown): void {
-    // The peer sees that its connection ends.
+    // The peer sees the end of its connection.
     this.response.destroy()
     this.settings.report("a response could not be sent", defect)
   }
@@ -224,7 +231,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
     const onEnd = () => {
       finish()
       readOffHeap(chunks.size)
-      // As a whole: a character may be split between chunks.
+      // The body is decoded as a whole: a character may be split between chunks.
       onBody(new Body(chunks.join()))
     }
     const onClose = () => {
@@ -238,7 +245,7 @@ export class NodeExchange implements HttpExchange, TurnTask {
   }
 
   onAbort(callback: () => void): void {
-    // A body that is not read would hide that the peer has closed the connection after it.
+    // An unread body would hide that the peer has closed the connection after it.
     if (this.request.method !== "POST") this.incoming.resume()
     this.response.on("close", () => {
       if (!this.responded) {

@@ -1,15 +1,19 @@
 /**
  * Opens a few connections per turn of the event loop, in their order.
  *
- * Connections may come by the hundred at once: from one client that opens them one after the other, or from all clients when a server
- * is back. To open one takes a hundred times what a message does. Clients that are connected already wait for a few of them alone.
+ * Hundreds of connections may come at once: from one client that opens them one after the other, or
+ * from all clients when a server is back. Opening one takes a hundred times as long as a message.
+ * Connected clients therefore wait only for a few openings at a time.
  */
 import type { Duplex } from "node:stream"
 
 import { now, setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** The openings of one turn, and the time after which no more begin, however few they were, in milliseconds. */
+/**
+ * The number of openings in one turn, and the time in milliseconds after which no more begin in
+ * this turn.
+ */
 const TURN_OPENINGS = 8
 const TURN_TIME = 1
 
@@ -20,11 +24,14 @@ interface Opening {
 
 let waiting: Array<Opening> = []
 let turn = -1
-/** The openings of this turn, and the time that they have taken. */
+/** The number of openings in this turn, and the time that they have taken. */
 let count = 0
 let taken = 0
 
-/** Opens something for a connection: now, or after those that wait. It is left out if the connection has ended by then. */
+/**
+ * Opens a connection: now, or after the waiting ones. A connection that has ended by then is
+ * skipped.
+ */
 export const take = (connection: Duplex, run: () => void): void => {
   if (turn !== Turn.turn) beginTurn()
   if (waiting.length === 0 && !isOver()) return open({ connection, run })

@@ -1,25 +1,29 @@
 /**
- * Takes a few requests per turn of the event loop from one connection, and does not read it while more of them wait.
+ * Takes a few requests per turn of the event loop from one connection, and stops reading it while
+ * more of them wait.
  *
- * A connection may bring hundreds of requests without waiting for their responses. Browsers and proxies do not do that, attackers may.
- * Node puts the responses in their order.
+ * A connection may bring hundreds of requests without waiting for their responses. Browsers and
+ * proxies do not do that, but attackers may. Node keeps the responses in order.
  */
 import type { Duplex } from "node:stream"
 
 import { setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** The requests of one connection in one turn. */
+/** The number of requests of one connection in one turn. */
 const TURN_REQUESTS = 8
 
-/** The requests that may wait: those of one read, and a little more. */
+/** The number of requests that may wait: those of one read, and a few more. */
 const MAX_WAITING = 2_048
 
 const WAITING = Symbol("waiting")
 
 type Connection = Duplex & { [WAITING]?: Array<() => void> | undefined }
 
-/** The connection of the last request, and the number of its requests in this turn. Requests of one connection come in a row. */
+/**
+ * The connection of the last request, and the number of its requests in this turn. The requests of
+ * one connection come in a row.
+ */
 let last: Connection | undefined
 let turn = -1
 let count = 0
@@ -31,11 +35,11 @@ const forgetting: Turn.TurnTask = {
   onDefect: () => {}
 }
 
-/** Takes a request of the connection: now, or after those that wait. */
+/** Takes a request of the connection: now, or after the waiting ones. */
 export const take = (connection: Connection, run: () => void): void => {
   const waiting = connection[WAITING]
   if (waiting !== undefined) {
-    // Reading a body makes Node read on.
+    // Reading a body makes Node read on, so the bound can be exceeded.
     if (waiting.push(run) > MAX_WAITING) connection.destroy()
     else connection.pause()
     return

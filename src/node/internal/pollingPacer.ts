@@ -3,13 +3,16 @@ import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
 import { now, setImmediate, setTimeout } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
-/** Gives the packets of a long-polling session the same turns as the messages of a WebSocket (see `pace.ts`). */
+/**
+ * Gives the packets of a long-polling session the same turns as the messages of a WebSocket (see
+ * `pace.ts`).
+ */
 export class PollingPacer implements Pacer {
   private readonly session: object
   private readonly pace = new Pace()
   private turn = -1
   private packets = 0
-  /** The start of the packet that is being handled; 0 if there is none. */
+  /** The time at which the current packet began; 0 if there is none. */
   private began = 0
   private bytes = 0
 

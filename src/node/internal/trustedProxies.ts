@@ -2,15 +2,18 @@ import { BlockList, isIP } from "node:net"
 
 import { unmapped } from "../../engine/ClientAddress.ts"
 
-/** Whether a hop is trusted to tell the address before it: by its own address, and the number of hops between it and this server. */
+/**
+ * Whether a hop is trusted to report the address before it. Arguments: the hop's own address, and
+ * the number of hops between it and this server.
+ */
 export type Trust = (address: string, hops: number) => boolean
 
-/** No chain of proxies is longer. */
+/** Real chains of proxies are shorter. */
 const MAX_HOPS = 32
 
 const problem = (entry: unknown): string => `must hold addresses and ranges, as "10.0.0.0/8", not "${String(entry)}"`
 
-/** Reads the option. A fault of it is given as text. */
+/** Reads the option. Returns an error as text. */
 export const readTrust = (option: number | ReadonlyArray<string> | undefined): Trust | string | undefined => {
   if (option === undefined) return undefined
   if (typeof option === "number") {
@@ -43,8 +46,9 @@ const familyOf = (address: string): "ipv4" | "ipv6" | undefined => {
 }
 
 /**
- * The address of a client: the peer's, or the one that a trusted peer tells, and so on. `X-Forwarded-For` has them in the order in which
- * the request passed, and anyone can write there, so it is read from its end, and no further than it is trusted.
+ * Returns the address of a client: the peer's, or the one that a trusted peer reports, and so on.
+ * `X-Forwarded-For` lists addresses in the order in which the request passed them. Anyone can write
+ * to it, so it is read from its end, and only as far as it is trusted.
  */
 export const addressOf = (peer: string, forwardedFor: string | undefined, trusts: Trust): string => {
   let address = unmapped(peer)
@@ -59,7 +63,7 @@ export const addressOf = (peer: string, forwardedFor: string | undefined, trusts
   return address
 }
 
-/** An address, also one with a port or a zone. */
+/** Returns the address of an entry, which may have a port or a zone. */
 const addressIn = (entry: string): string | undefined => {
   if (entry.length > 100) return undefined
   const match = /^\[([^\]]*)\](?::\d+)?$/.exec(entry) ?? /^([\d.]+):\d+$/.exec(entry)

@@ -1,21 +1,28 @@
 /**
- * The end of a turn of the event loop, and the timers that belong to it.
+ * The end of a turn of the event loop, and its timers.
  *
- * A turn ends after everything that the poll for events has brought was read and handled. That is the time to write, for all
- * connections in a row. A write per connection between the reads takes up to twice the time in the kernel, which has to wake
- * the peers one by one; and what a connection is sent by others' messages misses its own write.
+ * A turn ends when everything from the poll for events was read and handled. All connections write
+ * then, one after the other. Writing each connection between the reads takes up to twice the time
+ * in the kernel, which has to wake the peers one by one. It would also split the output of a
+ * connection that receives messages of others later in the same turn.
  */
 
-/** Timers as they were when this was loaded. Fake ones, which an application's tests may install, must not hold bytes back. */
+/**
+ * The timers as they were when this module was loaded. An application's tests may install fake
+ * ones, which must not hold bytes back.
+ */
 export const { setImmediate, setTimeout } = globalThis
 
 /** The monotonic time in milliseconds. */
 export const now: () => number = performance.now.bind(performance)
 
-/** Something to do at the end of a turn. */
+/** A task for the end of a turn. */
 export interface TurnTask {
   readonly onTurnEnd: () => void
-  /** Takes the error that `onTurnEnd` has thrown. It ends the task's connection or exchange, and must not throw itself. */
+  /**
+   * Takes an error that `onTurnEnd` has thrown. It ends the task's connection or exchange, and must
+   * not throw itself.
+   */
   readonly onDefect: (defect: unknown) => void
 }
 
@@ -24,10 +31,10 @@ const tasks: Array<TurnTask> = []
 let begun = 0
 let awaited = false
 
-/** The number of turns in which there was something to do. */
+/** The number of turns that had tasks. */
 export let turn = 0
 
-/** Runs every task that waits for the end of the turn, those that are added meanwhile included. */
+/** Runs every task that waits for the end of the turn, including tasks that are added meanwhile. */
 export const endTurn = (): void => {
   turn++
   while (begun < tasks.length) {
@@ -35,7 +42,7 @@ export const endTurn = (): void => {
     try {
       task.onTurnEnd()
     } catch (defect) {
-      // The task's owner takes it; the bytes of others must not wait for it.
+      // The task's owner handles the error; the bytes of others must not wait for it.
       task.onDefect(defect)
     }
   }
@@ -46,7 +53,7 @@ export const endTurn = (): void => {
 // A process that exits ends no more turns, but Node still writes to its sockets.
 process.on("exit", endTurn)
 
-/** Makes sure that `turn` changes at the end of this turn. */
+/** Ensures that `turn` changes at the end of this turn. */
 export const awaitTurnEnd = (): void => {
   if (awaited) return
   awaited = true

@@ -15,36 +15,41 @@ const BINARY = { binary: true, compress: false }
 const COMPRESSED_TEXT = { binary: false, compress: true }
 const COMPRESSED_BINARY = { binary: true, compress: true }
 
-/** Whether a text has that many bytes in UTF-8, of which a character has three at the most. */
+/** Whether a text has at least this many bytes in UTF-8, in which a character has at most three. */
 const isAtLeast = (text: string, bytes: number): boolean =>
   text.length >= bytes || (text.length * 3 >= bytes && Buffer.byteLength(text) >= bytes)
 
-/** Batches that are not in use: a connection has one only while it is sending. */
+/** Unused batches: a connection has one only while it is sending. */
 const batches: Array<FrameBatch> = []
 const MAX_BATCHES = 1_024
 
-/** The bytes of large reads after which it is the others' turn: Node goes on reading while there is more, up to 2 MiB. */
+/**
+ * The bytes of large reads after which other connections have their turn. Otherwise Node reads on
+ * while there is more, up to 2 MiB.
+ */
 const TURN_BYTES = 256 * 1024
 
-/** Of a large read, the bytes that are taken at first. */
+/** The size in bytes of the first portion of a large read. */
 const PORTION = 2 * 1024
 
-/** Of a portion with fewer messages than this one the next one is twice as large. */
+/** If a portion holds fewer messages than this, the next one is twice as large. */
 const FEW_MESSAGES = 16
 
-/** Reads that are smaller empty the connection's buffer, or nearly so. */
+/** Smaller reads empty the connection's buffer, or nearly so. */
 const LARGE_READ = 16 * 1024
 
-/** The bytes of one turn that are written before its end. */
+/** After this many bytes in one turn, they are written before its end. */
 const LARGE_WRITE = 256 * 1024
 
-/** What a socket of Node counts. */
+/** The counters of a Node socket. */
 interface Counted {
   readonly bytesRead: number
   readonly bytesWritten: number
 }
 
-/** Where an emitter has its channel, so that all connections share their listeners. */
+/**
+ * The property of an emitter that holds its channel, so that all connections share their listeners.
+ */
 const CHANNEL = Symbol("channel")
 
 interface Emitter {
@@ -56,8 +61,9 @@ function onMessage(this: Ws.WebSocket & Emitter, data: Buffer, isBinary: boolean
 }
 
 /**
- * A WebSocket whose channel hears of the peer's pings, which `ws` answers by itself, and drops the connection when the answers are not
- * taken. A listener for that would be memory of every connection.
+ * A WebSocket that tells its channel of the peer's pings. `ws` answers these by itself; the channel
+ * drops the connection if the peer does not read the answers. A listener would cost memory for
+ * every connection.
  */
 export class Peer extends Ws.WebSocket {
   declare [CHANNEL]?: NodeWebSocketChannel
@@ -81,35 +87,48 @@ function onClose(this: Ws.WebSocket & Emitter): void {
   this[CHANNEL]!.onClose()
 }
 
-/** What all channels of a server have in common. */
+/** The settings that all channels of a server share. */
 export interface ChannelSettings {
-  /** Messages of fewer bytes are not compressed. `ws` looks at its own threshold only where the context takeover is off. */
+  /**
+   * The size in bytes from which messages are compressed. `ws` uses its own threshold only if the
+   * context takeover is off.
+   */
   readonly threshold: number
   /** Logs a defect. */
   readonly report: (message: string, defect: unknown) => void
 }
 
-/** Whether it is us who drop a connection, just now. */
+/** Whether this module is dropping a connection at the moment. */
 let isOurs = false
 
 /**
- * Replaces a socket's own `push`, through which Node hands over what it has read: a large read is taken in portions, so that one
- * peer's messages do not fill a turn. A listener for `data` sees a read too late for that, as `ws` has the same one, and a stream
- * between the socket and `ws` would be memory of every connection and a copy of every read. Small reads pass after one comparison.
+ * Replaces a socket's own `push`, with which Node hands over a read: large reads are taken in
+ * portions, so that one peer's messages do not fill a turn. A listener for `data` would see a read
+ * too late, because `ws` has one, too. A stream between the socket and `ws` would cost memory for
+ * every connection and a copy of every read. Small reads pass after one comparison.
  */
 function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
   if (chunk === null || chunk.length < LARGE_READ) return Duplex.prototype.push.call(this, chunk, encoding)
   return this[CHANNEL]!.onLargeRead(chunk)
 }
 
-/** A WebSocket of `ws`. What is sent over it within one turn of the event loop leaves in one system call. */
+/**
+ * A WebSocket of `ws`. Everything that is sent over it within one turn of the event loop leaves in
+ * one system call.
+ */
 export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   receiver: WebSocketReceiver = beforeTheFirst
   private readonly ws: Ws.WebSocket & Emitter
   private readonly socket: Duplex & Partial<Counted> & Emitter
-  /** Whether the peer has agreed to compression (RFC 7692). `ws` then takes its time, and keeps the order itself. */
+  /**
+   * Whether the peer has agreed to compression (RFC 7692). `ws` then compresses asynchronously, and
+   * keeps the order itself.
+   */
   private readonly compresses: boolean
-  /** What this turn has sent: frames that many peers get, as long as there is nothing else, and otherwise a batch. */
+  /**
+   * The output of this turn: shared frames of a broadcast as long as there is nothing else, and
+   * otherwise a batch.
+   */
   private shared: Buffer | undefined
   private batch: FrameBatch | undefined
   private readonly settings: ChannelSettings
@@ -117,16 +136,19 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private readonly writtenBefore: number
   private isWaiting = false
   onWritten: (() => void) | undefined
-  /** Messages that were read after reading was stopped; while there is such a list, nothing gets past it. */
+  /**
+   * Messages that were read after reading was stopped. While this list exists, every message goes
+   * through it.
+   */
   private held: Array<readonly [data: Buffer, isBinary: boolean]> | undefined
-  /** The session wants nothing for now. */
+  /** The session has paused reading. */
   private isPaused = false
-  /** It is the others' turn; then this one goes on. */
+  /** Other connections have their turn; then this one continues. */
   private isYielding = false
   private turn = -1
   private messages = 0
   private bytes = 0
-  /** There is one if it has ever sent more than is taken in one turn. */
+  /** Set once the connection has sent more messages than one turn allows. */
   private pace: Pace | undefined
   private failure: WebSocketFailure | undefined
 
@@ -147,7 +169,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     return (this.socket.bytesWritten ?? 0) - this.writtenBefore
   }
 
-  /** Lets messages in, once a receiver is there. */
+  /** Lets messages in, once there is a receiver. */
   listen(): void {
     this.ws[CHANNEL] = this.socket[CHANNEL] = this
     this.ws.on("message", onMessage).on("error", onError).on("close", onClose)
@@ -188,8 +210,8 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   /**
-   * Of a connection that has sent more messages than are taken in one turn, what is read goes on in portions: when it has had its turn
-   * the stream keeps the rest. Portions grow where they are few messages.
+   * Splits the reads of a connection that has sent more messages than one turn allows. When its
+   * turn is over, the stream keeps the rest. Portions grow while they hold few messages.
    *
    * @internal
    */
@@ -217,7 +239,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.receiver.onPing?.()
   }
 
-  /** The connection is dropped: by us, or by `ws`. @internal */
+  /** The connection was dropped: by this module, or by `ws`. @internal */
   onTerminate(): void {
     if (isOurs) return
     this.failure ??= { kind: "overflow", message: "the peer does not take the answers to its pings" }
@@ -244,7 +266,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   /** @internal */
   onClose(): void {
     leave(this)
-    // What came before the end is told before it, unless it has been waiting for the session.
+    // Messages that came before the end are delivered before it, unless the session has paused.
     if (!this.isPaused) this.deliver(Infinity)
     this.held = undefined
     try {
@@ -262,7 +284,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   resume(): void {
     if (!this.isPaused) return
     this.isPaused = false
-    // Whoever has made room may still be at it.
+    // The caller may be in the middle of a dispatch, so resume later.
     this.yield()
   }
 
@@ -299,7 +321,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.ws.resume()
   }
 
-  /** Tells of what is held, up to so many messages, for one turn's time, or until the session wants no more. Infinity is everything. */
+  /**
+   * Delivers held messages: up to this number, for one turn's time, or until the session pauses.
+   * Infinity delivers all.
+   */
   private deliver(count: number): void {
     const { held } = this
     if (held === undefined) return
@@ -347,7 +372,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       for (const attachment of message.attachments ?? []) this.sendBinary(attachment, message.compress)
       return
     }
-    // Framed once for all.
+    // A broadcast's message is framed once for all recipients.
     const bytes = (message.prepared ??= framesOf(message)) as Buffer
     if (this.isWaiting) this.batched().framed(bytes)
     else {
@@ -358,7 +383,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   close(): void {
-    // The close frame is written by `ws`, and comes behind what was sent.
+    // `ws` writes the close frame, which must follow everything that was sent.
     this.flush()
     this.ws.close()
     // The closing handshake has to be read.
@@ -366,7 +391,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   }
 
   terminate(): void {
-    // Whoever drops it knows why.
+    // The caller knows the reason.
     isOurs = true
     this.ws.terminate()
     isOurs = false
@@ -376,7 +401,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.flush()
   }
 
-  /** Writes what this turn has sent. */
+  /** Writes the output of this turn. */
   flush(): void {
     if (!this.isWaiting) return
     this.isWaiting = false
@@ -393,12 +418,12 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     if (batches.length < MAX_BATCHES) batches.push(batch)
   }
 
-  /** What is large gains nothing by waiting. */
+  /** A large output gains nothing by waiting. */
   private flushLarge(): void {
     if ((this.batch?.bytes ?? this.shared?.length ?? 0) >= LARGE_WRITE) this.flush()
   }
 
-  /** The batch of this turn, behind the frames that were alone until now. */
+  /** Returns the batch of this turn. Shared frames that were alone until now come first. */
   private batched(): FrameBatch {
     if (this.batch !== undefined) return this.batch
     this.batch = batches.pop() ?? new FrameBatch()

@@ -1,17 +1,19 @@
 /**
- * Reads one MessagePack value as notepack.io 2 writes it: the values of JSON, bytes, dates and `undefined`.
+ * Reads one MessagePack value as notepack.io 2 writes it: the values of JSON, bytes, dates and
+ * `undefined`.
  *
- * It is made for bytes that a stranger sent: it reads each of them once, allocates in proportion to them, whatever lengths and
- * keys they have, and goes no deeper than it is told. The decoder of `@msgpack/msgpack` gives none of these guarantees: 100 kB
- * make it allocate 250 MB. Nor does it tell an extension of fixed length from one of the same length that says so, which is a
- * date the one time and eight bytes the other.
+ * It is made for bytes from strangers: it reads each byte once, allocates in proportion to the
+ * bytes, whatever lengths and keys they claim, and stops at the given depth. The decoder of
+ * `@msgpack/msgpack` gives none of these guarantees: 100 kB make it allocate 250 MB. It also
+ * confuses an extension of fixed length with one of the same length that states its length: the
+ * first is a date, the second is eight bytes.
  */
 import { isProtocolError, make, type ProtocolError } from "../ProtocolError.ts"
 import { allowIndexes, isIndexLike, put } from "./members.ts"
 
 /**
- * Reads a message that is one map and nothing else. Its members may nest `maxDepth` levels deep. Bytes in it are views of the
- * message.
+ * Reads a message that is one map and nothing else. Its members may nest `maxDepth` levels deep.
+ * Bytes in it are views of the message.
  */
 export const readMap = (message: Uint8Array, maxDepth: number): Record<string, unknown> | ProtocolError => {
   const head = message[0]
@@ -24,12 +26,12 @@ export const readMap = (message: Uint8Array, maxDepth: number): Record<string, u
     return reader.left === 0 ? map : make("invalid payload", `${reader.left} bytes behind the packet`)
   } catch (cause) {
     if (isProtocolError(cause) && cause.code !== "nesting too deep") return cause
-    // Also where the stack ends before the limit does.
+    // This also catches a stack that ends before the limit does.
     return make("nesting too deep", `nested deeper than ${maxDepth} levels`)
   }
 }
 
-/** What a packet says beside its payload, and the first item of that. */
+/** The members of a packet beside its payload, and the payload's first item. */
 export interface Head {
   readonly type: unknown
   readonly first: unknown
@@ -38,9 +40,9 @@ export interface Head {
 }
 
 /**
- * Reads a packet's members, but skips its payload: of a list it reads the first item. Values that
- * are skipped are not looked at, but for their lengths. `undefined` if the payload comes before the
- * type, or the message has to be read as a whole to say what is wrong with it.
+ * Reads a packet's members, but skips its payload: it reads the first item of a list. It checks
+ * only the lengths of skipped values. Returns `undefined` if the payload comes before the type, or
+ * if only reading the whole message can tell its error.
  */
 export const readHead = (message: Uint8Array): Head | undefined => {
   const reader = new Reader(message)
@@ -54,17 +56,17 @@ export const readHead = (message: Uint8Array): Head | undefined => {
 const truncated = () => make("invalid payload", "the message ends within a value")
 const unknown = (what: string) => make("invalid payload", `${what} that is not understood`)
 
-/** What is shorter is read faster character by character, if it is ASCII. */
+/** Shorter ASCII texts are read faster character by character. */
 const SHORT = 12
 
-// A byte order mark is a character like any other.
+// `ignoreBOM` keeps a byte order mark, which is a character like any other.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 class Reader {
   private readonly bytes: Uint8Array
   private readonly view: DataView
   private at = 0
-  /** The values that are still to come: each of them takes a byte at the least. */
+  /** The number of values still to come. Each of them takes at least one byte. */
   private due = 1
 
   constructor(bytes: Uint8Array) {
@@ -72,12 +74,12 @@ class Reader {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** The number of bytes that are not read yet. */
+  /** The number of unread bytes. */
   get left(): number {
     return this.bytes.length - this.at
   }
 
-  /** Reads a value of at most so many levels of arrays and maps. */
+  /** Reads a value of at most this many levels of arrays and maps. */
   value(levels: number): unknown {
     this.due--
     const head = this.bytes[this.take(1)]!
@@ -182,7 +184,7 @@ class Reader {
     return this.left === 0 ? { type, first, nsp, id } : undefined
   }
 
-  /** Skips a value; gives the first item if it is a list that begins with a text. */
+  /** Skips a value. Returns the first item if the value is a list that begins with a text. */
   private firstItem(): unknown {
     const head = this.bytes[this.at]!
     let items = head - 0x90
@@ -200,7 +202,7 @@ class Reader {
     return text
   }
 
-  /** Skips so many values, with all that is in them: nothing is made of it. */
+  /** Skips this many values with their content, and allocates nothing. */
   private skip(values: number): undefined {
     for (let left = values; left > 0; left--) {
       const head = this.bytes[this.take(1)]!
@@ -215,7 +217,7 @@ class Reader {
     }
   }
 
-  /** How long the rest is of a value that holds no others. */
+  /** Returns the length of the rest of a value that holds no other values. */
   private length(head: number): number {
     switch (head) {
       case 0xc4:
@@ -257,7 +259,7 @@ class Reader {
 
   private array(size: number, levels: number): Array<unknown> {
     this.claim(size, levels)
-    // Of this length at once: what the message claims is there.
+    // The array can have its full length at once: `claim` has checked that the bytes are there.
     // oxlint-disable-next-line unicorn/no-new-array
     const array = new Array<unknown>(size)
     for (let i = 0; i < size; i++) array[i] = this.value(levels - 1)
@@ -279,7 +281,7 @@ class Reader {
     return map
   }
 
-  /** Other clients than the official ones have numbers for keys, too. */
+  /** Clients other than the official ones also use numbers as keys. */
   private key(levels: number): string {
     const key = this.value(levels)
     if (typeof key === "string") return key
@@ -287,7 +289,10 @@ class Reader {
     throw unknown("a key")
   }
 
-  /** Enters an array or a map of so many values, if the bytes for all values that are still to come can be there. */
+  /**
+   * Enters an array or a map of this many values. Throws if the rest of the message is too short
+   * for all values still to come.
+   */
   private claim(values: number, levels: number): void {
     if (levels <= 0) throw make("nesting too deep")
     this.due += values
@@ -320,7 +325,7 @@ class Reader {
     return this.bytes.subarray(start, this.at)
   }
 
-  /** In Node, notepack writes an `ArrayBuffer` and any view but a `Buffer` so. */
+  /** In Node, notepack writes `ArrayBuffer`s and views other than `Buffer`s in this form. */
   private extension(length: number): Uint8Array {
     this.typeZero()
     return this.bin(length)
@@ -349,12 +354,12 @@ class Reader {
     return this.view.getUint32(this.take(4))
   }
 
-  /** A number even beyond the safe integers: the nearest one. */
+  /** Reads an integer. An unsafe one becomes the nearest number. */
   private int64(): number {
     return this.view.getInt32(this.take(4)) * 2 ** 32 + this.uint32()
   }
 
-  /** Goes on by so many bytes and gives the place of the first. */
+  /** Moves on by this many bytes and returns the place of the first. */
   private take(length: number): number {
     const start = this.at
     if (length > this.bytes.length - start) throw truncated()

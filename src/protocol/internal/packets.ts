@@ -1,18 +1,18 @@
 /**
- * Which packets are valid, whatever form they came in.
+ * Checks packets, whatever form they came in.
  */
 import { make, type ProtocolError } from "../ProtocolError.ts"
 import { RESERVED_EVENTS, type SocketPacket } from "../SocketPacket.ts"
 import { ACK, CONNECT, DISCONNECT, EVENT } from "../PacketType.ts"
 
-/** The packet, if its id and its data are what its type has. */
+/** Returns the packet if its id and its data fit its type. */
 export const checked = (
   type: SocketPacket["type"],
   namespace: string,
   id: number | undefined,
   data: unknown
 ): SocketPacket | ProtocolError => {
-  // Acknowledgements have one, and events that ask for one.
+  // Acknowledgements have an id, and so do events that ask for one.
   if (type === ACK ? id === undefined : type !== EVENT && id !== undefined) return make("illegal id")
   return isValid(type, data) ? { type, namespace, id, data } : make("invalid payload")
 }
@@ -40,7 +40,7 @@ const isRecord = (value: unknown): boolean => Object.getPrototypeOf(value ?? 0) 
 
 export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
-/** The error of a packet whose encoding has thrown. */
+/** The error for an exception during encoding. */
 export const notEncodable = (cause: unknown): ProtocolError =>
-  // Anything at all may be thrown; even turning it into a text may throw.
+  // The thrown value may be anything; even turning it into a text may throw.
   make("not encodable", `not encodable: ${cause instanceof Error ? cause.message : typeof cause}`)

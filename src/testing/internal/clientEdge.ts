@@ -5,13 +5,13 @@ import type { LinkEnding } from "../Link.ts"
 import type { ClientEnd, ClientRequest, Frame, FromServer, NetworkPath, ServerResponse } from "../Network.ts"
 import { sizeOf } from "../Network.ts"
 
-/** How a client looks to its server. */
+/** How a server sees a client. */
 export interface Peer {
   readonly address: string
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** What is asked of a server; the rest is the peer's. */
+/** The parts of a request that the caller sets; the rest comes from the peer. */
 export interface Asked extends Partial<Pick<ClientRequest, "method" | "body" | "upgrade" | "headers">> {
   readonly url: string
 }
@@ -38,7 +38,10 @@ export const headOf = (
 
 const isFrame = (message: FromServer): message is Frame => typeof message === "string" || message instanceof Uint8Array
 
-/** Sends a request; interruption ends its connection. Fails if that ends before the response has come. */
+/**
+ * Sends a request; interruption ends its connection. Fails if that ends before the response has
+ * come.
+ */
 export const request = (path: NetworkPath, head: ClientRequest): Effect.Effect<ServerResponse, Error> =>
   Effect.callback<ServerResponse, Error>((resume) => {
     const end = path.connect(head)
@@ -49,13 +52,13 @@ export const request = (path: NetworkPath, head: ClientRequest): Effect.Effect<S
     return Effect.sync(() => end.abort())
   })
 
-/** What the client's end of a WebSocket tells. */
+/** The callbacks of a client's end of a WebSocket. */
 export interface ClientWebSocketSink {
   readonly onOpen: () => void
   readonly onFrame: (frame: Frame) => void
-  /** It was not accepted; nothing comes after it. */
+  /** The WebSocket was refused; nothing comes after this. */
   readonly onRefused: (response: ServerResponse) => void
-  /** It has ended, or has never been open. */
+  /** The WebSocket has ended, or has never opened. */
   readonly onEnd: (ending: LinkEnding, wasOpen: boolean) => void
 }
 
@@ -79,7 +82,7 @@ export const openWebSocket = (path: NetworkPath, head: ClientRequest, sink: Clie
   return end
 }
 
-/** The platform of clients behind a network. */
+/** The platform of clients that connect over a network. */
 export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape => ({
   request: ({ body = "", headers, method, url }) =>
     Effect.map(request(path, headOf(peer, { method, url, headers, body })), ({ body, status }) => ({
@@ -108,7 +111,7 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
     return {
       send: (data) => {
         if (reading === undefined && !(data instanceof Blob)) return send(data)
-        // What comes behind a Blob waits until that is read.
+        // Messages after a Blob wait until it is read.
         const sending = async (before: Promise<void> | undefined): Promise<void> => {
           try {
             const read = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data

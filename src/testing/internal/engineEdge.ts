@@ -16,7 +16,7 @@ import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../.
 import type { Later, LinkEnding } from "../Link.ts"
 import { type ClientRequest, type FromClient, type ServerEnd, sizeOf } from "../Network.ts"
 
-/** Brings what comes over links to an engine, as the edge of a platform does with its sockets. */
+/** Serves connections from links with an engine, as a platform does with its sockets. */
 export const serve =
   (engine: EngineServer, now: () => number, later: Later) =>
   (end: ServerEnd, head: ClientRequest): void => {
@@ -30,7 +30,7 @@ export const serve =
 const upgrade = (engine: EngineServer, end: ServerEnd, request: MemoryRequest, later: Later): void => {
   let gone = false
   let giveUp: (() => void) | undefined
-  // Until it is decided, nothing but frames of a client in a hurry can come, which the protocol does not know.
+  // Before the decision only early frames of a client can come. The protocol does not allow them.
   end.receiver = {
     onMessage: () => end.abort(),
     onEnd: () => {
@@ -137,10 +137,15 @@ class MemoryExchange implements HttpExchange {
   }
 }
 
-/** How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node. */
+/**
+ * How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node.
+ */
 const CLOSE_TIMEOUT = 30_000
 
-/** The server's end of a WebSocket. Nothing is compressed, and there are no frames around what is sent. */
+/**
+ * The server's end of a WebSocket. Nothing is compressed, and there are no frames around what is
+ * sent.
+ */
 class MemoryChannel implements WebSocketChannel, WheelEntry {
   receiver: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }
   bytesReceived = 0
@@ -150,7 +155,7 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
   private failure: WebSocketFailure | undefined
   private state: "open" | "closing" | "ended" = "open"
   private isPaused = false
-  /** What has come while the session wanted nothing. */
+  /** The messages that have come while the session paused. */
   private held: Array<string | Uint8Array> = []
   bucket: number = IDLE
 
@@ -180,7 +185,7 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
 
   resume(): void {
     this.isPaused = false
-    // Not before this turn is over: whoever has made room may still be at it.
+    // Only after this turn: the caller may be in the middle of a dispatch.
     if (this.held.length > 0) this.later(() => this.deliver())
   }
 
@@ -215,7 +220,7 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
     this.engine.wheel.schedule(this, CLOSE_TIMEOUT)
   }
 
-  /** The other side has not closed. */
+  /** The other side has not closed in time. */
   onDeadline(): void {
     this.end.abort()
   }
@@ -225,7 +230,7 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
   }
 
   onMessage(message: FromClient): void {
-    // After a message that was too large nothing is read any more.
+    // After a message that was too large, nothing more is read.
     if (this.failure !== undefined) return
     const size = sizeOf(message)
     this.bytesReceived += size
@@ -238,7 +243,7 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
   }
 
   onEnd(_ending: LinkEnding): void {
-    // What came before the end is told before it, unless it has been waiting for the session.
+    // Messages that came before the end are delivered before it, unless the session has paused.
     this.deliver()
     this.state = "ended"
     this.engine.wheel.cancel(this)
@@ -246,6 +251,6 @@ class MemoryChannel implements WebSocketChannel, WheelEntry {
   }
 }
 
-/** What a network carries does not change with what the sender does next. */
+/** A copy, because the sender may change its bytes afterwards. */
 const copyOf = <A extends string | Uint8Array>(data: A): A =>
   (typeof data === "string" ? data : new Uint8Array(data)) as A

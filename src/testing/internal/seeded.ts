@@ -1,8 +1,8 @@
 import type * as Random from "effect/Random"
 
 /**
- * Numbers that look random and are the same for the same seed and stream (sfc32, seeded by splitmix32). Streams of one seed have nothing
- * to do with each other.
+ * Pseudo-random numbers: the same for the same seed and stream (sfc32, seeded by splitmix32).
+ * Streams of one seed are independent of each other.
  */
 export class Seeded {
   private a: number
@@ -45,7 +45,7 @@ export class Seeded {
     return ((this.next() >>> 5) * 0x400_0000 + (this.next() >>> 6)) / 0x20_0000_0000_0000
   }
 
-  /** The same as a source of randomness for effects. */
+  /** The same numbers as Effect's `Random` service. */
   get random(): (typeof Random.Random)["Service"] {
     return {
       nextDoubleUnsafe: () => this.double(),

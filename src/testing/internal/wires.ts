@@ -2,7 +2,7 @@ import type { Deliver, Transmission } from "../Link.ts"
 import type { Frame, FromClient, FromServer, MediumObserver, Network } from "../Network.ts"
 import type { World } from "./world.ts"
 
-/** What a simulated network does to what it carries; rates are probabilities, per message. */
+/** The faults of a simulated network; rates are probabilities, per message. */
 export interface Conditions {
   /** In milliseconds. */
   readonly latency: readonly [min: number, max: number]
@@ -13,7 +13,7 @@ export interface Conditions {
 /** Longer texts are cut in the trace; their hash counts as a whole. */
 const MAX_TEXT = 200
 
-/** The networks of a simulation: how what they carry arrives, and what is seen of it. */
+/** The networks of a simulation: they decide how messages arrive, and record them. */
 export class Wires implements MediumObserver {
   private readonly world: World
   private readonly networks: Array<Network> = []
@@ -27,7 +27,7 @@ export class Wires implements MediumObserver {
     this.world = world
   }
 
-  /** Delays what is sent, and loses connections. */
+  /** Delays messages, and loses connections. */
   deliver({ halfOpenRate, latency: [min, max], resetRate }: Conditions): Deliver {
     const { network } = this.world
     return ({ arrive, direction, link }) => {
@@ -73,7 +73,7 @@ export class Wires implements MediumObserver {
     this.world.note(`link ${link} has ended`)
   }
 
-  /** What is not over, as one reads it. */
+  /** Everything that has not ended, in words. */
   get rest(): ReadonlyArray<string> {
     const links = Array.from(this.open.keys(), (link) => {
       const held = this.waiting.get(link) ?? 0
@@ -83,7 +83,7 @@ export class Wires implements MediumObserver {
     return [...this.states.flatMap((state, id) => (state === "up" ? [] : [`network ${id} is ${state}`])), ...links]
   }
 
-  /** All networks work from now on, and what only they kept open is broken. */
+  /** Makes all networks work from now on, and breaks connections that only a fault kept open. */
   calm(): void {
     this.isCalm = true
     for (const link of this.halfOpen) this.open.get(link)?.()
@@ -99,7 +99,7 @@ const describe = (content: FromClient | FromServer | { readonly ending: string }
   if (isFrame(content)) return text(content)
   if ("ending" in content) return content.ending
   if ("status" in content) return `${content.status} ${text(content.body)}`
-  // What every request has of its own against caches says nothing.
+  // Each request has a parameter against caches, which the trace omits.
   const url = content.url.replace(/&t=\w*/, "")
   return `${content.upgrade ? "upgrade" : content.method} ${url} ${text(content.body)}`
 }

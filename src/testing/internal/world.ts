@@ -6,10 +6,16 @@ import type * as Scheduler from "effect/Scheduler"
 
 import { Seeded } from "./seeded.ts"
 
-/** Which random numbers are for what: who draws more of one kind gets the same ones of the others. */
+/**
+ * The streams of random numbers. Each purpose has its own, so that drawing more of one kind does
+ * not change the others.
+ */
 const STREAM = { order: 0, network: 1, effects: 2, ids: 3 } as const
 
-/** The tasks of one fiber, or of fibers that share them: they run in their order; those of others may run before, between or behind. */
+/**
+ * The tasks of one fiber, or of fibers that share them. They run in their order; tasks of other
+ * lanes may run before, between or after them.
+ */
 class Lane implements Scheduler.SchedulerDispatcher {
   readonly id: number
   private readonly world: World
@@ -42,7 +48,7 @@ class Lane implements Scheduler.SchedulerDispatcher {
   }
 }
 
-/** Something that is to happen at a time. */
+/** Something that will happen at a time. */
 interface Timer {
   /** In nanoseconds. */
   readonly at: number
@@ -93,8 +99,8 @@ class Timers {
 }
 
 /**
- * Time, order and chance of a simulation: a clock that goes on to the next timer when there is nothing else to do, and a scheduler that
- * draws which of the fibers that can go on does.
+ * Time, order and chance of a simulation: a clock that moves to the next timer when there is
+ * nothing else to do, and a scheduler that draws the next fiber from those that can go on.
  */
 export class World implements Scheduler.Scheduler, Clock.Clock {
   readonly executionMode = "async"
@@ -104,7 +110,7 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
   readonly ids: Seeded
   /** The lanes with tasks. */
   readonly ready: Array<Lane> = []
-  /** Since the beginning, in nanoseconds. */
+  /** The time since the beginning, in nanoseconds. */
   now = 0
   /** The tasks that have run. */
   tasks = 0
@@ -192,7 +198,9 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
     })
   }
 
-  /** Runs something in `millis` milliseconds, unless it is cancelled by the function that this gives. */
+  /**
+   * Runs a function in `millis` milliseconds, unless the returned function cancels it.
+   */
   after(millis: number, run: () => void): () => void {
     const timer: Timer = { at: this.now + Math.ceil(millis * 1e6), order: this.timerOrder++, run, cancelled: false }
     this.timers.push(timer)
@@ -204,12 +212,14 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
     }
   }
 
-  /** When the next timer fires, in nanoseconds; `undefined` if there is none. */
+  /** The time of the next timer, in nanoseconds; `undefined` if there is none. */
   get nextTimer(): number | undefined {
     return this.timers.next?.at
   }
 
-  /** Goes on to the next timer. Those of the same time become tasks of their own, in whatever order. */
+  /**
+   * Moves to the next timer. Timers of the same time become separate tasks, in any order.
+   */
   advance(): void {
     const { timers } = this
     const at = timers.next!.at
@@ -219,7 +229,7 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
       timers.pop()
       const due = timer
       this.makeDispatcher().scheduleTask(() => {
-        // Somebody may have cancelled it who came before it at the same time.
+        // An earlier timer of the same time may have cancelled this one.
         if (due.cancelled) return
         due.cancelled = true
         this.pending--
@@ -235,7 +245,7 @@ export class World implements Scheduler.Scheduler, Clock.Clock {
 
   // ---------------------------------------------------------------- trace
 
-  /** Of everything that has happened so far. */
+  /** The hash of everything that has happened so far. */
   get hash(): string {
     return [this.hashHigh, this.hashLow].map((half) => (half >>> 0).toString(16).padStart(8, "0")).join("")
   }
