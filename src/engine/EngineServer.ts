@@ -46,6 +46,11 @@ const DRAIN_PAUSE = 10
 /**
  * The Engine.IO server.
  *
+ * **Details**
+ *
+ * {@link make} and {@link run} make one. It does nothing until an edge passes requests to it: in Node,
+ * `NodeEngine.attach`. A server of namespaces has one of its own.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -75,7 +75,7 @@ export class RequestDetails implements ConnectionDetails {
   }
 }
 
-/** A map that JSON writes as its entries, rather than as an empty object. */
+/** A map that JSON writes as an object of its entries, rather than as an empty one. */
 class Query extends Map<string, string> {
   toJSON(): Record<string, string> {
     return Object.fromEntries(this)

@@ -17,6 +17,22 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 /**
  * Options of the Socket.IO server. They include those of the engine.
  *
+ * **Details**
+ *
+ * Most options are in groups: `limits`, `reading`, `heartbeat`, `handshake`, `upgrade`. Every option
+ * has a default. An option that makes no sense, or whose name is unknown, fails with
+ * `InvalidOptionError`, whose `option` is its path.
+ *
+ * **Example** (Smaller messages, a rate limit and slower pings)
+ *
+ * ```ts
+ * const options: ServerOptions = {
+ *   limits: { maxPayload: 100_000, rateLimit: { limit: 50, burst: 200 } },
+ *   heartbeat: { pingInterval: "60 seconds" },
+ *   allowedOrigins: "https://example.com"
+ * }
+ * ```
+ *
  * @since 0.1.0
  * @category options
  */

@@ -206,6 +206,12 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  *   }).pipe(Effect.provide(Test)))
  * ```
  *
+ * **Gotchas**
+ *
+ * Provide a layer per test, or state of one test (rooms, connections) is visible in the next. The
+ * clock does not move by itself under a `TestClock`: heartbeats, timeouts and reconnection wait for
+ * `TestClock.adjust`.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -130,7 +130,7 @@ export class MessageStreams {
   private add(tap: Tap): void {
     const held = this.held ?? []
     this.held = undefined
-    // Only held messages may exceed the capacity by this number.
+    // The held messages may exceed the capacity of a stream that suspends. Their number is bounded.
     for (const message of held) tap.offer(message)
     if (this.isEnded) Queue.endUnsafe(tap.queue)
     this.taps.add(tap)
