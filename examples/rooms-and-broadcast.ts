@@ -52,7 +52,7 @@ const OfficeLive = SocketIoServer.layerNamespace(
 
     return Office.of({
       enter: Effect.fnUntraced(function* (room) {
-        const others = yield* office.to(room).except(socket.id).fetchSockets()
+        const others = yield* office.to(room).except(socket.id).fetchSockets
         yield* socket.join(room)
         yield* socket.to(room).emit("entered", [name, room])
         return others.map(({ data }) => data.name ?? "somebody")

@@ -64,7 +64,7 @@ const UsersLive = HttpApiBuilder.group(
         Effect.map(inbox.sockets, (sockets) => Array.from(new Set(sockets.map(({ auth }) => auth.name))).toSorted()),
       send: Effect.fnUntraced(function* ({ params: { name }, payload: { text } }) {
         const devices = inbox.to(`user:${name}`)
-        const reached = (yield* devices.fetchSockets()).length
+        const reached = (yield* devices.fetchSockets).length
         if (reached === 0) return yield* new NotOnline({ name })
         yield* devices.emit("message", new Message({ text, at: new Date(yield* Clock.currentTimeMillis) }))
         return { reached }

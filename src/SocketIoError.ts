@@ -72,7 +72,7 @@ export class AckError extends Data.TaggedError("AckError")<{
 }> {
   override get message(): string {
     const { _tag, description }: { readonly _tag: string; readonly description?: string } = this.reason
-    return `acknowledgement of "${this.event}": ${_tag}${description ? ` (${description})` : ""}`
+    return `ack of "${this.event}": ${_tag}${description ? ` (${description})` : ""}`
   }
 }
 

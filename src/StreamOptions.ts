@@ -63,7 +63,7 @@ export class StreamOverflow extends Data.TaggedError("StreamOverflow")<{
   readonly capacity: number
 }> {
   override get message(): string {
-    return `the reader of "${this.stream}" is behind by more than ${this.capacity} values`
+    return `"${this.stream}" is behind by more than ${this.capacity} values`
   }
 }
 

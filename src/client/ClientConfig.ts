@@ -8,9 +8,9 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
+import { optional } from "../internal/configOptions.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as Reconnection from "./Reconnection.ts"
 
@@ -38,9 +38,6 @@ const readers = {
   maxDepth: Config.Int
 } satisfies { readonly [K in keyof ClientOptions]?: (name: string) => Config.Config<NonNullable<ClientOptions[K]>> }
 
-/** `connectTimeout` as `CONNECT_TIMEOUT`. */
-const constantCase = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toUpperCase()
-
 /**
  * The options of a client: `SOCKETIO_CLIENT_URL`, which must be set, `SOCKETIO_CLIENT_PATH`, `SOCKETIO_CLIENT_TRANSPORTS` and so
  * on. `SOCKETIO_CLIENT_RECONNECTION` is a switch: `true` for `Reconnection.default`.
@@ -55,23 +52,6 @@ const constantCase = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g
  * @category configs
  */
 export const options: Config.Config<ClientOptions> = Config.nested(
-  Config.map(
-    Config.all({
-      url: Config.String("URL"),
-      rest: Config.all(
-        Object.fromEntries(
-          Object.entries(readers).map(([option, read]) => [
-            option,
-            Config.option(read(constantCase(option)) as Config.Config<unknown>)
-          ])
-        )
-      )
-    }),
-    ({ rest, url }) => {
-      const set: Record<string, unknown> = {}
-      for (const [option, value] of Object.entries(rest)) if (Option.isSome(value)) set[option] = value.value
-      return { ...set, url }
-    }
-  ),
+  Config.map(Config.all({ url: Config.String("URL"), rest: optional(readers) }), ({ rest, url }) => ({ ...rest, url })),
   "SOCKETIO_CLIENT"
 )

@@ -98,8 +98,7 @@ type Strings = Readonly<Record<string, string>>
  * @since 0.1.0
  * @category options
  */
-export interface ResolvedClientOptions {
-  readonly engine: Omit<EngineClientOptions, "query" | "headers">
+export interface ResolvedClientOptions extends Omit<EngineClientOptions, "query" | "headers"> {
   readonly query: Strings | Effect.Effect<Strings>
   readonly headers: Strings | Effect.Effect<Strings>
   readonly reconnection: false | Schedule.Schedule<unknown, Outage>
@@ -111,6 +110,11 @@ export interface ResolvedClientOptions {
   readonly maxDepth: number
 }
 
+type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout" | Off>>
+
+/** The options that are off unless they are set. */
+type Off = "tryAllTransports" | "rememberUpgrade" | "forceBase64"
+
 /** The defaults. */
 const defaults = {
   path: "/socket.io",
@@ -118,11 +122,8 @@ const defaults = {
   query: {},
   headers: {},
   upgrade: true,
-  tryAllTransports: false,
-  rememberUpgrade: false,
   withCredentials: false,
   protocols: [],
-  forceBase64: false,
   closeOnPageHide: true,
   reconnection: defaultReconnection,
   maxBuffered: 10_000,
@@ -131,7 +132,7 @@ const defaults = {
   maxAttachments: MAX_ATTACHMENTS,
   maxAttachmentBytes: Infinity,
   maxDepth: 1_000
-} as const satisfies Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout">>
+} as const satisfies ClientOptionsDefaults
 
 /**
  * Fills in the defaults. Fails with {@link InvalidOptionError} on an option that makes no sense.
@@ -150,7 +151,7 @@ export const resolve = Effect.fnUntraced(function* (
       yield* integer(name, value as number, 0, name === "maxBuffered" ? 0 : 1)
     }
   }
-  const engine = {
+  return {
     ...resolved,
     origin: yield* origin(options.url),
     path: `/${resolved.path as string}/`
@@ -158,15 +159,11 @@ export const resolve = Effect.fnUntraced(function* (
       .slice(0, resolved.addTrailingSlash ? undefined : -1),
     transports: yield* transports(options.transports),
     connectTimeout: yield* millis("connectTimeout", options.connectTimeout, 20_000, 1)
-  }
-  // It has more members than its type: nobody looks.
-  return { ...resolved, engine } as unknown as ResolvedClientOptions
+  } as ResolvedClientOptions
 })
 
 const origin = (url: string): Effect.Effect<string, InvalidOptionError> => {
   // Without `URL`, as React Native has only a part of it. WebSocket addresses mean the same server.
   const [, rest] = /^(?:http|ws)(s?:\/\/[^\s/?#@\\]+)\/?$/.exec(url.toLowerCase()) ?? []
-  return rest
-    ? Effect.succeed(`http${rest}`)
-    : refuse("url", `must be an origin, as "https://example.org", not "${url}"`)
+  return rest ? Effect.succeed(`http${rest}`) : refuse("url", `must be an origin, not "${url}"`)
 }

@@ -10,7 +10,6 @@ import * as Schedule from "effect/Schedule"
 
 import type { ClientCloseReason } from "../DisconnectReason.ts"
 import type { ClientClose } from "../engine/EngineClient.ts"
-import { backoff, type BackoffOptions, defaultBackoff } from "../protocol/Backoff.ts"
 
 /**
  * The input of a schedule of reconnection, once for each attempt that may follow.
@@ -33,24 +32,48 @@ export interface Outage {
 }
 
 /**
+ * The options of {@link exponential}.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ExponentialOptions {
+  /** The first pause, in milliseconds. */
+  readonly min: number
+  /** The longest pause, in milliseconds. */
+  readonly max: number
+  /** The part of a pause by which it may be shorter or longer: from 0 to 1. */
+  readonly jitter: number
+}
+
+/**
  * A schedule that doubles its pauses, up to a maximum, and spreads each at random. It never ends.
+ *
+ * **Details**
+ *
+ * The maximum holds for each pause with its spread. The official client waits exactly the maximum after some attempts. This
+ * schedule spreads those pauses over the lower half, so that clients do not come back all at once.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const exponential = (options: BackoffOptions): Schedule.Schedule<Duration.Duration, Outage> =>
+export const exponential = ({ jitter, max, min }: ExponentialOptions): Schedule.Schedule<Duration.Duration, Outage> =>
   Schedule.fromStep(
     Effect.sync(() => {
-      let attempt = 0
+      let next = min
       return () =>
         Effect.map(Random.next, (random): [Duration.Duration, Duration.Duration] => {
-          const pause = Duration.millis(backoff(options, attempt++, random))
+          const base = Math.min(next, max)
+          next = base * 2
+          const low = base * (1 - jitter)
+          const high = Math.min(base * (1 + jitter), max)
+          const pause = Duration.millis(Math.round(low + random * (high - low)))
           return [pause, pause]
         })
     })
   )
 
-const default_ = exponential(defaultBackoff)
+const default_ = exponential({ min: 1_000, max: 5_000, jitter: 0.5 })
 
 export {
   /**

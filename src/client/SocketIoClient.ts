@@ -17,11 +17,12 @@ import { ClientPlatform } from "../engine/ClientPlatform.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import { Parser } from "../Parser.ts"
+import { log } from "../internal/log.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import { ClientDebug } from "./ClientDebug.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
-import { makeDiagnostics } from "./internal/diagnostics.ts"
-import { makeManager, type Manager } from "./internal/manager.ts"
+import { makeManager, type Manager, type ManagerRuntime } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
 import { type MakeAuth, makeSocket, type SocketRuntime } from "./internal/socket.ts"
 
@@ -51,9 +52,8 @@ export class SocketIoClient extends Context.Service<SocketIoClient, SocketIoClie
  * **Details**
  *
  * While the server cannot be connected to, a warning is logged: when the first attempt has failed and another one follows,
- * and then once a minute at the most. `DEBUG='socket.io-client:*'` in the environment, or `localStorage.debug` in pages,
- * switches debug logs on, as does the level Debug: `socket.io-client:engine`, `socket.io-client:manager`,
- * `socket.io-client:socket`.
+ * and then once a minute at the most. `ClientDebug.layer`, which `NodeClientPlatform` includes, logs every step of the
+ * connection at level Debug.
  *
  * @since 0.1.0
  * @category constructors
@@ -66,13 +66,16 @@ export const make: <R = never>(
   const resolved = yield* resolve(options)
   const clock = yield* Clock.Clock
   const platform = yield* ClientPlatform
-  const runtime = {
+  const runFork = yield* runForkHere
+  const writeStep = yield* ClientDebug
+  const runtime: ManagerRuntime = {
     platform: platform.forClient?.() ?? platform,
-    runFork: yield* runForkHere,
+    runFork,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
     memory: { upgraded: false },
-    unique: clock.currentTimeMillisUnsafe().toString(36) + (yield* Random.next).toString(36).slice(2),
-    diagnostics: yield* makeDiagnostics
+    unique: (yield* Random.next).toString(36).slice(2),
+    debug: (...step) => runFork(writeStep(...step)),
+    warn: (...line) => runFork(log("Warn", ...line))
   }
   const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser)
   yield* scoped(() => manager.close)
@@ -245,7 +248,8 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptio
   const runtime = existing ?? makeSocket(manager, target)
   const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
-    throw new Error(`"${namespace}" is connected already with another ${other}: use the same, or another client`)
+    // Another contract or auth needs another client.
+    throw new Error(`"${namespace}" is connected already with another ${other}`)
   }
   yield* scoped(() => runtime.use(makeAuth))
   return runtime

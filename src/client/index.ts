@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as ClientConfig from "./ClientConfig.ts"
+export * as ClientDebug from "./ClientDebug.ts"
 export * as ClientOptions from "./ClientOptions.ts"
 export * as ClientSocket from "./ClientSocket.ts"
 export * as Reconnection from "./Reconnection.ts"

@@ -148,7 +148,7 @@ const textOf = (response: Response): Promise<string> => {
   let left = MAX_RESPONSE
   const limited = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform: (chunk, controller) => {
-      if ((left -= chunk.length) < 0) throw new RangeError("the response is too large")
+      if ((left -= chunk.length) < 0) throw new RangeError("too large")
       controller.enqueue(chunk)
     }
   })
@@ -175,15 +175,15 @@ const standard: ClientPlatformShape = {
     const ws = new WebSocket(url, protocols as Array<string>)
     let cause: unknown
     ws.binaryType = "arraybuffer"
-    ws.onopen = onOpen
-    ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
+    ws.addEventListener("open", onOpen)
+    ws.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === "string" ? onText(data) : onBinary(new Uint8Array(data))
+    )
     // Browsers keep the error to themselves. Other runtimes tell it.
-    ws.onerror = (event) => {
-      cause = (event as Partial<ErrorEvent>).error
-    }
-    ws.onclose = ({ code: closeCode, reason: closeReason, wasClean }) =>
+    ws.addEventListener("error", (event) => (cause = (event as Partial<ErrorEvent>).error))
+    ws.addEventListener("close", ({ code: closeCode, reason: closeReason, wasClean }) =>
       onClose(wasClean ? undefined : closeReason || `closed with code ${closeCode}`, { closeCode, closeReason, cause })
+    )
     return {
       send: (data) => ws.send(data as string | Blob | Uint8Array<ArrayBuffer>),
       close: () => ws.close()

@@ -29,7 +29,7 @@ export interface ClientClose extends ConnectionDetails {
 }
 
 /**
- * The way in which a session is opened; every default is filled in.
+ * The way in which a session is opened. Options without a value are off.
  *
  * @since 0.1.0
  * @category options
@@ -44,11 +44,11 @@ export interface EngineClientOptions {
   /** In the order in which they are tried. */
   readonly transports: ReadonlyArray<TransportName>
   readonly upgrade: boolean
-  readonly tryAllTransports: boolean
-  readonly rememberUpgrade: boolean
+  readonly tryAllTransports?: boolean
+  readonly rememberUpgrade?: boolean
   readonly withCredentials: boolean
   readonly protocols: ReadonlyArray<string>
-  readonly forceBase64: boolean
+  readonly forceBase64?: boolean
   readonly closeOnPageHide: boolean
   /** The time for the opening over each transport, then for the upgrade, and for the closing: milliseconds. */
   readonly connectTimeout: number
@@ -315,18 +315,14 @@ export const make = (
       }
       case "1": // close
         return end("transport close", "closed by the server")
-      case "0": // a second open
-      case "3": // pong
-      case "5": // upgrade
-      case "6": // noop
-        return
       default:
-        return end("parse error", "unknown packet type")
+        // A second open, a pong, an upgrade and a noop mean nothing here.
+        if (!"0356".includes(packet[0]!)) end("parse error", "unknown packet type")
     }
   }
 
   const onBinary = (bytes: Uint8Array) =>
-    state === "Opening" ? fail("parse error", "binary before the open packet") : sink.onBinary(bytes)
+    state === "Opening" ? fail("parse error", "not an open packet") : sink.onBinary(bytes)
 
   // -------------------------------------------------------------- out
 
@@ -440,11 +436,11 @@ export const make = (
     open: () => {
       // A server on the same machine can be reached without a network.
       if (!/\/localhost(:|$)/.test(options.origin)) {
-        cleanup.push(platform.onOffline(() => end("transport close", "the network was lost")))
+        cleanup.push(platform.onOffline(() => end("transport close", "offline")))
       }
       // A frozen page keeps no connection. A restored page finds it closed, and connects again.
       if (options.closeOnPageHide) {
-        cleanup.push(platform.onPageHide(() => end("transport close", "the page was left", undefined, true)))
+        cleanup.push(platform.onPageHide(() => end("transport close", "page hidden", undefined, true)))
       }
       connect()
     },

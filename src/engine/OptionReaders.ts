@@ -66,7 +66,7 @@ export const integer = (
   if (value === undefined) return Effect.succeed(fallback)
   return Number.isSafeInteger(value) && value >= minimum
     ? Effect.succeed(value)
-    : refuse(option, `must be an integer of at least ${minimum}, not ${value}`)
+    : refuse(option, `must be an integer from ${minimum} on`)
 }
 
 /**
@@ -82,7 +82,7 @@ export const transports = <Name extends string = TransportName>(
   const names = value ?? (known as ReadonlyArray<Name>)
   return names.length > 0 && names.every((name) => known.includes(name))
     ? Effect.succeed(names)
-    : refuse("transports", `must name some of ${known}, not "${names}"`)
+    : refuse("transports", `cannot be ${names}`)
 }
 
 /**

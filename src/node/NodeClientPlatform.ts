@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { WebSocket } from "ws"
 
+import * as ClientDebug from "../client/ClientDebug.ts"
 import { ClientPlatform, type ClientPlatformShape } from "../engine/ClientPlatform.ts"
 import { integer } from "../engine/OptionReaders.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
@@ -106,11 +107,13 @@ export const make = Effect.fnUntraced(function* (
 /**
  * The platform of Node with options as a layer. See {@link make}.
  *
+ * The layer includes `ClientDebug.layer`: `DEBUG='socket.io-client:*'` in the environment logs the steps of clients.
+ *
  * @since 0.1.0
  * @category layers
  */
 export const layerWith = (options: NodeClientOptions): Layer.Layer<never, InvalidOptionError> =>
-  Layer.effect(ClientPlatform, make(options))
+  Layer.merge(Layer.effect(ClientPlatform, make(options)), ClientDebug.layer())
 
 /**
  * The platform of Node with its defaults as a layer, for the layers of clients. See {@link make}.
@@ -125,4 +128,4 @@ export const layerWith = (options: NodeClientOptions): Layer.Layer<never, Invali
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<never> = Layer.effect(ClientPlatform, Effect.orDie(make()))
+export const layer: Layer.Layer<never> = Layer.orDie(layerWith({}))

@@ -9,10 +9,10 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engine/EngineOptions.ts"
+import { constantCase, optional } from "../internal/configOptions.ts"
 import type { ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
@@ -79,25 +79,6 @@ const reading = {
 const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions>
 
 const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
-
-/** Writes `pingInterval` as `PING_INTERVAL`, `allowEIO3` as `ALLOW_EIO3`. */
-const constantCase = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toUpperCase()
-
-const optional = (
-  fields: Readonly<Record<string, (name: string) => Config.Config<unknown>>>
-): Config.Config<Record<string, unknown>> =>
-  Config.map(
-    Config.all(
-      Object.fromEntries(
-        Object.entries(fields).map(([field, read]) => [field, Config.option(read(constantCase(field)))])
-      )
-    ),
-    (values) => {
-      const set: Record<string, unknown> = {}
-      for (const [field, value] of Object.entries(values)) if (Option.isSome(value)) set[field] = value.value
-      return set
-    }
-  )
 
 /** The allowed origins, and whether they may send cookies. */
 const cors: Config.Config<Record<string, unknown>> = Config.map(

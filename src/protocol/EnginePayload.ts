@@ -29,7 +29,7 @@ export const decodePayload = (
 ): ProtocolError | undefined => {
   let start = 0
   for (let count = 1; ; count++) {
-    if (count > limits.maxPackets) return make("too many packets", `more than ${limits.maxPackets} packets`)
+    if (count > limits.maxPackets) return make("too many packets")
     const end = payload.indexOf(SEPARATOR, start)
     const packet = payload.slice(start, end < 0 ? undefined : end)
     if (packet === "") return make("empty packet")

@@ -149,8 +149,8 @@ export class PacketDecoder {
   }
 }
 
-/** The error of a packet that exceeds a limit. */
-const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `${code}: more than ${limit}`)
+/** The error of a packet that is beyond a limit. */
+const tooMuch = (code: ProtocolErrorCode, limit: number): ProtocolError => make(code, `more than ${limit}`)
 
 const BLANK = 32
 const ZERO = 48

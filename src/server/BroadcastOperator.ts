@@ -149,7 +149,7 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
  */
 export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<BroadcastOperator<N>> {
   /** The selected sockets, on every server unless {@link Selecting.local}. */
-  fetchSockets(): Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
+  readonly fetchSockets: Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
   /**
    * Sends an event to the selection. It is encoded once and keeps its order among all that the
    * calling fiber emits.

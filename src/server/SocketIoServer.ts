@@ -290,6 +290,11 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * handlers of their own give a builder each, and one layer puts them together. Every builder sees
  * the socket, and has its scope.
  *
+ * A client whose builder refuses it sees `io server disconnect`, and no message: it was told before
+ * that it is connected, as the builder may emit. A debug line says why. Where the client should see
+ * the reason, refuse it in middleware. Any other typed failure does not compile: turn it into a
+ * refusal, or into a defect, which is logged as an error.
+ *
  * **Example** (Two builders of one namespace)
  *
  * ```ts
@@ -390,10 +395,41 @@ export interface DynamicLayerOptions<Params, R> extends DynamicOptions {
  * in a scope of the namespace's own, and yields the builder of its sockets (see {@link
  * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more than
  * `maxIdle` are empty, which closes that scope. A later client opens it anew, after its finalizers
- * are done. A defect of `open` refuses the clients that wait for it.
+ * are done. Layers of single namespaces ({@link layerNamespace}) come first, then dynamic ones in
+ * the order of their layers.
  *
- * Layers of single namespaces ({@link layerNamespace}) come first, then dynamic ones in the order of
- * their layers.
+ * If `open` fails with a refusal (`ConnectRefused`), the clients that wait for it are refused with
+ * its message and data, which they see as `connect_error`. A defect refuses them with `Internal
+ * error`, and is logged. Either way the next client has it opened again.
+ *
+ * **Gotchas**
+ *
+ * Clients choose the names. Let `match`, middleware or `open` decide which of them exist, or each
+ * name that a client makes up opens a namespace.
+ *
+ * **Example** (A namespace for each document)
+ *
+ * ```ts
+ * class Document extends Namespace.dynamic("/document/:id", {
+ *   clientToServer: [Event.make("edit", { payload: Edit })],
+ *   serverToClient: [Event.make("edited", { payload: Edit })]
+ * }) {}
+ *
+ * const DocumentsLive = SocketIoServer.layerDynamicNamespace(
+ *   Document,
+ *   Effect.fnUntraced(function*(namespace) {
+ *     const documents = yield* Documents
+ *     const document = yield* documents.open(namespace.params.id).pipe(
+ *       Effect.mapError(() => new NamespaceMiddleware.ConnectRefused({ message: "No such document" }))
+ *     )
+ *     yield* Effect.addFinalizer(() => document.save)
+ *     return (socket) =>
+ *       Effect.succeed(Document.of({
+ *         edit: (edit) => Effect.andThen(document.apply(edit), socket.broadcast.emit("edited", edit))
+ *       }))
+ *   })
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, References, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as ClientDebug from "../../src/client/ClientDebug.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -29,10 +30,14 @@ const collecting = (level: "Info" | "Debug" = "Info") => {
 }
 
 /** A client on its way, whose server is the test, and what it logs. */
-const setup = Effect.fnUntraced(function* (options: Partial<ClientOptions> = {}, level: "Info" | "Debug" = "Info") {
+const setup = Effect.fnUntraced(function* (
+  options: Partial<ClientOptions> = {},
+  level: "Info" | "Debug" = "Info",
+  debug: Layer.Layer<never> = ClientDebug.layer()
+) {
   const platform = makeFakePlatform()
   const { layer, lines } = collecting(level)
-  const context = yield* Layer.build(layer)
+  const context = yield* Layer.build(Layer.merge(layer, debug))
   const use = yield* clientOf({ url: "http://test", transports: ["websocket"], ...options }).pipe(
     Effect.provideService(ClientPlatform, platform),
     Effect.provideContext(context)
@@ -154,6 +159,39 @@ describe("the log of a client that cannot connect", () => {
         ]
       )
     })
+  )
+
+  it.effect("has no step at level Debug without the layer that writes them", () =>
+    Effect.gen(function* () {
+      const { last, lines, use } = yield* setup({ reconnection: Schedule.spaced("1 second") }, "Debug", Layer.empty)
+      yield* use(SocketIoClient.socket("/"))
+      last().fail("nobody there")
+      assert.deepStrictEqual(lines, ["Warn  cannot connect to http://test, trying again: nobody there"])
+    })
+  )
+
+  it.effect("has the parts that a setting of the layer asks for", () =>
+    Effect.gen(function* () {
+      const { last, lines, use } = yield* setup({}, "Info", ClientDebug.layer("socket.io-client:engine"))
+      yield* use(SocketIoClient.socket("/"))
+      last().accept()
+      assert.deepStrictEqual(lines, ["Debug socket.io-client:engine opened"])
+    })
+  )
+
+  it.live("has the parts that DEBUG asks for on the platform of Node", () =>
+    withDebug(
+      "socket.io-client:manager",
+      Effect.gen(function* () {
+        const { layer, lines } = collecting("Info")
+        const client = clientOf({ url: "http://localhost:1", reconnection: false }).pipe(
+          Effect.provide([NodeClientPlatform.layer, layer])
+        )
+        const use = yield* client
+        yield* Effect.flip(use(SocketIoClient.connect("/")))
+        assert.deepStrictEqual(lines, ["Debug socket.io-client:manager connecting"])
+      })
+    )
   )
 
   it.effect("has the parts that DEBUG asks for, whatever else is logged", () =>

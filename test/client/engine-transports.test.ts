@@ -36,11 +36,11 @@ const failures: Record<TransportName, ReadonlyArray<[string, (test: TestClient) 
       /^not an open packet$/
     ],
     ["the response is empty", ({ get }) => get().respond(""), /^empty packet$/],
-    ["the open packet is malformed", ({ get }) => get().respond('0{"sid":7}'), /^sid is not a string$/]
+    ["the open packet is malformed", ({ get }) => get().respond('0{"sid":7}'), /^not an open packet$/]
   ],
   websocket: [
     ["nobody is there", ({ ws }) => ws().fail("nobody there"), /^nobody there$/],
-    ["the handshake is refused", ({ ws }) => ws().events.onClose(undefined), /^the connection was not accepted$/],
+    ["the handshake is refused", ({ ws }) => ws().events.onClose(undefined), /^not accepted$/],
     [
       "it closes before the open packet",
       ({ ws }) => {
@@ -63,7 +63,7 @@ const failures: Record<TransportName, ReadonlyArray<[string, (test: TestClient) 
         ws().events.onOpen()
         ws().events.onBinary(new Uint8Array(1))
       },
-      /^binary before the open packet$/
+      /^not an open packet$/
     ]
   ]
 }
@@ -170,7 +170,7 @@ describe("the transports of a session", () => {
         yield* TestClock.adjust("2999 millis")
         test.assertAlive()
         yield* TestClock.adjust("1 millis")
-        test.assertOver("timeout", "the connection took too long")
+        test.assertOver("timeout")
         assert.deepStrictEqual(tried(test), { polls: 1, sockets: 1 })
       })
     )

@@ -108,7 +108,7 @@ for (const transport of ["polling", "websocket"] as const) {
             assert.deepStrictEqual(statuses.at(-1), {
               _tag: "Disconnected",
               reason: "transport close",
-              description: "the page was left",
+              description: "page hidden",
               willRetry: true
             })
             assert.deepStrictEqual(page.listening, [])
@@ -141,7 +141,7 @@ for (const transport of ["polling", "websocket"] as const) {
         page.dispatchEvent(new Event("offline"))
         yield* Effect.yieldNow
         assert.isTrue(transport === "polling" ? before.isAborted() : sockets[0]!.closed)
-        assert.deepInclude(statuses.at(-1), { reason: "transport close", description: "the network was lost" })
+        assert.deepInclude(statuses.at(-1), { reason: "transport close", description: "offline" })
         assert.strictEqual(sessions(), 1)
         page.dispatchEvent(new Event("online"))
         yield* TestClock.adjust("1500 millis")
@@ -192,7 +192,7 @@ describe("a page with a session", () => {
         for (const listener of test.platform.pageHide) listener()
         assert.deepStrictEqual(test.bodies(), ["1"])
         test.post().respond("ok")
-        test.assertOver("transport close", "the page was left")
+        test.assertOver("transport close", "page hidden")
       }
     })
   )

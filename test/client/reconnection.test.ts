@@ -9,7 +9,6 @@ import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import * as Reconnection from "../../src/client/Reconnection.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
-import { backoff, defaultBackoff } from "../../src/protocol/Backoff.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
 
 /** A client of the default namespace over WebSocket. */
@@ -64,10 +63,36 @@ describe("the default schedule of reconnection", () => {
   it.effect("is the backoff of the official client, with the random numbers of its context", () =>
     Effect.gen(function* () {
       const random = yield* Effect.forEach([0, 1, 2, 3, 4], () => Random.next).pipe(Random.withSeed("a seed"))
+      const bounds = [
+        [500, 1_500],
+        [1_000, 3_000],
+        [2_000, 5_000],
+        [2_500, 5_000],
+        [2_500, 5_000]
+      ] as const
       assert.deepStrictEqual(
         yield* delaysOf(Reconnection.default, 5).pipe(Random.withSeed("a seed")),
-        random.map((random, attempt) => backoff(defaultBackoff, attempt, random))
+        random.map((random, attempt) => {
+          const [low, high] = bounds[attempt]!
+          return Math.round(low + random * (high - low))
+        })
       )
+    })
+  )
+
+  it.effect("doubles up to the maximum, spread by half, and stays spread there", () =>
+    Effect.gen(function* () {
+      const at = (random: number) =>
+        Effect.provideService(delaysOf(Reconnection.default, 5_000), Random.Random, {
+          nextDoubleUnsafe: () => random,
+          nextIntUnsafe: () => 0
+        })
+      const [shortest, longest] = [yield* at(0), yield* at(1)]
+      assert.deepStrictEqual(shortest.slice(0, 5), [500, 1_000, 2_000, 2_500, 2_500])
+      assert.deepStrictEqual(longest.slice(0, 5), [1_500, 3_000, 5_000, 5_000, 5_000])
+      assert.deepStrictEqual([shortest.at(-1), longest.at(-1)], [2_500, 5_000])
+      const steady = Reconnection.exponential({ min: 100, max: 1_000, jitter: 0 })
+      assert.deepStrictEqual(yield* delaysOf(steady, 6), [100, 200, 400, 800, 1_000, 1_000])
     })
   )
 

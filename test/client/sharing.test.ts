@@ -77,7 +77,7 @@ describe("two users of one namespace", () => {
       for (const other of [use(SocketIoClient.connect(Other)), use(SocketIoClient.connect("/chat"))]) {
         assert.include(
           message(yield* Effect.exit<unknown, unknown, Scope.Scope>(other)),
-          '"/chat" is connected already with another contract: use the same, or another client'
+          '"/chat" is connected already with another contract'
         )
       }
       const auth = SocketIoClient.connect(Chat, { auth: { token: "b" } } as {})

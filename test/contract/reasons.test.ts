@@ -9,15 +9,15 @@ import { AckError, type AckErrorReason } from "../../src/SocketIoError.ts"
 
 describe("the error of an acknowledgement", () => {
   const reasons: ReadonlyArray<readonly [reason: AckErrorReason, words: string]> = [
-    [{ _tag: "Disconnected" }, "disconnected"],
-    [{ _tag: "InvalidAcknowledgement", description: "why" }, "invalid acknowledgement (why)"],
-    [{ _tag: "PayloadRefused", description: "why" }, "payload refused (why)"],
-    [{ _tag: "EventRefused", description: "why", data: 1 }, "event refused (why)"],
-    [{ _tag: "EventNotHandled" }, "event not handled"],
-    [{ _tag: "HandlerFailed" }, "handler failed"],
-    [{ _tag: "TooManyPending" }, "too many pending"],
-    [{ _tag: "Timeout" }, "timeout"],
-    [{ _tag: "NotSent" }, "not sent"]
+    [{ _tag: "Disconnected" }, "Disconnected"],
+    [{ _tag: "InvalidAcknowledgement", description: "why" }, "InvalidAcknowledgement (why)"],
+    [{ _tag: "PayloadRefused", description: "why" }, "PayloadRefused (why)"],
+    [{ _tag: "EventRefused", description: "why", data: 1 }, "EventRefused (why)"],
+    [{ _tag: "EventNotHandled" }, "EventNotHandled"],
+    [{ _tag: "HandlerFailed" }, "HandlerFailed"],
+    [{ _tag: "TooManyPending" }, "TooManyPending"],
+    [{ _tag: "Timeout" }, "Timeout"],
+    [{ _tag: "NotSent" }, "NotSent"]
   ]
 
   it("names its event and its reason", () => {

@@ -172,7 +172,7 @@ for (const transport of [...transports, "upgrade"] as const) {
           "disconnected client namespace disconnect",
           "finalizer false true"
         ])
-        assert.deepStrictEqual(yield* all.to("room").fetchSockets(), [])
+        assert.deepStrictEqual(yield* all.to("room").fetchSockets, [])
         assert.strictEqual(yield* ours.disconnected, "client namespace disconnect")
       })
     )

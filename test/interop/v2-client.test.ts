@@ -237,7 +237,7 @@ describe("clients of version 2", () => {
       const young = yield* connectV4(`${url}/document/7`)
       const documents = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
       const document = documents.get({ id: 7 })
-      const ids = (yield* document.fetchSockets()).map(({ id }) => id)
+      const ids = (yield* document.fetchSockets).map(({ id }) => id)
       assert.deepStrictEqual(ids.toSorted(), [old.id, young.id].toSorted())
       yield* document.to(old.id).socketsJoin("old")
       const edited = next(old, "edited")

@@ -81,7 +81,7 @@ describe("a client of Socket.IO 2 where nothing serves the default namespace", (
       const socket = yield* raw(url)
       assert.strictEqual(yield* Effect.promise(() => socket.next()), "40")
       const root = yield* Effect.provideContext(SocketIoServer.namespace("/"), server)
-      assert.deepStrictEqual(yield* root.fetchSockets(), [])
+      assert.deepStrictEqual(yield* root.fetchSockets, [])
       socket.send(
         '42["echo",1]',
         '421["echo",1]',

@@ -194,7 +194,7 @@ describe("sockets of a cluster", () => {
       yield* argo.socket.setData({ since: new Date(1) })
       yield* beagle.socket.setData({ since: new Date(2) })
       yield* beagle.socket.join("sea")
-      const sockets = yield* here.fleet.fetchSockets()
+      const sockets = yield* here.fleet.fetchSockets
       assert.deepStrictEqual(names(sockets), ["Argo", "Beagle"])
       const remote = sockets.find(({ id }) => id === beagle.socket.id)!
       assert.deepStrictEqual(remote.handshake, beagle.socket.handshake)
@@ -205,10 +205,10 @@ describe("sockets of a cluster", () => {
       )
       const answers = cluster.sent.flatMap((message) => (message._tag === "Answer" ? [message.value] : []))
       assert.deepInclude(answers[0], { id: beagle.socket.id, data: { since: "1970-01-01T00:00:00.002Z" } })
-      assert.deepStrictEqual(names(yield* here.fleet.all.local.fetchSockets()), ["Argo"])
-      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets()), ["Beagle"])
-      assert.deepStrictEqual(names(yield* here.plain.to("sea").fetchSockets()), ["Beagle"])
-      assert.deepStrictEqual(names(yield* here.fleet.except("sea").fetchSockets()), ["Argo"])
+      assert.deepStrictEqual(names(yield* here.fleet.all.local.fetchSockets), ["Argo"])
+      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets), ["Beagle"])
+      assert.deepStrictEqual(names(yield* here.plain.to("sea").fetchSockets), ["Beagle"])
+      assert.deepStrictEqual(names(yield* here.fleet.except("sea").fetchSockets), ["Argo"])
     })
   )
 
@@ -218,15 +218,15 @@ describe("sockets of a cluster", () => {
       const changes = yield* Effect.forkChild(Stream.runCollect(Stream.take(there.fleet.roomChanges(), 4)), {
         startImmediately: true
       })
-      const [remote] = yield* here.fleet.to(beagle.socket.id).fetchSockets()
+      const [remote] = yield* here.fleet.to(beagle.socket.id).fetchSockets
       const noted = next(beagle.client, "note")
       yield* remote!.emit("note", "hello")
       assert.deepStrictEqual(yield* noted, ["hello"])
       assert.strictEqual(yield* remote!.emitWithAck("ask", "how?"), 4)
       yield* remote!.join(["sea", "fog"])
-      assert.deepStrictEqual(names(yield* here.fleet.to("fog").fetchSockets()), ["Beagle"])
+      assert.deepStrictEqual(names(yield* here.fleet.to("fog").fetchSockets), ["Beagle"])
       yield* remote!.leave("fog")
-      assert.deepStrictEqual(names(yield* here.fleet.to("fog").fetchSockets()), [])
+      assert.deepStrictEqual(names(yield* here.fleet.to("fog").fetchSockets), [])
       assert.deepStrictEqual(
         (yield* Fiber.join(changes)).map(({ _tag, room }) => `${_tag} ${room}`),
         ["Created sea", "Joined sea", "Created fog", "Joined fog"]
@@ -245,7 +245,7 @@ describe("sockets of a cluster", () => {
         const main = client.io.socket("/").connect()
         yield* call(main, "sync")
         const [gone, mainGone] = [next(client, "disconnect"), close ? next(main, "disconnect") : undefined]
-        const [remote] = yield* here.fleet.fetchSockets()
+        const [remote] = yield* here.fleet.fetchSockets
         yield* remote!.disconnect({ close })
         assert.strictEqual((yield* gone)[0], "io server disconnect")
         assert.strictEqual(yield* socket.disconnected, "server namespace disconnect")
@@ -266,14 +266,14 @@ describe("sockets of a cluster", () => {
       assert.deepStrictEqual([yield* onArgo, yield* onBeagle], [["all"], ["all"]])
       // What this server asks of the other comes behind what it has told it.
       yield* there.fleet.all.local.socketsLeave("sea")
-      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets()), ["Argo"])
+      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets), ["Argo"])
       yield* there.fleet.all.local.socketsJoin(["fog"])
-      assert.deepStrictEqual(names(yield* there.fleet.to("fog").fetchSockets()), ["Beagle"])
+      assert.deepStrictEqual(names(yield* there.fleet.to("fog").fetchSockets), ["Beagle"])
       yield* there.fleet.to(["sea", "fog"]).local.disconnectSockets()
       assert.strictEqual(yield* beagle.socket.disconnected, "server namespace disconnect")
-      assert.deepStrictEqual(names(yield* there.fleet.fetchSockets()), ["Argo"])
+      assert.deepStrictEqual(names(yield* there.fleet.fetchSockets), ["Argo"])
       yield* there.fleet.to("sea").except("fog").socketsLeave("sea")
-      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets()), [])
+      assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets), [])
       yield* there.fleet.disconnectSockets()
       assert.strictEqual(yield* argo.socket.disconnected, "server namespace disconnect")
     })
@@ -593,7 +593,7 @@ describe("a dynamic namespace of a cluster", () => {
       const [answer] = yield* Stream.runCollect(here.argo.emitWithAck("ask", "who?"))
       assert.deepInclude(answer!.response, { _tag: "Success", success: 4 })
       yield* here.argo.socketsJoin("sea")
-      const [remote] = yield* here.argo.to("sea").fetchSockets()
+      const [remote] = yield* here.argo.to("sea").fetchSockets
       assert.deepStrictEqual(remote!.data, { since: new Date(1) })
       const gone = next(client, "disconnect")
       yield* remote!.disconnect()

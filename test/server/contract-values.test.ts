@@ -63,7 +63,7 @@ describe("an object in the place of a class", () => {
       assert.deepStrictEqual(yield* call(client, "find", "nobody"), [])
       assert.deepStrictEqual(yield* call(client, "find", null), [onWire, onWire])
       yield* socket.setData({ user: ada })
-      const [fetched] = yield* crew.fetchSockets()
+      const [fetched] = yield* crew.fetchSockets
       assert.instanceOf(fetched!.data.user, User)
     })
   )

@@ -38,7 +38,7 @@ describe("a value that is logged", () => {
         const handle = yield* SocketIoServer.namespace(Chat)
         const client = yield* SocketIoClient.connect(Chat)
         const socket = Option.getOrThrow(yield* handle.socket(client.id!))
-        const [remote] = yield* handle.fetchSockets()
+        const [remote] = yield* handle.fetchSockets
         const values = {
           socket: [socket, socket.id, "/chat", "websocket"],
           plain: [socket.untyped, socket.id, "/chat", "websocket"],

@@ -90,16 +90,16 @@ describe("fetching sockets", () => {
       const [, ada] = yield* enter("Ada", "deck", "mess")
       yield* enter("Bob", "deck")
       yield* enter("Cy")
-      assert.deepStrictEqual(names(yield* handle.fetchSockets()), ["Ada", "Bob", "Cy"])
-      assert.deepStrictEqual(names(yield* handle.to(["deck", "mess"]).fetchSockets()), ["Ada", "Bob"])
-      assert.deepStrictEqual(names(yield* handle.to("mess").in("mess").fetchSockets()), ["Ada"])
-      assert.deepStrictEqual(names(yield* handle.except("mess").fetchSockets()), ["Bob", "Cy"])
-      assert.deepStrictEqual(names(yield* handle.to("deck").except(ada.id).fetchSockets()), ["Bob"])
-      assert.deepStrictEqual(names(yield* handle.all.local.fetchSockets()), ["Ada", "Bob", "Cy"])
-      assert.deepStrictEqual(names(yield* plain.to("deck").local.fetchSockets()), ["Ada", "Bob"])
-      assert.deepStrictEqual(names(yield* ada.broadcast.fetchSockets()), ["Bob", "Cy"])
-      assert.deepStrictEqual(names(yield* ada.to("deck").fetchSockets()), ["Bob"])
-      assert.deepStrictEqual(names(yield* handle.to("nowhere").fetchSockets()), [])
+      assert.deepStrictEqual(names(yield* handle.fetchSockets), ["Ada", "Bob", "Cy"])
+      assert.deepStrictEqual(names(yield* handle.to(["deck", "mess"]).fetchSockets), ["Ada", "Bob"])
+      assert.deepStrictEqual(names(yield* handle.to("mess").in("mess").fetchSockets), ["Ada"])
+      assert.deepStrictEqual(names(yield* handle.except("mess").fetchSockets), ["Bob", "Cy"])
+      assert.deepStrictEqual(names(yield* handle.to("deck").except(ada.id).fetchSockets), ["Bob"])
+      assert.deepStrictEqual(names(yield* handle.all.local.fetchSockets), ["Ada", "Bob", "Cy"])
+      assert.deepStrictEqual(names(yield* plain.to("deck").local.fetchSockets), ["Ada", "Bob"])
+      assert.deepStrictEqual(names(yield* ada.broadcast.fetchSockets), ["Bob", "Cy"])
+      assert.deepStrictEqual(names(yield* ada.to("deck").fetchSockets), ["Bob"])
+      assert.deepStrictEqual(names(yield* handle.to("nowhere").fetchSockets), [])
     })
   )
 
@@ -108,7 +108,7 @@ describe("fetching sockets", () => {
       const { enter, handle } = yield* crew()
       const [client, socket] = yield* enter("Ada", "deck")
       yield* socket.setData({ rank: "captain" })
-      const [ada] = yield* handle.fetchSockets()
+      const [ada] = yield* handle.fetchSockets
       yield* socket.join("mess")
       yield* socket.setData({ rank: "pirate" })
       assert.strictEqual(ada!.id, client.id)
@@ -116,7 +116,7 @@ describe("fetching sockets", () => {
       assert.deepStrictEqual(ada!.handshake.auth, { name: "Ada", rooms: ["deck"] })
       assert.deepStrictEqual(ada!.rooms, new Set([client.id!, "deck"]))
       assert.deepStrictEqual(ada!.data, { rank: "captain" })
-      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.rooms, new Set([client.id!, "deck", "mess"]))
+      assert.deepStrictEqual((yield* handle.fetchSockets)[0]!.rooms, new Set([client.id!, "deck", "mess"]))
     })
   )
 
@@ -126,7 +126,7 @@ describe("fetching sockets", () => {
       const { enter, handle } = yield* crew((socket) =>
         Effect.flatMap(SocketIoServer.namespace(Crew), (all) =>
           Effect.addFinalizer(() =>
-            Effect.flatMap(all.to("deck").fetchSockets(), (members) =>
+            Effect.flatMap(all.to("deck").fetchSockets, (members) =>
               Queue.offer(found, [...names(members), ...roomsOf(socket)])
             )
           )
@@ -136,7 +136,7 @@ describe("fetching sockets", () => {
       yield* enter("Bob", "deck")
       leaving.disconnect()
       assert.deepStrictEqual(yield* Queue.take(found), ["Bob", "deck"])
-      assert.deepStrictEqual(names(yield* handle.fetchSockets()), ["Bob"])
+      assert.deepStrictEqual(names(yield* handle.fetchSockets), ["Bob"])
     })
   )
 })
@@ -153,13 +153,13 @@ describe("a fetched socket", () => {
           question === "free?" ? { _tag: "Success", value: 1 } : { _tag: "Failure", error: { _tag: "Busy", until: 5 } }
         )
       )
-      const [ada] = yield* handle.to(client.id!).fetchSockets()
+      const [ada] = yield* handle.to(client.id!).fetchSockets
       const noted = next(client, "note")
       yield* ada!.emit("note", new Date(0))
       assert.deepStrictEqual(yield* noted, ["1970-01-01T00:00:00.000Z"])
       assert.strictEqual(yield* ada!.emitWithAck("ask", "free?"), 1)
       assert.deepInclude(yield* Effect.flip(ada!.emitWithAck("ask", "now?")), { _tag: "Busy", until: 5 })
-      const [plainAda] = yield* plain.to(client.id!).fetchSockets()
+      const [plainAda] = yield* plain.to(client.id!).fetchSockets
       assert.deepStrictEqual(yield* plainAda!.emitWithAck("ask", "free?"), [{ _tag: "Success", value: 1 }])
       yield* call(other, "sync")
     })
@@ -169,8 +169,8 @@ describe("a fetched socket", () => {
     Effect.gen(function* () {
       const { enter, handle, plain } = yield* crew()
       const [client, socket] = yield* enter("Ada")
-      const [ada] = yield* handle.fetchSockets()
-      const [plainAda] = yield* plain.fetchSockets()
+      const [ada] = yield* handle.fetchSockets
+      const [plainAda] = yield* plain.fetchSockets
       client.disconnect()
       yield* socket.disconnected
       yield* ada!.emit("note", new Date(0))
@@ -179,7 +179,7 @@ describe("a fetched socket", () => {
       assert.deepInclude(yield* Effect.flip(plainAda!.emitWithAck("ask", "?")), gone)
       yield* ada!.join("deck")
       yield* ada!.disconnect()
-      assert.deepStrictEqual(yield* handle.to("deck").fetchSockets(), [])
+      assert.deepStrictEqual(yield* handle.to("deck").fetchSockets, [])
     })
   )
 
@@ -188,7 +188,7 @@ describe("a fetched socket", () => {
       const { enter, handle } = yield* crew()
       const [client] = yield* enter("Ada")
       client.on("ask", () => client.disconnect())
-      const [ada] = yield* handle.fetchSockets()
+      const [ada] = yield* handle.fetchSockets
       assert.deepInclude(yield* Effect.flip(ada!.emitWithAck("ask", "?")), {
         _tag: "AckError",
         reason: { _tag: "Disconnected" }
@@ -201,7 +201,7 @@ describe("a fetched socket", () => {
       const { enter, handle } = yield* crew()
       const [, socket] = yield* enter("Ada", "deck")
       const [, other] = yield* enter("Bob", "deck")
-      const [ada] = yield* handle.to(socket.id).fetchSockets()
+      const [ada] = yield* handle.to(socket.id).fetchSockets
       yield* ada!.join(["mess", "hold"])
       yield* ada!.leave("deck")
       assert.deepStrictEqual(roomsOf(socket), ["hold", "mess"])
@@ -217,7 +217,7 @@ describe("a fetched socket", () => {
         const main = client.io.socket("/").connect()
         yield* call(main, "sync")
         const [gone, mainGone] = [next(client, "disconnect"), close ? next(main, "disconnect") : undefined]
-        const [ada] = yield* handle.fetchSockets()
+        const [ada] = yield* handle.fetchSockets
         yield* ada!.disconnect({ close })
         assert.strictEqual((yield* gone)[0], "io server disconnect")
         assert.strictEqual(yield* socket.disconnected, "server namespace disconnect")
@@ -245,7 +245,7 @@ describe("a selection", () => {
       assert.deepStrictEqual([ada, bob, cy].map(roomsOf), [["deck", "hold", "mess", "watch"], ["deck", "mess"], []])
       yield* handle.socketsJoin("all")
       yield* cy.broadcast.socketsLeave("all")
-      assert.deepStrictEqual(names(yield* handle.to("all").fetchSockets()), ["Cy"])
+      assert.deepStrictEqual(names(yield* handle.to("all").fetchSockets), ["Cy"])
     })
   )
 
@@ -281,7 +281,7 @@ describe("a selection", () => {
       assert.strictEqual((yield* gone)[0], "io server disconnect")
       yield* call(main, "sync")
       yield* call(bob, "sync")
-      assert.deepStrictEqual(names(yield* handle.fetchSockets()), ["Bob"])
+      assert.deepStrictEqual(names(yield* handle.fetchSockets), ["Bob"])
     })
   )
 
@@ -342,10 +342,10 @@ describe("a socket's data", () => {
       const [, socket] = yield* enter("Ada")
       yield* socket.setData({ since: new Date(0), rank: "captain" })
       assert.deepStrictEqual(socket.data, { since: new Date(0), rank: "captain" })
-      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { since: new Date(0), rank: "captain" })
+      assert.deepStrictEqual((yield* handle.fetchSockets)[0]!.data, { since: new Date(0), rank: "captain" })
       // Without the contract they are what an adapter passes on.
       const encoded = { since: "1970-01-01T00:00:00.000Z", rank: "captain" }
-      assert.deepStrictEqual((yield* plain.fetchSockets())[0]!.data, encoded)
+      assert.deepStrictEqual((yield* plain.fetchSockets)[0]!.data, encoded)
     })
   )
 
@@ -354,12 +354,12 @@ describe("a socket's data", () => {
       const { enter, handle } = yield* crew()
       const [, socket] = yield* enter("Ada")
       assert.deepStrictEqual(socket.data, {})
-      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, {})
+      assert.deepStrictEqual((yield* handle.fetchSockets)[0]!.data, {})
       yield* socket.setData({ score: 1 })
       yield* socket.setData({ rank: "mate" })
       yield* socket.setData({ score: 2 })
       assert.deepStrictEqual(socket.data, { score: 2, rank: "mate" })
-      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { score: 2, rank: "mate" })
+      assert.deepStrictEqual((yield* handle.fetchSockets)[0]!.data, { score: 2, rank: "mate" })
     })
   )
 
@@ -371,7 +371,7 @@ describe("a socket's data", () => {
       yield* socket.setData({ score: undefined, rank: "captain" })
       yield* socket.untyped.setData({ since: undefined })
       assert.deepStrictEqual(socket.data, { rank: "captain" })
-      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { rank: "captain" })
+      assert.deepStrictEqual((yield* handle.fetchSockets)[0]!.data, { rank: "captain" })
     })
   )
 
@@ -390,7 +390,7 @@ describe("a socket's data", () => {
       assert.isTrue(Exit.hasDies(yield* Effect.exit(socket.untyped.setData({ since: "yesterday" }))))
       yield* socket.untyped.setData({ ship: "Argo" })
       assert.deepStrictEqual(socket.untyped.data, { score: 1, ship: "Argo" })
-      assert.deepStrictEqual((yield* handle.fetchSockets())[0]!.data, { score: 1 })
+      assert.deepStrictEqual((yield* handle.fetchSockets)[0]!.data, { score: 1 })
     })
   )
 
@@ -432,9 +432,9 @@ describe("a socket's data", () => {
       yield* socket.setData({ score: "none" })
       const data = { since: "1970-01-01T00:00:00.000Z", any: [1], score: "none" }
       assert.deepStrictEqual(socket.data, data)
-      assert.deepStrictEqual((yield* plain.fetchSockets())[0]!.data, data)
+      assert.deepStrictEqual((yield* plain.fetchSockets)[0]!.data, data)
       // Who fetches them by a contract gets what fits it.
-      assert.deepStrictEqual((yield* typed.fetchSockets())[0]!.data, { since: new Date(0) })
+      assert.deepStrictEqual((yield* typed.fetchSockets)[0]!.data, { since: new Date(0) })
     })
   )
 })

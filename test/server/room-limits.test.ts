@@ -91,7 +91,7 @@ describe("the rooms of a socket", () => {
       const { enter, handle } = yield* open()
       const { socket } = yield* enter()
       yield* socket.join("a")
-      const [fetched] = yield* handle.fetchSockets()
+      const [fetched] = yield* handle.fetchSockets
       yield* socket.join("b")
       assert.deepStrictEqual(fetched!.rooms, new Set([socket.id, "a"]))
     })

@@ -113,7 +113,7 @@ describe("an empty list of rooms", () => {
         yield* operator.disconnectSockets({ close: true })
         yield* operator.socketsJoin("c")
         yield* operator.socketsLeave(["a", "b"])
-        assert.deepStrictEqual(yield* operator.fetchSockets(), [])
+        assert.deepStrictEqual(yield* operator.fetchSockets, [])
       }
       assert.lengthOf(cluster.sent, before)
       for (const { socket } of [one, two, three]) assert.isTrue(socket.connected)
@@ -183,7 +183,7 @@ describe("what is no room", () => {
   it.live("is refused wherever rooms are named, with a sentence that says what is one", () =>
     Effect.gen(function* () {
       const { hall, one, plain } = yield* setup()
-      const [remote] = yield* hall.to(one.socket.id).fetchSockets()
+      const [remote] = yield* hall.to(one.socket.id).fetchSockets
       for (const [rooms, message] of [
         [42, number],
         [["a", 42], number],

@@ -321,7 +321,7 @@ describe("broadcasts", () => {
       const [, socket] = yield* enter
       const [client, other] = yield* enter
       client.on("say", (_text, answer) => answer?.(1))
-      const [fetched] = yield* handle.to(other.id).fetchSockets()
+      const [fetched] = yield* handle.to(other.id).fetchSockets
       const at: readonly [Date, number] = [new Date(0), 1]
       const told = yield* until(handle.broadcasts(), ({ payload }) => payload === "end")
       const plainlyTold = yield* until(plain.broadcasts(), ({ args }) => args[0] === "end")

@@ -85,7 +85,7 @@ describe("a payload that the sender's own schema refuses", () => {
   it.effect("fails who waits for an acknowledgement, in a server, and is not sent", () =>
     Effect.gen(function* () {
       const { handle, offered, socket } = yield* setup
-      const [remote] = yield* handle.fetchSockets()
+      const [remote] = yield* handle.fetchSockets
       for (const one of [socket, socket.volatile, socket.compress(false), remote!]) {
         const error = yield* Effect.flip(one.emitWithAck("offer", "too long"))
         assert.nestedInclude(error, refusal("offer"))
@@ -120,7 +120,7 @@ describe("a callback among the arguments", () => {
     Effect.gen(function* () {
       const { plain, plainHandle, plainSocket } = yield* setup
       const callback = () => {}
-      const [remote] = yield* plainHandle.fetchSockets()
+      const [remote] = yield* plainHandle.fetchSockets
       for (const emitted of [
         plain.emit("ask", 1, callback),
         plain.emit("ask", callback, 1),

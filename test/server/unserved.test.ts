@@ -39,7 +39,7 @@ const useAll = (handle: Effect.Success<ReturnType<typeof SocketIoServer.namespac
     yield* handle.emit("news", 1)
     yield* handle.to("room").emit("news", 1)
     assert.deepStrictEqual(yield* Stream.runCollect(handle.emitWithAck("news", 1)), [])
-    assert.deepStrictEqual(yield* handle.fetchSockets(), [])
+    assert.deepStrictEqual(yield* handle.fetchSockets, [])
     assert.strictEqual(yield* handle.all.size, 0)
     yield* handle.socketsJoin("room")
     yield* handle.socketsLeave("room")

@@ -95,7 +95,7 @@ describe("a half-open network", () => {
       const socket = yield* here(SocketIoClient.socket("/"))
       yield* watch("client", socket)
       yield* TestClock.adjust("10 seconds")
-      assert.deepStrictEqual(log, ["0 client: Connecting", "3000 client: the connection took too long"])
+      assert.deepStrictEqual(log, ["0 client: Connecting", "3000 client: timeout"])
       yield* network.restore
       yield* socket.reconnect()
       assert.isTrue(socket.connected)

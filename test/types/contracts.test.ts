@@ -152,7 +152,7 @@ const compiles: Record<string, string> = {
       const left: Stream.Stream<void> = socket.stream("leave")
     })
     export const g = atHall((hall) => Effect.gen(function*() {
-      const users: ReadonlyArray<User | undefined> = (yield* hall.to("lobby").fetchSockets()).map(({ data }) => data.user)
+      const users: ReadonlyArray<User | undefined> = (yield* hall.to("lobby").fetchSockets).map(({ data }) => data.user)
       yield* hall.serverSideEmit("busy", new Date())
       yield* hall.serverSideEmit("count")
       const answers: Stream.Stream<number, SocketIoError.AckError | RoomFull> = hall.serverSideEmitWithAck("busy", new Date())
@@ -382,7 +382,7 @@ const compiles: Record<string, string> = {
       yield* echo.serverSideEmit("load", 1, 2)
       const loads: Stream.Stream<ReadonlyArray<unknown>, SocketIoError.AckError> = echo.serverSideEmitWithAck("load", 1)
       yield* echo.onServerSide("load", (a, b) => Effect.succeed([a, b]))
-      const data: unknown = (yield* named.fetchSockets())[0]?.data.anything
+      const data: unknown = (yield* named.fetchSockets)[0]?.data.anything
       const rooms = yield* SocketIoServer.dynamicNamespaces(Rooms2)
       yield* rooms.get({ id: 1 }).emit("anything")
     })`,
@@ -539,12 +539,12 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
     /Cannot assign to 'seen' because it is a read-only property/
   ],
   "fetched data of another type": [
-    `export const e = atHall((hall) => Effect.map(hall.fetchSockets(), ([socket]): string | undefined => socket?.data.seen))`,
+    `export const e = atHall((hall) => Effect.map(hall.fetchSockets, ([socket]): string | undefined => socket?.data.seen))`,
     /Type 'Date' is not assignable to type 'string'/
   ],
   "a wrong payload for a fetched socket": [
     `export const e = Effect.flatMap(SocketIoServer.namespace(Chat), (chat) =>
-      Effect.flatMap(chat.fetchSockets(), (sockets) => sockets[0]!.emit("cursor", [1])))`,
+      Effect.flatMap(chat.fetchSockets, (sockets) => sockets[0]!.emit("cursor", [1])))`,
     /Argument of type '\[number\]' is not assignable to parameter of type 'readonly \[number, number\]'/
   ],
   "a client's event between servers": [

@@ -11,8 +11,8 @@ import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
+import type { WriteStep } from "../ClientDebug.ts"
 import type { Outage } from "../Reconnection.ts"
-import type { Diagnostics } from "./diagnostics.ts"
 
 /** The namespaces whose former sockets are remembered: a page may go through thousands over one connection. */
 const MAX_FORMER = 1_000
@@ -24,7 +24,9 @@ const LIMITS = /many a|large|deep/
 const WARNING_INTERVAL = 60_000
 
 export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
-  readonly diagnostics: Diagnostics
+  /** Writes a debug line about a step of the connection, if the application wants that. */
+  readonly debug: (...step: Parameters<WriteStep>) => void
+  readonly warn: (message: string, annotations: Readonly<Record<string, unknown>>) => void
 }
 
 /** The end of the connection, or of an attempt to open it. */
@@ -80,8 +82,7 @@ export const makeManager = <M extends Member>(
   parser: PacketParser
 ): Manager<M> => {
   const { headers, query, reconnection } = options
-  const { diagnostics, now, runFork } = runtime
-  const { debug } = diagnostics
+  const { debug, now, runFork, warn } = runtime
   const members = new Map<string, M>()
   const former = new Map<string, Former>()
   let engine: EngineClient.EngineClient | undefined
@@ -100,32 +101,23 @@ export const makeManager = <M extends Member>(
   /** One session, from its opening to its end, which it gives. Interruption closes it. */
   const session = Effect.gen(function* () {
     // With headers and parameters as they are by now.
-    const given = yield* Effect.exit(
-      Effect.gen(function* () {
-        return {
-          ...options.engine,
-          query: Effect.isEffect(query) ? yield* query : query,
-          headers: Effect.isEffect(headers) ? yield* headers : headers
-        }
-      })
-    )
-    if (given._tag === "Failure") {
-      const cause = defectOf(given.cause.reasons[0]!)
-      const ended: Ended = { reason: "transport error", description: `headers or query: ${cause}`, cause }
-      return ended
+    const given = {
+      ...options,
+      query: Effect.isEffect(query) ? yield* query : query,
+      headers: Effect.isEffect(headers) ? yield* headers : headers
     }
     return yield* Effect.callback<Ended>((resume) => {
       const decoder = parser.makeDecoder(options)
       let wasOpen = false
       former.clear()
-      debug("manager", "connecting", {})
-      engine = EngineClient.make(given.value, runtime, {
+      debug("manager", "connecting")
+      engine = EngineClient.make(given, runtime, {
         onOpen: ({ sid }) => {
           wasOpen = true
           debug("engine", "opened", { sid })
           for (const member of Array.from(members.values())) member.onOpen()
         },
-        onUpgrade: () => debug("engine", "upgraded", {}),
+        onUpgrade: () => debug("engine", "upgraded"),
         onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
         onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
         onClose: (close) => {
@@ -148,7 +140,10 @@ export const makeManager = <M extends Member>(
     let outage: { attempt: number; readonly since: number; readonly step: Step } | undefined
     while (members.size > 0) {
       const began = now()
-      const { wasOpen, ...error } = yield* session
+      const { wasOpen, ...error } = yield* Effect.catchCause(session, ({ reasons }) => {
+        const cause = defectOf(reasons[0]!)
+        return Effect.succeed<Ended>({ reason: "transport error", description: `headers or query: ${cause}`, cause })
+      })
       // Nobody is here any more, or somebody has come while the connection was being closed.
       if (error.reason === "forced close") continue
       if (isEstablished) outage = undefined
@@ -173,7 +168,7 @@ export const makeManager = <M extends Member>(
       if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
         quietUntil = now() + WARNING_INTERVAL
         const why = error.description ?? reason
-        diagnostics.warn(`cannot connect to ${options.engine.origin}, trying again: ${why}`, error as {})
+        warn(`cannot connect to ${options.origin}, trying again: ${why}`, error as {})
       }
       debug("manager", "trying again", { delay, attempt: outage!.attempt })
       if (!wasOpen) tell({ ...error, willRetry: true })

@@ -44,7 +44,7 @@ interface Asking {
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
   const { namespace, wire } = target
-  const { diagnostics } = manager.runtime
+  const { debug, warn } = manager.runtime
   /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
   let status: SocketStatus = { _tag: "Connecting" }
   let asking: Asking | undefined
@@ -81,7 +81,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const tell = (next: SocketStatus) => {
-    diagnostics.debug("socket", next._tag, { namespace, ...next })
+    debug("socket", next._tag, { namespace, ...next })
     call(statuses, next)
   }
 
@@ -91,12 +91,11 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   /** The socket is not connected, or not on its way any more. Without another attempt it does not want to be. */
-  const end = (next: EndStatus) => {
-    const { willRetry } = next._tag === "Failed" ? next.error : next
+  const end = (next: EndStatus, willRetry = false) => {
     if (!willRetry) manager.remove(self)
     // Nobody would ever know.
     if (next._tag === "Failed" && !willRetry && statuses.size === 0) {
-      diagnostics.warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
+      warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
     }
     change(next)
     // After the change, as callers look at the state. An event that is still to be sent keeps waiting for its answer.
@@ -154,7 +153,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const onConnected = (data: unknown, early: ReadonlyArray<SocketPacket>) => {
     const { pid: newPid, sid } = (data ?? {}) as { readonly sid?: unknown; readonly pid?: unknown }
-    if (typeof sid !== "string" || !sid) return refuse("no id: older protocol")
+    if (typeof sid !== "string" || !sid) return refuse("no id")
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
@@ -222,7 +221,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("the socket's scope has closed")
+      ? makeError("its scope has closed")
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -278,7 +277,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     onOpen,
     onPacket,
     onEnd: (ending: ConnectionEnd) =>
-      end(isConnected() ? { ...ending, _tag: "Disconnected" } : { _tag: "Failed", error: errorOf(ending) })
+      end(
+        isConnected() ? { ...ending, _tag: "Disconnected" } : { _tag: "Failed", error: errorOf(ending) },
+        ending.willRetry
+      )
   }
   return self
 }

@@ -19,11 +19,8 @@ export const checked = (
 
 const isValid = (type: SocketPacket["type"], data: unknown): boolean => {
   switch (type) {
-    case EVENT: {
-      if (!Array.isArray(data)) return false
-      const name: unknown = data[0]
-      return typeof name === "string" ? !RESERVED_EVENTS.has(name) : typeof name === "number"
-    }
+    case EVENT:
+      return Array.isArray(data) && isName(data[0])
     case ACK:
       return Array.isArray(data)
     case CONNECT:
@@ -34,6 +31,9 @@ const isValid = (type: SocketPacket["type"], data: unknown): boolean => {
       return typeof data === "string" || isRecord(data)
   }
 }
+
+const isName = (name: unknown): boolean =>
+  typeof name === "string" ? !RESERVED_EVENTS.has(name) : typeof name === "number"
 
 /** Whether a decoded value is an object of members: no array, no bytes, no date. */
 const isRecord = (value: unknown): boolean => Object.getPrototypeOf(value ?? 0) === Object.prototype

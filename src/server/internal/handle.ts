@@ -74,7 +74,7 @@ const makeHandle = (
     all: everything,
     emit: (event, ...args) => everything.emit(event, ...args),
     emitWithAck: (event, ...args) => everything.emitWithAck(event, ...args),
-    fetchSockets: () => everything.fetchSockets(),
+    fetchSockets: everything.fetchSockets,
     socketsJoin: (rooms) => everything.socketsJoin(rooms),
     socketsLeave: (rooms) => everything.socketsLeave(rooms),
     disconnectSockets: (options) => everything.disconnectSockets(options),

@@ -136,7 +136,7 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     return this.ask(0, (adapter) => adapter.count(this.selection, this.flags.local))
   }
 
-  fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
+  get fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
     const { target } = this
     return Effect.map(
       this.ask<ReadonlyArray<SocketDetails>>([], (adapter) => adapter.fetchSockets(this.selection, this.flags.local)),

@@ -311,7 +311,7 @@ export const conversation = Effect.gen(function* () {
       const ghosts = sockets.filter(({ id }) => !here.has(id))
       for (const { id } of ghosts) ledger.complain(`nobody knows that ${ledger.stays.get(id)?.who} is in ${namespace}`)
       for (const room of ROOMS) {
-        const members = yield* handle.to(room).fetchSockets()
+        const members = yield* handle.to(room).fetchSockets
         ledger.onMembers(
           room,
           namespace,

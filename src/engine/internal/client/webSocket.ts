@@ -42,7 +42,7 @@ export const makeWebSocket = (
               ? end("payload too large", description, details)
               : isOpen && description === undefined
                 ? end("transport close", "closed by the server", details)
-                : end("transport error", description ?? "the connection was not accepted", details)
+                : end("transport error", description ?? "not accepted", details)
         })
       } catch (cause) {
         // The platform does not take the address or a header.

@@ -1,0 +1,88 @@
+/**
+ * Debug logs of clients: each step of their connections. A client writes none without this module.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+
+import { parseDebug } from "../internal/debugNamespaces.ts"
+import { log } from "../internal/log.ts"
+
+/**
+ * The parts of a client, each of which logs its own steps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientPart = "engine" | "manager" | "socket"
+
+/**
+ * Writes a step of a client: `manager` with the message `connecting`, for example. It must not fail.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WriteStep = (
+  part: ClientPart,
+  message: string,
+  annotations?: Readonly<Record<string, unknown>>
+) => Effect.Effect<void>
+
+/**
+ * The function that writes the steps of clients. Default: it writes nothing.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const ClientDebug: Context.Reference<WriteStep> = Context.Reference<WriteStep>(
+  "effect-socket.io/client/ClientDebug",
+  { defaultValue: () => () => Effect.void }
+)
+
+/** The setting of the environment, or in pages the one that the package `debug` has. */
+const currentSetting = (): string => {
+  const { process, window } = globalThis as {
+    readonly process?: { readonly env?: { readonly DEBUG?: string } }
+    readonly window?: { readonly localStorage: { readonly debug?: string } }
+  }
+  try {
+    return process?.env?.DEBUG ?? window?.localStorage.debug ?? ""
+  } catch {
+    // A page may not be allowed to read what is stored.
+    return ""
+  }
+}
+
+/**
+ * Logs the steps of clients at level Debug, annotated with their `subsystem`: `socket.io-client:engine`,
+ * `socket.io-client:manager` or `socket.io-client:socket`.
+ *
+ * **Details**
+ *
+ * A step is logged if the application's minimum level is Debug, or if the setting includes its subsystem. The setting is in
+ * the notation of the package `debug`, as `socket.io-client:*,-socket.io-client:socket`. Default: `DEBUG` in the
+ * environment, or `localStorage.debug` in a page, as it is when the layer is built.
+ *
+ * `NodeClientPlatform` includes this layer. In pages, and in programs without that platform, provide it to the client.
+ *
+ * **Example** (A page that logs what `localStorage.debug` asks for)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layer({ url: location.origin }).pipe(Layer.provide(ClientDebug.layer()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (setting?: string): Layer.Layer<never> =>
+  Layer.sync(ClientDebug, () => {
+    const { includes } = parseDebug(setting ?? currentSetting())
+    return (part, message, annotations) => {
+      const subsystem = `socket.io-client:${part}`
+      const line = log("Debug", message, { subsystem, ...annotations })
+      return includes(subsystem) ? Effect.provideService(line, References.MinimumLogLevel, "Debug") : line
+    }
+  })
