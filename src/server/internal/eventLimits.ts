@@ -39,8 +39,8 @@ export class EventLimiter {
   }
 
   /**
-   * Counts an event. If it is one too many: the milliseconds until another may come, and the
-   * policy.
+   * Counts an event. If it exceeds the limit, returns the milliseconds until another may come, and
+   * the policy.
    */
   exceeded(event: string, now: number): { readonly retryAfter: number; readonly disconnects: boolean } | undefined {
     const limit = this.limits.get(event)
