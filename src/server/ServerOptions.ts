@@ -19,8 +19,8 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
  *
  * **Details**
  *
- * Most options are in groups: `limits`, `reading`, `heartbeat`, `handshake`, `upgrade`. Every option
- * has a default. An option that makes no sense, or whose name is unknown, fails with
+ * Most options are in groups: `limits`, `reading`, `heartbeat`, `handshake`, `upgrade`. Every
+ * option has a default. An option that makes no sense, or whose name is unknown, fails with
  * `InvalidOptionError`, whose `option` is its path.
  *
  * **Example** (Smaller messages, a rate limit and slower pings)
