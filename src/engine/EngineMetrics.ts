@@ -132,8 +132,8 @@ export const bytesDropped: Metric.Counter<number> = Metric.counter("socketio_byt
 })
 
 /**
- * How often reading from a client was paused because the handlers of its events were too slow (see
- * the option `reading.pauseAt`).
+ * The number of pauses of reading from clients whose events were handled too slowly (see the option
+ * `reading.pauseAt`).
  *
  * @since 0.1.0
  * @category metrics

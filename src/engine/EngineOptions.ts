@@ -151,7 +151,7 @@ export interface HeartbeatOptions<out R = never> {
 }
 
 /**
- * How sessions are opened.
+ * Options of the requests that open sessions.
  *
  * @since 0.1.0
  * @category options

@@ -31,7 +31,7 @@ import { IDLE, type TimerWheel } from "./TimerWheel.ts"
 import type { ServerTransport, TransportDefinition, TransportSink } from "./Transport.ts"
 
 /**
- * How and why a session ended.
+ * The end of a session: its reason and details.
  *
  * @since 0.1.0
  * @category models

@@ -26,7 +26,7 @@ import { atTurnEnd, endTurn } from "./internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 
 /**
- * How the engine takes part in its HTTP server.
+ * Options of an engine in an HTTP server.
  *
  * @since 0.1.0
  * @category options

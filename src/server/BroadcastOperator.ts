@@ -55,7 +55,7 @@ export interface BroadcastAck<Ack, Error> {
 }
 
 /**
- * How a selection is narrowed or widened. Every method gives a new operator.
+ * Narrows or widens a selection. Every method returns a new operator.
  *
  * @since 0.1.0
  * @category models
@@ -81,7 +81,7 @@ export interface Selecting<Self> {
   /** Whether the event may be compressed, on connections with compression. Default: true. */
   compress(compress: boolean): Self
   /**
-   * How many sockets are selected, on every server unless {@link local}. For one room, and for all
+   * The number of selected sockets, on every server unless {@link local}. For one room, and for all
    * sockets, the cost does not depend on their number. A socket that has disconnected counts until
    * its handlers have ended.
    */

@@ -357,8 +357,8 @@ export interface DynamicRequest<Params> {
  */
 export interface DynamicOptions {
   /**
-   * How long a namespace stays open after its last client has left, or `Duration.infinity` to keep
-   * it. Default: 10 seconds.
+   * The time for which a namespace stays open after its last client has left, or
+   * `Duration.infinity` to keep it. Default: 10 seconds.
    */
   readonly idleTimeToLive?: Duration.Input
   /**

@@ -167,8 +167,8 @@ const makeClientOver = Effect.fnUntraced(function* (network: Network.NetworkPath
 const QUIET_TURNS = 50
 
 /**
- * Ends the sessions as a server does on shutdown, but does not wait for time to pass: nobody moves
- * a `TestClock` after a test. Connections that are still open when nothing moves any more
+ * Ends the sessions as a server does on shutdown, but does not wait for time to pass: no test moves
+ * its `TestClock` after its end. Connections that are still open when nothing moves any more
  * (half-open connections, raw clients that do not poll) are cut.
  */
 const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network.Medium): Effect.Effect<void> =>

@@ -27,7 +27,7 @@ export class EngineStats {
   opened = 0
   packetsReceived = 0
   packetsSent = 0
-  /** How often reading from a client was paused. */
+  /** The number of pauses of reading from clients. */
   readPauses = 0
   private readonly context: Context.Context<never>
   private readonly closed = new Map<SessionCloseReason, number>()

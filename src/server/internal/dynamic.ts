@@ -45,9 +45,9 @@ export interface DynamicOptions {
    * clients that wait for it.
    */
   readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, ConnectRefused, any>
-  /** How long a namespace stays when it is empty, in milliseconds. */
+  /** The time for which an empty namespace stays, in milliseconds. */
   readonly idleTimeToLive: number
-  /** How many may be empty at once. */
+  /** The number of namespaces that may be empty at once. */
   readonly maxIdle: number
 }
 

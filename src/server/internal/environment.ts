@@ -88,7 +88,7 @@ export class Environment {
     this.startedAt = engine.wheel.now()
   }
 
-  /** How long a client may still wait for a namespace that is not there, in milliseconds. */
+  /** The time for which a client may still wait for a missing namespace, in milliseconds. */
   get graceLeft(): number {
     return Math.max(0, this.startedAt + this.options.namespaceGrace - this.wheel.now())
   }

@@ -2,7 +2,7 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import { rateOf, TokenBucket } from "../../internal/tokenBucket.ts"
 import type { Rate } from "../../RateLimit.ts"
 
-/** How often an event may come. */
+/** The allowed rate of an event. */
 export interface EventLimit extends Rate {
   readonly disconnects: boolean
 }

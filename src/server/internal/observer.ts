@@ -20,7 +20,7 @@ export interface ObservedNamespace {
   readonly name: string
   /** Its name in metrics. */
   readonly label: string
-  /** How long its handlers took, by event. */
+  /** The durations of its handlers, by event. */
   readonly durations: Map<string, DurationSeries>
 }
 

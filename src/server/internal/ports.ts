@@ -50,7 +50,7 @@ export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefin
     : undefined
 }
 
-/** How a namespace's sockets are admitted and built: the arguments of its layer. */
+/** The admission and the builder of a namespace's sockets: the arguments of its layer. */
 export interface Registration {
   readonly contract: CompiledContract
   readonly context: Context.Context<any>
@@ -58,7 +58,7 @@ export interface Registration {
   readonly build: Build | undefined
 }
 
-/** How events, acknowledgements and data are written and read: by a contract, or as they are. */
+/** Encodes and decodes events, acknowledgements and data: by a contract, or as they are. */
 export interface Encoding {
   /** Whether a contract declares the events. */
   readonly isDeclared: boolean
@@ -91,7 +91,7 @@ export interface Broadcaster {
     encoding: Encoding,
     emitted: ReadonlyArray<unknown>
   ): Stream.Stream<Acknowledgement>
-  /** What is broadcast. */
+  /** The event to broadcast. */
   readonly emissions: Hub<Emission>
   /** Encodes a packet without sending it: one that cannot be encoded is a bug of the caller. */
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
