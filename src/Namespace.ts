@@ -500,7 +500,7 @@ export interface Options<Auth, C2S, S2C, S2S, D> extends AuthOptions<Auth>, Even
  * The direction counts. An event that both sides send must be in both lists. Only `clientToServer`
  * events need handlers.
  *
- * **Example** (A chat for clients with a name)
+ * **Example** (A chat for signed-in clients)
  *
  * ```ts
  * const Say = Event.make("say", { payload: { text: Schema.NonEmptyString } })
