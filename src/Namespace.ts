@@ -95,7 +95,7 @@ export interface Namespace<
    *
    * Throws if both declare different events, or different data, of one name, and if the other one
    * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A
-   * middleware that both have runs once.
+   * middleware of both runs once.
    */
   merge<Other extends Mergeable>(
     other: Other
@@ -112,20 +112,20 @@ export interface Namespace<
     }
   >
 
-  /** The same contract with one more annotation. */
+  /** Returns the same contract with one more annotation. */
   annotate<I, S>(
     key: Context.Key<I, S>,
     value: NoInfer<S>
   ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware, Declared>
 
-  /** The same contract with more annotations; they replace those of the same key. */
+  /** Returns the same contract with more annotations; they replace those of the same key. */
   annotateMerge<I>(
     annotations: Context.Context<I>
   ): Namespace<Name, Auth, ClientToServer, ServerToClient, Middleware, Declared>
 
   /**
-   * Types a record of handlers, one for every event that clients may send. A missing handler, one
-   * too many, a wrong payload, acknowledgement or failure does not compile.
+   * Types a record of handlers, one for every event that clients may send. A missing handler, an
+   * extra one, or a wrong payload, acknowledgement or failure does not compile.
    */
   of<const H extends Handlers<ClientToServer>>(handlers: H & OnlyDeclared<ClientToServer, H>): H
 }
@@ -162,10 +162,10 @@ export interface Untyped<
    */
   middleware<M extends NamespaceMiddleware.AnyService>(middleware: M): Untyped<Name, Auth, Middleware | M, Params>
 
-  /** The same contract with one more annotation. */
+  /** Returns the same contract with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Untyped<Name, Auth, Middleware, Params>
 
-  /** The same contract with more annotations; they replace those of the same key. */
+  /** Returns the same contract with more annotations; they replace those of the same key. */
   annotateMerge<I>(annotations: Context.Context<I>): Untyped<Name, Auth, Middleware, Params>
 
   /** Types a record of handlers, of events of any name: each takes the event's arguments. */
@@ -201,7 +201,7 @@ export interface NoDeclarations {
   readonly params: never
 }
 
-/** What contracts of every kind have, whatever they declare. */
+/** The members that all contracts share. */
 interface Base extends Pipeable {
   new (_: never): {}
   readonly clientToServer: ReadonlyMap<string, Event.Any>
@@ -212,11 +212,11 @@ interface Base extends Pipeable {
   readonly concurrency: number | undefined
   readonly annotations: Context.Context<never>
   /**
-   * The codecs of everything that is declared, made once; with `prepare`, of schemas that were
-   * prepared by it. @internal
+   * The codecs of all declarations, made once. With `prepare`, they are those of prepared schemas.
+   * @internal
    */
   readonly compiled: (prepare?: Prepare) => CompiledContract
-  /** The contract as clients use it. @internal */
+  /** The contract in the form that clients use. @internal */
   readonly forClient: () => ClientContract
 }
 
@@ -239,7 +239,7 @@ export interface Any extends Base {
   readonly auth: Event.AnySchema
   /** The schemas of the parameters, if this is the contract of dynamic namespaces. */
   readonly params: Readonly<Record<string, Event.AnySchema>> | undefined
-  /** Whether the contract declares no events, and any may come and go. */
+  /** Whether the contract declares no events, so that any event may come and go. */
   readonly untyped: boolean
 }
 
@@ -254,7 +254,7 @@ export interface Static extends Any {
 }
 
 /**
- * Any contract that another one can be merged with: of one namespace, with declared events.
+ * Any contract that can be merged into another one: of one namespace, with declared events.
  *
  * @since 0.1.0
  * @category models
@@ -324,7 +324,7 @@ export type ServerToServer<N extends Any> = N[typeof TypeId]["serverToServer"]
 export type Data<N extends Any> = N[typeof TypeId]["data"]
 
 /**
- * The parameters that are in the names of dynamic namespaces.
+ * The parameters in the names of dynamic namespaces.
  *
  * @since 0.1.0
  * @category utility types
@@ -340,13 +340,12 @@ export type Params<N extends Any> = N[typeof TypeId]["params"]
 export type Middleware<N extends Any> = N[typeof TypeId]["middleware"]
 
 /**
- * The effect that the handler of an event returns: it yields the acknowledgement, or fails with one
- * of the declared failures. The value of a handler whose event declares no acknowledgement is
- * ignored.
+ * The effect that an event's handler returns: it yields the acknowledgement, or fails with one of
+ * the declared failures. If the event declares no acknowledgement, the value is ignored.
  *
- * The handler of an untyped event may yield any value, and fail with any error, which is logged:
- * the value is the argument of the acknowledgement, none for `undefined`, several for
- * `ackArguments(…)`.
+ * The handler of an untyped event may yield any value, and fail with any error, which is logged.
+ * The value is the argument of the acknowledgement: `undefined` means no argument,
+ * `ackArguments(…)` means several.
  *
  * @since 0.1.0
  * @category utility types
@@ -395,7 +394,8 @@ export type Handler<E extends Event.Any> = E extends Event.Untyped
   : (payload: Event.Payload<E>) => HandlerResult<E>
 
 /**
- * The handlers of a set of events, by name: every one of them. Of untyped events any may be there.
+ * The handlers of a set of events, by name: one for each event. A record for untyped events may
+ * hold any names.
  *
  * @since 0.1.0
  * @category utility types
@@ -415,7 +415,7 @@ export type OnlyDeclared<E extends Event.Any, H> = {
 }
 
 /**
- * Stands in an error message where a handler has a name that is not among the `clientToServer`
+ * Appears in an error message where a handler has a name that is not among the `clientToServer`
  * events.
  *
  * @since 0.1.0
@@ -442,7 +442,7 @@ type Fields = { readonly [key: string]: Event.AnySchema }
 type TypesOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Type"] }
 
 /**
- * Events, by direction; one event may stand in several.
+ * Events, by direction. An event may be in several directions.
  *
  * - `clientToServer`: the events that clients send. Default: none.
  * - `serverToClient`: the events that the server sends to clients. Default: none.
@@ -458,8 +458,8 @@ export interface EventOptions<C2S, S2C, S2S> {
 }
 
 /**
- * The auth payload of a namespace: the schema of the value that clients send with CONNECT. A
- * payload that it refuses is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
+ * The auth payload of a namespace: the schema of the value that clients send with CONNECT. An
+ * invalid payload is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
  *
  * @since 0.1.0
  * @category options
@@ -471,10 +471,10 @@ export interface AuthOptions<Auth> {
 /**
  * The declarations of a namespace, beside its name.
  *
- * - `data`: the fields that a socket may carry; whoever fetches the socket sees them, on other
- *   servers, too. Default: none.
- * - `concurrency`: how many handlers run at once for one socket, unless the event says otherwise; 1
- *   keeps strict order. Default: unlimited.
+ * - `data`: the fields that a socket may carry. They are visible wherever the socket is fetched, on
+ *   other servers, too. Default: none.
+ * - `concurrency`: the number of handlers that run at once for one socket, unless the event sets
+ *   its own; 1 keeps strict order. Default: unlimited.
  *
  * @since 0.1.0
  * @category options
@@ -492,15 +492,15 @@ export interface Options<Auth, C2S, S2C, S2S, D> extends AuthOptions<Auth>, Even
  *
  * **Details**
  *
- * Contracts compose: `add` adds events, `merge` those of another contract, `middleware` a condition
- * for connecting, `annotate` a value for tools. Each gives a new contract.
+ * Contracts compose: `add` adds events, `merge` adds those of another contract, `middleware` adds a
+ * condition for connecting, `annotate` adds a value for tools. Each returns a new contract.
  *
  * **Gotchas**
  *
- * The direction counts. An event that both sides send stands in both lists; handlers are required
- * of `clientToServer` events only.
+ * The direction counts. An event that both sides send must be in both lists. Only `clientToServer`
+ * events need handlers.
  *
- * **Example** (A chat whose clients have to say who they are)
+ * **Example** (A chat for signed-in clients)
  *
  * ```ts
  * const Say = Event.make("say", { payload: { text: Schema.NonEmptyString } })
@@ -537,19 +537,19 @@ export const make = <
  * Declares dynamic namespaces: those whose names match a pattern. They open when clients ask for
  * them.
  *
- * Throws as {@link make} does, and on a pattern without a parameter, a parameter that stands in it
- * twice, or a schema for a parameter that is not in it.
+ * Throws as {@link make} does, and on a pattern without parameters, a pattern with the same
+ * parameter twice, or a schema for a parameter that is not in it.
  *
  * **Details**
  *
- * `:name` in the pattern stands for a parameter, which is at least one character long and ends at
- * the next `/`, or where the text after it begins. `params` are the schemas of the parameters, from
- * the string that is in the name; a parameter without one is a string.
+ * `:name` in the pattern stands for a parameter. It is at least one character long and ends at the
+ * next `/`, or where the text after it begins. `params` are the schemas of the parameters, which
+ * decode a string from the name; a parameter without a schema is a string.
  *
  * **Gotchas**
  *
- * A name does not match if a parameter does not decode, or is not written as it is encoded (`07`
- * for 7). Names of more than 256 characters never match.
+ * A name does not match if a parameter does not decode, or is written in another form than its
+ * encoded one (`07` for 7). Names of more than 256 characters never match.
  *
  * **Example** (A namespace for every document)
  *
@@ -605,14 +605,14 @@ export const dynamic = <
  * **Details**
  *
  * `emit` and handlers take the arguments of the packet, each of them `unknown`; `emitWithAck`
- * yields the arguments of the acknowledgement. `auth` and `middleware` decide on CONNECT as those
- * of any contract do. Events that nobody handles, and events whose handler fails, are not
- * acknowledged: clients of plain Socket.IO expect what handlers answer, and nothing else.
+ * yields the arguments of the acknowledgement. `auth` and `middleware` decide on CONNECT as in any
+ * contract. Events without a handler, and events whose handler fails, are not acknowledged: clients
+ * of plain Socket.IO expect only the answers of handlers.
  *
  * **Gotchas**
  *
- * Nothing is validated: check arguments before you use them. `add` and `merge` do not exist here. A
- * namespace of which some events are declared is a contract of its own ({@link make}).
+ * Nothing is validated: check arguments before you use them. `add` and `merge` do not exist here.
+ * Use {@link make} for a namespace with declared events.
  *
  * **Example** (An echo for signed-in clients)
  *
@@ -630,15 +630,15 @@ export const untyped = <const Name extends string, Auth extends Event.AnySchema 
 ): Untyped<Name, NoInfer<Auth>, never> => declare(name, options, { untyped: true })
 
 /**
- * Declares dynamic namespaces without declaring their events: those whose names match a pattern, as
- * of {@link dynamic}, or a regular expression. Events are those of {@link untyped}.
+ * Declares dynamic namespaces without declaring their events. Their names match a pattern, as in
+ * {@link dynamic}, or a regular expression. Events are those of {@link untyped}.
  *
- * Throws as {@link dynamic} does, and on a regular expression with flag `g` or `y`, which has a
- * state.
+ * Throws as {@link dynamic} does, and on a regular expression with flag `g` or `y`, because these
+ * have a state.
  *
  * **Gotchas**
  *
- * A regular expression has no parameters, and no name can be made of it: a client connects to
+ * A regular expression has no parameters, and cannot make a name: a client connects to
  * `Namespace.untyped("/the-name")`. Names of more than 256 characters never match.
  *
  * **Example** (Rooms as namespaces)
@@ -738,7 +738,7 @@ type Punctuation =
   | "|"
   | "#"
 
-/** The fields of a contract, as far as they are values. */
+/** The fields of a contract that are values. */
 interface ContractFields extends Declaration {
   readonly annotations: Context.Context<never>
 }
@@ -800,7 +800,7 @@ const declareDynamic = (
 }
 
 /**
- * Checks a namespace's name and throws an error that says what is wrong with it.
+ * Checks a namespace's name. Throws an error that describes the problem.
  *
  * @since 0.1.0
  * @category guards
@@ -815,7 +815,8 @@ const makeContract = (fields: ContractFields): any => {
   let preparedBy: Prepare | undefined
   let client: ClientContract | undefined
   const compiled = (prepare?: Prepare) => {
-    // A client may have compiled it without a compiler, before a server of the same process.
+    // A client of the same process may have compiled it before the server, and without the server's
+    // compiler.
     if (!codecs || (prepare && !preparedBy)) {
       preparedBy = prepare
       codecs = compileContract(fields, prepare)

@@ -15,10 +15,21 @@ import { json, type PacketParser } from "./protocol/PacketParser.ts"
  * **Example** (MessagePack on a server)
  *
  * ```ts
+ * import { Layer } from "effect"
+ * import { Parser } from "effect-socket.io"
+ * import { NodeSocketIoServer } from "effect-socket.io/node"
  * import { msgpack } from "effect-socket.io/protocol/MsgpackParser"
  *
- * NodeSocketIoServer.layer({ port: 3000 }).pipe(Layer.provide(Layer.succeed(Parser, msgpack)))
+ * const Server = NodeSocketIoServer.layer({ port: 3000 }).pipe(
+ *   Layer.provide(Layer.succeed(Parser.Parser, msgpack))
+ * )
  * ```
+ *
+ * **Gotchas**
+ *
+ * The layer of the server, or of the client, reads it once, when it is built: provide the parser to
+ * that layer, not to its users. With a parser other than `json`, official clients need the same one
+ * as their option `parser`.
  *
  * @since 0.1.0
  * @category services

@@ -243,6 +243,16 @@ export interface Adapter {
  *
  * It must not suspend: fork work that takes time, such as connecting to a broker, in the scope.
  *
+ * **Details**
+ *
+ * `host` is the namespace: its sockets, and the encoder of its packets. Finalizers of the scope run
+ * when the namespace closes.
+ *
+ * **Gotchas**
+ *
+ * An adapter for a cluster must deliver a broadcast to this process's sockets in the emitting fiber,
+ * before it informs the other servers. Otherwise the order of broadcasts and other emits is lost.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -22,6 +22,11 @@ import type {
  * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the
  * emitting fiber: it keeps its order among the other emits of that fiber.
  *
+ * **Gotchas**
+ *
+ * It reaches the sockets of this process only. `serverSideEmit` does nothing, as there is no other
+ * server.
+ *
  * @since 0.1.0
  * @category constructors
  */

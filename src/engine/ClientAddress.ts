@@ -1,16 +1,17 @@
 /**
- * Addresses of clients, as they are compared and counted. A text that is no address stays as it is.
+ * Addresses of clients, in the form in which they are compared and counted. Other texts stay as
+ * they are.
  *
  * @since 0.1.0
  */
-/** An address of IPv6 as its eight groups of 16 bits; `undefined` if it is none. */
+/** Returns an IPv6 address as its eight groups of 16 bits; `undefined` for other texts. */
 const groupsOf = (address: string): ReadonlyArray<number> | undefined => {
   if (address.length > 100) return undefined
   const zone = address.indexOf("%")
   let text = zone < 0 ? address : address.slice(0, zone)
   const colon = text.lastIndexOf(":")
   if (colon < 0) return undefined
-  // Its last 32 bits may be written as of IPv4.
+  // The last 32 bits may be written as an IPv4 address.
   if (text.includes(".")) {
     const octets = text
       .slice(colon + 1)
@@ -39,7 +40,7 @@ const mapped = (groups: ReadonlyArray<number>): string | undefined => {
 }
 
 /**
- * An address of IPv4 that is written as one of IPv6, in its own form.
+ * Converts an IPv4 address in IPv6 notation into IPv4 notation.
  *
  * @since 0.1.0
  * @category conversions
@@ -50,7 +51,7 @@ export const unmapped = (address: string): string => {
 }
 
 /**
- * The part of an address that one client has to itself: all of IPv4, and 64 bits of IPv6.
+ * Returns the part of an address that belongs to one client: all of IPv4, and 64 bits of IPv6.
  *
  * @since 0.1.0
  * @category conversions

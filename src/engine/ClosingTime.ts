@@ -1,17 +1,18 @@
 /**
- * The time of one shutdown.
+ * The time limit of one shutdown.
  *
  * @since 0.1.0
  */
-/** Steps that are further apart, in milliseconds, are not of one shutdown. */
+/** Steps that are further apart (in milliseconds) belong to different shutdowns. */
 const APART = 1_000
 
 /**
- * The time that one shutdown may take, however many things close in it, one after another: it
- * starts with the first of them.
+ * The time limit of one shutdown, over everything that closes in it, one after another: it starts
+ * with the first step.
  *
- * A namespace may also close alone, to be replaced. Only the next step tells that apart from a
- * shutdown: a step that opens something, or closes something a while later, is of another time.
+ * A namespace may also close alone, to be replaced. Only the next step distinguishes that from a
+ * shutdown: a step that opens something, or closes something a while later, belongs to another
+ * time.
  *
  * @since 0.1.0
  * @category models
@@ -29,7 +30,7 @@ export class ClosingTime {
     this.now = now
   }
 
-  /** Something begins to close. Gives when all has to be closed. */
+  /** Something begins to close. Returns the time at which everything must be closed. */
   begin(): number {
     const now = this.now()
     if (this.steps === 0 && now - this.lastStep > APART) this.end = undefined
@@ -37,18 +38,18 @@ export class ClosingTime {
     return (this.end ??= now + this.total)
   }
 
-  /** It has closed, or has had its time. */
+  /** The step has ended: everything in it is closed, or its time is over. */
   finish(): void {
     this.steps--
     this.lastStep = this.now()
   }
 
-  /** Something opens: nothing is being shut down. */
+  /** Something opens, so this is not a shutdown. */
   forget(): void {
     this.end = undefined
   }
 
-  /** The time that is left, in milliseconds. */
+  /** The remaining time, in milliseconds. */
   get left(): number {
     return this.end === undefined ? this.total : Math.max(0, this.end - this.now())
   }

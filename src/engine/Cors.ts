@@ -1,5 +1,5 @@
 /**
- * Cross-origin requests: which pages of other origins may talk to the server (Fetch standard, "CORS
+ * Cross-origin requests: the origins whose pages may use the server (Fetch standard, "CORS
  * protocol").
  *
  * @since 0.1.0
@@ -15,8 +15,8 @@ import { isHeaderValue, isNameList } from "./HttpHeaders.ts"
  */
 export interface CorsOptions {
   /**
-   * The origins that are allowed: `"*"` any, `true` the asking one whatever it is, a string, a
-   * pattern, a predicate, or a list of these. Default: `"*"`.
+   * The allowed origins: `"*"` allows any, `true` allows and repeats the requesting one; otherwise
+   * a string, a pattern, a predicate, or a list of these. Default: `"*"`.
    */
   readonly origin?: true | OriginMatcher | ReadonlyArray<OriginMatcher>
   /**
@@ -26,13 +26,13 @@ export interface CorsOptions {
   readonly credentials?: boolean
   /** Default: GET, POST. */
   readonly methods?: ReadonlyArray<string>
-  /** The request headers that are allowed. Default: those that the browser asks for. */
+  /** The allowed request headers. Default: those that the browser asks for. */
   readonly allowedHeaders?: ReadonlyArray<string>
   /** The response headers that pages may read. Default: none beyond the safe ones. */
   readonly exposedHeaders?: ReadonlyArray<string>
   /**
-   * How long a browser may remember the answer to a preflight request, in seconds. Default: the
-   * browser's own.
+   * The time for which a browser may remember the answer to a preflight request, in seconds.
+   * Default: the browser's own.
    */
   readonly maxAge?: number
 }
@@ -44,8 +44,8 @@ export interface CorsOptions {
 export type OriginMatcher = string | RegExp | ((origin: string) => boolean)
 
 /**
- * The same options with predicates that do not throw: an origin for which one throws is not
- * allowed, and `onDefect` gets the error. A page must not end the process by what it sends.
+ * Returns the same options with predicates that do not throw: if one throws, the origin is not
+ * allowed, and `onDefect` gets the error. A page's request must not end the process.
  *
  * @since 0.1.0
  * @category combinators
@@ -80,12 +80,12 @@ const matches = (matcher: OriginMatcher, origin: string): boolean =>
       ? stateless(matcher).test(origin)
       : matcher(origin)
 
-/** A stateful pattern (flags g, y) would match every other time. */
+/** A stateful pattern (flags g, y) would match only every other time. */
 const stateless = (pattern: RegExp): RegExp =>
   pattern.global || pattern.sticky ? new RegExp(pattern.source, pattern.flags.replaceAll(/[gy]/g, "")) : pattern
 
 /**
- * The headers that a response carries for the request's origin; empty if that is not allowed.
+ * Returns the response headers for the request's origin; none if it is not allowed.
  *
  * @since 0.1.0
  * @category combinators
@@ -97,7 +97,7 @@ export const responseHeaders = (options: CorsOptions, request: EngineRequest): R
   else {
     headers.vary = "Origin"
     const origin = request.header("origin")
-    // Lenient parsers of HTTP let through what cannot be sent back.
+    // Lenient HTTP parsers accept values that cannot be sent back.
     if (origin === undefined || !isHeaderValue(origin)) return headers
     const matchers = allowed === true ? ["*"] : isList(allowed) ? allowed : [allowed]
     if (!matchers.some((matcher) => matches(matcher, origin))) return headers

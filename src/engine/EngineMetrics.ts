@@ -1,6 +1,6 @@
 /**
- * The counters of the engine, as Effect metrics. They are read when they are asked for, so that
- * counting costs next to nothing; several servers of one process add up.
+ * The counters of the engine, as Effect metrics. Their values are computed when they are read, so
+ * that counting costs next to nothing. Several servers of one process add up.
  *
  * @since 0.1.0
  */
@@ -39,7 +39,7 @@ export const disconnects: Metric.Counter<number> = Metric.counter("socketio_disc
 })
 
 /**
- * Requests that were refused, by `code` (see `HandshakeErrorCode`).
+ * Refused requests, by `code` (see `HandshakeErrorCode`).
  *
  * @since 0.1.0
  * @category metrics
@@ -50,7 +50,7 @@ export const refusals: Metric.Counter<number> = Metric.counter("socketio_handsha
 })
 
 /**
- * Engine.IO packets that came in, pongs included; an attachment is a packet of its own.
+ * Engine.IO packets that came in, including pongs. An attachment counts as a packet.
  *
  * @since 0.1.0
  * @category metrics
@@ -61,9 +61,9 @@ export const packetsReceived: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Engine.IO packets that were sent, or wait to be: open packets, pings and messages; an attachment
- * is a packet of its own. Those that `dropOldest` takes out again later are among them, those that
- * `dropNewest` turns away are not.
+ * Engine.IO packets that were sent, or wait to be sent: open packets, pings and messages. An
+ * attachment counts as a packet. Packets that `dropOldest` removes later are included; packets that
+ * `dropNewest` refuses are not.
  *
  * @since 0.1.0
  * @category metrics
@@ -74,8 +74,8 @@ export const packetsSent: Metric.Counter<number> = Metric.counter("socketio_pack
 })
 
 /**
- * Bytes that came in, by `transport`: of a WebSocket what its connection has read from its opening
- * on, frame headers included; of long-polling the bodies of requests.
+ * Bytes that came in, by `transport`. WebSocket: all bytes that the connection has read since it
+ * opened, including frame headers. Long-polling: the bodies of requests.
  *
  * @since 0.1.0
  * @category metrics
@@ -86,8 +86,8 @@ export const bytesReceived: Metric.Counter<number> = Metric.counter("socketio_by
 })
 
 /**
- * Bytes that were sent, by `transport`: of a WebSocket what its connection has written from its
- * opening on, frame headers included; of long-polling the bodies of responses, before compression.
+ * Bytes that were sent, by `transport`. WebSocket: all bytes that the connection has written since
+ * it opened, including frame headers. Long-polling: the bodies of responses, before compression.
  *
  * @since 0.1.0
  * @category metrics
@@ -98,7 +98,7 @@ export const bytesSent: Metric.Counter<number> = Metric.counter("socketio_bytes_
 })
 
 /**
- * Bytes that wait for clients to take them, of all connections together.
+ * Bytes that wait for clients to read them, over all connections.
  *
  * @since 0.1.0
  * @category metrics
@@ -109,8 +109,8 @@ export const outboxBytes: Metric.Gauge<number> = Metric.gauge("socketio_outbox_b
 
 /**
  * Engine.IO packets that were dropped because their client's outbox was full, by `policy`
- * (`dropNewest`, `dropOldest`; see `outboxOverflow`); an attachment is a packet of its own.
- * Volatile messages are counted by `ServerMetrics.volatileDropped`.
+ * (`dropNewest`, `dropOldest`; see `outboxOverflow`). An attachment counts as a packet. Volatile
+ * messages are counted by `ServerMetrics.volatileDropped`.
  *
  * @since 0.1.0
  * @category metrics
@@ -121,7 +121,7 @@ export const packetsDropped: Metric.Counter<number> = Metric.counter("socketio_p
 })
 
 /**
- * The bytes of what {@link packetsDropped} counts, without frames, by `policy`.
+ * The bytes of the packets in {@link packetsDropped}, without frames, by `policy`.
  *
  * @since 0.1.0
  * @category metrics
@@ -132,8 +132,8 @@ export const bytesDropped: Metric.Counter<number> = Metric.counter("socketio_byt
 })
 
 /**
- * How often reading from a client was paused because the handlers of its events were too slow (see
- * the option `reading.pauseAt`).
+ * The number of pauses of reading from clients whose events were handled too slowly (see the option
+ * `reading.pauseAt`).
  *
  * @since 0.1.0
  * @category metrics

@@ -35,8 +35,8 @@ import {
 import type { OutboxOverflow } from "./Outbox.ts"
 
 /**
- * Options of the Engine.IO server, in groups by what they govern. A name that is no option fails
- * with `InvalidOptionError`, whose `option` is the path, as `limits.maxPayload`.
+ * Options of the Engine.IO server, in groups by subject. An unknown name fails with
+ * `InvalidOptionError`, whose `option` is the path, such as `limits.maxPayload`.
  *
  * @since 0.1.0
  * @category options
@@ -51,18 +51,18 @@ export interface EngineOptions<out R = never> {
   /** The most that clients may send, open, or leave waiting. */
   readonly limits?: EngineLimits
   /**
-   * The origins whose pages may use the server, over every transport: `cors` governs neither
-   * WebSocket nor JSONP. One or a list of: origins, as `https://example.com` (compared by scheme,
-   * host and port), patterns (not stateful ones, with flag `g` or `y`), and predicates. Requests
-   * from others are refused with code 4 and status 403, whether they open a session or belong to
-   * one.
+   * The origins whose pages may use the server, over every transport (`cors` affects neither
+   * WebSocket nor JSONP). It is one or a list of: origins, such as `https://example.com` (compared
+   * by scheme, host and port), patterns (without the stateful flags `g` and `y`), and predicates.
+   * Requests from other origins are refused with code 4 and status 403, whether they open a session
+   * or belong to one.
    *
-   * Requests without an origin are allowed: those of the same origin, as far as the browser says,
-   * and those of programs that are no browser. `null` is an origin like others: that of sandboxed
-   * frames and local files. For scripts (JSONP) the `Referer` tells the origin.
+   * Requests without an origin are allowed: requests of the same origin, where the browser sends
+   * none, and those of programs that are no browser. `null` is an origin like any other: sandboxed
+   * frames and local files have it. The origin of scripts (JSONP) comes from the `Referer`.
    *
    * Default: every origin. Any page that a user of the application opens can then connect with that
-   * user's cookies, unless these are `SameSite`. Set it where cookies identify a client.
+   * user's cookies, unless these are `SameSite`. Set this option if cookies identify a client.
    */
   readonly allowedOrigins?: OriginMatcher | ReadonlyArray<OriginMatcher>
   /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
@@ -72,24 +72,25 @@ export interface EngineOptions<out R = never> {
   /**
    * Whether clients of Engine.IO 3 are allowed: those of Socket.IO 2 and 1. Default: false. They
    * see the same namespaces, with the differences of their protocol: they are in `/` without a
-   * CONNECT, and send a query instead of auth. Where no layer serves `/` they are told all the same
-   * that they are in it, as some join other namespaces only then. There is no socket then, and what
-   * they send to `/` is ignored.
+   * CONNECT, and send a query instead of auth. If no layer serves `/`, they are still told that
+   * they are in it, because some join other namespaces only then. There is no socket then, and
+   * events that they send to `/` are ignored.
    */
   readonly allowEIO3?: boolean
   /**
-   * A cookie with the session's id, for load balancers; set by the response that opens a session
-   * over HTTP. `true` is one called `io`. Default: none.
+   * A cookie with the session's id, for load balancers. The response that opens a session over HTTP
+   * sets it. `true` means a cookie called `io`. Default: none.
    */
   readonly cookie?: boolean | CookieOptions
   /**
-   * Headers for every response, the one that opens a session included; several values of one
-   * (`Set-Cookie`) as an array. Default: none beyond those of `cors`.
+   * Headers for every response, including the one that opens a session; several values of one
+   * header (`Set-Cookie`) are an array. Default: none except those of `cors`.
    *
-   * It is called once for each request, as the request arrives: polls, POSTs, upgrades, and refused
-   * ones. So it also sees the headers of later requests of a session, as a token that was renewed.
-   * The session of a request is `sid` of its query; the client chooses it, and it may be the id of
-   * no session. The request that opens a session has none: `handshake.generateId` gives the id.
+   * It is called once for each request, when the request arrives: polls, POSTs, upgrades, and
+   * refused requests. So it also sees the headers of later requests of a session, such as a renewed
+   * token. The query's `sid` is the session of a request; the client chooses it, and it may be the
+   * id of no session. The request that opens a session has none: `handshake.generateId` returns the
+   * id.
    *
    * **Example** (The latest token of each session)
    *
@@ -115,23 +116,23 @@ export interface EngineOptions<out R = never> {
    */
   readonly responseHeaders?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
   /**
-   * The time for the closing of the server's scope: sessions are closed, and what waits for them is
-   * flushed. Connections that are open after it are cut. Default: 5 seconds. At least 0.
+   * The time limit for closing the server's scope: sessions are closed, and their waiting messages
+   * are sent. Connections that are still open after it are cut. Default: 5 seconds. At least 0.
    */
   readonly drainTimeout?: Duration.Input
 }
 
 /**
- * When the server pings its clients, and how long it waits for their answers.
+ * The times of pings, and the time limit for their answers.
  *
  * @since 0.1.0
  * @category options
  */
 export interface HeartbeatOptions<out R = never> {
   /**
-   * The time from a pong (or the opening) to the next ping. Clients are told, and expect a ping
-   * within `pingInterval + pingTimeout`, which is at most 2^31 - 1 ms (24.8 days), as their timers
-   * do not take more. Default: 25 seconds. At least 10 ms.
+   * The time from a pong (or the opening) to the next ping. Clients are told this value, and expect
+   * a ping within `pingInterval + pingTimeout`. That sum is at most 2^31 - 1 ms (24.8 days), the
+   * limit of their timers. Default: 25 seconds. At least 10 ms.
    */
   readonly pingInterval?: Duration.Input
   /**
@@ -141,7 +142,7 @@ export interface HeartbeatOptions<out R = never> {
   readonly pingTimeout?: Duration.Input
   /**
    * The schedule of the pings, instead of the fixed `pingInterval`. Each session runs it from its
-   * opening on; its delays are the pauses before the next ping, up to `pingInterval`. It runs in
+   * opening on. Its delays are the pauses before the next ping, up to `pingInterval`. It runs in
    * the context of the server's layer. See `Heartbeat.default` for the details.
    *
    * Default: `Heartbeat.default`, with `pingInterval` in place of its 25 seconds.
@@ -150,16 +151,15 @@ export interface HeartbeatOptions<out R = never> {
 }
 
 /**
- * How sessions are opened.
+ * Options of the requests that open sessions.
  *
  * @since 0.1.0
  * @category options
  */
 export interface HandshakeOptions {
   /**
-   * Decides whether a request may open a session, before anything is done for it: over HTTP, and
-   * before a WebSocket is accepted. It is not called for requests of open sessions. Default: every
-   * request may.
+   * Decides whether a request may open a session. It runs first: over HTTP, and before a WebSocket
+   * is accepted. It is not called for requests of open sessions. Default: every request may.
    *
    * A failure answers the request with status 403 and its message (code 4). A defect does so with
    * the standard message, and is logged. The effect is interrupted when the client closes its
@@ -168,34 +168,34 @@ export interface HandshakeOptions {
   readonly allowRequest?: (request: EngineRequest) => Effect.Effect<unknown, RequestForbidden>
   /**
    * Makes the id of a session. Ids must be unique and impossible to guess: a client that knows one
-   * can take part in its session. An empty id, one that is in use or holds control characters or
-   * half a surrogate pair, a failure or a defect refuses the request (code 3). The effect is
-   * interrupted when the client closes its connection, and after `timeout`. Default: 120 random
+   * can take part in its session. The request is refused (code 3) on a failure or a defect, and on
+   * an id that is empty, in use, or holds control characters or half a surrogate pair. The effect
+   * is interrupted when the client closes its connection, and after `timeout`. Default: 120 random
    * bits as 20 characters.
    */
   readonly generateId?: (request: EngineRequest) => Effect.Effect<string>
   /**
-   * The time for `allowRequest` and `generateId` together. After it they are interrupted, and the
-   * request is refused (code 4). Default: 20 seconds. At least 1 ms.
+   * The time limit for `allowRequest` and `generateId` together. After it they are interrupted, and
+   * the request is refused (code 4). Default: 20 seconds. At least 1 ms.
    */
   readonly timeout?: Duration.Input
   /**
    * Headers for the response that opens a session, over HTTP or with the upgrade to a WebSocket;
-   * several values of one (`Set-Cookie`) as an array. Default: none.
+   * several values of one header (`Set-Cookie`) are an array. Default: none.
    */
   readonly headers?: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>
 }
 
 /**
- * How sessions change from polling to WebSocket.
+ * The change of sessions from polling to WebSocket.
  *
  * @since 0.1.0
  * @category options
  */
 export interface UpgradeOptions {
-  /** Whether clients are told that they may change from polling to WebSocket. Default: true. */
+  /** Whether clients are told that they can change from polling to WebSocket. Default: true. */
   readonly allow?: boolean
-  /** The time for the change. Default: 10 seconds. At least 1 ms. */
+  /** The time limit for the change. Default: 10 seconds. At least 1 ms. */
   readonly timeout?: Duration.Input
 }
 
@@ -208,49 +208,48 @@ export interface UpgradeOptions {
 export interface EngineLimits {
   /**
    * The largest message in bytes: of one long-polling request body, and of one WebSocket message.
-   * Clients are told. Default: 1,000,000.
+   * Clients are told this value. Default: 1,000,000.
    */
   readonly maxPayload?: number
   /** The largest number of packets in one long-polling request body. Default: 10,000. */
   readonly maxPacketsPerPayload?: number
   /**
-   * The bytes that may wait for one client that does not take them. `outboxOverflow` says what
-   * happens to more. Default: 16,777,216.
+   * The bytes that may wait for one client that does not read them. `outboxOverflow` is the policy
+   * for more. Default: 16,777,216.
    *
-   * A larger message gets through if nothing else waits. With the policy `disconnect` a client is
-   * not closed for messages that are sent within one turn of the event loop, of which it could not
-   * take any yet, up to four times as much. While more waits than may, it has to take as much as is
-   * sent to it, but for an eighth of the budget. So the most that waits for one client are the
-   * messages of one turn on top of a full outbox, at most four times the budget, or one larger
-   * message, and an eighth of the budget; with the other policies at most twice the budget, such a
-   * message, and 64 KiB.
+   * A larger message is accepted if nothing else waits. With the policy `disconnect`, messages that
+   * are sent within one turn of the event loop do not close a client, up to four times the budget:
+   * the client could not read any of them yet. While more than the budget waits, the client must
+   * read as much as is sent to it, except for an eighth of the budget. So the most that waits for
+   * one client is the messages of one turn on top of a full outbox (at most four times the budget,
+   * or one larger message) and an eighth of the budget. With the other policies it is at most twice
+   * the budget, one larger message, and 64 KiB.
    */
   readonly maxOutbox?: number
   /** The policy for a message that does not fit into `maxOutbox`. Default: `disconnect`. */
   readonly outboxOverflow?: OutboxOverflow
   /**
-   * The packets that the client of one connection may send, of every kind. `rateLimit` of
+   * The rate of packets of every kind that the client of one connection may send. `rateLimit` of
    * `Event.make` limits single events. Default: no limit.
    */
   readonly rateLimit?: ConnectionRateLimit
   /**
-   * The number of connections: the open ones, those that `allowRequest` and `generateId` have not
-   * decided on, and closed ones whose client has not taken what waits for it. Requests for more are
-   * refused with code 4 and status 503, so that clients come again later; they are counted as other
-   * refusals, and logged at level Warn every ten seconds at the most. Default: no limit.
+   * The number of connections: open ones, those that `allowRequest` and `generateId` have not
+   * decided on, and closed ones whose client has not read its waiting messages. Further requests
+   * are refused with code 4 and status 503, so that clients come again later. They are counted like
+   * other refusals, and logged at level Warn, every ten seconds at most. Default: no limit.
    */
   readonly maxConnections?: number
   /**
-   * The same for each address that clients come from. Addresses of IPv6 count by their first 64
-   * bits. Clients of a proxy all have its address unless the edge is told to trust it
-   * (`trustedProxies` in Node). Clients without an address, as over a Unix socket, are not limited.
-   * Default: no limit.
+   * The same for each address of clients. IPv6 addresses count by their first 64 bits. Clients of a
+   * proxy all have its address, unless the edge trusts it (`trustedProxies` in Node). Clients
+   * without an address, such as over a Unix socket, are not limited. Default: no limit.
    */
   readonly maxConnectionsPerAddress?: number
 }
 
 /**
- * The resolved `rateLimit`: the packets that a client may send, and the consequence of more.
+ * The resolved `rateLimit`: the rate of packets of a client, and the consequence of more.
  *
  * @since 0.1.0
  * @category options
@@ -384,7 +383,7 @@ const cookie = Effect.fnUntraced(function* (
   if (rest.maxAge !== undefined && Duration.fromInput(rest.maxAge)._tag === "None") {
     return yield* refuse("cookie", "maxAge must be a duration")
   }
-  // A fault of the options would show with every id.
+  // An error in the options would appear with every id.
   const checked = Cookies.makeCookie(name, "id", options)
   if (Result.isFailure(checked)) return yield* refuse("cookie", checked.failure.reason._tag)
   return (id: string) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options))
@@ -417,13 +416,13 @@ const cors = Effect.fnUntraced(function* (
 ): Effect.fn.Return<CorsOptions | undefined, InvalidOptionError> {
   if (option === undefined) return undefined
   const options = yield* group("cors", option, CORS)
-  // Browsers refuse credentials for every origin at once: a refusal here is noticed earlier than
+  // Browsers refuse credentials together with every origin. A refusal here is noticed earlier than
   // one in a page.
   if (options.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
     const problem = 'needs cors.origin to say which origins may send them (or true for any), not "*"'
     return yield* refuse("cors.credentials", problem)
   }
-  // A header that cannot be sent would fail every response.
+  // An invalid header would fail every response.
   for (const setting of ["methods", "allowedHeaders", "exposedHeaders"] as const) {
     const names = options[setting]
     if (names === undefined) continue
@@ -435,8 +434,9 @@ const cors = Effect.fnUntraced(function* (
 })
 
 /**
- * Fills in the defaults and refuses what makes no sense. The resolved options are flat, and named
- * by their contents. `known` are the names of the server's transports. Default: the built-in ones.
+ * Fills in the defaults and refuses options that make no sense. The resolved options are flat, and
+ * named by their contents. `known` are the names of the server's transports. Default: the built-in
+ * ones.
  *
  * @since 0.1.0
  * @category decoding
@@ -453,7 +453,7 @@ export const resolve = Effect.fnUntraced(function* (
   const pingInterval = yield* millis("heartbeat.pingInterval", heartbeat.pingInterval, 25_000, 10)
   const pingTimeout = yield* millis("heartbeat.pingTimeout", heartbeat.pingTimeout, 20_000, 10)
   if (pingInterval + pingTimeout > MAX_TIMER) {
-    // Clients wait for both together, in one timer: it would fire at once.
+    // Clients wait for the sum of both in one timer, which would fire at once.
     const problem = `must be at most ${MAX_TIMER} ms (24.8 days) together with pingInterval (${pingInterval} ms)`
     return yield* refuse("heartbeat.pingTimeout", problem)
   }

@@ -1,5 +1,5 @@
 /**
- * The HTTP side of Engine.IO as a platform brings it: requests in, responses out.
+ * The HTTP side of Engine.IO, as a platform provides it: requests in, responses out.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import type { Handshake } from "../Handshake.ts"
 export type EngineRevision = 3 | 4
 
 /**
- * The part of the request that opened a session which the session keeps.
+ * The part of the opening request that its session keeps.
  *
  * @since 0.1.0
  * @category models
@@ -31,18 +31,18 @@ export interface EngineRequest {
   readonly method: string
   readonly query: ReadonlyMap<string, string>
   /**
-   * The address of the client: the peer's, or what proxies say of it that the platform was told to
-   * trust. Empty if there is none. Worked out when it is asked for.
+   * The address of the client: the peer's, or the one that trusted proxies report. Empty if there
+   * is none. It is computed when it is read.
    */
   readonly address: string
   /** A header by its name in lower case. */
   header(name: string): string | undefined
-  /** The part of the request to keep; asked for once per session. */
+  /** Returns the part of the request to keep. Called once per session. */
   details(): ConnectionDetails
 }
 
 /**
- * Why a request's body was not read to its end.
+ * The reason why a request's body was not read to its end.
  *
  * @since 0.1.0
  * @category models
@@ -50,7 +50,7 @@ export interface EngineRequest {
 export type BodyFailure = "too large" | "aborted"
 
 /**
- * A request's body, in the form in which it is asked for.
+ * A request's body, with a method for each of its forms.
  *
  * @since 0.1.0
  * @category models
@@ -63,38 +63,38 @@ export interface RequestBody {
 }
 
 /**
- * Gives the packets of one session's requests their turns beside what else the process has to do.
+ * Shares the time of the process between the packets of one session's requests and other work.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Pacer {
   /**
-   * Whether another packet, of so many bytes or characters, may be handled in this turn. What
-   * passes until it is asked again, or told to {@link rest}, is the time that the packet takes.
+   * Whether another packet, of this many bytes or characters, may be handled in this turn. The time
+   * until the next call, or until {@link rest}, is the time that the packet takes.
    */
   mayGoOn(size: number): boolean
-  /** Nothing is being handled. */
+  /** No packet is being handled. */
   rest(): void
-  /** Whether it is the others' turn though there may be nothing more: a packet has taken long. */
+  /** Whether other work has its turn even if there are no more packets: a packet has taken long. */
   readonly isDue: boolean
-  /** Calls back when it is this session's turn again. */
+  /** Calls back when this session has its turn again. */
   yield(goOn: () => void): void
 }
 
 /**
- * Learns what becomes of a response.
+ * Watches the fate of a response.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ResponseWatcher {
   /**
-   * It has not left as a whole: the peer has to take some of it first. Called at most once, before
-   * `onGone`.
+   * The response has not left as a whole: the peer has to read some of it first. Called at most
+   * once, before `onGone`.
    */
   onWaiting(): void
-  /** It has left, or its connection is closed. Called exactly once. */
+  /** The response has left, or its connection is closed. Called exactly once. */
   onGone(): void
 }
 
@@ -107,14 +107,14 @@ export interface ResponseWatcher {
 export interface HttpExchange {
   readonly request: EngineRequest
   /**
-   * Adds headers to the response: over those that are there, but cookies add up; those that
-   * `respond` is given come over them.
+   * Adds headers to the response. They replace existing ones, except that cookies add up. The
+   * headers of `respond` replace them.
    */
   addHeaders(headers: Readonly<Record<string, string | Array<string>>>): void
   /**
-   * Sends the response, compressed only if `compress` is true and the platform and the peer want
-   * it. A call after the peer has disconnected is ignored. Returns the size of the body in bytes,
-   * before compression.
+   * Sends the response. It is compressed only if `compress` is true, the platform compresses, and
+   * the peer accepts that. A call after the peer has disconnected is ignored. Returns the size of
+   * the body in bytes, before compression.
    */
   respond(
     status: number,
@@ -125,26 +125,27 @@ export interface HttpExchange {
   /** Reads the body, up to `maxBytes` bytes, and calls back once. */
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void
   /**
-   * Runs a task after the code that is running now: packets that are sent meanwhile leave together.
-   * Default: as a microtask.
+   * Runs a task after the code that is running now, so that packets that are sent meanwhile leave
+   * together. Default: as a microtask.
    */
   readonly defer?: (task: () => void) => void
   /** Calls back if the peer disconnects before the response was sent. */
   onAbort(callback: () => void): void
   /**
-   * Watches the response that was just given to `respond`. Without it every response counts as
-   * taken.
+   * Watches the response that was just passed to `respond`. Without this method every response
+   * counts as read.
    */
   watch?(watcher: ResponseWatcher): void
-  /** Closes the connection, whatever was not read or sent. Default: it stays as it is. */
+  /** Closes the connection with everything unread or unsent. Default: it stays as it is. */
   destroy?(): void
   /**
-   * A session has brought so many bytes by this request: others that bring much leave it its turns.
+   * Records that a session has received this many bytes with this request: sessions that receive a
+   * lot then leave turns to it.
    */
   speak?(session: object, bytes: number): void
   /**
-   * Makes what paces the packets of a session that brings many at once. Default: they are handled
-   * in one turn.
+   * Makes the pacer of a session that brings many packets at once. Default: they are handled in one
+   * turn.
    */
   makePacer?(session: object): Pacer
 }

@@ -1,8 +1,8 @@
 /**
- * The Engine.IO server: sessions by their ids, and the requests that open, feed, upgrade and close
- * them (Engine.IO protocol 4, and 3 where it is allowed).
+ * The Engine.IO server: the sessions by their ids, and the requests that open, feed, upgrade and
+ * close them (Engine.IO protocol 4, and 3 where it is allowed).
  *
- * It knows nothing of the platform: an edge brings requests and WebSockets to it.
+ * It is independent of the platform: an edge passes requests and WebSockets to it.
  *
  * @since 0.1.0
  */
@@ -35,8 +35,8 @@ import type { AnyTransport, Carriage, TransportDefinition, WebSocketChannel } fr
 import { Transports } from "./Transports.ts"
 
 /**
- * Sessions that are closed in one turn of the event loop when the server shuts down: more, if time
- * is short.
+ * The number of sessions that are closed in one turn of the event loop at shutdown. It is larger if
+ * time is short.
  */
 const DRAIN_BATCH = 500
 
@@ -46,23 +46,29 @@ const DRAIN_PAUSE = 10
 /**
  * The Engine.IO server.
  *
+ * **Details**
+ *
+ * {@link make} and {@link run} make one. It does nothing until an edge passes requests to it: in Node,
+ * `NodeEngine.attach`. A server of namespaces has one of its own.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface EngineServer {
   readonly options: ResolvedEngineOptions
   /**
-   * The timer that all sessions share, for deadlines of code that builds on the engine. @internal
+   * The timer that all sessions share. Code on top of the engine uses it for deadlines, too.
+   * @internal
    */
   readonly wheel: TimerWheel.TimerWheel
   /**
-   * The time of a shutdown, of which closing everything built on the engine is a part. @internal
+   * The time of a shutdown, which includes closing everything on top of the engine. @internal
    */
   readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
   /**
-   * The sessions that open from now on. The stream ends with the server.
+   * Streams the sessions that open from now on. The stream ends with the server.
    *
    * **Details**
    *
@@ -76,11 +82,11 @@ export interface EngineServer {
   readonly handleRequest: (exchange: HttpExchange) => void
   /**
    * Decides on a request to upgrade to a WebSocket, before it is answered, and calls back once:
-   * maybe later, if the application is asked. Returns the function to call if the peer disconnects
-   * before.
+   * maybe later, if the application decides. Returns the function to call if the peer disconnects
+   * before that.
    */
   readonly handleUpgrade: (request: EngineRequest, decide: (decision: UpgradeDecision) => void) => () => void
-  /** The same for a connection of another kind, which is to be a transport with this definition. */
+  /** The same for a connection of another kind, which becomes a transport with this definition. */
   readonly handleConnection: <Carrier>(
     definition: TransportDefinition<Carrier>,
     request: EngineRequest,
@@ -88,26 +94,26 @@ export interface EngineServer {
   ) => () => void
   /**
    * Refuses new sessions, closes open ones with reason `server shutting down`, waits until their
-   * messages are sent, and cuts the rest after `drainTimeout`. The server's scope does it when it
-   * closes. A second drain does no harm, and takes no longer: the time counts from the first one,
-   * or from a shutdown that began right before.
+   * messages are sent, and cuts the rest after `drainTimeout`. The server's scope does this when it
+   * closes. A second drain does no harm and takes no longer: the time counts from the first one, or
+   * from a shutdown that began right before.
    */
   readonly drain: Effect.Effect<void>
   /**
-   * Waits, during a drain, until no client that polls has to come once more to learn of it.
+   * Waits, during a drain, until every polling client has come once more to learn of the end.
    * @internal
    */
   readonly lastPolls: Effect.Effect<void>
-  /** The rest of `drainTimeout`, in milliseconds: all of it before anything is drained. */
+  /** The rest of `drainTimeout`, in milliseconds: all of it before the drain. */
   readonly drainTimeLeft: () => number
   /**
    * Drops every session at once, with its messages: the end of a drain that clients do not answer.
    * @internal
    */
   readonly terminate: () => void
-  /** Logs an error that the edge has thrown, which must not. @internal */
+  /** Logs an error that the edge has thrown, which is a bug. @internal */
   readonly report: (message: string, defect: unknown) => void
-  /** The headers that every response carries. */
+  /** Returns the headers that every response carries. */
   readonly responseHeaders: (request: EngineRequest) => Readonly<Record<string, string | Array<string>>>
 }
 
@@ -137,13 +143,13 @@ export interface EngineEvents {
 }
 
 /**
- * Makes an Engine.IO server. Applications use {@link run}, or `sessions` of the server; `onSession`
+ * Makes an Engine.IO server. Applications use {@link run}, or the server's `sessions`. `onSession`
  * is for code that needs the messages synchronously.
  *
  * **Details**
  *
- * `onSession` is called synchronously when a session has opened, and gives the handler of its
- * messages. Without it the messages are for the streams of the session.
+ * `onSession` is called synchronously when a session has opened, and returns the handler of its
+ * messages. Without it the messages go to the streams of the session.
  *
  * Closing the scope refuses new sessions, closes open ones with reason `server shutting down`,
  * waits until their messages are sent, and cuts the rest after `drainTimeout`. Fails with
@@ -151,8 +157,8 @@ export interface EngineEvents {
  *
  * **Gotchas**
  *
- * Without `onSession` the client of a session is not read any more when 1,000 messages wait for a
- * first reader: run `session.messages()`, be it to drop them.
+ * Without `onSession`, reading from the client of a session stops when 1,000 messages wait for a
+ * first reader. Run `session.messages()` even if you drop all messages.
  *
  * @since 0.1.0
  * @category constructors
@@ -162,7 +168,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   onSession: (session: EngineSession) => SessionHandler = HOLD,
   events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, R | Scope.Scope> {
-  // Only the heartbeat asks for services of R, and its schedule has that type.
+  // Only the heartbeat needs services of R, and its schedule has that type.
   const context = (yield* Effect.context<R>()) as Context.Context<never>
   const transports = yield* Transports
   const resolved = yield* resolve(
@@ -172,7 +178,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
   const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
   const [released, polled] = [yield* Latch.make(false), yield* Latch.make(false)]
-  // Before the drain in the scope, hence closed after it: transports flush while they drain.
+  // This is forked before the drain is added to the scope, so it closes after the drain: transports
+  // flush while they drain.
   const scope = yield* Scope.fork(yield* Effect.scope)
   const server = new Server(resolved, transports, wheel, context, scope, onSession, events, released, polled)
   yield* Effect.acquireRelease(
@@ -189,18 +196,18 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * **Details**
  *
  * The effect starts when the session opens, in a scope of its own. The session closes when the
- * effect is done: with reason `forced close`, or `internal error` if it has failed, which is
- * logged. When the session ends first, the effect is interrupted once the streams of the session's
- * messages have been read to their ends. Closing the server's scope closes the sessions, see {@link
- * make}, and waits for the effects.
+ * effect ends: with reason `forced close`, or with `internal error` if it has failed, which is
+ * logged. When the session ends first, the effect is interrupted after the streams of the session's
+ * messages have been read to their ends. Closing the server's scope closes the sessions (see
+ * {@link make}), and waits for the effects.
  *
  * **Gotchas**
  *
- * An effect that does not read the messages has to drop them, as with
+ * An effect that does not read the messages must drop them, for example with
  * `Effect.forkScoped(Stream.runDrain(session.messages()))`: the first 1,000 are held for it, and
- * then the client is not read any more.
+ * then reading from the client stops.
  *
- * Work that takes time after the end of a stream may be interrupted: it belongs into a finalizer.
+ * Work after the end of a stream may be interrupted if it takes time: put it into a finalizer.
  *
  * **Example** (An echo server)
  *
@@ -224,8 +231,8 @@ export const run = Effect.fnUntraced(function* <E, R2, R = never>(
   events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, R | Exclude<R2, Scope.Scope> | Scope.Scope> {
   const context = yield* Effect.context<Exclude<R2, Scope.Scope>>()
-  // Before the engine in the scope, hence closed after it: it waits for the effects of all
-  // sessions.
+  // This is forked before the engine is added to the scope, so it closes after the engine: it waits
+  // for the effects of all sessions.
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   return yield* make(options, handlerOf(onSession, context, scope), events)
 })
@@ -239,7 +246,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   readonly context: Context.Context<never>
   readonly scope: Scope.Closeable
   readonly upgrades: ReadonlyArray<string>
-  /** Sessions that hold something: open ones, and closed ones whose transport is still flushing. */
+  /**
+   * The sessions that hold resources: open ones, and closed ones whose transport is still flushing.
+   */
   readonly registry = new Map<string, EngineSession>()
   /** The transports that clients may use, by name. */
   private readonly transports = new Map<string, AnyTransport>()
@@ -251,9 +260,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private readonly admission: Admission
   private readonly reportCause: Report
   private openCount = 0
-  /** The end of the time to drain, on the wheel's clock, once it drains. */
+  /** The end of the drain, on the wheel's clock, once it has begun. */
   private drainEnd: number | undefined
-  /** The sessions over polling that still hold something, once every session is closed. */
+  /** The polling sessions that still hold resources, once every session is closed. */
   private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
@@ -406,7 +415,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       return ignore
     }
     const { session } = verified
-    // The door says what carries a transport that gets through it.
+    // The door determines the carrier of a transport that passes it.
     const definition = verified.definition as TransportDefinition<Carrier>
     if (session !== undefined) {
       decide({
@@ -432,7 +441,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
 
   /**
    * Decides on a request that would open a session, unless there are too many already (see
-   * `Admission.admit`). A request that is undecided counts as a connection.
+   * `Admission.admit`). An undecided request counts as a connection.
    */
   private admit(
     request: EngineRequest,
@@ -453,7 +462,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       isCounted = false
     }
     const cancel = this.admission.admit(request, (id) => {
-      // A session is counted when it opens, which is now.
+      // From here on the session itself is counted.
       forget()
       done(id)
     })
@@ -544,9 +553,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.openCount++
     this.stats.opened++
     session.start()
-    // Also if it has ended already: then the request is answered with that.
+    // This also happens if the session has ended: the request is then answered with that.
     onStarted?.(session)
-    // A handler would never hear of an end that has come already.
+    // A handler would never be told of an end that has already happened.
     if (!session.isOpen) return
     try {
       session.handler = this.onSession(session)
@@ -583,8 +592,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       this.drainEnd ??= this.closing.begin()
       this.admission.close()
       const sessions = Array.from(this.registry.values())
-      // A pause between batches, so that clients do not all come back at once. The pauses take half
-      // of the time at most.
+      // A pause between batches prevents all clients from coming back at once. The pauses take at
+      // most half of the time.
       const batches = Math.max(1, Math.floor(this.drainTimeLeft() / 2 / DRAIN_PAUSE))
       const size = Math.max(DRAIN_BATCH, Math.ceil(sessions.length / batches))
       for (let at = 0; at < sessions.length; at += size) {
@@ -611,7 +620,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   }
 }
 
-/** The way by which a request comes: of a kind, or with the definition of its transport. */
+/** The entrance of a request: a kind of carrier, or the definition of its transport. */
 type Door = Carriage | TransportDefinition<any>
 
 /** A request that may be handled: its transport, and its session unless it may open one. */
@@ -622,8 +631,10 @@ interface Verified {
 
 const ignore = () => {}
 
-/** Keeps browsers from taking a response for another type than it says. */
+/** Prevents browsers from guessing another type for a response. */
 const SAFE: Readonly<Record<string, string>> = { "x-content-type-options": "nosniff" }
 
-/** The revision of Engine.IO of a request. Clients of revision 3 do not always say so. */
+/**
+ * Returns the Engine.IO revision of a request. Clients of revision 3 do not always state theirs.
+ */
 const revisionOf = (request: EngineRequest): EngineRevision => (request.query.get("EIO") === "4" ? 4 : 3)

@@ -1,5 +1,5 @@
 /**
- * A session of Engine.IO: one client, whichever transport it uses (Engine.IO protocol 4).
+ * A session of Engine.IO: one client, over any transport (Engine.IO protocol 4).
  *
  * @since 0.1.0
  */
@@ -31,29 +31,32 @@ import { IDLE, type TimerWheel } from "./TimerWheel.ts"
 import type { ServerTransport, TransportDefinition, TransportSink } from "./Transport.ts"
 
 /**
- * How and why a session ended.
+ * The end of a session: its reason and details.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SessionClose {
   readonly reason: SessionCloseReason
-  /** More detail than the reason gives, where it is known. For logs. */
+  /** More detail than the reason, where it is known. For logs. */
   readonly description: string | undefined
 }
 
 /**
- * The receiver of a session's messages. It is called synchronously, in the order of arrival, as the
- * message path needs it. It should not throw: an error that it throws is logged, and ends its
+ * The receiver of a session's messages. It is called synchronously, in the order of arrival, to
+ * keep the message path fast. It should not throw: an error that it throws is logged, and ends its
  * session with reason `internal error`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SessionHandler {
-  /** The session is open, and this takes its messages from now on. Called once, and first. */
+  /**
+   * The session is open, and sends its messages to this handler from now on. Called once, and
+   * first.
+   */
   onOpen(): void
-  /** A text message: the whole packet with its leading `4`, so that nothing is copied. */
+  /** A text message: the whole packet with its leading `4`, so that it need not be copied. */
   onMessage(packet: string): void
   onBinary(bytes: Uint8Array): void
   /** The session has ended. Called once, and last. */
@@ -61,7 +64,7 @@ export interface SessionHandler {
 }
 
 /**
- * The server of a session, as the session knows it.
+ * The parts of a server that its sessions use.
  *
  * @since 0.1.0
  * @category models
@@ -73,7 +76,7 @@ export interface SessionOwner {
   readonly wheel: TimerWheel
   /** The context of the server's layer. */
   readonly context: Context.Context<never>
-  /** The scope of everything that sessions hold. It closes after the server has drained. */
+  /** The scope of all resources of sessions. It closes after the server has drained. */
   readonly scope: Scope.Scope
   /** @internal */
   readonly heartbeat: Heartbeat
@@ -88,9 +91,9 @@ export interface SessionOwner {
   readonly after: (millis: number, run: () => void) => () => void
   /** The session has ended; a transport may still be flushing. */
   onSessionClosed(session: EngineSession, close: SessionClose): void
-  /** The session holds nothing any more. */
+  /** The session holds no resources any more. */
   onSessionReleased(session: EngineSession): void
-  /** Something of the session has thrown. */
+  /** Code of the session has thrown. */
   onSessionDefect(session: EngineSession, defect: unknown): void
 }
 
@@ -98,8 +101,8 @@ const PING = "2"
 const PONG = "3"
 
 /**
- * The reasons why a client is not read: its handlers are behind, it sends too fast, it has too many
- * namespaces opened, or readers of its messages are behind.
+ * The reasons why a client is not read: its handlers are too slow, it sends too fast, it has too
+ * many namespaces opened, or readers of its messages are too slow.
  *
  * @since 0.1.0
  * @category models
@@ -111,19 +114,20 @@ const PAUSED_BY = { backlog: 1, rate: 2, openings: 4, streams: 8 } as const
 /** The first characters of packets. */
 const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53, noop: 54, base64: 98 } as const
 
-/** The life of a session. */
+/** The state of a session. */
 type Life =
   | { readonly _tag: "Open" }
   /** The session closes its transport, which may release everything within that call. */
   | { readonly _tag: "Ending"; readonly isReleased: boolean }
   /** The session has ended; its transport may still be telling the client. */
   | { readonly _tag: "Closing"; readonly close: SessionClose }
-  /** Its transport has released everything; transports beside it may not have. */
+  /** Its transport has released everything; other transports of the session may not have. */
   | { readonly _tag: "Closed"; readonly close: SessionClose }
-  /** Nothing is held any more. */
+  /** All resources are released. */
   | { readonly _tag: "Released"; readonly close: SessionClose }
 
-// Shared by all sessions: with every message a comparison with it says whether the session is open.
+// All sessions share this object: each message compares it with the state to see whether the
+// session is open.
 const OPEN: Life = { _tag: "Open" }
 const ENDING: Life = { _tag: "Ending", isReleased: false }
 const RELEASED: Life = { _tag: "Ending", isReleased: true }
@@ -138,7 +142,7 @@ const RELEASED: Life = { _tag: "Ending", isReleased: true }
  *
  * **Gotchas**
  *
- * Sends to a session that is not open do nothing: `closed` says how it ended.
+ * Sends to a session that is not open do nothing: `closed` yields the reason of the end.
  *
  * **Example** (Echo)
  *
@@ -168,20 +172,23 @@ export class EngineSession extends Inspectable.Class {
   private current!: ServerTransport
   private life: Life = OPEN
   private upgrade: Upgrade | undefined
-  /** Transports that hold something beside the current one: candidates, and those left behind. */
+  /**
+   * Transports that hold resources beside the current one: candidates, and those that the session
+   * has left.
+   */
   private others: Set<ServerTransport> | undefined
-  /** There is one while more waits than may. */
+  /** Set while more bytes wait than `maxOutbox`. */
   private excess: Excess | undefined
   /** Actions that wait for capacity. */
   private waiters: Set<() => void> | undefined
-  /** A bit for each reason why the client is not read. */
+  /** One bit for each reason why the client is not read. */
   private paused = 0
   private readonly limiter: ReadLimiter | undefined
   private streams: MessageStreams | undefined
   private watchers: Set<(name: string | undefined) => void> | undefined
   private ending: Deferred.Deferred<SessionClose> | undefined
-  // Made when it is asked for, which neither of the built-in transports does: measured, a scope for
-  // each session and one for each transport are 0.47 KB of an idle connection's 6.2.
+  // Made at the first use; neither of the built-in transports uses it. Measured: a scope for each
+  // session and one for each transport would be 0.47 KB of an idle connection's 6.2.
   private ownScope: Scope.Closeable | undefined
 
   constructor(id: string, revision: EngineRevision, details: ConnectionDetails, owner: SessionOwner) {
@@ -215,22 +222,22 @@ export class EngineSession extends Inspectable.Class {
     return this.life._tag === "Closed" || this.life._tag === "Released" ? undefined : this.current
   }
 
-  /** The name of the transport that is in use now. */
+  /** The name of the current transport. */
   get transport(): string {
     return this.current.name
   }
 
   /**
-   * The name of the transport that is in use, and then of each one that the session changes to. The
-   * stream ends with the session.
+   * Streams the name of the current transport, and then of each one that the session changes to.
+   * The stream ends with the session.
    */
   get transportChanges(): Stream.Stream<string> {
     return transportsOf(this)
   }
 
   /**
-   * Calls back with the name of each transport that the session changes to, within the turn in
-   * which it does, and with `undefined` when the session ends. Returns the function that stops it.
+   * Calls back with the name of each transport that the session changes to, within the turn of the
+   * change, and with `undefined` when the session ends. Returns the function that stops it.
    */
   watchTransport(onChange: (name: string | undefined) => void): () => void {
     if (!this.isOpen) {
@@ -245,7 +252,7 @@ export class EngineSession extends Inspectable.Class {
     }
   }
 
-  /** Whether its transport takes further requests of the client, as polls. */
+  /** Whether its transport takes further requests of the client, such as polls. */
   get isPolling(): boolean {
     return this.current.onRequest !== undefined
   }
@@ -260,7 +267,7 @@ export class EngineSession extends Inspectable.Class {
     return this.isOpen && this.current.writable
   }
 
-  /** The bytes that wait to be taken by the client. */
+  /** The bytes that wait for the client to read them. */
   get buffered(): number {
     return this.current.buffered
   }
@@ -294,7 +301,7 @@ export class EngineSession extends Inspectable.Class {
 
   // ---------------------------------------------------------------- opening
 
-  /** Takes the connection, or the request, that the client has brought. @internal */
+  /** Takes the connection, or the request, of the client. @internal */
   take<Carrier>(definition: TransportDefinition<Carrier>, carrier: Carrier): void {
     this.current = definition.open(this, carrier, this)
   }
@@ -314,8 +321,8 @@ export class EngineSession extends Inspectable.Class {
   // ---------------------------------------------------------------- sending
 
   /**
-   * Sends a message. Nothing happens when the session is not open. `onDropped` is called, in
-   * another turn, if the message is dropped because the client is slow (see `outboxOverflow`).
+   * Sends a message. It does nothing if the session is not open. `onDropped` is called, in another
+   * turn, if the message is dropped because the client is slow (see `outboxOverflow`).
    */
   sendUnsafe(message: OutboundMessage, onDropped?: () => void): void {
     if (!this.isOpen) return
@@ -342,9 +349,9 @@ export class EngineSession extends Inspectable.Class {
   }
 
   /**
-   * Sends a message, text or bytes. It never fails: nothing happens when the session is not open.
-   * With the policy `suspend` it waits until there is capacity; interrupted meanwhile, it sends
-   * nothing.
+   * Sends a message, text or bytes. It never fails, and does nothing if the session is not open.
+   * With the policy `suspend` it waits until there is capacity; if it is interrupted meanwhile, it
+   * sends nothing.
    */
   send(data: string | Uint8Array): Effect.Effect<void> {
     const send = () => {
@@ -362,15 +369,16 @@ export class EngineSession extends Inspectable.Class {
   }
 
   /**
-   * Sends every message that it takes, as {@link send} does. It is done when the session has ended,
-   * with the next message at the latest.
+   * A sink that sends every message as {@link send} does. It ends when the session has ended, with
+   * the next message at the latest.
    */
   get sink(): Sink.Sink<void, string | Uint8Array> {
     return Sink.forEachWhile((data: string | Uint8Array) => Effect.map(this.send(data), () => this.isOpen))
   }
 
   /**
-   * Whether a message may be sent without waiting. It always may unless the policy is `suspend`.
+   * Whether a message may be sent without waiting. This is always so unless the policy is
+   * `suspend`.
    */
   get hasCapacity(): boolean {
     const { maxOutbox, outboxOverflow } = this.owner.options
@@ -378,8 +386,8 @@ export class EngineSession extends Inspectable.Class {
   }
 
   /**
-   * Runs an action now, or when there is capacity again, after those that wait already; at the
-   * session's end at the latest. Returns the function that cancels it, if it has to wait.
+   * Runs an action now, or when there is capacity again, after actions that already wait. It runs
+   * at the session's end at the latest. Returns the function that cancels it, if it has to wait.
    */
   onCapacity(action: () => void): (() => void) | undefined {
     if (this.hasCapacity && this.waiters === undefined) {
@@ -397,9 +405,9 @@ export class EngineSession extends Inspectable.Class {
   // ---------------------------------------------------------------- reading
 
   /**
-   * Stops reading from the client, until {@link resumeUnsafe} for the same reason: what it sends
-   * waits with it. It is not taken for dead meanwhile, as its pongs are not read; pings are still
-   * sent, so that a broken connection is noticed. That a client closes may be noticed only when
+   * Stops reading from the client, until {@link resumeUnsafe} for the same reason: its messages
+   * wait on its side. The client is not treated as dead meanwhile, as its pongs are not read. Pings
+   * are still sent, so that a broken connection is noticed. Its close may be noticed only when
    * reading resumes.
    */
   pauseUnsafe(by: PauseReason = "backlog"): void {
@@ -411,7 +419,7 @@ export class EngineSession extends Inspectable.Class {
     this.current.pause()
   }
 
-  /** Reads again, unless there is another reason not to. */
+  /** Resumes reading, unless there is another reason not to. */
   resumeUnsafe(by: PauseReason = "backlog"): void {
     if (this.paused === 0) return
     this.paused &= ~PAUSED_BY[by]
@@ -426,21 +434,21 @@ export class EngineSession extends Inspectable.Class {
   }
 
   /**
-   * The messages that come in from now on, text and bytes, beside the session's handler. The stream
-   * ends with the session, after the messages that wait.
+   * Streams the messages that come in from now on, text and bytes, beside the session's handler.
+   * The stream ends with the session, after the waiting messages.
    *
    * **Details**
    *
-   * With `overflow: "fail"`, the default, a reader that is behind by more than `capacity` messages
-   * (default 10,000) gets a `StreamOverflow`; the session stays open. With `suspend` the client is
+   * With `overflow: "fail"`, the default, a reader for which more than `capacity` messages wait
+   * (default 10,000) gets a `StreamOverflow`; the session stays open. With `suspend`, the client is
    * not read while that many wait; see {@link pauseUnsafe} for the consequences.
    *
    * **Gotchas**
    *
-   * A message that has come before the stream runs is not in it, except for the first stream of a
-   * session that `EngineServer.run` or `EngineServer.sessions` gives.
+   * The stream misses messages that came before it runs, except for the first stream of a session
+   * from `EngineServer.run` or `EngineServer.sessions`.
    *
-   * With `suspend`, a connection that closes while it is not read takes along what was not read.
+   * With `suspend`, a connection that closes while it is not read loses its unread messages.
    */
   messages<O extends Overflow = "fail">(
     options: StreamOptions<O> = {}
@@ -448,7 +456,8 @@ export class EngineSession extends Inspectable.Class {
     return Stream.unwrap(
       Effect.suspend(() => {
         if (this.isOpen) return this.streaming.open(options)
-        // The session has ended: what was held for a first reader is still there.
+        // The session has ended, but the messages that were held for a first reader are still
+        // there.
         const streams = this.streams ?? new MessageStreams(this, () => {})
         if (this.streams === undefined) streams.end()
         return streams.open(options)
@@ -475,19 +484,19 @@ export class EngineSession extends Inspectable.Class {
 
   // ---------------------------------------------------------------- closing
 
-  /** Closes the session: messages that wait are sent first. */
+  /** Closes the session: waiting messages are sent first. */
   closeUnsafe(reason: SessionCloseReason = "forced close", description?: string): void {
     if (!this.isOpen) return
     const cause = reason === "parse error" || reason === "internal error" ? "fault" : "server"
     this.leave((transport) => transport.close(cause), reason, description)
   }
 
-  /** Closes the session: messages that wait are sent first. */
+  /** Closes the session: waiting messages are sent first. */
   close(reason: SessionCloseReason = "forced close"): Effect.Effect<void> {
     return Effect.sync(() => this.closeUnsafe(reason))
   }
 
-  /** Waits for the session's end and says how it ended. */
+  /** Waits for the session's end and yields its reason. */
   get closed(): Effect.Effect<SessionClose> {
     return Effect.suspend(() =>
       "close" in this.life
@@ -496,7 +505,7 @@ export class EngineSession extends Inspectable.Class {
     )
   }
 
-  /** Drops everything at once; for a server whose time to drain is over. @internal */
+  /** Drops everything at once, when the server's time to drain is over. @internal */
   terminate(): void {
     this.upgrade?.abort()
     for (const transport of Array.from(this.others ?? [])) transport.abort()
@@ -506,19 +515,22 @@ export class EngineSession extends Inspectable.Class {
 
   // ---------------------------------------------------------------- requests and upgrades
 
-  /** Another request with this session's id. Returns false if its transport does not take any. */
+  /**
+   * Handles another request with this session's id. Returns false if its transport does not take
+   * any.
+   */
   onRequest(exchange: HttpExchange): boolean {
     if (this.current.onRequest === undefined) return false
     this.current.onRequest(exchange)
     return true
   }
 
-  /** A connection with this session's id: the candidate of an upgrade. @internal */
+  /** Handles a connection with this session's id: the candidate of an upgrade. @internal */
   onUpgrade<Carrier>(definition: TransportDefinition<Carrier>, carrier: Carrier): void {
     const { options, wheel } = this.owner
     const { handover } = this.current
     const make = definition.upgrade ?? definition.open
-    // A candidate that is refused takes its time to close, too, and a shutdown waits for it.
+    // A refused candidate takes its time to close, too, and a shutdown waits for it.
     const others = (this.others ??= new Set())
     if (!this.isOpen || this.upgrade !== undefined || handover === undefined) {
       const refused = make(this, carrier, new Refused(this))
@@ -625,7 +637,10 @@ export class EngineSession extends Inspectable.Class {
     this.leave((transport) => transport.close("peer"), "transport close")
   }
 
-  /** The answer to the client's ping waits with everything else that it does not take. @internal */
+  /**
+   * The answer to the client's ping waits with everything else that the client does not read.
+   * @internal
+   */
   onAnswered(): void {
     if (this.isOpen && this.isOverflowing) this.overflow()
   }
@@ -660,13 +675,13 @@ export class EngineSession extends Inspectable.Class {
   }
 
   /**
-   * Something has thrown that must not: an application's parser, adapter or handler, or a bug of
-   * this library. It ends this session and no other.
+   * Code has thrown that must not: an application's parser, adapter or handler, or a bug of this
+   * library. It ends this session and no other.
    *
    * @internal
    */
   onDefect(defect: unknown): void {
-    // Errors of the end that follows are no news.
+    // Later errors of the same end are not reported again.
     if (!("close" in this.life) || this.life.close.reason !== "internal error") {
       this.owner.onSessionDefect(this, defect)
     }
@@ -704,7 +719,7 @@ export class EngineSession extends Inspectable.Class {
   }
 
   private onPing(): void {
-    // Since revision 4 the server pings.
+    // From revision 4 on, the server pings.
     if (this.revision === 4) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     this.sendControl(PONG)
     if (this.isOverflowing) return this.overflow()
@@ -723,15 +738,15 @@ export class EngineSession extends Inspectable.Class {
 
   // ---------------------------------------------------------------- the end
 
-  /** Whether messages wait where they can be taken back, as an overflow is not the end. */
+  /** Whether waiting messages can be taken back, because an overflow does not end the session. */
   private get keepsOutbox(): boolean {
     return this.owner.options.outboxOverflow !== "disconnect"
   }
 
-  /** Whether more waits than any policy allows. */
+  /** Whether more bytes wait than any policy allows. */
   private get isOverflowing(): boolean {
     const { maxOutbox } = this.owner.options
-    // Data in the socket does not count: a message that is larger than the budget may be there.
+    // Data in the socket does not count: it may hold a message that is larger than the budget.
     if (this.keepsOutbox) return (this.current.outbox ?? this.current).exceeds(2 * maxOutbox)
     return this.current.exceeds(maxOutbox) && this.excess?.isWithin !== true
   }
@@ -740,7 +755,7 @@ export class EngineSession extends Inspectable.Class {
     this.closeAtOnce("outbox overflow", `${this.current.buffered} bytes were waiting`)
   }
 
-  /** Closes a client that takes nothing: waiting for it is of no use. */
+  /** Closes a client that does not read: waiting for it would be useless. */
   private closeAtOnce(reason: SessionCloseReason, description?: string): void {
     if (this.isOpen) this.leave((transport) => transport.abort(), reason, description)
   }
@@ -765,7 +780,8 @@ export class EngineSession extends Inspectable.Class {
     this.limiter?.close()
     this.excess?.stop()
     this.excess = undefined
-    // A client in an upgrade takes the last packets by the new transport, if it polls no more.
+    // During an upgrade, a client that does not poll any more gets the last packets over the new
+    // transport.
     if (this.life._tag === "Closed" || !this.current.isLingering) this.upgrade?.abort()
     this.owner.onSessionClosed(this, close)
     const { handler } = this
@@ -793,7 +809,10 @@ export class EngineSession extends Inspectable.Class {
   }
 }
 
-/** The receiver of a connection that is refused as a candidate: it only waits for its end. */
+/**
+ * The receiver of a connection that was refused as a candidate: it only waits for the connection's
+ * end.
+ */
 class Refused implements TransportSink {
   private readonly session: EngineSession
 
@@ -812,7 +831,7 @@ class Refused implements TransportSink {
   }
 }
 
-/** A flag of the query, as clients write them. */
+/** Reads a flag of the query in the forms that clients write. */
 const isTruthy = (flag: string | undefined): boolean => flag !== undefined && flag !== ""
 
 const ignoreEverything: SessionHandler = { onOpen() {}, onMessage() {}, onBinary() {}, onClose() {} }

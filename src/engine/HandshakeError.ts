@@ -1,5 +1,5 @@
 /**
- * Requests that the engine refuses.
+ * Errors of requests that the engine refuses.
  *
  * @since 0.1.0
  */
@@ -16,10 +16,10 @@ import type { HttpExchange } from "./EngineRequest.ts"
 export type HandshakeErrorCode = 0 | 1 | 2 | 3 | 4 | 5
 
 /**
- * Why a request is refused: the codes by name.
+ * The reasons for a refusal: the codes by name.
  *
- * - `TransportUnknown` (0): the transport is none of the server's.
- * - `SessionUnknown` (1): there is no session of that id, or it has ended.
+ * - `TransportUnknown` (0): the server does not have the transport.
+ * - `SessionUnknown` (1): there is no session with that id, or it has ended.
  * - `BadMethod` (2): a connection was not opened with GET.
  * - `BadRequest` (3): the request breaks the protocol.
  * - `Forbidden` (4): `allowRequest`, an origin or a limit refuses it, or the server shuts down.
@@ -55,12 +55,12 @@ const messages: Record<HandshakeErrorCode, string> = {
 }
 
 /**
- * A request that the engine refuses: answered with status 400 (403 for code 4) and
- * `{"code":…,"message":"…"}` over HTTP, and with a plain 400 response before any upgrade; with
- * `status`, if there is one, over both.
+ * The engine refuses a request. Over HTTP it is answered with status 400 (403 for code 4) and
+ * `{"code":…,"message":"…"}`; a refused upgrade is answered with a plain 400 response. `status`, if
+ * it is set, replaces the status of both.
  *
- * `code` is the number on the wire, `reason` the same as a tagged value, for `Effect.catchReason`.
- * `context` says more than the client is told, for logs.
+ * `code` is the number on the wire. `reason` is the same as a tagged value, for
+ * `Effect.catchReason`. `context` has more details than the client gets, for logs.
  *
  * @since 0.1.0
  * @category errors
@@ -77,7 +77,7 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
 }
 
 /**
- * The failure with which `allowRequest` refuses a request: the client is told the message.
+ * The failure with which `allowRequest` refuses a request. The client gets its message.
  *
  * @since 0.1.0
  * @category errors
@@ -85,7 +85,7 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
 export class RequestForbidden extends Data.TaggedError("RequestForbidden")<{ readonly message: string }> {}
 
 /**
- * Makes a {@link HandshakeError}, with the code's standard message unless another is given.
+ * Makes a {@link HandshakeError}. Default for its message: the code's standard message.
  *
  * @since 0.1.0
  * @category constructors
@@ -98,8 +98,8 @@ export const make = (
 ): HandshakeError => new HandshakeError({ code, message, context, ...(status === undefined ? {} : { status }) })
 
 /**
- * Headers of the response that refuses: a server that is full says when to try again. Official
- * clients try again by themselves.
+ * Returns headers for a refusal: a full server tells when to try again. Official clients try again
+ * by themselves.
  *
  * @since 0.1.0
  * @category getters
@@ -108,7 +108,7 @@ export const headersOf = ({ status }: HandshakeError): Readonly<Record<string, s
   status === 503 ? FULL : NONE
 
 /**
- * Answers a request that the engine refuses.
+ * Answers a refused request.
  *
  * @since 0.1.0
  * @category combinators

@@ -7,7 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
 
 /**
- * The input of a heartbeat's schedule: how the last ping of a session went.
+ * The input of a heartbeat's schedule: the result of the session's last ping.
  *
  * @since 0.1.0
  * @category models
@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 export interface Ping {
   /** The time from the last ping to its pong. Zero until the first pong has come. */
   readonly roundTrip: Duration.Duration
-  /** The transport that the session uses now, as `polling` or `websocket`. */
+  /** The session's current transport, such as `polling` or `websocket`. */
   readonly transport: string
 }
 
@@ -27,23 +27,23 @@ export interface Ping {
  *
  * Each session runs the schedule for itself, from its opening on. The schedule is stepped when the
  * session opens and at every pong; its delay is the pause before the next ping. It runs in the
- * context of the layer that makes the server, so that it may need services, and a `jittered` one
- * replays under a seeded `Random`. A step may suspend: the pause then counts from the step's end.
+ * context of the layer that makes the server, so it may need services, and a `jittered` one repeats
+ * its values with a seeded `Random`. A step may suspend: the pause then counts from the step's end.
  *
- * The pause never exceeds `pingInterval`, as clients are told that interval and expect a ping
- * within `pingInterval + pingTimeout`. Longer delays are shortened to it, and a step that is not
- * done by then does not hold the ping back. A session whose client does not answer a ping closes
- * after `pingTimeout` with reason `ping timeout`.
+ * The pause never exceeds `pingInterval`, because clients are told that interval and expect a ping
+ * within `pingInterval + pingTimeout`. Longer delays are shortened to it, and the ping does not
+ * wait for a slower step. A session whose client does not answer a ping closes after `pingTimeout`
+ * with reason `ping timeout`.
  *
  * A step that dies closes its session with reason `internal error`. The session's end interrupts
  * a step that is under way.
  *
  * **Gotchas**
  *
- * The end of a schedule does not end the pings: they go on every `pingInterval`, so that a
- * client that vanishes is noticed in any case. Raise `pingInterval` for a longer heartbeat.
+ * The end of a schedule does not end the pings: they go on every `pingInterval`, so that a vanished
+ * client is always noticed. Raise `pingInterval` for a longer heartbeat.
  *
- * Clients of Engine.IO 3 ping by themselves: the schedule does not run for their sessions.
+ * Clients of Engine.IO 3 send the pings themselves: the schedule does not run for their sessions.
  *
  * **Example** (Pings that follow the connection)
  *

@@ -1,12 +1,12 @@
 /**
- * Headers of HTTP: those of responses, as platforms take them, and the coding that a client
- * accepts.
+ * HTTP headers: those of responses, in the form that platforms take, and the encodings that a
+ * client accepts.
  *
  * @since 0.1.0
  */
 
 /**
- * Headers by their names in lower case; several values stand in lines of their own.
+ * Headers by their names in lower case. Several values of one header become several lines.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +26,7 @@ export const merge = (first: Headers | undefined, second: Headers): Headers => {
 }
 
 /**
- * Whether Node and browsers would send this as a header's value.
+ * Whether Node and browsers would send this value of a header.
  *
  * @since 0.1.0
  * @category predicates
@@ -34,7 +34,7 @@ export const merge = (first: Headers | undefined, second: Headers): Headers => {
 export const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
 
 /**
- * Whether it is a list of headers' names, which may be sent back as it is.
+ * Whether this is a list of headers' names that may be sent back as it is.
  *
  * @since 0.1.0
  * @category predicates
@@ -55,7 +55,7 @@ export const negotiateCoding = <Coding extends string>(
   accepted: string | undefined,
   codings: ReadonlyArray<Coding | "identity">
 ): Coding | "identity" | undefined => {
-  // The RFC allows any coding here, but a client without the header hardly knows them.
+  // The RFC allows any encoding here, but a client without the header hardly knows them.
   if (accepted === undefined) return "identity"
   const weights = new Map<string, number>()
   for (const element of accepted.split(",")) {
@@ -66,7 +66,7 @@ export const negotiateCoding = <Coding extends string>(
   let best: Coding | "identity" | undefined
   let most = 0
   for (const coding of codings) {
-    // The plain form is acceptable unless it is excluded, but preferred only where it is named.
+    // The plain form is acceptable unless it is excluded, but it is preferred only if it is named.
     const weight = weights.get(coding) ?? others ?? (coding === "identity" ? Number.MIN_VALUE : 0)
     if (weight > most) [best, most] = [coding, weight]
   }

@@ -1,6 +1,6 @@
 /**
  * Reads options, and refuses those that make no sense with `InvalidOptionError`. `option` is the
- * path of an option, as `limits.maxPayload`.
+ * path of an option, such as `limits.maxPayload`.
  *
  * @since 0.1.0
  */
@@ -20,8 +20,8 @@ export const refuse = (option: string, problem: string): InvalidOptionError =>
   new InvalidOptionError({ option, problem })
 
 /**
- * The longest time that a timer of JavaScript takes, in milliseconds: 24.8 days. With a longer one
- * it fires at once.
+ * The longest time that a JavaScript timer takes, in milliseconds: 24.8 days. With a longer time it
+ * fires at once.
  *
  * @since 0.1.0
  * @category constants
@@ -29,7 +29,8 @@ export const refuse = (option: string, problem: string): InvalidOptionError =>
 export const MAX_TIMER = 2 ** 31 - 1
 
 /**
- * Reads a duration in milliseconds that is at least `minimum`, and not longer than timers take.
+ * Reads a duration in milliseconds. It is at least `minimum`, and at most the longest time of a
+ * timer.
  *
  * @since 0.1.0
  * @category decoding
@@ -45,7 +46,7 @@ export const millis = (
   try {
     n = Duration.toMillis(Duration.fromInputUnsafe(value))
   } catch {
-    // Refused below, as a negative one is.
+    // An invalid duration is refused below, like a negative one.
   }
   return n >= minimum && n <= MAX_TIMER ? Effect.succeed(n) : refuse(option, `must be ${minimum} to ${MAX_TIMER} ms`)
 }
@@ -69,7 +70,7 @@ export const integer = (
 }
 
 /**
- * Reads a list of transports: at least one, and only those that there are.
+ * Reads a list of transports: at least one, and only existing ones.
  *
  * @since 0.1.0
  * @category decoding
@@ -85,7 +86,7 @@ export const transports = <Name extends string = TransportName>(
 }
 
 /**
- * Reads one of some words.
+ * Reads one of several words.
  *
  * @since 0.1.0
  * @category decoding
@@ -133,7 +134,7 @@ export const hook = <F extends (...args: ReadonlyArray<never>) => unknown>(
     : refuse(option, `must be a function, not ${String(value)}`)
 
 /**
- * The names of a group's options, every one of them.
+ * The names of all options of a group.
  *
  * @since 0.1.0
  * @category models
@@ -141,8 +142,8 @@ export const hook = <F extends (...args: ReadonlyArray<never>) => unknown>(
 export type Names<Group> = { readonly [Name in keyof Required<Group>]: true }
 
 /**
- * Reads a group of options, in which every name has to be one of `names`. The options themselves
- * are read by other readers. The path `""` is that of all options.
+ * Reads a group of options. Every name must be one of `names`. Other readers read the options
+ * themselves. The path `""` stands for all options.
  *
  * @since 0.1.0
  * @category decoding
@@ -163,7 +164,7 @@ export const group = <Group extends object>(
 }
 
 /**
- * Separates the options that a module reads itself from those that it hands on.
+ * Separates the options that a module reads itself from those that it passes on.
  *
  * @since 0.1.0
  * @category combinators

@@ -5,9 +5,8 @@
  */
 
 /**
- * An encoded message: the text of an Engine.IO message packet, its leading `4` included, and the
- * binary messages that follow it; either may be missing. It is encoded once for all of its
- * recipients.
+ * An encoded message: the text of an Engine.IO message packet with its leading `4`, and the binary
+ * messages that follow it; either may be missing. It is encoded once for all of its recipients.
  *
  * @since 0.1.0
  * @category models
@@ -16,15 +15,14 @@ export class OutboundMessage {
   readonly text: string | undefined
   readonly attachments: ReadonlyArray<Uint8Array> | undefined
   /**
-   * Whether more than one session gets it. Transports then keep its wire form in
-   * `prepared`.
+   * Whether more than one session gets it. Transports then keep its wire form in `prepared`.
    */
   readonly shared: boolean
   /** Whether it may be compressed, where the connection allows it. */
   compress = true
   /** Whether it may be dropped for a slow client, where `outboxOverflow` says so. */
   droppable = true
-  /** The wire form for WebSocket transports, made by the first that sends the message. */
+  /** The wire form for WebSocket transports. The first one that sends the message makes it. */
   prepared: unknown = undefined
   private size = -1
 
@@ -34,13 +32,13 @@ export class OutboundMessage {
     this.shared = shared
   }
 
-  /** The number of Engine.IO packets: an attachment is a packet of its own. */
+  /** The number of Engine.IO packets: an attachment counts as a packet. */
   get packets(): number {
     return (this.text === undefined ? 0 : 1) + (this.attachments?.length ?? 0)
   }
 
   /**
-   * Its bytes, the text as UTF-8, without frames. Counted at the first call.
+   * The size in bytes, with the text as UTF-8, without frames. Computed at the first call.
    */
   get byteLength(): number {
     if (this.size < 0) {
@@ -51,7 +49,9 @@ export class OutboundMessage {
   }
 }
 
-/** The bytes of a text in UTF-8; half a surrogate pair is written as three. */
+/**
+ * Returns the size of a text in UTF-8, in bytes. Half a surrogate pair is written as three bytes.
+ */
 const utf8Length = (text: string): number => {
   let bytes = text.length
   for (let i = 0; i < text.length; i++) {

@@ -12,24 +12,24 @@ import type { OutboundMessage } from "./OutboundMessage.ts"
  * - `disconnect`: the session closes with reason `outbox overflow`; nothing is lost while it is
  *   open. See `maxOutbox`.
  * - `dropNewest`: a message that does not fit is dropped.
- * - `dropOldest`: the oldest messages are dropped until it fits. Some 64 KiB that are on their way
- *   to a WebSocket already are not among them.
+ * - `dropOldest`: the oldest messages are dropped until the new one fits. It does not drop the
+ *   (about) 64 KiB that are already on their way to a WebSocket.
  * - `suspend`: an emit to the client waits until there is capacity, or the client has disconnected.
- *   A broadcast is handed to all recipients at once, and then waits until each of them has
- *   capacity again: for the slowest one. Messages that no `emit` sends (broadcasts that collect
+ *   A broadcast goes to all recipients at once, and then waits until each of them has capacity
+ *   again: as long as the slowest one takes. Messages that no `emit` sends (broadcasts that collect
  *   acknowledgements, those of other servers) do not wait.
  *
  * **Details**
  *
  * A message is dropped as a whole, with its attachments, and counted by
- * `EngineMetrics.packetsDropped` and `bytesDropped`. One that is larger than the budget gets
- * through only if nothing waits before it. An `emitWithAck` that is dropped fails with `NotSent`.
- * A volatile message never waits: it is dropped before anything else is, and it never suspends.
+ * `EngineMetrics.packetsDropped` and `bytesDropped`. A message that is larger than the budget is
+ * accepted only if nothing waits before it. A dropped `emitWithAck` fails with `NotSent`. A
+ * volatile message never waits: it is dropped before anything else is, and it never suspends.
  *
  * **Gotchas**
  *
  * Acknowledgements, replies to CONNECT, DISCONNECT and heartbeats are never dropped and never wait
- * for capacity: unless the policy is `disconnect`, they get in beyond the budget. This has an end,
+ * for capacity: unless the policy is `disconnect`, they may exceed the budget. This is bounded,
  * too: a send to a client for which more than twice the budget waits outside of its socket closes
  * its session with reason `outbox overflow`.
  *
@@ -46,7 +46,7 @@ export type OutboxOverflow = "disconnect" | "dropNewest" | "dropOldest" | "suspe
  */
 export interface Waiting {
   readonly item: OutboundMessage | string
-  /** Its bytes. */
+  /** The size in bytes. */
   readonly size: number
   /** Called in a later turn if the message is dropped. */
   readonly onDropped: (() => void) | undefined
@@ -59,7 +59,7 @@ export interface Waiting {
  * @category options
  */
 export interface OutboxLimits {
-  /** The bytes that may wait. */
+  /** The number of bytes that may wait. */
   readonly maxOutbox: number
   readonly outboxOverflow: OutboxOverflow
 }
@@ -79,7 +79,7 @@ interface DropCounter {
  * @category models
  */
 export class Outbox {
-  /** The bytes that wait here. */
+  /** The number of waiting bytes. */
   bytes = 0
   private readonly limits: OutboxLimits
   private readonly counter: DropCounter
@@ -87,9 +87,9 @@ export class Outbox {
   private entries: Array<Waiting | undefined> = []
   private count = 0
   private head = 0
-  /** A message that is larger than the budget, taken because nothing else waited. */
+  /** A message that is larger than the budget. It was accepted because nothing else waited. */
   private oversize: Waiting | undefined
-  /** The index of the first entry that may be dropped: the search for it does not start again. */
+  /** The index of the first entry that may be dropped, so that each search goes on from there. */
   private droppable = 0
 
   constructor(limits: OutboxLimits, counter: DropCounter) {
@@ -103,8 +103,8 @@ export class Outbox {
   }
 
   /**
-   * Whether more than `bytes` bytes wait. One message does not count: one larger than the budget
-   * that came when nothing else waited.
+   * Whether more than `bytes` bytes wait. A message that is larger than the budget does not count
+   * if it came when nothing else waited.
    */
   exceeds(bytes: number): boolean {
     if (this.bytes <= bytes) return false
@@ -113,7 +113,8 @@ export class Outbox {
 
   /**
    * Takes a message or packet, while `ahead` bytes wait before it elsewhere. Returns whether it was
-   * taken: a message that does not fit is dropped, or others are in its place, as the policy says.
+   * taken. According to the policy, a message that does not fit is dropped, or older messages are
+   * dropped to make it fit.
    */
   offer(item: OutboundMessage | string, ahead: number, onDropped?: () => void): boolean {
     const { maxOutbox, outboxOverflow } = this.limits
@@ -125,7 +126,7 @@ export class Outbox {
       const isDropped =
         isMessage &&
         item.droppable &&
-        // A message larger than the budget never fits: it is sent if nothing else waits.
+        // A message larger than the budget never fits: it is accepted if nothing else waits.
         ahead + this.bytes > 0 &&
         (outboxOverflow === "dropNewest" || outboxOverflow === "dropOldest") &&
         ahead + this.bytes + entry.size > maxOutbox
@@ -141,7 +142,7 @@ export class Outbox {
     return true
   }
 
-  /** Takes out the oldest entry. */
+  /** Removes the oldest entry and returns it. */
   shift(): Waiting | undefined {
     while (this.head < this.entries.length) {
       const entry = this.entries[this.head]
@@ -157,7 +158,7 @@ export class Outbox {
     return undefined
   }
 
-  /** Takes out everything. */
+  /** Removes all entries and returns them. */
   takeAll(): ReadonlyArray<Waiting> {
     const all = this.entries.filter((entry) => entry !== undefined)
     this.clear()
@@ -173,7 +174,7 @@ export class Outbox {
 
   /** Drops the oldest messages until at most `bytes` bytes wait, or none is left to drop. */
   private freeCapacity(bytes: number): void {
-    // A message larger than the whole budget is not worth everything else.
+    // A message larger than the whole budget is not worth all other messages.
     if (bytes < 0) return
     this.droppable = Math.max(this.droppable, this.head)
     for (; this.bytes > bytes && this.droppable < this.entries.length; this.droppable++) {
@@ -189,12 +190,14 @@ export class Outbox {
 
   private drop({ item, onDropped, size }: Waiting): void {
     this.counter.onDropped(this.limits.outboxOverflow, (item as OutboundMessage).packets, size)
-    // Deferred: a caller that sends again from `onDropped` does not re-enter the send under way.
+    // Deferred: a caller that sends again from `onDropped` does not re-enter the send that is
+    // running.
     if (onDropped !== undefined) microtask(onDropped)
   }
 
   /**
-   * Gives the places of taken entries back now and then: long queues stay as cheap as short ones.
+   * Releases the places of removed entries now and then, so that long queues stay as cheap as short
+   * ones.
    */
   private compact(): void {
     if (this.head < 1_000 || this.head * 2 < this.entries.length) return
@@ -205,7 +208,7 @@ export class Outbox {
 }
 
 /**
- * The packets of an entry, in the order in which they are sent.
+ * Returns the packets of an entry, in the order of sending.
  *
  * @since 0.1.0
  * @category getters

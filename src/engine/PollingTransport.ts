@@ -1,5 +1,5 @@
 /**
- * HTTP long-polling: a GET request is held until there is something to send, POST requests bring
+ * HTTP long-polling: a GET request is held until there is something to send; POST requests bring
  * packets in (Engine.IO protocol 4, "HTTP long-polling").
  *
  * @since 0.1.0
@@ -24,23 +24,29 @@ import type {
   TransportSink
 } from "./Transport.ts"
 
-/** How long a closed session waits for the poll that takes its last packets, in milliseconds. */
+/**
+ * The time for which a closed session waits for the poll that takes its last packets, in
+ * milliseconds.
+ */
 const CLOSE_TIMEOUT = 30_000
 
 /**
- * The polls that are released at once during an upgrade. The answers to the probe and to the poll
- * come by different connections: the client may have polled again before it knows that it should
- * not.
+ * The number of polls that are released at once during an upgrade. The answers to the probe and to
+ * the poll take different connections, so the client may have polled again before it knows that it
+ * should not.
  */
 const UPGRADING_RELEASES = 4
 
-/** How long later polls are held, in milliseconds: a client that goes on polling must not spin. */
+/**
+ * The time for which later polls are held, in milliseconds, so that a client that goes on polling
+ * does not spin.
+ */
 const UPGRADING_HOLD = 100
 
 const POST_HEADERS = { "content-type": "text/html", "cache-control": "no-store" }
 
 /**
- * The state of a poll-based transport: `closing` until the client has taken the last packets.
+ * The state of a poll-based transport. It is `closing` until the client has taken the last packets.
  */
 type State = "open" | "closing" | "closed"
 
@@ -61,11 +67,12 @@ export class PollingTransport implements ServerTransport, Handover {
   readonly outbox: Outbox
   private readonly unread: UnreadResponses
   private readonly arrivals: Arrivals
-  /** Stands for the session where the turns of sessions are counted, which may outlive it. */
+  /** Represents the session where turns are counted. That record may outlive the session. */
   private readonly voice = {}
   private poll: HttpExchange | undefined
   /**
-   * A request that brings packets. It is answered once they are handled; until then no other comes.
+   * A request that brings packets. It is answered once they are handled; no other may come before
+   * that.
    */
   private post: HttpExchange | undefined
   /** Whether the body of that request has come. */
@@ -112,7 +119,7 @@ export class PollingTransport implements ServerTransport, Handover {
     return this
   }
 
-  /** The client does not change to polling, so that there is nothing to take over. */
+  /** Clients never change to polling, so there are no messages to take over. */
   takeOver(_waiting: Outbox): void {}
 
   sendPacket(packet: string): void {
@@ -147,7 +154,7 @@ export class PollingTransport implements ServerTransport, Handover {
     }
   }
 
-  /** Releases the held poll: the client waits until no poll is under way. */
+  /** Releases the held poll: the client waits until it has no open poll. */
   begin(): void {
     this.upgrading = true
     this.releases = 0
@@ -196,7 +203,9 @@ export class PollingTransport implements ServerTransport, Handover {
     this.end()
   }
 
-  /** The client has sent a close packet: its held poll is released, nothing more is sent. */
+  /**
+   * The client has sent a close packet: its held poll is released, and no more packets are sent.
+   */
   private closeByPeer(): void {
     if (this.state === "closed") return
     this.outbox.clear()
@@ -264,7 +273,7 @@ export class PollingTransport implements ServerTransport, Handover {
     )
   }
 
-  /** Answers the request whose packets are handled, or will never be. */
+  /** Answers the request whose packets are handled, or will never be handled. */
   private accept(): void {
     const { post } = this
     this.post = undefined
@@ -317,7 +326,7 @@ export class PollingTransport implements ServerTransport, Handover {
 
   /**
    * Sends the messages, and the close packet with the next poll: clients handle a close packet
-   * before the messages of the same payload, and a DISCONNECT among them would be lost.
+   * before the messages of the same payload, so a DISCONNECT among them would be lost.
    */
   private flushClosing(): void {
     if (!this.outbox.isEmpty) return this.flush()
@@ -364,8 +373,8 @@ export class PollingTransport implements ServerTransport, Handover {
 }
 
 /**
- * Long-polling, for any server. It is the transport that a session starts with by default, and may
- * leave for another one.
+ * Long-polling, for any server. By default sessions start with it, and may change to another
+ * transport.
  *
  * @since 0.1.0
  * @category definitions

@@ -5,14 +5,13 @@
  */
 import type { ConnectionDetails } from "./EngineRequest.ts"
 
-/** Queries with escapes, or parts that are no parameter: left to `URLSearchParams`. */
+/** Queries with escapes, or with parts that are no parameters: `URLSearchParams` parses them. */
 const ENCODED = /[%+?]/
 
 const noQuery: ReadonlyMap<string, string> = new Map()
 
 /**
- * The query parameters of a request's target. A parameter that is given more than once has its last
- * value.
+ * Returns the query parameters of a request's target. A repeated parameter has its last value.
  *
  * @since 0.1.0
  * @category getters
@@ -21,15 +20,14 @@ export const queryOf = (url: string): ReadonlyMap<string, string> => {
   const start = url.indexOf("?") + 1
   if (start === 0) return noQuery
   const query = url.slice(start)
-  // Clients rarely send anything else, and every poll brings them again: this takes half of the
-  // time.
+  // Clients rarely send other queries, and every poll has one: this takes half of the time.
   if (!ENCODED.test(query)) return plainQuery(query)
   return new Map(new URLSearchParams(query))
 }
 
 const plainQuery = (query: string): ReadonlyMap<string, string> => {
   const parameters = new Map<string, string>()
-  // Looked for once, not for each of many parameters that have none.
+  // Searched for once, and not again for each of many parameters without a value.
   let equals = query.indexOf("=")
   for (let at = 0; at < query.length;) {
     let end = query.indexOf("&", at)
@@ -45,8 +43,8 @@ const plainQuery = (query: string): ReadonlyMap<string, string> => {
 }
 
 /**
- * The part of a request that lives as long as its session. The query is in the URL, and is read
- * there when it is asked for.
+ * The part of a request that lives as long as its session. The query is parsed from the URL when it
+ * is read.
  *
  * @since 0.1.0
  * @category models
@@ -77,7 +75,7 @@ export class RequestDetails implements ConnectionDetails {
   }
 }
 
-/** A map that is an object in JSON, rather than nothing. */
+/** A map that JSON writes as an object of its entries, rather than as an empty one. */
 class Query extends Map<string, string> {
   toJSON(): Record<string, string> {
     return Object.fromEntries(this)

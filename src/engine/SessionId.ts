@@ -7,11 +7,11 @@ import * as Context from "effect/Context"
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-/** The codes of its characters, four times: for each of a byte's values. */
+/** The character codes of ids, repeated four times: one for each value of a byte. */
 const CODES = Uint8Array.from({ length: 256 }, (_, byte) => ALPHABET.charCodeAt(byte & 63))
 
 /**
- * Characters of an id. Load balancers and cluster adapters in the field expect exactly 20 of
+ * The length of an id. Existing load balancers and cluster adapters expect exactly 20 of
  * `[A-Za-z0-9_-]`.
  */
 const LENGTH = 20
@@ -20,9 +20,9 @@ const LENGTH = 20
 const BATCH = 256
 
 /**
- * Where ids get their bytes: a function that fills an array with random ones. Default: the
- * platform's cryptographically secure source. A function that is provided here must be one as well,
- * except in simulations, whose runs must all have the same ids.
+ * The source of random bytes for ids: a function that fills an array. Default: the platform's
+ * cryptographically secure source. A replacement must be secure as well, except in simulations,
+ * where each run must have the same ids.
  *
  * @since 0.1.0
  * @category services
@@ -51,7 +51,7 @@ export const makeGenerator = (context: Context.Context<never> = Context.empty())
       at = 0
     }
     for (let i = 0; i < LENGTH; i++) codes[i] = CODES[pool[at++]!]!
-    // In one piece: put together from characters, it would be a chain of as many strings.
+    // One call makes a flat string. Concatenated characters would be a chain of as many strings.
     return String.fromCharCode(...codes)
   }
 }

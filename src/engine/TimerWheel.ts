@@ -10,17 +10,17 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 
 /**
- * Something with a deadline. It stands in at most one slot of one wheel.
+ * Something with a deadline. It is in at most one slot of one wheel.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WheelEntry {
-  /** Written by the wheel alone; `IDLE` when nothing is scheduled. */
+  /** Only the wheel writes it; `IDLE` when no deadline is scheduled. */
   bucket: number
   /** Called once, when the deadline has passed. */
   onDeadline(): void
-  /** Takes what `onDeadline` has thrown. Default: it is logged. */
+  /** Handles an error that `onDeadline` has thrown. Default: it is logged. */
   onDefect?(defect: unknown): void
 }
 
@@ -43,16 +43,16 @@ const LEVELS = 32
 
 /**
  * The entries whose deadlines are close to each other. They are called together, when the last
- * one's deadline has passed.
+ * deadline has passed.
  */
 interface Slot {
   /** Its key: its time and its width. */
   readonly id: number
-  /** Its place, which its entries keep: a small number takes no memory of its own. */
+  /** Its index, which its entries keep: a small number takes no memory of its own. */
   readonly place: number
   readonly entries: Set<WheelEntry>
   due: number
-  /** Where it stands in the heap: never after `due`, which moves while entries are added. */
+  /** Its key in the heap: never after `due`, which moves while entries are added. */
   key: number
 }
 
@@ -66,22 +66,22 @@ const call = (entry: WheelEntry): void => {
 }
 
 /**
- * The width of a slot, as a power of two: a millisecond for near deadlines, then less than a
- * hundredth of the time until the deadline. So crowds of idle sessions share wakeups of the
- * process.
+ * The width of a slot, as a power of two: a millisecond for near deadlines, and less than a
+ * hundredth of the remaining time for others. So the deadlines of many idle sessions share wakeups
+ * of the process.
  */
 const levelOf = (millis: number): number =>
   millis < EXACT ? 0 : 31 - Math.clz32(Math.min(millis, 0x7fff_ffff) / 100 - 1)
 
 /**
  * One timer for every deadline of a server, instead of one per connection and purpose: a deadline
- * costs an entry in a set. Nothing expires early, and nothing later than by a hundredth, or a
- * millisecond where that is more, and the time that the process is late. A deadline with no other
+ * costs one entry in a set. No entry is called early. It is late by at most a hundredth of its time
+ * (or a millisecond if that is more), and by the delay of the process. A deadline without others
  * near it is exact.
  *
- * Time is the Clock's monotonic one: a change of the wall clock moves nothing. When the process was
- * suspended or blocked, the wheel advances by `maxPause` at the most, as the pongs that came
- * meanwhile have not been read yet.
+ * The time is the monotonic time of the Clock: a change of the wall clock has no effect. If the
+ * process was suspended or blocked, the wheel advances by at most `maxPause`, because the pongs
+ * that came meanwhile have not been read yet.
  *
  * @since 0.1.0
  * @category models
@@ -89,18 +89,18 @@ const levelOf = (millis: number): number =>
 export class TimerWheel {
   private readonly clock: Clock.Clock
   private readonly maxPause: number
-  /** Calls `sweep` after so many milliseconds; gives the function that calls it off. */
+  /** Calls `sweep` after this many milliseconds. Returns the function that cancels it. */
   private readonly after: (millis: number) => () => void
   private readonly slots = new Map<number, Slot>()
   private readonly places: Array<Slot | undefined> = []
   private readonly free: Array<number> = []
   private readonly heap: Array<Slot> = []
   private size = 0
-  /** The real time when it looked last. */
+  /** The real time of the last look. */
   private seen = 0
-  /** The time that is not counted: pauses of the process. */
+  /** The time that does not count: pauses of the process. */
   private lost = 0
-  /** When it wakes, if it does. */
+  /** The time of the next wakeup, if there is one. */
   private wakes = Infinity
   private disarm: (() => void) | undefined
   private sweeping = false
@@ -111,7 +111,7 @@ export class TimerWheel {
     this.after = after
   }
 
-  /** Schedules the entry to be called after `millis`; replaces the deadline that it has. */
+  /** Schedules the entry to be called after `millis`; replaces its current deadline. */
   schedule(entry: WheelEntry, millis: number): void {
     if (entry.bucket !== IDLE) this.cancel(entry)
     const now = this.time()
@@ -151,7 +151,7 @@ export class TimerWheel {
     this.sweeping = true
     for (const entries of due) {
       for (const entry of entries) {
-        // The deadline of one entry may have rescheduled or cancelled another one.
+        // The call of one entry may have rescheduled or cancelled another one.
         if (entry.bucket !== DUE) continue
         entry.bucket = IDLE
         try {
@@ -172,19 +172,19 @@ export class TimerWheel {
   }
 
   /**
-   * The time that deadlines are of: the monotonic one, in milliseconds and parts of them, without
-   * pauses of the process.
+   * The time of the deadlines: the monotonic time in milliseconds and fractions, without pauses of
+   * the process.
    */
   private time(armed = this.disarm !== undefined || this.sweeping): number {
     const real = Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
     const elapsed = real - this.seen
-    // While nothing is scheduled it does not look.
+    // While no deadline is scheduled, the wheel does not look at the time.
     if (armed && elapsed > this.maxPause) this.lost += elapsed - this.maxPause
     this.seen = real
     return real - this.lost
   }
 
-  /** Wakes for the first deadline, and twice per `maxPause` in any case, to see pauses. */
+  /** Wakes for the first deadline, and at least twice per `maxPause`, to notice pauses. */
   private arm(now: number): void {
     const slot = this.first()
     if (slot === undefined) return
@@ -194,7 +194,7 @@ export class TimerWheel {
     this.disarm = this.after(millis)
   }
 
-  /** The slot that is due first, with something in it. */
+  /** Returns the slot that is due first, with an entry in it. */
   private first(): Slot | undefined {
     const { heap } = this
     for (;;) {
@@ -234,7 +234,7 @@ export class TimerWheel {
     if (this.heap.length > 0) this.sink(last)
   }
 
-  /** Puts a slot into the place of the first, and from there to where it belongs. */
+  /** Puts a slot into the first place of the heap, and moves it down to its own place. */
   private sink(slot: Slot): void {
     const { heap } = this
     let at = 0
@@ -271,7 +271,7 @@ export const make = (maxPause: Duration.Duration): Effect.Effect<TimerWheel, nev
       sleeping = fiber
       return () => fiber.interruptUnsafe()
     })
-    // All deadlines depend on it: a bug in one of them must not stop it.
+    // All deadlines depend on the sweep: a bug in one of them must not stop it.
     const sweep = Effect.sync(() => wheel.sweep()).pipe(
       Effect.catchCause((cause) => Effect.logError("a deadline has failed", cause))
     )

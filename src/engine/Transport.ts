@@ -1,5 +1,5 @@
 /**
- * Transports: the interface between a session and the way in which its packets travel.
+ * Transports: the interface between a session and the carrier of its packets.
  *
  * @since 0.1.0
  */
@@ -12,8 +12,8 @@ import type { Outbox, OutboxLimits } from "./Outbox.ts"
 import type { TimerWheel } from "./TimerWheel.ts"
 
 /**
- * The names of the transports that this library's client speaks, as they stand in the `transport`
- * query parameter. A server may have others: see `Transports`.
+ * The names of the transports that this library's client speaks, as in the `transport` query
+ * parameter. A server may have others: see `Transports`.
  *
  * @since 0.1.0
  * @category models
@@ -23,10 +23,10 @@ export type TransportName = "polling" | "websocket"
 /**
  * The reason why a session closes its transport.
  *
- * - `server`: the session ends here. Everything that waits is sent first.
+ * - `server`: the server ends the session. All waiting data is sent first.
  * - `peer`: the client has sent a close packet. Nothing more is sent.
  * - `fault`: the client breaks the protocol, or the session has failed. Nothing is kept for a
- *   client that may never come back to take it.
+ *   client that may never come back.
  *
  * @since 0.1.0
  * @category models
@@ -34,8 +34,8 @@ export type TransportName = "polling" | "websocket"
 export type CloseCause = "server" | "peer" | "fault"
 
 /**
- * The server's end of a transport. Its methods are synchronous and never throw, as the message path
- * needs them so.
+ * The server's end of a transport. Its methods are synchronous and never throw, to keep the message
+ * path fast.
  *
  * @since 0.1.0
  * @category models
@@ -43,67 +43,78 @@ export type CloseCause = "server" | "peer" | "fault"
 export interface ServerTransport {
   /** The name of its definition. */
   readonly name: string
-  /** The receiver of its packets: the session, or an upgrade that is under way. */
+  /** The receiver of its packets: the session, or an upgrade in progress. */
   sink: TransportSink
   /** Whether a message that is sent now leaves within this turn of the event loop. */
   readonly writable: boolean
-  /** The bytes that wait to be taken by the peer. */
+  /** The bytes that wait for the peer to read them. */
   readonly buffered: number
-  /** Whether more than `bytes` bytes wait, after data that waits only for company has been sent. */
+  /**
+   * Whether more than `bytes` bytes wait, after data that was only held back for batching has been
+   * sent.
+   */
   exceeds(bytes: number): boolean
   /** The bytes that have come in, and those that have been sent; see `EngineMetrics`. */
   readonly bytesReceived: number
   readonly bytesSent: number
-  /** The outbox in which messages wait that may be dropped. Missing: everything waits elsewhere. */
+  /** The outbox of messages that may be dropped. If it is missing, all data waits elsewhere. */
   readonly outbox: Outbox | undefined
   /** Sends one Engine.IO packet in its text form. */
   sendPacket(packet: string): void
   /**
-   * Sends a message. Returns false if it was dropped because its outbox has no capacity;
-   * `onDropped` is then called, and also if it is dropped later.
+   * Sends a message. Returns false if it was dropped because its outbox has no capacity.
+   * `onDropped` is then called, and also if the message is dropped later.
    */
   sendMessage(message: OutboundMessage, onDropped?: () => void): boolean
-  /** Stops reading until `resume`: what has come by then waits, and the rest is not read. */
+  /**
+   * Stops reading until `resume`: packets that have come by then wait, and the rest is not read.
+   */
   pause(): void
   resume(): void
-  /** Handles another request of its session. Missing: the transport has a connection of its own. */
+  /**
+   * Handles another request of its session. Missing if the transport has a connection of its own.
+   */
   onRequest?(exchange: HttpExchange): void
-  /** Changes to another transport. Missing: sessions stay on this one. */
+  /** Changes to another transport. Missing if sessions stay on this one. */
   readonly handover: Handover | undefined
   /**
-   * It becomes the session's transport after an upgrade, and first sends what waits in the outbox
-   * of the transport before it. It may keep that outbox as its own.
+   * Becomes the session's transport after an upgrade. It first sends the waiting messages from the
+   * outbox of the previous transport. It may keep that outbox as its own.
    */
   takeOver(waiting: Outbox): void
-  /** Whether it was closed here, and the peer has still to be told: an upgrade may do that. */
+  /**
+   * Whether the server has closed it, and the peer was not told yet: an upgrade may still do that.
+   */
   readonly isLingering: boolean
   /** Closes, and tells the peer. */
   close(cause: CloseCause): void
-  /** Closes at once; what waits is lost. */
+  /** Closes at once; waiting data is lost. */
   abort(): void
   /**
-   * The scope of its resources, if it has any: made by `TransportContext.fork`, and closed by the
-   * session once the transport has released everything.
+   * The scope of its resources, if it has any. `TransportContext.fork` makes it, and the session
+   * closes it once the transport has released everything.
    */
   readonly scope?: Scope.Closeable
 }
 
 /**
- * The part of a transport that a session leaves when its client upgrades to another one.
+ * The part of a transport that is used when its client upgrades to another one.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Handover {
-  /** The client has probed the new transport, and waits until nothing is under way on this one. */
+  /**
+   * The client has probed the new transport, and waits until nothing is in progress on this one.
+   */
   begin(): void
-  /** The client stays after all. */
+  /** The client stays with this transport. */
   cancel(): void
-  /** Whether packets have come that are not handled yet. */
+  /** Whether received packets are still unhandled. */
   readonly isBehind: boolean
-  /** Calls back when every packet that has come is handled, whether reading is paused or not. */
+  /** Calls back when every received packet is handled, whether reading is paused or not. */
   whenHandled(callback: () => void): void
-  /** The session has left: the transport ends. Its outbox now belongs to the new one. */
+  /** The session has changed: this transport ends. Its outbox now belongs to the new one. */
   finish(): void
 }
 
@@ -118,18 +129,18 @@ export interface TransportSink {
   onPacket(packet: string): void
   /** A binary message. */
   onBinary(bytes: Uint8Array): void
-  /** The transport has answered a request of its own protocol, as a ping of WebSocket. */
+  /** The transport has answered a request of its own protocol, such as a WebSocket ping. */
   onAnswered(): void
-  /** The peer has taken some of what was waiting. */
+  /** The peer has read some of the waiting data. */
   onDrain(): void
-  /** The transport has ended, by the peer or by a failure. Called at most once. */
+  /** The transport has ended, because of the peer or a failure. Called at most once. */
   onTransportClose(transport: ServerTransport, reason: SessionCloseReason, description?: string): void
-  /** The transport has released everything that it held. Called exactly once, at the very end. */
+  /** The transport has released all resources. Called exactly once, at the very end. */
   onTransportReleased(transport: ServerTransport): void
 }
 
 /**
- * The server's options that transports need; durations in milliseconds.
+ * The options of the server that transports need; durations in milliseconds.
  *
  * @since 0.1.0
  * @category options
@@ -139,12 +150,12 @@ export interface TransportOptions extends OutboxLimits {
   readonly maxPayload: number
   /** The largest number of packets in one request body. */
   readonly maxPacketsPerPayload: number
-  /** The time that a client may take to read a response. */
+  /** The time limit for a client to read a response. */
   readonly pingTimeout: number
 }
 
 /**
- * The session, as the definition of a transport knows it.
+ * The parts of a session that the definition of a transport uses.
  *
  * @since 0.1.0
  * @category models
@@ -163,7 +174,7 @@ export interface TransportContext {
 }
 
 /**
- * How a transport gets to the server.
+ * The ways in which a transport gets to the server.
  *
  * - `request`: as HTTP requests, each of which is answered: `EngineServer.handleRequest`.
  * - `websocket`: as a WebSocket: `EngineServer.handleUpgrade`.
@@ -175,16 +186,17 @@ export interface TransportContext {
 export type Carriage = "request" | "websocket" | "connection"
 
 /**
- * A transport that a server may have: its name, and the functions that make one for a session.
+ * A transport that a server may have: its name, and the functions that make it for a session.
  *
  * **Details**
  *
- * `open` makes the transport of a new session. The session then sends its open packet; a transport
- * that comes by requests gets the request that opened it after that, by `onRequest`. `upgrade`
- * makes a candidate for a session that uses another transport: the client sends `2probe`, gets
- * `3probe`, and sends `5` to change over. A definition without `upgrade` cannot be changed to.
+ * `open` makes the transport of a new session. The session then sends its open packet. After that,
+ * a transport of requests gets the request that opened it, with `onRequest`. `upgrade` makes a
+ * candidate for a session that uses another transport: the client sends `2probe`, gets `3probe`,
+ * and sends `5` to change over. Sessions cannot change to a transport whose definition has no
+ * `upgrade`.
  *
- * See `Transports` for the way to add one to a server.
+ * `Transports` adds one to a server.
  *
  * @since 0.1.0
  * @category models
@@ -209,14 +221,14 @@ export type AnyTransport =
   | (TransportDefinition<never> & { readonly carriage: "connection" })
 
 /**
- * An accepted WebSocket, as a platform brings it. Its methods do not throw; after the end they do
+ * An accepted WebSocket, as a platform provides it. Its methods do not throw; after the end they do
  * nothing.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WebSocketChannel {
-  /** The bytes that wait to be taken by the peer. */
+  /** The bytes that wait for the peer to read them. */
   readonly buffered: number
   /** The bytes that its connection has read and written since the channel was made. */
   readonly bytesReceived: number
@@ -226,26 +238,26 @@ export interface WebSocketChannel {
    */
   sendText(text: string, compress?: boolean): void
   sendBinary(bytes: Uint8Array, compress?: boolean): void
-  /** Sends a message of many recipients; may keep its frames in `message.prepared`. */
+  /** Sends a message with many recipients. It may keep the frames in `message.prepared`. */
   sendShared(message: OutboundMessage): void
   /**
-   * Writes data that waits only for company; then `buffered` is what the peer does not take.
-   * Default: nothing waits so.
+   * Writes data that was only held back for batching. Then `buffered` is the data that the peer
+   * does not read. Default: no data is held back.
    */
   flush?(): void
   /**
-   * If it is set, called whenever some of the data sent since has been taken, and `buffered` is
-   * less. Sessions that keep messages in an outbox of their own then send the next ones.
+   * If it is set, it is called whenever the peer has read some of the data that was sent since, so
+   * that `buffered` is less. Sessions that keep messages in an outbox then send the next ones.
    */
   onWritten: (() => void) | undefined
   /**
-   * Stops the frames until `resume`, also those that have been read already. An end that is noticed
-   * meanwhile is told.
+   * Holds back frames until `resume`, including those that have already been read. It still reports
+   * an end that is noticed meanwhile.
    */
   pause(): void
-  /** Goes on, not before this turn of the event loop is over. */
+  /** Delivers frames again, in a later turn of the event loop. */
   resume(): void
-  /** Starts the closing handshake, after everything that is buffered. */
+  /** Starts the closing handshake, after all buffered data. */
   close(): void
   /** Drops the connection. */
   terminate(): void
@@ -254,7 +266,7 @@ export interface WebSocketChannel {
 }
 
 /**
- * The receiver of what a WebSocket brings in.
+ * The receiver of a WebSocket's frames.
  *
  * @since 0.1.0
  * @category models
@@ -262,7 +274,7 @@ export interface WebSocketChannel {
 export interface WebSocketReceiver {
   onText(text: string): void
   onBinary(bytes: Uint8Array): void
-  /** A ping has been answered, after everything that is buffered. Default: nothing is done. */
+  /** A ping has been answered, after all buffered data. Default: does nothing. */
   onPing?(): void
   /**
    * The connection is closed. Called exactly once; `failure` is the fault that closed it, if any.
@@ -277,7 +289,7 @@ export interface WebSocketReceiver {
  * @category models
  */
 export interface WebSocketFailure {
-  /** `overflow`: the peer does not take the answers to its own pings. */
+  /** `overflow`: the peer does not read the answers to its own pings. */
   readonly kind: "too large" | "invalid frame" | "overflow" | "error"
   readonly message: string
 }

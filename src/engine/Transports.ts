@@ -10,17 +10,17 @@ import type { AnyTransport } from "./Transport.ts"
 import { webSocket } from "./WebSocketTransport.ts"
 
 /**
- * The transports that a server has, in the order in which clients are told of upgrades to them.
+ * The transports of a server, in the order in which clients are told of upgrades to them.
  *
  * **Details**
  *
  * The layer that makes the server reads it once. Default: long-polling and WebSocket. The option
- * `transports` names those of them that clients may use. Metrics count each under its own name.
+ * `transports` selects those that clients may use. Metrics count each under its own name.
  *
  * **Gotchas**
  *
- * Names must be unique: of two definitions with one name the later one is used. The clients that
- * exist know `polling` and `websocket`, and ignore other names among the upgrades.
+ * Names must be unique: if two definitions have the same name, the later one is used. Existing
+ * clients know `polling` and `websocket`, and ignore other names among the upgrades.
  *
  * **Example** (Adding a transport)
  *

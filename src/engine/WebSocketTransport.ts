@@ -24,13 +24,13 @@ import type {
 } from "./Transport.ts"
 
 /**
- * The bytes that may wait in a socket before a volatile packet is dropped: about one write's worth.
- * With more the peer is slow.
+ * The bytes that may wait in a socket before a volatile packet is dropped: about one write. If more
+ * bytes wait, the peer is slow.
  */
 const WRITABLE_UP_TO = 16 * 1024
 
 /**
- * The bytes that a socket gets while more waits in the outbox: enough to keep a connection busy.
+ * The bytes that a socket gets while more wait in the outbox: enough to keep a connection busy.
  */
 const SOCKET_SHARE = 64 * 1024
 
@@ -81,7 +81,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
   sink: TransportSink
   private readonly channel: WebSocketChannel
   private readonly form: FrameForm
-  /** Without an outbox everything waits in the socket, and nothing can be taken back. */
+  /** Without an outbox all data waits in the socket, and cannot be taken back. */
   outbox: Outbox | undefined
   private readonly share: number
   private closed = false
@@ -184,7 +184,7 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     this.sink.onDrain()
   }
 
-  /** Writes messages that wait until the socket holds `share` bytes. */
+  /** Writes waiting messages until the socket holds `share` bytes. */
   private writeWaiting(outbox: Outbox, share: number): void {
     while (this.channel.buffered < share) {
       const waiting = outbox.shift()

@@ -26,7 +26,7 @@ import { atTurnEnd, endTurn } from "./internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 
 /**
- * How the engine takes part in its HTTP server.
+ * Options of an engine in an HTTP server.
  *
  * @since 0.1.0
  * @category options
@@ -160,6 +160,30 @@ const switchOrSettings = (option: string, value: unknown): Effect.Effect<void, I
  *
  * Fails with {@link InvalidOptionError} if another engine of the same server has the path, or a
  * path above it.
+ *
+ * **Details**
+ *
+ * Applications with namespaces do not need this: `NodeSocketIoServer` attaches the engine of its
+ * server. It is for an Engine.IO server without Socket.IO, made by `EngineServer.run`.
+ *
+ * **Example** (An Engine.IO server on its own)
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { EngineServer } from "effect-socket.io/engine"
+ * import { NodeEngine } from "effect-socket.io/node"
+ * import * as Http from "node:http"
+ *
+ * const echo = Effect.gen(function* () {
+ *   const engine = yield* EngineServer.run({}, (session) => Stream.run(session.messages(), session.sink))
+ *   const server = Http.createServer()
+ *   yield* NodeEngine.attach(engine, server, { path: "/engine.io" })
+ *   server.listen(3000)
+ *   return yield* Effect.never
+ * })
+ *
+ * Effect.runFork(Effect.scoped(echo))
+ * ```
  *
  * @since 0.1.0
  * @category constructors

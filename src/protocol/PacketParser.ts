@@ -15,6 +15,15 @@ import type { EncodedPacket, SocketPacket } from "./SocketPacket.ts"
  * A parser of packets. It never throws: a value that cannot be encoded or decoded gives a
  * `ProtocolError`, and an error of a decoder closes the connection.
  *
+ * **Details**
+ *
+ * Provide one as the service `Parser`, to the server's layer and to the client's. `json` is the
+ * default; `MsgpackParser` is the other one of this library.
+ *
+ * **Gotchas**
+ *
+ * A decoder gets data from strangers: it must enforce `DecoderLimits`, and it must not throw.
+ *
  * @since 0.1.0
  * @category models
  */

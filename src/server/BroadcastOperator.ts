@@ -17,8 +17,8 @@ import type { AckError } from "../SocketIoError.ts"
 import type { StreamOptions } from "../StreamOptions.ts"
 
 /**
- * One room or several. The empty list is no room: its members are nobody. Anything but a string is a
- * defect, a number, too.
+ * One room or several. An empty list has no members. Every value except a string is a defect, even
+ * a number.
  *
  * @since 0.1.0
  * @category models
@@ -26,8 +26,9 @@ import type { StreamOptions } from "../StreamOptions.ts"
 export type RoomSelection = string | ReadonlyArray<string>
 
 /**
- * Options of the `PubSub` of an event. A `PubSub` has no error, and broadcasts do not wait for its subscribers: it drops payloads
- * for a subscriber that is too slow, the oldest or the newest ones, and has no default for this.
+ * Options of the `PubSub` of an event. A `PubSub` has no error, and broadcasts do not wait for its
+ * subscribers: it drops payloads for a subscriber that is too slow, the oldest or the newest ones,
+ * and has no default for this.
  *
  * @since 0.1.0
  * @category options
@@ -54,20 +55,21 @@ export interface BroadcastAck<Ack, Error> {
 }
 
 /**
- * How a selection is narrowed or widened. Every method gives a new operator.
+ * Narrows or widens a selection. Every method returns a new operator.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Selecting<Self> {
   /**
-   * Adds rooms: their members get the event, once each. An empty list adds nobody: with no other
-   * room, nobody gets it. All sockets of the namespace are `all`, or an operator without rooms.
+   * Adds rooms: their members get the event, once each. An empty list adds no members: without
+   * another room, the event has no recipients. `all`, or an operator without rooms, selects all
+   * sockets of the namespace.
    */
   to(rooms: RoomSelection): Self
   /** The same as {@link to}. */
   in(rooms: RoomSelection): Self
-  /** Leaves out the members of rooms; with an empty list, nobody. */
+  /** Leaves out the members of rooms. An empty list leaves out none. */
   except(rooms: RoomSelection): Self
   /**
    * Leaves out the sockets for which the event would have to wait: for events that are soon
@@ -76,28 +78,30 @@ export interface Selecting<Self> {
   readonly volatile: Self
   /** Only the sockets of this process. */
   readonly local: Self
-  /** Whether the event may be compressed, on connections that compress at all. Default: true. */
+  /** Whether the event may be compressed, on connections with compression. Default: true. */
   compress(compress: boolean): Self
   /**
-   * How many sockets are selected, on every server unless {@link local}. For one room, and for all
+   * The number of selected sockets, on every server unless {@link local}. For one room, and for all
    * sockets, the cost does not depend on their number. A socket that has disconnected counts until
    * its handlers have ended.
    */
   readonly size: Effect.Effect<number>
   /**
-   * Makes the selected sockets join rooms. One whose connection is in as many as it may be
-   * (`maxRooms`) is left out.
+   * Makes the selected sockets join rooms. It skips a socket whose connection has reached
+   * `maxRooms`.
    */
   socketsJoin(rooms: RoomSelection): Effect.Effect<void>
   /** Makes the selected sockets leave rooms. */
   socketsLeave(rooms: RoomSelection): Effect.Effect<void>
-  /** Disconnects the selected sockets from the namespace, or with `close` their whole connections. */
+  /**
+   * Disconnects the selected sockets from the namespace, or with `close` their whole connections.
+   */
   disconnectSockets(options?: { readonly close?: boolean }): Effect.Effect<void>
 }
 
 /**
- * The members of a fetched socket that do not depend on its contract: its state when it was fetched,
- * and the ways to reach it, on any server of the cluster.
+ * The members of a fetched socket that do not depend on its contract: its state when it was
+ * fetched, and the ways to reach it, on any server of the cluster.
  *
  * @since 0.1.0
  * @category models
@@ -129,7 +133,8 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
   ): Effect.Effect<void>
   /**
    * Sends an event and waits for its acknowledgement; fails with `Disconnected` if the socket has
-   * disconnected or does so meanwhile, and with `PayloadRefused` if the payload's schema refuses it.
+   * disconnected or does so meanwhile, and with `PayloadRefused` if the payload's schema refuses
+   * it.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
@@ -141,8 +146,8 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
 }
 
 /**
- * Broadcasts the events that a contract sends to clients. Those of an untyped contract are all events,
- * with any arguments: JSON values and bytes.
+ * Broadcasts the events that a contract sends to clients. An untyped contract has all events, with
+ * any arguments: JSON values and bytes.
  *
  * @since 0.1.0
  * @category models
@@ -154,19 +159,19 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
    * Sends an event to the selection. It is encoded once and keeps its order among all that the
    * calling fiber emits.
    *
-   * It never fails, but dies of a payload that its schema refuses, of arguments that cannot be
-   * encoded, and of a function, even if nobody is selected. Check a payload that comes from a user
-   * before (`Schema.decodeUnknownEffect`).
+   * It never fails. It dies of a payload that its schema refuses, of arguments that cannot be
+   * encoded, and of a function, even without recipients. Check a user's payload before
+   * (`Schema.decodeUnknownEffect`).
    */
   emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
   /**
-   * Sends an event to the selection when the stream is run, and gives each recipient's answer as it
-   * comes. The stream ends when all have answered or disconnected; add `Stream.timeout` (between
-   * answers) or `Stream.interruptWhen`. Ending it earlier forgets the acknowledgements that have not
-   * come. It dies of a payload that its schema refuses, as {@link emit} does.
+   * Sends an event to the selection when the stream runs, and yields each recipient's answer as it
+   * comes. The stream ends when all recipients have answered or disconnected; add `Stream.timeout`
+   * (between answers) or `Stream.interruptWhen`. Ending it earlier forgets the missing
+   * acknowledgements. It dies of a payload that its schema refuses, as {@link emit} does.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
@@ -178,8 +183,9 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     >
   >
   /**
-   * Emits every payload of a stream to the selection, as {@link emit} does: it dies of a payload that its schema refuses, and with
-   * the outbox policy `suspend` the stream waits for slow clients.
+   * Emits every payload of a stream to the selection, as {@link emit} does: it dies of a payload
+   * that its schema refuses, and with the outbox policy `suspend` the stream waits for slow
+   * clients.
    *
    * **Example** (Prices for the members of a room)
    *
@@ -195,13 +201,15 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
    *
    * **Details**
    *
-   * To publish a payload is to {@link emit} it to the selection: it is encoded once, and dies of a payload that its schema
-   * refuses. A subscriber gets the payloads of the event that this server broadcasts to the operator's rooms from then on, from
-   * wherever they are emitted: those to at least one of these rooms, or to all sockets. An operator without rooms gets all of
-   * them. The broadcasts of other servers are not among them.
+   * To publish a payload is to {@link emit} it to the selection: it is encoded once, and dies of a
+   * payload that its schema refuses. A subscriber gets the payloads of the event that this server
+   * broadcasts to the operator's rooms from then on, from wherever they are emitted: those to at
+   * least one of these rooms, or to all sockets. An operator without rooms gets all of them. The
+   * broadcasts of other servers are not among them.
    *
-   * The payload is the value that was emitted, not a copy. Each subscriber has a buffer of its own; see {@link PubSubOptions}.
-   * The `PubSub` shuts down when the scope closes, when the server ends, and when a dynamic namespace closes.
+   * The payload is the value that was emitted, not a copy. Each subscriber has a buffer of its own;
+   * see {@link PubSubOptions}. The `PubSub` shuts down when the scope closes, when the server ends,
+   * and when a dynamic namespace closes.
    *
    * **Gotchas**
    *

@@ -44,8 +44,9 @@ export interface Recipients {
 }
 
 /**
- * An event that was broadcast from this server, for each of a union of events: with its payload, or with its arguments where no
- * contract declares it. The payload is the value that was emitted, and not a copy.
+ * An event that was broadcast from this server, for each of a union of events: with its payload, or
+ * with its arguments where no contract declares it. The payload is the value that was emitted, and
+ * not a copy.
  *
  * @since 0.1.0
  * @category utility types
@@ -63,8 +64,8 @@ export type SocketEvent<Socket, E extends Event.Any> = E extends Event.Any
   : never
 
 /**
- * The overflow policies of a namespace's streams. There is no `suspend`: the sockets of a namespace do not wait for a reader of
- * its news.
+ * The overflow policies of a namespace's streams. There is no `suspend`: the sockets of a namespace
+ * do not wait for a reader of its news.
  *
  * @since 0.1.0
  * @category models
@@ -72,8 +73,8 @@ export type SocketEvent<Socket, E extends Event.Any> = E extends Event.Any
 export type NewsOverflow = Exclude<Overflow, "suspend">
 
 /**
- * A namespace, as an application broadcasts in it and watches it. `NamespaceHandle<Namespace.Untyped>`
- * is that of a namespace whose events are not declared.
+ * A namespace, as an application broadcasts in it and watches it.
+ * `NamespaceHandle<Namespace.Untyped>` is that of a namespace whose events are not declared.
  *
  * **Details**
  *
@@ -95,8 +96,8 @@ export interface NamespaceHandle<N extends Namespace.Any>
   /** The connected sockets of this process. */
   readonly sockets: Effect.Effect<ReadonlyArray<ServerSocket<N>>>
   /**
-   * The connected socket of an id, or the one that a client has over a connection; none if there is
-   * no such socket in this process.
+   * The connected socket with an id, or the one that a client has over a connection; none if there
+   * is no such socket in this process.
    */
   readonly socket: (of: string | ServerConnection) => Effect.Effect<Option.Option<ServerSocket<N>>>
   /**
@@ -104,7 +105,7 @@ export interface NamespaceHandle<N extends Namespace.Any>
    * rooms of the sockets' own ids are not among them. `to(room).size` counts on every server.
    */
   readonly rooms: Effect.Effect<ReadonlyMap<string, number>>
-  /** The members of rooms; an empty list is nobody. */
+  /** The members of rooms. An empty list has none. */
   readonly to: (rooms: RoomSelection) => BroadcastOperator<N>
   /** The same as `to`. */
   readonly in: (rooms: RoomSelection) => BroadcastOperator<N>
@@ -125,18 +126,20 @@ export interface NamespaceHandle<N extends Namespace.Any>
     options?: StreamOptions<O>
   ) => Stream.Stream<RoomChange, OverflowError<O>>
   /**
-   * The events that this server broadcasts in the namespace. With a contract these are the events that it declares; one that was
-   * emitted without the contract is among them if its arguments are what the contract says.
+   * Streams the events that this server broadcasts in the namespace. With a contract these are its
+   * declared events. An event that was emitted without the contract is included if its arguments
+   * fit.
    */
   readonly broadcasts: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<Broadcast<Namespace.ServerToClient<N>>, OverflowError<O>>
   /**
-   * The events of the clients of this server, each with its socket: those that the contract declares, after middleware. Without a
-   * contract's types, those that no contract declares.
+   * Streams the events of this server's clients, each with its socket, after middleware: those that
+   * the contract declares or, without a contract, those that no contract declares.
    *
-   * It also overflows when the events of one client that wait take half of `limits.maxPendingBytes`. A client can bring that about:
-   * prefer `dropOldest` or `dropNewest` where clients are not trusted, or {@link ServerSocket.events}, which makes the client wait.
+   * It also overflows when the events of one client that wait take half of
+   * `limits.maxPendingBytes`. A client can bring that about: prefer `dropOldest` or `dropNewest`
+   * where clients are not trusted, or {@link ServerSocket.events}, which makes the client wait.
    */
   readonly events: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
@@ -173,10 +176,9 @@ export interface ServerSide<N extends Namespace.Any> {
     AckError | Event.Error<Event.WithName<Namespace.ServerToServer<N>, Name>>
   >
   /**
-   * Handles an event of the other servers, until the scope closes, which interrupts handlers that
-   * are under way. The handler's value, or a failure that the event declares, answers a server that
-   * asks; another failure or a defect is logged. If there are several handlers, the first answer
-   * counts.
+   * Handles an event of the other servers, until the scope closes, which interrupts running
+   * handlers. The handler's value, or a declared failure of the event, answers a server that asks;
+   * another failure or a defect is logged. If there are several handlers, the first answer counts.
    */
   onServerSide<const Name extends Event.Name<Namespace.ServerToServer<N>>, E, R>(
     event: Name,
@@ -207,7 +209,10 @@ export interface DynamicHandles<N extends Namespace.Any> {
   readonly pattern: string
   /** Those that are open on this server. */
   readonly active: Effect.Effect<ReadonlyArray<DynamicHandle<N>>>
-  /** Those that open, from the time on at which the stream is run. It overflows as the streams of {@link NamespaceHandle} do. */
+  /**
+   * Those that open, from the time on at which the stream is run. It overflows as the streams of
+   * {@link NamespaceHandle} do.
+   */
   readonly opened: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>

@@ -1,7 +1,7 @@
 /**
  * Rate limits as packet middleware, for `socket.use`: of events without a contract, or of all
- * events of a socket together. Single events of a contract say theirs themselves (`rateLimit` of
- * `Event.make`), and `rateLimit` among the server's options is for connections.
+ * events of a socket together. Single events of a contract have their own (`rateLimit` of
+ * `Event.make`), and the server's option `limits.rateLimit` is for connections.
  *
  * @since 0.1.0
  */
@@ -13,10 +13,10 @@ import type { RateLimit } from "../RateLimit.ts"
 import { EventRefused, type IncomingEvent } from "./ServerSocket.ts"
 
 /**
- * Makes a packet middleware that refuses what comes too fast, with the milliseconds until the next
- * token as `data.retryAfter`. Its bucket is one for all events and sockets that it is used for:
- * make one for each socket, or share it on purpose. It goes by the Clock's monotonic time. Throws
- * if the limit makes no sense.
+ * Makes a packet middleware that refuses events beyond a rate. It reports the milliseconds until
+ * the next token as `data.retryAfter`. All events and sockets that use it share one bucket: make
+ * one for each socket, or share it on purpose. It uses the Clock's monotonic time. Throws if the
+ * limit makes no sense.
  *
  * **Example** (Ten events per second of one socket)
  *

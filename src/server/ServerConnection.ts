@@ -36,10 +36,10 @@ export interface ConnectedSocket {
  *
  * **Details**
  *
- * A socket leads to its connection (`socket.connection`), and `SocketIoServer.connections` gives
- * those that open. It lives until the client or the server closes it, or the server's scope closes.
- * A change of the transport, as an upgrade to WebSocket, does not end it. A client that reconnects
- * has a new connection.
+ * A socket has its connection (`socket.connection`), and `SocketIoServer.connections` streams those
+ * that open. It lives until the client or the server closes it, or the server's scope closes. A
+ * change of the transport, such as an upgrade to WebSocket, does not end it. A client that
+ * reconnects has a new connection.
  *
  * Its scope closes after the scopes of its sockets: a resource in it is there for all of them, and
  * for their finalizers. Interruption of {@link closed} stops the wait, and closes nothing.
@@ -93,7 +93,7 @@ export interface ServerConnection {
   /** The transport that it uses now. */
   readonly transport: string
   /**
-   * The name of the transport that is in use, and then of each one that the connection changes to.
+   * Streams the name of the current transport, and then of each one that the connection changes to.
    * The stream ends with the connection.
    */
   readonly transportChanges: Stream.Stream<string>

@@ -1,15 +1,15 @@
 /**
- * What the server counts, as Effect metrics; those of the engine are in `EngineMetrics`.
+ * The counters of the server, as Effect metrics; those of the engine are in `EngineMetrics`.
  *
- * Dynamic namespaces are counted by their pattern, and events without a contract as one (`event` is
- * empty): attributes that clients could choose would be without bound.
+ * Dynamic namespaces are counted by their pattern, and events without a contract together (`event`
+ * is empty): attributes that clients choose would be unbounded.
  *
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
 
 /**
- * Events whose payload their schema refused, by `namespace` and `event`.
+ * Events whose payload was refused by its schema, by `namespace` and `event`.
  *
  * @since 0.1.0
  * @category metrics
@@ -20,8 +20,8 @@ export const payloadsRefused: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Events that nobody handles, by `namespace`: no handler is registered for them, and no stream is
- * read. Their names are the clients' choice, and are not counted by.
+ * Events without a handler, by `namespace`: no handler is registered for them, and no stream is
+ * read. Clients choose their names, so these are not an attribute.
  *
  * @since 0.1.0
  * @category metrics
@@ -43,8 +43,8 @@ export const eventsRefused: Metric.Counter<number> = Metric.counter("socketio_ev
 })
 
 /**
- * Events that came more often than they may, by `namespace` and `event`; those that packet
- * middleware refuses count as refused.
+ * Events beyond their rate limit, by `namespace` and `event`. Events that packet middleware refuses
+ * count as refused.
  *
  * @since 0.1.0
  * @category metrics
@@ -55,8 +55,8 @@ export const eventsLimited: Metric.Counter<number> = Metric.counter("socketio_ev
 })
 
 /**
- * Events whose handler died, or failed with what its event does not declare, by `namespace` and
- * `event`.
+ * Events whose handler died, or failed with an error that the event does not declare, by
+ * `namespace` and `event`.
  *
  * @since 0.1.0
  * @category metrics
@@ -77,7 +77,7 @@ export const HANDLER_DURATION_BOUNDS: ReadonlyArray<number> = [
 ]
 
 /**
- * How long handlers took from the start to the end, in seconds, by `namespace` and `event`.
+ * The duration of handlers, in seconds, by `namespace` and `event`.
  *
  * @since 0.1.0
  * @category metrics
@@ -88,8 +88,7 @@ export const handlerDuration: Metric.Histogram<number> = Metric.histogram("socke
 })
 
 /**
- * Connections to namespaces that were refused, by `namespace`; it is empty for names that nobody
- * serves.
+ * Refused connections to namespaces, by `namespace`. It is empty for names that no namespace has.
  *
  * @since 0.1.0
  * @category metrics
@@ -100,7 +99,7 @@ export const namespaceRefusals: Metric.Counter<number> = Metric.counter("socketi
 })
 
 /**
- * Volatile packets that were dropped because the client was behind, by `namespace`.
+ * Volatile packets that were dropped because the client was too slow, by `namespace`.
  *
  * @since 0.1.0
  * @category metrics

@@ -15,7 +15,23 @@ import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
- * Options of the Socket.IO server; those of the engine below it are among them.
+ * Options of the Socket.IO server. They include those of the engine.
+ *
+ * **Details**
+ *
+ * Most options are in groups: `limits`, `reading`, `heartbeat`, `handshake`, `upgrade`. Every
+ * option has a default. An option that makes no sense, or whose name is unknown, fails with
+ * `InvalidOptionError`, whose `option` is its path.
+ *
+ * **Example** (Smaller messages, a rate limit and slower pings)
+ *
+ * ```ts
+ * const options: ServerOptions = {
+ *   limits: { maxPayload: 100_000, rateLimit: { limit: 50, burst: 200 } },
+ *   heartbeat: { pingInterval: "60 seconds" },
+ *   allowedOrigins: "https://example.com"
+ * }
+ * ```
  *
  * @since 0.1.0
  * @category options
@@ -23,11 +39,14 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 export interface ServerOptions<out R = never> extends EngineOptions<R> {
   /** The most that clients may send, open, join, or leave waiting. */
   readonly limits?: ServerLimits
-  /** When the server stops to read from a client whose events are not handled yet, and goes on. */
+  /**
+   * The points at which the server stops reading from a client with many unhandled events, and
+   * resumes.
+   */
   readonly reading?: ReadingOptions
   /**
-   * Whether every handled event runs in a span of its own (`socket.io <event>`). Default: if the
-   * server's layer has a tracer; without one, and with `false`, it costs nothing.
+   * Whether every handled event runs in a span of its own (`socket.io <event>`). Default: true if
+   * the server's layer has a tracer. Without a tracer, or with `false`, it costs nothing.
    */
   readonly tracing?: boolean
 }
@@ -40,72 +59,72 @@ export interface ServerOptions<out R = never> extends EngineOptions<R> {
  */
 export interface ServerLimits extends EngineLimits {
   /**
-   * The time in which a client has to join a namespace: after it the connection is closed with
-   * reason `connect timeout`. It is also the time for one CONNECT, with its middleware, the `match`
-   * and the opening of a dynamic namespace: after it the CONNECT is refused with `Connect timeout`
-   * and its fiber is interrupted, while the client stays in the namespaces that it has joined.
-   * Default: 45 seconds. At least 1 ms.
+   * The time limit for a client to join a namespace: after it the connection is closed with reason
+   * `connect timeout`. It is also the time limit for one CONNECT, with its middleware, and the
+   * `match` and the opening of a dynamic namespace. After it the CONNECT is refused with
+   * `Connect timeout` and its fiber is interrupted; the client stays in the namespaces that it has
+   * joined. Default: 45 seconds. At least 1 ms.
    */
   readonly connectTimeout?: Duration.Input
-  /** The namespaces that one connection may join. Default: 100. */
+  /** The number of namespaces that one connection may join. Default: 100. */
   readonly maxNamespaces?: number
   /**
-   * How often a client of one connection may have a dynamic namespace opened that is not open yet:
-   * each costs the server some twenty times what a message does. At more, the connection is not
-   * read until there may be another. Default: 20 per second, and 100 at once.
+   * The rate at which the client of one connection may open dynamic namespaces that are not open
+   * yet. Each costs the server about twenty times as much as a message. In excess of it, the
+   * connection is not read until there is a token again. Default: 20 per second, and 100 at once.
    */
   readonly openingRate?: RateLimit
   /**
    * The bytes of auth payloads that one connection may make the server keep, over all of its
-   * namespaces: what they cost as objects, not as text. A CONNECT beyond it is refused with
-   * `Auth payload too large`. A namespace with a contract keeps what its `auth` declares, decoded,
-   * and nothing if it declares none; the query of a CONNECT of Engine.IO 3 counts as auth. A
-   * payload that is larger even as text is not read: it is refused so whether it is JSON or not.
-   * Default: 16,384.
+   * namespaces: their memory as objects, not as text. A CONNECT beyond it is refused with
+   * `Auth payload too large`. A namespace with a contract keeps the decoded value of its `auth`,
+   * and nothing if it declares none. The query of a CONNECT of Engine.IO 3 counts as auth. A
+   * payload that is larger even as text is not parsed: it is refused in the same way, whether it is
+   * JSON or not. Default: 16,384.
    */
   readonly maxAuthBytes?: number
   /**
-   * The rooms that the sockets of one connection may be in, those of their own ids left out. A room
-   * whose name is longer than 256 characters counts as one more for each 256 of them. Beyond it
-   * `socket.join` dies, which harms the event that asked for it alone, and `socketsJoin` leaves the
-   * socket out. Default: 1,000.
+   * The number of rooms that the sockets of one connection may be in, without those of their own
+   * ids. A room whose name is longer than 256 characters counts as one more for each 256 of them.
+   * Beyond it `socket.join` dies, which affects only the event that called it, and `socketsJoin`
+   * skips the socket. Default: 1,000.
    */
   readonly maxRooms?: number
   /**
-   * The packets of one connection that may wait for its sockets' handlers to be built. Default:
-   * 1,000.
+   * The number of packets of one connection that may wait until its sockets' handlers are built.
+   * Default: 1,000.
    */
   readonly maxPendingPackets?: number
   /**
-   * The events of one connection, on all of its sockets, whose handlers are not done: those under
-   * way and those that wait for them. At more, the connection is closed with reason
-   * `inbound overflow`. It is also the number of payloads that a stream of a socket's events holds.
-   * Default: 10,000.
+   * The number of unhandled events of one connection, over all of its sockets: those whose handlers
+   * run, and those that wait. Beyond it the connection is closed with reason `inbound overflow`. It
+   * is also the number of payloads that a stream of a socket's events holds. Default: 10,000.
    */
   readonly maxPendingEvents?: number
   /**
-   * What those events cost, and those that wait in streams, in bytes: their arguments as objects,
-   * which may be twenty times as large as their text, their attachments, and 1,024 for each. At
-   * half of it the connection is not read (see `reading`) until three quarters are free again. An
-   * event that does not fit beside others closes the connection with reason `inbound overflow`; one
-   * that is larger than all of it is taken if nothing else waits. Default: 16,777,216 (16 MiB).
+   * The memory of those events, and of events that wait in streams, in bytes: their arguments as
+   * objects, which may be twenty times as large as their text, their attachments, and 1,024 for
+   * each event. At half of it the connection is not read (see `reading`) until three quarters are
+   * free again. An event that does not fit beside others closes the connection with reason
+   * `inbound overflow`. An event that is larger than the whole limit is accepted if nothing else
+   * waits. Default: 16,777,216 (16 MiB).
    */
   readonly maxPendingBytes?: number
   /**
-   * The acknowledgements that the client of one connection may owe, over all of its sockets.
-   * Default: 10,000.
+   * The number of acknowledgements that the client of one connection may owe, over all of its
+   * sockets. Default: 10,000.
    */
   readonly maxPendingAcks?: number
   /**
-   * The time for packet middleware (`socket.use`) on one event. After it the event is refused as if
-   * the middleware had died, its fiber is interrupted, and the events after it go on. Default: 30
+   * The time limit for packet middleware (`socket.use`) on one event. After it the event is refused
+   * as if the middleware had died, its fiber is interrupted, and later events go on. Default: 30
    * seconds. At least 1 ms.
    */
   readonly middlewareTimeout?: Duration.Input
   /**
-   * The binary attachments of one packet. One that comes with more closes its connection with
-   * `parse error`; an emit of more dies, as clients take no more than that, either. Default: 10, as
-   * clients in the field expect.
+   * The number of binary attachments of one packet. A packet with more closes its connection with
+   * `parse error`. An emit with more dies, because clients do not accept more either. Default: 10,
+   * as existing clients expect.
    */
   readonly maxAttachments?: number
   /**
@@ -114,8 +133,8 @@ export interface ServerLimits extends EngineLimits {
    */
   readonly maxAttachmentBytes?: number
   /**
-   * The time in which the next announced attachment of a packet has to come. It is checked once per
-   * timeout: a client has up to twice as long. Default: 30 seconds. At least 1 ms.
+   * The time limit for the next announced attachment of a packet. It is checked once per timeout,
+   * so a client has up to twice as long. Default: 30 seconds. At least 1 ms.
    */
   readonly attachmentTimeout?: Duration.Input
   /** The nesting of arrays and objects in a packet's payload. Default: 64. */
@@ -123,20 +142,21 @@ export interface ServerLimits extends EngineLimits {
 }
 
 /**
- * When the server stops to read from a client whose events are not handled yet, and goes on.
+ * The points at which the server stops reading from a client with many unhandled events, and
+ * resumes.
  *
- * What the client goes on sending then waits with the client: over WebSocket in the connection,
- * over polling in the request that brought too much, which is answered later. Reading is not paused
- * while an acknowledgement of the client is awaited, as it comes the same way. A client that is not
- * read is not taken for dead, and that it has closed may be noticed only when reading resumes.
+ * Further data then waits on the client's side: over WebSocket in the connection, over polling in
+ * the request that brought too much, which is answered later. Reading is not paused while an
+ * acknowledgement of the client is awaited, because it comes over the same connection. A client
+ * that is not read is not treated as dead. Its close may be noticed only when reading resumes.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ReadingOptions {
   /**
-   * The number of events of one connection whose handlers are not done at which reading pauses.
-   * Default: 1,000. Nothing is paused where it is above `limits.maxPendingEvents`.
+   * The number of unhandled events of one connection at which reading pauses. Default: 1,000.
+   * Reading never pauses if this is above `limits.maxPendingEvents`.
    */
   readonly pauseAt?: number
   /**
@@ -144,17 +164,17 @@ export interface ReadingOptions {
    */
   readonly resumeAt?: number
   /**
-   * The time that reading stays paused while not one handler gets done. Then handlers wait for
-   * something that the client has yet to send, and it is read again, up to
+   * The time for which reading stays paused while no handler ends. After it, handlers probably wait
+   * for something that the client has yet to send, so the client is read again, up to
    * `limits.maxPendingEvents`. Default: 10 seconds. At least 1 ms.
    */
   readonly pauseTimeout?: Duration.Input
 }
 
 /**
- * How long after its start a server lets clients wait for a namespace that no layer serves yet,
- * rather than refuse them for good. With 0 they are refused at once. It is for the edges, which
- * know whether namespaces come before they listen or later.
+ * The time after its start in which a server lets clients wait for a namespace that no layer serves
+ * yet, rather than refuse them for good. With 0 they are refused at once. It is for edges, which
+ * know whether namespaces are built before they listen or later.
  *
  * Default: 2 seconds, as most edges listen before the namespaces' layers are built.
  *
@@ -227,8 +247,8 @@ const openingRate = Effect.fnUntraced(function* (
 })
 
 /**
- * The options of the engine: those that {@link resolve} does not read. Names that are no options
- * are among them, so that the engine refuses these.
+ * Returns the options of the engine: those that {@link resolve} does not read. They include unknown
+ * names, so that the engine refuses these.
  *
  * @since 0.1.0
  * @category decoding
@@ -236,15 +256,15 @@ const openingRate = Effect.fnUntraced(function* (
 export const engineOptions = <R>(options: ServerOptions<R>): EngineOptions<R> => {
   const [, others] = separate(options, OWN)
   const { limits } = options
-  // The engine refuses what is not an object.
+  // The engine refuses a value that is not an object.
   return typeof limits === "object" && limits !== null && !Array.isArray(limits)
     ? { ...others, limits: separate(limits, LIMITS)[1] }
     : others
 }
 
 /**
- * Fills in the defaults and refuses what makes no sense. The resolved options are flat, and named
- * by what they hold.
+ * Fills in the defaults and refuses options that make no sense. The resolved options are flat, and
+ * named by their content.
  *
  * @since 0.1.0
  * @category decoding
@@ -252,7 +272,7 @@ export const engineOptions = <R>(options: ServerOptions<R>): EngineOptions<R> =>
 export const resolve = Effect.fnUntraced(function* (
   options: ServerOptions<any>
 ): Effect.fn.Return<ResolvedServerOptions, InvalidOptionError> {
-  // The engine refuses names that it may not have.
+  // The engine refuses unknown names in it.
   const limits = options.limits ?? {}
   const reading = yield* group("reading", options.reading, READING)
   const pauseReadingAt = yield* integer("reading.pauseAt", reading.pauseAt, 1_000, 1)
@@ -281,7 +301,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxAttachmentBytes: yield* integer(
       "limits.maxAttachmentBytes",
       limits.maxAttachmentBytes,
-      // Each attachment is a message: one that may come must not be too large for its packet.
+      // Each attachment is a message: an accepted message must not be too large for its packet.
       Math.max(MAX_ATTACHMENT_BYTES, limits.maxPayload ?? 0),
       1
     ),

@@ -47,7 +47,8 @@ export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefus
 }) {
   constructor(props: { readonly message: string; readonly data?: unknown }) {
     const { stackTraceLimit } = Error
-    // It is no bug, and a client can cause it at will: a stack trace would be a quarter of its cost.
+    // It is no bug, and a client can cause it at will: a stack trace would be a quarter of its
+    // cost.
     Error.stackTraceLimit = 0
     try {
       super(props)
@@ -126,8 +127,8 @@ export interface SocketBase extends ConnectedSocket {
    * Adds packet middleware: it sees every event of the client from now on, before its payload is
    * decoded and its handlers start, and refuses it by failing with {@link EventRefused}.
    *
-   * Middlewares run in the order in which they were added. While one is at work on an event, the
-   * next events wait: they keep their order. A middleware that dies, or is not done within
+   * Middlewares run in the order in which they were added. While one checks an event, the next
+   * events wait: they keep their order. A middleware that dies, or does not end within
    * `middlewareTimeout`, refuses the event, and is logged.
    */
   use<R>(
@@ -147,8 +148,8 @@ export interface SocketBase extends ConnectedSocket {
 }
 
 /**
- * Sends a contract's events to one client, with flags. Those of an untyped contract are all events,
- * with any arguments: JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`).
+ * Sends a contract's events to one client, with flags. An untyped contract has all events, with any
+ * arguments: JSON values and bytes (`Uint8Array` or another view, `ArrayBuffer`).
  *
  * @since 0.1.0
  * @category models
@@ -159,17 +160,16 @@ export interface SocketEmitter<N extends Namespace.Any> {
    * buffer it. An acknowledgement then fails with `NotSent`.
    */
   readonly volatile: SocketEmitter<N>
-  /** Whether events may be compressed, on a connection that compresses at all. Default: true. */
+  /** Whether events may be compressed, on a connection with compression. Default: true. */
   compress(compress: boolean): SocketEmitter<N>
   /**
-   * Sends an event to the client. It does not wait for anything, and never fails: nothing happens
-   * once the socket has disconnected. It leaves at the end of the turn of the event loop, or when
-   * the process exits.
+   * Sends an event to the client. It does not wait for anything, and never fails: it does nothing
+   * once the socket has disconnected. The event leaves at the end of the turn of the event loop, or
+   * when the process exits.
    *
    * It dies of a payload that its schema refuses, of arguments that cannot be encoded, and of a
-   * function: {@link emitWithAck} asks for an acknowledgement. Check a payload that comes from a
-   * user before (`Schema.decodeUnknownEffect`), or send it with {@link emitWithAck}, which fails
-   * then.
+   * function: use {@link emitWithAck} to ask for an acknowledgement. Check a user's payload before
+   * (`Schema.decodeUnknownEffect`), or send it with {@link emitWithAck}, which fails then.
    */
   emit<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name,
@@ -192,8 +192,8 @@ export interface SocketEmitter<N extends Namespace.Any> {
     AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
   >
   /**
-   * Emits every payload of a stream, as {@link emit} does: it dies of a payload that its schema refuses, and with the outbox policy
-   * `suspend` the stream waits for the client.
+   * Emits every payload of a stream, as {@link emit} does: it dies of a payload that its schema
+   * refuses, and with the outbox policy `suspend` the stream waits for the client.
    */
   sink<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name
@@ -205,7 +205,8 @@ export interface SocketEmitter<N extends Namespace.Any> {
  * whose events are not declared: any event, arguments of type `unknown`.
  *
  * It lives until either side disconnects, the connection ends, or the server's scope closes; that
- * closes the scope in which the namespace's builder ran, and interrupts handlers that are under way.
+ * closes the scope in which the namespace's builder ran, and interrupts handlers that are under
+ * way.
  *
  * @since 0.1.0
  * @category models
@@ -220,8 +221,7 @@ export interface ServerSocket<N extends Namespace.Any>
   /** The parameters of a dynamic namespace's name. */
   readonly params: Namespace.Params<N>
   /**
-   * The socket's data, as far as they were set; they are part of the sockets that are fetched, on
-   * other servers, too.
+   * The socket's data, as far as they were set. Fetched sockets have them, on other servers, too.
    */
   readonly data: Partial<Namespace.Data<N>>
   /**
@@ -244,8 +244,8 @@ export interface ServerSocket<N extends Namespace.Any>
    *
    * **Gotchas**
    *
-   * Events that nobody handles are lost. A builder that adds its handlers before it ends misses
-   * none: events wait for it.
+   * Events without a handler are lost. A builder that adds its handlers before it ends misses none:
+   * events wait for it.
    */
   on<const Name extends Event.Name<Namespace.ClientToServer<N>>, E, R>(
     event: Name,
@@ -261,24 +261,29 @@ export interface ServerSocket<N extends Namespace.Any>
     ) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
   /**
-   * The payloads of an event from the moment on in which the stream is run, beside its handler; for an untyped event, its
-   * arguments. It ends when the socket disconnects.
+   * The payloads of an event from the moment on in which the stream is run, beside its handler; for
+   * an untyped event, its arguments. It ends when the socket disconnects.
    *
    * **Details**
    *
-   * By default (`suspend`) the client waits for the reader: its connection is not read while `capacity` payloads wait, by default
-   * `reading.pauseAt`. As with slow handlers, the pause ends after `reading.pauseTimeout`, or while an acknowledgement of the
-   * client is awaited. A connection with more than `limits.maxPendingEvents` payloads for a reader, or `limits.maxPendingBytes`,
-   * is closed with the reason `inbound overflow`.
+   * By default (`suspend`) the client waits for the reader: its connection is not read while
+   * `capacity` payloads wait, by default `reading.pauseAt`. As with slow handlers, the pause ends
+   * after `reading.pauseTimeout`, or while an acknowledgement of the client is awaited. A
+   * connection with more than `limits.maxPendingEvents` payloads for a reader, or
+   * `limits.maxPendingBytes`, is closed with the reason `inbound overflow`.
    *
-   * The other policies make no client wait: they drop payloads, or the stream fails with `StreamOverflow`, when `capacity`
-   * payloads wait, by default 10,000, or when half of `limits.maxPendingBytes` waits.
+   * The other policies make no client wait: they drop payloads, or the stream fails with
+   * `StreamOverflow`, when `capacity` payloads wait, by default 10,000, or when half of
+   * `limits.maxPendingBytes` waits.
    */
   stream<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
     event: Name,
     options?: StreamOptions<O>
   ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ClientToServer<N>, Name>>, OverflowError<O>>
-  /** The same as {@link ServerSocket.stream} from now on: payloads that come before the stream is run wait in it. */
+  /**
+   * The same as {@link ServerSocket.stream} from now on: payloads that come before the stream is
+   * run wait in it.
+   */
   subscribe<const Name extends Event.Name<Namespace.ClientToServer<N>>, O extends Overflow = "suspend">(
     event: Name,
     options?: StreamOptions<O>
@@ -288,11 +293,12 @@ export interface ServerSocket<N extends Namespace.Any>
     Scope.Scope
   >
   /**
-   * All events of the client that the contract declares, each with its name, in the order in which they reach their handlers. See
-   * {@link ServerSocket.stream}; the stream of its `StreamOverflow` is `events`.
+   * Streams all events of the client that the contract declares, each with its name, in the order
+   * in which they reach their handlers. See {@link ServerSocket.stream}. The `stream` of its
+   * `StreamOverflow` is `events`.
    *
-   * Those of an untyped socket are all that no contract declares. An event that no handler and no other stream takes still
-   * counts as unhandled there.
+   * Those of an untyped socket are all that no contract declares. An event that no handler and no
+   * other stream takes still counts as unhandled there.
    */
   events<O extends Overflow = "suspend">(
     options?: StreamOptions<O>
@@ -305,7 +311,7 @@ export interface ServerSocket<N extends Namespace.Any>
 }
 
 /**
- * The argument of {@link ServerSocket.setData}: some of the declared fields, and nothing where none
+ * The argument of {@link ServerSocket.setData}: some of the declared fields. It is empty if none
  * are declared.
  *
  * @since 0.1.0
@@ -324,11 +330,11 @@ type OrUndefined<Data> = { readonly [K in keyof Data]: Data[K] | undefined }
  * @category models
  */
 export interface BroadcastTargets<Operator> {
-  /** The members of rooms, without this socket; with an empty list, nobody. */
+  /** The members of rooms, without this socket. An empty list has none. */
   to(rooms: RoomSelection): Operator
   /** The same as {@link to}. */
   in(rooms: RoomSelection): Operator
-  /** All sockets of the namespace but the members of rooms, without this socket. */
+  /** All sockets of the namespace except the members of rooms and this socket. */
   except(rooms: RoomSelection): Operator
   /** All sockets of the namespace but this one. */
   readonly broadcast: Operator

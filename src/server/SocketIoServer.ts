@@ -40,8 +40,8 @@ import type { ServerSocket } from "./ServerSocket.ts"
  *
  * **Gotchas**
  *
- * A mock of `namespace` needs a whole handle. Where a test only looks at what is sent, {@link layer}
- * is shorter: its namespaces are real, and nobody connects.
+ * A mock of `namespace` needs a whole handle. If a test only checks what is sent, {@link layer} is
+ * shorter: its namespaces are real, and have no clients.
  *
  * **Example** (A mock of the members that a test needs)
  *
@@ -106,10 +106,10 @@ export interface SocketIoServerShape {
   /** The number of open connections. */
   readonly connectionCount: Effect.Effect<number>
   /**
-   * Refuses new connections, closes the open ones with reason `server shutting down`, sends the
-   * messages that wait for them, and waits for the finalizers of sockets and connections, up to
-   * `drainTimeout`. Clients reconnect, to another server behind the same address. The server's
-   * scope does the same when it closes. A second drain takes no longer.
+   * Refuses new connections, closes the open ones with reason `server shutting down`, sends their
+   * waiting messages, and waits for the finalizers of sockets and connections, up to
+   * `drainTimeout`. Clients reconnect to another server at the same address. The server's scope
+   * does the same when it closes. A second drain takes no longer.
    */
   readonly drain: Effect.Effect<void>
   /** The engine below: the edge of a platform brings it requests and WebSockets. */
@@ -194,9 +194,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
  *
  * **Details**
  *
- * It is for tests of code that broadcasts: the streams of a namespace show what was sent. Tests of
- * namespaces with their clients use `TestSocketIo.layer`, and applications the layer of an edge, as
- * `NodeSocketIoServer.layer`. See {@link make} for its errors and its end.
+ * It is for tests of code that broadcasts: the streams of a namespace show its emits. Use
+ * `TestSocketIo.layer` to test namespaces with their clients, and the layer of an edge, such as
+ * `NodeSocketIoServer.layer`, in applications. See {@link make} for its errors and its end.
  *
  * **Example** (A test of a service that broadcasts)
  *
@@ -273,9 +273,9 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
  * }`.
  *
- * With an untyped contract there is no such answer, as with the official server: an event that fails
- * or has no handler is logged, and not acknowledged. Clients expect the values of handlers, and use
- * a `timeout`.
+ * With an untyped contract there is no such answer, as with the official server: an event that
+ * fails or has no handler is logged, and not acknowledged. Clients expect the values of handlers,
+ * and use a `timeout`.
  *
  * Closing the layer's scope closes the connections of the namespace's clients with reason `server
  * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one after
@@ -357,15 +357,15 @@ export interface DynamicRequest<Params> {
  */
 export interface DynamicOptions {
   /**
-   * How long a namespace stays open after its last client has left, or `Duration.infinity` to keep
-   * it. Default: 10 seconds.
+   * The time for which a namespace stays open after its last client has left, or
+   * `Duration.infinity` to keep it. Default: 10 seconds.
    */
   readonly idleTimeToLive?: Duration.Input
   /**
-   * How many of these namespaces may be empty and wait for the end of their time. When there are
-   * more, those that have been empty the longest close early. It bounds the memory that a client
-   * can take by asking for one name after another. It has no effect with `Duration.infinity`.
-   * Default: 1,000.
+   * The number of these namespaces that may be empty and wait for the end of their time. If there
+   * are more, those that have been empty the longest close early. This bounds the memory that a
+   * client can take by asking for one name after another. It has no effect with
+   * `Duration.infinity`. Default: 1,000.
    */
   readonly maxIdle?: number
 }
@@ -385,8 +385,8 @@ export interface DynamicLayerOptions<Params, R> extends DynamicOptions {
 }
 
 /**
- * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of a
- * contract. A regular expression, without flag `g` or `y`, stands for the contract
+ * Serves dynamic namespaces, for the lifetime of the layer: those whose names match the pattern of
+ * a contract. A regular expression, without flag `g` or `y`, stands for the contract
  * `Namespace.untypedDynamic(expression)`.
  *
  * **Details**

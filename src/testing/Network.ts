@@ -11,6 +11,32 @@ import * as Link from "./Link.ts"
 /**
  * The network between a client and its server.
  *
+ * **Details**
+ *
+ * `TestSocketIo.network` is the network of the layer's client. Clients of `TestSocketIo.makeClient`
+ * and raw clients have a `network` of their own.
+ *
+ * **Gotchas**
+ *
+ * After `stall` a side notices nothing until its heartbeat fails: adjust the `TestClock` by
+ * `pingInterval + pingTimeout`. After `cut` the client reconnects only after `restore`, and when the
+ * clock reaches its next attempt.
+ *
+ * **Example** (A client that comes back)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestClock } from "effect/testing"
+ * import { TestSocketIo } from "effect-socket.io/testing"
+ *
+ * const outage = Effect.gen(function* () {
+ *   const network = yield* TestSocketIo.network
+ *   yield* network.cut
+ *   yield* network.restore
+ *   yield* TestClock.adjust("10 seconds")
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

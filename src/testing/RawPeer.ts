@@ -53,6 +53,22 @@ export class RawPeerRefused extends Data.TaggedError("RawPeerRefused")<{
  * One end of a WebSocket, under the control of a test: a packet is a text message, a binary
  * attachment a binary one.
  *
+ * **Example** (The packets of a CONNECT)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestSocketIo } from "effect-socket.io/testing"
+ *
+ * const handshake = Effect.gen(function* () {
+ *   const peer = yield* TestSocketIo.rawClient()
+ *   yield* peer.receive                      // 0{"sid":"…","upgrades":[],…}
+ *   yield* peer.send("40")
+ *   const answer = yield* peer.receive       // 40{"sid":"…"}
+ *   yield* peer.close
+ *   return answer
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

@@ -318,6 +318,25 @@ export interface SimulatedOptions extends TestOptions {
  * Closing the layer's scope closes the client and then the server, which takes up to its
  * `drainTimeout` in the world's time.
  *
+ * **Gotchas**
+ *
+ * The layer needs a {@link Simulation}: run it within {@link run} or {@link check}. Connections may
+ * break during the scenario, so retry where it waits for an answer.
+ *
+ * **Example** (A chat over bad networks)
+ *
+ * ```ts
+ * const World = ChatLive.pipe(
+ *   Layer.provideMerge(Simulation.layer({ latency: [1, 200], resetRate: 0.01 }))
+ * )
+ *
+ * const scenario = Effect.gen(function* () {
+ *   const chat = yield* SocketIoClient.connect(Chat)
+ *   yield* chat.emit("say", "hello")
+ *   yield* Simulation.calm
+ * }).pipe(Effect.provide(World))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

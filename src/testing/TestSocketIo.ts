@@ -167,8 +167,8 @@ const makeClientOver = Effect.fnUntraced(function* (network: Network.NetworkPath
 const QUIET_TURNS = 50
 
 /**
- * Ends the sessions as a server does on shutdown, but does not wait for time to pass: nobody moves
- * a `TestClock` after a test. Connections that are still open when nothing moves any more
+ * Ends the sessions as a server does on shutdown, but does not wait for time to pass: no test moves
+ * its `TestClock` after its end. Connections that are still open when nothing moves any more
  * (half-open connections, raw clients that do not poll) are cut.
  */
 const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network.Medium): Effect.Effect<void> =>
@@ -205,6 +205,12 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  *     assert.strictEqual(yield* chat.emitWithAck("join", { room: "lobby" }), 1)
  *   }).pipe(Effect.provide(Test)))
  * ```
+ *
+ * **Gotchas**
+ *
+ * Provide a layer per test, or state of one test (rooms, connections) is visible in the next. The
+ * clock does not move by itself under a `TestClock`: heartbeats, timeouts and reconnection wait for
+ * `TestClock.adjust`.
  *
  * @since 0.1.0
  * @category layers

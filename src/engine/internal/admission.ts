@@ -15,8 +15,8 @@ import type { Report } from "./application.ts"
 export type Decision = string | HandshakeError.HandshakeError
 
 /**
- * Decides on requests that would open a session: asks the application, if it wants to be asked, and
- * makes the session's id.
+ * Decides on requests that would open a session: it runs the application's hooks, if there are any,
+ * and makes the session's id.
  */
 export class Admission {
   private readonly options: ResolvedEngineOptions
@@ -44,13 +44,13 @@ export class Admission {
   }
 
   /**
-   * Decides on a request: at once, unless the application takes its time. Then it returns the
-   * function that gives up, for a client that has disconnected.
+   * Decides on a request: at once, unless a hook of the application suspends. Then it returns the
+   * function to call if the client disconnects.
    *
    * A request that waits for the application has a fiber, an entry of the timer wheel and one of
    * the set. The fiber is not forked into the server's scope, and not raced with a timeout: an
-   * effect of the application that cannot be interrupted would keep a client from its answer, and
-   * the scope from closing.
+   * uninterruptible effect of the application would then delay the client's answer, and the closing
+   * of the scope.
    */
   admit(request: EngineRequest, done: (decision: Decision) => void): (() => void) | undefined {
     const { allowRequest, generateId, handshakeTimeout } = this.options
@@ -79,13 +79,13 @@ export class Admission {
     return () => undecided.giveUp()
   }
 
-  /** Refuses the requests that the application has not decided on: the server shuts down. */
+  /** Refuses undecided requests, because the server shuts down. */
   close(): void {
     this.isClosed = true
     for (const undecided of this.undecided) undecided.refuse("the server is shutting down")
   }
 
-  /** An id of this library's own, or the reason why there is none. */
+  /** Returns an id of the library's own, or the reason for a failure. */
   private ownId(): Decision {
     try {
       return this.generateId()
@@ -99,7 +99,7 @@ export class Admission {
     const { allowRequest, generateId } = this.options
     if (allowRequest !== undefined) {
       yield* Effect.suspend(() => allowRequest(request)).pipe(
-        // A message that is typed as text may still be something else.
+        // A message that is typed as a string may still be something else.
         Effect.mapError(({ message }) =>
           HandshakeError.make(4, "not allowed", typeof message === "string" ? message : undefined)
         ),
@@ -115,7 +115,7 @@ export class Admission {
       const id = this.ownId()
       return typeof id === "string" ? id : yield* Effect.fail(id)
     }
-    // It is typed not to fail, and may fail all the same.
+    // Its type says that it does not fail, but it may fail all the same.
     const id = yield* Effect.orDie(Effect.suspend(() => generateId(request)))
     if (typeof id !== "string" || id === "") return yield* Effect.fail(HandshakeError.make(3, "an empty session id"))
     // The id goes into a cookie and back into URLs.
@@ -133,7 +133,7 @@ export class Admission {
     if (Exit.isSuccess(exit)) return exit.value
     const failure = Cause.findErrorOption(exit.cause)
     if (failure._tag === "Some") return failure.value
-    // The application has interrupted it: a client that has disconnected is not answered.
+    // The application was interrupted: a client that has disconnected is not answered.
     if (Cause.hasInterrupts(exit.cause)) return HandshakeError.make(4, "the decision was interrupted")
     this.report("generateId failed", exit.cause)
     return HandshakeError.make(3, "generateId failed")
@@ -156,7 +156,7 @@ class Undecided implements WheelEntry {
   }
 
   refuse(context: string): void {
-    // First: the interruption must not be taken for the decision.
+    // This comes first, so that the interruption does not count as the decision.
     this.settle(() => HandshakeError.make(4, context))
     this.fiber.interruptUnsafe()
   }

@@ -1,20 +1,20 @@
 import type { OriginMatcher } from "../Cors.ts"
 import type { EngineRequest } from "../EngineRequest.ts"
 
-/** The form of an origin: a scheme, a host, and maybe a port. */
+/** The form of an origin: a scheme, a host, and an optional port. */
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\\\s]*$/i
 
-/** An origin as browsers write it; `undefined` if it is none. */
+/** Returns an origin in the form that browsers write; `undefined` for other texts. */
 const serialized = (text: string): string | undefined => {
   if (text === "null") return text
   if (!ORIGIN.test(text) || !URL.canParse(text)) return undefined
   const { host, origin, protocol } = new URL(text)
-  // For schemes that it does not know, as those of apps and extensions, the URL standard says
-  // `null`; browsers do not.
+  // The URL standard writes `null` for schemes that it does not know, such as those of apps and
+  // extensions. Browsers do not.
   return origin === "null" ? `${protocol}//${host.toLowerCase()}` : origin
 }
 
-/** Which origins' pages may talk to the server, over whichever transport. */
+/** The origins whose pages may use the server, over any transport. */
 export class AllowedOrigins {
   private readonly names = new Set<string>()
   private readonly patterns: Array<RegExp> = []
@@ -54,7 +54,7 @@ export class AllowedOrigins {
   private allows(origin: string, onDefect: (defect: unknown) => void): boolean {
     const { names, patterns, predicates } = this
     if (names.has(origin) || patterns.some((pattern) => pattern.test(origin))) return true
-    // Browsers write it as it stands in the list.
+    // Browsers write the origin in the same form as the list.
     const name = names.size === 0 ? undefined : serialized(origin)
     if (name !== undefined && names.has(name)) return true
     for (const predicate of predicates) {
@@ -70,9 +70,9 @@ export class AllowedOrigins {
 }
 
 /**
- * The origin that a request comes from, as far as a browser says so. Scripts of other origins
- * (JSONP) are asked for without an `Origin`: of these it is where they were asked for, and `null`
- * if that is kept secret.
+ * Returns the origin of a request, if a browser sends one. Requests for scripts of other origins
+ * (JSONP) have no `Origin`. Their origin comes from the `Referer`, or is `null` if that is
+ * withheld.
  */
 const originOf = (request: EngineRequest): string | undefined => {
   const origin = request.header("origin")

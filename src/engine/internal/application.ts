@@ -6,7 +6,7 @@ import { ANYONE, LineLimits } from "../../internal/lineLimits.ts"
 import type { EngineRequest } from "../EngineRequest.ts"
 import { type Headers, isHeaderValue } from "../HttpHeaders.ts"
 
-/** Logs a failure of the application, though not as often as clients can cause it. */
+/** Logs a failure of the application, at a limited rate because clients can cause it. */
 export type Report = (
   message: string,
   cause: Cause.Cause<unknown>,
@@ -27,8 +27,8 @@ export const makeReport = (context: Context.Context<never>, now: () => number): 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /**
- * Headers that the application makes for a request, their names in lower case; none if it throws,
- * or if one of them is malformed.
+ * Returns the headers that the application makes for a request, with names in lower case. Returns
+ * none if it throws, or if one of them is malformed.
  */
 export const headersFrom = (
   make: (request: EngineRequest) => Readonly<Record<string, string | ReadonlyArray<string>>>,
@@ -39,11 +39,11 @@ export const headersFrom = (
     const headers: Record<string, string | Array<string>> = {}
     for (const [name, value] of Object.entries(make(request))) {
       const values = [value].flat()
-      // A value typed as a string may still be something else, which Node would throw at.
+      // A value that is typed as a string may still be something else, on which Node would throw.
       if (!NAME.test(name) || !values.every((value) => typeof value === "string" && isHeaderValue(value))) {
         throw new Error(`"${name}" is not a valid header`)
       }
-      // No values are no header.
+      // Without values there is no header.
       if (values.length > 0) headers[name.toLowerCase()] = typeof value === "string" ? value : values
     }
     return headers

@@ -2,28 +2,29 @@ import type { Pacer } from "../EngineRequest.ts"
 import { microtask } from "./microtask.ts"
 
 /**
- * The packets that are handled at once. A request that brings more takes turns with other work.
+ * The number of packets that are handled at once. The packets of a larger request take turns with
+ * other work.
  */
 const FEW = 24
 
-/** The size of a packet, in bytes or characters, from which on it may take long, be it alone. */
+/** The size in bytes or characters from which a packet may take long by itself. */
 const LARGE = 16 * 1024
 
 /**
- * The packets that the requests of a session bring, on their way to it: in the order of their
- * arrival, not while reading is paused, and a few at a time where they are many.
+ * The packets from the requests of a session, on their way to it: in the order of their arrival,
+ * not while reading is paused, and a few at a time if there are many.
  */
 export class Arrivals {
   private readonly handle: (packet: string | Uint8Array) => void
   private packets: Array<string | Uint8Array> | undefined
   private at = 0
   private onDone: (() => void) | undefined
-  /** There is one from the first request on that has brought more than a few packets. */
+  /** Set from the first request with more than a few packets. */
   private pacer: Pacer | undefined
   private isPaused = false
-  /** Reading is not paused any more. */
+  /** Reading is never paused from now on. */
   private isUnstoppable = false
-  /** It is the others' turn. */
+  /** Other work has its turn. */
   private isYielding = false
 
   constructor(handle: (packet: string | Uint8Array) => void) {
@@ -31,8 +32,7 @@ export class Arrivals {
   }
 
   /**
-   * Handles the packets of a request, and then calls back. There must be no other request under
-   * way.
+   * Handles the packets of a request, and then calls back. No other request may be in progress.
    */
   take(packets: Array<string | Uint8Array>, makePacer: (() => Pacer) | undefined, onDone: () => void): void {
     this.packets = packets
@@ -53,18 +53,18 @@ export class Arrivals {
     if (this.packets !== undefined) microtask(() => this.goOn())
   }
 
-  /** Whether something has come that is not handled yet. */
+  /** Whether received packets are still unhandled. */
   get isPending(): boolean {
     return this.packets !== undefined
   }
 
-  /** Packets that come from now on do not wait. */
+  /** Packets that come from now on do not wait for `resume`. */
   stopPausing(): void {
     this.isUnstoppable = true
     this.isPaused = false
   }
 
-  /** Handles the rest, whether reading is paused or not, and calls back when there is none. */
+  /** Handles the rest, whether reading is paused or not, and then calls back. */
   drain(onDrained: () => void): void {
     this.stopPausing()
     if (this.packets === undefined) return onDrained()
@@ -76,7 +76,7 @@ export class Arrivals {
     this.goOn()
   }
 
-  /** Forgets the rest: the session takes no more. */
+  /** Forgets the rest: the session has ended. */
   drop(): void {
     this.packets = this.onDone = undefined
     this.pacer?.rest()

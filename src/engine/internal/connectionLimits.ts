@@ -1,17 +1,17 @@
 import { networkOf } from "../ClientAddress.ts"
 
-/** How often it is logged that there are too many connections, in milliseconds. */
+/** The time between two log lines about too many connections, in milliseconds. */
 const LOG_INTERVAL = 10_000
 
 /** The limits, by the names of their options. */
 export type ConnectionLimit = "maxConnections" | "maxConnectionsPerAddress"
 
-/** Counts the connections that are open or being opened, where their number is limited. */
+/** Counts the connections that are open or being opened, if their number is limited. */
 export class ConnectionLimits {
   private readonly max: number
   private readonly maxPerAddress: number
   private count = 0
-  /** By address; an address without connections is not among them. */
+  /** The counts by address. An address without connections has no entry. */
   private readonly counts: Map<string, number> | undefined
   private refused = 0
   private loggedAt = -Infinity
@@ -22,10 +22,10 @@ export class ConnectionLimits {
     if (maxPerAddress !== undefined) this.counts = new Map()
   }
 
-  /** The limit that another connection from the address would exceed. */
+  /** Returns the limit that another connection from the address would exceed. */
   exceeded(address: string): ConnectionLimit | undefined {
     if (this.count >= this.max) return "maxConnections"
-    // A peer without an address, as over a Unix socket, may stand for all clients.
+    // A peer without an address, such as one over a Unix socket, may stand for all clients.
     if (this.counts === undefined || address === "") return undefined
     return (this.counts.get(networkOf(address)) ?? 0) >= this.maxPerAddress ? "maxConnectionsPerAddress" : undefined
   }
@@ -46,7 +46,10 @@ export class ConnectionLimits {
     else this.counts.delete(network)
   }
 
-  /** One was refused. How many were since it was said last, if it is time to say it again. */
+  /**
+   * Counts a refused connection. Returns the number since the last log line, if the next line is
+   * due.
+   */
   onRefused(now: number): number | undefined {
     this.refused++
     if (now - this.loggedAt < LOG_INTERVAL) return undefined

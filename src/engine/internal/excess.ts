@@ -1,30 +1,30 @@
-/** The budgets that may wait within one turn: the client has had no chance to take anything yet. */
+/** The number of budgets that may wait within one turn: the client could not read anything yet. */
 const TURN_BUDGETS = 4
 
-/** The part of the budget that may come on top while a client takes the excess. */
+/** The part of the budget that may be added while a client reads the excess. */
 const MARGIN = 1 / 8
 
-/** The time between two looks at a client for which too much waits, in milliseconds. */
+/** The time between two checks of a client for which too much waits, in milliseconds. */
 const REVIEW = 1_000
 
 /** A client for which more than the budget waits. */
 interface Overfull {
-  /** The bytes that wait. */
+  /** The number of waiting bytes. */
   readonly buffered: number
   exceeds(bytes: number): boolean
   onDefect(defect: unknown): void
 }
 
 /**
- * The leave of a client for which more than `maxOutbox` waits.
+ * The allowance of a client for which more than `maxOutbox` bytes wait.
  *
- * Messages of one turn do not count against the client, up to a multiple of the budget, as it had
- * no chance to take any; nor does the part of a single message that is beyond that. From the next
- * turn on the client has to take as much as comes, but for a margin. Made when a client exceeds its
- * budget, and forgotten when it is below again.
+ * Messages of one turn do not count against the client, up to a multiple of the budget, because it
+ * could not read any of them. The part of a single message beyond that does not count either. From
+ * the next turn on, the client must read as much as comes, except for a margin. It is made when a
+ * client exceeds its budget, and forgotten when less waits again.
  */
 export class Excess {
-  /** The bytes that may wait. */
+  /** The number of bytes that may wait. */
   private limit = 0
   private readonly client: Overfull
   private readonly maxOutbox: number
@@ -44,23 +44,23 @@ export class Excess {
     this.onOver = onOver
   }
 
-  /** Whether a message of `size` bytes, which waits already, may wait. */
+  /** Whether a message of `size` bytes may wait. It is already among the waiting bytes. */
   admits(size: number): boolean {
     const { buffered } = this.client
     if (this.cancel === undefined || buffered - size <= this.maxOutbox) this.begin()
     if (buffered <= this.limit) return true
-    // Nothing else waits. As base64 it is a third larger.
+    // Nothing else waits. Base64 makes a message larger by a third.
     if (buffered - size > size / 2) return false
     this.limit = buffered + this.maxOutbox * MARGIN
     return true
   }
 
-  /** Whether as much may wait as does now. */
+  /** Whether the bytes that wait now may wait. */
   get isWithin(): boolean {
     return this.client.buffered <= this.limit
   }
 
-  /** Ends looking at the client. */
+  /** Stops checking the client. */
   stop(): void {
     this.cancel?.()
   }
@@ -72,7 +72,7 @@ export class Excess {
   }
 
   /**
-   * Looks later at the bytes that still wait: no more than those, and the margin, may wait then.
+   * Checks later how many bytes still wait: no more than those, and the margin, may wait then.
    */
   private review(millis: number): void {
     const { client, maxOutbox } = this

@@ -12,26 +12,31 @@ import type { EngineRevision } from "../EngineRequest.ts"
 import type { Ping } from "../Heartbeat.ts"
 import type { TimerWheel, WheelEntry } from "../TimerWheel.ts"
 
-/** The event that the deadline of a session stands for. */
+/** The meaning of a session's deadline. */
 export type Beat =
   /** No deadline: the session is not open yet, or closed. */
   | { readonly _tag: "Stopped" }
-  /** The next ping is due then. */
+  /** The next ping is due at the deadline. */
   | { readonly _tag: "PingDue" }
-  /** The pong is overdue then; `isExtended` after another packet has prolonged the wait. */
+  /**
+   * The pong is overdue at the deadline; `isExtended` after another packet has prolonged the wait.
+   */
   | { readonly _tag: "PongDue"; readonly isExtended: boolean }
-  /** The ping of a client of revision 3 is overdue then. */
+  /** The ping of a client of revision 3 is overdue at the deadline. */
   | { readonly _tag: "ClientPingDue" }
 
 // All sessions share these values: the state of a heartbeat costs a session no memory of its own.
 export const STOPPED: Beat = { _tag: "Stopped" }
 const PING_DUE: Beat = { _tag: "PingDue" }
-/** Compared by sessions with every message: the only state in which a message is a sign of life. */
+/** Sessions compare it with every message: a message is a sign of life in this state only. */
 export const PONG_DUE: Beat = { _tag: "PongDue", isExtended: false }
 const PONG_DUE_EXTENDED: Beat = { _tag: "PongDue", isExtended: true }
 const CLIENT_PING_DUE: Beat = { _tag: "ClientPingDue" }
 
-/** A session, as its heartbeat knows it. The session itself is the entry of the timer wheel. */
+/**
+ * The parts of a session that its heartbeat uses. The session itself is the entry of the timer
+ * wheel.
+ */
 export interface Beating extends WheelEntry {
   beat: Beat
   /** Its run of the schedule, if the server has one. */
@@ -54,7 +59,7 @@ export interface HeartbeatOptions {
   readonly heartbeat: Schedule.Schedule<unknown, Ping> | undefined
 }
 
-/** The heartbeat of all sessions of a server: pings that go out, pongs that are overdue. */
+/** The heartbeat of all sessions of a server: it sends pings, and notices overdue pongs. */
 export class Heartbeat {
   readonly options: HeartbeatOptions
   readonly wheel: TimerWheel
@@ -88,7 +93,7 @@ export class Heartbeat {
         return this.ping(session)
       case "PongDue":
         if (session.isReading) return session.onSilence()
-        // The pong may wait unread. A ping that cannot be delivered shows a broken connection.
+        // The pong may wait unread. A ping that cannot be delivered reveals a broken connection.
         return this.ping(session)
       case "ClientPingDue":
         if (session.isReading) return session.onSilence()
@@ -102,7 +107,7 @@ export class Heartbeat {
   }
 
   onPong(session: Beating): void {
-    // A pong that answers no ping moves nothing.
+    // A pong that answers no ping has no effect.
     if (session.beat._tag !== "PongDue") return
     this.wheel.cancel(session)
     session.pace?.onPong()
@@ -110,15 +115,15 @@ export class Heartbeat {
   }
 
   /**
-   * A message has come while the pong is due: a client that is busy sending something large is
-   * alive, though its pong comes after that. Once per ping.
+   * A message has come while the pong is due. A client that is busy sending something large is
+   * alive, though its pong comes after that. This prolongs the wait once per ping.
    */
   onSignOfLife(session: Beating): void {
     session.beat = PONG_DUE_EXTENDED
     this.wheel.schedule(session, this.options.pingTimeout)
   }
 
-  /** The client is read again: the packet that is due may stand after those that were not read. */
+  /** The client is read again: the packet that is due may come after those that were not read. */
   onResume(session: Beating): void {
     if (session.revision === 3) return this.awaitClient(session)
     if (session.beat._tag === "PongDue") this.awaitPong(session)
@@ -143,7 +148,7 @@ export class Heartbeat {
 
   private pause(session: Beating): void {
     session.beat = PING_DUE
-    // Sessions without a schedule of their own: a number, and no step.
+    // A session without a schedule costs a number, and no step.
     if (session.pace === undefined) this.wheel.schedule(session, this.options.pingInterval)
     else session.pace.next()
   }
@@ -162,7 +167,7 @@ class Pace {
   private stepping: Fiber.Fiber<[unknown, Duration.Duration], unknown> | undefined
   private isDone = false
   private step: Effect.Effect<Step>
-  /** The number of pauses so far: a step that ends late belongs to a pause that is over. */
+  /** The number of pauses so far. A step that ends late belongs to an earlier pause. */
   private pauses = 0
   private pingedAt = 0
   private roundTrip = 0
@@ -201,7 +206,8 @@ class Pace {
   next(): void {
     const { clock, heartbeat, session } = this
     const pause = ++this.pauses
-    // Clients are told this interval: neither a schedule's end nor a slow step holds the ping back.
+    // Clients are told this interval: the ping waits neither for a schedule that has ended nor for
+    // a slow step.
     heartbeat.wheel.schedule(session, heartbeat.options.pingInterval)
     if (this.isDone || this.stepping !== undefined) return
     const began = heartbeat.wheel.now()
@@ -210,7 +216,7 @@ class Pace {
       // Wall-clock time, as in Effect's own loops: a schedule may follow the calendar.
       Effect.flatMap(this.step, (step) => step(clock.currentTimeMillisUnsafe(), input))
     )
-    // Most steps are done at once.
+    // Most steps end at once.
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.apply(exit, began, pause)
     this.stepping = fiber

@@ -6,7 +6,9 @@ import * as Stream from "effect/Stream"
 
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 
-/** The messages that are held for the first reader, before the client is not read any more. */
+/**
+ * The number of messages that are held for the first reader. After that, the client is not read.
+ */
 const MAX_HELD = 1_000
 
 /** A message of a session: text, or bytes. */
@@ -20,12 +22,12 @@ interface Streamed {
 
 type Failure = StreamOverflow | Cause.Done
 
-/** Makes the queue of a stream. With the policy `fail` an offer that does not fit is refused. */
+/** Makes the queue of a stream. With the policy `fail` it refuses messages that do not fit. */
 export const makeQueue = <A>(capacity: number, overflow: Overflow): Effect.Effect<Queue.Queue<A, Failure>> => {
   if (!Number.isInteger(capacity) || capacity < 1) {
     return Effect.die(new RangeError(`capacity must be a positive integer, not ${capacity}`))
   }
-  // The source of a stream that suspends is paused when the queue is full, and nothing is refused.
+  // The source of a stream that suspends is paused when the queue is full, so nothing is refused.
   if (overflow === "suspend") return Queue.unbounded<A, Failure>()
   return overflow === "dropOldest" ? Queue.sliding<A, Failure>(capacity) : Queue.dropping<A, Failure>(capacity)
 }
@@ -70,7 +72,7 @@ export class MessageStreams {
   private isEnded = false
   private onRead: (() => void) | undefined
 
-  /** `onEmpty` is called when there is nothing to stream to any more. */
+  /** `onEmpty` is called when no stream needs messages any more. */
   constructor(session: Streamed, onEmpty: () => void) {
     this.session = session
     this.onEmpty = onEmpty
@@ -91,7 +93,7 @@ export class MessageStreams {
     this.review()
   }
 
-  /** The session has ended: streams end once their readers have taken what waits. */
+  /** The session has ended: streams end once their readers have taken the waiting messages. */
   end(): void {
     this.isEnded = true
     for (const { queue } of this.taps) Queue.endUnsafe(queue)
@@ -104,7 +106,7 @@ export class MessageStreams {
     this.settle()
   }
 
-  /** Reads messages from now on, and those that were held; ends with the session. */
+  /** Streams messages from now on, and those that were held; ends with the session. */
   readonly open = <O extends Overflow>({
     capacity = 10_000,
     overflow = "fail" as O
@@ -128,7 +130,7 @@ export class MessageStreams {
   private add(tap: Tap): void {
     const held = this.held ?? []
     this.held = undefined
-    // A session that is read again cannot have more than this that does not fit.
+    // The held messages may exceed the capacity of a stream that suspends. Their number is bounded.
     for (const message of held) tap.offer(message)
     if (this.isEnded) Queue.endUnsafe(tap.queue)
     this.taps.add(tap)
@@ -165,7 +167,10 @@ interface Changing {
   watchTransport(onChange: (name: string | undefined) => void): () => void
 }
 
-/** The names of a session's transports: the present one, and then each to which it changes. */
+/**
+ * Streams the names of a session's transports: the current one, and then each one that it changes
+ * to.
+ */
 export const transportsOf = (session: Changing): Stream.Stream<string> =>
   Stream.unwrap(
     Effect.gen(function* () {

@@ -1,5 +1,5 @@
 /**
- * `queueMicrotask` as it was when this was loaded: fake timers of an application must not hold
- * bytes back.
+ * `queueMicrotask` as it was when this module was loaded: fake timers of an application must not
+ * hold bytes back.
  */
 export const microtask: typeof queueMicrotask = queueMicrotask

@@ -15,8 +15,8 @@ export interface PollResponse {
 const TEXT = "text/plain; charset=UTF-8"
 
 /**
- * How the packets of a long-polling session stand in bodies: packets are text with their type
- * digit, or binary messages.
+ * The form of a long-polling session's packets in bodies. Packets are text with their type digit,
+ * or binary messages.
  */
 export interface PollingFormat {
   readonly encode: (packets: ReadonlyArray<string | Uint8Array>, request: EngineRequest) => PollResponse
@@ -33,12 +33,15 @@ const asText = (
   packets: ReadonlyArray<string | Uint8Array>,
   encodeBinary: (bytes: Uint8Array) => string
 ): ReadonlyArray<string> => {
-  // Most payloads are text alone.
+  // Most payloads are only text.
   if (packets.every((packet) => typeof packet === "string")) return packets as ReadonlyArray<string>
   return packets.map((packet) => (typeof packet === "string" ? packet : encodeBinary(packet)))
 }
 
-/** A payload as a script, for pages that cannot read other responses (JSONP, the `j` parameter). */
+/**
+ * Returns a payload as a script, for pages that cannot read other responses (JSONP, the `j`
+ * parameter).
+ */
 const response = (payload: string, request: EngineRequest): PollResponse => {
   const index = request.query.get("j")
   return index === undefined
@@ -46,7 +49,7 @@ const response = (payload: string, request: EngineRequest): PollResponse => {
     : { contentType: "text/javascript; charset=UTF-8", body: V3.jsonpBody(index, payload) }
 }
 
-/** The text of a body; of a form that a page has sent, what its field holds. */
+/** Returns the text of a body, or the content of its field if a page has sent a form. */
 const textOf = (body: RequestBody, request: EngineRequest): string | undefined =>
   request.query.has("j") ? V3.decodeJsonpForm(body.text()) : body.text()
 

@@ -2,8 +2,8 @@ import { TokenBucket } from "../../internal/tokenBucket.ts"
 import type { ReadLimit } from "../EngineOptions.ts"
 
 /**
- * A pause lasts until this many packets may come: a pause per packet would cost more than the
- * packets. It lasts this many milliseconds at most, as packets that come together are handled
+ * A pause lasts until this many packets may come, because a pause per packet would cost more than
+ * the packets. It lasts at most this many milliseconds: packets that come together are handled
  * together, and other clients wait for that.
  */
 const PACKETS = 16
@@ -24,7 +24,7 @@ interface Limited {
   closeUnsafe(reason: "rate limit exceeded", description: string): void
 }
 
-/** Holds one client to its rate. */
+/** Limits the rate of one client. */
 export class ReadLimiter {
   private readonly tokens: TokenBucket
   private readonly limit: ReadLimit
@@ -39,7 +39,7 @@ export class ReadLimiter {
     this.timing = timing
   }
 
-  /** Counts a packet that has come in; returns whether it may be handled. */
+  /** Counts a packet that has come in. Returns whether it may be handled. */
   onPacket(): boolean {
     const now = this.timing.now()
     if (this.limit.disconnects) {
@@ -55,7 +55,7 @@ export class ReadLimiter {
     return true
   }
 
-  /** Ends a pause that is under way, without resuming. */
+  /** Ends the current pause, without resuming. */
   close(): void {
     this.cancel?.()
   }
@@ -63,7 +63,7 @@ export class ReadLimiter {
   private wait(millis: number): void {
     this.cancel = this.timing.after(Math.ceil(Math.max(Math.min(PAUSE, PACKETS * this.limit.cost), millis)), () => {
       this.cancel = undefined
-      // Packets that had been read already may have come meanwhile.
+      // Packets that had already been read may have come meanwhile.
       const missing = this.tokens.missing(this.timing.now(), 0)
       if (missing > 0) this.wait(missing)
       else this.client.resumeUnsafe("rate")

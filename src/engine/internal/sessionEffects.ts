@@ -20,7 +20,8 @@ export const HOLD = (session: EngineSession): SessionHandler => {
 }
 
 /**
- * Runs an effect for a session, in the scope, while the session is open or its messages are read.
+ * Runs an effect for a session in the given scope, while the session is open or its messages are
+ * read.
  */
 export const handlerOf =
   <E, R>(
@@ -46,7 +47,8 @@ export const handlerOf =
       onBinary() {},
       onClose: () =>
         session.whenRead(() => {
-          // In a later turn: an effect whose stream has just ended goes on until it suspends.
+          // It runs in a later turn: an effect whose stream has just ended goes on until it
+          // suspends.
           runFork(
             Effect.andThen(
               Effect.yieldNow,

@@ -14,7 +14,10 @@ export interface TransportStats {
 /** A session, as it is counted until it has released everything. */
 export interface SessionStats {
   readonly isOpen: boolean
-  /** Its transport; missing once that has released everything, and is counted. */
+  /**
+   * Its transport; missing once that has released everything, because its bytes are counted by
+   * then.
+   */
   readonly stats: TransportStats | undefined
   readonly buffered: number
 }
@@ -24,7 +27,7 @@ export class EngineStats {
   opened = 0
   packetsReceived = 0
   packetsSent = 0
-  /** How often reading from a client was paused. */
+  /** The number of pauses of reading from clients. */
   readPauses = 0
   private readonly context: Context.Context<never>
   private readonly closed = new Map<SessionCloseReason, number>()
@@ -34,7 +37,7 @@ export class EngineStats {
   /** The bytes of transports that have released everything, by name. */
   private readonly released = new Map<string, { received: number; sent: number }>()
   /**
-   * The sessions of the servers that run, and of ended ones whose connections are still being cut.
+   * The sessions of running servers, and of ended ones whose connections are still being cut.
    */
   private readonly servers = new Map<ReadonlyMap<string, SessionStats>, { ended: boolean }>()
 
@@ -62,7 +65,7 @@ export class EngineStats {
     this.counter(EngineMetrics.bytesSent, { transport }, sent)
   }
 
-  /** Counts the sessions of a server that runs. Returns the function to call when it has ended. */
+  /** Counts the sessions of a running server. Returns the function to call when it has ended. */
   add(sessions: ReadonlyMap<string, SessionStats>): () => void {
     const state = { ended: false }
     this.servers.set(sessions, state)

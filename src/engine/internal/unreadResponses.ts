@@ -2,9 +2,9 @@ import type { HttpExchange, ResponseWatcher } from "../EngineRequest.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
 /**
- * The responses of a session that its client has not taken. A client may send a poll over one
- * connection after the other and read none of them: their bytes count until they have left, and one
- * that is not taken in time loses its connection.
+ * The responses that the client of a session has not read. A client may send polls over one
+ * connection after the other and read none of the responses. Their bytes count until they have
+ * left, and a response that is not read in time loses its connection.
  */
 export class UnreadResponses {
   /** The bytes that have not left. */
@@ -13,17 +13,17 @@ export class UnreadResponses {
   private readonly wheel: TimerWheel
   private readonly timeout: number
   private readonly onTaken: () => void
-  /** Those that did not leave at once. */
+  /** The responses that did not leave at once. */
   private slow: Set<Unread> | undefined
 
-  /** `timeout` is the time that a client has to take a response, in milliseconds. */
+  /** `timeout` is the time limit for a client to read a response, in milliseconds. */
   constructor(wheel: TimerWheel, timeout: number, onTaken: () => void) {
     this.wheel = wheel
     this.timeout = timeout
     this.onTaken = onTaken
   }
 
-  /** A response of so many bytes was handed over. */
+  /** Adds a response of this many bytes. */
   add(exchange: HttpExchange, size: number): void {
     if (exchange.watch === undefined) return
     this.count++
@@ -35,7 +35,7 @@ export class UnreadResponses {
     return this.count === 0
   }
 
-  /** Nobody waits for them any more. */
+  /** No client will read them any more. */
   destroy(): void {
     for (const unread of this.slow ?? []) unread.onDeadline()
   }

@@ -7,7 +7,7 @@ interface Upgrading {
   readonly isReading: boolean
   /** The candidate is the session's transport from now on. */
   changeTo(transport: ServerTransport): void
-  /** The upgrade is over: the session has changed over, or stays as it is. */
+  /** The upgrade is over: the session has changed, or stays with its transport. */
   onUpgradeEnd(): void
   /** A transport that is not the session's has released everything. */
   onOtherReleased(transport: ServerTransport): void
@@ -15,9 +15,9 @@ interface Upgrading {
 
 /**
  * The upgrade of a session to another transport (Engine.IO protocol 4, "Upgrade"): the client sends
- * `2probe` on the candidate, gets `3probe`, waits until its polls are done, and sends `5`. Any
+ * `2probe` on the candidate, gets `3probe`, waits until its polls have ended, and sends `5`. Any
  * other packet, a second probe, or silence until the timeout closes the candidate and leaves the
- * session alone.
+ * session as it is.
  */
 export class Upgrade implements TransportSink, WheelEntry {
   bucket: number = IDLE
@@ -44,7 +44,7 @@ export class Upgrade implements TransportSink, WheelEntry {
 
   onPacket(packet: string): void {
     if (this.state === "settled") return
-    // One probe is answered: a client that probes without end may not read the answers.
+    // Only one probe is answered: a client that probes without end may not read the answers.
     if (packet === "2probe" && this.state === "opened") {
       this.state = "probed"
       this.candidate.sendPacket("3probe")
@@ -84,7 +84,7 @@ export class Upgrade implements TransportSink, WheelEntry {
     this.candidate.close("server")
   }
 
-  /** Packets of the candidate wait for those that the old transport has brought. */
+  /** Packets of the candidate wait for those of the old transport. */
   private completeLater(): void {
     const { candidate, handover, session } = this
     candidate.pause()

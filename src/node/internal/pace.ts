@@ -7,8 +7,8 @@
  * of a message lasts until its handler ends or suspends.
  *
  * A long message cannot be interrupted. While other connections send short messages, the long
- * messages of all connections share that part of the time: they take turns, so that nobody waits
- * for more than one of them.
+ * messages of all connections share that part of the time: they take turns, so that others wait for
+ * one of them at most.
  *
  * There is no option to turn this off: a slower connection pays one comparison per message, and
  * without it one client can take all of a server's time. `limits.rateLimit` also bounds packets,

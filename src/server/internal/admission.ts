@@ -16,10 +16,10 @@ import { viewOf } from "./views.ts"
 
 /**
  * The way from a client's CONNECT packet to its handlers: the namespace is found, or opened;
- * middlewares admit the client; it is told; its builder runs.
+ * middlewares admit the client; the client is told; its builder runs.
  *
- * It runs in the context of the registration, if that is known already. Most namespaces have
- * nothing to wait for: then each step is a function, and only the builder is an effect.
+ * It runs in the context of the registration, if that is known already. Most namespaces need not
+ * wait: then each step is a plain function, and only the builder is an effect.
  */
 export const admit = (
   directory: Directory,
@@ -31,7 +31,7 @@ export const admit = (
   return Effect.flatMap(findRegistration(directory, namespace, socket), (registration) => {
     if (registration !== undefined) return authenticate(namespace, socket, registration)
     const { connection } = socket
-    // A refusal would be final, a lost connection is not.
+    // A refusal would be final. After a lost connection clients come back.
     if (directory.wasServed(namespace.name)) connection.session.closeUnsafe("server shutting down")
     else if (connection.isLegacy && namespace.name === "/") socket.leaveUnserved()
     else socket.refuse("Invalid namespace", connection.isLegacy ? { message: "Invalid namespace" } : undefined)
@@ -40,8 +40,8 @@ export const admit = (
 }
 
 /**
- * The registration under which the client is admitted. The dynamic namespace is found here; another
- * may be waited for.
+ * Returns the registration under which the client is admitted. The dynamic namespace is found here;
+ * another one may be awaited.
  */
 const findRegistration = Effect.fnUntraced(function* (
   directory: Directory,
@@ -83,7 +83,7 @@ const authenticate = (
   })
 }
 
-/** The client is authenticated: its namespace opens for it, if it is not open. */
+/** The client is authenticated: its namespace opens now, if it is not open. */
 const enter = (
   namespace: NamespaceRuntime,
   socket: SocketRuntime,
@@ -114,7 +114,7 @@ const build = (
   socket.admit()
   const own = socket.enterContext(context)
   const handlers = Effect.suspend(() => make(viewOf(socket, socket.contract!.untyped)))
-  // It replaces the context that is there, as that of the handlers does.
+  // It replaces the existing context, as the context of the handlers does.
   const built = own === undefined ? handlers : Effect.updateContext(handlers, () => own)
   return Effect.map(built as Effect.Effect<HandlerRecord | void>, (handlers) => {
     socket.setReady(handlers ?? undefined)
@@ -124,8 +124,8 @@ const build = (
 }
 
 /**
- * Runs the middlewares. Gives the context of the socket's handlers if all of them admit it. Most
- * decide at once: then there is no fiber, whatever they decide.
+ * Runs the middlewares. Returns the context of the socket's handlers if all of them admit it. Most
+ * middlewares decide at once: then there is no fiber, whatever they decide.
  */
 const runMiddlewares = (
   socket: SocketRuntime,
@@ -157,7 +157,7 @@ const runMiddlewares = (
   })
 }
 
-/** Makes an effect by a function of the application's, which may throw. */
+/** Makes an effect with a function of the application, which may throw. */
 const makeEffect = <A, E>(make: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
   try {
     return make()
@@ -166,7 +166,7 @@ const makeEffect = <A, E>(make: () => Effect.Effect<A, E>): Effect.Effect<A, E> 
   }
 }
 
-/** Goes on when an effect is done: at once, if it is already. */
+/** Goes on when an effect ends: at once, if it has ended already. */
 const whenDone = <A, E, B>(
   effect: Effect.Effect<A, E>,
   goOn: (exit: Exit.Exit<A, E>) => Effect.Effect<B>
@@ -174,14 +174,14 @@ const whenDone = <A, E, B>(
   Exit.isExit(effect) ? goOn(effect as Exit.Exit<A, E>) : Effect.flatMap(Effect.exit(effect), goOn)
 
 /**
- * Whether the client is still there, and its layer is, too. Either may have left while middleware
- * was at work, or while the namespace opened.
+ * Whether the client and its layer are still there. Either may have left while middleware ran, or
+ * while the namespace opened.
  */
 const isStillServed = (namespace: NamespaceRuntime, socket: SocketRuntime, registration: Registration): boolean => {
   const { connection } = socket
   if (!socket.isConnecting || !connection.session.isOpen) return false
   if (namespace.registration === registration) return true
-  // A refusal would be final, a lost connection is not.
+  // A refusal would be final. After a lost connection clients come back.
   connection.session.closeUnsafe("server shutting down")
   return false
 }

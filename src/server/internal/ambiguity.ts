@@ -21,13 +21,13 @@ export const ambiguities = ({ contract }: CompiledContract): ReadonlyArray<strin
 }
 
 /**
- * Whether a schema has a union that contains itself through several members that take the same
+ * Whether a schema has a union that contains itself through several members that accept the same
  * value.
  *
  * A value that fits none of them at its innermost level makes the decoder try all of them at every
- * level: the time doubles with each. Members are told apart before they are tried by their kind
- * (array or object), or by a literal of the same field. A field with one of several literals tells
- * them apart, too, if it is decoded before the field that contains the union.
+ * level: the time doubles with each. The decoder distinguishes members before it tries them, by
+ * their kind (array or object), or by a literal of the same field. A field with one of several
+ * literals distinguishes them, too, if it is decoded before the field that contains the union.
  */
 export const isAmbiguous = (schema: Event.AnySchema): boolean => {
   const nodes = reachable(SchemaAST.toEncoded(Schema.toCodecJson(schema).ast), new Set())

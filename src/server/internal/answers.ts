@@ -11,7 +11,7 @@ import type { ObservedNamespace } from "./observer.ts"
 import type { EventHandler } from "./ports.ts"
 import type { Cost, Supervisor } from "./supervisor.ts"
 
-/** A socket, as the ways of its events see it. */
+/** The parts of a socket that the answers of its events use. */
 export interface InboundSocket extends Supervisor {
   readonly id: string
   readonly namespace: ObservedNamespace
@@ -19,7 +19,7 @@ export interface InboundSocket extends Supervisor {
   readonly contract: CompiledContract | undefined
   readonly isConnected: boolean
   readonly annotations: Readonly<Record<string, string>>
-  /** Tells the readers of the events of all sockets, if there are any. */
+  /** Publishes to the readers of the events of all sockets, if there are any. */
   publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void
   /** Throws on arguments that cannot be encoded. */
   sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void
@@ -35,7 +35,7 @@ const UNTYPED_HINT =
 const REFUSED_HINT =
   "the description says where it differs from the event's schema: change what the client sends, or the schema"
 
-/** It leaves the event's name out: the client knows it, and it may be as long as a message. */
+/** It omits the event's name: the client knows it, and it may be as long as a message. */
 const NOBODY_HANDLES = eventUnhandled("the server handles no event of this name")
 
 /** Answers with a failure. */
@@ -120,11 +120,11 @@ export const refuseEvent = (
     const annotations = { event: name, message: refused.message, ...socket.annotations }
     observer.debug("socket", "event refused", annotations, connection)
   }
-  // Clients expect nothing but the handler's value from an event that is not declared.
+  // Clients expect only the handler's value from an undeclared event.
   if (id === undefined || !isDeclared) return
   if (refused === undefined) return fail(socket, id, internalError)
   const { data, message } = refused
-  // Without its data, if that cannot be encoded: the refusal counts.
+  // Sends the refusal without its data if that cannot be encoded: the refusal itself counts.
   answerSafely(
     socket,
     name,
@@ -134,7 +134,7 @@ export const refuseEvent = (
 }
 
 /**
- * Nothing handles an event. A client that waits for an answer learns so, unless the contract is
+ * Nothing handles an event. A client that waits for an answer is told so, unless the contract is
  * untyped.
  */
 export const leaveUnhandled = (socket: InboundSocket, name: string, id: number | undefined, isSeen: boolean): void => {
@@ -143,7 +143,7 @@ export const leaveUnhandled = (socket: InboundSocket, name: string, id: number |
   observer.count(eventsUnhandled, { namespace: namespace.label })
   const hint = contract?.untyped === true ? UNTYPED_HINT : CONTRACT_HINT
   const annotations = { event: name, hint, ...socket.annotations }
-  // A handler of all events may well do something about this one.
+  // A handler of all events may act on this one.
   if (isSeen) observer.debug("socket", UNHANDLED, annotations, connection)
   else observer.warn("socket", UNHANDLED, annotations, connection)
   if (contract?.untyped !== true && id !== undefined) fail(socket, id, NOBODY_HANDLES)
@@ -158,7 +158,7 @@ export const report = (socket: InboundSocket, event: string, cause: Cause.Cause<
   observer.error("event handler failed", cause, { event, ...annotations }, connection)
 }
 
-// Handlers are added and removed by copies: one that is called may remove itself, or others.
+// Handlers are added and removed by copying: a running handler may remove itself, or others.
 
 /** The handlers with one more. */
 export const withHandler = <A>(handlers: ReadonlyArray<A> | undefined, handler: A): ReadonlyArray<A> =>
@@ -186,5 +186,5 @@ export const startAll = (
   }
 }
 
-/** Whether the contract declares an event of clients. Other names are the clients' choice. */
+/** Whether the contract declares an event of clients. Clients choose other names. */
 const declares = ({ contract }: InboundSocket, event: string): boolean => contract?.incoming.has(event) === true

@@ -20,33 +20,33 @@ export const costOfEvent = (data: ReadonlyArray<unknown>): number => EVENT + cos
 export const costOfStreamed = (data: ReadonlyArray<unknown>): number => STREAMED + costOf(data)
 
 /**
- * The events of one connection, on all of its sockets, whose handlers are not done: their number
- * and their cost. It pauses reading from a client that sends events faster than they are handled.
+ * The unhandled events of one connection, on all of its sockets: their number and their cost. It
+ * pauses reading from a client that sends events faster than they are handled.
  *
- * A handler may wait for something that the client sends, and would wait forever if reading stayed
- * paused. So reading is not paused while an acknowledgement of the client is awaited, on any of its
- * sockets. And a pause during which no handler gets done ends after `pauseTimeout`; no other
- * follows before the backlog is down to `reading.resumeAt`. In both cases `maxPendingEvents` and
- * `maxPendingBytes` are the bound.
+ * A handler may wait for data from the client, and would wait forever if reading stayed paused. So
+ * reading is not paused while an acknowledgement of the client is awaited, on any of its sockets. A
+ * pause during which no handler ends is over after `pauseTimeout`; no other follows before the
+ * backlog is down to `reading.resumeAt`. In both cases `maxPendingEvents` and `maxPendingBytes` are
+ * the bound.
  *
- * Each `enter` needs its `leave`, each `hold` its `release`, and each `enterFull` its `leaveFull`: a
- * missed one pauses the connection for ever. Four owners see to that, and nothing else calls them:
- * {@link Inbox}, `Gate`, `Supervisor.start` and the readers of events.
+ * Each `enter` needs its `leave`, each `hold` its `release`, and each `enterFull` its `leaveFull`:
+ * a missed one pauses the connection forever. Only four owners call them: {@link Inbox}, `Gate`,
+ * `Supervisor.start` and the readers of events.
  */
 export class Backlog implements WheelEntry {
   bucket: number = IDLE
   /** Packets that wait for their sockets' handlers to be built. */
   private unready = 0
-  /** Events whose handlers are not done. */
+  /** Events whose handlers have not ended. */
   private events = 0
   /** Their cost, and that of the payloads that wait in streams. */
   private bytes = 0
-  /** Readers of its events that can take no more for now. */
+  /** Readers of its events that are full at the moment. */
   private full = 0
   private isPaused = false
   /** Pausing did not help. */
   private isFutile = false
-  /** Whether anything was done since the last look. */
+  /** Whether any handler has ended since the last check. */
   private hasProgress = false
   private readonly options: ResolvedServerOptions
   private readonly wheel: TimerWheel
@@ -62,7 +62,7 @@ export class Backlog implements WheelEntry {
     this.client = client
   }
 
-  /** Whether as many packets wait for handlers to be built as may. */
+  /** Whether the number of packets that wait for handlers to be built is at its limit. */
   get hasTooManyUnready(): boolean {
     return this.unready >= this.options.maxPendingPackets
   }
@@ -79,7 +79,7 @@ export class Backlog implements WheelEntry {
     this.leave(cost)
   }
 
-  /** Whether there are as many events as there may be. */
+  /** Whether the number of events is at its limit. */
   get isFull(): boolean {
     return this.events >= this.options.maxPendingEvents
   }
@@ -90,7 +90,7 @@ export class Backlog implements WheelEntry {
     this.hold(cost)
   }
 
-  /** It no longer waits, or its handler is done. */
+  /** It no longer waits, or its handler has ended. */
   leave(cost: number): void {
     this.events--
     this.release(cost)
@@ -100,7 +100,7 @@ export class Backlog implements WheelEntry {
   hold(cost: number): void {
     this.bytes += cost
     const { maxPendingBytes } = this.options
-    // An event that is larger than the whole bound gets through alone.
+    // An event that is larger than the whole limit is accepted alone.
     if (this.bytes > maxPendingBytes && this.bytes > cost) {
       const description = `more than ${maxPendingBytes} bytes of events whose handlers are not done`
       return this.client.session.closeUnsafe("inbound overflow", description)
@@ -116,11 +116,11 @@ export class Backlog implements WheelEntry {
 
   /** Whether a payload may wait for a reader that must not make the client wait. */
   fits(cost: number): boolean {
-    // One that is larger than that gets through alone.
+    // A payload that is larger than the whole limit is accepted alone.
     return this.bytes === 0 || (this.bytes + cost) * 2 < this.options.maxPendingBytes
   }
 
-  /** As many payloads wait for a reader as may: the client waits. */
+  /** A reader is full: the client waits. */
   enterFull(): void {
     this.full++
     this.pauseIfHigh()
@@ -148,8 +148,8 @@ export class Backlog implements WheelEntry {
   }
 
   /**
-   * Half of the bytes that may wait, or `pauseReadingAt` events, or a reader that can take no more: the
-   * client waits from there on.
+   * The client waits from half of the allowed bytes on, from `pauseReadingAt` events on, and while
+   * a reader is full.
    */
   private get isHigh(): boolean {
     const { maxPendingBytes, pauseReadingAt } = this.options
@@ -213,7 +213,7 @@ export class Inbox {
     this.backlog.enterUnready(cost)
   }
 
-  /** Takes everything out. Each event has left the backlog by the time that it is handed over. */
+  /** Takes everything out. Each event has left the backlog by the time of its callback. */
   empty(take: (packet: SocketPacket) => void): void {
     const { waiting } = this
     this.waiting = []

@@ -9,19 +9,19 @@ import type { ClosingTime } from "../../engine/ClosingTime.ts"
 import type { Culprit } from "../../internal/lineLimits.ts"
 import type { Observer } from "./observer.ts"
 
-/** The part of a shutdown's time that is kept for connections that are still to be closed. */
+/** The part of a shutdown's time that is reserved for connections that are closed after it. */
 const FLUSHING = 0.1
 
 /** The circumstances of a scope that closes. */
 export interface ClosingScope {
   /**
-   * The annotations of a finalizer's failure in the log. A scope without a namespace concerns all
+   * The annotations of a finalizer's failure in the log. A scope without a namespace belongs to all
    * of them.
    */
   readonly annotations: { readonly namespace?: string; readonly [name: string]: string | undefined }
-  /** The client, or another cause, whose lines a failure's line is one of. */
+  /** The client, or another cause, that a failure's log line counts for. */
   readonly culprit?: Culprit
-  /** Fibers that use what is in the scope: it closes after they have ended. */
+  /** Fibers that use the scope: it closes after they have ended. */
   readonly users?: ReadonlyArray<Fiber.Fiber<unknown, unknown>>
   readonly onClosed?: () => void
 }
@@ -57,7 +57,7 @@ export class Closing {
     this.engine = engine
   }
 
-  /** The server is being used: nothing is being shut down. */
+  /** The server is in use, so this is not a shutdown. */
   forgetShutdown(): void {
     this.engine.closing.forget()
   }
@@ -105,7 +105,7 @@ export class Closing {
     })
   }
 
-  /** Waits for all finalizers that are at work, as long as a shutdown may take. */
+  /** Waits for all running finalizers, up to the time limit of a shutdown. */
   get finalizers(): Effect.Effect<void> {
     return Effect.suspend(() =>
       this.scopes.size === 0 ? Effect.void : this.awaitFinalizers(this.engine.closing.left, () => true)

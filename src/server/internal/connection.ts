@@ -16,7 +16,7 @@ import type { Environment } from "./environment.ts"
 /** The bytes of a CONNECT packet beside its namespace and its auth payload, in any encoding. */
 const CONNECT_OVERHEAD = 256
 
-/** The size from which on a message's beginning is looked at first, in bytes or characters. */
+/** The size from which a message's beginning is checked first, in bytes or characters. */
 const LARGE = 16 * 1024
 
 /** The auth payload of clients that send none. */
@@ -24,44 +24,50 @@ const noAuth: Auth = {}
 
 export type Auth = Readonly<Record<string, unknown>>
 
-/** Namespaces that the client has left, or was refused by, that a connection remembers. */
+/**
+ * The number of namespaces that a connection remembers after the client has left them, or was
+ * refused.
+ */
 const MAX_LEFT = 1_000
 
-/** Sockets that have ended, but whose finalizers still run, before the connection gets no more. */
+/**
+ * The number of ended sockets whose finalizers still run. At this number the connection gets no
+ * more sockets.
+ */
 const MAX_LEAVING = 1_000
 
 /** A client in one namespace, as its connection sees it. */
 export interface Member {
   readonly namespace: { readonly name: string }
   readonly isConnected: boolean
-  /** Whether such an event comes to nothing here, whatever its arguments are. */
+  /** Whether such an event has no effect here, whatever its arguments are. */
   ignores(event: string): boolean
   /** Takes a packet of the client for this namespace, other than CONNECT. */
   onPacket(packet: SocketPacket): void
   disconnectUnsafe(close: boolean): void
-  /** Nothing is delivered any more, whatever the reason. */
+  /** Stops every delivery, whatever the reason is. */
   end(reason: DisconnectReason): void
 }
 
-/** The application's hold on a connection, as the connection sees it. */
+/** The application's form of a connection, as the connection uses it. */
 export interface ConnectionHolder {
-  /** A socket of the connection, or the connection itself, holds nothing any more. */
+  /** A socket of the connection, or the connection itself, has released everything. */
   onReleased(): void
 }
 
-/** A namespace, as a connection that wants to join it sees it. */
+/** A namespace, in the form in which a connection joins it. */
 export interface Entrance {
   /** Makes the client a member, and decides whether it is admitted. */
   connect(connection: Connection, auth: Auth, authBytes: number): void
-  /** The client does not connect after all: the namespace is forgotten if nothing else needs it. */
+  /** The client does not connect: the namespace is forgotten if nothing else needs it. */
   forgetIfUnused(): void
 }
 
 /** Leads a connection to namespaces. */
 export interface Directory {
-  /** The namespace that a client may connect to, or wait for. */
+  /** Returns the namespace that a client may connect to, or wait for. */
   find(name: string): Entrance | undefined
-  /** Whether a namespace that is not there may come. */
+  /** Whether a missing namespace may still come. */
   mayCome(name: string): boolean
 }
 
@@ -76,25 +82,28 @@ export class Connection implements SessionHandler, WheelEntry {
   private readonly directory: Directory
   private readonly decoder: Decoder
   private readonly members = new FewMembers()
-  /** Made when the first event has to wait, or its handler does. */
+  /** Made when an event has to wait for the first time, or its handler does. */
   private lazyBacklog: Backlog | undefined
-  /** Watches over attachments that were announced; made with the first packet that has some. */
+  /** Watches announced attachments. Made with the first packet that has some. */
   private attachments: AttachmentWatch | undefined
   /** The acknowledgements that its client owes. */
   owedAcks = 0
-  /** The rooms of its sockets, but for those of their own ids. A long name counts for several. */
+  /**
+   * The number of rooms of its sockets, without those of their own ids. A long name counts as
+   * several.
+   */
   private rooms = 0
   /** The cost of the auth payloads that its sockets keep, in bytes. */
   authBytes = 0
-  /** The sockets that have ended, but still hold something. */
+  /** The sockets that have ended, but still hold resources. */
   leaving = 0
-  /** Made when the application asks for it. */
+  /** Made when the application uses it. */
   holder: ConnectionHolder | undefined
-  /** Limits how often the client may have namespaces opened; made with the first one. */
+  /** Limits how often the client may open namespaces. Made with the first one. */
   private openings: OpeningLimiter | undefined
   /**
-   * Namespaces that the client is no longer in, though it may not know yet. They are hashes, as a
-   * client may choose long names.
+   * The namespaces that the client has left, though it may not know yet. They are stored as hashes,
+   * as a client may choose long names.
    */
   private left: Set<number> | undefined
 
@@ -110,12 +119,12 @@ export class Connection implements SessionHandler, WheelEntry {
     return (this.lazyBacklog ??= new Backlog(this, this.environment.options, this.environment.wheel))
   }
 
-  /** Whether as many events wait for handlers as there may be. */
+  /** Whether the number of waiting events is at its limit. */
   get isFull(): boolean {
     return this.lazyBacklog !== undefined && this.lazyBacklog.isFull
   }
 
-  /** An acknowledgement of the client is awaited: the client has to be read. */
+  /** An acknowledgement of the client is awaited, so the client must be read. */
   onAwaiting(): void {
     this.lazyBacklog?.onAwaiting()
   }
@@ -125,17 +134,19 @@ export class Connection implements SessionHandler, WheelEntry {
     return this.owedAcks > 0
   }
 
-  /** Whether the client owes as many acknowledgements as it may, over all of its sockets. */
+  /**
+   * Whether the client owes the most acknowledgements that are allowed, over all of its sockets.
+   */
   get owesTooMany(): boolean {
     return this.owedAcks >= this.environment.options.maxPendingAcks
   }
 
-  /** Whether the connection may be in more rooms, of a weight. */
+  /** Whether the connection may be in more rooms, by this weight. */
   mayEnterRooms(weight: number): boolean {
     return this.rooms + weight <= this.environment.options.maxRooms
   }
 
-  /** Counts a room, unless there are as many as there may be. */
+  /** Counts a room, unless the limit is reached. */
   enterRoom(weight: number): boolean {
     if (!this.mayEnterRooms(weight)) return false
     this.rooms += weight
@@ -191,7 +202,7 @@ export class Connection implements SessionHandler, WheelEntry {
     this.holder?.onReleased()
   }
 
-  /** Whether it has ended, and its sockets hold nothing any more. */
+  /** Whether it has ended, and its sockets have released everything. */
   get isReleased(): boolean {
     return !this.session.isOpen && this.leaving === 0
   }
@@ -241,9 +252,9 @@ export class Connection implements SessionHandler, WheelEntry {
   }
 
   /**
-   * Tells a client of protocol 4 that it is in the default namespace, though nothing serves it:
-   * some join others only then. It is in by word alone: there is no socket, and its packets for
-   * that namespace are ignored.
+   * Tells a client of protocol 4 that it is in the default namespace, though no layer serves it:
+   * some clients join others only then. There is no socket, and the client's packets for that
+   * namespace are ignored.
    */
   enterUnserved(): void {
     this.onAdmitted()
@@ -270,13 +281,13 @@ export class Connection implements SessionHandler, WheelEntry {
       try {
         member.end(reason)
       } catch (defect) {
-        // The others end all the same.
+        // The other sockets still end.
         this.session.onDefect(defect)
       }
     }
   }
 
-  /** A large packet without its payload, if that comes to nothing: it need not be parsed. */
+  /** Returns a large packet without its payload, if it has no effect: it need not be parsed. */
   private unread(message: string | Uint8Array, offset: number, size: number): SocketPacket | undefined {
     if (this.decoder.pending > 0) return undefined
     const packet = this.environment.preview?.(message, offset)
@@ -287,7 +298,7 @@ export class Connection implements SessionHandler, WheelEntry {
     return this.members.get(namespace)?.ignores(event) === true ? packet : undefined
   }
 
-  /** Whether a CONNECT of this size may be within the bound on auth payloads. */
+  /** Whether a CONNECT of this size may fit the limit of auth payloads. */
   private isBounded(namespace: string, size: number): boolean {
     return size <= namespace.length + this.environment.options.maxAuthBytes + CONNECT_OVERHEAD
   }
@@ -299,7 +310,7 @@ export class Connection implements SessionHandler, WheelEntry {
     if (packet.type === PacketType.CONNECT) return this.onConnect(packet, size)
     const member = this.members.get(packet.namespace)
     if (member !== undefined) return member.onPacket(packet)
-    // The packet may have been under way when the client was removed from the namespace.
+    // The packet may have been on its way when the client was removed from the namespace.
     if (this.left !== undefined && isMatchable(packet.namespace) && this.left.has(hashOf(packet.namespace))) return
     this.session.closeUnsafe("parse error", `packet for "${packet.namespace}", which was not joined`)
   }
@@ -310,14 +321,14 @@ export class Connection implements SessionHandler, WheelEntry {
     if (watch.bucket === IDLE) this.environment.wheel.schedule(watch, this.environment.options.attachmentTimeout)
   }
 
-  /** Looks again later, as there has been progress. */
+  /** Checks again later, as there has been progress. */
   rewatch(watch: AttachmentWatch): void {
     this.environment.wheel.schedule(watch, this.environment.options.attachmentTimeout)
   }
 
   private onConnect({ data, namespace }: SocketPacket, size: number): void {
     if (!this.isLegacy) {
-      // The payload of a packet beyond the bound is not looked at.
+      // The payload of a packet that exceeds the limit is not parsed.
       return this.connectTo(namespace, this.isBounded(namespace, size) ? ((data ?? noAuth) as Auth) : undefined)
     }
     // They send a query instead of an auth payload, and are in the default namespace already.
@@ -329,7 +340,7 @@ export class Connection implements SessionHandler, WheelEntry {
     this.connectTo(name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
   }
 
-  /** Connects to a namespace. An auth payload that is `undefined` is larger than any may be. */
+  /** Connects to a namespace. `undefined` stands for an auth payload that is too large. */
   private connectTo(namespace: string, auth: Auth | undefined): void {
     if (this.members.get(namespace) !== undefined) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
@@ -339,7 +350,7 @@ export class Connection implements SessionHandler, WheelEntry {
     }
     const entrance = this.directory.find(namespace)
     if (entrance === undefined) {
-      // A refusal would be final, a lost connection is not.
+      // A refusal would be final. After a lost connection clients come back.
       if (this.directory.mayCome(namespace)) return this.session.closeUnsafe("server shutting down")
       if (this.isLegacy && namespace === "/") return this.enterUnserved()
       return this.turnAway(namespace, "Invalid namespace")
@@ -354,7 +365,7 @@ export class Connection implements SessionHandler, WheelEntry {
 }
 
 /**
- * Ends a connection whose announced attachments do not come. It looks at the connection once per
+ * Ends a connection whose announced attachments do not come. It checks the connection once per
  * timeout instead of setting a timer for every packet, so the next attachment may take between one
  * and two timeouts.
  */
@@ -385,7 +396,7 @@ class AttachmentWatch implements WheelEntry {
   }
 }
 
-/** Pauses reading from a client that has dynamic namespaces opened faster than it may. */
+/** Pauses reading from a client that opens dynamic namespaces too fast. */
 class OpeningLimiter implements WheelEntry {
   bucket: number = IDLE
   private readonly tokens: TokenBucket
@@ -404,7 +415,7 @@ class OpeningLimiter implements WheelEntry {
   }
 
   onDeadline(): void {
-    // Packets that had been read already may have opened more meanwhile.
+    // Packets that had already been read may have opened more meanwhile.
     const missing = this.tokens.missing(this.wheel.now(), 0)
     if (missing > 0) this.wait(missing)
     else this.session.resumeUnsafe("openings")
@@ -442,7 +453,7 @@ class FewMembers {
     else (this.others ??= new Map<string, Member>()).set(member.namespace.name, member)
   }
 
-  /** Whether there was one. */
+  /** Returns whether there was one. */
   remove(name: string): boolean {
     if (this.first?.namespace.name !== name) return this.others?.delete(name) === true
     this.first = undefined

@@ -8,12 +8,12 @@ import type { SessionClose } from "../../engine/EngineSession.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
 import type { Connection, ConnectionHolder, Member } from "./connection.ts"
 
-/** A connection in the form in which the application holds it. Made when it is asked for. */
+/** A connection in the form that the application uses. Made at its first use. */
 export class ConnectionView extends Inspectable.Class implements ServerConnection, ConnectionHolder {
   readonly #connection: Connection
   readonly #socketOf: (member: Member) => ConnectedSocket
   /**
-   * It has no parent: the end of the connection closes it, through `Closing`, as a socket's scope.
+   * It has no parent: the end of the connection closes it with `Closing`, like a socket's scope.
    */
   #scope: Scope.Closeable | undefined
   #isClosing = false

@@ -10,7 +10,7 @@ import { type NamespaceOwner, NamespaceRuntime } from "./namespace.ts"
 import type { Registration } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
-/** The namespaces for which clients may wait at once. */
+/** The number of namespaces for which clients may wait at once. */
 const MAX_AWAITED = 1_000
 
 /** Decides whether a client is admitted to a namespace, and builds its handlers. */
@@ -22,9 +22,9 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
   readonly admit: NamespaceOwner["admit"]
   private readonly namespaces = new Map<string, NamespaceRuntime>()
   private readonly dynamic = new Set<DynamicNamespaces>()
-  /** Those that no layer serves, and for which clients wait. */
+  /** The namespaces without a layer for which clients wait. */
   private readonly awaited = new Set<NamespaceRuntime>()
-  /** Dynamic namespaces whose layer has closed: it may come again. */
+  /** Dynamic namespaces whose layer has closed. It may come again. */
   private readonly retired = new Map<string, DynamicNamespaces>()
   private readonly lifecycles = new Map<CompiledContract, Lifecycle>()
 
@@ -100,20 +100,20 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
   }
 
   /**
-   * Its layer may be being replaced, or the server starts and clients wait for all names they may.
+   * Its layer may be in replacement, or the server has just started and clients wait for any name.
    */
   mayCome(name: string): boolean {
     return this.wasServed(name) || (isMatchable(name) && this.environment.graceLeft > 0)
   }
 
-  /** Whether a layer has served the namespace that is not served now. */
+  /** Whether a layer has served the namespace before, but not now. */
   wasServed(name: string): boolean {
     if (this.namespaces.get(name)?.wasServed === true) return true
     for (const group of this.retired.values()) if (group.matchesSurely(name)) return true
     return false
   }
 
-  /** The dynamic namespaces that a client's request is for: the first that match. */
+  /** Returns the dynamic namespaces that a client asks for: the first that match. */
   findDynamic(name: string, socket: SocketRuntime): Effect.Effect<DynamicNamespaces | undefined> {
     return Effect.gen({ self: this }, function* () {
       for (const group of Array.from(this.dynamic)) {

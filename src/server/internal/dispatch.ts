@@ -32,8 +32,8 @@ import type { Cost } from "./supervisor.ts"
 /**
  * The way of a client's events to their handlers.
  *
- * Events that arrive before the handlers are there wait in the inbox. Parts that a socket may never
- * need are made when they are needed.
+ * Events that arrive before the handlers wait in the inbox. Parts that a socket may never need are
+ * made at their first use.
  */
 export class Dispatch {
   private readonly socket: InboundSocket
@@ -55,7 +55,7 @@ export class Dispatch {
 
   // ---------------------------------------------------------------- registration
 
-  /** Adds a handler of an event; gives the function that removes it. */
+  /** Adds a handler of an event. Returns the function that removes it. */
   addHandler(event: string, handler: EventHandler): () => void {
     refuseReserved(event)
     const added = (this.added ??= new Map<string, ReadonlyArray<EventHandler>>())
@@ -67,7 +67,7 @@ export class Dispatch {
     }
   }
 
-  /** Adds a handler of all events; gives the function that removes it. */
+  /** Adds a handler of all events. Returns the function that removes it. */
   addAnyHandler(handler: EventHandler): () => void {
     this.anyHandlers = withHandler(this.anyHandlers, handler)
     return () => {
@@ -75,7 +75,7 @@ export class Dispatch {
     }
   }
 
-  /** Adds packet middleware; gives the function that removes it. */
+  /** Adds packet middleware. Returns the function that removes it. */
   addMiddleware(middleware: PacketMiddleware): () => void {
     return (this.checks ??= new PacketChecks(this.socket)).add(middleware)
   }
@@ -91,7 +91,7 @@ export class Dispatch {
     })
   }
 
-  /** The handlers are there: the events that waited for them are handled in their order. */
+  /** The handlers are there: waiting events are handled in their order. */
   setReady(handlers: HandlerRecord = noHandlers): void {
     const contract = this.socket.contract!
     if (contract.untyped) Object.keys(handlers).forEach(refuseReserved)
@@ -104,7 +104,7 @@ export class Dispatch {
     inbox?.empty((packet) => this.receive(packet))
   }
 
-  /** Events that still wait for the handlers are not delivered any more. */
+  /** Events that still wait for the handlers are dropped. */
   discardInbox(): void {
     const { inbox } = this
     this.inbox = undefined
@@ -118,7 +118,9 @@ export class Dispatch {
 
   // ---------------------------------------------------------------- events
 
-  /** Whether nothing handles, checks or streams the event: its arguments need not be read. */
+  /**
+   * Whether nothing handles, checks or streams the event, so that its arguments need not be read.
+   */
   ignores(event: string): boolean {
     if (this.handlers === undefined || this.anyHandlers !== undefined || this.checks !== undefined) return false
     if (this.incoming.has(event) || this.ownHandler(event) !== undefined) return false
@@ -150,7 +152,7 @@ export class Dispatch {
     this.socket.connection.session.closeUnsafe("inbound overflow", description)
   }
 
-  /** Whether the event comes more often than it may; if so, it has been dealt with. */
+  /** Whether the event exceeds its rate limit. If so, it has been answered. */
   private isTooFast(limiter: EventLimiter, name: string, id: number | undefined): boolean {
     const { connection, namespace } = this.socket
     const { observer, wheel } = connection.environment
@@ -172,7 +174,7 @@ export class Dispatch {
     if (codec === undefined) return this.dispatchUntyped(name, data, id)
     const payload = decodePayload(codec, data)
     if (payload._tag === "Failure") {
-      // A schema that throws is a bug on this side: the client learns nothing about it.
+      // A schema that throws is a bug on this side, so the client is not told.
       if (Cause.hasDies(payload.cause)) return answering(socket, codec, id)(payload)
       return refusePayload(socket, codec, id, describe(payload))
     }
@@ -236,14 +238,14 @@ export class Dispatch {
     }
   }
 
-  /** The handler of an untyped event that the builder has returned. The name is the client's. */
+  /** Returns the builder's handler of an untyped event. The client has chosen the name. */
   private ownHandler(name: string): HandlerRecord[string] | undefined {
     const { handlers, socket } = this
     if (handlers === noHandlers || !socket.contract!.untyped) return undefined
     return Object.hasOwn(handlers!, name) ? handlers![name] : undefined
   }
 
-  /** Starts an event's handler, with what tracing and metrics want to know of it. */
+  /** Starts an event's handler, with tracing and metrics. */
   private startHandler(
     name: string,
     run: RunFork,

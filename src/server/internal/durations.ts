@@ -6,8 +6,8 @@ import { HANDLER_DURATION_BOUNDS, handlerDuration } from "../ServerMetrics.ts"
 const BOUNDS = HANDLER_DURATION_BOUNDS
 
 /**
- * How long the handlers of an event took. The metric reads these plain numbers when it is asked
- * for: recording is on the message path.
+ * The durations of an event's handlers. The metric reads these plain numbers on demand: recording
+ * is on the message path.
  */
 export class DurationSeries {
   private readonly buckets = new Float64Array(BOUNDS.length + 1)

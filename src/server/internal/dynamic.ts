@@ -17,7 +17,7 @@ import type { NamespaceGroup, NamespaceInstance, NamespaceRuntime } from "./name
 import { type Build, type Registration, refusalOf } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
-/** A client's request for a namespace that is not there. */
+/** A client's request for a namespace that is not open. */
 export interface NamespaceRequest {
   readonly name: string
   readonly params: any
@@ -45,18 +45,18 @@ export interface DynamicOptions {
    * clients that wait for it.
    */
   readonly open: (namespace: NamespaceRuntime, params: any) => Effect.Effect<Build, ConnectRefused, any>
-  /** How long a namespace stays when it is empty, in milliseconds. */
+  /** The time for which an empty namespace stays, in milliseconds. */
   readonly idleTimeToLive: number
-  /** How many may be empty at once. */
+  /** The number of namespaces that may be empty at once. */
   readonly maxIdle: number
 }
 
 /**
  * The dynamic namespaces of one layer: a resource per name, which is closed when it has been idle.
  *
- * An `RcMap` does not fit. It refuses a name beyond its capacity, where this closes the one that
+ * An `RcMap` does not fit. It refuses a name beyond its capacity, whereas this closes the one that
  * has been idle the longest. It opens a name anew while the last resource of that name still
- * closes. And every reference to it takes a finalizer, that is, memory for each connection.
+ * closes. And every reference to it takes a finalizer, which is memory for each connection.
  */
 export class DynamicNamespaces implements NamespaceGroup {
   readonly label: string
@@ -86,18 +86,19 @@ export class DynamicNamespaces implements NamespaceGroup {
     return Array.from(this.instances.keys())
   }
 
-  /** Whether a name can be one of them: a predicate has the last word, if there is one. */
+  /** Whether a name can be one of them. If there is a predicate, it decides. */
   mayMatch(name: string): boolean {
     return isMatchable(name) && this.params(name) !== undefined
   }
 
-  /** Whether it is certain at once that a name is one of them. */
+  /** Whether a name is certainly one of them, without asking a predicate. */
   matchesSurely(name: string): boolean {
     return this.options.match === undefined && this.mayMatch(name)
   }
 
   /**
-   * Whether a client's request is for one of them. A predicate that dies says no, and is logged.
+   * Whether a client's request is for one of them. A predicate that dies counts as no, and is
+   * logged.
    */
   matches(name: string, { connection, handshake }: SocketRuntime): Effect.Effect<boolean> {
     const { context, match } = this.options
@@ -123,7 +124,7 @@ export class DynamicNamespaces implements NamespaceGroup {
     for (const [parameter, codec] of contract.params) {
       const value = codec.decode(raw[parameter])
       if (value._tag === "Failure") return undefined
-      // One name for the same parameters: "07" would be another namespace for the number 7.
+      // Each parameter has one spelling: "07" would be another namespace for the number 7.
       const encoded = codec.encode(value.value)
       if (encoded._tag === "Failure" || encoded.value !== raw[parameter]) return undefined
       params[parameter] = value.value
@@ -138,12 +139,12 @@ export class DynamicNamespaces implements NamespaceGroup {
   }
 
   /**
-   * Opens a namespace if it is not open. Gives the builder of its sockets, or a refusal; `undefined`
-   * on a defect.
+   * Opens a namespace if it is not open. Returns the builder of its sockets, or a refusal;
+   * `undefined` on a defect.
    */
   open(namespace: NamespaceRuntime): Effect.Effect<Build | ConnectRefused | undefined> {
     return Effect.gen({ self: this }, function* () {
-      // Everything that the last instance holds is given back before it is acquired anew.
+      // The last instance releases everything before it is acquired anew.
       while (namespace.instance?.isClosing) yield* namespace.instance.closed
       // The layer has closed meanwhile.
       if (!this.served.has(namespace)) return undefined
@@ -159,7 +160,9 @@ export class DynamicNamespaces implements NamespaceGroup {
     })
   }
 
-  /** An instance is empty: the one that has been so the longest closes if there are too many. */
+  /**
+   * An instance is empty. If there are too many, the one that has been empty the longest closes.
+   */
   addIdle(instance: Instance): void {
     this.idle.delete(instance)
     this.idle.add(instance)
@@ -194,8 +197,8 @@ export class DynamicNamespaces implements NamespaceGroup {
 }
 
 /**
- * The state of an instance. Being idle is no state of its own: an instance may be empty while it
- * opens, as its first client may leave meanwhile.
+ * The state of an instance. Being idle is not a state of its own: an instance may be empty while it
+ * opens, because its first client may leave meanwhile.
  */
 type InstanceState =
   | { readonly _tag: "Opening"; readonly fiber: Fiber.Fiber<Build, ConnectRefused> | undefined }
@@ -224,7 +227,9 @@ class Instance implements NamespaceInstance, WheelEntry {
     return this.state._tag === "Closing"
   }
 
-  /** The builder of its sockets, once it is open; a refusal, or `undefined`, if it does not open. */
+  /**
+   * The builder of its sockets, once it is open; a refusal, or `undefined`, if it does not open.
+   */
   get opened(): Effect.Effect<Build | ConnectRefused | undefined> {
     return Deferred.await(this.ready)
   }
@@ -250,7 +255,7 @@ class Instance implements NamespaceInstance, WheelEntry {
       const refusal = exit._tag === "Failure" ? refusalOf(exit.cause) : undefined
       Deferred.doneUnsafe(this.ready, Effect.succeed(exit._tag === "Success" ? exit.value : refusal))
       if (exit._tag === "Failure") {
-        // The end of its layer interrupts it: that is no failure.
+        // The end of its layer interrupts it, which is no failure.
         if (refusal === undefined && !Cause.hasInterruptsOnly(exit.cause)) {
           observer.error("opening a namespace failed", exit.cause, { namespace: namespace.name }, this.group)
         }
@@ -314,7 +319,7 @@ class Instance implements NamespaceInstance, WheelEntry {
     namespace.onInstanceClosed()
     Deferred.doneUnsafe(this.end, Effect.void)
     environment.observer.debug("namespace", "namespace closed", { namespace: namespace.name }, ANYONE)
-    // Readers were not told of one that could not be opened.
+    // Readers were not told of a namespace that could not be opened.
     if (wasOpen) options.lifecycle.closings.publish(namespace)
     namespace.forgetIfUnused()
   }

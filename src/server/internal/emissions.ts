@@ -4,7 +4,9 @@ import type { Selection } from "../../adapter/Adapter.ts"
 export interface Emission {
   /** The event's name and its wire arguments. */
   readonly data: readonly [event: string, ...args: Array<unknown>]
-  /** The payload that was emitted by the contract; `undefined` if the event was emitted without one. */
+  /**
+   * The payload that was emitted by the contract; `undefined` if the event was emitted without one.
+   */
   readonly declared: { readonly payload: unknown } | undefined
   readonly selection: Selection
 }

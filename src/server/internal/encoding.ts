@@ -41,7 +41,10 @@ class ContractEncoding implements Encoding {
     return [payload]
   }
 
-  /** The value that was emitted, and not a copy. An event that was emitted without the contract is decoded. */
+  /**
+   * The value that was emitted, and not a copy. An event that was emitted without the contract is
+   * decoded.
+   */
   received({ data, declared }: Emission): { readonly payload: unknown } | undefined {
     if (declared !== undefined) return declared
     const codec = this.contract.outgoing.get(data[0])
@@ -58,7 +61,8 @@ class ContractEncoding implements Encoding {
     const decoded: Record<string, unknown> = {}
     for (const [field, codec] of this.contract.data) {
       const value = Object.hasOwn(data, field) ? codec.decode(data[field]) : undefined
-      // A field that another version of the program has set, and this one cannot read, is left out.
+      // A field that another version of the program has set, and this one cannot decode, is
+      // omitted.
       if (value?._tag === "Success") decoded[field] = value.value
     }
     return decoded

@@ -72,7 +72,7 @@ export class Environment {
     this.adapters = adapters
     this.isAlone = adapters === InMemoryAdapter.make
     this.parser = parser
-    // A client needs no preview, so it is no part of the parser that clients bundle.
+    // Clients need no preview, so it is not a part of the parser that they bundle.
     this.preview = parser === json ? previewJson : parser.preview
     this.wire = new Wire(parser, options.maxAttachments)
     this.observer = observer
@@ -88,14 +88,15 @@ export class Environment {
     this.startedAt = engine.wheel.now()
   }
 
-  /** How long a client may still wait for a namespace that is not there, in milliseconds. */
+  /** The time for which a client may still wait for a missing namespace, in milliseconds. */
   get graceLeft(): number {
     return Math.max(0, this.startedAt + this.options.namespaceGrace - this.wheel.now())
   }
 }
 
 /**
- * The `DEBUG` setting, by default of the environment variables. An unreadable one asks for nothing.
+ * The `DEBUG` setting. Default: that of the environment variables. An unreadable setting selects
+ * nothing.
  */
 const debugSetting = Config.String("DEBUG").pipe(
   Config.option,
@@ -107,8 +108,8 @@ export const makeEnvironment = (options: ResolvedServerOptions): Effect.Effect<E
   Effect.gen(function* () {
     const base = yield* Scheduler.Scheduler
     // Every fiber has a dispatcher of its own, and Node runs its ticks between their immediates:
-    // replies of handlers that were suspended would each take a write of their own. With one
-    // dispatcher for all they leave together.
+    // replies of suspended handlers would each take a write of their own. With one dispatcher for
+    // all, they leave together.
     const dispatcher = base.makeDispatcher()
     const context = Context.add(yield* Effect.context<never>(), Scheduler.Scheduler, {
       executionMode: base.executionMode,
@@ -116,8 +117,8 @@ export const makeEnvironment = (options: ResolvedServerOptions): Effect.Effect<E
       makeDispatcher: () => dispatcher
     })
     const clock = yield* Clock.Clock
-    // The clock's nanoseconds are a bigint, made anew for every reading: the message path would
-    // notice it.
+    // The clock's nanoseconds are a bigint, which is allocated for every reading. That would be
+    // noticeable on the message path.
     const isLive = !context.mapUnsafe.has(Clock.Clock.key)
     const observer = new Observer(context, {
       debug: parseDebug(yield* debugSetting),

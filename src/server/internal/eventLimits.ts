@@ -2,7 +2,7 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import { rateOf, TokenBucket } from "../../internal/tokenBucket.ts"
 import type { Rate } from "../../RateLimit.ts"
 
-/** How often an event may come. */
+/** The allowed rate of an event. */
 export interface EventLimit extends Rate {
   readonly disconnects: boolean
 }
@@ -39,8 +39,8 @@ export class EventLimiter {
   }
 
   /**
-   * Counts an event. If it is one too many: the milliseconds until another may come, and the
-   * policy.
+   * Counts an event. If it exceeds the limit, returns the milliseconds until another may come, and
+   * the policy.
    */
   exceeded(event: string, now: number): { readonly retryAfter: number; readonly disconnects: boolean } | undefined {
     const limit = this.limits.get(event)

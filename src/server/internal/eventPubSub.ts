@@ -19,8 +19,8 @@ export interface EventChannel {
 }
 
 /**
- * Makes a `PubSub` of which the namespace is the medium: to publish is to emit, and subscribers get
- * what the namespace's hub tells. It listens to the hub while it has subscribers.
+ * Makes a `PubSub` whose medium is the namespace: publishing emits, and subscribers get the events
+ * of the namespace's hub. It listens to the hub while it has subscribers.
  */
 export const makeEventPubSub = (
   channel: EventChannel,
@@ -40,7 +40,7 @@ export const makeEventPubSub = (
     return pubsub
   })
 
-/** Emits what is published: the place for it is always "full", so that the strategy has to act. */
+/** Emits published values. It always reports itself as full, so that the strategy has to act. */
 class EmittingStrategy extends PubSub.DroppingStrategy<any> {
   private readonly emit: (payload: any) => Effect.Effect<void>
 
@@ -54,7 +54,7 @@ class EmittingStrategy extends PubSub.DroppingStrategy<any> {
   }
 }
 
-/** The payloads that the hub tells, for each subscriber. */
+/** The payloads from the hub, for each subscriber. */
 class Received implements PubSub.PubSub.Atomic<any> {
   readonly capacity: number
   wake = () => {}
@@ -96,7 +96,7 @@ class Received implements PubSub.PubSub.Atomic<any> {
     for (const subscription of this.subscriptions) subscription.add(received.payload, this.capacity, this.dropsOldest)
     if (this.isWaking) return
     this.isWaking = true
-    // Later: a subscriber must not emit before the broadcast that it is told of is sent.
+    // Deferred: a subscriber must not emit before the current broadcast is sent.
     queueMicrotask(() => {
       this.isWaking = false
       this.wake()
@@ -142,7 +142,7 @@ class ReceivedSubscription implements PubSub.PubSub.BackingSubscription<any> {
   }
 
   add(payload: unknown, capacity: number, dropsOldest: boolean): void {
-    // A capacity that is no number has no capacity at all.
+    // This also treats a capacity of NaN as 0.
     if (!(this.waiting.length < capacity)) {
       if (!dropsOldest || this.waiting.length === 0) return
       MutableList.take(this.waiting)

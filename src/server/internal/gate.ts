@@ -7,8 +7,8 @@ interface Waiting {
 }
 
 /**
- * Lets a limited number of events through at once, the others in the order of their arrival.
- * Synchronous: no fibers wait. An event is in the connection's backlog while it waits here.
+ * Lets a limited number of events run at once, and the others in the order of their arrival. It is
+ * synchronous: no fibers wait. An event is in the connection's backlog while it waits here.
  */
 export class Gate {
   private readonly limit: number
@@ -36,7 +36,8 @@ export class Gate {
   }
 
   private drain(): void {
-    // A task that is done at once leaves from within: the loop goes on, so the stack does not grow.
+    // A task that ends at once calls `leave` within the loop, which goes on, so the stack does not
+    // grow.
     if (this.draining) return
     this.draining = true
     while (this.running < this.limit && this.head < this.waiting.length) {

@@ -23,19 +23,19 @@ import { viewOf } from "./views.ts"
 
 const noRooms = (): ReadonlyMap<string, number> => new Map()
 
-/** The id of the socket that a client has in a namespace; empty, as no id is, if it has none. */
+/** The id of the socket that a client has in a namespace; empty if it has none. */
 const sidOf = (namespace: string, of: string | ServerConnection): Effect.Effect<string> =>
   typeof of === "string"
     ? Effect.succeed(of)
     : Effect.map(of.sockets, (sockets) => sockets.find((socket) => socket.namespace === namespace)?.id ?? "")
 
-/** Lets a namespace be logged by its name, and not by the server that it leads to. */
+/** Logs a namespace by its name, without the server that it refers to. */
 const inspected = (name: string): Inspectable.Inspectable => {
   const toJSON = () => ({ _id: "NamespaceHandle", name })
   return { toJSON, toString: () => Formatter.format(toJSON()), [Inspectable.NodeInspectSymbol]: toJSON }
 }
 
-/** A namespace as the application sees it; contracts only narrow its type. */
+/** A namespace in the form that the application uses; contracts only narrow its type. */
 const makeHandle = (
   name: string,
   reference: Reference<NamespaceRuntime>,
@@ -126,8 +126,8 @@ export const handleOf = (namespace: NamespaceRuntime, isUntyped: boolean): Names
 }
 
 /**
- * The handle of a namespace by its name, with the contract that declares its events, if there is one.
- * Throws if its layer has a contract with other events.
+ * The handle of a namespace by its name, with the contract that declares its events, if there is
+ * one. Throws if its layer has a contract with other events.
  */
 export const handleByName = (
   directory: Directory,

@@ -5,17 +5,17 @@ import { makeStreamBuffer, type StreamBuffer } from "../../internal/streamBuffer
 import type { OverflowError, StreamOptions } from "../../StreamOptions.ts"
 import type { NewsOverflow } from "../NamespaceHandle.ts"
 
-/** Gets what a hub publishes. */
+/** Receives the values of a hub. */
 export interface Subscriber<in A> {
-  /** Takes a value at once. It must act on it later: the hub tells in the middle of a change. */
+  /** Takes a value at once, but acts on it later: the hub publishes in the middle of a change. */
   readonly offer: (value: A) => void
   /** The hub has closed. */
   readonly end: () => void
 }
 
 /**
- * Publishes values to its subscribers, in a loop: each has a buffer of its own, with its own capacity
- * and its own policy. A hub without subscribers costs next to nothing.
+ * Publishes values to its subscribers, in a loop: each has a buffer of its own, with its own
+ * capacity and its own policy. A hub without subscribers costs next to nothing.
  */
 export class Hub<in out A> {
   private readonly subscribers = new Set<Subscriber<A>>()
@@ -36,8 +36,9 @@ export class Hub<in out A> {
   }
 
   /**
-   * The values that are published after the stream has started to run, in the form that `pick` gives
-   * them; it leaves out those for which it gives `undefined`. `name` is the stream's, for its error.
+   * Streams the values that are published after the stream has started to run, in the form that
+   * `pick` returns. It omits values for which `pick` returns `undefined`. `name` is the stream's,
+   * for its error.
    */
   stream<B, O extends NewsOverflow = "fail">(
     name: string,

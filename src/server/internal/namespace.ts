@@ -29,7 +29,7 @@ import { ServerEvents } from "./serverEvents.ts"
 import { type SocketNamespace, SocketRuntime } from "./socket.ts"
 import type { EncodedEvent } from "./wire.ts"
 
-/** The parts above a namespace, as it sees them. */
+/** The parts of the server that a namespace uses. */
 export interface NamespaceOwner {
   /** Decides whether a client is admitted, and builds its handlers. */
   readonly admit: (namespace: NamespaceRuntime, socket: SocketRuntime) => Effect.Effect<unknown>
@@ -39,7 +39,7 @@ export interface NamespaceOwner {
   forgetIfUnused(namespace: NamespaceRuntime): void
 }
 
-/** The dynamic namespaces of one layer, as one of them sees them. */
+/** The dynamic namespaces of one layer, in the form that one of them uses. */
 export interface NamespaceGroup {
   /** Their pattern: metrics use it, as clients choose the names. */
   readonly label: string
@@ -73,13 +73,13 @@ interface Dynamic {
   readonly group: NamespaceGroup
 }
 
-/** No layer serves it. `last` was served last. */
+/** No layer serves it now. `last` served it before. */
 interface Absent {
   readonly _tag: "Absent"
   readonly last: Served | Dynamic | undefined
 }
 
-/** No layer serves it, and clients wait until one does. */
+/** No layer serves it, and clients wait for one. */
 interface Awaited {
   readonly _tag: "Awaited"
   readonly last: Served | Dynamic | undefined
@@ -152,20 +152,23 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   readonly untypedTarget: Target = new NamespaceTarget(this)
   /** Sends the contract's events. */
   readonly target = new NamespaceTarget(this)
-  /** The application's handles, each made when it is asked for. */
+  /** The application's handles. Each is made at its first use. */
   readonly handles: { typed?: NamespaceHandle<any>; untyped?: NamespaceHandle<any> } = {}
   /** The layer that serves it, if there is one. */
   private state: Absent | Awaited | Served | Dynamic = { _tag: "Absent", last: undefined }
   /**
-   * The time in which a dynamic namespace is open. It is no part of the state: it may outlast its
-   * layer, closing, and the next layer's waits for it.
+   * The time in which a dynamic namespace is open. It is not a part of the state: it may outlast
+   * its layer while it closes, and the next layer's waits for it.
    */
   instance: NamespaceInstance | undefined
-  /** A layer of its own serves it, or has: it stays from then on, as handles refer to it. */
+  /**
+   * A layer of its own serves it, or has served it. It stays from then on, because handles refer to
+   * it.
+   */
   stays = false
-  /** The uses that are under way, for which it has to be there. */
+  /** The uses in progress for which it must exist. */
   retained = 0
-  /** The streams under way that go on after a dynamic namespace of this name has closed. */
+  /** The running streams that go on after a dynamic namespace of this name has closed. */
   watchers = 0
   private currentContract: CompiledContract | undefined
   private readonly owner: NamespaceOwner
@@ -195,7 +198,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   }
 
   /**
-   * Whether a layer has served it: clients should come back rather than give up, when none does.
+   * Whether a layer has served it before: clients should then come back rather than give up.
    */
   get wasServed(): boolean {
     const { state } = this
@@ -223,7 +226,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     this.joinCluster()
     this.stays = true
     this.register({ _tag: "Served", registration })
-    // Whatever was closed before, it was not the server.
+    // An earlier close was not that of the server.
     this.environment.closing.forgetShutdown()
   }
 
@@ -242,8 +245,8 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   }
 
   /**
-   * The layer has closed. Clients that are here, or on their way in, lose their connection: they
-   * may come back to the next layer.
+   * The layer has closed. Its clients, and those being admitted, lose their connection, so that
+   * they can come back to the next layer.
    */
   unregister(): void {
     const { state } = this
@@ -254,7 +257,10 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     }
   }
 
-  /** Waits until something may serve it, up to `millis` milliseconds. Whether it waited in vain. */
+  /**
+   * Waits until a layer may serve it, up to `millis` milliseconds. Returns whether the wait was in
+   * vain.
+   */
   awaitChange(millis: number): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       let { state } = this
@@ -269,7 +275,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     })
   }
 
-  /** Something may serve it: clients that wait look again. */
+  /** A layer may serve it: waiting clients check again. */
   announceChange(): void {
     const { state } = this
     if (state._tag !== "Awaited") return
@@ -285,8 +291,8 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   }
 
   /**
-   * It is used with a contract. Throws if its layer has one with other events. An untyped contract
-   * fits every layer, and every contract the layer of an untyped one.
+   * A handle uses it with a contract. Throws if its layer has a contract with other events. An
+   * untyped contract fits every layer, and every contract fits an untyped layer.
    */
   setContract(contract: CompiledContract): void {
     if (contract === this.currentContract || contract.untyped) return
@@ -308,7 +314,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return (this.lazyAdapter ??= this.makeAdapter())
   }
 
-  /** Makes the adapter before it is used: other servers may have something for this one. */
+  /** Makes the adapter before its first use: other servers may send to this one. */
   joinCluster(): void {
     this.lazyAdapter ??= this.makeAdapter()
   }
@@ -458,7 +464,10 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return this.lazyHubs?.events.isWatched === true
   }
 
-  /** An event of a client has come. It costs nothing while nobody reads the events of all sockets. */
+  /**
+   * An event of a client has come. This costs nothing while there are no readers of the events of
+   * all sockets.
+   */
   publishEvent(
     socket: SocketRuntime,
     event: string,
@@ -522,7 +531,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     this.onLeft()
   }
 
-  /** A socket that has ended leaves all rooms. An adapter that fails at it harms nothing else. */
+  /** A socket that has ended leaves all rooms. A failure of the adapter affects nothing else. */
   leaveAll(socket: SocketRuntime): void {
     const { observer, runFork } = this.environment
     runFork(
@@ -533,7 +542,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     )
   }
 
-  /** Whether no client is in it, or on its way in. */
+  /** Whether it has no clients, and none is being admitted. */
   get isEmpty(): boolean {
     return this.connecting.size === 0 && this.sockets.size === 0
   }

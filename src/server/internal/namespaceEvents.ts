@@ -9,9 +9,9 @@ import { Reader } from "./reader.ts"
 import { viewOf } from "./views.ts"
 
 /**
- * The events of all sockets of a namespace, from the moment on in which the stream is run: those that
- * its contract declares, or all others. One buffer takes them, and each counts in the backlog of its
- * own connection.
+ * The events of all sockets of a namespace, from the moment on in which the stream is run: those
+ * that its contract declares, or all others. One buffer takes them, and each counts in the backlog
+ * of its own connection.
  */
 export const eventsOf = <O extends NewsOverflow = "fail">(
   { environment, hubs }: NamespaceRuntime,

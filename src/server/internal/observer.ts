@@ -12,7 +12,7 @@ import { logText } from "../../internal/logText.ts"
 import { type Culprit, type LeftOut, LineLimits } from "../../internal/lineLimits.ts"
 import { type DurationSeries, seriesOf } from "./durations.ts"
 
-/** The parts of the server that log what they do, as they are called in `DEBUG`. */
+/** The parts of the server that log, with their names in `DEBUG`. */
 export type Subsystem = "engine" | "connection" | "namespace" | "socket"
 
 /** A namespace, as the observer sees it. */
@@ -20,7 +20,7 @@ export interface ObservedNamespace {
   readonly name: string
   /** Its name in metrics. */
   readonly label: string
-  /** How long its handlers took, by event. */
+  /** The durations of its handlers, by event. */
   readonly durations: Map<string, DurationSeries>
 }
 
@@ -43,7 +43,7 @@ const safe = (annotations: Annotations, leftOut: LeftOut): Annotations => {
   return Object.assign(all, leftOut)
 }
 
-/** Logs, metrics and spans of a server. Those that are not wanted cost nothing. */
+/** Logs, metrics and spans of a server. Those that are off cost nothing. */
 export class Observer {
   readonly tracesHandlers: boolean
   readonly now: () => number
@@ -60,13 +60,13 @@ export class Observer {
   constructor(context: Context.Context<never>, { debug, now, tracing }: ObserverOptions) {
     this.context = context
     this.now = now
-    // Asked once: a line that is not wanted must cost nothing.
+    // Read once: a line that is off must cost nothing.
     const minimum = Context.get(context, References.MinimumLogLevel)
     const everything = LogLevel.isLessThanOrEqualTo(minimum, "Debug")
     this.warns = LogLevel.isLessThanOrEqualTo(minimum, "Warn")
     const subsystems: ReadonlyArray<Subsystem> = ["engine", "connection", "namespace", "socket"]
     this.debugged = new Set(subsystems.filter((name) => everything || debug.includes(`socket.io:${name}`)))
-    // A subsystem that is asked for by its name is logged, whatever else the application logs.
+    // A subsystem that `DEBUG` names is logged, whatever else the application logs.
     this.logDebug = Effect.runForkWith(everything ? context : Context.add(context, References.MinimumLogLevel, "Debug"))
     this.log = Effect.runForkWith(context)
     this.tracesHandlers = tracing ?? context.mapUnsafe.has(Tracer.Tracer.key)
@@ -89,9 +89,8 @@ export class Observer {
   }
 
   /**
-   * A line about something that is probably a mistake, of this side or of a client. It is limited
-   * as errors are, and takes none of their lines. Where warnings are not logged, it is a debug line
-   * of its subsystem.
+   * A line about a probable mistake, of this side or of a client. It is limited as errors are, but
+   * separately. Where warnings are not logged, it is a debug line of its subsystem.
    */
   warn(subsystem: Subsystem, message: string, annotations: Annotations, culprit: Culprit): void {
     if (!this.warns) return this.debug(subsystem, message, annotations, culprit)
@@ -102,10 +101,9 @@ export class Observer {
   }
 
   /**
-   * A line about something that went wrong. A client can cause its lines as often as it likes: ten
-   * are logged at once and one per second after that, and about all clients together a thousand at
-   * once and a hundred per second. The others cost next to nothing, and the next line that is
-   * logged tells how many they were.
+   * A line about an error. A client can cause its lines at any rate: ten are logged at once and one
+   * per second after that, and about all clients together a thousand at once and a hundred per
+   * second. The others cost next to nothing, and the next logged line reports their number.
    */
   error(message: string, cause: Cause.Cause<unknown>, annotations: Annotations, culprit: Culprit): void {
     const leftOut = this.errors.admit(culprit, this.now())
@@ -130,8 +128,8 @@ export class Observer {
   }
 
   /**
-   * An event's handler is done. `event` is empty for an event without a contract, as its name is
-   * the client's choice.
+   * An event's handler has ended. `event` is empty for an event without a contract, because the
+   * client has chosen its name.
    */
   handled(namespace: ObservedNamespace, event: string, started: number): void {
     let series = namespace.durations.get(event)

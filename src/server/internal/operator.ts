@@ -21,15 +21,18 @@ import type {
 import { makeEventPubSub } from "./eventPubSub.ts"
 import type { Target } from "./ports.ts"
 
-/** No rooms were named: all sockets. An empty list of rooms, which is another array, is nobody. */
+/**
+ * No rooms were named, which selects all sockets. An empty list of rooms is another array, and
+ * selects none.
+ */
 const none: ReadonlyArray<string> = []
 
 /** The flags of an operator that was given none. */
 export const noFlags: BroadcastFlags = { volatile: false, local: false, compress: true }
 
 /**
- * Throws on a value that is no room. A number could be one here, but it would not be the room that
- * its digits name, and on its way to another server it may become just that.
+ * Throws on a value that is not a room. A number would work on this server, but it would differ
+ * from the room that its digits name, and another server may receive it as that room.
  */
 export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => {
   if (typeof rooms === "string") return [rooms]
@@ -83,7 +86,8 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
   }
 
   /**
-   * Adapters take an empty list for all sockets, as those of the reference do: they are not asked.
+   * Adapters read an empty list as all sockets, like those of the reference, so they are not
+   * called.
    */
   private get isNobody(): boolean {
     return this.selection.rooms.length === 0 && this.selection.rooms !== none
@@ -160,7 +164,7 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
 
   override toJSON(): unknown {
     const { except, rooms } = this.selection
-    // Without rooms it is all sockets; with an empty list of them, nobody.
+    // Without rooms it selects all sockets; with an empty list of rooms, none.
     const selected = rooms === none ? undefined : rooms
     return { _id: "BroadcastOperator", namespace: this.target.namespace.name, rooms: selected, except, ...this.flags }
   }
@@ -170,7 +174,7 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     question: (adapter: Adapter, rooms: ReadonlyArray<string>) => Effect.Effect<void>
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
-      // A value that is no room is a bug of the caller also when nobody is selected.
+      // A value that is not a room is a bug of the caller even if no socket is selected.
       const named = asRooms(rooms)
       return this.ask(undefined, (adapter) => question(adapter, named))
     })

@@ -13,7 +13,7 @@ import type { PacketMiddleware } from "./ports.ts"
 export class PacketChecks {
   private readonly socket: InboundSocket
   private middlewares: ReadonlyArray<PacketMiddleware> = []
-  /** Keeps events in their order while middleware looks at them. */
+  /** Keeps events in their order while middleware checks them. */
   private readonly entrance: Gate
 
   constructor(socket: InboundSocket) {
@@ -21,7 +21,7 @@ export class PacketChecks {
     this.entrance = new Gate(1, socket.connection.backlog)
   }
 
-  /** Adds a middleware; gives the function that removes it. */
+  /** Adds a middleware. Returns the function that removes it. */
   add(middleware: PacketMiddleware): () => void {
     this.middlewares = withHandler(this.middlewares, middleware)
     return () => {
@@ -29,7 +29,7 @@ export class PacketChecks {
     }
   }
 
-  /** Checks an event, and goes on with those that every middleware lets pass. */
+  /** Checks an event, and goes on if every middleware accepts it. */
   check(name: string, event: ReadonlyArray<unknown>, id: number | undefined, onPassed: () => void): void {
     const { socket } = this
     const cost = costOfEvent(event)
@@ -61,7 +61,7 @@ export class PacketChecks {
     )
   }
 
-  /** The events after this one must not wait forever for middleware that does not end. */
+  /** Later events must not wait forever for middleware that does not end. */
   private endInTime(fiber: Fiber.Fiber<any, any>, onChecked: (exit: Exit.Exit<never>) => void): void {
     const { connection } = this.socket
     const { options, wheel } = connection.environment

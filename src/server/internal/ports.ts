@@ -12,15 +12,15 @@ import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
 import type { Emission } from "./emissions.ts"
 import type { Hub } from "./hub.ts"
 
-// The shapes that several parts of the server share. A part that needs something of one above it
-// states what it needs, here or in its own file: imports go one way.
+// The shapes that several parts of the server share. A part that needs something of a part above it
+// declares the shape of that, here or in its own file: imports go one way.
 
 /** Starts an effect in a context that has all it needs. */
 export type RunFork = (effect: Effect.Effect<any, any, any>) => Fiber.Fiber<any, any>
 
 /**
- * Handlers by event, as a builder returns them: they take the payload, or the arguments of an untyped
- * event.
+ * Handlers by event, as a builder returns them: they take the payload, or the arguments of an
+ * untyped event.
  */
 export type HandlerRecord = Readonly<Record<string, (...args: ReadonlyArray<any>) => Effect.Effect<any, any, any>>>
 
@@ -37,8 +37,8 @@ export interface PacketMiddleware {
 }
 
 /**
- * Runs once per connected socket, in its scope; yields the handlers, as far as it returns them. A refusal, as a
- * defect, disconnects the socket: its client was told before that it is connected.
+ * Runs once per connected socket, in its scope; yields the handlers, as far as it returns them. A
+ * refusal, as a defect, disconnects the socket: its client was told before that it is connected.
  */
 export type Build = (socket: any) => Effect.Effect<HandlerRecord | void, ConnectRefused, any>
 
@@ -50,7 +50,7 @@ export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefin
     : undefined
 }
 
-/** How a namespace's sockets are admitted and built: the arguments of its layer. */
+/** The admission and the builder of a namespace's sockets: the arguments of its layer. */
 export interface Registration {
   readonly contract: CompiledContract
   readonly context: Context.Context<any>
@@ -58,7 +58,7 @@ export interface Registration {
   readonly build: Build | undefined
 }
 
-/** How events, acknowledgements and data are written and read: by a contract, or as they are. */
+/** Encodes and decodes events, acknowledgements and data: by a contract, or as they are. */
 export interface Encoding {
   /** Whether a contract declares the events. */
   readonly isDeclared: boolean
@@ -91,11 +91,11 @@ export interface Broadcaster {
     encoding: Encoding,
     emitted: ReadonlyArray<unknown>
   ): Stream.Stream<Acknowledgement>
-  /** What is broadcast. */
+  /** The event to broadcast. */
   readonly emissions: Hub<Emission>
   /** Encodes a packet without sending it: one that cannot be encoded is a bug of the caller. */
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
-  /** Asks the adapter, or gives `ofNobody` where the namespace is certain to be empty. */
+  /** Runs the adapter's effect, or returns `ofNobody` if the namespace is certainly empty. */
   ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A>
 }
 

@@ -23,9 +23,9 @@ interface Waiting {
 const COMPACT_AT = 1_024
 
 /**
- * The buffer of a stream of clients' events. Its values count in their connections' backlogs: a
- * client could fill the memory otherwise, as its values may be large. So a policy applies when
- * `capacity` values wait, and also when half of the bytes wait that may wait of one client.
+ * The buffer of a stream of clients' events. Its values count in their connections' backlogs,
+ * because a client could otherwise fill the memory with large values. So a policy applies when
+ * `capacity` values wait, and also when the waiting bytes of one client are half of its limit.
  */
 export class Reader {
   private readonly stream: string
@@ -52,7 +52,7 @@ export class Reader {
   }
 
   private get isFull(): boolean {
-    // A capacity that is no number has no capacity at all.
+    // This also treats a capacity of NaN as 0.
     return !(this.size < this.capacity)
   }
 
@@ -93,7 +93,7 @@ export class Reader {
   })
 
   private readonly woken = Effect.callback<void>((resume) => {
-    // Not within this turn: the connection is in the middle of a packet, and more values may come.
+    // Deferred: the connection is in the middle of a packet, and more values may come.
     const waker = () => resume(Effect.yieldNow)
     this.wakers.push(waker)
     return Effect.sync(() => {
@@ -112,7 +112,7 @@ export class Reader {
     this.resume()
   }
 
-  /** Applies the policy. Whether the value may wait. */
+  /** Applies the policy. Returns whether the value may wait. */
   private hasCapacityFor(cost: number, backlog: Backlog): boolean {
     while (this.isFull || !backlog.fits(cost)) {
       if (this.overflow === "fail") {
@@ -120,7 +120,7 @@ export class Reader {
         return false
       }
       if (this.overflow === "dropNewest" || this.size === 0) return false
-      // Another connection's value would make no difference to the bytes of this one.
+      // Dropping another connection's value would not change the bytes of this one.
       if (!this.isFull && this.values[this.oldest]!.backlog !== backlog) return false
       this.dropOldest()
     }

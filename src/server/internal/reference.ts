@@ -8,8 +8,8 @@ import type { NamespaceRuntime } from "./namespace.ts"
 import type { Reference } from "./ports.ts"
 
 /**
- * A namespace by its name. It is there while it is used, as names may come from users, and many of
- * them may never be served.
+ * A namespace by its name. It exists while it is used: names may come from users, and many of them
+ * may never be served.
  */
 abstract class NamedReference implements Reference<NamespaceRuntime> {
   protected readonly directory: Directory
@@ -43,9 +43,9 @@ abstract class NamedReference implements Reference<NamespaceRuntime> {
   abstract watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E>
 }
 
-/** A dynamic namespace. It may be open on another server alone. Its streams end when it closes. */
+/** A dynamic namespace. It may be open on another server only. Its streams end when it closes. */
 export class DynamicReference extends NamedReference {
-  /** One that is not open has no news. */
+  /** A namespace that is not open has no events. */
   watch<A, E>(read: (namespace: NamespaceRuntime) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     const { current } = this
     return current === undefined ? Stream.empty : read(current)
@@ -53,8 +53,8 @@ export class DynamicReference extends NamedReference {
 }
 
 /**
- * A namespace that may be served later, or never. From the first layer of its own on it stays. Its
- * streams go on when a layer closes, until the server ends.
+ * A namespace that a layer may serve later, or never. It stays once a layer of its own has served
+ * it. Its streams go on when a layer closes, until the server ends.
  */
 export class StaticReference extends NamedReference {
   override use<A, E, R>(act: (namespace: NamespaceRuntime) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {

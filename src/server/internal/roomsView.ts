@@ -8,8 +8,8 @@ export interface RoomsOwner {
 const none: ReadonlySet<string> = new Set()
 
 /**
- * The rooms of a socket, with the room of its own id: a read-only view that changes as they do. It
- * costs the same however many they are.
+ * The rooms of a socket, with the room of its own id: a read-only view that changes as they do. Its
+ * cost does not depend on their number.
  */
 export class RoomsView implements ReadonlySet<string> {
   readonly #owner: RoomsOwner

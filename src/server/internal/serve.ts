@@ -30,7 +30,7 @@ const contextOf = (runtime: ServerRuntime): Effect.Effect<Context.Context<any>, 
     Context.add(context, Scheduler.Scheduler, Context.get(runtime.environment.context, Scheduler.Scheduler))
   )
 
-/** Warns of schemas by which clients can make the server work for seconds. */
+/** Warns of schemas that let clients keep the server busy for seconds. */
 const warn = (contract: CompiledContract): Effect.Effect<void> =>
   Effect.suspend(() => {
     const found = ambiguities(contract)
@@ -99,7 +99,7 @@ export const serveDynamic = (
       label,
       contract,
       context: yield* contextOf(runtime),
-      // Before the release of the layer below, hence closed after it.
+      // This is added before the release of the layer below, so it closes after it.
       scope: yield* Scope.fork(yield* Effect.scope),
       lifecycle: directory.lifecycleOf(contract),
       match: options.match,

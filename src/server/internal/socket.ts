@@ -42,10 +42,10 @@ export interface SocketNamespace extends ObservedNamespace {
   readonly untypedTarget: Target
   /** Sends the contract's events. */
   readonly target: Target
-  /** The parameters in its name. */
+  /** The parameters of its name. */
   readonly params: Readonly<Record<string, unknown>>
   nextAckId(): number
-  /** Whether somebody reads the events of all its sockets. */
+  /** Whether the events of all its sockets have readers. */
   readonly watchesEvents: boolean
   publishEvent(
     socket: SocketRuntime,
@@ -67,8 +67,8 @@ interface Disconnected {
 }
 
 /**
- * The life of a socket: its admission is being decided; it is admitted; it has ended. The first two
- * carry nothing, as most sockets are in the second.
+ * The state of a socket: its admission is being decided; it is admitted; it has ended. The first
+ * two carry no data, as most sockets are in the second.
  */
 type Lifecycle = "connecting" | "connected" | Disconnected
 
@@ -77,12 +77,12 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   readonly id: string
   readonly namespace: SocketNamespace
   /**
-   * It has no parent: the socket's end closes it, through `Closing`, after the handlers that use it
-   * have ended. A scope forked from the namespace's takes 133 bytes more per idle connection.
+   * It has no parent: the socket's end closes it with `Closing`, after the handlers that use it
+   * have ended. A scope forked from the namespace's would take 133 bytes more per idle connection.
    */
   readonly scope: Scope.Closeable = Scope.makeUnsafe()
   readonly dispatch: Dispatch
-  /** The auth payload: as it came, and from the admission on as the contract has decoded it. */
+  /** The auth payload: raw at first, and decoded by the contract from the admission on. */
   private ownAuth: Auth
   /** Its cost in bytes, counted in the connection. */
   private authBytes: number
@@ -100,13 +100,13 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
-  /** The handlers of its end are being started: it has its reason, and ends only once. */
+  /** The handlers of its end are starting: it has its reason, and ends only once. */
   private isEnding = false
   private acks: PendingAcks | undefined
   /** Effects that wait for capacity in the client's outbox. */
   private waiting: Set<() => void> | undefined
   private ending: Deferred.Deferred<DisconnectReason> | undefined
-  /** The forms in which the application gets it, each made when it is asked for. */
+  /** The application's forms of the socket. Each is made at its first use. */
   view: ServerSocket<any> | undefined
   untypedView: ServerSocket<any> | undefined
 
@@ -146,7 +146,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       address,
       secure,
       issued,
-      // Seldom asked for, and a microsecond of work.
+      // Rarely used, and a microsecond of work.
       get time() {
         return new Date(issued).toString()
       },
@@ -159,7 +159,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return (this.roomsView ??= new RoomsView(this))
   }
 
-  /** The rooms that it is in, or was in when it ended, without the room of its id. */
+  /** The rooms of the socket, or those at its end, without the room of its id. */
   get roomsNow(): ReadonlySet<string> | undefined {
     return typeof this.lifecycle === "string" ? this.joined : this.lifecycle.rooms
   }
@@ -168,7 +168,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return this.ownData
   }
 
-  /** As it is now: other servers may look at it later. */
+  /** A copy of the current state: other servers may read it later. */
   get details(): SocketDetails {
     const rooms = new Set([this.id])
     for (const room of this.roomsNow ?? []) rooms.add(room)
@@ -214,7 +214,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
    * then.
    */
   setData(data: Readonly<Record<string, unknown>>): void {
-    // Encoded here, so that a wrong value fails at its caller and not at whoever fetches it.
+    // Encoded here, so that a wrong value fails at its caller and not where the socket is fetched.
     this.encodeData(data)
     const next: Record<string, unknown> = { ...this.ownData, ...data }
     for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
@@ -301,7 +301,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return () => acks.remove(id)
   }
 
-  /** Whether a volatile packet would have to wait for the client; it is dropped instead. */
+  /** Whether a volatile packet would have to wait for the client; it is dropped then. */
   private isBehind(): boolean {
     const { environment, session } = this.connection
     if (session.writable) return false
@@ -313,7 +313,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     startAll(this, this.outgoingHandlers!, event as string, args, [event])
   }
 
-  /** Sends an event; throws if it cannot be encoded. Whether it was sent. */
+  /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
     if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
     if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
@@ -387,7 +387,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   /**
    * Acts once the client's outbox has capacity, in the order of the calls, or once the socket has
-   * disconnected. Interruption calls it off.
+   * disconnected. Interruption cancels it.
    */
   private onCapacity<A, E>(act: (resume: (effect: Effect.Effect<A, E>) => void) => void): Effect.Effect<A, E> {
     return Effect.callback<A, E>((resume) => {
@@ -471,8 +471,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   /**
-   * The builder and the handlers run in the given context from now on, with the socket's scope.
-   * Nothing if they do already.
+   * The builder and the handlers run in the given context from now on, with the socket's scope. It
+   * does nothing if they do already.
    */
   enterContext(context: Context.Context<any>): Context.Context<any> | undefined {
     if (context === this.context) return undefined
@@ -482,7 +482,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return own
   }
 
-  /** The auth payload as it came, for the decision whether the client is admitted. */
+  /** Returns the raw auth payload, for the decision on the client. */
   get rawAuth(): Auth {
     return this.ownAuth
   }
@@ -531,7 +531,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     try {
       connection.refuse(namespace.name, message, data)
     } catch {
-      // Without its data, if that cannot be encoded: the refusal counts.
+      // Sends the refusal without its data if that cannot be encoded: the refusal itself counts.
       connection.refuse(namespace.name, message)
     }
     connection.forget(this)
@@ -542,8 +542,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   /**
-   * Nothing serves the default namespace, which a client of protocol 4 is in without asking for it:
-   * the socket ends, and the client stays.
+   * No layer serves the default namespace, in which a client of protocol 4 is without asking for
+   * it: the socket ends, and the client stays.
    */
   leaveUnserved(): void {
     if (!this.isConnecting) return
@@ -580,7 +580,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     this.startDisconnectingHandlers(reason)
     if (this.isDisconnected) return
     const wasAdmitted = this.isConnected
-    // A copy, as it leaves the rooms. A socket that was never in any has none to look at.
+    // A copy, as the socket leaves the rooms. A socket without rooms has none to show.
     this.lifecycle = { reason, rooms: wasAdmitted ? new Set(this.joined) : noRooms }
     const { acks, connection, ending, namespace, waiting } = this
     const { closing, observer } = connection.environment
@@ -595,7 +595,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       () => this.dispatch.endStreams(),
       (running) => {
         // Finalizers start before the rooms are left, so that they can still send to them at once.
-        // They wait for handlers that take their time to end, as these use the scope, too.
+        // They wait for handlers that end slowly, as these use the scope, too.
         closing.close(this.scope, {
           annotations: this.annotations,
           culprit: connection,
@@ -622,5 +622,5 @@ const noData: Readonly<Record<string, unknown>> = {}
 
 const noRooms: ReadonlySet<string> = new Set()
 
-/** The number of rooms that a room counts for: a long name takes memory, too. */
+/** The number of rooms that a room counts as: a long name takes memory, too. */
 const roomWeight = (room: string): number => 1 + (room.length >> 8)

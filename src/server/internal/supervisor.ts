@@ -8,8 +8,9 @@ import type { Connection } from "./connection.ts"
 import type { RunFork } from "./ports.ts"
 
 /**
- * The cost of an event in the backlog: nothing for an effect that is no event, or the event's name
- * and arguments, from which the cost is worked out if the event has to wait. Most handlers do not.
+ * The cost of an event in the backlog. It is nothing for an effect that is no event. Otherwise it
+ * is the event's name and arguments, from which the cost is computed if the event has to wait. Most
+ * events do not wait.
  */
 export type Cost = number | ReadonlyArray<unknown>
 
@@ -22,7 +23,7 @@ export abstract class Supervisor {
   /** Runs effects in the context of the socket's handlers. */
   runFork!: RunFork
   private fibers: Bag<Fiber.Fiber<any, any>> | undefined
-  /** The number of effects that are being started in this turn, and have not suspended yet. */
+  /** The number of effects that have started in this turn, and have not suspended yet. */
   private starting = 0
   private closing: { readonly late: Array<Fiber.Fiber<any, any>>; readonly end: () => void } | undefined
 
@@ -34,9 +35,9 @@ export abstract class Supervisor {
   abstract readonly isDisconnected: boolean
 
   /**
-   * Starts an effect in this turn. If it finishes at once, it never becomes a waiting fiber. If it
+   * Starts an effect in this turn. If it ends at once, it never becomes a waiting fiber. If it
    * suspends, its fiber is kept, to be interrupted when the socket ends, and its event is in the
-   * backlog meanwhile, unless it costs nothing. Gives that fiber.
+   * backlog meanwhile, unless it costs nothing. Returns that fiber.
    */
   start(
     run: RunFork,
@@ -73,7 +74,7 @@ export abstract class Supervisor {
     }
     const fibers = (this.fibers ??= new Bag())
     const entry = fibers.add(fiber)
-    // An effect that is no event, as an admission, does not end sooner by reading less.
+    // An effect that is no event, such as an admission, does not end sooner if less is read.
     const cost = typeof price === "number" ? price : costOfEvent(price)
     const { backlog } = this.connection
     if (cost > 0) backlog.enter(cost)
@@ -90,7 +91,7 @@ export abstract class Supervisor {
   }
 
   /**
-   * Interrupts every effect that runs. Those that have not ended then are handed to `onSettled`, in
+   * Interrupts every running effect. Effects that have not ended then are passed to `onSettled`, in
    * this turn: at once, or when the handler that has disconnected its own socket suspends.
    */
   protected interruptAll(

@@ -29,7 +29,7 @@ export const viewOf = (socket: SocketRuntime, isUntyped: boolean): ServerSocket<
 export const connectionOf = (connection: Connection): ServerConnection =>
   (connection.holder ??= new ConnectionView(connection, connectedSocketOf)) as ConnectionView
 
-/** All members of a connection are sockets: the connection knows less of them. */
+/** All members of a connection are sockets; the connection uses fewer of their methods. */
 const connectedSocketOf = (member: Member): ConnectedSocket => {
   const socket = member as SocketRuntime
   return viewOf(socket, socket.contract?.untyped === true)
@@ -76,7 +76,7 @@ class Emitter extends Inspectable.Class {
 
 /** The one implementation of sockets; contracts only narrow its type. */
 class SocketView extends Inspectable.Class implements ServerSocket<any> {
-  // Not enumerable, so that a socket that is logged does not show its whole server.
+  // Not enumerable, so that logging a socket does not show its whole server.
   readonly #socket: SocketRuntime
   /** Whether it has the events that no contract declares. */
   readonly #isUntyped: boolean
@@ -292,7 +292,7 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
  * added.
  *
  * The socket's own scope has no finalizer for it: nothing is called after the socket's end, and
- * builders, which add most of it, leave no more with an idle connection.
+ * builders, which make most of these additions, add no memory to an idle connection.
  */
 const adding = <R>(
   socket: SocketRuntime,
@@ -325,7 +325,9 @@ const adding = <R>(
     })
   )
 
-/** Runs a finalizer when the first of two scopes closes. The other one keeps nothing of it then. */
+/**
+ * Runs a finalizer when the first of two scopes closes. The other scope keeps no reference then.
+ */
 const whenEither = (one: Scope.Scope, two: Scope.Scope, finalizer: Effect.Effect<void>): Effect.Effect<void> => {
   const first = Scope.forkUnsafe(one)
   const second = Scope.forkUnsafe(two)

@@ -6,7 +6,8 @@ import { isProtocolError, make as makeProtocolError } from "../../protocol/Proto
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 
 /**
- * A broadcast event, encoded once for all, and as it was before, for handlers of outgoing events.
+ * A broadcast event, encoded once for all, and in its original form, for handlers of outgoing
+ * events.
  */
 export class EncodedEvent implements EncodedBroadcast {
   readonly shared = true

@@ -5,7 +5,7 @@ import type { LinkEnding } from "../Link.ts"
 import type { ClientEnd, ClientRequest, Frame, FromServer, NetworkPath, ServerResponse } from "../Network.ts"
 import { sizeOf } from "../Network.ts"
 
-/** How a server sees a client. */
+/** A client as its server sees it. */
 export interface Peer {
   readonly address: string
   readonly headers: Readonly<Record<string, string>>

@@ -138,7 +138,7 @@ class MemoryExchange implements HttpExchange {
 }
 
 /**
- * How long a peer may take to close its side of a WebSocket, in milliseconds: the same as in Node.
+ * The time limit for a peer to close its side of a WebSocket, in milliseconds: the same as in Node.
  */
 const CLOSE_TIMEOUT = 30_000
 
