@@ -22,7 +22,7 @@ describe("the error of an acknowledgement", () => {
 
   it("names its event and its reason", () => {
     for (const [reason, words] of reasons) {
-      assert.strictEqual(new AckError({ event: "ask", reason }).message, `acknowledgement of "ask": ${words}`)
+      assert.strictEqual(new AckError({ event: "ask", reason }).message, `ack of "ask": ${words}`)
     }
   })
 
@@ -35,7 +35,7 @@ describe("the error of an acknowledgement", () => {
           Effect.catchTag("AckError", ({ message }) => Effect.succeed(message))
         )
         const expected = { Disconnected: "away", EventRefused: "1" }[reason._tag as string]
-        assert.strictEqual(handled, expected ?? `acknowledgement of "ask": ${words}`)
+        assert.strictEqual(handled, expected ?? `ack of "ask": ${words}`)
       }
     })
   )

@@ -380,7 +380,7 @@ describe("the reason of one transport", () => {
       yield* call(official, "unheard").pipe(Effect.forkChild({ startImmediately: true }))
       official.disconnect()
       const exit = yield* Fiber.join(asking)
-      assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("disconnected"))
+      assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("Disconnected"))
     })
   )
 })

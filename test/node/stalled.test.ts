@@ -250,7 +250,7 @@ for (const transport of ["polling", "websocket"] as const) {
         assert.isUndefined(waiting.pollUnsafe())
         yield* ours.disconnect()
         const [, , answer] = yield* soon("end of the wait", Fiber.join(waiting))
-        assert.include(String(answer), "disconnected")
+        assert.include(String(answer), "Disconnected")
       })
     )
 
