@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import * as Simulation from "../../src/testing/Simulation.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 
 const side = SocketIoServer.layerNamespace("/side", (socket) =>
@@ -86,6 +87,31 @@ describe("a namespace that is left before the server has answered", () => {
       assert.deepStrictEqual(yield* other.emitWithAck("sync"), ["synced"])
     }).pipe(Effect.provide(served))
   )
+})
+
+describe("a socket that leaves the only namespace of its connection, at any moment of connecting, and comes back", () => {
+  const world = side.pipe(Layer.provideMerge(Simulation.layer({ latency: [100, 100] })))
+  for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]] as const) {
+    it.live(`is connected again, over ${transports.join(" and ")}`, () =>
+      Effect.gen(function* () {
+        for (let left = 0; left < 900; left += 50) {
+          const { exit } = yield* Simulation.run(
+            { seed: 1 },
+            Effect.gen(function* () {
+              const client = yield* TestSocketIo.makeClient({ transports })
+              const socket = yield* client.socket("/side")
+              yield* Effect.sleep(left)
+              yield* socket.disconnect()
+              yield* Effect.forkScoped(Effect.ignore(socket.reconnect()), { startImmediately: true })
+              yield* Effect.sleep("3 seconds")
+              return socket.connected
+            }).pipe(Effect.scoped, Effect.provide(world))
+          )
+          assert.deepStrictEqual(exit, Exit.succeed(true), `left after ${left} ms`)
+        }
+      })
+    )
+  }
 })
 
 describe("a socket whose scope has closed", () => {

@@ -16,7 +16,8 @@ import { duplicateAcks } from "./scenarios/wire.ts"
 const knownSeeds: Readonly<Record<number, string>> = {
   5: "to join a namespace again before the answer to the first time closed the connection",
   8: "an event to an old stay in a namespace reached the next one over the same connection",
-  1081: "a deadline slept for less than a nanosecond, again and again"
+  1081: "a deadline slept for less than a nanosecond, again and again",
+  1404: "the answer to a CONNECT that was taken back made a socket ask over a connection that was being closed"
 }
 
 const asked = process.env["SIMULATION_SEEDS"]

@@ -204,7 +204,8 @@ export const makeManager = <M extends Member>(
     if (earlier) {
       if (type !== CONNECT && type !== CONNECT_ERROR) return
       former.delete(namespace)
-      if (earlier === "asked") {
+      // Over a connection that is being closed nobody is asked for: the next one asks.
+      if (earlier === "asked" && engine?.isOpen) {
         leave(namespace, "left")
         if (type === CONNECT) send(encode({ ...packet, type: DISCONNECT, data: undefined }, false))
         return member?.onOpen()
