@@ -15,7 +15,7 @@ import { json, type PacketParser } from "./protocol/PacketParser.ts"
  * **Example** (MessagePack on a server)
  *
  * ```ts
- * import { Layer } from "effect"
+ * import * as Layer from "effect/Layer"
  * import { Parser } from "effect-socket.io"
  * import { NodeSocketIoServer } from "effect-socket.io/node"
  * import { msgpack } from "effect-socket.io/protocol/MsgpackParser"

@@ -14,7 +14,8 @@ import * as InMemoryAdapter from "./InMemoryAdapter.ts"
  * **Example** (Another adapter for all namespaces of a server)
  *
  * ```ts
- * import { Effect, Layer } from "effect"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
  * import { Adapter, AdapterFactory, InMemoryAdapter } from "effect-socket.io/adapter"
  * import { NodeSocketIoServer } from "effect-socket.io/node"
  *

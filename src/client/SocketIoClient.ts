@@ -149,7 +149,7 @@ type MiddlewareAuth<M> = [M] extends [never]
  * The options of a connection to a namespace.
  *
  * - `auth`: the auth payload: a value, or an effect that is run anew for every connection. It may be left out if `{}` is one.
- * - `params`: the parameters of a dynamic namespace's name; nothing else has any. A name that does not match the contract's
+ * - `params`: the parameters of a dynamic namespace's name; nothing else has one. A name that does not match the contract's
  *   pattern is a defect.
  *
  * @since 0.1.0

@@ -212,7 +212,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * **Example** (An echo server)
  *
  * ```ts
- * import { Effect, Stream } from "effect"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
  * import { EngineServer } from "effect-socket.io/engine"
  *
  * const echo = Effect.gen(function* () {

@@ -48,7 +48,8 @@ export interface Ping {
  * **Example** (Pings that follow the connection)
  *
  * ```ts
- * import { Duration, Schedule } from "effect"
+ * import * as Duration from "effect/Duration"
+ * import * as Schedule from "effect/Schedule"
  * import { Heartbeat } from "effect-socket.io/engine"
  *
  * // Every 5 seconds while pongs are slow or the client polls, but for two minutes at most.

@@ -91,7 +91,7 @@ export interface ServerTransport {
   /** Closes at once; waiting data is lost. */
   abort(): void
   /**
-   * The scope of its resources, if it has any. `TransportContext.fork` makes it, and the session
+   * The scope of its resources, if it has some. `TransportContext.fork` makes it, and the session
    * closes it once the transport has released everything.
    */
   readonly scope?: Scope.Closeable

@@ -25,7 +25,7 @@ import { webSocket } from "./WebSocketTransport.ts"
  * **Example** (Adding a transport)
  *
  * ```ts
- * import { Layer } from "effect"
+ * import * as Layer from "effect/Layer"
  * import { PollingTransport, Transport, Transports, WebSocketTransport } from "effect-socket.io/engine"
  *
  * declare const webTransport: Transport.TransportDefinition<WebTransportSession> & {

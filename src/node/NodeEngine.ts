@@ -169,7 +169,8 @@ const switchOrSettings = (option: string, value: unknown): Effect.Effect<void, I
  * **Example** (An Engine.IO server on its own)
  *
  * ```ts
- * import { Effect, Stream } from "effect"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
  * import { EngineServer } from "effect-socket.io/engine"
  * import { NodeEngine } from "effect-socket.io/node"
  * import * as Http from "node:http"

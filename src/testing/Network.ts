@@ -25,7 +25,7 @@ import * as Link from "./Link.ts"
  * **Example** (A client that comes back)
  *
  * ```ts
- * import { Effect } from "effect"
+ * import * as Effect from "effect/Effect"
  * import { TestClock } from "effect/testing"
  * import { TestSocketIo } from "effect-socket.io/testing"
  *

@@ -56,7 +56,7 @@ export class RawPeerRefused extends Data.TaggedError("RawPeerRefused")<{
  * **Example** (The packets of a CONNECT)
  *
  * ```ts
- * import { Effect } from "effect"
+ * import * as Effect from "effect/Effect"
  * import { TestSocketIo } from "effect-socket.io/testing"
  *
  * const handshake = Effect.gen(function* () {

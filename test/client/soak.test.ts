@@ -8,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { count } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 
-const CYCLES = count(10_000, 500)
+const CYCLES = count(10_000, 100)
 
 describe(`${CYCLES} clients that connect and disconnect`, () => {
   it("leave no fiber, timer, listener, socket or request behind", { timeout: 300_000 }, async () => {

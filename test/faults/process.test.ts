@@ -79,7 +79,7 @@ const until = (socket: ClientSocket<Namespace.Untyped>, tag: SocketStatus["_tag"
   Effect.map(Stream.runHead(Stream.filter(socket.status, ({ _tag }) => _tag === tag)), Option.getOrThrow)
 
 /** The clients of the server that is told to end, and those that come back at once. */
-const [ENDING, RETURNING] = [extent(2_000, 400), extent(5_000, 500)]
+const [ENDING, RETURNING] = [extent(2_000, 100), extent(5_000, 100)]
 
 /** The last line that a server has printed. */
 const report = (output: string): Record<string, number> => JSON.parse(output.trim().split("\n").at(-1)!)

@@ -16,7 +16,7 @@ import { count } from "../support/extent.ts"
 import { stricter } from "../support/strictness.ts"
 import { Generator } from "./generators.ts"
 
-const INPUTS = count(100_000, 25_000)
+const INPUTS = count(100_000, 5_000)
 
 type Outcome = SocketPacket | "refused" | "waiting"
 

@@ -8,10 +8,10 @@ import { Attack, type Census } from "./attack.ts"
 import { entrances } from "./entrances.ts"
 import { count } from "../support/extent.ts"
 
-const REQUESTS = count(100_000, 10_000)
-const GARBAGE = count(500, 100)
-const INPUTS = count(3_000, 600)
-const TIMES = count(50, 10)
+const REQUESTS = count(100_000, 2_000)
+const GARBAGE = count(500, 50)
+const INPUTS = count(3_000, 200)
+const TIMES = count(50, 4)
 
 describe("over real connections", () => {
   let attack: Attack

@@ -1,6 +1,6 @@
 /**
  * How much of what is generated, repeated or told apart by row a run of the tests does. In CI, and with `FULL=1` elsewhere, it is all of
- * it; a run on a user's machine does as much as notices a mistake, in two minutes. The tests and their assertions are the same.
+ * it; a run on a user's machine does as much as notices a mistake. The tests and their assertions are the same.
  */
 
 const isSet = (value: string | undefined): boolean => value !== undefined && !["", "0", "false"].includes(value)

@@ -22,7 +22,7 @@ const knownSeeds: Readonly<Record<number, string>> = {
 
 const asked = process.env["SIMULATION_SEEDS"]
 const from = Number(process.env["SIMULATION_FROM"] ?? 0)
-const count = Number(asked ?? extent(2_000, 200))
+const count = Number(asked ?? extent(2_000, 100))
 
 const PART = 500
 
