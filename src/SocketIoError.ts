@@ -90,3 +90,34 @@ export class InvalidOptionError extends Data.TaggedError("InvalidOptionError")<{
     return `option "${this.option}": ${this.problem}`
   }
 }
+
+/**
+ * Some servers of the cluster have not answered: they have died or hang, or the connection between
+ * the servers is lost. It does not occur on a single server.
+ *
+ * **Details**
+ *
+ * `missing` is the number of these servers, and `partial` is what the others have answered. Streams
+ * have given their answers before, and have no `partial`.
+ *
+ * **Example** (The sockets of the servers that answer)
+ *
+ * ```ts
+ * const sockets = chat.all.fetchSockets.pipe(
+ *   Effect.catchTag("ServersMissingError", ({ partial }) => Effect.succeed(partial))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ServersMissingError<out A = void> extends Data.TaggedError("ServersMissingError")<{
+  readonly missing: number
+  readonly partial: unknown
+}> {
+  declare readonly partial: A
+
+  override get message(): string {
+    return `${this.missing} ${this.missing === 1 ? "server has" : "servers have"} not answered`
+  }
+}

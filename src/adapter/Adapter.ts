@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { Handshake } from "../Handshake.ts"
+import type { ServersMissingError } from "../SocketIoError.ts"
 
 /**
  * A socket of this process, as an adapter sees it.
@@ -87,7 +88,8 @@ export type RoomChange =
  * @category models
  */
 export interface Acknowledgement {
-  readonly sid: string
+  /** The id of the socket; `undefined` if it is on an official server, which does not tell it. */
+  readonly sid: string | undefined
   readonly args: ReadonlyArray<unknown>
 }
 
@@ -115,6 +117,11 @@ export interface BroadcastPacket {
    * it.
    */
   readonly mayHaveBinary: boolean
+  /**
+   * The packet's position in the log of an adapter that keeps one. Nothing is added for clients
+   * unless recovery is on.
+   */
+  readonly position?: string | undefined
 }
 
 /**
@@ -203,14 +210,16 @@ export interface Adapter {
   /**
    * Broadcasts a packet that asks for acknowledgements, when the stream runs. The stream ends when
    * every recipient has answered or left; ending it earlier forgets the missing acknowledgements.
+   * Official servers do not tell that a recipient has left: the caller's deadline must end it then.
+   * It fails at its end if some servers did not answer.
    */
   readonly broadcastWithAck: (
     packet: BroadcastPacket,
     selection: Selection,
     flags: BroadcastFlags
-  ) => Stream.Stream<Acknowledgement>
+  ) => Stream.Stream<Acknowledgement, ServersMissingError>
   /** The number of sockets in a selection, on every server unless `local`. */
-  readonly count: (selection: Selection, local: boolean) => Effect.Effect<number>
+  readonly count: (selection: Selection, local: boolean) => Effect.Effect<number, ServersMissingError<number>>
   /**
    * The rooms of this process's sockets, with the number of those sockets. The rooms of the
    * sockets' own ids are left out.
@@ -219,7 +228,10 @@ export interface Adapter {
   /** The sockets of this process in a selection. */
   readonly localSockets: (selection: Selection) => Effect.Effect<ReadonlyArray<LocalSocket>>
   /** The details of the sockets in a selection, on every server unless `local`. */
-  readonly fetchSockets: (selection: Selection, local: boolean) => Effect.Effect<ReadonlyArray<SocketDetails>>
+  readonly fetchSockets: (
+    selection: Selection,
+    local: boolean
+  ) => Effect.Effect<ReadonlyArray<SocketDetails>, ServersMissingError<ReadonlyArray<SocketDetails>>>
   /** Makes the sockets in a selection join rooms. */
   readonly socketsJoin: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
   /** Makes the sockets in a selection leave rooms. */
@@ -230,11 +242,11 @@ export interface Adapter {
   readonly serverSideEmit: (data: readonly [event: string, ...args: Array<unknown>]) => Effect.Effect<void>
   /**
    * Does the same, and yields the arguments of each answer. The stream ends when every other server
-   * has answered, has declined, or is known to have left.
+   * has answered or has declined. It fails at its end if some have not, and will not.
    */
   readonly serverSideEmitWithAck: (
     data: readonly [event: string, ...args: Array<unknown>]
-  ) => Stream.Stream<ReadonlyArray<unknown>>
+  ) => Stream.Stream<ReadonlyArray<unknown>, ServersMissingError>
 }
 
 /**

@@ -6,3 +6,8 @@
 export * as Adapter from "./Adapter.ts"
 export * as AdapterFactory from "./AdapterFactory.ts"
 export * as InMemoryAdapter from "./InMemoryAdapter.ts"
+export * as ClusterLink from "./ClusterLink.ts"
+export * as ClusterMessage from "./ClusterMessage.ts"
+export * as ClusterMetrics from "./ClusterMetrics.ts"
+export * as ClusterStatus from "./ClusterStatus.ts"
+export * as Sequences from "./Sequences.ts"

@@ -13,7 +13,7 @@ import type * as Stream from "effect/Stream"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError } from "../SocketIoError.ts"
+import type { AckError, ServersMissingError } from "../SocketIoError.ts"
 import type { StreamOptions } from "../StreamOptions.ts"
 
 /**
@@ -45,8 +45,8 @@ export interface PubSubOptions extends StreamOptions<"dropOldest" | "dropNewest"
  * @category models
  */
 export interface BroadcastAck<Ack, Error> {
-  /** The id of the socket that has answered. */
-  readonly sid: string
+  /** The id of the socket that has answered; `undefined` if it is on an official server of a cluster. */
+  readonly sid: string | undefined
   /**
    * The decoded answer, a declared failure, or an `AckError` if the answer does not match the
    * contract. The arguments of the acknowledgement for an untyped event.
@@ -83,9 +83,9 @@ export interface Selecting<Self> {
   /**
    * The number of selected sockets, on every server unless {@link local}. For one room, and for all
    * sockets, the cost does not depend on their number. A socket that has disconnected counts until
-   * its handlers have ended.
+   * its handlers have ended. It fails if a server of a cluster does not answer.
    */
-  readonly size: Effect.Effect<number>
+  readonly size: Effect.Effect<number, ServersMissingError<number>>
   /**
    * Makes the selected sockets join rooms. It skips a socket whose connection has reached
    * `maxRooms`.
@@ -153,8 +153,14 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
  * @category models
  */
 export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<BroadcastOperator<N>> {
-  /** The selected sockets, on every server unless {@link Selecting.local}. */
-  readonly fetchSockets: Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
+  /**
+   * The selected sockets, on every server unless {@link Selecting.local}. It fails if a server of a
+   * cluster does not answer; the error has the sockets of the others.
+   */
+  readonly fetchSockets: Effect.Effect<
+    ReadonlyArray<RemoteSocket<N>>,
+    ServersMissingError<ReadonlyArray<RemoteSocket<N>>>
+  >
   /**
    * Sends an event to the selection. It is encoded once and keeps its order among all that the
    * calling fiber emits.
@@ -172,6 +178,9 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
    * comes. The stream ends when all recipients have answered or disconnected; add `Stream.timeout`
    * (between answers) or `Stream.interruptWhen`. Ending it earlier forgets the missing
    * acknowledgements. It dies of a payload that its schema refuses, as {@link emit} does.
+   *
+   * In a cluster it fails after all other answers if a server does not answer. Official servers do
+   * not tell that a client has disconnected, and pass on the first argument of an answer alone.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
     event: Name,
@@ -180,7 +189,8 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     BroadcastAck<
       Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
       AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
-    >
+    >,
+    ServersMissingError
   >
   /**
    * Emits every payload of a stream to the selection, as {@link emit} does: it dies of a payload

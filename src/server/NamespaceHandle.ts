@@ -12,7 +12,7 @@ import type { RoomChange } from "../adapter/Adapter.ts"
 import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError } from "../SocketIoError.ts"
+import type { AckError, ServersMissingError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
@@ -166,14 +166,15 @@ export interface ServerSide<N extends Namespace.Any> {
    * The same, when the stream is run, and gives the answers of the others as they come. It ends
    * when all have answered that have a handler which does not fail; at once where there is no other
    * server. It fails with a declared failure that another answers, and with an {@link AckError} on
-   * an answer that does not match the contract, or if the payload's schema refuses it.
+   * an answer that does not match the contract, or if the payload's schema refuses it. It fails at
+   * its end with a {@link ServersMissingError} if some servers did not answer.
    */
   serverSideEmitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToServer<N>>>>(
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToServer<N>, Name>>
   ): Stream.Stream<
     Event.Ack<Event.WithName<Namespace.ServerToServer<N>, Name>>,
-    AckError | Event.Error<Event.WithName<Namespace.ServerToServer<N>, Name>>
+    AckError | ServersMissingError | Event.Error<Event.WithName<Namespace.ServerToServer<N>, Name>>
   >
   /**
    * Handles an event of the other servers, until the scope closes, which interrupts running

@@ -14,6 +14,7 @@ import type {
   Selection,
   SocketDetails
 } from "../../src/adapter/Adapter.ts"
+import type { ServersMissingError } from "../../src/SocketIoError.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 
 type ServerEvent = readonly [event: string, ...args: Array<unknown>]
@@ -124,13 +125,17 @@ class Node implements Adapter {
     )
   }
 
-  broadcastWithAck(packet: BroadcastPacket, to: Selection, flags: BroadcastFlags): Stream.Stream<Acknowledgement> {
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    to: Selection,
+    flags: BroadcastFlags
+  ): Stream.Stream<Acknowledgement, ServersMissingError> {
     const own = this.own.broadcastWithAck(packet, to, flags)
     if (flags.local) return own
     return Stream.merge(own, this.ask<Acknowledgement>({ _tag: "Ask", packet, to, flags }))
   }
 
-  fetchSockets(to: Selection, local: boolean): Effect.Effect<ReadonlyArray<SocketDetails>> {
+  fetchSockets(to: Selection, local: boolean): ReturnType<Adapter["fetchSockets"]> {
     const own = this.own.fetchSockets(to, true)
     if (local) return own
     return Effect.zipWith(own, Stream.runCollect(this.ask<SocketDetails>({ _tag: "Fetch", to })), (own, others) => [
@@ -139,7 +144,7 @@ class Node implements Adapter {
     ])
   }
 
-  count(to: Selection, local: boolean): Effect.Effect<number> {
+  count(to: Selection, local: boolean): ReturnType<Adapter["count"]> {
     const own = this.own.count(to, true)
     if (local) return own
     return Effect.zipWith(own, Stream.runCollect(this.ask<number>({ _tag: "Count", to })), (own, others) =>
@@ -253,7 +258,7 @@ class Node implements Adapter {
   private answer(from: number, id: number, question: Question): void {
     const asking = this.cluster.others(this).filter((node) => node.id === from)
     const key = `${from} ${id}`
-    const answering = Stream.runForEach(this.answers(question), (value) =>
+    const answering = Stream.runForEach(Stream.orDie(this.answers(question)), (value) =>
       Effect.sync(() => this.cluster.send({ _tag: "Answer", id, value }, asking))
     )
     const fiber = Effect.runFork(
@@ -267,7 +272,7 @@ class Node implements Adapter {
     if (fiber.pollUnsafe() === undefined) this.answering.set(key, fiber)
   }
 
-  private answers(question: Question): Stream.Stream<unknown> {
+  private answers(question: Question): Stream.Stream<unknown, unknown> {
     switch (question._tag) {
       case "Ask":
         return this.own.broadcastWithAck(question.packet, question.to, question.flags)

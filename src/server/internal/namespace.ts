@@ -17,6 +17,7 @@ import type {
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { ServersMissingError } from "../../SocketIoError.ts"
 import type { Disconnection, NamespaceHandle } from "../NamespaceHandle.ts"
 import type { Auth, Connection, Entrance } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
@@ -421,7 +422,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     flags: BroadcastFlags,
     encoding: Encoding,
     emitted: ReadonlyArray<unknown>
-  ): Stream.Stream<Acknowledgement> {
+  ): Stream.Stream<Acknowledgement, ServersMissingError> {
     if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return Stream.fromEffectDrain(this.check(packet, flags))
     return this.adapter.broadcastWithAck(packet, selection, flags)
@@ -431,12 +432,12 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return Effect.sync(() => void this.encode(packet, undefined, flags))
   }
 
-  ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A> {
+  ask<A, E>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return this.isDeserted ? Effect.succeed(ofNobody) : question(this.adapter)
   }
 
   /** The same for a stream: where the namespace is certain to be empty, so is the stream. */
-  askAll<A>(question: (adapter: Adapter) => Stream.Stream<A>): Stream.Stream<A> {
+  askAll<A, E>(question: (adapter: Adapter) => Stream.Stream<A, E>): Stream.Stream<A, E> {
     return this.isDeserted ? Stream.empty : question(this.adapter)
   }
 

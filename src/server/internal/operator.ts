@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { unsent } from "../../internal/decodeAck.ts"
-import { AckError } from "../../SocketIoError.ts"
+import { AckError, ServersMissingError } from "../../SocketIoError.ts"
 import type {
   BroadcastAck,
   BroadcastOperator,
@@ -105,7 +105,10 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     })
   }
 
-  emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Stream.Stream<BroadcastAck<any, never>> {
+  emitWithAck(
+    event: string,
+    ...args: ReadonlyArray<unknown>
+  ): Stream.Stream<BroadcastAck<any, never>, ServersMissingError> {
     const { encoding, namespace } = this.target
     return Stream.suspend(() => {
       const packet = encoding.packet(event, args)
@@ -136,16 +139,21 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     return makeEventPubSub({ event, target: this.target, rooms: rooms === none ? undefined : rooms, emit }, options)
   }
 
-  get size(): Effect.Effect<number> {
+  get size(): Effect.Effect<number, ServersMissingError<number>> {
     return this.ask(0, (adapter) => adapter.count(this.selection, this.flags.local))
   }
 
-  get fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>> {
-    const { target } = this
-    return Effect.map(
-      this.ask<ReadonlyArray<SocketDetails>>([], (adapter) => adapter.fetchSockets(this.selection, this.flags.local)),
-      (sockets) => sockets.map((details) => new RemoteView(target, details))
+  get fetchSockets(): Effect.Effect<ReadonlyArray<RemoteView>, ServersMissingError<ReadonlyArray<RemoteView>>> {
+    const view = (sockets: ReadonlyArray<SocketDetails>) =>
+      sockets.map((details) => new RemoteView(this.target, details))
+    const fetched = this.ask<ReadonlyArray<SocketDetails>, ServersMissingError<ReadonlyArray<SocketDetails>>>(
+      [],
+      (adapter) => adapter.fetchSockets(this.selection, this.flags.local)
     )
+    return Effect.mapBoth(fetched, {
+      onSuccess: view,
+      onFailure: ({ missing, partial }) => new ServersMissingError({ missing, partial: view(partial) })
+    })
   }
 
   socketsJoin(rooms: RoomSelection): Effect.Effect<void> {
@@ -180,7 +188,7 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     })
   }
 
-  private ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A> {
+  private ask<A, E>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() =>
       this.isNobody
         ? Effect.succeed(ofNobody)
@@ -220,7 +228,9 @@ export class RemoteView extends Inspectable.Class implements RemoteSocket<any> {
   }
 
   emitWithAck(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<any, any> {
-    const answered = Effect.flatMap(Stream.runHead(this.self.emitWithAck(event, ...args)), (answer) =>
+    // If its server has not answered, the socket is lost with it.
+    const first = Effect.orElseSucceed(Stream.runHead(this.self.emitWithAck(event, ...args)), Option.none)
+    const answered = Effect.flatMap(first, (answer) =>
       Option.isNone(answer)
         ? Effect.fail(new AckError({ event, reason: { _tag: "Disconnected" } }))
         : Effect.fromResult(answer.value.response)

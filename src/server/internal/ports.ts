@@ -8,6 +8,7 @@ import type * as Stream from "effect/Stream"
 import type { Acknowledgement, Adapter, BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { ConnectRefused } from "../../NamespaceMiddleware.ts"
+import type { ServersMissingError } from "../../SocketIoError.ts"
 import type { EventRefused, IncomingEvent } from "../ServerSocket.ts"
 import type { Emission } from "./emissions.ts"
 import type { Hub } from "./hub.ts"
@@ -90,13 +91,13 @@ export interface Broadcaster {
     flags: BroadcastFlags,
     encoding: Encoding,
     emitted: ReadonlyArray<unknown>
-  ): Stream.Stream<Acknowledgement>
+  ): Stream.Stream<Acknowledgement, ServersMissingError>
   /** The event to broadcast. */
   readonly emissions: Hub<Emission>
   /** Encodes a packet without sending it: one that cannot be encoded is a bug of the caller. */
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void>
   /** Runs the adapter's effect, or returns `ofNobody` if the namespace is certainly empty. */
-  ask<A>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A>): Effect.Effect<A>
+  ask<A, E>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A, E>): Effect.Effect<A, E>
 }
 
 /** Leads to a namespace: the namespace itself, or the name of one that comes and goes. */

@@ -17,7 +17,7 @@ import type { Adapter } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { decodeAck, unsent } from "../../internal/decodeAck.ts"
 import { refuseFunctions } from "../../internal/refuseFunctions.ts"
-import type { AckError } from "../../SocketIoError.ts"
+import type { AckError, ServersMissingError } from "../../SocketIoError.ts"
 import { AckArguments } from "../ServerSocket.ts"
 import type { Environment } from "./environment.ts"
 import type { Broadcaster, RunFork } from "./ports.ts"
@@ -35,7 +35,7 @@ export interface ClusterNamespace extends Pick<Broadcaster, "ask"> {
   readonly environment: Environment
   readonly contract: CompiledContract | undefined
   joinCluster(): void
-  askAll<A>(question: (adapter: Adapter) => Stream.Stream<A>): Stream.Stream<A>
+  askAll<A, E>(question: (adapter: Adapter) => Stream.Stream<A, E>): Stream.Stream<A, E>
 }
 
 /** A handler, and its fibers. */
@@ -86,7 +86,7 @@ export class ServerEvents {
   }
 
   emitWithAck(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Stream.Stream<any, any> {
-    const answers = Stream.suspend((): Stream.Stream<ReadonlyArray<unknown>, AckError> => {
+    const answers = Stream.suspend((): Stream.Stream<ReadonlyArray<unknown>, AckError | ServersMissingError> => {
       try {
         const encoded = data(codec, event, args)
         return this.namespace.askAll((adapter) => adapter.serverSideEmitWithAck(encoded))

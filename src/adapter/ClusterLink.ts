@@ -1,0 +1,66 @@
+/**
+ * The port between an adapter for a cluster and a wire format: how the messages of one namespace
+ * travel between servers.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+import type { ClusterAnswer, ClusterMessage, Sender } from "./ClusterMessage.ts"
+
+/**
+ * One namespace's line to the other servers.
+ *
+ * **Details**
+ *
+ * A link never fails and never throws: it encodes a message at once, keeps it, within bounds, while
+ * the broker is away, and counts what it has to drop in the `ClusterMonitor`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClusterLink {
+  /** The id of this server in this namespace; unique, and new at every start. */
+  readonly uid: string
+  /** Sends a message to all other servers of the namespace, in the order of the calls. */
+  readonly send: (message: ClusterMessage) => void
+  /** Sends an answer to the server that has asked. */
+  readonly answer: (to: Sender, answer: ClusterAnswer) => void
+  /**
+   * The number of servers in the namespace, this one included. `undefined` while it cannot be
+   * known, or cannot be believed: during an outage and shortly after it.
+   */
+  readonly servers: Effect.Effect<number | undefined>
+  /** A room has its first member on this server: links that subscribe to rooms do so. */
+  readonly onRoomCreated?: (room: string) => void
+  /** A room has lost its last member on this server. */
+  readonly onRoomDeleted?: (room: string) => void
+}
+
+/**
+ * The receiver of a link's messages: the adapter. Its methods are synchronous and never throw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClusterReceiver {
+  readonly onMessage: (from: Sender, message: ClusterMessage) => void
+  readonly onAnswer: (from: Sender, answer: ClusterAnswer) => void
+  /** A server has left, or is known to be dead. */
+  readonly onServerLeft: (uid: string) => void
+  /** Whether a socket of this server is in a room. The room of a socket's own id counts. */
+  readonly hasRoom: (room: string) => boolean
+}
+
+/**
+ * Opens the link of a namespace, in the namespace's scope. It must not suspend: a link connects in
+ * the background.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LinkFactory = (
+  namespace: string,
+  receiver: ClusterReceiver
+) => Effect.Effect<ClusterLink, never, Scope.Scope>
