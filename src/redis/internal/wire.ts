@@ -1,0 +1,36 @@
+/**
+ * What the wire formats of Redis share.
+ */
+import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
+import type { LaneEnd, Received } from "../../adapter/Received.ts"
+
+export interface WireOptions {
+  /** The prefix of channels: `socket.io` by default in official adapters. */
+  readonly prefix: string
+  readonly namespace: string
+  /** The id of this server in this namespace. */
+  readonly uid: string
+  /** Longer messages are refused, in bytes. Default: 16 MiB. */
+  readonly maxBytes?: number | undefined
+}
+
+/** The body of a message: JSON as a text, MessagePack as bytes. */
+export type Body = string | Uint8Array
+
+/**
+ * The messages of one namespace by PUBLISH. All functions are pure. Functions that encode throw on
+ * a value that cannot be encoded (a `BigInt`, a circular reference); those that decode never throw.
+ */
+export interface PubSubWire {
+  /** The channel of a message to all other servers. */
+  readonly channelOf: (message: ClusterMessage) => string
+  readonly encode: (message: ClusterMessage, number: number | undefined) => Body
+  /** The channel of answers to a server. */
+  readonly answerChannelOf: (to: Sender, answer: ClusterAnswer) => string
+  /** `undefined` if the asker, an official server, does not understand the answer: it needs none. */
+  readonly encodeAnswer: (to: Sender, answer: ClusterAnswer, number: number | undefined) => Body | undefined
+  /** The last numbers of lanes, for the channel of requests (classic) or the common channel. */
+  readonly encodeBeat: (lanes: ReadonlyArray<LaneEnd>) => Body
+}
+
+export const refused = (problem: string): Received => ({ _tag: "Refused", problem })
