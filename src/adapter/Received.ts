@@ -34,16 +34,32 @@ export type LaneEnd = readonly [lane: string, last: number]
  * @category models
  */
 export type Received =
-  | { readonly _tag: "Message"; readonly from: Sender; readonly number: Number; readonly message: ClusterMessage }
-  | { readonly _tag: "Answer"; readonly from: Sender; readonly number: Number; readonly answer: ClusterAnswer }
+  | {
+      readonly _tag: "Message"
+      readonly from: Sender
+      readonly number: number | undefined
+      readonly message: ClusterMessage
+    }
+  | {
+      readonly _tag: "Answer"
+      readonly from: Sender
+      readonly number: number | undefined
+      readonly answer: ClusterAnswer
+    }
   | { readonly _tag: "Beat"; readonly from: Sender; readonly lanes: ReadonlyArray<LaneEnd> }
   | {
       readonly _tag: "Presence"
       readonly from: Sender
-      readonly number: Number
+      readonly number: number | undefined
       readonly presence: "Started" | "Here" | "Closing"
     }
-  | { readonly _tag: "Ignored"; readonly from: Sender; readonly number: Number }
+  | { readonly _tag: "Ignored"; readonly from: Sender; readonly number: number | undefined }
   | { readonly _tag: "Refused"; readonly problem: string }
 
-type Number = number | undefined
+/**
+ * A message that cannot be read.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const refused = (problem: string): Received & { readonly _tag: "Refused" } => ({ _tag: "Refused", problem })
