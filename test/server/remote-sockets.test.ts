@@ -126,7 +126,7 @@ describe("fetching sockets", () => {
       const { enter, handle } = yield* crew((socket) =>
         Effect.flatMap(SocketIoServer.namespace(Crew), (all) =>
           Effect.addFinalizer(() =>
-            Effect.flatMap(all.to("deck").fetchSockets, (members) =>
+            Effect.flatMap(all.to("deck").local.fetchSockets, (members) =>
               Queue.offer(found, [...names(members), ...roomsOf(socket)])
             )
           )
