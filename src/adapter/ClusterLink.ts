@@ -47,8 +47,8 @@ export interface ClusterLink {
 export interface ClusterReceiver {
   readonly onMessage: (from: Sender, message: ClusterMessage) => void
   readonly onAnswer: (from: Sender, answer: ClusterAnswer) => void
-  /** A server has left, or is known to be dead. */
-  readonly onServerLeft: (uid: string) => void
+  /** A server has left in good order, or is known to be dead. */
+  readonly onServerLeft: (uid: string, isDead: boolean) => void
   /** Whether a socket of this server is in a room. The room of a socket's own id counts. */
   readonly hasRoom: (room: string) => boolean
 }
