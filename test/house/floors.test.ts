@@ -17,6 +17,7 @@ const floors: Record<string, number> = {
   client: 4,
   node: 5,
   browser: 5,
+  redis: 5,
   testing: 5
 }
 
@@ -26,9 +27,10 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   adapter: ["engine"],
   server: ["client"],
   client: ["server"],
-  node: ["browser", "testing"],
-  browser: ["node", "testing", "server"],
-  testing: ["node", "browser"]
+  node: ["browser", "redis", "testing"],
+  browser: ["node", "redis", "testing", "server"],
+  redis: ["node", "browser", "testing", "client"],
+  testing: ["node", "browser", "redis"]
 }
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
@@ -44,7 +46,8 @@ const pure = new Set([
 /** Optional dependencies, each in the one module that needs it: who does without that module does without them. */
 const optional: Record<string, ReadonlyArray<string>> = {
   "src/protocol/MsgpackParser.ts": ["@msgpack/msgpack"],
-  "src/node/NodeSocketIoHttp.ts": ["@effect/platform-node/NodeHttpServer", "@effect/platform-node/NodeServices"]
+  "src/node/NodeSocketIoHttp.ts": ["@effect/platform-node/NodeHttpServer", "@effect/platform-node/NodeServices"],
+  "src/redis/NodeRedisClient.ts": ["@effect/platform-node/NodeRedis", "redis"]
 }
 
 const folderOf = (path: string): string => {
@@ -118,6 +121,10 @@ describe("the floors", () => {
     ["src/node/A.ts", 'import x from "express"', "no dependency"],
     ["src/node/A.ts", 'import * as X from "@effect/platform-node/NodeHttpServer"', "no dependency"],
     ["src/node/A.ts", 'const x = await import("@effect/platform-node/NodeHttpServer")', "no dependency"],
+    ["src/redis/A.ts", 'import { createClient } from "redis"', "no dependency"],
+    ["src/redis/A.ts", 'import type { Redis } from "ioredis"', "no dependency"],
+    ["src/redis/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/redis/A.ts", 'import { layer } from "./NodeRedisClient.ts"', "optional"],
     ["src/node/index.ts", 'export * as NodeSocketIoHttp from "./NodeSocketIoHttp.ts"', "optional"],
     ["src/testing/A.ts", 'import * as Fs from "node:fs"', "edge"],
     ["src/testing/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
