@@ -66,8 +66,9 @@ export const make = (host: Host): Effect.Effect<InMemoryAdapter> => Effect.sync(
  * @since 0.1.0
  * @category models
  */
-// The loops below are plain, as they run once per recipient of every broadcast.
 export class InMemoryAdapter implements Adapter {
+  // The loops below are plain, as they run once per recipient of every broadcast.
+
   private readonly host: Host
   private readonly members = new Map<string, Set<LocalSocket>>()
 
