@@ -16,7 +16,12 @@ import { type Answers, type EventInput, type Heard, type Selection, serveControl
 type AdapterLayer = Layer.Layer<ClusterStatus, unknown>
 
 /** The adapters by their names; each is loaded when it is used. */
-const adapters: Record<string, () => Promise<AdapterLayer>> = {}
+const adapters: Record<string, () => Promise<AdapterLayer>> = {
+  cluster: async () => {
+    const { layer } = await import("../../src/cluster/ClusterAdapter.ts")
+    return layer(settings.adapterOptions)
+  }
+}
 
 const adapter: AdapterLayer | Layer.Layer<never> =
   settings.adapter === "memory" ? Layer.empty : await adapters[settings.adapter]!()

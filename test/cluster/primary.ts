@@ -4,12 +4,18 @@
  */
 import cluster from "node:cluster"
 import { setupPrimary } from "@socket.io/cluster-adapter"
+import { Effect } from "effect"
+
+import * as ClusterPrimary from "../../src/cluster/ClusterPrimary.ts"
 
 import type { Ready } from "./control.ts"
 import type { WorkerNews, WorkerOrder } from "./nodes.ts"
 
 const primaries: Record<string, () => void> = {
-  official: setupPrimary
+  official: setupPrimary,
+  ours: () => {
+    Effect.runFork(Effect.scoped(Effect.andThen(ClusterPrimary.setup(), Effect.never)))
+  }
 }
 
 cluster.setupPrimary({ serialization: "advanced", execArgv: process.execArgv })
