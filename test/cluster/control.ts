@@ -216,6 +216,8 @@ const listen = (server: Server, port: number): Promise<number> =>
 export const serveControl = async (http: Server, own: Own, heard: Array<Heard>): Promise<Server> => {
   const operations = operationsOf(own, heard)
   const control = createServer((request, response) => {
+    // Who tells it next would otherwise find a connection that is being closed.
+    response.setHeader("connection", "close")
     let text = ""
     request.setEncoding("utf8")
     request.on("data", (chunk: string) => {

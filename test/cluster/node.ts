@@ -58,15 +58,21 @@ const application = (nsp: string) =>
 
 const handleOf = (nsp = "/") => SocketIoServer.namespace(nsp)
 
-const select = Effect.fnUntraced(function* ({ compress, except, from, local, nsp, to = [], volatile }: Selection) {
-  const handle = yield* handleOf(nsp)
-  let target: BroadcastOperator<Untyped> =
-    from === undefined ? handle.all : Option.getOrThrow(yield* handle.socket(from)).broadcast
+type Operator = BroadcastOperator<Untyped>
+
+const narrow = (operator: Operator, { compress, except, local, to = [], volatile }: Selection): Operator => {
+  let target = operator
   if (to.length > 0) target = target.to(to)
   if (except !== undefined) target = target.except(except)
   if (volatile) target = target.volatile
   if (local) target = target.local
   return compress === false ? target.compress(false) : target
+}
+
+const select = Effect.fnUntraced(function* (selection: Selection) {
+  const { from, nsp } = selection
+  const handle = yield* handleOf(nsp)
+  return narrow(from === undefined ? handle.all : Option.getOrThrow(yield* handle.socket(from)).broadcast, selection)
 })
 
 const emit = ({ args = [], event, ...to }: EventInput) =>
@@ -113,7 +119,10 @@ const Control = Layer.effectDiscard(
           errors: () => 0,
           status: () => run(current),
           emitEach: (to, event, payloads) => {
-            fork(Effect.forEach(payloads, (payload) => emit({ ...to, event, args: [payload] }), { discard: true }))
+            const emitAll = Effect.flatMap(handleOf(to.nsp), ({ all }) =>
+              Effect.forEach(payloads, (payload) => narrow(all, to).emit(event, payload), { discard: true })
+            )
+            fork(emitAll)
           },
           operations: {
             emit: (input) => run(Effect.as(emit(input), {})),
