@@ -76,6 +76,7 @@ export const make = (options: StreamsOptions): StreamsWire => {
       return envelope && encode(envelope)
     },
     encodeBeat: (lanes) => encode(Envelope.beat(here, lanes)),
+    encodeClosing: () => encode(Envelope.presence(here, "Closing")),
     encodeEntry: (message, number) =>
       toFields(Envelope.toEnvelope(here, message, number), !onlyPlaintext && mayHaveBinary(message)),
     encodeBeatEntry: (lanes) => toFields(Envelope.beat(here, lanes), false),
