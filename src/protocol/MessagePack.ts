@@ -43,10 +43,10 @@ let isBusy = false
  * @since 0.1.0
  * @category encoding
  */
-export const encode: {
-  (value: unknown): Uint8Array<ArrayBuffer>
-  <B extends Uint8Array>(value: unknown, allocate: (length: number) => B): B
-} = (value: unknown, allocate: (length: number) => Uint8Array<ArrayBuffer> = inOwnMemory): Uint8Array<ArrayBuffer> => {
+export const encode = <B extends Uint8Array = Uint8Array<ArrayBuffer>>(
+  value: unknown,
+  allocate: (length: number) => B = inOwnMemory as (length: number) => never
+): B => {
   // `toJSON` and getters may call it again.
   if (isBusy) return new Writer().write(value, allocate)
   isBusy = true
