@@ -29,7 +29,8 @@ export const readMap = (message: Uint8Array, maxDepth: number): Record<string, u
 export const readValue = (
   message: Uint8Array,
   maxDepth: number
-): { readonly value: unknown; readonly hasBinary: boolean } | ProtocolError => read(new Reader(message, true), maxDepth, maxDepth)
+): { readonly value: unknown; readonly hasBinary: boolean } | ProtocolError =>
+  read(new Reader(message, true), maxDepth, maxDepth)
 
 const read = (reader: Reader, levels: number, maxDepth: number) => {
   try {

@@ -121,7 +121,7 @@ for (const format of formats) {
     it("bring events between servers", async () => {
       const { node, send } = await setUp()
       const notes: Array<unknown> = []
-      node.io.on("note" as never, (...args: Array<unknown>) => notes.push(args))
+      node.io.on("note" as never, (...args: Array<unknown>) => void notes.push(args))
       await send({ _tag: "ServerEvent", data: ["note", 1, Buffer.from([2])] })
       assert.deepStrictEqual(notes, [[1, Buffer.from([2])]])
     })
