@@ -17,6 +17,9 @@ type AdapterLayer = Layer.Layer<ClusterStatus, unknown>
 
 /** The adapters by their names; each is loaded when it is used. */
 const adapters: Record<string, () => Promise<AdapterLayer>> = {
+  redis: async () => (await import("./redisLayers.ts")).redis,
+  sharded: async () => (await import("./redisLayers.ts")).sharded,
+  streams: async () => (await import("./redisLayers.ts")).streams,
   cluster: async () => {
     const { layer } = await import("../../src/cluster/ClusterAdapter.ts")
     return layer(settings.adapterOptions)

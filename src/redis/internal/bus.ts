@@ -3,7 +3,8 @@ import type * as Scope from "effect/Scope"
 
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
 import type { RedisAdapterOptions } from "../RedisAdapter.ts"
-import type { Command, RedisClient } from "../RedisClient.ts"
+import type { RedisClient } from "../RedisClient.ts"
+import type { Command } from "../RedisCommand.ts"
 import type { Body } from "./msgpack.ts"
 
 /** The way of one server to all others: what the links of its namespaces share. */
