@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-/** The lanes of other servers that a receiver remembers. It forgets the one that it has known for longest. */
+/** The lanes that a sender and a receiver remember. They forget the one that they have known for longest. */
 const MAX_LANES = 10_000
 
 /**
@@ -15,7 +15,7 @@ const MAX_LANES = 10_000
  * @category models
  */
 export type Observation =
-  /** It is the next one, or the first one of its lane. */
+  /** It is the next one, or the first one that is heard of its lane. */
   | { readonly _tag: "Next" }
   /** This many messages before it have not come, and never will. */
   | { readonly _tag: "Gap"; readonly missed: number }
@@ -32,7 +32,8 @@ const REPEATED: Observation = { _tag: "Repeated" }
  *
  * A lane is what keeps the order of messages: a channel, or several channels of one connection. A
  * sender numbers the messages of each of its lanes without gaps, from 1. A receiver believes the
- * first number that it gets of a lane.
+ * first number that it gets of a lane, be it a message's or a beat's. Number 1 is always believed:
+ * the sender has forgotten the lane, and begins it again.
  *
  * @since 0.1.0
  * @category models
@@ -44,6 +45,7 @@ export class Sequences {
   /** The number of the next message on a lane of this server. */
   next(lane: string): number {
     const number = (this.sent.get(lane) ?? 0) + 1
+    if (number === 1) makeRoom(this.sent)
     this.sent.set(lane, number)
     return number
   }
@@ -53,7 +55,7 @@ export class Sequences {
     return this.sent.get(lane) ?? 0
   }
 
-  /** Forgets a lane of this server. */
+  /** Forgets a lane of this server. It begins again with 1. */
   forget(lane: string): void {
     this.sent.delete(lane)
   }
@@ -62,8 +64,8 @@ export class Sequences {
   observe(uid: string, lane: string, number: number): Observation {
     const key = `${uid} ${lane}`
     const last = this.heard.get(key)
-    if (last === undefined) {
-      if (this.heard.size >= MAX_LANES) this.heard.delete(this.heard.keys().next().value!)
+    if (last === undefined) makeRoom(this.heard)
+    if (last === undefined || number === 1) {
       this.heard.set(key, number)
       return NEXT
     }
@@ -79,13 +81,18 @@ export class Sequences {
   settle(uid: string, lane: string, last: number): number {
     const key = `${uid} ${lane}`
     const heard = this.heard.get(key)
-    if (heard === undefined || last <= heard) return 0
+    if (heard === undefined) makeRoom(this.heard)
+    else if (last <= heard) return 0
     this.heard.set(key, last)
-    return last - heard
+    return heard === undefined ? 0 : last - heard
   }
 
   /** Forgets the lanes of a server that has left. */
   forgetSender(uid: string): void {
     for (const key of this.heard.keys()) if (key.startsWith(`${uid} `)) this.heard.delete(key)
   }
+}
+
+const makeRoom = (lanes: Map<string, number>): void => {
+  if (lanes.size >= MAX_LANES) lanes.delete(lanes.keys().next().value!)
 }
