@@ -76,7 +76,7 @@ export class Answering {
   }
 
   private get now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {

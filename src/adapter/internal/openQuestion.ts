@@ -1,5 +1,8 @@
 import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
 
+/** Between two pings, in milliseconds. */
+const PING_INTERVAL = 500
+
 /** A server that gives no sign of work for so long after a ping is not waited for, in milliseconds. */
 const HUNG_AFTER = 1_500
 
@@ -165,9 +168,9 @@ export class OpenQuestion {
   }
 
   /** Whether it is time for a ping. The first one after a server has disappeared tells which it was. */
-  takePing(now: number, interval: number): boolean {
+  takePing(now: number): boolean {
     if (this.unreachableSince !== undefined) return false
-    if (!this.wantsPing && now - (this.lastPing ?? this.openedAt) < interval) return false
+    if (!this.wantsPing && now - (this.lastPing ?? this.openedAt) < PING_INTERVAL) return false
     this.wantsPing = false
     this.lastPing = now
     this.pingedSince ??= now
@@ -178,6 +181,11 @@ export class OpenQuestion {
   get isComplete(): boolean {
     const { unanswered } = this
     return unanswered !== undefined && unanswered <= 0 && !this.owesAcknowledgements && !this.isWorkedOn
+  }
+
+  /** Whether a server has disappeared. */
+  get hasShrunk(): boolean {
+    return this.gone > 0
   }
 
   /** Whether all have answered that were there all the time: nobody else was there. */
@@ -247,7 +255,10 @@ export class OpenQuestion {
 
   private isSilent(uid: string, now: number): boolean {
     if (this.pingedSince === undefined) return false
-    return now - Math.max(this.atWork.get(uid) ?? 0, this.pingedSince) >= HUNG_AFTER
+    const seen = this.atWork.get(uid)
+    // The next ping after the one that it has answered.
+    const unansweredSince = seen === undefined ? 0 : seen + PING_INTERVAL
+    return now - Math.max(unansweredSince, this.pingedSince) >= HUNG_AFTER
   }
 
   /** Gives up those that were at work, or whose clients are, and do not answer pings any more. */

@@ -12,9 +12,6 @@ const INTERVAL = 50
 /** The number of servers is not known if it is not told within this time, in milliseconds. */
 const READ_WITHIN = 500
 
-/** Between two pings while a question is open, in milliseconds. */
-const PING_INTERVAL = 500
-
 /** The servers of this library that are remembered. The one that was met first is forgotten. */
 const MAX_KNOWN = 1_000
 
@@ -87,7 +84,7 @@ export class OpenQuestions {
     const question = this.open.get(answer.requestId)
     if (question === undefined) return
     question.onAnswer(from, answer, this.time)
-    if (question.isComplete) this.end(question)
+    this.endIfOver(question)
   }
 
   onServerLeft(uid: string, isDead: boolean): void {
@@ -95,7 +92,7 @@ export class OpenQuestions {
     this.known.delete(uid)
     for (const question of this.open.values()) {
       question.onServerLeft(uid, isDead, metAt !== undefined && metAt <= question.number)
-      if (question.isComplete) this.end(question)
+      this.endIfOver(question)
     }
   }
 
@@ -133,7 +130,7 @@ export class OpenQuestions {
   }
 
   private get now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   /** `asked` is the number of questions that were sent before the servers were counted. */
@@ -146,11 +143,20 @@ export class OpenQuestions {
         this.end(question)
         continue
       }
-      if (question.takePing(this.time, PING_INTERVAL)) {
+      if (question.takePing(this.time)) {
         this.link().send({ _tag: "Ping", requestId: question.requestId })
       }
-      if (question.isOver(this.time, this.known.keys(), this.timeout, this.onSilent)) this.end(question)
+      if (this.isOver(question)) this.end(question)
     }
+  }
+
+  private endIfOver(question: OpenQuestion): void {
+    // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
+    if (question.isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
+  }
+
+  private isOver(question: OpenQuestion): boolean {
+    return question.isOver(this.time, this.known.keys(), this.timeout, this.onSilent)
   }
 
   private readonly onSilent = (uid: string): void => {
