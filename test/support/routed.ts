@@ -11,11 +11,25 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { readOnly } from "./metrics.ts"
 import { listen } from "./serve.ts"
 
+let bytes = 0
+
+/** How many bytes `drip` has sent, over all servers. */
+export const dripped = () => bytes
+
 const App = SocketIoServer.layerNamespace(
   "/",
   Effect.fnUntraced(function* (socket) {
     yield* socket.on("echo", (...args) => Effect.succeed(args))
     yield* socket.on("where", () => Effect.succeed([socket.handshake.address, socket.handshake.secure]))
+    // Sends on and on, some of it in each turn.
+    yield* socket.on("drip", (size) => {
+      const text = "x".repeat(Number(size))
+      const one = Effect.andThen(
+        socket.emit("item", text),
+        Effect.sync(() => (bytes += text.length))
+      )
+      return Effect.forever(Effect.andThen(one, Effect.sleep("1 millis")))
+    })
     yield* socket.on("flood", (count, size) =>
       Effect.forEach(
         Array.from({ length: Number(count) }, (_, i) => i),
