@@ -68,7 +68,6 @@ export const make = (host: Host): Effect.Effect<InMemoryAdapter> => Effect.sync(
  */
 export class InMemoryAdapter implements Adapter {
   // The loops below are plain, as they run once per recipient of every broadcast.
-
   private readonly host: Host
   private readonly members = new Map<string, Set<LocalSocket>>()
 

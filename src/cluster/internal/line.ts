@@ -118,8 +118,8 @@ export class Line {
     this.links.get(nsp)?.receive(envelope, mayHaveBytes)
   }
 
-  private onWelcome({ frames, members, nsp, welcome }: Record<string, unknown>): void {
-    this.framed = frames === true
+  private onWelcome({ members, nsp, takesFrames, welcome }: Record<string, unknown>): void {
+    this.framed = takesFrames === true
     const link = typeof nsp === "string" ? this.links.get(nsp) : undefined
     if (link?.uid === welcome && Array.isArray(members)) link!.onWelcome(members)
   }

@@ -43,7 +43,7 @@ export interface Welcome {
   /** The other servers of the namespace. */
   readonly members: ReadonlyArray<string>
   /** Whether the primary takes frames: the channel has to carry bytes. */
-  readonly frames: boolean
+  readonly takesFrames: boolean
 }
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -131,7 +131,7 @@ export class Relay {
       if (other === peer) continue
       for (const [member, namespace] of other.servers) if (namespace === nsp) members.push(member)
     }
-    const welcome: Welcome = { source: SOURCE, welcome: uid, nsp, members, frames: peer.framed }
+    const welcome: Welcome = { source: SOURCE, welcome: uid, nsp, members, takesFrames: peer.framed }
     peer.outbox.sendAnyway(welcome)
   }
 

@@ -129,7 +129,12 @@ export const operations: ReadonlyArray<Operation> = [
   },
   {
     name: "fetchSockets",
-    run: (io) => void io.in("r").fetchSockets(),
+    // No answer comes.
+    run: (io) =>
+      io
+        .in("r")
+        .fetchSockets()
+        .catch(() => undefined),
     message: question({ _tag: "Fetch", selection: selection({ rooms: ["r"] }) })
   },
   {
