@@ -112,9 +112,9 @@ export interface Own {
   /** Emits an event once for each payload, within one turn. */
   readonly emitEach: (to: Selection, event: string, payloads: ReadonlyArray<unknown>) => void
   readonly operations: {
-    readonly [K in Exclude<keyof Operations, "health" | "emits" | "status" | "heard" | "ticks" | "ticker" | "flood" | "usage">]: (
-      input: Parameters<Operations[K]>[0]
-    ) => Promise<ReturnType<Operations[K]>>
+    readonly [
+      K in Exclude<keyof Operations, "health" | "emits" | "status" | "heard" | "ticks" | "ticker" | "flood" | "usage">
+    ]: (input: Parameters<Operations[K]>[0]) => Promise<ReturnType<Operations[K]>>
   }
 }
 
