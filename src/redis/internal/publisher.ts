@@ -79,7 +79,7 @@ const millis = (input: Duration.Input | undefined, fallback: number): number =>
   input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
 
 /** Waits until the client's own subscriptions are confirmed. */
-const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
+export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     if (client.isConnected()) return resume(Effect.void)
     const stop = client.onChange(() => {
