@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as RedisAdapter from "./RedisAdapter.ts"
+export * as RedisAdapterOptions from "./RedisAdapterOptions.ts"
 export * as RedisClient from "./RedisClient.ts"
 export * as RedisCommand from "./RedisCommand.ts"
 export * as RedisError from "./RedisError.ts"

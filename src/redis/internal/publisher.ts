@@ -78,6 +78,12 @@ const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" 
 const millis = (input: Duration.Input | undefined, fallback: number): number =>
   input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
 
+const dropAll = (monitor: Pick<ClusterMonitor, "dropped">, items: ReadonlyArray<Waiting>, reason: DropReason): void => {
+  if (items.length === 0) return
+  monitor.dropped(items.length, reason)
+  for (const item of items) item.done?.(undefined)
+}
+
 /** Waits until the client's own subscriptions are confirmed. */
 export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -122,11 +128,6 @@ export const make = (
       bytes -= item.bytes
       commands--
     }
-    const dropAll = (items: ReadonlyArray<Waiting>, reason: DropReason) => {
-      if (items.length === 0) return
-      monitor.dropped(items.length, reason)
-      for (const item of items) item.done?.(undefined)
-    }
     const laneOf = (key: string | undefined) => (key === undefined ? routes.commonLane() : routes.laneOf(key))
     const wayOf = (lane: Lane): Way => {
       let way = ways.get(lane)
@@ -159,7 +160,7 @@ export const make = (
       const item = oldest()?.shift()
       if (item === undefined) return false
       forget(item)
-      dropAll([item], "overflow")
+      dropAll(monitor, [item], "overflow")
       return true
     }
 
@@ -280,7 +281,7 @@ export const make = (
       done?: (reply: Reply | undefined) => void
     ) => {
       const item: Waiting = { command, key, bytes: size, at: clock.currentTimeMillisUnsafe(), number: next++, done }
-      if (size > maxBytes) return dropAll([item], "overflow")
+      if (size > maxBytes) return dropAll(monitor, [item], "overflow")
       bytes += size
       commands++
       while (isFull() && dropOldest());
@@ -316,7 +317,7 @@ export const make = (
         Effect.sync(() => {
           stop()
           for (const way of ways.values()) flush(way)
-          for (const outbox of outboxes()) dropAll(outbox.clear(), "failed")
+          for (const outbox of outboxes()) dropAll(monitor, outbox.clear(), "failed")
           bytes = 0
           commands = 0
         })
