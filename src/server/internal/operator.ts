@@ -14,6 +14,7 @@ import { AckError, ServersMissingError } from "../../SocketIoError.ts"
 import type {
   BroadcastAck,
   BroadcastOperator,
+  LocalOperator,
   PubSubOptions,
   RemoteSocket,
   RoomSelection
@@ -77,8 +78,9 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     return new Operator(this.target, this.selection, { ...this.flags, volatile: true })
   }
 
-  get local(): Operator {
-    return new Operator(this.target, this.selection, { ...this.flags, local: true })
+  /** Adapters do not fail if they answer for this process alone. */
+  get local(): LocalOperator<any> {
+    return new Operator(this.target, this.selection, { ...this.flags, local: true }) as unknown as LocalOperator<any>
   }
 
   compress(compress: boolean): Operator {

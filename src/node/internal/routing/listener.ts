@@ -68,7 +68,8 @@ export const listen = Effect.fnUntraced(function* (
     Effect.callback<void, Error>((resume) => {
       const onError = (cause: Error) => resume(Effect.fail(cause))
       server.once("error", onError)
-      server.listen({ ...target, backlog: 4_096 }, () => {
+      // Workers of Node's cluster module would share the port otherwise.
+      server.listen({ ...target, backlog: 4_096, exclusive: true }, () => {
         server.off("error", onError)
         // A lack of file descriptors, for example. The next connection may succeed.
         server.on("error", () => {})
