@@ -204,7 +204,7 @@ export const fromEnvelope = (
   const extension = Values.readExtension(x)
   const from: Sender = { uid: uid ?? undefined, native: extension !== undefined, position }
   const number = extension?.n
-  if (uid === here.uid || nsp !== here.namespace) return { _tag: "Ignored", from, number }
+  if (uid === here.uid || nsp !== here.namespace) return { _tag: "Ignored", from, number: undefined }
   if (type === Values.OwnType.Beat) {
     const lanes = extension?.l
     return lanes === undefined ? refused("a beat without lanes") : { _tag: "Beat", from, lanes }

@@ -15,12 +15,38 @@ import { type Answers, type EventInput, type Heard, type Selection, serveControl
 
 type AdapterLayer = Layer.Layer<ClusterStatus, unknown>
 
-/** The adapters by their names; each is loaded when it is used. */
+const { adapterOptions, redisUrls } = settings
+
+/** Redis by either client. Their packages are loaded when they are used. */
+const redis = Layer.unwrap(
+  Effect.promise(async () => {
+    const RedisClient = await import("../../src/redis/RedisClient.ts")
+    const [url] = redisUrls
+    if (settings.redisClient === "ioredis") {
+      const { Cluster, Redis } = await import("ioredis")
+      return RedisClient.layer(
+        redisUrls.length > 1
+          ? RedisClient.fromIoredisCluster(new Cluster([...redisUrls], { lazyConnect: true }))
+          : RedisClient.fromIoredis(new Redis(url!, { lazyConnect: true }))
+      )
+    }
+    const { createClient, createCluster } = await import("redis")
+    return RedisClient.layer(
+      redisUrls.length > 1
+        ? RedisClient.fromNodeRedisCluster(createCluster({ rootNodes: redisUrls.map((url) => ({ url })) }))
+        : RedisClient.fromNodeRedis(createClient({ url: url! }))
+    )
+  })
+)
+
+/** The adapters by their names. */
 const adapters: Record<string, () => Promise<AdapterLayer>> = {
-  cluster: async () => {
-    const { layer } = await import("../../src/cluster/ClusterAdapter.ts")
-    return layer(settings.adapterOptions)
-  }
+  cluster: async () => (await import("../../src/cluster/ClusterAdapter.ts")).layer(adapterOptions),
+  redis: async () => (await import("../../src/redis/RedisAdapter.ts")).layer(adapterOptions).pipe(Layer.provide(redis)),
+  sharded: async () =>
+    (await import("../../src/redis/RedisAdapter.ts")).layerSharded(adapterOptions).pipe(Layer.provide(redis)),
+  streams: async () =>
+    (await import("../../src/redis/RedisStreamsAdapter.ts")).layer(adapterOptions).pipe(Layer.provide(redis))
 }
 
 const adapter: AdapterLayer | Layer.Layer<never> =
@@ -58,15 +84,21 @@ const application = (nsp: string) =>
 
 const handleOf = (nsp = "/") => SocketIoServer.namespace(nsp)
 
-const select = Effect.fnUntraced(function* ({ compress, except, from, local, nsp, to = [], volatile }: Selection) {
-  const handle = yield* handleOf(nsp)
-  let target: BroadcastOperator<Untyped> =
-    from === undefined ? handle.all : Option.getOrThrow(yield* handle.socket(from)).broadcast
+type Operator = BroadcastOperator<Untyped>
+
+const narrow = (operator: Operator, { compress, except, local, to = [], volatile }: Selection): Operator => {
+  let target = operator
   if (to.length > 0) target = target.to(to)
   if (except !== undefined) target = target.except(except)
   if (volatile) target = target.volatile
   if (local) target = target.local
   return compress === false ? target.compress(false) : target
+}
+
+const select = Effect.fnUntraced(function* (selection: Selection) {
+  const { from, nsp } = selection
+  const handle = yield* handleOf(nsp)
+  return narrow(from === undefined ? handle.all : Option.getOrThrow(yield* handle.socket(from)).broadcast, selection)
 })
 
 const emit = ({ args = [], event, ...to }: EventInput) =>
@@ -113,7 +145,10 @@ const Control = Layer.effectDiscard(
           errors: () => 0,
           status: () => run(current),
           emitEach: (to, event, payloads) => {
-            fork(Effect.forEach(payloads, (payload) => emit({ ...to, event, args: [payload] }), { discard: true }))
+            const emitAll = Effect.flatMap(handleOf(to.nsp), ({ all }) =>
+              Effect.forEach(payloads, (payload) => narrow(all, to).emit(event, payload), { discard: true })
+            )
+            fork(emitAll)
           },
           operations: {
             emit: (input) => run(Effect.as(emit(input), {})),

@@ -179,9 +179,12 @@ export const operations: Readonly<Record<string, Check>> = {
   },
   "emits in order": async ({ node, there, world }) => {
     const numbers = Array.from({ length: 50 }, (_, n) => n)
-    for (const n of numbers) {
-      await node.call("emit", { to: n % 2 === 1 ? ["a"] : [], event: "n", args: n % 3 === 0 ? [n, bytes] : [n] })
-    }
+    const events = numbers.map((n) => ({
+      event: "n",
+      to: n % 2 === 1 ? ["a"] : [],
+      args: n % 3 === 0 ? [n, bytes] : [n]
+    }))
+    await node.call("emits", { events })
     const { heard } = world.client(there)
     await until("the last", () => heard.length === 50 || undefined)
     // On a Redis Cluster neither the classic nor the sharded adapter of official nodes keeps order.

@@ -32,8 +32,7 @@ const engines: ReadonlyArray<Omit<Suite, "kinds">> = [
   { adapter: "redis", masters: 0 },
   { adapter: "sharded", masters: 0 },
   { adapter: "streams", masters: 0 },
-  { adapter: "sharded", masters: 3 },
-  { adapter: "cluster", masters: 0 }
+  { adapter: "sharded", masters: 3 }
 ]
 
 const suites: ReadonlyArray<Suite> = engines.flatMap((engine) => clusters.map((kinds) => ({ ...engine, kinds })))
@@ -58,13 +57,12 @@ afterAll(async () => {
 
 for (const suite of isFull ? suites : suites.filter(isEssential)) {
   const { adapter, kinds, masters } = suite
-  describe(titleOf(suite), adapter === "cluster" ? {} : requires("Redis"), () => {
+  describe(titleOf(suite), requires("Redis"), () => {
     let cluster: Cluster
     let world: World
 
     beforeAll(async () => {
-      const redis = adapter === "cluster" ? undefined : await redisOf(masters)
-      cluster = await startCluster({ adapter, kinds, redis })
+      cluster = await startCluster({ adapter, kinds, redis: await redisOf(masters) })
       world = new World(cluster)
       await world.enterAll()
     })

@@ -12,6 +12,7 @@ import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { ServersMissingError } from "../../src/SocketIoError.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
+import { eventually } from "../support/official.ts"
 import { within } from "../support/RawClient.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
 
@@ -273,14 +274,19 @@ describe("a question to a server that dies", () => {
 
   it.live("fails the acknowledgements of a broadcast after all others, its own server's included", () =>
     Effect.gen(function* () {
-      const { argo, beagle, end, here } = yield* dyingShip
+      const { argo, beagle, cluster, end, here } = yield* dyingShip
       let answer!: (value: number) => void
       argo.client.off("ask").on("ask", (_question, reply) => (answer = reply))
       const asked = next(argo.client, "ask")
       const collecting = yield* Effect.forkChild(collect(here.fleet.emitWithAck("ask", "who?")), {
         startImmediately: true
       })
+      const ends = () => cluster.sent.filter(({ _tag }) => _tag === "End").length
+      const before = ends()
       yield* Effect.andThen(asked, end)
+      // Another server's answers have ended, too, and the next question comes after that.
+      yield* eventually(() => ends() > before)
+      yield* here.fleet.all.size
       answer(7)
       const { answers, failure } = yield* Fiber.join(collecting)
       assert.sameDeepMembers(

@@ -92,9 +92,9 @@ const decodeBroadcast = (body: Uint8Array, here: Here, maxBytes: number): Receiv
   const from = readSender(uid, Values.isCount(tail))
   if (from === undefined) return refused("the sender is not a text")
   const number = from.native && tail !== 0 ? (tail as number) : undefined
-  if (from.uid === here.uid) return { _tag: "Ignored", from, number }
+  if (from.uid === here.uid) return { _tag: "Ignored", from, number: undefined }
   if (!Values.isRecord(packet)) return refused("a broadcast without a packet")
-  if ((packet["nsp"] ?? "/") !== here.namespace) return { _tag: "Ignored", from, number }
+  if ((packet["nsp"] ?? "/") !== here.namespace) return { _tag: "Ignored", from, number: undefined }
   const event = Values.readPacket(packet)
   if (event === undefined) return refused("a broadcast without an event")
   const selection = Values.readSelection(opts)
@@ -118,6 +118,9 @@ const decodeRequest = (body: Body, here: Here, maxBytes: number): Received | Leg
   if (type === Values.OwnType.Beat) {
     const lanes = extension?.l
     return lanes === undefined ? refused("a beat without lanes") : { _tag: "Beat", from, lanes }
+  }
+  if (type === Values.OwnType.Closing && from.uid !== undefined) {
+    return { _tag: "Presence", from, number, presence: "Closing" }
   }
   const request = readRequest(type, value, extension, from, here, hasBinary)
   if (typeof request === "string") return refused(request)

@@ -82,6 +82,7 @@ export const make = (options: WireOptions): ClassicWire => {
     },
     encodeAnswer: (to, answer, number) => encodeAnswer(uid, to, answer, number),
     encodeBeat: (lanes) => JSON.stringify({ uid, type: Values.OwnType.Beat, x: { l: lanes } }),
+    encodeClosing: () => JSON.stringify({ uid, type: Values.OwnType.Closing, x: {} }),
     encodeSocketIds: (requestId, sockets) => JSON.stringify({ requestId, sockets }),
     encodeRooms: (requestId, rooms) => JSON.stringify({ requestId, rooms }),
     encodeDone: (requestId) => JSON.stringify({ requestId })

@@ -57,6 +57,7 @@ export const make = (options: WireOptions & { readonly mode: SubscriptionMode })
       return envelope && encodeEnvelope(envelope, answerMayHaveBinary(answer))
     },
     encodeBeat: (lanes) => encodeEnvelope(Envelope.beat(here, lanes), false),
+    encodeClosing: () => encodeEnvelope(Envelope.presence(here, "Closing"), false),
     decode(body) {
       const decoded = decodeBody(body, maxBytes)
       return typeof decoded === "string"

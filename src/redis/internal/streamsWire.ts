@@ -76,6 +76,7 @@ export const make = (options: StreamsOptions): StreamsWire => {
       return envelope && encode(envelope)
     },
     encodeBeat: (lanes) => encode(Envelope.beat(here, lanes)),
+    encodeClosing: () => encode(Envelope.presence(here, "Closing")),
     encodeEntry: (message, number) =>
       toFields(Envelope.toEnvelope(here, message, number), !onlyPlaintext && mayHaveBinary(message)),
     encodeBeatEntry: (lanes) => toFields(Envelope.beat(here, lanes), false),
@@ -109,7 +110,7 @@ const toFields = ({ data, nsp, type, uid, x }: Envelope.Envelope, mayHaveBinary:
   nsp,
   type: String(type),
   ...(data !== undefined && {
-    data: mayHaveBinary && hasBinary(data) ? Buffer.from(encode(data)).toString("base64") : JSON.stringify(data)
+    data: mayHaveBinary && hasBinary(data) ? encode(data).toString("base64") : JSON.stringify(data)
   }),
   ...(x !== undefined && { x: JSON.stringify(x) })
 })

@@ -32,6 +32,8 @@ export interface PubSubWire {
   readonly encodeAnswer: (to: Sender, answer: ClusterAnswer, number: number | undefined) => Body | undefined
   /** The last numbers of lanes, 10,000 at most, for the channel of requests (classic) or the common channel. */
   readonly encodeBeat: (lanes: ReadonlyArray<LaneEnd>) => Body
+  /** This server leaves in good order. */
+  readonly encodeClosing: () => Body
 }
 
 /** Whether bytes may be among the values of a message. */

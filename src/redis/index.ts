@@ -1,0 +1,10 @@
+/**
+ * Clusters over Redis.
+ *
+ * @since 0.1.0
+ */
+export * as RedisAdapter from "./RedisAdapter.ts"
+export * as RedisClient from "./RedisClient.ts"
+export * as RedisCommand from "./RedisCommand.ts"
+export * as RedisError from "./RedisError.ts"
+export * as RedisStreamsAdapter from "./RedisStreamsAdapter.ts"
