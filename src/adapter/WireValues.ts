@@ -38,7 +38,15 @@ export interface Extension {
  * @since 0.1.0
  * @category constants
  */
-export const OwnType = { Cancel: 100, Ping: 101, Alive: 102, RecipientLeft: 103, Declined: 104, Beat: 105, Closing: 106 } as const
+export const OwnType = {
+  Cancel: 100,
+  Ping: 101,
+  Alive: 102,
+  RecipientLeft: 103,
+  Declined: 104,
+  Beat: 105,
+  Closing: 106
+} as const
 
 /**
  * The sender of processes that emit and are no servers.

@@ -184,7 +184,11 @@ export const make = Effect.fnUntraced(function* <R = never>(
   )
   const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
   const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
-  const latches = { draining: Latch.makeUnsafe(false), released: Latch.makeUnsafe(false), polled: Latch.makeUnsafe(false) }
+  const latches = {
+    draining: Latch.makeUnsafe(false),
+    released: Latch.makeUnsafe(false),
+    polled: Latch.makeUnsafe(false)
+  }
   // This is forked before the drain is added to the scope, so it closes after the drain: transports
   // flush while they drain.
   const scope = yield* Scope.fork(yield* Effect.scope)

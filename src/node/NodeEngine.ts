@@ -347,9 +347,15 @@ export const attach = Effect.fnUntraced(function* (
   )
   if (router !== undefined) {
     yield* Effect.addFinalizer(() => Effect.timeoutOption(router.idle, Math.min(engine.drainTimeLeft(), MAX_LAST)))
-    yield* Effect.forkScoped(Effect.andThen(engine.draining, Effect.sync(() => router.beginClosing())), {
-      startImmediately: true
-    })
+    yield* Effect.forkScoped(
+      Effect.andThen(
+        engine.draining,
+        Effect.sync(() => router.beginClosing())
+      ),
+      {
+        startImmediately: true
+      }
+    )
   }
   // Drains before the path is given back: clients that poll come once more to learn of the end.
   yield* Effect.addFinalizer(() => Effect.andThen(engine.drain, Effect.sync(endTurn)))

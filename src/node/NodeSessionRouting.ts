@@ -259,7 +259,10 @@ const bind = (
   Effect.acquireRelease(
     Effect.suspend(() => {
       if (listener.owner !== undefined) {
-        return refuse("routing", "this NodeSessionRouting is used by another server: each server needs a layer of its own")
+        return refuse(
+          "routing",
+          "this NodeSessionRouting is used by another server: each server needs a layer of its own"
+        )
       }
       listener.owner = owner
       return Effect.succeed(router)

@@ -133,9 +133,7 @@ export const layerConfig = (
  */
 export const layerSharded = (options: ShardedAdapterOptions = {}): Layer.Layer<ClusterStatus, never, RedisClient> =>
   adapterLayer(options, (bus) =>
-    Effect.succeed(
-      ShardedLink.make(bus, { ...linkOptions(options), mode: options.subscriptionMode ?? "dynamic" })
-    )
+    Effect.succeed(ShardedLink.make(bus, { ...linkOptions(options), mode: options.subscriptionMode ?? "dynamic" }))
   )
 
 /**

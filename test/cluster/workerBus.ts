@@ -51,6 +51,12 @@ export class Heard implements ClusterReceiver {
   hasRoom(): boolean {
     return true
   }
+  socketIds(): ReadonlyArray<string> {
+    return []
+  }
+  roomNames(): ReadonlyArray<string> {
+    return []
+  }
 }
 
 /** A channel from one process to another. */

@@ -188,7 +188,7 @@ export class Link implements ClusterLink {
     }
     if (uid !== undefined && uid !== EMITTER) this.onHeard(uid)
     if (received._tag !== "Beat" && received.number !== undefined && uid !== undefined) {
-      if (!this.isNew(uid, received.number)) return
+      this.count(uid, received.number)
     }
     switch (received._tag) {
       case "Message":
@@ -233,11 +233,10 @@ export class Link implements ClusterLink {
     if (this.members.delete(uid)) this.receiver.onServerLeft(uid, isDead)
   }
 
-  /** Whether a message has not come before. Counts those before it that did not come. */
-  private isNew(uid: string, number: number): boolean {
-    const observation = this.sequences.observe(uid, "", number)
-    if (observation._tag === "Gap") this.line.monitor.lost(observation.missed, this.namespace, uid)
-    return observation._tag !== "Repeated"
+  /** Counts the messages before this one that did not come. */
+  private count(uid: string, number: number): void {
+    const missed = this.sequences.observe(uid, "", number)
+    if (missed > 0) this.line.monitor.lost(missed, this.namespace, uid)
   }
 }
 

@@ -29,7 +29,8 @@ export const readMap = (message: Uint8Array, maxDepth: number): Record<string, u
 export const readValue = (
   message: Uint8Array,
   maxDepth: number
-): { readonly value: unknown; readonly hasBinary: boolean } | ProtocolError => read(new Reader(message, true), maxDepth, maxDepth)
+): { readonly value: unknown; readonly hasBinary: boolean } | ProtocolError =>
+  read(new Reader(message, true), maxDepth, maxDepth)
 
 const read = (reader: Reader, levels: number, maxDepth: number) => {
   try {
@@ -75,6 +76,15 @@ const SHORT = 12
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** `@msgpack/msgpack` writes halves of surrogate pairs, which are not UTF-8. */
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** The native function of Node, Bun and Deno, where it exists: it is several times faster. */
+interface NativeBuffer {
+  isBuffer(bytes: unknown): boolean
+}
+interface NativeBytes {
+  toString(encoding: "utf8", start: number, end: number): string
+}
+const native = (globalThis as { readonly Buffer?: NativeBuffer }).Buffer
 
 class Reader {
   private readonly bytes: Uint8Array
@@ -334,6 +344,9 @@ class Reader {
   }
 
   private utf8(start: number, end: number): string {
+    if (this.isServers && native?.isBuffer(this.bytes)) {
+      return (this.bytes as NativeBytes).toString("utf8", start, end)
+    }
     const text = this.bytes.subarray(start, end)
     if (this.isServers) return lenient.decode(text)
     try {

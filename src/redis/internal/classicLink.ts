@@ -60,9 +60,7 @@ export const make =
       yield* subscribed(bus.redis, "channel", channels.request, onRequest)
       yield* subscribed(bus.redis, "channel", channels.response, onResponse)
       yield* subscribed(bus.redis, "channel", channels.ownResponse, onResponse)
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => bus.publish(channels.request, wire.encodeClosing(), false))
-      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => bus.publish(channels.request, wire.encodeClosing(), false)))
 
       const send = (message: ClusterMessage): void => {
         const lane = message._tag === "Broadcast" ? BROADCASTS : REQUESTS

@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 
-import type { Reader, RedisClient, Reply } from "../RedisClient.ts"
+import type { Reader, RedisClient } from "../RedisClient.ts"
+import type { Reply } from "../RedisCommand.ts"
 import { textOf } from "./msgpack.ts"
 
 /** The fields of an entry: names, and values as bytes. */
@@ -75,10 +76,7 @@ const follow = (
     if (last === undefined || isBefore(newest, last)) last = newest
   })
   const next = Effect.suspend(() =>
-    command(
-      ["XREAD", "COUNT", `${readCount}`, "BLOCK", `${blockTime}`, "STREAMS", stream, last!],
-      blockTime + SLACK
-    )
+    command(["XREAD", "COUNT", `${readCount}`, "BLOCK", `${blockTime}`, "STREAMS", stream, last!], blockTime + SLACK)
   ).pipe(
     Effect.map((reply) => {
       for (const { fields, id } of entriesOf(contentOf(reply))) {

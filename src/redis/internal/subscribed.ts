@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
-import type { RedisClient, SubscriptionKind } from "../RedisClient.ts"
+import type { RedisClient } from "../RedisClient.ts"
+import type { SubscriptionKind } from "../RedisCommand.ts"
 
 /** Subscribes until the scope closes. */
 export const subscribed = (

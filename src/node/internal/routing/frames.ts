@@ -44,8 +44,7 @@ export const MAX_FRAME = 1024 * 1024
 
 /** A frame with bytes or text in UTF-8 as its payload. */
 export const frame = (type: number, id: number, payload?: Uint8Array | string): Buffer => {
-  const size =
-    payload === undefined ? 0 : typeof payload === "string" ? Buffer.byteLength(payload) : payload.byteLength
+  const size = payload === undefined ? 0 : typeof payload === "string" ? Buffer.byteLength(payload) : payload.byteLength
   const bytes = Buffer.allocUnsafe(HEADER + size)
   bytes.writeUInt32BE(HEADER - 4 + size, 0)
   bytes[4] = type

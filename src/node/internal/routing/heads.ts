@@ -42,9 +42,7 @@ export const encodeResponse = ({ headers, status }: ResponseHead): Buffer => {
 }
 
 /** Reads a response's head, and the bytes of the body after it. */
-export const decodeResponse = (
-  bytes: Buffer
-): { readonly head: ResponseHead; readonly body: Buffer } | undefined => {
+export const decodeResponse = (bytes: Buffer): { readonly head: ResponseHead; readonly body: Buffer } | undefined => {
   if (bytes.length < 4) return undefined
   const end = 4 + bytes.readUInt32BE(0)
   if (end > bytes.length) return undefined
