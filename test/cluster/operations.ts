@@ -16,7 +16,7 @@ const bytes = Buffer.from([0, 1, 0x7b, 255])
 const values = [null, true, 1.5, -1, 2 ** 40, "snow \u2603 \u{1f600}", [], {}, { a: [{ b: null }] }]
 
 /** After all that had to be heard has come, so long nothing else may come, in milliseconds. */
-const QUIET = 30
+const QUIET = 15
 
 const equal = (got: ReadonlyArray<unknown>, expected: ReadonlyArray<unknown>): void =>
   assert.deepEqual(got.toSorted(), expected.toSorted())

@@ -40,6 +40,9 @@ const suites: ReadonlyArray<Suite> = engines.flatMap((engine) => clusters.map((k
 /** A quick run has one cluster of both kinds. */
 const isEssential = ({ adapter, kinds }: Suite): boolean => adapter === "redis" && kinds !== clusters[1]
 
+/** Clusters of this library alone take the other client. */
+const clientOf = ({ kinds }: Suite): string => (kinds.includes("official") ? "redis" : "ioredis")
+
 const titleOf = ({ adapter, kinds, masters }: Suite): string =>
   `a cluster of ${kinds.join(" and ")} nodes with the adapter ${adapter}${masters > 0 ? ` on a Redis Cluster of ${masters} masters` : ""}`
 
@@ -62,7 +65,8 @@ for (const suite of isFull ? suites : suites.filter(isEssential)) {
     let world: World
 
     beforeAll(async () => {
-      cluster = await startCluster({ adapter, kinds, redis: await redisOf(masters) })
+      const redis = await redisOf(masters)
+      cluster = await startCluster({ adapter, kinds, redis, env: { REDIS_CLIENT: clientOf(suite) } })
       world = new World(cluster)
       await world.enterAll()
     })
