@@ -28,14 +28,20 @@ export interface ClusterLink {
   /** Sends an answer to the server that has asked. */
   readonly answer: (to: Sender, answer: ClusterAnswer) => void
   /**
-   * The number of servers in the namespace, this one included. `undefined` while it cannot be
-   * known, or cannot be believed: during an outage and shortly after it.
+   * The number of servers in the namespace, this one included, after all that was sent before has
+   * reached the broker: each of these servers gets it. `undefined` while it cannot be known, or
+   * cannot be believed: during an outage and shortly after it.
    */
   readonly servers: Effect.Effect<number | undefined>
   /** A room has its first member on this server: links that subscribe to rooms do so. */
   readonly onRoomCreated?: (room: string) => void
   /** A room has lost its last member on this server. */
   readonly onRoomDeleted?: (room: string) => void
+  /**
+   * Waits until this server hears the messages to a room; `undefined` if it does already. It does
+   * not wait for a broker that is away.
+   */
+  readonly whenHeard?: (room: string) => Effect.Effect<void> | undefined
 }
 
 /**
@@ -47,10 +53,14 @@ export interface ClusterLink {
 export interface ClusterReceiver {
   readonly onMessage: (from: Sender, message: ClusterMessage) => void
   readonly onAnswer: (from: Sender, answer: ClusterAnswer) => void
-  /** A server has left, or is known to be dead. */
-  readonly onServerLeft: (uid: string) => void
+  /** A server has left in good order, or is known to be dead. */
+  readonly onServerLeft: (uid: string, isDead: boolean) => void
   /** Whether a socket of this server is in a room. The room of a socket's own id counts. */
   readonly hasRoom: (room: string) => boolean
+  /** The ids of this server's sockets in any of the rooms, or of all without a room. */
+  readonly socketIds: (rooms: ReadonlyArray<string>) => ReadonlyArray<string>
+  /** The rooms of this server's sockets, with those of their own ids. */
+  readonly roomNames: () => ReadonlyArray<string>
 }
 
 /**

@@ -19,6 +19,33 @@ import type {
 } from "./Adapter.ts"
 
 /**
+ * Takes the answers to a broadcast that asks for acknowledgements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Asker {
+  readonly onAck: (acknowledgement: Acknowledgement) => void
+  /** A recipient will not answer, because its client has left. */
+  readonly onLeft?: () => void
+  /** All recipients have answered or left. */
+  readonly onEnd: () => void
+}
+
+/**
+ * A broadcast that waits for acknowledgements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Asked {
+  /** The number of sockets that it was sent to. */
+  readonly recipients: number
+  /** Forgets the acknowledgements that have not come. */
+  readonly cancel: () => void
+}
+
+/**
  * Makes the in-memory adapter of a namespace. A broadcast is encoded once, and delivered in the
  * emitting fiber: it keeps its order among the other emits of that fiber.
  *
@@ -30,10 +57,17 @@ import type {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (host: Host): Effect.Effect<Adapter> => Effect.sync(() => new InMemoryAdapter(host))
+export const make = (host: Host): Effect.Effect<InMemoryAdapter> => Effect.sync(() => new InMemoryAdapter(host))
 
-// The loops below are plain, as they run once per recipient of every broadcast.
-class InMemoryAdapter implements Adapter {
+/**
+ * The rooms of this process. Adapters for a cluster keep their own sockets in one: the methods that
+ * end in `Unsafe` do the same as the effects, at once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class InMemoryAdapter implements Adapter {
+  // The loops below are plain, as they run once per recipient of every broadcast.
   private readonly host: Host
   private readonly members = new Map<string, Set<LocalSocket>>()
 
@@ -59,11 +93,14 @@ class InMemoryAdapter implements Adapter {
   }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
-    return Effect.sync(() => {
-      // A packet that cannot be encoded is a bug of the caller even if there are no recipients.
-      const encoded = this.host.encode(packet, flags)
-      this.forEach(selection, (socket) => socket.deliver(encoded, flags))
-    })
+    return Effect.sync(() => this.broadcastUnsafe(packet, selection, flags))
+  }
+
+  /** Throws on a packet that cannot be encoded. */
+  broadcastUnsafe(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): void {
+    // A packet that cannot be encoded is a bug of the caller even if there are no recipients.
+    const encoded = this.host.encode(packet, flags)
+    this.forEach(selection, (socket) => socket.deliver(encoded, flags))
   }
 
   broadcastWithAck(
@@ -74,45 +111,71 @@ class InMemoryAdapter implements Adapter {
     return Stream.callback<Acknowledgement>(
       (queue) =>
         Effect.acquireRelease(
-          Effect.sync(() => {
-            const { encoded, id } = this.host.encodeForAck(packet, flags)
-            const forget: Array<() => void> = []
-            // The loop counts as one, so that the stream does not end before all recipients were
-            // asked.
-            let awaited = 1
-            const settle = () => {
-              if (--awaited === 0) Queue.endUnsafe(queue)
-            }
-            this.forEach(selection, (socket) => {
-              awaited++
-              const cancel = socket.deliverForAck(encoded, id, flags, (args) => {
-                if (args !== undefined) Queue.offerUnsafe(queue, { sid: socket.id, args })
-                settle()
-              })
-              if (cancel === undefined) awaited--
-              else forget.push(cancel)
-            })
-            settle()
-            return forget
-          }),
-          (forget) =>
-            Effect.sync(() => {
-              for (const cancel of forget) cancel()
-            })
+          Effect.sync(
+            () =>
+              this.askUnsafe(packet, selection, flags, {
+                onAck: (acknowledgement) => void Queue.offerUnsafe(queue, acknowledgement),
+                onEnd: () => void Queue.endUnsafe(queue)
+              }).cancel
+          ),
+          Effect.sync
         ),
       // The number of recipients bounds the buffer.
       { bufferSize: Infinity }
     )
   }
 
-  count(selection: Selection): Effect.Effect<number> {
-    return Effect.sync(() => {
-      const { except, rooms } = selection
-      if (except.length === 0 && rooms.length < 2) return this.sizeOf(rooms[0])
-      let count = 0
-      this.forEach(selection, () => count++)
-      return count
+  /**
+   * Sends a packet that asks for acknowledgements. Gives the number of its recipients, and the
+   * function that forgets the missing acknowledgements. Throws on a packet that cannot be encoded.
+   */
+  askUnsafe(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags, asker: Asker): Asked {
+    const { encoded, id } = this.host.encodeForAck(packet, flags)
+    const forget: Array<() => void> = []
+    // The loop counts as one, so that the end does not come before all recipients were asked.
+    let awaited = 1
+    const settle = () => {
+      if (--awaited === 0) asker.onEnd()
+    }
+    this.forEach(selection, (socket) => {
+      awaited++
+      const cancel = socket.deliverForAck(encoded, id, flags, (args) => {
+        if (args === undefined) asker.onLeft?.()
+        else asker.onAck({ sid: socket.id, args })
+        settle()
+      })
+      if (cancel === undefined) awaited--
+      else forget.push(cancel)
     })
+    settle()
+    return {
+      recipients: forget.length,
+      cancel: () => {
+        for (const cancel of forget) cancel()
+      }
+    }
+  }
+
+  count(selection: Selection): Effect.Effect<number> {
+    return Effect.sync(() => this.countUnsafe(selection))
+  }
+
+  countUnsafe(selection: Selection): number {
+    const { except, rooms } = selection
+    if (except.length === 0 && rooms.length < 2) return this.sizeOf(rooms[0])
+    let count = 0
+    this.forEach(selection, () => count++)
+    return count
+  }
+
+  /** The rooms that have members, without those of the sockets' own ids. */
+  roomNames(): Iterable<string> {
+    return this.members.keys()
+  }
+
+  /** Whether a socket is in a room. The room of a socket's own id counts. */
+  hasRoom(room: string): boolean {
+    return this.members.has(room) || this.host.sockets.has(room)
   }
 
   get rooms(): Effect.Effect<ReadonlyMap<string, number>> {
@@ -124,23 +187,43 @@ class InMemoryAdapter implements Adapter {
   }
 
   localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {
-    return Effect.sync(() => this.select(selection))
+    return Effect.sync(() => this.selectUnsafe(selection))
   }
 
   fetchSockets(selection: Selection): Effect.Effect<ReadonlyArray<SocketDetails>> {
-    return Effect.sync(() => this.select(selection).map((socket) => socket.details))
+    return Effect.sync(() => this.fetchUnsafe(selection))
   }
 
+  fetchUnsafe(selection: Selection): ReadonlyArray<SocketDetails> {
+    return this.selectUnsafe(selection).map((socket) => socket.details)
+  }
+
+  // The next three act on the sockets that are in the selection now, because acting may change it.
+  // They take one turn: otherwise a socket that ends in between would be put into rooms that it
+  // never leaves.
+
   socketsJoin(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.forEachSelected(selection, (socket) => this.addAll(socket, rooms))
+    return Effect.sync(() => this.joinUnsafe(selection, rooms))
+  }
+
+  joinUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
+    for (const socket of this.selectUnsafe(selection)) this.addAll(socket, rooms)
   }
 
   socketsLeave(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.forEachSelected(selection, (socket) => this.removeAll(socket, rooms))
+    return Effect.sync(() => this.leaveUnsafe(selection, rooms))
+  }
+
+  leaveUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
+    for (const socket of this.selectUnsafe(selection)) this.removeAll(socket, rooms)
   }
 
   disconnectSockets(selection: Selection, close: boolean): Effect.Effect<void> {
-    return this.forEachSelected(selection, (socket) => socket.disconnectUnsafe(close))
+    return Effect.sync(() => this.disconnectUnsafe(selection, close))
+  }
+
+  disconnectUnsafe(selection: Selection, close: boolean): void {
+    for (const socket of this.selectUnsafe(selection)) socket.disconnectUnsafe(close)
   }
 
   /** There is no other server. */
@@ -168,23 +251,12 @@ class InMemoryAdapter implements Adapter {
    * Returns a copy of the sockets of a selection, without those that have ended and still have
    * rooms.
    */
-  private select(selection: Selection): Array<LocalSocket> {
+  selectUnsafe(selection: Selection): Array<LocalSocket> {
     const sockets: Array<LocalSocket> = []
     this.forEach(selection, (socket) => {
       if (this.host.sockets.has(socket.id)) sockets.push(socket)
     })
     return sockets
-  }
-
-  /**
-   * Acts on the sockets that are in the selection now, because acting may change the selection. It
-   * takes one turn: otherwise a socket that ends in between would be put into rooms that it never
-   * leaves.
-   */
-  private forEachSelected(selection: Selection, act: (socket: LocalSocket) => void): Effect.Effect<void> {
-    return Effect.sync(() => {
-      for (const socket of this.select(selection)) act(socket)
-    })
   }
 
   private addAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {

@@ -16,6 +16,7 @@ const floors: Record<string, number> = {
   server: 4,
   client: 4,
   node: 5,
+  cluster: 5,
   browser: 5,
   redis: 5,
   testing: 5
@@ -27,11 +28,15 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   adapter: ["engine"],
   server: ["client"],
   client: ["server"],
-  node: ["browser", "redis", "testing"],
-  browser: ["node", "redis", "testing", "server"],
-  redis: ["node", "browser", "testing", "client"],
-  testing: ["node", "browser", "redis"]
+  node: ["browser", "cluster", "redis", "testing"],
+  cluster: ["node", "browser", "redis", "testing"],
+  browser: ["node", "cluster", "redis", "testing", "server"],
+  redis: ["node", "browser", "cluster", "testing", "client"],
+  testing: ["node", "browser", "cluster", "redis"]
 }
+
+/** The folders that run in Node alone. */
+const edges = new Set(["node", "cluster"])
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
 const pure = new Set([
@@ -78,7 +83,7 @@ const violations = (path: string, source: string): ReadonlyArray<string> => {
     if (specifier === "effect" || /^effect\/[a-z-]+$/.test(specifier)) complain("it is a barrel")
     if (folder === "protocol" && !pure.has(specifier)) complain("the wire formats have no runtime")
     const edge = /^(node:|ws$)/.test(specifier)
-    if (edge && folder !== "node") complain("only the edge of Node knows Node")
+    if (edge && !edges.has(folder)) complain("only the edges of Node know Node")
     if (!edge && !specifier.startsWith("effect/")) complain("it is no dependency")
   }
   return wrong

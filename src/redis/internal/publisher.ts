@@ -88,7 +88,7 @@ const dropAll = (monitor: Monitor, items: ReadonlyArray<Waiting>, reason: DropRe
 }
 
 /** Waits until the client's own subscriptions are confirmed. */
-const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
+export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     if (client.isConnected()) return resume(Effect.void)
     const stop = client.onChange(() => {

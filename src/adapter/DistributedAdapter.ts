@@ -1,0 +1,393 @@
+/**
+ * The adapter of a server in a cluster: the sockets of this process in memory, and a link to the
+ * other servers. Every wire format is such a link.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+import { isReservedEvent } from "../protocol/SocketPacket.ts"
+import { ServersMissingError } from "../SocketIoError.ts"
+import type {
+  Acknowledgement,
+  Adapter,
+  BroadcastFlags,
+  BroadcastPacket,
+  Host,
+  LocalSocket,
+  Selection,
+  SocketDetails
+} from "./Adapter.ts"
+import type { ClusterLink, ClusterReceiver, LinkFactory } from "./ClusterLink.ts"
+import type { ClusterAnswer, ClusterMessage, EventData, Question, Sender } from "./ClusterMessage.ts"
+import type { ClusterMonitor } from "./ClusterStatus.ts"
+import { InMemoryAdapter } from "./InMemoryAdapter.ts"
+import { Answering } from "./internal/answering.ts"
+import { OpenQuestions } from "./internal/openQuestions.ts"
+
+/**
+ * Options of every adapter for a cluster.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /**
+   * The time for which a question waits for servers that do not answer and cannot be known to be
+   * dead: official servers, and all servers while the broker is away. Default: 5 seconds.
+   *
+   * Servers of this library say whether they are at work on it: a dead one is not waited for, and a
+   * live one may take any time for its handlers and clients. Clients of an official server may take
+   * any time, too; a broadcast that asks for acknowledgements needs a deadline for them.
+   */
+  readonly requestTimeout?: Duration.Input
+}
+
+/**
+ * Makes the adapter of a namespace over a link, until the scope closes.
+ *
+ * **Details**
+ *
+ * A broadcast reaches the sockets of this process at once, in the emitting fiber, and the other
+ * servers through the link. A question ends when every server has answered: those that die or hang
+ * meanwhile are counted as missing. Messages that make no sense are counted and dropped.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  host: Host,
+  open: LinkFactory,
+  monitor: ClusterMonitor,
+  options: Options = {}
+): Effect.Effect<Adapter, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.requestTimeout ?? "5 seconds"))
+    const adapter = new DistributedAdapter(host, monitor, clock, timeout)
+    adapter.connect(yield* open(host.namespace, adapter))
+    // Before the link closes: the others are told which answers are not needed any more.
+    yield* Effect.addFinalizer(() => Effect.sync(() => adapter.close()))
+    yield* Effect.forkScoped(adapter.watch)
+    return adapter
+  })
+
+class DistributedAdapter implements Adapter, ClusterReceiver {
+  readonly leave: Adapter["leave"]
+  readonly leaveAll: Adapter["leaveAll"]
+  readonly rooms: Adapter["rooms"]
+  readonly localSockets: Adapter["localSockets"]
+  readonly hasRoom: (room: string) => boolean
+  readonly watch: Effect.Effect<never>
+  private readonly host: Host
+  private readonly monitor: ClusterMonitor
+  private readonly own: InMemoryAdapter
+  private readonly questions: OpenQuestions
+  private readonly answering: Answering
+  private link!: ClusterLink
+
+  constructor(host: Host, monitor: ClusterMonitor, clock: Clock.Clock, timeout: number) {
+    const own = new InMemoryAdapter(this.watching(host))
+    const link = () => this.link
+    this.host = host
+    this.monitor = monitor
+    this.own = own
+    this.questions = new OpenQuestions(link, clock, timeout)
+    this.answering = new Answering(link, host, own, clock)
+    // The rooms of a socket are kept by its own server.
+    this.leave = (socket, rooms) => own.leave(socket, rooms)
+    this.leaveAll = (socket) => own.leaveAll(socket)
+    this.rooms = own.rooms
+    this.localSockets = (selection) => own.localSockets(selection)
+    this.hasRoom = (room) => own.hasRoom(room)
+    this.watch = this.questions.watch
+  }
+
+  connect(link: ClusterLink): void {
+    this.link = {
+      ...link,
+      // An answer may have values of the application that cannot be encoded. The asker gets none.
+      answer: (to, answer) => {
+        try {
+          link.answer(to, answer)
+        } catch {
+          this.monitor.dropped(1, "failed")
+        }
+      }
+    }
+  }
+
+  close(): void {
+    this.questions.close()
+    this.answering.close()
+  }
+
+  // ---------------------------------------------------------------- the application
+
+  /** Joins at once, and ends when what others send to the rooms is heard. */
+  join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    const joined = this.own.join(socket, rooms)
+    const { whenHeard } = this.link
+    if (whenHeard === undefined) return joined
+    return Effect.andThen(
+      joined,
+      Effect.suspend(() => {
+        const waits = rooms.map((room) => whenHeard(room)).filter((wait) => wait !== undefined)
+        return waits.length === 0 ? Effect.void : Effect.all(waits, { discard: true, concurrency: "unbounded" })
+      })
+    )
+  }
+
+  broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.own.broadcastUnsafe(packet, selection, flags)
+      if (flags.local) return
+      const { data, mayHaveBinary } = packet
+      this.link.send({ _tag: "Broadcast", data, mayHaveBinary, selection, flags })
+    })
+  }
+
+  broadcastWithAck(
+    packet: BroadcastPacket,
+    selection: Selection,
+    flags: BroadcastFlags
+  ): Stream.Stream<Acknowledgement, ServersMissingError> {
+    if (flags.local) return this.own.broadcastWithAck(packet, selection, flags)
+    const { data, mayHaveBinary } = packet
+    return Stream.callback<Acknowledgement, ServersMissingError>(
+      (queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            // One for this server, one for the others.
+            let awaited = 2
+            let absent = 0
+            const settle = () => {
+              if (--awaited > 0) return
+              if (absent > 0) Queue.failCauseUnsafe(queue, Cause.fail(this.missing(absent)))
+              else Queue.endUnsafe(queue)
+            }
+            const { cancel } = this.own.askUnsafe(packet, selection, flags, {
+              onAck: (acknowledgement) => void Queue.offerUnsafe(queue, acknowledgement),
+              onEnd: settle
+            })
+            const forget = this.questions.ask(
+              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined },
+              {
+                onAnswer: (answer) => {
+                  if (answer._tag === "Acknowledged") Queue.offerUnsafe(queue, answer.acknowledgement)
+                },
+                onEnd: (missing) => {
+                  absent = missing
+                  settle()
+                }
+              }
+            )
+            return () => {
+              cancel()
+              forget()
+            }
+          }),
+          Effect.sync
+        ),
+      // The number of recipients bounds the buffer.
+      { bufferSize: Infinity }
+    )
+  }
+
+  count(selection: Selection, local: boolean): Effect.Effect<number, ServersMissingError<number>> {
+    if (local) return this.own.count(selection)
+    return this.ask(
+      { _tag: "Count", selection },
+      () => this.own.countUnsafe(selection),
+      (count, answer) =>
+        answer._tag === "Counted"
+          ? count + answer.count
+          : answer._tag === "Sockets"
+            ? count + answer.sockets.length
+            : count
+    )
+  }
+
+  fetchSockets(
+    selection: Selection,
+    local: boolean
+  ): Effect.Effect<ReadonlyArray<SocketDetails>, ServersMissingError<ReadonlyArray<SocketDetails>>> {
+    if (local) return this.own.fetchSockets(selection)
+    return this.ask(
+      { _tag: "Fetch", selection },
+      (): Array<SocketDetails> => [...this.own.fetchUnsafe(selection)],
+      (sockets, answer) => {
+        if (answer._tag === "Sockets") for (const socket of answer.sockets) sockets.push(socket)
+        return sockets
+      }
+    )
+  }
+
+  socketsJoin(selection: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.own.joinUnsafe(selection, rooms)
+      if (!local) this.link.send({ _tag: "Join", selection, rooms })
+    })
+  }
+
+  socketsLeave(selection: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.own.leaveUnsafe(selection, rooms)
+      if (!local) this.link.send({ _tag: "Leave", selection, rooms })
+    })
+  }
+
+  disconnectSockets(selection: Selection, close: boolean, local: boolean): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.own.disconnectUnsafe(selection, close)
+      if (!local) this.link.send({ _tag: "Disconnect", selection, close })
+    })
+  }
+
+  serverSideEmit(data: EventData): Effect.Effect<void> {
+    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data }))
+  }
+
+  serverSideEmitWithAck(data: EventData): Stream.Stream<ReadonlyArray<unknown>, ServersMissingError> {
+    return Stream.callback<ReadonlyArray<unknown>, ServersMissingError>(
+      (queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() =>
+            this.questions.ask(
+              { _tag: "ServerEvent", data },
+              {
+                onAnswer: (answer) => {
+                  if (answer._tag === "Answered" && answer.args !== undefined) Queue.offerUnsafe(queue, answer.args)
+                },
+                onEnd: (missing) => {
+                  if (missing > 0) Queue.failCauseUnsafe(queue, Cause.fail(this.missing(missing)))
+                  else Queue.endUnsafe(queue)
+                }
+              }
+            )
+          ),
+          Effect.sync
+        ),
+      // The number of servers bounds the buffer.
+      { bufferSize: Infinity }
+    )
+  }
+
+  // ---------------------------------------------------------------- the other servers
+
+  onMessage(from: Sender, message: ClusterMessage): void {
+    // Most messages are broadcasts, which say nothing about open questions.
+    if (message._tag !== "Broadcast" && from.native && from.uid !== undefined) this.questions.onHeard(from.uid)
+    try {
+      this.receive(from, message)
+    } catch (defect) {
+      this.monitor.refused(this.host.namespace, String(defect))
+    }
+  }
+
+  onAnswer(from: Sender, answer: ClusterAnswer): void {
+    if (from.native && from.uid !== undefined) this.questions.onHeard(from.uid)
+    this.questions.onAnswer(from, answer)
+  }
+
+  onServerLeft(uid: string, isDead: boolean): void {
+    this.answering.onServerLeft(uid)
+    this.questions.onServerLeft(uid, isDead)
+  }
+
+  socketIds(rooms: ReadonlyArray<string>): ReadonlyArray<string> {
+    return this.own.selectUnsafe({ rooms, except: [] }).map(({ id }) => id)
+  }
+
+  roomNames(): ReadonlyArray<string> {
+    return [...this.own.roomNames(), ...this.host.sockets.keys()]
+  }
+
+  private receive(from: Sender, message: ClusterMessage): void {
+    switch (message._tag) {
+      case "Broadcast": {
+        const { data, flags, mayHaveBinary, selection } = message
+        if (!this.mayReach(selection)) return
+        refuseReserved(data)
+        const packet = { data, mayHaveBinary, position: from.position }
+        return this.own.broadcastUnsafe(packet, selection, { ...flags, local: false })
+      }
+      case "Question":
+        if (message.question._tag === "Ask") refuseReserved(message.question.data)
+        return this.answering.answer(from, message.requestId, message.question)
+      case "Join":
+        return this.own.joinUnsafe(message.selection, message.rooms)
+      case "Leave":
+        return this.own.leaveUnsafe(message.selection, message.rooms)
+      case "Disconnect":
+        return this.own.disconnectUnsafe(message.selection, message.close)
+      case "ServerEvent":
+        return this.host.onServerEvent(message.data, undefined)
+      case "Cancel":
+        return this.answering.cancel(from, message.requestId)
+      case "Ping":
+        return this.answering.ping(from, message.requestId)
+    }
+  }
+
+  /** Whether a selection may have sockets of this process: otherwise nothing is encoded. */
+  private mayReach({ rooms }: Selection): boolean {
+    if (rooms.length === 0) return this.host.sockets.size > 0
+    for (const room of rooms) if (this.own.hasRoom(room)) return true
+    return false
+  }
+
+  /** Asks all servers, this one first, and puts their answers together. */
+  private ask<A>(
+    question: Question,
+    own: () => A,
+    add: (sum: A, answer: ClusterAnswer) => A
+  ): Effect.Effect<A, ServersMissingError<A>> {
+    return Effect.callback<A, ServersMissingError<A>>((resume) => {
+      let sum = own()
+      const forget = this.questions.ask(question, {
+        onAnswer: (answer) => {
+          sum = add(sum, answer)
+        },
+        onEnd: (missing) => {
+          if (missing === 0) return resume(Effect.succeed(sum))
+          this.monitor.incomplete(this.host.namespace, missing)
+          resume(Effect.fail(new ServersMissingError({ missing, partial: sum })))
+        }
+      })
+      return Effect.sync(forget)
+    })
+  }
+
+  private missing(missing: number): ServersMissingError {
+    this.monitor.incomplete(this.host.namespace, missing)
+    return new ServersMissingError({ missing, partial: undefined })
+  }
+
+  /** The namespace, with changes of rooms told to the link, if it wants them. */
+  private watching(host: Host): Host {
+    const link = () => this.link
+    return {
+      ...host,
+      get watchesRooms() {
+        return link().onRoomCreated !== undefined || host.watchesRooms
+      },
+      onRoomChange: (change) => {
+        if (change._tag === "Created") this.link.onRoomCreated?.(change.room)
+        else if (change._tag === "Deleted") this.link.onRoomDeleted?.(change.room)
+        if (host.watchesRooms) host.onRoomChange(change)
+      }
+    }
+  }
+}
+
+/** Clients would take it for the library's own. */
+const refuseReserved = ([event]: EventData): void => {
+  if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+}

@@ -1,0 +1,149 @@
+import type * as Clock from "effect/Clock"
+
+import type { BroadcastFlags, BroadcastPacket, Host } from "../Adapter.ts"
+import type { ClusterLink } from "../ClusterLink.ts"
+import type { Question, Sender } from "../ClusterMessage.ts"
+import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
+
+/** The questions of others that are at work at once. The oldest one is given up beyond that. */
+const MAX_AT_WORK = 10_000
+
+/** An asker that has not pinged for so long no longer waits, in milliseconds. */
+const LEASE = 60_000
+
+/** Between two searches for askers that no longer wait, in milliseconds. */
+const SWEEP_INTERVAL = 1_000
+
+/** A question that waits for this server's clients or handlers. */
+interface Work {
+  readonly asker: string | undefined
+  readonly lease: number
+  readonly cancel: () => void
+  until: number
+}
+
+/** Answers the questions of other servers in one namespace. */
+export class Answering {
+  private readonly link: () => ClusterLink
+  private readonly host: Host
+  private readonly own: InMemoryAdapter
+  private readonly clock: Clock.Clock
+  private readonly work = new Map<string, Work>()
+  private nextSweep = 0
+
+  constructor(link: () => ClusterLink, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
+    this.link = link
+    this.host = host
+    this.own = own
+    this.clock = clock
+  }
+
+  /** Answers at once, or when the clients or the handlers have. Throws on an unsound question. */
+  answer(from: Sender, requestId: string, question: Question): void {
+    const link = this.link()
+    switch (question._tag) {
+      case "Fetch":
+        return link.answer(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
+      case "Count":
+        return link.answer(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
+      case "ServerEvent":
+        return this.askHandlers(from, requestId, question.data)
+      case "Ask":
+        return this.askClients(from, requestId, question)
+    }
+  }
+
+  /** The asker wants to know whether this server is at work on its question. */
+  ping(from: Sender, requestId: string): void {
+    const work = this.work.get(keyOf(from, requestId))
+    if (work === undefined) return
+    work.until = this.now + work.lease
+    this.link().answer(from, { _tag: "Alive", requestId })
+  }
+
+  /** The asker no longer needs the answers. */
+  cancel(from: Sender, requestId: string): void {
+    this.giveUp(keyOf(from, requestId))
+  }
+
+  /** A server has left: nobody waits for its answers. */
+  onServerLeft(uid: string): void {
+    for (const [key, { asker }] of this.work) if (asker === uid) this.giveUp(key)
+  }
+
+  close(): void {
+    for (const key of this.work.keys()) this.giveUp(key)
+  }
+
+  private get now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {
+    const link = this.link()
+    const key = keyOf(from, requestId)
+    if (this.work.has(key)) return
+    let isOver = false
+    this.begin(key, from, undefined, () => {
+      isOver = true
+    })
+    try {
+      this.host.onServerEvent(data, (args) => {
+        if (isOver) return
+        isOver = true
+        this.work.delete(key)
+        // Official servers wait for an answer until their time is over; they know no other one.
+        if (args !== undefined || from.native) link.answer(from, { _tag: "Answered", requestId, args })
+      })
+    } catch (defect) {
+      this.work.delete(key)
+      throw defect
+    }
+  }
+
+  private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
+    const link = this.link()
+    const { data, mayHaveBinary, selection, timeout } = question
+    const packet: BroadcastPacket = { data, mayHaveBinary }
+    const flags: BroadcastFlags = { ...question.flags, local: false }
+    const key = keyOf(from, requestId)
+    if (this.work.has(key)) return
+    let isOver = false
+    // A client that is dropped at once has left before the number of recipients is known.
+    let leftBefore: number | undefined = 0
+    const { cancel, recipients } = this.own.askUnsafe(packet, selection, flags, {
+      onAck: (acknowledgement) => link.answer(from, { _tag: "Acknowledged", requestId, acknowledgement }),
+      onLeft: () => {
+        if (leftBefore !== undefined) leftBefore++
+        else if (from.native) link.answer(from, { _tag: "RecipientLeft", requestId })
+      },
+      onEnd: () => {
+        isOver = true
+        this.work.delete(key)
+      }
+    })
+    link.answer(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
+    leftBefore = undefined
+    if (!isOver) this.begin(key, from, timeout, cancel)
+  }
+
+  private begin(key: string, from: Sender, timeout: number | undefined, cancel: () => void): void {
+    const { now } = this
+    if (now >= this.nextSweep) {
+      this.nextSweep = now + SWEEP_INTERVAL
+      for (const [key, { until }] of this.work) if (until <= now) this.giveUp(key)
+    }
+    if (this.work.size >= MAX_AT_WORK) this.giveUp(this.work.keys().next().value!)
+    const lease = from.native || timeout === undefined ? LEASE : timeout
+    this.work.set(key, { asker: from.uid, lease, cancel, until: now + lease })
+  }
+
+  private giveUp(key: string): void {
+    const work = this.work.get(key)
+    if (work === undefined) return
+    this.work.delete(key)
+    work.cancel()
+  }
+}
+
+const keyOf = ({ uid = "" }: Sender, requestId: string): string => `${uid} ${requestId}`

@@ -1,0 +1,179 @@
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+
+import type { ClusterLink } from "../ClusterLink.ts"
+import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
+import { type Listener, OpenQuestion } from "./openQuestion.ts"
+
+/** Between two looks at the open questions, in milliseconds. */
+const INTERVAL = 50
+
+/** The number of servers is not known if it is not told within this time, in milliseconds. */
+const READ_WITHIN = 500
+
+/** The servers of this library that are remembered. The one that was met first is forgotten. */
+const MAX_KNOWN = 1_000
+
+/** A server that has been silent for so long is forgotten, in milliseconds. */
+const FORGOTTEN_AFTER = 30_000
+
+/** A server of this library, as it was last heard. */
+interface Known {
+  /** The number of questions before it was met. */
+  readonly metAt: number
+  silentSince: number | undefined
+}
+
+/**
+ * The questions that this server has asked in one namespace, and the watch over them: it ends those
+ * that wait for servers that have died or hang. Nothing runs while no question is open.
+ */
+export class OpenQuestions {
+  private readonly link: () => ClusterLink
+  private readonly clock: Clock.Clock
+  private readonly timeout: number
+  private readonly open = new Map<string, OpenQuestion>()
+  private readonly known = new Map<string, Known>()
+  private readonly wanted = Latch.makeUnsafe(false)
+  private isClosed = false
+  private asked = 0
+  /**
+   * The time that the watch has been awake, in milliseconds. While this process sleeps, answers wait
+   * unread: that time must accuse nobody.
+   */
+  private time = 0
+
+  /** `timeout` is the time that questions wait for servers that cannot be pinged, in milliseconds. */
+  constructor(link: () => ClusterLink, clock: Clock.Clock, timeout: number) {
+    this.link = link
+    this.clock = clock
+    this.timeout = timeout
+  }
+
+  /** Asks all other servers. Gives the function that ends the question early. */
+  ask(question: Question, listener: Listener): () => void {
+    if (this.isClosed) {
+      listener.onEnd(1)
+      return () => {}
+    }
+    const link = this.link()
+    const number = this.asked++
+    // Any text will do. The id of this server makes it unique in the cluster.
+    const requestId = `${link.uid}${number.toString(36)}`
+    this.open.set(requestId, new OpenQuestion(requestId, number, question, listener, this.time))
+    link.send({ _tag: "Question", requestId, question })
+    this.wanted.openUnsafe()
+    return () => {
+      if (this.open.delete(requestId)) link.send({ _tag: "Cancel", requestId })
+    }
+  }
+
+  /** A server of this library was heard. */
+  onHeard(uid: string): void {
+    const known = this.known.get(uid)
+    if (known !== undefined) {
+      known.silentSince = undefined
+      return
+    }
+    if (this.known.size >= MAX_KNOWN) this.known.delete(this.known.keys().next().value!)
+    this.known.set(uid, { metAt: this.asked, silentSince: undefined })
+  }
+
+  onAnswer(from: Sender, answer: ClusterAnswer): void {
+    const question = this.open.get(answer.requestId)
+    if (question === undefined) return
+    question.onAnswer(from, answer, this.time)
+    this.endIfOver(question)
+  }
+
+  onServerLeft(uid: string, isDead: boolean): void {
+    const metAt = this.known.get(uid)?.metAt
+    this.known.delete(uid)
+    for (const question of this.open.values()) {
+      question.onServerLeft(uid, isDead, metAt !== undefined && metAt <= question.number)
+      this.endIfOver(question)
+    }
+  }
+
+  /** Ends all questions with what has been answered, and those to come: the namespace closes. */
+  close(): void {
+    this.isClosed = true
+    for (const question of this.open.values()) this.end(question)
+  }
+
+  /** Watches the open questions, for ever. */
+  get watch(): Effect.Effect<never> {
+    const pause = Effect.timeoutOption(this.wanted.await, INTERVAL)
+    const look = Effect.suspend(() => {
+      this.wanted.closeUnsafe()
+      if (this.open.size === 0) return this.wanted.await
+      const { asked, now } = this
+      const servers = Effect.timeoutOrElse(this.link().servers, {
+        duration: READ_WITHIN,
+        orElse: () => Effect.undefined
+      })
+      return Effect.flatMap(servers, (servers) => {
+        this.time += Math.min(this.now - now, READ_WITHIN)
+        this.look(servers, asked)
+        if (this.open.size === 0) return Effect.void
+        const before = this.now
+        return Effect.andThen(
+          pause,
+          Effect.sync(() => {
+            this.time += Math.min(this.now - before, 2 * INTERVAL)
+          })
+        )
+      })
+    })
+    return Effect.forever(look)
+  }
+
+  private get now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  /** `asked` is the number of questions that were sent before the servers were counted. */
+  private look(servers: number | undefined, asked: number): void {
+    const others = servers === undefined ? undefined : Math.max(0, servers - 1)
+    for (const question of this.open.values()) {
+      if (question.number >= asked) continue
+      question.onServers(others, this.time)
+      if (question.isComplete) {
+        this.end(question)
+        continue
+      }
+      if (question.takePing(this.time)) {
+        this.link().send({ _tag: "Ping", requestId: question.requestId })
+      }
+      if (this.isOver(question)) this.end(question)
+    }
+  }
+
+  private endIfOver(question: OpenQuestion): void {
+    // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
+    if (question.isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
+  }
+
+  private isOver(question: OpenQuestion): boolean {
+    return question.isOver(this.time, this.known.keys(), this.timeout, this.onSilent)
+  }
+
+  private readonly onSilent = (uid: string): void => {
+    const known = this.known.get(uid)!
+    known.silentSince ??= this.time
+    if (this.time - known.silentSince >= FORGOTTEN_AFTER) this.known.delete(uid)
+  }
+
+  private end(question: OpenQuestion): void {
+    if (!this.open.delete(question.requestId)) return
+    const { missing } = question
+    // Those that have it still need not answer any more.
+    if (missing > 0) this.link().send({ _tag: "Cancel", requestId: question.requestId })
+    // Nobody else is there.
+    if (question.isExact && this.known.size > question.answered.size) {
+      for (const uid of this.known.keys()) if (!question.answered.has(uid)) this.known.delete(uid)
+    }
+    question.listener.onEnd(missing)
+  }
+}
