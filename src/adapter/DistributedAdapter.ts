@@ -110,7 +110,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   }
 
   connect(link: ClusterLink): void {
-    this.link = link
+    this.link = {
+      ...link,
+      // An answer may have values of the application that cannot be encoded. The asker gets none.
+      answer: (to, answer) => {
+        try {
+          link.answer(to, answer)
+        } catch {
+          this.monitor.dropped(1, "failed")
+        }
+      }
+    }
   }
 
   close(): void {

@@ -176,7 +176,7 @@ export interface ClusterOptions {
   readonly replicas?: number
   /** What nodes are told beside addresses. */
   readonly env?: Environment
-  /** The primary of the adapter `cluster`. */
+  /** The primary of the adapter `cluster`. Default: this library's, if one of the nodes is. */
   readonly primary?: Kind
 }
 
@@ -197,7 +197,7 @@ export const startCluster = async ({
   env = {},
   kinds,
   masters = 0,
-  primary: primaryKind = "official",
+  primary: primaryKind = kinds.includes("ours") ? "ours" : "official",
   redis: given,
   replicas = 0
 }: ClusterOptions): Promise<Cluster> => {

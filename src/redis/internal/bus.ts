@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
-import type { RedisAdapterOptions } from "../RedisAdapter.ts"
+import type { RedisAdapterOptions } from "../RedisAdapterOptions.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command } from "../RedisCommand.ts"
 import * as Membership from "./membership.ts"

@@ -45,6 +45,8 @@ export interface Publisher {
   readonly waiting: () => { readonly commands: number; readonly bytes: number }
 }
 
+type Monitor = Pick<ClusterMonitor, "dropped">
+
 /** A pipeline has so much at most: more is in the next one. */
 const PIPELINE_COMMANDS = 1_000
 const PIPELINE_BYTES = 1 << 20
@@ -72,11 +74,20 @@ interface Way {
   isScheduled: boolean
 }
 
+/** For so long, the end of a publisher waits for what is under way. */
+const CLOSING_TIME = Duration.seconds(1)
+
 /** Size of a string within a command, at least: what counts is a bound, and not the last byte. */
 const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" ? part.length : part.byteLength)
 
 const millis = (input: Duration.Input | undefined, fallback: number): number =>
   input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
+
+const dropAll = (monitor: Monitor, items: ReadonlyArray<Waiting>, reason: DropReason): void => {
+  if (items.length === 0) return
+  monitor.dropped(items.length, reason)
+  for (const item of items) item.done?.(undefined)
+}
 
 /** Waits until the client's own subscriptions are confirmed. */
 export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
@@ -91,11 +102,12 @@ export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<vo
   })
 
 /**
- * Makes a publisher. When its scope closes, it sends what waits if it can do so at once; the rest is counted as failed.
+ * Makes a publisher. When its scope closes, it sends what waits if it can do so at once, and waits for what is under way, for a second
+ * at most. The rest is counted as failed.
  */
 export const make = (
   client: RedisClient["Service"],
-  monitor: Pick<ClusterMonitor, "dropped">,
+  monitor: Monitor,
   options: PublisherOptions = {}
 ): Effect.Effect<Publisher, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -116,16 +128,13 @@ export const make = (
     let bytes = 0
     let commands = 0
     let next = 0
+    /** Called when a pipeline has come back, once the scope closes. */
+    let idle: (() => void) | undefined
     const isFull = () => bytes > maxBytes
 
     const forget = (item: Waiting) => {
       bytes -= item.bytes
       commands--
-    }
-    const dropAll = (items: ReadonlyArray<Waiting>, reason: DropReason) => {
-      if (items.length === 0) return
-      monitor.dropped(items.length, reason)
-      for (const item of items) item.done?.(undefined)
     }
     const laneOf = (key: string | undefined) => (key === undefined ? routes.commonLane() : routes.laneOf(key))
     const wayOf = (lane: Lane): Way => {
@@ -159,7 +168,7 @@ export const make = (
       const item = oldest()?.shift()
       if (item === undefined) return false
       forget(item)
-      dropAll([item], "overflow")
+      dropAll(monitor, [item], "overflow")
       return true
     }
 
@@ -194,6 +203,7 @@ export const make = (
       // What waits for a server of a Redis Cluster that is away may have another one.
       if (client.isCluster && way.pipelines === 0 && way.lane.line.connection === undefined) distribute()
       else flush(way)
+      idle?.()
     }
     let isReleasing = false
     const release = () => {
@@ -280,7 +290,7 @@ export const make = (
       done?: (reply: Reply | undefined) => void
     ) => {
       const item: Waiting = { command, key, bytes: size, at: clock.currentTimeMillisUnsafe(), number: next++, done }
-      if (size > maxBytes) return dropAll([item], "overflow")
+      if (size > maxBytes) return dropAll(monitor, [item], "overflow")
       bytes += size
       commands++
       while (isFull() && dropOldest());
@@ -313,10 +323,17 @@ export const make = (
     yield* Effect.acquireRelease(
       Effect.sync(() => routes.onChange(distribute)),
       (stop) =>
-        Effect.sync(() => {
+        Effect.gen(function* () {
           stop()
           for (const way of ways.values()) flush(way)
-          for (const outbox of outboxes()) dropAll(outbox.clear(), "failed")
+          // What is under way is waited for, but not for long.
+          yield* Effect.callback<void>((resume) => {
+            idle = () => {
+              if (Array.from(ways.values()).every(({ pipelines }) => pipelines === 0)) resume(Effect.void)
+            }
+            idle()
+          }).pipe(Effect.timeoutOption(CLOSING_TIME))
+          for (const outbox of outboxes()) dropAll(monitor, outbox.clear(), "failed")
           bytes = 0
           commands = 0
         })

@@ -252,8 +252,11 @@ export const register = (client: object, routes: Routes): void => {
   routesOfClients.set(client, routes)
 }
 
+/** `undefined` for a client that was not made by a constructor of `RedisClient`. */
+export const findRoutes = (client: object): Routes | undefined => routesOfClients.get(client)
+
 export const routesOf = (client: object): Routes => {
-  const routes = routesOfClients.get(client)
+  const routes = findRoutes(client)
   if (routes === undefined) throw new Error("the client was not made by a constructor of RedisClient")
   return routes
 }

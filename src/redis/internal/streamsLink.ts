@@ -41,11 +41,8 @@ export const make =
       const sequences = new Sequences()
       const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor)
 
-      const add = (fields: StreamsWire.EntryFields): void => {
-        const entry: Array<string> = []
-        for (const [name, value] of Object.entries(fields)) entry.push(name, value)
-        bus.send(stream, ["XADD", stream, "MAXLEN", "~", String(maxLength), "*", ...entry])
-      }
+      const add = (fields: StreamsWire.EntryFields): void =>
+        bus.send(stream, StreamsWire.addCommand(stream, maxLength, fields))
       const publish = (channel: string, body: Parameters<Bus["publish"]>[1]): void =>
         bus.publish(channel, body, useShardedPubSub)
 

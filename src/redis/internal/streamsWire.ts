@@ -4,6 +4,7 @@
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
 import * as Envelope from "../../adapter/Envelope.ts"
 import { type LaneEnd, type Received, refused } from "../../adapter/Received.ts"
+import type { Command } from "../RedisCommand.ts"
 import { type Body, decode, decodeBody, encode, hasBinary, MAX_BYTES, textOf } from "./msgpack.ts"
 import { mayHaveBinary, type PubSubWire, type WireOptions } from "./wire.ts"
 
@@ -57,6 +58,17 @@ const hash = (text: string): number => {
   for (let i = 0; i < text.length; i++) hash = (hash * 31 + text.charCodeAt(i)) | 0
   return hash
 }
+
+/** The command that adds an entry to a stream, which keeps `maxLength` entries, about. */
+export const addCommand = (stream: string, maxLength: number, fields: EntryFields): Command => [
+  "XADD",
+  stream,
+  "MAXLEN",
+  "~",
+  String(maxLength),
+  "*",
+  ...Object.entries(fields).flat()
+]
 
 export const make = (options: StreamsOptions): StreamsWire => {
   const { maxBytes = MAX_BYTES, namespace, onlyPlaintext = false, prefix, uid } = options
