@@ -28,8 +28,9 @@ export interface ClusterLink {
   /** Sends an answer to the server that has asked. */
   readonly answer: (to: Sender, answer: ClusterAnswer) => void
   /**
-   * The number of servers in the namespace, this one included. `undefined` while it cannot be
-   * known, or cannot be believed: during an outage and shortly after it.
+   * The number of servers in the namespace, this one included, after all that was sent before has
+   * reached the broker: each of these servers gets it. `undefined` while it cannot be known, or
+   * cannot be believed: during an outage and shortly after it.
    */
   readonly servers: Effect.Effect<number | undefined>
   /** A room has its first member on this server: links that subscribe to rooms do so. */

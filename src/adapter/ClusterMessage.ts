@@ -34,7 +34,7 @@ export interface RemoteFlags {
  * - `Join`, `Leave`, `Disconnect`: acts on the selected sockets.
  * - `ServerEvent`: an event between servers that needs no answer.
  * - `Cancel`: the asker no longer needs the answers to a question. Official servers ignore it.
- * - `Ping`: asks which servers are alive while a question is open. Official servers ignore it.
+ * - `Ping`: asks which servers are at work on a question. Official servers ignore it.
  *
  * @since 0.1.0
  * @category models
@@ -93,7 +93,8 @@ export type Question =
  *   one; such a server also passes on the first argument alone.
  * - `RecipientLeft`: one of them will not answer, because its client has left.
  * - `Answered`: the answer to a `ServerEvent`; `undefined` if there will be none.
- * - `Alive`: the answer to a `Ping`.
+ * - `Alive`: the answer to a `Ping`: the server is at work on the question. One that is not, because
+ *   it has answered or has never got the question, does not answer the ping.
  *
  * `Counted`, `RecipientLeft`, `Alive` and an `Answered` without arguments exist between servers of
  * this library alone.

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
@@ -93,14 +94,26 @@ export interface ClusterMonitor {
 /** Between two lines of log about the same matter, in milliseconds. */
 const LOG_INTERVAL = 5_000
 
+/** What others have sent is shown in a line of log up to so many characters. */
+const MAX_SHOWN = 200
+
+/** A matter of the log, and its messages since the last line about it. */
+interface Matter {
+  count: number
+  until: number
+  annotations: Record<string, unknown>
+  isWaiting: boolean
+}
+
 /**
  * Makes the monitor of a server. It writes at most one line of log in five seconds about each
- * matter, with the number of messages since the last one.
+ * matter, with the number of messages since the last one. What is not yet written at the end of the
+ * scope is written then.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeMonitor: Effect.Effect<ClusterMonitor> = Effect.gen(function* () {
+export const makeMonitor: Effect.Effect<ClusterMonitor, never, Scope.Scope> = Effect.gen(function* () {
   const ref = yield* SubscriptionRef.make<Status>({ connected: false, outages: 0, lost: 0, dropped: 0, refused: 0 })
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
@@ -120,18 +133,31 @@ export const makeMonitor: Effect.Effect<ClusterMonitor> = Effect.gen(function* (
   }
   const update = (metric: Metric.Counter<number> | Metric.Gauge<number>, value: number) =>
     metric.updateUnsafe(value, context)
-  const pending = new Map<string, { count: number; until: number }>()
-  /** Logs the first of a matter at once, and the number of further ones with the next line. */
+  const scope = yield* Effect.scope
+  const matters = new Map<string, Matter>()
+  const write = (matter: string, known: Matter) =>
+    Effect.suspend(() => {
+      const { annotations, count } = known
+      known.isWaiting = false
+      if (count === 0) return Effect.void
+      known.count = 0
+      known.until = clock.currentTimeMillisUnsafe() + LOG_INTERVAL
+      return Effect.annotateLogs(Effect.logWarning(matter), { ...annotations, count })
+    })
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(matters, ([matter, known]) => write(matter, known), { discard: true })
+  )
+  /** Logs the first of a matter at once, and the number of further ones later. */
   const warn = (matter: string, count: number, annotations: Record<string, unknown>) => {
-    const now = clock.currentTimeMillisUnsafe()
-    const known = pending.get(matter) ?? { count: 0, until: 0 }
-    pending.set(matter, known)
+    let known = matters.get(matter)
+    if (known === undefined) matters.set(matter, (known = { count: 0, until: 0, annotations, isWaiting: false }))
     known.count += count
-    if (now < known.until) return
-    const total = known.count
-    known.count = 0
-    known.until = now + LOG_INTERVAL
-    run(Effect.logWarning(matter).pipe(Effect.annotateLogs({ ...annotations, count: total })))
+    known.annotations = annotations
+    if (known.isWaiting) return
+    known.isWaiting = true
+    const pause = known.until - clock.currentTimeMillisUnsafe()
+    if (pause <= 0) return void run(write(matter, known))
+    run(Effect.forkIn(Effect.delay(write(matter, known), pause), scope))
   }
   return {
     status: { current: Effect.sync(() => status), changes: SubscriptionRef.changes(ref) },
@@ -154,7 +180,7 @@ export const makeMonitor: Effect.Effect<ClusterMonitor> = Effect.gen(function* (
     refused(namespace, problem) {
       set({ refused: status.refused + 1 })
       update(ClusterMetrics.messagesRefused, 1)
-      warn("cluster: a message could not be read", 1, { namespace, problem })
+      warn("cluster: a message could not be read", 1, { namespace, problem: problem.slice(0, MAX_SHOWN) })
     },
     incomplete(namespace, missing) {
       update(ClusterMetrics.questionsIncomplete, 1)

@@ -39,12 +39,12 @@ import { OpenQuestions } from "./internal/openQuestions.ts"
  */
 export interface Options {
   /**
-   * The time for which `fetchSockets`, `size` and `serverSideEmitWithAck` wait for servers that do
-   * not answer and cannot be known to be dead: official servers, and all servers while the broker
-   * is away. Default: 5 seconds.
+   * The time for which a question waits for servers that do not answer and cannot be known to be
+   * dead: official servers, and all servers while the broker is away. Default: 5 seconds.
    *
-   * Servers of this library are asked whether they are alive: a dead one is not waited for, and a
-   * live one may take any time for its handler.
+   * Servers of this library say whether they are at work on it: a dead one is not waited for, and a
+   * live one may take any time for its handlers and clients. Clients of an official server may take
+   * any time, too; a broadcast that asks for acknowledgements needs a deadline for them.
    */
   readonly requestTimeout?: Duration.Input
 }
@@ -71,8 +71,9 @@ export const make = (
     const clock = yield* Clock.Clock
     const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.requestTimeout ?? "5 seconds"))
     const adapter = new DistributedAdapter(host, monitor, clock, timeout)
-    yield* Effect.addFinalizer(() => Effect.sync(() => adapter.close()))
     adapter.connect(yield* open(host.namespace, adapter))
+    // Before the link closes: the others are told which answers are not needed any more.
+    yield* Effect.addFinalizer(() => Effect.sync(() => adapter.close()))
     yield* Effect.forkScoped(adapter.watch)
     return adapter
   })
@@ -98,7 +99,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.monitor = monitor
     this.own = own
     this.questions = new OpenQuestions(link, clock, timeout)
-    this.answering = new Answering(link, host, own)
+    this.answering = new Answering(link, host, own, clock)
     // The rooms of a socket are kept by its own server.
     this.leave = (socket, rooms) => own.leave(socket, rooms)
     this.leaveAll = (socket) => own.leaveAll(socket)
@@ -109,7 +110,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   }
 
   connect(link: ClusterLink): void {
-    this.link = link
+    this.link = {
+      ...link,
+      // An answer may have values of the application that cannot be encoded. The asker gets none.
+      answer: (to, answer) => {
+        try {
+          link.answer(to, answer)
+        } catch {
+          this.monitor.dropped(1, "failed")
+        }
+      }
+    }
   }
 
   close(): void {
@@ -321,7 +332,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
       case "Cancel":
         return this.answering.cancel(from, message.requestId)
       case "Ping":
-        return this.link.answer(from, { _tag: "Alive", requestId: message.requestId })
+        return this.answering.ping(from, message.requestId)
     }
   }
 

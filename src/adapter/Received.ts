@@ -27,8 +27,8 @@ export type LaneEnd = readonly [lane: string, last: number]
  *   namespace, or of a type that is unknown here.
  * - `Refused`: it cannot be read. The problem is a short text without content of the message.
  *
- * `number` is the message's number on its lane; `undefined` if the sender does not number it. It
- * counts for an ignored message, too.
+ * `number` is the message's number on its lane; `undefined` if the sender does not number it. An
+ * ignored message of an unknown type has one, too; one of another namespace has none here.
  *
  * @since 0.1.0
  * @category models

@@ -14,9 +14,9 @@ const MAX_LANES = 10_000
  * **Details**
  *
  * A lane is what keeps the order of messages: a channel, or several channels of one connection. A
- * sender numbers the messages of each of its lanes without gaps. A receiver believes the first
- * number that it gets of a lane, and one that is lower than the last: the sender has forgotten the
- * lane, and begins again at 1.
+ * sender numbers the messages of each of its lanes without gaps, from 1. A receiver believes the
+ * first number that it gets of a lane, be it a message's or a beat's, and a message's that is not
+ * higher than the last: the sender has forgotten the lane, and begins it again.
  *
  * @since 0.1.0
  * @category models
@@ -55,11 +55,12 @@ export class Sequences {
    * Returns how many messages have not come.
    */
   settle(uid: string, lane: string, last: number): number {
-    const senders = this.heard.get(lane)
-    const heard = senders?.get(uid)
-    if (heard === undefined || last <= heard) return 0
-    senders!.set(uid, last)
-    return last - heard
+    const senders = this.sendersOf(lane)
+    const heard = senders.get(uid)
+    if (heard === undefined) this.heardCount++
+    else if (last <= heard) return 0
+    senders.set(uid, last)
+    return heard === undefined ? 0 : last - heard
   }
 
   /** This server no longer listens to a lane. */

@@ -37,17 +37,21 @@ let isBusy = false
  * - `toJSON` is honoured. `Map`s and `Set`s are empty maps, as in JSON.
  * - Half a surrogate pair is U+FFFD.
  *
- * It throws on a `BigInt` without `toJSON`, a `Blob`, and more than 1,000 levels.
+ * It throws on a `BigInt` without `toJSON`, a `Blob`, and more than 1,000 levels. `allocate` gives the
+ * memory for the bytes; `Buffer.allocUnsafe` takes it from Node's pool.
  *
  * @since 0.1.0
  * @category encoding
  */
-export const encode = (value: unknown): Uint8Array<ArrayBuffer> => {
+export const encode = <B extends Uint8Array = Uint8Array<ArrayBuffer>>(
+  value: unknown,
+  allocate: (length: number) => B = inOwnMemory as (length: number) => never
+): B => {
   // `toJSON` and getters may call it again.
-  if (isBusy) return new Writer().write(value)
+  if (isBusy) return new Writer().write(value, allocate)
   isBusy = true
   try {
-    return writer.write(value)
+    return writer.write(value, allocate)
   } catch (cause) {
     writer = new Writer()
     throw cause
@@ -55,6 +59,8 @@ export const encode = (value: unknown): Uint8Array<ArrayBuffer> => {
     isBusy = false
   }
 }
+
+const inOwnMemory = (length: number) => new Uint8Array(length)
 
 /**
  * A whole number from 0 to 2^53 - 1 that is encoded in nine bytes, whatever it is.

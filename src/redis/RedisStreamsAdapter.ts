@@ -13,7 +13,7 @@ import { adapterLayer } from "./internal/adapterLayer.ts"
 import { MAX_BYTES } from "./internal/msgpack.ts"
 import * as StreamReaders from "./internal/streamReaders.ts"
 import * as StreamsLink from "./internal/streamsLink.ts"
-import type { RedisAdapterOptions } from "./RedisAdapter.ts"
+import type { RedisAdapterOptions } from "./RedisAdapterOptions.ts"
 import type { RedisClient } from "./RedisClient.ts"
 
 /**

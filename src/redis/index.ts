@@ -5,6 +5,7 @@
  */
 export * as EmitterOperator from "./EmitterOperator.ts"
 export * as RedisAdapter from "./RedisAdapter.ts"
+export * as RedisAdapterOptions from "./RedisAdapterOptions.ts"
 export * as RedisClient from "./RedisClient.ts"
 export * as RedisCommand from "./RedisCommand.ts"
 export * as RedisEmitter from "./RedisEmitter.ts"

@@ -72,6 +72,8 @@ export interface FloodInput extends Selection {
 export interface Operations {
   readonly health: (input: {}) => { readonly pid: number; readonly adapter: string; readonly errors: number }
   readonly emit: (input: EventInput) => {}
+  /** Emits one event after the other. */
+  readonly emits: (input: { readonly events: ReadonlyArray<EventInput> }) => {}
   readonly emitWithAck: (input: EventInput) => Answers
   readonly fetchSockets: (input: Selection) => {
     readonly sockets: ReadonlyArray<FetchedSocket>
@@ -110,9 +112,9 @@ export interface Own {
   /** Emits an event once for each payload, within one turn. */
   readonly emitEach: (to: Selection, event: string, payloads: ReadonlyArray<unknown>) => void
   readonly operations: {
-    readonly [K in Exclude<keyof Operations, "health" | "status" | "heard" | "ticks" | "ticker" | "flood" | "usage">]: (
-      input: Parameters<Operations[K]>[0]
-    ) => Promise<ReturnType<Operations[K]>>
+    readonly [
+      K in Exclude<keyof Operations, "health" | "emits" | "status" | "heard" | "ticks" | "ticker" | "flood" | "usage">
+    ]: (input: Parameters<Operations[K]>[0]) => Promise<ReturnType<Operations[K]>>
   }
 }
 
@@ -166,6 +168,9 @@ const operationsOf = (own: Own, heard: Array<Heard>): Record<string, (input: any
   return {
     ...own.operations,
     health: () => ({ pid: process.pid, adapter: settings.adapter, errors: own.errors() }),
+    async emits({ events }: { readonly events: ReadonlyArray<EventInput> }) {
+      for (const event of events) await own.operations.emit(event)
+    },
     status: () => own.status(),
     heard: ({ clear }) => ({ events: clear ? heard.splice(0) : heard }),
     ticks: (input) => countOn(1, input),

@@ -15,15 +15,38 @@ import { type Answers, type EventInput, type Heard, type Selection, serveControl
 
 type AdapterLayer = Layer.Layer<ClusterStatus, unknown>
 
-/** The adapters by their names; each is loaded when it is used. */
+const { adapterOptions, redisUrls } = settings
+
+/** Redis by either client. Their packages are loaded when they are used. */
+const redis = Layer.unwrap(
+  Effect.promise(async () => {
+    const RedisClient = await import("../../src/redis/RedisClient.ts")
+    const [url] = redisUrls
+    if (settings.redisClient === "ioredis") {
+      const { Cluster, Redis } = await import("ioredis")
+      return RedisClient.layer(
+        redisUrls.length > 1
+          ? RedisClient.fromIoredisCluster(new Cluster([...redisUrls], { lazyConnect: true }))
+          : RedisClient.fromIoredis(new Redis(url!, { lazyConnect: true }))
+      )
+    }
+    const { createClient, createCluster } = await import("redis")
+    return RedisClient.layer(
+      redisUrls.length > 1
+        ? RedisClient.fromNodeRedisCluster(createCluster({ rootNodes: redisUrls.map((url) => ({ url })) }))
+        : RedisClient.fromNodeRedis(createClient({ url: url! }))
+    )
+  })
+)
+
+/** The adapters by their names. */
 const adapters: Record<string, () => Promise<AdapterLayer>> = {
-  redis: async () => (await import("./redisLayers.ts")).redis,
-  sharded: async () => (await import("./redisLayers.ts")).sharded,
-  streams: async () => (await import("./redisLayers.ts")).streams,
-  cluster: async () => {
-    const { layer } = await import("../../src/cluster/ClusterAdapter.ts")
-    return layer(settings.adapterOptions)
-  }
+  cluster: async () => (await import("../../src/cluster/ClusterAdapter.ts")).layer(adapterOptions),
+  redis: async () => (await import("../../src/redis/RedisAdapter.ts")).layer(adapterOptions).pipe(Layer.provide(redis)),
+  sharded: async () =>
+    (await import("../../src/redis/RedisAdapter.ts")).layerSharded(adapterOptions).pipe(Layer.provide(redis)),
+  streams: async () =>
+    (await import("../../src/redis/RedisStreamsAdapter.ts")).layer(adapterOptions).pipe(Layer.provide(redis))
 }
 
 const adapter: AdapterLayer | Layer.Layer<never> =

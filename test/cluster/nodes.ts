@@ -38,18 +38,20 @@ export interface WorkerNews {
 /** Processes write warnings about experiments of Node otherwise. */
 const execArgv = ["--disable-warning=ExperimentalWarning"]
 
-/** A process that ends with this one, and what it has written to its standard error. */
+/** A process that ends with this one, and the end of what it has written. */
 const start = (program: string, env: Environment) => {
   const child = fork(program, [], {
     execArgv,
     env: { ...process.env, NODE_CHANNEL_FD: undefined, NODE_UNIQUE_ID: undefined, ...env },
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "advanced"
   })
   const output = { text: "" }
-  child.stderr!.on("data", (chunk: Buffer) => {
-    output.text = (output.text + chunk).slice(-8_000)
-  })
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on("data", (chunk: Buffer) => {
+      output.text = (output.text + chunk).slice(-8_000)
+    })
+  }
   return { child, output }
 }
 
@@ -73,8 +75,8 @@ export class Node {
     this.ended = ended.then((exit) => (this.exit = exit))
   }
 
-  /** The end of what the process has written to its standard error. */
-  get stderr(): string {
+  /** The end of what the process has written: its log, and its last words. */
+  get log(): string {
     return this.output.text
   }
 
@@ -174,7 +176,7 @@ export interface ClusterOptions {
   readonly replicas?: number
   /** What nodes are told beside addresses. */
   readonly env?: Environment
-  /** The primary of the adapter `cluster`. */
+  /** The primary of the adapter `cluster`. Default: this library's, if one of the nodes is. */
   readonly primary?: Kind
 }
 
@@ -195,7 +197,7 @@ export const startCluster = async ({
   env = {},
   kinds,
   masters = 0,
-  primary: primaryKind = "official",
+  primary: primaryKind = kinds.includes("ours") ? "ours" : "official",
   redis: given,
   replicas = 0
 }: ClusterOptions): Promise<Cluster> => {

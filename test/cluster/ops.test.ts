@@ -32,14 +32,16 @@ const engines: ReadonlyArray<Omit<Suite, "kinds">> = [
   { adapter: "redis", masters: 0 },
   { adapter: "sharded", masters: 0 },
   { adapter: "streams", masters: 0 },
-  { adapter: "sharded", masters: 3 },
-  { adapter: "cluster", masters: 0 }
+  { adapter: "sharded", masters: 3 }
 ]
 
 const suites: ReadonlyArray<Suite> = engines.flatMap((engine) => clusters.map((kinds) => ({ ...engine, kinds })))
 
 /** A quick run has one cluster of both kinds. */
 const isEssential = ({ adapter, kinds }: Suite): boolean => adapter === "redis" && kinds !== clusters[1]
+
+/** Clusters of this library alone take the other client. */
+const clientOf = ({ kinds }: Suite): string => (kinds.includes("official") ? "redis" : "ioredis")
 
 const titleOf = ({ adapter, kinds, masters }: Suite): string =>
   `a cluster of ${kinds.join(" and ")} nodes with the adapter ${adapter}${masters > 0 ? ` on a Redis Cluster of ${masters} masters` : ""}`
@@ -58,13 +60,13 @@ afterAll(async () => {
 
 for (const suite of isFull ? suites : suites.filter(isEssential)) {
   const { adapter, kinds, masters } = suite
-  describe(titleOf(suite), adapter === "cluster" ? {} : requires("Redis"), () => {
+  describe(titleOf(suite), requires("Redis"), () => {
     let cluster: Cluster
     let world: World
 
     beforeAll(async () => {
-      const redis = adapter === "cluster" ? undefined : await redisOf(masters)
-      cluster = await startCluster({ adapter, kinds, redis })
+      const redis = await redisOf(masters)
+      cluster = await startCluster({ adapter, kinds, redis, env: { REDIS_CLIENT: clientOf(suite) } })
       world = new World(cluster)
       await world.enterAll()
     })

@@ -186,7 +186,7 @@ export const runUnderFault = async (kind: Kind, scenario: Scenario): Promise<Fau
       far: heard[1]!,
       victim: heard[2]!,
       lostInSilence: survivors.reduce((sum, index) => sum + Math.max(0, heard[index]!.lost - counted(index)), 0),
-      crashes: crashed.map(({ exit, name, stderr }) => `${name} (${exit}): ${stderr.slice(-500)}`),
+      crashes: crashed.map(({ exit, log, name }) => `${name} (${exit}): ${log.slice(-500)}`),
       fetches: {
         asked,
         failed: failed.length,

@@ -1,6 +1,7 @@
 /**
  * Servers without sticky sessions: what reaches the wrong server is passed on to the owner of the session.
  */
+import { Agent, get as httpGet } from "node:http"
 import { connect as connectSocket, createServer, type AddressInfo, type Socket } from "node:net"
 import { createRequire } from "node:module"
 import { assert, describe, it } from "@effect/vitest"
@@ -257,6 +258,37 @@ describe("a request that is passed on", () => {
       const after = yield* Effect.promise(() => request(url))
       assert.deepStrictEqual([after.status, JSON.parse(after.body)], [400, unknown])
       assert.deepStrictEqual(yield* nodes[1]!.passed, { "requests_forwarded{request}": 3 })
+    })
+  )
+
+  it.live("leaves the client's connection open when the session ends", () =>
+    Effect.gen(function* () {
+      const { nodes } = yield* threeNodes()
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+      yield* Effect.addFinalizer(() => Effect.sync(() => agent.destroy()))
+      for (let i = 0; i < 5; i++) {
+        const { url } = yield* foreign(nodes)
+        const get = () =>
+          within(
+            "response",
+            new Promise<readonly [body: string, isReused: boolean]>((resolve, reject) => {
+              const request = httpGet(url, { agent }, (response) => {
+                let body = ""
+                response.on("data", (chunk: Buffer) => {
+                  body += chunk
+                })
+                response.on("end", () => resolve([body, request.reusedSocket]))
+              })
+              request.on("error", reject)
+            })
+          )
+        const poll = get()
+        yield* passes(nodes[1]!, 3 * i + 1)
+        yield* Effect.promise(() => request(url, { method: "POST", body: "1" }))
+        assert.strictEqual((yield* Effect.promise(() => poll))[0], "6")
+        const [body, isReused] = yield* Effect.promise(get)
+        assert.deepStrictEqual([JSON.parse(body), isReused], [unknown, true])
+      }
     })
   )
 

@@ -1,7 +1,7 @@
 /**
  * The clients of Redis that the library takes, each kind made for running servers.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, Exit, type Scope } from "effect"
 import { Cluster, Redis } from "ioredis"
 import { createClient, createCluster } from "redis"
 
@@ -58,3 +58,10 @@ export const client = (
 /** Waits until a condition holds. */
 export const wait = (what: string, holds: () => boolean, timeout?: number): Effect.Effect<void> =>
   Effect.promise(() => until(what, () => (holds() ? true : undefined), timeout === undefined ? {} : { timeout }))
+
+/** Waits until the loss of all connections has been noticed. */
+export const lost = (service: Service): Effect.Effect<void> =>
+  Effect.andThen(
+    wait("the loss of connections", () => !service.isConnected()),
+    Effect.exit(service.command(["PING"])).pipe(Effect.repeat({ until: Exit.isFailure }), Effect.asVoid)
+  )

@@ -1,15 +1,25 @@
+import type * as Clock from "effect/Clock"
+
 import type { BroadcastFlags, BroadcastPacket, Host } from "../Adapter.ts"
 import type { ClusterLink } from "../ClusterLink.ts"
 import type { Question, Sender } from "../ClusterMessage.ts"
 import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
 
-/** The questions of others that wait for clients at once. The oldest one is given up beyond that. */
-const MAX_WAITING = 10_000
+/** The questions of others that are at work at once. The oldest one is given up beyond that. */
+const MAX_AT_WORK = 10_000
 
-/** A question that waits for this server's clients. */
-interface Waiting {
+/** An asker that has not pinged for so long no longer waits, in milliseconds. */
+const LEASE = 60_000
+
+/** Between two searches for askers that no longer wait, in milliseconds. */
+const SWEEP_INTERVAL = 1_000
+
+/** A question that waits for this server's clients or handlers. */
+interface Work {
   readonly asker: string | undefined
+  readonly lease: number
   readonly cancel: () => void
+  until: number
 }
 
 /** Answers the questions of other servers in one namespace. */
@@ -17,12 +27,15 @@ export class Answering {
   private readonly link: () => ClusterLink
   private readonly host: Host
   private readonly own: InMemoryAdapter
-  private readonly waiting = new Map<string, Waiting>()
+  private readonly clock: Clock.Clock
+  private readonly work = new Map<string, Work>()
+  private nextSweep = 0
 
-  constructor(link: () => ClusterLink, host: Host, own: InMemoryAdapter) {
+  constructor(link: () => ClusterLink, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
     this.link = link
     this.host = host
     this.own = own
+    this.clock = clock
   }
 
   /** Answers at once, or when the clients or the handlers have. Throws on an unsound question. */
@@ -34,47 +47,67 @@ export class Answering {
       case "Count":
         return link.answer(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
       case "ServerEvent":
-        return this.host.onServerEvent(question.data, (args) => {
-          // Official servers wait for an answer until their time is over; they know no other one.
-          if (args !== undefined || from.native) link.answer(from, { _tag: "Answered", requestId, args })
-        })
-      case "Ask": {
-        const { data, flags, mayHaveBinary, selection } = question
-        this.askClients(from, requestId, { data, mayHaveBinary }, selection, { ...flags, local: false })
-      }
+        return this.askHandlers(from, requestId, question.data)
+      case "Ask":
+        return this.askClients(from, requestId, question)
     }
+  }
+
+  /** The asker wants to know whether this server is at work on its question. */
+  ping(from: Sender, requestId: string): void {
+    const work = this.work.get(keyOf(from, requestId))
+    if (work === undefined) return
+    work.until = this.now + work.lease
+    this.link().answer(from, { _tag: "Alive", requestId })
   }
 
   /** The asker no longer needs the answers. */
   cancel(from: Sender, requestId: string): void {
-    const key = keyOf(from, requestId)
-    this.waiting.get(key)?.cancel()
-    this.waiting.delete(key)
+    this.giveUp(keyOf(from, requestId))
   }
 
   /** A server has left: nobody waits for its answers. */
   onServerLeft(uid: string): void {
-    for (const [key, { asker, cancel }] of this.waiting) {
-      if (asker !== uid) continue
-      cancel()
-      this.waiting.delete(key)
-    }
+    for (const [key, { asker }] of this.work) if (asker === uid) this.giveUp(key)
   }
 
   close(): void {
-    for (const { cancel } of this.waiting.values()) cancel()
-    this.waiting.clear()
+    for (const key of this.work.keys()) this.giveUp(key)
   }
 
-  private askClients(
-    from: Sender,
-    requestId: string,
-    packet: BroadcastPacket,
-    selection: Parameters<InMemoryAdapter["askUnsafe"]>[1],
-    flags: BroadcastFlags
-  ): void {
+  private get now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {
     const link = this.link()
     const key = keyOf(from, requestId)
+    if (this.work.has(key)) return
+    let isOver = false
+    this.begin(key, from, undefined, () => {
+      isOver = true
+    })
+    try {
+      this.host.onServerEvent(data, (args) => {
+        if (isOver) return
+        isOver = true
+        this.work.delete(key)
+        // Official servers wait for an answer until their time is over; they know no other one.
+        if (args !== undefined || from.native) link.answer(from, { _tag: "Answered", requestId, args })
+      })
+    } catch (defect) {
+      this.work.delete(key)
+      throw defect
+    }
+  }
+
+  private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
+    const link = this.link()
+    const { data, mayHaveBinary, selection, timeout } = question
+    const packet: BroadcastPacket = { data, mayHaveBinary }
+    const flags: BroadcastFlags = { ...question.flags, local: false }
+    const key = keyOf(from, requestId)
+    if (this.work.has(key)) return
     let isOver = false
     // A client that is dropped at once has left before the number of recipients is known.
     let leftBefore: number | undefined = 0
@@ -86,18 +119,30 @@ export class Answering {
       },
       onEnd: () => {
         isOver = true
-        this.waiting.delete(key)
+        this.work.delete(key)
       }
     })
     link.answer(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
     leftBefore = undefined
-    if (isOver) return
-    if (this.waiting.size >= MAX_WAITING) {
-      const [oldest, { cancel }] = this.waiting.entries().next().value!
-      cancel()
-      this.waiting.delete(oldest)
+    if (!isOver) this.begin(key, from, timeout, cancel)
+  }
+
+  private begin(key: string, from: Sender, timeout: number | undefined, cancel: () => void): void {
+    const { now } = this
+    if (now >= this.nextSweep) {
+      this.nextSweep = now + SWEEP_INTERVAL
+      for (const [key, { until }] of this.work) if (until <= now) this.giveUp(key)
     }
-    this.waiting.set(key, { asker: from.uid, cancel })
+    if (this.work.size >= MAX_AT_WORK) this.giveUp(this.work.keys().next().value!)
+    const lease = from.native || timeout === undefined ? LEASE : timeout
+    this.work.set(key, { asker: from.uid, lease, cancel, until: now + lease })
+  }
+
+  private giveUp(key: string): void {
+    const work = this.work.get(key)
+    if (work === undefined) return
+    this.work.delete(key)
+    work.cancel()
   }
 }
 

@@ -1,5 +1,23 @@
 import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
 
+/** Between two pings, in milliseconds. */
+const PING_INTERVAL = 500
+
+/** A server that gives no sign of work for so long after a ping is not waited for, in milliseconds. */
+const HUNG_AFTER = 1_500
+
+/** The same after a server has disappeared: is it this one? */
+const DEAD_AFTER = 150
+
+/** The goodbye of a server that has disappeared comes within this time, in milliseconds. */
+const GOODBYE_WITHIN = 50
+
+/** The servers of which a question remembers something. What more of them say is ignored. */
+const MAX_SERVERS = 10_000
+
+/** The acknowledgements that are taken before a server has told the number of its recipients. */
+const MAX_EARLY = 10_000
+
 /** Takes what happens to a question. */
 export interface Listener {
   readonly onAnswer: (answer: ClusterAnswer) => void
@@ -13,133 +31,291 @@ interface Debt {
   /** The number of its recipients, as far as it has told it. */
   recipients: number
   settled: number
+  /** The sockets that have answered, where servers tell them. */
+  readonly sids: Set<string>
 }
 
 /** Official servers of the classic format do not say who they are: they share one debt. */
 const ANONYMOUS = ""
 
-/** A question to all other servers, and what they have answered so far. */
+const isOwed = ({ recipients, settled }: Debt): boolean => settled < recipients
+
+/**
+ * A question to all other servers, and what they have answered so far.
+ *
+ * Servers are counted, because most wire formats do not name them. Those that were there when it
+ * was asked are expected to answer. Later ones did not get it: they are neither waited for nor
+ * missing. Only servers of this library that are at work on the question say so when they are
+ * pinged. One that has lost it, or whose answer was lost, is silent like one that hangs.
+ *
+ * All times are those of the watch, which stands still while this process sleeps.
+ */
 export class OpenQuestion {
   readonly requestId: string
+  readonly number: number
   readonly listener: Listener
   readonly openedAt: number
+  readonly answered = new Set<string>()
   /** Whether it asks clients for acknowledgements. */
-  readonly asksClients: boolean
+  private readonly asksClients: boolean
   /** Whether it waits for handlers of the application. */
-  readonly asksHandlers: boolean
-  /** The time since which servers that are alive must have answered a ping. */
-  pingedSince: number | undefined
-  lastPing: number | undefined
-  /** Whether a server has disappeared since the last ping. */
-  hasShrunk = false
-  /** The ping after a server has disappeared, by its time. */
-  wasShrunkAt: number | undefined
-  /** The number of other servers: now, and at most since it was asked. */
-  private others: number | undefined
-  private most = 0
-  /** The servers that are there and have answered. */
+  private readonly asksHandlers: boolean
+  private lastPing: number | undefined
+  /** The first ping since which servers have been asked without a pause. */
+  private pingedSince: number | undefined
+  /** The time since which the number of servers is not known. */
+  private unreachableSince: number | undefined
+  /** The number of other servers: when it was asked, and now. */
+  private expected: number | undefined
+  private present = 0
+  /** The servers that have disappeared since, or were there for the first time. */
+  private gone = 0
+  private joined = 0
+  private shrunkAt: number | undefined
+  private wantsPing = false
+  /** The servers of which a goodbye or their death was told. */
+  private readonly left = new Set<string>()
+  /** The servers that have answered. */
   private done = 0
-  /** The servers that have answered before they left, or have left in good order. */
+  /** The servers that have left in good order, and had not answered. */
   private excused = 0
-  /** The servers that have answered, but whose clients' acknowledgements will not come. */
-  private forgiven = 0
-  private readonly answered = new Set<string>()
+  /** The servers that are known to be dead, and had not answered. */
+  private dead = 0
   private readonly debts = new Map<string, Debt>()
+  /** When each server was last known to be at work on it. */
+  private readonly atWork = new Map<string, number>()
+  /** The servers that are not waited for, though they were at work or their clients are. */
+  private readonly givenUp = new Set<string>()
+  /** The number of them that were given up because a server had disappeared. */
+  private presumedDead = 0
 
-  constructor(requestId: string, question: Question, listener: Listener, openedAt: number) {
+  constructor(requestId: string, number: number, question: Question, listener: Listener, now: number) {
     this.requestId = requestId
+    this.number = number
     this.asksClients = question._tag === "Ask"
     this.asksHandlers = question._tag === "ServerEvent"
     this.listener = listener
-    this.openedAt = openedAt
+    this.openedAt = now
   }
 
+  // ---------------------------------------------------------------- what is heard
+
   /** Takes an answer. One that does not belong to the question, or comes twice, changes nothing. */
-  onAnswer(from: Sender, answer: ClusterAnswer): void {
+  onAnswer(from: Sender, answer: ClusterAnswer, now: number): void {
     switch (answer._tag) {
       case "Sockets":
       case "Counted":
+        if (!this.asksClients && !this.asksHandlers && this.isFirst(from.uid)) this.listener.onAnswer(answer)
+        return
       case "Answered":
-        if (!this.asksClients && this.isFirst(from.uid)) this.listener.onAnswer(answer)
-        break
-      case "Recipients":
-        if (this.asksClients && this.isFirst(from.uid)) this.debtOf(from).recipients += answer.count
-        break
+        if (this.asksHandlers && this.isFirst(from.uid)) this.listener.onAnswer(answer)
+        return
+      case "Recipients": {
+        if (!this.asksClients) return
+        const debt = this.debtOf(from)
+        if (debt !== undefined && this.isFirst(from.uid)) debt.recipients += answer.count
+        return
+      }
       case "Acknowledged":
-        if (!this.asksClients) break
-        this.debtOf(from).settled++
-        this.listener.onAnswer(answer)
-        break
+        if (this.isOwing(from, answer.acknowledgement.sid)) this.listener.onAnswer(answer)
+        return
       case "RecipientLeft":
-        if (this.asksClients) this.debtOf(from).settled++
-        break
+        this.isOwing(from, undefined)
+        return
       case "Alive":
-        break
+        if (!from.native || from.uid === undefined || this.left.has(from.uid)) return
+        if (!this.atWork.has(from.uid) && this.atWork.size >= MAX_SERVERS) return
+        this.atWork.set(from.uid, now)
+        this.givenUp.delete(from.uid)
     }
   }
 
-  /** The number of other servers is known. */
-  onServers(others: number): void {
-    if (this.others !== undefined && others < this.others) this.hasShrunk = true
-    this.others = others
-    this.most = Math.max(this.most, others)
-  }
-
   /** A server has left. It is missing if it is dead and had not answered. */
-  onServerLeft(uid: string, isDead: boolean): void {
-    this.forgive(uid)
-    if (this.others !== undefined) this.others--
-    if (this.answered.has(uid)) {
-      this.done--
-      this.excused++
-    } else if (!isDead) this.excused++
+  onServerLeft(uid: string, isDead: boolean, wasKnown: boolean): void {
+    if (this.left.has(uid) || this.left.size >= MAX_SERVERS) return
+    this.left.add(uid)
+    const wasAtWork = this.atWork.delete(uid)
+    // The clients of a server that leaves in good order have left before it.
+    if (isDead) this.givenUp.add(uid)
+    else this.debts.delete(uid)
+    if (this.answered.has(uid)) return
+    // A server that came after the question is not expected.
+    if (!wasKnown && !wasAtWork && this.joined > 0) this.joined--
+    else if (isDead) this.dead++
+    else this.excused++
   }
 
-  hasAnswered(uid: string): boolean {
-    return this.answered.has(uid)
+  // ---------------------------------------------------------------- what the watch sees
+
+  /** Takes the number of other servers. `undefined` if it is not known. */
+  onServers(others: number | undefined, now: number): void {
+    if (others === undefined) {
+      // Nobody can be asked, so nobody is accused.
+      this.unreachableSince ??= now
+      this.pingedSince = this.lastPing = this.shrunkAt = undefined
+      this.wantsPing = false
+      return
+    }
+    this.unreachableSince = undefined
+    if (this.expected === undefined) this.expected = others
+    else if (others > this.present) this.joined += others - this.present
+    else if (others < this.present) {
+      this.gone += this.present - others
+      this.shrunkAt = now
+      this.wantsPing = true
+    }
+    this.present = others
   }
 
-  /** The acknowledgements of a server will not come. */
-  forgive(uid: string): void {
-    const debt = this.debts.get(uid)
-    if (debt === undefined || debt.settled >= debt.recipients) return
-    debt.settled = debt.recipients
-    this.forgiven++
+  /** Whether it is time for a ping. The first one after a server has disappeared tells which it was. */
+  takePing(now: number): boolean {
+    if (this.unreachableSince !== undefined) return false
+    if (!this.wantsPing && now - (this.lastPing ?? this.openedAt) < PING_INTERVAL) return false
+    this.wantsPing = false
+    this.lastPing = now
+    this.pingedSince ??= now
+    return true
   }
 
-  /** The servers of this library whose clients have not all answered. */
-  *debtors(): Iterable<string> {
-    for (const [uid, { native, recipients, settled }] of this.debts) if (native && settled < recipients) yield uid
+  /** Whether all have answered. */
+  get isComplete(): boolean {
+    const { unanswered } = this
+    return unanswered !== undefined && unanswered <= 0 && !this.owesAcknowledgements && !this.isWorkedOn
   }
 
-  /** The number of servers that have not answered; `undefined` while it is not known. */
-  get unanswered(): number | undefined {
-    return this.others === undefined ? undefined : Math.max(0, this.others - this.done)
+  /** Whether a server has disappeared. */
+  get hasShrunk(): boolean {
+    return this.gone > 0
   }
 
-  get owesAcknowledgements(): boolean {
-    for (const { recipients, settled } of this.debts.values()) if (settled < recipients) return true
-    return false
+  /** Whether all have answered that were there all the time: nobody else was there. */
+  get isExact(): boolean {
+    return this.done === this.expected && this.gone === 0 && this.joined === 0 && this.left.size === 0
+  }
+
+  /**
+   * Whether nothing more is to be waited for. `silent` tells which servers of this library do not
+   * answer; `timeout` is the patience with the others.
+   */
+  isOver(now: number, known: Iterable<string>, timeout: number, onSilent: (uid: string) => void): boolean {
+    const since = this.unreachableSince
+    if (since !== undefined) {
+      return this.isComplete || now - Math.max(since, this.openedAt) >= timeout
+    }
+    this.giveUp(now)
+    if (this.owesAcknowledgements || this.isWorkedOn) return false
+    const { unanswered } = this
+    if (unanswered !== undefined) {
+      let silent = 0
+      for (const uid of known) {
+        if (this.answered.has(uid) || !this.isSilent(uid, now)) continue
+        silent++
+        onSilent(uid)
+      }
+      // Some of those that are silent may be those that have disappeared.
+      if (unanswered <= Math.max(silent, this.isGoneFor(now) ? this.vanished : 0)) return true
+    }
+    return now - this.openedAt >= timeout
   }
 
   /** The number of servers that are missing in the answers so far: one at least, if none is known. */
   get missing(): number {
-    if (this.others === undefined) return 1
-    return Math.max(0, this.most - this.done - this.excused) + this.forgiven
+    let owing = 0
+    for (const debt of this.debts.values()) if (isOwed(debt)) owing++
+    return owing + (this.expected === undefined ? 1 : Math.max(0, this.expected - this.done - this.excused))
   }
+
+  // ---------------------------------------------------------------- who is waited for
+
+  /** The number of servers that have not answered and are not known to be dead, if it is known. */
+  private get unanswered(): number | undefined {
+    return this.expected === undefined ? undefined : this.expected - this.done - this.excused - this.dead
+  }
+
+  private get owesAcknowledgements(): boolean {
+    for (const [uid, debt] of this.debts) if (isOwed(debt) && !this.givenUp.has(uid)) return true
+    return false
+  }
+
+  /** Whether a server is at work that has not answered. */
+  private get isWorkedOn(): boolean {
+    for (const uid of this.atWork.keys()) if (!this.answered.has(uid) && !this.givenUp.has(uid)) return true
+    return false
+  }
+
+  /** The number of servers that have disappeared without a word. */
+  private get vanished(): number {
+    return Math.max(0, this.gone - this.left.size)
+  }
+
+  /** Whether those that have disappeared had the time for a goodbye, and the others for an answer. */
+  private isGoneFor(now: number): boolean {
+    return this.shrunkAt === undefined || now - this.shrunkAt >= (this.asksHandlers ? DEAD_AFTER : GOODBYE_WITHIN)
+  }
+
+  private isSilent(uid: string, now: number): boolean {
+    if (this.pingedSince === undefined) return false
+    const seen = this.atWork.get(uid)
+    // The next ping after the one that it has answered.
+    const unansweredSince = seen === undefined ? 0 : seen + PING_INTERVAL
+    return now - Math.max(unansweredSince, this.pingedSince) >= HUNG_AFTER
+  }
+
+  /** Gives up those that were at work, or whose clients are, and do not answer pings any more. */
+  private giveUp(now: number): void {
+    const { shrunkAt } = this
+    const suspects: Array<string> = []
+    for (const uid of this.waitedFor()) {
+      if (this.isSilent(uid, now)) this.givenUp.add(uid)
+      else if (shrunkAt !== undefined && (this.atWork.get(uid) ?? -1) < shrunkAt) suspects.push(uid)
+    }
+    if (shrunkAt === undefined || now - shrunkAt < DEAD_AFTER) return
+    // More suspects than dead: some of them are only slow.
+    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead) {
+      this.presumedDead += suspects.length
+      for (const uid of suspects) this.givenUp.add(uid)
+    }
+    // Nobody is left who could answer, official servers included.
+    if (this.present === 0) for (const uid of this.debts.keys()) this.givenUp.add(uid)
+  }
+
+  /** The servers of this library that are at work, or whose clients are. */
+  private *waitedFor(): Iterable<string> {
+    for (const uid of this.atWork.keys()) if (!this.answered.has(uid) && !this.givenUp.has(uid)) yield uid
+    for (const [uid, debt] of this.debts) if (debt.native && isOwed(debt) && !this.givenUp.has(uid)) yield uid
+  }
+
+  // ---------------------------------------------------------------- answers, once each
 
   private isFirst(uid: string | undefined): boolean {
     if (uid !== undefined) {
-      if (this.answered.has(uid)) return false
+      if (this.answered.has(uid) || this.answered.size >= MAX_SERVERS || this.left.has(uid)) return false
       this.answered.add(uid)
     }
     this.done++
     return true
   }
 
-  private debtOf({ native, uid = ANONYMOUS }: Sender): Debt {
+  /** Settles one acknowledgement. Returns whether it was owed. */
+  private isOwing(from: Sender, sid: string | undefined): boolean {
+    const debt = this.asksClients ? this.debtOf(from) : undefined
+    if (debt === undefined) return false
+    // It may be earlier than the number of recipients, where a broker does not keep the order.
+    const isTold = from.uid !== undefined && this.answered.has(from.uid)
+    if (debt.settled >= debt.recipients + (isTold ? 0 : MAX_EARLY)) return false
+    if (sid !== undefined && debt.native) {
+      if (debt.sids.has(sid)) return false
+      debt.sids.add(sid)
+    }
+    debt.settled++
+    return true
+  }
+
+  private debtOf({ native, uid = ANONYMOUS }: Sender): Debt | undefined {
     let debt = this.debts.get(uid)
-    if (debt === undefined) this.debts.set(uid, (debt = { native, recipients: 0, settled: 0 }))
+    if (debt === undefined && this.debts.size < MAX_SERVERS && !this.left.has(uid)) {
+      this.debts.set(uid, (debt = { native, recipients: 0, settled: 0, sids: new Set() }))
+    }
     return debt
   }
 }

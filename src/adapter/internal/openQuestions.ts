@@ -7,22 +7,23 @@ import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
 import { type Listener, OpenQuestion } from "./openQuestion.ts"
 
 /** Between two looks at the open questions, in milliseconds. */
-const INTERVAL = 100
+const INTERVAL = 50
 
-/** A look that is later than this, in milliseconds, finds news that this server has not read yet. */
-const LATE = 1_000
-
-/** Between two pings while a question is open, in milliseconds. */
-const PING_INTERVAL = 500
-
-/** A server that has not answered pings for so long hangs, in milliseconds. */
-const HUNG_AFTER = 1_500
-
-/** The same if a server is known to have died: is it this one? */
-const DEAD_AFTER = 150
+/** The number of servers is not known if it is not told within this time, in milliseconds. */
+const READ_WITHIN = 500
 
 /** The servers of this library that are remembered. The one that was met first is forgotten. */
 const MAX_KNOWN = 1_000
+
+/** A server that has been silent for so long is forgotten, in milliseconds. */
+const FORGOTTEN_AFTER = 30_000
+
+/** A server of this library, as it was last heard. */
+interface Known {
+  /** The number of questions before it was met. */
+  readonly metAt: number
+  silentSince: number | undefined
+}
 
 /**
  * The questions that this server has asked in one namespace, and the watch over them: it ends those
@@ -33,11 +34,15 @@ export class OpenQuestions {
   private readonly clock: Clock.Clock
   private readonly timeout: number
   private readonly open = new Map<string, OpenQuestion>()
-  /** When each server of this library was last heard. */
-  private readonly known = new Map<string, number>()
+  private readonly known = new Map<string, Known>()
   private readonly wanted = Latch.makeUnsafe(false)
-  private lastLook = 0
-  private ids = 0
+  private isClosed = false
+  private asked = 0
+  /**
+   * The time that the watch has been awake, in milliseconds. While this process sleeps, answers wait
+   * unread: that time must accuse nobody.
+   */
+  private time = 0
 
   /** `timeout` is the time that questions wait for servers that cannot be pinged, in milliseconds. */
   constructor(link: () => ClusterLink, clock: Clock.Clock, timeout: number) {
@@ -48,12 +53,16 @@ export class OpenQuestions {
 
   /** Asks all other servers. Gives the function that ends the question early. */
   ask(question: Question, listener: Listener): () => void {
+    if (this.isClosed) {
+      listener.onEnd(1)
+      return () => {}
+    }
     const link = this.link()
+    const number = this.asked++
     // Any text will do. The id of this server makes it unique in the cluster.
-    const requestId = `${link.uid}${(this.ids++).toString(36)}`
-    this.open.set(requestId, new OpenQuestion(requestId, question, listener, this.now))
+    const requestId = `${link.uid}${number.toString(36)}`
+    this.open.set(requestId, new OpenQuestion(requestId, number, question, listener, this.time))
     link.send({ _tag: "Question", requestId, question })
-    if (this.open.size === 1) this.lastLook = this.now
     this.wanted.openUnsafe()
     return () => {
       if (this.open.delete(requestId)) link.send({ _tag: "Cancel", requestId })
@@ -62,115 +71,109 @@ export class OpenQuestions {
 
   /** A server of this library was heard. */
   onHeard(uid: string): void {
-    if (!this.known.has(uid) && this.known.size >= MAX_KNOWN) this.known.delete(this.known.keys().next().value!)
-    this.known.set(uid, this.now)
+    const known = this.known.get(uid)
+    if (known !== undefined) {
+      known.silentSince = undefined
+      return
+    }
+    if (this.known.size >= MAX_KNOWN) this.known.delete(this.known.keys().next().value!)
+    this.known.set(uid, { metAt: this.asked, silentSince: undefined })
   }
 
   onAnswer(from: Sender, answer: ClusterAnswer): void {
     const question = this.open.get(answer.requestId)
     if (question === undefined) return
-    question.onAnswer(from, answer)
-    this.endIfComplete(question, 0)
+    question.onAnswer(from, answer, this.time)
+    this.endIfOver(question)
   }
 
   onServerLeft(uid: string, isDead: boolean): void {
+    const metAt = this.known.get(uid)?.metAt
     this.known.delete(uid)
     for (const question of this.open.values()) {
-      question.onServerLeft(uid, isDead)
-      this.endIfComplete(question, 0)
+      question.onServerLeft(uid, isDead, metAt !== undefined && metAt <= question.number)
+      this.endIfOver(question)
     }
   }
 
-  /** Ends all questions with what has been answered: the namespace closes. */
+  /** Ends all questions with what has been answered, and those to come: the namespace closes. */
   close(): void {
+    this.isClosed = true
     for (const question of this.open.values()) this.end(question)
   }
 
   /** Watches the open questions, for ever. */
   get watch(): Effect.Effect<never> {
+    const pause = Effect.timeoutOption(this.wanted.await, INTERVAL)
     const look = Effect.suspend(() => {
-      if (this.open.size === 0) {
-        this.wanted.closeUnsafe()
-        return this.wanted.await
-      }
-      return Effect.flatMap(this.link().servers, (servers) => {
-        this.look(servers)
-        return this.open.size === 0 ? Effect.void : Effect.sleep(INTERVAL)
+      this.wanted.closeUnsafe()
+      if (this.open.size === 0) return this.wanted.await
+      const { asked, now } = this
+      const servers = Effect.timeoutOrElse(this.link().servers, {
+        duration: READ_WITHIN,
+        orElse: () => Effect.undefined
+      })
+      return Effect.flatMap(servers, (servers) => {
+        this.time += Math.min(this.now - now, READ_WITHIN)
+        this.look(servers, asked)
+        if (this.open.size === 0) return Effect.void
+        const before = this.now
+        return Effect.andThen(
+          pause,
+          Effect.sync(() => {
+            this.time += Math.min(this.now - before, 2 * INTERVAL)
+          })
+        )
       })
     })
     return Effect.forever(look)
   }
 
   private get now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  private look(servers: number | undefined): void {
-    const now = this.now
-    const wasAway = now - this.lastLook > LATE
-    this.lastLook = now
+  /** `asked` is the number of questions that were sent before the servers were counted. */
+  private look(servers: number | undefined, asked: number): void {
+    const others = servers === undefined ? undefined : Math.max(0, servers - 1)
     for (const question of this.open.values()) {
-      if (servers !== undefined) question.onServers(servers - 1)
-      if (question.hasShrunk && question.owesAcknowledgements) this.ping(question, now)
-      // The pings of before were answered perhaps, but this process has slept.
-      else if (wasAway && question.pingedSince !== undefined) {
-        question.pingedSince = undefined
-        this.ping(question, now)
-      } else if (now - (question.lastPing ?? question.openedAt) >= PING_INTERVAL) this.ping(question, now)
-      if (this.endIfComplete(question, this.giveUp(question, now))) continue
-      if (this.isOverdue(question, now)) this.end(question)
+      if (question.number >= asked) continue
+      question.onServers(others, this.time)
+      if (question.isComplete) {
+        this.end(question)
+        continue
+      }
+      if (question.takePing(this.time)) {
+        this.link().send({ _tag: "Ping", requestId: question.requestId })
+      }
+      if (this.isOver(question)) this.end(question)
     }
   }
 
-  private ping(question: OpenQuestion, now: number): void {
-    // The first ping after a server has died is the one that tells which it was.
-    if (question.hasShrunk) {
-      question.hasShrunk = false
-      question.pingedSince = question.wasShrunkAt = now
-    }
-    question.pingedSince ??= now
-    question.lastPing = now
-    this.link().send({ _tag: "Ping", requestId: question.requestId })
+  private endIfOver(question: OpenQuestion): void {
+    // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
+    if (question.isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
   }
 
-  /**
-   * Gives up the servers of this library that do not answer pings. Returns the number of those that
-   * have not answered the question.
-   */
-  private giveUp(question: OpenQuestion, now: number): number {
-    const since = question.pingedSince
-    if (since === undefined) return 0
-    const isSilent = (uid: string, patience: number) => {
-      const heard = this.known.get(uid) ?? 0
-      return now - Math.max(heard, since) >= patience && heard < since
-    }
-    for (const uid of question.debtors()) {
-      if (isSilent(uid, question.wasShrunkAt === since ? DEAD_AFTER : HUNG_AFTER)) question.forgive(uid)
-    }
-    let silent = 0
-    for (const uid of this.known.keys()) if (!question.hasAnswered(uid) && isSilent(uid, HUNG_AFTER)) silent++
-    return silent
+  private isOver(question: OpenQuestion): boolean {
+    return question.isOver(this.time, this.known.keys(), this.timeout, this.onSilent)
   }
 
-  /** Whether it has waited for long enough. Handlers of servers that are alive may take their time. */
-  private isOverdue(question: OpenQuestion, now: number): boolean {
-    if (question.asksClients || now - question.openedAt < this.timeout) return false
-    const { unanswered } = question
-    if (!question.asksHandlers || unanswered === undefined) return true
-    let alive = 0
-    for (const [uid, heard] of this.known) if (!question.hasAnswered(uid) && now - heard < HUNG_AFTER) alive++
-    return alive < unanswered
-  }
-
-  /** `silent` servers are not waited for. */
-  private endIfComplete(question: OpenQuestion, silent: number): boolean {
-    const { unanswered } = question
-    if (unanswered === undefined || unanswered > silent || question.owesAcknowledgements) return false
-    this.end(question)
-    return true
+  private readonly onSilent = (uid: string): void => {
+    const known = this.known.get(uid)!
+    known.silentSince ??= this.time
+    if (this.time - known.silentSince >= FORGOTTEN_AFTER) this.known.delete(uid)
   }
 
   private end(question: OpenQuestion): void {
-    if (this.open.delete(question.requestId)) question.listener.onEnd(question.missing)
+    if (!this.open.delete(question.requestId)) return
+    const { missing } = question
+    // Those that have it still need not answer any more.
+    if (missing > 0) this.link().send({ _tag: "Cancel", requestId: question.requestId })
+    // Nobody else is there.
+    if (question.isExact && this.known.size > question.answered.size) {
+      for (const uid of this.known.keys()) if (!question.answered.has(uid)) this.known.delete(uid)
+    }
+    question.listener.onEnd(missing)
   }
 }

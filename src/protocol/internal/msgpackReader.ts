@@ -77,6 +77,15 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** `@msgpack/msgpack` writes halves of surrogate pairs, which are not UTF-8. */
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true })
 
+/** The native function of Node, Bun and Deno, where it exists: it is several times faster. */
+interface NativeBuffer {
+  isBuffer(bytes: unknown): boolean
+}
+interface NativeBytes {
+  toString(encoding: "utf8", start: number, end: number): string
+}
+const native = (globalThis as { readonly Buffer?: NativeBuffer }).Buffer
+
 class Reader {
   private readonly bytes: Uint8Array
   private readonly view: DataView
@@ -335,6 +344,9 @@ class Reader {
   }
 
   private utf8(start: number, end: number): string {
+    if (this.isServers && native?.isBuffer(this.bytes)) {
+      return (this.bytes as NativeBytes).toString("utf8", start, end)
+    }
     const text = this.bytes.subarray(start, end)
     if (this.isServers) return lenient.decode(text)
     try {

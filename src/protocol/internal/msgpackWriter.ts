@@ -11,8 +11,8 @@ const MAX_DEPTH = 1_000
 /** Memory that a message has grown beyond this is not kept. */
 const LARGE = 1_048_576
 
-/** Shorter texts are written faster character by character. */
-const SHORT = 40
+/** Shorter texts are written faster character by character. They have heads of one or two bytes. */
+const SHORT = 200
 
 const HIGH = 4_294_967_296
 
@@ -32,11 +32,12 @@ export class Writer {
   private view = new DataView(this.bytes.buffer)
   private at = 0
 
-  /** Writes a value and returns its bytes, which are not shared. */
-  write(value: unknown): Uint8Array<ArrayBuffer> {
+  /** Writes a value and returns its bytes, in memory of their own. */
+  write<B extends Uint8Array>(value: unknown, allocate: (length: number) => B): B {
     this.at = 0
     this.value(value, 1)
-    const written = this.bytes.slice(0, this.at)
+    const written = allocate(this.at)
+    written.set(this.bytes.subarray(0, this.at))
     if (this.bytes.length > LARGE) this.grow(4_096)
     return written
   }

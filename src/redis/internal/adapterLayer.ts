@@ -8,7 +8,7 @@ import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
 import type { LinkFactory } from "../../adapter/ClusterLink.ts"
 import { ClusterStatus, makeMonitor } from "../../adapter/ClusterStatus.ts"
 import * as DistributedAdapter from "../../adapter/DistributedAdapter.ts"
-import type { RedisAdapterOptions } from "../RedisAdapter.ts"
+import type { RedisAdapterOptions } from "../RedisAdapterOptions.ts"
 import { RedisClient } from "../RedisClient.ts"
 import { type Bus, makeBus } from "./bus.ts"
 

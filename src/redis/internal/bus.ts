@@ -2,10 +2,12 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
-import type { RedisAdapterOptions } from "../RedisAdapter.ts"
+import type { RedisAdapterOptions } from "../RedisAdapterOptions.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command } from "../RedisCommand.ts"
+import * as Membership from "./membership.ts"
 import type { Body } from "./msgpack.ts"
+import * as Publisher from "./publisher.ts"
 
 /** The way of one server to all others: what the links of its namespaces share. */
 export interface Bus {
@@ -15,7 +17,10 @@ export interface Bus {
   readonly publish: (channel: string, body: Body, isSharded: boolean) => void
   /** The same with any command; `key` decides the server in a Redis Cluster. */
   readonly send: (key: string, command: Command) => void
-  /** See `ClusterLink.servers`: the number of subscribers of a channel that every server subscribes to. */
+  /**
+   * See `ClusterLink.servers`: the number of subscribers of a channel that every server subscribes
+   * to. The first channel is also the one by which others are known to be back after an outage.
+   */
   readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
 }
 
@@ -23,10 +28,9 @@ export interface Bus {
 export const makeBus = (
   redis: RedisClient["Service"],
   monitor: ClusterMonitor,
-  _options: RedisAdapterOptions
+  { outbox }: RedisAdapterOptions
 ): Effect.Effect<Bus, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const run = Effect.runForkWith(yield* Effect.context<never>())
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         const tell = () => monitor.connected(redis.isConnected())
@@ -35,28 +39,20 @@ export const makeBus = (
       }),
       (stop) => Effect.sync(stop)
     )
-    let waiting: Array<{ readonly key: string | undefined; readonly command: Command }> = []
-    const flush = () => {
-      const commands = waiting
-      waiting = []
-      for (const { command, key } of commands) {
-        run(
-          Effect.catch(redis.execute([command], key === undefined ? {} : { key }), () =>
-            Effect.sync(() => monitor.dropped(1, "failed"))
-          )
-        )
-      }
-    }
-    const add = (key: string | undefined, command: Command) => {
-      waiting.push({ key, command })
-      if (waiting.length === 1) setImmediate(flush)
-    }
+    const membership = yield* Membership.make(redis)
+    const { add, publish } = yield* Publisher.make(redis, monitor, {
+      ...outbox,
+      // What is sent before the others have subscribed again would be lost.
+      fence: Effect.andThen(Publisher.whenSubscribed(redis), membership.whenBack)
+    })
     return {
       redis,
       monitor,
-      publish: (channel, body, isSharded) =>
-        add(isSharded ? channel : undefined, [isSharded ? "SPUBLISH" : "PUBLISH", channel, body]),
-      send: add,
-      servers: (channel, isSharded) => Effect.orElseSucceed(redis.numSub(channel, isSharded), () => undefined)
+      publish,
+      send: (key, command) => add(command, key),
+      servers: (channel, isSharded) => {
+        membership.track(channel, isSharded)
+        return membership.servers(channel, isSharded)
+      }
     }
   })

@@ -10,19 +10,23 @@ export class Inbox {
   private readonly receiver: ClusterReceiver
   private readonly sequences: Sequences
   private readonly monitor: ClusterMonitor
+  private readonly hears: (lane: string) => boolean
 
+  /** `hears` says whether this server listens to a lane: of others, it need not know. */
   constructor(
     namespace: string,
     uid: string,
     receiver: ClusterReceiver,
     sequences: Sequences,
-    monitor: ClusterMonitor
+    monitor: ClusterMonitor,
+    hears: (lane: string) => boolean = () => true
   ) {
     this.namespace = namespace
     this.uid = uid
     this.receiver = receiver
     this.sequences = sequences
     this.monitor = monitor
+    this.hears = hears
   }
 
   /** Takes a message that has come on a lane. */
@@ -40,7 +44,9 @@ export class Inbox {
       case "Beat": {
         const { uid } = received.from
         if (uid === undefined || uid === this.uid) return
-        for (const [lane, last] of received.lanes) this.report(uid, this.sequences.settle(uid, lane, last))
+        for (const [lane, last] of received.lanes) {
+          if (this.hears(lane)) this.report(uid, this.sequences.settle(uid, lane, last))
+        }
         return
       }
       case "Presence": {

@@ -21,10 +21,9 @@ export type DecodedBody = MessagePack.Decoded | string
 const BRACE = 0x7b
 
 /** Throws on a value that cannot be encoded: a `BigInt`, a `Blob`, a circular reference. */
-export const encode = (value: unknown): Uint8Array => {
-  const bytes = MessagePack.encode(value)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
+export const encode = (value: unknown): Buffer => MessagePack.encode(value, allocate)
+
+const allocate = (length: number): Buffer => Buffer.allocUnsafe(length)
 
 /** Reads bytes as MessagePack. */
 export const decode = (bytes: Uint8Array, maxBytes: number): DecodedBody => {
@@ -41,7 +40,8 @@ export const decodeBody = (body: Body, maxBytes: number): DecodedBody => {
 }
 
 const decodeJson = (json: string): DecodedBody => {
-  if (json.length > MAX_DEPTH && isDeeper(json, MAX_DEPTH)) return `nested deeper than ${MAX_DEPTH} levels`
+  // Each level takes two brackets.
+  if (json.length > 2 * MAX_DEPTH && isDeeper(json, MAX_DEPTH)) return `nested deeper than ${MAX_DEPTH} levels`
   try {
     return { value: JSON.parse(json), hasBinary: false }
   } catch {
@@ -50,7 +50,7 @@ const decodeJson = (json: string): DecodedBody => {
 }
 
 export const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString()
 
 /** Deeper values are not searched. No encoder takes them. */
 const MAX_SEARCH = 1_000

@@ -39,34 +39,38 @@ export const make =
       const wire = ShardedWire.make({ ...options, namespace, uid })
       const { common } = wire
       const sequences = new Sequences()
-      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor)
+      /** The channels of rooms that have members here. */
+      const channels = new Map<string, RoomChannel>()
+      const hears = (channel: string) => channel === common || channels.has(channel)
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
       const beat = yield* makeBeat(sequences, (lanes) => bus.publish(common, wire.encodeBeat(lanes), true))
       const onMessage = (channel: string, body: Uint8Array) => inbox.take(wire.decode(body), channel)
       yield* subscribed(bus.redis, "sharded", common, onMessage)
       yield* subscribed(bus.redis, "sharded", wire.own, onMessage)
 
-      const rooms = new Map<string, RoomChannel>()
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           bus.publish(common, wire.encodeClosing(), true)
-          for (const { subscription } of rooms.values()) subscription.unsubscribe()
+          for (const { subscription } of channels.values()) subscription.unsubscribe()
         })
       )
       const onRoomCreated = (room: string): void => {
         if (!wire.subscribesTo(room, false)) return
         const confirmed = Deferred.makeUnsafe<void>()
         const confirm = () => void Deferred.doneUnsafe(confirmed, Effect.void)
-        const subscription = bus.redis.subscribe("sharded", wire.roomChannel(room), {
+        const channel = wire.roomChannel(room)
+        const subscription = bus.redis.subscribe("sharded", channel, {
           onMessage,
           onConfirmed: confirm
         })
-        rooms.set(room, { subscription, confirmed })
+        channels.set(channel, { subscription, confirmed })
       }
       const onRoomDeleted = (room: string): void => {
-        rooms.get(room)?.subscription.unsubscribe()
-        rooms.delete(room)
+        const channel = wire.roomChannel(room)
+        channels.get(channel)?.subscription.unsubscribe()
+        channels.delete(channel)
         // What is sent until somebody joins again is not for this server.
-        sequences.forgetLane(wire.roomChannel(room))
+        sequences.forgetLane(channel)
       }
 
       const send = (message: ClusterMessage): void => {
@@ -89,7 +93,7 @@ export const make =
         onRoomCreated,
         onRoomDeleted,
         whenHeard: (room) => {
-          const channel = rooms.get(room)
+          const channel = channels.get(wire.roomChannel(room))
           if (channel === undefined || channel.subscription.isConfirmed() || !bus.redis.isConnected()) return undefined
           return Effect.asVoid(Effect.timeoutOption(Deferred.await(channel.confirmed), SUBSCRIBE_TIMEOUT))
         }

@@ -122,7 +122,7 @@ const toFields = ({ data, nsp, type, uid, x }: Envelope.Envelope, mayHaveBinary:
   nsp,
   type: String(type),
   ...(data !== undefined && {
-    data: mayHaveBinary && hasBinary(data) ? Buffer.from(encode(data)).toString("base64") : JSON.stringify(data)
+    data: mayHaveBinary && hasBinary(data) ? encode(data).toString("base64") : JSON.stringify(data)
   }),
   ...(x !== undefined && { x: JSON.stringify(x) })
 })

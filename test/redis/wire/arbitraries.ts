@@ -24,7 +24,7 @@ const event = fc
     text.filter((name) => !isReservedEvent(name)),
     args
   )
-  .map(([name, args]) => [name, ...args] as const)
+  .map(([name, args]) => [name as unknown].concat(args))
 
 const named = fc.dictionary(
   text.filter((name) => name !== "__proto__"),

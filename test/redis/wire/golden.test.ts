@@ -1,21 +1,12 @@
 /**
  * The official adapters write and read what ours reads and writes, byte for byte.
  */
-import { createRequire } from "node:module"
 import { assert, describe, it } from "@effect/vitest"
-import { decode as msgpackDecode } from "@msgpack/msgpack"
 
 import type { ClusterAnswer, ClusterMessage } from "../../../src/adapter/ClusterMessage.ts"
 import * as RemoteDetails from "../../../src/adapter/RemoteDetails.ts"
-import { count } from "../../support/extent.ts"
 import { operations, withId } from "./messages.ts"
 import { formats, HANDSHAKE, makeOurs, NAMESPACE, type OfficialNode, officialNode, settled } from "./officialNode.ts"
-
-const notepack = createRequire(createRequire(import.meta.url).resolve("@socket.io/redis-adapter"))("notepack.io")
-
-void count
-void msgpackDecode
-void notepack
 
 /** What an official node has published or added to its stream, as ours reads it. */
 const heard = async (node: OfficialNode, ours: ReturnType<typeof makeOurs>) => {

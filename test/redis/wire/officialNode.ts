@@ -28,7 +28,8 @@ const makeClient = () => {
   const published: Array<Published> = []
   const entries: Array<Record<string, string>> = []
   const listeners = new Map<string, Listener>()
-  let wake: ((entries: unknown) => void) | undefined
+  /** Ends the read that waits for entries. */
+  const reading: Array<(entries: unknown) => void> = []
   const subscribe = (channels: string | ReadonlyArray<string>, listener: Listener) => {
     for (const channel of [channels].flat() as Array<string>) listeners.set(channel, listener)
   }
@@ -56,7 +57,7 @@ const makeClient = () => {
       entries.push(fields)
       return Promise.resolve(`1-${entries.length}`)
     },
-    xRead: () => new Promise((resolve) => (wake = resolve))
+    xRead: () => new Promise((resolve) => void reading.push(resolve))
   }
   /** Resolves when the server has taken the message. */
   const deliver = async (channel: string, body: string | Uint8Array): Promise<void> => {
@@ -65,9 +66,8 @@ const makeClient = () => {
     await settled()
   }
   const deliverEntry = async (fields: object, id: string): Promise<void> => {
-    while (wake === undefined) await settled()
-    wake([{ messages: [{ id, message: fields }] }])
-    wake = undefined
+    while (reading.length === 0) await settled()
+    reading.shift()!([{ messages: [{ id, message: fields }] }])
     await settled()
   }
   return { client, published, entries, deliver, deliverEntry }

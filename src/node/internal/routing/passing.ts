@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 
+import { setImmediate } from "../turn.ts"
 import * as Frames from "./frames.ts"
 import { encodeRequest, type RequestHead, type ResponseHead } from "./heads.ts"
 import type { Link, Passed } from "./link.ts"
@@ -73,8 +74,13 @@ export class PassedRequest implements Passed {
   }
 
   onReset(): void {
+    const { incoming, response } = this
     this.finish(false)
-    this.incoming.socket.destroy()
+    if (!response.writableEnded) return void incoming.socket.destroy()
+    // The owner does not know yet that the response has left. Then it is as good as read.
+    setImmediate(() => {
+      if (!response.writableFinished) incoming.socket.destroy()
+    })
   }
 
   onLost(): void {
