@@ -91,7 +91,7 @@ export class OpenQuestions {
     const metAt = this.known.get(uid)?.metAt
     this.known.delete(uid)
     for (const question of this.open.values()) {
-      question.onServerLeft(uid, isDead, metAt !== undefined && metAt <= question.number)
+      question.onServerLeft(uid, isDead, metAt !== undefined && metAt <= question.number, this.time)
       this.endIfOver(question)
     }
   }
