@@ -274,7 +274,7 @@ export class BusLink implements ClusterLink {
 
   private post(to: string | undefined, body: Body): void {
     const { server } = this
-    if (server.state === "dead") return
+    if (server.state === "dead" || this.isClosed) return
     const post: Post = { from: this, to, body, number: undefined }
     const isFull = server.outbox.length >= this.bus.maxOutbox
     const isDropped = server.state === "cut" && (!server.keepsOutbox || isFull)
@@ -324,6 +324,7 @@ export class BusLink implements ClusterLink {
   // ---------------------------------------------------------------- from the bus
 
   take(post: Post): void {
+    if (this.isClosed) return
     const { body, from, number } = post
     if (number !== undefined && !this.isOfficial) {
       const seen = this.sequences.observe(from.uid, post.to ?? ALL, number)

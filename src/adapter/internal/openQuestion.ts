@@ -141,11 +141,8 @@ export class OpenQuestion {
     }
   }
 
-  /**
-   * A server has left. It is missing if it is dead and had not answered. `wasKnown` is whether it
-   * was there when the question was asked, for certain.
-   */
-  onServerLeft(uid: string, isDead: boolean, wasKnown: boolean, now: number): void {
+  /** A server has left. It is missing if it is dead and had not answered. */
+  onServerLeft(uid: string, isDead: boolean, now: number): void {
     if (this.left.has(uid) || this.left.size >= MAX_SERVERS) return
     this.left.set(uid, isDead)
     const wasAtWork = this.atWork.delete(uid)
@@ -153,8 +150,8 @@ export class OpenQuestion {
     if (isDead) this.givenUp.add(uid)
     else this.debts.delete(uid)
     const hasAnswered = this.answered.has(uid)
-    // A server that came after the question is not expected.
-    const isLate = !hasAnswered && !wasKnown && !wasAtWork && this.joined > 0
+    // It came after the question, perhaps: then it was not expected. To excuse it would be to excuse another one.
+    const isLate = !hasAnswered && !wasAtWork && this.joined > 0
     if (isLate) this.joined--
     else if (isDead && !hasAnswered) return
     this.leaves.push({ at: now, isExcused: !hasAnswered && !isLate })
