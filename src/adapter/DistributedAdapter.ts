@@ -99,28 +99,18 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.monitor = monitor
     this.own = own
     this.questions = new OpenQuestions(link, clock, timeout)
-    this.answering = new Answering(link, host, own, clock)
+    this.answering = new Answering((to, answer) => this.reply(to, answer), host, own, clock)
     // The rooms of a socket are kept by its own server.
     this.leave = (socket, rooms) => own.leave(socket, rooms)
     this.leaveAll = (socket) => own.leaveAll(socket)
     this.rooms = own.rooms
     this.localSockets = (selection) => own.localSockets(selection)
     this.hasRoom = (room) => own.hasRoom(room)
-    this.watch = this.questions.watch
+    this.watch = Effect.andThen(Effect.forkChild(this.answering.watch), this.questions.watch)
   }
 
   connect(link: ClusterLink): void {
-    this.link = {
-      ...link,
-      // An answer may have values of the application that cannot be encoded. The asker gets none.
-      answer: (to, answer) => {
-        try {
-          link.answer(to, answer)
-        } catch {
-          this.monitor.dropped(1, "failed")
-        }
-      }
-    }
+    this.link = link
   }
 
   close(): void {
@@ -307,6 +297,15 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
 
   roomNames(): ReadonlyArray<string> {
     return [...this.own.roomNames(), ...this.host.sockets.keys()]
+  }
+
+  /** An answer may have values of the application that cannot be encoded. The asker gets none. */
+  private reply(to: Sender, answer: ClusterAnswer): void {
+    try {
+      this.link.answer(to, answer)
+    } catch {
+      this.monitor.dropped(1, "failed")
+    }
   }
 
   private receive(from: Sender, message: ClusterMessage): void {

@@ -200,7 +200,7 @@ export const fromEnvelope = (
   if (!Values.isRecord(value)) return refused("it is not an object")
   const { nsp, type, uid, x } = value
   if (!Values.isCount(type)) return refused("it has no type")
-  if (uid !== undefined && uid !== null && typeof uid !== "string") return refused("the sender is not a text")
+  if (uid !== undefined && uid !== null && !Values.isId(uid)) return refused("the sender has no id")
   const extension = Values.readExtension(x)
   const from: Sender = { uid: uid ?? undefined, native: extension !== undefined, position }
   const number = extension?.n
@@ -244,7 +244,7 @@ const readMessage = (
   mayHaveBinary: boolean
 ): ClusterMessage | string => {
   const requestId = data["requestId"] ?? undefined
-  if (requestId !== undefined && typeof requestId !== "string") return "the id of a question is not a text"
+  if (requestId !== undefined && !Values.isId(requestId)) return "the id of a question is none"
   if (type === SERVER_EVENT) {
     const event = Values.readEvent(data["packet"])
     return event === undefined ? "an event between servers without a name" : serverEvent(requestId, event)
@@ -309,7 +309,7 @@ const readAnswer = (
   extension: Values.Extension | undefined
 ): ClusterAnswer | string => {
   const { requestId } = data
-  if (typeof requestId !== "string") return "an answer without the id of its question"
+  if (!Values.isId(requestId)) return "an answer without the id of its question"
   switch (type) {
     case SOCKETS:
       return readSockets(requestId, data["sockets"], extension)

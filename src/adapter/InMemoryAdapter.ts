@@ -299,7 +299,7 @@ export class InMemoryAdapter implements Adapter {
     }
     // Only several rooms can hold a socket twice; the room of a socket's own id counts as one.
     let seen: Set<LocalSocket> | undefined
-    for (const room of rooms) {
+    for (const room of distinct(rooms)) {
       const members = this.members.get(room)
       const owner = this.host.sockets.get(room)
       if (seen === undefined && (rooms.length > 1 || (members !== undefined && owner !== undefined))) seen = new Set()
@@ -320,7 +320,7 @@ export class InMemoryAdapter implements Adapter {
   private excluded(except: ReadonlyArray<string>): Set<LocalSocket> | undefined {
     if (except.length === 0) return undefined
     const excluded = new Set<LocalSocket>()
-    for (const room of except) {
+    for (const room of distinct(except)) {
       const owner = this.host.sockets.get(room)
       if (owner !== undefined) excluded.add(owner)
       const members = this.members.get(room)
@@ -331,3 +331,6 @@ export class InMemoryAdapter implements Adapter {
     return excluded
   }
 }
+
+/** A short list is as it is. In a long one of another server, a large room may be a million times. */
+const distinct = (rooms: ReadonlyArray<string>): Iterable<string> => (rooms.length < 16 ? rooms : new Set(rooms))

@@ -5,8 +5,19 @@
  * @since 0.1.0
  */
 
-/** The lanes that are remembered, of each side. The one that has been known for longest is forgotten. */
+/** The lanes that are remembered, of each side. */
 const MAX_LANES = 10_000
+
+/** The last number of a sender on a lane. */
+interface Heard {
+  readonly uid: string
+  readonly lane: string
+  last: number
+  /** Whether it was needed since the hand has last passed it. */
+  isUsed: boolean
+  /** Its place in the ring. */
+  place: number
+}
 
 /**
  * The numbers that one namespace of one server sends and receives.
@@ -18,14 +29,19 @@ const MAX_LANES = 10_000
  * first number that it gets of a lane, be it a message's or a beat's, and a message's that is not
  * higher than the last: the sender has forgotten the lane, and begins it again.
  *
+ * 10,000 lanes of others are remembered, each of one sender. Beyond that, one is forgotten that has
+ * not been used for long: made-up senders do not displace those that send.
+ *
  * @since 0.1.0
  * @category models
  */
 export class Sequences {
   private readonly sent = new Map<string, number>()
-  /** The last number of each sender, by lane. */
-  private readonly heard = new Map<string, Map<string, number>>()
-  private heardCount = 0
+  private readonly byLane = new Map<string, Map<string, Heard>>()
+  private readonly bySender = new Map<string, Set<Heard>>()
+  /** All that is remembered of others, and the hand that looks for one that is not used. */
+  private readonly ring: Array<Heard> = []
+  private hand = 0
 
   /** The number of the next message on a lane of this server. */
   next(lane: string): number {
@@ -43,11 +59,12 @@ export class Sequences {
 
   /** Takes the number of a received message. Returns how many before it have not come, and never will. */
   observe(uid: string, lane: string, number: number): number {
-    const senders = this.sendersOf(lane)
-    const last = senders.get(uid)
-    if (last === undefined) this.heardCount++
-    senders.set(uid, number)
-    return last === undefined || number <= last ? 0 : number - last - 1
+    const heard = this.byLane.get(lane)?.get(uid)
+    if (heard === undefined) return this.remember(uid, lane, number)
+    const { last } = heard
+    heard.last = number
+    heard.isUsed = true
+    return number <= last ? 0 : number - last - 1
   }
 
   /**
@@ -55,34 +72,62 @@ export class Sequences {
    * Returns how many messages have not come.
    */
   settle(uid: string, lane: string, last: number): number {
-    const senders = this.sendersOf(lane)
-    const heard = senders.get(uid)
-    if (heard === undefined) this.heardCount++
-    else if (last <= heard) return 0
-    senders.set(uid, last)
-    return heard === undefined ? 0 : last - heard
+    const heard = this.byLane.get(lane)?.get(uid)
+    if (heard === undefined) return this.remember(uid, lane, last)
+    heard.isUsed = true
+    if (last <= heard.last) return 0
+    const missed = last - heard.last
+    heard.last = last
+    return missed
   }
 
   /** This server no longer listens to a lane. */
   forgetLane(lane: string): void {
-    this.heardCount -= this.heard.get(lane)?.size ?? 0
-    this.heard.delete(lane)
+    for (const heard of this.byLane.get(lane)?.values() ?? []) this.forget(heard)
   }
 
   /** A server has left. */
   forgetSender(uid: string): void {
-    for (const [lane, senders] of this.heard) {
-      if (!senders.delete(uid)) continue
-      this.heardCount--
-      if (senders.size === 0) this.heard.delete(lane)
+    for (const heard of this.bySender.get(uid) ?? []) this.forget(heard)
+  }
+
+  private remember(uid: string, lane: string, last: number): 0 {
+    if (this.ring.length >= MAX_LANES) this.forget(this.unused())
+    const heard: Heard = { uid, lane, last, isUsed: false, place: this.ring.length }
+    this.ring.push(heard)
+    const senders = this.byLane.get(lane)
+    if (senders === undefined) this.byLane.set(lane, new Map([[uid, heard]]))
+    else senders.set(uid, heard)
+    const lanes = this.bySender.get(uid)
+    if (lanes === undefined) this.bySender.set(uid, new Set([heard]))
+    else lanes.add(heard)
+    return 0
+  }
+
+  /** The next one that was not used since the hand has last passed it. */
+  private unused(): Heard {
+    const { ring } = this
+    for (;;) {
+      if (this.hand >= ring.length) this.hand = 0
+      const heard = ring[this.hand++]!
+      if (!heard.isUsed) return heard
+      heard.isUsed = false
     }
   }
 
-  private sendersOf(lane: string): Map<string, number> {
-    let senders = this.heard.get(lane)
-    if (senders !== undefined) return senders
-    while (this.heardCount >= MAX_LANES) this.forgetLane(this.heard.keys().next().value!)
-    this.heard.set(lane, (senders = new Map()))
-    return senders
+  private forget(heard: Heard): void {
+    const { lane, place, uid } = heard
+    // The last one takes its place.
+    const last = this.ring.pop()!
+    if (last !== heard) {
+      this.ring[place] = last
+      last.place = place
+    }
+    const senders = this.byLane.get(lane)!
+    senders.delete(uid)
+    if (senders.size === 0) this.byLane.delete(lane)
+    const lanes = this.bySender.get(uid)!
+    lanes.delete(heard)
+    if (lanes.size === 0) this.bySender.delete(uid)
   }
 }

@@ -56,6 +56,9 @@ export const OwnType = {
  */
 export const EMITTER = "emitter"
 
+/** Longer texts are no ids of servers, sockets or questions: they are remembered. Official ones have 20 characters at most. */
+const MAX_ID = 128
+
 /** The lanes that a beat may have. Links send several beats for more. */
 const MAX_BEAT_LANES = 10_000
 
@@ -71,6 +74,14 @@ export const isRecord = (value: unknown): value is Readonly<Record<string, unkno
   !Array.isArray(value) &&
   !ArrayBuffer.isView(value) &&
   !(value instanceof Date)
+
+/**
+ * Whether a value is an id of a server, a socket or a question: a text of 128 characters at most.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isId = (value: unknown): value is string => typeof value === "string" && value.length <= MAX_ID
 
 /**
  * @since 0.1.0
@@ -215,10 +226,10 @@ export const readExtension = (value: unknown): Extension | undefined => {
   return {
     n: isCount(n) && n > 0 ? n : undefined,
     c: isCount(c) ? c : undefined,
-    s: typeof s === "string" ? s : undefined,
+    s: isId(s) ? s : undefined,
     a: Array.isArray(a) ? a : undefined,
     l: Array.isArray(l) && l.length <= MAX_BEAT_LANES && l.every(isLaneEnd) ? l : undefined,
-    u: typeof u === "string" ? u : undefined
+    u: isId(u) ? u : undefined
   }
 }
 

@@ -1,8 +1,9 @@
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 
 import type { BroadcastFlags, BroadcastPacket, Host } from "../Adapter.ts"
-import type { ClusterLink } from "../ClusterLink.ts"
-import type { Question, Sender } from "../ClusterMessage.ts"
+import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
 import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
 
 /** The questions of others that are at work at once. The oldest one is given up beyond that. */
@@ -12,11 +13,11 @@ const MAX_AT_WORK = 10_000
 const LEASE = 60_000
 
 /** Between two searches for askers that no longer wait, in milliseconds. */
-const SWEEP_INTERVAL = 1_000
+const SWEEP_INTERVAL = 5_000
 
 /** A question that waits for this server's clients or handlers. */
 interface Work {
-  readonly asker: string | undefined
+  readonly asker: string
   readonly lease: number
   readonly cancel: () => void
   until: number
@@ -24,16 +25,18 @@ interface Work {
 
 /** Answers the questions of other servers in one namespace. */
 export class Answering {
-  private readonly link: () => ClusterLink
+  private readonly send: (to: Sender, answer: ClusterAnswer) => void
   private readonly host: Host
   private readonly own: InMemoryAdapter
   private readonly clock: Clock.Clock
   private readonly work = new Map<string, Work>()
-  private nextSweep = 0
+  /** The keys of the work for each asker. */
+  private readonly askers = new Map<string, Set<string>>()
+  private readonly wanted = Latch.makeUnsafe(false)
   private isClosed = false
 
-  constructor(link: () => ClusterLink, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
-    this.link = link
+  constructor(send: (to: Sender, answer: ClusterAnswer) => void, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
+    this.send = send
     this.host = host
     this.own = own
     this.clock = clock
@@ -42,12 +45,12 @@ export class Answering {
   /** Answers at once, or when the clients or the handlers have. Throws on an unsound question. */
   answer(from: Sender, requestId: string, question: Question): void {
     if (this.isClosed) return
-    const link = this.link()
+    const { send } = this
     switch (question._tag) {
       case "Fetch":
-        return link.answer(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
+        return send(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
       case "Count":
-        return link.answer(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
+        return send(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
       case "ServerEvent":
         return this.askHandlers(from, requestId, question.data)
       case "Ask":
@@ -60,7 +63,7 @@ export class Answering {
     const work = this.work.get(keyOf(from, requestId))
     if (work === undefined) return
     work.until = this.now + work.lease
-    this.link().answer(from, { _tag: "Alive", requestId })
+    this.send(from, { _tag: "Alive", requestId })
   }
 
   /** The asker no longer needs the answers. */
@@ -70,7 +73,7 @@ export class Answering {
 
   /** A server has left: nobody waits for its answers. */
   onServerLeft(uid: string): void {
-    for (const [key, { asker }] of this.work) if (asker === uid) this.giveUp(key)
+    for (const key of this.askers.get(uid) ?? []) this.giveUp(key)
   }
 
   /** Takes no more questions: the namespace closes. */
@@ -79,12 +82,22 @@ export class Answering {
     for (const key of this.work.keys()) this.giveUp(key)
   }
 
+  /** Gives up the work for askers that no longer wait, for ever. Nothing runs while there is no work. */
+  get watch(): Effect.Effect<never> {
+    const sweep = Effect.sync(() => {
+      const { now } = this
+      for (const [key, { until }] of this.work) if (until <= now) this.giveUp(key)
+      if (this.work.size === 0) this.wanted.closeUnsafe()
+    })
+    return this.wanted.await.pipe(Effect.andThen(Effect.sleep(SWEEP_INTERVAL)), Effect.andThen(sweep), Effect.forever)
+  }
+
   private get now(): number {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {
-    const link = this.link()
+    const { send } = this
     const key = keyOf(from, requestId)
     if (this.work.has(key)) return
     let isOver = false
@@ -95,18 +108,18 @@ export class Answering {
       this.host.onServerEvent(data, (args) => {
         if (isOver) return
         isOver = true
-        this.work.delete(key)
+        this.finish(key)
         // Official servers wait for an answer until their time is over; they know no other one.
-        if (args !== undefined || from.native) link.answer(from, { _tag: "Answered", requestId, args })
+        if (args !== undefined || from.native) send(from, { _tag: "Answered", requestId, args })
       })
     } catch (defect) {
-      this.work.delete(key)
+      this.finish(key)
       throw defect
     }
   }
 
   private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
-    const link = this.link()
+    const { send } = this
     const { data, mayHaveBinary, selection, timeout } = question
     const packet: BroadcastPacket = { data, mayHaveBinary }
     const flags: BroadcastFlags = { ...question.flags, local: false }
@@ -116,37 +129,46 @@ export class Answering {
     // A client that is dropped at once has left before the number of recipients is known.
     let leftBefore: number | undefined = 0
     const { cancel, recipients } = this.own.askUnsafe(packet, selection, flags, {
-      onAck: (acknowledgement) => link.answer(from, { _tag: "Acknowledged", requestId, acknowledgement }),
+      onAck: (acknowledgement) => send(from, { _tag: "Acknowledged", requestId, acknowledgement }),
       onLeft: () => {
         if (leftBefore !== undefined) leftBefore++
-        else if (from.native) link.answer(from, { _tag: "RecipientLeft", requestId })
+        else if (from.native) send(from, { _tag: "RecipientLeft", requestId })
       },
       onEnd: () => {
         isOver = true
-        this.work.delete(key)
+        this.finish(key)
       }
     })
-    link.answer(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
+    send(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
     leftBefore = undefined
     if (!isOver) this.begin(key, from, timeout, cancel)
   }
 
   private begin(key: string, from: Sender, timeout: number | undefined, cancel: () => void): void {
-    const { now } = this
-    if (now >= this.nextSweep) {
-      this.nextSweep = now + SWEEP_INTERVAL
-      for (const [key, { until }] of this.work) if (until <= now) this.giveUp(key)
-    }
     if (this.work.size >= MAX_AT_WORK) this.giveUp(this.work.keys().next().value!)
     const lease = from.native || timeout === undefined ? LEASE : timeout
-    this.work.set(key, { asker: from.uid, lease, cancel, until: now + lease })
+    const asker = from.uid ?? ""
+    this.work.set(key, { asker, lease, cancel, until: this.now + lease })
+    const keys = this.askers.get(asker)
+    if (keys === undefined) this.askers.set(asker, new Set([key]))
+    else keys.add(key)
+    this.wanted.openUnsafe()
   }
 
   private giveUp(key: string): void {
     const work = this.work.get(key)
     if (work === undefined) return
-    this.work.delete(key)
+    this.finish(key)
     work.cancel()
+  }
+
+  private finish(key: string): void {
+    const work = this.work.get(key)
+    if (work === undefined) return
+    this.work.delete(key)
+    const keys = this.askers.get(work.asker)!
+    keys.delete(key)
+    if (keys.size === 0) this.askers.delete(work.asker)
   }
 }
 

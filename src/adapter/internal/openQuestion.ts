@@ -16,10 +16,16 @@ const GOODBYE_WITHIN = 50
 const GONE_WITHIN = 1_000
 
 /** The servers of which a question remembers something. What more of them say is ignored. */
-const MAX_SERVERS = 10_000
+const MAX_SERVERS = 1_000
 
-/** The acknowledgements that are taken before a server has told the number of its recipients. */
+/** The acknowledgements that are taken before their servers have told the number of their recipients. */
 const MAX_EARLY = 10_000
+
+/** The acknowledgements that a question takes at most. */
+const MAX_ACKNOWLEDGEMENTS = 1_000_000
+
+/** The sockets of which a question knows that they have answered. A second answer of others counts for another socket. */
+const MAX_SIDS = 100_000
 
 /** Takes what happens to a question. */
 export interface Listener {
@@ -87,12 +93,16 @@ export class OpenQuestion {
   private wantsPing = false
   /** The servers of which a goodbye or their death was told, and whether they are dead. */
   private readonly left = new Map<string, boolean>()
-  private leaves: Array<Leave> = []
+  private readonly leaves: Array<Leave> = []
   /** The servers that have answered. */
   private done = 0
   /** The servers that have left in good order, and had not answered. */
   private excused = 0
   private readonly debts = new Map<string, Debt>()
+  /** The acknowledgements that have come, those of them that were faster than the number of recipients, and their sockets. */
+  private acknowledged = 0
+  private early = 0
+  private sids = 0
   /** When each server was last known to be at work on it. */
   private readonly atWork = new Map<string, number>()
   /** The servers that are not waited for, though they were at work or their clients are. */
@@ -267,7 +277,7 @@ export class OpenQuestion {
    * may come before or after it is no longer counted, and it may not have been counted at all.
    */
   private explain(now: number): void {
-    this.leaves = this.leaves.filter(({ at }) => now - at <= GONE_WITHIN)
+    while (this.leaves.length > 0 && now - this.leaves[0]!.at > GONE_WITHIN) this.leaves.shift()
     while (this.vanished > 0 && this.leaves.length > 0) {
       this.explained++
       if (this.leaves.shift()!.isExcused) this.excused++
@@ -334,11 +344,18 @@ export class OpenQuestion {
     if (debt === undefined) return false
     // It may be earlier than the number of recipients, where a broker does not keep the order.
     const isTold = from.uid !== undefined && this.answered.has(from.uid)
-    if (debt.settled >= debt.recipients + (isTold ? 0 : MAX_EARLY)) return false
+    const isEarly = debt.settled >= debt.recipients
+    if (isEarly && (isTold || this.early >= MAX_EARLY)) return false
+    if (this.acknowledged >= MAX_ACKNOWLEDGEMENTS) return false
     if (sid !== undefined && debt.native) {
       if (debt.sids.has(sid)) return false
-      debt.sids.add(sid)
+      if (this.sids < MAX_SIDS) {
+        this.sids++
+        debt.sids.add(sid)
+      }
     }
+    if (isEarly) this.early++
+    this.acknowledged++
     debt.settled++
     return true
   }

@@ -17,7 +17,6 @@ const REQUESTS = "r"
 
 export interface ClassicLinkOptions {
   readonly prefix: string
-  /** Whether other servers answer on this server's own channel, rather than on the common one. */
   readonly maxBytes: number
 }
 
@@ -30,7 +29,8 @@ export const make =
       const wire = ClassicWire.make({ ...options, namespace, uid })
       const { channels } = wire
       const sequences = new Sequences()
-      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor)
+      const hears = (lane: string) => lane === BROADCASTS || lane === REQUESTS
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
       const beat = yield* makeBeat(sequences, (lanes) => bus.publish(channels.request, wire.encodeBeat(lanes), false))
 
       const onBroadcast = (channel: string, body: Uint8Array) => {

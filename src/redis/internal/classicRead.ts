@@ -45,6 +45,8 @@ type Fields = Readonly<Record<string, unknown>>
 const OFFICIAL = 0x93
 const NATIVE = 0x94
 const UINT64 = 0xcf
+/** Longer ids of senders are left to decoding. */
+const MAX_HEAD_ID = 64
 /** The bytes of a number at the end of a broadcast. */
 const TAIL = 9
 
@@ -61,6 +63,7 @@ export const readHead = (body: Uint8Array): BroadcastHead | undefined => {
   const tail = body.length - (native ? TAIL : 0)
   if (!(length > 0 && (head === 0xd9 || length < 32)) || start + length > tail) return undefined
   let uid = ""
+  if (length > MAX_HEAD_ID) return undefined
   for (let i = start; i < start + length; i++) {
     if (body[i]! > 0x7f) return undefined
     uid += String.fromCharCode(body[i]!)
@@ -90,7 +93,7 @@ const decodeBroadcast = (body: Uint8Array, here: Here, maxBytes: number): Receiv
   if (!Array.isArray(decoded.value)) return refused("a broadcast that is no list")
   const [uid, packet, opts, tail] = decoded.value as Array<unknown>
   const from = readSender(uid, Values.isCount(tail))
-  if (from === undefined) return refused("the sender is not a text")
+  if (from === undefined) return refused("the sender has no id")
   const number = from.native && tail !== 0 ? (tail as number) : undefined
   if (from.uid === here.uid) return { _tag: "Ignored", from, number: undefined }
   if (!Values.isRecord(packet)) return refused("a broadcast without a packet")
@@ -112,7 +115,7 @@ const decodeRequest = (body: Body, here: Here, maxBytes: number): Received | Leg
   if (!Values.isCount(type)) return refused("it has no type")
   const extension = Values.readExtension(x)
   const from = readSender(uid, extension !== undefined)
-  if (from === undefined) return refused("the sender is not a text")
+  if (from === undefined) return refused("the sender has no id")
   const number = extension?.n
   if (from.uid === here.uid) return { _tag: "Ignored", from, number }
   if (type === Values.OwnType.Beat) {
@@ -139,7 +142,7 @@ const readRequest = (
 ): ClusterMessage | LegacyRequest | string | undefined => {
   const { opts } = fields
   const requestId = fields["requestId"] ?? undefined
-  if (requestId !== undefined && typeof requestId !== "string") return "the id of a question is not a text"
+  if (requestId !== undefined && !Values.isId(requestId)) return "the id of a question is none"
   switch (type) {
     case ClassicType.Join:
     case ClassicType.Leave:
@@ -221,7 +224,7 @@ const decodeResponse = (body: Body, here: Here, maxBytes: number): Received => {
 /** Returns the problem if the answer is wrong, and `undefined` if it is to a question that is never asked here. */
 const readAnswer = (fields: Fields, extension: Values.Extension | undefined): ClusterAnswer | string | undefined => {
   const { requestId, sockets, type } = fields
-  if (typeof requestId !== "string") return "an answer without the id of its question"
+  if (!Values.isId(requestId)) return "an answer without the id of its question"
   switch (type ?? undefined) {
     case undefined:
       // The other answers without a type are those to legacy requests.
@@ -252,4 +255,4 @@ const readAnswer = (fields: Fields, extension: Values.Extension | undefined): Cl
 
 /** Emitters may leave out their name. */
 const readSender = (uid: unknown, native: boolean): Sender | undefined =>
-  typeof uid === "string" ? { uid, native } : uid === undefined || uid === null ? { uid: undefined, native } : undefined
+  Values.isId(uid) ? { uid, native } : uid === undefined || uid === null ? { uid: undefined, native } : undefined

@@ -21,7 +21,10 @@ export type { BroadcastHead, LegacyRequest } from "./classicRead.ts"
 export interface ClassicChannels {
   /** Broadcasts without a single room. A room's channel adds `<room>#`. */
   readonly broadcast: string
-  /** The pattern of all channels of broadcasts. Official servers do not escape the namespace, either. */
+  /**
+   * The pattern of all channels of broadcasts. The namespace is escaped: clients choose the names of dynamic ones, and a name with
+   * many asterisks would keep Redis busy.
+   */
   readonly pattern: string
   readonly request: string
   /** Answers to all. */
@@ -51,7 +54,7 @@ export const make = (options: WireOptions): ClassicWire => {
   const { namespace, prefix, uid } = options
   const channels: ClassicChannels = {
     broadcast: `${prefix}#${namespace}#`,
-    pattern: `${prefix}#${namespace}#*`,
+    pattern: `${escaped(`${prefix}#${namespace}#`)}*`,
     request: `${prefix}-request#${namespace}#`,
     response: `${prefix}-response#${namespace}#`,
     ownResponse: `${prefix}-response#${namespace}#${uid}#`
@@ -88,6 +91,8 @@ export const make = (options: WireOptions): ClassicWire => {
     encodeDone: (requestId) => JSON.stringify({ requestId })
   }
 }
+
+const escaped = (text: string): string => text.replace(/[*?[\]\\]/g, "\\$&")
 
 const packet = (data: ReadonlyArray<unknown>, nsp: string) => ({ type: 2, data, nsp })
 

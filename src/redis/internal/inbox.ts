@@ -12,14 +12,14 @@ export class Inbox {
   private readonly monitor: ClusterMonitor
   private readonly hears: (lane: string) => boolean
 
-  /** `hears` says whether this server listens to a lane: of others, it need not know. */
+  /** `hears` says whether this server listens to a lane: of others, it must not remember anything. */
   constructor(
     namespace: string,
     uid: string,
     receiver: ClusterReceiver,
     sequences: Sequences,
     monitor: ClusterMonitor,
-    hears: (lane: string) => boolean = () => true
+    hears: (lane: string) => boolean
   ) {
     this.namespace = namespace
     this.uid = uid
@@ -44,10 +44,11 @@ export class Inbox {
       case "Beat": {
         const { uid } = received.from
         if (uid === undefined || uid === this.uid) return
+        let missed = 0
         for (const [lane, last] of received.lanes) {
-          if (this.hears(lane)) this.report(uid, this.sequences.settle(uid, lane, last))
+          if (this.hears(lane)) missed += this.sequences.settle(uid, lane, last)
         }
-        return
+        return this.report(uid, missed)
       }
       case "Presence": {
         const { uid } = received.from
@@ -60,7 +61,7 @@ export class Inbox {
 
   /** Counts the number of a message that has come on a lane. */
   count(uid: string | undefined, lane: string, number: number | undefined): void {
-    if (number === undefined || uid === undefined || uid === this.uid) return
+    if (number === undefined || uid === undefined || uid === this.uid || !this.hears(lane)) return
     this.report(uid, this.sequences.observe(uid, lane, number))
   }
 

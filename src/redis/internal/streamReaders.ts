@@ -27,6 +27,9 @@ export interface StreamReaders {
 /** A reply that has not come so long after its time means that the connection is dead. */
 const SLACK = 3_000
 
+/** A reply is made smaller than this, in bytes, if entries are as large as those before. */
+const MAX_REPLY = 8 << 20
+
 /** From an error to the next attempt, in milliseconds. */
 const RETRY_DELAY = 100
 
@@ -75,15 +78,23 @@ const follow = (
     const newest = entriesOf(reply)[0]?.id ?? "0-0"
     if (last === undefined || isBefore(newest, last)) last = newest
   })
+  let count = readCount
   const next = Effect.suspend(() =>
-    command(["XREAD", "COUNT", `${readCount}`, "BLOCK", `${blockTime}`, "STREAMS", stream, last!], blockTime + SLACK)
+    command(["XREAD", "COUNT", `${count}`, "BLOCK", `${blockTime}`, "STREAMS", stream, last!], blockTime + SLACK)
   ).pipe(
-    Effect.map((reply) => {
-      for (const { fields, id } of entriesOf(contentOf(reply))) {
+    Effect.flatMap((reply) => {
+      const entries = entriesOf(contentOf(reply))
+      // A stream that was deleted may have begun anew with lower ids.
+      if (entries.length === 0) return begin
+      let bytes = 1
+      for (const { fields, id } of entries) {
         // It goes on after an entry that cannot be read.
         last = id
+        for (const field in fields) bytes += sizeOf(fields[field])
         namespaces.get(text(fields["nsp"]))?.(fields, id)
       }
+      count = Math.max(1, Math.min(readCount, Math.floor((MAX_REPLY * entries.length) / bytes)))
+      return Effect.void
     })
   )
   return reader.whenUp.pipe(
@@ -121,6 +132,8 @@ const entriesOf = (reply: Reply): ReadonlyArray<Entry> => {
   }
   return entries
 }
+
+const sizeOf = (value: unknown): number => (value instanceof Uint8Array ? value.length : 0)
 
 const text = (value: unknown): string => (value instanceof Uint8Array ? (textOf(value) ?? "") : String(value))
 

@@ -39,7 +39,8 @@ export const make =
       const wire = StreamsWire.make({ ...options, namespace, uid })
       const { common, stream } = wire
       const sequences = new Sequences()
-      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor)
+      const hears = (lane: string) => lane === STREAM || lane === COMMON
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
 
       const add = (fields: StreamsWire.EntryFields): void =>
         bus.send(stream, StreamsWire.addCommand(stream, maxLength, fields))

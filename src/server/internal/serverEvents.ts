@@ -31,6 +31,9 @@ export interface ClusterNamespace extends Pick<Broadcaster, "ask"> {
   askAll<A, E>(question: (adapter: Adapter) => Stream.Stream<A, E>): Stream.Stream<A, E>
 }
 
+/** The events that a handler has in work at once. More are refused: another server sends faster than it can work. */
+const MAX_RUNNING = 10_000
+
 /** A handler, and its fibers. */
 interface Registered extends ServerEventHandler {
   readonly fibers: Set<Fiber.Fiber<unknown, unknown>>
@@ -117,6 +120,9 @@ export class ServerEvents {
       const decoded = decodePayload(codec, [event, ...args])
       if (decoded._tag === "Failure") return onExit(Exit.die(new Error(describe(decoded))))
       payload = [decoded.value]
+    }
+    if (fibers.size >= MAX_RUNNING) {
+      return onExit(Exit.die(new Error(`${MAX_RUNNING} earlier ones are still in work`)))
     }
     const fiber = run(Effect.suspend(() => handle(...payload)))
     fibers.add(fiber)
