@@ -107,7 +107,7 @@ class Operator extends Inspectable.Class implements EmitterOperator<any> {
       const { rooms } = this.selection
       const outgoing = this.target.encode(message(this.selection))
       // Servers read an empty list as all sockets.
-      return rooms.length === 0 && rooms !== none ? Effect.void : this.target.send(outgoing)
+      return rooms.length === 0 && rooms !== none ? Effect.void : Effect.asVoid(this.target.send(outgoing))
     })
   }
 }
@@ -126,7 +126,7 @@ class EmitterNamespaceOperator extends Operator implements EmitterNamespace<any>
     return Effect.suspend(() => {
       const { contract, encode, name, send } = this.target
       const codec = contract === undefined ? undefined : betweenServers(contract, name, event)
-      return send(encode({ _tag: "ServerEvent", data: encodeServerEvent(codec, event, args) }))
+      return Effect.asVoid(send(encode({ _tag: "ServerEvent", data: encodeServerEvent(codec, event, args) })))
     })
   }
 

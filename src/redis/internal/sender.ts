@@ -1,12 +1,12 @@
 /**
- * Sends the messages of a process that is no server: the caller waits for the confirmation of each.
+ * Sends commands for callers that wait for each reply, and know what to do without one.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
 import type { RedisClient } from "../RedisClient.ts"
-import type { Command } from "../RedisCommand.ts"
+import type { Command, Reply } from "../RedisCommand.ts"
 import { RedisError } from "../RedisError.ts"
 import type { Result } from "./driver.ts"
 import * as Line from "./line.ts"
@@ -18,7 +18,7 @@ export interface Outgoing {
   readonly key: string | undefined
 }
 
-export type Send = (outgoing: Outgoing) => Effect.Effect<void, RedisError>
+export type Send = (outgoing: Outgoing) => Effect.Effect<Reply, RedisError>
 
 interface Item {
   readonly command: Command
@@ -77,15 +77,15 @@ export const makeSender = (redis: RedisClient["Service"], timeout: Duration.Inpu
     queueMicrotask(() => flush(lane))
   }
 
-  const once = ({ command, key }: Outgoing): Effect.Effect<void, RedisError> =>
+  const once = ({ command, key }: Outgoing): Effect.Effect<Reply, RedisError> =>
     Effect.suspend(() => {
       const lane = laneOf(key)
       if (lane === undefined) {
-        return Effect.asVoid(redis.command(command, { timeout: duration, ...(key !== undefined && { key }) }))
+        return redis.command(command, { timeout: duration, ...(key !== undefined && { key }) })
       }
-      return Effect.callback<void, RedisError>((resume) => {
+      return Effect.callback<Reply, RedisError>((resume) => {
         const done = (result: Result) => {
-          if (!(result instanceof RedisError)) return resume(Effect.void)
+          if (!(result instanceof RedisError)) return resume(Effect.succeed(result))
           if (isTransient(result)) routes!.refresh()
           resume(Effect.fail(result))
         }
