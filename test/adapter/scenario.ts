@@ -35,7 +35,7 @@ export const scenario = Effect.gen(function* () {
   const chance = (share: number) => random.below(1_000) < share * 1_000
   const oneOf = <A>(items: ReadonlyArray<A>): A => items[random.below(items.length)]!
 
-  const latency = [1, oneOf([2, 30, 100])] as const
+  const latency = [1, oneOf([2, 10, 30])] as const
   const bus = yield* Bus.make({ seed, latency, tellsDeaths: chance(0.3), noticesAfter: oneOf([0, 0, 400]) })
   const troubles = new Troubles(bus)
   const peers: Array<Peer> = []
