@@ -56,8 +56,8 @@ interface Post {
 export interface BusObserver {
   /** A message arrives, before the adapter gets it. */
   readonly onArrival?: (to: BusServer, from: BusServer, body: Body) => void
-  /** A server has counted the servers; `began` is the tick at which it began. */
-  readonly onCount?: (server: BusServer, servers: number | undefined, began: number) => void
+  /** A server has counted the servers, if it could; `began` is the tick at which it began. */
+  readonly onCount?: (server: BusServer, counted: ReadonlyArray<BusServer> | undefined, began: number) => void
   /** A server sends a message, or drops it. It is for all others, or for the one with an id. */
   readonly onPost?: (from: BusServer, to: string | undefined, body: Body, isDropped: boolean) => void
 }
@@ -235,9 +235,9 @@ export class BusLink implements ClusterLink {
     // On the same line as the messages: a server that is counted gets what was sent before.
     this.servers = Effect.callback<number | undefined>((resume) => {
       const began = bus.tick()
-      bus.count(this, (servers) => {
-        bus.observer.onCount?.(server, servers, began)
-        resume(Effect.succeed(servers))
+      bus.count(this, (counted) => {
+        bus.observer.onCount?.(server, counted, began)
+        resume(Effect.succeed(counted?.length))
       })
     })
   }
@@ -274,7 +274,7 @@ export class BusLink implements ClusterLink {
 
   private post(to: string | undefined, body: Body): void {
     const { server } = this
-    if (server.state === "dead") return
+    if (server.state === "dead" || this.isClosed) return
     const post: Post = { from: this, to, body, number: undefined }
     const isFull = server.outbox.length >= this.bus.maxOutbox
     const isDropped = server.state === "cut" && (!server.keepsOutbox || isFull)
@@ -324,6 +324,7 @@ export class BusLink implements ClusterLink {
   // ---------------------------------------------------------------- from the bus
 
   take(post: Post): void {
+    if (this.isClosed) return
     const { body, from, number } = post
     if (number !== undefined && !this.isOfficial) {
       const missed = this.sequences.observe(from.uid, post.to ?? ALL, number)
@@ -404,6 +405,8 @@ export class MemoryBus {
   private readonly random: Seeded
   private readonly tellsDeaths: boolean
   private readonly noticesAfter: number
+  /** The first thing that was thrown. */
+  defect: unknown
   private uids = 0
   private ticks = 0
 
@@ -478,16 +481,15 @@ export class MemoryBus {
   }
 
   /** Counts the servers at the broker, after what is on the way to it. */
-  count({ namespace, server }: BusLink, onCount: (servers: number | undefined) => void): void {
+  count({ namespace, server }: BusLink, onCount: (counted: ReadonlyArray<BusServer> | undefined) => void): void {
     const { connection } = server
     const isUp = () => server.state === "up" && server.connection === connection
-    const answer = (servers: number | undefined) =>
-      server.run(() => onCount(isUp() && this.now >= server.believesSince ? servers : undefined))
+    const answer = (counted: ReadonlyArray<BusServer> | undefined) =>
+      server.run(() => onCount(isUp() && this.now >= server.believesSince ? counted : undefined))
     if (!isUp()) return answer(undefined)
     this.at((server.line.up = Math.max(server.line.up, this.now + this.delay())), () => {
-      let count = 0
-      for (const other of this.linksOf(namespace)) if (other.server.isCounted) count++
-      this.at((server.line.down = Math.max(server.line.down, this.now + this.delay())), () => answer(count))
+      const counted = Array.from(this.linksOf(namespace), (link) => link.server).filter(({ isCounted }) => isCounted)
+      this.at((server.line.down = Math.max(server.line.down, this.now + this.delay())), () => answer(counted))
     })
   }
 
@@ -577,6 +579,14 @@ export class MemoryBus {
     if (index === 0) this.wanted.openUnsafe()
   }
 
+  private perform({ run }: Due): void {
+    try {
+      run()
+    } catch (defect) {
+      this.defect ??= defect
+    }
+  }
+
   get work(): Effect.Effect<never> {
     return Effect.forever(
       Effect.suspend(() => {
@@ -585,7 +595,7 @@ export class MemoryBus {
         if (next === undefined) return this.wanted.await
         const wait = next.at - this.now
         if (wait > 0) return Effect.timeoutOption(this.wanted.await, Duration.millis(wait))
-        while (this.agenda[0] !== undefined && this.agenda[0].at <= this.now) this.agenda.shift()!.run()
+        while (this.agenda[0] !== undefined && this.agenda[0].at <= this.now) this.perform(this.agenda.shift()!)
         return Effect.void
       })
     )

@@ -54,7 +54,9 @@ export interface Gathered<A> {
 }
 
 /** Runs a stream in the background. */
-export const gather = <A>(stream: Stream.Stream<A, ServersMissingError>): Effect.Effect<Gathered<A>> =>
+export const gather = <A>(
+  stream: Stream.Stream<A, ServersMissingError>
+): Effect.Effect<Gathered<A>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const items: Array<A> = []
     let missing: number | undefined
@@ -69,7 +71,7 @@ export const gather = <A>(stream: Stream.Stream<A, ServersMissingError>): Effect
           missing = error.missing
         })
       ),
-      Effect.forkDetach({ startImmediately: true })
+      Effect.forkScoped({ startImmediately: true })
     )
     return { items, missing: () => missing, fiber }
   })
@@ -77,10 +79,14 @@ export const gather = <A>(stream: Stream.Stream<A, ServersMissingError>): Effect
 /** Asks in the background. */
 export const ask = <A>(
   question: Effect.Effect<A, ServersMissingError<A>>
-): Effect.Effect<{
-  readonly result: () => { readonly value: A; readonly missing: number } | undefined
-  readonly fiber: Fiber.Fiber<A, ServersMissingError<A>>
-}> =>
+): Effect.Effect<
+  {
+    readonly result: () => { readonly value: A; readonly missing: number } | undefined
+    readonly fiber: Fiber.Fiber<A, ServersMissingError<A>>
+  },
+  never,
+  Scope.Scope
+> =>
   Effect.gen(function* () {
     let result: { readonly value: A; readonly missing: number } | undefined
     const fiber = yield* question.pipe(
@@ -94,7 +100,7 @@ export const ask = <A>(
           result = { value: partial, missing }
         })
       ),
-      Effect.forkDetach({ startImmediately: true })
+      Effect.forkScoped({ startImmediately: true })
     )
     return { result: () => result, fiber }
   })

@@ -131,6 +131,8 @@ const isClusterReady = async (servers: ReadonlyArray<RunningRedis>): Promise<tru
   for (const server of servers) {
     const info = await server.command("cluster", "info")
     if (!info.includes("cluster_state:ok") || !info.includes(`cluster_known_nodes:${servers.length}`)) return undefined
+    // A replica that has never been in step does not take over.
+    if ((await server.command("info", "replication")).includes("master_link_status:down")) return undefined
   }
   return true
 }
@@ -153,7 +155,7 @@ export const startRedis = async ({
     await Promise.all(servers.map((server) => server.kill()))
     rmSync(root, { recursive: true, force: true, maxRetries: 5 })
   }
-  const clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+  const clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"]
   const all = masters > 0 ? [...clustered, "--cluster-require-full-coverage", "no", ...args] : args
   try {
     while (servers.length < Math.max(1, masters * (1 + replicas))) {

@@ -30,6 +30,7 @@ export class Answering {
   private readonly clock: Clock.Clock
   private readonly work = new Map<string, Work>()
   private nextSweep = 0
+  private isClosed = false
 
   constructor(link: () => ClusterLink, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
     this.link = link
@@ -40,6 +41,7 @@ export class Answering {
 
   /** Answers at once, or when the clients or the handlers have. Throws on an unsound question. */
   answer(from: Sender, requestId: string, question: Question): void {
+    if (this.isClosed) return
     const link = this.link()
     switch (question._tag) {
       case "Fetch":
@@ -71,7 +73,9 @@ export class Answering {
     for (const [key, { asker }] of this.work) if (asker === uid) this.giveUp(key)
   }
 
+  /** Takes no more questions: the namespace closes. */
   close(): void {
+    this.isClosed = true
     for (const key of this.work.keys()) this.giveUp(key)
   }
 

@@ -9,8 +9,11 @@ const HUNG_AFTER = 1_500
 /** The same after a server has disappeared: is it this one? */
 const DEAD_AFTER = 150
 
-/** The goodbye of a server that has disappeared comes within this time, in milliseconds. */
+/** After a server has disappeared, its goodbye and the answers of the others come within this time, in milliseconds. */
 const GOODBYE_WITHIN = 50
+
+/** A server that has said goodbye disappears within this time, in milliseconds. */
+const GONE_WITHIN = 1_000
 
 /** The servers of which a question remembers something. What more of them say is ignored. */
 const MAX_SERVERS = 10_000
@@ -33,6 +36,13 @@ interface Debt {
   settled: number
   /** The sockets that have answered, where servers tell them. */
   readonly sids: Set<string>
+}
+
+/** A server that has left, but is perhaps still counted. */
+interface Leave {
+  readonly at: number
+  /** Whether it was expected to answer, and need not any more. */
+  readonly isExcused: boolean
 }
 
 /** Official servers of the classic format do not say who they are: they share one debt. */
@@ -68,19 +78,22 @@ export class OpenQuestion {
   /** The number of other servers: when it was asked, and now. */
   private expected: number | undefined
   private present = 0
-  /** The servers that have disappeared since, or were there for the first time. */
+  /** The servers that have disappeared since, and those of them that have answered or said goodbye before. */
   private gone = 0
+  private explained = 0
+  /** The servers that have come since. */
   private joined = 0
   private shrunkAt: number | undefined
+  /** Since when all have answered that are counted, but not all that are known. */
+  private doubtfulSince: number | undefined
   private wantsPing = false
-  /** The servers of which a goodbye or their death was told. */
-  private readonly left = new Set<string>()
+  /** The servers of which a goodbye or their death was told, and whether they are dead. */
+  private readonly left = new Map<string, boolean>()
+  private leaves: Array<Leave> = []
   /** The servers that have answered. */
   private done = 0
   /** The servers that have left in good order, and had not answered. */
   private excused = 0
-  /** The servers that are known to be dead, and had not answered. */
-  private dead = 0
   private readonly debts = new Map<string, Debt>()
   /** When each server was last known to be at work on it. */
   private readonly atWork = new Map<string, number>()
@@ -105,15 +118,15 @@ export class OpenQuestion {
     switch (answer._tag) {
       case "Sockets":
       case "Counted":
-        if (!this.asksClients && !this.asksHandlers && this.isFirst(from.uid)) this.listener.onAnswer(answer)
+        if (!this.asksClients && !this.asksHandlers && this.isFirst(from.uid, now)) this.listener.onAnswer(answer)
         return
       case "Answered":
-        if (this.asksHandlers && this.isFirst(from.uid)) this.listener.onAnswer(answer)
+        if (this.asksHandlers && this.isFirst(from.uid, now)) this.listener.onAnswer(answer)
         return
       case "Recipients": {
         if (!this.asksClients) return
         const debt = this.debtOf(from)
-        if (debt !== undefined && this.isFirst(from.uid)) debt.recipients += answer.count
+        if (debt !== undefined && this.isFirst(from.uid, now)) debt.recipients += answer.count
         return
       }
       case "Acknowledged":
@@ -131,18 +144,20 @@ export class OpenQuestion {
   }
 
   /** A server has left. It is missing if it is dead and had not answered. */
-  onServerLeft(uid: string, isDead: boolean, wasKnown: boolean): void {
+  onServerLeft(uid: string, isDead: boolean, now: number): void {
     if (this.left.has(uid) || this.left.size >= MAX_SERVERS) return
-    this.left.add(uid)
+    this.left.set(uid, isDead)
     const wasAtWork = this.atWork.delete(uid)
     // The clients of a server that leaves in good order have left before it.
     if (isDead) this.givenUp.add(uid)
     else this.debts.delete(uid)
-    if (this.answered.has(uid)) return
-    // A server that came after the question is not expected.
-    if (!wasKnown && !wasAtWork && this.joined > 0) this.joined--
-    else if (isDead) this.dead++
-    else this.excused++
+    const hasAnswered = this.answered.has(uid)
+    // It came after the question, perhaps: then it was not expected. To excuse it would be to excuse another one.
+    const isLate = !hasAnswered && !wasAtWork && this.joined > 0
+    if (isLate) this.joined--
+    else if (isDead && !hasAnswered) return
+    this.leaves.push({ at: now, isExcused: !hasAnswered && !isLate })
+    this.explain(now)
   }
 
   // ---------------------------------------------------------------- what the watch sees
@@ -163,6 +178,7 @@ export class OpenQuestion {
       this.gone += this.present - others
       this.shrunkAt = now
       this.wantsPing = true
+      this.explain(now)
     }
     this.present = others
   }
@@ -177,10 +193,21 @@ export class OpenQuestion {
     return true
   }
 
-  /** Whether all have answered. */
-  get isComplete(): boolean {
+  /**
+   * Whether all have answered. One that answers and dies before it is counted stands for another one
+   * in the numbers: so those that are known get a little time, and a ping.
+   */
+  isComplete(now: number, known: ReadonlyMap<string, unknown>): boolean {
     const { unanswered } = this
-    return unanswered !== undefined && unanswered <= 0 && !this.owesAcknowledgements && !this.isWorkedOn
+    if (unanswered === undefined || unanswered > 0 || this.owesAcknowledgements || this.isWorkedOn) return false
+    if (this.doubtfulSince !== undefined && now - this.doubtfulSince >= DEAD_AFTER) return true
+    for (const uid of known.keys()) {
+      if (this.answered.has(uid) || this.isSilent(uid, now)) continue
+      if (this.doubtfulSince === undefined) this.wantsPing = true
+      this.doubtfulSince ??= now
+      return false
+    }
+    return true
   }
 
   /** Whether a server has disappeared. */
@@ -197,17 +224,18 @@ export class OpenQuestion {
    * Whether nothing more is to be waited for. `silent` tells which servers of this library do not
    * answer; `timeout` is the patience with the others.
    */
-  isOver(now: number, known: Iterable<string>, timeout: number, onSilent: (uid: string) => void): boolean {
+  isOver(now: number, known: ReadonlyMap<string, unknown>, timeout: number, onSilent: (uid: string) => void): boolean {
     const since = this.unreachableSince
     if (since !== undefined) {
-      return this.isComplete || now - Math.max(since, this.openedAt) >= timeout
+      return this.isComplete(now, known) || now - Math.max(since, this.openedAt) >= timeout
     }
     this.giveUp(now)
+    if (this.isComplete(now, known)) return true
     if (this.owesAcknowledgements || this.isWorkedOn) return false
     const { unanswered } = this
-    if (unanswered !== undefined) {
+    if (unanswered !== undefined && unanswered > 0) {
       let silent = 0
-      for (const uid of known) {
+      for (const uid of known.keys()) {
         if (this.answered.has(uid) || !this.isSilent(uid, now)) continue
         silent++
         onSilent(uid)
@@ -227,9 +255,9 @@ export class OpenQuestion {
 
   // ---------------------------------------------------------------- who is waited for
 
-  /** The number of servers that have not answered and are not known to be dead, if it is known. */
+  /** The number of servers that have not answered and have not left in good order, if it is known. */
   private get unanswered(): number | undefined {
-    return this.expected === undefined ? undefined : this.expected - this.done - this.excused - this.dead
+    return this.expected === undefined ? undefined : this.expected - this.done - this.excused
   }
 
   private get owesAcknowledgements(): boolean {
@@ -245,7 +273,19 @@ export class OpenQuestion {
 
   /** The number of servers that have disappeared without a word. */
   private get vanished(): number {
-    return Math.max(0, this.gone - this.left.size)
+    return this.gone - this.explained
+  }
+
+  /**
+   * Puts servers that have left and those that have disappeared together. What is told of a server
+   * may come before or after it is no longer counted, and it may not have been counted at all.
+   */
+  private explain(now: number): void {
+    this.leaves = this.leaves.filter(({ at }) => now - at <= GONE_WITHIN)
+    while (this.vanished > 0 && this.leaves.length > 0) {
+      this.explained++
+      if (this.leaves.shift()!.isExcused) this.excused++
+    }
   }
 
   /** Whether those that have disappeared had the time for a goodbye, and the others for an answer. */
@@ -265,13 +305,19 @@ export class OpenQuestion {
   private giveUp(now: number): void {
     const { shrunkAt } = this
     const suspects: Array<string> = []
+    // Most likely, one that has not answered and is not at work is one that has disappeared.
+    let idle = this.unanswered ?? 0
     for (const uid of this.waitedFor()) {
-      if (this.isSilent(uid, now)) this.givenUp.add(uid)
-      else if (shrunkAt !== undefined && (this.atWork.get(uid) ?? -1) < shrunkAt) suspects.push(uid)
+      if (this.isSilent(uid, now)) {
+        this.givenUp.add(uid)
+        continue
+      }
+      if (!this.answered.has(uid)) idle--
+      if (shrunkAt !== undefined && (this.atWork.get(uid) ?? -1) < shrunkAt) suspects.push(uid)
     }
     if (shrunkAt === undefined || now - shrunkAt < DEAD_AFTER) return
     // More suspects than dead: some of them are only slow.
-    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead) {
+    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead - Math.max(0, idle)) {
       this.presumedDead += suspects.length
       for (const uid of suspects) this.givenUp.add(uid)
     }
@@ -287,12 +333,18 @@ export class OpenQuestion {
 
   // ---------------------------------------------------------------- answers, once each
 
-  private isFirst(uid: string | undefined): boolean {
+  private isFirst(uid: string | undefined, now: number): boolean {
     if (uid !== undefined) {
-      if (this.answered.has(uid) || this.answered.size >= MAX_SERVERS || this.left.has(uid)) return false
+      if (this.answered.has(uid) || this.answered.size >= MAX_SERVERS) return false
+      const isDead = this.left.get(uid)
+      // It is not expected any more.
+      if (isDead === false) return false
       this.answered.add(uid)
+      // Its death was faster than its answer.
+      if (isDead === true) this.leaves.push({ at: now, isExcused: false })
     }
     this.done++
+    this.explain(now)
     return true
   }
 
@@ -313,7 +365,7 @@ export class OpenQuestion {
 
   private debtOf({ native, uid = ANONYMOUS }: Sender): Debt | undefined {
     let debt = this.debts.get(uid)
-    if (debt === undefined && this.debts.size < MAX_SERVERS && !this.left.has(uid)) {
+    if (debt === undefined && this.debts.size < MAX_SERVERS && this.left.get(uid) !== false) {
       this.debts.set(uid, (debt = { native, recipients: 0, settled: 0, sids: new Set() }))
     }
     return debt

@@ -18,13 +18,6 @@ const MAX_KNOWN = 1_000
 /** A server that has been silent for so long is forgotten, in milliseconds. */
 const FORGOTTEN_AFTER = 30_000
 
-/** A server of this library, as it was last heard. */
-interface Known {
-  /** The number of questions before it was met. */
-  readonly metAt: number
-  silentSince: number | undefined
-}
-
 /**
  * The questions that this server has asked in one namespace, and the watch over them: it ends those
  * that wait for servers that have died or hang. Nothing runs while no question is open.
@@ -34,7 +27,8 @@ export class OpenQuestions {
   private readonly clock: Clock.Clock
   private readonly timeout: number
   private readonly open = new Map<string, OpenQuestion>()
-  private readonly known = new Map<string, Known>()
+  /** The servers of this library, and since when those are silent that do not answer. */
+  private readonly known = new Map<string, number | undefined>()
   private readonly wanted = Latch.makeUnsafe(false)
   private isClosed = false
   private asked = 0
@@ -71,13 +65,8 @@ export class OpenQuestions {
 
   /** A server of this library was heard. */
   onHeard(uid: string): void {
-    const known = this.known.get(uid)
-    if (known !== undefined) {
-      known.silentSince = undefined
-      return
-    }
-    if (this.known.size >= MAX_KNOWN) this.known.delete(this.known.keys().next().value!)
-    this.known.set(uid, { metAt: this.asked, silentSince: undefined })
+    if (!this.known.has(uid) && this.known.size >= MAX_KNOWN) this.known.delete(this.known.keys().next().value!)
+    this.known.set(uid, undefined)
   }
 
   onAnswer(from: Sender, answer: ClusterAnswer): void {
@@ -88,10 +77,9 @@ export class OpenQuestions {
   }
 
   onServerLeft(uid: string, isDead: boolean): void {
-    const metAt = this.known.get(uid)?.metAt
     this.known.delete(uid)
     for (const question of this.open.values()) {
-      question.onServerLeft(uid, isDead, metAt !== undefined && metAt <= question.number)
+      question.onServerLeft(uid, isDead, this.time)
       this.endIfOver(question)
     }
   }
@@ -139,7 +127,7 @@ export class OpenQuestions {
     for (const question of this.open.values()) {
       if (question.number >= asked) continue
       question.onServers(others, this.time)
-      if (question.isComplete) {
+      if (question.isComplete(this.time, this.known)) {
         this.end(question)
         continue
       }
@@ -152,17 +140,18 @@ export class OpenQuestions {
 
   private endIfOver(question: OpenQuestion): void {
     // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
-    if (question.isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
+    const isComplete = question.isComplete(this.time, this.known)
+    if (isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
   }
 
   private isOver(question: OpenQuestion): boolean {
-    return question.isOver(this.time, this.known.keys(), this.timeout, this.onSilent)
+    return question.isOver(this.time, this.known, this.timeout, this.onSilent)
   }
 
   private readonly onSilent = (uid: string): void => {
-    const known = this.known.get(uid)!
-    known.silentSince ??= this.time
-    if (this.time - known.silentSince >= FORGOTTEN_AFTER) this.known.delete(uid)
+    const since = this.known.get(uid)
+    if (since === undefined) this.known.set(uid, this.time)
+    else if (this.time - since >= FORGOTTEN_AFTER) this.known.delete(uid)
   }
 
   private end(question: OpenQuestion): void {

@@ -69,8 +69,6 @@ interface Way {
   /** The connection for which the fence is waited for. */
   fenced: Connection | undefined
   pipelines: number
-  /** Something was refused for the moment: nothing is sent until all pipelines are back and a short while is over. */
-  isHeld: boolean
   isScheduled: boolean
 }
 
@@ -123,8 +121,16 @@ export const make = (
       Effect.catchCause(() => Effect.void)
     )
     const ways = new Map<Lane, Way>()
-    /** What has no server at present: the slots of a Redis Cluster are not known. */
+    /** What has no server at present: the slots of a Redis Cluster are not known, or everything is held. */
     const stranded = new Outbox()
+    /**
+     * Nothing is sent until all pipelines are back: a slot has got another server, or something was refused for the moment. What
+     * comes later would otherwise overtake what has to be sent again.
+     */
+    let isHeld = false
+    /** Something was refused for the moment. */
+    let isRefused = false
+    let version = routes.version()
     let bytes = 0
     let commands = 0
     let next = 0
@@ -146,7 +152,6 @@ export const make = (
           open: undefined,
           fenced: undefined,
           pipelines: 0,
-          isHeld: false,
           isScheduled: false
         }
         ways.set(lane, way)
@@ -196,25 +201,34 @@ export const make = (
         for (const item of again) bytes += item.bytes
         commands += again.length
         way.outbox.putBack(again)
-        way.isHeld = true
+        isHeld = true
+        isRefused = true
         routes.refresh()
       }
-      if (way.isHeld && way.pipelines === 0) later(release)
+      if (isHeld) settle()
       // What waits for a server of a Redis Cluster that is away may have another one.
-      if (client.isCluster && way.pipelines === 0 && way.lane.line.connection === undefined) distribute()
+      else if (client.isCluster && way.pipelines === 0 && way.lane.line.connection === undefined) distribute()
       else flush(way)
       idle?.()
     }
+    const isBusy = () => {
+      for (const { lane, pipelines } of ways.values())
+        if (pipelines > 0 && lane.line.connection !== undefined) return true
+      return false
+    }
     let isReleasing = false
+    /** Goes on if all pipelines are back; a while later if something was refused. */
+    const settle = () => {
+      if (isReleasing || isBusy()) return
+      isReleasing = true
+      const pause = isRefused ? RETRY_DELAY : 0
+      isRefused = false
+      run(Effect.sleep(Duration.millis(pause)).pipe(Effect.andThen(Effect.sync(release)), Effect.forkIn(scope)))
+    }
     const release = () => {
       isReleasing = false
-      for (const way of ways.values()) if (way.pipelines === 0) way.isHeld = false
-      distribute()
-    }
-    const later = (f: () => void) => {
-      if (isReleasing) return
-      isReleasing = true
-      run(Effect.sleep(Duration.millis(RETRY_DELAY)).pipe(Effect.andThen(Effect.sync(f)), Effect.forkIn(scope)))
+      isHeld = isBusy()
+      if (!isHeld) distribute()
     }
     let refusedAt = -Infinity
     const onRefused = (error: RedisError) => {
@@ -226,7 +240,8 @@ export const make = (
 
     /** A hot path: once per turn of the event loop and pipeline. */
     const flush = (way: Way) => {
-      while (way.outbox.length > 0 && way.pipelines < maxPipelines && !way.isHeld) {
+      if (isHeld) return
+      while (way.outbox.length > 0 && way.pipelines < maxPipelines) {
         const { connection } = way.lane.line
         if (connection === undefined) return
         if (way.open !== connection) return raise(way, connection)
@@ -265,14 +280,16 @@ export const make = (
 
     /** Gives what waits to the servers that it belongs to now. */
     const distribute = () => {
+      if (version !== routes.version()) {
+        version = routes.version()
+        isHeld ||= isBusy()
+      }
+      if (isHeld) return settle()
       const current = new Set(routes.lanes())
       const moved: Array<Waiting> = [...stranded.clear()]
       for (const way of ways.values()) {
-        if (way.pipelines > 0 || way.isHeld) continue
-        if (!current.has(way.lane)) ways.delete(way.lane)
-        else if (!client.isCluster) continue
-        if (way.outbox.length === 0) continue
-        moved.push(...way.outbox.clear())
+        if (client.isCluster) moved.push(...way.outbox.clear())
+        if (!current.has(way.lane) && way.pipelines === 0) ways.delete(way.lane)
       }
       moved.sort((a, b) => a.number - b.number)
       for (const item of moved) {
@@ -294,7 +311,7 @@ export const make = (
       bytes += size
       commands++
       while (isFull() && dropOldest());
-      const lane = laneOf(key)
+      const lane = isHeld ? undefined : laneOf(key)
       if (lane === undefined) return stranded.push(item)
       const way = wayOf(lane)
       way.outbox.push(item)

@@ -29,6 +29,8 @@ export interface Routes {
   readonly commonLane: () => Lane | undefined
   /** Asks the Redis Cluster for its servers again: one has said that a slot is elsewhere. */
   readonly refresh: () => void
+  /** Grows when a slot has got another server. */
+  readonly version: () => number
   /** Calls back when a line has come up or gone down, or slots have moved. */
   readonly onChange: (listener: () => void) => () => void
   readonly isCluster: boolean
@@ -78,6 +80,7 @@ const makeSingle = (
       laneOf: () => lane,
       commonLane: () => lane,
       refresh: () => {},
+      version: () => 0,
       onChange,
       isCluster: false
     }
@@ -140,6 +143,7 @@ const makeCluster = (
     const known = new Map<Address, Lane & { readonly scope: Scope.Closeable }>()
     let lanes: ReadonlyArray<Lane> = []
     let slots: Array<Lane | undefined> = []
+    let version = 0
     let common: Lane | undefined
     const wakeUp = yield* Latch.make(false)
 
@@ -170,6 +174,7 @@ const makeCluster = (
         const isNew = masters.size !== lanes.length || next.some((lane, slot) => lane !== slots[slot])
         if (!isNew) return
         slots = next
+        version++
         lanes = [...masters]
         if (common !== undefined && !masters.has(common)) common = undefined
         notify()
@@ -233,6 +238,7 @@ const makeCluster = (
         return common
       },
       refresh: () => void wakeUp.openUnsafe(),
+      version: () => version,
       onChange,
       isCluster: true
     }
