@@ -41,8 +41,10 @@ const BoardLive = SocketIoServer.layerNamespace(
 /** Requests of sessions that other nodes have are passed on to them. On several machines: `{ host: "10.0.0.7" }`. */
 const RoutingLive = NodeSessionRouting.layer().pipe(Layer.provide(RedisNodeDirectory.layer()))
 
-const Main = BoardLive.pipe(
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3001), trustedProxies: ["127.0.0.1"] })),
+const Main = NodeSocketIoServer.serve(BoardLive, {
+  port: Number(process.env.PORT ?? 3001),
+  trustedProxies: ["127.0.0.1"]
+}).pipe(
   Layer.provide([RedisAdapter.layer(), RoutingLive]),
   // The Redis of `REDIS_URL`.
   Layer.provide(NodeRedisClient.layerConfig())
