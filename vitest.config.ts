@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config"
  * longer than most of them do.
  */
 const alone = [
+  "test/cluster/run-workers.test.ts",
   "test/client/{causes,page-hooks,requests,node-platform}.test.ts",
   "test/engine/{connection-limits,metric-registries,metrics}.test.ts",
   "test/faults/{callbacks,network,process}.test.ts",

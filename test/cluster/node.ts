@@ -21,21 +21,24 @@ const { adapterOptions, redisUrls } = settings
 const redis = Layer.unwrap(
   Effect.promise(async () => {
     const RedisClient = await import("../../src/redis/RedisClient.ts")
-    const [url] = redisUrls
+    const isCluster = redisUrls.length > 1
+    const url = redisUrls[0]!
     if (settings.redisClient === "ioredis") {
       const { Cluster, Redis } = await import("ioredis")
-      return RedisClient.layer(
-        redisUrls.length > 1
-          ? RedisClient.fromIoredisCluster(new Cluster([...redisUrls], { lazyConnect: true }))
-          : RedisClient.fromIoredis(new Redis(url!, { lazyConnect: true }))
+      if (!isCluster) return RedisClient.layer(RedisClient.fromIoredis(new Redis(url, { lazyConnect: true })))
+      const made = Effect.acquireRelease(
+        Effect.sync(() => new Cluster([...redisUrls], { lazyConnect: true })),
+        (cluster) => Effect.sync(() => cluster.disconnect())
       )
+      return RedisClient.layer(Effect.flatMap(made, (cluster) => RedisClient.fromIoredisCluster(cluster)))
     }
     const { createClient, createCluster } = await import("redis")
-    return RedisClient.layer(
-      redisUrls.length > 1
-        ? RedisClient.fromNodeRedisCluster(createCluster({ rootNodes: redisUrls.map((url) => ({ url })) }))
-        : RedisClient.fromNodeRedis(createClient({ url: url! }))
+    if (!isCluster) return RedisClient.layer(RedisClient.fromNodeRedis(createClient({ url })))
+    const made = Effect.acquireRelease(
+      Effect.sync(() => createCluster({ rootNodes: redisUrls.map((url) => ({ url })) })),
+      (cluster) => Effect.sync(() => cluster.destroy())
     )
+    return RedisClient.layer(Effect.flatMap(made, (cluster) => RedisClient.fromNodeRedisCluster(cluster)))
   })
 )
 

@@ -90,6 +90,8 @@ export class OpenQuestion {
   /** The servers that have come since. */
   private joined = 0
   private shrunkAt: number | undefined
+  /** Since when all have answered that are counted, but not all that are known. */
+  private doubtfulSince: number | undefined
   private wantsPing = false
   /** The servers of which a goodbye or their death was told, and whether they are dead. */
   private readonly left = new Map<string, boolean>()
@@ -201,10 +203,21 @@ export class OpenQuestion {
     return true
   }
 
-  /** Whether all have answered. */
-  get isComplete(): boolean {
+  /**
+   * Whether all have answered. One that answers and dies before it is counted stands for another one
+   * in the numbers: so those that are known get a little time, and a ping.
+   */
+  isComplete(now: number, known: ReadonlyMap<string, unknown>): boolean {
     const { unanswered } = this
-    return unanswered !== undefined && unanswered <= 0 && !this.owesAcknowledgements && !this.isWorkedOn
+    if (unanswered === undefined || unanswered > 0 || this.owesAcknowledgements || this.isWorkedOn) return false
+    if (this.doubtfulSince !== undefined && now - this.doubtfulSince >= DEAD_AFTER) return true
+    for (const uid of known.keys()) {
+      if (this.answered.has(uid) || this.isSilent(uid, now)) continue
+      if (this.doubtfulSince === undefined) this.wantsPing = true
+      this.doubtfulSince ??= now
+      return false
+    }
+    return true
   }
 
   /** Whether a server has disappeared. */
@@ -221,17 +234,18 @@ export class OpenQuestion {
    * Whether nothing more is to be waited for. `silent` tells which servers of this library do not
    * answer; `timeout` is the patience with the others.
    */
-  isOver(now: number, known: Iterable<string>, timeout: number, onSilent: (uid: string) => void): boolean {
+  isOver(now: number, known: ReadonlyMap<string, unknown>, timeout: number, onSilent: (uid: string) => void): boolean {
     const since = this.unreachableSince
     if (since !== undefined) {
-      return this.isComplete || now - Math.max(since, this.openedAt) >= timeout
+      return this.isComplete(now, known) || now - Math.max(since, this.openedAt) >= timeout
     }
     this.giveUp(now)
+    if (this.isComplete(now, known)) return true
     if (this.owesAcknowledgements || this.isWorkedOn) return false
     const { unanswered } = this
-    if (unanswered !== undefined) {
+    if (unanswered !== undefined && unanswered > 0) {
       let silent = 0
-      for (const uid of known) {
+      for (const uid of known.keys()) {
         if (this.answered.has(uid) || !this.isSilent(uid, now)) continue
         silent++
         onSilent(uid)
@@ -301,13 +315,19 @@ export class OpenQuestion {
   private giveUp(now: number): void {
     const { shrunkAt } = this
     const suspects: Array<string> = []
+    // Most likely, one that has not answered and is not at work is one that has disappeared.
+    let idle = this.unanswered ?? 0
     for (const uid of this.waitedFor()) {
-      if (this.isSilent(uid, now)) this.givenUp.add(uid)
-      else if (shrunkAt !== undefined && (this.atWork.get(uid) ?? -1) < shrunkAt) suspects.push(uid)
+      if (this.isSilent(uid, now)) {
+        this.givenUp.add(uid)
+        continue
+      }
+      if (!this.answered.has(uid)) idle--
+      if (shrunkAt !== undefined && (this.atWork.get(uid) ?? -1) < shrunkAt) suspects.push(uid)
     }
     if (shrunkAt === undefined || now - shrunkAt < DEAD_AFTER) return
     // More suspects than dead: some of them are only slow.
-    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead) {
+    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead - Math.max(0, idle)) {
       this.presumedDead += suspects.length
       for (const uid of suspects) this.givenUp.add(uid)
     }

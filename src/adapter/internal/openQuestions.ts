@@ -127,7 +127,7 @@ export class OpenQuestions {
     for (const question of this.open.values()) {
       if (question.number >= asked) continue
       question.onServers(others, this.time)
-      if (question.isComplete) {
+      if (question.isComplete(this.time, this.known)) {
         this.end(question)
         continue
       }
@@ -140,11 +140,12 @@ export class OpenQuestions {
 
   private endIfOver(question: OpenQuestion): void {
     // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
-    if (question.isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
+    const isComplete = question.isComplete(this.time, this.known)
+    if (isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
   }
 
   private isOver(question: OpenQuestion): boolean {
-    return question.isOver(this.time, this.known.keys(), this.timeout, this.onSilent)
+    return question.isOver(this.time, this.known, this.timeout, this.onSilent)
   }
 
   private readonly onSilent = (uid: string): void => {
