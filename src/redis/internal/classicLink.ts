@@ -15,6 +15,8 @@ const BROADCASTS = "b"
 /** The lane of all requests. */
 const REQUESTS = "r"
 
+const hears = (lane: string) => lane === BROADCASTS || lane === REQUESTS
+
 export interface ClassicLinkOptions {
   readonly prefix: string
   readonly maxBytes: number
@@ -29,7 +31,6 @@ export const make =
       const wire = ClassicWire.make({ ...options, namespace, uid })
       const { channels } = wire
       const sequences = new Sequences()
-      const hears = (lane: string) => lane === BROADCASTS || lane === REQUESTS
       const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
       const beat = yield* makeBeat(sequences, (lanes) => bus.publish(channels.request, wire.encodeBeat(lanes), false))
 

@@ -16,6 +16,8 @@ const STREAM = "s"
 /** The lane of what goes to all by PUBLISH. */
 const COMMON = "p"
 
+const hears = (lane: string) => lane === STREAM || lane === COMMON
+
 export interface StreamsLinkOptions {
   readonly prefix: string
   readonly streamName: string
@@ -39,7 +41,6 @@ export const make =
       const wire = StreamsWire.make({ ...options, namespace, uid })
       const { common, stream } = wire
       const sequences = new Sequences()
-      const hears = (lane: string) => lane === STREAM || lane === COMMON
       const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
 
       const add = (fields: StreamsWire.EntryFields): void =>

@@ -8,12 +8,10 @@ import type { ClusterAnswer, ClusterMessage, Sender } from "../../../src/adapter
 import * as Envelope from "../../../src/adapter/Envelope.ts"
 import type { Received } from "../../../src/adapter/Received.ts"
 import type { LegacyRequest } from "../../../src/redis/internal/classicWire.ts"
-import { decode, encode } from "../../../src/protocol/MessagePack.ts"
-import { isProtocolError } from "../../../src/protocol/ProtocolError.ts"
 import { isReservedEvent } from "../../../src/protocol/SocketPacket.ts"
 import { count } from "../../support/extent.ts"
 import { memoryInUse } from "../../support/memory.ts"
-import * as arbitrary from "./arbitraries.ts"
+import { bodies, confused, confusion, damaged, fields, mistaken, odd, toBytes, valueOf } from "./generated.ts"
 import { makeOurs, NAMESPACE } from "./officialNode.ts"
 
 type Result = Received | LegacyRequest
@@ -131,39 +129,7 @@ const isResult = (result: Result): boolean => {
   }
 }
 
-// What comes: messages of every kind and format, and what can become of them.
-
 const ours = makeOurs("classic", "reader")
-const to = { uid: "reader", native: true }
-
-const toBytes = (body: string | Uint8Array): Uint8Array => Buffer.from(body as Uint8Array)
-
-const entryOf = (message: ClusterMessage): Uint8Array =>
-  Buffer.from(JSON.stringify(makeOurs("streams", "sender").streams.encodeEntry(message, 3)))
-
-/** One message or answer in each form. */
-const bodies: ReadonlyArray<Uint8Array> = (() => {
-  const samples = { seed: 7, numRuns: 150 }
-  const messages = fc.sample(arbitrary.message, samples)
-  const answers = fc.sample(arbitrary.answer, samples)
-  const wires = (["classic", "sharded", "streams"] as const).map((format) => makeOurs(format, "sender").wire)
-  return [
-    ...wires.flatMap((wire) => messages.map((message) => toBytes(wire.encode(message, 3)))),
-    ...wires.flatMap((wire) => answers.map((answer) => toBytes(wire.encodeAnswer(to, answer, 3)!))),
-    ...wires.map((wire) => toBytes(wire.encodeBeat([["a", 1]]))),
-    ...messages.map(entryOf),
-    ...(["Started", "Here", "Closing"] as const).map((presence) =>
-      encode(Envelope.presence({ uid: "sender", namespace: NAMESPACE }, presence))
-    ),
-    ...[
-      { uid: "u", requestId: "q", type: 0, rooms: ["r"] },
-      { uid: "u", requestId: "q", type: 1 },
-      { uid: "u", requestId: "q", type: 2, sid: "s", room: "r" },
-      { uid: "u", requestId: "q", type: 4, sid: "s", close: true },
-      { requestId: "q", sockets: ["s"] }
-    ].map((request) => toBytes(JSON.stringify(request)))
-  ]
-})()
 
 /** Everything that reads, with the same bytes. */
 const readers: ReadonlyArray<(body: Uint8Array) => Result | undefined> = [
@@ -191,101 +157,14 @@ const checkFields = (fields: Record<string, unknown>): void => {
   if (!isResult(result)) assert.fail(JSON.stringify(result))
 }
 
-const body = fc.constantFrom(...bodies)
-
-/** What no field expects. */
-const odd: fc.Arbitrary<unknown> = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    true,
-    false,
-    0,
-    -1,
-    1.5,
-    2 ** 53,
-    NaN,
-    Infinity,
-    "",
-    "__proto__",
-    "connect",
-    "reader",
-    "emitter",
-    "/chat",
-    [],
-    {},
-    [[]],
-    [null],
-    [1, "a", {}],
-    [["a", -1]],
-    { __proto__: null, length: 5 },
-    { length: 1e9 },
-    { n: -1, c: "x", s: 5, a: {}, l: [[1, 2]], u: null },
-    { rooms: {}, except: 5, flags: [] },
-    { type: 2, data: ["connect"] },
-    { type: 2, data: [7, 8] },
-    { type: 2, data: [] },
-    { type: "2", data: ["a"] },
-    new Date(0)
-  ),
-  fc.nat(110),
-  fc.uint8Array({ maxLength: 3 }),
-  fc.anything({ maxDepth: 2, withTypedArray: false, withSparseArray: false })
-)
-
-/** The value with another one in a random place. */
-const confused = (value: unknown, path: ReadonlyArray<number>, replacement: unknown): unknown => {
-  if (path.length === 0 || typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return replacement
-  const keys = Object.keys(value)
-  if (keys.length === 0) return replacement
-  const key = keys[path[0]! % keys.length]!
-  const copy: any = Array.isArray(value) ? [...value] : { ...value }
-  const inner = confused((value as any)[key], path.slice(1), replacement)
-  if (inner === GONE) delete copy[key]
-  else copy[key] = inner
-  return copy
-}
-const GONE = Symbol("gone")
-
-const valueOf = (body: Uint8Array): unknown => {
-  if (body[0] === 0x7b) return JSON.parse(Buffer.from(body).toString())
-  const decoded = decode(body, 100)
-  return isProtocolError(decoded) ? undefined : decoded.value
-}
-
-const written = (value: unknown, asJson: boolean): Uint8Array | undefined => {
-  try {
-    return asJson ? toBytes(JSON.stringify(value) ?? "") : encode(value)
-  } catch {
-    return undefined
-  }
-}
-
-const confusion = fc.tuple(body, fc.array(fc.nat(20), { maxLength: 5 }), fc.oneof(odd, fc.constant(GONE)), fc.boolean())
-
 describe("messages from the bus", () => {
   it("are read or refused with flipped bits, without their end, and with bytes between", () => {
-    const mutation = fc.array(fc.tuple(fc.nat(), fc.nat(255), fc.nat(3)), { minLength: 1, maxLength: 4 })
-    fc.assert(
-      fc.property(body, mutation, (body, mutations) => {
-        let mutated: Buffer = Buffer.from(body)
-        for (const [place, byte, kind] of mutations) {
-          if (mutated.length === 0) break
-          const at = place % mutated.length
-          if (kind === 0) mutated[at] = byte
-          else if (kind === 1) mutated[at]! ^= 1 << (byte % 8)
-          else if (kind === 2) mutated = mutated.subarray(0, at)
-          else mutated = Buffer.concat([mutated.subarray(0, at), Buffer.from([byte]), mutated.subarray(at)])
-        }
-        check(mutated)
-      }),
-      settings
-    )
+    fc.assert(fc.property(damaged, check), settings)
   })
 
   it("are read or refused with a value of another type in any place", () => {
     fc.assert(
-      fc.property(confusion, ([body, path, replacement, asJson]) => {
-        const mutated = written(confused(valueOf(body), path, replacement), asJson)
+      fc.property(mistaken, (mutated) => {
         if (mutated !== undefined) check(mutated)
       }),
       settings
@@ -293,37 +172,7 @@ describe("messages from the bus", () => {
   })
 
   it("are read or refused as entries of a stream, whatever their fields are", () => {
-    const messages = fc.sample(arbitrary.message, { seed: 8, numRuns: 200 })
-    const streams = makeOurs("streams", "sender").streams
-    const entries = messages.map((message) => Object.entries(streams.encodeEntry(message, 3)))
-    const field = fc.constantFrom("uid", "nsp", "type", "data", "x", "y")
-    const content = fc.oneof(
-      odd,
-      fc.constant(undefined),
-      fc.constantFrom(
-        "{",
-        "[]",
-        '{"opts":{}}',
-        "gqRvcHRz",
-        "====",
-        "3",
-        "03",
-        "-3",
-        "3e1",
-        "105",
-        '{"l":1}',
-        '{"n":0}'
-      ),
-      body.map((body) => Buffer.from(body).toString("base64")),
-      body.map((body) => Buffer.from(body).toString()),
-      body
-    )
-    fc.assert(
-      fc.property(fc.constantFrom(...entries), fc.array(fc.tuple(field, content), { maxLength: 3 }), (entry, changes) =>
-        checkFields(Object.fromEntries([...entry, ...changes]))
-      ),
-      settings
-    )
+    fc.assert(fc.property(fields, checkFields), settings)
   })
 
   it("are read or refused as values that never were bytes", () => {
