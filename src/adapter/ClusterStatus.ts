@@ -125,9 +125,9 @@ export const makeMonitor: Effect.Effect<ClusterMonitor, never, Scope.Scope> = Ef
   /** Once for all changes of a turn of the event loop: a flood makes many. */
   const publish = Effect.andThen(
     Effect.yieldNow,
-    Effect.sync(() => {
+    Effect.suspend(() => {
       isPublished = true
-      PubSub.publishUnsafe(statuses, status)
+      return PubSub.publish(statuses, status)
     })
   )
   const set = (change: Partial<Status>) => {

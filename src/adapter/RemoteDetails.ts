@@ -88,13 +88,21 @@ const readHandshake = (value: Readonly<Record<string, unknown>>): Handshake => {
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
 
+/** The headers and parameters that are read of a socket. Node's servers take no request with more. */
+const MAX_TEXTS = 2_000
+
 /** The members that are texts, or lists with texts in them. */
 const texts = (value: unknown, join: (values: ReadonlyArray<string>) => string): Array<[string, string]> => {
   const entries: Array<[string, string]> = []
   if (!isRecord(value)) return entries
-  for (const [name, member] of Object.entries(value)) {
-    const values = (Array.isArray(member) ? member : [member]).filter((item) => typeof item === "string")
-    if (values.length > 0) entries.push([name, join(values)])
+  for (const name of Object.keys(value)) {
+    if (entries.length >= MAX_TEXTS) break
+    const member = value[name]
+    if (typeof member === "string") entries.push([name, member])
+    else if (Array.isArray(member)) {
+      const values = member.filter((item) => typeof item === "string")
+      if (values.length > 0) entries.push([name, join(values)])
+    }
   }
   return entries
 }

@@ -62,7 +62,7 @@ const grown = Effect.fnUntraced(function* <E, R>(
   flood: (times: number, from: number) => Effect.Effect<unknown, E, R>,
   times = MANY
 ) {
-  yield* flood(20_000, 0)
+  yield* flood(Math.min(times, 20_000), 0)
   const before = memoryInUse()
   yield* flood(times, 20_000)
   return memoryInUse() - before

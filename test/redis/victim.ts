@@ -96,7 +96,7 @@ export const redisVictim = Effect.fnUntraced(function* (
   return self
 })
 
-const whenConnected = ({ status }: Victim) =>
+export const whenConnected = ({ status }: Victim) =>
   status.current.pipe(
     Effect.tap(() => Effect.sleep(10)),
     Effect.repeat({ until: ({ connected }) => connected })
