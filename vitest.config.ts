@@ -6,12 +6,14 @@ import { defineConfig } from "vitest/config"
  * longer than most of them do.
  */
 const alone = [
+  "test/cluster/run-workers.test.ts",
   "test/client/{causes,page-hooks,requests,node-platform}.test.ts",
   "test/engine/{connection-limits,metric-registries,metrics}.test.ts",
   "test/faults/{callbacks,network,process}.test.ts",
   "test/hostile/{generated,wired}.test.ts",
   "test/node/{edge,large-sends,metrics,off-heap,openings,polling-turns,stalled,turn}.test.ts",
   "test/protocol/msgpack.test.ts",
+  "test/redis/wire/hostile.test.ts",
   "test/server/{admission,ambiguity,auth-payload,backlog,backpressure,churn,limits,observability,references,unhandled}.test.ts",
   "test/testing/simulated.test.ts"
 ]

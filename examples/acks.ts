@@ -66,8 +66,9 @@ const MeetingLive = SocketIoServer.layerNamespace(
       propose: Effect.fnUntraced(function* (question) {
         const present = (yield* meeting.sockets).length
         if (present < NEEDED) return yield* new NoQuorum({ present, needed: NEEDED })
-        // Answers come one by one, for two seconds. Later answers do not count.
-        const votes = yield* meeting.emitWithAck("vote", question).pipe(
+        // `sockets` are those of this server, and `local` asks these alone. Answers come one by one, for two
+        // seconds. Later answers do not count.
+        const votes = yield* meeting.all.local.emitWithAck("vote", question).pipe(
           Stream.tap(({ response, sid }) =>
             log(`${sid} votes ${Result.isSuccess(response) ? response.success : "not"}`)
           ),

@@ -52,7 +52,13 @@ const OfficeLive = SocketIoServer.layerNamespace(
 
     return Office.of({
       enter: Effect.fnUntraced(function* (room) {
-        const others = yield* office.to(room).except(socket.id).fetchSockets
+        const others = yield* office
+          .to(room)
+          .except(socket.id)
+          .fetchSockets.pipe(
+            // A server of a cluster does not answer: the people on the other servers will do.
+            Effect.catchTag("ServersMissingError", ({ partial }) => Effect.succeed(partial))
+          )
         yield* socket.join(room)
         yield* socket.to(room).emit("entered", [name, room])
         return others.map(({ data }) => data.name ?? "somebody")

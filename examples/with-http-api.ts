@@ -64,7 +64,8 @@ const UsersLive = HttpApiBuilder.group(
         Effect.map(inbox.sockets, (sockets) => Array.from(new Set(sockets.map(({ auth }) => auth.name))).toSorted()),
       send: Effect.fnUntraced(function* ({ params: { name }, payload: { text } }) {
         const devices = inbox.to(`user:${name}`)
-        const reached = (yield* devices.fetchSockets).length
+        // If a server of a cluster does not answer, nobody knows who is online: the request fails with 500.
+        const reached = yield* Effect.orDie(devices.size)
         if (reached === 0) return yield* new NotOnline({ name })
         yield* devices.emit("message", new Message({ text, at: new Date(yield* Clock.currentTimeMillis) }))
         return { reached }

@@ -111,10 +111,13 @@ export class InvalidOptionError extends Data.TaggedError("InvalidOptionError")<{
  * @since 0.1.0
  * @category errors
  */
-export class ServersMissingError<out A = void> extends Data.TaggedError("ServersMissingError")<{
-  readonly missing: number
-  readonly partial: unknown
-}> {
+export class ServersMissingError<out A = void>
+  extends /* @__PURE__ */ Data.TaggedError("ServersMissingError")<{
+    readonly missing: number
+    readonly partial: unknown
+  }>
+{
+  // Clients do not use the class: bundlers leave it out of pages, as the call above is marked as pure.
   declare readonly partial: A
 
   override get message(): string {

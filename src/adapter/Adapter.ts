@@ -195,6 +195,9 @@ export interface Host {
  * The effects of the in-memory adapter are synchronous. Effects of other adapters may take time to
  * inform other nodes, but must act on this process's own sockets in the emitting fiber.
  *
+ * A question for `local` sockets must not fail: the types of operators promise that. The in-memory
+ * adapter has no other servers, so none of its questions fail.
+ *
  * @since 0.1.0
  * @category models
  */

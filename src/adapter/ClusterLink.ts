@@ -37,6 +37,11 @@ export interface ClusterLink {
   readonly onRoomCreated?: (room: string) => void
   /** A room has lost its last member on this server. */
   readonly onRoomDeleted?: (room: string) => void
+  /**
+   * Waits until this server hears the messages to a room; `undefined` if it does already. It does
+   * not wait for a broker that is away.
+   */
+  readonly whenHeard?: (room: string) => Effect.Effect<void> | undefined
 }
 
 /**
@@ -52,6 +57,10 @@ export interface ClusterReceiver {
   readonly onServerLeft: (uid: string, isDead: boolean) => void
   /** Whether a socket of this server is in a room. The room of a socket's own id counts. */
   readonly hasRoom: (room: string) => boolean
+  /** The ids of this server's sockets in any of the rooms, or of all without a room. */
+  readonly socketIds: (rooms: ReadonlyArray<string>) => ReadonlyArray<string>
+  /** The rooms of this server's sockets, with those of their own ids. */
+  readonly roomNames: () => ReadonlyArray<string>
 }
 
 /**

@@ -20,6 +20,7 @@ import type {
   BroadcastFlags,
   BroadcastPacket,
   Host,
+  LocalSocket,
   Selection,
   SocketDetails
 } from "./Adapter.ts"
@@ -78,7 +79,6 @@ export const make = (
   })
 
 class DistributedAdapter implements Adapter, ClusterReceiver {
-  readonly join: Adapter["join"]
   readonly leave: Adapter["leave"]
   readonly leaveAll: Adapter["leaveAll"]
   readonly rooms: Adapter["rooms"]
@@ -101,7 +101,6 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.questions = new OpenQuestions(link, clock, timeout)
     this.answering = new Answering(link, host, own, clock)
     // The rooms of a socket are kept by its own server.
-    this.join = (socket, rooms) => own.join(socket, rooms)
     this.leave = (socket, rooms) => own.leave(socket, rooms)
     this.leaveAll = (socket) => own.leaveAll(socket)
     this.rooms = own.rooms
@@ -111,7 +110,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   }
 
   connect(link: ClusterLink): void {
-    this.link = link
+    this.link = {
+      ...link,
+      // An answer may have values of the application that cannot be encoded. The asker gets none.
+      answer: (to, answer) => {
+        try {
+          link.answer(to, answer)
+        } catch {
+          this.monitor.dropped(1, "failed")
+        }
+      }
+    }
   }
 
   close(): void {
@@ -120,6 +129,20 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   }
 
   // ---------------------------------------------------------------- the application
+
+  /** Joins at once, and ends when what others send to the rooms is heard. */
+  join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    const joined = this.own.join(socket, rooms)
+    const { whenHeard } = this.link
+    if (whenHeard === undefined) return joined
+    return Effect.andThen(
+      joined,
+      Effect.suspend(() => {
+        const waits = rooms.map((room) => whenHeard(room)).filter((wait) => wait !== undefined)
+        return waits.length === 0 ? Effect.void : Effect.all(waits, { discard: true, concurrency: "unbounded" })
+      })
+    )
+  }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return Effect.sync(() => {
@@ -276,6 +299,14 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   onServerLeft(uid: string, isDead: boolean): void {
     this.answering.onServerLeft(uid)
     this.questions.onServerLeft(uid, isDead)
+  }
+
+  socketIds(rooms: ReadonlyArray<string>): ReadonlyArray<string> {
+    return this.own.selectUnsafe({ rooms, except: [] }).map(({ id }) => id)
+  }
+
+  roomNames(): ReadonlyArray<string> {
+    return [...this.own.roomNames(), ...this.host.sockets.keys()]
   }
 
   private receive(from: Sender, message: ClusterMessage): void {

@@ -66,8 +66,8 @@ export const make = (host: Host): Effect.Effect<InMemoryAdapter> => Effect.sync(
  * @since 0.1.0
  * @category models
  */
-// The loops below are plain, as they run once per recipient of every broadcast.
 export class InMemoryAdapter implements Adapter {
+  // The loops below are plain, as they run once per recipient of every broadcast.
   private readonly host: Host
   private readonly members = new Map<string, Set<LocalSocket>>()
 
@@ -168,6 +168,11 @@ export class InMemoryAdapter implements Adapter {
     return count
   }
 
+  /** The rooms that have members, without those of the sockets' own ids. */
+  roomNames(): Iterable<string> {
+    return this.members.keys()
+  }
+
   /** Whether a socket is in a room. The room of a socket's own id counts. */
   hasRoom(room: string): boolean {
     return this.members.has(room) || this.host.sockets.has(room)
@@ -182,7 +187,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   localSockets(selection: Selection): Effect.Effect<ReadonlyArray<LocalSocket>> {
-    return Effect.sync(() => this.select(selection))
+    return Effect.sync(() => this.selectUnsafe(selection))
   }
 
   fetchSockets(selection: Selection): Effect.Effect<ReadonlyArray<SocketDetails>> {
@@ -190,7 +195,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   fetchUnsafe(selection: Selection): ReadonlyArray<SocketDetails> {
-    return this.select(selection).map((socket) => socket.details)
+    return this.selectUnsafe(selection).map((socket) => socket.details)
   }
 
   // The next three act on the sockets that are in the selection now, because acting may change it.
@@ -202,7 +207,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   joinUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
-    for (const socket of this.select(selection)) this.addAll(socket, rooms)
+    for (const socket of this.selectUnsafe(selection)) this.addAll(socket, rooms)
   }
 
   socketsLeave(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
@@ -210,7 +215,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   leaveUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
-    for (const socket of this.select(selection)) this.removeAll(socket, rooms)
+    for (const socket of this.selectUnsafe(selection)) this.removeAll(socket, rooms)
   }
 
   disconnectSockets(selection: Selection, close: boolean): Effect.Effect<void> {
@@ -218,7 +223,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   disconnectUnsafe(selection: Selection, close: boolean): void {
-    for (const socket of this.select(selection)) socket.disconnectUnsafe(close)
+    for (const socket of this.selectUnsafe(selection)) socket.disconnectUnsafe(close)
   }
 
   /** There is no other server. */
@@ -246,7 +251,7 @@ export class InMemoryAdapter implements Adapter {
    * Returns a copy of the sockets of a selection, without those that have ended and still have
    * rooms.
    */
-  private select(selection: Selection): Array<LocalSocket> {
+  selectUnsafe(selection: Selection): Array<LocalSocket> {
     const sockets: Array<LocalSocket> = []
     this.forEach(selection, (socket) => {
       if (this.host.sockets.has(socket.id)) sockets.push(socket)

@@ -5,25 +5,8 @@
  * @since 0.1.0
  */
 
-/** The lanes that a sender and a receiver remember. They forget the one that they have known for longest. */
+/** The lanes that are remembered, of each side. The one that has been known for longest is forgotten. */
 const MAX_LANES = 10_000
-
-/**
- * What a received number says.
- *
- * @since 0.1.0
- * @category models
- */
-export type Observation =
-  /** It is the next one, or the first one that is heard of its lane. */
-  | { readonly _tag: "Next" }
-  /** This many messages before it have not come, and never will. */
-  | { readonly _tag: "Gap"; readonly missed: number }
-  /** It has come before. */
-  | { readonly _tag: "Repeated" }
-
-const NEXT: Observation = { _tag: "Next" }
-const REPEATED: Observation = { _tag: "Repeated" }
 
 /**
  * The numbers that one namespace of one server sends and receives.
@@ -32,20 +15,23 @@ const REPEATED: Observation = { _tag: "Repeated" }
  *
  * A lane is what keeps the order of messages: a channel, or several channels of one connection. A
  * sender numbers the messages of each of its lanes without gaps, from 1. A receiver believes the
- * first number that it gets of a lane, be it a message's or a beat's. Number 1 is always believed:
- * the sender has forgotten the lane, and begins it again.
+ * first number that it gets of a lane, be it a message's or a beat's, and a message's that is not
+ * higher than the last: the sender has forgotten the lane, and begins it again.
  *
  * @since 0.1.0
  * @category models
  */
 export class Sequences {
   private readonly sent = new Map<string, number>()
-  private readonly heard = new Map<string, number>()
+  /** The last number of each sender, by lane. */
+  private readonly heard = new Map<string, Map<string, number>>()
+  private heardCount = 0
 
   /** The number of the next message on a lane of this server. */
   next(lane: string): number {
-    const number = (this.sent.get(lane) ?? 0) + 1
-    if (number === 1) makeRoom(this.sent)
+    const last = this.sent.get(lane)
+    if (last === undefined && this.sent.size >= MAX_LANES) this.sent.delete(this.sent.keys().next().value!)
+    const number = (last ?? 0) + 1
     this.sent.set(lane, number)
     return number
   }
@@ -55,44 +41,48 @@ export class Sequences {
     return this.sent.get(lane) ?? 0
   }
 
-  /** Forgets a lane of this server. It begins again with 1. */
-  forget(lane: string): void {
-    this.sent.delete(lane)
-  }
-
-  /** Takes the number of a received message. */
-  observe(uid: string, lane: string, number: number): Observation {
-    const key = `${uid} ${lane}`
-    const last = this.heard.get(key)
-    if (last === undefined) makeRoom(this.heard)
-    if (last === undefined || number === 1) {
-      this.heard.set(key, number)
-      return NEXT
-    }
-    if (number <= last) return REPEATED
-    this.heard.set(key, number)
-    return number === last + 1 ? NEXT : { _tag: "Gap", missed: number - last - 1 }
+  /** Takes the number of a received message. Returns how many before it have not come, and never will. */
+  observe(uid: string, lane: string, number: number): number {
+    const senders = this.sendersOf(lane)
+    const last = senders.get(uid)
+    if (last === undefined) this.heardCount++
+    senders.set(uid, number)
+    return last === undefined || number <= last ? 0 : number - last - 1
   }
 
   /**
    * Takes the number of the last message that a server has sent on a lane, as its beat tells it.
-   * Gives the number of messages that have not come.
+   * Returns how many messages have not come.
    */
   settle(uid: string, lane: string, last: number): number {
-    const key = `${uid} ${lane}`
-    const heard = this.heard.get(key)
-    if (heard === undefined) makeRoom(this.heard)
+    const senders = this.sendersOf(lane)
+    const heard = senders.get(uid)
+    if (heard === undefined) this.heardCount++
     else if (last <= heard) return 0
-    this.heard.set(key, last)
+    senders.set(uid, last)
     return heard === undefined ? 0 : last - heard
   }
 
-  /** Forgets the lanes of a server that has left. */
-  forgetSender(uid: string): void {
-    for (const key of this.heard.keys()) if (key.startsWith(`${uid} `)) this.heard.delete(key)
+  /** This server no longer listens to a lane. */
+  forgetLane(lane: string): void {
+    this.heardCount -= this.heard.get(lane)?.size ?? 0
+    this.heard.delete(lane)
   }
-}
 
-const makeRoom = (lanes: Map<string, number>): void => {
-  if (lanes.size >= MAX_LANES) lanes.delete(lanes.keys().next().value!)
+  /** A server has left. */
+  forgetSender(uid: string): void {
+    for (const [lane, senders] of this.heard) {
+      if (!senders.delete(uid)) continue
+      this.heardCount--
+      if (senders.size === 0) this.heard.delete(lane)
+    }
+  }
+
+  private sendersOf(lane: string): Map<string, number> {
+    let senders = this.heard.get(lane)
+    if (senders !== undefined) return senders
+    while (this.heardCount >= MAX_LANES) this.forgetLane(this.heard.keys().next().value!)
+    this.heard.set(lane, (senders = new Map()))
+    return senders
+  }
 }

@@ -132,6 +132,11 @@ export interface HttpExchange {
   /** Calls back if the peer disconnects before the response was sent. */
   onAbort(callback: () => void): void
   /**
+   * Calls back if the response should be sent soon, with or without packets: the server that has
+   * received the request for this one shuts down. Default: never.
+   */
+  onRelease?(callback: () => void): void
+  /**
    * Watches the response that was just passed to `respond`. Without this method every response
    * counts as read.
    */

@@ -104,6 +104,13 @@ export interface EngineServer {
    * @internal
    */
   readonly lastPolls: Effect.Effect<void>
+  /** Waits until a drain begins. @internal */
+  readonly draining: Effect.Effect<void>
+  /**
+   * Puts the tag of this server in front of the ids of new sessions (see `SessionId`). The ids of
+   * `generateId` stay as they are. @internal
+   */
+  readonly tagSessions: (tag: string) => void
   /** The rest of `drainTimeout`, in milliseconds: all of it before the drain. */
   readonly drainTimeLeft: () => number
   /**
@@ -177,11 +184,15 @@ export const make = Effect.fnUntraced(function* <R = never>(
   )
   const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
   const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
-  const [released, polled] = [yield* Latch.make(false), yield* Latch.make(false)]
+  const latches = {
+    draining: Latch.makeUnsafe(false),
+    released: Latch.makeUnsafe(false),
+    polled: Latch.makeUnsafe(false)
+  }
   // This is forked before the drain is added to the scope, so it closes after the drain: transports
   // flush while they drain.
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, released, polled)
+  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches)
   yield* Effect.acquireRelease(
     Effect.sync(() => server.stats.add(server.registry)),
     (remove) => Effect.sync(remove)
@@ -256,8 +267,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private readonly streams: SessionStreams
   private readonly onSession: (session: EngineSession) => SessionHandler
   private readonly events: EngineEvents
-  private readonly released: Latch.Latch
-  private readonly polled: Latch.Latch
+  private readonly latches: Latches
   private readonly admission: Admission
   private readonly reportCause: Report
   private openCount = 0
@@ -279,8 +289,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     scope: Scope.Closeable,
     onSession: (session: EngineSession) => SessionHandler,
     events: EngineEvents,
-    released: Latch.Latch,
-    polled: Latch.Latch
+    latches: Latches
   ) {
     super()
     this.options = options
@@ -306,8 +315,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     }
     this.onSession = onSession
     this.events = events
-    this.released = released
-    this.polled = polled
+    this.latches = latches
     this.reportCause = makeReport(context, this.now)
     this.admission = new Admission(options, context, wheel, (id) => this.registry.has(id), this.reportCause)
     this.cors =
@@ -580,8 +588,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.registry.delete(session.id)
     this.limits?.remove(session.details.address)
     if (this.drainEnd === undefined) return
-    if (session.isPolling && --this.polling === 0) this.polled.openUnsafe()
-    if (this.registry.size === 0) this.released.openUnsafe()
+    if (session.isPolling && --this.polling === 0) this.latches.polled.openUnsafe()
+    if (this.registry.size === 0) this.latches.released.openUnsafe()
   }
 
   readonly drainTimeLeft = (): number =>
@@ -592,6 +600,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       const { drainTimeout } = this.options
       this.drainEnd ??= this.closing.begin()
       this.admission.close()
+      this.latches.draining.openUnsafe()
       const sessions = Array.from(this.registry.values())
       // A pause between batches prevents all clients from coming back at once. The pauses take at
       // most half of the time.
@@ -603,22 +612,35 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       }
       this.polling = 0
       for (const { isPolling } of this.registry.values()) if (isPolling) this.polling++
-      if (this.polling === 0) this.polled.openUnsafe()
+      if (this.polling === 0) this.latches.polled.openUnsafe()
       if (this.registry.size > 0 && this.drainTimeLeft() > 0) {
-        yield* Effect.timeoutOption(this.released.await, Duration.millis(this.drainTimeLeft()))
+        yield* Effect.timeoutOption(this.latches.released.await, Duration.millis(this.drainTimeLeft()))
       }
       this.terminate()
-      this.polled.openUnsafe()
+      this.latches.polled.openUnsafe()
     })
   }
 
   get lastPolls(): Effect.Effect<void> {
-    return this.polled.await
+    return this.latches.polled.await
   }
+
+  get draining(): Effect.Effect<void> {
+    return this.latches.draining.await
+  }
+
+  readonly tagSessions = (tag: string): void => this.admission.tag(tag)
 
   readonly terminate = (): void => {
     for (const session of Array.from(this.registry.values())) session.terminate()
   }
+}
+
+/** The steps of a drain: it has begun, every session has released everything, the last poll has come. */
+interface Latches {
+  readonly draining: Latch.Latch
+  readonly released: Latch.Latch
+  readonly polled: Latch.Latch
 }
 
 /** The entrance of a request: a kind of carrier, or the definition of its transport. */

@@ -227,6 +227,9 @@ export class PollingTransport implements ServerTransport, Handover {
       this.poll = undefined
       this.fail("transport error", "a poll was aborted")
     })
+    exchange.onRelease?.(() => {
+      if (this.poll === exchange) this.releasePoll()
+    })
     if (this.state === "closing") this.flushClosing()
     else if (!this.outbox.isEmpty) this.flush()
     else if (this.upgrading) {

@@ -13,17 +13,22 @@ import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
 import { flag, group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
+import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
 import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
 import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
-import { type ExchangeSettings, NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
+import type { ExchangeSettings } from "./internal/exchange.ts"
+import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import * as Openings from "./internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
+import { ownerOf } from "./internal/routing/owner.ts"
+import type { Origin } from "./internal/routing/passing.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
 import { atTurnEnd, endTurn } from "./internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
+import { NodeSessionRouting, type SessionRouting } from "./NodeSessionRouting.ts"
 
 /**
  * Options of an engine in an HTTP server.
@@ -260,6 +265,8 @@ export const attach = Effect.fnUntraced(function* (
     channels: { threshold: deflateThreshold, report }
   }
   const serveFile = servesClient ? clientFiles(engine, path) : undefined
+  const routing = yield* NodeSessionRouting
+  const router = routing && (yield* join(context, routing))
   const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
     // The connection may have ended while the request was waiting.
     if (response.destroyed) return
@@ -276,7 +283,14 @@ export const attach = Effect.fnUntraced(function* (
     owns: ({ url }) => isBelow(url, path),
     request: (request, response, expectsContinue) => {
       if (!isBelow(request.url, path)) return false
-      const run = () => handle(request, response, expectsContinue)
+      const run = () => {
+        const tag = router?.foreignTag(request)
+        if (tag === undefined) return handle(request, response, expectsContinue)
+        if (response.destroyed) return
+        const answer = () => handle(request, response, false)
+        router!.passRequest(tag, request, response, originOf(request, trust), answer)
+        if (expectsContinue && !response.headersSent) response.writeContinue()
+      }
       Pipeline.take(request.socket, isOpening(request) ? () => Openings.take(request.socket, run) : run)
       return true
     },
@@ -287,8 +301,14 @@ export const attach = Effect.fnUntraced(function* (
       else {
         // Without a listener, a reset of the connection would end the process.
         socket.on("error", ignore)
-        const run = () => guarded(context, socket, () => onUpgrade(context, request, socket, head))
-        if (isOpening(request)) Openings.take(socket, run)
+        const run = () =>
+          guarded(context, socket, () => {
+            const engineRequest = new NodeRequest(request, trust, keepRequests)
+            onUpgrade(context, engineRequest, request, socket, head)
+          })
+        const tag = router?.foreignTag(request)
+        if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
+        else if (isOpening(request)) Openings.take(socket, run)
         else run()
       }
       return true
@@ -325,9 +345,43 @@ export const attach = Effect.fnUntraced(function* (
         server.off("upgrade", onForeignUpgrade)
       })
   )
+  if (router !== undefined) {
+    yield* Effect.addFinalizer(() => Effect.timeoutOption(router.idle, Math.min(engine.drainTimeLeft(), MAX_LAST)))
+    yield* Effect.forkScoped(
+      Effect.andThen(
+        engine.draining,
+        Effect.sync(() => router.beginClosing())
+      ),
+      {
+        startImmediately: true
+      }
+    )
+  }
   // Drains before the path is given back: clients that poll come once more to learn of the end.
   yield* Effect.addFinalizer(() => Effect.andThen(engine.drain, Effect.sync(endTurn)))
 })
+
+/** The time for responses that are passed on, after the sessions of this server have ended. */
+const MAX_LAST = 1_000
+
+/** Takes the requests that other servers pass on, and begins to pass on theirs. */
+const join = Effect.fnUntraced(function* (context: Context, routing: SessionRouting) {
+  const { engine, exchanges } = context
+  if (engine.options.generateId !== undefined) {
+    return yield* refuse("handshake.generateId", "cannot be used with session routing: the ids name their server")
+  }
+  const upgrade = (request: EngineRequest, incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
+    guarded(context, socket, () => onUpgrade(context, request, incoming, socket, head))
+  const router = yield* routing.bind(ownerOf(engine, exchanges, upgrade))
+  engine.tagSessions(routing.tag)
+  return router
+})
+
+/** The client of a request, for the server to which it is passed on. */
+const originOf = (request: IncomingMessage, trust: Trust | undefined): Origin => {
+  const { address, secure } = new NodeRequest(request, trust)
+  return { address, secure }
+}
 
 /**
  * Whether a request's target is the path, or lies below it. `/socket.io` counts as `/socket.io/`.
@@ -385,9 +439,14 @@ const guarded = ({ engine }: Context, socket: Duplex, run: () => void): void => 
  */
 const MAX_EARLY = 16 * 1024
 
-const onUpgrade = (context: Context, incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  const { channels, engine, keepRequests, trust, ws } = context
-  const request = new NodeRequest(incoming, trust, keepRequests)
+const onUpgrade = (
+  context: Context,
+  request: EngineRequest,
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Buffer
+): void => {
+  const { channels, engine, ws } = context
   let early = head
   let decided = false
   let unwatch = ignore

@@ -55,12 +55,13 @@ export interface BroadcastAck<Ack, Error> {
 }
 
 /**
- * Narrows or widens a selection. Every method returns a new operator.
+ * Narrows or widens a selection. Every method returns a new operator: `Self`, or the form of it that
+ * stays in this process.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Selecting<Self> {
+export interface Selecting<Self, Local = Self> {
   /**
    * Adds rooms: their members get the event, once each. An empty list adds no members: without
    * another room, the event has no recipients. `all`, or an operator without rooms, selects all
@@ -76,16 +77,10 @@ export interface Selecting<Self> {
    * replaced by newer ones.
    */
   readonly volatile: Self
-  /** Only the sockets of this process. */
-  readonly local: Self
+  /** Only the sockets of this process. It asks no other server, so its questions do not fail. */
+  readonly local: Local
   /** Whether the event may be compressed, on connections with compression. Default: true. */
   compress(compress: boolean): Self
-  /**
-   * The number of selected sockets, on every server unless {@link local}. For one room, and for all
-   * sockets, the cost does not depend on their number. A socket that has disconnected counts until
-   * its handlers have ended. It fails if a server of a cluster does not answer.
-   */
-  readonly size: Effect.Effect<number, ServersMissingError<number>>
   /**
    * Makes the selected sockets join rooms. It skips a socket whose connection has reached
    * `maxRooms`.
@@ -146,21 +141,12 @@ export interface RemoteSocket<N extends Namespace.Any> extends RemoteSocketBase 
 }
 
 /**
- * Broadcasts the events that a contract sends to clients. An untyped contract has all events, with
- * any arguments: JSON values and bytes.
+ * Sends the events of a contract to a selection, and asks nobody.
  *
  * @since 0.1.0
  * @category models
  */
-export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<BroadcastOperator<N>> {
-  /**
-   * The selected sockets, on every server unless {@link Selecting.local}. It fails if a server of a
-   * cluster does not answer; the error has the sockets of the others.
-   */
-  readonly fetchSockets: Effect.Effect<
-    ReadonlyArray<RemoteSocket<N>>,
-    ServersMissingError<ReadonlyArray<RemoteSocket<N>>>
-  >
+export interface Broadcasting<N extends Namespace.Any> {
   /**
    * Sends an event to the selection. It is encoded once and keeps its order among all that the
    * calling fiber emits.
@@ -173,25 +159,6 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void>
-  /**
-   * Sends an event to the selection when the stream runs, and yields each recipient's answer as it
-   * comes. The stream ends when all recipients have answered or disconnected; add `Stream.timeout`
-   * (between answers) or `Stream.interruptWhen`. Ending it earlier forgets the missing
-   * acknowledgements. It dies of a payload that its schema refuses, as {@link emit} does.
-   *
-   * In a cluster it fails after all other answers if a server does not answer. Official servers do
-   * not tell that a client has disconnected, and pass on the first argument of an answer alone.
-   */
-  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
-    event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
-  ): Stream.Stream<
-    BroadcastAck<
-      Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
-      AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
-    >,
-    ServersMissingError
-  >
   /**
    * Emits every payload of a stream to the selection, as {@link emit} does: it dies of a payload
    * that its schema refuses, and with the outbox policy `suspend` the stream waits for slow
@@ -240,5 +207,94 @@ export interface BroadcastOperator<N extends Namespace.Any> extends Selecting<Br
     PubSub.PubSub<Event.EmitPayload<Event.WithName<Namespace.ServerToClient<N>, Name>>>,
     never,
     Scope.Scope
+  >
+}
+
+/**
+ * Broadcasts the events that a contract sends to clients. An untyped contract has all events, with
+ * any arguments: JSON values and bytes.
+ *
+ * **Details**
+ *
+ * `size`, `fetchSockets` and `emitWithAck` ask every server of a cluster, and fail with
+ * `ServersMissingError` if one does not answer. They never fail on a server that is alone, with the
+ * in-memory adapter: `Effect.orDie` is right there, as is {@link Selecting.local}, which has no
+ * such error.
+ *
+ * **Example** (The members of a room, as far as the servers answer)
+ *
+ * ```ts
+ * const members = chat.to("lobby").size.pipe(
+ *   Effect.catchTag("ServersMissingError", ({ partial }) => Effect.succeed(partial))
+ * )
+ * const here = chat.to("lobby").local.size
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BroadcastOperator<N extends Namespace.Any>
+  extends Selecting<BroadcastOperator<N>, LocalOperator<N>>, Broadcasting<N> {
+  /**
+   * The number of selected sockets, on every server. For one room, and for all sockets, the cost
+   * does not depend on their number. A socket that has disconnected counts until its handlers have
+   * ended. It fails if a server of a cluster does not answer; the error has the number of the
+   * others.
+   */
+  readonly size: Effect.Effect<number, ServersMissingError<number>>
+  /**
+   * The selected sockets, on every server. It fails if a server of a cluster does not answer; the
+   * error has the sockets of the others.
+   */
+  readonly fetchSockets: Effect.Effect<
+    ReadonlyArray<RemoteSocket<N>>,
+    ServersMissingError<ReadonlyArray<RemoteSocket<N>>>
+  >
+  /**
+   * Sends an event to the selection when the stream runs, and yields each recipient's answer as it
+   * comes. The stream ends when all recipients have answered or disconnected; add `Stream.timeout`
+   * (between answers) or `Stream.interruptWhen`. Ending it earlier forgets the missing
+   * acknowledgements. It dies of a payload that its schema refuses, as {@link Broadcasting.emit}
+   * does.
+   *
+   * In a cluster it fails after all other answers if a server does not answer. Official servers do
+   * not tell that a client has disconnected, and pass on the first argument of an answer alone.
+   */
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
+  ): Stream.Stream<
+    BroadcastAck<
+      Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
+    >,
+    ServersMissingError
+  >
+}
+
+/**
+ * A `BroadcastOperator` for the sockets of this process alone: no other server is asked, so
+ * {@link size}, {@link fetchSockets} and {@link emitWithAck} do not fail.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LocalOperator<N extends Namespace.Any> extends Selecting<LocalOperator<N>>, Broadcasting<N> {
+  /** The number of selected sockets of this process. See {@link BroadcastOperator.size}. */
+  readonly size: Effect.Effect<number>
+  /** The selected sockets of this process. */
+  readonly fetchSockets: Effect.Effect<ReadonlyArray<RemoteSocket<N>>>
+  /**
+   * Asks the selected sockets of this process, as {@link BroadcastOperator.emitWithAck} asks those
+   * of all servers.
+   */
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ServerToClient<N>>>>(
+    event: Name,
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
+  ): Stream.Stream<
+    BroadcastAck<
+      Event.Ack<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      AckError | Event.Error<Event.WithName<Namespace.ServerToClient<N>, Name>>
+    >
   >
 }

@@ -16,7 +16,9 @@ const floors: Record<string, number> = {
   server: 4,
   client: 4,
   node: 5,
+  cluster: 5,
   browser: 5,
+  redis: 5,
   testing: 5
 }
 
@@ -26,10 +28,15 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   adapter: ["engine"],
   server: ["client"],
   client: ["server"],
-  node: ["browser", "testing"],
-  browser: ["node", "testing", "server"],
-  testing: ["node", "browser"]
+  node: ["browser", "cluster", "redis", "testing"],
+  cluster: ["node", "browser", "redis", "testing"],
+  browser: ["node", "cluster", "redis", "testing", "server"],
+  redis: ["node", "browser", "cluster", "testing", "client"],
+  testing: ["node", "browser", "cluster", "redis"]
 }
+
+/** The folders that run in Node alone. */
+const edges = new Set(["node", "cluster"])
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
 const pure = new Set([
@@ -44,7 +51,8 @@ const pure = new Set([
 /** Optional dependencies, each in the one module that needs it: who does without that module does without them. */
 const optional: Record<string, ReadonlyArray<string>> = {
   "src/protocol/MsgpackParser.ts": ["@msgpack/msgpack"],
-  "src/node/NodeSocketIoHttp.ts": ["@effect/platform-node/NodeHttpServer", "@effect/platform-node/NodeServices"]
+  "src/node/NodeSocketIoHttp.ts": ["@effect/platform-node/NodeHttpServer", "@effect/platform-node/NodeServices"],
+  "src/redis/NodeRedisClient.ts": ["@effect/platform-node/NodeRedis", "redis"]
 }
 
 const folderOf = (path: string): string => {
@@ -75,7 +83,7 @@ const violations = (path: string, source: string): ReadonlyArray<string> => {
     if (specifier === "effect" || /^effect\/[a-z-]+$/.test(specifier)) complain("it is a barrel")
     if (folder === "protocol" && !pure.has(specifier)) complain("the wire formats have no runtime")
     const edge = /^(node:|ws$)/.test(specifier)
-    if (edge && folder !== "node") complain("only the edge of Node knows Node")
+    if (edge && !edges.has(folder)) complain("only the edges of Node know Node")
     if (!edge && !specifier.startsWith("effect/")) complain("it is no dependency")
   }
   return wrong
@@ -118,6 +126,10 @@ describe("the floors", () => {
     ["src/node/A.ts", 'import x from "express"', "no dependency"],
     ["src/node/A.ts", 'import * as X from "@effect/platform-node/NodeHttpServer"', "no dependency"],
     ["src/node/A.ts", 'const x = await import("@effect/platform-node/NodeHttpServer")', "no dependency"],
+    ["src/redis/A.ts", 'import { createClient } from "redis"', "no dependency"],
+    ["src/redis/A.ts", 'import type { Redis } from "ioredis"', "no dependency"],
+    ["src/redis/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/redis/A.ts", 'import { layer } from "./NodeRedisClient.ts"', "optional"],
     ["src/node/index.ts", 'export * as NodeSocketIoHttp from "./NodeSocketIoHttp.ts"', "optional"],
     ["src/testing/A.ts", 'import * as Fs from "node:fs"', "edge"],
     ["src/testing/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],

@@ -32,7 +32,7 @@ const setup = Effect.fnUntraced(function* (answers: Record<string, (answer: (val
   }
   const poll = yield* Effect.provideContext(SocketIoServer.namespace(Poll), server)
   const plain = yield* Effect.provideContext(SocketIoServer.namespace("/poll"), server)
-  const nameOf = (sid: string) => Object.keys(clients).find((name) => clients[name]!.id === sid)!
+  const nameOf = (sid: string | undefined) => Object.keys(clients).find((name) => clients[name]!.id === sid)!
   return { poll, plain, clients, asked, nameOf }
 })
 

@@ -10,7 +10,9 @@ import * as Namespace from "../../src/Namespace.ts"
 import type { RemoteSocketBase } from "../../src/server/BroadcastOperator.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { ServersMissingError } from "../../src/SocketIoError.ts"
 import { Cluster } from "../support/linkedAdapter.ts"
+import { eventually } from "../support/official.ts"
 import { within } from "../support/RawClient.ts"
 import { call, connect, next, serve } from "../support/serve.ts"
 
@@ -36,6 +38,7 @@ type FleetSocket = ServerSocket<typeof Fleet>
 
 /** One server of a cluster. */
 const joinServer = Effect.fnUntraced(function* (cluster: Cluster) {
+  const member = cluster.member()
   const sockets = yield* Queue.unbounded<FleetSocket>()
   const served = SocketIoServer.layerNamespace(Fleet, (socket) =>
     Effect.as(Queue.offer(sockets, socket), Fleet.of({ sync: () => Effect.void }))
@@ -43,7 +46,7 @@ const joinServer = Effect.fnUntraced(function* (cluster: Cluster) {
   const main = SocketIoServer.layerNamespace("/", (socket) => socket.on("sync", () => Effect.void))
   const { logs, server, url } = yield* Effect.provide(
     serve(Layer.merge(served, main)),
-    Layer.succeed(AdapterFactory, cluster.factory)
+    Layer.succeed(AdapterFactory, member.factory)
   )
   const fleet = yield* Effect.provideContext(SocketIoServer.namespace(Fleet), server)
   const plain = yield* Effect.provideContext(SocketIoServer.namespace("/fleet"), server)
@@ -60,7 +63,7 @@ const joinServer = Effect.fnUntraced(function* (cluster: Cluster) {
     }
     return { client, socket: yield* Queue.take(sockets), heard, hears, sync: call(client, "sync") }
   })
-  return { enter, fleet, plain, logs }
+  return { enter, fleet, plain, logs, member }
 })
 
 /** Two servers. */
@@ -74,6 +77,32 @@ const twoShips = Effect.gen(function* () {
   const { cluster, here, there } = yield* pair
   return { cluster, here, there, argo: yield* here.enter("Argo"), beagle: yield* there.enter("Beagle") }
 })
+
+/** Three servers with a client each; the third one hangs. `end` waits until it was asked, and lets it die. */
+const dyingShip = Effect.gen(function* () {
+  const ships = yield* twoShips
+  const far = yield* joinServer(ships.cluster)
+  const challenger = yield* far.enter("Challenger")
+  const [lost] = yield* ships.here.fleet.to(challenger.socket.id).fetchSockets
+  const unread = yield* far.member.hang
+  return { ...ships, lost: lost!, end: Effect.andThen(Queue.take(unread), far.member.die) }
+})
+
+/** Starts a question, and lets the third server die after it was asked. */
+const askDying = <A, E>(question: Effect.Effect<A, E>, end: Effect.Effect<void>): Effect.Effect<A, E> =>
+  Effect.gen(function* () {
+    const asking = yield* Effect.forkChild(question, { startImmediately: true })
+    yield* end
+    return yield* Fiber.join(asking)
+  })
+
+/** What a stream gives, and the failure with which it ends. */
+const collect = <A, E>(stream: Stream.Stream<A, E>): Effect.Effect<{ answers: ReadonlyArray<A>; failure: E }> =>
+  Effect.suspend(() => {
+    const answers: Array<A> = []
+    const all = Stream.runForEach(stream, (answer) => Effect.sync(() => void answers.push(answer)))
+    return Effect.map(Effect.orDie(Effect.flip(all)), (failure) => ({ answers, failure }))
+  })
 
 const names = (sockets: ReadonlyArray<RemoteSocketBase>): ReadonlyArray<unknown> =>
   sockets.map(({ handshake }) => handshake.auth.name as string).toSorted()
@@ -151,6 +180,21 @@ describe("a broadcast in a cluster", () => {
     })
   )
 
+  it.live("has answers without ids from servers that do not tell them", () =>
+    Effect.gen(function* () {
+      const cluster = new Cluster({ tellsIds: false })
+      const here = yield* joinServer(cluster)
+      const argo = yield* here.enter("Argo")
+      yield* (yield* joinServer(cluster)).enter("Beagle")
+      const answers = yield* Stream.runCollect(here.fleet.emitWithAck("ask", "who?"))
+      assert.sameDeepMembers(
+        answers.map(({ sid }) => sid),
+        [argo.socket.id, undefined]
+      )
+      for (const { response } of answers) assert.deepInclude(response, { _tag: "Success", success: 4 })
+    })
+  )
+
   it.live("does not wait for the acknowledgements of who goes, or of a server that goes", () =>
     Effect.gen(function* () {
       const { beagle, cluster, here } = yield* twoShips
@@ -183,6 +227,97 @@ describe("a broadcast in a cluster", () => {
         cluster.sent.filter(({ _tag }) => _tag === "Answer"),
         []
       )
+    })
+  )
+})
+
+describe("a question to a server that dies", () => {
+  it.live("fails the fetching of sockets with those of the other servers", () =>
+    Effect.gen(function* () {
+      const { end, here } = yield* dyingShip
+      const failure = yield* Effect.flip(askDying(here.fleet.fetchSockets, end))
+      assert.instanceOf(failure, ServersMissingError)
+      assert.strictEqual(failure.missing, 1)
+      assert.deepStrictEqual(names(failure.partial), ["Argo", "Beagle"])
+      // The others know that it is gone, and ask it no more.
+      assert.deepStrictEqual(names(yield* here.fleet.fetchSockets), ["Argo", "Beagle"])
+    })
+  )
+
+  it.live("gives sockets with the failure that can be sent to", () =>
+    Effect.gen(function* () {
+      const { beagle, end, here } = yield* dyingShip
+      const { partial } = yield* Effect.flip(askDying(here.fleet.fetchSockets, end))
+      assert.strictEqual(yield* partial.find(({ id }) => id === beagle.socket.id)!.emitWithAck("ask", "how?"), 4)
+    })
+  )
+
+  it.live("fails the counting with the number on the other servers", () =>
+    Effect.gen(function* () {
+      const { end, here } = yield* dyingShip
+      const failure = yield* Effect.flip(askDying(here.fleet.all.size, end))
+      assert.deepInclude(failure, { _tag: "ServersMissingError", missing: 1, partial: 2 } as const)
+      assert.strictEqual(yield* here.fleet.all.size, 2)
+    })
+  )
+
+  it.live("does not concern `local`, which asks no other server", () =>
+    Effect.gen(function* () {
+      const { argo, cluster, here } = yield* dyingShip
+      const sent = cluster.sent.length
+      assert.strictEqual(yield* here.fleet.all.local.size, 1)
+      assert.deepStrictEqual(names(yield* here.fleet.to(argo.socket.id).local.fetchSockets), ["Argo"])
+      assert.lengthOf(yield* Stream.runCollect(here.fleet.all.local.emitWithAck("ask", "who?")), 1)
+      assert.lengthOf(cluster.sent, sent)
+    })
+  )
+
+  it.live("fails the acknowledgements of a broadcast after all others, its own server's included", () =>
+    Effect.gen(function* () {
+      const { argo, beagle, cluster, end, here } = yield* dyingShip
+      let answer!: (value: number) => void
+      argo.client.off("ask").on("ask", (_question, reply) => (answer = reply))
+      const asked = next(argo.client, "ask")
+      const collecting = yield* Effect.forkChild(collect(here.fleet.emitWithAck("ask", "who?")), {
+        startImmediately: true
+      })
+      const ends = () => cluster.sent.filter(({ _tag }) => _tag === "End").length
+      const before = ends()
+      yield* Effect.andThen(asked, end)
+      // Another server's answers have ended, too, and the next question comes after that.
+      yield* eventually(() => ends() > before)
+      yield* here.fleet.all.size
+      answer(7)
+      const { answers, failure } = yield* Fiber.join(collecting)
+      assert.sameDeepMembers(
+        answers.map(({ response, sid }) => [sid, response._tag === "Success" && response.success]),
+        [
+          [argo.socket.id, 7],
+          [beagle.socket.id, 4]
+        ]
+      )
+      assert.deepInclude(failure, { _tag: "ServersMissingError", missing: 1 } as const)
+    })
+  )
+
+  it.live("fails the answers to an event between servers after those of the others", () =>
+    Effect.gen(function* () {
+      const { end, here, there } = yield* dyingShip
+      yield* there.fleet.onServerSide("load", (unit) => Effect.succeed(unit.length))
+      const { answers, failure } = yield* askDying(collect(here.fleet.serverSideEmitWithAck("load", "tons")), end)
+      assert.deepStrictEqual(answers, [4])
+      assert.deepInclude(failure, { _tag: "ServersMissingError", missing: 1 } as const)
+    })
+  )
+
+  it.live("is a disconnection for who asks a fetched socket of that server", () =>
+    Effect.gen(function* () {
+      const { end, lost } = yield* dyingShip
+      const failure = yield* Effect.flip(askDying(lost.emitWithAck("ask", "how?"), end))
+      assert.deepInclude(failure, { _tag: "AckError", reason: { _tag: "Disconnected" } } as const)
+      // The same if the server was dead before.
+      const later = yield* Effect.flip(lost.emitWithAck("ask", "how?"))
+      assert.deepInclude(later, { _tag: "AckError", reason: { _tag: "Disconnected" } } as const)
     })
   )
 })

@@ -126,7 +126,7 @@ describe("fetching sockets", () => {
       const { enter, handle } = yield* crew((socket) =>
         Effect.flatMap(SocketIoServer.namespace(Crew), (all) =>
           Effect.addFinalizer(() =>
-            Effect.flatMap(all.to("deck").fetchSockets, (members) =>
+            Effect.flatMap(all.to("deck").local.fetchSockets, (members) =>
               Queue.offer(found, [...names(members), ...roomsOf(socket)])
             )
           )
@@ -326,11 +326,11 @@ describe("the adapter in memory", () => {
     // What waits for another turn finds sockets that have gone meanwhile.
     const inOneTurn = (effect: Effect.Effect<void>) => assert.isDefined(Effect.runFork(effect).pollUnsafe())
     const everybody = { rooms: [], except: [] }
-    inOneTurn(adapter.socketsJoin(everybody, ["a", "b"], false))
+    inOneTurn(adapter.socketsJoin(everybody, ["a", "b"]))
     for (const { joined } of sockets.values()) assert.deepStrictEqual(joined, new Set(["a", "b"]))
-    inOneTurn(adapter.socketsLeave(everybody, ["a"], false))
+    inOneTurn(adapter.socketsLeave(everybody, ["a"]))
     for (const { joined } of sockets.values()) assert.deepStrictEqual(joined, new Set(["b"]))
-    inOneTurn(adapter.disconnectSockets({ rooms: ["b"], except: [] }, false, false))
+    inOneTurn(adapter.disconnectSockets({ rooms: ["b"], except: [] }, false))
     assert.lengthOf(moved, 10_000)
   })
 })

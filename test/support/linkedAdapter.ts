@@ -2,7 +2,7 @@
  * Servers of one process as a cluster: an adapter that passes messages on to the other servers, as one behind a broker would.
  * The messages are copies, so that nothing passes but what could be sent; they arrive in turns of their own.
  */
-import { Effect, Fiber, Queue, Stream } from "effect"
+import { Effect, Fiber, Queue, type Scope, Stream } from "effect"
 
 import type {
   Acknowledgement,
@@ -14,7 +14,7 @@ import type {
   Selection,
   SocketDetails
 } from "../../src/adapter/Adapter.ts"
-import type { ServersMissingError } from "../../src/SocketIoError.ts"
+import { ServersMissingError } from "../../src/SocketIoError.ts"
 import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 
 type ServerEvent = readonly [event: string, ...args: Array<unknown>]
@@ -38,6 +38,16 @@ export type Message =
 /** What a server is told: messages, and by the cluster itself that another server is gone. */
 type Notice = Message | { readonly _tag: "Gone"; readonly from: number }
 
+/** One server of a cluster. */
+export interface Member {
+  /** The factory of its adapters. */
+  readonly factory: Factory
+  /** From now on it takes nothing that the others send; what comes is in the queue. */
+  readonly hang: Effect.Effect<Queue.Dequeue<Notice>>
+  /** Ends it at once, without a word of its own: the others are told that it is gone. */
+  readonly die: Effect.Effect<void>
+}
+
 type Question =
   | { readonly _tag: "Ask"; readonly packet: BroadcastPacket; readonly to: Selection; readonly flags: BroadcastFlags }
   | { readonly _tag: "Fetch"; readonly to: Selection }
@@ -51,27 +61,58 @@ export class Cluster {
   /** Replies that a server gave after its first one. */
   readonly surplus: Array<unknown> = []
   private readonly nodes = new Set<Node>()
+  private readonly tellsIds: boolean
   private count = 0
 
+  /** Official servers do not tell the ids of sockets that acknowledge a broadcast: `tellsIds` is false then. */
+  constructor({ tellsIds = true }: { readonly tellsIds?: boolean } = {}) {
+    this.tellsIds = tellsIds
+  }
+
   /** The factory of the adapters of one more server. */
-  readonly factory: Factory = (host) =>
-    Effect.gen({ self: this }, function* () {
-      const node = new Node(this, this.count++, host, yield* InMemoryAdapter.make(host))
+  get factory(): Factory {
+    return this.member().factory
+  }
+
+  /** One more server. */
+  member(): Member {
+    const own = new Set<Node>()
+    return {
+      factory: (host) => this.open(host, own),
+      hang: Effect.sync(() => {
+        const unread = Effect.runSync(Queue.unbounded<Notice>())
+        for (const node of own) node.receive = (notice) => void Queue.offerUnsafe(unread, notice)
+        return unread
+      }),
+      die: Effect.sync(() => {
+        for (const node of own) this.remove(node)
+      })
+    }
+  }
+
+  private open(host: Host, member: Set<Node>): Effect.Effect<Adapter, never, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      const node = new Node(this, this.count++, host, yield* InMemoryAdapter.make(host), this.tellsIds)
+      member.add(node)
       yield* Effect.acquireRelease(
         Effect.sync(() => this.nodes.add(node)),
-        () =>
-          Effect.sync(() => {
-            this.nodes.delete(node)
-            // Nobody waits for it any more.
-            for (const other of this.others(node)) other.receive({ _tag: "Gone", from: node.id })
-          })
+        () => Effect.sync(() => this.remove(node))
       )
       yield* Effect.forkScoped(node.work)
       return node
     })
+  }
 
-  others({ host, id }: Node): ReadonlyArray<Node> {
-    return Array.from(this.nodes).filter((node) => node.host.namespace === host.namespace && node.id !== id)
+  private remove(node: Node): void {
+    const others = this.others(node)
+    if (!this.nodes.delete(node)) return
+    for (const other of others) other.receive({ _tag: "Gone", from: node.id })
+  }
+
+  /** The other servers with the namespace of a node; none after its end. */
+  others(own: Node): ReadonlyArray<Node> {
+    if (!this.nodes.has(own)) return []
+    return Array.from(this.nodes).filter((node) => node.host.namespace === own.host.namespace && node !== own)
   }
 
   send(message: Message, nodes: ReadonlyArray<Node>): void {
@@ -81,11 +122,12 @@ export class Cluster {
   }
 }
 
-/** A question of this server's own: who has still to end it. */
+/** A question of this server's own: who has still to end it, and how many cannot. */
 interface Pending {
   readonly awaited: Set<number>
+  missing: number
   readonly onAnswer: (value: any) => void
-  readonly onEnd: () => void
+  readonly onEnd: (missing: number) => void
 }
 
 /** One namespace of one server. */
@@ -99,13 +141,15 @@ class Node implements Adapter {
   readonly localSockets: Adapter["localSockets"]
   private readonly cluster: Cluster
   private readonly own: Adapter
+  private readonly tellsIds: boolean
   private readonly inbox = Effect.runSync(Queue.unbounded<Notice>())
   private readonly pending = new Map<number, Pending>()
   /** What is at work for others, by who asks and the number. */
   private readonly answering = new Map<string, Fiber.Fiber<void>>()
   private questions = 0
 
-  constructor(cluster: Cluster, id: number, host: Host, own: Adapter) {
+  constructor(cluster: Cluster, id: number, host: Host, own: Adapter, tellsIds: boolean) {
+    this.tellsIds = tellsIds
     this.cluster = cluster
     this.id = id
     this.host = host
@@ -132,23 +176,25 @@ class Node implements Adapter {
   ): Stream.Stream<Acknowledgement, ServersMissingError> {
     const own = this.own.broadcastWithAck(packet, to, flags)
     if (flags.local) return own
-    return Stream.merge(own, this.ask<Acknowledgement>({ _tag: "Ask", packet, to, flags }))
+    // Merged, a failure of the others would end its own answers, too.
+    return failAtEnd((onMissing) =>
+      Stream.merge(Stream.orDie(own), this.ask<Acknowledgement>({ _tag: "Ask", packet, to, flags }, onMissing))
+    )
   }
 
   fetchSockets(to: Selection, local: boolean): ReturnType<Adapter["fetchSockets"]> {
     const own = this.own.fetchSockets(to, true)
     if (local) return own
-    return Effect.zipWith(own, Stream.runCollect(this.ask<SocketDetails>({ _tag: "Fetch", to })), (own, others) => [
-      ...own,
-      ...others
-    ])
+    return Effect.flatMap(own, (own) =>
+      this.collect<SocketDetails, ReadonlyArray<SocketDetails>>({ _tag: "Fetch", to }, (others) => [...own, ...others])
+    )
   }
 
   count(to: Selection, local: boolean): ReturnType<Adapter["count"]> {
     const own = this.own.count(to, true)
     if (local) return own
-    return Effect.zipWith(own, Stream.runCollect(this.ask<number>({ _tag: "Count", to })), (own, others) =>
-      others.reduce((sum, count) => sum + count, own)
+    return Effect.flatMap(own, (own) =>
+      this.collect<number, number>({ _tag: "Count", to }, (others) => others.reduce((sum, count) => sum + count, own))
     )
   }
 
@@ -171,8 +217,8 @@ class Node implements Adapter {
     return this.tell({ _tag: "ServerEvent", data }, false)
   }
 
-  serverSideEmitWithAck(data: ServerEvent): Stream.Stream<ReadonlyArray<unknown>> {
-    return this.ask({ _tag: "ServerEvent", data })
+  serverSideEmitWithAck(data: ServerEvent): Stream.Stream<ReadonlyArray<unknown>, ServersMissingError> {
+    return failAtEnd((onMissing) => this.ask({ _tag: "ServerEvent", data }, onMissing))
   }
 
   // ---------------------------------------------------------------- to the others
@@ -183,8 +229,23 @@ class Node implements Adapter {
     })
   }
 
+  /** All answers of the others; they are part of the failure if some servers are missing. */
+  private collect<A, B>(
+    question: Question,
+    combine: (answers: ReadonlyArray<A>) => B
+  ): Effect.Effect<B, ServersMissingError<B>> {
+    return Effect.suspend(() => {
+      let missing = 0
+      const answers = Stream.runCollect(this.ask<A>(question, (count) => (missing = count)))
+      return Effect.flatMap(answers, (answers) => {
+        const partial = combine(answers)
+        return missing === 0 ? Effect.succeed(partial) : Effect.fail(new ServersMissingError<B>({ missing, partial }))
+      })
+    })
+  }
+
   /** The answers of the others to a question; it ends when each has ended it or gone. Ending it earlier tells them. */
-  private ask<A>(question: Question): Stream.Stream<A> {
+  private ask<A>(question: Question, onMissing: (count: number) => void): Stream.Stream<A> {
     return Stream.callback<A>(
       (queue) =>
         Effect.acquireRelease(
@@ -194,8 +255,12 @@ class Node implements Adapter {
             if (others.length === 0) Queue.endUnsafe(queue)
             this.pending.set(id, {
               awaited: new Set(others.map((node) => node.id)),
+              missing: 0,
               onAnswer: (value: A) => Queue.offerUnsafe(queue, value),
-              onEnd: () => Queue.endUnsafe(queue)
+              onEnd: (missing) => {
+                onMissing(missing)
+                Queue.endUnsafe(queue)
+              }
             })
             this.cluster.send({ _tag: "Request", from: this.id, id, question }, others)
             return id
@@ -214,7 +279,7 @@ class Node implements Adapter {
 
   // ---------------------------------------------------------------- from the others
 
-  receive(message: Notice): void {
+  receive = (message: Notice): void => {
     Queue.offerUnsafe(this.inbox, message)
   }
 
@@ -245,14 +310,17 @@ class Node implements Adapter {
         return Effect.sync(() => this.pending.get(message.id) !== undefined && this.ended(message.id, message.from))
       case "Gone":
         return Effect.sync(() => {
-          for (const id of this.pending.keys()) this.ended(id, message.from)
+          for (const [id, pending] of this.pending) {
+            if (pending.awaited.has(message.from)) pending.missing++
+            this.ended(id, message.from)
+          }
         })
     }
   }
 
   private ended(id: number, node: number): void {
-    const { awaited, onEnd } = this.pending.get(id)!
-    if (awaited.delete(node) && awaited.size === 0) onEnd()
+    const { awaited, missing, onEnd } = this.pending.get(id)!
+    if (awaited.delete(node) && awaited.size === 0) onEnd(missing)
   }
 
   private answer(from: number, id: number, question: Question): void {
@@ -275,7 +343,9 @@ class Node implements Adapter {
   private answers(question: Question): Stream.Stream<unknown, unknown> {
     switch (question._tag) {
       case "Ask":
-        return this.own.broadcastWithAck(question.packet, question.to, question.flags)
+        return Stream.map(this.own.broadcastWithAck(question.packet, question.to, question.flags), (answer) =>
+          this.tellsIds ? answer : { ...answer, sid: undefined }
+        )
       case "Fetch":
         return Stream.fromIterableEffect(this.own.fetchSockets(question.to, true))
       case "Count":
@@ -295,3 +365,18 @@ class Node implements Adapter {
     }
   }
 }
+
+/** The answers, and then a failure if some servers are missing. */
+const failAtEnd = <A>(
+  answers: (onMissing: (count: number) => void) => Stream.Stream<A>
+): Stream.Stream<A, ServersMissingError> =>
+  Stream.suspend(() => {
+    let missing = 0
+    const end = Stream.suspend(() =>
+      missing === 0 ? Stream.empty : Stream.fail(new ServersMissingError({ missing, partial: undefined }))
+    )
+    return Stream.concat(
+      answers((count) => (missing = count)),
+      end
+    )
+  })

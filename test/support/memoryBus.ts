@@ -327,9 +327,8 @@ export class BusLink implements ClusterLink {
     if (this.isClosed) return
     const { body, from, number } = post
     if (number !== undefined && !this.isOfficial) {
-      const seen = this.sequences.observe(from.uid, post.to ?? ALL, number)
-      if (seen._tag === "Repeated") return
-      if (seen._tag === "Gap") this.server.monitor.lost(seen.missed, this.namespace, from.uid)
+      const missed = this.sequences.observe(from.uid, post.to ?? ALL, number)
+      if (missed > 0) this.server.monitor.lost(missed, this.namespace, from.uid)
     }
     if (body._tag !== "Beat") this.bus.observer.onArrival?.(this.server, from.server, body)
     switch (body._tag) {

@@ -32,6 +32,10 @@ export const webKit = {
 /** Packages put it there; `sbin` is not on every user's path. */
 export const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync)
 
+export const redisServer = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].find(existsSync)
+
+export const redisCli = ["/usr/bin/redis-cli", "/usr/local/bin/redis-cli"].find(existsSync)
+
 interface Source {
   readonly isHere: () => boolean
   /** Debian's packages that bring it. */
@@ -46,6 +50,7 @@ const sources = {
     packages: "webkit2gtk-driver xvfb"
   },
   nginx: { isHere: () => nginx !== undefined, packages: "nginx-light" },
+  Redis: { isHere: () => redisServer !== undefined && redisCli !== undefined, packages: "redis-server" },
   "python-socketio": {
     isHere: () => runs(python, "-c", "import socketio, requests, websocket, aiohttp"),
     packages: "python3-socketio python3-requests python3-websocket python3-aiohttp"

@@ -6,19 +6,30 @@ import { fileURLToPath } from "node:url"
 
 import { within } from "./RawClient.ts"
 
-const entry = fileURLToPath(new URL("proxy-worker.ts", import.meta.url))
+const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 export interface RunningWorker {
   readonly pid: number
   readonly url: string
   /** What it has printed until now. */
   readonly output: string
+  /** Resolves when it has ended. */
+  readonly closed: Promise<void>
   stop(): Promise<void>
+  /** Ends it as it is (SIGKILL), or in good order (SIGTERM). */
+  kill(signal: "SIGKILL" | "SIGTERM"): Promise<void>
 }
 
 /** Starts the test application on a free port, with flags of Node, and waits until it listens. */
-export const startWorker = async (...flags: ReadonlyArray<string>): Promise<RunningWorker> => {
-  const child = spawn(process.execPath, [...flags, entry], { stdio: "pipe" })
+export const startWorker = (...flags: ReadonlyArray<string>): Promise<RunningWorker> =>
+  start([...flags, program("proxy-worker.ts")])
+
+/** Starts a server that passes requests on to the others of its folder; without a folder it does not. */
+export const startRoutedWorker = (folder: string, port = 0): Promise<RunningWorker> =>
+  start([program("routed-worker.ts")], { DIRECTORY: folder, PORT: String(port) })
+
+const start = async (args: ReadonlyArray<string>, env: Record<string, string> = {}): Promise<RunningWorker> => {
+  const child = spawn(process.execPath, args, { stdio: "pipe", env: { ...process.env, ...env } })
   let output = ""
   let errors = ""
   child.stderr.on("data", (chunk: Buffer) => {
@@ -43,8 +54,13 @@ export const startWorker = async (...flags: ReadonlyArray<string>): Promise<Runn
     get output() {
       return output
     },
+    closed,
     stop: () => {
       child.stdin.end()
+      return within("end of a worker", closed)
+    },
+    kill: (signal) => {
+      child.kill(signal)
       return within("end of a worker", closed)
     }
   }

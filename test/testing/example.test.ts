@@ -20,7 +20,7 @@ const ChatLive = SocketIoServer.layerNamespace(
     return Chat.of({
       join: Effect.fnUntraced(function* ({ room }) {
         yield* socket.join(room)
-        return yield* chat.in(room).size
+        return yield* chat.in(room).local.size
       })
     })
   })

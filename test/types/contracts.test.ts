@@ -27,7 +27,7 @@ import { type Config, Context, Effect, Layer, type Option, PubSub, type Result, 
 import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError, type StreamOptions } from "effect-socket.io"
 import { type ClientOptions, ClientSocket, Reconnection, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
-import { NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
+import { type BroadcastOperator, NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
 
 class User extends Schema.Class<User>("User")({ id: Schema.String, name: Schema.String }) {}
 class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", { room: Schema.String }) {}
@@ -115,11 +115,34 @@ const compiles: Record<string, string> = {
       yield* chat.emit("leave")
       yield* chat.emit("image", new Uint8Array(3))
       const answers: Stream.Stream<{
-        readonly sid: string
+        readonly sid: string | undefined
         readonly response: Result.Result<boolean, OtherError | SocketIoError.AckError>
-      }> = chat.to("lobby").emitWithAck("question", "?")
+      }, SocketIoError.ServersMissingError> = chat.to("lobby").emitWithAck("question", "?")
       yield* Stream.runDrain(answers)
     })`,
+  "questions to this server alone, which do not fail": `
+    type Remote = BroadcastOperator.RemoteSocket<typeof Chat>
+    export const f = (chat: NamespaceHandle.NamespaceHandle<typeof Chat>, socket: ServerSocket.ServerSocket<typeof Chat>) => {
+      const local: BroadcastOperator.LocalOperator<typeof Chat> = chat.all.local
+      const anywhere: BroadcastOperator.BroadcastOperator<typeof Chat> = local
+      const size: Effect.Effect<number> = local.to("a").in("b").except("c").volatile.compress(false).local.size
+      const sockets: Effect.Effect<ReadonlyArray<Remote>> = socket.to("a").local.fetchSockets
+      const answers: Stream.Stream<{
+        readonly sid: string | undefined
+        readonly response: Result.Result<boolean, OtherError | SocketIoError.AckError>
+      }> = chat.to("a").local.emitWithAck("question", "?")
+      const one: Effect.Effect<void> = local.emit("cursor", [1, 2])
+    }`,
+  "questions to all servers, with the answers of those that are there": `
+    type Remotes = ReadonlyArray<BroadcastOperator.RemoteSocket<typeof Hall>>
+    export const e = atHall((hall) => Effect.gen(function*() {
+      const missing: number = yield* Effect.map(Effect.flip(hall.to("a").size), (error) => error.missing + error.partial)
+      const size: Effect.Effect<number> = hall.all.size.pipe(
+        Effect.catchTag("ServersMissingError", ({ partial }) => Effect.succeed(partial)))
+      const sockets: Effect.Effect<Remotes> = hall.fetchSockets.pipe(
+        Effect.catchTag("ServersMissingError", ({ partial }) => Effect.succeed(partial)))
+      const sure: Effect.Effect<number> = Effect.orDie(hall.to("a").except("b").size)
+    }))`,
   "a dynamic contract with its layer": `
     export const live: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Rooms> = SocketIoServer.layerDynamicNamespace(
       Desk,
@@ -155,8 +178,8 @@ const compiles: Record<string, string> = {
       const users: ReadonlyArray<User | undefined> = (yield* hall.to("lobby").fetchSockets).map(({ data }) => data.user)
       yield* hall.serverSideEmit("busy", new Date())
       yield* hall.serverSideEmit("count")
-      const answers: Stream.Stream<number, SocketIoError.AckError | RoomFull> = hall.serverSideEmitWithAck("busy", new Date())
-      const counts: Stream.Stream<number, SocketIoError.AckError> = hall.serverSideEmitWithAck("count")
+      const answers: Stream.Stream<number, SocketIoError.AckError | SocketIoError.ServersMissingError | RoomFull> = hall.serverSideEmitWithAck("busy", new Date())
+      const counts: Stream.Stream<number, SocketIoError.AckError | SocketIoError.ServersMissingError> = hall.serverSideEmitWithAck("count")
       yield* hall.onServerSide("busy", (at) => Effect.as(Rooms, at.getTime()))
       yield* hall.onServerSide("cursor", ([x, y]) => Effect.logDebug(x + y))
     }))
@@ -290,7 +313,7 @@ const compiles: Record<string, string> = {
     export const f = Effect.gen(function*() {
       const desks = yield* SocketIoServer.namespace(Desks)
       yield* desks.emit("question", "?")
-      const busy: Stream.Stream<number, SocketIoError.AckError | RoomFull> = desks.serverSideEmitWithAck("busy", new Date())
+      const busy: Stream.Stream<number, SocketIoError.AckError | SocketIoError.ServersMissingError | RoomFull> = desks.serverSideEmitWithAck("busy", new Date())
       const client = yield* SocketIoClient.connect(Desks, { auth: { token: "a" } })
       const counted: Effect.Effect<number, SocketIoError.AckError> = client.emitWithAck("count")
       const piped: "/desks" = Desks.pipe((contract) => contract._tag)
@@ -376,11 +399,11 @@ const compiles: Record<string, string> = {
       const named: NamespaceHandle.NamespaceHandle<Namespace.Untyped> = yield* SocketIoServer.namespace("/echo")
       yield* echo.to("a").emit("anything", 1, 2)
       const answers: Stream.Stream<{
-        readonly sid: string
+        readonly sid: string | undefined
         readonly response: Result.Result<ReadonlyArray<unknown>, SocketIoError.AckError>
-      }> = echo.emitWithAck("anything")
+      }, SocketIoError.ServersMissingError> = echo.emitWithAck("anything")
       yield* echo.serverSideEmit("load", 1, 2)
-      const loads: Stream.Stream<ReadonlyArray<unknown>, SocketIoError.AckError> = echo.serverSideEmitWithAck("load", 1)
+      const loads: Stream.Stream<ReadonlyArray<unknown>, SocketIoError.AckError | SocketIoError.ServersMissingError> = echo.serverSideEmitWithAck("load", 1)
       yield* echo.onServerSide("load", (a, b) => Effect.succeed([a, b]))
       const data: unknown = (yield* named.fetchSockets)[0]?.data.anything
       const rooms = yield* SocketIoServer.dynamicNamespaces(Rooms2)
@@ -517,6 +540,14 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   "a number among rooms": [
     `export const f = (socket: HallSocket) => socket.to(["a", 42])`,
     /Type 'number' is not assignable to type 'string'/
+  ],
+  "a size that may lack servers": [
+    `export const f = (socket: HallSocket): Effect.Effect<number> => socket.to("a").size`,
+    /Type 'ServersMissingError<number>' is not assignable to type 'never'/
+  ],
+  "an operator for all servers taken for one of this server": [
+    `export const f = (socket: HallSocket): BroadcastOperator.LocalOperator<typeof Hall> => socket.to("a").volatile`,
+    /ServersMissingError<[^]*is not assignable to type 'never'/
   ],
   "data of another type": [
     `export const f = (socket: HallSocket) => socket.setData({ seen: "now" })`,

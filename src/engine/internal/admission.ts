@@ -24,7 +24,7 @@ export class Admission {
   private readonly wheel: TimerWheel
   private readonly isTaken: (id: string) => boolean
   private readonly report: Report
-  private readonly generateId: () => string
+  private generateId: () => string
   private readonly undecided = new Set<Undecided>()
   private isClosed = false
 
@@ -41,6 +41,11 @@ export class Admission {
     this.isTaken = isTaken
     this.report = report
     this.generateId = makeGenerator(context)
+  }
+
+  /** From now on ids begin with this tag. */
+  tag(tag: string): void {
+    this.generateId = makeGenerator(this.context, tag)
   }
 
   /**

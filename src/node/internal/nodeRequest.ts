@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http"
-import * as Zlib from "node:zlib"
 
 import type {
   BodyFailure,
@@ -10,9 +9,10 @@ import type {
   RequestBody,
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
-import { type Headers, merge, negotiateCoding } from "../../engine/HttpHeaders.ts"
+import { type Headers, merge } from "../../engine/HttpHeaders.ts"
 import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "./chunks.ts"
+import { Body, codingOf, compress, type ExchangeSettings } from "./exchange.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { speak } from "./pace.ts"
 import { PollingPacer } from "./pollingPacer.ts"
@@ -57,12 +57,17 @@ export class NodeRequest implements EngineRequest {
     return Array.isArray(value) ? value.join(", ") : value
   }
 
+  /** Whether the connection to this server is encrypted. */
+  get secure(): boolean {
+    const { socket } = this.incoming
+    return "encrypted" in socket && socket.encrypted === true
+  }
+
   details(): ConnectionDetails {
-    const { socket, url } = this.incoming
-    const secure = "encrypted" in socket && socket.encrypted === true
+    const { url } = this.incoming
     const headers = joined(this.incoming.headers)
     if (this.isKept) kept.set(headers, this.incoming)
-    return new RequestDetails(headers, url!, this.address, secure, Date.now())
+    return new RequestDetails(headers, url!, this.address, this.secure, Date.now())
   }
 }
 
@@ -74,14 +79,6 @@ const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> 
   // Node returns several values as a list for this header only.
   if (headers["set-cookie"] === undefined) return headers as Record<string, string>
   return { ...(headers as Record<string, string>), "set-cookie": headers["set-cookie"].join(", ") }
-}
-
-/** The settings that all exchanges of a server share. */
-export interface ExchangeSettings {
-  /** The size in bytes from which responses are compressed. */
-  readonly threshold: number
-  /** Logs a defect. */
-  readonly report: (message: string, defect: unknown) => void
 }
 
 /** A Node request and its response. */
@@ -120,19 +117,16 @@ export class NodeExchange implements HttpExchange, TurnTask {
     status: number,
     headers: Readonly<Record<string, string>>,
     body: string | Uint8Array,
-    compress = false
+    isCompressible = false
   ): number {
     const size = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength
     if (this.responded) return size
     this.responded = true
-    const coding =
-      compress && size >= this.settings.threshold
-        ? negotiateCoding(this.request.header("accept-encoding"), CODINGS)
-        : undefined
-    if (coding === undefined || coding === "identity") this.send(status, headers, body, size)
+    const coding = isCompressible && size >= this.settings.threshold ? codingOf(this.request) : undefined
+    if (coding === undefined) this.send(status, headers, body, size)
     else {
-      compressors[coding](body, (error, compressed) => {
-        if (error !== null) return this.send(status, headers, body, size)
+      compress(coding, body, (compressed) => {
+        if (compressed === undefined) return this.send(status, headers, body, size)
         this.send(status, { ...headers, "content-encoding": coding }, compressed, compressed.byteLength)
       })
     }
@@ -253,29 +247,5 @@ export class NodeExchange implements HttpExchange, TurnTask {
         callback()
       }
     })
-  }
-}
-
-const CODINGS = ["gzip", "deflate", "identity"] as const
-
-const compressors = { gzip: Zlib.gzip, deflate: Zlib.deflate } as const
-
-class Body implements RequestBody {
-  private readonly buffer: Buffer
-
-  constructor(buffer: Buffer) {
-    this.buffer = buffer
-  }
-
-  get size(): number {
-    return this.buffer.length
-  }
-
-  text(): string {
-    return this.buffer.toString()
-  }
-
-  bytes(): Uint8Array {
-    return this.buffer
   }
 }

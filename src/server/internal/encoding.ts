@@ -2,21 +2,16 @@ import * as Effect from "effect/Effect"
 
 import type { BroadcastPacket } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import { decodePayload, encodePayload, type EventCodec } from "../../internal/contractCodec.ts"
+import { decodePayload } from "../../internal/contractCodec.ts"
 import { decodeAck } from "../../internal/decodeAck.ts"
-import { refuseFunctions } from "../../internal/refuseFunctions.ts"
-import { isReservedEvent } from "../../protocol/SocketPacket.ts"
+import { encodeDeclared, encodeUntyped, outgoingOf } from "../../internal/emits.ts"
 import type { Emission } from "./emissions.ts"
 import type { Encoding } from "./ports.ts"
 
 /** Any event, as it is. */
 export const untypedEncoding: Encoding = {
   isDeclared: false,
-  packet(event, args) {
-    if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
-    refuseFunctions(event, args)
-    return { data: [event, ...args], mayHaveBinary: true }
-  },
+  packet: encodeUntyped,
   argumentsOf: (args) => args as ReadonlyArray<unknown>,
   received: ({ data }) => ({ payload: data.slice(1) }),
   decodeAck: (_event, args) => Effect.succeed(args),
@@ -33,8 +28,7 @@ class ContractEncoding implements Encoding {
   }
 
   packet(event: string, args: ReadonlyArray<unknown>): BroadcastPacket {
-    const codec = outgoingOf(this.contract, event)
-    return { data: encodePayload(codec, args[0]), mayHaveBinary: codec.payload.mayHaveBinary }
+    return encodeDeclared(this.contract, event, args[0])
   }
 
   argumentsOf(payload: unknown): ReadonlyArray<unknown> {
@@ -77,13 +71,4 @@ export const encodingOf = (contract: CompiledContract): Encoding => {
   let encoding = byContract.get(contract)
   if (encoding === undefined) byContract.set(contract, (encoding = new ContractEncoding(contract)))
   return encoding
-}
-
-/**
- * The codec of an event that a contract sends to clients. Throws if it declares none of the name.
- */
-const outgoingOf = ({ contract, outgoing }: CompiledContract, event: string): EventCodec => {
-  const codec = outgoing.get(event)
-  if (codec !== undefined) return codec
-  throw new Error(`"${event}" is not among the events that "${contract._tag}" sends to clients`)
 }

@@ -10,10 +10,12 @@ import * as Stream from "effect/Stream"
 import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../adapter/Adapter.ts"
 import type { Handshake } from "../../Handshake.ts"
 import { unsent } from "../../internal/decodeAck.ts"
+import { asRooms } from "../../internal/rooms.ts"
 import { AckError, ServersMissingError } from "../../SocketIoError.ts"
 import type {
   BroadcastAck,
   BroadcastOperator,
+  LocalOperator,
   PubSubOptions,
   RemoteSocket,
   RoomSelection
@@ -29,22 +31,6 @@ const none: ReadonlyArray<string> = []
 
 /** The flags of an operator that was given none. */
 export const noFlags: BroadcastFlags = { volatile: false, local: false, compress: true }
-
-/**
- * Throws on a value that is not a room. A number would work on this server, but it would differ
- * from the room that its digits name, and another server may receive it as that room.
- */
-export const asRooms = (rooms: RoomSelection): ReadonlyArray<string> => {
-  if (typeof rooms === "string") return [rooms]
-  if (!Array.isArray(rooms)) throw noRoom(rooms)
-  for (const room of rooms) if (typeof room !== "string") throw noRoom(room)
-  return rooms
-}
-
-const noRoom = (value: unknown): Error =>
-  new Error(
-    `a room is a string, not ${typeof value === "number" ? `the number ${value}: use String(${value})` : typeof value}`
-  )
 
 /** The one implementation of operators; contracts only narrow its type. */
 export class Operator extends Inspectable.Class implements BroadcastOperator<any> {
@@ -77,8 +63,9 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
     return new Operator(this.target, this.selection, { ...this.flags, volatile: true })
   }
 
-  get local(): Operator {
-    return new Operator(this.target, this.selection, { ...this.flags, local: true })
+  /** Adapters do not fail if they answer for this process alone. */
+  get local(): LocalOperator<any> {
+    return new Operator(this.target, this.selection, { ...this.flags, local: true }) as unknown as LocalOperator<any>
   }
 
   compress(compress: boolean): Operator {

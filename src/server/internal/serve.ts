@@ -2,11 +2,10 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scheduler from "effect/Scheduler"
-import * as Schema from "effect/Schema"
-import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import * as Scope from "effect/Scope"
 
-import type { CompiledContract, Prepare } from "../../internal/compileContract.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
+import { compiledOf } from "../../internal/schemaCompiler.ts"
 import * as Namespace from "../../Namespace.ts"
 import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import { ambiguities } from "./ambiguity.ts"
@@ -15,14 +14,6 @@ import { limitsOf } from "./eventLimits.ts"
 import { handleOf } from "./handle.ts"
 import type { Build } from "./ports.ts"
 import type { ServerRuntime } from "./server.ts"
-
-/** A contract's codecs, made faster by Schema's compiler: only servers have it. */
-export const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(enableCompiler)
-
-const enableCompiler: Prepare = (codec) => {
-  SchemaJITCompiler.enable(codec.ast)
-  SchemaJITCompiler.enable(Schema.flip(codec).ast)
-}
 
 /** The services of the caller, and the scheduler that all handlers share. */
 const contextOf = (runtime: ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>

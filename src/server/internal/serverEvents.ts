@@ -5,18 +5,11 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
-import {
-  decodePayload,
-  describe,
-  encodeFailure,
-  encodePayload,
-  encodeSuccess,
-  type EventCodec
-} from "../../internal/contractCodec.ts"
+import { decodePayload, describe, encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import type { Adapter } from "../../adapter/Adapter.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { decodeAck, unsent } from "../../internal/decodeAck.ts"
-import { refuseFunctions } from "../../internal/refuseFunctions.ts"
+import { betweenServers, encodeServerEvent } from "../../internal/emits.ts"
 import type { AckError, ServersMissingError } from "../../SocketIoError.ts"
 import { AckArguments } from "../ServerSocket.ts"
 import type { Environment } from "./environment.ts"
@@ -71,16 +64,12 @@ export class ServerEvents {
 
   /** The codec of an event that the contract declares between servers. */
   codec(event: string): EventCodec {
-    const codec = this.namespace.contract?.serverToServer.get(event)
-    if (codec === undefined) {
-      throw new Error(`"${event}" is not among the events between servers of "${this.namespace.name}"`)
-    }
-    return codec
+    return betweenServers(this.namespace.contract, this.namespace.name, event)
   }
 
   emit(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const encoded = data(codec, event, args)
+      const encoded = encodeServerEvent(codec, event, args)
       return this.namespace.ask(undefined, (adapter) => adapter.serverSideEmit(encoded))
     })
   }
@@ -88,7 +77,7 @@ export class ServerEvents {
   emitWithAck(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Stream.Stream<any, any> {
     const answers = Stream.suspend((): Stream.Stream<ReadonlyArray<unknown>, AckError | ServersMissingError> => {
       try {
-        const encoded = data(codec, event, args)
+        const encoded = encodeServerEvent(codec, event, args)
         return this.namespace.askAll((adapter) => adapter.serverSideEmitWithAck(encoded))
       } catch (defect) {
         return Stream.fromEffect(unsent(event, Cause.die(defect)))
@@ -169,16 +158,6 @@ export class ServerEvents {
     const annotations = { event, namespace: name }
     environment.observer.error("handler of a server's event failed", cause, annotations, this.namespace)
   }
-}
-
-const data = (
-  codec: EventCodec | undefined,
-  event: string,
-  args: ReadonlyArray<unknown>
-): readonly [event: string, ...args: Array<unknown>] => {
-  if (codec !== undefined) return encodePayload(codec, args[0])
-  refuseFunctions(event, args)
-  return [event, ...args]
 }
 
 const successAnswer = (codec: EventCodec | undefined, value: unknown): ReadonlyArray<unknown> => {

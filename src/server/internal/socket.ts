@@ -10,6 +10,7 @@ import type { Handshake } from "../../Handshake.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
 import { unsent } from "../../internal/decodeAck.ts"
+import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
@@ -20,7 +21,6 @@ import { type InboundSocket, startAll, withHandler, withoutHandler } from "./ans
 import type { Auth, Connection, Member } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import type { ObservedNamespace } from "./observer.ts"
-import { asRooms } from "./operator.ts"
 import { PendingAcks } from "./pendingAcks.ts"
 import {
   type EventHandler,

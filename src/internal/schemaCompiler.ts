@@ -1,0 +1,13 @@
+import * as Schema from "effect/Schema"
+import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
+
+import type * as Namespace from "../Namespace.ts"
+import type { CompiledContract, Prepare } from "./compileContract.ts"
+
+/** A contract's codecs, made faster by Schema's compiler. Programs in pages do without: see `Prepare`. */
+export const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(enableCompiler)
+
+const enableCompiler: Prepare = (codec) => {
+  SchemaJITCompiler.enable(codec.ast)
+  SchemaJITCompiler.enable(Schema.flip(codec).ast)
+}

@@ -1,0 +1,111 @@
+import type { IncomingMessage, ServerResponse } from "node:http"
+
+import { setImmediate } from "../turn.ts"
+import * as Frames from "./frames.ts"
+import { encodeRequest, type RequestHead, type ResponseHead } from "./heads.ts"
+import type { Link, Passed } from "./link.ts"
+
+/** The client of a request, as the server that it has reached knows it. */
+export interface Origin {
+  readonly address: string
+  readonly secure: boolean
+}
+
+export const headOf = ({ headers, method = "GET", url }: IncomingMessage, origin: Origin): string =>
+  encodeRequest({ method, url: url!, ...origin, headers: headers as RequestHead["headers"] })
+
+/** A request that is passed on to the owner of its session, until its response has left. */
+export class PassedRequest implements Passed {
+  private readonly link: Link
+  private readonly incoming: IncomingMessage
+  private readonly response: ServerResponse
+  private readonly onOver: (isLost: boolean) => void
+  private readonly id: number
+  private isOver = false
+
+  /**
+   * `onOver`: called once. If it is lost and has no response, the caller gives one. Whether the
+   * owner has handled it is not known then.
+   */
+  constructor(
+    link: Link,
+    incoming: IncomingMessage,
+    response: ServerResponse,
+    origin: Origin,
+    onOver: (isLost: boolean) => void
+  ) {
+    this.link = link
+    this.incoming = incoming
+    this.response = response
+    this.onOver = onOver
+    this.id = link.begin(this, headOf(incoming, origin))
+    // Other requests have no body that anything reads.
+    if (incoming.method === "POST") incoming.on("data", this.onData).on("end", this.onEnd)
+    // An unread body would hide that the peer has closed the connection after it.
+    else incoming.resume()
+    response.on("close", this.onClose)
+  }
+
+  /** Asks for a response soon. */
+  release(): void {
+    if (!this.isOver) this.link.send(Frames.RELEASE, this.id)
+  }
+
+  onResponse({ headers, status }: ResponseHead, body: Buffer, isLast: boolean): void {
+    const { incoming, response } = this
+    this.stopReading()
+    if (response.destroyed || response.headersSent) return
+    try {
+      response.writeHead(status, headers)
+    } catch {
+      // Headers that Node does not send: the owner would not have sent them either.
+      return void response.destroy()
+    }
+    this.onBody(body, isLast)
+    // An unread body would keep the connection busy.
+    if (!incoming.complete) incoming.resume()
+  }
+
+  onBody(body: Buffer, isLast: boolean): void {
+    const { response } = this
+    if (response.destroyed || !response.headersSent) return
+    if (isLast) response.end(body)
+    else response.write(body)
+  }
+
+  onReset(): void {
+    const { incoming, response } = this
+    this.finish(false)
+    if (!response.writableEnded) return void incoming.socket.destroy()
+    // The owner does not know yet that the response has left. Then it is as good as read.
+    setImmediate(() => {
+      if (!response.writableFinished) incoming.socket.destroy()
+    })
+  }
+
+  onLost(): void {
+    if (this.response.headersSent) this.response.destroy()
+    this.finish(true)
+  }
+
+  private readonly onData = (chunk: Buffer): void => this.link.sendBody(this.id, chunk, this.incoming)
+
+  private readonly onEnd = (): void => this.link.send(Frames.BODY_END, this.id)
+
+  private readonly onClose = (): void => {
+    this.link.end(this.id, this.response.headersSent ? Frames.GONE : Frames.ABORT)
+    this.finish(false)
+  }
+
+  private stopReading(): void {
+    this.incoming.off("data", this.onData).off("end", this.onEnd)
+  }
+
+  private finish(isLost: boolean): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.stopReading()
+    this.response.off("close", this.onClose)
+    this.onOver(isLost)
+  }
+}

@@ -1,0 +1,58 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
+import type { RedisAdapterOptions } from "../RedisAdapterOptions.ts"
+import type { RedisClient } from "../RedisClient.ts"
+import type { Command } from "../RedisCommand.ts"
+import * as Membership from "./membership.ts"
+import type { Body } from "./msgpack.ts"
+import * as Publisher from "./publisher.ts"
+
+/** The way of one server to all others: what the links of its namespaces share. */
+export interface Bus {
+  readonly redis: RedisClient["Service"]
+  readonly monitor: ClusterMonitor
+  /** Publishes a message, in the order of the calls. It waits, within bounds, while Redis is away. */
+  readonly publish: (channel: string, body: Body, isSharded: boolean) => void
+  /** The same with any command; `key` decides the server in a Redis Cluster. */
+  readonly send: (key: string, command: Command) => void
+  /**
+   * See `ClusterLink.servers`: the number of subscribers of a channel that every server subscribes
+   * to. The first channel is also the one by which others are known to be back after an outage.
+   */
+  readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
+}
+
+/** Makes the bus of a server. */
+export const makeBus = (
+  redis: RedisClient["Service"],
+  monitor: ClusterMonitor,
+  { outbox }: RedisAdapterOptions
+): Effect.Effect<Bus, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const tell = () => monitor.connected(redis.isConnected())
+        tell()
+        return redis.onChange(tell)
+      }),
+      (stop) => Effect.sync(stop)
+    )
+    const membership = yield* Membership.make(redis)
+    const { add, publish } = yield* Publisher.make(redis, monitor, {
+      ...outbox,
+      // What is sent before the others have subscribed again would be lost.
+      fence: Effect.andThen(Publisher.whenSubscribed(redis), membership.whenBack)
+    })
+    return {
+      redis,
+      monitor,
+      publish,
+      send: (key, command) => add(command, key),
+      servers: (channel, isSharded) => {
+        membership.track(channel, isSharded)
+        return membership.servers(channel, isSharded)
+      }
+    }
+  })

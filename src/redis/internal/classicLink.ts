@@ -1,0 +1,101 @@
+import * as Effect from "effect/Effect"
+
+import type { ClusterLink, ClusterReceiver, LinkFactory } from "../../adapter/ClusterLink.ts"
+import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
+import { Sequences } from "../../adapter/Sequences.ts"
+import { makeBeat } from "./beat.ts"
+import type { Bus } from "./bus.ts"
+import * as ClassicWire from "./classicWire.ts"
+import { Inbox } from "./inbox.ts"
+import { shortId } from "./ids.ts"
+import { subscribed } from "./subscribed.ts"
+
+/** The lane of all broadcasts: one pattern hears them. */
+const BROADCASTS = "b"
+/** The lane of all requests. */
+const REQUESTS = "r"
+
+export interface ClassicLinkOptions {
+  readonly prefix: string
+  /** Whether other servers answer on this server's own channel, rather than on the common one. */
+  readonly maxBytes: number
+}
+
+/** Links namespaces by the messages of `createAdapter` of `@socket.io/redis-adapter`. */
+export const make =
+  (bus: Bus, options: ClassicLinkOptions): LinkFactory =>
+  (namespace, receiver) =>
+    Effect.gen(function* () {
+      const uid = shortId()
+      const wire = ClassicWire.make({ ...options, namespace, uid })
+      const { channels } = wire
+      const sequences = new Sequences()
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor)
+      const beat = yield* makeBeat(sequences, (lanes) => bus.publish(channels.request, wire.encodeBeat(lanes), false))
+
+      const onBroadcast = (channel: string, body: Uint8Array) => {
+        const room = wire.roomOf(channel)
+        if (room === undefined) return
+        if (room !== "" && !receiver.hasRoom(room)) {
+          // Nobody here is in the room: the message is numbered, and not decoded.
+          const head = wire.readHead(body)
+          if (head?.native) inbox.count(head.uid, BROADCASTS, head.number)
+          return
+        }
+        inbox.take(wire.decodeBroadcast(body), BROADCASTS)
+      }
+      const onRequest = (_channel: string, body: Uint8Array) => {
+        const request = wire.decodeRequest(body)
+        switch (request._tag) {
+          case "SocketIds":
+          case "AllRooms":
+          case "One":
+            return answerLegacy(bus, wire, receiver, request)
+          default:
+            return inbox.take(request, REQUESTS)
+        }
+      }
+      const onResponse = (_channel: string, body: Uint8Array) => inbox.take(wire.decodeResponse(body), "")
+      yield* subscribed(bus.redis, "pattern", channels.pattern, onBroadcast)
+      yield* subscribed(bus.redis, "channel", channels.request, onRequest)
+      yield* subscribed(bus.redis, "channel", channels.response, onResponse)
+      yield* subscribed(bus.redis, "channel", channels.ownResponse, onResponse)
+      yield* Effect.addFinalizer(() => Effect.sync(() => bus.publish(channels.request, wire.encodeClosing(), false)))
+
+      const send = (message: ClusterMessage): void => {
+        const lane = message._tag === "Broadcast" ? BROADCASTS : REQUESTS
+        bus.publish(wire.channelOf(message), wire.encode(message, sequences.next(lane)), false)
+        beat.changed(lane)
+      }
+      const link: ClusterLink = {
+        uid,
+        send,
+        answer: (to, answer) => {
+          const body = wire.encodeAnswer(to, answer, undefined)
+          if (body !== undefined) bus.publish(wire.answerChannelOf(to, answer), body, false)
+        },
+        servers: bus.servers(channels.request, false)
+      }
+      return link
+    })
+
+/** Answers requests that only the API of older official servers makes. */
+const answerLegacy = (
+  { publish }: Bus,
+  wire: ClassicWire.ClassicWire,
+  receiver: ClusterReceiver,
+  request: ClassicWire.LegacyRequest
+): void => {
+  const answer = (body: Parameters<typeof publish>[1]) => publish(wire.channels.response, body, false)
+  switch (request._tag) {
+    case "SocketIds":
+      return answer(wire.encodeSocketIds(request.requestId, receiver.socketIds(request.rooms)))
+    case "AllRooms":
+      return answer(wire.encodeRooms(request.requestId, receiver.roomNames()))
+    case "One": {
+      if (!receiver.hasRoom(request.sid)) return
+      receiver.onMessage(request.from, request.message)
+      if (request.requestId !== undefined) answer(wire.encodeDone(request.requestId))
+    }
+  }
+}

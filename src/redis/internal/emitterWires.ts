@@ -1,0 +1,54 @@
+/**
+ * What a process that is no server writes, in each format.
+ */
+import { EMITTER } from "../../adapter/WireValues.ts"
+import * as ClassicWire from "./classicWire.ts"
+import type { Outgoing } from "./sender.ts"
+import * as ShardedWire from "./shardedWire.ts"
+import * as StreamsWire from "./streamsWire.ts"
+
+export type { EmitterMessage } from "./classicWire.ts"
+
+/** Encodes the messages of one namespace. Throws on a value that cannot be encoded. */
+export type Encode = (message: ClassicWire.EmitterMessage) => Outgoing
+
+/** Makes the encoder of a namespace. */
+export type Encoders = (namespace: string) => Encode
+
+/** As `@socket.io/redis-emitter` writes them. Any server of a Redis Cluster takes PUBLISH: it is always the same one. */
+export const classic =
+  (prefix: string): Encoders =>
+  (namespace) => {
+    const wire = ClassicWire.makeEmitter({ prefix, namespace })
+    return (message) => ({ command: ["PUBLISH", wire.channelOf(message), wire.encode(message)], key: undefined })
+  }
+
+/** For servers with sharded channels. */
+export const sharded =
+  (prefix: string, mode: ShardedWire.SubscriptionMode): Encoders =>
+  (namespace) => {
+    const wire = ShardedWire.make({ prefix, mode, namespace, uid: EMITTER })
+    return (message) => {
+      const channel = wire.channelOf(message)
+      return { command: ["SPUBLISH", channel, wire.encode(message, undefined)], key: channel }
+    }
+  }
+
+export interface StreamsEncoderOptions {
+  readonly streamName: string
+  readonly streamCount: number
+  readonly maxLength: number
+  readonly onlyPlaintext: boolean
+}
+
+/** For servers that read a stream: everything is an entry of it, events between servers, too. */
+export const streams =
+  (options: StreamsEncoderOptions): Encoders =>
+  (namespace) => {
+    const wire = StreamsWire.make({ ...options, prefix: "", namespace, uid: EMITTER })
+    const key = wire.stream
+    return (message) => ({
+      command: StreamsWire.addCommand(key, options.maxLength, wire.encodeEntry(message, undefined)),
+      key
+    })
+  }

@@ -1,0 +1,105 @@
+/**
+ * How many servers there are: the number of subscribers of a channel that each of them subscribes to.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+import type { RedisClient } from "../RedisClient.ts"
+
+export interface Membership {
+  /**
+   * The number of servers, this one included, after what was published before. `undefined` while it
+   * is not known, or not to be believed: when connections of this server are down or were so a
+   * moment ago, as those of the others may be, or when there is none at all.
+   */
+  readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
+  /** Looks from time to time how many servers a channel has: the first one that is given. */
+  readonly track: (channel: string, isSharded: boolean) => void
+  /** Waits until the tracked channel has as many servers as at the last look. */
+  readonly whenBack: Effect.Effect<void>
+}
+
+/** After an outage, the count is not believed for so long, in milliseconds. */
+const DISTURBED = 2_000
+/** Between two looks at the tracked channel, in milliseconds. */
+const LOOK_INTERVAL = 5_000
+/** The same while the servers come back. */
+const RETURN_INTERVAL = 50
+
+export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const run = Effect.runForkWith(yield* Effect.context<never>())
+    /** The requests that are not sent yet, by their channels. */
+    const requests = new Map<string, Deferred.Deferred<number | undefined>>()
+    let tracked: { readonly channel: string; readonly isSharded: boolean } | undefined
+    let last = 0
+    let wasConnected = client.isConnected()
+    let hasBeenConnected = wasConnected
+    let backAt = -Infinity
+    const onChange = () => {
+      const isConnected = client.isConnected()
+      if (isConnected && !wasConnected) {
+        // The first connection follows no outage.
+        if (hasBeenConnected) backAt = clock.currentTimeMillisUnsafe()
+        hasBeenConnected = true
+      }
+      wasConnected = isConnected
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => client.onChange(onChange)),
+      (stop) => Effect.sync(stop)
+    )
+    const isDisturbed = () => !client.isConnected() || clock.currentTimeMillisUnsafe() - backAt < DISTURBED
+
+    const ask = (channel: string, isSharded: boolean): Effect.Effect<number | undefined> =>
+      client.numSub(channel, isSharded).pipe(
+        Effect.map((count) => (count === 0 || isDisturbed() ? undefined : count)),
+        Effect.catchCause(() => Effect.succeed(undefined))
+      )
+    const servers = (channel: string, isSharded: boolean): Effect.Effect<number | undefined> =>
+      Effect.suspend(() => {
+        if (isDisturbed()) return Effect.succeed(undefined)
+        const key = `${isSharded ? "s" : "c"}${channel}`
+        const waiting = requests.get(key)
+        if (waiting !== undefined) return Deferred.await(waiting)
+        const answer = Deferred.makeUnsafe<number | undefined>()
+        requests.set(key, answer)
+        // What this turn publishes leaves first, and the callers of one turn share a request.
+        setImmediate(() => {
+          requests.delete(key)
+          run(Effect.flatMap(ask(channel, isSharded), (count) => Deferred.succeed(answer, count)))
+        })
+        return Deferred.await(answer)
+      })
+
+    const look = Effect.suspend(() =>
+      tracked === undefined
+        ? Effect.void
+        : Effect.map(servers(tracked.channel, tracked.isSharded), (count) => {
+            last = count ?? last
+          })
+    )
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(LOOK_INTERVAL), look)))
+
+    const isBack = Effect.suspend(() =>
+      tracked === undefined
+        ? Effect.succeed(true)
+        : Effect.map(
+            Effect.orElseSucceed(client.numSub(tracked.channel, tracked.isSharded), () => 0),
+            (count) => count >= last
+          )
+    )
+    const whenBack: Effect.Effect<void> = Effect.flatMap(isBack, (isBack) =>
+      isBack ? Effect.void : Effect.andThen(Effect.sleep(RETURN_INTERVAL), whenBack)
+    )
+    return {
+      servers,
+      track: (channel, isSharded) => {
+        tracked ??= { channel, isSharded }
+      },
+      whenBack
+    }
+  })

@@ -1,0 +1,372 @@
+/**
+ * What a server sends to Redis: at once and in order if it can, kept within bounds while it cannot, and counted if it is lost.
+ *
+ * All that is sent in one turn of the event loop leaves in one pipeline. Only few pipelines are under way, so that a slow Redis makes
+ * this outbox longer, which is bounded, and not a queue of the client library, which is not.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+import type { ClusterMonitor, DropReason } from "../../adapter/ClusterStatus.ts"
+import type { RedisClient } from "../RedisClient.ts"
+import type { Command, Reply } from "../RedisCommand.ts"
+import { RedisError } from "../RedisError.ts"
+import type { Connection, Result } from "./driver.ts"
+import { Outbox, type Waiting } from "./outbox.ts"
+import { routesOf, type Lane } from "./routes.ts"
+
+export interface PublisherOptions {
+  /** Bytes that wait at most while Redis is away or slow. Default: 16 MiB. */
+  readonly maxBytes?: number
+  /** For how long something waits at most. Default: 10 seconds. */
+  readonly maxAge?: Duration.Input
+  /** Pipelines under way at most, for each server. Default: 4. */
+  readonly maxPipelines?: number
+  /**
+   * Waited for after each outage, and at the start, before anything is sent: that those who are to hear it are there again.
+   * Default: that this server's own subscriptions are confirmed.
+   */
+  readonly fence?: Effect.Effect<unknown>
+  /** For how long the fence is waited for at most. Default: 2 seconds. */
+  readonly fenceTimeout?: Duration.Input
+}
+
+export interface Publisher {
+  /** Publishes, in the order of the calls for each channel (for all channels that are not sharded). Never throws. */
+  readonly publish: (channel: string, body: Uint8Array | string, isSharded: boolean) => void
+  /**
+   * Sends any command to the server of a key, in the order of the calls for each key. `done` is called once, with the reply, or
+   * without one: the command was dropped, or has failed, which is counted then.
+   */
+  readonly add: (command: Command, key: string, done?: (reply: Reply | undefined) => void) => void
+  /** Bytes and commands that wait at present. */
+  readonly waiting: () => { readonly commands: number; readonly bytes: number }
+}
+
+type Monitor = Pick<ClusterMonitor, "dropped">
+
+/** A pipeline has so much at most: more is in the next one. */
+const PIPELINE_COMMANDS = 1_000
+const PIPELINE_BYTES = 1 << 20
+/** What a command costs beyond its strings and bytes, about. */
+const OVERHEAD = 128
+
+/** Redis has not executed the command, and would later or elsewhere. */
+const isTransient = (error: RedisError): boolean =>
+  /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|READONLY|MASTERDOWN|BUSY)\b/.test(error.message)
+
+/** Before something is sent again that Redis refuses for the moment, in milliseconds. */
+const RETRY_DELAY = 100
+
+/** What goes to one server. */
+interface Way {
+  readonly lane: Lane
+  readonly outbox: Outbox
+  /** The connection for which the fence has opened. */
+  open: Connection | undefined
+  /** The connection for which the fence is waited for. */
+  fenced: Connection | undefined
+  pipelines: number
+  isScheduled: boolean
+}
+
+/** For so long, the end of a publisher waits for what is under way. */
+const CLOSING_TIME = Duration.seconds(1)
+
+/** Size of a string within a command, at least: what counts is a bound, and not the last byte. */
+const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" ? part.length : part.byteLength)
+
+const millis = (input: Duration.Input | undefined, fallback: number): number =>
+  input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
+
+const dropAll = (monitor: Monitor, items: ReadonlyArray<Waiting>, reason: DropReason): void => {
+  if (items.length === 0) return
+  monitor.dropped(items.length, reason)
+  for (const item of items) item.done?.(undefined)
+}
+
+/** Waits until the client's own subscriptions are confirmed. */
+export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (client.isConnected()) return resume(Effect.void)
+    const stop = client.onChange(() => {
+      if (!client.isConnected()) return
+      stop()
+      resume(Effect.void)
+    })
+    return Effect.sync(stop)
+  })
+
+/**
+ * Makes a publisher. When its scope closes, it sends what waits if it can do so at once, and waits for what is under way, for a second
+ * at most. The rest is counted as failed.
+ */
+export const make = (
+  client: RedisClient["Service"],
+  monitor: Monitor,
+  options: PublisherOptions = {}
+): Effect.Effect<Publisher, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const clock = yield* Clock.Clock
+    const run = Effect.runForkWith(yield* Effect.context<never>())
+    const routes = routesOf(client)
+    const maxBytes = options.maxBytes ?? 16 << 20
+    const maxAge = millis(options.maxAge, 10_000)
+    const maxPipelines = options.maxPipelines ?? 4
+    const fence = (options.fence ?? whenSubscribed(client)).pipe(
+      Effect.timeoutOption(options.fenceTimeout ?? Duration.seconds(2)),
+      Effect.catchCause(() => Effect.void)
+    )
+    const ways = new Map<Lane, Way>()
+    /** What has no server at present: the slots of a Redis Cluster are not known, or everything is held. */
+    const stranded = new Outbox()
+    /**
+     * Nothing is sent until all pipelines are back: a slot has got another server, or something was refused for the moment. What
+     * comes later would otherwise overtake what has to be sent again.
+     */
+    let isHeld = false
+    /** Something was refused for the moment. */
+    let isRefused = false
+    let version = routes.version()
+    let bytes = 0
+    let commands = 0
+    let next = 0
+    /** Called when a pipeline has come back, once the scope closes. */
+    let idle: (() => void) | undefined
+    const isFull = () => bytes > maxBytes
+
+    const forget = (item: Waiting) => {
+      bytes -= item.bytes
+      commands--
+    }
+    const laneOf = (key: string | undefined) => (key === undefined ? routes.commonLane() : routes.laneOf(key))
+    const wayOf = (lane: Lane): Way => {
+      let way = ways.get(lane)
+      if (way === undefined) {
+        way = {
+          lane,
+          outbox: new Outbox(),
+          open: undefined,
+          fenced: undefined,
+          pipelines: 0,
+          isScheduled: false
+        }
+        ways.set(lane, way)
+      }
+      return way
+    }
+    const outboxes = () => [stranded, ...Array.from(ways.values(), ({ outbox }) => outbox)]
+
+    /** The oldest of all that waits. */
+    const oldest = (): Outbox | undefined => {
+      let found: Outbox | undefined
+      for (const outbox of outboxes()) {
+        const { first } = outbox
+        if (first !== undefined && (found === undefined || first.number < found.first!.number)) found = outbox
+      }
+      return found
+    }
+    const dropOldest = (): boolean => {
+      const item = oldest()?.shift()
+      if (item === undefined) return false
+      forget(item)
+      dropAll(monitor, [item], "overflow")
+      return true
+    }
+
+    const onResults = (way: Way, batch: ReadonlyArray<Waiting>, results: ReadonlyArray<Result>) => {
+      way.pipelines--
+      let again: Array<Waiting> | undefined
+      let failed = 0
+      for (const [at, item] of batch.entries()) {
+        const result = results[at]!
+        if (!(result instanceof RedisError)) {
+          item.done?.(result)
+          continue
+        }
+        if (result.reason === "Refused" && isTransient(result)) {
+          again ??= []
+          again.push(item)
+          continue
+        }
+        failed++
+        item.done?.(undefined)
+        if (result.reason === "Refused") onRefused(result)
+      }
+      if (failed > 0) monitor.dropped(failed, "failed")
+      if (again !== undefined) {
+        for (const item of again) bytes += item.bytes
+        commands += again.length
+        way.outbox.putBack(again)
+        isHeld = true
+        isRefused = true
+        routes.refresh()
+      }
+      if (isHeld) settle()
+      // What waits for a server of a Redis Cluster that is away may have another one.
+      else if (client.isCluster && way.pipelines === 0 && way.lane.line.connection === undefined) distribute()
+      else flush(way)
+      idle?.()
+    }
+    const isBusy = () => {
+      for (const { lane, pipelines } of ways.values())
+        if (pipelines > 0 && lane.line.connection !== undefined) return true
+      return false
+    }
+    let isReleasing = false
+    /** Goes on if all pipelines are back; a while later if something was refused. */
+    const settle = () => {
+      if (isReleasing || isBusy()) return
+      isReleasing = true
+      const pause = isRefused ? RETRY_DELAY : 0
+      isRefused = false
+      run(Effect.sleep(Duration.millis(pause)).pipe(Effect.andThen(Effect.sync(release)), Effect.forkIn(scope)))
+    }
+    const release = () => {
+      isReleasing = false
+      isHeld = isBusy()
+      if (!isHeld) distribute()
+    }
+    let refusedAt = -Infinity
+    const onRefused = (error: RedisError) => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now - refusedAt < 5_000) return
+      refusedAt = now
+      run(Effect.logError("redis: a message was refused", error))
+    }
+
+    /** A hot path: once per turn of the event loop and pipeline. */
+    const flush = (way: Way) => {
+      if (isHeld) return
+      while (way.outbox.length > 0 && way.pipelines < maxPipelines) {
+        const { connection } = way.lane.line
+        if (connection === undefined) return
+        if (way.open !== connection) return raise(way, connection)
+        const batch = way.outbox.take(PIPELINE_COMMANDS, PIPELINE_BYTES)
+        const sent: Array<Command> = []
+        for (const item of batch) {
+          bytes -= item.bytes
+          sent.push(item.command)
+        }
+        commands -= batch.length
+        way.pipelines++
+        connection.send(sent, false, (results) => onResults(way, batch, results))
+      }
+    }
+    /** Waits for the fence of a new connection. */
+    const raise = (way: Way, connection: Connection) => {
+      if (way.fenced === connection) return
+      way.fenced = connection
+      const open = Effect.sync(() => {
+        if (way.fenced !== connection) return
+        way.fenced = undefined
+        if (way.lane.line.connection !== connection) return
+        way.open = connection
+        flush(way)
+      })
+      run(fence.pipe(Effect.andThen(open), Effect.forkIn(scope)))
+    }
+    const schedule = (way: Way) => {
+      if (way.isScheduled) return
+      way.isScheduled = true
+      setImmediate(() => {
+        way.isScheduled = false
+        flush(way)
+      })
+    }
+
+    /** Gives what waits to the servers that it belongs to now. */
+    const distribute = () => {
+      if (version !== routes.version()) {
+        version = routes.version()
+        isHeld ||= isBusy()
+      }
+      if (isHeld) return settle()
+      const current = new Set(routes.lanes())
+      const moved: Array<Waiting> = [...stranded.clear()]
+      for (const way of ways.values()) {
+        if (client.isCluster) moved.push(...way.outbox.clear())
+        if (!current.has(way.lane) && way.pipelines === 0) ways.delete(way.lane)
+      }
+      moved.sort((a, b) => a.number - b.number)
+      for (const item of moved) {
+        const lane = laneOf(item.key)
+        if (lane === undefined) stranded.push(item)
+        else wayOf(lane).outbox.push(item)
+      }
+      for (const way of ways.values()) flush(way)
+    }
+
+    const enqueue = (
+      command: Command,
+      key: string | undefined,
+      size: number,
+      done?: (reply: Reply | undefined) => void
+    ) => {
+      const item: Waiting = { command, key, bytes: size, at: clock.currentTimeMillisUnsafe(), number: next++, done }
+      if (size > maxBytes) return dropAll(monitor, [item], "overflow")
+      bytes += size
+      commands++
+      while (isFull() && dropOldest());
+      const lane = isHeld ? undefined : laneOf(key)
+      if (lane === undefined) return stranded.push(item)
+      const way = wayOf(lane)
+      way.outbox.push(item)
+      if (way.pipelines < maxPipelines) schedule(way)
+    }
+
+    const expire = Effect.sync(() => {
+      const limit = clock.currentTimeMillisUnsafe() - maxAge
+      let expired = 0
+      for (const outbox of outboxes()) {
+        while (outbox.first !== undefined && outbox.first.at <= limit) {
+          const item = outbox.shift()!
+          forget(item)
+          expired++
+          item.done?.(undefined)
+        }
+      }
+      if (expired > 0) monitor.dropped(expired, "expired")
+    })
+    yield* Effect.sleep(Duration.millis(Math.min(1_000, Math.max(10, maxAge / 10)))).pipe(
+      Effect.andThen(expire),
+      Effect.forever,
+      Effect.forkScoped
+    )
+
+    yield* Effect.acquireRelease(
+      Effect.sync(() => routes.onChange(distribute)),
+      (stop) =>
+        Effect.gen(function* () {
+          stop()
+          for (const way of ways.values()) flush(way)
+          // What is under way is waited for, but not for long.
+          yield* Effect.callback<void>((resume) => {
+            idle = () => {
+              if (Array.from(ways.values()).every(({ pipelines }) => pipelines === 0)) resume(Effect.void)
+            }
+            idle()
+          }).pipe(Effect.timeoutOption(CLOSING_TIME))
+          for (const outbox of outboxes()) dropAll(monitor, outbox.clear(), "failed")
+          bytes = 0
+          commands = 0
+        })
+    )
+
+    return {
+      publish(channel, body, isSharded) {
+        const size = OVERHEAD + channel.length + sizeOf(body)
+        if (isSharded) enqueue(["SPUBLISH", channel, body], channel, size)
+        else enqueue(["PUBLISH", channel, body], undefined, size)
+      },
+      add(command, key, done) {
+        let size = OVERHEAD
+        for (const part of command) size += sizeOf(part)
+        enqueue(command, key, size, done)
+      },
+      waiting: () => ({ commands, bytes })
+    }
+  })

@@ -1,0 +1,84 @@
+import * as Effect from "effect/Effect"
+
+import type { ClusterLink, LinkFactory } from "../../adapter/ClusterLink.ts"
+import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
+import { Sequences } from "../../adapter/Sequences.ts"
+import { makeBeat } from "./beat.ts"
+import type { Bus } from "./bus.ts"
+import { longId } from "./ids.ts"
+import { Inbox } from "./inbox.ts"
+import type { Fields, StreamReaders } from "./streamReaders.ts"
+import * as StreamsWire from "./streamsWire.ts"
+import { subscribed } from "./subscribed.ts"
+
+/** The lane of the stream. */
+const STREAM = "s"
+/** The lane of what goes to all by PUBLISH. */
+const COMMON = "p"
+
+export interface StreamsLinkOptions {
+  readonly prefix: string
+  readonly streamName: string
+  readonly streamCount: number
+  readonly maxLength: number
+  readonly onlyPlaintext: boolean
+  readonly useShardedPubSub: boolean
+  readonly maxBytes: number
+}
+
+/**
+ * Links namespaces by the messages of `@socket.io/redis-streams-adapter` 0.3: broadcasts and what
+ * acts on sockets by a stream, questions and answers by PUBLISH.
+ */
+export const make =
+  (bus: Bus, readers: StreamReaders, options: StreamsLinkOptions): LinkFactory =>
+  (namespace, receiver) =>
+    Effect.gen(function* () {
+      const { maxLength, streamCount, streamName, useShardedPubSub } = options
+      const uid = longId()
+      const wire = StreamsWire.make({ ...options, namespace, uid })
+      const { common, stream } = wire
+      const sequences = new Sequences()
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor)
+
+      const add = (fields: StreamsWire.EntryFields): void =>
+        bus.send(stream, StreamsWire.addCommand(stream, maxLength, fields))
+      const publish = (channel: string, body: Parameters<Bus["publish"]>[1]): void =>
+        bus.publish(channel, body, useShardedPubSub)
+
+      const beat = yield* makeBeat(sequences, (lanes) => {
+        const ofStream = lanes.filter(([lane]) => lane === STREAM)
+        // Each beat takes the way of its lane: otherwise it may overtake the messages that it counts.
+        if (ofStream.length > 0) add(wire.encodeBeatEntry(ofStream))
+        if (ofStream.length < lanes.length) publish(common, wire.encodeBeat(lanes.filter(([lane]) => lane === COMMON)))
+      })
+
+      const kind = useShardedPubSub ? "sharded" : "channel"
+      yield* subscribed(bus.redis, kind, common, (_channel, body) => inbox.take(wire.decode(body), COMMON))
+      yield* subscribed(bus.redis, kind, wire.own, (_channel, body) => inbox.take(wire.decode(body), ""))
+      const onEntry = (fields: Fields, id: string) => inbox.take(wire.decodeEntry(fields, id), STREAM)
+      // Official servers may write to another stream than ours do.
+      const streams = new Set([stream, StreamsWire.officialStreamOf(namespace, streamName, streamCount)])
+      for (const name of streams) yield* readers.read(name, namespace, onEntry)
+      yield* Effect.addFinalizer(() => Effect.sync(() => publish(common, wire.encodeClosing())))
+
+      const send = (message: ClusterMessage): void => {
+        if (wire.goesByStream(message)) {
+          add(wire.encodeEntry(message, sequences.next(STREAM)))
+          beat.changed(STREAM)
+        } else {
+          publish(wire.channelOf(message), wire.encode(message, sequences.next(COMMON)))
+          beat.changed(COMMON)
+        }
+      }
+      const link: ClusterLink = {
+        uid,
+        send,
+        answer: (to, answer) => {
+          const body = wire.encodeAnswer(to, answer, undefined)
+          if (body !== undefined) publish(wire.answerChannelOf(to, answer), body)
+        },
+        servers: bus.servers(common, useShardedPubSub)
+      }
+      return link
+    })

@@ -1,0 +1,125 @@
+/**
+ * What may befall a cluster: its nodes, Redis, or what Redis passes on.
+ */
+import { createClient } from "redis"
+
+import type { RunningRedis } from "../support/redisServer.ts"
+import type { AdapterName, Cluster } from "./nodes.ts"
+
+/** What strikes, and what heals after a while. */
+export interface Fault {
+  readonly strike: (target: Target) => unknown
+  readonly heal?: (target: Target) => unknown
+  /** Whether the victim ends. */
+  readonly ends?: boolean
+}
+
+export interface Target {
+  readonly adapter: AdapterName
+  readonly cluster: Cluster
+  /** The index of the node that is struck, if a node is. */
+  readonly victim: number
+  /** Has the asking node ask now. */
+  readonly ask: () => void
+}
+
+const victimOf = ({ cluster, victim }: Target) => cluster.nodes[victim]!
+
+const redisOf = ({ cluster }: Target): RunningRedis => cluster.redis!.server
+
+/** In a Redis Cluster: the master that has the main namespace's channel or the stream, and its replica. */
+const ownersOf = async ({ adapter, cluster }: Target) => {
+  const { server, servers } = cluster.redis!
+  const slot = Number(await server.command("cluster", "keyslot", adapter === "streams" ? "socket.io" : "socket.io#/#"))
+  const lines = (await server.command("cluster", "nodes")).split("\n").map((line) => line.split(" "))
+  const has = (range: string) => {
+    const [from, to] = range.split("-")
+    return Number(from) <= slot && slot <= Number(to ?? from)
+  }
+  const master = lines.find(([, , flags, ...rest]) => flags!.includes("master") && rest.slice(5).some(has))!
+  const replica = lines.find(([, , , of]) => of === master[0])!
+  const serverOf = ([, address]: ReadonlyArray<string>) => servers.find(({ port }) => address!.includes(`:${port}@`))!
+  return { master: serverOf(master), replica: serverOf(replica) }
+}
+
+const nil = Buffer.from([0xc0])
+/** No value of msgpack starts so. */
+const never = Buffer.from([0xc1, 0xff])
+const text = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
+
+/** Messages that no node can take, as each adapter would get them. */
+const sendMalformed = async ({ adapter, cluster }: Target): Promise<void> => {
+  const client = await createClient({ url: cluster.redis!.url }).connect()
+  try {
+    switch (adapter) {
+      case "redis": {
+        // ["x", {}] without options, a request that is nil, one without options, and one that is no JSON.
+        for (const body of [never, nil, Buffer.from([0x92, 0xa1, 0x78, 0x80])])
+          await client.publish("socket.io#/#", body)
+        const requests = [nil, never, text({ requestId: "x", uid: "x", type: 5 }), text([]), Buffer.from("{")]
+        for (const body of requests) await client.publish("socket.io-request#/#", body)
+        await client.publish("socket.io-response#/#", nil)
+        break
+      }
+      case "sharded": {
+        const bodies = [nil, never, text({ type: 3, uid: "x", nsp: "/" }), text(null), Buffer.from("{")]
+        for (const body of bodies) await client.sPublish("socket.io#/#", body)
+        break
+      }
+      case "streams": {
+        const data = JSON.stringify({
+          packet: { type: 2, data: ["ok"] },
+          opts: { rooms: ["nobody"], except: [], flags: {} }
+        })
+        const fields = { uid: "x", nsp: "/", type: "3" }
+        await client.xAdd("socket.io", "*", { ...fields, data })
+        await client.xAdd("socket.io", "*", fields)
+        await client.xAdd("socket.io", "*", { ...fields, data: "{" })
+        for (const body of [nil, never, text({ type: 3, uid: "x", nsp: "/" })])
+          await client.publish("socket.io#/#", body)
+        break
+      }
+      default:
+        throw new Error(`no malformed messages for the adapter ${adapter}`)
+    }
+  } finally {
+    await client.close()
+  }
+}
+
+export const faults = {
+  none: { strike: () => {} },
+  /** A question is under way when the node dies. */
+  "node-kill": {
+    strike: (target) => {
+      victimOf(target).signal("SIGSTOP")
+      target.ask()
+      setTimeout(() => victimOf(target).signal("SIGKILL"), 20)
+    },
+    ends: true
+  },
+  "node-close": { strike: (target) => victimOf(target).signal("SIGTERM"), ends: true },
+  "node-pause": {
+    strike: (target) => victimOf(target).signal("SIGSTOP"),
+    heal: (target) => victimOf(target).signal("SIGCONT")
+  },
+  "node-pause-kill": {
+    strike: (target) => victimOf(target).signal("SIGSTOP"),
+    heal: (target) => victimOf(target).signal("SIGKILL"),
+    ends: true
+  },
+  "redis-kill": { strike: (target) => redisOf(target).kill(), heal: (target) => redisOf(target).start() },
+  "redis-pause": { strike: (target) => redisOf(target).pause(), heal: (target) => redisOf(target).resume() },
+  "redis-drop-subscribers": { strike: (target) => redisOf(target).command("client", "kill", "type", "pubsub") },
+  "redis-drop-all": {
+    strike: async (target) => {
+      await redisOf(target).command("client", "kill", "type", "pubsub")
+      await redisOf(target).command("client", "kill", "type", "normal")
+    }
+  },
+  "master-kill": { strike: async (target) => (await ownersOf(target)).master.kill() },
+  "master-failover": { strike: async (target) => (await ownersOf(target)).replica.command("cluster", "failover") },
+  malformed: { strike: sendMalformed }
+} satisfies Record<string, Fault>
+
+export type FaultName = keyof typeof faults

@@ -1,0 +1,219 @@
+/**
+ * Outages of Redis: servers are killed, stand still, fail over, and lose slots. Nothing here ends the process, as each rejection or
+ * `error` event that nobody handles would.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+
+import * as Membership from "../../src/redis/internal/membership.ts"
+import { keySlot } from "../../src/redis/internal/keySlot.ts"
+import { routesOf } from "../../src/redis/internal/routes.ts"
+import { requires } from "../support/peers.ts"
+import { client, clientKinds, isClusterKind, lost, wait } from "../support/redisClients.ts"
+import { counted, isRising, numbers } from "../support/redisPublisher.ts"
+import { redis, type RunningServers } from "../support/redisServer.ts"
+
+const singles = clientKinds.filter((kind) => !isClusterKind(kind))
+const clusters = clientKinds.filter(isClusterKind)
+
+/** Publishes numbers all the time, a hundred a second. */
+const keepPublishing = (publish: (n: number) => void) => {
+  let n = 0
+  return Effect.gen(function* () {
+    for (;;) {
+      publish(++n)
+      yield* Effect.sleep("10 millis")
+    }
+  }).pipe(
+    Effect.forkChild({ startImmediately: true }),
+    Effect.map((fiber) => ({ stop: Effect.map(Fiber.interrupt(fiber), () => n) }))
+  )
+}
+
+/** The server with the master of a key. */
+const ownerOf = ({ servers }: RunningServers, key: string) =>
+  Effect.promise(async () => {
+    for (const server of servers) {
+      const lines = (await server.command("cluster", "nodes")).split("\n")
+      const own = lines.find((line) => line.includes("myself") && line.includes("master"))
+      const ranges = own?.split(" ").slice(8) ?? []
+      const slot = keySlot(key)
+      if (
+        ranges.some((range) => {
+          const [from, to] = range.split("-").map(Number)
+          return slot >= from! && slot <= (to ?? from!)
+        })
+      )
+        return server
+    }
+    throw new Error("no server has the slot")
+  })
+
+describe("An outage of Redis", requires("Redis"), () => {
+  for (const kind of singles) {
+    it.live(`ends with all subscriptions confirmed and all kept messages sent, through ${kind}`, () =>
+      Effect.gen(function* () {
+        const running = yield* redis()
+        const service = yield* client(kind, running)
+        const far = yield* client(kind, running)
+        const heard = yield* numbers(far, "a")
+        const { dropped, publisher } = yield* counted(service, {
+          fence: service.numSub("a", false).pipe(Effect.repeat({ until: (n) => n === 1 }), Effect.ignore)
+        })
+        const publishing = yield* keepPublishing((n) => publisher.publish("a", String(n), false))
+        yield* wait("messages", () => heard.length > 20)
+        yield* Effect.promise(() => running.server.kill())
+        yield* lost(service)
+        yield* Effect.sleep("1 second")
+        yield* Effect.promise(() => running.server.start())
+        yield* wait("both connections", () => service.isConnected() && far.isConnected())
+        const before = heard.length
+        yield* wait("messages", () => heard.length > before + 20)
+        const total = yield* publishing.stop
+        yield* wait("the last message", () => heard.at(-1) === total)
+        assert.isTrue(isRising(heard))
+        // All that is missing is counted. Some of that may have been heard.
+        assert.isAtMost(total - heard.length, dropped.failed)
+        assert.isBelow(dropped.failed, 20)
+      })
+    )
+
+    it.live(`is noticed within some seconds when Redis stands still, through ${kind}`, () =>
+      Effect.gen(function* () {
+        const running = yield* redis()
+        const service = yield* client(kind, running)
+        const heard = yield* numbers(service, "a")
+        const { dropped, publisher } = yield* counted(service)
+        const publishing = yield* keepPublishing((n) => publisher.publish("a", String(n), false))
+        yield* wait("messages", () => heard.length > 10)
+        const began = performance.now()
+        running.server.pause()
+        yield* wait("the loss of the connections", () => !service.isConnected())
+        assert.isBelow(performance.now() - began, 7_000)
+        yield* Effect.sleep(Math.max(0, 8_000 - (performance.now() - began)))
+        running.server.resume()
+        yield* wait("the connections", () => service.isConnected())
+        const total = yield* publishing.stop
+        yield* wait("the last message", () => heard.at(-1) === total)
+        assert.isTrue(isRising(heard))
+        assert.isAtMost(total - heard.length, dropped.failed)
+        assert.isAtMost(dropped.failed, 10)
+      })
+    )
+
+    it.live(`does not end when nobody answers at the start, through ${kind}, until Redis is there`, () =>
+      Effect.gen(function* () {
+        const running = yield* redis()
+        yield* Effect.promise(() => running.server.kill())
+        const connecting = yield* Effect.forkChild(client(kind, running), { startImmediately: true })
+        yield* Effect.sleep("300 millis")
+        yield* Effect.promise(() => running.server.start())
+        const service = yield* Fiber.join(connecting)
+        assert.strictEqual(yield* service.command(["PING"]), "PONG")
+      })
+    )
+  }
+
+  it.live("leaves the number of servers unknown until two seconds after it", () =>
+    Effect.gen(function* () {
+      const running = yield* redis()
+      const service = yield* client("redis", running)
+      yield* numbers(service, "a")
+      const membership = yield* Membership.make(service)
+      const servers = membership.servers("a", false)
+      assert.strictEqual(yield* servers, 1)
+      assert.isUndefined(yield* membership.servers("nobody", false))
+      yield* Effect.promise(() => running.server.command("client", "kill", "type", "pubsub"))
+      yield* wait("the outage", () => !service.isConnected())
+      const began = performance.now()
+      assert.isUndefined(yield* servers)
+      yield* wait("its end", () => service.isConnected())
+      assert.isUndefined(yield* servers)
+      yield* servers.pipe(Effect.repeat({ until: (count) => count === 1 }))
+      assert.isAtLeast(performance.now() - began, 2_000)
+    })
+  )
+
+  it.live("is not caused by many who ask for the number of servers: they share one request", () =>
+    Effect.gen(function* () {
+      const running = yield* redis()
+      const service = yield* client("redis", running)
+      yield* numbers(service, "a")
+      const membership = yield* Membership.make(service)
+      const counts = yield* Effect.forEach(Array.from({ length: 100 }), () => membership.servers("a", false), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(new Set(counts), new Set([1]))
+      const calls = yield* Effect.promise(() => running.server.command("info", "commandstats"))
+      assert.match(calls, /cmdstat_pubsub\|numsub:calls=[1-3],/)
+    })
+  )
+
+  for (const kind of clusters) {
+    it.live(
+      `of a master of a Redis Cluster ends with its replica, and does not concern the others, through ${kind}`,
+      () =>
+        Effect.gen(function* () {
+          const running = yield* redis({ masters: 3, replicas: 1 })
+          const service = yield* client(kind, running)
+          const far = yield* client(kind, running)
+          const owner = yield* ownerOf(running, "a")
+          const other = "b"
+          assert.notStrictEqual(yield* ownerOf(running, other), owner)
+          const heard = yield* numbers(far, "a", true)
+          const heardElsewhere = yield* numbers(far, other, true)
+          const heardClassic = yield* numbers(far, "c")
+          const { dropped, publisher } = yield* counted(service)
+          const publishing = yield* keepPublishing((n) => {
+            publisher.publish("a", String(n), true)
+            publisher.publish(other, String(n), true)
+            publisher.publish("c", String(n), false)
+          })
+          yield* wait("messages", () => heard.length > 20 && heardElsewhere.length > 20 && heardClassic.length > 20)
+          yield* Effect.promise(() => owner.kill())
+          yield* wait("the loss", () => !service.isConnected())
+          const before = heardElsewhere.length
+          yield* wait("messages elsewhere", () => heardElsewhere.length > before + 50)
+          assert.isFalse(service.isConnected())
+          yield* wait("the failover", () => service.isConnected() && far.isConnected(), 20_000)
+          const total = yield* publishing.stop
+          for (const numbers of [heard, heardElsewhere, heardClassic]) {
+            yield* wait("the last message", () => numbers.at(-1) === total)
+            assert.isTrue(isRising(numbers))
+          }
+          assert.isAtMost(total - heardElsewhere.length, dropped.failed)
+          assert.strictEqual(routesOf(service).lanes().length, 3)
+        }),
+      60_000
+    )
+
+    it.live(
+      `is not seen when slots of a Redis Cluster move, through ${kind}`,
+      () =>
+        Effect.gen(function* () {
+          const running = yield* redis({ masters: 3 })
+          const service = yield* client(kind, running)
+          const far = yield* client(kind, running)
+          const heard = yield* numbers(far, "a", true)
+          const { dropped, publisher } = yield* counted(service)
+          const publishing = yield* keepPublishing((n) => publisher.publish("a", String(n), true))
+          yield* wait("messages", () => heard.length > 20)
+          const owner = yield* ownerOf(running, "a")
+          const target = running.servers.find((server) => server !== owner)!
+          yield* Effect.promise(async () => {
+            const id = await target.command("cluster", "myid")
+            const slot = String(keySlot("a"))
+            for (const server of [target, owner, ...running.servers])
+              await server.command("cluster", "setslot", slot, "node", id)
+          })
+          yield* wait("the new server", () => routesOf(service).laneOf("a")?.address === `127.0.0.1:${target.port}`)
+          yield* wait("the subscription", () => far.isConnected())
+          const total = yield* publishing.stop
+          yield* wait("the last message", () => heard.at(-1) === total)
+          assert.isTrue(isRising(heard))
+          assert.deepStrictEqual(dropped, { overflow: 0, expired: 0, failed: 0 })
+        }),
+      60_000
+    )
+  }
+})
