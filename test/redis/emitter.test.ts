@@ -15,9 +15,9 @@ import type { Command } from "../../src/redis/RedisCommand.ts"
 import * as RedisEmitter from "../../src/redis/RedisEmitter.ts"
 import type { RedisError } from "../../src/redis/RedisError.ts"
 import { ownEmitter } from "../cluster/emitters.ts"
-import { type AdapterName, type Cluster, startCluster } from "../cluster/nodes.ts"
+import { type Cluster, startCluster } from "../cluster/nodes.ts"
 import { emitterOperations, type ExternalEmitter, World } from "../cluster/operations.ts"
-import { isFull } from "../support/extent.ts"
+import { rows } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
 import { redis, type RunningServers, until } from "../support/redisServer.ts"
 
@@ -261,27 +261,41 @@ const layers: Record<"redis" | "sharded" | "streams", EmitterLayer> = {
 const clientOf = (url: string, options?: RedisClient.RedisClientOptions) =>
   RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url }), options)))
 
-for (const adapter of isFull ? (["redis", "sharded", "streams"] as const) : (["redis"] as const)) {
-  describe(`a cluster of official nodes and this library's with the adapter ${adapter}`, requires("Redis"), () => {
-    let cluster: Cluster
-    let world: World
-    let emitter: ExternalEmitter & { readonly close: () => Promise<void> }
-    beforeAll(async () => {
-      cluster = await startCluster({ adapter: adapter satisfies AdapterName, kinds: ["official", "ours"] })
-      world = new World(cluster)
-      await world.enterAll()
-      emitter = ownEmitter(cluster.redis!.url, layers[adapter])
-    })
-    beforeEach(() => world.forget())
-    afterAll(async () => {
-      await emitter?.close()
-      world?.leaveAll()
-      await cluster?.stop()
-    })
-    for (const [name, check] of Object.entries(emitterOperations)) {
-      it(`hears an emitter that ${name}`, () => check(world, emitter))
+const suites = [
+  { adapter: "redis", masters: 0 },
+  { adapter: "sharded", masters: 0 },
+  { adapter: "streams", masters: 0 },
+  { adapter: "redis", masters: 3 },
+  { adapter: "sharded", masters: 3 },
+  { adapter: "streams", masters: 3 }
+] as const
+
+for (const { adapter, masters } of rows(suites, (suite) => suite === suites[0])) {
+  const on = masters === 0 ? "" : ` on a Redis Cluster of ${masters} masters`
+  describe(
+    `a cluster of an official node and one of this library with the adapter ${adapter}${on}`,
+    requires("Redis"),
+    () => {
+      let cluster: Cluster
+      let world: World
+      let emitter: ExternalEmitter & { readonly close: () => Promise<void> }
+      beforeAll(async () => {
+        cluster = await startCluster({ adapter, masters, kinds: ["official", "ours"] })
+        world = new World(cluster)
+        await world.enterAll()
+        emitter = ownEmitter(cluster.redis!.url, layers[adapter])
+      })
+      beforeEach(() => world.forget())
+      afterAll(async () => {
+        await emitter?.close()
+        world?.leaveAll()
+        await cluster?.stop()
+      })
+      for (const [name, check] of Object.entries(emitterOperations)) {
+        it(`hears an emitter that ${name}`, () => check(world, emitter))
+      }
     }
-  })
+  )
 }
 
 describe("an emitter with Redis", requires("Redis"), () => {
