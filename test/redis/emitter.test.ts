@@ -4,6 +4,7 @@
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
 import { Emitter } from "@socket.io/redis-emitter"
 import { Cause, Config, ConfigProvider, Effect, Exit, Fiber, Layer, Result, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { createClient } from "redis"
 
 import * as Binary from "../../src/Binary.ts"
@@ -13,7 +14,7 @@ import type * as EmitterOperator from "../../src/redis/EmitterOperator.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import type { Command } from "../../src/redis/RedisCommand.ts"
 import * as RedisEmitter from "../../src/redis/RedisEmitter.ts"
-import type { RedisError } from "../../src/redis/RedisError.ts"
+import { RedisError } from "../../src/redis/RedisError.ts"
 import { ownEmitter } from "../cluster/emitters.ts"
 import { type Cluster, startCluster } from "../cluster/nodes.ts"
 import { emitterOperations, type ExternalEmitter, World } from "../cluster/operations.ts"
@@ -260,6 +261,53 @@ const layers: Record<"redis" | "sharded" | "streams", EmitterLayer> = {
 
 const clientOf = (url: string, options?: RedisClient.RedisClientOptions) =>
   RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url }), options)))
+
+describe("an emitter of which Redis refuses an event for the moment", () => {
+  /** A Redis that refuses so many commands. */
+  const refusing = (times: number, message: string) => {
+    let asked = 0
+    const service = {
+      isConnected: () => true,
+      command: () =>
+        Effect.suspend(() =>
+          ++asked > times ? Effect.succeed(1) : Effect.fail(new RedisError({ reason: "Refused", message }))
+        )
+    } as unknown as RedisClient.RedisClient["Service"]
+    return { layer: Layer.succeed(RedisClient.RedisClient, service), asked: () => asked }
+  }
+  const emit = Effect.flatMap(RedisEmitter.namespace("/"), (all) => all.emit("x"))
+  const emitter = RedisEmitter.layer({ timeout: "2 seconds" })
+  const start = (redis: ReturnType<typeof refusing>) =>
+    Effect.forkChild(Effect.provide(emit, Layer.provide(emitter, redis.layer)), { startImmediately: true })
+
+  it.effect("sends it again until it is taken", () =>
+    Effect.gen(function* () {
+      const redis = refusing(3, "LOADING Redis is loading the dataset in memory")
+      const fiber = yield* start(redis)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.strictEqual(redis.asked(), 4)
+    })
+  )
+
+  it.effect("gives up after its time", () =>
+    Effect.gen(function* () {
+      const redis = refusing(Infinity, "CLUSTERDOWN The cluster is down")
+      const fiber = yield* start(redis)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber))).reason, "Refused")
+      assert.approximately(redis.asked(), 21, 2)
+    })
+  )
+
+  it.effect("does not send again what is refused for good", () =>
+    Effect.gen(function* () {
+      const redis = refusing(1, "NOPERM this user has no permissions")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(yield* start(redis)))).reason, "Refused")
+      assert.strictEqual(redis.asked(), 1)
+    })
+  )
+})
 
 const suites = [
   { adapter: "redis", masters: 0 },
