@@ -124,13 +124,19 @@ export const makeMonitor: Effect.Effect<ClusterMonitor, never, Scope.Scope> = Ef
     status = { ...status, ...change }
     if (!published) return
     published = false
+    // All changes of a turn are one.
     run(
-      Effect.suspend(() => {
-        published = true
-        return SubscriptionRef.set(ref, status)
-      })
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.suspend(() => {
+          published = true
+          return SubscriptionRef.set(ref, status)
+        })
+      )
     )
   }
+  // A reader that is slow holds one status, however many there are.
+  const changes = Stream.buffer(SubscriptionRef.changes(ref), { capacity: 1, strategy: "sliding" })
   const update = (metric: Metric.Counter<number> | Metric.Gauge<number>, value: number) =>
     metric.updateUnsafe(value, context)
   const scope = yield* Effect.scope
@@ -160,7 +166,7 @@ export const makeMonitor: Effect.Effect<ClusterMonitor, never, Scope.Scope> = Ef
     run(Effect.forkIn(Effect.delay(write(matter, known), pause), scope))
   }
   return {
-    status: { current: Effect.sync(() => status), changes: SubscriptionRef.changes(ref) },
+    status: { current: Effect.sync(() => status), changes },
     connected(isConnected) {
       update(ClusterMetrics.connected, isConnected ? 1 : 0)
       if (isConnected === status.connected) return
