@@ -117,9 +117,18 @@ const makeFactory = Effect.fnUntraced(function* (
     )
   )
   const open: LinkFactory = (namespace, receiver) =>
-    Effect.acquireRelease(
-      Effect.sync(() => line.open(randomId(fill), namespace, receiver)),
-      (link) => Effect.sync(() => line.close(link))
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => line.open(randomId(fill), namespace, receiver)),
+        (link) => Effect.sync(() => line.close(link))
+      ),
+      // Adapters take copies of links, so it has no methods of a class.
+      (link) => ({
+        uid: link.uid,
+        servers: link.servers,
+        send: (message) => link.send(message),
+        answer: (to, answer) => link.answer(to, answer)
+      })
     )
   return (host) => DistributedAdapter.make(host, open, monitor, options)
 })

@@ -85,6 +85,9 @@ export class ModelQuestion {
   readonly counts: Array<ReadonlyArray<BusServer>> = []
   readonly told = new Map<BusServer, Told>()
   endedAt: number | undefined
+  /** Whether servers have come since, as far as the asker has seen. */
+  hasGrown = false
+  private present: ReadonlyArray<BusServer> | undefined
   /** Whether the asker has told the others that it does not wait any more. */
   isTakenBack = false
   /** The numbers of missing servers that are right. */
@@ -105,6 +108,13 @@ export class ModelQuestion {
       this.told.set(server, told)
     }
     return told
+  }
+
+  count(counted: ReadonlyArray<BusServer>): void {
+    const { present } = this
+    if (present !== undefined && counted.some((server) => !present.includes(server))) this.hasGrown = true
+    this.present = counted
+    if (this.counts.length < 2) this.counts.push(counted)
   }
 
   receive(from: BusServer, body: Body): void {
@@ -162,6 +172,9 @@ export class ModelQuestion {
       // Servers are counted, not named: one that answers, and is not there when they are counted, stands for another one.
       const uncounted = Array.from(this.told).filter(([server, { answered }]) => answered && !counted.includes(server))
       expected.add(owing + Math.max(0, unanswered - uncounted.length))
+      // One that says goodbye may be one that has come since. If it is not, it is missing: better than to excuse another one.
+      const excused = others.filter((server) => this.of(server).saidGoodbye && !this.of(server).answered).length
+      if (this.hasGrown) for (let i = 1; i <= excused; i++) expected.add(owing + unanswered + i)
     }
     if (this.counts.length === 0) expected.add(owing + 1)
     this.expected = Array.from(expected)

@@ -87,7 +87,7 @@ export const scenario = Effect.gen(function* () {
       if (counted === undefined) return
       for (const question of questions) {
         if (question.asker === server && question.endedAt === undefined && began > question.tick) {
-          if (question.counts.length < 2) question.counts.push(counted)
+          question.count(counted)
         }
       }
     }
@@ -173,23 +173,6 @@ export const scenario = Effect.gen(function* () {
         bus.defect ??= defect
       }
     })
-
-  if (process.env["DBG"]) {
-    const { onArrival, onCount, onPost } = bus.observer
-    const text = (body: Bus.Body) =>
-      JSON.stringify("message" in body ? body.message : "answer" in body ? body.answer : body).slice(0, 150)
-    bus.observer = {
-      onPost: (from, to, body, d) => (
-        console.log(bus.now, from.name, "posts", to ?? "*", d ? "DROPPED" : "", text(body)),
-        onPost?.(from, to, body, d)
-      ),
-      onArrival: (to, from, body) => (
-        console.log(bus.now, from.name, "->", to.name, text(body)),
-        onArrival?.(to, from, body)
-      ),
-      onCount: (s, n, b) => (console.log(bus.now, s.name, "counts", n?.map((x) => x.name).join()), onCount?.(s, n, b))
-    }
-  }
 
   const act = Effect.fnUntraced(function* (peer: Peer) {
     const { adapter, host, model, server } = peer
@@ -300,8 +283,6 @@ export const scenario = Effect.gen(function* () {
     const there = peers.filter(({ isThere }) => isThere)
     const peer = oneOf(there)
     const { server } = peer
-    const kind = 0
-    if (process.env["DBG"]) console.log(bus.now, "TROUBLE", server.name, server.state, server.isPaused, kind)
     const until = bus.now + oneOf([50, 500, 3_000]) + random.below(1_000)
     switch (random.below(chance(0.3) ? 5 : 3)) {
       case 0: {

@@ -12,8 +12,8 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 export interface ExampleProcess {
   /** What it has printed so far. */
   readonly output: () => string
-  /** Waits until it has printed what matches. */
-  readonly printed: (pattern: RegExp) => Promise<void>
+  /** Waits until it has printed what matches; some start several processes, which takes longer. */
+  readonly printed: (pattern: RegExp, millis?: number) => Promise<void>
   /** Types a line. */
   readonly type: (line: string) => void
   /** Waits until it has ended by itself; gives its exit code. */
@@ -44,7 +44,7 @@ export const startExample = (
   const closed = new Promise<number | null>((resolve) => child.once("close", resolve))
   return {
     output: () => output,
-    printed: (pattern) =>
+    printed: (pattern, millis) =>
       within(
         `${String(pattern)} in what ${name} prints`,
         new Promise<void>((resolve, reject) => {
@@ -56,7 +56,8 @@ export const startExample = (
           listeners.add(check)
           check()
           void closed.then((code) => reject(new Error(`${name} has ended with ${code}: ${output}`)))
-        })
+        }),
+        millis
       ),
     ended: () => within(`end of ${name}`, closed),
     type: (line) => void child.stdin.write(`${line}\n`),
