@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 
-/** The lanes that are remembered, of each side. The one that has been known for longest is forgotten. */
+/** The lanes that are remembered, of each side. The one that has been silent for longest is forgotten. */
 const MAX_LANES = 10_000
 
 /**
@@ -30,8 +30,10 @@ export class Sequences {
   /** The number of the next message on a lane of this server. */
   next(lane: string): number {
     const last = this.sent.get(lane)
-    if (last === undefined && this.sent.size >= MAX_LANES) this.sent.delete(this.sent.keys().next().value!)
+    if (last !== undefined) this.sent.delete(lane)
+    else if (this.sent.size >= MAX_LANES) this.sent.delete(this.sent.keys().next().value!)
     const number = (last ?? 0) + 1
+    // At the end: it is not the next one to be forgotten.
     this.sent.set(lane, number)
     return number
   }
@@ -43,10 +45,7 @@ export class Sequences {
 
   /** Takes the number of a received message. Returns how many before it have not come, and never will. */
   observe(uid: string, lane: string, number: number): number {
-    const senders = this.sendersOf(lane)
-    const last = senders.get(uid)
-    if (last === undefined) this.heardCount++
-    senders.set(uid, number)
+    const last = this.hear(uid, lane, number)
     return last === undefined || number <= last ? 0 : number - last - 1
   }
 
@@ -55,11 +54,9 @@ export class Sequences {
    * Returns how many messages have not come.
    */
   settle(uid: string, lane: string, last: number): number {
-    const senders = this.sendersOf(lane)
-    const heard = senders.get(uid)
-    if (heard === undefined) this.heardCount++
-    else if (last <= heard) return 0
-    senders.set(uid, last)
+    const heard = this.heard.get(lane)?.get(uid)
+    if (heard !== undefined && last <= heard) return 0
+    this.hear(uid, lane, last)
     return heard === undefined ? 0 : last - heard
   }
 
@@ -78,11 +75,26 @@ export class Sequences {
     }
   }
 
-  private sendersOf(lane: string): Map<string, number> {
+  /** Remembers a number. Returns the one before it. */
+  private hear(uid: string, lane: string, number: number): number | undefined {
     let senders = this.heard.get(lane)
-    if (senders !== undefined) return senders
-    while (this.heardCount >= MAX_LANES) this.forgetLane(this.heard.keys().next().value!)
-    this.heard.set(lane, (senders = new Map()))
-    return senders
+    const last = senders?.get(uid)
+    if (last === undefined) {
+      if (this.heardCount >= MAX_LANES) this.forgetOldest()
+      this.heardCount++
+    }
+    senders ??= new Map()
+    senders.set(uid, number)
+    // At the end: it is not the next one to be forgotten.
+    this.heard.delete(lane)
+    this.heard.set(lane, senders)
+    return last
+  }
+
+  private forgetOldest(): void {
+    const [lane, senders] = this.heard.entries().next().value!
+    senders.delete(senders.keys().next().value!)
+    if (senders.size === 0) this.heard.delete(lane)
+    this.heardCount--
   }
 }

@@ -1,8 +1,7 @@
 import type * as Clock from "effect/Clock"
 
 import type { BroadcastFlags, BroadcastPacket, Host } from "../Adapter.ts"
-import type { ClusterLink } from "../ClusterLink.ts"
-import type { Question, Sender } from "../ClusterMessage.ts"
+import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
 import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
 
 /** The questions of others that are at work at once. The oldest one is given up beyond that. */
@@ -24,7 +23,7 @@ interface Work {
 
 /** Answers the questions of other servers in one namespace. */
 export class Answering {
-  private readonly link: () => ClusterLink
+  private readonly say: (to: Sender, answer: ClusterAnswer) => void
   private readonly host: Host
   private readonly own: InMemoryAdapter
   private readonly clock: Clock.Clock
@@ -32,8 +31,9 @@ export class Answering {
   private nextSweep = 0
   private isClosed = false
 
-  constructor(link: () => ClusterLink, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
-    this.link = link
+  /** `say` sends an answer; it never throws. */
+  constructor(say: (to: Sender, answer: ClusterAnswer) => void, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
+    this.say = say
     this.host = host
     this.own = own
     this.clock = clock
@@ -42,12 +42,11 @@ export class Answering {
   /** Answers at once, or when the clients or the handlers have. Throws on an unsound question. */
   answer(from: Sender, requestId: string, question: Question): void {
     if (this.isClosed) return
-    const link = this.link()
     switch (question._tag) {
       case "Fetch":
-        return link.answer(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
+        return this.say(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
       case "Count":
-        return link.answer(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
+        return this.say(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
       case "ServerEvent":
         return this.askHandlers(from, requestId, question.data)
       case "Ask":
@@ -60,7 +59,7 @@ export class Answering {
     const work = this.work.get(keyOf(from, requestId))
     if (work === undefined) return
     work.until = this.now + work.lease
-    this.link().answer(from, { _tag: "Alive", requestId })
+    this.say(from, { _tag: "Alive", requestId })
   }
 
   /** The asker no longer needs the answers. */
@@ -84,7 +83,6 @@ export class Answering {
   }
 
   private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {
-    const link = this.link()
     const key = keyOf(from, requestId)
     if (this.work.has(key)) return
     let isOver = false
@@ -97,7 +95,7 @@ export class Answering {
         isOver = true
         this.work.delete(key)
         // Official servers wait for an answer until their time is over; they know no other one.
-        if (args !== undefined || from.native) link.answer(from, { _tag: "Answered", requestId, args })
+        if (args !== undefined || from.native) this.say(from, { _tag: "Answered", requestId, args })
       })
     } catch (defect) {
       this.work.delete(key)
@@ -106,7 +104,6 @@ export class Answering {
   }
 
   private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
-    const link = this.link()
     const { data, mayHaveBinary, selection, timeout } = question
     const packet: BroadcastPacket = { data, mayHaveBinary }
     const flags: BroadcastFlags = { ...question.flags, local: false }
@@ -116,17 +113,17 @@ export class Answering {
     // A client that is dropped at once has left before the number of recipients is known.
     let leftBefore: number | undefined = 0
     const { cancel, recipients } = this.own.askUnsafe(packet, selection, flags, {
-      onAck: (acknowledgement) => link.answer(from, { _tag: "Acknowledged", requestId, acknowledgement }),
+      onAck: (acknowledgement) => this.say(from, { _tag: "Acknowledged", requestId, acknowledgement }),
       onLeft: () => {
         if (leftBefore !== undefined) leftBefore++
-        else if (from.native) link.answer(from, { _tag: "RecipientLeft", requestId })
+        else if (from.native) this.say(from, { _tag: "RecipientLeft", requestId })
       },
       onEnd: () => {
         isOver = true
         this.work.delete(key)
       }
     })
-    link.answer(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
+    this.say(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
     leftBefore = undefined
     if (!isOver) this.begin(key, from, timeout, cancel)
   }
