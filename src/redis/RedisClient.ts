@@ -141,7 +141,12 @@ export class RedisClient extends Context.Service<
   }
 >()("effect-socket.io/redis/RedisClient") {}
 
-/** A client of the package `redis`, as `createClient` makes it. */
+/**
+ * A client of the package `redis`, as `createClient` makes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface NodeRedisClient {
   readonly options?: unknown
   readonly withTypeMapping: unknown
@@ -149,21 +154,36 @@ export interface NodeRedisClient {
   readonly sendCommand: (...args: ReadonlyArray<never>) => unknown
 }
 
-/** A client of the package `redis` for a Redis Cluster, as `createCluster` makes it. */
+/**
+ * A client of the package `redis` for a Redis Cluster, as `createCluster` makes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface NodeRedisCluster {
   readonly masters: ReadonlyArray<unknown>
   readonly nodeByAddress: unknown
   readonly nodeClient: (...args: ReadonlyArray<never>) => unknown
 }
 
-/** A client of the package `ioredis`. */
+/**
+ * A client of the package `ioredis`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface IoredisClient {
   readonly options: object
   readonly callBuffer: (...args: ReadonlyArray<never>) => unknown
   readonly duplicate: (...args: ReadonlyArray<never>) => unknown
 }
 
-/** A client of the package `ioredis` for a Redis Cluster. */
+/**
+ * A client of the package `ioredis` for a Redis Cluster.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface IoredisCluster {
   readonly nodes: (...args: ReadonlyArray<never>) => unknown
   readonly status: string
