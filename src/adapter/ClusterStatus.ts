@@ -7,9 +7,9 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import * as ClusterMetrics from "./ClusterMetrics.ts"
 
@@ -114,28 +114,29 @@ interface Matter {
  * @category constructors
  */
 export const makeMonitor: Effect.Effect<ClusterMonitor, never, Scope.Scope> = Effect.gen(function* () {
-  let status: Status = { connected: false, outages: 0, lost: 0, dropped: 0, refused: 0 }
-  // A reader that is slow has the latest status next, and nothing waits for it but that.
-  const statuses = yield* PubSub.sliding<Status>({ capacity: 1, replay: 1 })
-  PubSub.publishUnsafe(statuses, status)
+  const ref = yield* SubscriptionRef.make<Status>({ connected: false, outages: 0, lost: 0, dropped: 0, refused: 0 })
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
   const clock = yield* Clock.Clock
-  let isPublished = true
-  /** Once for all changes of a turn of the event loop: a flood makes many. */
-  const publish = Effect.andThen(
-    Effect.yieldNow,
-    Effect.suspend(() => {
-      isPublished = true
-      return PubSub.publish(statuses, status)
-    })
-  )
+  let status = ref.value
+  let published = true
   const set = (change: Partial<Status>) => {
     status = { ...status, ...change }
-    if (!isPublished) return
-    isPublished = false
-    run(publish)
+    if (!published) return
+    published = false
+    // All changes of a turn are one.
+    run(
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.suspend(() => {
+          published = true
+          return SubscriptionRef.set(ref, status)
+        })
+      )
+    )
   }
+  // A reader that is slow holds one status, however many there are.
+  const changes = Stream.buffer(SubscriptionRef.changes(ref), { capacity: 1, strategy: "sliding" })
   const update = (metric: Metric.Counter<number> | Metric.Gauge<number>, value: number) =>
     metric.updateUnsafe(value, context)
   const scope = yield* Effect.scope
@@ -165,7 +166,7 @@ export const makeMonitor: Effect.Effect<ClusterMonitor, never, Scope.Scope> = Ef
     run(Effect.forkIn(Effect.delay(write(matter, known), pause), scope))
   }
   return {
-    status: { current: Effect.sync(() => status), changes: Stream.fromPubSub(statuses) },
+    status: { current: Effect.sync(() => status), changes },
     connected(isConnected) {
       update(ClusterMetrics.connected, isConnected ? 1 : 0)
       if (isConnected === status.connected) return

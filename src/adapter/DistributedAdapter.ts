@@ -99,7 +99,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.monitor = monitor
     this.own = own
     this.questions = new OpenQuestions(link, clock, timeout)
-    this.answering = new Answering((to, answer) => this.reply(to, answer), host, own, clock)
+    this.answering = new Answering((to, answer) => this.answer(to, answer), host, own, clock)
     // The rooms of a socket are kept by its own server.
     this.leave = (socket, rooms) => own.leave(socket, rooms)
     this.leaveAll = (socket) => own.leaveAll(socket)
@@ -123,12 +123,12 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   /** Joins at once, and ends when what others send to the rooms is heard. */
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
     const joined = this.own.join(socket, rooms)
-    const { whenHeard } = this.link
-    if (whenHeard === undefined) return joined
+    const { link } = this
+    if (link.whenHeard === undefined) return joined
     return Effect.andThen(
       joined,
       Effect.suspend(() => {
-        const waits = rooms.map((room) => whenHeard(room)).filter((wait) => wait !== undefined)
+        const waits = rooms.map((room) => link.whenHeard?.(room)).filter((wait) => wait !== undefined)
         return waits.length === 0 ? Effect.void : Effect.all(waits, { discard: true, concurrency: "unbounded" })
       })
     )
@@ -299,11 +299,11 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     return [...this.own.roomNames(), ...this.host.sockets.keys()]
   }
 
-  /** An answer may have values of the application that cannot be encoded. The asker gets none. */
-  private reply(to: Sender, answer: ClusterAnswer): void {
+  private answer(to: Sender, answer: ClusterAnswer): void {
     try {
       this.link.answer(to, answer)
     } catch {
+      // It may have values of the application that cannot be encoded. The asker gets none.
       this.monitor.dropped(1, "failed")
     }
   }

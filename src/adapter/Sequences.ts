@@ -19,6 +19,12 @@ interface Heard {
   place: number
 }
 
+/** A lane of this server, and the number of its last message. */
+interface Lane {
+  readonly name: string
+  number: number
+}
+
 /**
  * The numbers that one namespace of one server sends and receives.
  *
@@ -36,7 +42,9 @@ interface Heard {
  * @category models
  */
 export class Sequences {
-  private readonly sent = new Map<string, number>()
+  private readonly sent = new Map<string, Lane>()
+  /** The lane of the last message that was sent, which is mostly that of the next one. */
+  private current: Lane = { name: "", number: 0 }
   private readonly byLane = new Map<string, Map<string, Heard>>()
   private readonly bySender = new Map<string, Set<Heard>>()
   /** All that is remembered of others, and the hand that looks for one that is not used. */
@@ -44,17 +52,21 @@ export class Sequences {
   private hand = 0
 
   /** The number of the next message on a lane of this server. */
-  next(lane: string): number {
-    const last = this.sent.get(lane)
-    if (last === undefined && this.sent.size >= MAX_LANES) this.sent.delete(this.sent.keys().next().value!)
-    const number = (last ?? 0) + 1
-    this.sent.set(lane, number)
-    return number
+  next(name: string): number {
+    const { current } = this
+    if (current.name === name && current.number > 0) return ++current.number
+    const lane = this.sent.get(name) ?? { name, number: 0 }
+    if (lane.number > 0) this.sent.delete(name)
+    else if (this.sent.size >= MAX_LANES) this.sent.delete(this.sent.keys().next().value!)
+    // At the end: it is not the next one to be forgotten.
+    this.sent.set(name, lane)
+    this.current = lane
+    return ++lane.number
   }
 
   /** The number of the last message on a lane of this server; 0 if there was none. */
   last(lane: string): number {
-    return this.sent.get(lane) ?? 0
+    return this.sent.get(lane)?.number ?? 0
   }
 
   /** Takes the number of a received message. Returns how many before it have not come, and never will. */

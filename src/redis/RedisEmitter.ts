@@ -129,14 +129,14 @@ export interface StreamsEmitterOptions extends Omit<RedisEmitterOptions, "key"> 
 const layerOf = (encoders: Wires.Encoders, timeout: Duration.Input = Duration.seconds(5)) =>
   Layer.effect(
     RedisEmitter,
-    Effect.map(RedisClient, (redis): RedisEmitterShape => {
-      const send = makeSender(redis, timeout)
+    Effect.gen(function* () {
+      const send = makeSender(yield* RedisClient, timeout, yield* Effect.context<never>())
       const open = (name: string, contract: Namespace.Any | undefined): EmitterNamespace<any> => {
         const compiled = contract === undefined || contract.untyped ? undefined : compiledOf(contract)
         Namespace.checkName(name)
         return makeNamespace({ name, contract: compiled, encode: encoders(name), send })
       }
-      return {
+      const shape: RedisEmitterShape = {
         namespace: (namespace: string | Namespace.Any) =>
           Effect.sync(() =>
             typeof namespace === "string" ? open(namespace, undefined) : open(namespace._tag, namespace)
@@ -144,6 +144,7 @@ const layerOf = (encoders: Wires.Encoders, timeout: Duration.Input = Duration.se
         dynamicNamespace: (namespace, params) =>
           Effect.sync(() => open(formatName(compiledOf(namespace), params), namespace))
       }
+      return shape
     })
   )
 

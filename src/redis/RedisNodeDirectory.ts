@@ -102,7 +102,7 @@ export const make = (options: RedisNodeDirectoryOptions = {}): Effect.Effect<Nod
     const cacheTime = Duration.fromInputUnsafe(options.cacheTime ?? "1 second")
     const redis = yield* RedisClient
     const clock = yield* Clock.Clock
-    const send = makeSender(redis, options.timeout ?? "3 seconds")
+    const send = makeSender(redis, options.timeout ?? "3 seconds", yield* Effect.context<never>())
     const keyOf = (tag: string) => `${key}-node:${tag}`
     const run = (tag: string, command: Command): Effect.Effect<Reply, RedisError> => send({ command, key: keyOf(tag) })
     const millis = String(Math.ceil(Duration.toMillis(timeToLive)))

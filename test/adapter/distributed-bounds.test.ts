@@ -2,7 +2,7 @@
  * What servers can make each other hold, and what they say that makes no sense.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Clock, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { ClusterReceiver } from "../../src/adapter/ClusterLink.ts"
@@ -19,8 +19,9 @@ const pair = Effect.gen(function* () {
   return { bus, a: yield* join(bus, "a"), b: yield* join(bus, "b") }
 })
 
-/** An adapter, and the test as all other servers. */
+/** An adapter, and the test as all other servers. It can be paused. */
 const alone = Effect.fnUntraced(function* (servers: () => number | undefined = () => 3) {
+  const process = (yield* Bus.make()).server("a")
   const host = new FakeHost("a")
   const monitor = new Bus.CountingMonitor()
   const sent: Array<ClusterMessage> = []
@@ -39,14 +40,14 @@ const alone = Effect.fnUntraced(function* (servers: () => number | undefined = (
         }
       }),
     monitor
-  )
+  ).pipe(Effect.provideService(Clock.Clock, process.clock))
   /** The id of the last question. */
   const requestId = () => {
     const question = sent.findLast((message) => message._tag === "Question")
     assert.isDefined(question)
     return question.requestId
   }
-  return { host, monitor, sent, answers, receiver, requestId, adapter: host.adapter }
+  return { host, monitor, process, sent, answers, receiver, requestId, adapter: host.adapter }
 })
 
 const native = (uid: string): Sender => ({ uid, native: true })
@@ -155,6 +156,55 @@ describe("answers that make no sense", () => {
       to.onAnswer(native("c"), { _tag: "Answered", requestId: id(), args: ["c"] })
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(answers.items, [["b"], ["c"]])
+      assert.strictEqual(answers.missing(), 0)
+    })
+  )
+})
+
+describe("numbers of servers, and time", () => {
+  it.effect("one that answers and dies before it is counted does not stand for another one", () =>
+    Effect.gen(function* () {
+      let servers = 3
+      const { adapter, receiver, requestId } = yield* alone(() => servers)
+      const answer = (uid: string, count: number) =>
+        receiver.onAnswer(native(uid), { _tag: "Counted", requestId: requestId(), count })
+      yield* ask(adapter.count(all, false))
+      yield* TestClock.adjust(1)
+      answer("b", 1)
+      answer("c", 2)
+      yield* TestClock.adjust(1)
+      const counted = yield* ask(adapter.count(all, false))
+      answer("c", 2)
+      servers = 2
+      yield* TestClock.adjust(100)
+      assert.strictEqual(counted.result(), undefined)
+      answer("b", 1)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(counted.result(), { value: 3, missing: 0 })
+      // The next question knows that it is not there.
+      const next = yield* ask(adapter.count(all, false))
+      answer("b", 1)
+      yield* TestClock.adjust(200)
+      assert.deepStrictEqual(next.result(), { value: 1, missing: 0 })
+    })
+  )
+
+  it.effect("what an asker has not read while it slept accuses nobody", () =>
+    Effect.gen(function* () {
+      const { adapter, process, receiver, requestId } = yield* alone(() => 2)
+      receiver.onMessage(native("b"), { _tag: "Ping", requestId: "x" })
+      const answers = yield* gather(adapter.serverSideEmitWithAck(["ready"]))
+      const id = requestId()
+      yield* TestClock.adjust(600)
+      receiver.onAnswer(native("b"), { _tag: "Alive", requestId: id })
+      yield* TestClock.adjust(100)
+      process.pause()
+      yield* TestClock.adjust("30 seconds")
+      process.resume()
+      yield* TestClock.adjust(60)
+      assert.strictEqual(answers.missing(), undefined)
+      receiver.onAnswer(native("b"), { _tag: "Answered", requestId: id, args: ["b"] })
+      yield* TestClock.adjust(1)
       assert.strictEqual(answers.missing(), 0)
     })
   )

@@ -268,6 +268,28 @@ describe("servers that do not answer", () => {
     )
   }
 
+  it.effect("the death of a server that has answered accuses nobody else", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster()
+      const b1 = b.host.connect("b1")
+      let answer: ((args: ReadonlyArray<unknown>) => void) | undefined
+      b.host.handle = (_, reply) => {
+        answer = reply
+      }
+      const acks = yield* gather(a.adapter.broadcastWithAck(packet("ask"), all, flags))
+      const answers = yield* ready(a)
+      yield* TestClock.adjust(720)
+      c.server.kill()
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(acks.missing(), undefined)
+      assert.strictEqual(answers.missing(), undefined)
+      b1.acknowledge(["b1"])
+      answer!(["b"])
+      yield* travel
+      assert.deepStrictEqual([acks.missing(), answers.missing()], [0, 0])
+    })
+  )
+
   it.effect("a server that hangs is known after two seconds, for this question and the next one", () =>
     Effect.gen(function* () {
       const { a, b, c } = yield* cluster()

@@ -172,6 +172,9 @@ export class ModelQuestion {
       // Servers are counted, not named: one that answers, and is not there when they are counted, stands for another one.
       const uncounted = Array.from(this.told).filter(([server, { answered }]) => answered && !counted.includes(server))
       expected.add(owing + Math.max(0, unanswered - uncounted.length))
+      // The goodbye of one that is not counted any more may excuse another one that is lost just then.
+      const early = Array.from(this.told).filter(([server, told]) => told.saidGoodbye && !counted.includes(server))
+      if (early.length > 0) expected.add(owing + Math.max(0, unanswered - early.length))
       // One that says goodbye may be one that has come since. If it is not, it is missing: better than to excuse another one.
       const excused = others.filter((server) => this.of(server).saidGoodbye && !this.of(server).answered).length
       if (this.hasGrown) for (let i = 1; i <= excused; i++) expected.add(owing + unanswered + i)

@@ -81,4 +81,19 @@ describe("sequences", () => {
     assert.strictEqual(sequences.last("lane 0"), 0)
     assert.strictEqual(sequences.last("lane 9999"), 1)
   })
+
+  it("remember the lanes that are in use, and 10,000 senders of one lane", () => {
+    const sequences = new Sequences()
+    for (let i = 0; i <= 10_000; i++) {
+      sequences.next("busy")
+      sequences.next(`lane ${i}`)
+      sequences.observe("b", "busy", i)
+      sequences.observe("b", `lane ${i}`, 5)
+    }
+    assert.strictEqual(sequences.next("busy"), 10_002)
+    assert.strictEqual(sequences.observe("b", "busy", 10_002), 1)
+    for (let i = 0; i < 20_000; i++) sequences.observe(`server ${i}`, "one", 5)
+    assert.strictEqual(sequences.observe("server 19999", "one", 9), 3)
+    assert.strictEqual(sequences.observe("server 0", "one", 9), 0)
+  })
 })

@@ -3,7 +3,7 @@
  */
 import { Emitter } from "@socket.io/redis-emitter"
 import { Effect, Layer, ManagedRuntime } from "effect"
-import { createClient } from "redis"
+import { createClient, createCluster } from "redis"
 
 import type * as EmitterOperator from "../../src/redis/EmitterOperator.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
@@ -39,7 +39,17 @@ export const ownEmitter = (
   url: string,
   layer: Layer.Layer<RedisEmitter.RedisEmitter, never, RedisClient.RedisClient>
 ): ExternalEmitter & { readonly close: () => Promise<void> } => {
-  const client = RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url }))))
+  const urls = url.split(",")
+  const client = RedisClient.layer(
+    Effect.suspend(() => {
+      if (urls.length === 1) return RedisClient.fromNodeRedis(createClient({ url }))
+      const cluster = createCluster({ rootNodes: urls.map((url) => ({ url })) })
+      return Effect.andThen(
+        Effect.addFinalizer(() => Effect.sync(() => cluster.destroy())),
+        RedisClient.fromNodeRedisCluster(cluster)
+      )
+    })
+  )
   const runtime = ManagedRuntime.make(Layer.provide(layer, client))
   type Emitted = Effect.Effect<void, RedisError.RedisError>
   const run = (emit: (target: EmitterOperator.EmitterOperator<any>) => Emitted, to: Selection) =>

@@ -102,6 +102,7 @@ const chosen = (adapter: AdapterName): ReadonlyArray<Omit<Row, "adapters">> => {
 const summaryOf = ({
   counts,
   crashes,
+  delayMs,
   far,
   fetches,
   lostInSilence,
@@ -116,7 +117,7 @@ const summaryOf = ({
     `crashes ${crashes.length}`,
     `lost ${far.lost} / ${victim.lost} of ${sent}`,
     `in silence ${lostInSilence}`,
-    `own silent ${own.silenceMs} ms`,
+    `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)})`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
     `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`

@@ -6,7 +6,16 @@ import { monitorEventLoopDelay } from "node:perf_hooks"
 
 import { until } from "../support/redisServer.ts"
 import type { NodeStatus } from "./control.ts"
-import { type AdapterName, type Client, type Environment, type Kind, startClient, startCluster } from "./nodes.ts"
+import {
+  type AdapterName,
+  type Client,
+  type Cluster,
+  type Environment,
+  type Kind,
+  type Node,
+  startClient,
+  startCluster
+} from "./nodes.ts"
 import { type Fault, type FaultName, faults, type Target } from "./strikes.ts"
 import { sleep } from "./wire.ts"
 
@@ -64,7 +73,7 @@ export interface FaultReport {
   /** The numbers of servers as they changed: at how many milliseconds after the strike. */
   readonly counts: ReadonlyArray<{ readonly count: number; readonly at: number }>
   readonly statuses: ReadonlyArray<NodeStatus>
-  /** The longest delay of the process that measures: figures are no better than that. */
+  /** The longest delays of the process that measures and of the nodes: on a busy machine figures are no better than that. */
   readonly delayMs: number
 }
 
@@ -82,13 +91,15 @@ interface Fetch {
   readonly error?: string
 }
 
-const watch = (client: Client): Array<Arrival> => {
+/** What a client hears of a count. */
+const watch = ({ socket }: Client, id: string) => {
   const arrivals: Array<Arrival> = []
-  client.socket.on("tick", ({ at, n }) => {
+  const onTick = (tick: { readonly id: string; readonly at: number; readonly n: number }) => {
     const now = Date.now()
-    arrivals.push({ n, now, late: now - at })
-  })
-  return arrivals
+    if (tick.id === id) arrivals.push({ n: tick.n, now, late: now - tick.at })
+  }
+  socket.on("tick", onTick)
+  return { arrivals, stop: () => socket.off("tick", onTick) }
 }
 
 const heardOf = ({ gone }: Client, arrivals: ReadonlyArray<Arrival>, sent: number): HeardByClient => {
@@ -108,102 +119,157 @@ const heardOf = ({ gone }: Client, arrivals: ReadonlyArray<Arrival>, sent: numbe
 const least = (values: ReadonlyArray<number>): number | undefined =>
   values.length === 0 ? undefined : values.reduce((a, b) => Math.min(a, b))
 
-/** Runs a cluster of three nodes of a kind through a fault. */
-export const runUnderFault = async (kind: Kind, scenario: Scenario): Promise<FaultReport> => {
-  const { adapter, after = 8_000, before = 2_000, env = {}, fault, hz = 100, pad = 0 } = scenario
-  const masters = scenario.masters ?? (fault.startsWith("master") ? 3 : 0)
-  const { ends, heal, strike }: Fault = faults[fault]
-  const cluster = await startCluster({
-    adapter,
-    kinds: [kind, kind, kind],
-    masters,
-    replicas: masters > 0 ? 1 : 0,
-    env,
-    primary: kind
-  })
-  const [publisher, asker, victim] = cluster.nodes
+/** A cluster of three nodes, each with a client: for one fault, or for several in turn. */
+export interface Subject {
+  readonly kind: Kind
+  readonly adapter: AdapterName
+  readonly cluster: Cluster
+  readonly clients: ReadonlyArray<Client>
+  stop(): Promise<void>
+}
+
+export const startSubject = async (
+  kind: Kind,
+  { adapter, env = {}, masters = 0 }: Pick<Scenario, "adapter" | "env" | "masters">
+): Promise<Subject> => {
+  const kinds = [kind, kind, kind]
+  const cluster = await startCluster({ adapter, kinds, masters, replicas: Math.sign(masters), env, primary: kind })
   const clients: Array<Client> = []
-  const delay = monitorEventLoopDelay({ resolution: 10 })
-  let asking: NodeJS.Timeout | undefined
+  const stop = async () => {
+    for (const { socket } of clients) socket.disconnect()
+    await cluster.stop()
+  }
   try {
     for (const node of cluster.nodes) clients.push(await startClient(node, { name: node.name }))
-    const arrivals = clients.map(watch)
-    let struck = Infinity
-    let asked = 0
-    const fetches: Array<Fetch> = []
-    const counts: Array<{ readonly count: number; readonly at: number }> = []
-    const ask = () => {
-      asked++
-      const begun = Date.now()
-      const settle = (result: Partial<Fetch>) => fetches.push({ at: begun - struck, ms: Date.now() - begun, ...result })
-      asker!.call("fetchSockets", {}, 40_000).then(
-        ({ missing = 0, sockets }) => settle({ sockets: sockets.length, missing }),
-        (error: unknown) => settle({ error: error instanceof Error ? error.message : String(error) })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { kind, adapter, cluster, clients, stop }
+}
+
+/** The longest delays of the event loops of nodes, since the last call. */
+const lagOf = async (nodes: ReadonlyArray<Node>): Promise<number> => {
+  const lags = await Promise.all(
+    nodes.map((node) =>
+      node.call("usage", {}, 5_000).then(
+        ({ lagMs }) => lagMs,
+        () => 0
       )
-      void asker!
-        .call("serverCount", {}, 40_000)
-        .then(({ count }) => counts.at(-1)?.count !== count && counts.push({ count, at: begun - struck }))
-        .catch(() => {})
-    }
-    await publisher!.call("ticker", { id: "count", hz, pad: "x".repeat(pad) })
-    await sleep(500)
-    delay.enable()
-    asking = setInterval(ask, 250)
+    )
+  )
+  return Math.max(...lags)
+}
+
+const statusesOf = (nodes: ReadonlyArray<Node>): Promise<ReadonlyArray<NodeStatus>> =>
+  Promise.all(nodes.map((node) => node.call("status", {}, 5_000).catch((): NodeStatus => ({}))))
+
+/** What was counted between two statuses. */
+const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
+  const difference: Record<string, number> = {}
+  for (const name of ["outages", "lost", "dropped", "refused"] as const) {
+    if (after[name] !== undefined) difference[name] = after[name] - (before[name] ?? 0)
+  }
+  return difference
+}
+
+/** Takes a cluster through a fault. Its count has the fault's name, so each fault is for one time. */
+export const strikeSubject = async (
+  { adapter, clients, cluster, kind }: Subject,
+  { after = 8_000, before = 2_000, fault, for: time = 2_000, hz = 100, pad = 0 }: Omit<Scenario, "adapter">
+): Promise<FaultReport> => {
+  const { ends, heal, strike }: Fault = faults[fault]
+  const { nodes } = cluster
+  const [publisher, asker, victim] = [nodes[0]!, nodes[1]!, nodes[2]!]
+  const watches = clients.map((client) => watch(client, fault))
+  const arrivals = watches.map((one) => one.arrivals)
+  let struck = Infinity
+  let asked = 0
+  const fetches: Array<Fetch> = []
+  const counts: Array<{ readonly count: number; readonly at: number }> = []
+  const ask = () => {
+    asked++
+    const begun = Date.now()
+    const settle = (result: Partial<Fetch>) => fetches.push({ at: begun - struck, ms: Date.now() - begun, ...result })
+    asker.call("fetchSockets", {}, 40_000).then(
+      ({ missing = 0, sockets }) => settle({ sockets: sockets.length, missing }),
+      (error: unknown) => settle({ error: error instanceof Error ? error.message : String(error) })
+    )
+    void asker
+      .call("serverCount", {}, 40_000)
+      .then(({ count }) => counts.at(-1)?.count !== count && counts.push({ count, at: begun - struck }))
+      .catch(() => {})
+  }
+  const statusesBefore = await statusesOf(nodes)
+  const delay = monitorEventLoopDelay({ resolution: 10 })
+  await publisher.call("ticker", { id: fault, hz, pad: "x".repeat(pad) })
+  await until("the first numbers", () => arrivals.every(({ length }) => length > 0) || undefined)
+  await lagOf(nodes)
+  delay.enable()
+  const asking = setInterval(ask, 250)
+  try {
     await sleep(before)
     const target: Target = { adapter, cluster, victim: 2, ask }
     struck = Date.now()
     await strike(target)
     if (heal !== undefined) {
-      await sleep(scenario.for ?? 2_000)
+      await sleep(time)
       await heal(target)
     }
     await sleep(after)
-    clearInterval(asking)
-    const last = await publisher!.call("ticker", { id: "count" }).catch(() => undefined)
-    await until("the last fetch", () => fetches.length === asked || undefined, { timeout: 45_000 }).catch(() => {})
-    // What is under way may still come.
-    await sleep(500)
-    // Of a publisher that has ended, what its own client has heard.
-    const sent = last?.sent ?? arrivals[0]!.reduce((max, { n }) => Math.max(max, n), 0)
-    const delayMs = delay.max / 1e6
-    const heard = clients.map((client, index) => heardOf(client, arrivals[index]!, sent))
-    const statuses = await Promise.all(
-      cluster.nodes.map((node) => node.call("status", {}, 2_000).catch((): NodeStatus => ({})))
-    )
-    const counted = (index: number): number => (statuses[index]!.lost ?? 0) + (statuses[0]!.dropped ?? 0)
-    const survivors = ends === true ? [1] : [1, 2]
-    const crashed = cluster.nodes.filter((node) => node.exit !== undefined && (node !== victim || ends !== true))
-    const failed = fetches.filter(({ error }) => error !== undefined)
-    const incomplete = fetches.filter(({ missing = 0 }) => missing > 0)
-    const complete = fetches.filter(({ missing }) => missing === 0)
-    const socketsOf = (some: ReadonlyArray<Fetch>) => least(some.map(({ sockets }) => sockets!))
-    return {
-      kind,
-      adapter,
-      fault,
-      sent,
-      own: heard[0]!,
-      far: heard[1]!,
-      victim: heard[2]!,
-      lostInSilence: survivors.reduce((sum, index) => sum + Math.max(0, heard[index]!.lost - counted(index)), 0),
-      crashes: crashed.map(({ exit, log, name }) => `${name} (${exit}): ${log.slice(-500)}`),
-      fetches: {
-        asked,
-        failed: failed.length,
-        errors: [...new Set(failed.map(({ error }) => error!))],
-        longestMs: fetches.reduce((longest, { ms }) => Math.max(longest, ms), 0),
-        incomplete: incomplete.length,
-        fewestIncomplete: socketsOf(incomplete),
-        fewest: socketsOf(complete)
-      },
-      counts,
-      statuses,
-      delayMs
-    }
   } finally {
     clearInterval(asking)
-    delay.disable()
-    for (const { socket } of clients) socket.disconnect()
-    await cluster.stop()
+  }
+  const last = await publisher.call("ticker", { id: fault }).catch(() => undefined)
+  await until("the last fetch", () => fetches.length === asked || undefined, { timeout: 45_000 }).catch(() => {})
+  // What is under way may still come.
+  await sleep(500)
+  // Of a publisher that has ended, what its own client has heard.
+  const sent = last?.sent ?? arrivals[0]!.reduce((max, { n }) => Math.max(max, n), 0)
+  const delayMs = delay.max / 1e6 + (await lagOf([publisher, asker]))
+  delay.disable()
+  const heard = clients.map((client, index) => heardOf(client, arrivals[index]!, sent))
+  for (const { stop } of watches) stop()
+  const statuses = (await statusesOf(nodes)).map((status, index) => since(statusesBefore[index]!, status))
+  const counted = (index: number): number => (statuses[index]!.lost ?? 0) + (statuses[0]!.dropped ?? 0)
+  const survivors = ends === true ? [1] : [1, 2]
+  const crashed = nodes.filter((node) => node.exit !== undefined && (node !== victim || ends !== true))
+  const failed = fetches.filter(({ error }) => error !== undefined)
+  const incomplete = fetches.filter(({ missing = 0 }) => missing > 0)
+  const complete = fetches.filter(({ missing }) => missing === 0)
+  const socketsOf = (some: ReadonlyArray<Fetch>) => least(some.map(({ sockets }) => sockets!))
+  return {
+    kind,
+    adapter,
+    fault,
+    sent,
+    own: heard[0]!,
+    far: heard[1]!,
+    victim: heard[2]!,
+    lostInSilence: survivors.reduce((sum, index) => sum + Math.max(0, heard[index]!.lost - counted(index)), 0),
+    crashes: crashed.map(({ exit, log, name }) => `${name} (${exit}): ${log.slice(-500)}`),
+    fetches: {
+      asked,
+      failed: failed.length,
+      errors: [...new Set(failed.map(({ error }) => error!))],
+      longestMs: fetches.reduce((longest, { ms }) => Math.max(longest, ms), 0),
+      incomplete: incomplete.length,
+      fewestIncomplete: socketsOf(incomplete),
+      fewest: socketsOf(complete)
+    },
+    counts,
+    statuses,
+    delayMs
+  }
+}
+
+/** Takes a new cluster through one fault. */
+export const runUnderFault = async (kind: Kind, scenario: Scenario): Promise<FaultReport> => {
+  const masters = scenario.masters ?? (scenario.fault.startsWith("master") ? 3 : 0)
+  const subject = await startSubject(kind, { ...scenario, masters })
+  try {
+    return await strikeSubject(subject, scenario)
+  } finally {
+    await subject.stop()
   }
 }

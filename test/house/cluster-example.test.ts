@@ -29,7 +29,7 @@ const isRunning = (pid: number): boolean => {
 /** Both are needed: one that is missing is named. */
 const programs = [requires("nginx"), requires("Redis")]
 
-describe("the example of a cluster", programs.find(({ skip }) => skip) ?? programs[0], () => {
+describe("the example of a cluster", programs.find(({ skip }) => skip) ?? programs[0]!, () => {
   it.live(
     "reaches all clients through a balancer that takes turns, and leaves nothing",
     () =>

@@ -4,6 +4,7 @@
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
 import { Emitter } from "@socket.io/redis-emitter"
 import { Cause, Config, ConfigProvider, Effect, Exit, Fiber, Layer, Result, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { createClient } from "redis"
 
 import * as Binary from "../../src/Binary.ts"
@@ -13,11 +14,11 @@ import type * as EmitterOperator from "../../src/redis/EmitterOperator.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import type { Command } from "../../src/redis/RedisCommand.ts"
 import * as RedisEmitter from "../../src/redis/RedisEmitter.ts"
-import type { RedisError } from "../../src/redis/RedisError.ts"
+import { RedisError } from "../../src/redis/RedisError.ts"
 import { ownEmitter } from "../cluster/emitters.ts"
-import { type AdapterName, type Cluster, startCluster } from "../cluster/nodes.ts"
+import { type Cluster, startCluster } from "../cluster/nodes.ts"
 import { emitterOperations, type ExternalEmitter, World } from "../cluster/operations.ts"
-import { isFull } from "../support/extent.ts"
+import { rows } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
 import { redis, type RunningServers, until } from "../support/redisServer.ts"
 
@@ -261,27 +262,88 @@ const layers: Record<"redis" | "sharded" | "streams", EmitterLayer> = {
 const clientOf = (url: string, options?: RedisClient.RedisClientOptions) =>
   RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url }), options)))
 
-for (const adapter of isFull ? (["redis", "sharded", "streams"] as const) : (["redis"] as const)) {
-  describe(`a cluster of official nodes and this library's with the adapter ${adapter}`, requires("Redis"), () => {
-    let cluster: Cluster
-    let world: World
-    let emitter: ExternalEmitter & { readonly close: () => Promise<void> }
-    beforeAll(async () => {
-      cluster = await startCluster({ adapter: adapter satisfies AdapterName, kinds: ["official", "ours"] })
-      world = new World(cluster)
-      await world.enterAll()
-      emitter = ownEmitter(cluster.redis!.url, layers[adapter])
+describe("an emitter of which Redis refuses an event for the moment", () => {
+  /** A Redis that refuses so many commands. */
+  const refusing = (times: number, message: string) => {
+    let asked = 0
+    const service = {
+      isConnected: () => true,
+      command: () =>
+        Effect.suspend(() =>
+          ++asked > times ? Effect.succeed(1) : Effect.fail(new RedisError({ reason: "Refused", message }))
+        )
+    } as unknown as RedisClient.RedisClient["Service"]
+    return { layer: Layer.succeed(RedisClient.RedisClient, service), asked: () => asked }
+  }
+  const emit = Effect.flatMap(RedisEmitter.namespace("/"), (all) => all.emit("x"))
+  const emitter = RedisEmitter.layer({ timeout: "2 seconds" })
+  const start = (redis: ReturnType<typeof refusing>) =>
+    Effect.forkChild(Effect.provide(emit, Layer.provide(emitter, redis.layer)), { startImmediately: true })
+
+  it.effect("sends it again until it is taken", () =>
+    Effect.gen(function* () {
+      const redis = refusing(3, "LOADING Redis is loading the dataset in memory")
+      const fiber = yield* start(redis)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.strictEqual(redis.asked(), 4)
     })
-    beforeEach(() => world.forget())
-    afterAll(async () => {
-      await emitter?.close()
-      world?.leaveAll()
-      await cluster?.stop()
+  )
+
+  it.effect("gives up after its time", () =>
+    Effect.gen(function* () {
+      const redis = refusing(Infinity, "CLUSTERDOWN The cluster is down")
+      const fiber = yield* start(redis)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber))).reason, "Refused")
+      assert.approximately(redis.asked(), 21, 2)
     })
-    for (const [name, check] of Object.entries(emitterOperations)) {
-      it(`hears an emitter that ${name}`, () => check(world, emitter))
+  )
+
+  it.effect("does not send again what is refused for good", () =>
+    Effect.gen(function* () {
+      const redis = refusing(1, "NOPERM this user has no permissions")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(yield* start(redis)))).reason, "Refused")
+      assert.strictEqual(redis.asked(), 1)
+    })
+  )
+})
+
+const suites = [
+  { adapter: "redis", masters: 0 },
+  { adapter: "sharded", masters: 0 },
+  { adapter: "streams", masters: 0 },
+  { adapter: "redis", masters: 3 },
+  { adapter: "sharded", masters: 3 },
+  { adapter: "streams", masters: 3 }
+] as const
+
+for (const { adapter, masters } of rows(suites, (suite) => suite === suites[0])) {
+  const on = masters === 0 ? "" : ` on a Redis Cluster of ${masters} masters`
+  describe(
+    `a cluster of an official node and one of this library with the adapter ${adapter}${on}`,
+    requires("Redis"),
+    () => {
+      let cluster: Cluster
+      let world: World
+      let emitter: ExternalEmitter & { readonly close: () => Promise<void> }
+      beforeAll(async () => {
+        cluster = await startCluster({ adapter, masters, kinds: ["official", "ours"] })
+        world = new World(cluster)
+        await world.enterAll()
+        emitter = ownEmitter(cluster.redis!.url, layers[adapter])
+      })
+      beforeEach(() => world.forget())
+      afterAll(async () => {
+        await emitter?.close()
+        world?.leaveAll()
+        await cluster?.stop()
+      })
+      for (const [name, check] of Object.entries(emitterOperations)) {
+        it(`hears an emitter that ${name}`, () => check(world, emitter))
+      }
     }
-  })
+  )
 }
 
 describe("an emitter with Redis", requires("Redis"), () => {

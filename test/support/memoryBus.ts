@@ -384,6 +384,9 @@ const asOfficialAnswer = (answer: ClusterAnswer): ClusterAnswer | undefined => {
   }
 }
 
+/** The clock has nanoseconds, and fractions of milliseconds are not exact. */
+const PRECISION = 0.001
+
 interface Due {
   readonly at: number
   readonly run: () => void
@@ -594,8 +597,10 @@ export class MemoryBus {
         const next = this.agenda[0]
         if (next === undefined) return this.wanted.await
         const wait = next.at - this.now
-        if (wait > 0) return Effect.timeoutOption(this.wanted.await, Duration.millis(wait))
-        while (this.agenda[0] !== undefined && this.agenda[0].at <= this.now) this.perform(this.agenda.shift()!)
+        if (wait > PRECISION) return Effect.timeoutOption(this.wanted.await, Duration.millis(wait))
+        while (this.agenda[0] !== undefined && this.agenda[0].at <= this.now + PRECISION) {
+          this.perform(this.agenda.shift()!)
+        }
         return Effect.void
       })
     )

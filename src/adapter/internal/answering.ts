@@ -25,7 +25,7 @@ interface Work {
 
 /** Answers the questions of other servers in one namespace. */
 export class Answering {
-  private readonly send: (to: Sender, answer: ClusterAnswer) => void
+  private readonly say: (to: Sender, answer: ClusterAnswer) => void
   private readonly host: Host
   private readonly own: InMemoryAdapter
   private readonly clock: Clock.Clock
@@ -35,8 +35,9 @@ export class Answering {
   private readonly wanted = Latch.makeUnsafe(false)
   private isClosed = false
 
-  constructor(send: (to: Sender, answer: ClusterAnswer) => void, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
-    this.send = send
+  /** `say` sends an answer; it never throws. */
+  constructor(say: (to: Sender, answer: ClusterAnswer) => void, host: Host, own: InMemoryAdapter, clock: Clock.Clock) {
+    this.say = say
     this.host = host
     this.own = own
     this.clock = clock
@@ -45,12 +46,11 @@ export class Answering {
   /** Answers at once, or when the clients or the handlers have. Throws on an unsound question. */
   answer(from: Sender, requestId: string, question: Question): void {
     if (this.isClosed) return
-    const { send } = this
     switch (question._tag) {
       case "Fetch":
-        return send(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
+        return this.say(from, { _tag: "Sockets", requestId, sockets: this.own.fetchUnsafe(question.selection) })
       case "Count":
-        return send(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
+        return this.say(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
       case "ServerEvent":
         return this.askHandlers(from, requestId, question.data)
       case "Ask":
@@ -63,7 +63,7 @@ export class Answering {
     const work = this.work.get(keyOf(from, requestId))
     if (work === undefined) return
     work.until = this.now + work.lease
-    this.send(from, { _tag: "Alive", requestId })
+    this.say(from, { _tag: "Alive", requestId })
   }
 
   /** The asker no longer needs the answers. */
@@ -97,7 +97,6 @@ export class Answering {
   }
 
   private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {
-    const { send } = this
     const key = keyOf(from, requestId)
     if (this.work.has(key)) return
     let isOver = false
@@ -110,7 +109,7 @@ export class Answering {
         isOver = true
         this.finish(key)
         // Official servers wait for an answer until their time is over; they know no other one.
-        if (args !== undefined || from.native) send(from, { _tag: "Answered", requestId, args })
+        if (args !== undefined || from.native) this.say(from, { _tag: "Answered", requestId, args })
       })
     } catch (defect) {
       this.finish(key)
@@ -119,7 +118,6 @@ export class Answering {
   }
 
   private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
-    const { send } = this
     const { data, mayHaveBinary, selection, timeout } = question
     const packet: BroadcastPacket = { data, mayHaveBinary }
     const flags: BroadcastFlags = { ...question.flags, local: false }
@@ -129,17 +127,17 @@ export class Answering {
     // A client that is dropped at once has left before the number of recipients is known.
     let leftBefore: number | undefined = 0
     const { cancel, recipients } = this.own.askUnsafe(packet, selection, flags, {
-      onAck: (acknowledgement) => send(from, { _tag: "Acknowledged", requestId, acknowledgement }),
+      onAck: (acknowledgement) => this.say(from, { _tag: "Acknowledged", requestId, acknowledgement }),
       onLeft: () => {
         if (leftBefore !== undefined) leftBefore++
-        else if (from.native) send(from, { _tag: "RecipientLeft", requestId })
+        else if (from.native) this.say(from, { _tag: "RecipientLeft", requestId })
       },
       onEnd: () => {
         isOver = true
         this.finish(key)
       }
     })
-    send(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
+    this.say(from, { _tag: "Recipients", requestId, count: recipients - leftBefore })
     leftBefore = undefined
     if (!isOver) this.begin(key, from, timeout, cancel)
   }

@@ -13,7 +13,7 @@ const DEAD_AFTER = 150
 const GOODBYE_WITHIN = 50
 
 /** A server that has said goodbye disappears within this time, in milliseconds. */
-const GONE_WITHIN = 1_000
+const GONE_WITHIN = 300
 
 /** The servers of which a question remembers something. What more of them say is ignored. */
 const MAX_SERVERS = 1_000
@@ -46,7 +46,7 @@ interface Debt {
 
 /** A server that has left, but is perhaps still counted. */
 interface Leave {
-  readonly at: number
+  at: number
   /** Whether it was expected to answer, and need not any more. */
   readonly isExcused: boolean
 }
@@ -179,6 +179,8 @@ export class OpenQuestion {
       this.unreachableSince ??= now
       this.pingedSince = this.lastPing = this.shrunkAt = undefined
       this.wantsPing = false
+      // Whether they have disappeared is seen later.
+      for (const leave of this.leaves) leave.at = now
       return
     }
     this.unreachableSince = undefined

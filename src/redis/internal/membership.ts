@@ -24,7 +24,7 @@ export interface Membership {
 /** After an outage, the count is not believed for so long, in milliseconds. */
 const DISTURBED = 2_000
 /** Between two looks at the tracked channel, in milliseconds. */
-const LOOK_INTERVAL = 5_000
+const LOOK_INTERVAL = 1_000
 /** The same while the servers come back. */
 const RETURN_INTERVAL = 50
 
@@ -56,7 +56,11 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
 
     const ask = (channel: string, isSharded: boolean): Effect.Effect<number | undefined> =>
       client.numSub(channel, isSharded).pipe(
-        Effect.map((count) => (count === 0 || isDisturbed() ? undefined : count)),
+        Effect.map((count) => {
+          if (count === 0 || isDisturbed()) return undefined
+          if (tracked?.channel === channel) last = count
+          return count
+        }),
         Effect.catchCause(() => Effect.succeed(undefined))
       )
     const servers = (channel: string, isSharded: boolean): Effect.Effect<number | undefined> =>
@@ -76,11 +80,7 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
       })
 
     const look = Effect.suspend(() =>
-      tracked === undefined
-        ? Effect.void
-        : Effect.map(servers(tracked.channel, tracked.isSharded), (count) => {
-            last = count ?? last
-          })
+      tracked === undefined ? Effect.void : Effect.asVoid(servers(tracked.channel, tracked.isSharded))
     )
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(LOOK_INTERVAL), look)))
 

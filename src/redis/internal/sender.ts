@@ -1,6 +1,7 @@
 /**
  * Sends commands for callers that wait for each reply, and know what to do without one.
  */
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -33,13 +34,20 @@ const isTransient = ({ message, reason }: RedisError): boolean =>
 /** Before something is sent again that Redis refuses for the moment. */
 const RETRY_DELAY = Duration.millis(100)
 
-const failed = (reason: RedisError["reason"], message: string) => () => Effect.fail(new RedisError({ reason, message }))
+const unreached = () =>
+  new RedisError({ reason: "Disconnected", message: "there was no connection with Redis in time" })
+const late = () => new RedisError({ reason: "Timeout", message: "Redis has not replied in time" })
 
 /**
  * Makes the function that sends a command. It waits for a connection, and for the reply, up to
  * `timeout` each. What is refused for the moment is sent again for so long.
  */
-export const makeSender = (redis: RedisClient["Service"], timeout: Duration.Input): Send => {
+export const makeSender = (
+  redis: RedisClient["Service"],
+  timeout: Duration.Input,
+  context: Context.Context<never>
+): Send => {
+  const run = Effect.runForkWith(context)
   const duration = Duration.fromInputUnsafe(timeout)
   const routes = findRoutes(redis)
   const laneOf = (key: string | undefined): Lane | undefined =>
@@ -56,17 +64,21 @@ export const makeSender = (redis: RedisClient["Service"], timeout: Duration.Inpu
         resume(Effect.void)
       })
       return Effect.sync(stop)
-    }).pipe(
-      Effect.timeoutOrElse({ duration, orElse: failed("Disconnected", "there was no connection with Redis in time") })
-    )
+    }).pipe(Effect.timeoutOrElse({ duration, orElse: () => Effect.fail(unreached()) }))
 
-  // What is sent in one turn of the event loop leaves in one pipeline.
+  // What is sent in one turn of the event loop leaves in one pipeline, with one timer.
   const waiting = new Map<Lane, Array<Item>>()
   const flush = (lane: Lane) => {
     const items = waiting.get(lane)!.filter(({ isInterrupted }) => !isInterrupted)
     waiting.delete(lane)
+    if (items.length === 0) return
+    const expire = Effect.sync(() => {
+      for (const { done } of items) done(late())
+    })
+    const timer = run(Effect.andThen(Effect.sleep(duration), expire))
     const commands = items.map(({ command }) => command)
     Line.send(lane.line, commands, false, (results) => {
+      timer.interruptUnsafe()
       for (const [at, { done }] of items.entries()) done(results[at]!)
     })
   }
@@ -94,13 +106,17 @@ export const makeSender = (redis: RedisClient["Service"], timeout: Duration.Inpu
         return Effect.sync(() => {
           item.isInterrupted = true
         })
-      }).pipe(Effect.timeoutOrElse({ duration, orElse: failed("Timeout", "Redis has not replied in time") }))
+      })
     })
-  const again = Schedule.upTo(Schedule.spaced(RETRY_DELAY), { duration })
+  const again = (outgoing: Outgoing) =>
+    Effect.retry(Effect.delay(once(outgoing), RETRY_DELAY), {
+      schedule: Schedule.during(duration),
+      while: isTransient
+    })
 
   return (outgoing) =>
     Effect.suspend(() => {
-      const sent = Effect.retry(once(outgoing), { schedule: again, while: isTransient })
+      const sent = Effect.catchIf(once(outgoing), isTransient, () => again(outgoing))
       return isUp(outgoing.key) ? sent : Effect.andThen(whenUp(outgoing.key), sent)
     })
 }

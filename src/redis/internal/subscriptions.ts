@@ -33,7 +33,8 @@ const RETRY = 500
 
 type ByKind<A> = Readonly<Record<SubscriptionKind, A>>
 const byKind = <A>(make: () => A): ByKind<A> => ({ channel: make(), pattern: make(), sharded: make() })
-const kinds: ReadonlyArray<SubscriptionKind> = ["channel", "pattern", "sharded"]
+// In the order in which they are subscribed to: servers are counted by channels of the last two.
+const kinds: ReadonlyArray<SubscriptionKind> = ["pattern", "channel", "sharded"]
 
 interface Shared {
   readonly isCluster: boolean
@@ -173,7 +174,8 @@ class Subscriber {
     this.isSettled = false
     for (const kind of kinds) {
       this.sent[kind].clear()
-      for (const name of this.desired[kind].keys()) this.dirty[kind].add(name)
+      // The oldest last: by it, servers are counted, and one that is counted must hear all the others.
+      for (const name of [...this.desired[kind].keys()].toReversed()) this.dirty[kind].add(name)
     }
     this.flush(() => {
       if (this.line?.connection !== connection) return
