@@ -96,4 +96,18 @@ describe("sequences", () => {
     assert.strictEqual(sequences.observe("server 19999", "one", 9), 3)
     assert.strictEqual(sequences.observe("server 0", "one", 9), 0)
   })
+
+  it("do not forget a sender that sends for a million that are made up, and forget those one by one", () => {
+    const sequences = heard(1)
+    let missed = 0
+    for (let i = 0; i < 1_000_000; i++) {
+      sequences.observe(`made up ${i}`, "x", 1)
+      if (i % 1_000 === 0) missed += sequences.observe("b", "x", 3 + i / 500)
+    }
+    assert.strictEqual(missed, 1_000)
+    const start = performance.now()
+    for (let i = 0; i < 1_000_000; i++) sequences.forgetSender(`made up ${i}`)
+    assert.isBelow(performance.now() - start, 5_000)
+    assert.strictEqual(sequences.observe("b", "x", 3_000), 3_000 - 2_001 - 1)
+  })
 })
