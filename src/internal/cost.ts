@@ -7,6 +7,9 @@
  * repeated keys) are counted in full.
  */
 
+/** The places of a longer array alone are more than anybody may send. */
+const MAX_LENGTH = 1 << 24
+
 /** A place in an array, or in an object: a pointer. */
 const PLACE = 8
 
@@ -64,6 +67,8 @@ export const costOf = (value: unknown): number => {
 const ofObject = (value: object): number => {
   if (Array.isArray(value)) {
     let cost = ARRAY + PLACE * value.length
+    // One that is mostly holes, which no text can say, is long in no time.
+    if (value.length > MAX_LENGTH) return cost
     for (let i = 0; i < value.length; i++) cost += costOf(value[i])
     return cost
   }

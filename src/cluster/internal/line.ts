@@ -5,8 +5,19 @@ import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/Cluste
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
 import * as Envelope from "../../adapter/Envelope.ts"
 import { Sequences } from "../../adapter/Sequences.ts"
-import { type Body, DEAD, decodeBody, EMITTER, encodeBody, isBody, isOurs, SOURCE } from "./messages.ts"
-import { Outbox, type Send } from "./outbox.ts"
+import {
+  type Body,
+  DEAD,
+  decodeBody,
+  EMITTER,
+  encodeBody,
+  isBody,
+  isOurs,
+  MAX_FRAMES,
+  MAX_MESSAGE,
+  SOURCE
+} from "./messages.ts"
+import { Outbox, type Send, sizeOf } from "./outbox.ts"
 
 /** The servers of a namespace that are remembered. */
 const MAX_MEMBERS = 10_000
@@ -64,9 +75,10 @@ export class Line {
     try {
       if ("frames" in message) this.onFrames(message["frames"])
       else if ("welcome" in message) this.onWelcome(message)
+      else if (sizeOf(message) > MAX_MESSAGE) this.monitor.refused("", "a message that is too large")
       else this.onEnvelope(message, true)
     } catch (defect) {
-      // Nothing throws. If something does, it must not end the process.
+      // Only a hostile message gets here, such as one that holds itself.
       this.monitor.refused("", String(defect))
     }
   }
@@ -102,7 +114,7 @@ export class Line {
   }
 
   private onFrames(frames: unknown): void {
-    if (!Array.isArray(frames)) return this.monitor.refused("", "no frames")
+    if (!Array.isArray(frames) || frames.length > MAX_FRAMES) return this.monitor.refused("", "no frames")
     for (let i = 1; i < frames.length; i += 2) {
       const body: unknown = frames[i]
       const envelope = isBody(body) ? decodeBody(body) : undefined

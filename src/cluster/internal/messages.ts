@@ -17,6 +17,12 @@ export const SOURCE = "_sio_adapter"
 export const STARTED = 1
 export const CLOSING = 13
 
+/** The memory of a message that is not encoded, at most, in bytes. */
+export const MAX_MESSAGE = 1 << 27
+
+/** The places in a list of frames, at most: what is sent has far fewer. */
+export const MAX_FRAMES = 100_000
+
 /** The id of senders that are no servers. */
 export const EMITTER = "emitter"
 

@@ -9,6 +9,7 @@ import {
   isBody,
   isOurs,
   isRecord,
+  MAX_FRAMES,
   SOURCE,
   STARTED,
   type Welcome
@@ -140,7 +141,8 @@ export class Relay {
   private onFrames(worker: number, frames: unknown): void {
     const peer = this.peers.get(worker)
     // A worker has introduced itself before.
-    if (peer === undefined || !Array.isArray(frames)) return this.monitor.refused("", "no frames")
+    if (peer === undefined || !Array.isArray(frames) || frames.length > MAX_FRAMES)
+      return this.monitor.refused("", "no frames")
     for (let i = 0; i < frames.length; i += 2) {
       const to: unknown = frames[i]
       const body: unknown = frames[i + 1]
