@@ -49,7 +49,8 @@ const ownerOf = ({ servers }: RunningServers, key: string) =>
     throw new Error("no server has the slot")
   })
 
-describe("An outage of Redis", requires("Redis"), () => {
+// At once, as they mostly wait.
+describe.concurrent("An outage of Redis", requires("Redis"), () => {
   for (const kind of singles) {
     it.live(`ends with all subscriptions confirmed and all kept messages sent, through ${kind}`, () =>
       Effect.gen(function* () {
