@@ -149,7 +149,10 @@ describe.concurrent("An outage of Redis", requires("Redis"), () => {
       assert.match(calls, /cmdstat_pubsub\|numsub:calls=[1-3],/)
     })
   )
+})
 
+// One after the other: a busy machine lets servers of a Redis Cluster take each other for dead.
+describe("An outage in a Redis Cluster", requires("Redis"), () => {
   for (const kind of clusters) {
     it.live(
       `of a master of a Redis Cluster ends with its replica, and does not concern the others, through ${kind}`,
