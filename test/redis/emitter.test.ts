@@ -18,7 +18,7 @@ import { RedisError } from "../../src/redis/RedisError.ts"
 import { ownEmitter } from "../cluster/emitters.ts"
 import { type Cluster, startCluster } from "../cluster/nodes.ts"
 import { emitterOperations, type ExternalEmitter, World } from "../cluster/operations.ts"
-import { rows } from "../support/extent.ts"
+import { isExhaustive, isFull } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
 import { redis, type RunningServers, until } from "../support/redisServer.ts"
 
@@ -318,7 +318,7 @@ const suites = [
   { adapter: "streams", masters: 3 }
 ] as const
 
-for (const { adapter, masters } of rows(suites, (suite) => suite === suites[0])) {
+for (const { adapter, masters } of suites.slice(0, isExhaustive ? suites.length : isFull ? 3 : 1)) {
   const on = masters === 0 ? "" : ` on a Redis Cluster of ${masters} masters`
   describe(
     `a cluster of an official node and one of this library with the adapter ${adapter}${on}`,

@@ -49,7 +49,8 @@ const ownerOf = ({ servers }: RunningServers, key: string) =>
     throw new Error("no server has the slot")
   })
 
-describe("An outage of Redis", requires("Redis"), () => {
+// At once, as they mostly wait.
+describe.concurrent("An outage of Redis", requires("Redis"), () => {
   for (const kind of singles) {
     it.live(`ends with all subscriptions confirmed and all kept messages sent, through ${kind}`, () =>
       Effect.gen(function* () {
@@ -148,7 +149,10 @@ describe("An outage of Redis", requires("Redis"), () => {
       assert.match(calls, /cmdstat_pubsub\|numsub:calls=[1-3],/)
     })
   )
+})
 
+// One after the other: a busy machine lets servers of a Redis Cluster take each other for dead.
+describe("An outage in a Redis Cluster", requires("Redis"), () => {
   for (const kind of clusters) {
     it.live(
       `of a master of a Redis Cluster ends with its replica, and does not concern the others, through ${kind}`,

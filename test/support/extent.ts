@@ -8,7 +8,10 @@ const isSet = (value: string | undefined): boolean => value !== undefined && !["
 /** Whether this is CI, where nothing may be missing. */
 export const isCi = isSet(process.env["CI"])
 
-export const isFull = isCi || isSet(process.env["FULL"])
+/** Whether everything is run, however long it takes: what CI leaves out has a twin there that differs in little. */
+export const isExhaustive = isSet(process.env["FULL"])
+
+export const isFull = isCi || isExhaustive
 
 /** A number of seeds, rounds or inputs. */
 export const count = (full: number, quick: number): number => (isFull ? full : quick)
