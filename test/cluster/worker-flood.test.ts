@@ -26,21 +26,18 @@ const MESSAGES = count(100_000, 4_000)
 const WARM_UP = count(10_000, 2_000)
 const BATCH = 500
 const SOURCE = { source: "_sio_adapter" }
+const framed = (frames: unknown): object => ({ source: "_sio_adapter", frames })
 
 /** What a primary may send: encoded envelopes, sound or not, envelopes as values, and anything else. */
 const generated: fc.Arbitrary<unknown> = fc.oneof(
-  fc.tuple(fc.constantFrom("", "uid-a", "uid-b"), fc.oneof(body, damaged, mistaken)).map(([to, body]) => ({
-    ...SOURCE,
-    frames: [to, body !== undefined && body[0] === 0x7b ? Buffer.from(body).toString() : body]
-  })),
+  fc
+    .tuple(fc.constantFrom("", "uid-a", "uid-b"), fc.oneof(body, damaged, mistaken))
+    .map(([to, body]) => framed([to, body?.[0] === 0x7b ? Buffer.from(body).toString() : body])),
   confusion.map(([body, path, replacement]) => {
     const value = confused(valueOf(body), path, typeof replacement === "symbol" ? undefined : replacement)
-    return typeof value === "object" && value !== null ? { ...value, ...SOURCE } : value
+    return typeof value === "object" && value !== null ? Object.assign({}, value, SOURCE) : value
   }),
-  fc.anything({ maxDepth: 2, withTypedArray: true, withMap: true, withDate: true, withBigInt: true }).map((value) => ({
-    ...SOURCE,
-    frames: value
-  })),
+  fc.anything({ maxDepth: 2, withTypedArray: true, withMap: true, withDate: true, withBigInt: true }).map(framed),
   fc.constantFrom<unknown>(
     null,
     7,
