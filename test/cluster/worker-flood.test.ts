@@ -15,15 +15,15 @@ import { Relay } from "../../src/cluster/internal/relay.ts"
 import { questionsOf, refusedMetric, victim } from "../redis/victim.ts"
 import { body, confused, confusion, damaged, mistaken, valueOf } from "../redis/wire/generated.ts"
 import { NAMESPACE } from "../redis/wire/officialNode.ts"
-import { count } from "../support/extent.ts"
+import { costly, count } from "../support/extent.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { alone } from "../support/metrics.ts"
 import { wait } from "../support/redisClients.ts"
 import { call, connect } from "../support/serve.ts"
 import { Counts } from "./workerBus.ts"
 
-const MESSAGES = count(100_000, 4_000)
-const WARM_UP = count(10_000, 2_000)
+const MESSAGES = costly(100_000, 20_000, 4_000)
+const WARM_UP = costly(10_000, 2_000, 2_000)
 const BATCH = 500
 const SOURCE = { source: "_sio_adapter" }
 const framed = (frames: unknown): object => ({ source: "_sio_adapter", frames })

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 
-import { count } from "../support/extent.ts"
+import { costly, count, rows } from "../support/extent.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { requires } from "../support/peers.ts"
 import { wait } from "../support/redisClients.ts"
@@ -14,7 +14,7 @@ import { type Attacker, attacker, isAlive, questionsOf, redisVictim } from "./vi
 import { type Format, formats, NAMESPACE, PREFIX } from "./wire/officialNode.ts"
 
 const COMMON = `${PREFIX}#${NAMESPACE}#`
-const MANY = count(1_000_000, 20_000)
+const MANY = costly(1_000_000, 20_000, 20_000)
 const BATCH = 2_000
 
 interface Message {
@@ -65,7 +65,7 @@ const holdsNoMore = (before: number, most: number) =>
 const timeout = count(240_000, 60_000)
 
 describe("a bus that is abused", requires("Redis"), () => {
-  for (const format of formats) {
+  for (const format of rows(formats, (format) => format === formats[0])) {
     it.live(
       `${MANY} servers that are made up are not remembered (${format})`,
       () =>
@@ -99,7 +99,7 @@ describe("a bus that is abused", requires("Redis"), () => {
         Effect.gen(function* () {
           const { a, b, sendMany } = yield* start(format)
           const client = yield* connect(a.url + NAMESPACE)
-          yield* sendMany(count(100_000, 15_000), (index) => ({
+          yield* sendMany(costly(100_000, 15_000, 15_000), (index) => ({
             type: 3,
             uid: `asker-${index % 100}`,
             data: { requestId: `q-${index}`, opts: EVERYBODY, packet: { type: 2, data: ["question"] } }
@@ -151,7 +151,7 @@ describe("a bus that is abused", requires("Redis"), () => {
           ...(requestId !== undefined && { requestId })
         })
         yield* sendMany(2_000, (index) => ({ type: 9, data: data("die", index % 2 === 0 ? `d-${index}` : undefined) }))
-        yield* sendMany(count(100_000, 12_000), (index) => ({
+        yield* sendMany(costly(100_000, 12_000, 12_000), (index) => ({
           type: 9,
           data: data("never", index % 2 === 0 ? `n-${index}` : undefined)
         }))
@@ -199,7 +199,7 @@ describe("a bus that is abused", requires("Redis"), () => {
           yield* flood(10)
           yield* isAlive(a, b)
           const before = memoryInUse()
-          yield* flood(count(500, 50))
+          yield* flood(costly(500, 50, 50))
           yield* isAlive(a, b)
           yield* holdsNoMore(before, 4_000_000)
           assert.strictEqual((yield* a.status.current).refused, 2)
@@ -227,7 +227,7 @@ describe("a bus that is abused", requires("Redis"), () => {
             )
           yield* flood(20, 0)
           const before = memoryInUse()
-          yield* flood(count(100, 20), 20)
+          yield* flood(costly(100, 10, 10), 20)
           yield* holdsNoMore(before, 4_000_000)
           yield* isAlive(a, b)
         }

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fc from "fast-check"
 
-import { count } from "../support/extent.ts"
+import { costly, count } from "../support/extent.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { alone } from "../support/metrics.ts"
 import { requires } from "../support/peers.ts"
@@ -17,8 +17,8 @@ import { type Attacker, attacker, isAlive, questionsOf, redisVictim, refusedMetr
 import { body, damaged, fields, mistaken } from "./wire/generated.ts"
 import { type Format, formats, makeOurs, NAMESPACE, PREFIX } from "./wire/officialNode.ts"
 
-const MESSAGES = count(100_000, 4_000)
-const WARM_UP = count(10_000, 2_000)
+const MESSAGES = costly(100_000, 15_000, 4_000)
+const WARM_UP = costly(10_000, 2_000, 2_000)
 const BATCH = 500
 
 const generated = fc.oneof(

@@ -19,3 +19,6 @@ export const count = (full: number, quick: number): number => (isFull ? full : q
 /** Rows of which the essential ones are enough. */
 export const rows = <A>(all: ReadonlyArray<A>, isEssential: (row: A) => boolean): ReadonlyArray<A> =>
   isFull ? all : all.filter(isEssential)
+
+/** The same for what takes minutes: CI does a part of it, `FULL=1` all. */
+export const costly = (full: number, ci: number, quick: number): number => (isExhaustive ? full : isCi ? ci : quick)
