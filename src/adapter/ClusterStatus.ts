@@ -107,8 +107,8 @@ interface Matter {
 
 /**
  * Makes the monitor of a server. It writes at most one line of log in five seconds about each
- * matter, with the number of messages since the last one. What is not yet written at the end of the
- * scope is written then.
+ * matter, with the number of messages since the last one. The end of the scope
+ * writes the lines that still wait.
  *
  * @since 0.1.0
  * @category constructors
