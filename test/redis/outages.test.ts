@@ -179,7 +179,7 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           const before = heardElsewhere.length
           yield* wait("messages elsewhere", () => heardElsewhere.length > before + 50)
           assert.isFalse(service.isConnected())
-          yield* wait("the failover", () => service.isConnected() && far.isConnected(), 20_000)
+          yield* wait("the failover", () => service.isConnected() && far.isConnected(), 60_000)
           const total = yield* publishing.stop
           for (const numbers of [heard, heardElsewhere, heardClassic]) {
             yield* wait("the last message", () => numbers.at(-1) === total)
@@ -188,7 +188,7 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           assert.isAtMost(total - heardElsewhere.length, dropped.failed)
           assert.strictEqual(routesOf(service).lanes().length, 3)
         }),
-      60_000
+      120_000
     )
 
     it.live(
