@@ -54,7 +54,7 @@ const linkOptions = ({ key = "socket.io", maxMessageBytes = MAX_BYTES }: RedisAd
  *
  * The server's own clients hear a broadcast at once, whether or not Redis is there. All messages of
  * one turn of the event loop leave in one pipeline. While Redis is away they wait, within the bounds
- * of `outbox`. What is lost is counted: see {@link ClusterStatus}, which the layer provides, and
+ * of `outbox`. Losses are counted: see {@link ClusterStatus}, which the layer provides, and
  * `ClusterMetrics`.
  *
  * A question, such as `fetchSockets`, fails with a `ServersMissingError` if a server dies, hangs or

@@ -49,7 +49,7 @@ export interface RedisEmitterShape {
  * (`Refused`). After a loss or a timeout the message may have been sent: to emit it again may
  * deliver it twice. Nothing is queued for later.
  *
- * What is emitted in one turn of the event loop leaves in one pipeline: emit many events with
+ * All emits of one turn of the event loop leave in one pipeline: emit many events with
  * `concurrency`.
  *
  * A payload that its schema refuses is a defect, as on a server.

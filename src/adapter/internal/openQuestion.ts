@@ -289,7 +289,7 @@ export class OpenQuestion {
   }
 
   /**
-   * Puts servers that have left and those that have disappeared together. What is told of a server
+   * Puts servers that have left and those that have disappeared together. The news of a server
    * may come before or after it is no longer counted, and it may not have been counted at all.
    */
   private explain(now: number): void {

@@ -42,7 +42,7 @@ export const makeBus = (
     const membership = yield* Membership.make(redis)
     const { add, publish } = yield* Publisher.make(redis, monitor, {
       ...outbox,
-      // What is sent before the others have subscribed again would be lost.
+      // A message that leaves before the others have subscribed again would be lost.
       fence: Effect.andThen(Publisher.whenSubscribed(redis), membership.whenBack)
     })
     return {
