@@ -123,3 +123,33 @@ export interface Sender {
   /** The message's position in a log, for adapters that keep one. */
   readonly position?: string | undefined
 }
+
+/**
+ * Whether bytes may be among the values of a message.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const mayHaveBinary = (message: ClusterMessage): boolean => {
+  switch (message._tag) {
+    case "Broadcast":
+      return message.mayHaveBinary
+    case "ServerEvent":
+      return true
+    case "Question": {
+      const { question } = message
+      return question._tag === "Ask" ? question.mayHaveBinary : question._tag === "ServerEvent"
+    }
+    default:
+      return false
+  }
+}
+
+/**
+ * Whether bytes may be among the values of an answer.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const answerMayHaveBinary = ({ _tag }: ClusterAnswer): boolean =>
+  _tag === "Sockets" || _tag === "Acknowledged" || _tag === "Answered"

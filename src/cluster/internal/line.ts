@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 
+import { answerMayHaveBinary, mayHaveBinary } from "../../adapter/ClusterMessage.ts"
 import type { ClusterLink, ClusterReceiver } from "../../adapter/ClusterLink.ts"
 import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
@@ -84,10 +85,10 @@ export class Line {
   }
 
   /** Sends an envelope at the end of this turn. An empty `to` means all other servers. */
-  post(to: string, envelope: Envelope.Envelope, mayHaveBytes: boolean): void {
+  post(to: string, envelope: Envelope.Envelope, mayHaveBinary: boolean): void {
     let body: Body
     try {
-      body = encodeBody(to === "" ? envelope : addressed(envelope, to), mayHaveBytes)
+      body = encodeBody(to === "" ? envelope : addressed(envelope, to), mayHaveBinary)
     } catch {
       return this.monitor.dropped(1, "failed")
     }
@@ -123,11 +124,11 @@ export class Line {
     }
   }
 
-  private onEnvelope(envelope: Record<string, unknown>, mayHaveBytes: boolean): void {
+  private onEnvelope(envelope: Record<string, unknown>, mayHaveBinary: boolean): void {
     const { nsp } = envelope
     if (typeof nsp !== "string") return this.monitor.refused("", "no namespace")
     // Not all workers have all namespaces.
-    this.links.get(nsp)?.receive(envelope, mayHaveBytes)
+    this.links.get(nsp)?.receive(envelope, mayHaveBinary)
   }
 
   private onWelcome({ members, nsp, takesFrames, welcome }: Record<string, unknown>): void {
@@ -169,13 +170,13 @@ export class Link implements ClusterLink {
   send(message: ClusterMessage): void {
     this.lastSent = this.now
     const envelope = Envelope.toEnvelope(this, message, this.sequences.next(""))
-    this.line.post("", envelope, mayHaveBytes(message))
+    this.line.post("", envelope, mayHaveBinary(message))
   }
 
   answer(to: Sender, answer: ClusterAnswer): void {
     if (to.uid === undefined) return
     const envelope = Envelope.answerToEnvelope(this, to, answer, undefined)
-    if (envelope !== undefined) this.line.post(to.uid, envelope, answerMayHaveBytes(answer))
+    if (envelope !== undefined) this.line.post(to.uid, envelope, answerMayHaveBinary(answer))
   }
 
   /** A sign of life has a number, too: it shows the others that messages before it did not come. */
@@ -186,11 +187,11 @@ export class Link implements ClusterLink {
     this.line.announce(numbered, presence !== "Here")
   }
 
-  receive(envelope: Record<string, unknown>, mayHaveBytes: boolean): void {
+  receive(envelope: Record<string, unknown>, mayHaveBinary: boolean): void {
     const { requesterUid } = envelope
     // An official primary passes some answers on to all workers.
     if (typeof requesterUid === "string" && requesterUid !== this.uid) return
-    const received = Envelope.fromEnvelope(envelope, this, mayHaveBytes)
+    const received = Envelope.fromEnvelope(envelope, this, mayHaveBinary)
     if (received._tag === "Refused") return this.line.monitor.refused(this.namespace, received.problem)
     const { uid } = received.from
     if (uid === this.uid) return
@@ -251,21 +252,3 @@ export class Link implements ClusterLink {
     if (missed > 0) this.line.monitor.lost(missed, this.namespace, uid)
   }
 }
-
-const mayHaveBytes = (message: ClusterMessage): boolean => {
-  switch (message._tag) {
-    case "Broadcast":
-      return message.mayHaveBinary
-    case "ServerEvent":
-      return true
-    case "Question": {
-      const { question } = message
-      return question._tag === "Ask" ? question.mayHaveBinary : question._tag === "ServerEvent"
-    }
-    default:
-      return false
-  }
-}
-
-const answerMayHaveBytes = ({ _tag }: ClusterAnswer): boolean =>
-  _tag === "Sockets" || _tag === "Acknowledged" || _tag === "Answered"

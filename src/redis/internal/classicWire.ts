@@ -5,6 +5,7 @@
  * number (0: none), and a last member `x` of requests and answers to servers of ours (see
  * `Extension`). Requests and answers of the types of `OwnType` are ours alone.
  */
+import { answerMayHaveBinary, mayHaveBinary } from "../../adapter/ClusterMessage.ts"
 import type { Selection } from "../../adapter/Adapter.ts"
 import type { ClusterAnswer, ClusterMessage, Question, Sender } from "../../adapter/ClusterMessage.ts"
 import type { Received } from "../../adapter/Received.ts"
@@ -14,7 +15,7 @@ import { uint64 } from "../../protocol/MessagePack.ts"
 import { type BroadcastHead, type LegacyRequest, makeReader, readHead } from "./classicRead.ts"
 import { ClassicType } from "./classicTypes.ts"
 import { encode, hasBinary } from "./msgpack.ts"
-import { answerMayHaveBinary, type Body, mayHaveBinary, type PubSubWire, type WireOptions } from "./wire.ts"
+import { type Body, type PubSubWire, type WireOptions } from "./wire.ts"
 
 export type { BroadcastHead, LegacyRequest } from "./classicRead.ts"
 

@@ -1,11 +1,12 @@
 /**
  * The format of `createShardedAdapter` of `@socket.io/redis-adapter`.
  */
+import { answerMayHaveBinary, mayHaveBinary } from "../../adapter/ClusterMessage.ts"
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
 import * as Envelope from "../../adapter/Envelope.ts"
 import { type Received, refused } from "../../adapter/Received.ts"
 import { type Body, decodeBody, MAX_BYTES } from "./msgpack.ts"
-import { answerMayHaveBinary, encodeEnvelope, mayHaveBinary, type PubSubWire, type WireOptions } from "./wire.ts"
+import { encodeEnvelope, type PubSubWire, type WireOptions } from "./wire.ts"
 
 /**
  * Which rooms have channels of their own. All servers must have the same mode.

@@ -1,12 +1,13 @@
 /**
  * The format of `@socket.io/redis-streams-adapter` 0.3.
  */
+import { mayHaveBinary } from "../../adapter/ClusterMessage.ts"
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
 import * as Envelope from "../../adapter/Envelope.ts"
 import { type LaneEnd, type Received, refused } from "../../adapter/Received.ts"
 import type { Command } from "../RedisCommand.ts"
 import { type Body, decode, decodeBody, encode, hasBinary, MAX_BYTES, textOf } from "./msgpack.ts"
-import { mayHaveBinary, type PubSubWire, type WireOptions } from "./wire.ts"
+import { type PubSubWire, type WireOptions } from "./wire.ts"
 
 /** The fields of a stream entry in their order, as XADD takes them. `x` is our own. */
 export interface EntryFields {

@@ -36,25 +36,6 @@ export interface PubSubWire {
   readonly encodeClosing: () => Body
 }
 
-/** Whether bytes may be among the values of a message. */
-export const mayHaveBinary = (message: ClusterMessage): boolean => {
-  switch (message._tag) {
-    case "Broadcast":
-      return message.mayHaveBinary
-    case "ServerEvent":
-      return true
-    case "Question": {
-      const { question } = message
-      return question._tag === "Ask" ? question.mayHaveBinary : question._tag === "ServerEvent"
-    }
-    default:
-      return false
-  }
-}
-
-export const answerMayHaveBinary = ({ _tag }: ClusterAnswer): boolean =>
-  _tag === "Sockets" || _tag === "Acknowledged" || _tag === "Answered"
-
 /** JSON, unless that would damage bytes. */
 export const encodeEnvelope = (envelope: Envelope, mayHaveBinary: boolean): Body =>
   mayHaveBinary && (hasBinary(envelope.data) || hasBinary(envelope.x?.a)) ? encode(envelope) : JSON.stringify(envelope)
