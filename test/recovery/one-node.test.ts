@@ -139,7 +139,7 @@ describe("recovery on one node", () => {
       const { id } = socket
       const raw = (socket.io.engine.transport as any).ws
       raw._socket.pause()
-      raw.onmessage = () => {}
+      raw.removeAllListeners("message")
       yield* first.emit("two")
       yield* namespace.emit("three")
       yield* cutSilently(socket)
