@@ -21,7 +21,8 @@ const {
   allowScripts: _,
   devDependencies: __,
   exports,
-  scripts: ___,
+  scarfSettings: ___,
+  scripts: ____,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const published: Record<string, unknown> = {}
