@@ -13,6 +13,7 @@ const floors: Record<string, number> = {
   internal: 1,
   engine: 2,
   adapter: 3,
+  idempotency: 3,
   server: 4,
   client: 4,
   node: 5,

@@ -12,6 +12,7 @@ import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../adapter/InMemoryAdapter.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
+import { Idempotency, type IdempotencyShape, makeMemory } from "../../idempotency/Idempotency.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { Parser } from "../../Parser.ts"
 import * as JsonDepth from "../../protocol/JsonDepth.ts"
@@ -63,6 +64,7 @@ export class Environment {
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   wheel!: TimerWheel
   private startedAt = 0
+  private ownIdempotency: IdempotencyShape | undefined
 
   constructor({ adapters, context, observer, options, parser, scope }: Parts) {
     this.options = options
@@ -86,6 +88,13 @@ export class Environment {
     this.wheel = engine.wheel
     this.closing.start(engine)
     this.startedAt = engine.wheel.now()
+  }
+
+  /** The memory for messages that are handled once. The default is made at its first use. */
+  get idempotency(): IdempotencyShape {
+    return (this.ownIdempotency ??= Option.getOrElse(Context.getOption(this.context, Idempotency), () =>
+      Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeMemory()), this.scope))
+    ))
   }
 
   /** The time for which a client may still wait for a missing namespace, in milliseconds. */
