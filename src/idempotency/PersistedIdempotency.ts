@@ -61,10 +61,7 @@ const unavailable = (cause: unknown) =>
  * @since 0.1.0
  * @category constructors
  */
-export const make = ({
-  storeId = "socketio_once",
-  ...limits
-}: PersistedIdempotencyOptions = {}): Effect.Effect<
+export const make = ({ storeId = "socketio_once", ...limits }: PersistedIdempotencyOptions = {}): Effect.Effect<
   Idempotency.IdempotencyShape,
   InvalidOptionError,
   Persistence.Persistence | Scope.Scope

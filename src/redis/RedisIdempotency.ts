@@ -136,9 +136,7 @@ export const make = (
         )
         if (answer !== undefined) return answer
         tokens.set(key, token)
-        yield* Effect.addFinalizer(() =>
-          Effect.suspend(() => (tokens.delete(key) ? release(key, token) : Effect.void))
-        )
+        yield* Effect.addFinalizer(() => Effect.suspend(() => (tokens.delete(key) ? release(key, token) : Effect.void)))
         yield* Effect.forkScoped(Effect.interruptible(renew(key, token)))
         return undefined
       })

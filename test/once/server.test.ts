@@ -229,7 +229,11 @@ describe("an event that is handled once", () => {
         SocketIoServer.layerNamespace(Queue, () =>
           Effect.succeed(
             Queue.of({
-              order: ({ article }) => Effect.andThen(Effect.yieldNow, Effect.sync(() => seen.push(article))),
+              order: ({ article }) =>
+                Effect.andThen(
+                  Effect.yieldNow,
+                  Effect.sync(() => seen.push(article))
+                ),
               plain: ({ article }) => Effect.sync(() => seen.push(article))
             })
           )
@@ -450,4 +454,3 @@ describe("a window that makes no sense", () => {
     )
   }
 })
-

@@ -55,7 +55,12 @@ export const makeClaims = <E>(
     if (self.ended !== undefined) Deferred.doneUnsafe(self.ended, Effect.succeed(answer))
   }
 
-  const complete = (key: string, { client, window }: Message, self: Running, answer: string): Effect.Effect<void, E> => {
+  const complete = (
+    key: string,
+    { client, window }: Message,
+    self: Running,
+    answer: string
+  ): Effect.Effect<void, E> => {
     const entry = { key, client, answer, isElsewhere: store !== undefined, window }
     const kept = ledger.fits(entry) ? entry : { ...entry, answer: "" }
     const add = Effect.sync(() => ledger.add(kept, now()))

@@ -187,9 +187,7 @@ export class Dispatch {
     const limit = codec.event.concurrency ?? socket.contract!.contract.concurrency
     const isOnce = codec.event.once !== undefined
     const answer = isOnce ? answeringOnce(socket, codec, id) : answering(socket, codec, id)
-    const handle = isOnce
-      ? () => handleOnce(socket, codec, payload.value, data, handler)
-      : () => handler(payload.value)
+    const handle = isOnce ? () => handleOnce(socket, codec, payload.value, data, handler) : () => handler(payload.value)
     if (limit === undefined) return this.startHandler(name, socket.runFork, handle, answer, data)
     const cost = costOfEvent(data)
     this.gateOf(codec, limit).enter(cost, (leave) => {
