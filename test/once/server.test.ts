@@ -1,20 +1,23 @@
 /**
  * Events that are handled once: the official client, which sends an id, and the server's answers.
  */
+import { createServer } from "node:http"
+
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Metric, Option, Schema } from "effect"
 import type { Socket } from "socket.io-client"
 
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"
 import * as EventAnswer from "../../src/EventAnswer.ts"
-import { CurrentMessageId, Idempotency, IdempotencyError } from "../../src/idempotency/Idempotency.ts"
+import { CurrentMessageId, Idempotency, IdempotencyError, layerMemory } from "../../src/idempotency/Idempotency.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import type * as Once from "../../src/Once.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { call, connect, serve } from "../support/serve.ts"
+import { call, connect, listen, next, serve } from "../support/serve.ts"
 
 class SoldOut extends Schema.TaggedError<SoldOut>()("SoldOut", { article: Schema.String }) {}
 class CurrentUser extends Context.Service<CurrentUser, string>()("once/CurrentUser") {}
@@ -424,6 +427,22 @@ describe("a store of answers that does not work", () => {
     })
   )
 
+  it.live("may be below the server's layer, for all of its namespaces", () =>
+    Effect.gen(function* () {
+      handled = 0
+      const http = createServer()
+      const url = yield* listen(http)
+      const server = NodeSocketIoServer.layerAttached(http).pipe(
+        Layer.provide(failing({ claim: true, complete: false })),
+        Layer.provide(Logger.layer([]))
+      )
+      yield* Layer.build(Layer.provide(shop(), server))
+      const socket = yield* connect(`${url}/shop`)
+      const answer = yield* call(socket, "order", { article: "book" }, { id })
+      assert.deepStrictEqual(answer, refused({ retryAfter: 1_000 }, "the event cannot be handled now"))
+    })
+  )
+
   it.live("costs no answer of a handler that has run, and is logged", () =>
     Effect.gen(function* () {
       handled = 0
@@ -433,6 +452,56 @@ describe("a store of answers that does not work", () => {
       assert.isTrue(logs.some((line) => line.includes("its answer was not kept")))
     })
   )
+})
+
+describe("a client that invents ids", () => {
+  it.live("displaces its own answers, and not those of others", () =>
+    Effect.gen(function* () {
+      handled = 0
+      const memory = layerMemory({ maxEntries: 1_000, maxEntriesPerClient: 100 })
+      const { url } = yield* serve(shop().pipe(Layer.provide(memory)))
+      const honest = yield* connect(`${url}/shop`)
+      assert.strictEqual(yield* call(honest, "pair", "a", 1, { id }), "a 1")
+      const hostile = yield* connect(`${url}/shop`)
+      const invented = (i: number) => ({ id: `${i} `.padEnd(256, "x") })
+      for (let i = 0; i < 1_500; i++) hostile.emit("order", { article: "book" }, invented(i))
+      // Those that it has displaced are handled again, the latest ones are not.
+      assert.deepStrictEqual(yield* call(hostile, "order", { article: "book" }, invented(1_499)), {
+        _tag: "Success",
+        value: 1_501
+      })
+      assert.deepStrictEqual(yield* call(hostile, "order", { article: "book" }, invented(0)), {
+        _tag: "Success",
+        value: 1_502
+      })
+      yield* call(honest, "pair", "a", 1, { id })
+      assert.strictEqual(handled, 1_502)
+    })
+  )
+
+  it.live("or repeats one, while its handler runs, is held to the events that may wait", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(shop({ order: () => Effect.never }), {
+        limits: { maxPendingEvents: 100 },
+        reading: { pauseAt: 100, resumeAt: 50 }
+      })
+      const socket = yield* connect(`${url}/shop`)
+      const gone = next(socket, "disconnect")
+      for (let i = 0; i < 200; i++) socket.emit("order", { article: "book" }, { id })
+      assert.strictEqual((yield* gone)[0], "transport close")
+    })
+  )
+})
+
+describe("the types of an event that is handled once", () => {
+  it("are those of its payload", () => {
+    // @ts-expect-error: the payload has no such member
+    Event.make("wrong", { payload: Article, once: { key: ({ number }) => number } })
+    // @ts-expect-error: an id is a text
+    Event.make("wrong", { payload: { n: Schema.Int }, once: { key: ({ n }) => n } })
+    const tuple = Event.make("right", { args: [Schema.String, Schema.Int], once: { key: ([text]) => text } })
+    assert.strictEqual(tuple.once?.key?.(["a", 1]), "a")
+  })
 })
 
 describe("the names of events", () => {
