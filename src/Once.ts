@@ -39,12 +39,15 @@ export interface OwnerSocket<out Auth = unknown, out Data = Readonly<Record<stri
  * answered as the first one was after that. A success and a declared failure are kept. A defect, an
  * undeclared failure and an interruption are not: the next attempt runs the handler again.
  *
+ * The handler is not interruptible: if its client leaves, which is when clients try again, it goes on
+ * to its end, and its answer is kept. The socket's scope closes after that.
+ *
  * The answers are in memory, unless a layer of `Idempotency` says otherwise.
  *
  * **Gotchas**
  *
- * - A client that leaves interrupts its handlers. Put `Effect.uninterruptible` around the part of a
- *   handler that must not be cut.
+ * - A handler that never ends holds its message for ever: give it an `Effect.timeout`. One that the
+ *   end of its socket may cut says so with `Effect.interruptible`; it runs again then.
  * - If the process dies after the handler's effect and before its answer is kept, the next attempt
  *   runs the handler again. `CurrentMessageId` closes that gap: write it to a unique column, in the
  *   transaction of the effect.

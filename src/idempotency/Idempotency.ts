@@ -151,7 +151,12 @@ export const CurrentMessageId: Context.Reference<Option.Option<string>> = Contex
  * @category options
  */
 export interface Limits {
-  /** The number of answers, and also that of messages that are being handled. Default: 100,000. */
+  /**
+   * The number of messages that are being handled at once; their handlers may outlive the
+   * connections. Default: 10,000.
+   */
+  readonly maxRunning?: number
+  /** The number of answers. Default: 100,000. */
   readonly maxEntries?: number
   /** The bytes of all answers, with their keys and some 400 bytes for each. Default: 64 MiB. */
   readonly maxBytes?: number
@@ -186,6 +191,7 @@ const MIB = 1_048_576
 
 const resolve = (limits: Limits) =>
   Effect.all({
+    maxRunning: integer("maxRunning", limits.maxRunning, 10_000, 1),
     maxEntries: integer("maxEntries", limits.maxEntries, 100_000, 1),
     maxBytes: integer("maxBytes", limits.maxBytes, 64 * MIB, 1_024),
     maxEntriesPerClient: integer("maxEntriesPerClient", limits.maxEntriesPerClient, 1_000, 1),
@@ -239,9 +245,9 @@ const makeWith = Effect.fnUntraced(function* (
   )
   const full = new IdempotencyError({
     reason: "Full",
-    message: `${resolved.maxEntries} messages are being handled (maxEntries)`
+    message: `${resolved.maxRunning} messages are being handled (maxRunning)`
   })
-  return { claim: makeClaims(store, ledger, { now, maxRunning: resolved.maxEntries, full }) }
+  return { claim: makeClaims(store, ledger, { now, maxRunning: resolved.maxRunning, full }) }
 })
 
 /**

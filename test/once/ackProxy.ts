@@ -19,8 +19,8 @@ export interface AckProxy {
 export interface AckProxyOptions {
   /** Decides on each acknowledgement, which is `43<id>[…]`. */
   readonly fate: (ack: string) => Fate
-  /** Something passes: a message of a client, or an acknowledgement. */
-  readonly onEvent?: () => void
+  /** Messages of a client pass, to the server with this port. */
+  readonly onMessage?: (port: number) => void
 }
 
 /** The length of a frame of a server at the beginning of some bytes, with its header; `undefined` if that is not there yet. */
@@ -33,7 +33,7 @@ const frameLength = (bytes: Buffer): { readonly header: number; readonly length:
   return { header, length: header + payload }
 }
 
-export const startAckProxy = async ({ fate, onEvent = () => {} }: AckProxyOptions): Promise<AckProxy> => {
+export const startAckProxy = async ({ fate, onMessage = () => {} }: AckProxyOptions): Promise<AckProxy> => {
   const sockets = new Set<Net.Socket>()
   const lost: Array<string> = []
   let turn = 0
@@ -56,7 +56,7 @@ export const startAckProxy = async ({ fate, onEvent = () => {} }: AckProxyOption
     let rest: Buffer = Buffer.alloc(0)
     client.on("data", (chunk) => {
       upstream.write(chunk)
-      if (isOpen) onEvent()
+      if (isOpen) onMessage(port)
     })
     upstream.on("data", (chunk: Buffer) => {
       rest = Buffer.concat([rest, chunk])
@@ -79,7 +79,6 @@ export const startAckProxy = async ({ fate, onEvent = () => {} }: AckProxyOption
         if (text.startsWith("43")) {
           const what = fate(text)
           if (what !== "pass") lost.push(text)
-          onEvent()
           if (what === "drop") continue
           if (what === "cut") {
             client.destroy()

@@ -162,7 +162,7 @@ describe("answers in memory", () => {
 
   it.effect("are refused a place while as many messages are handled as may be", () =>
     Effect.gen(function* () {
-      const memory = yield* makeMemory({ maxEntries: 2 })
+      const memory = yield* makeMemory({ maxRunning: 2 })
       const first = yield* claim(memory, message("1"))
       yield* claim(memory, message("2"))
       const error = yield* Effect.flip(claim(memory, message("3")))
@@ -198,6 +198,7 @@ describe("answers in memory", () => {
   it.effect("fail on limits that make no sense", () =>
     Effect.gen(function* () {
       for (const limits of [
+        { maxRunning: 0 },
         { maxEntries: 0 },
         { maxBytes: 1 },
         { maxEntriesPerClient: 0.5 },

@@ -187,14 +187,67 @@ describe("an event that is handled once", () => {
     })
   )
 
-  it.live("is handled by the next one that waits, if the first one's client leaves", () =>
+  it.live("is handled to its end though its client leaves, and its answer is kept", () =>
+    Effect.gen(function* () {
+      const started = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
+      let runs = 0
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(Shop, (socket) =>
+          Effect.gen(function* () {
+            // The scope of the socket is open as long as its handlers use it.
+            yield* Effect.addFinalizer(() => Deferred.succeed(ended, undefined))
+            const order = Effect.suspend(() => {
+              runs++
+              return Deferred.succeed(started, undefined)
+            }).pipe(
+              Effect.andThen(Deferred.await(gate)),
+              // A timeout works within it.
+              Effect.andThen(Effect.timeoutOption(Effect.never, "10 millis")),
+              Effect.andThen(Effect.sync(() => (Deferred.isDoneUnsafe(ended) && socket.id === first.id ? -1 : runs)))
+            )
+            const nothing = () => Effect.void as Effect.Effect<any>
+            return Shop.of({
+              order: () => order,
+              plain: () => Effect.succeed(0),
+              pair: nothing,
+              tick: nothing,
+              image: nothing,
+              numbered: nothing
+            })
+          })
+        )
+      )
+      const first = { id: "" }
+      const socket = yield* connect(`${url}/shop`)
+      first.id = socket.id!
+      const other = yield* connect(`${url}/shop`)
+      socket.emit("order", { article: "book" }, { id })
+      yield* Deferred.await(started)
+      const waiting = yield* Effect.forkChild(call(other, "order", { article: "book" }, { id }), {
+        startImmediately: true
+      })
+      socket.disconnect()
+      assert.strictEqual(yield* call(other, "plain", { article: "book" }), 0)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(waiting), { _tag: "Success", value: 1 })
+      yield* Deferred.await(ended)
+      assert.strictEqual(runs, 1)
+    })
+  )
+
+  it.live("is handled by the next one that waits, if its handler may be interrupted and its client leaves", () =>
     Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       let runs = 0
       const { socket, url } = yield* open({
         order: () =>
           Effect.suspend(() =>
-            ++runs === 1 ? Effect.andThen(Deferred.succeed(started, undefined), Effect.never) : Effect.succeed(runs)
+            ++runs === 1
+              ? Effect.andThen(Deferred.succeed(started, undefined), Effect.interruptible(Effect.never))
+              : Effect.succeed(runs)
           )
       })
       const other = yield* connect(url)

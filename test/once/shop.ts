@@ -20,7 +20,9 @@ export class Shop extends Namespace.make("/", {
 /** Opens a database that the death of its process does not harm. */
 export const openDatabase = (path: string): DatabaseSync => {
   const database = new DatabaseSync(path)
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000")
+  // First of all the timeout: the change to WAL waits for other processes, too.
+  database.exec("PRAGMA busy_timeout = 10000")
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
   return database
 }
 

@@ -3,7 +3,7 @@
  * of the handler of orders, and its answers are in the database `DB`; with `REDIS` the answers are in Redis.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer, Option, Random } from "effect"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Persistence from "effect/persistence/Persistence"
 import { createServer } from "node:http"
@@ -39,9 +39,9 @@ const ShopLive = SocketIoServer.layerNamespace(Shop, () =>
           addOrder.run(n, message)
           database.exec("COMMIT")
           // The gap in which a crash costs a second run: the effect is there, and its record is not.
-          yield* Effect.sleep("2 millis")
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, 20))
           return n
-        }).pipe(Effect.uninterruptible),
+        }),
       note: ({ n }) =>
         Effect.sync(() => {
           addNote.run(n)

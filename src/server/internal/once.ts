@@ -137,7 +137,8 @@ export const handleOnce = (
       const answered = Effect.flatMap(claimed, (claim) =>
         claim._tag === "Answered"
           ? repeat(socket, codec, claim.answer)
-          : Effect.flatMap(Effect.exit(restore(handled)), (exit) => keep(socket, codec, claim, exit))
+          : // A client that leaves would cut it between its effect and its record, and try again.
+            Effect.flatMap(Effect.exit(handled), (exit) => keep(socket, codec, claim, exit))
       )
       return Effect.onExit(answered, (exit) => Scope.close(scope, exit))
     })
