@@ -79,6 +79,7 @@ export interface Event<
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly once: Once.Options | undefined
+  readonly recover: boolean
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
@@ -104,6 +105,7 @@ export interface Any extends Pipeable {
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly once: Once.Options | undefined
+  readonly recover: boolean
   readonly annotations: Context.Context<never>
 }
 
@@ -257,6 +259,12 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
    * `Once.Options`. It has no meaning for events of the server. Default: every arrival is handled.
    */
   readonly once?: Once.Options<Payload>
+  /**
+   * Whether clients that have missed this event get it when they come back, where the server's
+   * `recovery` is on. Events that are out of date soon need not take its memory. Default: true.
+   * Volatile emits are never recovered, and neither are those that ask for an acknowledgement.
+   */
+  readonly recover?: boolean
 }
 
 /**
@@ -363,6 +371,7 @@ export const make: {
     concurrency: options.concurrency,
     rateLimit: options.rateLimit,
     once: options.once,
+    recover: options.recover ?? true,
     annotations: Context.empty()
   })
 }

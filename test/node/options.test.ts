@@ -11,6 +11,7 @@ import { Effect, Layer, Logger } from "effect"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../../src/engine/EngineOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "../../src/node/NodeEngine.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
 import type { ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
@@ -106,9 +107,18 @@ const foreignUpgrades: Nonsense<ForeignUpgradeOptions> = {
   timeout: [-1, "soon", Infinity, 2 ** 31]
 }
 
+const recovery: Nonsense<RecoveryOptions> = {
+  maxDisconnection: [0, "soon", Infinity, 2 ** 31],
+  maxEvents: [-1, 1.5, Infinity],
+  maxBytes: [-1, 1.5, Infinity],
+  maxDirectBytes: [-1, 1.5, Infinity],
+  maxSessions: [-1, 1.5, Infinity],
+  maxReplay: [-1, 1.5, Infinity]
+}
+
 const noGroup = [5, null, "none", []]
 
-const groups = { heartbeat, handshake, upgrade, limits, reading, polling, webSocket, foreignUpgrades }
+const groups = { heartbeat, handshake, upgrade, limits, reading, polling, webSocket, foreignUpgrades, recovery }
 
 /** The same for the options on top, the groups themselves among them. */
 const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
@@ -120,6 +130,7 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   polling: noGroup,
   webSocket: noGroup,
   foreignUpgrades: noGroup,
+  recovery: [5, null, "yes", []],
   allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
   trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],
   transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],

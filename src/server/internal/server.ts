@@ -40,6 +40,7 @@ export class ServerRuntime {
   /** The server has ended. */
   dispose(): void {
     this.opened.close()
+    this.environment.recovery?.dispose()
     this.directory.dispose()
   }
 
