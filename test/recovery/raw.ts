@@ -3,7 +3,8 @@
  */
 import { Effect, Layer, Queue, type Scope, Stream } from "effect"
 
-import type * as Namespace from "../../src/Namespace.ts"
+import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import type { NamespaceHandle } from "../../src/server/NamespaceHandle.ts"
 import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
 import type { ServerOptions } from "../../src/server/ServerOptions.ts"
@@ -50,14 +51,20 @@ interface Options extends Omit<ServerOptions, "recovery"> {
   readonly recovery?: RecoveryOptions
   /** Decides how data arrives. */
   readonly deliver?: Link.Deliver
+  /** Decides on clients, as middleware does. */
+  readonly decide?: Effect.Effect<void, NamespaceMiddleware.ConnectRefused>
   readonly build?: (socket: Socket) => Effect.Effect<void, never, Scope.Scope>
 }
 
-export const world = Effect.fnUntraced(function* ({ build, recovery = {}, ...options }: Options = {}) {
+class Guard extends NamespaceMiddleware.Service<Guard>()("test/Guard") {}
+
+const Guarded = Namespace.untyped("/").middleware(Guard)
+
+export const world = Effect.fnUntraced(function* ({ build, decide, recovery = {}, ...options }: Options = {}) {
   const sockets = yield* Queue.unbounded<Socket>()
-  const live = SocketIoServer.layerNamespace("/", (socket) =>
+  const live = SocketIoServer.layerNamespace(decide === undefined ? Namespace.untyped("/") : Guarded, (socket) =>
     Effect.andThen(build?.(socket) ?? Effect.void, Effect.asVoid(Queue.offer(sockets, socket)))
-  )
+  ).pipe(Layer.provide(Layer.succeed(Guard, () => decide ?? Effect.void)))
   const other = SocketIoServer.layerNamespace("/other", () => Effect.void)
   const context = yield* Layer.build(
     Layer.merge(live, other).pipe(Layer.provideMerge(TestSocketIo.layer({ recovery, ...options })))

@@ -4,12 +4,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Queue } from "effect"
 
+import { TestClock } from "effect/testing"
+
 import { settle, world } from "./raw.ts"
-
-const names = (events: ReadonlyArray<ReadonlyArray<unknown>>) => events.map(([name]) => name)
-
-/** The offset that an event has brought. */
-const offsetOf = (event: ReadonlyArray<unknown>): string => String(event.at(-1))
 
 describe("a client that comes back", () => {
   it.effect(
@@ -63,6 +60,95 @@ describe("a client that comes back", () => {
       assert.deepStrictEqual(yield* Queue.take(ends), { sid, reason: "kicked" })
       assert.deepStrictEqual(yield* namespace.fetchSockets, [])
       assert.isUndefined(yield* Effect.timeoutOption(next, 0).pipe(Effect.map(Option.getOrUndefined)))
+    })
+  )
+
+  it.effect(
+    "may ask again while middleware still decides on its last attempt, of which nobody knows that it is lost",
+    () =>
+      Effect.gen(function* () {
+        let isSlow = false
+        const decide = Effect.suspend(() => (isSlow ? Effect.never : Effect.void))
+        const { next, open } = yield* world({ decide })
+        const first = yield* open
+        const { pid, sid } = yield* first.connect()
+        yield* next
+        yield* first.close
+        yield* settle
+        isSlow = true
+        const second = yield* open
+        yield* second.send(`40${JSON.stringify({ pid })}`)
+        yield* settle
+        isSlow = false
+        const third = yield* open
+        assert.deepStrictEqual(yield* third.connect({ pid }), { sid, pid })
+        assert.isTrue((yield* next).recovered)
+        assert.strictEqual(yield* second.closed, "closed")
+      })
+  )
+
+  it.effect("comes in time, or too late: the server need not have looked", () =>
+    Effect.gen(function* () {
+      const { ends, namespace, next, open } = yield* world({ recovery: { maxDisconnection: "1 second" } })
+      // The log is looked at now and then, more rarely than once in a second.
+      const other = yield* open
+      yield* other.connect()
+      yield* next
+      yield* namespace.emit("one")
+      const asked = Effect.fnUntraced(function* (millis: number) {
+        const first = yield* open
+        const { pid, sid } = yield* first.connect()
+        yield* next
+        yield* first.close
+        yield* settle
+        yield* TestClock.adjust(millis)
+        const second = yield* open
+        const answer = yield* second.connect({ pid })
+        return { isBack: answer.sid === sid, sid, socket: yield* next }
+      })
+      const early = yield* asked(999)
+      assert.isTrue(early.isBack)
+      const late = yield* asked(1_000)
+      assert.isFalse(late.isBack)
+      assert.isFalse(late.socket.recovered)
+      assert.deepStrictEqual(yield* Queue.take(ends), { sid: late.sid, reason: "expired" })
+    })
+  )
+
+  it.effect("waits as long again if its connection is lost while middleware decides", () =>
+    Effect.gen(function* () {
+      let isSlow = false
+      const decide = Effect.suspend(() => (isSlow ? Effect.never : Effect.void))
+      const { ends, next, open } = yield* world({ decide, recovery: { maxDisconnection: "10 seconds" } })
+      const connect = Effect.fnUntraced(function* () {
+        const peer = yield* open
+        const answer = yield* peer.connect()
+        yield* next
+        return { ...answer, peer }
+      })
+      const one = yield* connect()
+      yield* one.peer.close
+      yield* settle
+      yield* TestClock.adjust("9 seconds")
+      isSlow = true
+      const second = yield* open
+      yield* second.send(`40${JSON.stringify({ pid: one.pid })}`)
+      yield* settle
+      isSlow = false
+      const two = yield* connect()
+      yield* two.peer.close
+      yield* second.close
+      yield* settle
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(yield* Queue.size(ends), 0)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(
+        (yield* Queue.takeAll(ends)).map(({ reason, sid }) => [sid, reason]),
+        [
+          [two.sid, "expired"],
+          [one.sid, "expired"]
+        ]
+      )
     })
   )
 })

@@ -79,6 +79,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly log: MessageLog<OutboundMessage>
+  /** The sockets that have a session, or have asked for it. */
   private readonly live = new Map<string, S>()
   /** The beginning of its offsets. It is another one in each process. */
   private readonly epoch: string
@@ -185,12 +186,17 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (typeof pid !== "string") return
     const position = this.positionOf(offset)
     this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
+    // Handlers of that end may have done anything.
+    if (socket.isDisconnected) return
     const away = this.server.away.claim(pid, this.away)
-    if (away === undefined) {
+    // It may be late, and the server not have looked yet.
+    if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
+    if (away?.state !== "claimed") {
       const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
       socket.resumption = { _tag: "Missing", reason }
       return
     }
+    this.live.set(pid, socket)
     socket.id = away.id
     // Clients never forget an offset: one of another session says that they have received nothing in
     // this one.
@@ -218,7 +224,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { environment } = namespace
     const { connection } = socket
     // Its builder, and its middleware, may have seen the id of the session that it does not get.
-    if (socket.resumption?._tag === "Claimed") socket.id = environment.generateId()
+    if (socket.resumption?._tag === "Claimed") {
+      this.forget(socket, socket.resumption.away.session.pid)
+      socket.id = environment.generateId()
+    }
     socket.resumption = undefined
     const pid = environment.generateId()
     const session = new RecoverySession<OutboundMessage>(pid, socket.id, log.head, server.sessionBounds, server.direct)
@@ -245,7 +254,6 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const outage = this.server.now() - away.since
     socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage })
     socket.recoverable = session
-    this.live.set(session.pid, socket)
     namespace.add(socket)
     if (rooms.length > 0) {
       namespace.rejoin(socket, rooms)
@@ -276,21 +284,25 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   onEnd(socket: S, reason: DisconnectReason): void {
     const { recoverable: session, resumption: claim } = socket
     socket.recoverable = undefined
+    if (claim?._tag === "Claimed") this.forget(socket, claim.away.session.pid)
     if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
       if (LOSSES.has(reason)) this.server.park(claim.away)
       else claim.away.end(reason === "server namespace disconnect" ? "refused" : endOf(reason))
     }
     if (session === undefined) return
-    this.live.delete(session.pid)
+    this.forget(socket, session.pid)
     session.onDisconnected()
     if (!LOSSES.has(reason)) {
       session.dispose()
       return this.namespace.onSessionEnd(session.sid, endOf(reason))
     }
-    const now = this.server.now()
-    const away = new AwaySession(this.away, session, socket.data, now, now + this.server.maxDisconnection)
+    const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
     this.server.park(away)
+  }
+
+  private forget(socket: S, pid: string): void {
+    if (this.live.get(pid) === socket) this.live.delete(pid)
   }
 
   onEnded(away: AwaySession<OutboundMessage>, reason: SessionEndReason): void {
