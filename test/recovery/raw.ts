@@ -53,23 +53,28 @@ interface Options extends Omit<ServerOptions, "recovery"> {
   readonly deliver?: Link.Deliver
   /** Decides on clients, as middleware does. */
   readonly decide?: Effect.Effect<void, NamespaceMiddleware.ConnectRefused>
-  readonly build?: (socket: Socket) => Effect.Effect<void, never, Scope.Scope>
+  readonly build?: (socket: Socket, namespace: World["namespace"]) => Effect.Effect<void, never, Scope.Scope>
 }
 
 class Guard extends NamespaceMiddleware.Service<Guard>()("test/Guard") {}
 
-const Guarded = Namespace.untyped("/").middleware(Guard)
+const Plain = Namespace.untyped("/")
+
+const Guarded = Plain.middleware(Guard)
 
 export const world = Effect.fnUntraced(function* ({ build, decide, recovery = {}, ...options }: Options = {}) {
   const sockets = yield* Queue.unbounded<Socket>()
-  const live = SocketIoServer.layerNamespace(decide === undefined ? Namespace.untyped("/") : Guarded, (socket) =>
-    Effect.andThen(build?.(socket) ?? Effect.void, Effect.asVoid(Queue.offer(sockets, socket)))
+  const live = SocketIoServer.layerNamespace(decide === undefined ? Plain : Guarded, (socket) =>
+    Effect.gen(function* () {
+      if (build !== undefined) yield* build(socket, yield* SocketIoServer.namespace(Plain))
+      yield* Queue.offer(sockets, socket)
+    })
   ).pipe(Layer.provide(Layer.succeed(Guard, () => decide ?? Effect.void)))
   const other = SocketIoServer.layerNamespace("/other", () => Effect.void)
   const context = yield* Layer.build(
     Layer.merge(live, other).pipe(Layer.provideMerge(TestSocketIo.layer({ recovery, ...options })))
   )
-  const namespace = yield* Effect.provideContext(SocketIoServer.namespace("/"), context)
+  const namespace = yield* Effect.provideContext(SocketIoServer.namespace(Plain), context)
   const another = yield* Effect.provideContext(SocketIoServer.namespace("/other"), context)
   const ends = yield* Queue.unbounded<{ readonly sid: string; readonly reason: string }>()
   yield* Effect.forkScoped(

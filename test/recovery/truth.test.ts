@@ -152,3 +152,79 @@ describe("a client that comes back", () => {
     })
   )
 })
+
+describe("what handlers send while another event is being delivered", () => {
+  it.effect("comes after that event, to all: a client that has one has what was before it", () =>
+    Effect.gen(function* () {
+      const { namespace, next, open } = yield* world({
+        build: (socket, namespace) =>
+          socket.onAnyOutgoing((event) => {
+            if (event !== "broadcast" && event !== "direct") return Effect.void
+            return Effect.andThen(socket.emit(`own ${event}`), namespace.emit(`all ${event}`))
+          })
+      })
+      const peers = yield* Effect.replicateEffect(
+        Effect.gen(function* () {
+          const peer = yield* open
+          yield* peer.connect()
+          return { peer, socket: yield* next }
+        }),
+        3
+      )
+      yield* namespace.emit("broadcast")
+      yield* peers[1]!.socket.emit("direct")
+      for (const { peer } of peers) {
+        const events = yield* peer.events
+        const names = events.map(([name]) => name)
+        assert.strictEqual(names[0], "broadcast")
+        assert.strictEqual(names.filter((name) => name === "all broadcast").length, 3)
+        if (peer === peers[1]!.peer) assert.deepStrictEqual(names.slice(-3), ["direct", "own direct", "all direct"])
+        else assert.strictEqual(names.at(-1), "all direct")
+        const positions = events.map((event) => Number.parseInt(String(event.at(-1)).split(".")[1]!, 36))
+        assert.deepStrictEqual(
+          positions,
+          positions.toSorted((a, b) => a - b)
+        )
+      }
+    })
+  )
+
+  it.effect("comes after it, too, when that has ended a connection, and changes of rooms do", () =>
+    Effect.gen(function* () {
+      let held = -1
+      const { namespace, next, open } = yield* world({
+        limits: { maxOutbox: 1_000 },
+        deliver: ({ arrive, direction, link }, later) => {
+          if (link !== held || direction === "to server") later(arrive)
+        },
+        build: (socket, namespace) =>
+          socket.onDisconnecting(() =>
+            Effect.gen(function* () {
+              yield* namespace.emit("left")
+              yield* namespace.to("red").socketsLeave("red")
+              yield* namespace.except("blue").socketsJoin("blue")
+            })
+          )
+      })
+      const join = Effect.gen(function* () {
+        const peer = yield* open
+        yield* peer.connect()
+        const socket = yield* next
+        yield* socket.join("red")
+        return { peer, socket }
+      })
+      yield* join
+      held = 0
+      const others = [yield* join, yield* join]
+      // It is behind by more than it may be.
+      yield* others[0]!.socket.emit("before")
+      yield* namespace.emit("flood", "x".repeat(3_000))
+      yield* settle
+      yield* namespace.to(["red", "blue"]).except("green").emit("last", "x".repeat(3_000))
+      for (const { peer } of others) {
+        const names = (yield* peer.events).map(([name]) => name)
+        assert.deepStrictEqual(names.slice(-3), ["flood", "last", "left"])
+      }
+    })
+  )
+})

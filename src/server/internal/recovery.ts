@@ -1,4 +1,5 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
@@ -76,6 +77,7 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
  */
 export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage> {
   readonly away: AwayRooms<OutboundMessage>
+  readonly order = new DeliveryOrder()
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly log: MessageLog<OutboundMessage>
