@@ -12,6 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 import { rateOf } from "./internal/tokenBucket.ts"
+import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 
@@ -54,6 +55,7 @@ export type Arity = "none" | "one" | "many"
  * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
  *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
+ * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
  * - `annotations`: values that the application attaches for its tools, such as a title for
  *   documentation. The library does not read them.
  *
@@ -77,6 +79,7 @@ export interface Event<
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
+  readonly once: Once.Options | undefined
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
@@ -102,6 +105,7 @@ export interface Any extends Pipeable {
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
+  readonly once: Once.Options | undefined
   readonly annotations: Context.Context<never>
 }
 
@@ -229,7 +233,7 @@ type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P
 
 type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? Schema.Tuple<A> : never
 
-interface Answers<Ack extends AnySchema, Error extends AnySchema> {
+interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
   /**
    * The acknowledgement's value. Default: the event is acknowledged without arguments, if the
    * sender asks for it.
@@ -256,14 +260,20 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
    * Volatile emits are never recovered, and neither are those that ask for an acknowledgement.
    */
   readonly recover?: boolean
+  /**
+   * Whether the server handles a message once, however often its client sends it; see
+   * `Once.Options`. It has no meaning for events of the server. Default: every arrival is handled.
+   */
+  readonly once?: Once.Options<Payload>
 }
 
 /**
  * Declares an event.
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
- * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer,
- * and if `rateLimit` is no rate: a contract is a constant of the program.
+ * `disconnecting`, `newListener`, `removeListener`) or begins with `~fx:`, which this library keeps
+ * for itself, if `concurrency` is not a positive integer, and if `rateLimit` is no rate: a contract
+ * is a constant of the program.
  *
  * **Details**
  *
@@ -310,7 +320,7 @@ export const make: {
     Error extends AnySchema = Schema.Never
   >(
     name: Name,
-    options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
+    options: Answers<Ack, Error, PayloadOf<Payload>["Type"]> & { readonly payload: Payload; readonly args?: never }
   ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
   /**
    * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
@@ -323,21 +333,21 @@ export const make: {
     Error extends AnySchema = Schema.Never
   >(
     name: Name,
-    options: Answers<Ack, Error> & { readonly args: Args; readonly payload?: never }
+    options: Answers<Ack, Error, ArgsOf<Args>["Type"]> & { readonly args: Args; readonly payload?: never }
   ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
   /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
   <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
     name: Name,
-    options?: Answers<Ack, Error> & { readonly payload?: never; readonly args?: never }
+    options?: Answers<Ack, Error, void> & { readonly payload?: never; readonly args?: never }
   ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
 } = (
   name: string,
-  options: Answers<AnySchema, AnySchema> & {
+  options: Answers<AnySchema, AnySchema, any> & {
     readonly payload?: AnySchema | Fields
     readonly args?: ReadonlyArray<AnySchema>
   } = {}
 ): any => {
-  if (isReservedEvent(name)) throw new Error(`"${name}" is a reserved event name`)
+  if (isReservedEvent(name) || name.startsWith("~fx:")) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
   const rate = options.rateLimit && rateOf(options.rateLimit)
   if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
@@ -361,6 +371,7 @@ export const make: {
     concurrency: options.concurrency,
     rateLimit: options.rateLimit,
     recover: options.recover ?? true,
+    once: options.once,
     annotations: Context.empty()
   })
 }
