@@ -227,7 +227,19 @@ type Fields = { readonly [key: string]: AnySchema }
 
 type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P> : never
 
-type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? Schema.Tuple<A> : never
+type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? ArgsSchema<A> : never
+
+/**
+ * The schema of several wire arguments, which `emit` and handlers take as one tuple. It is a
+ * `Schema.Tuple`, but for a mark in types: a tuple as `payload` is one argument.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArgsSchema<A extends ReadonlyArray<AnySchema>> extends Schema.Tuple<A> {
+  /** In types only. */
+  readonly "~effect-socket.io/Args"?: never
+}
 
 interface Answers<Ack extends AnySchema, Error extends AnySchema> {
   /**
