@@ -58,11 +58,11 @@ class Chat extends Namespace.make("/chat", {
 
 const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
 socket.on("said", ({ at }) => console.log(at._tag === "Some" ? at.value.length : 0))
-socket.emit("upload", new Date().toISOString(), new Blob(), (answer) => {
+socket.emit("upload", new Date().toISOString(), new Blob([]), (answer) => {
   if (answer._tag === "Success") answer.value satisfies number
 })
 // @ts-expect-error: a date is a string on the wire
-socket.emit("upload", new Date(), new Blob(), () => {})
+socket.emit("upload", new Date(), new Blob([]), () => {})
 `
 
 const msgpackProgram = `
