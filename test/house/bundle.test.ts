@@ -193,6 +193,8 @@ describe("what the client costs a page, compressed", () => {
     it(`is what Schema costs more with a contract (${bundler})`, async () => {
       const { bytes, modules } = await bundle(client("Chat", '{ name: "Ada" }', '{ text: "Hello" }', contract))
       assert.isTrue(modules.some(of("SchemaAST")))
+      // What it does not use of `Event` is not there.
+      assert.isFalse(modules.some((path) => path.endsWith("internal/standardSchema.ts")))
       hold(`a client with a contract, ${bundler}`, bytes, limits.contract)
     })
 

@@ -139,6 +139,29 @@ const compiles: Record<string, string> = {
       chat.on("busy", (at, answer) => answer({ _tag: "Success", value: at.length }))
       for (const { data } of await chat.fetchSockets()) console.log(data.user?.id)
     }`,
+  "schemas of zod and valibot": `
+    import * as v from "valibot"
+    import * as z from "zod"
+    const Z = Event.make("z", {
+      payload: Event.standard(z.object({ at: z.coerce.date<string>(), name: z.string().default("Ada"), bytes: z.instanceof(Uint8Array) })),
+      ack: Event.standard(z.number()),
+      error: Event.standard(z.object({ _tag: z.literal("Full") }))
+    })
+    const V = Event.make("v", {
+      payload: { inner: Event.standard(v.object({ n: v.pipe(v.string(), v.transform(Number)) })) },
+      ack: Event.standard(v.optional(v.string()))
+    })
+    same<Event.Payload<typeof Z>>()<{ at: Date; name: string; bytes: Uint8Array<ArrayBuffer> }>(true)
+    same<Event.Error<typeof Z>>()<{ _tag: "Full" }>(true)
+    same<Event.Payload<typeof V>>()<{ readonly inner: { n: number } }>(true)
+    class Mixed extends Namespace.make("/mixed", { clientToServer: [Z, V] }) {}
+    const mixed: Socket<Official.ListenEvents<typeof Mixed>, Official.EmitEvents<typeof Mixed>> = io("/mixed")
+    mixed.emit("v", { inner: { n: "1" } }, () => {})
+    mixed.emit("z", { at: "2026-01-01", bytes: new Blob([]) }, () => {})
+    export const f = async () => {
+      const answer = await mixed.emitWithAck("v", { inner: { n: "1" } })
+      same<typeof answer>()<string | null | EventAnswer.Failure<EventAnswer.Refusal>>(true)
+    }`,
   "namespaces without a contract, with parameters, and without events": `
     const echo: Socket<Official.ListenEvents<typeof Echo>, Official.EmitEvents<typeof Echo>> = io("/echo")
     echo.emit("anything", 1, 2)
@@ -171,6 +194,16 @@ const refuses: Record<string, readonly [code: string, problem: string]> = {
   "auth without a part that a middleware reads": [
     `const auth: Official.Auth<typeof Chat> = { token: "a" }`,
     `'since' is missing`
+  ],
+  "an asynchronous schema of valibot": [
+    `import * as v from "valibot"
+     Event.standard(v.pipeAsync(v.string(), v.checkAsync(async () => true)))`,
+    "the schema is asynchronous"
+  ],
+  "a schema of zod that is not wrapped": [
+    `import * as z from "zod"
+     Event.make("a", { payload: z.string() })`,
+    "not assignable"
   ],
   "a listener for an event that the server does not send": [`socket.on("join", () => {})`, `"join"`],
   "an official server that answers with the wrong value": [
