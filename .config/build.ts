@@ -33,6 +33,7 @@ const {
   devDependencies: __,
   exports,
   private: ___,
+  scarfSettings: _____,
   scripts: ____,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))

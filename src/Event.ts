@@ -60,8 +60,9 @@ export type Arity = "none" | "one" | "many"
  *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
  * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
- * - `annotations`: values that the application attaches for its tools, such as a title for
- *   documentation. The library does not read them.
+ * - `description`, `deprecated`, `examples`: for people who read about the event; see `AsyncApi`.
+ * - `annotations`: values that the application attaches for its tools. The library does not read
+ *   them.
  *
  * @since 0.1.0
  * @category models
@@ -84,6 +85,9 @@ export interface Event<
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
   readonly once: Once.Options | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
@@ -110,6 +114,9 @@ export interface Any extends Pipeable {
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
   readonly once: Once.Options | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
 }
 
@@ -249,6 +256,18 @@ export interface ArgsSchema<A extends ReadonlyArray<AnySchema>> extends Schema.T
   readonly "~effect-socket.io/Args"?: never
 }
 
+/** The documentation of an event whose payload is of this type. */
+interface Documentation<A> {
+  /** The purpose of the event. CommonMark is allowed. */
+  readonly description?: string
+  /** Whether new programs should not use the event. Default: false. */
+  readonly deprecated?: boolean
+  /** Examples of the payload, for documentation. They are checked where it is made. */
+  readonly examples?: ReadonlyArray<A>
+}
+
+type TypeOf<S> = S extends AnySchema ? S["Type"] : never
+
 interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
   /**
    * The acknowledgement's value. Default: the event is acknowledged without arguments, if the
@@ -325,19 +344,11 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
 export const make: {
   // `NoInfer`: otherwise an event that is declared within a namespace would infer its missing
   // options from there, as `any`.
-  /**
-   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
-   * Throws if the name is reserved by the protocol.
-   */
-  <
-    const Name extends string,
-    Payload extends AnySchema | Fields,
-    Ack extends AnySchema = Schema.Never,
-    Error extends AnySchema = Schema.Never
-  >(
+  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
+  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
     name: Name,
-    options: Answers<Ack, Error, PayloadOf<Payload>["Type"]> & { readonly payload: Payload; readonly args?: never }
-  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
+    options?: Answers<Ack, Error, void> & Documentation<never> & { readonly payload?: never; readonly args?: never }
+  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
   /**
    * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
    * Throws if the name is reserved by the protocol.
@@ -349,19 +360,31 @@ export const make: {
     Error extends AnySchema = Schema.Never
   >(
     name: Name,
-    options: Answers<Ack, Error, ArgsOf<Args>["Type"]> & { readonly args: Args; readonly payload?: never }
+    options: Answers<Ack, Error, ArgsOf<Args>["Type"]> &
+      Documentation<NoInfer<TypeOf<ArgsOf<Args>>>> & { readonly args: Args; readonly payload?: never }
   ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
-  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
-  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
+  // The last one: mistakes are explained by it.
+  /**
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
+   * Throws if the name is reserved by the protocol.
+   */
+  <
+    const Name extends string,
+    Payload extends AnySchema | Fields,
+    Ack extends AnySchema = Schema.Never,
+    Error extends AnySchema = Schema.Never
+  >(
     name: Name,
-    options?: Answers<Ack, Error, void> & { readonly payload?: never; readonly args?: never }
-  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
+    options: Answers<Ack, Error, PayloadOf<Payload>["Type"]> &
+      Documentation<NoInfer<TypeOf<PayloadOf<Payload>>>> & { readonly payload: Payload; readonly args?: never }
+  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
 } = (
   name: string,
-  options: Answers<AnySchema, AnySchema, any> & {
-    readonly payload?: AnySchema | Fields
-    readonly args?: ReadonlyArray<AnySchema>
-  } = {}
+  options: Answers<AnySchema, AnySchema, any> &
+    Documentation<unknown> & {
+      readonly payload?: AnySchema | Fields
+      readonly args?: ReadonlyArray<AnySchema>
+    } = {}
 ): any => {
   if (isReservedEvent(name) || name.startsWith("~fx:")) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
@@ -388,6 +411,9 @@ export const make: {
     rateLimit: options.rateLimit,
     recover: options.recover ?? true,
     once: options.once,
+    description: options.description,
+    deprecated: options.deprecated ?? false,
+    examples: options.examples ?? [],
     annotations: Context.empty()
   })
 }
