@@ -149,7 +149,7 @@ export type EventAnswer<E extends Event.Any> =
  * @category schemas
  */
 export const schema = <E extends Event.Any>(event: E): Schema.Codec<EventAnswer<E>, unknown> => {
-  const value = event.hasAck && event.ack.ast._tag !== "Void" ? { value: event.ack } : {}
+  const value: Schema.Struct.Fields = event.hasAck && event.ack.ast._tag !== "Void" ? { value: event.ack } : {}
   return Schema.toCodecJson(
     Schema.Union([
       Schema.TaggedStruct(SUCCESS, value),

@@ -289,8 +289,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
     const { data, message } = encoded as EncodedEvent
     if (this.isDisconnected || (flags.volatile && this.isBehind())) return
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message)
+    // Handlers may send, too: after this.
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
   }
 
   deliverForAck(
@@ -305,8 +306,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
     this.connection.onAwaiting()
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     return () => acks.remove(id)
   }
 
@@ -319,20 +320,22 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   private showOutgoing([event, ...args]: ReadonlyArray<unknown>): void {
+    if (this.isDisconnected) return
     startAll(this, this.outgoingHandlers!, event as string, args, [event])
   }
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
-    const { environment, session } = this.connection
     const { recoverable } = this
+    if (recoverable !== undefined) this.namespace.recovery!.order.finish()
+    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
+    const { environment, session } = this.connection
     const message =
       recoverable === undefined || id !== undefined
         ? environment.wire.event(this.namespace.name, packet, id, flags.compress)
         : this.namespace.recovery!.direct(recoverable, packet, flags)
     session.sendUnsafe(message, onDropped)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     return true
   }
 
