@@ -14,7 +14,8 @@ import type { MessageLog } from "./MessageLog.ts"
  *   otherwise.
  * - `epoch`: the server, or the namespace, has begun anew since.
  * - `trimmed`: the server has dropped some of the messages that the client has missed.
- * - `overflow`: the client has missed more messages than it may get (`maxReplay`).
+ * - `overflow`: the client has missed more messages than it may get (`maxReplay`), or a message to
+ *   it was dropped because it read too slowly (`outboxOverflow`).
  * - `refused`: the server has disconnected it while it was away.
  *
  * @since 0.1.0
@@ -33,6 +34,8 @@ export interface SessionBounds {
   readonly maxReplay: number
   /** Their memory, in bytes. */
   readonly maxReplayBytes: number
+  /** Whether messages to slow clients are dropped, though their connection stays. */
+  readonly dropsMessages: boolean
 }
 
 /**
@@ -76,6 +79,12 @@ export class RecoverySession<in out M extends Sized> {
   /** The id of its sockets. */
   readonly sid: string
   readonly memberships = new Memberships()
+  /**
+   * To be called if a message is dropped that the client should have received: it cannot be
+   * recovered any more. `undefined` if none is ever dropped.
+   */
+  readonly onDropped: (() => void) | undefined
+  private isIncomplete = false
   private readonly bounds: SessionBounds
   private readonly budget: DirectBudget
   /** The client has received everything up to here, or was not there yet. */
@@ -97,6 +106,11 @@ export class RecoverySession<in out M extends Sized> {
     this.confirmed = this.scanned = this.floor = start
     this.bounds = bounds
     this.budget = budget
+    this.onDropped = bounds.dropsMessages
+      ? () => {
+          this.isIncomplete = true
+        }
+      : undefined
   }
 
   /** Keeps a message that is sent to this client alone. */
@@ -173,6 +187,7 @@ export class RecoverySession<in out M extends Sized> {
    * the client says that it has received everything, if it knows one.
    */
   missed(log: MessageLog<M>, received: number): ReadonlyArray<M> | MissReason {
+    if (this.isIncomplete) return "overflow"
     const from = Math.max(received, this.confirmed)
     if (from < this.floor || from < this.memberships.floor) return "overflow"
     const unscanned = Math.max(from, this.scanned)

@@ -2,10 +2,11 @@
  * Recovery says that nothing is missing only if that is so: the moments in which this is hard.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Queue } from "effect"
+import { Effect, Fiber, Option, Queue } from "effect"
 
 import { TestClock } from "effect/testing"
 
+import type { Deliver } from "../../src/testing/Link.ts"
 import { settle, world } from "./raw.ts"
 
 describe("a client that comes back", () => {
@@ -225,6 +226,144 @@ describe("what handlers send while another event is being delivered", () => {
         const names = (yield* peer.events).map(([name]) => name)
         assert.deepStrictEqual(names.slice(-3), ["flood", "last", "left"])
       }
+    })
+  )
+})
+
+/** A network that keeps what is for clients while `isHeld`. */
+const holding = () => {
+  const held: Array<() => void> = []
+  const deliver: Deliver = ({ arrive, direction }, later) => {
+    if (!self.isHeld || direction === "to server") later(arrive)
+    else held.push(arrive)
+  }
+  const self = {
+    isHeld: false,
+    deliver,
+    release: () => {
+      self.isHeld = false
+      for (const arrive of held.splice(0)) arrive()
+    }
+  }
+  return self
+}
+
+describe("a client that reads slowly", () => {
+  const big = "x".repeat(400)
+
+  for (const outboxOverflow of ["dropNewest", "dropOldest"] as const) {
+    it.effect(`is not recovered once a message for it was dropped (${outboxOverflow})`, () =>
+      Effect.gen(function* () {
+        const network = holding()
+        const { deliver } = network
+        const { namespace, next, open } = yield* world({ deliver, limits: { maxOutbox: 1_000, outboxOverflow } })
+        const first = yield* open
+        const { pid } = yield* first.connect()
+        const socket = yield* next
+        network.isHeld = true
+        for (let i = 0; i < 8; i++) {
+          if (i % 2 === 0) yield* socket.emit(String(i), big)
+          else yield* namespace.emit(String(i), big)
+        }
+        yield* settle
+        network.release()
+        yield* namespace.emit("end")
+        const events = yield* first.events
+        assert.isBelow(events.length, 9)
+        const [last, offset] = events.at(-1)!
+        assert.strictEqual(last, "end")
+        yield* first.close
+        yield* settle
+        const second = yield* open
+        assert.deepStrictEqual((yield* second.connect({ pid, offset })).fx, { recovered: { reason: "overflow" } })
+        assert.isFalse((yield* next).recovered)
+      })
+    )
+
+    it.effect(`gets what it has missed, and nothing of that is dropped (${outboxOverflow})`, () =>
+      Effect.gen(function* () {
+        const network = holding()
+        const { deliver } = network
+        const limits = { maxOutbox: 2_000, outboxOverflow }
+        const { another, namespace, next, open } = yield* world({ deliver, limits })
+        const first = yield* open
+        const { pid } = yield* first.connect()
+        yield* next
+        yield* first.close
+        yield* settle
+        yield* namespace.emit("missed", "x".repeat(200))
+        const second = yield* open
+        yield* second.connect({}, "/other")
+        network.isHeld = true
+        for (let i = 0; i < 8; i++) yield* another.emit(String(i), big)
+        yield* second.send(`40${JSON.stringify({ pid })}`)
+        assert.isTrue((yield* next).recovered)
+        for (let i = 0; i < 8; i++) yield* another.emit(String(i), big)
+        yield* settle
+        network.release()
+        yield* namespace.emit("end")
+        const names = (yield* second.events).map(([name]) => name)
+        assert.isBelow(names.length, 18)
+        assert.deepStrictEqual(
+          names.filter((name) => /\D/.test(name)),
+          ["missed", "end"]
+        )
+      })
+    )
+
+    it.effect(`is recovered, though a message was dropped that it need not get (${outboxOverflow})`, () =>
+      Effect.gen(function* () {
+        const network = holding()
+        const { deliver } = network
+        const limits = { maxOutbox: 1_000, outboxOverflow }
+        const { another, namespace, next, open } = yield* world({ deliver, limits })
+        const first = yield* open
+        const { pid } = yield* first.connect()
+        const socket = yield* next
+        yield* first.connect({}, "/other")
+        network.isHeld = true
+        for (let i = 0; i < 8; i++) yield* another.emit(String(i), big)
+        const asked = yield* Effect.forkChild(Effect.flip(socket.emitWithAck("ask", big)), { startImmediately: true })
+        yield* namespace.all.volatile.emit("volatile")
+        for (let i = 0; i < 8; i++) yield* another.emit(String(i), big)
+        yield* settle
+        network.release()
+        yield* settle
+        yield* first.close
+        assert.strictEqual((yield* Fiber.join(asked))._tag, "AckError")
+        const second = yield* open
+        yield* second.connect({ pid })
+        assert.isTrue((yield* next).recovered)
+      })
+    )
+  }
+
+  it.effect("gets an event that has waited for capacity until its connection was lost (suspend)", () =>
+    Effect.gen(function* () {
+      const network = holding()
+      const { deliver } = network
+      const limits = { maxOutbox: 2_000, outboxOverflow: "suspend" } as const
+      const { another, next, open } = yield* world({ deliver, limits })
+      const first = yield* open
+      const { pid } = yield* first.connect()
+      const socket = yield* next
+      yield* first.connect({}, "/other")
+      network.isHeld = true
+      yield* socket.emit("early")
+      for (let i = 0; i < 6; i++) yield* Effect.forkChild(another.emit(String(i), big), { startImmediately: true })
+      const late = yield* Effect.forkChild(socket.emit("late"), { startImmediately: true })
+      yield* settle
+      assert.isUndefined(late.pollUnsafe())
+      yield* first.network.cut
+      network.release()
+      yield* Fiber.join(late)
+      const second = yield* open
+      yield* second.connect({ pid })
+      assert.isTrue((yield* next).recovered)
+      assert.deepStrictEqual(
+        (yield* second.events).map(([name]) => name),
+        ["early", "late"]
+      )
     })
   )
 })

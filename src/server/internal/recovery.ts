@@ -1,7 +1,7 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
@@ -129,7 +129,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       if (this.live.size > 0 || this.isAwaiting) this.keep(position, message, selection)
     }
     // Handlers of outgoing events see it as it was emitted.
-    return new EncodedEvent(message, packet.data)
+    return new EncodedEvent(message, packet.data, isLogged)
   }
 
   private keep(position: number, message: OutboundMessage, { except, rooms }: Selection): void {
@@ -137,18 +137,24 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     this.server.watch()
   }
 
-  /** Encodes an event for one client, and keeps it until the client has confirmed it. */
-  direct(session: Session, packet: EventData, flags: BroadcastFlags): OutboundMessage {
+  /**
+   * Sends an event to one client, and keeps it until the client has confirmed it. Throws if it
+   * cannot be encoded.
+   */
+  direct({ connection }: S, session: Session, packet: EventData, flags: BroadcastFlags): void {
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
-    if (!isLogged && !endsInText(packet.data)) return wire.event(name, packet, undefined, flags.compress)
+    if (!isLogged && !endsInText(packet.data)) {
+      return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+    }
     const position = isLogged ? log.head + 1 : log.head
     const data = this.withOffset(packet.data, position)
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
     if (isLogged) session.keep(log.next(), message)
-    return message
+    // A connection that has ended takes nothing.
+    connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
   }
 
   private isRecoverable(event: string): boolean {
@@ -249,7 +255,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     connection.session.sendUnsafe(
       namespace.environment.wire.connect(namespace.name, { sid: socket.id, pid: session.pid })
     )
-    for (const message of missed) connection.session.sendUnsafe(message)
+    const { dropsMessages } = this.server.sessionBounds
+    for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
     // Its connection has ended meanwhile. The session waits again, or has ended, too.
     if (socket.isDisconnected) return
     const rooms = this.away.remove(away)
@@ -317,6 +324,14 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
 /** The end of a session whose client may not come back. */
 const endOf = (reason: DisconnectReason): SessionEndReason =>
   reason === "client namespace disconnect" ? "left" : "kicked"
+
+/** The same message, which no outbox drops: the client is told that it gets it. */
+const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
+  const message = new OutboundMessage(text, attachments, false)
+  message.compress = compress
+  message.droppable = false
+  return message
+}
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
 const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"
