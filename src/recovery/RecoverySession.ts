@@ -89,9 +89,10 @@ export class RecoverySession<in out M extends Sized> {
   private readonly budget: DirectBudget
   /** The client has received everything up to here, or was not there yet. */
   private confirmed: number
-  /** The broadcasts up to here that the client may have missed are among `messages`. */
+  /** The broadcasts up to here that the client may have missed are among `found`. */
   private scanned: number
-  /** Messages up to here may be missing in `messages`. */
+  private found: ReadonlyArray<number> = none
+  /** Messages for the client alone up to here may be missing in `messages`. */
   private floor: number
   private positions: Array<number> = none
   private messages: Array<M> = none
@@ -163,10 +164,16 @@ export class RecoverySession<in out M extends Sized> {
   private confirm(position: number): void {
     this.confirmed = position
     this.memberships.confirm(position)
+    if (this.found.length > 0) this.remember(this.found.filter((found) => found > position))
     const { positions } = this
     let count = 0
     while (count < positions.length && positions[count]! <= position) count++
     if (count > 0) this.dropFirst(count)
+  }
+
+  private remember(found: ReadonlyArray<number>): void {
+    this.budget.bytes += POSITION * (found.length - this.found.length)
+    this.found = found.length === 0 ? none : found
   }
 
   private dropFirst(count: number): void {
@@ -189,51 +196,57 @@ export class RecoverySession<in out M extends Sized> {
   missed(log: MessageLog<M>, received: number): ReadonlyArray<M> | MissReason {
     if (this.isIncomplete) return "overflow"
     const from = Math.max(received, this.confirmed)
-    if (from < this.floor || from < this.memberships.floor) return "overflow"
+    if (from < this.floor) return "overflow"
     const unscanned = Math.max(from, this.scanned)
+    if (unscanned < this.memberships.floor) return "overflow"
     if (unscanned < log.floor) return "trimmed"
-    if (!this.scan(log, unscanned)) return "overflow"
-    const first = this.positions.findIndex((position) => position > from)
-    const missed = first < 0 ? none : this.messages.slice(first)
+    // It stands by its word: it will not get this again.
+    if (from > this.confirmed) this.confirm(from)
+    const { maxReplay, maxReplayBytes } = this.bounds
+    const found = this.scan(log, unscanned)
+    if (found.length + this.messages.length > maxReplay) return "overflow"
+    if (found.length > 0 && found[0]! <= log.floor) return "trimmed"
+    const missed = this.merge(log, found)
     let bytes = 0
     for (const { memory } of missed) bytes += memory
-    const { maxReplay, maxReplayBytes } = this.bounds
-    return missed.length > maxReplay || bytes > maxReplayBytes ? "overflow" : missed
+    return bytes > maxReplayBytes ? "overflow" : missed
   }
 
   /**
-   * Adds the broadcasts for this client after a position to its messages: a client that comes back
-   * again and again makes the server read each broadcast once.
+   * The broadcasts for this client after what it has received; those after a position were not
+   * looked at before. A client that comes back again and again makes the server read each of them
+   * once. There may be more than the client may get.
    */
-  private scan(log: MessageLog<M>, after: number): boolean {
-    const { memberships, sid } = this
-    const isIn = (room: string, position: number) => room === sid || memberships.wasIn(room, position)
-    const positions: Array<number> = []
-    const found: Array<M> = []
+  private scan(log: MessageLog<M>, after: number): ReadonlyArray<number> {
+    const { budget, memberships, sid } = this
     const { maxReplay } = this.bounds
-    log.forEachAfter(after, ({ except, message, position, rooms }) => {
+    const isIn = (room: string, position: number) => room === sid || memberships.wasIn(room, position)
+    const found = this.found.slice()
+    log.forEachAfter(after, ({ except, position, rooms }) => {
       if (rooms.length > 0 && !rooms.some((room) => isIn(room, position))) return true
-      if (except.some((room) => isIn(room, position))) return true
-      positions.push(position)
-      found.push(message)
+      if (!except.some((room) => isIn(room, position))) found.push(position)
       return found.length <= maxReplay
     })
-    if (found.length > maxReplay) return false
-    this.scanned = log.head
-    if (found.length === 0) return true
-    const direct = { positions: this.positions, messages: this.messages }
-    this.budget.bytes -= this.bytes
-    this.bytes = 0
-    this.positions = this.messages = none
-    let next = 0
-    for (let i = 0; i <= found.length; i++) {
-      const position = positions[i] ?? Infinity
-      for (; next < direct.positions.length && direct.positions[next]! < position; next++) {
-        this.add(direct.positions[next]!, direct.messages[next]!)
-      }
-      if (i < found.length) this.add(position, found[i]!)
+    const isKnown = found.length <= maxReplay && budget.bytes + POSITION * found.length <= budget.maxBytes
+    if (isKnown) {
+      this.scanned = log.head
+      this.remember(found)
     }
-    return true
+    return found
+  }
+
+  /** Broadcasts of some positions, and the messages for this client alone, in their order. */
+  private merge(log: MessageLog<M>, found: ReadonlyArray<number>): ReadonlyArray<M> {
+    const { messages, positions } = this
+    if (found.length === 0) return messages.slice()
+    const merged: Array<M> = []
+    let next = 0
+    for (const position of found) {
+      while (next < positions.length && positions[next]! < position) merged.push(messages[next++]!)
+      merged.push(log.get(position)!.message)
+    }
+    while (next < positions.length) merged.push(messages[next++]!)
+    return merged
   }
 
   /** Gives the memory of its messages back: the session has ended. */
@@ -241,8 +254,12 @@ export class RecoverySession<in out M extends Sized> {
     this.budget.bytes -= this.bytes
     this.bytes = 0
     this.positions = this.messages = none
+    this.remember(none)
   }
 }
+
+/** The memory of a position. */
+const POSITION = 8
 
 /** All sessions without messages share it. */
 const none: Array<never> = []

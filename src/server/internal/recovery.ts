@@ -123,18 +123,13 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
     const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
     const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
-    if (isLogged) {
-      log.next()
-      // A session that begins later does not need it.
-      if (this.live.size > 0 || this.isAwaiting) this.keep(position, message, selection)
-    }
+    // A session that begins later does not need it.
+    if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
+      log.append(message, selection, message.memory, this.server.now())
+      this.server.watch()
+    } else if (isLogged) log.next()
     // Handlers of outgoing events see it as it was emitted.
     return new EncodedEvent(message, packet.data, isLogged)
-  }
-
-  private keep(position: number, message: OutboundMessage, { except, rooms }: Selection): void {
-    this.log.append({ position, message, rooms, except }, message.memory, this.server.now())
-    this.server.watch()
   }
 
   /**
