@@ -9,7 +9,8 @@ import type { MessageLog } from "./MessageLog.ts"
 /**
  * The reasons why a client does not get its session back, though it asks for it.
  *
- * - `unknown`: the server has never had such a session, or has forgotten that it had.
+ * - `unknown`: the server has never had such a session, or has forgotten that it had; or the client
+ *   does not know what it has received, as something else has taken the place of its offset.
  * - `expired`: the client was away for longer than `maxDisconnection`, or its session has ended
  *   otherwise.
  * - `epoch`: the server, or the namespace, has begun anew since.
@@ -78,6 +79,11 @@ export class RecoverySession<in out M extends Sized> {
   readonly pid: string
   /** The id of its sockets. */
   readonly sid: string
+  /**
+   * The hash of the offset that the client has from an earlier session. Clients do not forget it:
+   * until their first event they send it for this one.
+   */
+  readonly former: number
   readonly memberships = new Memberships()
   /**
    * To be called if a message is dropped that the client should have received: it cannot be
@@ -101,9 +107,10 @@ export class RecoverySession<in out M extends Sized> {
   private ping = 0
   private pingedAt = 0
 
-  constructor(pid: string, sid: string, start: number, bounds: SessionBounds, budget: DirectBudget) {
+  constructor(pid: string, sid: string, start: number, former: number, bounds: SessionBounds, budget: DirectBudget) {
     this.pid = pid
     this.sid = sid
+    this.former = former
     this.confirmed = this.scanned = this.floor = start
     this.bounds = bounds
     this.budget = budget

@@ -367,3 +367,92 @@ describe("a client that reads slowly", () => {
     })
   )
 })
+
+describe("the offset of a client", () => {
+  /** A client that has heard an event, and is away; another one was sent meanwhile. */
+  const away = Effect.fnUntraced(function* (auth?: object) {
+    const { namespace, next, open } = yield* world()
+    const first = yield* open
+    const { pid, sid } = yield* first.connect(auth)
+    yield* next
+    if (auth === undefined) yield* namespace.emit("one")
+    yield* settle
+    yield* first.close
+    yield* settle
+    yield* namespace.emit("two")
+    const back = Effect.fnUntraced(function* (offset: unknown) {
+      const second = yield* open
+      const { fx, sid: now } = yield* second.connect({ pid, offset })
+      yield* next
+      const names = (yield* second.events).map(([name]) => name)
+      return { isBack: now === sid, names, reason: fx?.recovered.reason }
+    })
+    return { back, first }
+  })
+
+  it.effect("may be that of an earlier session, until the first event: clients do not forget it", () =>
+    Effect.gen(function* () {
+      const { back } = yield* away({ pid: "of another server", offset: "of-another-server" })
+      assert.deepStrictEqual(yield* back("of-another-server"), { isBack: true, names: ["two"], reason: undefined })
+    })
+  )
+
+  for (const [offset, reason] of [
+    ["poison", "unknown"],
+    ["", "unknown"],
+    [1, "unknown"],
+    [null, "unknown"],
+    [{}, "unknown"],
+    [["x"], "unknown"],
+    ["x".repeat(5_000), "unknown"],
+    ["abcdef.1", "epoch"],
+    ["abcdef.zzzzzzzzzzz", "epoch"]
+  ] as const) {
+    it.effect(`is nothing that the server knows (${JSON.stringify(offset).slice(0, 30)}): the client begins anew`, () =>
+      Effect.gen(function* () {
+        const { back } = yield* away()
+        assert.deepStrictEqual(yield* back(offset), { isBack: false, names: [], reason })
+      })
+    )
+  }
+
+  it.effect("is not beyond the last message, or written in another way", () =>
+    Effect.gen(function* () {
+      for (const change of [
+        (offset: string) => `${offset.slice(0, 7)}9`,
+        (offset: string) => `${offset.slice(0, 7)}-1x`,
+        (offset: string) => `${offset.slice(0, 7)}01`,
+        (offset: string) => `${offset} `
+      ]) {
+        const { back, first } = yield* away()
+        const [[, offset]] = (yield* first.events) as [[string, string]]
+        assert.isFalse((yield* back(change(offset))).isBack, change(offset))
+      }
+    })
+  )
+
+  it.effect("counts for later, too: what it says was received does not come again", () =>
+    Effect.gen(function* () {
+      const { namespace, next, open } = yield* world()
+      const first = yield* open
+      const { pid } = yield* first.connect()
+      yield* next
+      yield* namespace.emit("one")
+      const [[, offset]] = (yield* first.events) as [[string, string]]
+      yield* first.close
+      const second = yield* open
+      yield* second.connect({ pid, offset })
+      yield* next
+      yield* second.close
+      yield* settle
+      yield* namespace.emit("two")
+      const third = yield* open
+      yield* third.connect({ pid })
+      assert.isTrue((yield* next).recovered)
+      assert.deepStrictEqual(
+        (yield* third.events).map(([name]) => name),
+        ["two"]
+      )
+    })
+  )
+})

@@ -6,6 +6,7 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
+import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import type { Connection } from "./connection.ts"
 import type { Environment } from "./environment.ts"
@@ -18,8 +19,14 @@ export type Session = RecoverySession<OutboundMessage>
 /** The session that a client asks for with its CONNECT, and what has become of that. */
 export type Resumption =
   /** It is there, and this client alone has it. The client has received all up to a position. */
-  | { readonly _tag: "Claimed"; readonly away: AwaySession<OutboundMessage>; readonly received: number }
-  | { readonly _tag: "Missing"; readonly reason: MissReason }
+  | {
+      readonly _tag: "Claimed"
+      readonly away: AwaySession<OutboundMessage>
+      readonly received: number
+      readonly former: number
+    }
+  /** It is not. The client has an offset with a hash. */
+  | { readonly _tag: "Missing"; readonly reason: MissReason; readonly former: number }
   | Resumed
 
 /** The client has its session. */
@@ -58,6 +65,9 @@ export interface RecoverableNamespace<S extends RecoverableSocket> {
   onSessionEnd(sid: string, reason: SessionEndReason): void
   forgetIfUnused(): void
 }
+
+/** In the place of the hash of an offset. No text has it. */
+const NO_OFFSET = 2 ** 30
 
 /** The ends of connections after which a client may come back. */
 const LOSSES: ReadonlySet<DisconnectReason> = new Set([
@@ -174,7 +184,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { epoch } = this
     if (typeof offset !== "string" || offset.length > epoch.length + 11 || !offset.startsWith(epoch)) return undefined
     const position = Number.parseInt(offset.slice(epoch.length), 36)
-    if (!(position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
+    if (!(position >= 0 && position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
     return position
   }
 
@@ -188,22 +198,27 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { offset, pid } = socket.rawAuth
     if (typeof pid !== "string") return
     const position = this.positionOf(offset)
+    const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
     this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
     // Handlers of that end may have done anything.
     if (socket.isDisconnected) return
     const away = this.server.away.claim(pid, this.away)
     // It may be late, and the server not have looked yet.
     if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
-    if (away?.state !== "claimed") {
-      const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
-      socket.resumption = { _tag: "Missing", reason }
-      return
+    const miss = (reason: MissReason) => {
+      socket.resumption = { _tag: "Missing", reason, former }
+    }
+    const stranger = isOffset(offset) ? "epoch" : "unknown"
+    if (away?.state !== "claimed") return miss(position !== undefined ? "expired" : stranger)
+    const isUnheard = offset === undefined || (typeof offset === "string" && former === away.session.former)
+    if (position === undefined && !isUnheard) {
+      // Something has taken the place of its offset: nobody knows what it has received.
+      away.end("refused")
+      return miss(stranger)
     }
     this.live.set(pid, socket)
     socket.id = away.id
-    // Clients never forget an offset: one of another session says that they have received nothing in
-    // this one.
-    socket.resumption = { _tag: "Claimed", away, received: position ?? 0 }
+    socket.resumption = { _tag: "Claimed", away, received: position ?? 0, former }
   }
 
   /**
@@ -225,15 +240,23 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   private begin(socket: S, reason: MissReason | undefined): void {
     const { log, namespace, server } = this
     const { environment } = namespace
-    const { connection } = socket
+    const { connection, resumption } = socket
+    const former = resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
     // Its builder, and its middleware, may have seen the id of the session that it does not get.
-    if (socket.resumption?._tag === "Claimed") {
-      this.forget(socket, socket.resumption.away.session.pid)
+    if (resumption?._tag === "Claimed") {
+      this.forget(socket, resumption.away.session.pid)
       socket.id = environment.generateId()
     }
     socket.resumption = undefined
     const pid = environment.generateId()
-    const session = new RecoverySession<OutboundMessage>(pid, socket.id, log.head, server.sessionBounds, server.direct)
+    const session = new RecoverySession<OutboundMessage>(
+      pid,
+      socket.id,
+      log.head,
+      former,
+      server.sessionBounds,
+      server.direct
+    )
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
