@@ -7,7 +7,7 @@ import { Effect, Fiber, Option, Queue } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { Deliver } from "../../src/testing/Link.ts"
-import { settle, world } from "./raw.ts"
+import { type Peer, settle, world } from "./raw.ts"
 
 describe("a client that comes back", () => {
   it.effect(
@@ -452,6 +452,117 @@ describe("the offset of a client", () => {
       assert.deepStrictEqual(
         (yield* third.events).map(([name]) => name),
         ["two"]
+      )
+    })
+  )
+})
+
+describe("a pong", () => {
+  /** Sends two events around a ping; gives what comes after a lost connection. */
+  const missed = Effect.fnUntraced(function* (
+    pong: (peer: Peer, network: ReturnType<typeof holding>) => Effect.Effect<void>
+  ) {
+    const network = holding()
+    const { deliver } = network
+    const heartbeat = { pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
+    const { namespace, next, open } = yield* world({ deliver, heartbeat })
+    const first = yield* open
+    const { pid } = yield* first.connect()
+    yield* next
+    yield* namespace.emit("one")
+    yield* pong(first, network)
+    yield* settle
+    yield* first.network.cut
+    yield* settle
+    const second = yield* open
+    yield* second.connect({ pid })
+    assert.isTrue((yield* next).recovered)
+    return (yield* second.events).map(([name]) => name)
+  })
+
+  it.effect("says that all before its ping has come", () =>
+    Effect.gen(function* () {
+      const names = yield* missed((peer) => Effect.andThen(TestClock.adjust("10 seconds"), peer.send("3")))
+      assert.deepStrictEqual(names, [])
+    })
+  )
+
+  it.effect("that answers no ping says nothing, and neither do those after it", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* missed((peer) => peer.send("3")), ["one"])
+      const later = yield* missed((peer) =>
+        Effect.gen(function* () {
+          yield* peer.send("3")
+          yield* settle
+          yield* TestClock.adjust("10 seconds")
+          yield* peer.send("3")
+        })
+      )
+      assert.deepStrictEqual(later, ["one"])
+    })
+  )
+
+  it.effect("of an earlier connection says nothing", () =>
+    Effect.gen(function* () {
+      const heartbeat = { pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
+      const { namespace, next, open } = yield* world({ heartbeat })
+      const first = yield* open
+      const { pid } = yield* first.connect()
+      yield* next
+      yield* TestClock.adjust("10 seconds")
+      const second = yield* open
+      yield* second.connect({ pid })
+      yield* next
+      yield* namespace.emit("one")
+      // The ping of the first connection was the last one so far.
+      yield* first.send("3")
+      yield* second.send("3")
+      yield* second.network.cut
+      const third = yield* open
+      yield* third.connect({ pid })
+      assert.deepStrictEqual(
+        (yield* third.events).map(([name]) => name),
+        ["one"]
+      )
+    })
+  )
+
+  it.effect("answers the oldest of several pings", () =>
+    Effect.gen(function* () {
+      let isSlow = true
+      const heartbeat = { pingInterval: "10 seconds", pingTimeout: "5 seconds" } as const
+      const { namespace, next, open } = yield* world({
+        heartbeat,
+        reading: { pauseAt: 1, pauseTimeout: "1 hour" },
+        build: (socket) =>
+          socket.on("work", () => Effect.suspend(() => (isSlow ? Effect.sleep("22 seconds") : Effect.void)))
+      })
+      const first = yield* open
+      const { pid } = yield* first.connect()
+      yield* next
+      // It is not read for a while, and pinged all the same.
+      for (let i = 0; i < 3; i++) yield* first.send('42["work"]')
+      yield* settle
+      yield* namespace.emit("one")
+      yield* TestClock.adjust("10 seconds")
+      yield* namespace.emit("two")
+      yield* first.send("3")
+      yield* TestClock.adjust("5 seconds")
+      yield* namespace.emit("three")
+      yield* TestClock.adjust("5 seconds")
+      yield* namespace.emit("four")
+      isSlow = false
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      const pings = (yield* first.received).filter((packet) => packet === "2").length
+      assert.isAtLeast(pings, 3)
+      yield* first.network.cut
+      const second = yield* open
+      yield* second.connect({ pid })
+      assert.isTrue((yield* next).recovered)
+      assert.deepStrictEqual(
+        (yield* second.events).map(([name]) => name),
+        ["two", "three", "four"]
       )
     })
   )
