@@ -1,4 +1,5 @@
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { OutboxOverflow } from "../../engine/Outbox.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { type AwaySession, AwaySessions } from "../../recovery/AwaySessions.ts"
 import { LogBudget } from "../../recovery/MessageLog.ts"
@@ -10,6 +11,7 @@ export interface RecoveryBounds {
   readonly pingInterval: number
   readonly pingTimeout: number
   readonly maxOutbox: number
+  readonly outboxOverflow: OutboxOverflow
 }
 
 /** What the namespaces of a server share: the budgets, and the sessions that wait. */
@@ -30,7 +32,9 @@ export class ServerRecovery implements WheelEntry {
     const retention = bounds.pingInterval + bounds.pingTimeout + maxDisconnection
     this.budget = new LogBudget({ maxEvents, maxBytes, retention })
     this.away = new AwaySessions(maxSessions)
-    this.sessionBounds = { maxReplay, maxReplayBytes: Math.floor(bounds.maxOutbox / 2) }
+    const { maxOutbox, outboxOverflow } = bounds
+    const dropsMessages = outboxOverflow === "dropNewest" || outboxOverflow === "dropOldest"
+    this.sessionBounds = { maxReplay, maxReplayBytes: Math.floor(maxOutbox / 2), dropsMessages }
     this.direct = { bytes: 0, maxBytes: maxDirectBytes }
     this.maxDisconnection = maxDisconnection
     this.wheel = wheel
