@@ -197,8 +197,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 
   /**
-   * Admits a client: it gets what it has missed, is told, and is in its rooms again, all in one
-   * turn, so that nothing is sent in between.
+   * Admits a client: it is told, gets what it has missed, and is in its rooms again, all in one
+   * turn, so that nothing is sent in between. The CONNECT packet comes first: clients keep events
+   * that come before it, without their offsets. A connection that is lost in between would let them
+   * ask for the same events again, and handle both.
    */
   admit(socket: S): void {
     const { log, namespace, server } = this
@@ -217,10 +219,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
           server.sessionBounds,
           server.direct
         )
-    if (isResumed) for (const message of resumed.missed) connection.session.sendUnsafe(message)
     const reply = { sid: socket.id, pid: session.pid }
     const reason = typeof resumed === "string" && isOurs(connection) ? { fx: { recovered: { reason: resumed } } } : {}
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { ...reply, ...reason }))
+    if (isResumed) for (const message of resumed.missed) connection.session.sendUnsafe(message)
     namespace.add(socket)
     this.live.set(session.pid, socket)
     if (isResumed && resumed.rooms.length > 0) {
