@@ -163,8 +163,10 @@ export const startPongServer = async () => {
   /** Plays the script to one client; gives what has passed and what was proved. */
   const play = async (client: ClientName, ways: ReadonlyArray<Way>, script: Script, point?: CutPoint) => {
     const id = String(number++)
-    const relay = await Relay.start(port, point)
+    const relay = await Relay.start(port)
     const done = Promise.withResolvers<void>()
+    // Nobody is told of some cuts.
+    if (point !== undefined) relay.cutAfter(point, () => setTimeout(done.resolve, point.how === "deaf" ? 40 : 200))
     const handed: Array<number> = []
     const known: Known = {
       script,
@@ -177,8 +179,6 @@ export const startPongServer = async () => {
       onDone: done.resolve
     }
     runs.set(id, known)
-    // Nobody is told of some cuts.
-    relay.onCut = () => void setTimeout(done.resolve, point!.how === "deaf" ? 40 : 200)
     const leave = clients[client](relay.url, ways, known.run)
     await done.promise
     // A pong may still be on its way, and what it proves is looked at when it is read.

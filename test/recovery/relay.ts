@@ -34,9 +34,9 @@ export class Relay {
   url = ""
   /** The bytes that have passed so far. */
   readonly passed = { down: 0, up: 0 }
-  /** Is called when the cut point is reached. */
-  onCut: () => void = () => {}
   private point: CutPoint | undefined
+  private onCut: () => void = () => {}
+  /** After a cut at a point, connections are refused. */
   private isCut = false
   private readonly pairs = new Set<Pair>()
   /** Those of connections that are cut for one side only, too. */
@@ -47,12 +47,24 @@ export class Relay {
     this.target = target
   }
 
-  static async start(target: number, point?: CutPoint): Promise<Relay> {
+  static async start(target: number): Promise<Relay> {
     const relay = new Relay(target)
-    relay.point = point
     await new Promise<void>((resolve) => relay.server.listen(0, "127.0.0.1", resolve))
     relay.url = `http://127.0.0.1:${(relay.server.address() as AddressInfo).port}`
     return relay
+  }
+
+  /** Cuts every connection at a point from now on, and refuses others until `open`. */
+  cutAfter(point: CutPoint, onCut: () => void): void {
+    this.passed.down = this.passed.up = 0
+    this.point = point
+    this.onCut = onCut
+  }
+
+  /** There is no cut any more, and no point of one. */
+  open(): void {
+    this.point = undefined
+    this.isCut = false
   }
 
   /** Resets every connection, at both ends. */
@@ -101,7 +113,6 @@ export class Relay {
   }
 
   private accept(near: Net.Socket): void {
-    // After a cut at a point there is no other connection.
     if (this.isCut) return void near.destroy()
     const far = Net.connect({ port: this.target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true })
     near.setNoDelay(true)
