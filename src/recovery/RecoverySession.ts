@@ -90,6 +90,8 @@ export class RecoverySession<in out M extends Sized> {
   /** The number of the oldest ping without an answer, and the latest position before it. */
   private ping = 0
   private pingedAt = 0
+  /** The latest position when its last connection ended. */
+  private endedAt = 0
 
   constructor(pid: string, sid: string, start: number, bounds: SessionBounds, budget: DirectBudget) {
     this.pid = pid
@@ -141,9 +143,10 @@ export class RecoverySession<in out M extends Sized> {
     this.confirm(this.pingedAt)
   }
 
-  /** The connection has ended: its pings will not be answered. */
-  onDisconnected(): void {
+  /** The connection has ended, after the message at `head`: its pings will not be answered. */
+  onDisconnected(head: number): void {
     this.ping = 0
+    this.endedAt = head
   }
 
   private confirm(position: number): void {
@@ -170,15 +173,18 @@ export class RecoverySession<in out M extends Sized> {
 
   /**
    * The messages that the client has missed, in their order. `received` is the position up to which
-   * the client says that it has received everything, if it knows one.
+   * the client says that it has received everything: 0 for nothing. It is `undefined` if the client
+   * says something that no message has told it. Then it is certain only what was sent without a
+   * connection.
    */
-  missed(log: MessageLog<M>, received: number): ReadonlyArray<M> | MissReason {
-    const from = Math.max(received, this.confirmed)
+  missed(log: MessageLog<M>, received: number | undefined): ReadonlyArray<M> | MissReason {
+    const from = Math.max(received ?? 0, this.confirmed)
     if (from < this.floor || from < this.memberships.floor) return "overflow"
     const unscanned = Math.max(from, this.scanned)
     if (unscanned < log.floor) return "trimmed"
     if (!this.scan(log, unscanned)) return "overflow"
     const first = this.positions.findIndex((position) => position > from)
+    if (first >= 0 && received === undefined && this.positions[first]! <= this.endedAt) return "unknown"
     const missed = first < 0 ? none : this.messages.slice(first)
     let bytes = 0
     for (const { memory } of missed) bytes += memory

@@ -240,6 +240,38 @@ describe("recovery on one node", () => {
     })
   )
 
+  it.live("does not guess what a client has received that names no offset of its own", () =>
+    Effect.gen(function* () {
+      const { namespace, next, url } = yield* room()
+      const origin = url.slice(0, -"/room".length)
+      const resume = Effect.fnUntraced(function* (auth: object) {
+        const client = yield* raw(origin)
+        client.send(`40/room,${JSON.stringify(auth)}`)
+        const packets = [yield* client.next]
+        while (!packets.at(-1)!.startsWith("40")) packets.push(yield* client.next)
+        const socket = yield* next
+        return { client, socket, missed: packets.length - 1, recovered: socket.recovered, ...replyOf(packets.at(-1)!) }
+      })
+      // Sent while it had a connection: it may have received it.
+      let last = yield* resume({})
+      yield* namespace.emit("one")
+      last = yield* resume({ pid: last.pid, offset: "hello" })
+      assert.isFalse(last.recovered)
+      // Sent without one.
+      last.client.close()
+      yield* last.socket.disconnected
+      yield* namespace.emit("two")
+      last = yield* resume({ pid: last.pid, offset: "hello" })
+      assert.isTrue(last.recovered)
+      assert.strictEqual(last.missed, 1)
+      // An offset of another process, which it has not forgotten.
+      yield* namespace.emit("three")
+      last = yield* resume({ pid: last.pid, offset: "abcdef.5" })
+      assert.isTrue(last.recovered)
+      assert.strictEqual(last.missed, 2)
+    })
+  )
+
   it.live("tells of the sessions that end", () =>
     Effect.gen(function* () {
       const { namespace, next, url } = yield* room({ maxSessions: 1, maxDisconnection: "50 millis" })
@@ -345,8 +377,11 @@ const raw = Effect.fnUntraced(function* (origin: string) {
   )
   const next = Effect.promise(async () => String(await socket.next()))
   yield* next
-  return { send: (packet: string) => socket.send(packet), next }
+  return { send: (packet: string) => socket.send(packet), close: () => socket.close(), next }
 })
+
+const replyOf = (packet: string): { readonly sid: string; readonly pid: string } =>
+  JSON.parse(packet.slice(packet.indexOf("{")))
 
 /** The client gives its connection up without telling the server. */
 const cutSilently = (socket: Socket): Effect.Effect<void> =>

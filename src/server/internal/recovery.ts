@@ -16,8 +16,11 @@ export type Session = RecoverySession<OutboundMessage>
 
 /** The session that a client asks for with its CONNECT, and what has become of that. */
 export type Resumption =
-  /** It is there, and this client alone has it. The client has received all up to a position. */
-  | { readonly _tag: "Claimed"; readonly away: AwaySession<OutboundMessage>; readonly received: number }
+  /**
+   * It is there, and this client alone has it. The client has received all up to a position, if it
+   * says one.
+   */
+  | { readonly _tag: "Claimed"; readonly away: AwaySession<OutboundMessage>; readonly received: number | undefined }
   | { readonly _tag: "Missing"; readonly reason: MissReason }
   | Resumed
 
@@ -191,9 +194,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       return
     }
     socket.id = away.id
-    // Clients never forget an offset: one of another session says that they have received nothing in
-    // this one.
-    socket.resumption = { _tag: "Claimed", away, received: position ?? 0 }
+    // Clients never forget an offset: one of another epoch says that they have received nothing in
+    // this one. Another text is none of a message of this server.
+    const hasReceivedNothing = offset === undefined || offset === null || isOffset(offset)
+    socket.resumption = { _tag: "Claimed", away, received: position ?? (hasReceivedNothing ? 0 : undefined) }
   }
 
   /**
@@ -269,7 +273,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     if (session === undefined) return
     this.live.delete(session.pid)
-    session.onDisconnected()
+    session.onDisconnected(this.log.head)
     if (!LOSSES.has(reason)) {
       session.dispose()
       return this.namespace.onSessionEnd(session.sid, reason === "client namespace disconnect" ? "left" : "kicked")
