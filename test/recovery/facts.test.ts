@@ -5,7 +5,6 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { io, type Socket } from "socket.io-client"
 
-import { requires } from "../support/peers.ts"
 import { engineUrl, request } from "../support/RawClient.ts"
 import { type CutClient, eventually, startClient } from "./clients.ts"
 import { startFakeServer } from "./fakeServer.ts"
@@ -35,7 +34,8 @@ const enter = async ({ port }: Subject, rooms: ReadonlyArray<string> = ["room"],
   return client
 }
 
-const numbers = ({ heard }: Pick<CutClient, "heard">): ReadonlyArray<unknown> => heard.map(([, n]) => n)
+const numbers = ({ heard }: { readonly heard: ReadonlyArray<ReadonlyArray<unknown>> }): ReadonlyArray<unknown> =>
+  heard.map(([, n]) => n)
 
 /** Resets the connection, and waits until the server has noticed. */
 const lose = async (subject: Subject, client: CutClient): Promise<void> => {

@@ -188,7 +188,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const position = this.positionOf(offset)
     this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
     const away = this.server.away.claim(pid, this.away)
-    if (away === undefined) {
+    // Its timer may be late.
+    const isLate = away !== undefined && away.deadline <= this.server.now()
+    if (isLate) away.end("expired")
+    if (away === undefined || isLate) {
       const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
       socket.resumption = { _tag: "Missing", reason }
       return
