@@ -9,12 +9,24 @@ import * as Schema from "effect/Schema"
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array || value instanceof Blob
 
 /**
+ * The encoded form of {@link Bytes}: bytes that stay bytes. In types it is distinct from the bytes
+ * of other schemas, which become base64; see `Official.Wire`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Attachment extends Uint8Array<ArrayBufferLike> {
+  /** In types only. */
+  readonly "~effect-socket.io/Attachment"?: never
+}
+
+/**
  * The schema type of {@link Bytes}.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
+export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>, Attachment> {}
 
 /**
  * Bytes anywhere inside a payload, or as a whole payload.

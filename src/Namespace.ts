@@ -52,6 +52,7 @@ export interface Namespace<
     readonly serverToServer: Declared["serverToServer"]
     readonly middleware: Middleware
     readonly data: Declared["data"]
+    readonly encodedData: Declared["encodedData"]
     readonly params: Declared["params"]
   }
   readonly _tag: Name
@@ -85,6 +86,7 @@ export interface Namespace<
     {
       readonly serverToServer: Declared["serverToServer"] | S2S[number]
       readonly data: Declared["data"]
+      readonly encodedData: Declared["encodedData"]
       readonly params: Declared["params"]
     }
   >
@@ -108,6 +110,7 @@ export interface Namespace<
     {
       readonly serverToServer: Declared["serverToServer"] | Other[typeof TypeId]["serverToServer"]
       readonly data: Declared["data"] & Other[typeof TypeId]["data"]
+      readonly encodedData: Declared["encodedData"] & Other[typeof TypeId]["encodedData"]
       readonly params: Declared["params"]
     }
   >
@@ -150,6 +153,7 @@ export interface Untyped<
     readonly serverToServer: Event.Untyped
     readonly middleware: Middleware
     readonly data: Readonly<Record<string, unknown>>
+    readonly encodedData: Readonly<Record<string, unknown>>
     readonly params: Params
   }
   readonly _tag: Name
@@ -177,8 +181,8 @@ type ParamSchemas<Params> = [Params] extends [never] ? undefined : Readonly<Reco
 
 /**
  * A contract's declarations beyond the events that clients and servers exchange, as types: the
- * events between servers, the sockets' data, the parameters of the names (`never` for a namespace
- * that is not dynamic).
+ * events between servers, the sockets' data and its encoded form, the parameters of the names
+ * (`never` for a namespace that is not dynamic).
  *
  * @since 0.1.0
  * @category models
@@ -186,6 +190,7 @@ type ParamSchemas<Params> = [Params] extends [never] ? undefined : Readonly<Reco
 export interface Declarations {
   readonly serverToServer: Event.Any
   readonly data: object
+  readonly encodedData: object
   readonly params: object
 }
 
@@ -198,6 +203,7 @@ export interface Declarations {
 export interface NoDeclarations {
   readonly serverToServer: never
   readonly data: {}
+  readonly encodedData: {}
   readonly params: never
 }
 
@@ -236,6 +242,7 @@ export interface Any extends Base {
     readonly serverToServer: any
     readonly middleware: any
     readonly data: any
+    readonly encodedData: any
     readonly params: any
   }
   readonly _tag: string
@@ -444,6 +451,8 @@ type Fields = { readonly [key: string]: Event.AnySchema }
 
 type TypesOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Type"] }
 
+type EncodedOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Encoded"] }
+
 /**
  * Events, by direction. An event may be in several directions.
  *
@@ -550,7 +559,12 @@ export const make = <
   C2S[number],
   S2C[number],
   never,
-  { readonly serverToServer: S2S[number]; readonly data: TypesOf<D>; readonly params: never }
+  {
+    readonly serverToServer: S2S[number]
+    readonly data: TypesOf<D>
+    readonly encodedData: EncodedOf<D>
+    readonly params: never
+  }
 > => declare(name, options, {})
 
 /**
@@ -607,6 +621,7 @@ export const dynamic = <
   {
     readonly serverToServer: S2S[number]
     readonly data: TypesOf<D>
+    readonly encodedData: EncodedOf<D>
     readonly params: {
       readonly [K in ParameterNames<Pattern>]: K extends keyof P
         ? P[K] extends ParameterSchema
