@@ -32,8 +32,9 @@ const {
   allowScripts: _,
   devDependencies: __,
   exports,
-  private: ___,
-  scripts: ____,
+  overrides: ___,
+  private: ____,
+  scripts: _____,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const published: Record<string, unknown> = {}
