@@ -34,7 +34,8 @@ const {
   exports,
   overrides: ___,
   private: ____,
-  scripts: _____,
+  scarfSettings: _____,
+  scripts: ______,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const published: Record<string, unknown> = {}

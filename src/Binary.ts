@@ -36,6 +36,8 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>, Attachm
  * They leave as a binary attachment of a BINARY_EVENT or BINARY_ACK packet (Socket.IO protocol 5,
  * "Packet encoding"), never as base64 inside the JSON.
  *
+ * In a JSON Schema they are `{ "x-socket.io": "binary" }`, without a `type`; see `AsyncApi`.
+ *
  * **Gotchas**
  *
  * `Schema.Uint8Array` in a payload means a base64 string on the wire. In Node bytes arrive as a
@@ -53,6 +55,8 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>, Attachm
  */
 export const Bytes: Bytes = Schema.declare(isBytes, {
   ...Schema.Uint8Array.ast.annotations,
+  // JSON Schema has no type for bytes; this annotation becomes a keyword of it.
+  "x-socket.io": "binary",
   // The encoder of packets turns bytes into an attachment, so they stay as they are here.
   toCodecJson: () => undefined
 })

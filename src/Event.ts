@@ -16,6 +16,7 @@ import type { StandardSchemaV1 } from "effect/StandardSchema"
 import type { Attachment } from "./Binary.ts"
 import { standardCodec } from "./internal/standardSchema.ts"
 import { rateOf } from "./internal/tokenBucket.ts"
+import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 
@@ -58,8 +59,10 @@ export type Arity = "none" | "one" | "many"
  * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
  *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
- * - `annotations`: values that the application attaches for its tools, such as a title for
- *   documentation. The library does not read them.
+ * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
+ * - `description`, `deprecated`, `examples`: for people who read about the event; see `AsyncApi`.
+ * - `annotations`: values that the application attaches for its tools. The library does not read
+ *   them.
  *
  * @since 0.1.0
  * @category models
@@ -81,6 +84,10 @@ export interface Event<
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
+  readonly once: Once.Options | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
@@ -106,6 +113,10 @@ export interface Any extends Pipeable {
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
+  readonly once: Once.Options | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
 }
 
@@ -245,7 +256,19 @@ export interface ArgsSchema<A extends ReadonlyArray<AnySchema>> extends Schema.T
   readonly "~effect-socket.io/Args"?: never
 }
 
-interface Answers<Ack extends AnySchema, Error extends AnySchema> {
+/** The documentation of an event whose payload is of this type. */
+interface Documentation<A> {
+  /** The purpose of the event. CommonMark is allowed. */
+  readonly description?: string
+  /** Whether new programs should not use the event. Default: false. */
+  readonly deprecated?: boolean
+  /** Examples of the payload, for documentation. They are checked where it is made. */
+  readonly examples?: ReadonlyArray<A>
+}
+
+type TypeOf<S> = S extends AnySchema ? S["Type"] : never
+
+interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
   /**
    * The acknowledgement's value. Default: the event is acknowledged without arguments, if the
    * sender asks for it.
@@ -272,14 +295,20 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
    * Volatile emits are never recovered, and neither are those that ask for an acknowledgement.
    */
   readonly recover?: boolean
+  /**
+   * Whether the server handles a message once, however often its client sends it; see
+   * `Once.Options`. It has no meaning for events of the server. Default: every arrival is handled.
+   */
+  readonly once?: Once.Options<Payload>
 }
 
 /**
  * Declares an event.
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
- * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer,
- * and if `rateLimit` is no rate: a contract is a constant of the program.
+ * `disconnecting`, `newListener`, `removeListener`) or begins with `~fx:`, which this library keeps
+ * for itself, if `concurrency` is not a positive integer, and if `rateLimit` is no rate: a contract
+ * is a constant of the program.
  *
  * **Details**
  *
@@ -315,19 +344,11 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
 export const make: {
   // `NoInfer`: otherwise an event that is declared within a namespace would infer its missing
   // options from there, as `any`.
-  /**
-   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
-   * Throws if the name is reserved by the protocol.
-   */
-  <
-    const Name extends string,
-    Payload extends AnySchema | Fields,
-    Ack extends AnySchema = Schema.Never,
-    Error extends AnySchema = Schema.Never
-  >(
+  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
+  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
     name: Name,
-    options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
-  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
+    options?: Answers<Ack, Error, void> & Documentation<never> & { readonly payload?: never; readonly args?: never }
+  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
   /**
    * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
    * Throws if the name is reserved by the protocol.
@@ -339,21 +360,33 @@ export const make: {
     Error extends AnySchema = Schema.Never
   >(
     name: Name,
-    options: Answers<Ack, Error> & { readonly args: Args; readonly payload?: never }
+    options: Answers<Ack, Error, ArgsOf<Args>["Type"]> &
+      Documentation<NoInfer<TypeOf<ArgsOf<Args>>>> & { readonly args: Args; readonly payload?: never }
   ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
-  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
-  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
+  // The last one: mistakes are explained by it.
+  /**
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
+   * Throws if the name is reserved by the protocol.
+   */
+  <
+    const Name extends string,
+    Payload extends AnySchema | Fields,
+    Ack extends AnySchema = Schema.Never,
+    Error extends AnySchema = Schema.Never
+  >(
     name: Name,
-    options?: Answers<Ack, Error> & { readonly payload?: never; readonly args?: never }
-  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
+    options: Answers<Ack, Error, PayloadOf<Payload>["Type"]> &
+      Documentation<NoInfer<TypeOf<PayloadOf<Payload>>>> & { readonly payload: Payload; readonly args?: never }
+  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
 } = (
   name: string,
-  options: Answers<AnySchema, AnySchema> & {
-    readonly payload?: AnySchema | Fields
-    readonly args?: ReadonlyArray<AnySchema>
-  } = {}
+  options: Answers<AnySchema, AnySchema, any> &
+    Documentation<unknown> & {
+      readonly payload?: AnySchema | Fields
+      readonly args?: ReadonlyArray<AnySchema>
+    } = {}
 ): any => {
-  if (isReservedEvent(name)) throw new Error(`"${name}" is a reserved event name`)
+  if (isReservedEvent(name) || name.startsWith("~fx:")) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
   const rate = options.rateLimit && rateOf(options.rateLimit)
   if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
@@ -377,6 +410,10 @@ export const make: {
     concurrency: options.concurrency,
     rateLimit: options.rateLimit,
     recover: options.recover ?? true,
+    once: options.once,
+    description: options.description,
+    deprecated: options.deprecated ?? false,
+    examples: options.examples ?? [],
     annotations: Context.empty()
   })
 }

@@ -93,7 +93,7 @@ export interface Namespace<
 
   /**
    * Adds the events, the data, the middlewares and the annotations of another contract. The name,
-   * the parameters, `auth` and `concurrency` stay those of this one.
+   * the parameters, `auth`, `concurrency` and the documentation stay those of this one.
    *
    * Throws if both declare different events, or different data, of one name, and if the other one
    * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A
@@ -216,6 +216,9 @@ interface Base extends Pipeable {
   readonly data: Readonly<Record<string, Event.AnySchema>>
   readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
   readonly concurrency: number | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /**
    * The codecs of all declarations, made once. With `prepare`, they are those of prepared schemas.
@@ -467,13 +470,30 @@ export interface EventOptions<C2S, S2C, S2S> {
 }
 
 /**
+ * The documentation of a namespace, for people who read about it; see `AsyncApi`.
+ *
+ * - `description`: its purpose. CommonMark is allowed.
+ * - `deprecated`: whether new programs should not use it. Default: false.
+ * - `examples`: examples of the auth payload of its own `auth` schema. They are checked where the
+ *   documentation is made.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DocumentationOptions<Auth> {
+  readonly description?: string
+  readonly deprecated?: boolean
+  readonly examples?: ReadonlyArray<Auth extends Event.AnySchema ? Auth["Type"] : never>
+}
+
+/**
  * The auth payload of a namespace: the schema of the value that clients send with CONNECT. An
  * invalid payload is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
  *
  * @since 0.1.0
  * @category options
  */
-export interface AuthOptions<Auth> {
+export interface AuthOptions<Auth> extends DocumentationOptions<NoInfer<Auth>> {
   readonly auth?: Auth
 }
 
@@ -698,7 +718,7 @@ export const untypedDynamic: {
   return makeContract({
     ...defaults,
     _tag: String(pattern),
-    auth: options.auth ?? undeclaredAuth,
+    ...documented(options),
     params: {},
     pattern: matchPattern(pattern),
     untyped: true
@@ -755,6 +775,9 @@ type Punctuation =
 
 /** The fields of a contract that are values. */
 interface ContractFields extends Declaration {
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
 }
 
@@ -783,16 +806,26 @@ const defaults: Omit<ContractFields, "_tag"> = {
   pattern: undefined,
   middlewares: [],
   concurrency: undefined,
+  description: undefined,
+  deprecated: false,
+  examples: [],
   annotations: Context.empty(),
   untyped: false
 }
+
+const documented = (options: AuthOptions<Event.AnySchema>) => ({
+  auth: options.auth ?? undeclaredAuth,
+  description: options.description,
+  deprecated: options.deprecated ?? false,
+  examples: options.examples ?? []
+})
 
 const declare = (name: string, options: AnyOptions, more: Partial<ContractFields>): any => {
   checkName(name)
   Event.checkConcurrency(`namespace "${name}"`, options.concurrency)
   return makeContract({
     ...withEvents({ ...defaults, _tag: name }, options),
-    auth: options.auth ?? undeclaredAuth,
+    ...documented(options),
     data: options.data ?? {},
     concurrency: options.concurrency,
     ...more

@@ -140,7 +140,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     if (status._tag !== "Connecting") change({ _tag: "Connecting" })
     const current: Asking = (asking = { early: [] })
     const [makeAuth] = users
-    const making = makeAuth!((auth) => packet(CONNECT, pid === undefined ? auth : { pid, offset, ...auth }))
+    const making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth))
     current.making = making
     making.addObserver((exit) => {
       if (asking !== current) return
@@ -172,9 +172,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const onEvent = (packet: SocketPacket) => {
-    // A server that recovers connections adds the packet's offset to the arguments. It looks like any other argument.
+    // A server that recovers connections adds the packet's offset to the arguments, unless it asks for an acknowledgement. It
+    // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
-    if (pid !== undefined && typeof last === "string") offset = last
+    if (pid && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(packet)
   }
 
@@ -221,7 +222,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("its scope has closed")
+      ? makeError("its scope closed")
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -234,6 +235,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     ...outbound.emitter,
     ...inbound.readers,
     namespace,
+    wire,
     get id() {
       return status._tag === "Connected" ? status.id : undefined
     },

@@ -1,10 +1,12 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
+import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import type { Connection } from "./connection.ts"
 import type { Environment } from "./environment.ts"
@@ -17,8 +19,14 @@ export type Session = RecoverySession<OutboundMessage>
 /** The session that a client asks for with its CONNECT, and what has become of that. */
 export type Resumption =
   /** It is there, and this client alone has it. The client has received all up to a position. */
-  | { readonly _tag: "Claimed"; readonly away: AwaySession<OutboundMessage>; readonly received: number }
-  | { readonly _tag: "Missing"; readonly reason: MissReason }
+  | {
+      readonly _tag: "Claimed"
+      readonly away: AwaySession<OutboundMessage>
+      readonly received: number
+      readonly former: number
+    }
+  /** It is not. The client has an offset with a hash. */
+  | { readonly _tag: "Missing"; readonly reason: MissReason; readonly former: number }
   | Resumed
 
 /** The client has its session. */
@@ -36,6 +44,7 @@ export interface RecoverableSocket {
   readonly connection: Connection
   readonly rawAuth: Readonly<Record<string, unknown>>
   readonly joined: ReadonlySet<string> | undefined
+  readonly isDisconnected: boolean
   readonly data: Readonly<Record<string, unknown>>
   /** The session that it asks for, or has asked for. */
   resumption: Resumption | undefined
@@ -57,6 +66,9 @@ export interface RecoverableNamespace<S extends RecoverableSocket> {
   forgetIfUnused(): void
 }
 
+/** In the place of the hash of an offset. No text has it. */
+const NO_OFFSET = 2 ** 30
+
 /** The ends of connections after which a client may come back. */
 const LOSSES: ReadonlySet<DisconnectReason> = new Set([
   "transport close",
@@ -75,9 +87,11 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
  */
 export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage> {
   readonly away: AwayRooms<OutboundMessage>
+  readonly order = new DeliveryOrder()
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly log: MessageLog<OutboundMessage>
+  /** The sockets that have a session, or have asked for it. */
   private readonly live = new Map<string, S>()
   /** The beginning of its offsets. It is another one in each process. */
   private readonly epoch: string
@@ -119,32 +133,33 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
     const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
     const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
-    if (isLogged) {
-      log.next()
-      // A session that begins later does not need it.
-      if (this.live.size > 0 || this.isAwaiting) this.keep(position, message, selection)
-    }
+    // A session that begins later does not need it.
+    if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
+      log.append(message, selection, message.memory, this.server.now())
+      this.server.watch()
+    } else if (isLogged) log.next()
     // Handlers of outgoing events see it as it was emitted.
-    return new EncodedEvent(message, packet.data)
+    return new EncodedEvent(message, packet.data, isLogged)
   }
 
-  private keep(position: number, message: OutboundMessage, { except, rooms }: Selection): void {
-    this.log.append({ position, message, rooms, except }, message.memory, this.server.now())
-    this.server.watch()
-  }
-
-  /** Encodes an event for one client, and keeps it until the client has confirmed it. */
-  direct(session: Session, packet: EventData, flags: BroadcastFlags): OutboundMessage {
+  /**
+   * Sends an event to one client, and keeps it until the client has confirmed it. Throws if it
+   * cannot be encoded.
+   */
+  direct({ connection }: S, session: Session, packet: EventData, flags: BroadcastFlags): void {
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
-    if (!isLogged && !endsInText(packet.data)) return wire.event(name, packet, undefined, flags.compress)
+    if (!isLogged && !endsInText(packet.data)) {
+      return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+    }
     const position = isLogged ? log.head + 1 : log.head
     const data = this.withOffset(packet.data, position)
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
     if (isLogged) session.keep(log.next(), message)
-    return message
+    // A connection that has ended takes nothing.
+    connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
   }
 
   private isRecoverable(event: string): boolean {
@@ -169,7 +184,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { epoch } = this
     if (typeof offset !== "string" || offset.length > epoch.length + 11 || !offset.startsWith(epoch)) return undefined
     const position = Number.parseInt(offset.slice(epoch.length), 36)
-    if (!(position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
+    if (!(position >= 0 && position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
     return position
   }
 
@@ -183,76 +198,111 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { offset, pid } = socket.rawAuth
     if (typeof pid !== "string") return
     const position = this.positionOf(offset)
+    const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
     this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
+    // Handlers of that end may have done anything.
+    if (socket.isDisconnected) return
     const away = this.server.away.claim(pid, this.away)
-    if (away === undefined) {
-      const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
-      socket.resumption = { _tag: "Missing", reason }
-      return
+    // It may be late, and the server not have looked yet.
+    if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
+    const miss = (reason: MissReason) => {
+      socket.resumption = { _tag: "Missing", reason, former }
     }
+    const stranger = isOffset(offset) ? "epoch" : "unknown"
+    if (away?.state !== "claimed") return miss(position !== undefined ? "expired" : stranger)
+    const isUnheard = offset === undefined || (typeof offset === "string" && former === away.session.former)
+    if (position === undefined && !isUnheard) {
+      // Something has taken the place of its offset: nobody knows what it has received.
+      away.end("refused")
+      return miss(stranger)
+    }
+    this.live.set(pid, socket)
     socket.id = away.id
-    // Clients never forget an offset: one of another session says that they have received nothing in
-    // this one.
-    socket.resumption = { _tag: "Claimed", away, received: position ?? 0 }
+    socket.resumption = { _tag: "Claimed", away, received: position ?? 0, former }
   }
 
   /**
-   * Admits a client: it gets what it has missed, is told, and is in its rooms again, all in one
+   * Admits a client: it is told, gets what it has missed, and is in its rooms again, all in one
    * turn, so that nothing is sent in between.
+   *
+   * It is told first. The official client keeps events that come before the CONNECT, and knows
+   * their offsets only when it has handled them: if its connection ended in between, it would get
+   * them again.
    */
   admit(socket: S): void {
-    const { log, namespace, server } = this
-    const { environment } = namespace
-    const { connection, resumption: claim } = socket
-    const resumed = claim === undefined ? undefined : this.resume(claim, socket)
-    const isResumed = typeof resumed === "object"
-    // Its builder, and its middleware, may have seen the id of the session that it does not get.
-    if (claim?._tag === "Claimed" && !isResumed) socket.id = environment.generateId()
-    const session = isResumed
-      ? resumed.session
-      : new RecoverySession<OutboundMessage>(
-          environment.generateId(),
-          socket.id,
-          log.head,
-          server.sessionBounds,
-          server.direct
-        )
-    if (isResumed) for (const message of resumed.missed) connection.session.sendUnsafe(message)
-    const reply = { sid: socket.id, pid: session.pid }
-    const reason = typeof resumed === "string" && isOurs(connection) ? { fx: { recovered: { reason: resumed } } } : {}
-    connection.session.sendUnsafe(environment.wire.connect(namespace.name, { ...reply, ...reason }))
-    namespace.add(socket)
-    this.live.set(session.pid, socket)
-    if (isResumed && resumed.rooms.length > 0) {
-      namespace.rejoin(socket, resumed.rooms)
-      // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
-      for (const room of resumed.rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
-    }
-    socket.recoverable = session
-    if (claim === undefined) return
-    environment.observer.count(recoveries, {
-      namespace: namespace.label,
-      result: typeof resumed === "string" ? resumed : "recovered"
-    })
+    const { resumption: claim } = socket
+    const missed = claim === undefined ? undefined : this.missedBy(claim)
+    if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)
+    else this.begin(socket, missed as MissReason | undefined)
   }
 
-  private resume(
-    claim: Resumption,
-    socket: S
-  ): MissReason | { session: Session; missed: ReadonlyArray<OutboundMessage>; rooms: ReadonlyArray<string> } {
+  /** A client begins anew, for a reason if it has asked for its session. */
+  private begin(socket: S, reason: MissReason | undefined): void {
+    const { log, namespace, server } = this
+    const { environment } = namespace
+    const { connection, resumption } = socket
+    const former = resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
+    // Its builder, and its middleware, may have seen the id of the session that it does not get.
+    if (resumption?._tag === "Claimed") {
+      this.forget(socket, resumption.away.session.pid)
+      socket.id = environment.generateId()
+    }
+    socket.resumption = undefined
+    const pid = environment.generateId()
+    const session = new RecoverySession<OutboundMessage>(
+      pid,
+      socket.id,
+      log.head,
+      former,
+      server.sessionBounds,
+      server.direct
+    )
+    socket.recoverable = session
+    this.live.set(pid, socket)
+    namespace.add(socket)
+    const told = reason !== undefined && isOurs(connection) ? { fx: { recovered: { reason } } } : {}
+    connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
+    if (reason !== undefined) this.count(reason)
+  }
+
+  /** A client has its session again. */
+  private resume(socket: S, away: AwaySession<OutboundMessage>, missed: ReadonlyArray<OutboundMessage>): void {
+    const { log, namespace } = this
+    const { session } = away
+    const { connection } = socket
+    connection.session.sendUnsafe(
+      namespace.environment.wire.connect(namespace.name, { sid: socket.id, pid: session.pid })
+    )
+    const { dropsMessages } = this.server.sessionBounds
+    for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
+    // Its connection has ended meanwhile. The session waits again, or has ended, too.
+    if (socket.isDisconnected) return
+    const rooms = this.away.remove(away)
+    const outage = this.server.now() - away.since
+    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage })
+    socket.recoverable = session
+    namespace.add(socket)
+    if (rooms.length > 0) {
+      namespace.rejoin(socket, rooms)
+      // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
+      for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
+    }
+    this.count("recovered")
+  }
+
+  private count(result: MissReason | "recovered"): void {
+    const { environment, label } = this.namespace
+    environment.observer.count(recoveries, { namespace: label, result })
+  }
+
+  /** Returns what a client has missed, or why it does not get its session. */
+  private missedBy(claim: Resumption): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim
-    const { session } = away
-    socket.resumption = undefined
     if (away.state === "ended") return "refused"
-    const missed = session.missed(this.log, received)
-    if (typeof missed === "string") {
-      away.end("overflow")
-      return missed
-    }
-    const rooms = this.away.remove(away)
-    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage: this.server.now() - away.since })
-    return { session, missed, rooms }
+    const missed = away.session.missed(this.log, received)
+    if (typeof missed === "string") away.end("overflow")
+    return missed
   }
 
   // ---------------------------------------------------------------- a client leaves
@@ -261,21 +311,25 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   onEnd(socket: S, reason: DisconnectReason): void {
     const { recoverable: session, resumption: claim } = socket
     socket.recoverable = undefined
+    if (claim?._tag === "Claimed") this.forget(socket, claim.away.session.pid)
     if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
       if (LOSSES.has(reason)) this.server.park(claim.away)
-      else claim.away.end("refused")
+      else claim.away.end(reason === "server namespace disconnect" ? "refused" : endOf(reason))
     }
     if (session === undefined) return
-    this.live.delete(session.pid)
+    this.forget(socket, session.pid)
     session.onDisconnected()
     if (!LOSSES.has(reason)) {
       session.dispose()
-      return this.namespace.onSessionEnd(session.sid, reason === "client namespace disconnect" ? "left" : "kicked")
+      return this.namespace.onSessionEnd(session.sid, endOf(reason))
     }
-    const now = this.server.now()
-    const away = new AwaySession(this.away, session, socket.data, now, now + this.server.maxDisconnection)
+    const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
     this.server.park(away)
+  }
+
+  private forget(socket: S, pid: string): void {
+    if (this.live.get(pid) === socket) this.live.delete(pid)
   }
 
   onEnded(away: AwaySession<OutboundMessage>, reason: SessionEndReason): void {
@@ -283,6 +337,18 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     this.namespace.onSessionEnd(away.id, reason)
     if (!this.isAwaiting) this.namespace.forgetIfUnused()
   }
+}
+
+/** The end of a session whose client may not come back. */
+const endOf = (reason: DisconnectReason): SessionEndReason =>
+  reason === "client namespace disconnect" ? "left" : "kicked"
+
+/** The same message, which no outbox drops: the client is told that it gets it. */
+const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
+  const message = new OutboundMessage(text, attachments, false)
+  message.compress = compress
+  message.droppable = false
+  return message
 }
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */

@@ -287,10 +287,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   // ---------------------------------------------------------------- out
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const { data, message } = encoded as EncodedEvent
+    const { data, isRecoverable, message } = encoded as EncodedEvent
     if (this.isDisconnected || (flags.volatile && this.isBehind())) return
+    this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
+    // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
-    this.connection.session.sendUnsafe(message)
   }
 
   deliverForAck(
@@ -305,8 +306,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
     this.connection.onAwaiting()
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     return () => acks.remove(id)
   }
 
@@ -319,20 +320,24 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   private showOutgoing([event, ...args]: ReadonlyArray<unknown>): void {
+    if (this.isDisconnected) return
     startAll(this, this.outgoingHandlers!, event as string, args, [event])
   }
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
-    const { environment, session } = this.connection
     const { recoverable } = this
-    const message =
-      recoverable === undefined || id !== undefined
-        ? environment.wire.event(this.namespace.name, packet, id, flags.compress)
-        : this.namespace.recovery!.direct(recoverable, packet, flags)
-    session.sendUnsafe(message, onDropped)
+    const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
+    if (recoverable !== undefined) this.namespace.recovery!.order.finish()
+    if (this.isDisconnected || (flags.volatile && this.isBehind())) {
+      // It has waited for capacity until the connection was lost: the client misses it.
+      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, this.recoverable, packet, flags)
+      return false
+    }
+    const { environment, session } = this.connection
+    if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
+    else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     return true
   }
 
@@ -614,10 +619,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { acks, connection, ending, namespace, waiting } = this
     const { closing, observer } = connection.environment
     this.acks = this.ending = this.waiting = undefined
+    if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     namespace.recovery?.onEnd(this, reason)
     namespace.remove(this, reason)
     acks?.abandon()
-    if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
     connection.leaving++
     this.dispatch.discardInbox()
