@@ -101,6 +101,8 @@ describe.concurrent("An outage of Redis", requires("Redis"), () => {
         yield* Effect.sleep(Math.max(0, 8_000 - (performance.now() - began)))
         running.server.resume()
         yield* wait("the connections", () => service.isConnected())
+        const before = heard.length
+        yield* wait("messages", () => heard.length > before + 5)
         const total = yield* publishing.stop
         yield* wait("the last message", () => heard.at(-1) === total)
         assert.isTrue(isRising(heard))
@@ -194,8 +196,12 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           assert.isFalse(service.isConnected())
           yield* Effect.promise(() => replica.command("cluster", "failover", "takeover"))
           yield* wait("the failover", () => service.isConnected() && far.isConnected())
+          const all = [heard, heardElsewhere, heardClassic]
+          // What was sent before the subscriptions were back is lost.
+          const lengths = all.map(({ length }) => length)
+          yield* wait("messages", () => all.every(({ length }, i) => length > lengths[i]! + 5))
           const total = yield* publishing.stop
-          for (const numbers of [heard, heardElsewhere, heardClassic]) {
+          for (const numbers of all) {
             yield* wait("the last message", () => numbers.at(-1) === total)
             assert.isTrue(isRising(numbers))
           }
@@ -226,6 +232,8 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           })
           yield* wait("the new server", () => routesOf(service).laneOf("a")?.address === `127.0.0.1:${target.port}`)
           yield* wait("the subscription", () => far.isConnected())
+          const before = heard.length
+          yield* wait("messages", () => heard.length > before + 5)
           const total = yield* publishing.stop
           yield* wait("the last message", () => heard.at(-1) === total)
           assert.isTrue(isRising(heard))
