@@ -172,9 +172,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const onEvent = (packet: SocketPacket) => {
-    // A server that recovers connections adds the packet's offset to the arguments. It looks like any other argument.
+    // A server that recovers connections adds the packet's offset to the arguments. It looks like any other argument, but
+    // events that ask for an answer have none.
     const last = (packet.data as Arguments).at(-1)
-    if (pid !== undefined && typeof last === "string") offset = last
+    if (pid !== undefined && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(packet)
   }
 
