@@ -98,16 +98,17 @@ export const runStorm = async ({
   }
 
   const later: Array<() => void> = []
-  let isOver = false
+  const over = new AbortController()
+  const isOver = () => over.signal.aborted
 
   /** One client's life. */
   const live = async ({ client, node: first }: Awaited<ReturnType<typeof begin>>) => {
     let node: Node | undefined = first
-    while (!isOver) {
+    while (!isOver()) {
       const until = performance.now() + next() * 2 * every
       // Ends early if its node is killed.
-      while (performance.now() < until && client.connected && !isOver) await pause(20)
-      if (isOver && client.connected) return
+      while (performance.now() < until && client.connected && !isOver()) await pause(20)
+      if (isOver() && client.connected) return
       const how = pick(cuts)
       later.push(await client.cut(how))
       const before: Node | undefined = node
@@ -128,8 +129,8 @@ export const runStorm = async ({
   }
 
   const killNodes = async () => {
-    const end = performance.now() + duration
-    while (kill > 0 && performance.now() + kill < end) {
+    if (kill === 0) return
+    for (let left = duration - kill; left > 0; left -= kill) {
       await pause(kill)
       doomed = pick(alive())
       await doomed.kill()
@@ -141,7 +142,7 @@ export const runStorm = async ({
     const all = await Promise.all(Array.from({ length: number }, (_, index) => begin(index)))
     await Promise.all(alive().map(count))
     await eventually("the first numbers", () => all.every(({ tally }) => tally.heard.size > 0))
-    const timer = setTimeout(() => (isOver = true), duration)
+    const timer = setTimeout(() => over.abort(), duration)
     // Servers that were not told of a cut hear of it late.
     const telling = setInterval(() => {
       for (const finish of later.splice(0, Math.max(0, later.length - number))) finish()
@@ -151,17 +152,16 @@ export const runStorm = async ({
     } finally {
       clearTimeout(timer)
       clearInterval(telling)
-      isOver = true
+      over.abort()
     }
-    const sent = new Map<string, number>()
+    const sent: Sent & Map<string, number> = new Map()
     for (const node of cluster.nodes) {
       const counted = node.exit === undefined ? (await node.call("ticker", { id: node.name })).sent : undefined
       // Of a node that has ended: what somebody has heard.
       const heard = Math.max(0, ...all.map(({ tally }) => tally.heard.get(node.name) ?? 0))
       if ((counted ?? heard) > 0) sent.set(node.name, counted ?? heard)
     }
-    const all2: Sent = sent
-    await eventually("the last numbers", () => all.every(({ tally }) => tally.hasAll(all2)), 3_000).catch(() => {})
+    await eventually("the last numbers", () => all.every(({ tally }) => tally.hasAll(sent)), 3_000).catch(() => {})
     const verdicts = all.map(({ tally }) => tally.verdict(sent))
     await Promise.all(all.map(({ client }) => client.end()))
     const sum = (name: keyof Verdict) => verdicts.reduce((total, verdict) => total + verdict[name], 0)
