@@ -304,7 +304,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
     // Its connection has ended meanwhile. The session waits again, or has ended, too.
     if (socket.isDisconnected) return
-    const rooms = this.away.remove(away)
+    const rooms = Array.from(away.joined ?? [])
     const outage = this.server.now() - away.since
     socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage })
     socket.recoverable = session
@@ -314,6 +314,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
       for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
     }
+    // After that, so that adapters see no room without a member.
+    this.away.remove(away)
     this.count("recovered")
   }
 
