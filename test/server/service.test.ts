@@ -44,7 +44,7 @@ describe("the server's service", () => {
       const { connectionCount, drain } = yield* SocketIoServer.SocketIoServer
       assert.strictEqual(yield* connectionCount, 3)
       // A member that the mock does not have is a defect.
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(drain)))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(drain())))
     }).pipe(Effect.provide(Layer.mock(SocketIoServer.SocketIoServer)({ connectionCount: Effect.succeed(3) })))
   )
 
@@ -99,7 +99,7 @@ describe("the server's service", () => {
         Effect.gen(function* () {
           const client = yield* SocketIoClient.connect(Shop)
           const { connectionCount, drain } = yield* SocketIoServer.SocketIoServer
-          yield* drain
+          yield* drain({ notice: 0, over: 0 })
           assert.deepStrictEqual(log, ["left"])
           assert.strictEqual(yield* connectionCount, 0)
           assert.strictEqual(yield* client.disconnected, "transport close")

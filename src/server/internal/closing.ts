@@ -37,6 +37,9 @@ interface Waiting {
 export interface ShutdownClock {
   readonly closing: ClosingTime
   readonly sessionCount: number
+  /** The first part of a shutdown: the clients of these namespaces move to other servers. */
+  readonly moveForShutdown: (concerns: (namespace: string) => boolean) => Effect.Effect<void>
+  readonly forgetShutdown: () => void
 }
 
 /** The scopes that are closing: a finalizer may outlive its connection, but not the server. */
@@ -60,6 +63,7 @@ export class Closing {
   /** The server is in use, so this is not a shutdown. */
   forgetShutdown(): void {
     this.engine.closing.forget()
+    this.engine.forgetShutdown()
   }
 
   /** Closes a scope, in a fiber of the server's, after the fibers that use it have ended. */
@@ -92,7 +96,7 @@ export class Closing {
    * shutdown may take.
    */
   closeNamespaces(end: () => void, concerns: (namespace: string) => boolean): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    const close = Effect.suspend(() => {
       const { closing, sessionCount } = this.engine
       closing.begin()
       end()
@@ -103,6 +107,7 @@ export class Closing {
         Effect.sync(() => closing.finish())
       )
     })
+    return Effect.andThen(this.engine.moveForShutdown(concerns), close)
   }
 
   /** Waits for all running finalizers, up to the time limit of a shutdown. */

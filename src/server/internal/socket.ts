@@ -277,9 +277,14 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   // ---------------------------------------------------------------- out
 
+  /** Whether nothing can be sent: the socket has ended, or its client moves to another server. */
+  private get isUnreachable(): boolean {
+    return this.isDisconnected || this.connection.isSilent
+  }
+
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
     const { data, message } = encoded as EncodedEvent
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) return
+    if (this.isUnreachable || (flags.volatile && this.isBehind())) return
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message)
   }
@@ -290,7 +295,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined {
-    if (!this.isConnected || (flags.volatile && this.isBehind())) return undefined
+    if (!this.isConnected || this.isUnreachable || (flags.volatile && this.isBehind())) return undefined
     if (this.connection.owesTooMany) return undefined
     const acks = (this.acks ??= new PendingAcks(this.connection))
     const { data, message } = encoded as EncodedEvent
@@ -315,7 +320,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
+    if (this.isUnreachable || (flags.volatile && this.isBehind())) return false
     if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     const { environment, session } = this.connection
     session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
@@ -346,7 +351,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
         resume(Effect.fail(new AckError({ event, reason: { _tag } })))
-      if (this.isDisconnected) return fail("Disconnected")
+      if (this.isUnreachable) return fail("Disconnected")
       if (this.connection.owesTooMany) return fail("TooManyPending")
       const acks = (this.acks ??= new PendingAcks(this.connection))
       const id = this.namespace.nextAckId()
@@ -573,6 +578,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     this.isEnding = true
     startAll(this, handlers, reason, [], 0)
     this.isEnding = false
+  }
+
+  abandonAcks(): void {
+    this.acks?.abandon()
   }
 
   /** The end: nothing is delivered any more, acknowledgements fail, the scope closes. */
