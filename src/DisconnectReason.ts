@@ -22,6 +22,8 @@
  *   or adapter. The error is logged.
  * - `forced close`: the server closed it.
  * - `server shutting down`: the server's scope closed.
+ * - `session resumed`: the client came back over another connection before the server had noticed
+ *   the end of this one.
  *
  * @since 0.1.0
  * @category models
@@ -39,6 +41,7 @@ export type SessionCloseReason =
   | "internal error"
   | "forced close"
   | "server shutting down"
+  | "session resumed"
 
 /**
  * The reasons why sockets disconnect from their namespace: the session ended, or one side left the

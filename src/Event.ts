@@ -76,6 +76,7 @@ export interface Event<
   readonly hasError: boolean
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
+  readonly recover: boolean
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
@@ -100,6 +101,7 @@ export interface Any extends Pipeable {
   readonly hasError: boolean
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
+  readonly recover: boolean
   readonly annotations: Context.Context<never>
 }
 
@@ -248,6 +250,12 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
    * Default: no limit.
    */
   readonly rateLimit?: EventRateLimit
+  /**
+   * Whether clients that have missed this event get it when they come back, where the server's
+   * `recovery` is on. Events that are out of date soon need not take its memory. Default: true.
+   * Volatile emits are never recovered, and neither are those that ask for an acknowledgement.
+   */
+  readonly recover?: boolean
 }
 
 /**
@@ -352,6 +360,7 @@ export const make: {
     hasError: options.error !== undefined,
     concurrency: options.concurrency,
     rateLimit: options.rateLimit,
+    recover: options.recover ?? true,
     annotations: Context.empty()
   })
 }

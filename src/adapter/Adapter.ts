@@ -153,6 +153,18 @@ export interface BroadcastFlags {
 }
 
 /**
+ * Acts on the sockets in a selection. Synchronous, never fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SelectionTarget {
+  joinUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void
+  leaveUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void
+  disconnectUnsafe(selection: Selection, close: boolean): void
+}
+
+/**
  * A namespace, as its adapter sees it.
  *
  * @since 0.1.0
@@ -163,9 +175,11 @@ export interface Host {
   /** The connected sockets of this process by their ids. */
   readonly sockets: ReadonlyMap<string, LocalSocket>
   /**
-   * Encodes a packet once. Throws on a value that cannot be encoded, which is a bug of the caller.
+   * Encodes a packet once, for the sockets of a selection. Throws on a value that cannot be encoded,
+   * which is a bug of the caller. It is called once for each broadcast, right before the packet is
+   * delivered.
    */
-  readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags) => EncodedBroadcast
+  readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection) => EncodedBroadcast
   /**
    * The same for a packet that asks for acknowledgements, with an id that is unused in every socket
    * of the namespace.
@@ -174,6 +188,11 @@ export interface Host {
     packet: BroadcastPacket,
     flags: BroadcastFlags
   ) => { readonly encoded: EncodedBroadcast; readonly id: number }
+  /**
+   * The sockets whose clients have lost their connection and may come back, where recovery is on.
+   * What an adapter does with the rooms and the connections of a selection counts for them, too.
+   */
+  readonly away?: SelectionTarget | undefined
   /** Whether changes of rooms are observed. Adapters need not report them otherwise. */
   readonly watchesRooms: boolean
   /** Reports a change of rooms, after it has happened. */

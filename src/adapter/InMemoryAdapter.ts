@@ -76,7 +76,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.sync(() => this.addAll(socket, rooms))
+    return Effect.sync(() => this.addUnsafe(socket, rooms))
   }
 
   leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
@@ -84,12 +84,14 @@ export class InMemoryAdapter implements Adapter {
   }
 
   leaveAll(socket: LocalSocket): Effect.Effect<void> {
-    return Effect.sync(() => {
-      const { joined } = socket
-      if (joined === undefined) return
-      socket.joined = undefined
-      for (const room of joined) this.remove(socket, room)
-    })
+    return Effect.sync(() => this.removeAllUnsafe(socket))
+  }
+
+  removeAllUnsafe(socket: LocalSocket): void {
+    const { joined } = socket
+    if (joined === undefined) return
+    socket.joined = undefined
+    for (const room of joined) this.remove(socket, room)
   }
 
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
@@ -99,7 +101,7 @@ export class InMemoryAdapter implements Adapter {
   /** Throws on a packet that cannot be encoded. */
   broadcastUnsafe(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): void {
     // A packet that cannot be encoded is a bug of the caller even if there are no recipients.
-    const encoded = this.host.encode(packet, flags)
+    const encoded = this.host.encode(packet, flags, selection)
     this.forEach(selection, (socket) => socket.deliver(encoded, flags))
   }
 
@@ -207,7 +209,8 @@ export class InMemoryAdapter implements Adapter {
   }
 
   joinUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
-    for (const socket of this.selectUnsafe(selection)) this.addAll(socket, rooms)
+    for (const socket of this.selectUnsafe(selection)) this.addUnsafe(socket, rooms)
+    this.host.away?.joinUnsafe(selection, rooms)
   }
 
   socketsLeave(selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
@@ -216,6 +219,7 @@ export class InMemoryAdapter implements Adapter {
 
   leaveUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
     for (const socket of this.selectUnsafe(selection)) this.removeAll(socket, rooms)
+    this.host.away?.leaveUnsafe(selection, rooms)
   }
 
   disconnectSockets(selection: Selection, close: boolean): Effect.Effect<void> {
@@ -224,6 +228,7 @@ export class InMemoryAdapter implements Adapter {
 
   disconnectUnsafe(selection: Selection, close: boolean): void {
     for (const socket of this.selectUnsafe(selection)) socket.disconnectUnsafe(close)
+    this.host.away?.disconnectUnsafe(selection, close)
   }
 
   /** There is no other server. */
@@ -259,7 +264,7 @@ export class InMemoryAdapter implements Adapter {
     return sockets
   }
 
-  private addAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
+  addUnsafe(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
     // A socket is always in the room of its own id, without an entry.
     for (const room of rooms) if (room !== socket.id) this.add(socket, room)
   }

@@ -60,6 +60,10 @@ export interface SessionHandler {
   /** A text message: the whole packet with its leading `4`, so that it need not be copied. */
   onMessage(packet: string): void
   onBinary(bytes: Uint8Array): void
+  /** A ping was sent, after everything that was sent before. */
+  onPing?(): void
+  /** A pong has come: the client has read everything that was sent before its ping. */
+  onPong?(): void
   /** The session has ended. Called once, and last. */
   onClose(close: SessionClose): void
   /**
@@ -782,6 +786,7 @@ export class EngineSession extends Inspectable.Class implements LeavingSession {
   /** @internal */
   sendPing(): void {
     this.sendControl(PING)
+    this.handler.onPing?.()
   }
 
   /** @internal */
@@ -800,6 +805,7 @@ export class EngineSession extends Inspectable.Class implements LeavingSession {
   private onPong(): void {
     if (this.revision === 3) return this.closeUnsafe("parse error", "invalid heartbeat direction")
     this.owner.heartbeat.onPong(this)
+    this.handler.onPong?.()
   }
 
   private sendControl(packet: string): void {

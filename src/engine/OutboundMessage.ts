@@ -38,6 +38,16 @@ export class OutboundMessage {
   }
 
   /**
+   * An estimate of its memory in bytes: the objects, the text in two bytes for a character, and the
+   * wire form.
+   */
+  get memory(): number {
+    let bytes = OBJECTS + 2 * (this.text?.length ?? 0)
+    for (const { byteLength } of this.attachments ?? none) bytes += OBJECTS + 2 * byteLength
+    return bytes
+  }
+
+  /**
    * The size in bytes, with the text as UTF-8, without frames. Computed at the first call.
    */
   get byteLength(): number {
@@ -48,6 +58,11 @@ export class OutboundMessage {
     return this.size
   }
 }
+
+/** The objects of a message, or of an attachment. */
+const OBJECTS = 240
+
+const none: ReadonlyArray<Uint8Array> = []
 
 /**
  * Returns the size of a text in UTF-8, in bytes. Half a surrogate pair is written as three bytes.

@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import type { DrainOptions } from "../engine/Drain.ts"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engine/EngineOptions.ts"
 import { constantCase, optional } from "../internal/configOptions.ts"
+import type { RecoveryOptions } from "../server/RecoveryOptions.ts"
 import type { ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
@@ -84,9 +85,27 @@ const reading = {
   pauseTimeout: Config.Duration
 } satisfies Readers<ReadingOptions>
 
+const recoveryBounds = {
+  maxDisconnection: Config.Duration,
+  maxEvents: Config.Int,
+  maxBytes: Config.Int,
+  maxDirectBytes: Config.Int,
+  maxSessions: Config.Int,
+  maxReplay: Config.Int
+} satisfies Readers<RecoveryOptions>
+
 const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions>
 
 const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
+
+/** The switch of recovery, or its options. */
+const recovery: Config.Config<Record<string, unknown>> = Config.map(
+  Config.all([
+    optional({ recovery: Config.Boolean }),
+    Config.nested(optional(recoveryBounds), constantCase("recovery"))
+  ]),
+  ([set, bounds]) => (Object.keys(bounds).length === 0 || set.recovery === false ? set : { recovery: bounds })
+)
 
 /** The allowed origins, and whether they may send cookies. */
 const cors: Config.Config<Record<string, unknown>> = Config.map(
@@ -120,6 +139,7 @@ const grouped = (group: string, options: Config.Config<Record<string, unknown>>)
 const settings: Config.Config<NodeOptions> = Config.map(
   Config.all([
     optional(top),
+    recovery,
     grouped("heartbeat", optional(heartbeat)),
     grouped("handshake", optional(handshake)),
     grouped("upgrade", optional(upgrade)),
@@ -157,6 +177,8 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and
  *   `…_RATE_LIMIT_EXCEEDED`.
  * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
+ * - `SOCKETIO_RECOVERY` (a switch), `SOCKETIO_RECOVERY_MAX_DISCONNECTION` and so on, as
+ *   `RecoveryOptions` has them
  * - `SOCKETIO_POLLING_COMPRESSION`
  * - `SOCKETIO_WEB_SOCKET_PER_MESSAGE_DEFLATE`
  * - `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`), `…_CREDENTIALS`

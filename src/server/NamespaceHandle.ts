@@ -11,6 +11,7 @@ import type * as Stream from "effect/Stream"
 import type { RoomChange } from "../adapter/Adapter.ts"
 import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
+import type { SessionEndReason } from "../recovery/AwaySessions.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { AckError, ServersMissingError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
@@ -28,6 +29,18 @@ export interface Disconnection {
   /** The socket's id. */
   readonly id: string
   readonly reason: DisconnectReason
+}
+
+/**
+ * The end of a session, where recovery is on: the client cannot come back to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionEnd {
+  /** The id of the session's sockets. */
+  readonly sid: string
+  readonly reason: SessionEndReason
 }
 
 /**
@@ -121,6 +134,13 @@ export interface NamespaceHandle<N extends Namespace.Any>
   readonly disconnections: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<Disconnection, OverflowError<O>>
+  /**
+   * The sessions that end, where the server's `recovery` is on: a disconnected client of which the
+   * stream has not told may still come back, as the same socket.
+   */
+  readonly sessionEnds: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<SessionEnd, OverflowError<O>>
   /** The rooms that sockets join and leave, that are created and deleted. */
   readonly roomChanges: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>

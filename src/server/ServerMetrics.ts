@@ -99,6 +99,18 @@ export const namespaceRefusals: Metric.Counter<number> = Metric.counter("socketi
 })
 
 /**
+ * Clients that have asked for their session, by `namespace` and `result`: `recovered`, or the reason
+ * why they have begun anew.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const recoveries: Metric.Counter<number> = Metric.counter("socketio_recoveries", {
+  description: "Clients that have asked for their session, by its result",
+  incremental: true
+})
+
+/**
  * Volatile packets that were dropped because the client was too slow, by `namespace`.
  *
  * @since 0.1.0

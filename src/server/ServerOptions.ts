@@ -13,6 +13,8 @@ import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_DEPTH } from "../protocol/Pr
 import { rateOf } from "../internal/tokenBucket.ts"
 import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import type { RecoveryOptions, ResolvedRecoveryOptions } from "./RecoveryOptions.ts"
+import * as Recovery from "./RecoveryOptions.ts"
 
 /**
  * Options of the Socket.IO server. They include those of the engine.
@@ -49,6 +51,12 @@ export interface ServerOptions<out R = never> extends EngineOptions<R> {
    * the server's layer has a tracer. Without a tracer, or with `false`, it costs nothing.
    */
   readonly tracing?: boolean
+  /**
+   * Connection state recovery: a client that has lost its connection comes back as the same socket,
+   * and receives what it has missed. `true` stands for all defaults of {@link RecoveryOptions}.
+   * Default: `false`, which costs nothing.
+   */
+  readonly recovery?: boolean | RecoveryOptions
 }
 
 /**
@@ -213,9 +221,11 @@ export interface ResolvedServerOptions {
   readonly attachmentTimeout: number
   readonly maxDepth: number
   readonly tracing: boolean | undefined
+  /** `undefined` if recovery is off. */
+  readonly recovery: ResolvedRecoveryOptions | undefined
 }
 
-const OWN: Names<Omit<ServerOptions, keyof EngineOptions>> = { reading: true, tracing: true }
+const OWN: Names<Omit<ServerOptions, keyof EngineOptions>> = { reading: true, tracing: true, recovery: true }
 
 const READING: Names<ReadingOptions> = { pauseAt: true, resumeAt: true, pauseTimeout: true }
 
@@ -307,6 +317,7 @@ export const resolve = Effect.fnUntraced(function* (
     ),
     attachmentTimeout: yield* millis("limits.attachmentTimeout", limits.attachmentTimeout, 30_000, 1),
     maxDepth: yield* integer("limits.maxDepth", limits.maxDepth, MAX_DEPTH, 1),
-    tracing: options.tracing === undefined ? undefined : yield* flag("tracing", options.tracing, false)
+    tracing: options.tracing === undefined ? undefined : yield* flag("tracing", options.tracing, false),
+    recovery: yield* Recovery.resolve(options.recovery)
   }
 })

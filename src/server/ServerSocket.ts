@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
@@ -59,6 +61,19 @@ export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefus
 }
 
 /**
+ * The recovery of a client that has lost its connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SocketRecovery {
+  /** The number of messages that it has received late. */
+  readonly missed: number
+  /** The time from the noticed end of its connection to its return. */
+  readonly outage: Duration.Duration
+}
+
+/**
  * The members of a socket that do not depend on its contract.
  *
  * **Details**
@@ -93,6 +108,14 @@ export interface SocketBase extends ConnectedSocket {
   readonly handshake: Handshake
   /** The client's connection, which the client's sockets in other namespaces share. */
   readonly connection: ServerConnection
+  /**
+   * Whether its client has come back after a lost connection, and has received everything that it
+   * had missed: it has its earlier id, rooms and data. Always `false` unless the server's `recovery`
+   * is on.
+   */
+  readonly recovered: boolean
+  /** The number of messages that it had missed, and the time without a connection. */
+  readonly recovery: Option.Option<SocketRecovery>
   /** The transport that the connection uses now. */
   readonly transport: string
   /** Whether the socket is connected. */

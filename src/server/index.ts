@@ -6,6 +6,7 @@
 export * as BroadcastOperator from "./BroadcastOperator.ts"
 export * as NamespaceHandle from "./NamespaceHandle.ts"
 export * as RateLimiter from "./RateLimiter.ts"
+export * as RecoveryOptions from "./RecoveryOptions.ts"
 export * as ServerConnection from "./ServerConnection.ts"
 export * as ServerMetrics from "./ServerMetrics.ts"
 export * as ServerOptions from "./ServerOptions.ts"

@@ -2,10 +2,9 @@
  * Clients that move from one server to another, under a clock: what becomes of events, acknowledgements and handlers.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
-import { ackArguments } from "../../src/AckArguments.ts"
 import type { DrainOptions } from "../../src/engine/Drain.ts"
 import type { SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -21,7 +20,6 @@ type AnySocket = ServerSocket<Untyped>
 const makeApplication = () => {
   const log: Array<string> = []
   const sockets: Array<AnySocket> = []
-  const gate = Deferred.makeUnsafe<void>()
   const namespaces = (name: string) =>
     SocketIoServer.layerNamespace(
       "/",
@@ -45,11 +43,9 @@ const makeApplication = () => {
             Effect.onInterrupt(() => Effect.sync(() => log.push(`${name}: interrupted`)))
           )
         )
-        yield* socket.on("wait", () => Effect.as(Deferred.await(gate), ackArguments(name)))
-        yield* socket.on("question", () => Effect.exit(socket.emitWithAck("question")))
       })
     )
-  return { log, sockets, gate, namespaces }
+  return { log, sockets, namespaces }
 }
 
 const settle = Effect.repeat(Effect.yieldNow, { times: 300 })
@@ -380,6 +376,111 @@ describe("a client of this library", () => {
       yield* settle
       assert.deepStrictEqual(yield* Fiber.join(asked), ["answer"])
       assert.lengthOf(sockets, 2)
+    })
+  )
+})
+
+describe("with recovery", () => {
+  for (const [work, reason] of [
+    [500, "server shutting down"],
+    [60_000, "session resumed"]
+  ] as const) {
+    it.effect(
+      `what is sent while a client moves comes after the move, once, where the former socket ends with ${reason}`,
+      () =>
+        Effect.gen(function* () {
+          const application = makeApplication()
+          const fleet = yield* makeFleet(application.namespaces, { recovery: true })
+          const first = yield* fleet.start("first")
+          const client = yield* fleet.client()
+          const socket = yield* Effect.provideService(
+            SocketIoClient.connect("/"),
+            SocketIoClient.SocketIoClient,
+            client
+          )
+          const news = yield* socket.subscribe("news")
+          const seen: Array<unknown> = []
+          yield* Effect.forkScoped(
+            Stream.runForEach(news, ([first]) => Effect.sync(() => seen.push(first))),
+            { startImmediately: true }
+          )
+          const everybody = yield* first.shape.namespace("/")
+          for (let i = 0; i < 9; i++) yield* join(yield* fleet.raw())
+          const mine = () => application.sockets.findLast(({ id }) => id === socket.id)!
+          let sent = 0
+          const send = Effect.suspend(() => Effect.andThen(mine().emit("news", ++sent), everybody.emit("news", ++sent)))
+          yield* send
+          const { id } = socket
+          yield* Effect.forkChild(socket.emitWithAck("work", work).pipe(Effect.ignore), { startImmediately: true })
+          const draining = yield* Effect.forkChild(first.shape.drain({ notice: 0, over: "10 seconds" }), {
+            startImmediately: true
+          })
+          // The first one of ten.
+          yield* TestClock.adjust("1050 millis")
+          yield* settle
+          yield* send
+          // There is no other server: it comes back to this one, which takes it again.
+          yield* Fiber.interrupt(draining)
+          yield* TestClock.adjust("980 millis")
+          yield* send
+          yield* TestClock.adjust("1200 millis")
+          yield* send
+          yield* settle
+          assert.strictEqual(socket.id, id)
+          assert.isTrue(socket.recovered)
+          assert.lengthOf(application.sockets, 11)
+          yield* everybody.emit("news", ++sent)
+          yield* settle
+          assert.deepStrictEqual(
+            seen.map((news) => String(news)),
+            Array.from({ length: sent }, (_, i) => String(i + 1))
+          )
+          assert.include(application.log, `first: ${reason}`)
+        })
+    )
+  }
+
+  it.effect("a pong over a connection that gets nothing more confirms nothing", () =>
+    Effect.gen(function* () {
+      const application = makeApplication()
+      const fleet = yield* makeFleet(application.namespaces, {
+        recovery: true,
+        heartbeat: { pingInterval: "1 second" }
+      })
+      const first = yield* fleet.start("first")
+      const peer = yield* fleet.raw("&fx=1")
+      yield* peer.receive
+      yield* peer.send("40")
+      const { pid } = JSON.parse(String(yield* peer.receive).slice(2))
+      const [server] = application.sockets as [AnySocket]
+      yield* peer.send('421["work",600000]')
+      yield* settle
+      const draining = yield* Effect.forkChild(first.shape.drain({ notice: 0, over: "1 minute" }), {
+        startImmediately: true
+      })
+      // It is moved late; until then it answers pings.
+      let isAsked = false
+      while (!isAsked) {
+        yield* TestClock.adjust("500 millis")
+        yield* settle
+        for (const packet of yield* peer.received) {
+          if (packet === "2") yield* peer.send("3")
+          else isAsked = MOVE.test(String(packet)) || isAsked
+        }
+      }
+      yield* peer.send("432147483647[]")
+      yield* TestClock.adjust("1 second")
+      yield* server.emit("news", "kept")
+      for (let i = 0; i < 2; i++) {
+        yield* settle
+        for (const packet of yield* peer.received) if (packet === "2") yield* peer.send("3")
+        yield* TestClock.adjust("400 millis")
+      }
+      yield* Fiber.interrupt(draining)
+      const again = yield* fleet.raw("&fx=1")
+      yield* again.receive
+      yield* again.send(`40${JSON.stringify({ pid })}`)
+      assert.match(String(yield* again.receive), /^42\["news","kept"/)
     })
   )
 })

@@ -13,6 +13,7 @@ const floors: Record<string, number> = {
   internal: 1,
   engine: 2,
   adapter: 3,
+  recovery: 3,
   server: 4,
   client: 4,
   node: 5,
@@ -25,7 +26,8 @@ const floors: Record<string, number> = {
 /** What a folder may not import, though its floor would allow it. */
 const strangers: Record<string, ReadonlyArray<string>> = {
   protocol: ["", "internal"],
-  adapter: ["engine"],
+  adapter: ["engine", "recovery"],
+  recovery: ["engine"],
   server: ["client"],
   client: ["server"],
   node: ["browser", "cluster", "redis", "testing"],

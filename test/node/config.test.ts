@@ -53,6 +53,12 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["LIMITS_MAX_ATTACHMENT_BYTES", "7", "limits.maxAttachmentBytes", 7],
   ["LIMITS_ATTACHMENT_TIMEOUT", "8 seconds", "limits.attachmentTimeout", 8_000],
   ["LIMITS_MAX_DEPTH", "9", "limits.maxDepth", 9],
+  ["RECOVERY_MAX_DISCONNECTION", "1 minute", "recovery.maxDisconnection", 60_000],
+  ["RECOVERY_MAX_EVENTS", "10", "recovery.maxEvents", 10],
+  ["RECOVERY_MAX_BYTES", "11", "recovery.maxBytes", 11],
+  ["RECOVERY_MAX_DIRECT_BYTES", "12", "recovery.maxDirectBytes", 12],
+  ["RECOVERY_MAX_SESSIONS", "13", "recovery.maxSessions", 13],
+  ["RECOVERY_MAX_REPLAY", "14", "recovery.maxReplay", 14],
   ["TRACING", "false", "tracing", false]
 ]
 
@@ -88,6 +94,18 @@ describe("options from the environment", () => {
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* reading(NodeConfig.attached, {}), {})
       assert.deepStrictEqual(yield* reading(NodeConfig.listening, {}), { port: 3000 })
+    })
+  )
+
+  it.effect("switch recovery", () =>
+    Effect.gen(function* () {
+      const on = yield* reading(NodeConfig.attached, { SOCKETIO_RECOVERY: "true" })
+      assert.deepStrictEqual(on, { recovery: true })
+      const off = yield* reading(NodeConfig.attached, {
+        SOCKETIO_RECOVERY: "false",
+        SOCKETIO_RECOVERY_MAX_SESSIONS: "5"
+      })
+      assert.deepStrictEqual(off, { recovery: false })
     })
   )
 

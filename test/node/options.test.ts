@@ -12,6 +12,7 @@ import type { DrainOptions } from "../../src/engine/Drain.ts"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../../src/engine/EngineOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "../../src/node/NodeEngine.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
 import type { ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
@@ -113,9 +114,29 @@ const onShutdown: Nonsense<DrainOptions> = {
   rate: [0, -1, Number.NaN, "fast"]
 }
 
+const recovery: Nonsense<RecoveryOptions> = {
+  maxDisconnection: [0, "soon", Infinity, 2 ** 31],
+  maxEvents: [-1, 1.5, Infinity],
+  maxBytes: [-1, 1.5, Infinity],
+  maxDirectBytes: [-1, 1.5, Infinity],
+  maxSessions: [-1, 1.5, Infinity],
+  maxReplay: [-1, 1.5, Infinity]
+}
+
 const noGroup = [5, null, "none", []]
 
-const groups = { heartbeat, handshake, upgrade, limits, reading, polling, webSocket, foreignUpgrades, onShutdown }
+const groups = {
+  heartbeat,
+  handshake,
+  upgrade,
+  limits,
+  reading,
+  polling,
+  webSocket,
+  foreignUpgrades,
+  onShutdown,
+  recovery
+}
 
 /** The same for the options on top, the groups themselves among them. */
 const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
@@ -129,6 +150,7 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   foreignUpgrades: noGroup,
   onShutdown: noGroup,
   readyPath: ["readyz", "", "/ready?", "/re ady", 5, "/socket.io/readyz", "/socket.io"],
+  recovery: [5, null, "yes", []],
   allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
   trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],
   transports: [[], ["carrier pigeon"], ["polling", "webtransport"]],

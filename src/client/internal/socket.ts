@@ -194,9 +194,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const onEvent = (packet: Received) => {
-    // A server that recovers connections adds the packet's offset to the arguments. It looks like any other argument.
+    // A server that recovers connections adds the packet's offset to the arguments, unless it asks for an acknowledgement. It
+    // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
-    if (pid !== undefined && typeof last === "string") offset = last
+    if (pid && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(packet)
   }
 

@@ -26,6 +26,7 @@ export const admit = (
   namespace: NamespaceRuntime,
   socket: SocketRuntime
 ): Effect.Effect<unknown> => {
+  if (!socket.connection.isLegacy) namespace.recovery?.claim(socket)
   const { registration } = namespace
   if (registration !== undefined) return authenticate(namespace, socket, registration)
   return Effect.flatMap(findRegistration(directory, namespace, socket), (registration) => {

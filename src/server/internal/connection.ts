@@ -13,6 +13,7 @@ import { namespaceRefusals } from "../ServerMetrics.ts"
 import { Backlog } from "./backlog.ts"
 import { Departure } from "./departure.ts"
 import type { Environment } from "./environment.ts"
+import { Receipts } from "./receipts.ts"
 
 /** The bytes of a CONNECT packet beside its namespace and its auth payload, in any encoding. */
 const CONNECT_OVERHEAD = 256
@@ -48,6 +49,10 @@ export interface Member {
   disconnectUnsafe(close: boolean): void
   /** The client has left: the acknowledgements that it owes will not come. */
   abandonAcks(): void
+  /** The ping of a number was sent. */
+  onPing(ping: number): void
+  /** The ping of a number was answered. */
+  onPong(ping: number): void
   /** Stops every delivery, whatever the reason is. */
   end(reason: DisconnectReason): void
 }
@@ -102,6 +107,8 @@ export class Connection implements SessionHandler, WheelEntry {
   leaving = 0
   /** Made when the application uses it. */
   holder: ConnectionHolder | undefined
+  /** Numbers the pings, where recovery is on. */
+  private readonly receipts: Receipts | undefined
   /** Limits how often the client may open namespaces. Made with the first one. */
   private openings: OpeningLimiter | undefined
   /**
@@ -117,6 +124,7 @@ export class Connection implements SessionHandler, WheelEntry {
     this.environment = environment
     this.directory = directory
     this.decoder = environment.parser.makeDecoder(environment.limits)
+    this.receipts = environment.recovery === undefined ? undefined : new Receipts()
     environment.wheel.schedule(this, environment.options.connectTimeout)
   }
 
@@ -183,6 +191,18 @@ export class Connection implements SessionHandler, WheelEntry {
     const size = bytes.byteLength
     const unread = size < LARGE ? undefined : this.unread(bytes, 0, size)
     this.onDecoded(unread ?? this.decoder.binary(bytes), size)
+  }
+
+  onPing(): void {
+    // It says nothing of messages that were not sent.
+    if (this.isSilent) return
+    const ping = this.receipts?.onPing()
+    if (ping !== undefined) for (const member of this.members.all()) member.onPing(ping)
+  }
+
+  onPong(): void {
+    const ping = this.receipts?.onPong()
+    if (ping !== undefined) for (const member of this.members.all()) member.onPong(ping)
   }
 
   onClose(close: SessionClose): void {

@@ -22,11 +22,13 @@ import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Closing, type ShutdownClock } from "./closing.ts"
 import { Observer } from "./observer.ts"
+import { type RecoveryBounds, ServerRecovery } from "./serverRecovery.ts"
 import { Wire } from "./wire.ts"
 
 /** The engine, as far as the environment needs it. */
 export interface EngineClock extends ShutdownClock {
   readonly wheel: TimerWheel
+  readonly options: RecoveryBounds
 }
 
 /** The services from which an environment is made. */
@@ -62,6 +64,8 @@ export class Environment {
   readonly closing: Closing
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   wheel!: TimerWheel
+  /** What namespaces share for the recovery of their clients, if it is on. */
+  recovery: ServerRecovery | undefined
   private startedAt = 0
 
   constructor({ adapters, context, observer, options, parser, scope }: Parts) {
@@ -86,6 +90,8 @@ export class Environment {
     this.wheel = engine.wheel
     this.closing.start(engine)
     this.startedAt = engine.wheel.now()
+    const { recovery } = this.options
+    if (recovery !== undefined) this.recovery = new ServerRecovery(recovery, engine.options, engine.wheel)
   }
 
   /** The time for which a client may still wait for a missing namespace, in milliseconds. */

@@ -83,6 +83,7 @@ const makeHandle = (
     connections: (options) =>
       news(({ hubs }) => hubs.connections.stream("connections", options, (socket) => viewOf(socket, isUntyped))),
     disconnections: (options) => news(({ hubs }) => hubs.disconnections.stream("disconnections", options, identity)),
+    sessionEnds: (options) => news(({ hubs }) => hubs.sessionEnds.stream("sessionEnds", options, identity)),
     roomChanges: (options) => news(({ hubs }) => hubs.rooms.stream("roomChanges", options, identity)),
     broadcasts: (options) => news(({ hubs }) => hubs.broadcasts.stream("broadcasts", options, broadcast)),
     events: (options) => news((namespace) => eventsOf(namespace, isUntyped, options)),

@@ -18,13 +18,14 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { ServersMissingError } from "../../SocketIoError.ts"
-import type { Disconnection, NamespaceHandle } from "../NamespaceHandle.ts"
+import type { Disconnection, NamespaceHandle, SessionEnd } from "../NamespaceHandle.ts"
 import type { Auth, Connection, Entrance } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { Environment } from "./environment.ts"
 import type { Emission } from "./emissions.ts"
 import { Hub } from "./hub.ts"
+import { NamespaceRecovery } from "./recovery.ts"
 import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
 import { type SocketNamespace, SocketRuntime } from "./socket.ts"
@@ -105,6 +106,7 @@ class Hubs {
   readonly rooms = new Hub<RoomChange>()
   readonly broadcasts = new Hub<Emission>()
   readonly events = new Hub<InboundEvent>()
+  readonly sessionEnds = new Hub<SessionEnd>()
 
   close(): void {
     this.connections.close()
@@ -112,6 +114,7 @@ class Hubs {
     this.rooms.close()
     this.broadcasts.close()
     this.events.close()
+    this.sessionEnds.close()
   }
 }
 
@@ -175,6 +178,8 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   private readonly owner: NamespaceOwner
   /** The clients that are not admitted yet, with their deadlines, or whose builders are at work. */
   private readonly connecting = new Map<SocketRuntime, AdmissionDeadline | undefined>()
+  /** The recovery of its clients, if it is on. */
+  readonly recovery: NamespaceRecovery<SocketRuntime> | undefined
   private lazyHubs: Hubs | undefined
   private lazyAdapter: Adapter | undefined
   private adapterScope: Scope.Closeable | undefined
@@ -184,6 +189,8 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     this.name = name
     this.environment = environment
     this.owner = owner
+    const { recovery } = environment
+    this.recovery = recovery === undefined ? undefined : new NamespaceRecovery(this, recovery)
   }
 
   // ---------------------------------------------------------------- layers
@@ -347,11 +354,15 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     return {
       namespace: this.name,
       sockets: this.sockets,
-      encode: (packet, flags) => this.encode(packet, undefined, flags),
+      encode: (packet, flags, selection) =>
+        this.recovery === undefined
+          ? this.encode(packet, undefined, flags)
+          : this.recovery.broadcast(packet, flags, selection),
       encodeForAck: (packet, flags) => {
         const id = this.nextAckId()
         return { encoded: this.encode(packet, id, flags), id }
       },
+      away: this.recovery?.away,
       get watchesRooms() {
         return isWatched()
       },
@@ -534,13 +545,27 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   /** A socket that has ended leaves all rooms. A failure of the adapter affects nothing else. */
   leaveAll(socket: SocketRuntime): void {
+    this.runGuarded(socket, "leaving the rooms failed", () => this.adapter.leaveAll(socket))
+  }
+
+  /** A client that has come back is in its rooms again. */
+  rejoin(socket: SocketRuntime, rooms: ReadonlyArray<string>): void {
+    this.runGuarded(socket, "joining the rooms again failed", () => this.adapter.join(socket, rooms))
+  }
+
+  /** Runs an effect of the adapter. Its failure affects nothing else. */
+  private runGuarded(socket: SocketRuntime, message: string, effect: () => Effect.Effect<void>): void {
     const { observer, runFork } = this.environment
     runFork(
-      Effect.catchCause(
-        Effect.suspend(() => this.adapter.leaveAll(socket)),
-        (cause) => Effect.sync(() => observer.error("leaving the rooms failed", cause, socket.annotations, undefined))
+      Effect.catchCause(Effect.suspend(effect), (cause) =>
+        Effect.sync(() => observer.error(message, cause, socket.annotations, undefined))
       )
     )
+  }
+
+  /** A session cannot be recovered any more. */
+  onSessionEnd(sid: string, reason: SessionEnd["reason"]): void {
+    this.lazyHubs?.sessionEnds.publish({ sid, reason })
   }
 
   /** Whether it has no clients, and none is being admitted. */
@@ -559,7 +584,8 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   /** Whether nothing needs it. */
   get isUnused(): boolean {
-    return !this.stays && this.retained === 0 && this.isEmpty && this.instance === undefined
+    const isAwaited = this.recovery?.isAwaiting === true
+    return !this.stays && this.retained === 0 && this.isEmpty && this.instance === undefined && !isAwaited
   }
 
   /** Its instance has closed. */

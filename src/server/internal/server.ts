@@ -29,6 +29,7 @@ export class ServerRuntime {
   /** The engine runs. */
   start(engine: EngineServer): void {
     this.environment.start({
+      options: engine.options,
       wheel: engine.wheel,
       closing: engine.closing,
       get sessionCount() {
@@ -50,6 +51,7 @@ export class ServerRuntime {
   /** The server has ended. */
   dispose(): void {
     this.opened.close()
+    this.environment.recovery?.dispose()
     this.directory.dispose()
   }
 

@@ -30,6 +30,7 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
+import type { NamespaceRecovery, RecoverableSocket, Resumed, Resumption, Session } from "./recovery.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
@@ -44,6 +45,7 @@ export interface SocketNamespace extends ObservedNamespace {
   readonly target: Target
   /** The parameters of its name. */
   readonly params: Readonly<Record<string, unknown>>
+  readonly recovery: NamespaceRecovery<SocketRuntime> | undefined
   nextAckId(): number
   /** Whether the events of all its sockets have readers. */
   readonly watchesEvents: boolean
@@ -73,8 +75,9 @@ interface Disconnected {
 type Lifecycle = "connecting" | "connected" | Disconnected
 
 /** A client in a namespace, from its CONNECT packet to its end, whether it is admitted or not. */
-export class SocketRuntime extends Supervisor implements LocalSocket, Member, InboundSocket {
-  readonly id: string
+export class SocketRuntime extends Supervisor implements LocalSocket, Member, InboundSocket, RecoverableSocket {
+  /** Another one only until the socket is admitted: that of the session that it asks for. */
+  id: string
   readonly namespace: SocketNamespace
   /**
    * It has no parent: the socket's end closes it with `Closing`, after the handlers that use it
@@ -97,6 +100,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   /** The context in which its effects run, without its scope. */
   private context: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
+  resumption: Resumption | undefined
+  recoverable: Session | undefined
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
@@ -264,7 +269,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   enterRoom(room: string): boolean {
     const { connection } = this
-    if (connection.enterRoom(roomWeight(room))) return true
+    if (connection.enterRoom(roomWeight(room))) {
+      this.recoverable?.memberships.join(room, this.namespace.recovery!.position)
+      return true
+    }
     const annotations = { room, ...this.annotations }
     const message = "room not joined: its connection is in as many as it may be"
     connection.environment.observer.debug("socket", message, annotations, connection)
@@ -273,6 +281,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   leaveRoom(room: string): void {
     this.connection.leaveRoom(roomWeight(room))
+    this.recoverable?.memberships.leave(room, this.namespace.recovery!.position)
   }
 
   // ---------------------------------------------------------------- out
@@ -320,10 +329,17 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
-    if (this.isUnreachable || (flags.volatile && this.isBehind())) return false
+    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
+    const { environment, isSilent, session } = this.connection
+    const { recoverable } = this
+    // A client that moves gets what can be recovered when it comes back.
+    if (isSilent && (recoverable === undefined || id !== undefined)) return false
     if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
-    const { environment, session } = this.connection
-    session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
+    const message =
+      recoverable === undefined || id !== undefined
+        ? environment.wire.event(this.namespace.name, packet, id, flags.compress)
+        : this.namespace.recovery!.direct(recoverable, packet, flags)
+    if (!isSilent) session.sendUnsafe(message, onDropped)
     return true
   }
 
@@ -517,10 +533,25 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { observer, wire } = connection.environment
     this.lifecycle = "connected"
     this.keepAuth()
-    namespace.add(this)
     connection.onAdmitted()
-    connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : { sid: this.id }))
+    if (connection.isLegacy || namespace.recovery === undefined) {
+      namespace.add(this)
+      connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : { sid: this.id }))
+    } else namespace.recovery.admit(this)
     observer.debug("namespace", "socket connected", this.annotations, connection)
+  }
+
+  onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void {
+    this.ownData = data
+    this.resumption = resumed
+  }
+
+  onPing(ping: number): void {
+    this.recoverable?.onPing(ping, this.namespace.recovery!.position)
+  }
+
+  onPong(ping: number): void {
+    this.recoverable?.onPong(ping)
   }
 
   /** The handlers are there. */
@@ -594,6 +625,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { acks, connection, ending, namespace, waiting } = this
     const { closing, observer } = connection.environment
     this.acks = this.ending = this.waiting = undefined
+    namespace.recovery?.onEnd(this, reason)
     namespace.remove(this, reason)
     acks?.abandon()
     if (waiting !== undefined) for (const giveUp of waiting) giveUp()

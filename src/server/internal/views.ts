@@ -1,8 +1,10 @@
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -13,7 +15,7 @@ import type { Handshake } from "../../Handshake.ts"
 import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
-import type { EventRefused, IncomingEvent, ServerSocket } from "../ServerSocket.ts"
+import type { EventRefused, IncomingEvent, ServerSocket, SocketRecovery } from "../ServerSocket.ts"
 import type { Connection, Member } from "./connection.ts"
 import { ConnectionView } from "./connectionView.ts"
 import { DECLARED, UNDECLARED } from "./eventStreams.ts"
@@ -106,6 +108,17 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
 
   get connection(): ServerConnection {
     return connectionOf(this.#socket.connection)
+  }
+
+  get recovered(): boolean {
+    return this.#socket.resumption?._tag === "Resumed"
+  }
+
+  get recovery(): Option.Option<SocketRecovery> {
+    const { resumption } = this.#socket
+    if (resumption?._tag !== "Resumed") return Option.none()
+    const { missed, outage } = resumption
+    return Option.some({ missed, outage: Duration.millis(outage) })
   }
 
   get transport(): string {

@@ -1,0 +1,262 @@
+/**
+ * The sessions of clients that have lost their connection, and may come back.
+ *
+ * @since 0.1.0
+ */
+import type { LocalSocket, RoomChange, SelectionTarget, SocketDetails } from "../adapter/Adapter.ts"
+import * as InMemoryAdapter from "../adapter/InMemoryAdapter.ts"
+import type { RecoverySession, Sized } from "./RecoverySession.ts"
+
+/**
+ * The end of a session that cannot be recovered any more.
+ *
+ * - `left`: the client has left the namespace by itself.
+ * - `kicked`: the server has disconnected the client, or has closed its connection for a fault, such
+ *   as a limit that the client has exceeded.
+ * - `expired`: the client did not come back in time.
+ * - `refused`: the client came back, and was not admitted.
+ * - `overflow`: the server had to drop the session, or messages that the client has missed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SessionEndReason = "left" | "kicked" | "expired" | "refused" | "overflow"
+
+/**
+ * The state of a session without a connection.
+ *
+ * - `waiting`: its client may ask for it.
+ * - `claimed`: its client has asked for it, and is being admitted.
+ * - `ended`: it was kicked meanwhile.
+ */
+type AwayState = "waiting" | "claimed" | "ended"
+
+/**
+ * A session without a connection. It is a member of its rooms, so that changes of rooms, and kicks,
+ * count while its client is away. Nothing is delivered to it: the log has what it misses.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class AwaySession<in out M extends Sized> implements LocalSocket {
+  readonly session: RecoverySession<M>
+  /** The data of its socket, as they were. */
+  readonly data: Readonly<Record<string, unknown>>
+  /** The time at which the connection ended, in milliseconds. */
+  readonly since: number
+  /** The time until which the client may come back, in milliseconds. */
+  readonly deadline: number
+  joined: Set<string> | undefined
+  state: AwayState = "waiting"
+  private readonly home: AwayRooms<M>
+
+  constructor(
+    home: AwayRooms<M>,
+    session: RecoverySession<M>,
+    data: Readonly<Record<string, unknown>>,
+    since: number,
+    deadline: number
+  ) {
+    this.home = home
+    this.session = session
+    this.data = data
+    this.since = since
+    this.deadline = deadline
+  }
+
+  get id(): string {
+    return this.session.sid
+  }
+
+  get details(): SocketDetails {
+    throw new Error("a socket without a connection is not listed")
+  }
+
+  /** Called for rooms that it was not in before. */
+  enterRoom(room: string): boolean {
+    const { session } = this
+    if ((this.joined?.size ?? 0) >= this.home.maxRooms) return false
+    session.memberships.join(room, this.home.position)
+    return true
+  }
+
+  leaveRoom(room: string): void {
+    // A session that comes back, or ends, leaves these rooms for those of its socket.
+    if (this.home.has(this)) this.session.memberships.leave(room, this.home.position)
+  }
+
+  deliver(): void {}
+
+  deliverForAck(): undefined {
+    return undefined
+  }
+
+  disconnectUnsafe(): void {
+    this.end("kicked")
+  }
+
+  /** Ends the session: its client cannot come back to it. */
+  end(reason: SessionEndReason): void {
+    if (this.state === "ended") return
+    this.state = "ended"
+    this.home.onEnded(this, reason)
+  }
+}
+
+/**
+ * The parts of a namespace that its absent sessions use.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AwayHost<in out M extends Sized> {
+  /** The name of the namespace. */
+  readonly name: string
+  /** The number of rooms that a session may be in. */
+  readonly maxRooms: number
+  /** The position of the latest message. */
+  readonly position: number
+  /** A session has ended without its client. */
+  onEnded(away: AwaySession<M>, reason: SessionEndReason): void
+}
+
+/**
+ * The absent sessions of one namespace, in their rooms.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class AwayRooms<in out M extends Sized> implements SelectionTarget {
+  private readonly host: AwayHost<M>
+  private readonly sockets = new Map<string, AwaySession<M>>()
+  private readonly adapter: InMemoryAdapter.InMemoryAdapter
+
+  constructor(host: AwayHost<M>) {
+    this.host = host
+    this.adapter = new InMemoryAdapter.InMemoryAdapter({
+      namespace: host.name,
+      sockets: this.sockets,
+      encode: nothing,
+      encodeForAck: nothing,
+      watchesRooms: false,
+      onRoomChange: (_change: RoomChange) => {},
+      onServerEvent: () => {}
+    })
+  }
+
+  get size(): number {
+    return this.sockets.size
+  }
+
+  get maxRooms(): number {
+    return this.host.maxRooms
+  }
+
+  get position(): number {
+    return this.host.position
+  }
+
+  has(away: AwaySession<M>): boolean {
+    return this.sockets.get(away.id) === away
+  }
+
+  /** Adds a session, in the rooms of its socket. */
+  add(away: AwaySession<M>, rooms: ReadonlyArray<string>): void {
+    this.sockets.set(away.id, away)
+    if (rooms.length > 0) this.adapter.addUnsafe(away, rooms)
+  }
+
+  /** Takes a session out. Returns the rooms that it was in. */
+  remove(away: AwaySession<M>): ReadonlyArray<string> {
+    if (!this.has(away)) return []
+    this.sockets.delete(away.id)
+    const rooms = Array.from(away.joined ?? [])
+    this.adapter.removeAllUnsafe(away)
+    return rooms
+  }
+
+  /** A session of these has ended. */
+  onEnded(away: AwaySession<M>, reason: SessionEndReason): void {
+    this.remove(away)
+    away.session.dispose()
+    this.host.onEnded(away, reason)
+  }
+
+  joinUnsafe: SelectionTarget["joinUnsafe"] = (selection, rooms) => {
+    if (this.sockets.size > 0) this.adapter.joinUnsafe(selection, rooms)
+  }
+
+  leaveUnsafe: SelectionTarget["leaveUnsafe"] = (selection, rooms) => {
+    if (this.sockets.size > 0) this.adapter.leaveUnsafe(selection, rooms)
+  }
+
+  disconnectUnsafe: SelectionTarget["disconnectUnsafe"] = (selection, close) => {
+    if (this.sockets.size > 0) this.adapter.disconnectUnsafe(selection, close)
+  }
+}
+
+const nothing = (): never => {
+  throw new Error("nothing is sent to a socket without a connection")
+}
+
+/**
+ * The absent sessions of all namespaces of a server, by their secrets. The one that has waited
+ * longest leaves first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class AwaySessions<in out M extends Sized> {
+  private readonly waiting = new Map<string, AwaySession<M>>()
+  private readonly maxSessions: number
+
+  constructor(maxSessions: number) {
+    this.maxSessions = maxSessions
+  }
+
+  get size(): number {
+    return this.waiting.size
+  }
+
+  /** Adds a session. Returns the one that has to leave for it, if there are too many. */
+  add(away: AwaySession<M>): AwaySession<M> | undefined {
+    away.state = "waiting"
+    this.waiting.set(away.session.pid, away)
+    if (this.waiting.size <= this.maxSessions) return undefined
+    const [oldest] = this.waiting.values()
+    this.waiting.delete(oldest!.session.pid)
+    return oldest
+  }
+
+  /** The session of a secret, if it waits in this namespace. */
+  claim(pid: string, home: AwayRooms<M>): AwaySession<M> | undefined {
+    const away = this.waiting.get(pid)
+    if (away === undefined || !home.has(away)) return undefined
+    this.waiting.delete(pid)
+    away.state = "claimed"
+    return away
+  }
+
+  /** Forgets a session that has ended. */
+  delete(away: AwaySession<M>): void {
+    if (this.waiting.get(away.session.pid) === away) this.waiting.delete(away.session.pid)
+  }
+
+  /** Takes the sessions out whose clients have not come in time. */
+  takeExpired(now: number): ReadonlyArray<AwaySession<M>> {
+    const expired: Array<AwaySession<M>> = []
+    for (const away of this.waiting.values()) {
+      // Sessions wait for the same time, so they are in the order of their deadlines.
+      if (away.deadline > now) break
+      this.waiting.delete(away.session.pid)
+      expired.push(away)
+    }
+    return expired
+  }
+
+  /** The earliest deadline. */
+  get nextDeadline(): number | undefined {
+    for (const { deadline } of this.waiting.values()) return deadline
+    return undefined
+  }
+}

@@ -1,0 +1,11 @@
+/**
+ * The parts of connection state recovery: a log of broadcasts, sessions, rooms over time.
+ *
+ * Applications need the option `recovery` of the server, and none of these.
+ *
+ * @since 0.1.0
+ */
+export * as AwaySessions from "./AwaySessions.ts"
+export * as Memberships from "./Memberships.ts"
+export * as MessageLog from "./MessageLog.ts"
+export * as RecoverySession from "./RecoverySession.ts"

@@ -1,0 +1,18 @@
+/**
+ * Numbers the pings of one connection, and their answers. A client answers pings in their order, so
+ * the answer of one says that everything before it has arrived.
+ */
+export class Receipts {
+  private pings = 0
+  private pongs = 0
+
+  /** A ping was sent. Returns its number. */
+  onPing(): number {
+    return ++this.pings
+  }
+
+  /** A pong has come. Returns the number of its ping, unless it answers none. */
+  onPong(): number | undefined {
+    return this.pongs < this.pings ? ++this.pongs : undefined
+  }
+}

@@ -1,0 +1,296 @@
+import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import type { DisconnectReason } from "../../DisconnectReason.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
+import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
+import { MessageLog } from "../../recovery/MessageLog.ts"
+import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
+import { recoveries } from "../ServerMetrics.ts"
+import type { Connection } from "./connection.ts"
+import type { Environment } from "./environment.ts"
+import type { ServerRecovery } from "./serverRecovery.ts"
+import { EncodedEvent, type EventData } from "./wire.ts"
+
+/** The session of a client in one namespace. */
+export type Session = RecoverySession<OutboundMessage>
+
+/** The session that a client asks for with its CONNECT, and what has become of that. */
+export type Resumption =
+  /**
+   * It is there, and this client alone has it. The client has received all up to a position, if it
+   * says one.
+   */
+  | { readonly _tag: "Claimed"; readonly away: AwaySession<OutboundMessage>; readonly received: number | undefined }
+  | { readonly _tag: "Missing"; readonly reason: MissReason }
+  | Resumed
+
+/** The client has its session. */
+export interface Resumed {
+  readonly _tag: "Resumed"
+  /** The number of messages that it has received late. */
+  readonly missed: number
+  /** The time without a connection, in milliseconds. */
+  readonly outage: number
+}
+
+/** A socket, as recovery sees it. */
+export interface RecoverableSocket {
+  id: string
+  readonly connection: Connection
+  readonly rawAuth: Readonly<Record<string, unknown>>
+  readonly joined: ReadonlySet<string> | undefined
+  readonly data: Readonly<Record<string, unknown>>
+  /** The session that it asks for, or has asked for. */
+  resumption: Resumption | undefined
+  /** Its session, from its admission to its end. */
+  recoverable: Session | undefined
+  /** It has its state back. */
+  onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void
+}
+
+/** A namespace, as recovery sees it. */
+export interface RecoverableNamespace<S extends RecoverableSocket> {
+  readonly name: string
+  readonly label: string
+  readonly environment: Environment
+  readonly contract: CompiledContract | undefined
+  add(socket: S): void
+  rejoin(socket: S, rooms: ReadonlyArray<string>): void
+  onSessionEnd(sid: string, reason: SessionEndReason): void
+  forgetIfUnused(): void
+}
+
+/** The ends of connections after which a client may come back. */
+const LOSSES: ReadonlySet<DisconnectReason> = new Set([
+  "transport close",
+  "transport error",
+  "ping timeout",
+  "forced close",
+  "server shutting down",
+  "session resumed"
+])
+
+/**
+ * The recovery of one namespace.
+ *
+ * Every message that can be recovered has a position, which the client gets as a further argument:
+ * it names the last one when it comes back.
+ */
+export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage> {
+  readonly away: AwayRooms<OutboundMessage>
+  private readonly namespace: RecoverableNamespace<S>
+  private readonly server: ServerRecovery
+  private readonly log: MessageLog<OutboundMessage>
+  private readonly live = new Map<string, S>()
+  /** The beginning of its offsets. It is another one in each process. */
+  private readonly epoch: string
+
+  constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
+    this.namespace = namespace
+    this.server = server
+    this.log = new MessageLog(server.budget)
+    this.away = new AwayRooms(this)
+    this.epoch = `${namespace.environment.generateId().slice(-6)}.`
+  }
+
+  get name(): string {
+    return this.namespace.name
+  }
+
+  get position(): number {
+    return this.log.head
+  }
+
+  get maxRooms(): number {
+    return this.namespace.environment.options.maxRooms
+  }
+
+  /** Whether sessions wait for their clients. */
+  get isAwaiting(): boolean {
+    return this.away.size > 0
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  /** Encodes a broadcast, and keeps it for those who miss it. */
+  broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent {
+    const { log, namespace } = this
+    const { name } = namespace
+    const { wire } = namespace.environment
+    const isLogged = !flags.volatile && this.isRecoverable(packet.data[0])
+    const position = isLogged ? log.head + 1 : log.head
+    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
+    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
+    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
+    if (isLogged) {
+      log.next()
+      // A session that begins later does not need it.
+      if (this.live.size > 0 || this.isAwaiting) this.keep(position, message, selection)
+    }
+    // Handlers of outgoing events see it as it was emitted.
+    return new EncodedEvent(message, packet.data)
+  }
+
+  private keep(position: number, message: OutboundMessage, { except, rooms }: Selection): void {
+    this.log.append({ position, message, rooms, except }, message.memory, this.server.now())
+    this.server.watch()
+  }
+
+  /** Encodes an event for one client, and keeps it until the client has confirmed it. */
+  direct(session: Session, packet: EventData, flags: BroadcastFlags): OutboundMessage {
+    const { log, namespace } = this
+    const { name } = namespace
+    const { wire } = namespace.environment
+    const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
+    if (!isLogged && !endsInText(packet.data)) return wire.event(name, packet, undefined, flags.compress)
+    const position = isLogged ? log.head + 1 : log.head
+    const data = this.withOffset(packet.data, position)
+    const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
+    if (isLogged) session.keep(log.next(), message)
+    return message
+  }
+
+  private isRecoverable(event: string): boolean {
+    return this.namespace.contract?.outgoing.get(event)?.event.recover !== false
+  }
+
+  /**
+   * Adds the offset of a position after the declared arguments. Clients take the last argument of
+   * an event for an offset if it is a text, so an event that ends in another text gets one, too.
+   */
+  private withOffset(data: ReadonlyArray<unknown>, position: number): ReadonlyArray<unknown> {
+    const length = this.namespace.contract?.outgoing.get(data[0] as string)?.length ?? 0
+    const extended = data.slice()
+    // Arguments without a value may have been left out.
+    while (extended.length <= length) extended.push(null)
+    extended.push(this.epoch + position.toString(36))
+    return extended
+  }
+
+  /** The position of an offset that a client has sent; `undefined` if it is none of this epoch. */
+  private positionOf(offset: unknown): number | undefined {
+    const { epoch } = this
+    if (typeof offset !== "string" || offset.length > epoch.length + 11 || !offset.startsWith(epoch)) return undefined
+    const position = Number.parseInt(offset.slice(epoch.length), 36)
+    if (!(position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
+    return position
+  }
+
+  // ---------------------------------------------------------------- a client comes
+
+  /**
+   * A client asks for its session. It has it alone from now on: the client's earlier connection, if
+   * the server still takes it for open, is closed.
+   */
+  claim(socket: S): void {
+    const { offset, pid } = socket.rawAuth
+    if (typeof pid !== "string") return
+    const position = this.positionOf(offset)
+    this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
+    const away = this.server.away.claim(pid, this.away)
+    if (away === undefined) {
+      const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
+      socket.resumption = { _tag: "Missing", reason }
+      return
+    }
+    socket.id = away.id
+    // Clients never forget an offset: one of another epoch says that they have received nothing in
+    // this one. Another text is none of a message of this server.
+    const hasReceivedNothing = offset === undefined || offset === null || isOffset(offset)
+    socket.resumption = { _tag: "Claimed", away, received: position ?? (hasReceivedNothing ? 0 : undefined) }
+  }
+
+  /**
+   * Admits a client: it gets what it has missed, is told, and is in its rooms again, all in one
+   * turn, so that nothing is sent in between.
+   */
+  admit(socket: S): void {
+    const { log, namespace, server } = this
+    const { environment } = namespace
+    const { connection, resumption: claim } = socket
+    const resumed = claim === undefined ? undefined : this.resume(claim, socket)
+    const isResumed = typeof resumed === "object"
+    // Its builder, and its middleware, may have seen the id of the session that it does not get.
+    if (claim?._tag === "Claimed" && !isResumed) socket.id = environment.generateId()
+    const session = isResumed
+      ? resumed.session
+      : new RecoverySession<OutboundMessage>(
+          environment.generateId(),
+          socket.id,
+          log.head,
+          server.sessionBounds,
+          server.direct
+        )
+    if (isResumed) for (const message of resumed.missed) connection.session.sendUnsafe(message)
+    const reply = { sid: socket.id, pid: session.pid }
+    const reason = typeof resumed === "string" && connection.isOurs ? { fx: { recovered: { reason: resumed } } } : {}
+    connection.session.sendUnsafe(environment.wire.connect(namespace.name, { ...reply, ...reason }))
+    namespace.add(socket)
+    this.live.set(session.pid, socket)
+    if (isResumed && resumed.rooms.length > 0) {
+      namespace.rejoin(socket, resumed.rooms)
+      // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
+      for (const room of resumed.rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
+    }
+    socket.recoverable = session
+    if (claim === undefined) return
+    environment.observer.count(recoveries, {
+      namespace: namespace.label,
+      result: typeof resumed === "string" ? resumed : "recovered"
+    })
+  }
+
+  private resume(
+    claim: Resumption,
+    socket: S
+  ): MissReason | { session: Session; missed: ReadonlyArray<OutboundMessage>; rooms: ReadonlyArray<string> } {
+    if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
+    const { away, received } = claim
+    const { session } = away
+    socket.resumption = undefined
+    if (away.state === "ended") return "refused"
+    const missed = session.missed(this.log, received)
+    if (typeof missed === "string") {
+      away.end("overflow")
+      return missed
+    }
+    const rooms = this.away.remove(away)
+    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage: this.server.now() - away.since })
+    return { session, missed, rooms }
+  }
+
+  // ---------------------------------------------------------------- a client leaves
+
+  /** A socket ends. Its session waits for its client if the connection was lost. */
+  onEnd(socket: S, reason: DisconnectReason): void {
+    const { recoverable: session, resumption: claim } = socket
+    socket.recoverable = undefined
+    if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
+      if (LOSSES.has(reason)) this.server.park(claim.away)
+      else claim.away.end("refused")
+    }
+    if (session === undefined) return
+    this.live.delete(session.pid)
+    session.onDisconnected(this.log.head)
+    if (!LOSSES.has(reason)) {
+      session.dispose()
+      return this.namespace.onSessionEnd(session.sid, reason === "client namespace disconnect" ? "left" : "kicked")
+    }
+    const now = this.server.now()
+    const away = new AwaySession(this.away, session, socket.data, now, now + this.server.maxDisconnection)
+    this.away.add(away, Array.from(socket.joined ?? []))
+    this.server.park(away)
+  }
+
+  onEnded(away: AwaySession<OutboundMessage>, reason: SessionEndReason): void {
+    this.server.away.delete(away)
+    this.namespace.onSessionEnd(away.id, reason)
+    if (!this.isAwaiting) this.namespace.forgetIfUnused()
+  }
+}
+
+/** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
+const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"
+
+/** Whether a text is an offset of a process like this one. */
+const isOffset = (offset: unknown): boolean => typeof offset === "string" && /^[\w-]{6}\.[0-9a-z]{1,11}$/.test(offset)
