@@ -21,7 +21,7 @@ import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { Excess } from "./internal/excess.ts"
 import { type Beat, type Beating, type Heartbeat, PONG_DUE, STOPPED } from "./internal/heartbeat.ts"
-import type { Leaving, LeavingHandler, LeavingSession } from "./internal/leaving.ts"
+import type { Leaving, LeavingHandler } from "./internal/leaving.ts"
 import { MessageStreams, transportsOf } from "./internal/messageStreams.ts"
 import { ReadLimiter } from "./internal/readLimiter.ts"
 import type { EngineStats, SessionStats } from "./internal/stats.ts"
@@ -173,7 +173,7 @@ const RELEASED: Life = { _tag: "Ending", isReleased: true }
  * @since 0.1.0
  * @category models
  */
-export class EngineSession extends Inspectable.Class implements LeavingSession {
+export class EngineSession extends Inspectable.Class {
   readonly id: string
   /** The revision of Engine.IO that the client speaks. */
   readonly revision: EngineRevision
