@@ -30,6 +30,7 @@ import { Admission } from "./internal/admission.ts"
 import { headersFrom, makeReport, type Report } from "./internal/application.ts"
 import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
 import { Heartbeat } from "./internal/heartbeat.ts"
+import { type Passing, PassingSession } from "./internal/leaving.ts"
 import { Mover } from "./internal/mover.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
@@ -125,10 +126,21 @@ export interface EngineServer {
     last: Effect.Effect<void>
   ) => Effect.Effect<Drain.DrainReport, InvalidOptionError>
   /**
-   * The first part of a shutdown, with `onShutdown`: moves the sessions that are concerned.
+   * The first part of a shutdown, with `onShutdown`: moves the sessions that are concerned,
+   * or all.
    * @internal
    */
-  readonly moveForShutdown: (concerns: (session: EngineSession) => boolean) => Effect.Effect<void>
+  readonly moveForShutdown: (concerns?: (session: EngineSession) => boolean) => Effect.Effect<void>
+  /** Moves one session, because a server that passes its connection on is to end. @internal */
+  readonly moveSession: (id: string, within: number) => void
+  /**
+   * A connection passes through this server to the owner of its session: it moves with the others.
+   * Returns the function to call when it has closed.
+   * @internal
+   */
+  readonly addPassing: (passing: Passing) => () => void
+  /** The refusal of new sessions, if there must be no more. @internal */
+  readonly leavingError: HandshakeError.HandshakeError | undefined
   /** Something opens, so it was no shutdown. @internal */
   readonly forgetShutdown: () => void
   /**
@@ -310,7 +322,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
-  private readonly mover: Mover<EngineSession>
+  private readonly mover: Mover<EngineSession | PassingSession>
+  private readonly passing = new Set<PassingSession>()
   /** Whether any session has ever been opened. */
   private wasUsed = false
   readonly now: () => number
@@ -362,11 +375,11 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress)
     }
     this.warn = (message) => void runFork(Effect.logWarning(message))
-    const { registry } = this
-    this.mover = new Mover(
+    const { passing, registry } = this
+    this.mover = new Mover<EngineSession | PassingSession>(
       {
         get sessions() {
-          return registry.values()
+          return [...registry.values(), ...passing]
         },
         wheel,
         after: this.after
@@ -593,7 +606,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   }
 
   /** The refusal of new sessions, if there must be no more. */
-  private get leavingError(): HandshakeError.HandshakeError | undefined {
+  get leavingError(): HandshakeError.HandshakeError | undefined {
     if (this.drainEnd === undefined && !this.mover.isRefusing) return undefined
     const context = this.drainEnd === undefined ? "the server is draining" : "the server is shutting down"
     // A balancer may ask another server then.
@@ -655,7 +668,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   get drain(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { drainTimeout } = this.options
-      if (this.drainEnd === undefined) yield* this.moveForShutdown(() => true)
+      if (this.drainEnd === undefined) yield* this.moveForShutdown()
       yield* this.mover.close
       this.drainEnd ??= this.closing.begin()
       this.admission.close()
@@ -701,12 +714,32 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   ): Effect.Effect<Drain.DrainReport, InvalidOptionError> =>
     Effect.flatMap(Drain.resolve("drain", options), (resolved) => this.mover.move(resolved, last))
 
-  readonly moveForShutdown = (concerns: (session: EngineSession) => boolean): Effect.Effect<void> =>
+  readonly moveForShutdown = (concerns?: (session: EngineSession) => boolean): Effect.Effect<void> =>
     Effect.suspend(() => {
       const { onShutdown } = this.options
       // A server that no client has ever found, such as one that could not listen, ends at once.
-      return onShutdown === undefined || !this.wasUsed ? Effect.void : this.mover.moveForShutdown(onShutdown, concerns)
+      if (onShutdown === undefined || !this.wasUsed) return Effect.void
+      return this.mover.moveForShutdown(
+        onShutdown,
+        (session) => concerns === undefined || (session instanceof EngineSession && concerns(session))
+      )
     })
+
+  readonly moveSession = (id: string, within: number): void => {
+    const session = this.registry.get(id)
+    if (session !== undefined) this.mover.moveOne(session, within)
+  }
+
+  readonly addPassing = (passing: Passing): (() => void) => {
+    const session = new PassingSession(passing)
+    this.passing.add(session)
+    this.wasUsed = true
+    return () => {
+      session.isOpen = false
+      this.passing.delete(session)
+      this.mover.onClosed(session)
+    }
+  }
 
   readonly forgetShutdown = (): void => {
     if (this.drainEnd === undefined) this.mover.forgetShutdown()

@@ -320,7 +320,11 @@ export const attach = Effect.fnUntraced(function* (
             onUpgrade(context, engineRequest, request, socket, head)
           })
         const tag = router?.foreignTag(request)
-        if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
+        // It would have to move at once. A balancer asks another server.
+        const refusal = tag === undefined ? undefined : engine.leavingError
+        if (refusal !== undefined)
+          refuseUpgrade(socket, refusal, engine.responseHeaders(new NodeRequest(request, trust)))
+        else if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
         else if (isOpening(request)) Openings.take(socket, run)
         else run()
       }
@@ -386,6 +390,7 @@ const join = Effect.fnUntraced(function* (context: Context, routing: SessionRout
   const upgrade = (request: EngineRequest, incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
     guarded(context, socket, () => onUpgrade(context, request, incoming, socket, head))
   const router = yield* routing.bind(ownerOf(engine, exchanges, upgrade))
+  router.onPipe = engine.addPassing
   engine.tagSessions(routing.tag)
   return router
 })

@@ -39,6 +39,40 @@ export interface LeavingSession {
   onDefect(defect: unknown): void
 }
 
+/** A connection that passes through a server to the owner of its session, which is another server. */
+export interface Passing {
+  /** Asks the owner to move its session within that many milliseconds. */
+  readonly move: (within: number) => void
+  readonly cut: () => void
+}
+
+/** Such a connection, as it leaves. */
+export class PassingSession implements LeavingSession {
+  isOpen = true
+  readonly isReading = true
+  readonly isUpgrading = false
+  readonly leavingHandler: LeavingHandler
+  private readonly passing: Passing
+
+  constructor(passing: Passing) {
+    this.passing = passing
+    // The owner closes it. Nobody here can say when.
+    this.leavingHandler = { onLeaving: (within) => passing.move(within) }
+  }
+
+  beginLeaving(): void {}
+
+  cut(): void {
+    this.passing.cut()
+  }
+
+  endLeaving(): void {}
+
+  onDefect(): void {
+    this.passing.cut()
+  }
+}
+
 /**
  * A session on its way out of a server that is to end:
  *

@@ -12,6 +12,9 @@ const TICK = 50
 /** The sessions that are moved in one step at most. */
 const MAX_STEP = 500
 
+/** The longest time that another server may give a session to move, in milliseconds. */
+const MAX_WITHIN = 60_000
+
 /** Fractions add up to a little less than one. */
 const ALMOST_ONE = 1 - 1e-6
 
@@ -196,14 +199,27 @@ export class Mover<S extends LeavingSession> {
     )
   }
 
-  private begin(session: S, pacer: Pacer): void {
+  /** Moves a session of a server that goes on. */
+  moveOne(session: S, within: number): void {
     const { wheel } = this.server
-    const until = Math.max(wheel.now() + CLOSE_TIMEOUT, pacer.end)
-    const leaving = new Leaving(session, wheel, until, ({ inFlight, isCut }) => {
-      this.leaving.delete(session)
+    if (session.isOpen && !this.leaving.has(session)) {
+      this.start(session, wheel.now() + Math.min(within, MAX_WITHIN), () => {})
+    }
+  }
+
+  private begin(session: S, pacer: Pacer): void {
+    const until = Math.max(this.server.wheel.now() + CLOSE_TIMEOUT, pacer.end)
+    this.start(session, until, ({ inFlight, isCut }) => {
       if (isCut) pacer.cut++
       else pacer.moved++
       pacer.inFlight += inFlight
+    })
+  }
+
+  private start(session: S, until: number, onEnd: (leaving: Leaving) => void): void {
+    const leaving = new Leaving(session, this.server.wheel, until, (leaving) => {
+      this.leaving.delete(session)
+      onEnd(leaving)
     })
     this.leaving.set(session, leaving)
     try {
