@@ -106,21 +106,28 @@ export class Mover<S extends LeavingSession> {
     { notice, over, rate }: ResolvedDrainOptions,
     concerns: (session: S) => boolean
   ): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      const { wheel } = this.server
+    return Effect.suspend(() => {
+      const { after, wheel } = this.server
       const shutdown = (this.shutdown ??= { refuses: false, since: wheel.now(), steps: 0, lastStep: 0 })
-      shutdown.steps++
-      yield* this.announce(shutdown)
       const noticed = shutdown.since + notice
-      yield* Effect.sleep(Duration.millis(Math.max(0, noticed - wheel.now())))
-      shutdown.refuses = true
-      yield* this.moveAll(noticed + over, rate, concerns)
-      shutdown.steps--
-      shutdown.lastStep = wheel.now()
-      // A namespace that closes alone is no shutdown: nothing follows.
-      this.server.after(APART, () => {
-        if (shutdown.steps === 0 && wheel.now() - shutdown.lastStep >= APART) this.forgetShutdown(shutdown)
-      })
+      shutdown.steps++
+      return Effect.gen({ self: this }, function* () {
+        yield* this.announce(shutdown)
+        yield* Effect.sleep(Duration.millis(Math.max(0, noticed - wheel.now())))
+        shutdown.refuses = true
+        yield* this.moveAll(noticed + over, rate, concerns)
+      }).pipe(
+        Effect.ensuring(
+          Effect.sync(() => {
+            shutdown.steps--
+            shutdown.lastStep = wheel.now()
+            // A namespace that closes alone is no shutdown: nothing follows.
+            after(APART, () => {
+              if (shutdown.steps === 0 && wheel.now() - shutdown.lastStep >= APART) this.forgetShutdown(shutdown)
+            })
+          })
+        )
+      )
     })
   }
 
