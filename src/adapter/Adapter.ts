@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
+import type { DeliveryOrder } from "./DeliveryOrder.ts"
 import type { Handshake } from "../Handshake.ts"
 import type { ServersMissingError } from "../SocketIoError.ts"
 
@@ -193,6 +194,11 @@ export interface Host {
    * What an adapter does with the rooms and the connections of a selection counts for them, too.
    */
   readonly away?: SelectionTarget | undefined
+  /**
+   * Keeps broadcasts in one order for all sockets, where recovery is on: also those that handlers
+   * make while another one is being delivered.
+   */
+  readonly order?: DeliveryOrder | undefined
   /** Whether changes of rooms are observed. Adapters need not report them otherwise. */
   readonly watchesRooms: boolean
   /** Reports a change of rooms, after it has happened. */

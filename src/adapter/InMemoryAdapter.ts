@@ -76,11 +76,19 @@ export class InMemoryAdapter implements Adapter {
   }
 
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.sync(() => this.addUnsafe(socket, rooms))
+    return Effect.sync(() => {
+      const { order, sockets } = this.host
+      order?.finish()
+      // It may have ended meanwhile.
+      if (order === undefined || sockets.has(socket.id)) this.addUnsafe(socket, rooms)
+    })
   }
 
   leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.sync(() => this.removeAll(socket, rooms))
+    return Effect.sync(() => {
+      this.host.order?.finish()
+      this.removeAll(socket, rooms)
+    })
   }
 
   leaveAll(socket: LocalSocket): Effect.Effect<void> {
@@ -100,9 +108,33 @@ export class InMemoryAdapter implements Adapter {
 
   /** Throws on a packet that cannot be encoded. */
   broadcastUnsafe(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): void {
+    this.host.order?.finish()
     // A packet that cannot be encoded is a bug of the caller even if there are no recipients.
     const encoded = this.host.encode(packet, flags, selection)
-    this.forEach(selection, (socket) => socket.deliver(encoded, flags))
+    this.deliver(selection, (socket) => socket.deliver(encoded, flags))
+  }
+
+  /** Calls `f` once for every socket of the selection, in the order of all deliveries. */
+  private deliver(selection: Selection, f: (socket: LocalSocket) => void): void {
+    const { order } = this.host
+    if (order === undefined) return this.forEach(selection, f)
+    const excluded = this.excluded(selection.except)
+    const recipients = this.recipients(selection.rooms)
+    order.run(() => {
+      // A loop within the loop goes on with the same iterator.
+      for (const socket of recipients) if (!excluded?.has(socket)) f(socket)
+    })
+  }
+
+  /** The members of any of the rooms, once each. */
+  private recipients(rooms: ReadonlyArray<string>): Iterator<LocalSocket> & Iterable<LocalSocket> {
+    if (rooms.length === 0) return this.host.sockets.values()
+    const [room] = rooms
+    const members = this.members.get(room!)
+    if (rooms.length === 1 && members !== undefined && !this.host.sockets.has(room!)) return members.values()
+    const sockets: Array<LocalSocket> = []
+    this.forEach({ rooms, except: [] }, (socket) => sockets.push(socket))
+    return sockets.values()
   }
 
   broadcastWithAck(
@@ -132,6 +164,7 @@ export class InMemoryAdapter implements Adapter {
    * function that forgets the missing acknowledgements. Throws on a packet that cannot be encoded.
    */
   askUnsafe(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags, asker: Asker): Asked {
+    this.host.order?.finish()
     const { encoded, id } = this.host.encodeForAck(packet, flags)
     const forget: Array<() => void> = []
     // The loop counts as one, so that the end does not come before all recipients were asked.
@@ -139,7 +172,7 @@ export class InMemoryAdapter implements Adapter {
     const settle = () => {
       if (--awaited === 0) asker.onEnd()
     }
-    this.forEach(selection, (socket) => {
+    this.deliver(selection, (socket) => {
       awaited++
       const cancel = socket.deliverForAck(encoded, id, flags, (args) => {
         if (args === undefined) asker.onLeft?.()
@@ -209,6 +242,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   joinUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
+    this.host.order?.finish()
     for (const socket of this.selectUnsafe(selection)) this.addUnsafe(socket, rooms)
     this.host.away?.joinUnsafe(selection, rooms)
   }
@@ -218,6 +252,7 @@ export class InMemoryAdapter implements Adapter {
   }
 
   leaveUnsafe(selection: Selection, rooms: ReadonlyArray<string>): void {
+    this.host.order?.finish()
     for (const socket of this.selectUnsafe(selection)) this.removeAll(socket, rooms)
     this.host.away?.leaveUnsafe(selection, rooms)
   }

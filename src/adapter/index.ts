@@ -5,6 +5,7 @@
  */
 export * as Adapter from "./Adapter.ts"
 export * as AdapterFactory from "./AdapterFactory.ts"
+export * as DeliveryOrder from "./DeliveryOrder.ts"
 export * as InMemoryAdapter from "./InMemoryAdapter.ts"
 export * as ClusterLink from "./ClusterLink.ts"
 export * as ClusterMessage from "./ClusterMessage.ts"

@@ -45,23 +45,16 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
   /** The time at which the connection ended, in milliseconds. */
   readonly since: number
   /** The time until which the client may come back, in milliseconds. */
-  readonly deadline: number
+  deadline = 0
   joined: Set<string> | undefined
   state: AwayState = "waiting"
   private readonly home: AwayRooms<M>
 
-  constructor(
-    home: AwayRooms<M>,
-    session: RecoverySession<M>,
-    data: Readonly<Record<string, unknown>>,
-    since: number,
-    deadline: number
-  ) {
+  constructor(home: AwayRooms<M>, session: RecoverySession<M>, data: Readonly<Record<string, unknown>>, since: number) {
     this.home = home
     this.session = session
     this.data = data
     this.since = since
-    this.deadline = deadline
   }
 
   get id(): string {
@@ -218,9 +211,13 @@ export class AwaySessions<in out M extends Sized> {
     return this.waiting.size
   }
 
-  /** Adds a session. Returns the one that has to leave for it, if there are too many. */
-  add(away: AwaySession<M>): AwaySession<M> | undefined {
+  /**
+   * Adds a session, which waits until a time in milliseconds. Returns the one that has to leave for
+   * it, if there are too many.
+   */
+  add(away: AwaySession<M>, deadline: number): AwaySession<M> | undefined {
     away.state = "waiting"
+    away.deadline = deadline
     this.waiting.set(away.session.pid, away)
     if (this.waiting.size <= this.maxSessions) return undefined
     const [oldest] = this.waiting.values()
@@ -246,7 +243,8 @@ export class AwaySessions<in out M extends Sized> {
   takeExpired(now: number): ReadonlyArray<AwaySession<M>> {
     const expired: Array<AwaySession<M>> = []
     for (const away of this.waiting.values()) {
-      // Sessions wait for the same time, so they are in the order of their deadlines.
+      // Sessions wait for the same time, so they are in the order of their deadlines. One that was
+      // claimed in vain begins to wait anew, behind the others.
       if (away.deadline > now) break
       this.waiting.delete(away.session.pid)
       expired.push(away)

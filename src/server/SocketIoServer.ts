@@ -265,8 +265,8 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * `clientToServer` events. Where no events are declared, it may add its handlers with `socket.on`
  * instead. The client has been told before that it is connected; its events wait for the handlers
  * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
- * that are under way have ended, which are interrupted. A defect of the builder disconnects the
- * socket, as does a refusal (`ConnectRefused`) with which it fails.
+ * that are under way have ended, which are interrupted, unless their event has `once`. A defect of
+ * the builder disconnects the socket, as does a refusal (`ConnectRefused`) with which it fails.
  *
  * Handlers start in the order in which events arrive, each in a fiber of its own, at most
  * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A

@@ -14,6 +14,7 @@ const floors: Record<string, number> = {
   engine: 2,
   adapter: 3,
   recovery: 3,
+  idempotency: 3,
   server: 4,
   client: 4,
   node: 5,

@@ -58,7 +58,7 @@ export const makeOutbound = (
     if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is reserved`)
     // The official library asks for an acknowledgement with a function. JSON would make `null` of it.
     if (args.some((arg) => typeof arg === "function")) throw new Error("use emitWithAck, not a function")
-    const [data, mayHaveBinary] = wire?.encode(event, args[0]) ?? [[event, ...args], true]
+    const [data, mayHaveBinary] = wire?.encode(event, ...args) ?? [[event, ...args], true]
     // Now, though the event may have to wait: a payload that cannot be encoded is the caller's mistake.
     return [connection.encode({ type: EVENT, namespace, id, data }, mayHaveBinary), id, data, compress]
   }

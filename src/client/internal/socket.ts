@@ -256,6 +256,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const socket = {
     ...outbound.emitter,
     ...inbound.readers,
+    wire,
     namespace,
     get id() {
       return status._tag === "Connected" ? status.id : undefined

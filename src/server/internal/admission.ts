@@ -113,6 +113,8 @@ const build = (
 ): Effect.Effect<unknown> => {
   namespace.onAdmissionOver(socket)
   socket.admit()
+  // The end of its connection may have been noticed only by sending.
+  if (!socket.isConnected) return Effect.void
   const own = socket.enterContext(context)
   const handlers = Effect.suspend(() => make(viewOf(socket, socket.contract!.untyped)))
   // It replaces the existing context, as the context of the handlers does.

@@ -363,6 +363,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
         return { encoded: this.encode(packet, id, flags), id }
       },
       away: this.recovery?.away,
+      order: this.recovery?.order,
       get watchesRooms() {
         return isWatched()
       },

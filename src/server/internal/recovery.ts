@@ -1,4 +1,5 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
+import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
@@ -39,6 +40,7 @@ export interface RecoverableSocket {
   readonly connection: Connection
   readonly rawAuth: Readonly<Record<string, unknown>>
   readonly joined: ReadonlySet<string> | undefined
+  readonly isDisconnected: boolean
   readonly data: Readonly<Record<string, unknown>>
   /** The session that it asks for, or has asked for. */
   resumption: Resumption | undefined
@@ -78,9 +80,11 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
  */
 export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage> {
   readonly away: AwayRooms<OutboundMessage>
+  readonly order = new DeliveryOrder()
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly log: MessageLog<OutboundMessage>
+  /** The sockets that have a session, or have asked for it. */
   private readonly live = new Map<string, S>()
   /** The beginning of its offsets. It is another one in each process. */
   private readonly epoch: string
@@ -187,12 +191,17 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (typeof pid !== "string") return
     const position = this.positionOf(offset)
     this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
+    // Handlers of that end may have done anything.
+    if (socket.isDisconnected) return
     const away = this.server.away.claim(pid, this.away)
-    if (away === undefined) {
+    // It may be late, and the server not have looked yet.
+    if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
+    if (away?.state !== "claimed") {
       const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
       socket.resumption = { _tag: "Missing", reason }
       return
     }
+    this.live.set(pid, socket)
     socket.id = away.id
     // Clients never forget an offset: one of another epoch says that they have received nothing in
     // this one. Another text is none of a message of this server.
@@ -201,62 +210,78 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 
   /**
-   * Admits a client: it gets what it has missed, is told, and is in its rooms again, all in one
+   * Admits a client: it is told, gets what it has missed, and is in its rooms again, all in one
    * turn, so that nothing is sent in between.
+   *
+   * It is told first. The official client keeps events that come before the CONNECT, and knows
+   * their offsets only when it has handled them: if its connection ended in between, it would get
+   * them again.
    */
   admit(socket: S): void {
-    const { log, namespace, server } = this
-    const { environment } = namespace
-    const { connection, resumption: claim } = socket
-    const resumed = claim === undefined ? undefined : this.resume(claim, socket)
-    const isResumed = typeof resumed === "object"
-    // Its builder, and its middleware, may have seen the id of the session that it does not get.
-    if (claim?._tag === "Claimed" && !isResumed) socket.id = environment.generateId()
-    const session = isResumed
-      ? resumed.session
-      : new RecoverySession<OutboundMessage>(
-          environment.generateId(),
-          socket.id,
-          log.head,
-          server.sessionBounds,
-          server.direct
-        )
-    if (isResumed) for (const message of resumed.missed) connection.session.sendUnsafe(message)
-    const reply = { sid: socket.id, pid: session.pid }
-    const reason = typeof resumed === "string" && connection.isOurs ? { fx: { recovered: { reason: resumed } } } : {}
-    connection.session.sendUnsafe(environment.wire.connect(namespace.name, { ...reply, ...reason }))
-    namespace.add(socket)
-    this.live.set(session.pid, socket)
-    if (isResumed && resumed.rooms.length > 0) {
-      namespace.rejoin(socket, resumed.rooms)
-      // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
-      for (const room of resumed.rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
-    }
-    socket.recoverable = session
-    if (claim === undefined) return
-    environment.observer.count(recoveries, {
-      namespace: namespace.label,
-      result: typeof resumed === "string" ? resumed : "recovered"
-    })
+    const { resumption: claim } = socket
+    const missed = claim === undefined ? undefined : this.missedBy(claim)
+    if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)
+    else this.begin(socket, missed as MissReason | undefined)
   }
 
-  private resume(
-    claim: Resumption,
-    socket: S
-  ): MissReason | { session: Session; missed: ReadonlyArray<OutboundMessage>; rooms: ReadonlyArray<string> } {
+  /** A client begins anew, for a reason if it has asked for its session. */
+  private begin(socket: S, reason: MissReason | undefined): void {
+    const { log, namespace, server } = this
+    const { environment } = namespace
+    const { connection } = socket
+    // Its builder, and its middleware, may have seen the id of the session that it does not get.
+    if (socket.resumption?._tag === "Claimed") {
+      this.forget(socket, socket.resumption.away.session.pid)
+      socket.id = environment.generateId()
+    }
+    socket.resumption = undefined
+    const pid = environment.generateId()
+    const session = new RecoverySession<OutboundMessage>(pid, socket.id, log.head, server.sessionBounds, server.direct)
+    socket.recoverable = session
+    this.live.set(pid, socket)
+    namespace.add(socket)
+    const told = reason !== undefined && connection.isOurs ? { fx: { recovered: { reason } } } : {}
+    connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
+    if (reason !== undefined) this.count(reason)
+  }
+
+  /** A client has its session again. */
+  private resume(socket: S, away: AwaySession<OutboundMessage>, missed: ReadonlyArray<OutboundMessage>): void {
+    const { log, namespace } = this
+    const { session } = away
+    const { connection } = socket
+    connection.session.sendUnsafe(
+      namespace.environment.wire.connect(namespace.name, { sid: socket.id, pid: session.pid })
+    )
+    for (const message of missed) connection.session.sendUnsafe(message)
+    // Its connection has ended meanwhile. The session waits again, or has ended, too.
+    if (socket.isDisconnected) return
+    const rooms = this.away.remove(away)
+    const outage = this.server.now() - away.since
+    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage })
+    socket.recoverable = session
+    namespace.add(socket)
+    if (rooms.length > 0) {
+      namespace.rejoin(socket, rooms)
+      // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
+      for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
+    }
+    this.count("recovered")
+  }
+
+  private count(result: MissReason | "recovered"): void {
+    const { environment, label } = this.namespace
+    environment.observer.count(recoveries, { namespace: label, result })
+  }
+
+  /** Returns what a client has missed, or why it does not get its session. */
+  private missedBy(claim: Resumption): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim
-    const { session } = away
-    socket.resumption = undefined
     if (away.state === "ended") return "refused"
-    const missed = session.missed(this.log, received)
-    if (typeof missed === "string") {
-      away.end("overflow")
-      return missed
-    }
-    const rooms = this.away.remove(away)
-    socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage: this.server.now() - away.since })
-    return { session, missed, rooms }
+    const missed = away.session.missed(this.log, received)
+    if (typeof missed === "string") away.end("overflow")
+    return missed
   }
 
   // ---------------------------------------------------------------- a client leaves
@@ -265,21 +290,25 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   onEnd(socket: S, reason: DisconnectReason): void {
     const { recoverable: session, resumption: claim } = socket
     socket.recoverable = undefined
+    if (claim?._tag === "Claimed") this.forget(socket, claim.away.session.pid)
     if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
       if (LOSSES.has(reason)) this.server.park(claim.away)
-      else claim.away.end("refused")
+      else claim.away.end(reason === "server namespace disconnect" ? "refused" : endOf(reason))
     }
     if (session === undefined) return
-    this.live.delete(session.pid)
+    this.forget(socket, session.pid)
     session.onDisconnected(this.log.head)
     if (!LOSSES.has(reason)) {
       session.dispose()
-      return this.namespace.onSessionEnd(session.sid, reason === "client namespace disconnect" ? "left" : "kicked")
+      return this.namespace.onSessionEnd(session.sid, endOf(reason))
     }
-    const now = this.server.now()
-    const away = new AwaySession(this.away, session, socket.data, now, now + this.server.maxDisconnection)
+    const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
     this.server.park(away)
+  }
+
+  private forget(socket: S, pid: string): void {
+    if (this.live.get(pid) === socket) this.live.delete(pid)
   }
 
   onEnded(away: AwaySession<OutboundMessage>, reason: SessionEndReason): void {
@@ -288,6 +317,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (!this.isAwaiting) this.namespace.forgetIfUnused()
   }
 }
+
+/** The end of a session whose client may not come back. */
+const endOf = (reason: DisconnectReason): SessionEndReason =>
+  reason === "client namespace disconnect" ? "left" : "kicked"
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
 const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"

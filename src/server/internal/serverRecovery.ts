@@ -43,7 +43,7 @@ export class ServerRecovery implements WheelEntry {
 
   /** A session waits for its client. */
   park(away: AwaySession<OutboundMessage>): void {
-    this.away.add(away)?.end("overflow")
+    this.away.add(away, this.now() + this.maxDisconnection)?.end("overflow")
     this.watch()
   }
 

@@ -294,8 +294,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
     const { data, message } = encoded as EncodedEvent
     if (this.isUnreachable || (flags.volatile && this.isBehind())) return
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message)
+    // Handlers may send, too: after this.
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
   }
 
   deliverForAck(
@@ -310,8 +311,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { data, message } = encoded as EncodedEvent
     acks.add(id, onAck)
     this.connection.onAwaiting()
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     return () => acks.remove(id)
   }
 
@@ -324,22 +325,24 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   private showOutgoing([event, ...args]: ReadonlyArray<unknown>): void {
+    if (this.isDisconnected) return
     startAll(this, this.outgoingHandlers!, event as string, args, [event])
   }
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
+    const { recoverable } = this
+    if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
     const { environment, isSilent, session } = this.connection
-    const { recoverable } = this
     // A client that moves gets what can be recovered when it comes back.
     if (isSilent && (recoverable === undefined || id !== undefined)) return false
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     const message =
       recoverable === undefined || id !== undefined
         ? environment.wire.event(this.namespace.name, packet, id, flags.compress)
         : this.namespace.recovery!.direct(recoverable, packet, flags)
     if (!isSilent) session.sendUnsafe(message, onDropped)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     return true
   }
 
