@@ -480,6 +480,7 @@ describe("with recovery", () => {
       const again = yield* fleet.raw("&fx=1")
       yield* again.receive
       yield* again.send(`40${JSON.stringify({ pid })}`)
+      assert.strictEqual(JSON.parse(String(yield* again.receive).slice(2)).pid, pid)
       assert.match(String(yield* again.receive), /^42\["news","kept"/)
     })
   )
