@@ -31,7 +31,7 @@ import { headersFrom, makeReport, type Report } from "./internal/application.ts"
 import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
 import { Heartbeat } from "./internal/heartbeat.ts"
 import { type Passing, PassingSession } from "./internal/leaving.ts"
-import { Mover } from "./internal/mover.ts"
+import { Mover, type ShutdownStep } from "./internal/mover.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./TimerWheel.ts"
@@ -126,11 +126,11 @@ export interface EngineServer {
     last: Effect.Effect<void>
   ) => Effect.Effect<Drain.DrainReport, InvalidOptionError>
   /**
-   * The first part of a shutdown, with `onShutdown`: moves the sessions that are concerned,
-   * or all.
+   * A step of a shutdown. With `onShutdown` the sessions that are concerned move first. Default: all
+   * sessions, and nothing else.
    * @internal
    */
-  readonly moveForShutdown: (concerns?: (session: EngineSession) => boolean) => Effect.Effect<void>
+  readonly moveForShutdown: (step?: ShutdownStep<EngineSession>) => Effect.Effect<void>
   /** Moves one session, because a server that passes its connection on is to end. @internal */
   readonly moveSession: (id: string, within: number) => void
   /**
@@ -714,15 +714,16 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   ): Effect.Effect<Drain.DrainReport, InvalidOptionError> =>
     Effect.flatMap(Drain.resolve("drain", options), (resolved) => this.mover.move(resolved, last))
 
-  readonly moveForShutdown = (concerns?: (session: EngineSession) => boolean): Effect.Effect<void> =>
+  readonly moveForShutdown = (step?: ShutdownStep<EngineSession>): Effect.Effect<void> =>
     Effect.suspend(() => {
       const { onShutdown } = this.options
       // A server that no client has ever found, such as one that could not listen, ends at once.
-      if (onShutdown === undefined || !this.wasUsed) return Effect.void
-      return this.mover.moveForShutdown(
-        onShutdown,
-        (session) => concerns === undefined || (session instanceof EngineSession && concerns(session))
-      )
+      if (onShutdown === undefined || !this.wasUsed) return step?.close ?? Effect.void
+      return this.mover.moveForShutdown(onShutdown, {
+        concerns: (session) => step === undefined || (session instanceof EngineSession && step.concerns(session)),
+        close: step?.close ?? Effect.void,
+        isNeeded: step?.isNeeded ?? (() => false)
+      })
     })
 
   readonly moveSession = (id: string, within: number): void => {

@@ -2,7 +2,7 @@
  * Clients that move from one server to another, under a clock: what becomes of events, acknowledgements and handlers.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { DrainOptions } from "../../src/engine/Drain.ts"
@@ -554,6 +554,51 @@ describe("a shutdown with onShutdown", () => {
         yield* stays.send('421["ask","stays"]')
         assert.strictEqual(yield* stays.receive, '431["first"]')
       })
+  )
+
+  it.effect("gives notice once, however long the finalizers of one namespace take before the next one closes", () =>
+    Effect.gen(function* () {
+      const fleet = yield* makeFleet(() => Layer.empty as never, {
+        onShutdown: { notice: "5 seconds", over: "1 second" },
+        drainTimeout: "10 seconds"
+      })
+      const first = yield* fleet.start("first")
+      const readiness: Array<string> = []
+      yield* first.shape.readinessChanges.pipe(
+        Stream.runForEach((value) => Effect.sync(() => readiness.push(value))),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      const scopes: Array<Scope.Closeable> = []
+      for (const name of ["/slow", "/other"]) {
+        const scope = yield* Scope.make()
+        scopes.push(scope)
+        const finalizer = name === "/slow" ? Effect.sleep("4 seconds") : Effect.void
+        yield* first.shape
+          .register(name, () => Effect.asVoid(Effect.addFinalizer(() => finalizer)))
+          .pipe(Scope.provide(scope))
+        const peer = yield* fleet.raw()
+        yield* peer.receive
+        yield* peer.send(`40${name},`)
+        yield* peer.receive
+      }
+      const closing = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          for (const scope of scopes) yield* Scope.close(scope, Exit.void)
+          // Something else closes between the namespaces and the server.
+          yield* Effect.sleep("3 seconds")
+          yield* first.close
+        }),
+        { startImmediately: true }
+      )
+      let seconds = 0
+      while (closing.pollUnsafe() === undefined) {
+        yield* TestClock.adjust("500 millis")
+        yield* settle
+        seconds += 0.5
+      }
+      assert.isAtMost(seconds, 5 + 1 + 4 + 3 + 1)
+      assert.deepStrictEqual(readiness, ["ready", "draining"])
+    })
   )
 
   it.effect("is over at once when a layer serves the namespace again", () =>

@@ -9,8 +9,9 @@ import { CLOSE_TIMEOUT, Leaving, type LeavingSession } from "./leaving.ts"
 /** The pause between two steps, in milliseconds. */
 const TICK = 50
 
-/** The sessions that are moved in one step at most. */
+/** The sessions that are moved in one step at most, and in a second. */
 const MAX_STEP = 500
+const MAX_RATE = (MAX_STEP * 1_000) / TICK
 
 /** The longest time that another server may give a session to move, in milliseconds. */
 const MAX_WITHIN = 60_000
@@ -40,6 +41,16 @@ interface Shutdown extends Claim {
   readonly since: number
   steps: number
   lastStep: number
+}
+
+/** A step of a shutdown. */
+export interface ShutdownStep<S> {
+  /** Whether a session has to leave in this step. */
+  readonly concerns: (session: S) => boolean
+  /** The rest of the step, when they have left. */
+  readonly close: Effect.Effect<void>
+  /** Whether the server still has something to do after the step, if no other one follows. */
+  readonly isNeeded: () => boolean
 }
 
 /** A drain that moves sessions. */
@@ -104,7 +115,7 @@ export class Mover<S extends LeavingSession> {
   /** A step of a shutdown: moves some sessions at the pace at which all of them are moved in time. */
   moveForShutdown(
     { notice, over, rate }: ResolvedDrainOptions,
-    concerns: (session: S) => boolean
+    { close, concerns, isNeeded }: ShutdownStep<S>
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { after, wheel } = this.server
@@ -116,6 +127,7 @@ export class Mover<S extends LeavingSession> {
         yield* Effect.sleep(Duration.millis(Math.max(0, noticed - wheel.now())))
         shutdown.refuses = true
         yield* this.moveAll(noticed + over, rate, concerns)
+        yield* close
       }).pipe(
         Effect.ensuring(
           Effect.sync(() => {
@@ -123,7 +135,8 @@ export class Mover<S extends LeavingSession> {
             shutdown.lastStep = wheel.now()
             // A namespace that closes alone is no shutdown: nothing follows.
             after(APART, () => {
-              if (shutdown.steps === 0 && wheel.now() - shutdown.lastStep >= APART) this.forgetShutdown(shutdown)
+              const isOver = shutdown.steps === 0 && wheel.now() - shutdown.lastStep >= APART
+              if (isOver && isNeeded()) this.forgetShutdown(shutdown)
             })
           })
         )
@@ -144,14 +157,14 @@ export class Mover<S extends LeavingSession> {
   }
 
   private announce(claim: Claim): Effect.Effect<void> {
+    const wasReady = this.isReady
     this.claims.add(claim)
-    return SubscriptionRef.set(this.readiness, "draining")
+    return wasReady ? SubscriptionRef.set(this.readiness, "draining") : Effect.void
   }
 
   private withdraw(claim: Claim): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.claims.delete(claim)
-      return this.isReady ? SubscriptionRef.set(this.readiness, "ready") : Effect.void
+      return this.claims.delete(claim) && this.isReady ? SubscriptionRef.set(this.readiness, "ready") : Effect.void
     })
   }
 
@@ -167,6 +180,12 @@ export class Mover<S extends LeavingSession> {
       let later = 0
       let credit = 0
       let before = server.wheel.now() - TICK
+      const count = Array.from(server.sessions).filter(isWaiting).length
+      const seconds = Math.ceil(count / Math.min(rate, MAX_RATE))
+      // A supervisor may have less patience.
+      if (seconds * 1_000 > Math.max(end - before, APART)) {
+        yield* Effect.logWarning(`the drain of ${count} connections takes ${seconds} s, as its rate is ${rate}`)
+      }
       for (;;) {
         if (at === queue.length) {
           // Sessions whose opening was under way have come since.

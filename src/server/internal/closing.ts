@@ -37,8 +37,11 @@ interface Waiting {
 export interface ShutdownClock {
   readonly closing: ClosingTime
   readonly sessionCount: number
-  /** The first part of a shutdown: the clients of these namespaces move to other servers. */
-  readonly moveForShutdown: (concerns: (namespace: string) => boolean) => Effect.Effect<void>
+  /** The clients of these namespaces move to other servers, if that is wanted, before they close. */
+  readonly moveForShutdown: (
+    concerns: (namespace: string) => boolean,
+    close: Effect.Effect<void>
+  ) => Effect.Effect<void>
   readonly forgetShutdown: () => void
 }
 
@@ -107,7 +110,7 @@ export class Closing {
         Effect.sync(() => closing.finish())
       )
     })
-    return Effect.andThen(this.engine.moveForShutdown(concerns), close)
+    return Effect.suspend(() => this.engine.moveForShutdown(concerns, close))
   }
 
   /** Waits for all running finalizers, up to the time limit of a shutdown. */

@@ -35,8 +35,12 @@ export class ServerRuntime {
       get sessionCount() {
         return engine.sessionCount
       },
-      moveForShutdown: (concerns) =>
-        engine.moveForShutdown(({ handler }) => handler instanceof Connection && handler.isIn(concerns)),
+      moveForShutdown: (concerns, close) =>
+        engine.moveForShutdown({
+          concerns: ({ handler }) => handler instanceof Connection && handler.isIn(concerns),
+          close,
+          isNeeded: () => this.directory.isServing
+        }),
       forgetShutdown: engine.forgetShutdown
     })
   }
