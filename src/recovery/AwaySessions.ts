@@ -14,7 +14,7 @@ import type { RecoverySession, Sized } from "./RecoverySession.ts"
  * - `kicked`: the server has disconnected the client, or has closed its connection for a fault, such
  *   as a limit that the client has exceeded.
  * - `expired`: the client did not come back in time.
- * - `refused`: the client came back, and was not admitted.
+ * - `refused`: the client came back, and was not admitted, or did not know what it had received.
  * - `overflow`: the server had to drop the session, or messages that the client has missed.
  *
  * @since 0.1.0

@@ -10,12 +10,18 @@
  * @since 0.1.0
  * @category models
  */
-export interface LogEntry<out M> {
+export interface LogEntry<in out M> {
   /** Its place in the order of the namespace's messages. */
   readonly position: number
   readonly message: M
   readonly rooms: ReadonlyArray<string>
   readonly except: ReadonlyArray<string>
+  /** Its log. */
+  readonly log: MessageLog<M>
+  /** Its memory, in bytes. */
+  readonly bytes: number
+  /** The time at which it was sent, in milliseconds. */
+  readonly at: number
 }
 
 /**
@@ -31,6 +37,17 @@ export interface LogBounds {
   readonly maxBytes: number
   /** The age from which a message is dropped, in milliseconds. */
   readonly retention: number
+}
+
+/**
+ * The recipients of a broadcast.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LogSelection {
+  readonly rooms: ReadonlyArray<string>
+  readonly except: ReadonlyArray<string>
 }
 
 /** A queue that gives its memory back, and can be searched. */
@@ -62,13 +79,6 @@ class Deque<A> {
   }
 }
 
-/** An entry in the order of the whole server. */
-interface Queued {
-  readonly log: MessageLog<any>
-  readonly bytes: number
-  readonly at: number
-}
-
 /**
  * The budget that the logs of all namespaces share. The oldest message of the server is dropped
  * first: clients may choose the names of namespaces, so a bound for each of them would be none.
@@ -77,7 +87,7 @@ interface Queued {
  * @category models
  */
 export class LogBudget {
-  private readonly queue = new Deque<Queued>()
+  private readonly queue = new Deque<LogEntry<any>>()
   private readonly bounds: LogBounds
   private bytes = 0
 
@@ -90,11 +100,11 @@ export class LogBudget {
     return this.queue.size
   }
 
-  /** Counts a message that a log has just taken. `at` is the time in milliseconds. */
-  add(log: MessageLog<any>, bytes: number, at: number): void {
-    this.queue.push({ log, bytes, at })
-    this.bytes += bytes
-    this.trim(at)
+  /** Counts a message that its log has just taken. */
+  add(entry: LogEntry<any>): void {
+    this.queue.push(entry)
+    this.bytes += entry.bytes
+    this.trim(entry.at)
   }
 
   /** Drops what is too old, or too much. */
@@ -133,10 +143,12 @@ export class MessageLog<in out M> {
     return ++this.head
   }
 
-  /** Keeps a broadcast. Its memory is `bytes`; `at` is the time in milliseconds. */
-  append(entry: LogEntry<M>, bytes: number, at: number): void {
+  /** Keeps a broadcast of the next position, which it takes. */
+  append(message: M, { except, rooms }: LogSelection, memory: number, at: number): void {
+    const bytes = memory + memoryOf(rooms) + memoryOf(except)
+    const entry: LogEntry<M> = { position: this.next(), message, rooms, except, log: this, bytes, at }
     this.entries.push(entry)
-    this.budget.add(this, bytes, at)
+    this.budget.add(entry)
   }
 
   /** @internal */
@@ -144,10 +156,22 @@ export class MessageLog<in out M> {
     this.floor = this.entries.shift().position
   }
 
+  /** The broadcast of a position. */
+  get(position: number): LogEntry<M> | undefined {
+    const at = this.indexAfter(position - 1)
+    const entry = at < this.entries.size ? this.entries.at(at) : undefined
+    return entry?.position === position ? entry : undefined
+  }
+
   /**
    * Calls `f` for each broadcast after a position, the oldest first, until it returns `false`.
    */
   forEachAfter(position: number, f: (entry: LogEntry<M>) => boolean): void {
+    const { entries } = this
+    for (let i = this.indexAfter(position); i < entries.size; i++) if (!f(entries.at(i))) return
+  }
+
+  private indexAfter(position: number): number {
     const { entries } = this
     let low = 0
     let high = entries.size
@@ -156,6 +180,16 @@ export class MessageLog<in out M> {
       if (entries.at(middle).position <= position) low = middle + 1
       else high = middle
     }
-    for (let i = low; i < entries.size; i++) if (!f(entries.at(i))) return
+    return low
   }
 }
+
+/** Clients may choose the names of rooms. */
+const memoryOf = (names: ReadonlyArray<string>): number => {
+  let bytes = 0
+  for (const { length } of names) bytes += NAME + 2 * length
+  return bytes
+}
+
+/** A name's place in a list, and its string without the characters. */
+const NAME = 24

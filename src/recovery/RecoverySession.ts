@@ -9,12 +9,14 @@ import type { MessageLog } from "./MessageLog.ts"
 /**
  * The reasons why a client does not get its session back, though it asks for it.
  *
- * - `unknown`: the server has never had such a session, or has forgotten that it had.
+ * - `unknown`: the server has never had such a session, or has forgotten that it had; or the client
+ *   does not know what it has received, as something else has taken the place of its offset.
  * - `expired`: the client was away for longer than `maxDisconnection`, or its session has ended
  *   otherwise.
  * - `epoch`: the server, or the namespace, has begun anew since.
  * - `trimmed`: the server has dropped some of the messages that the client has missed.
- * - `overflow`: the client has missed more messages than it may get (`maxReplay`).
+ * - `overflow`: the client has missed more messages than it may get (`maxReplay`), or a message to
+ *   it was dropped because it read too slowly (`outboxOverflow`).
  * - `refused`: the server has disconnected it while it was away.
  *
  * @since 0.1.0
@@ -33,6 +35,8 @@ export interface SessionBounds {
   readonly maxReplay: number
   /** Their memory, in bytes. */
   readonly maxReplayBytes: number
+  /** Whether messages to slow clients are dropped, though their connection stays. */
+  readonly dropsMessages: boolean
 }
 
 /**
@@ -75,14 +79,26 @@ export class RecoverySession<in out M extends Sized> {
   readonly pid: string
   /** The id of its sockets. */
   readonly sid: string
+  /**
+   * The hash of the offset that the client has from an earlier session. Clients do not forget it:
+   * until their first event they send it for this one.
+   */
+  readonly former: number
   readonly memberships = new Memberships()
+  /**
+   * To be called if a message is dropped that the client should have received: it cannot be
+   * recovered any more. `undefined` if none is ever dropped.
+   */
+  readonly onDropped: (() => void) | undefined
+  private isIncomplete = false
   private readonly bounds: SessionBounds
   private readonly budget: DirectBudget
   /** The client has received everything up to here, or was not there yet. */
   private confirmed: number
-  /** The broadcasts up to here that the client may have missed are among `messages`. */
+  /** The broadcasts up to here that the client may have missed are among `found`. */
   private scanned: number
-  /** Messages up to here may be missing in `messages`. */
+  private found: ReadonlyArray<number> = none
+  /** Messages for the client alone up to here may be missing in `messages`. */
   private floor: number
   private positions: Array<number> = none
   private messages: Array<M> = none
@@ -90,15 +106,19 @@ export class RecoverySession<in out M extends Sized> {
   /** The number of the oldest ping without an answer, and the latest position before it. */
   private ping = 0
   private pingedAt = 0
-  /** The latest position when its last connection ended. */
-  private endedAt = 0
 
-  constructor(pid: string, sid: string, start: number, bounds: SessionBounds, budget: DirectBudget) {
+  constructor(pid: string, sid: string, start: number, former: number, bounds: SessionBounds, budget: DirectBudget) {
     this.pid = pid
     this.sid = sid
+    this.former = former
     this.confirmed = this.scanned = this.floor = start
     this.bounds = bounds
     this.budget = budget
+    this.onDropped = bounds.dropsMessages
+      ? () => {
+          this.isIncomplete = true
+        }
+      : undefined
   }
 
   /** Keeps a message that is sent to this client alone. */
@@ -143,19 +163,24 @@ export class RecoverySession<in out M extends Sized> {
     this.confirm(this.pingedAt)
   }
 
-  /** The connection has ended, after the message at `head`: its pings will not be answered. */
-  onDisconnected(head: number): void {
+  /** The connection has ended: its pings will not be answered. */
+  onDisconnected(): void {
     this.ping = 0
-    this.endedAt = head
   }
 
   private confirm(position: number): void {
     this.confirmed = position
     this.memberships.confirm(position)
+    if (this.found.length > 0) this.remember(this.found.filter((found) => found > position))
     const { positions } = this
     let count = 0
     while (count < positions.length && positions[count]! <= position) count++
     if (count > 0) this.dropFirst(count)
+  }
+
+  private remember(found: ReadonlyArray<number>): void {
+    this.budget.bytes += POSITION * (found.length - this.found.length)
+    this.found = found.length === 0 ? none : found
   }
 
   private dropFirst(count: number): void {
@@ -173,58 +198,62 @@ export class RecoverySession<in out M extends Sized> {
 
   /**
    * The messages that the client has missed, in their order. `received` is the position up to which
-   * the client says that it has received everything: 0 for nothing. It is `undefined` if the client
-   * says something that no message has told it. Then it is certain only what was sent without a
-   * connection.
+   * the client says that it has received everything, if it knows one.
    */
-  missed(log: MessageLog<M>, received: number | undefined): ReadonlyArray<M> | MissReason {
-    const from = Math.max(received ?? 0, this.confirmed)
-    if (from < this.floor || from < this.memberships.floor) return "overflow"
+  missed(log: MessageLog<M>, received: number): ReadonlyArray<M> | MissReason {
+    if (this.isIncomplete) return "overflow"
+    const from = Math.max(received, this.confirmed)
+    if (from < this.floor) return "overflow"
     const unscanned = Math.max(from, this.scanned)
+    if (unscanned < this.memberships.floor) return "overflow"
     if (unscanned < log.floor) return "trimmed"
-    if (!this.scan(log, unscanned)) return "overflow"
-    const first = this.positions.findIndex((position) => position > from)
-    if (first >= 0 && received === undefined && this.positions[first]! <= this.endedAt) return "unknown"
-    const missed = first < 0 ? none : this.messages.slice(first)
+    // It stands by its word: it will not get this again.
+    if (from > this.confirmed) this.confirm(from)
+    const { maxReplay, maxReplayBytes } = this.bounds
+    const found = this.scan(log, unscanned)
+    if (found.length + this.messages.length > maxReplay) return "overflow"
+    if (found.length > 0 && found[0]! <= log.floor) return "trimmed"
+    const missed = this.merge(log, found)
     let bytes = 0
     for (const { memory } of missed) bytes += memory
-    const { maxReplay, maxReplayBytes } = this.bounds
-    return missed.length > maxReplay || bytes > maxReplayBytes ? "overflow" : missed
+    return bytes > maxReplayBytes ? "overflow" : missed
   }
 
   /**
-   * Adds the broadcasts for this client after a position to its messages: a client that comes back
-   * again and again makes the server read each broadcast once.
+   * The broadcasts for this client after what it has received; those after a position were not
+   * looked at before. A client that comes back again and again makes the server read each of them
+   * once. There may be more than the client may get.
    */
-  private scan(log: MessageLog<M>, after: number): boolean {
-    const { memberships, sid } = this
-    const isIn = (room: string, position: number) => room === sid || memberships.wasIn(room, position)
-    const positions: Array<number> = []
-    const found: Array<M> = []
+  private scan(log: MessageLog<M>, after: number): ReadonlyArray<number> {
+    const { budget, memberships, sid } = this
     const { maxReplay } = this.bounds
-    log.forEachAfter(after, ({ except, message, position, rooms }) => {
+    const isIn = (room: string, position: number) => room === sid || memberships.wasIn(room, position)
+    const found = this.found.slice()
+    log.forEachAfter(after, ({ except, position, rooms }) => {
       if (rooms.length > 0 && !rooms.some((room) => isIn(room, position))) return true
-      if (except.some((room) => isIn(room, position))) return true
-      positions.push(position)
-      found.push(message)
+      if (!except.some((room) => isIn(room, position))) found.push(position)
       return found.length <= maxReplay
     })
-    if (found.length > maxReplay) return false
-    this.scanned = log.head
-    if (found.length === 0) return true
-    const direct = { positions: this.positions, messages: this.messages }
-    this.budget.bytes -= this.bytes
-    this.bytes = 0
-    this.positions = this.messages = none
-    let next = 0
-    for (let i = 0; i <= found.length; i++) {
-      const position = positions[i] ?? Infinity
-      for (; next < direct.positions.length && direct.positions[next]! < position; next++) {
-        this.add(direct.positions[next]!, direct.messages[next]!)
-      }
-      if (i < found.length) this.add(position, found[i]!)
+    const isKnown = found.length <= maxReplay && budget.bytes + POSITION * found.length <= budget.maxBytes
+    if (isKnown) {
+      this.scanned = log.head
+      this.remember(found)
     }
-    return true
+    return found
+  }
+
+  /** Broadcasts of some positions, and the messages for this client alone, in their order. */
+  private merge(log: MessageLog<M>, found: ReadonlyArray<number>): ReadonlyArray<M> {
+    const { messages, positions } = this
+    if (found.length === 0) return messages.slice()
+    const merged: Array<M> = []
+    let next = 0
+    for (const position of found) {
+      while (next < positions.length && positions[next]! < position) merged.push(messages[next++]!)
+      merged.push(log.get(position)!.message)
+    }
+    while (next < positions.length) merged.push(messages[next++]!)
+    return merged
   }
 
   /** Gives the memory of its messages back: the session has ended. */
@@ -232,8 +261,12 @@ export class RecoverySession<in out M extends Sized> {
     this.budget.bytes -= this.bytes
     this.bytes = 0
     this.positions = this.messages = none
+    this.remember(none)
   }
 }
+
+/** The memory of a position. */
+const POSITION = 8
 
 /** All sessions without messages share it. */
 const none: Array<never> = []

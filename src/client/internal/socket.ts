@@ -148,7 +148,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     if (!isMoving && status._tag !== "Connecting") change({ _tag: "Connecting" })
     const current: Asking = (asking = { early: [] })
     const [makeAuth] = users
-    const making = makeAuth!((auth) => packet(CONNECT, pid === undefined ? auth : { pid, offset, ...auth }))
+    const making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth))
     current.making = making
     making.addObserver((exit) => {
       if (asking !== current) return
@@ -244,7 +244,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("its scope has closed")
+      ? makeError("its scope closed")
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -256,8 +256,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const socket = {
     ...outbound.emitter,
     ...inbound.readers,
-    wire,
     namespace,
+    wire,
     get id() {
       return status._tag === "Connected" ? status.id : undefined
     },

@@ -5,14 +5,19 @@
 export class Receipts {
   private pings = 0
   private pongs = 0
+  private isReliable = true
 
   /** A ping was sent. Returns its number. */
   onPing(): number {
     return ++this.pings
   }
 
-  /** A pong has come. Returns the number of its ping, unless it answers none. */
+  /**
+   * A pong has come. Returns the number of its ping, unless it answers none. From then on pongs say
+   * nothing: the next one may come before its ping has arrived, too.
+   */
   onPong(): number | undefined {
-    return this.pongs < this.pings ? ++this.pongs : undefined
+    if (this.pongs === this.pings) this.isReliable = false
+    return this.isReliable ? ++this.pongs : undefined
   }
 }

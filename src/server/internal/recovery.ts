@@ -1,11 +1,12 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
+import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import type { Connection } from "./connection.ts"
 import type { Environment } from "./environment.ts"
@@ -17,12 +18,15 @@ export type Session = RecoverySession<OutboundMessage>
 
 /** The session that a client asks for with its CONNECT, and what has become of that. */
 export type Resumption =
-  /**
-   * It is there, and this client alone has it. The client has received all up to a position, if it
-   * says one.
-   */
-  | { readonly _tag: "Claimed"; readonly away: AwaySession<OutboundMessage>; readonly received: number | undefined }
-  | { readonly _tag: "Missing"; readonly reason: MissReason }
+  /** It is there, and this client alone has it. The client has received all up to a position. */
+  | {
+      readonly _tag: "Claimed"
+      readonly away: AwaySession<OutboundMessage>
+      readonly received: number
+      readonly former: number
+    }
+  /** It is not. The client has an offset with a hash. */
+  | { readonly _tag: "Missing"; readonly reason: MissReason; readonly former: number }
   | Resumed
 
 /** The client has its session. */
@@ -61,6 +65,9 @@ export interface RecoverableNamespace<S extends RecoverableSocket> {
   onSessionEnd(sid: string, reason: SessionEndReason): void
   forgetIfUnused(): void
 }
+
+/** In the place of the hash of an offset. No text has it. */
+const NO_OFFSET = 2 ** 30
 
 /** The ends of connections after which a client may come back. */
 const LOSSES: ReadonlySet<DisconnectReason> = new Set([
@@ -126,32 +133,36 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
     const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
     const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
-    if (isLogged) {
-      log.next()
-      // A session that begins later does not need it.
-      if (this.live.size > 0 || this.isAwaiting) this.keep(position, message, selection)
-    }
+    // A session that begins later does not need it.
+    if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
+      log.append(message, selection, message.memory, this.server.now())
+      this.server.watch()
+    } else if (isLogged) log.next()
     // Handlers of outgoing events see it as it was emitted.
-    return new EncodedEvent(message, packet.data)
+    return new EncodedEvent(message, packet.data, isLogged)
   }
 
-  private keep(position: number, message: OutboundMessage, { except, rooms }: Selection): void {
-    this.log.append({ position, message, rooms, except }, message.memory, this.server.now())
-    this.server.watch()
-  }
-
-  /** Encodes an event for one client, and keeps it until the client has confirmed it. */
-  direct(session: Session, packet: EventData, flags: BroadcastFlags): OutboundMessage {
+  /**
+   * Sends an event to one client, and keeps it until the client has confirmed it. Throws if it
+   * cannot be encoded.
+   */
+  direct({ connection }: S, session: Session, packet: EventData, flags: BroadcastFlags): void {
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
-    if (!isLogged && !endsInText(packet.data)) return wire.event(name, packet, undefined, flags.compress)
+    // A client that moves to another server gets it after that.
+    const isSent = !connection.isSilent
+    if (!isLogged && !isSent) return
+    if (!isLogged && !endsInText(packet.data)) {
+      return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+    }
     const position = isLogged ? log.head + 1 : log.head
     const data = this.withOffset(packet.data, position)
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
     if (isLogged) session.keep(log.next(), message)
-    return message
+    // A connection that has ended takes nothing.
+    if (isSent) connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
   }
 
   private isRecoverable(event: string): boolean {
@@ -176,7 +187,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { epoch } = this
     if (typeof offset !== "string" || offset.length > epoch.length + 11 || !offset.startsWith(epoch)) return undefined
     const position = Number.parseInt(offset.slice(epoch.length), 36)
-    if (!(position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
+    if (!(position >= 0 && position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
     return position
   }
 
@@ -190,23 +201,27 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { offset, pid } = socket.rawAuth
     if (typeof pid !== "string") return
     const position = this.positionOf(offset)
+    const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
     this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
     // Handlers of that end may have done anything.
     if (socket.isDisconnected) return
     const away = this.server.away.claim(pid, this.away)
     // It may be late, and the server not have looked yet.
     if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
-    if (away?.state !== "claimed") {
-      const reason = position !== undefined ? "expired" : isOffset(offset) ? "epoch" : "unknown"
-      socket.resumption = { _tag: "Missing", reason }
-      return
+    const miss = (reason: MissReason) => {
+      socket.resumption = { _tag: "Missing", reason, former }
+    }
+    const stranger = isOffset(offset) ? "epoch" : "unknown"
+    if (away?.state !== "claimed") return miss(position !== undefined ? "expired" : stranger)
+    const isUnheard = offset === undefined || (typeof offset === "string" && former === away.session.former)
+    if (position === undefined && !isUnheard) {
+      // Something has taken the place of its offset: nobody knows what it has received.
+      away.end("refused")
+      return miss(stranger)
     }
     this.live.set(pid, socket)
     socket.id = away.id
-    // Clients never forget an offset: one of another epoch says that they have received nothing in
-    // this one. Another text is none of a message of this server.
-    const hasReceivedNothing = offset === undefined || offset === null || isOffset(offset)
-    socket.resumption = { _tag: "Claimed", away, received: position ?? (hasReceivedNothing ? 0 : undefined) }
+    socket.resumption = { _tag: "Claimed", away, received: position ?? 0, former }
   }
 
   /**
@@ -228,15 +243,23 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   private begin(socket: S, reason: MissReason | undefined): void {
     const { log, namespace, server } = this
     const { environment } = namespace
-    const { connection } = socket
+    const { connection, resumption } = socket
+    const former = resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
     // Its builder, and its middleware, may have seen the id of the session that it does not get.
-    if (socket.resumption?._tag === "Claimed") {
-      this.forget(socket, socket.resumption.away.session.pid)
+    if (resumption?._tag === "Claimed") {
+      this.forget(socket, resumption.away.session.pid)
       socket.id = environment.generateId()
     }
     socket.resumption = undefined
     const pid = environment.generateId()
-    const session = new RecoverySession<OutboundMessage>(pid, socket.id, log.head, server.sessionBounds, server.direct)
+    const session = new RecoverySession<OutboundMessage>(
+      pid,
+      socket.id,
+      log.head,
+      former,
+      server.sessionBounds,
+      server.direct
+    )
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
@@ -253,7 +276,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     connection.session.sendUnsafe(
       namespace.environment.wire.connect(namespace.name, { sid: socket.id, pid: session.pid })
     )
-    for (const message of missed) connection.session.sendUnsafe(message)
+    const { dropsMessages } = this.server.sessionBounds
+    for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
     // Its connection has ended meanwhile. The session waits again, or has ended, too.
     if (socket.isDisconnected) return
     const rooms = this.away.remove(away)
@@ -297,7 +321,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     if (session === undefined) return
     this.forget(socket, session.pid)
-    session.onDisconnected(this.log.head)
+    session.onDisconnected()
     if (!LOSSES.has(reason)) {
       session.dispose()
       return this.namespace.onSessionEnd(session.sid, endOf(reason))
@@ -321,6 +345,14 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
 /** The end of a session whose client may not come back. */
 const endOf = (reason: DisconnectReason): SessionEndReason =>
   reason === "client namespace disconnect" ? "left" : "kicked"
+
+/** The same message, which no outbox drops: the client is told that it gets it. */
+const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
+  const message = new OutboundMessage(text, attachments, false)
+  message.compress = compress
+  message.droppable = false
+  return message
+}
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
 const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"

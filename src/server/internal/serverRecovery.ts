@@ -1,4 +1,5 @@
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { OutboxOverflow } from "../../engine/Outbox.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { type AwaySession, AwaySessions } from "../../recovery/AwaySessions.ts"
 import { LogBudget } from "../../recovery/MessageLog.ts"
@@ -10,6 +11,7 @@ export interface RecoveryBounds {
   readonly pingInterval: number
   readonly pingTimeout: number
   readonly maxOutbox: number
+  readonly outboxOverflow: OutboxOverflow
 }
 
 /** What the namespaces of a server share: the budgets, and the sessions that wait. */
@@ -22,6 +24,8 @@ export class ServerRecovery implements WheelEntry {
   readonly maxDisconnection: number
   private readonly wheel: TimerWheel
   private readonly sweepAfter: number
+  /** The time of the next look, if one is scheduled. */
+  private looksAt = 0
 
   constructor(options: ResolvedRecoveryOptions, bounds: RecoveryBounds, wheel: TimerWheel) {
     const { maxBytes, maxDirectBytes, maxDisconnection, maxEvents, maxReplay, maxSessions } = options
@@ -30,7 +34,9 @@ export class ServerRecovery implements WheelEntry {
     const retention = bounds.pingInterval + bounds.pingTimeout + maxDisconnection
     this.budget = new LogBudget({ maxEvents, maxBytes, retention })
     this.away = new AwaySessions(maxSessions)
-    this.sessionBounds = { maxReplay, maxReplayBytes: Math.floor(bounds.maxOutbox / 2) }
+    const { maxOutbox, outboxOverflow } = bounds
+    const dropsMessages = outboxOverflow === "dropNewest" || outboxOverflow === "dropOldest"
+    this.sessionBounds = { maxReplay, maxReplayBytes: Math.floor(maxOutbox / 2), dropsMessages }
     this.direct = { bytes: 0, maxBytes: maxDirectBytes }
     this.maxDisconnection = maxDisconnection
     this.wheel = wheel
@@ -43,16 +49,23 @@ export class ServerRecovery implements WheelEntry {
 
   /** A session waits for its client. */
   park(away: AwaySession<OutboundMessage>): void {
-    this.away.add(away, this.now() + this.maxDisconnection)?.end("overflow")
-    this.watch()
+    const deadline = this.now() + this.maxDisconnection
+    this.away.add(away, deadline)?.end("overflow")
+    // The next look may be one at the log, later than this.
+    if (this.bucket === IDLE || deadline < this.looksAt) this.look(this.maxDisconnection)
+  }
+
+  private look(wait: number): void {
+    const millis = Math.max(1, wait)
+    this.looksAt = this.now() + millis
+    this.wheel.schedule(this, millis)
   }
 
   /** Something waits for its time. */
   watch(): void {
     if (this.bucket !== IDLE) return
     const next = this.away.nextDeadline
-    const wait = next === undefined ? this.sweepAfter : Math.min(this.sweepAfter, next - this.now())
-    this.wheel.schedule(this, Math.max(1, wait))
+    this.look(next === undefined ? this.sweepAfter : Math.min(this.sweepAfter, next - this.now()))
   }
 
   onDeadline(): void {

@@ -292,9 +292,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const { data, message } = encoded as EncodedEvent
+    const { data, isRecoverable, message } = encoded as EncodedEvent
     if (this.isUnreachable || (flags.volatile && this.isBehind())) return
-    this.connection.session.sendUnsafe(message)
+    this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
     // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
   }
@@ -332,16 +332,18 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
     const { recoverable } = this
+    const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) return false
+    if (this.isDisconnected || (flags.volatile && this.isBehind())) {
+      // It has waited for capacity until the connection was lost: the client misses it.
+      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, this.recoverable, packet, flags)
+      return false
+    }
     const { environment, isSilent, session } = this.connection
     // A client that moves gets what can be recovered when it comes back.
-    if (isSilent && (recoverable === undefined || id !== undefined)) return false
-    const message =
-      recoverable === undefined || id !== undefined
-        ? environment.wire.event(this.namespace.name, packet, id, flags.compress)
-        : this.namespace.recovery!.direct(recoverable, packet, flags)
-    if (!isSilent) session.sendUnsafe(message, onDropped)
+    if (isSilent && recovery === undefined) return false
+    if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
+    else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
     if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     return true
   }
@@ -628,10 +630,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const { acks, connection, ending, namespace, waiting } = this
     const { closing, observer } = connection.environment
     this.acks = this.ending = this.waiting = undefined
+    if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     namespace.recovery?.onEnd(this, reason)
     namespace.remove(this, reason)
     acks?.abandon()
-    if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
     connection.leaving++
     this.dispatch.discardInbox()

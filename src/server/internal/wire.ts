@@ -13,10 +13,13 @@ export class EncodedEvent implements EncodedBroadcast {
   readonly shared = true
   readonly message: OutboundMessage
   readonly data: BroadcastPacket["data"]
+  /** Whether clients that miss it get it later, where recovery is on. */
+  readonly isRecoverable: boolean
 
-  constructor(message: OutboundMessage, data: BroadcastPacket["data"]) {
+  constructor(message: OutboundMessage, data: BroadcastPacket["data"], isRecoverable = false) {
     this.message = message
     this.data = data
+    this.isRecoverable = isRecoverable
   }
 }
 
