@@ -1,51 +1,13 @@
 /**
- * Moves of a connection to another server, and the reasons for which it was not recovered: the test is the server.
+ * Moves of a connection to another server. The test is the server.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
-import type { SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import type { RawConnection } from "../../src/testing/RawPeer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
-
-const OPEN = '0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
-
-const MOVE_ID = 2_147_483_647
-
-const ask = (connection: RawConnection, within: unknown = 5_000) =>
-  connection.send(`42${MOVE_ID}["~fx:move",${JSON.stringify({ within })}]`)
-
-/** Lets everything that is under way arrive. */
-const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
-
-/** Takes the next connection of the client, and opens it. */
-const accept = Effect.gen(function* () {
-  const connection = yield* (yield* TestSocketIo.RawServer).accept
-  yield* connection.send(OPEN)
-  return connection
-})
-
-/** A socket that is connected, and what it was told about its status since then. */
-const connected = Effect.fnUntraced(function* (reply: object = {}) {
-  const socket = yield* SocketIoClient.socket("/chat")
-  const connection = yield* accept
-  assert.strictEqual(yield* connection.receive, "40/chat,")
-  yield* connection.send(`40/chat,${JSON.stringify({ sid: "first", ...reply })}`)
-  yield* settle
-  assert.isTrue(socket.connected)
-  const statuses: Array<SocketStatus> = []
-  yield* socket.status.pipe(
-    Stream.drop(1),
-    Stream.runForEach((status) => Effect.sync(() => statuses.push(status))),
-    Effect.forkScoped({ startImmediately: true })
-  )
-  return { connection, socket, statuses }
-})
-
-const run = (test: Effect.Effect<void, unknown, any>) =>
-  test.pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer())) as Effect.Effect<void, unknown>
+import { accept, ask, connected, MOVE_ID, OPEN, run, settle } from "./rawServer.ts"
 
 describe("a connection that is asked to move", () => {
   it.effect("opens the next one first, says so, and asks for its namespaces there when it is told to", () =>
@@ -436,48 +398,6 @@ describe("a connection that is asked to move", () => {
           yield* socket.disconnect()
           assert.strictEqual(yield* connection.closed, "closed")
           assert.strictEqual(yield* next.closed, "closed")
-        })
-      )
-    )
-  }
-})
-
-describe("a server that does not recover a socket", () => {
-  for (const reason of ["expired", "unknown", "trimmed", "overflow", "refused", "epoch", "of the future"]) {
-    it.effect(`says why: ${reason}`, () =>
-      run(
-        Effect.gen(function* () {
-          const { connection, socket, statuses } = yield* connected({ pid: "p" })
-          yield* connection.close
-          yield* TestClock.adjust("2 seconds")
-          const again = yield* accept
-          assert.strictEqual(yield* again.receive, '40/chat,{"pid":"p"}')
-          yield* again.send(`40/chat,{"sid":"b","pid":"q","fx":{"recovered":{"reason":"${reason}"}}}`)
-          yield* settle
-          assert.deepStrictEqual(statuses.at(-1), {
-            _tag: "Connected",
-            id: "b",
-            recovered: false,
-            recovery: { reason }
-          })
-          assert.isFalse(socket.recovered)
-        })
-      )
-    )
-  }
-
-  for (const fx of [null, 1, {}, { recovered: null }, { recovered: {} }, { recovered: { reason: 7 } }]) {
-    it.effect(`may say anything else: ${JSON.stringify(fx)}`, () =>
-      run(
-        Effect.gen(function* () {
-          const { connection, statuses } = yield* connected()
-          yield* connection.close
-          yield* TestClock.adjust("2 seconds")
-          const again = yield* accept
-          yield* again.receive
-          yield* again.send(`40/chat,${JSON.stringify({ sid: "b", fx })}`)
-          yield* settle
-          assert.deepStrictEqual(statuses.at(-1), { _tag: "Connected", id: "b", recovered: false })
         })
       )
     )
