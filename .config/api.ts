@@ -46,6 +46,8 @@ const app = await Application.bootstrap({
   tsconfig: join(root, ".config", "tsconfig.build.json"),
   // `npm run check` does that.
   skipErrorChecking: true,
+  // A clone may have no remote to link to.
+  disableSources: true,
   readme: join(root, "README.md"),
   projectDocuments: [join(root, "examples", "guides", "*.md")],
   out: values.out,
