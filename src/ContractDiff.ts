@@ -9,7 +9,8 @@
 import type { JsonSchema } from "effect/JsonSchema"
 
 import type { ContractSnapshot, EventSnapshot, NamespaceSnapshot } from "./ContractSnapshot.ts"
-import { type Definitions, type Finding, isHarmful, WireSubset } from "./internal/wireSubset.ts"
+import { type Finding, isHarmful } from "./internal/wireFindings.ts"
+import { type Definitions, WireSubset } from "./internal/wireSubset.ts"
 
 export { type ContractSnapshot, fingerprint, parse, snapshot, stringify, uncompared } from "./ContractSnapshot.ts"
 
@@ -278,11 +279,7 @@ class NamespaceChanges {
 
   private limits(name: string, before: EventSnapshot, after: EventSnapshot): void {
     const [one, two] = [before.rateLimit, after.rateLimit]
-    const rate = (limit: EventSnapshot["rateLimit"]) =>
-      limit === undefined
-        ? [Infinity, Infinity, 1]
-        : [limit.limit / limit.interval, limit.burst, limit.onExceeded === "refuse" ? 1 : 0]
-    const [old, fresh] = [rate(one), rate(two)]
+    const [old, fresh] = [rateOf(one), rateOf(two)]
     const message = `${rateText(one)} → ${rateText(two)}`
     if (fresh.some((value, i) => value < old[i]!)) this.add("rate-limit-tightened", "risky", name, "receive", message)
     else if (fresh.some((value, i) => value > old[i]!))
@@ -291,6 +288,17 @@ class NamespaceChanges {
     const text = `handlers at once: ${many} → ${few}`
     if (few < many) this.add("concurrency-lowered", "risky", name, "receive", text)
     else if (few > many) this.add("concurrency-raised", "safe", name, "receive", text)
+    if (before.once === after.once) return
+    // Messages without the attribute are refused.
+    if (after.once === "attribute") this.add("type-changed", "breaking", name, "receive", "messages need an id now")
+    else
+      this.add(
+        "not-understood",
+        "risky",
+        name,
+        "receive",
+        `handled once: ${before.once ?? "no"} → ${after.once ?? "no"}`
+      )
   }
 
   /** The contract and each middleware read the same payload: it has all of their forms. */
@@ -390,6 +398,12 @@ const names = (one: Readonly<Record<string, unknown>>, two: Readonly<Record<stri
 
 const own = <A>(record: Readonly<Record<string, A>>, key: string): A | undefined =>
   Object.hasOwn(record, key) ? record[key] : undefined
+
+/** The parts of a rate limit; less is tighter. */
+const rateOf = (limit: EventSnapshot["rateLimit"]): ReadonlyArray<number> =>
+  limit === undefined
+    ? [Infinity, Infinity, 1]
+    : [limit.limit / limit.interval, limit.burst, limit.onExceeded === "refuse" ? 1 : 0]
 
 const rateText = (limit: EventSnapshot["rateLimit"]): string =>
   limit === undefined

@@ -11,12 +11,12 @@ import type { JsonSchema } from "effect/JsonSchema"
 
 import { hashText } from "./internal/hashText.ts"
 import { canonical, formOfNamespace } from "./internal/namespaceForm.ts"
-import { uncomparedIn } from "./internal/wireSubset.ts"
+import { uncomparedIn } from "./internal/wireFindings.ts"
 import type * as Namespace from "./Namespace.ts"
 
 /**
  * An event in a snapshot. `args` are its arguments on the wire, of which `optional` at the end may
- * be missing. `interval` is in milliseconds.
+ * be missing. `interval` is in milliseconds. `once` says where clients put the id of a message.
  *
  * @since 0.1.0
  * @category models
@@ -33,6 +33,7 @@ export interface EventSnapshot {
     readonly onExceeded: string
   }
   readonly concurrency?: number
+  readonly once?: "attribute" | "payload"
 }
 
 /**

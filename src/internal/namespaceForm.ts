@@ -23,6 +23,8 @@ export interface EventForm {
   readonly error?: WireNode
   readonly rateLimit?: RateForm
   readonly concurrency?: number
+  /** Where clients put the id of a message that is handled once. */
+  readonly once?: "attribute" | "payload"
 }
 
 export interface NamespaceForm {
@@ -50,10 +52,7 @@ export const formOfNamespace = (contract: Declared): NamespaceForm => {
   const { auth, concurrency, middlewares, params } = contract
   const events = (declared: ReadonlyMap<string, Event.Any>, isReceived: boolean) =>
     Object.fromEntries(
-      sortedEntries(declared).map(([name, event]) => [
-        name,
-        eventForm(event, isReceived ? concurrency : undefined, node)
-      ])
+      sortedEntries(declared).map(([name, event]) => [name, eventForm(event, isReceived, concurrency, node)])
     )
   const auths = [
     ...(auth === undeclaredAuth ? [] : [node(auth)]),
@@ -79,11 +78,12 @@ export const formOfNamespace = (contract: Declared): NamespaceForm => {
 
 const eventForm = (
   event: Event.Any,
+  isReceived: boolean,
   concurrency: number | undefined,
   node: (schema: Event.AnySchema) => WireNode
 ): EventForm => {
   const { rateLimit } = event
-  const own = event.concurrency ?? concurrency
+  const own = event.concurrency ?? (isReceived ? concurrency : undefined)
   return {
     ...argumentsOf(event, node),
     ...(event.hasAck ? { ack: node(event.ack) } : {}),
@@ -98,7 +98,8 @@ const eventForm = (
             onExceeded: rateLimit.onExceeded ?? "refuse"
           }
         }),
-    ...(own === undefined ? {} : { concurrency: own })
+    ...(own === undefined ? {} : { concurrency: own }),
+    ...(event.once === undefined || !isReceived ? {} : { once: event.once.key === undefined ? "attribute" : "payload" })
   }
 }
 

@@ -1,11 +1,8 @@
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import * as SchemaGetter from "effect/SchemaGetter"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 
 import type { AnySchema } from "../Event.ts"
-import { hashText } from "./hashText.ts"
+import { detailsOf, givenName, isDefault, PREFIX, representationOf, TOTAL, UNNAMED, viaOf } from "./wireNames.ts"
 
 /**
  * The form of a value on the wire, as JSON. It is a JSON Schema with more keywords, for what
@@ -27,75 +24,6 @@ export interface WireNode {
 export interface WireCheck {
   readonly is: string
   readonly with?: unknown
-}
-
-/** Declarations whose decoder takes every value of their form on the wire. */
-export const TOTAL: ReadonlySet<string> = new Set(
-  ["Cause", "CauseReason", "Chunk", "Error", "Exit", "HashMap", "HashSet", "Option", "ReadonlyMap", "ReadonlySet"]
-    .concat(["Redacted", "Result"])
-    .map((name) => `effect/schema/${name}`)
-)
-
-const PREFIX = "effect/schema/"
-
-/** The names of transformations that Effect has. */
-const transformations = new Map<unknown, string>(
-  Object.entries(SchemaTransformation).flatMap(([name, value]) =>
-    SchemaTransformation.isTransformation(value) ? [[value, name]] : []
-  )
-)
-transformations.set(SchemaTransformation.passthrough(), "passthrough")
-
-/** The function of a getter. Those that Effect makes anew each time have the same one, or the same text. */
-const functionOf = (transformation: unknown): unknown =>
-  (transformation as { readonly decode?: { readonly transform?: unknown } }).decode?.transform
-
-const functions = new Map<unknown, string>(
-  (["capitalize", "snakeToCamel", "toLowerCase", "toUpperCase", "trim", "uncapitalize"] as const).flatMap((name) => {
-    const made = functionOf(SchemaTransformation[name]())
-    return made === undefined ? [] : [[made, name]]
-  })
-)
-
-const withDefault: unknown = (
-  SchemaGetter.withDefault(Effect.succeed(undefined)) as unknown as { readonly transform?: unknown }
-).transform
-
-const isDefault = (transformation: unknown): boolean => {
-  const made = functionOf(transformation)
-  return typeof made === "function" && String(made) === String(withDefault)
-}
-
-type Annotations = Readonly<Record<string, unknown>> | undefined
-
-interface Representation {
-  readonly id: string
-  readonly payload?: unknown
-  readonly schemas?: ReadonlyArray<AnySchema>
-}
-
-const representationOf = (annotations: Annotations): Representation | undefined =>
-  annotations?.["representation"] as Representation | undefined
-
-/** The name that a user has given to a check or a schema. */
-const givenName = (annotations: Annotations): string | undefined => {
-  for (const key of ["identifier", "title", "expected", "description"]) {
-    const name = annotations?.[key]
-    if (typeof name === "string") return name
-  }
-  return undefined
-}
-
-/** The name of a check without a name: it cannot be compared with another one. */
-export const UNNAMED = "unnamed"
-
-const viaOf = (transformation: unknown, target: SchemaAST.AST): string => {
-  const known = transformations.get(transformation) ?? functions.get(functionOf(transformation))
-  if (known !== undefined) return known
-  const identifier = SchemaAST.resolveIdentifier(target)
-  if (identifier !== undefined) return `custom ${identifier}`
-  const made = functionOf(transformation)
-  return typeof made === "function" ? `code ${hashText(String(made))}` : `custom ${UNNAMED}`
 }
 
 /** Makes the forms of schemas on the wire, which share their definitions. */
@@ -221,12 +149,13 @@ export class WireSchemas {
     if (annotations?.["x-socket.io"] === "binary") return this.checked({ "x-socket.io": "binary" }, checks)
     const id = representationOf(annotations)?.id
     if (id === `${PREFIX}Json` || id === `${PREFIX}MutableJson`) return this.checked({ "x-any": "json" }, checks)
-    const via = id ?? `custom ${givenName(annotations) ?? UNNAMED}`
+    const via = id ?? `custom ${SchemaAST.resolveIdentifier(ast) ?? UNNAMED}`
     const then = this.checked({}, checks)
     const getLink = annotations?.["toCodecJson"] ?? annotations?.["toCodec"]
     if (typeof getLink !== "function") return after({ "x-any": "json" }, via, then, true)
     // With its parameters as they are, so that their own checks and transformations are seen.
     const link: SchemaAST.Link | undefined = getLink(ast.typeParameters.map((parameter) => Schema.make(parameter)))
+    // Such as the schemas of other libraries, which may describe themselves in a check.
     if (link === undefined) return this.checked({ "x-opaque": via }, checks)
     const node = this.visit(link.to)
     return after(node, via, then, !TOTAL.has(via) || ast.typeParameters.some((ast) => hasUnion(this.visit(ast))))
@@ -294,7 +223,7 @@ export class WireSchemas {
       const id = representation?.id.startsWith(PREFIX) ? representation.id.slice(PREFIX.length) : representation?.id
       if (id !== undefined && understand(keywords, id, representation!.payload)) continue
       const given = representation?.schemas?.map((schema) => this.visit(SchemaAST.toType(schema.ast)))
-      const details = given === undefined ? representation?.payload : [representation!.payload, given]
+      const details = given === undefined ? detailsOf(annotations) : [representation!.payload, given]
       const is = id ?? `custom ${givenName(annotations) ?? UNNAMED}`
       others.push(details === undefined || details === null ? { is } : { is, with: details })
     }

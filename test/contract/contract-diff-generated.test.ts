@@ -2,7 +2,7 @@
  * Generated pairs of schemas: what is called safe is, for generated values.
  */
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 
 import * as ContractDiff from "../../src/ContractDiff.ts"
 import * as Event from "../../src/Event.ts"

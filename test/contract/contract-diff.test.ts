@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as z from "zod"
 
 import * as Binary from "../../src/Binary.ts"
 import * as ContractDiff from "../../src/ContractDiff.ts"
@@ -36,6 +37,7 @@ const ack = (ack: Payload): Event.Any => Event.make("say", { ack })
 type Pair = readonly [before: Payload, after: Payload]
 
 const Text = Schema.String
+const ofZod = (schema: z.ZodType): Payload => Event.standard(schema as z.ZodString)
 const S = Schema.Struct
 const tagged = (tag: string) => Schema.TaggedStruct(tag, { at: Schema.Finite })
 const tree = (leaf: Payload): Payload => {
@@ -168,6 +170,12 @@ const payloads: Record<string, readonly [rule: Rule, receive: string, send: stri
     "risky",
     [Text.check(Schema.isPattern(/^a/)), Text.check(Schema.isPattern(/a/))]
   ],
+  "a schema of another library is another one": [
+    "not-understood",
+    "risky",
+    "risky",
+    [ofZod(z.object({ a: z.string() })), ofZod(z.object({ a: z.string().min(3) }))]
+  ],
   "a record gets other values": [
     "bound-tightened",
     "breaking",
@@ -257,6 +265,14 @@ const events: Record<
     Event.make("say", { payload: Text, rateLimit: { limit: 5 } }),
     Event.make("say", { payload: Text, rateLimit: { limit: 9 } })
   ],
+  "messages need an id": ["type-changed", "breaking", "", event(Text), Event.make("say", { payload: Text, once: {} })],
+  "messages are handled once, by their payload": [
+    "not-understood",
+    "risky",
+    "",
+    event(Text),
+    Event.make("say", { payload: Text, once: { key: (text: string) => text } })
+  ],
   "fewer handlers run at once": [
     "concurrency-lowered",
     "risky",
@@ -345,6 +361,7 @@ const prove = (rule: string, level: string, before: Namespace.Any, after: Namesp
   const verdict = worst(all)
   // The rule decides, and not another one beside it.
   assert.strictEqual(verdict, level, text)
+  if (verdict === "risky") return undefined
   const [counterexample] = exchange(before, after, count, seed)
   if (verdict === "safe") assert.isUndefined(counterexample, `${text}\n${JSON.stringify(counterexample)}`)
   if (verdict === "breaking") {

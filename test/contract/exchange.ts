@@ -95,6 +95,10 @@ export const exchange = (
     if (other === undefined) found.push({ where: `receive ${name}`, value: undefined, problem: "nobody handles it" })
     else {
       carried(`receive ${name}`, codec, other)
+      const needsId = (event: Event.Any) => event.once !== undefined && event.once.key === undefined
+      if (needsId(other.event) && !needsId(codec.event)) {
+        found.push({ where: `receive ${name}`, value: undefined, problem: "it has no id" })
+      }
       answered(`receive ${name}`, other, codec)
     }
   }

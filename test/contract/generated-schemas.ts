@@ -2,7 +2,7 @@
  * Generated schemas, in pairs that differ in a few places: descriptions that fast-check can make smaller, and what they describe.
  */
 import { Arbitrary, Effect, Schema } from "effect"
-import fc from "fast-check"
+import * as fc from "fast-check"
 
 import * as Binary from "../../src/Binary.ts"
 import type { AnySchema } from "../../src/Event.ts"
@@ -157,7 +157,7 @@ const leaf: fc.Arbitrary<Spec> = fc.oneof(
     above: little(fc.integer({ min: -5, max: 5 })),
     below: little(fc.integer({ min: 5, max: 100 })),
     times: little(fc.constantFrom(1, 2, 4))
-  }).map((spec) => (spec.whole ? spec : { ...spec, times: undefined })),
+  }).map((spec) => (spec.whole ? spec : Object.assign({}, spec, { times: undefined }))),
   record<any>({ kind: fc.constant("plain"), name: fc.constantFrom(...Object.keys(plain)) }),
   record<any>({
     kind: fc.constant("literals"),
