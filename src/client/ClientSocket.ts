@@ -190,14 +190,14 @@ export interface ClientSocketBase {
 export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
   /**
    * All events of the server, each with its name, in the order of their arrival: those that the contract declares. See
-   * {@link ClientSocket.stream}; the stream of its {@link StreamOverflow} is `events`.
+   * {@link ClientSocket.stream}; the stream of its `StreamOverflow` is `events`.
    */
   events<O extends ClientOverflow = "fail">(
     options?: StreamOptions<O>
   ): Stream.Stream<Event.Message<Namespace.ServerToClient<N>>, OverflowError<O>>
   /**
    * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections. It ends
-   * when the socket's scope closes. By default it fails with {@link StreamOverflow} when more than 10,000 payloads wait for
+   * when the socket's scope closes. By default it fails with `StreamOverflow` when more than 10,000 payloads wait for
    * the reader. A payload that its schema refuses is left out, and logged at level Debug.
    */
   stream<const Name extends Event.Name<Namespace.ServerToClient<N>>, O extends ClientOverflow = "fail">(
