@@ -40,6 +40,9 @@ export interface CutClient {
   readonly relay: Relay
   readonly id: string | undefined
   readonly connected: boolean
+  /** The secret of its session, and the offset of its last event. Only of the official client. */
+  readonly pid: string | undefined
+  readonly offset: string | undefined
   /** What it has heard, as `[event, ...arguments]`, without an `onEvent`. */
   readonly heard: Array<ReadonlyArray<any>>
   /** For each of its connections whether it was recovered. */
@@ -57,6 +60,8 @@ export interface CutClient {
 /** What both kinds do in their own ways. */
 interface Own {
   readonly id: string | undefined
+  readonly pid?: string | undefined
+  readonly offset?: string | undefined
   readonly connected: boolean
   /** The client closes the connection, not the namespace. */
   readonly close: () => void
@@ -92,6 +97,12 @@ const official: Make = async (relay, transports, auth, { onConnect, onDisconnect
   return {
     get id() {
       return socket.id
+    },
+    get pid() {
+      return (socket as any)._pid
+    },
+    get offset() {
+      return (socket as any)._lastOffset
     },
     get connected() {
       return socket.connected
@@ -211,6 +222,12 @@ export const startClient = async (
     comings,
     get id() {
       return own.id
+    },
+    get pid() {
+      return own.pid
+    },
+    get offset() {
+      return own.offset
     },
     get connected() {
       return own.connected
