@@ -346,7 +346,13 @@ export const attach = Effect.fnUntraced(function* (
       })
   )
   if (router !== undefined) {
-    yield* Effect.addFinalizer(() => Effect.timeoutOption(router.idle, Math.min(engine.drainTimeLeft(), MAX_LAST)))
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        Effect.timeoutOption(router.idle, Math.min(engine.drainTimeLeft(), MAX_LAST)),
+        // An `http.Server` that closes waits for them.
+        Effect.sync(() => router.closePipes())
+      )
+    )
     yield* Effect.forkScoped(
       Effect.andThen(
         engine.draining,

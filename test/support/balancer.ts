@@ -47,9 +47,12 @@ export const balance = Effect.fnUntraced(function* (
   const join = (request: Http.IncomingMessage, socket: Socket, head: Buffer, attempts: number): void => {
     const upstream = connect(partsOf(next()))
     socket.once("close", () => upstream.destroy())
-    upstream.once("error", () => {
+    upstream.on("error", ignore).once("close", () => {
+      if (socket.destroyed) return
       if (upstream.bytesRead === 0 && attempts > 1) return join(request, socket, head, attempts - 1)
-      socket.destroy()
+      socket.end()
+      // A connection that is not read does not notice its end.
+      socket.resume()
     })
     upstream.once("connect", () => {
       const { method, rawHeaders, url } = request
@@ -68,9 +71,11 @@ export const balance = Effect.fnUntraced(function* (
     socket.once("close", () => sockets.delete(socket))
     join(request, socket, head, balancer.targets.length)
   })
+  const url = yield* listen(server)
+  // The server does not close before the connections of upgrades have.
   yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
   const balancer: Balancer & { targets: ReadonlyArray<string> } = {
-    url: yield* listen(server),
+    url,
     targets,
     get unserved() {
       return unserved

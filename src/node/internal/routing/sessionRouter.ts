@@ -115,7 +115,11 @@ export class SessionRouter {
     })
   }
 
-  /** Passes an upgrade on, and joins the two connections. `answer` answers it here. */
+  /**
+   * Passes an upgrade on, and joins the two connections. `answer` answers it here: also while this
+   * server shuts down. It would soon cut the WebSocket, perhaps in the middle of the upgrade, and
+   * official clients then stop until their heartbeat expires. So the client stays on its transport.
+   */
   passUpgrade(
     tag: string,
     incoming: IncomingMessage,
@@ -124,6 +128,7 @@ export class SessionRouter {
     origin: Origin,
     answer: () => void
   ): void {
+    if (this.isClosing) return answer()
     if (this.isFull(answer)) return
     this.reach(tag, (link) => {
       if (socket.destroyed) return this.leave()
@@ -131,7 +136,7 @@ export class SessionRouter {
       const settle = (connection: readonly [owner: Socket, rest: Buffer] | undefined) => {
         if (connection === undefined) return this.fail("unreachable", socket.destroyed ? undefined : answer)
         const [owner, rest] = connection
-        if (socket.destroyed || !link.isOpen) {
+        if (socket.destroyed || !link.isOpen || this.isClosing) {
           owner.destroy()
           return this.fail("lost", socket.destroyed ? undefined : answer)
         }
@@ -159,7 +164,7 @@ export class SessionRouter {
     })
   }
 
-  /** Has held polls answered from now on, because the server shuts down. */
+  /** Has held polls answered and upgrades refused from now on, because the server shuts down. */
   beginClosing(): void {
     this.isClosing = true
     for (const link of this.links.values()) link.releaseAll()
@@ -172,6 +177,11 @@ export class SessionRouter {
       if (this.pending === 0) resume(Effect.void)
     }
   })
+
+  /** Ends every WebSocket that is passed on. */
+  closePipes(): void {
+    for (const link of this.links.values()) for (const pipe of Array.from(link.pipes)) pipe.destroy()
+  }
 
   /** Ends every link, and every WebSocket that is passed on. */
   close(): void {
