@@ -64,6 +64,10 @@ export class SessionRouter {
   private readonly dead = new Map<string, { readonly until: number; readonly failure: Failure }>()
   private count = 0
   private isClosing = false
+  /**
+   * Told of each WebSocket that is passed on. It returns the function to call when that has closed.
+   */
+  onPipe: (pipe: { readonly move: (within: number) => void; readonly cut: () => void }) => () => void = () => () => {}
   private onIdle: (() => void) | undefined
 
   constructor(
@@ -147,8 +151,11 @@ export class SessionRouter {
         handOver(owner)
         const pipe = join(socket, owner)
         link.pipes.add(pipe)
+        const sid = queryOf(incoming.url ?? "").get("sid")!
+        const onClosed = this.onPipe({ move: (within) => link.move(sid, within), cut: pipe.destroy })
         owner.once("close", () => {
           link.pipes.delete(pipe)
+          onClosed()
           this.leave()
         })
       }
