@@ -33,9 +33,10 @@ const {
   bin,
   devDependencies: __,
   exports,
-  private: ___,
-  scarfSettings: ____,
-  scripts: _____,
+  overrides: ___,
+  private: ____,
+  scarfSettings: _____,
+  scripts: ______,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 /** The place of a source's compiled file in what is published. */

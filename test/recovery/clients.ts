@@ -27,9 +27,9 @@ export interface ClientOptions {
   readonly rooms?: ReadonlyArray<string>
   readonly auth?: Readonly<Record<string, unknown>>
   /** Is called with each event, when the application is. */
-  readonly onEvent?: (event: string, args: ReadonlyArray<any>) => void
+  readonly onEvent?: (event: string, args: ReadonlyArray<any>, id: string) => void
   /** Is called with each connection. */
-  readonly onConnect?: (recovered: boolean) => void
+  readonly onConnect?: (recovered: boolean, id: string) => void
   /** Is called with each end of a connection. */
   readonly onDisconnect?: () => void
 }
@@ -40,14 +40,17 @@ export interface CutClient {
   readonly relay: Relay
   readonly id: string | undefined
   readonly connected: boolean
-  /** What it has heard, as `[event, ...arguments]`. */
+  /** The secret of its session, and the offset of its last event. Only of the official client. */
+  readonly pid: string | undefined
+  readonly offset: string | undefined
+  /** What it has heard, as `[event, ...arguments]`, without an `onEvent`. */
   readonly heard: Array<ReadonlyArray<any>>
   /** For each of its connections whether it was recovered. */
   readonly comings: Array<boolean>
   /** Cuts the connection, and waits until the client knows. Gives what tells the server, if it was not told. */
   cut(how: Cut): Promise<() => void>
-  /** Connects again, in the end; tells whether it was recovered. */
-  back(): Promise<boolean>
+  /** Connects again, in the end; tells whether it was recovered. `prepare` runs before each attempt. */
+  back(prepare?: () => void): Promise<boolean>
   /** Emits an event and waits for the acknowledgement. */
   call(event: string, ...args: ReadonlyArray<unknown>): Promise<void>
   /** Leaves for good. */
@@ -57,6 +60,8 @@ export interface CutClient {
 /** What both kinds do in their own ways. */
 interface Own {
   readonly id: string | undefined
+  readonly pid?: string | undefined
+  readonly offset?: string | undefined
   readonly connected: boolean
   /** The client closes the connection, not the namespace. */
   readonly close: () => void
@@ -67,9 +72,9 @@ interface Own {
 }
 
 interface Hooks {
-  readonly onConnect: (recovered: boolean) => void
+  readonly onConnect: (recovered: boolean, id: string) => void
   readonly onDisconnect: () => void
-  readonly onEvent: (event: string, args: ReadonlyArray<unknown>) => void
+  readonly onEvent: (event: string, args: ReadonlyArray<unknown>, id: string) => void
 }
 
 type Make = (relay: Relay, transports: ReadonlyArray<Way>, auth: Record<string, unknown>, hooks: Hooks) => Promise<Own>
@@ -84,14 +89,20 @@ const official: Make = async (relay, transports, auth, { onConnect, onDisconnect
     timeout: 500,
     auth
   })
-  socket.onAny((event: string, ...args: ReadonlyArray<unknown>) => onEvent(event, args))
+  socket.onAny((event: string, ...args: ReadonlyArray<unknown>) => onEvent(event, args, socket.id!))
   // The last one that is asked for an answer gives it.
   socket.on("question", (...args) => args.at(-1)("answer"))
-  socket.on("connect", () => onConnect(socket.recovered))
+  socket.on("connect", () => onConnect(socket.recovered, socket.id!))
   socket.on("disconnect", onDisconnect)
   return {
     get id() {
       return socket.id
+    },
+    get pid() {
+      return (socket as any)._pid
+    },
+    get offset() {
+      return (socket as any)._lastOffset
     },
     get connected() {
       return socket.connected
@@ -118,12 +129,12 @@ const ours: Make = async (relay, transports, auth, { onConnect, onDisconnect, on
     const start = Effect.gen(function* () {
       // It begins to connect: who listens from now on hears everything.
       const socket = yield* SocketIoClient.socket("/", { auth })
-      yield* socket.onAny((event, args) => Effect.sync(() => onEvent(event, args)))
+      yield* socket.onAny((event, args) => Effect.sync(() => onEvent(event, args, socket.id!)))
       yield* socket.respond("question", () => Effect.succeed("answer"))
       yield* Effect.forkScoped(
         Stream.runForEach(socket.status, (status) =>
           Effect.sync(() => {
-            if (status._tag === "Connected") onConnect(status.recovered)
+            if (status._tag === "Connected") onConnect(status.recovered, status.id)
             else if (status._tag === "Disconnected") onDisconnect()
           })
         ),
@@ -179,22 +190,24 @@ export const startClient = async (
     transports,
     { rooms, ...auth },
     {
-      onConnect: (recovered) => {
+      onConnect: (recovered, id) => {
         // The official client says `undefined` where the server knows nothing of recovery.
         comings.push(recovered === true)
-        onConnect?.(recovered === true)
+        onConnect?.(recovered === true, id)
       },
       onDisconnect: () => onDisconnect?.(),
-      onEvent: (event, args) => {
+      onEvent: (event, args, id) => {
         const values = args.filter((value) => typeof value !== "function")
-        heard.push([event, ...values])
-        onEvent?.(event, values)
+        // Those who listen keep what they need.
+        if (onEvent === undefined) heard.push([event, ...values])
+        else onEvent(event, values, id)
       }
     }
   )
-  const connect = async () => {
+  const connect = async (prepare = () => {}) => {
     const before = comings.length
     for (;;) {
+      prepare()
       if (await own.attempt()) break
       await pause(10)
     }
@@ -210,6 +223,12 @@ export const startClient = async (
     get id() {
       return own.id
     },
+    get pid() {
+      return own.pid
+    },
+    get offset() {
+      return own.offset
+    },
     get connected() {
       return own.connected
     },
@@ -222,12 +241,13 @@ export const startClient = async (
         else finishes.push(relay.stall())
         return !own.connected
       }
+      if (!own.connected) return () => {}
       await eventually("the cut", strike)
       return () => {
         for (const finish of finishes) finish()
       }
     },
-    back: () => within("return of a client", connect(), 30_000),
+    back: (prepare) => within("return of a client", connect(prepare), 30_000),
     call: async (event, ...args) => void (await own.call(event, ...args)),
     end: async () => {
       await own.leave()

@@ -7,6 +7,7 @@ import { Context, Effect, Exit, Layer, Logger, Scope, Stream } from "effect"
 import { Server, type ServerOptions } from "socket.io"
 
 import { ackArguments } from "../../src/AckArguments.ts"
+import type { ClusterStatus } from "../../src/adapter/ClusterStatus.ts"
 import type { Untyped } from "../../src/Namespace.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
@@ -32,8 +33,9 @@ export interface SubjectOptions {
   /** Both in milliseconds. Default: 25 and 20 seconds. */
   readonly pingInterval?: number
   readonly pingTimeout?: number
-  /** Of this library alone. */
+  /** Both of this library alone. */
   readonly recovery?: RecoveryOptions
+  readonly adapter?: Layer.Layer<ClusterStatus, unknown>
 }
 
 /**
@@ -149,6 +151,7 @@ class Bans extends NamespaceMiddleware.Service<Bans>()("test/Bans") {}
 const Main = Namespace.untyped("/").middleware(Bans)
 
 const ours = async ({
+  adapter,
   maxDisconnection = 60_000,
   pingInterval = 25_000,
   pingTimeout = 20_000,
@@ -192,6 +195,7 @@ const ours = async ({
             drainTimeout: "1 second"
           })
         ),
+        Layer.provide(adapter ?? Layer.empty),
         Layer.provide(Logger.layer([]))
       ),
       scope
