@@ -30,26 +30,32 @@ for (const name of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
 
 const {
   allowScripts: _,
+  bin,
   devDependencies: __,
   exports,
-  private: ___,
+  overrides: ___,
+  private: ____,
   scarfSettings: _____,
-  scripts: ____,
+  scripts: ______,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+/** The place of a source's compiled file in what is published. */
+const compiled = (target: string, ending: string) => target.replace("./src/", "./").replace(/\.ts$/, ending)
+
 const published: Record<string, unknown> = {}
 for (const [entry, target] of Object.entries<string | null>(exports)) {
   published[entry] =
     target === null || !target.endsWith(".ts")
       ? target
-      : {
-          types: target.replace("./src/", "./").replace(/\.ts$/, ".d.ts"),
-          default: target.replace("./src/", "./").replace(/\.ts$/, ".js")
-        }
+      : { types: compiled(target, ".d.ts"), default: compiled(target, ".js") }
 }
 // What is there to be read has no entry.
 published["./src/*"] = published["./examples/*"] = null
-writeFileSync(join(dist, "package.json"), JSON.stringify({ ...manifest, exports: published }, undefined, 2) + "\n")
+const commands = Object.entries<string>(bin).map(([name, target]) => [name, compiled(target, ".js")])
+writeFileSync(
+  join(dist, "package.json"),
+  JSON.stringify({ ...manifest, bin: Object.fromEntries(commands), exports: published }, undefined, 2) + "\n"
+)
 for (const file of ["README.md", "LICENSE"]) cpSync(join(root, file), join(dist, file))
 
 // The examples and guides, and the guide for coding assistants where they look for it.

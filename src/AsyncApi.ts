@@ -44,7 +44,7 @@ export type {
  * | payload | the list of the arguments on the wire, as JSON Schema draft 7 |
  * | `ack`, `error` | the operation's `reply`, a message `<…>.ack`: the list of the acknowledgement's arguments |
  * | `auth`, also of middlewares | `x-socket.io.auth` of the channel; a security scheme for a field such as `token` |
- * | rate limit, concurrency, `recover: false` | `x-socket.io` of the message |
+ * | rate limit, concurrency, `once`, `recover: false` | `x-socket.io` of the message |
  * | `Binary.Bytes` | a schema `{ "x-socket.io": "binary" }` without a type; `{ "$bytes": base64 }` in examples |
  *
  * Events between servers, and the data of sockets, are not part of it: clients do not see them.

@@ -87,6 +87,11 @@ export interface Message {
     readonly rateLimit?: RateLimit
     /** The number of handlers of this event that run at once for one socket. */
     readonly concurrency?: number
+    /**
+     * The server handles a message once. Its id is the attribute `id`, in an object that the client
+     * sends after the arguments, or part of the payload. `window` is in milliseconds.
+     */
+    readonly once?: { readonly id: "attribute" | "payload"; readonly window: number }
     /** Clients that have missed this event do not get it later. */
     readonly recover?: false
   }

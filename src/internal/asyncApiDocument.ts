@@ -145,7 +145,11 @@ const messageOf = (
     direction === "receive"
       ? {
           rateLimit: event.rateLimit && rateOf(event.rateLimit),
-          concurrency: event.concurrency ?? namespace.concurrency
+          concurrency: event.concurrency ?? namespace.concurrency,
+          once: event.once && {
+            id: event.once.key === undefined ? "attribute" : "payload",
+            window: Duration.toMillis(Duration.fromInputUnsafe(event.once.window ?? "10 minutes"))
+          }
         }
       : { recover: event.recover ? undefined : false }
   return {

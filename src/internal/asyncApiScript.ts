@@ -255,13 +255,14 @@ export const script = async (): Promise<void> => {
     section.append(el("p", "", connecting, button("Disconnect", disconnect), status))
 
     const showEvent = (message: Message, direction: "receive" | "send", answer: Message | undefined): HTMLElement => {
-      const { rateLimit, concurrency, recover } = message["x-socket.io"] ?? {}
+      const { rateLimit, concurrency, once, recover } = message["x-socket.io"] ?? {}
       const summary = el("summary", "", el("b", message.deprecated ? "old" : "", message.name))
       for (const badge of [
         message.deprecated && "deprecated",
         answer && "acknowledged",
         rateLimit && `${rateLimit.limit} per ${rateLimit.interval} ms`,
         concurrency && `${concurrency} at once`,
+        once && `handled once by an id, ${once.id}`,
         recover === false && "not recovered"
       ]) {
         if (badge) summary.append(" ", el("small", "", badge))

@@ -161,6 +161,8 @@ describe("what a client asks a server that recovers connections for", () => {
       first.server.events.onText('40{"sid":"a","pid":"private"}')
       first.server.events.onText('42["news","offset-1"]')
       first.server.events.onText('42["news",1]')
+      // It asks for an answer, so it has no offset.
+      first.server.events.onText('427["news","a text"]')
       yield* lost
       const second = yield* asked
       assert.strictEqual(second.connect, '40{"pid":"private","offset":"offset-1"}')

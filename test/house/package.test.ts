@@ -1,7 +1,7 @@
 /**
  * What is published: built, packed, put into an empty project, type-checked and run there by plain Node.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import {
   cpSync,
   existsSync,
@@ -17,6 +17,7 @@ import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
+import { isExhaustive } from "../support/extent.ts"
 import { filesBelow, read, root } from "../support/sources.ts"
 import { tsc } from "../support/typecheck.ts"
 
@@ -94,6 +95,35 @@ const answer = await Effect.runPromise(
 console.log("answer", answer[0])
 `
 
+interface Definition {
+  readonly file: string
+  readonly start: { readonly line: number }
+}
+
+/** Asks the language server of an editor where something is defined. */
+const definitionOf = (file: string, line: number, offset: number): Promise<ReadonlyArray<Definition>> =>
+  new Promise((resolve, reject) => {
+    const server = spawn(process.execPath, [join(root, "node_modules/typescript6/lib/tsserver.js")], {
+      stdio: ["pipe", "pipe", "inherit"]
+    })
+    server.once("error", reject)
+    server.once("exit", () => reject(new Error("the language server has ended")))
+    let output = ""
+    server.stdout.on("data", (chunk: Buffer) => {
+      output += chunk
+      const answer = /^\{.*"command":"definition".*$/m.exec(output)
+      if (answer === null || !output.slice(answer.index).includes("\n")) return
+      server.kill()
+      resolve(JSON.parse(answer[0]).body)
+    })
+    for (const [command, args] of [
+      ["open", { file }],
+      ["definition", { file, line, offset }]
+    ]) {
+      server.stdin.write(`${JSON.stringify({ seq: 1, type: "request", command, arguments: args })}\n`)
+    }
+  })
+
 describe("the published package", () => {
   let project: string
 
@@ -151,6 +181,19 @@ describe("the published package", () => {
     }
   })
 
+  it.skipIf(!isExhaustive)(
+    "leads an editor from a use to its definition in TypeScript",
+    { timeout: 60_000 },
+    async () => {
+      const file = join(project, "program.ts")
+      const use = program.indexOf("layerNamespace(Main")
+      const lines = program.slice(0, use).split("\n")
+      const [found] = await definitionOf(file, lines.length, lines.at(-1)!.length + 1)
+      assert.strictEqual(found!.file, join(folder(), "src", "server", "SocketIoServer.ts"))
+      assert.match(read("src/server/SocketIoServer.ts").split("\n")[found!.start.line - 1]!, /layerNamespace/)
+    }
+  )
+
   it("has a guide for coding assistants, whose links lead to files of the package", () => {
     const agents = readFileSync(join(folder(), "AGENTS.md"), "utf8")
     const links = Array.from(agents.matchAll(/\]\(([^)#]+)/g), ([, target]) => target!)
@@ -163,7 +206,8 @@ describe("the published package", () => {
     for (const field of ["repository", "homepage", "bugs", "license", "engines", "peerDependencies"]) {
       assert.isDefined(manifest[field], field)
     }
-    for (const field of ["private", "scripts", "devDependencies"]) assert.isUndefined(manifest[field], field)
+    for (const field of ["private", "scripts", "devDependencies", "overrides"])
+      assert.isUndefined(manifest[field], field)
     // npm refuses to publish it.
     assert.isTrue(JSON.parse(read("package.json")).private)
   })

@@ -31,6 +31,8 @@ export interface Outbound {
   readonly flush: () => void
   /** The acknowledgements of the events that were sent will not come. */
   readonly forget: () => void
+  /** Gives the function that does so with those that were sent until now. */
+  readonly mark: () => () => void
   /** Drops the events that wait. */
   readonly clear: () => void
   /** Drops the events that wait, and all that come later. */
@@ -115,17 +117,23 @@ export const makeOutbound = (
     compress: (compress) => emitter(isVolatile, compress)
   })
 
+  const mark = () => {
+    const sent = Array.from(acks).filter(([, [event]]) => !outbox.has(event))
+    return () => {
+      for (const [id] of sent) answer(id)
+    }
+  }
+
   return {
     emitter: emitter(false),
     answer,
+    mark,
     flush: () => {
       const waiting = outbox
       outbox = new Set()
       for (const event of waiting) transmit(event)
     },
-    forget: () => {
-      for (const [id, [event]] of Array.from(acks)) if (!outbox.has(event)) answer(id)
-    },
+    forget: () => mark()(),
     clear: () => outbox.clear(),
     end: () => {
       maxBuffered = 0

@@ -93,6 +93,9 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   private readonly log: MessageLog<OutboundMessage>
   /** The sockets that have a session, or have asked for it. */
   private readonly live = new Map<string, S>()
+  /** The secret of the session that is being taken from its connection, and that session. */
+  private taking: string | undefined
+  private taken: AwaySession<OutboundMessage> | undefined
   /** The beginning of its offsets. It is another one in each process. */
   private readonly epoch: string
 
@@ -151,6 +154,9 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
+    // A client that moves to another server gets it after that.
+    const isSent = !connection.isSilent
+    if (!isLogged && !isSent) return
     if (!isLogged && !endsInText(packet.data)) {
       return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
     }
@@ -159,7 +165,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
     if (isLogged) session.keep(log.next(), message)
     // A connection that has ended takes nothing.
-    connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
+    if (isSent) connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
   }
 
   private isRecoverable(event: string): boolean {
@@ -199,12 +205,12 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (typeof pid !== "string") return
     const position = this.positionOf(offset)
     const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
-    this.live.get(pid)?.connection.session.closeUnsafe("session resumed")
-    // Handlers of that end may have done anything.
-    if (socket.isDisconnected) return
-    const away = this.server.away.claim(pid, this.away)
-    // It may be late, and the server not have looked yet.
-    if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
+    const away = this.take(pid)
+    // Handlers of the end of the other connection may have done anything.
+    if (socket.isDisconnected) {
+      if (away?.state === "claimed") this.server.park(away)
+      return
+    }
     const miss = (reason: MissReason) => {
       socket.resumption = { _tag: "Missing", reason, former }
     }
@@ -219,6 +225,30 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     this.live.set(pid, socket)
     socket.id = away.id
     socket.resumption = { _tag: "Claimed", away, received: position ?? 0, former }
+  }
+
+  /** Takes the session of a secret from where it is: from its connection, or from those that wait. */
+  private take(pid: string): AwaySession<OutboundMessage> | undefined {
+    const owner = this.live.get(pid)
+    if (owner !== undefined) {
+      this.taking = pid
+      // It does not wait: no other session has to leave for it.
+      owner.connection.session.closeUnsafe("session resumed")
+      const { taken } = this
+      this.taking = this.taken = undefined
+      return taken
+    }
+    const away = this.server.away.claim(pid, this.away)
+    // It may be late, and the server not have looked yet.
+    if (away !== undefined && away.deadline <= this.server.now()) away.end("expired")
+    return away
+  }
+
+  /** The session of a lost connection waits, unless another connection takes it. */
+  private park(away: AwaySession<OutboundMessage>): void {
+    if (away.session.pid !== this.taking) return this.server.park(away)
+    away.state = "claimed"
+    this.taken = away
   }
 
   /**
@@ -260,7 +290,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
-    const told = reason !== undefined && isOurs(connection) ? { fx: { recovered: { reason } } } : {}
+    const told = reason !== undefined && connection.isOurs ? { fx: { recovered: { reason } } } : {}
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
     if (reason !== undefined) this.count(reason)
   }
@@ -315,7 +345,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = undefined
     if (claim?._tag === "Claimed") this.forget(socket, claim.away.session.pid)
     if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
-      if (LOSSES.has(reason)) this.server.park(claim.away)
+      if (LOSSES.has(reason)) this.park(claim.away)
       else claim.away.end(reason === "server namespace disconnect" ? "refused" : endOf(reason))
     }
     if (session === undefined) return
@@ -327,7 +357,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
-    this.server.park(away)
+    this.park(away)
   }
 
   private forget(socket: S, pid: string): void {
@@ -358,6 +388,3 @@ const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.l
 
 /** Whether a text is an offset of a process like this one. */
 const isOffset = (offset: unknown): boolean => typeof offset === "string" && /^[\w-]{6}\.[0-9a-z]{1,11}$/.test(offset)
-
-/** Whether the client is one of this library, which understands more than the protocol. */
-const isOurs = ({ session }: Connection): boolean => session.details.query.get("fx") === "1"
