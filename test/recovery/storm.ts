@@ -97,6 +97,7 @@ export const runStorm = async ({
     return { ...counter, node }
   }
 
+  const killed = Promise.withResolvers<void>()
   const later: Array<() => void> = []
   const over = new AbortController()
   const isOver = () => over.signal.aborted
@@ -108,7 +109,9 @@ export const runStorm = async ({
       const until = performance.now() + next() * 2 * every
       // Ends early if its node is killed.
       while (performance.now() < until && client.connected && !isOver()) await pause(20)
-      if (isOver() && client.connected) return
+      // The last kill may come after the end.
+      if (isOver()) await killed.promise
+      if (isOver() && client.connected && node?.exit === undefined) return
       const how = pick(cuts)
       later.push(await client.cut(how))
       const before: Node | undefined = node
@@ -132,6 +135,7 @@ export const runStorm = async ({
     if (kill === 0) return
     for (let left = duration - kill; left > 0; left -= kill) {
       await pause(kill)
+      if (isOver()) return
       doomed = pick(alive())
       await doomed.kill()
       await count(await cluster.start(kind))
@@ -148,7 +152,7 @@ export const runStorm = async ({
       for (const finish of later.splice(0, Math.max(0, later.length - number))) finish()
     }, 500)
     try {
-      await Promise.all([killNodes(), ...all.map(live)])
+      await Promise.all([killNodes().finally(killed.resolve), ...all.map(live)])
     } finally {
       clearTimeout(timer)
       clearInterval(telling)
