@@ -13,7 +13,9 @@
  *     await sockets[0].emitWithAck("workers")               // the clients of each worker, by its process id
  *     sockets[1].emit("say", "hello")                       // everybody hears it, and which worker it came from
  *
- * Kill a worker: its clients come back to others, and a new one takes its place.
+ * Kill a worker: its clients come back to others, and a new one takes its place. A request that Node
+ * has just handed to it gets no answer, and its client waits until the heartbeat expires: in 45
+ * seconds, or sooner with `SOCKETIO_HEARTBEAT_PING_INTERVAL="5 seconds"` in the environment.
  */
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,7 +23,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
 import { ClusterAdapter, ClusterPrimary } from "effect-socket.io/cluster"
-import { NodeSessionRouting, NodeSocketIoServer, UnixSocketDirectory } from "effect-socket.io/node"
+import { NodeConfig, NodeSessionRouting, NodeSocketIoServer, UnixSocketDirectory } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
 
 class Square extends Namespace.make("/", {
@@ -60,9 +62,16 @@ const SquareLive = SocketIoServer.layerNamespace(
 /** Workers find one another in this folder. It belongs to one user. */
 const folder = join(tmpdir(), `cluster-workers-${process.getuid?.() ?? ""}`)
 
+/** Options come from the environment. */
+const ServerLive = Layer.unwrap(
+  Effect.map(NodeConfig.attached, (options) =>
+    NodeSocketIoServer.layer({ ...options, port: Number(process.env.PORT ?? 3000) })
+  )
+)
+
 /** A worker. */
 const Main = SquareLive.pipe(
-  Layer.provide(NodeSocketIoServer.layer({ port: Number(process.env.PORT ?? 3000) })),
+  Layer.provide(ServerLive),
   Layer.provide(ClusterAdapter.layer()),
   Layer.provide(NodeSessionRouting.layer().pipe(Layer.provide(UnixSocketDirectory.layer(folder))))
 )

@@ -9,12 +9,12 @@ import { createServer, type Server as HttpServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema, Stream } from "effect"
-import { Binary, Event, Namespace } from "effect-socket.io"
+import { Binary, Event, Namespace, type Official } from "effect-socket.io"
 import { SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { SocketIoServer } from "effect-socket.io/server"
 import { Server } from "socket.io"
-import { io } from "socket.io-client"
+import { io, type Socket } from "socket.io-client"
 
 class DivisionByZero extends Schema.TaggedError<DivisionByZero>()("DivisionByZero", { dividend: Schema.Finite }) {}
 
@@ -77,16 +77,16 @@ const FormsLive = SocketIoServer.layerNamespace(
   })
 )
 
-/**
- * The contract as JavaScript sees it: dates are strings, and events with an `error` are
- * acknowledged with a tagged value.
- */
+/** The official client's socket, with types from the contract: as values are on the wire. */
+type FormsSocket = Socket<Official.ListenEvents<typeof Forms>, Official.EmitEvents<typeof Forms>>
+
 const useOfficialClient = async (url: string): Promise<void> => {
-  const socket = io(`${url}/forms`, { auth: { token: "guess" } })
+  const socket: FormsSocket = io(`${url}/forms`, { auth: { token: "guess" } })
   try {
     const refusal = await new Promise<Error>((resolve) => socket.once("connect_error", resolve))
     console.log("official client is refused:", refusal.message)
-    socket.auth = { token: "secret" }
+    const auth: Official.Auth<typeof Forms> = { token: "secret" }
+    socket.auth = auth
     socket.connect()
     const news = new Promise((resolve) => socket.once("news", resolve))
     socket.on("question", (_question, answer) => answer("the official client"))
@@ -114,8 +114,10 @@ const officialAtOurs = Effect.gen(function* () {
 
 const got = (...values: ReadonlyArray<unknown>) => console.log("official server got", ...values)
 
-const officialServer = (http: HttpServer): Server => {
-  const server = new Server(http)
+type ServerTypes = Official.ServerTypes<typeof Forms>
+
+const officialServer = (http: HttpServer) => {
+  const server = new Server<ServerTypes[0], ServerTypes[1], ServerTypes[2], ServerTypes[3]>(http)
   const forms = server.of("/forms")
   forms.use((socket, next) =>
     next(
@@ -131,7 +133,7 @@ const officialServer = (http: HttpServer): Server => {
     socket.on("several", (...values) => got("several:", ...values))
     socket.on("bytes", (bytes, done) => {
       got("bytes:", bytes)
-      done(bytes.toReversed())
+      done(new Uint8Array(bytes).toReversed())
     })
     socket.on("divide", (dividend, divisor, done) =>
       done(
@@ -141,7 +143,7 @@ const officialServer = (http: HttpServer): Server => {
       )
     )
     socket.on("ask me", async (done) => {
-      const answer: string = await socket.emitWithAck("question", "who are you?")
+      const answer = await socket.emitWithAck("question", "who are you?")
       forms.to("readers").volatile.emit("news", `${answer} was here`)
       done(answer)
     })

@@ -1,6 +1,6 @@
 /**
  * Socket.IO beside an Effect HTTP application, on one port. A POST request sends an announcement to
- * every connected client.
+ * every connected client. A page shows the contract to the people who write clients.
  *
  *     npx node examples/with-http-router.ts
  *     curl -X POST -H 'content-type: application/json' -d '{"text":"hello"}' http://localhost:3000/announcements
@@ -9,10 +9,13 @@
  *
  *     const { io } = require("socket.io-client")
  *     io("http://localhost:3000/news").on("announcement", ({ text }) => console.log(text))
+ *
+ * The contract is on http://localhost:3000/asyncapi, and in http://localhost:3000/asyncapi.json.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { Event, Namespace } from "effect-socket.io"
+import * as AsyncApi from "effect-socket.io/AsyncApi"
 import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -20,7 +23,14 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 class Announcement extends Schema.Class<Announcement>("Announcement")({ text: Schema.String }) {}
 
 class News extends Namespace.make("/news", {
-  serverToClient: [Event.make("announcement", { payload: Announcement })]
+  description: "What everybody should know.",
+  serverToClient: [
+    Event.make("announcement", {
+      description: "Somebody has posted an announcement.",
+      payload: Announcement,
+      examples: [{ text: "hello" }]
+    })
+  ]
 }) {}
 
 const NewsLive = SocketIoServer.layerNamespace(
@@ -48,7 +58,9 @@ const Routes = Layer.mergeAll(
   )
 )
 
-const Main = Layer.mergeAll(NewsLive, HttpRouter.serve(Routes)).pipe(
+const Docs = AsyncApi.layerHttp({ namespaces: [News], title: "News", version: "1.0.0" })
+
+const Main = Layer.mergeAll(NewsLive, HttpRouter.serve(Layer.merge(Routes, Docs))).pipe(
   Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) }))
 )
 

@@ -9,12 +9,24 @@ import * as Schema from "effect/Schema"
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array || value instanceof Blob
 
 /**
+ * The encoded form of {@link Bytes}: bytes that stay bytes. In types it is distinct from the bytes
+ * of other schemas, which become base64; see `Official.Wire`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Attachment extends Uint8Array<ArrayBufferLike> {
+  /** In types only. */
+  readonly "~effect-socket.io/Attachment"?: never
+}
+
+/**
  * The schema type of {@link Bytes}.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
+export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>, Attachment> {}
 
 /**
  * Bytes anywhere inside a payload, or as a whole payload.
@@ -23,6 +35,8 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
  *
  * They leave as a binary attachment of a BINARY_EVENT or BINARY_ACK packet (Socket.IO protocol 5,
  * "Packet encoding"), never as base64 inside the JSON.
+ *
+ * In a JSON Schema they are `{ "x-socket.io": "binary" }`, without a `type`; see `AsyncApi`.
  *
  * **Gotchas**
  *
@@ -41,6 +55,8 @@ export interface Bytes extends Schema.Codec<Uint8Array<ArrayBufferLike>> {}
  */
 export const Bytes: Bytes = Schema.declare(isBytes, {
   ...Schema.Uint8Array.ast.annotations,
+  // JSON Schema has no type for bytes; this annotation becomes a keyword of it.
+  "x-socket.io": "binary",
   // The encoder of packets turns bytes into an attachment, so they stay as they are here.
   toCodecJson: () => undefined
 })

@@ -7,11 +7,16 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as JsonSchema from "effect/JsonSchema"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { StandardSchemaV1 } from "effect/StandardSchema"
 
+import type { Attachment } from "./Binary.ts"
+import { standardCodec } from "./internal/standardSchema.ts"
 import { rateOf } from "./internal/tokenBucket.ts"
+import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 
@@ -54,8 +59,10 @@ export type Arity = "none" | "one" | "many"
  * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
  *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
- * - `annotations`: values that the application attaches for its tools, such as a title for
- *   documentation. The library does not read them.
+ * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
+ * - `description`, `deprecated`, `examples`: for people who read about the event; see `AsyncApi`.
+ * - `annotations`: values that the application attaches for its tools. The library does not read
+ *   them.
  *
  * @since 0.1.0
  * @category models
@@ -77,6 +84,10 @@ export interface Event<
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
+  readonly once: Once.Options | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
   annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
@@ -102,6 +113,10 @@ export interface Any extends Pipeable {
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
+  readonly once: Once.Options | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
 }
 
@@ -227,9 +242,33 @@ type Fields = { readonly [key: string]: AnySchema }
 
 type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P> : never
 
-type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? Schema.Tuple<A> : never
+type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? ArgsSchema<A> : never
 
-interface Answers<Ack extends AnySchema, Error extends AnySchema> {
+/**
+ * The schema of several wire arguments, which `emit` and handlers take as one tuple. It is a
+ * `Schema.Tuple`, but for a mark in types: a tuple as `payload` is one argument.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArgsSchema<A extends ReadonlyArray<AnySchema>> extends Schema.Tuple<A> {
+  /** In types only. */
+  readonly "~effect-socket.io/Args"?: never
+}
+
+/** The documentation of an event whose payload is of this type. */
+interface Documentation<A> {
+  /** The purpose of the event. CommonMark is allowed. */
+  readonly description?: string
+  /** Whether new programs should not use the event. Default: false. */
+  readonly deprecated?: boolean
+  /** Examples of the payload, for documentation. They are checked where it is made. */
+  readonly examples?: ReadonlyArray<A>
+}
+
+type TypeOf<S> = S extends AnySchema ? S["Type"] : never
+
+interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
   /**
    * The acknowledgement's value. Default: the event is acknowledged without arguments, if the
    * sender asks for it.
@@ -256,14 +295,20 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
    * Volatile emits are never recovered, and neither are those that ask for an acknowledgement.
    */
   readonly recover?: boolean
+  /**
+   * Whether the server handles a message once, however often its client sends it; see
+   * `Once.Options`. It has no meaning for events of the server. Default: every arrival is handled.
+   */
+  readonly once?: Once.Options<Payload>
 }
 
 /**
  * Declares an event.
  *
  * Throws if the name is reserved by the protocol (`connect`, `connect_error`, `disconnect`,
- * `disconnecting`, `newListener`, `removeListener`), if `concurrency` is not a positive integer,
- * and if `rateLimit` is no rate: a contract is a constant of the program.
+ * `disconnecting`, `newListener`, `removeListener`) or begins with `~fx:`, which this library keeps
+ * for itself, if `concurrency` is not a positive integer, and if `rateLimit` is no rate: a contract
+ * is a constant of the program.
  *
  * **Details**
  *
@@ -299,19 +344,11 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema> {
 export const make: {
   // `NoInfer`: otherwise an event that is declared within a namespace would infer its missing
   // options from there, as `any`.
-  /**
-   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
-   * Throws if the name is reserved by the protocol.
-   */
-  <
-    const Name extends string,
-    Payload extends AnySchema | Fields,
-    Ack extends AnySchema = Schema.Never,
-    Error extends AnySchema = Schema.Never
-  >(
+  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
+  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
     name: Name,
-    options: Answers<Ack, Error> & { readonly payload: Payload; readonly args?: never }
-  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
+    options?: Answers<Ack, Error, void> & Documentation<never> & { readonly payload?: never; readonly args?: never }
+  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
   /**
    * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
    * Throws if the name is reserved by the protocol.
@@ -323,21 +360,33 @@ export const make: {
     Error extends AnySchema = Schema.Never
   >(
     name: Name,
-    options: Answers<Ack, Error> & { readonly args: Args; readonly payload?: never }
+    options: Answers<Ack, Error, ArgsOf<Args>["Type"]> &
+      Documentation<NoInfer<TypeOf<ArgsOf<Args>>>> & { readonly args: Args; readonly payload?: never }
   ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
-  /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
-  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
+  // The last one: mistakes are explained by it.
+  /**
+   * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
+   * Throws if the name is reserved by the protocol.
+   */
+  <
+    const Name extends string,
+    Payload extends AnySchema | Fields,
+    Ack extends AnySchema = Schema.Never,
+    Error extends AnySchema = Schema.Never
+  >(
     name: Name,
-    options?: Answers<Ack, Error> & { readonly payload?: never; readonly args?: never }
-  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
+    options: Answers<Ack, Error, PayloadOf<Payload>["Type"]> &
+      Documentation<NoInfer<TypeOf<PayloadOf<Payload>>>> & { readonly payload: Payload; readonly args?: never }
+  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
 } = (
   name: string,
-  options: Answers<AnySchema, AnySchema> & {
-    readonly payload?: AnySchema | Fields
-    readonly args?: ReadonlyArray<AnySchema>
-  } = {}
+  options: Answers<AnySchema, AnySchema, any> &
+    Documentation<unknown> & {
+      readonly payload?: AnySchema | Fields
+      readonly args?: ReadonlyArray<AnySchema>
+    } = {}
 ): any => {
-  if (isReservedEvent(name)) throw new Error(`"${name}" is a reserved event name`)
+  if (isReservedEvent(name) || name.startsWith("~fx:")) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
   const rate = options.rateLimit && rateOf(options.rateLimit)
   if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
@@ -361,9 +410,88 @@ export const make: {
     concurrency: options.concurrency,
     rateLimit: options.rateLimit,
     recover: options.recover ?? true,
+    once: options.once,
+    description: options.description,
+    deprecated: options.deprecated ?? false,
+    examples: options.examples ?? [],
     annotations: Context.empty()
   })
 }
+
+/**
+ * The schema of a Standard Schema, as {@link standard} makes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Standard<S extends StandardSchemaV1> = Schema.Codec<
+  StandardSchemaV1.InferOutput<S>,
+  WithAttachments<StandardSchemaV1.InferInput<S>>
+>
+
+/** Bytes travel as attachments, whatever schema they have. */
+type WithAttachments<A> = unknown extends A
+  ? A
+  : A extends Uint8Array | ArrayBuffer | Blob
+    ? Attachment
+    : A extends Date | ((...args: never) => unknown)
+      ? A
+      : A extends object
+        ? { [K in keyof A]: WithAttachments<A[K]> }
+        : A
+
+/**
+ * Appears in an error message where {@link standard} gets a schema that is asynchronous.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export interface MustBeSynchronous {
+  readonly "the schema is asynchronous; a message is validated at once": never
+}
+
+/**
+ * Takes a schema of another library, such as zod, valibot or ArkType, for a payload, an
+ * acknowledgement, a failure or an auth payload: anything with the interface of
+ * [Standard Schema](https://standardschema.dev).
+ *
+ * Throws on a schema that says it is asynchronous, as those of valibot do. An asynchronous schema
+ * of zod does not say so: its first value is a defect, which answers `InternalError`.
+ *
+ * **Details**
+ *
+ * - Values that come in are validated, and their handlers get the result. A value that the schema
+ *   refuses is answered as any other: at most five of its issues are told, each cut at 200
+ *   characters.
+ * - Values that go out are validated, too, and the result is sent: fields that the schema drops do
+ *   not leave. The packet's encoder makes JSON of it, and attachments of bytes.
+ * - `jsonSchema` describes the value on the wire, for documentation. Default: what the schema says
+ *   itself (`~standard.jsonSchema`), otherwise anything.
+ *
+ * **Gotchas**
+ *
+ * A schema whose result it would refuse, such as zod's `z.string().transform(Number)`, serves for
+ * values that only come in. Dates are strings on the wire: `z.coerce.date()` reads them, `z.date()`
+ * does not.
+ *
+ * **Example** (A payload of zod)
+ *
+ * ```ts
+ * import * as z from "zod"
+ *
+ * const Say = Event.make("say", {
+ *   payload: Event.standard(z.object({ text: z.string().max(2_000), at: z.coerce.date() })),
+ *   ack: Schema.Int
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const standard = <S extends StandardSchemaV1>(
+  schema: S & (S extends { readonly async: true } ? MustBeSynchronous : unknown),
+  options: { readonly jsonSchema?: JsonSchema.JsonSchema } = {}
+): Standard<S> => standardCodec(schema, options.jsonSchema) as Standard<S>
 
 const Prototype = {
   [TypeId]: TypeId,

@@ -11,7 +11,7 @@
  * | the handler's value | `{ "_tag": "Success", "value": … }`, without `value` if there is none |
  * | a declared failure | `{ "_tag": "Failure", "error": … }` |
  * | the payload does not fit its schema | `{ "_tag": "Failure", "error": { "_tag": "PayloadRefused", "message": … } }` |
- * | a middleware refused the event | `{ "_tag": "Failure", "error": { "_tag": "EventRefused", "message": …, "data": … } }`, without `data` if there is none |
+ * | a middleware, or a rate limit, refused the event, or its `once` did | `{ "_tag": "Failure", "error": { "_tag": "EventRefused", "message": …, "data": … } }`, without `data` if there is none |
  * | nobody handles the event | `{ "_tag": "Failure", "error": { "_tag": "EventUnhandled", "message": … } }` |
  * | the handler died, or failed with an undeclared error | `{ "_tag": "Failure", "error": { "_tag": "InternalError" } }` |
  *
@@ -47,6 +47,10 @@ export const PayloadRefused = Schema.TaggedStruct(PAYLOAD_REFUSED, { message: Sc
 /**
  * A packet middleware, or the event's rate limit, refused the event. A rate limit adds
  * `{ retryAfter }` as `data`, in milliseconds.
+ *
+ * An event with `once` is refused with one of these as `data`: `{ id: "missing" }` or
+ * `{ id: "invalid" }`, `{ retryAfter }` while the answers cannot be reached, and `{ handled: true }`
+ * if it was handled before and its answer was too large to be kept.
  *
  * @since 0.1.0
  * @category schemas
@@ -145,7 +149,7 @@ export type EventAnswer<E extends Event.Any> =
  * @category schemas
  */
 export const schema = <E extends Event.Any>(event: E): Schema.Codec<EventAnswer<E>, unknown> => {
-  const value = event.hasAck && event.ack.ast._tag !== "Void" ? { value: event.ack } : {}
+  const value: Schema.Struct.Fields = event.hasAck && event.ack.ast._tag !== "Void" ? { value: event.ack } : {}
   return Schema.toCodecJson(
     Schema.Union([
       Schema.TaggedStruct(SUCCESS, value),

@@ -52,6 +52,7 @@ export interface Namespace<
     readonly serverToServer: Declared["serverToServer"]
     readonly middleware: Middleware
     readonly data: Declared["data"]
+    readonly encodedData: Declared["encodedData"]
     readonly params: Declared["params"]
   }
   readonly _tag: Name
@@ -85,13 +86,14 @@ export interface Namespace<
     {
       readonly serverToServer: Declared["serverToServer"] | S2S[number]
       readonly data: Declared["data"]
+      readonly encodedData: Declared["encodedData"]
       readonly params: Declared["params"]
     }
   >
 
   /**
    * Adds the events, the data, the middlewares and the annotations of another contract. The name,
-   * the parameters, `auth` and `concurrency` stay those of this one.
+   * the parameters, `auth`, `concurrency` and the documentation stay those of this one.
    *
    * Throws if both declare different events, or different data, of one name, and if the other one
    * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A
@@ -108,6 +110,7 @@ export interface Namespace<
     {
       readonly serverToServer: Declared["serverToServer"] | Other[typeof TypeId]["serverToServer"]
       readonly data: Declared["data"] & Other[typeof TypeId]["data"]
+      readonly encodedData: Declared["encodedData"] & Other[typeof TypeId]["encodedData"]
       readonly params: Declared["params"]
     }
   >
@@ -150,6 +153,7 @@ export interface Untyped<
     readonly serverToServer: Event.Untyped
     readonly middleware: Middleware
     readonly data: Readonly<Record<string, unknown>>
+    readonly encodedData: Readonly<Record<string, unknown>>
     readonly params: Params
   }
   readonly _tag: Name
@@ -177,8 +181,8 @@ type ParamSchemas<Params> = [Params] extends [never] ? undefined : Readonly<Reco
 
 /**
  * A contract's declarations beyond the events that clients and servers exchange, as types: the
- * events between servers, the sockets' data, the parameters of the names (`never` for a namespace
- * that is not dynamic).
+ * events between servers, the sockets' data and its encoded form, the parameters of the names
+ * (`never` for a namespace that is not dynamic).
  *
  * @since 0.1.0
  * @category models
@@ -186,6 +190,7 @@ type ParamSchemas<Params> = [Params] extends [never] ? undefined : Readonly<Reco
 export interface Declarations {
   readonly serverToServer: Event.Any
   readonly data: object
+  readonly encodedData: object
   readonly params: object
 }
 
@@ -198,6 +203,7 @@ export interface Declarations {
 export interface NoDeclarations {
   readonly serverToServer: never
   readonly data: {}
+  readonly encodedData: {}
   readonly params: never
 }
 
@@ -210,6 +216,9 @@ interface Base extends Pipeable {
   readonly data: Readonly<Record<string, Event.AnySchema>>
   readonly middlewares: ReadonlyArray<NamespaceMiddleware.AnyService>
   readonly concurrency: number | undefined
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /**
    * The codecs of all declarations, made once. With `prepare`, they are those of prepared schemas.
@@ -233,6 +242,7 @@ export interface Any extends Base {
     readonly serverToServer: any
     readonly middleware: any
     readonly data: any
+    readonly encodedData: any
     readonly params: any
   }
   readonly _tag: string
@@ -441,6 +451,8 @@ type Fields = { readonly [key: string]: Event.AnySchema }
 
 type TypesOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Type"] }
 
+type EncodedOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Encoded"] }
+
 /**
  * Events, by direction. An event may be in several directions.
  *
@@ -458,13 +470,30 @@ export interface EventOptions<C2S, S2C, S2S> {
 }
 
 /**
+ * The documentation of a namespace, for people who read about it; see `AsyncApi`.
+ *
+ * - `description`: its purpose. CommonMark is allowed.
+ * - `deprecated`: whether new programs should not use it. Default: false.
+ * - `examples`: examples of the auth payload of its own `auth` schema. They are checked where the
+ *   documentation is made.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DocumentationOptions<Auth> {
+  readonly description?: string
+  readonly deprecated?: boolean
+  readonly examples?: ReadonlyArray<Auth extends Event.AnySchema ? Auth["Type"] : never>
+}
+
+/**
  * The auth payload of a namespace: the schema of the value that clients send with CONNECT. An
  * invalid payload is answered with CONNECT_ERROR `Invalid auth payload`. Default: anything.
  *
  * @since 0.1.0
  * @category options
  */
-export interface AuthOptions<Auth> {
+export interface AuthOptions<Auth> extends DocumentationOptions<NoInfer<Auth>> {
   readonly auth?: Auth
 }
 
@@ -530,7 +559,12 @@ export const make = <
   C2S[number],
   S2C[number],
   never,
-  { readonly serverToServer: S2S[number]; readonly data: TypesOf<D>; readonly params: never }
+  {
+    readonly serverToServer: S2S[number]
+    readonly data: TypesOf<D>
+    readonly encodedData: EncodedOf<D>
+    readonly params: never
+  }
 > => declare(name, options, {})
 
 /**
@@ -587,6 +621,7 @@ export const dynamic = <
   {
     readonly serverToServer: S2S[number]
     readonly data: TypesOf<D>
+    readonly encodedData: EncodedOf<D>
     readonly params: {
       readonly [K in ParameterNames<Pattern>]: K extends keyof P
         ? P[K] extends ParameterSchema
@@ -683,7 +718,7 @@ export const untypedDynamic: {
   return makeContract({
     ...defaults,
     _tag: String(pattern),
-    auth: options.auth ?? undeclaredAuth,
+    ...documented(options),
     params: {},
     pattern: matchPattern(pattern),
     untyped: true
@@ -740,6 +775,9 @@ type Punctuation =
 
 /** The fields of a contract that are values. */
 interface ContractFields extends Declaration {
+  readonly description: string | undefined
+  readonly deprecated: boolean
+  readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
 }
 
@@ -768,16 +806,26 @@ const defaults: Omit<ContractFields, "_tag"> = {
   pattern: undefined,
   middlewares: [],
   concurrency: undefined,
+  description: undefined,
+  deprecated: false,
+  examples: [],
   annotations: Context.empty(),
   untyped: false
 }
+
+const documented = (options: AuthOptions<Event.AnySchema>) => ({
+  auth: options.auth ?? undeclaredAuth,
+  description: options.description,
+  deprecated: options.deprecated ?? false,
+  examples: options.examples ?? []
+})
 
 const declare = (name: string, options: AnyOptions, more: Partial<ContractFields>): any => {
   checkName(name)
   Event.checkConcurrency(`namespace "${name}"`, options.concurrency)
   return makeContract({
     ...withEvents({ ...defaults, _tag: name }, options),
-    auth: options.auth ?? undeclaredAuth,
+    ...documented(options),
     data: options.data ?? {},
     concurrency: options.concurrency,
     ...more

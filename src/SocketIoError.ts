@@ -13,7 +13,8 @@ import * as Data from "effect/Data"
  * - `InvalidAcknowledgement`: the peer's answer does not fit the contract; `description` says why.
  * - `PayloadRefused`: the payload does not fit the contract; `description` says why. Either this
  *   side found that, and did not send the event, or the peer did, and no handler was called.
- * - `EventRefused`: a middleware of the peer refused the event, with `description` and `data`.
+ * - `EventRefused`: a middleware of the peer refused the event, or a rate limit, or `once` of the
+ *   event, with `description` and `data`; see `EventAnswer`.
  * - `EventNotHandled`: the peer has no handler for the event.
  * - `HandlerFailed`: the peer's handler died, or failed with an error that the contract does not
  *   declare.

@@ -1,12 +1,16 @@
 /**
- * The page's client once more: the official one, without types. It is on /official/, and talks to
- * the same server.
+ * The page's client once more: the official one. It is on /official/, and talks to the same server.
+ * Its types come from the contract. They are types only, so this page has no byte of Effect.
  */
-import { io } from "socket.io-client"
+import type * as Official from "effect-socket.io/Official"
+import { io, type Socket } from "socket.io-client"
 
+import type { Chat } from "./contract.ts"
 import * as view from "./view.ts"
 
-const socket = io("/chat", { autoConnect: false })
+const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat", {
+  autoConnect: false
+})
 let name = ""
 let isInside = false
 /**
@@ -18,7 +22,7 @@ let unsaid: Array<string> = []
 // The acknowledgement of an event with declared failures is { _tag: "Success", value } or { _tag:
 // "Failure", error }.
 const join = () =>
-  socket.emit("join", { name }, (answer: any) => {
+  socket.emit("join", { name }, (answer) => {
     if (answer._tag === "Success") {
       isInside = true
       view.showPeople(answer.value)

@@ -8,7 +8,8 @@
  * in several windows: each says which node it is on, and all hear what one says. With `/?polling`
  * they poll. Ctrl-C ends everything; nothing is left.
  *
- * Kill a node (its process id is printed): its clients come back to the others.
+ * Tell a node to end (`kill`, with its process id, which is printed): its clients move to the others,
+ * a few at a time. After `kill -9` they come back to the others.
  */
 import { connect, createServer, type AddressInfo } from "node:net"
 import { delimiter, join } from "node:path"

@@ -28,6 +28,7 @@ ${nodes.map((node) => `    server 127.0.0.1:${node};`).join("\n")}
     location /socket.io/ {
       proxy_pass http://nodes;
       proxy_http_version 1.1;
+      proxy_next_upstream error timeout http_503;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_header;
       proxy_set_header Host $host;

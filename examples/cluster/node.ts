@@ -43,7 +43,9 @@ const RoutingLive = NodeSessionRouting.layer().pipe(Layer.provide(RedisNodeDirec
 
 const Main = NodeSocketIoServer.serve(BoardLive, {
   port: Number(process.env.PORT ?? 3001),
-  trustedProxies: ["127.0.0.1"]
+  trustedProxies: ["127.0.0.1"],
+  // Clients move to the other nodes before this one ends: nginx asks those when this one refuses.
+  onShutdown: { notice: "500 millis", over: "1 second" }
 }).pipe(
   Layer.provide([RedisAdapter.layer(), RoutingLive]),
   // The Redis of `REDIS_URL`.

@@ -166,6 +166,22 @@ export interface SelectionTarget {
 }
 
 /**
+ * The sockets of this process whose clients have lost their connection and may come back. What is
+ * sent to them meanwhile is kept for them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AwaySockets extends SelectionTarget {
+  /** Their number. */
+  readonly size: number
+  /** Whether one of them is in a room. The room of a socket's own id counts. */
+  hasRoom(room: string): boolean
+  /** Reports from now on the changes of the rooms that they are in, after they have happened. */
+  watchRooms(onChange: (change: RoomChange) => void): void
+}
+
+/**
  * A namespace, as its adapter sees it.
  *
  * @since 0.1.0
@@ -191,9 +207,10 @@ export interface Host {
   ) => { readonly encoded: EncodedBroadcast; readonly id: number }
   /**
    * The sockets whose clients have lost their connection and may come back, where recovery is on.
-   * What an adapter does with the rooms and the connections of a selection counts for them, too.
+   * What an adapter does with the rooms and the connections of a selection counts for them, too, and
+   * it encodes the broadcasts of other servers for them as it does for connected sockets.
    */
-  readonly away?: SelectionTarget | undefined
+  readonly away?: AwaySockets | undefined
   /**
    * Keeps broadcasts in one order for all sockets, where recovery is on: also those that handlers
    * make while another one is being delivered.

@@ -105,12 +105,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.leaveAll = (socket) => own.leaveAll(socket)
     this.rooms = own.rooms
     this.localSockets = (selection) => own.localSockets(selection)
-    this.hasRoom = (room) => own.hasRoom(room)
+    this.hasRoom = (room) => own.hasRoom(room) || host.away?.hasRoom(room) === true
     this.watch = Effect.andThen(Effect.forkChild(this.answering.watch), this.questions.watch)
   }
 
   connect(link: ClusterLink): void {
     this.link = link
+    if (link.onRoomCreated === undefined) return
+    this.host.away?.watchRooms(({ _tag, room }) => {
+      if (_tag === "Created" && !this.own.hasRoom(room)) link.onRoomCreated?.(room)
+      else if (_tag === "Deleted" && !this.own.hasRoom(room)) link.onRoomDeleted?.(room)
+    })
   }
 
   close(): void {
@@ -337,8 +342,9 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
 
   /** Whether a selection may have sockets of this process: otherwise nothing is encoded. */
   private mayReach({ rooms }: Selection): boolean {
-    if (rooms.length === 0) return this.host.sockets.size > 0
-    for (const room of rooms) if (this.own.hasRoom(room)) return true
+    const { away, sockets } = this.host
+    if (rooms.length === 0) return sockets.size > 0 || (away !== undefined && away.size > 0)
+    for (const room of rooms) if (this.hasRoom(room)) return true
     return false
   }
 
@@ -378,8 +384,9 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
         return link().onRoomCreated !== undefined || host.watchesRooms
       },
       onRoomChange: (change) => {
-        if (change._tag === "Created") this.link.onRoomCreated?.(change.room)
-        else if (change._tag === "Deleted") this.link.onRoomDeleted?.(change.room)
+        const isAway = () => host.away?.hasRoom(change.room) === true
+        if (change._tag === "Created" && !isAway()) this.link.onRoomCreated?.(change.room)
+        else if (change._tag === "Deleted" && !isAway()) this.link.onRoomDeleted?.(change.room)
         if (host.watchesRooms) host.onRoomChange(change)
       }
     }

@@ -34,7 +34,7 @@ export interface ClientOptions<R = never> {
   readonly addTrailingSlash?: boolean
   /**
    * Parameters of every request, or an effect that gives them and is run anew for every connection. The protocol owns `EIO`,
-   * `transport`, `sid`, `b64` and `t`. Default: none.
+   * `transport`, `sid`, `b64`, `t` and `fx`. Default: none.
    */
   readonly query?: Strings | Effect.Effect<Strings, never, R>
   /**

@@ -53,11 +53,29 @@ export class ConnectError extends Data.TaggedError("ConnectError")<
 > {}
 
 /**
+ * The reason why a server of this library has not recovered a socket, which has missed events then.
+ *
+ * - `expired`: the socket came back too late.
+ * - `unknown`: the server does not know it.
+ * - `trimmed`: the server does not have all of the missed events any more.
+ * - `overflow`: there are more of them than it sends to one client.
+ * - `refused`: it does not recover this socket.
+ * - `epoch`: the server has been started anew.
+ *
+ * Later versions of the server may have other reasons.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RecoveryRefusal = "expired" | "unknown" | "trimmed" | "overflow" | "refused" | "epoch" | (string & {})
+
+/**
  * The connection status of a socket.
  *
  * - `Connecting`: it is on its way, for the first time or after an outage.
  * - `Connected`: it is connected, under this id. `recovered` says whether the server has kept its id, rooms and data since an
- *   outage, and has sent the events that it missed.
+ *   outage, and has sent the events that it missed. A server of this library says in `recovery` why it has not. A socket that
+ *   moves to another server, because its own is drained, is `Connected` anew, and not `Disconnected` before that.
  * - `Failed`: an attempt has failed. The error says whether another one follows.
  * - `Disconnected`: it has left the namespace, or lost the connection. `willRetry` says whether it connects again by itself,
  *   `description` tells the circumstances; the other fields are as in {@link ConnectError}, each where it is known.
@@ -67,7 +85,12 @@ export class ConnectError extends Data.TaggedError("ConnectError")<
  */
 export type SocketStatus =
   | { readonly _tag: "Connecting" }
-  | { readonly _tag: "Connected"; readonly id: string; readonly recovered: boolean }
+  | {
+      readonly _tag: "Connected"
+      readonly id: string
+      readonly recovered: boolean
+      readonly recovery?: { readonly reason: RecoveryRefusal }
+    }
   | { readonly _tag: "Failed"; readonly error: ConnectError }
   | (ConnectionDetails & {
       readonly _tag: "Disconnected"
@@ -167,14 +190,14 @@ export interface ClientSocketBase {
 export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
   /**
    * All events of the server, each with its name, in the order of their arrival: those that the contract declares. See
-   * {@link ClientSocket.stream}; the stream of its {@link StreamOverflow} is `events`.
+   * {@link ClientSocket.stream}; the stream of its `StreamOverflow` is `events`.
    */
   events<O extends ClientOverflow = "fail">(
     options?: StreamOptions<O>
   ): Stream.Stream<Event.Message<Namespace.ServerToClient<N>>, OverflowError<O>>
   /**
    * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections. It ends
-   * when the socket's scope closes. By default it fails with {@link StreamOverflow} when more than 10,000 payloads wait for
+   * when the socket's scope closes. By default it fails with `StreamOverflow` when more than 10,000 payloads wait for
    * the reader. A payload that its schema refuses is left out, and logged at level Debug.
    */
   stream<const Name extends Event.Name<Namespace.ServerToClient<N>>, O extends ClientOverflow = "fail">(

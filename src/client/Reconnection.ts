@@ -73,37 +73,35 @@ export const exponential = ({ jitter, max, min }: ExponentialOptions): Schedule.
     })
   )
 
+/**
+ * The schedule that clients run unless another one is given: 1 second, doubled after each failed attempt up to 5 seconds,
+ * each pause up to half as much shorter or longer, without end.
+ *
+ * **Details**
+ *
+ * It is a value: compose it with the functions of `Schedule`. The client runs a schedule anew for every outage, in the
+ * context in which its layer was built: with the `Clock` and the `Random` of that context, and with the services that the
+ * schedule needs, which become requirements of the layer. A schedule may also wait in a step, for a network that is
+ * back, say. When it is done, the client gives up: `connect` and `reconnect` fail with a `ConnectError`, and the status
+ * of its sockets says that no other attempt follows.
+ *
+ * **Gotchas**
+ *
+ * `Schedule.max` continues while all of its schedules do, and takes the longest pause; `Schedule.min` continues while
+ * one of them does, and takes the shortest. So `Schedule.recurs` and `Schedule.during` limit a schedule within `max`.
+ *
+ * **Example** (Gives up after five minutes, or when the server refuses the request)
+ *
+ * ```ts
+ * const patient = Reconnection.default.pipe(
+ *   Schedule.while(({ input }) => input.elapsed < 300_000 && input.error.status !== 401)
+ * )
+ * const Client = SocketIoClient.layer({ url: "https://example.org", reconnection: patient })
+ * ```
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
 const default_ = exponential({ min: 1_000, max: 5_000, jitter: 0.5 })
 
-export {
-  /**
-   * The schedule that clients run unless another one is given: 1 second, doubled after each failed attempt up to 5 seconds,
-   * each pause up to half as much shorter or longer, without end.
-   *
-   * **Details**
-   *
-   * It is a value: compose it with the functions of `Schedule`. The client runs a schedule anew for every outage, in the
-   * context in which its layer was built: with the `Clock` and the `Random` of that context, and with the services that the
-   * schedule needs, which become requirements of the layer. A schedule may also wait in a step, for a network that is
-   * back, say. When it is done, the client gives up: `connect` and `reconnect` fail with a `ConnectError`, and the status
-   * of its sockets says that no other attempt follows.
-   *
-   * **Gotchas**
-   *
-   * `Schedule.max` continues while all of its schedules do, and takes the longest pause; `Schedule.min` continues while
-   * one of them does, and takes the shortest. So `Schedule.recurs` and `Schedule.during` limit a schedule within `max`.
-   *
-   * **Example** (Gives up after five minutes, or when the server refuses the request)
-   *
-   * ```ts
-   * const patient = Reconnection.default.pipe(
-   *   Schedule.while(({ input }) => input.elapsed < 300_000 && input.error.status !== 401)
-   * )
-   * const Client = SocketIoClient.layer({ url: "https://example.org", reconnection: patient })
-   * ```
-   *
-   * @since 0.1.0
-   * @category schedules
-   */
-  default_ as default
-}
+export { default_ as default }

@@ -50,7 +50,7 @@ export interface Options extends DistributedAdapter.Options {
  *
  * **Details**
  *
- * The primary has to run {@link ClusterPrimary.setup}, or `setupPrimary()` of
+ * The primary has to run `ClusterPrimary.setup`, or `setupPrimary()` of
  * `@socket.io/cluster-adapter`. Workers with the official server may be in the same cluster. With a
  * primary of this library, the messages of one turn of the event loop leave in one system call, and
  * the death of a worker is known to the others at once. With an official primary it is known after

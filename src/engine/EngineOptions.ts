@@ -15,6 +15,7 @@ import * as Cookies from "effect/http/Cookies"
 import * as Result from "effect/Result"
 
 import type { CorsOptions, OriginMatcher } from "./Cors.ts"
+import * as Drain from "./Drain.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import type { Ping } from "./Heartbeat.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
@@ -120,6 +121,16 @@ export interface EngineOptions<out R = never> {
    * are sent. Connections that are still open after it are cut. Default: 5 seconds. At least 0.
    */
   readonly drainTimeout?: Duration.Input
+  /**
+   * A drain as the first part of closing the server's scope: its connections move to other servers,
+   * a few at a time, before what is left is closed within `drainTimeout`. An object has settings for
+   * it; `{}` has the defaults of `DrainOptions`. A server that has never had a client closes at
+   * once. Default: none; all connections are closed within `drainTimeout`.
+   *
+   * The supervisor of the process must give it that time before it kills: `notice`, `over` (or
+   * connections divided by `rate`, in seconds, if that is more), five seconds, and `drainTimeout`.
+   */
+  readonly onShutdown?: Drain.DrainOptions
 }
 
 /**
@@ -316,6 +327,7 @@ export interface ResolvedEngineOptions {
   readonly cookie: ((id: string) => string) | undefined
   readonly cors: CorsOptions | undefined
   readonly drainTimeout: number
+  readonly onShutdown: Drain.ResolvedDrainOptions | undefined
 }
 
 const OVERFLOWS = ["disconnect", "dropNewest", "dropOldest", "suspend"] as const
@@ -331,7 +343,8 @@ const OPTIONS: Names<EngineOptions> = {
   allowEIO3: true,
   cookie: true,
   responseHeaders: true,
-  drainTimeout: true
+  drainTimeout: true,
+  onShutdown: true
 }
 
 const HEARTBEAT: Names<HeartbeatOptions> = { pingInterval: true, pingTimeout: true, schedule: true }
@@ -488,6 +501,7 @@ export const resolve = Effect.fnUntraced(function* (
     responseHeaders: yield* hook("responseHeaders", options.responseHeaders),
     cookie: yield* cookie(options.cookie),
     cors: yield* cors(options.cors),
-    drainTimeout: yield* millis("drainTimeout", options.drainTimeout, 5_000, 0)
+    drainTimeout: yield* millis("drainTimeout", options.drainTimeout, 5_000, 0),
+    onShutdown: options.onShutdown === undefined ? undefined : yield* Drain.resolve("onShutdown", options.onShutdown)
   }
 })

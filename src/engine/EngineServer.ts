@@ -14,11 +14,13 @@ import * as Inspectable from "effect/Inspectable"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import { ClosingTime } from "./ClosingTime.ts"
 import * as Cors from "./Cors.ts"
+import * as Drain from "./Drain.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionHandler, type SessionOwner } from "./EngineSession.ts"
@@ -28,6 +30,8 @@ import { Admission } from "./internal/admission.ts"
 import { headersFrom, makeReport, type Report } from "./internal/application.ts"
 import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLimits.ts"
 import { Heartbeat } from "./internal/heartbeat.ts"
+import { type Passing, PassingSession } from "./internal/leaving.ts"
+import { Mover, type ShutdownStep } from "./internal/mover.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./TimerWheel.ts"
@@ -96,9 +100,49 @@ export interface EngineServer {
    * Refuses new sessions, closes open ones with reason `server shutting down`, waits until their
    * messages are sent, and cuts the rest after `drainTimeout`. The server's scope does this when it
    * closes. A second drain does no harm and takes no longer: the time counts from the first one, or
-   * from a shutdown that began right before.
+   * from a shutdown that began right before. With `onShutdown`, sessions are moved first, as
+   * {@link move} does.
    */
   readonly drain: Effect.Effect<void>
+  /** Whether new clients should come. `draining` from the begin of {@link move} or a shutdown on. */
+  readonly readiness: Effect.Effect<Drain.Readiness>
+  /** The readiness, and then each change. A slow reader delays nothing. */
+  readonly readinessChanges: Stream.Stream<Drain.Readiness>
+  /** The same as {@link readiness}, for code that is no effect. @internal */
+  readonly isReady: boolean
+  /**
+   * Moves all sessions to other servers, a few at a time: each is closed with reason `server
+   * shutting down`, after what waits for it was sent, and what the client had sent before it knew is
+   * still handled. New sessions are refused when `notice` is over, with status 503, and from then
+   * on.
+   *
+   * Fails with `InvalidOptionError` on an option that makes no sense. Interruption leaves sessions
+   * whose turn has not come where they are, and the server is ready again.
+   */
+  readonly move: (options?: Drain.DrainOptions) => Effect.Effect<Drain.DrainReport, InvalidOptionError>
+  /** The same, with an effect that belongs to it. @internal */
+  readonly moveThen: (
+    options: Drain.DrainOptions | undefined,
+    last: Effect.Effect<void>
+  ) => Effect.Effect<Drain.DrainReport, InvalidOptionError>
+  /**
+   * A step of a shutdown. With `onShutdown` the sessions that are concerned move first. Default: all
+   * sessions, and nothing else.
+   * @internal
+   */
+  readonly moveForShutdown: (step?: ShutdownStep<EngineSession>) => Effect.Effect<void>
+  /** Moves one session, because a server that passes its connection on is to end. @internal */
+  readonly moveSession: (id: string, within: number) => void
+  /**
+   * A connection passes through this server to the owner of its session: it moves with the others.
+   * Returns the function to call when it has closed.
+   * @internal
+   */
+  readonly addPassing: (passing: Passing) => () => void
+  /** The refusal of new sessions, if there must be no more. @internal */
+  readonly leavingError: HandshakeError.HandshakeError | undefined
+  /** Something opens, so it was no shutdown. @internal */
+  readonly forgetShutdown: () => void
   /**
    * Waits, during a drain, until every polling client has come once more to learn of the end.
    * @internal
@@ -192,7 +236,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
   // This is forked before the drain is added to the scope, so it closes after the drain: transports
   // flush while they drain.
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches)
+  const readiness = yield* SubscriptionRef.make<Drain.Readiness>("ready")
+  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches, readiness)
   yield* Effect.acquireRelease(
     Effect.sync(() => server.stats.add(server.registry)),
     (remove) => Effect.sync(remove)
@@ -277,6 +322,10 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
+  private readonly mover: Mover<EngineSession | PassingSession>
+  private readonly passing = new Set<PassingSession>()
+  /** Whether any session has ever been opened. */
+  private wasUsed = false
   readonly now: () => number
   readonly after: (millis: number, run: () => void) => () => void
   private readonly warn: (message: string) => void
@@ -289,7 +338,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     scope: Scope.Closeable,
     onSession: (session: EngineSession) => SessionHandler,
     events: EngineEvents,
-    latches: Latches
+    latches: Latches,
+    readiness: SubscriptionRef.SubscriptionRef<Drain.Readiness>
   ) {
     super()
     this.options = options
@@ -325,6 +375,17 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress)
     }
     this.warn = (message) => void runFork(Effect.logWarning(message))
+    const { passing, registry } = this
+    this.mover = new Mover<EngineSession | PassingSession>(
+      {
+        get sessions() {
+          return [...registry.values(), ...passing]
+        },
+        wheel,
+        after: this.after
+      },
+      readiness
+    )
   }
 
   override toJSON(): unknown {
@@ -454,9 +515,10 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
    */
   private admit(
     request: EngineRequest,
-    done: (id: string | HandshakeError.HandshakeError) => void
+    decided: (id: string | HandshakeError.HandshakeError) => void
   ): (() => void) | undefined {
     const { limits } = this
+    const done = (id: string | HandshakeError.HandshakeError) => decided(this.leavingError ?? id)
     if (limits === undefined) return this.admission.admit(request, done)
     const { address } = request
     const exceeded = limits.exceeded(address)
@@ -540,9 +602,15 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     if (revisionOf(request) === 3 && !this.options.allowEIO3) {
       return HandshakeError.make(5, `revision ${String(request.query.get("EIO"))}`)
     }
-    return this.drainEnd !== undefined
-      ? HandshakeError.make(4, "the server is shutting down")
-      : { definition, session: undefined }
+    return this.leavingError ?? { definition, session: undefined }
+  }
+
+  /** The refusal of new sessions, if there must be no more. */
+  get leavingError(): HandshakeError.HandshakeError | undefined {
+    if (this.drainEnd === undefined && !this.mover.isRefusing) return undefined
+    const context = this.drainEnd === undefined ? "the server is draining" : "the server is shutting down"
+    // A balancer may ask another server then.
+    return HandshakeError.make(4, context, undefined, 503)
   }
 
   private readonly onOriginDefect = (defect: unknown): void =>
@@ -560,6 +628,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.registry.set(session.id, session)
     this.limits?.add(session.details.address)
     this.openCount++
+    this.wasUsed = true
     this.stats.opened++
     session.start()
     // This also happens if the session has ended: the request is then answered with that.
@@ -579,9 +648,10 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.reportCause("a session has failed", Cause.die(defect), { session: session.id })
   }
 
-  onSessionClosed(_session: EngineSession, { reason }: SessionClose): void {
+  onSessionClosed(session: EngineSession, { reason }: SessionClose): void {
     this.openCount--
     this.stats.onClosed(reason)
+    this.mover.onClosed(session)
   }
 
   onSessionReleased(session: EngineSession): void {
@@ -598,6 +668,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   get drain(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { drainTimeout } = this.options
+      if (this.drainEnd === undefined) yield* this.moveForShutdown()
+      yield* this.mover.close
       this.drainEnd ??= this.closing.begin()
       this.admission.close()
       this.latches.draining.openUnsafe()
@@ -619,6 +691,59 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       this.terminate()
       this.latches.polled.openUnsafe()
     })
+  }
+
+  get readiness(): Effect.Effect<Drain.Readiness> {
+    return SubscriptionRef.get(this.mover.readiness)
+  }
+
+  get readinessChanges(): Stream.Stream<Drain.Readiness> {
+    return SubscriptionRef.changes(this.mover.readiness)
+  }
+
+  get isReady(): boolean {
+    return this.mover.isReady
+  }
+
+  readonly move = (options?: Drain.DrainOptions): Effect.Effect<Drain.DrainReport, InvalidOptionError> =>
+    this.moveThen(options, Effect.void)
+
+  readonly moveThen = (
+    options: Drain.DrainOptions | undefined,
+    last: Effect.Effect<void>
+  ): Effect.Effect<Drain.DrainReport, InvalidOptionError> =>
+    Effect.flatMap(Drain.resolve("drain", options), (resolved) => this.mover.move(resolved, last))
+
+  readonly moveForShutdown = (step?: ShutdownStep<EngineSession>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { onShutdown } = this.options
+      // A server that no client has ever found, such as one that could not listen, ends at once.
+      if (onShutdown === undefined || !this.wasUsed) return step?.close ?? Effect.void
+      return this.mover.moveForShutdown(onShutdown, {
+        concerns: (session) => step === undefined || (session instanceof EngineSession && step.concerns(session)),
+        close: step?.close ?? Effect.void,
+        isNeeded: step?.isNeeded ?? (() => false)
+      })
+    })
+
+  readonly moveSession = (id: string, within: number): void => {
+    const session = this.registry.get(id)
+    if (session !== undefined) this.mover.moveOne(session, within)
+  }
+
+  readonly addPassing = (passing: Passing): (() => void) => {
+    const session = new PassingSession(passing)
+    this.passing.add(session)
+    this.wasUsed = true
+    return () => {
+      session.isOpen = false
+      this.passing.delete(session)
+      this.mover.onClosed(session)
+    }
+  }
+
+  readonly forgetShutdown = (): void => {
+    if (this.drainEnd === undefined) this.mover.forgetShutdown()
   }
 
   get lastPolls(): Effect.Effect<void> {

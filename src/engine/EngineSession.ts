@@ -21,6 +21,7 @@ import type { ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { ConnectionDetails, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { Excess } from "./internal/excess.ts"
 import { type Beat, type Beating, type Heartbeat, PONG_DUE, STOPPED } from "./internal/heartbeat.ts"
+import type { Leaving, LeavingHandler } from "./internal/leaving.ts"
 import { MessageStreams, transportsOf } from "./internal/messageStreams.ts"
 import { ReadLimiter } from "./internal/readLimiter.ts"
 import type { EngineStats, SessionStats } from "./internal/stats.ts"
@@ -65,6 +66,19 @@ export interface SessionHandler {
   onPong?(): void
   /** The session has ended. Called once, and last. */
   onClose(close: SessionClose): void
+  /**
+   * A drain is about to close the session. It does so when `leave` is called, or after `within`
+   * milliseconds. Nothing can be sent after that, but messages of the client may still come. Default:
+   * the session is closed at once.
+   */
+  onLeaving?(within: number, leave: () => void): void
+  /**
+   * A drain has closed the session, and no more messages can come. The session ends when `end` is
+   * called, or after a while (see {@link inFlight}). Default: it ends at once.
+   */
+  onLeft?(end: () => void): void
+  /** The number of messages that are being handled, for the report of a drain. Default: 0. */
+  readonly inFlight?: number
 }
 
 /**
@@ -121,6 +135,8 @@ const code = { message: 52, close: 49, ping: 50, pong: 51, open: 48, upgrade: 53
 /** The state of a session. */
 type Life =
   | { readonly _tag: "Open" }
+  /** A drain has closed its transport; the client may not know yet, and its messages are handled. */
+  | { readonly _tag: "Leaving"; readonly leaving: Leaving; readonly isReleased: boolean }
   /** The session closes its transport, which may release everything within that call. */
   | { readonly _tag: "Ending"; readonly isReleased: boolean }
   /** The session has ended; its transport may still be telling the client. */
@@ -223,7 +239,9 @@ export class EngineSession extends Inspectable.Class {
 
   /** @internal */
   get stats(): SessionStats["stats"] {
-    return this.life._tag === "Closed" || this.life._tag === "Released" ? undefined : this.current
+    const { life } = this
+    if (life._tag === "Closed" || life._tag === "Released") return undefined
+    return life._tag === "Leaving" && life.isReleased ? undefined : this.current
   }
 
   /** The name of the current transport. */
@@ -264,6 +282,11 @@ export class EngineSession extends Inspectable.Class {
   /** Whether the session is open. */
   get isOpen(): boolean {
     return this.life === OPEN
+  }
+
+  /** Whether messages of the client are handled: a drain lets them in until the client has left. */
+  get isAlive(): boolean {
+    return this.life === OPEN || this.life._tag === "Leaving"
   }
 
   /** Whether a message that is sent now leaves at once, rather than waiting for a slow client. */
@@ -415,7 +438,7 @@ export class EngineSession extends Inspectable.Class {
    * reading resumes.
    */
   pauseUnsafe(by: PauseReason = "backlog"): void {
-    if (!this.isOpen) return
+    if (!this.isAlive) return
     const { paused } = this
     this.paused |= PAUSED_BY[by]
     if (paused !== 0) return
@@ -427,8 +450,8 @@ export class EngineSession extends Inspectable.Class {
   resumeUnsafe(by: PauseReason = "backlog"): void {
     if (this.paused === 0) return
     this.paused &= ~PAUSED_BY[by]
-    if (this.paused !== 0 || !this.isOpen) return
-    this.owner.heartbeat.onResume(this)
+    if (this.paused !== 0 || !this.isAlive) return
+    if (this.isOpen) this.owner.heartbeat.onResume(this)
     this.current.resume()
   }
 
@@ -459,7 +482,7 @@ export class EngineSession extends Inspectable.Class {
   ): Stream.Stream<string | Uint8Array, OverflowError<O>> {
     return Stream.unwrap(
       Effect.suspend(() => {
-        if (this.isOpen) return this.streaming.open(options)
+        if (this.isAlive) return this.streaming.open(options)
         // The session has ended, but the messages that were held for a first reader are still
         // there.
         const streams = this.streams ?? new MessageStreams(this, () => {})
@@ -490,9 +513,10 @@ export class EngineSession extends Inspectable.Class {
 
   /** Closes the session: waiting messages are sent first. */
   closeUnsafe(reason: SessionCloseReason = "forced close", description?: string): void {
-    if (!this.isOpen) return
+    if (!this.isAlive) return
     const cause = reason === "parse error" || reason === "internal error" ? "fault" : "server"
-    this.leave((transport) => transport.close(cause), reason, description)
+    if (this.isOpen) this.leave((transport) => transport.close(cause), reason, description)
+    else this.closeAtOnce(reason, description)
   }
 
   /** Closes the session: waiting messages are sent first. */
@@ -513,8 +537,44 @@ export class EngineSession extends Inspectable.Class {
   terminate(): void {
     this.upgrade?.abort()
     for (const transport of Array.from(this.others ?? [])) transport.abort()
-    if (this.isOpen) this.closeAtOnce("server shutting down")
+    if (this.isAlive) this.closeAtOnce("server shutting down")
     else this.current.abort()
+  }
+
+  // ---------------------------------------------------------------- leaving
+
+  /** @internal */
+  get isUpgrading(): boolean {
+    return this.upgrade !== undefined
+  }
+
+  /** @internal */
+  get leavingHandler(): LeavingHandler {
+    return this.handler
+  }
+
+  /** @internal */
+  beginLeaving(leaving: Leaving): void {
+    const { current } = this
+    if (this.upgrade !== undefined || current.leave === undefined) return this.closeUnsafe("server shutting down")
+    this.life = { _tag: "Leaving", leaving, isReleased: false }
+    this.owner.heartbeat.stop(this)
+    this.excess?.stop()
+    this.excess = undefined
+    this.runWaiters()
+    current.leave()
+    // A client that is not read because it is too fast stays so: what it has sent is still bounded.
+    if (this.paused !== 0) current.pause()
+  }
+
+  /** @internal */
+  cut(): void {
+    this.current.abort()
+  }
+
+  /** @internal */
+  endLeaving(): void {
+    if (this.life._tag === "Leaving") this.end("server shutting down")
   }
 
   // ---------------------------------------------------------------- requests and upgrades
@@ -586,7 +646,7 @@ export class EngineSession extends Inspectable.Class {
   }
 
   private takePacket(packet: string): void {
-    if (this.life !== OPEN) return
+    if (this.life !== OPEN && this.life._tag !== "Leaving") return
     this.owner.stats.packetsReceived++
     if (this.limiter !== undefined && !this.limiter.onPacket()) return
     const type = packet.charCodeAt(0)
@@ -615,7 +675,7 @@ export class EngineSession extends Inspectable.Class {
 
   /** @internal */
   onBinary(bytes: Uint8Array): void {
-    if (this.life !== OPEN) return
+    if (this.life !== OPEN && this.life._tag !== "Leaving") return
     this.owner.stats.packetsReceived++
     try {
       if (this.limiter !== undefined && !this.limiter.onPacket()) return
@@ -638,7 +698,11 @@ export class EngineSession extends Inspectable.Class {
   }
 
   private onCloseByPeer(): void {
-    this.leave((transport) => transport.close("peer"), "transport close")
+    const { life } = this
+    if (life._tag !== "Leaving") return this.leave((transport) => transport.close("peer"), "transport close")
+    life.leaving.onAnswered()
+    this.current.abort()
+    life.leaving.onGone()
   }
 
   /**
@@ -664,12 +728,19 @@ export class EngineSession extends Inspectable.Class {
   /** @internal */
   onTransportClose(_transport: ServerTransport, reason: SessionCloseReason, description?: string): void {
     if (this.isOpen) this.end(reason, description)
+    else if (this.life._tag === "Leaving") this.life.leaving.onAnswered()
   }
 
   /** @internal */
   onTransportReleased(transport: ServerTransport): void {
     this.owner.stats.onTransportReleased(transport)
     if (transport !== this.current) return this.onOtherReleased(transport)
+    if (this.life._tag === "Leaving") {
+      const { leaving } = this.life
+      this.life = { _tag: "Leaving", leaving, isReleased: true }
+      if (transport.scope !== undefined) this.closeScope(transport.scope)
+      return leaving.onGone()
+    }
     if (this.isOpen) this.end("transport error", "the transport has vanished")
     if (this.life._tag === "Ending") this.life = RELEASED
     else this.upgrade?.abort()
@@ -689,7 +760,7 @@ export class EngineSession extends Inspectable.Class {
     if (!("close" in this.life) || this.life.close.reason !== "internal error") {
       this.owner.onSessionDefect(this, defect)
     }
-    if (!this.isOpen) return
+    if (!this.isAlive) return
     try {
       this.closeUnsafe("internal error", "see the error that was logged")
     } catch (again) {
@@ -763,7 +834,7 @@ export class EngineSession extends Inspectable.Class {
 
   /** Closes a client that does not read: waiting for it would be useless. */
   private closeAtOnce(reason: SessionCloseReason, description?: string): void {
-    if (this.isOpen) this.leave((transport) => transport.abort(), reason, description)
+    if (this.isAlive) this.leave((transport) => transport.abort(), reason, description)
   }
 
   private leave(
@@ -771,9 +842,10 @@ export class EngineSession extends Inspectable.Class {
     reason: SessionCloseReason,
     description?: string
   ): void {
-    this.life = ENDING
+    const isReleased = this.life._tag === "Leaving" && this.life.isReleased
+    this.life = isReleased ? RELEASED : ENDING
     try {
-      closeTransport(this.current)
+      if (!isReleased) closeTransport(this.current)
     } finally {
       this.end(reason, description)
     }
@@ -781,7 +853,8 @@ export class EngineSession extends Inspectable.Class {
 
   private end(reason: SessionCloseReason, description?: string): void {
     const close: SessionClose = { reason, description }
-    this.life = { _tag: this.life === RELEASED ? "Closed" : "Closing", close }
+    const isReleased = "isReleased" in this.life && this.life.isReleased
+    this.life = { _tag: isReleased ? "Closed" : "Closing", close }
     this.owner.heartbeat.stop(this)
     this.limiter?.close()
     this.excess?.stop()
@@ -796,11 +869,16 @@ export class EngineSession extends Inspectable.Class {
     this.streams?.end()
     this.tellWatchers(undefined)
     this.watchers = undefined
+    this.runWaiters()
+    if (this.ending !== undefined) Deferred.doneUnsafe(this.ending, Effect.succeed(close))
+    this.release()
+  }
+
+  /** Nothing waits for capacity any more. */
+  private runWaiters(): void {
     const { waiters } = this
     this.waiters = undefined
     if (waiters !== undefined) for (const action of waiters) this.guarded(action)
-    if (this.ending !== undefined) Deferred.doneUnsafe(this.ending, Effect.succeed(close))
-    this.release()
   }
 
   private release(): void {

@@ -47,8 +47,9 @@ const POST_HEADERS = { "content-type": "text/html", "cache-control": "no-store" 
 
 /**
  * The state of a poll-based transport. It is `closing` until the client has taken the last packets.
+ * It is `told` after that if requests that are on their way count, and `closed` otherwise.
  */
-type State = "open" | "closing" | "closed"
+type State = "open" | "closing" | "told" | "closed"
 
 /**
  * Long-polling, as the server's end of a session.
@@ -82,6 +83,8 @@ export class PollingTransport implements ServerTransport, Handover {
   private upgraded = false
   private releases = 0
   private state: State = "open"
+  /** A drain has closed it: packets of requests that are on their way are still taken. */
+  private isLeaving = false
   private timer: WheelEntry | undefined
   private isReleased = false
 
@@ -194,8 +197,17 @@ export class PollingTransport implements ServerTransport, Handover {
     if (this.poll !== undefined) this.flushClosing()
   }
 
+  leave(): void {
+    if (this.state !== "open") return
+    this.state = "closing"
+    this.isLeaving = true
+    if (this.poll !== undefined) this.flushClosing()
+  }
+
   abort(): void {
     if (this.state === "closed") return this.unread.destroy()
+    // The client has its last packets, or takes them at the moment.
+    if (this.state === "told") return this.end()
     const poll = this.poll
     this.poll = undefined
     if (poll !== undefined) this.respond(poll, ["1"], false)
@@ -215,7 +227,7 @@ export class PollingTransport implements ServerTransport, Handover {
   }
 
   private onPoll(exchange: HttpExchange): void {
-    if (this.state === "closed")
+    if (this.state === "closed" || this.state === "told")
       return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
     if (this.poll !== undefined) {
       exchange.respond(400, {}, "")
@@ -286,7 +298,7 @@ export class PollingTransport implements ServerTransport, Handover {
   private receive(packet: string | Uint8Array): void {
     if (typeof packet !== "string") this.sink.onBinary(packet)
     // Once the server has closed the session, the only packet it accepts is the client's own close.
-    else if (packet === "1" && this.state === "closing") this.closeByPeer()
+    else if (packet === "1" && this.state === "closing" && !this.isLeaving) this.closeByPeer()
     else this.sink.onPacket(packet)
   }
 
@@ -335,7 +347,9 @@ export class PollingTransport implements ServerTransport, Handover {
     if (!this.outbox.isEmpty) return this.flush()
     this.outbox.offer("1", 0)
     this.flush()
-    this.end()
+    if (!this.isLeaving) return this.end()
+    this.state = "told"
+    this.sink.onTransportClose(this, "transport close")
   }
 
   private releasePoll(): void {

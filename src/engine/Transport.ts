@@ -88,6 +88,13 @@ export interface ServerTransport {
   readonly isLingering: boolean
   /** Closes, and tells the peer. */
   close(cause: CloseCause): void
+  /**
+   * Closes as with cause `server`, for a drain: packets that the peer had sent before it knew still
+   * come, until it has closed its side or `abort` is called. The transport calls `onTransportClose`
+   * when the peer knows, and `onTransportReleased` as ever. If it is missing, `close` is called, and
+   * the session ends at once.
+   */
+  leave?(): void
   /** Closes at once; waiting data is lost. */
   abort(): void
   /**
@@ -257,8 +264,12 @@ export interface WebSocketChannel {
   pause(): void
   /** Delivers frames again, in a later turn of the event loop. */
   resume(): void
-  /** Starts the closing handshake, after all buffered data. */
-  close(): void
+  /**
+   * Starts the closing handshake, after all buffered data. `code` goes into the close frame (RFC
+   * 6455, 7.4.1); without it the frame has none. Frames that come before the peer's own close frame
+   * are still delivered.
+   */
+  close(code?: number): void
   /** Drops the connection. */
   terminate(): void
   /** The receiver of its frames. */

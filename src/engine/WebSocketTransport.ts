@@ -34,6 +34,9 @@ const WRITABLE_UP_TO = 16 * 1024
  */
 const SOCKET_SHARE = 64 * 1024
 
+/** The server goes away (RFC 6455, 7.4.1). */
+const GOING_AWAY = 1001
+
 const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
   "too large": "payload too large",
   "invalid frame": "parse error",
@@ -165,6 +168,12 @@ export class WebSocketTransport implements ServerTransport, WebSocketReceiver {
     this.closed = true
     if (this.outbox !== undefined) this.writeWaiting(this.outbox, Infinity)
     this.channel.close()
+  }
+
+  leave(): void {
+    if (this.closed) return
+    if (this.outbox !== undefined) this.writeWaiting(this.outbox, Infinity)
+    this.channel.close(GOING_AWAY)
   }
 
   abort(): void {

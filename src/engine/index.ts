@@ -6,6 +6,7 @@
 export * as ClientAddress from "./ClientAddress.ts"
 export * as ClosingTime from "./ClosingTime.ts"
 export * as Cors from "./Cors.ts"
+export * as Drain from "./Drain.ts"
 export * as EngineMetrics from "./EngineMetrics.ts"
 export * as EngineOptions from "./EngineOptions.ts"
 export * as EngineRequest from "./EngineRequest.ts"

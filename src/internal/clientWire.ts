@@ -10,11 +10,13 @@ import {
   describe,
   encodeExit,
   encodePayload,
+  type EventCodec,
   formatName,
   getOrThrow
 } from "./contractCodec.ts"
 import { decodeAck, unsent } from "./decodeAck.ts"
 import { log } from "./log.ts"
+import { WireData } from "./wireData.ts"
 import type { AckError } from "../SocketIoError.ts"
 
 /**
@@ -32,11 +34,16 @@ export interface ClientContract {
 
 /** Converts a contract's events for its clients. */
 export interface ClientWire {
+  /** The codec of an event of clients. */
+  readonly codec: (event: string) => EventCodec | undefined
   /**
    * Encodes an event as its data, `[name, ...args]`, and returns whether it may hold bytes. Throws
-   * on an event or a payload that the contract does not declare.
+   * on an event or a payload that the contract does not declare. It takes `WireData` as they are.
    */
-  readonly encode: (event: string, payload: unknown) => readonly [data: ReadonlyArray<unknown>, mayHaveBinary: boolean]
+  readonly encode: (
+    event: string,
+    ...payload: ReadonlyArray<unknown>
+  ) => readonly [data: ReadonlyArray<unknown>, mayHaveBinary: boolean]
   /**
    * Decodes an event's acknowledgement as declared, from its arguments, or from the failure that
    * kept the event from being sent.
@@ -85,10 +92,11 @@ const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): Cli
   const refuse = (event: string, whose: string) =>
     new Error(`"${event}" is no event of the ${whose} in "${contract._tag}"`)
   return {
+    codec: (event) => incoming.get(event),
     encode: (event, payload) => {
       const codec = incoming.get(event)
       if (codec === undefined) throw refuse(event, "client")
-      return [encodePayload(codec, payload), codec.payload.mayHaveBinary]
+      return [payload instanceof WireData ? payload.data : encodePayload(codec, payload), codec.payload.mayHaveBinary]
     },
     answered: (event, answer) =>
       Effect.flatMap(

@@ -11,6 +11,7 @@
 import * as Config from "effect/Config"
 import * as Schema from "effect/Schema"
 
+import type { DrainOptions } from "../engine/Drain.ts"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engine/EngineOptions.ts"
 import { constantCase, optional } from "../internal/configOptions.ts"
 import type { RecoveryOptions } from "../server/RecoveryOptions.ts"
@@ -33,6 +34,7 @@ const top = {
       list.length === 1 && /^\d+$/.test(list[0]!) ? Number(list[0]) : list
     ),
   keepRequests: Config.Boolean,
+  readyPath: Config.String,
   allowedOrigins: (name: string) => Config.Array(Schema.Trim, name),
   transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
   allowEIO3: Config.Boolean,
@@ -46,6 +48,12 @@ const heartbeat = { pingInterval: Config.Duration, pingTimeout: Config.Duration 
 const handshake = { timeout: Config.Duration } satisfies Readers<HandshakeOptions>
 
 const upgrade = { allow: Config.Boolean, timeout: Config.Duration } satisfies Readers<UpgradeOptions>
+
+const onShutdown = {
+  notice: Config.Duration,
+  over: Config.Duration,
+  rate: Config.Finite
+} satisfies Readers<DrainOptions>
 
 const foreignUpgrades = { destroy: Config.Boolean, timeout: Config.Duration } satisfies Readers<ForeignUpgradeOptions>
 
@@ -135,6 +143,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
     grouped("heartbeat", optional(heartbeat)),
     grouped("handshake", optional(handshake)),
     grouped("upgrade", optional(upgrade)),
+    grouped("onShutdown", optional(onShutdown)),
     grouped("foreignUpgrades", optional(foreignUpgrades)),
     grouped(
       "limits",
@@ -155,12 +164,14 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *
  * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`,
  * `…_TRANSPORTS`, `…_ALLOW_EIO3`, `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`,
- * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_DRAIN_TIMEOUT`, `…_TRACING`.
+ * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_READY_PATH`,
+ * `…_DRAIN_TIMEOUT`, `…_TRACING`.
  * In groups:
  *
  * - `SOCKETIO_HEARTBEAT_PING_INTERVAL`, `…_PING_TIMEOUT`
  * - `SOCKETIO_HANDSHAKE_TIMEOUT`
  * - `SOCKETIO_UPGRADE_ALLOW`, `…_TIMEOUT`
+ * - `SOCKETIO_ON_SHUTDOWN_NOTICE`, `…_OVER`, `…_RATE`
  * - `SOCKETIO_FOREIGN_UPGRADES_DESTROY`, `…_TIMEOUT`
  * - `SOCKETIO_LIMITS_MAX_PAYLOAD`, `…_MAX_OUTBOX` and so on, as `ServerLimits` has them.
  *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and

@@ -23,6 +23,7 @@ import type { ExchangeSettings } from "./internal/exchange.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import * as Openings from "./internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
+import { readyPathOf } from "./internal/readyPath.ts"
 import { ownerOf } from "./internal/routing/owner.ts"
 import type { Origin } from "./internal/routing/passing.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
@@ -71,6 +72,12 @@ export interface AttachOptions {
    * on the request. Default: false.
    */
   readonly keepRequests?: boolean
+  /**
+   * A path, such as `/readyz`, whose requests are answered with the server's readiness, for
+   * balancers: status 200 while new clients should come, and 503 from the first moment of a drain or
+   * a shutdown on. It is answered until the server has closed. Default: none.
+   */
+  readonly readyPath?: string
 }
 
 /**
@@ -141,7 +148,8 @@ export const ATTACH_OPTIONS: Names<AttachOptions> = {
   foreignUpgrades: true,
   serveClient: true,
   trustedProxies: true,
-  keepRequests: true
+  keepRequests: true,
+  readyPath: true
 }
 
 const POLLING: Names<PollingOptions> = { compression: true }
@@ -208,6 +216,7 @@ export const attach = Effect.fnUntraced(function* (
     const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
     return yield* refuse("path", problem)
   }
+  const ready = options.readyPath === undefined ? undefined : yield* readyPathOf(options.readyPath, path, engine)
   const trust = readTrust(options.trustedProxies)
   if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
   const { compression = true } = polling
@@ -280,9 +289,13 @@ export const attach = Effect.fnUntraced(function* (
   }
   const interceptor: Interceptor = {
     path,
-    owns: ({ url }) => isBelow(url, path),
+    owns: (request) => isBelow(request.url, path) || ready?.owns(request) === true,
     request: (request, response, expectsContinue) => {
-      if (!isBelow(request.url, path)) return false
+      if (!isBelow(request.url, path)) {
+        if (ready?.owns(request) !== true) return false
+        ready.answer(request, response as never)
+        return true
+      }
       const run = () => {
         const tag = router?.foreignTag(request)
         if (tag === undefined) return handle(request, response, expectsContinue)
@@ -307,7 +320,11 @@ export const attach = Effect.fnUntraced(function* (
             onUpgrade(context, engineRequest, request, socket, head)
           })
         const tag = router?.foreignTag(request)
-        if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
+        // It would have to move at once. A balancer asks another server.
+        const refusal = tag === undefined ? undefined : engine.leavingError
+        if (refusal !== undefined)
+          refuseUpgrade(socket, refusal, engine.responseHeaders(new NodeRequest(request, trust)))
+        else if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
         else if (isOpening(request)) Openings.take(socket, run)
         else run()
       }
@@ -346,7 +363,13 @@ export const attach = Effect.fnUntraced(function* (
       })
   )
   if (router !== undefined) {
-    yield* Effect.addFinalizer(() => Effect.timeoutOption(router.idle, Math.min(engine.drainTimeLeft(), MAX_LAST)))
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        Effect.timeoutOption(router.idle, Math.min(engine.drainTimeLeft(), MAX_LAST)),
+        // An `http.Server` that closes waits for them.
+        Effect.sync(() => router.closePipes())
+      )
+    )
     yield* Effect.forkScoped(
       Effect.andThen(
         engine.draining,
@@ -373,6 +396,7 @@ const join = Effect.fnUntraced(function* (context: Context, routing: SessionRout
   const upgrade = (request: EngineRequest, incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
     guarded(context, socket, () => onUpgrade(context, request, incoming, socket, head))
   const router = yield* routing.bind(ownerOf(engine, exchanges, upgrade))
+  router.onPipe = engine.addPassing
   engine.tagSessions(routing.tag)
   return router
 })

@@ -222,9 +222,9 @@ export const make = Effect.fnUntraced(function* (
  * Fails with `InvalidOptionError` on an option that makes no sense, with `NodeDirectoryError` if the
  * directory cannot be used, and with {@link SessionRoutingError} if the server cannot listen. When
  * the server shuts down, it first ends its own sessions, also those of clients at other servers. It
- * releases the polls that it has passed on, whose clients come again to other servers, and then
- * closes the WebSockets that it has passed on. Closing the layer's scope takes the server out of the
- * directory.
+ * releases the polls that it has passed on, whose clients come again to other servers, passes no
+ * more upgrades on, and then closes the WebSockets that it has passed on. Closing the layer's scope
+ * takes the server out of the directory.
  *
  * **Gotchas**
  *

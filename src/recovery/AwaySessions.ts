@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { LocalSocket, RoomChange, SelectionTarget, SocketDetails } from "../adapter/Adapter.ts"
+import type { AwaySockets, LocalSocket, RoomChange, SelectionTarget, SocketDetails } from "../adapter/Adapter.ts"
 import * as InMemoryAdapter from "../adapter/InMemoryAdapter.ts"
 import type { RecoverySession, Sized } from "./RecoverySession.ts"
 
@@ -119,20 +119,24 @@ export interface AwayHost<in out M extends Sized> {
  * @since 0.1.0
  * @category models
  */
-export class AwayRooms<in out M extends Sized> implements SelectionTarget {
+export class AwayRooms<in out M extends Sized> implements AwaySockets {
   private readonly host: AwayHost<M>
   private readonly sockets = new Map<string, AwaySession<M>>()
   private readonly adapter: InMemoryAdapter.InMemoryAdapter
+  private onRoomChange: ((change: RoomChange) => void) | undefined
 
   constructor(host: AwayHost<M>) {
+    const isWatching = () => this.onRoomChange !== undefined
     this.host = host
     this.adapter = new InMemoryAdapter.InMemoryAdapter({
       namespace: host.name,
       sockets: this.sockets,
       encode: nothing,
       encodeForAck: nothing,
-      watchesRooms: false,
-      onRoomChange: (_change: RoomChange) => {},
+      get watchesRooms() {
+        return isWatching()
+      },
+      onRoomChange: (change) => this.onRoomChange?.(change),
       onServerEvent: () => {}
     })
   }
@@ -153,19 +157,25 @@ export class AwayRooms<in out M extends Sized> implements SelectionTarget {
     return this.sockets.get(away.id) === away
   }
 
+  hasRoom(room: string): boolean {
+    return this.adapter.hasRoom(room)
+  }
+
+  watchRooms(onChange: (change: RoomChange) => void): void {
+    this.onRoomChange = onChange
+  }
+
   /** Adds a session, in the rooms of its socket. */
   add(away: AwaySession<M>, rooms: ReadonlyArray<string>): void {
     this.sockets.set(away.id, away)
     if (rooms.length > 0) this.adapter.addUnsafe(away, rooms)
   }
 
-  /** Takes a session out. Returns the rooms that it was in. */
-  remove(away: AwaySession<M>): ReadonlyArray<string> {
-    if (!this.has(away)) return []
+  /** Takes a session out. */
+  remove(away: AwaySession<M>): void {
+    if (!this.has(away)) return
     this.sockets.delete(away.id)
-    const rooms = Array.from(away.joined ?? [])
     this.adapter.removeAllUnsafe(away)
-    return rooms
   }
 
   /** A session of these has ended. */

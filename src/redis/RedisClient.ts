@@ -89,7 +89,11 @@ export interface RedisClientOptions {
   readonly pingInterval?: Duration.Input
   /** A server that then says nothing for so long is taken for dead. Default: 3 seconds. */
   readonly pingTimeout?: Duration.Input
-  /** The delays between attempts to connect. Default: 50 ms, doubling up to 1 second, with jitter. */
+  /**
+   * The delays between attempts to connect. A connection that has lasted for a second is made again
+   * at once; the delays are for attempts that fail and connections that end sooner. Default: 50 ms,
+   * doubling up to 1 second, with jitter.
+   */
   readonly reconnection?: Schedule.Schedule<unknown>
 }
 
@@ -335,7 +339,7 @@ const make = (
  * **Details**
  *
  * Its settings are used, and not its connection: it need not be connected. It stays the caller's to
- * close. Its `error` events are listened to until the scope closes.
+ * close. Its `error` events do not end the process, also after the scope has closed.
  *
  * @since 0.1.0
  * @category constructors

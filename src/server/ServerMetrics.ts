@@ -32,13 +32,26 @@ export const eventsUnhandled: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Events that a packet middleware refused, by `namespace` and `event`.
+ * Events that a packet middleware refused, or that are handled once and could not be, by `namespace`
+ * and `event`.
  *
  * @since 0.1.0
  * @category metrics
  */
 export const eventsRefused: Metric.Counter<number> = Metric.counter("socketio_events_refused", {
-  description: "Events that a packet middleware refused",
+  description: "Events that were refused before their handler",
+  incremental: true
+})
+
+/**
+ * Events with `once` that were answered without their handler, as they were handled before, by
+ * `namespace` and `event`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const eventsRepeated: Metric.Counter<number> = Metric.counter("socketio_events_repeated", {
+  description: "Events that were handled before, and answered again",
   incremental: true
 })
 

@@ -248,7 +248,7 @@ export interface ServerSocket<N extends Namespace.Any>
    */
   readonly data: Partial<Namespace.Data<N>>
   /**
-   * Sets fields of {@link data}; those that are not mentioned stay, and `undefined` takes one away.
+   * Sets fields of {@link ServerSocket.data}; those that are not mentioned stay, and `undefined` takes one away.
    * A value that is not of the declared type is a defect.
    */
   setData(data: DataUpdate<N>): Effect.Effect<void>

@@ -14,6 +14,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import type { DrainOptions, DrainReport, Readiness } from "../engine/Drain.ts"
 import * as EngineServer from "../engine/EngineServer.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
@@ -49,7 +50,7 @@ import type { ServerSocket } from "./ServerSocket.ts"
  * ```ts
  * const Mock = Layer.mock(SocketIoServer.SocketIoServer)({
  *   connectionCount: Effect.succeed(3),
- *   drain: Effect.void
+ *   readiness: Effect.succeed("ready")
  * })
  * ```
  *
@@ -106,13 +107,12 @@ export interface SocketIoServerShape {
   ) => Stream.Stream<ServerConnection, OverflowError<O>>
   /** The number of open connections. */
   readonly connectionCount: Effect.Effect<number>
-  /**
-   * Refuses new connections, closes the open ones with reason `server shutting down`, sends their
-   * waiting messages, and waits for the finalizers of sockets and connections, up to
-   * `drainTimeout`. Clients reconnect to another server at the same address. The server's scope
-   * does the same when it closes. A second drain takes no longer.
-   */
-  readonly drain: Effect.Effect<void>
+  /** See {@link drain}. */
+  readonly drain: (options?: DrainOptions) => Effect.Effect<DrainReport, InvalidOptionError>
+  /** See {@link readiness}. */
+  readonly readiness: Effect.Effect<Readiness>
+  /** See {@link readinessChanges}. */
+  readonly readinessChanges: Stream.Stream<Readiness>
   /** The engine below: the edge of a platform brings it requests and WebSockets. */
   readonly engine: Effect.Effect<EngineServer.EngineServer>
 }
@@ -185,7 +185,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
     registerDynamic: (namespace, open, options) => serveDynamic(runtime, namespace, open, options),
     connections: (options) => runtime.connections(options),
     connectionCount: Effect.sync(() => engine.sessionCount),
-    drain: Effect.andThen(engine.drain, environment.closing.finalizers),
+    drain: (options) => engine.moveThen(options, environment.closing.finalizers),
+    readiness: engine.readiness,
+    readinessChanges: engine.readinessChanges,
     engine: Effect.succeed(engine)
   }
 })
@@ -263,8 +265,8 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * `clientToServer` events. Where no events are declared, it may add its handlers with `socket.on`
  * instead. The client has been told before that it is connected; its events wait for the handlers
  * (up to `maxPendingPackets`). The scope closes when the socket disconnects, after the handlers
- * that are under way have ended, which are interrupted. A defect of the builder disconnects the
- * socket, as does a refusal (`ConnectRefused`) with which it fails.
+ * that are under way have ended, which are interrupted, unless their event has `once`. A defect of
+ * the builder disconnects the socket, as does a refusal (`ConnectRefused`) with which it fails.
  *
  * Handlers start in the order in which events arrive, each in a fiber of its own, at most
  * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
@@ -542,3 +544,68 @@ export const connections = <O extends NewsOverflow = "fail">(
   options?: StreamOptions<O>
 ): Stream.Stream<ServerConnection, OverflowError<O>, SocketIoServer> =>
   Stream.unwrap(Effect.map(SocketIoServer, (server) => server.connections(options)))
+
+/**
+ * Moves all clients to other servers, so that this one can end: in a rolling restart, before the
+ * process is told to stop.
+ *
+ * **Details**
+ *
+ * For `notice` everything goes on, and new clients are still taken, while {@link readiness} is
+ * `draining`: balancers learn that new clients must go elsewhere. After that, new clients are
+ * refused with status 503, and connections are moved evenly over `over`, but never more than `rate`
+ * in a second.
+ *
+ * A connection is closed when handlers that run have answered, or after a second. What waits for the
+ * client is sent first. What the client had sent before it knew is still handled, for two seconds at
+ * most, and those handlers have the rest of the time, at least a second. Then the sockets end with
+ * reason `server shutting down`. Official clients connect again by themselves, after about a second.
+ * Clients of this library connect to the next server first, and see no outage.
+ *
+ * It ends when all of them have left, and the finalizers of their sockets have ended (within
+ * `drainTimeout`). The server stays `draining` from then on; close its scope. Interruption leaves
+ * clients where they are whose turn has not come, and the server is ready again. Fails with
+ * `InvalidOptionError` on an option that makes no sense. If two drains are at work, the later one
+ * sets the pace. `onShutdown` does the same when the server's scope closes.
+ *
+ * **Gotchas**
+ *
+ * A client that was moved keeps its rooms, and gets what was sent meanwhile, only with connection
+ * state recovery that its next server knows of. After the close frame of a WebSocket no
+ * acknowledgement can be sent: an event that comes behind it is handled, and its client tries again
+ * if it retries.
+ *
+ * **Example** (Drains on a signal of the operator)
+ *
+ * ```ts
+ * const report = yield* SocketIoServer.drain({ notice: "5 seconds", over: "25 seconds", rate: 500 })
+ * yield* Effect.logInfo(`${report.moved} clients have moved, ${report.cut} were cut`)
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, InvalidOptionError, SocketIoServer> =>
+  Effect.flatMap(SocketIoServer, (server) => server.drain(options))
+
+/**
+ * Whether a balancer should lead new clients to this server: `draining` from the begin of a
+ * {@link drain} or a shutdown on. In Node, the option `readyPath` answers requests with it.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const readiness: Effect.Effect<Readiness, never, SocketIoServer> = Effect.flatMap(
+  SocketIoServer,
+  (server) => server.readiness
+)
+
+/**
+ * The {@link readiness}, and then each change of it. A slow reader delays nothing.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const readinessChanges: Stream.Stream<Readiness, never, SocketIoServer> = Stream.unwrap(
+  Effect.map(SocketIoServer, (server) => server.readinessChanges)
+)

@@ -44,7 +44,8 @@ export interface TestClientOptions extends Partial<Omit<ClientOptions, "path">> 
 
 /**
  * Options of a server in a test: those of a server. A client that asks for a namespace that does
- * not exist is refused at once.
+ * not exist is refused at once. `onShutdown` has no effect, as no test moves its clock after its
+ * end: `SocketIoServer.drain` does the same.
  *
  * @since 0.1.0
  * @category options
@@ -231,7 +232,12 @@ export const layerObserved = (options: TestOptions, observer?: Network.MediumObs
       const clock = yield* Clock.Clock
       const medium = yield* makeMedium(deliver, observer)
       const grace = yield* NamespaceGrace
-      const server = yield* Effect.provideService(SocketIoServer.make(serverOptions), NamespaceGrace, grace ?? 0)
+      const { onShutdown, ...others } = serverOptions
+      const server = yield* Effect.provideService(
+        SocketIoServer.make(observer === undefined || onShutdown === undefined ? others : { ...others, onShutdown }),
+        NamespaceGrace,
+        grace ?? 0
+      )
       const engine = yield* server.engine
       if (observer === undefined) yield* Effect.addFinalizer(() => shutDown(engine, medium))
       const accept = serve(engine, () => clock.currentTimeMillisUnsafe(), medium.later)

@@ -121,7 +121,7 @@ describe("a socket whose scope has closed", () => {
       const socket = yield* Scope.provide(SocketIoClient.connect("/side"), scope)
       yield* Scope.close(scope, Exit.void)
       const error = yield* Effect.flip(socket.reconnect())
-      assert.deepInclude(error, { _tag: "ConnectError", message: "its scope has closed", willRetry: false })
+      assert.deepInclude(error, { _tag: "ConnectError", message: "its scope closed", willRetry: false })
     }).pipe(Effect.provide(served))
   )
 })

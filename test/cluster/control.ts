@@ -132,7 +132,9 @@ export const settings = {
   redisUrls: (process.env["REDIS_URL"] ?? "redis://127.0.0.1:6379").split(","),
   redisClient: process.env["REDIS_CLIENT"] ?? "redis",
   pingInterval: number("PING_INTERVAL", 25_000),
-  pingTimeout: number("PING_TIMEOUT", 20_000)
+  pingTimeout: number("PING_TIMEOUT", 20_000),
+  /** The longest outage after which a client is recovered, in milliseconds; 0 is none. */
+  recovery: number("RECOVERY_MS", 0)
 } as const
 
 export interface Control {

@@ -16,9 +16,21 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
+/**
+ * The primary hands connections to the workers in turn. One that it hands to a worker that is being killed stays open, and nobody
+ * answers: a client notices when its heartbeat expires, or the time for its connecting.
+ */
+const heartbeat = { SOCKETIO_HEARTBEAT_PING_INTERVAL: "1 second", SOCKETIO_HEARTBEAT_PING_TIMEOUT: "4 seconds" }
+
 /** A polling client. Its requests go to any worker, each over a connection of its own. */
 const connect = (url: string): Socket =>
-  io(url, { forceNew: true, transports: ["polling"], reconnectionDelay: 50, reconnectionDelayMax: 100 })
+  io(url, {
+    forceNew: true,
+    transports: ["polling"],
+    reconnectionDelay: 50,
+    reconnectionDelayMax: 100,
+    timeout: 5_000
+  })
 
 const CLIENTS = 8
 
@@ -32,7 +44,7 @@ describe("one command for every core", () => {
       timeout: 240_000
     },
     async () => {
-      const running = startExample("cluster-workers.ts", [], { WORKERS: "3" })
+      const running = startExample("cluster-workers.ts", [], { WORKERS: "3", ...heartbeat })
       let sockets: ReadonlyArray<Socket> = []
       try {
         const started = () => running.output().match(/listening on/g)?.length ?? 0

@@ -67,7 +67,7 @@ const application = (nsp: string) =>
       nsp,
       Effect.fnUntraced(function* (socket) {
         const { data, rooms } = isRecord(socket.auth) ? socket.auth : {}
-        if (Array.isArray(rooms)) yield* socket.join(rooms)
+        if (Array.isArray(rooms) && !socket.recovered) yield* socket.join(rooms)
         if (isRecord(data)) yield* socket.setData(data)
         yield* socket.on("sync", () => Effect.succeed(ackArguments()))
       })
@@ -246,7 +246,8 @@ const Main = Control.pipe(
   Layer.provideMerge(
     NodeSocketIoServer.layerAttached(http, {
       heartbeat: { pingInterval: settings.pingInterval, pingTimeout: settings.pingTimeout },
-      drainTimeout: "5 seconds"
+      drainTimeout: "5 seconds",
+      recovery: settings.recovery > 0 && { maxDisconnection: settings.recovery }
     })
   ),
   Layer.provideMerge(adapter),

@@ -41,7 +41,8 @@ const http = createServer()
 const io = new Server(http, {
   adapter: await adapters[settings.adapter]!(),
   pingInterval: settings.pingInterval,
-  pingTimeout: settings.pingTimeout
+  pingTimeout: settings.pingTimeout,
+  ...(settings.recovery > 0 && { connectionStateRecovery: { maxDisconnectionDuration: settings.recovery } })
 })
 
 // ---------------------------------------------------------------- the application
@@ -50,7 +51,7 @@ const heard: Array<Heard> = []
 for (const nsp of [io.of("/"), io.of("/other")]) {
   nsp.on("connection", (socket) => {
     const { data, rooms = [] } = socket.handshake.auth
-    void socket.join(rooms as Array<string>)
+    if (!socket.recovered) void socket.join(rooms as Array<string>)
     Object.assign(socket.data, data)
     socket.on("sync", (done: () => void) => done())
   })

@@ -280,7 +280,7 @@ describe("other timeouts under a clock", () => {
       )
       assert.strictEqual(channel.state, "closing")
       // New clients are refused, those that poll learn that it is over.
-      assert.strictEqual(engine.http({}).responses[0]!.status, 403)
+      assert.strictEqual(engine.http({}).responses[0]!.status, 503)
       assert.deepStrictEqual(engine.http({ sid }).responses, [{ status: 200, body: "1" }])
       yield* TestClock.adjust("2900 millis")
       assert.isUndefined(closing.pollUnsafe())

@@ -6,7 +6,7 @@ import { afterAll, assert, describe, it } from "@effect/vitest"
 import { build } from "esbuild"
 import { rolldown } from "rolldown"
 
-import { root } from "../support/sources.ts"
+import { read, root } from "../support/sources.ts"
 
 /** A chat's client; `chat` and what it says are given. */
 const client = (chat: string, name: string, text: string, imports = "") => `
@@ -136,6 +136,36 @@ const withRolldown = async (contents: string): Promise<Bundle> => {
   return { bytes: gzipSync(output[0].code, { level: 9 }).length, modules }
 }
 
+/** A page on the official client, whose types come from a contract. */
+const officialPage = `
+import type { Official } from "effect-socket.io"
+import { io, type Socket } from "socket.io-client"
+import type { Chat } from "./examples/chat/contract.ts"
+const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
+socket.on("said", (message) => console.log(message.text))
+socket.emit("say", { text: "Hello" })`
+
+describe("a page on the official client, with types from a contract", () => {
+  const isOurs = (path: string) => /(^|\/)(effect|src|examples)\//.test(path)
+
+  for (const [bundler, bundle] of [
+    ["esbuild", withEsbuild],
+    ["rolldown", withRolldown]
+  ] as const) {
+    it(`has no byte of Effect, of this library or of the contract (${bundler})`, async () => {
+      const { modules } = await bundle(officialPage)
+      assert.isTrue(modules.some((path) => path.includes("socket.io-client")))
+      assert.deepStrictEqual(modules.filter(isOurs), [])
+    })
+  }
+
+  it("is the one of the chat, too", async () => {
+    const page = read("examples/chat/official-client.ts").replaceAll('from "./', 'from "./examples/chat/')
+    const { modules } = await withEsbuild(page)
+    assert.deepStrictEqual(modules.filter(isOurs), ["examples/chat/view.ts"])
+  })
+})
+
 describe("what the client costs a page, compressed", () => {
   const figures: Array<string> = []
 
@@ -150,8 +180,8 @@ describe("what the client costs a page, compressed", () => {
   const of = (module: string) => (path: string) => path.endsWith(`/effect/dist/${module}.js`)
 
   for (const [bundler, bundle, limits] of [
-    ["esbuild", withEsbuild, { plain: 28_000, contract: 46_000, more: 10_500 }],
-    ["rolldown", withRolldown, { plain: 27_000, contract: 43_600, more: 10_500 }]
+    ["esbuild", withEsbuild, { plain: 28_000, contract: 47_000, more: 11_500 }],
+    ["rolldown", withRolldown, { plain: 27_000, contract: 43_600, more: 11_500 }]
   ] as const) {
     it(`is little without a contract, and has no Schema in it (${bundler})`, async () => {
       const { bytes, modules } = await bundle(client('"/chat"', '"Ada"', '"Hello"'))
@@ -163,6 +193,8 @@ describe("what the client costs a page, compressed", () => {
     it(`is what Schema costs more with a contract (${bundler})`, async () => {
       const { bytes, modules } = await bundle(client("Chat", '{ name: "Ada" }', '{ text: "Hello" }', contract))
       assert.isTrue(modules.some(of("SchemaAST")))
+      // What it does not use of `Event` is not there.
+      assert.isFalse(modules.some((path) => path.endsWith("internal/standardSchema.ts")))
       hold(`a client with a contract, ${bundler}`, bytes, limits.contract)
     })
 

@@ -14,10 +14,12 @@ const floors: Record<string, number> = {
   engine: 2,
   adapter: 3,
   recovery: 3,
+  idempotency: 3,
   server: 4,
   client: 4,
   node: 5,
   cluster: 5,
+  cli: 5,
   browser: 5,
   redis: 5,
   testing: 5
@@ -30,6 +32,7 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
+  cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing"],
   node: ["browser", "cluster", "redis", "testing"],
   cluster: ["node", "browser", "redis", "testing"],
   browser: ["node", "cluster", "redis", "testing", "server"],
@@ -38,7 +41,7 @@ const strangers: Record<string, ReadonlyArray<string>> = {
 }
 
 /** The folders that run in Node alone. */
-const edges = new Set(["node", "cluster"])
+const edges = new Set(["node", "cluster", "cli"])
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
 const pure = new Set([
@@ -52,6 +55,7 @@ const pure = new Set([
 
 /** Optional dependencies, each in the one module that needs it: who does without that module does without them. */
 const optional: Record<string, ReadonlyArray<string>> = {
+  "src/cli/internal/main.ts": ["@effect/platform-node/NodeRuntime", "@effect/platform-node/NodeServices"],
   "src/protocol/MsgpackParser.ts": ["@msgpack/msgpack"],
   "src/node/NodeSocketIoHttp.ts": ["@effect/platform-node/NodeHttpServer", "@effect/platform-node/NodeServices"],
   "src/redis/NodeRedisClient.ts": ["@effect/platform-node/NodeRedis", "redis"]

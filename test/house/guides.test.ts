@@ -58,7 +58,7 @@ describe("README and the guides", () => {
   }, 120_000)
 
   it("have no TypeScript that is not checked", () => {
-    const checked = new Set(["", "ts", "sh", "html", "json", "nginx"])
+    const checked = new Set(["", "ts", "sh", "html", "json", "nginx", "yaml"])
     for (const path of paths) {
       // Every second fence ends a block.
       const fences = Array.from(texts[path]!.matchAll(/^ *```(.*)$/gm), ([, language]) => language!)

@@ -1,7 +1,7 @@
 /**
  * What is published: built, packed, put into an empty project, type-checked and run there by plain Node.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import {
   cpSync,
   existsSync,
@@ -14,10 +14,11 @@ import {
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
-import { root } from "../support/sources.ts"
+import { isExhaustive } from "../support/extent.ts"
+import { filesBelow, read, root } from "../support/sources.ts"
 import { tsc } from "../support/typecheck.ts"
 
 const program = `
@@ -43,6 +44,26 @@ NodeRuntime.runMain(Effect.gen(function*() {
   socket.disconnect()
   console.log("answer", answer)
 }).pipe(Effect.scoped))
+`
+
+/** A page on the official client: it type-checks by the declarations, with the options of a new project. */
+const pageProgram = `
+import { Schema } from "effect"
+import { Binary, Event, Namespace, type Official } from "effect-socket.io"
+import { io, type Socket } from "socket.io-client"
+
+class Chat extends Namespace.make("/chat", {
+  clientToServer: [Event.make("upload", { args: [Schema.Date, Binary.Bytes], ack: Schema.Int, error: Schema.Date })],
+  serverToClient: [Event.make("said", { payload: { at: Schema.Option(Schema.Date) } })]
+}) {}
+
+const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
+socket.on("said", ({ at }) => console.log(at._tag === "Some" ? at.value.length : 0))
+socket.emit("upload", new Date().toISOString(), new Blob([]), (answer) => {
+  if (answer._tag === "Success") answer.value satisfies number
+})
+// @ts-expect-error: a date is a string on the wire
+socket.emit("upload", new Date(), new Blob([]), () => {})
 `
 
 const msgpackProgram = `
@@ -74,6 +95,35 @@ const answer = await Effect.runPromise(
 console.log("answer", answer[0])
 `
 
+interface Definition {
+  readonly file: string
+  readonly start: { readonly line: number }
+}
+
+/** Asks the language server of an editor where something is defined. */
+const definitionOf = (file: string, line: number, offset: number): Promise<ReadonlyArray<Definition>> =>
+  new Promise((resolve, reject) => {
+    const server = spawn(process.execPath, [join(root, "node_modules/typescript6/lib/tsserver.js")], {
+      stdio: ["pipe", "pipe", "inherit"]
+    })
+    server.once("error", reject)
+    server.once("exit", () => reject(new Error("the language server has ended")))
+    let output = ""
+    server.stdout.on("data", (chunk: Buffer) => {
+      output += chunk
+      const answer = /^\{.*"command":"definition".*$/m.exec(output)
+      if (answer === null || !output.slice(answer.index).includes("\n")) return
+      server.kill()
+      resolve(JSON.parse(answer[0]).body)
+    })
+    for (const [command, args] of [
+      ["open", { file }],
+      ["definition", { file, line, offset }]
+    ]) {
+      server.stdin.write(`${JSON.stringify({ seq: 1, type: "request", command, arguments: args })}\n`)
+    }
+  })
+
 describe("the published package", () => {
   let project: string
 
@@ -81,7 +131,7 @@ describe("the published package", () => {
     project = mkdtempSync(join(tmpdir(), "consumer-"))
     // A build of a copy: others may be looking at the repository meanwhile.
     const copy = join(project, "copy")
-    for (const path of ["src", ".config", "package.json", "tsconfig.json", "README.md", "LICENSE"]) {
+    for (const path of ["src", "examples", ".config", "package.json", "tsconfig.json", "README.md", "LICENSE"]) {
       cpSync(join(root, path), join(copy, path), { recursive: true })
     }
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"))
@@ -102,25 +152,72 @@ describe("the published package", () => {
     writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
     writeFileSync(join(project, "program.ts"), program)
     writeFileSync(join(project, "msgpack.ts"), msgpackProgram)
+    writeFileSync(join(project, "page.ts"), pageProgram)
   }, 120_000)
 
   afterAll(() => rmSync(project, { recursive: true, force: true }))
 
-  it("has compiled modules, declarations and maps, and no tests", () => {
-    const at = (path: string) => existsSync(join(project, "node_modules", "effect-socket.io", path))
+  const folder = () => join(project, "node_modules", "effect-socket.io")
+  const filesOf = () => readdirSync(folder(), { recursive: true, encoding: "utf8" })
+
+  it("has compiled modules, declarations, maps, sources and examples, and no tests", () => {
+    const names = new Set(filesOf())
     for (const path of ["index.js", "index.d.ts", "index.js.map", "server/SocketIoServer.js", "README.md", "LICENSE"]) {
-      assert.isTrue(at(path), path)
+      assert.isTrue(names.has(path), path)
     }
-    for (const path of ["test", "examples", "src", ".config"]) assert.isFalse(at(path), path)
+    for (const path of ["test", ".config", "tsconfig.json"]) assert.isFalse(names.has(path), path)
+    for (const path of filesBelow("examples")) assert.isTrue(names.has(path), path)
+  })
+
+  it("has maps that lead to TypeScript, whose lines are those of the repository", () => {
+    const maps = filesOf().filter((name) => name.endsWith(".map"))
+    assert.strictEqual(maps.length, 2 * filesBelow("src").length)
+    for (const name of maps) {
+      const map = JSON.parse(readFileSync(join(folder(), name), "utf8"))
+      assert.strictEqual(map.sources.length, 1, name)
+      const source = join(folder(), dirname(name), map.sources[0])
+      assert.strictEqual(source, join(folder(), "src", name.replace(/(\.d\.ts|\.js)\.map$/, ".ts")))
+      assert.strictEqual(readFileSync(source, "utf8"), read(relative(folder(), source)), name)
+    }
+  })
+
+  it.skipIf(!isExhaustive)(
+    "leads an editor from a use to its definition in TypeScript",
+    { timeout: 60_000 },
+    async () => {
+      const file = join(project, "program.ts")
+      const use = program.indexOf("layerNamespace(Main")
+      const lines = program.slice(0, use).split("\n")
+      const [found] = await definitionOf(file, lines.length, lines.at(-1)!.length + 1)
+      assert.strictEqual(found!.file, join(folder(), "src", "server", "SocketIoServer.ts"))
+      assert.match(read("src/server/SocketIoServer.ts").split("\n")[found!.start.line - 1]!, /layerNamespace/)
+    }
+  )
+
+  it("has a guide for coding assistants, whose links lead to files of the package", () => {
+    const agents = readFileSync(join(folder(), "AGENTS.md"), "utf8")
+    const links = Array.from(agents.matchAll(/\]\(([^)#]+)/g), ([, target]) => target!)
+    assert.isAtLeast(links.length, 8)
+    for (const link of links) assert.isTrue(existsSync(join(folder(), link)), link)
+  })
+
+  it("says where it comes from, and can be published, while the repository cannot", () => {
+    const manifest = JSON.parse(readFileSync(join(folder(), "package.json"), "utf8"))
+    for (const field of ["repository", "homepage", "bugs", "license", "engines", "peerDependencies"]) {
+      assert.isDefined(manifest[field], field)
+    }
+    for (const field of ["private", "scripts", "devDependencies", "overrides"])
+      assert.isUndefined(manifest[field], field)
+    // npm refuses to publish it.
+    assert.isTrue(JSON.parse(read("package.json")).private)
   })
 
   it("has public declarations without a type of a closed module", () => {
-    const folder = join(project, "node_modules", "effect-socket.io")
-    const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".d.ts"))
+    const names = filesOf().filter((name) => name.endsWith(".d.ts"))
     const open = names.filter((name) => !/(^|\/)internal\//.test(name))
     assert.isAbove(open.length, 40)
     const closed = open.flatMap((name) =>
-      Array.from(readFileSync(join(folder, name), "utf8").matchAll(/"[^"\n]*\/internal\/[^"\n]*"/g), ([path]) => [
+      Array.from(readFileSync(join(folder(), name), "utf8").matchAll(/"[^"\n]*\/internal\/[^"\n]*"/g), ([path]) => [
         name,
         path
       ])
@@ -193,7 +290,7 @@ describe("the published package", () => {
           noEmit: true,
           skipLibCheck: true
         },
-        include: ["program.ts", "msgpack.ts"]
+        include: ["program.ts", "msgpack.ts", "page.ts"]
       })
     )
     assert.strictEqual(await tsc("-p", project), "")
@@ -204,7 +301,7 @@ describe("the published package", () => {
         extends: "./tsconfig.json",
         compilerOptions: { skipLibCheck: false, lib: ["es2024", "dom", "dom.iterable"] },
         include: ["node_modules/effect-socket.io/**/*.d.ts"],
-        exclude: []
+        exclude: ["node_modules/effect-socket.io/src", "node_modules/effect-socket.io/examples"]
       })
     )
     const problems = await tsc("-p", join(project, "tsconfig.declarations.json"))

@@ -333,7 +333,7 @@ describe("allowRequest", () => {
         const { body, status } = yield* Effect.promise(() => response)
         assert.deepStrictEqual(
           [status, body],
-          transport === "websocket" ? [400, "Forbidden"] : [403, '{"code":4,"message":"Forbidden"}']
+          transport === "websocket" ? [503, "Forbidden"] : [503, '{"code":4,"message":"Forbidden"}']
         )
         yield* soon("interruption", interrupted)
       })
@@ -349,7 +349,7 @@ describe("allowRequest", () => {
         Effect.asVoid(Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }))
       yield* Layer.buildWithScope(NodeSocketIoServer.layerAttached(http, { handshake: { allowRequest } }), scope)
       const { body, status } = yield* poll(url)
-      assert.deepStrictEqual([status, body], [403, '{"code":4,"message":"Forbidden"}'])
+      assert.deepStrictEqual([status, body], [503, '{"code":4,"message":"Forbidden"}'])
     })
   )
 

@@ -8,6 +8,7 @@ import { performance } from "node:perf_hooks"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 
+import type { DrainOptions } from "../../src/engine/Drain.ts"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../../src/engine/EngineOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "../../src/node/NodeEngine.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
@@ -107,6 +108,12 @@ const foreignUpgrades: Nonsense<ForeignUpgradeOptions> = {
   timeout: [-1, "soon", Infinity, 2 ** 31]
 }
 
+const onShutdown: Nonsense<DrainOptions> = {
+  notice: [-1, "soon", Infinity, 2 ** 31],
+  over: [-1, "soon", Infinity, 2 ** 31],
+  rate: [0, -1, Number.NaN, "fast"]
+}
+
 const recovery: Nonsense<RecoveryOptions> = {
   maxDisconnection: [0, "soon", Infinity, 2 ** 31],
   maxEvents: [-1, 1.5, Infinity],
@@ -118,7 +125,18 @@ const recovery: Nonsense<RecoveryOptions> = {
 
 const noGroup = [5, null, "none", []]
 
-const groups = { heartbeat, handshake, upgrade, limits, reading, polling, webSocket, foreignUpgrades, recovery }
+const groups = {
+  heartbeat,
+  handshake,
+  upgrade,
+  limits,
+  reading,
+  polling,
+  webSocket,
+  foreignUpgrades,
+  onShutdown,
+  recovery
+}
 
 /** The same for the options on top, the groups themselves among them. */
 const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
@@ -130,6 +148,8 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   polling: noGroup,
   webSocket: noGroup,
   foreignUpgrades: noGroup,
+  onShutdown: noGroup,
+  readyPath: ["readyz", "", "/ready?", "/re ady", 5, "/socket.io/readyz", "/socket.io"],
   recovery: [5, null, "yes", []],
   allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
   trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],

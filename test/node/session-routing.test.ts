@@ -12,10 +12,10 @@ import { makeMemory } from "../../src/engine/NodeDirectory.ts"
 import { postAsJsonp, runJsonp } from "../support/codecsV3.ts"
 import { balance } from "../support/balancer.ts"
 import { eventually } from "../support/official.ts"
-import { engineUrl, PollingClient, RawSocket, request, within } from "../support/RawClient.ts"
+import { engineUrl, RawSocket, request, within } from "../support/RawClient.ts"
 import { upgrade } from "../support/RawUpgrade.ts"
-import { directoryOf, dripped, routedNode, type RoutedNode, threeNodes } from "../support/routed.ts"
-import { call, connect, next } from "../support/serve.ts"
+import { directoryOf, dripped, foreign, passes, routedNode, type RoutedNode, threeNodes } from "../support/routed.ts"
+import { call, connect } from "../support/serve.ts"
 
 const ioV2: (url: string, options: object) => any = createRequire(import.meta.url)("socket.io-client-v2")
 
@@ -41,17 +41,6 @@ const upgraded = (socket: ClientSocket) =>
       ? Promise.resolve()
       : within("upgrade", new Promise<void>((resolve) => socket.io.engine.once("upgrade", () => resolve())))
   )
-
-/** A session at the first of two servers, opened by hand. */
-const foreign = Effect.fnUntraced(function* (nodes: ReadonlyArray<RoutedNode>, EIO = "4") {
-  const { body } = yield* Effect.promise(() => request(engineUrl(nodes[0]!.url, { EIO, transport: "polling" })))
-  const { sid } = JSON.parse(body.slice(body.indexOf("{"), body.lastIndexOf("}") + 1)) as { readonly sid: string }
-  return { sid, url: engineUrl(nodes[1]!.url, { EIO, transport: "polling", sid }) }
-})
-
-/** Waits until a server has passed on so many requests. What follows on the same link is later. */
-const passes = (node: RoutedNode, requests: number) =>
-  eventually(() => (Effect.runSync(node.passed)["requests_forwarded{request}"] ?? 0) >= requests)
 
 const countOf = ({ server }: RoutedNode): number => Effect.runSync(server.connectionCount)
 
@@ -520,58 +509,6 @@ describe("the connection between servers", () => {
       yield* post('42["drip",100000]')
       yield* eventually(() => countOf(nodes[0]!) === 0)
       assert.isBelow(dripped() - before, 20_000_000)
-    })
-  )
-})
-
-describe("a server that shuts down", () => {
-  it.live("releases the polls of other servers' sessions, whose clients go on elsewhere", () =>
-    Effect.gen(function* () {
-      const { nodes } = yield* threeNodes({ drainTimeout: "1 second" })
-      const { sid } = yield* foreign(nodes)
-      const client = new PollingClient(nodes[2]!.url, sid, false)
-      yield* Effect.promise(() => client.post("40"))
-      const url = (node: number) => engineUrl(nodes[node]!.url, { EIO: "4", transport: "polling", sid })
-      yield* Effect.promise(() => request(url(1)))
-      const held = request(url(1))
-      yield* passes(nodes[1]!, 2)
-      const began = performance.now()
-      yield* nodes[1]!.close
-      assert.isBelow(performance.now() - began, 900)
-      assert.strictEqual((yield* Effect.promise(() => held)).body, "6")
-      yield* Effect.promise(() => client.post('421["echo",1]'))
-      assert.strictEqual((yield* Effect.promise(() => request(url(2)))).body, "431[[1]]")
-    })
-  )
-
-  it.live("ends its own sessions, also those of clients at other servers", () =>
-    Effect.gen(function* () {
-      const { nodes } = yield* threeNodes({ drainTimeout: "5 seconds" })
-      const { url } = yield* balance([nodes[0]!.url, nodes[1]!.url])
-      const sockets = yield* Effect.all([
-        connect(url, { transports: ["polling"] }),
-        connect(url, { transports: ["polling"] }),
-        connect(url, { transports: ["polling"] })
-      ])
-      const ends = sockets.map((socket) => next(socket, "disconnect"))
-      const began = performance.now()
-      yield* nodes[0]!.close
-      yield* nodes[1]!.close
-      for (const end of ends) assert.strictEqual((yield* end)[0], "transport close")
-      assert.isBelow(performance.now() - began, 4_000)
-    })
-  )
-
-  it.live("ends the WebSockets that it has passed on", () =>
-    Effect.gen(function* () {
-      const { nodes } = yield* threeNodes()
-      const { sid } = yield* foreign(nodes)
-      const socket = new RawSocket(nodes[1]!.url, { EIO: "4", transport: "websocket", sid })
-      yield* Effect.promise(() => socket.opened)
-      socket.send("2probe")
-      assert.strictEqual(yield* Effect.promise(() => socket.next()), "3probe")
-      yield* nodes[1]!.close
-      yield* Effect.promise(() => within("end of the WebSocket", socket.closed))
     })
   )
 })

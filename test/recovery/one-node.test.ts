@@ -240,6 +240,38 @@ describe("recovery on one node", () => {
     })
   )
 
+  it.live("does not guess what a client has received that names no offset of its own", () =>
+    Effect.gen(function* () {
+      const { namespace, next, url } = yield* room()
+      const origin = url.slice(0, -"/room".length)
+      const resume = Effect.fnUntraced(function* (auth: object) {
+        const client = yield* raw(origin)
+        client.send(`40/room,${JSON.stringify(auth)}`)
+        const reply = replyOf(yield* client.next)
+        const socket = yield* next
+        const missed = Option.match(socket.recovery, { onNone: () => 0, onSome: ({ missed }) => missed })
+        return { client, socket, missed, recovered: socket.recovered, ...reply }
+      })
+      // Sent while it had a connection: it may have received it.
+      let last = yield* resume({})
+      yield* namespace.emit("one")
+      last = yield* resume({ pid: last.pid, offset: "hello" })
+      assert.isFalse(last.recovered)
+      // It had that before, and has not forgotten it.
+      yield* namespace.emit("two")
+      last = yield* resume({ pid: last.pid, offset: "hello" })
+      assert.isTrue(last.recovered)
+      assert.strictEqual(last.missed, 1)
+      // The offset of another process.
+      last = yield* resume({ pid: "another", offset: "abcdef.5" })
+      assert.isFalse(last.recovered)
+      yield* namespace.emit("three")
+      last = yield* resume({ pid: last.pid, offset: "abcdef.5" })
+      assert.isTrue(last.recovered)
+      assert.strictEqual(last.missed, 1)
+    })
+  )
+
   it.live("tells of the sessions that end", () =>
     Effect.gen(function* () {
       const { namespace, next, url } = yield* room({ maxSessions: 1, maxDisconnection: "50 millis" })
@@ -345,8 +377,11 @@ const raw = Effect.fnUntraced(function* (origin: string) {
   )
   const next = Effect.promise(async () => String(await socket.next()))
   yield* next
-  return { send: (packet: string) => socket.send(packet), next }
+  return { send: (packet: string) => socket.send(packet), close: () => socket.close(), next }
 })
+
+const replyOf = (packet: string): { readonly sid: string; readonly pid: string } =>
+  JSON.parse(packet.slice(packet.indexOf("{")))
 
 /** The client gives its connection up without telling the server. */
 const cutSilently = (socket: Socket): Effect.Effect<void> =>

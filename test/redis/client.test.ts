@@ -1,10 +1,13 @@
 /**
  * The client of Redis, over each client library, against real servers.
  */
+import type { EventEmitter } from "node:events"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Result } from "effect"
+import { Effect, Fiber, Result, type Scope } from "effect"
+import { Cluster, Redis } from "ioredis"
+import { createClient, createCluster } from "redis"
 
-import type * as RedisClient from "../../src/redis/RedisClient.ts"
+import * as RedisClient from "../../src/redis/RedisClient.ts"
 import type { SubscriptionKind } from "../../src/redis/RedisCommand.ts"
 import { count } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
@@ -187,4 +190,47 @@ describe("Redis", requires("Redis"), () => {
       })
     )
   })
+})
+
+describe("An application's client of Redis", () => {
+  const target = { host: "127.0.0.1", port: 1 }
+  const clients: Record<
+    ClientKind,
+    () => readonly [EventEmitter, Effect.Effect<Service, never, Scope.Scope>, close?: () => void]
+  > = {
+    redis: () => {
+      const made = createClient({ socket: target })
+      return [made, RedisClient.fromNodeRedis(made)]
+    },
+    "redis cluster": () => {
+      const made = createCluster({ rootNodes: [{ socket: target }] })
+      return [made, RedisClient.fromNodeRedisCluster(made), () => made.destroy()]
+    },
+    ioredis: () => {
+      const made = new Redis({ ...target, lazyConnect: true })
+      return [made, RedisClient.fromIoredis(made)]
+    },
+    "ioredis Cluster": () => {
+      const made = new Cluster([target], { lazyConnect: true })
+      return [made, RedisClient.fromIoredisCluster(made), () => made.disconnect()]
+    }
+  }
+
+  it.live.each(clientKinds)("may have errors without a listener, also after the end of ours, as %s", (kind) =>
+    Effect.gen(function* () {
+      const [made, service, close = () => {}] = clients[kind]()
+      yield* Effect.addFinalizer(() => Effect.sync(close))
+      for (let i = 0; i < 3; i++) {
+        yield* Effect.scoped(
+          Effect.andThen(
+            service,
+            Effect.sync(() => made.emit("error", new Error("now")))
+          )
+        )
+        // Without a listener, this would throw.
+        made.emit("error", new Error("later"))
+        assert.strictEqual(made.listenerCount("error"), 1)
+      }
+    })
+  )
 })

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
@@ -44,7 +45,7 @@ describe("the server's service", () => {
       const { connectionCount, drain } = yield* SocketIoServer.SocketIoServer
       assert.strictEqual(yield* connectionCount, 3)
       // A member that the mock does not have is a defect.
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(drain)))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(drain())))
     }).pipe(Effect.provide(Layer.mock(SocketIoServer.SocketIoServer)({ connectionCount: Effect.succeed(3) })))
   )
 
@@ -99,7 +100,9 @@ describe("the server's service", () => {
         Effect.gen(function* () {
           const client = yield* SocketIoClient.connect(Shop)
           const { connectionCount, drain } = yield* SocketIoServer.SocketIoServer
-          yield* drain
+          const draining = yield* Effect.forkChild(drain({ notice: 0, over: 0 }), { startImmediately: true })
+          yield* TestClock.adjust("5 seconds")
+          assert.deepStrictEqual(yield* Fiber.join(draining), { moved: 1, cut: 0, inFlight: 0 })
           assert.deepStrictEqual(log, ["left"])
           assert.strictEqual(yield* connectionCount, 0)
           assert.strictEqual(yield* client.disconnected, "transport close")

@@ -19,18 +19,31 @@ const ignore = () => {}
 
 const partsOf = (url: string) => ({ host: new URL(url).hostname, port: Number(new URL(url).port) })
 
-/** Balances until the scope closes. */
+/** Balances until the scope closes. If it is `sticky`, requests of a session go to the server that has opened it. */
 export const balance = Effect.fnUntraced(function* (
-  targets: ReadonlyArray<string>
+  targets: ReadonlyArray<string>,
+  { sticky = false }: { readonly sticky?: boolean } = {}
 ): Effect.fn.Return<Balancer, never, Scope.Scope> {
   let turn = 0
   let unserved = 0
-  const next = () => balancer.targets[turn++ % balancer.targets.length]!
+  const owners = new Map<string, string>()
+  const next = (url: string) =>
+    owners.get(/[?&]sid=([^&]*)/.exec(url)?.[1] ?? "") ?? balancer.targets[turn++ % balancer.targets.length]!
+
+  /** Remembers the server of a session, as its first response tells it. */
+  const watch = (answer: Http.IncomingMessage, target: string) => {
+    answer.once("data", (chunk: Buffer) => {
+      const sid = /^0\{"sid":"([^"]*)"/.exec(chunk.toString())?.[1]
+      if (sid !== undefined) owners.set(sid, target)
+    })
+  }
 
   const forward = (request: Http.IncomingMessage, response: Http.ServerResponse, attempts: number): void => {
     const { headers, method, url } = request
-    const upstream = Http.request({ ...partsOf(next()), path: url!, method: method!, headers, agent: false })
+    const target = next(url!)
+    const upstream = Http.request({ ...partsOf(target), path: url!, method: method!, headers, agent: false })
     upstream.once("response", (answer) => {
+      if (sticky) watch(answer, target)
       response.writeHead(answer.statusCode!, answer.rawHeaders)
       answer.pipe(response)
       answer.once("error", () => response.destroy())
@@ -45,11 +58,14 @@ export const balance = Effect.fnUntraced(function* (
   }
 
   const join = (request: Http.IncomingMessage, socket: Socket, head: Buffer, attempts: number): void => {
-    const upstream = connect(partsOf(next()))
+    const upstream = connect(partsOf(next(request.url!)))
     socket.once("close", () => upstream.destroy())
-    upstream.once("error", () => {
+    upstream.on("error", ignore).once("close", () => {
+      if (socket.destroyed) return
       if (upstream.bytesRead === 0 && attempts > 1) return join(request, socket, head, attempts - 1)
-      socket.destroy()
+      socket.end()
+      // A connection that is not read does not notice its end.
+      socket.resume()
     })
     upstream.once("connect", () => {
       const { method, rawHeaders, url } = request
@@ -68,9 +84,11 @@ export const balance = Effect.fnUntraced(function* (
     socket.once("close", () => sockets.delete(socket))
     join(request, socket, head, balancer.targets.length)
   })
+  const url = yield* listen(server)
+  // The server does not close before the connections of upgrades have.
   yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
   const balancer: Balancer & { targets: ReadonlyArray<string> } = {
-    url: yield* listen(server),
+    url,
     targets,
     get unserved() {
       return unserved

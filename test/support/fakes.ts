@@ -68,6 +68,8 @@ export class FakeChannel implements WebSocketChannel {
   state: "open" | "closing" | "terminated" = "open"
   onWritten: (() => void) | undefined
   paused = false
+  closeCode: number | undefined
+  isEnded = false
   private held: Array<string | Uint8Array> = []
 
   sendText(text: string): void {
@@ -110,8 +112,10 @@ export class FakeChannel implements WebSocketChannel {
     this.onWritten?.()
   }
 
-  close(): void {
-    if (this.state === "open") this.state = "closing"
+  close(code?: number): void {
+    if (this.state !== "open") return
+    this.state = "closing"
+    this.closeCode = code
   }
 
   terminate(): void {
@@ -121,6 +125,7 @@ export class FakeChannel implements WebSocketChannel {
 
   /** The connection is gone. */
   end(failure?: WebSocketFailure): void {
+    this.isEnded = true
     this.receiver.onClose(failure)
   }
 

@@ -16,6 +16,8 @@ export interface NginxConfig {
   readonly http?: string
   /** Directives of the server: its locations. */
   readonly server: string
+  /** The connections that it may have at once, to clients and servers together. Default: 512. */
+  readonly connections?: number
 }
 
 export interface RunningNginx {
@@ -30,13 +32,14 @@ export interface RunningNginx {
  * process alone does not survive a socket that it is given.) Paths are below the folder that it is started in, also those of
  * modules that nobody uses: their folders are made all the same.
  */
-const configuration = (port: number, { http = "", server }: NginxConfig) => `
+const configuration = (port: number, { connections = 512, http = "", server }: NginxConfig) => `
 daemon off;
 worker_processes 1;
 ${process.getuid?.() === 0 ? "user root; # nobody else may enter the folder" : ""}
 pid nginx.pid;
 error_log stderr info;
-events {}
+worker_rlimit_nofile ${connections + 100};
+events { worker_connections ${connections}; }
 http {
   access_log off;
   client_body_temp_path body;

@@ -35,14 +35,24 @@ const routing =
 
 const Main = App.pipe(
   Layer.provide(
-    NodeSocketIoServer.layer({ port: Number(PORT), host: "127.0.0.1", allowEIO3: true, drainTimeout: "2 seconds" })
+    NodeSocketIoServer.layer({
+      port: Number(PORT),
+      host: "127.0.0.1",
+      allowEIO3: true,
+      drainTimeout: "2 seconds",
+      // Official clients whose WebSocket is cut between the answer to its probe and the upgrade stop, with any server, until
+      // their heartbeat expires.
+      heartbeat: { pingInterval: "3 seconds", pingTimeout: "6 seconds" }
+    })
   ),
   Layer.provide(routing),
   Layer.provide(
     Logger.layer([
-      Logger.make(({ message }) => {
-        const port = /listening on \S+:(\d+)/.exec([message].flat().join(" "))?.[1]
+      Logger.make(({ cause, message }) => {
+        const text = [message].flat().join(" ")
+        const port = /listening on \S+:(\d+)/.exec(text)?.[1]
         if (port !== undefined) console.log(port)
+        else console.error(text, cause.reasons.length > 0 ? String(cause) : "")
       })
     ])
   )

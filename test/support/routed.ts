@@ -9,6 +9,8 @@ import * as NodeSessionRouting from "../../src/node/NodeSessionRouting.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { readOnly } from "./metrics.ts"
+import { eventually } from "./official.ts"
+import { engineUrl, request } from "./RawClient.ts"
 import { listen } from "./serve.ts"
 
 let bytes = 0
@@ -102,3 +104,14 @@ export const threeNodes = Effect.fnUntraced(function* (options: NodeSocketIoServ
   const node = routedNode(known.directory, options)
   return { ...known, nodes: yield* Effect.all([node, node, node]) }
 })
+
+/** A session at the first of two servers, opened by hand. */
+export const foreign = Effect.fnUntraced(function* (nodes: ReadonlyArray<{ readonly url: string }>, EIO = "4") {
+  const { body } = yield* Effect.promise(() => request(engineUrl(nodes[0]!.url, { EIO, transport: "polling" })))
+  const { sid } = JSON.parse(body.slice(body.indexOf("{"), body.lastIndexOf("}") + 1)) as { readonly sid: string }
+  return { sid, url: engineUrl(nodes[1]!.url, { EIO, transport: "polling", sid }) }
+})
+
+/** Waits until a server has passed on so many requests. What follows on the same link is later. */
+export const passes = (node: RoutedNode, requests: number) =>
+  eventually(() => (Effect.runSync(node.passed)["requests_forwarded{request}"] ?? 0) >= requests)

@@ -26,10 +26,11 @@ const FRAME = /^ *(?:\d+ | *~)/
 
 /**
  * The diagnostics of each snippet as editors show them: one line each, explanations and the places that they refer to below, but for the
- * source; all snippets in one run of the compiler.
+ * source; all snippets in one run of the compiler, with the project's options or others.
  */
 export const diagnosticsOfAll = async (
-  sources: Readonly<Record<string, string>>
+  sources: Readonly<Record<string, string>>,
+  compilerOptions: Readonly<Record<string, unknown>> = {}
 ): Promise<Record<string, ReadonlyArray<string>>> => {
   // Inside the repository, so that the snippets resolve the package by its own name.
   const cache = join(root, "node_modules", ".cache")
@@ -42,7 +43,12 @@ export const diagnosticsOfAll = async (
       join(folder, "tsconfig.json"),
       JSON.stringify({
         extends: join(root, "tsconfig.json"),
-        compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, rewriteRelativeImportExtensions: false },
+        compilerOptions: {
+          noUnusedLocals: false,
+          noUnusedParameters: false,
+          rewriteRelativeImportExtensions: false,
+          ...compilerOptions
+        },
         include: ["*.ts"]
       })
     )

@@ -322,6 +322,18 @@ const compiles: Record<string, string> = {
       if (Namespace.isNamespace(one)) yield* Effect.log(one._tag, one.untyped)
       if (Event.isEvent(one)) yield* Effect.log(one._tag, one.arity)
     })`,
+  "documentation, with examples of the right types": `
+    const at = new Date(0)
+    export const Meet = Event.make("meet", { payload: { at: Schema.Date }, ack: Schema.Int, description: "a date", deprecated: true, examples: [{ at }] })
+    export const payload: Event.Payload<typeof Meet> = { at }
+    export const answer: Event.Ack<typeof Meet> = 1
+    export class Documented extends Namespace.make("/documented", {
+      auth: Schema.Struct({ token: Schema.String }),
+      description: "a place",
+      examples: [{ token: "a" }],
+      clientToServer: [Meet, Event.make("move", { args: [Schema.Finite, Schema.Finite], examples: [[1, 2]] })]
+    }) {}
+    export class Plain extends Namespace.untyped("/plain", { description: "anything", deprecated: true }) {}`,
   "a contract without declared events": `
     const handlers = Echo.of({ anything: (a, b) => Effect.succeed([a, b]), other: () => Effect.fail("logged") })
     type C2S = Namespace.ClientToServer<typeof Echo>
@@ -637,6 +649,18 @@ const refused: Record<string, readonly [code: string, expected: RegExp]> = {
   "parameters of a contract that is not dynamic": [
     `export class D extends Namespace.make("/d", { params: { id: Schema.FiniteFromString } }) {}`,
     /'params' does not exist in type 'Options</
+  ],
+  "an example that is not a payload": [
+    `export const e = Event.make("say", { payload: { text: Schema.String }, examples: [{ text: 1 }] })`,
+    /Type 'number' is not assignable to type 'string'/
+  ],
+  "an example of an event without a payload": [
+    `export const e = Event.make("leave", { examples: [1] })`,
+    /No overload matches this call|is not assignable to type 'never'/
+  ],
+  "an example that is not an auth payload": [
+    `export const d = Namespace.dynamic("/d/:id", { auth: Schema.Struct({ token: Schema.String }), examples: [{ token: 1 }] })`,
+    /Type 'number' is not assignable to type 'string'/
   ],
   "a stream of an event taken for another type": [
     `export const f = (socket: HallSocket): Stream.Stream<string> => socket.stream("cursor")`,

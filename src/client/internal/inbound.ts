@@ -11,9 +11,9 @@ import type { EngineClientRuntime } from "../../engine/EngineClient.ts"
 import type { ClientWire } from "../../internal/clientWire.ts"
 import { log } from "../../internal/log.ts"
 import { makeStreamBuffer, type StreamBuffer } from "../../internal/streamBuffer.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { ClientOverflow } from "../ClientSocket.ts"
+import type { Received } from "./manager.ts"
 import { runForkHere, scoped } from "./scoped.ts"
 
 export type Arguments = ReadonlyArray<unknown>
@@ -45,7 +45,7 @@ export interface Inbound {
   readonly close: () => void
   /** Ends the streams. */
   readonly end: () => void
-  readonly receive: (packet: SocketPacket) => void
+  readonly receive: (packet: Received) => void
   /** Runs a handler for everything that listeners are called with, until the scope closes. */
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
   /** A stream of everything that listeners are called with, after a first value. Newer values take the place of old ones. */
@@ -66,7 +66,7 @@ export const makeInbound = (
   namespace: string,
   wire: ClientWire | undefined,
   { now, runFork }: EngineClientRuntime,
-  acknowledge: (id: number, args: Arguments) => void
+  acknowledge: (packet: Received, args: Arguments) => void
 ): Inbound => {
   const all: Listeners = new Set()
   const declared: Listeners = new Set()
@@ -93,11 +93,12 @@ export const makeInbound = (
     unheard.push([event, args, packet])
   }
 
-  const deliver: (...heard: Heard) => void = (event, args, { data, id }) => {
+  const deliver: (...heard: Heard) => void = (event, args, packet) => {
+    const { data, id } = packet
     const taken = wire
       ? wire.decode(namespace, event, data as Arguments, (logged, refusal) => {
           runFork(logged)
-          if (id !== undefined && refusal && handlers.has(event)) acknowledge(id, refusal)
+          if (id !== undefined && refusal && handlers.has(event)) acknowledge(packet, refusal)
         })
       : args
     if (!taken) return
@@ -110,7 +111,7 @@ export const makeInbound = (
       const answer = wire ? wire.encodeExit(event, exit) : toAnswer(exit)
       if (!answer) return
       isAnswered = true
-      acknowledge(id!, answer)
+      acknowledge(packet, answer)
     })
   }
 
@@ -217,7 +218,7 @@ export const makeInbound = (
 }
 
 /** An event that waits, with its arguments. */
-type Heard = readonly [event: string, args: Arguments, packet: SocketPacket]
+type Heard = readonly [event: string, args: Arguments, packet: Received]
 
 const toStream = <E>(pull: Effect.Effect<StreamBuffer<any, E>["pull"], never, Scope.Scope>): Stream.Stream<any, E> =>
   Stream.fromChannel(Channel.fromTransform((_, scope) => Scope.provide(pull, scope)))

@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 import type { ClientCloseReason } from "../../DisconnectReason.ts"
 import * as EngineClient from "../../engine/EngineClient.ts"
 import { defectOf } from "../../internal/defectOf.ts"
-import { CONNECT, CONNECT_ERROR, DISCONNECT } from "../../protocol/PacketType.ts"
+import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -23,6 +23,12 @@ const LIMITS = /many a|large|deep/
 /** The shortest time between two warnings that the server cannot be connected to, in milliseconds. */
 const WARNING_INTERVAL = 60_000
 
+/** The pause between two attempts to connect to the next server, in milliseconds. */
+const MOVE_PAUSE = 1_000
+
+/** The longest time for a move, in milliseconds, whatever the server says. */
+const MAX_MOVE = 60_000
+
 export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
   /** Writes a debug line about a step of the connection, if the application wants that. */
   readonly debug: (...step: Parameters<WriteStep>) => void
@@ -35,12 +41,22 @@ export interface ConnectionEnd extends EngineClient.ClientClose {
   readonly willRetry: boolean
 }
 
+/** A packet, and the connection over which it has come. */
+export interface Received extends SocketPacket {
+  readonly link: EngineClient.EngineClient
+}
+
 /** A namespace's socket, as the manager sees it. */
 export interface Member {
   readonly namespace: string
   /** The connection is open, and the namespace can be asked for. */
   readonly onOpen: () => void
-  readonly onPacket: (packet: SocketPacket) => void
+  readonly onPacket: (packet: Received) => void
+  /**
+   * The connection has moved to another server, which can be asked for the namespace. Gives what to call when the previous
+   * connection has ended: until then acknowledgements come over it.
+   */
+  readonly onMove: () => () => void
   readonly onEnd: (end: ConnectionEnd) => void
 }
 
@@ -50,10 +66,12 @@ export interface Connection {
   readonly runtime: ManagerRuntime
   /** The connection that is open, or being opened or closed. */
   readonly engine: EngineClient.EngineClient | undefined
+  /** The connection is about to move to another server: events wait for that. */
+  readonly isMoving: boolean
   /** Throws on a packet that cannot be encoded. */
   readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket
-  /** Sends a packet if the connection is open. */
-  readonly send: (packet: EncodedPacket, compress?: boolean) => void
+  /** Sends a packet if the connection is open: this one, or the present one. */
+  readonly send: (packet: EncodedPacket, compress?: boolean, link?: EngineClient.EngineClient) => void
 }
 
 /** One connection to a server: opened when a namespace needs it, and opened again after an outage. */
@@ -86,6 +104,15 @@ export const makeManager = <M extends Member>(
   const members = new Map<string, M>()
   const former = new Map<string, Former>()
   let engine: EngineClient.EngineClient | undefined
+  /** The connection to the next server, when this one has asked to move, and the fiber that makes it. */
+  let next: EngineClient.EngineClient | undefined
+  let dialing: Fiber.Fiber<unknown, unknown> | undefined
+  /** The next connection is open. Events wait until the server says that the ones before are handled. */
+  let isMoving = false
+  /** The connection before the last move, its members, and what to do when it has ended. */
+  let previous: { link: EngineClient.EngineClient; members: ReadonlySet<M>; onEnd: () => void } | undefined
+  /** Called when the connection has ended. */
+  let onEnd: (close: EngineClient.ClientClose) => void
   /** Runs sessions and the pauses between them, while there are members. */
   let running: Fiber.Fiber<unknown, unknown> | undefined
   let isClosed = false
@@ -98,42 +125,120 @@ export const makeManager = <M extends Member>(
     for (const member of Array.from(members.values())) member.onEnd(end)
   }
 
-  /** One session, from its opening to its end, which it gives. Interruption closes it. */
-  const session = Effect.gen(function* () {
-    // With headers and parameters as they are by now.
+  /** Makes a connection, with headers and parameters as they are by now. */
+  const dial = Effect.gen(function* () {
     const given = {
       ...options,
-      query: Effect.isEffect(query) ? yield* query : query,
+      // A server of ours may then use more than the protocol.
+      query: { ...(Effect.isEffect(query) ? yield* query : query), fx: "1" },
       headers: Effect.isEffect(headers) ? yield* headers : headers
     }
-    return yield* Effect.callback<Ended>((resume) => {
-      const decoder = parser.makeDecoder(options)
-      let wasOpen = false
+    const decoder = parser.makeDecoder(options)
+    const link: EngineClient.EngineClient = EngineClient.make(given, runtime, {
+      onOpen: ({ sid }) => {
+        debug("engine", "opened", { sid })
+        if (link === next) return onNextOpen()
+        for (const member of Array.from(members.values())) member.onOpen()
+      },
+      onUpgrade: () => debug("engine", "upgraded"),
+      onMessage: (packet) => onDecoded(link, decoder.text(packet, 1)),
+      onBinary: (bytes) => onDecoded(link, decoder.binary(bytes)),
+      onClose: (close) => {
+        debug("engine", "closed", close as {})
+        if (link === engine) onEnd(close)
+        else if (link === next) onNextEnd()
+        else if (link === previous?.link) previous.onEnd()
+      }
+    })
+    return link
+  })
+
+  const closeAll = () => {
+    isMoving = false
+    dialing?.interruptUnsafe()
+    engine?.close()
+    next?.close()
+    previous?.link.close()
+  }
+
+  /** One session, from its opening to its end, which it gives. Interruption closes it. */
+  const session = Effect.flatMap(dial, (link) =>
+    Effect.callback<Ended>((resume) => {
       former.clear()
       debug("manager", "connecting")
-      engine = EngineClient.make(given, runtime, {
-        onOpen: ({ sid }) => {
-          wasOpen = true
-          debug("engine", "opened", { sid })
-          for (const member of Array.from(members.values())) member.onOpen()
-        },
-        onUpgrade: () => debug("engine", "upgraded"),
-        onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
-        onBinary: (bytes) => onDecoded(decoder.binary(bytes)),
-        onClose: (close) => {
-          engine = undefined
-          debug("engine", "closed", close as {})
-          // A connection that the last member has left may have new ones, who wait for the next.
-          if (isClosed || (wasOpen && close.reason !== "forced close")) {
-            tell({ ...close, willRetry: !isClosed && !!reconnection })
-          }
-          resume(Effect.succeed({ ...close, wasOpen }))
+      engine = link
+      onEnd = (close) => {
+        const wasOpen = engine!.id !== undefined
+        engine = undefined
+        // The next server is there already.
+        if (isMoving) return move()
+        dialing?.interruptUnsafe()
+        next?.close()
+        // A connection that the last member has left may have new ones, who wait for the next.
+        if (isClosed || (wasOpen && close.reason !== "forced close")) {
+          tell({ ...close, willRetry: !isClosed && !!reconnection })
         }
-      })
-      engine.open()
-      return Effect.sync(() => engine?.close())
+        resume(Effect.succeed({ ...close, wasOpen }))
+      }
+      link.open()
+      return Effect.sync(closeAll)
     })
-  })
+  )
+
+  // -------------------------------------------------------------- moves
+
+  let onNextOpen: () => void
+  let onNextEnd: () => void
+  let move: () => void
+
+  /** The server asks to move to another one. It keeps this connection for some time, and awaits an acknowledgement. */
+  const onMoveAsked = (from: EngineClient.EngineClient, within: number, id: number | undefined) => {
+    if (next) return
+    const until = now() + Math.min(within, MAX_MOVE)
+    const dialNext = (pause: number) => {
+      dialing?.interruptUnsafe()
+      dialing = runFork(
+        Effect.map(pause ? Effect.andThen(Effect.sleep(pause), dial) : dial, (link) => {
+          next = link
+          link.open()
+        })
+      )
+    }
+    onNextOpen = () => {
+      isMoving = true
+      send(encode({ type: ACK, namespace: "/", id, data: [] }, false))
+    }
+    onNextEnd = () => {
+      next = undefined
+      if (isMoving) {
+        // The events that wait cannot be sent over this connection any more.
+        isMoving = false
+        engine?.fail("transport close", "lost while moving")
+      } else if (engine === from && from.isOpen && now() + MOVE_PAUSE < until) dialNext(MOVE_PAUSE)
+    }
+    move = () => {
+      debug("manager", "moved")
+      previous?.link.close()
+      previous?.onEnd()
+      engine = next
+      next = undefined
+      isMoving = false
+      former.clear()
+      const closing = runFork(Effect.map(Effect.sleep(Math.max(0, until - now())), () => from.close()))
+      const ends = Array.from(members.values(), (member) => member.onMove())
+      previous = {
+        link: from,
+        members: new Set(members.values()),
+        onEnd: () => {
+          previous = undefined
+          closing.interruptUnsafe()
+          for (const end of ends) end()
+        }
+      }
+      if (!from.isOpen) previous.onEnd()
+    }
+    dialNext(0)
+  }
 
   /** Sessions, and the pauses of the schedule between them, until nobody needs the connection. */
   const connection = Effect.gen(function* () {
@@ -191,15 +296,25 @@ export const makeManager = <M extends Member>(
     stopped?.interruptUnsafe()
   }
 
-  const onDecoded = (packet: SocketPacket | ProtocolError | undefined) => {
-    if (!packet) return
+  const onDecoded = (link: EngineClient.EngineClient, decoded: SocketPacket | ProtocolError | undefined) => {
+    if (!decoded) return
     // Nothing that the server says after a violation of the protocol can be trusted.
-    if (isProtocolError(packet)) {
-      const { code, message } = packet
-      return engine?.fail(LIMITS.test(code) ? (code as ClientCloseReason) : "parse error", message)
+    if (isProtocolError(decoded)) {
+      const { code, message } = decoded
+      return link.fail(LIMITS.test(code) ? (code as ClientCloseReason) : "parse error", message)
     }
-    const { namespace, type } = packet
+    const packet: Received = { ...decoded, link }
+    const { data, id, namespace, type } = packet
     const member = members.get(namespace)
+    if (link !== engine) {
+      if (type === ACK && member && link === previous?.link && previous.members.has(member)) member.onPacket(packet)
+      return
+    }
+    if (type === EVENT && namespace === "/") {
+      const [event, value] = data as ReadonlyArray<any>
+      if (event === "~fx:move") return onMoveAsked(link, Number(value?.within) || 0, id)
+      if (event === "~fx:moved") return isMoving ? move() : undefined
+    }
     const earlier = former.get(namespace)
     if (earlier) {
       if (type !== CONNECT && type !== CONNECT_ERROR) return
@@ -221,8 +336,8 @@ export const makeManager = <M extends Member>(
     return encoded
   }
 
-  const send = ({ attachments, text }: EncodedPacket, compress?: boolean) =>
-    engine?.send(text && "4" + text, attachments, compress)
+  const send = ({ attachments, text }: EncodedPacket, compress?: boolean, link = engine) =>
+    link?.send(text && "4" + text, attachments, compress)
 
   const leave = (namespace: string, how: Former) => {
     // A socket that waits for the answer to an earlier one can leave, too.
@@ -243,6 +358,9 @@ export const makeManager = <M extends Member>(
     get engine() {
       return engine
     },
+    get isMoving() {
+      return isMoving
+    },
     encode,
     send,
     leave,
@@ -251,19 +369,20 @@ export const makeManager = <M extends Member>(
       members.set(namespace, member)
       if (isClosed) tell({ reason: "forced close", willRetry: false })
       else if (engine?.isOpen) {
-        if (former.get(namespace) !== "asked") member.onOpen()
+        if (!isMoving && former.get(namespace) !== "asked") member.onOpen()
       } else if (!running) runFork(start)
     },
     remove: (member) => {
       if (members.get(member.namespace) !== member) return
       members.delete(member.namespace)
       if (members.size > 0) return
-      if (engine) engine.close()
+      if (engine) closeAll()
       else stop()
     },
     close: () => {
       isClosed = true
       stop()
+      previous?.link.close()
       if (!engine) tell({ reason: "forced close", willRetry: false })
     }
   }

@@ -31,6 +31,8 @@ export interface Outbound {
   readonly flush: () => void
   /** The acknowledgements of the events that were sent will not come. */
   readonly forget: () => void
+  /** Gives the function that does so with those that were sent until now. */
+  readonly mark: () => () => void
   /** Drops the events that wait. */
   readonly clear: () => void
   /** Drops the events that wait, and all that come later. */
@@ -56,7 +58,7 @@ export const makeOutbound = (
     if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is reserved`)
     // The official library asks for an acknowledgement with a function. JSON would make `null` of it.
     if (args.some((arg) => typeof arg === "function")) throw new Error("use emitWithAck, not a function")
-    const [data, mayHaveBinary] = wire?.encode(event, args[0]) ?? [[event, ...args], true]
+    const [data, mayHaveBinary] = wire?.encode(event, ...args) ?? [[event, ...args], true]
     // Now, though the event may have to wait: a payload that cannot be encoded is the caller's mistake.
     return [connection.encode({ type: EVENT, namespace, id, data }, mayHaveBinary), id, data, compress]
   }
@@ -115,17 +117,23 @@ export const makeOutbound = (
     compress: (compress) => emitter(isVolatile, compress)
   })
 
+  const mark = () => {
+    const sent = Array.from(acks).filter(([, [event]]) => !outbox.has(event))
+    return () => {
+      for (const [id] of sent) answer(id)
+    }
+  }
+
   return {
     emitter: emitter(false),
     answer,
+    mark,
     flush: () => {
       const waiting = outbox
       outbox = new Set()
       for (const event of waiting) transmit(event)
     },
-    forget: () => {
-      for (const [id, [event]] of Array.from(acks)) if (!outbox.has(event)) answer(id)
-    },
+    forget: () => mark()(),
     clear: () => outbox.clear(),
     end: () => {
       maxBuffered = 0

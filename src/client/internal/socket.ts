@@ -8,7 +8,7 @@ import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/P
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
-import type { ConnectionEnd, Manager, Member } from "./manager.ts"
+import type { ConnectionEnd, Manager, Member, Received } from "./manager.ts"
 import { makeOutbound } from "./outbound.ts"
 
 /** Makes the auth payload, anew for every connection, and something of it. */
@@ -39,7 +39,7 @@ interface Asking {
   /** Makes the auth payload. */
   making?: Fiber.Fiber<unknown, unknown> | undefined
   /** Events that came before the answer. */
-  readonly early: Array<SocketPacket>
+  readonly early: Array<Received>
 }
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
@@ -58,17 +58,25 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const isConnected = () => status._tag === "Connected"
 
+  /** Whether events can be sent. While the socket moves to another server they wait. */
+  const isJoined = () => isConnected() && !asking
+
   const isWanted = () => manager.members.get(namespace) === self
 
   const packet = (type: SocketPacket["type"], data?: unknown, id?: number) =>
     manager.encode({ type, namespace, id, data }, true)
 
-  const outbound = makeOutbound(manager, namespace, wire, isConnected, (event, args) =>
-    call(sent, [event, args], event)
+  const outbound = makeOutbound(
+    manager,
+    namespace,
+    wire,
+    () => isJoined() && !manager.isMoving,
+    (event, args) => call(sent, [event, args], event)
   )
 
-  const inbound = makeInbound(namespace, wire, manager.runtime, (id, args) => {
-    if (isConnected()) manager.send(packet(ACK, args, id))
+  const inbound = makeInbound(namespace, wire, manager.runtime, ({ id, link }, args) => {
+    // On another connection the id means something else.
+    if (isConnected()) manager.send(packet(ACK, args, id), undefined, link)
   })
 
   // -------------------------------------------------------------- the state
@@ -113,7 +121,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const leave = () => {
     if (!isWanted()) return
-    if (isConnected()) manager.send(packet(DISCONNECT))
+    if (isJoined()) manager.send(packet(DISCONNECT))
     manager.leave(namespace, asking && !asking.making ? "asked" : "left")
     outbound.clear()
     disconnected("io client disconnect")
@@ -135,12 +143,12 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   // -------------------------------------------------------------- the server
 
-  const onOpen = () => {
+  const onOpen = (isMoving = false) => {
     if (asking || !isWanted()) return
-    if (status._tag !== "Connecting") change({ _tag: "Connecting" })
+    if (!isMoving && status._tag !== "Connecting") change({ _tag: "Connecting" })
     const current: Asking = (asking = { early: [] })
     const [makeAuth] = users
-    const making = makeAuth!((auth) => packet(CONNECT, pid === undefined ? auth : { pid, offset, ...auth }))
+    const making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth))
     current.making = making
     making.addObserver((exit) => {
       if (asking !== current) return
@@ -151,15 +159,29 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     })
   }
 
-  const onConnected = (data: unknown, early: ReadonlyArray<SocketPacket>) => {
-    const { pid: newPid, sid } = (data ?? {}) as { readonly sid?: unknown; readonly pid?: unknown }
+  const onMove = () => {
+    const forget = outbound.mark()
+    asking?.making?.interruptUnsafe()
+    asking = undefined
+    onOpen(true)
+    return forget
+  }
+
+  const onConnected = (data: any, early: ReadonlyArray<Received>) => {
+    const { fx, pid: newPid, sid } = (data ?? {}) as Readonly<Record<string, any>>
     if (typeof sid !== "string" || !sid) return refuse("older protocol")
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
       offset = undefined
     }
-    const connected: SocketStatus = { _tag: "Connected", id: sid, recovered }
+    const reason = fx?.recovered?.reason
+    const connected: SocketStatus = {
+      _tag: "Connected",
+      id: sid,
+      recovered,
+      ...(typeof reason === "string" && { recovery: { reason } })
+    }
     enter(connected)
     inbound.open()
     for (const packet of early) {
@@ -171,15 +193,15 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     tell(connected)
   }
 
-  const onEvent = (packet: SocketPacket) => {
-    // A server that recovers connections adds the packet's offset to the arguments. It looks like any other argument, but
-    // events that ask for an answer have none.
+  const onEvent = (packet: Received) => {
+    // A server that recovers connections adds the packet's offset to the arguments, unless it asks for an acknowledgement. It
+    // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
-    if (pid !== undefined && packet.id === undefined && typeof last === "string") offset = last
+    if (pid && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(packet)
   }
 
-  const onPacket = (packet: SocketPacket) => {
+  const onPacket = (packet: Received) => {
     const { data, id, type } = packet
     switch (type) {
       case CONNECT:
@@ -195,7 +217,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
-        if (isConnected()) onEvent(packet)
+        if (isJoined()) onEvent(packet)
         else if (asking && asking.early.length < CAPACITY) asking.early.push(packet)
         return
       case ACK:
@@ -222,7 +244,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("its scope has closed")
+      ? makeError("its scope closed")
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -235,6 +257,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     ...outbound.emitter,
     ...inbound.readers,
     namespace,
+    wire,
     get id() {
       return status._tag === "Connected" ? status.id : undefined
     },
@@ -275,7 +298,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         if (users.delete(makeAuth) && users.size === 0) dispose()
       }
     },
-    onOpen,
+    onOpen: () => onOpen(),
+    onMove,
     onPacket,
     onEnd: (ending: ConnectionEnd) =>
       end(

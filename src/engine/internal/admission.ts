@@ -75,7 +75,7 @@ export class Admission {
       if (decision !== undefined) done(decision)
     })
     if (this.isClosed) {
-      undecided.refuse("the server is shutting down")
+      undecided.refuse("the server is shutting down", 503)
       return undefined
     }
     this.undecided.add(undecided)
@@ -87,7 +87,7 @@ export class Admission {
   /** Refuses undecided requests, because the server shuts down. */
   close(): void {
     this.isClosed = true
-    for (const undecided of this.undecided) undecided.refuse("the server is shutting down")
+    for (const undecided of this.undecided) undecided.refuse("the server is shutting down", 503)
   }
 
   /** Returns an id of the library's own, or the reason for a failure. */
@@ -160,9 +160,9 @@ class Undecided implements WheelEntry {
     this.refuse("the decision took too long")
   }
 
-  refuse(context: string): void {
+  refuse(context: string, status?: 503): void {
     // This comes first, so that the interruption does not count as the decision.
-    this.settle(() => HandshakeError.make(4, context))
+    this.settle(() => HandshakeError.make(4, context, undefined, status))
     this.fiber.interruptUnsafe()
   }
 

@@ -382,10 +382,10 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.flushLarge()
   }
 
-  close(): void {
+  close(code?: number): void {
     // `ws` writes the close frame, which must follow everything that was sent.
     this.flush()
-    this.ws.close()
+    this.ws.close(code)
     // The closing handshake has to be read.
     this.resume()
   }

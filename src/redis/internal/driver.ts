@@ -53,6 +53,28 @@ export interface Driver {
   readonly guard: (onError: (cause: unknown) => void) => () => void
 }
 
+/** The part of a user's client that has the errors. */
+export interface ErrorSource {
+  readonly on: (event: "error", listener: (cause: unknown) => void) => unknown
+  readonly off: (event: "error", listener: (cause: unknown) => void) => unknown
+}
+
+const ignore = (): void => {}
+const quiet = new WeakSet<ErrorSource>()
+
+/** Listens to the errors of a user's client. */
+export const guardOf =
+  (client: ErrorSource): Driver["guard"] =>
+  (onError) => {
+    // For good: libraries also tell the errors of what was under way when the client was closed.
+    if (!quiet.has(client)) client.on("error", ignore)
+    quiet.add(client)
+    client.on("error", onError)
+    return () => {
+      client.off("error", onError)
+    }
+  }
+
 export const disconnected = (cause?: unknown): RedisError =>
   new RedisError({ reason: "Disconnected", message: "there is no connection to Redis", cause })
 

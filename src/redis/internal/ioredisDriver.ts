@@ -4,6 +4,7 @@
 import {
   collect,
   errorOf,
+  guardOf,
   parseAddress,
   toArguments,
   type Address,
@@ -141,15 +142,6 @@ const connect = (template: Client, address: Address | undefined, events: Connect
     destroy: () => end()
   }
 }
-
-const guardOf =
-  (client: Pick<Client, "on" | "off">): Driver["guard"] =>
-  (onError) => {
-    client.on("error", onError)
-    return () => {
-      client.off("error", onError)
-    }
-  }
 
 export const single = (value: unknown): Driver => {
   const client = value as Client

@@ -19,7 +19,7 @@ export interface LineOptions {
   readonly pingInterval: number
   /** A server that then says nothing for so long is taken for dead, in milliseconds. */
   readonly pingTimeout: number
-  /** The delays between attempts to connect. */
+  /** The delays between attempts to connect. The first attempt after a connection that has lasted comes at once. */
   readonly reconnection: Schedule.Schedule<unknown>
 }
 
@@ -42,6 +42,9 @@ export interface Line {
 }
 
 export const PING: ReadonlyArray<Command> = [["PING"]]
+
+/** A connection that ends earlier counts as a failed attempt, in milliseconds. */
+const LASTING = 1_000
 
 /**
  * Waits until the server has said nothing for too long. It counts its own steps and not the time, so that a process that has
@@ -118,15 +121,12 @@ export const make = (
         })
       )
 
-    /** One connection, from the first attempt to its end. */
+    /** One connection, from the first attempt to its end. Fails if it was not made, or has ended soon. */
     const live = Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        let ended = Deferred.makeUnsafe<void>()
-        const attempt = Effect.suspend(() => {
-          ended = Deferred.makeUnsafe<void>()
-          return connect(ended)
-        })
-        const connection = yield* restore(Effect.retry(attempt, options.reconnection))
+        const ended = Deferred.makeUnsafe<void>()
+        const connection = yield* restore(connect(ended))
+        const readyAt = clock.currentTimeMillisUnsafe()
         const reset = (cause: unknown) => {
           if (line.connection === connection) set(undefined)
           if (cause !== undefined) events.onProblem?.(cause)
@@ -139,12 +139,13 @@ export const make = (
         yield* restore(options.pingInterval > 0 ? Effect.raceFirst(lost, silence(connection, options)) : lost).pipe(
           Effect.ensuring(Effect.sync(() => reset(undefined)))
         )
+        if (clock.currentTimeMillisUnsafe() - readyAt < LASTING) return yield* Effect.fail(disconnected())
       })
     )
 
-    yield* live.pipe(
-      // A connection that ends at once is not made again at once.
-      Effect.andThen(Effect.sleep(Duration.millis(50))),
+    // A connection that has lasted is made again at once: subscribers miss what is published until then. The delays are for
+    // connections that are not made, or end soon.
+    yield* Effect.retry(live, options.reconnection).pipe(
       Effect.catchCause((cause) =>
         Effect.andThen(
           Effect.sync(() => events.onProblem?.(cause)),

@@ -5,6 +5,7 @@ import type { SubscriptionKind } from "../RedisCommand.ts"
 import {
   collect,
   errorOf,
+  guardOf,
   parseAddress,
   toArguments,
   type Address,
@@ -161,15 +162,6 @@ const connect = (template: Client, address: Address | undefined, events: Connect
     destroy: () => end(undefined)
   }
 }
-
-const guardOf =
-  (client: Pick<Client, "on" | "off">): Driver["guard"] =>
-  (onError) => {
-    client.on("error", onError)
-    return () => {
-      client.off("error", onError)
-    }
-  }
 
 export const single = (value: unknown): Driver => {
   const client = value as Client

@@ -178,11 +178,11 @@ const whenDone = <A, E, B>(
 
 /**
  * Whether the client and its layer are still there. Either may have left while middleware ran, or
- * while the namespace opened.
+ * while the namespace opened. A client that moves to another server asks there.
  */
 const isStillServed = (namespace: NamespaceRuntime, socket: SocketRuntime, registration: Registration): boolean => {
   const { connection } = socket
-  if (!socket.isConnecting || !connection.session.isOpen) return false
+  if (!socket.isConnecting || !connection.session.isOpen || connection.isSilent) return false
   if (namespace.registration === registration) return true
   // A refusal would be final. After a lost connection clients come back.
   connection.session.closeUnsafe("server shutting down")

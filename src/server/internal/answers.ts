@@ -5,6 +5,7 @@ import type * as Exit from "effect/Exit"
 import { eventRefused, eventUnhandled, failure, internalError, payloadRefused } from "../../internal/answers.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
+import type { OwnerSocket } from "../../Once.ts"
 import { eventsRefused, eventsUnhandled, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
 import { AckArguments, EventRefused } from "../ServerSocket.ts"
 import type { ObservedNamespace } from "./observer.ts"
@@ -18,6 +19,8 @@ export interface InboundSocket extends Supervisor {
   /** The contract by which it was admitted. */
   readonly contract: CompiledContract | undefined
   readonly isConnected: boolean
+  /** The socket as its builder has got it. */
+  readonly view: OwnerSocket | undefined
   readonly annotations: Readonly<Record<string, string>>
   /** Publishes to the readers of the events of all sockets, if there are any. */
   publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void

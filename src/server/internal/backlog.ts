@@ -79,6 +79,11 @@ export class Backlog implements WheelEntry {
     this.leave(cost)
   }
 
+  /** The events that wait for their handlers, or whose handlers have been suspended. */
+  get size(): number {
+    return this.events
+  }
+
   /** Whether the number of events is at its limit. */
   get isFull(): boolean {
     return this.events >= this.options.maxPendingEvents

@@ -37,6 +37,12 @@ interface Waiting {
 export interface ShutdownClock {
   readonly closing: ClosingTime
   readonly sessionCount: number
+  /** The clients of these namespaces move to other servers, if that is wanted, before they close. */
+  readonly moveForShutdown: (
+    concerns: (namespace: string) => boolean,
+    close: Effect.Effect<void>
+  ) => Effect.Effect<void>
+  readonly forgetShutdown: () => void
 }
 
 /** The scopes that are closing: a finalizer may outlive its connection, but not the server. */
@@ -60,6 +66,7 @@ export class Closing {
   /** The server is in use, so this is not a shutdown. */
   forgetShutdown(): void {
     this.engine.closing.forget()
+    this.engine.forgetShutdown()
   }
 
   /** Closes a scope, in a fiber of the server's, after the fibers that use it have ended. */
@@ -92,7 +99,7 @@ export class Closing {
    * shutdown may take.
    */
   closeNamespaces(end: () => void, concerns: (namespace: string) => boolean): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    const close = Effect.suspend(() => {
       const { closing, sessionCount } = this.engine
       closing.begin()
       end()
@@ -103,6 +110,7 @@ export class Closing {
         Effect.sync(() => closing.finish())
       )
     })
+    return Effect.suspend(() => this.engine.moveForShutdown(concerns, close))
   }
 
   /** Waits for all running finalizers, up to the time limit of a shutdown. */

@@ -11,6 +11,7 @@ import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
 import { Backlog } from "./backlog.ts"
+import { Departure } from "./departure.ts"
 import type { Environment } from "./environment.ts"
 import { Receipts } from "./receipts.ts"
 
@@ -46,6 +47,8 @@ export interface Member {
   /** Takes a packet of the client for this namespace, other than CONNECT. */
   onPacket(packet: SocketPacket): void
   disconnectUnsafe(close: boolean): void
+  /** The client has left: the acknowledgements that it owes will not come. */
+  abandonAcks(): void
   /** The ping of a number was sent. */
   onPing(ping: number): void
   /** The ping of a number was answered. */
@@ -113,6 +116,8 @@ export class Connection implements SessionHandler, WheelEntry {
    * as a client may choose long names.
    */
   private left: Set<number> | undefined
+  /** Made when a drain moves the client to another server. */
+  private departure: Departure | undefined
 
   constructor(session: EngineSession, environment: Environment, directory: Directory) {
     this.session = session
@@ -189,6 +194,8 @@ export class Connection implements SessionHandler, WheelEntry {
   }
 
   onPing(): void {
+    // It says nothing of messages that were not sent.
+    if (this.isSilent) return
     const ping = this.receipts?.onPing()
     if (ping !== undefined) for (const member of this.members.all()) member.onPing(ping)
   }
@@ -201,6 +208,7 @@ export class Connection implements SessionHandler, WheelEntry {
   onClose(close: SessionClose): void {
     const { observer, wheel } = this.environment
     wheel.cancel(this)
+    if (this.departure !== undefined) wheel.cancel(this.departure)
     this.lazyBacklog?.close()
     if (this.attachments !== undefined) wheel.cancel(this.attachments)
     if (this.openings !== undefined) wheel.cancel(this.openings)
@@ -214,6 +222,40 @@ export class Connection implements SessionHandler, WheelEntry {
     this.onReleased()
   }
 
+  // ---------------------------------------------------------------- departure
+
+  /** Whether the client is one of this library: it understands more than the protocol. */
+  get isOurs(): boolean {
+    return this.session.details.query.get("fx") === "1"
+  }
+
+  /** Whether nothing is sent to its sockets any more, as the client moves to another server. */
+  get isSilent(): boolean {
+    return this.departure !== undefined && (this.departure.isSilent || !this.session.isOpen)
+  }
+
+  get inFlight(): number {
+    return this.lazyBacklog?.size ?? 0
+  }
+
+  onLeaving(within: number, leave: () => void): void {
+    this.departure = new Departure(this, leave)
+    this.departure.start(within)
+  }
+
+  onLeft(end: () => void): void {
+    this.departure!.onLeft(end)
+  }
+
+  abandonAcks(): void {
+    for (const member of this.members.all()) member.abandonAcks()
+  }
+
+  /** Whether it is in one of these namespaces, or on the way into it. */
+  isIn(concerns: (namespace: string) => boolean): boolean {
+    return this.members.all().some(({ namespace }) => concerns(namespace.name))
+  }
+
   /** A socket that has ended holds nothing any more. */
   onReleased(): void {
     this.leaving--
@@ -222,7 +264,7 @@ export class Connection implements SessionHandler, WheelEntry {
 
   /** Whether it has ended, and its sockets have released everything. */
   get isReleased(): boolean {
-    return !this.session.isOpen && this.leaving === 0
+    return !this.session.isAlive && this.leaving === 0
   }
 
   /** No namespace was joined in time. */
@@ -325,6 +367,7 @@ export class Connection implements SessionHandler, WheelEntry {
   private onDecoded(packet: SocketPacket | ProtocolError | undefined, size: number): void {
     if (packet === undefined) return this.awaitAttachments()
     if (isProtocolError(packet)) return this.session.closeUnsafe("parse error", packet.message)
+    if (this.departure?.onPacket(packet)) return
     if (packet.type === PacketType.CONNECT) return this.onConnect(packet, size)
     const member = this.members.get(packet.namespace)
     if (member !== undefined) return member.onPacket(packet)
@@ -345,6 +388,8 @@ export class Connection implements SessionHandler, WheelEntry {
   }
 
   private onConnect({ data, namespace }: SocketPacket, size: number): void {
+    // The client asks its next server again.
+    if (this.isSilent) return
     if (!this.isLegacy) {
       // The payload of a packet that exceeds the limit is not parsed.
       return this.connectTo(namespace, this.isBounded(namespace, size) ? ((data ?? noAuth) as Auth) : undefined)

@@ -126,6 +126,13 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
 
   // ---------------------------------------------------------------- layers
 
+  /** Whether any layer serves a namespace. */
+  get isServing(): boolean {
+    if (this.dynamic.size > 0) return true
+    for (const { isRegistered } of this.namespaces.values()) if (isRegistered) return true
+    return false
+  }
+
   /** Serves the namespace of a name. Throws if it is served already. */
   register(name: string, registration: Registration): NamespaceRuntime {
     const namespace = this.getOrCreate(name)

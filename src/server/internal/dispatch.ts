@@ -25,6 +25,7 @@ import { costOfEvent, Inbox } from "./backlog.ts"
 import { EventLimiter, limitsOf } from "./eventLimits.ts"
 import { EventStreams, type Streamed, UNDECLARED } from "./eventStreams.ts"
 import { Gate } from "./gate.ts"
+import { answeringOnce, handleOnce } from "./once.ts"
 import { PacketChecks } from "./packetChecks.ts"
 import type { EventHandler, HandlerRecord, PacketMiddleware, RunFork } from "./ports.ts"
 import type { Cost } from "./supervisor.ts"
@@ -184,10 +185,10 @@ export class Dispatch {
     if (added !== undefined) startAll(socket, added, name, [payload.value], data)
     const handler = this.handlers![codec.event._tag]!
     const limit = codec.event.concurrency ?? socket.contract!.contract.concurrency
-    const answer = answering(socket, codec, id)
-    if (limit === undefined) {
-      return this.startHandler(name, socket.runFork, () => handler(payload.value), answer, data)
-    }
+    const isOnce = codec.event.once !== undefined
+    const answer = isOnce ? answeringOnce(socket, codec, id) : answering(socket, codec, id)
+    const handle = isOnce ? () => handleOnce(socket, codec, payload.value, data, handler) : () => handler(payload.value)
+    if (limit === undefined) return this.startHandler(name, socket.runFork, handle, answer, data)
     const cost = costOfEvent(data)
     this.gateOf(codec, limit).enter(cost, (leave) => {
       // The client may have left while the event waited.
@@ -196,7 +197,7 @@ export class Dispatch {
         answer(exit)
         leave()
       }
-      this.startHandler(name, socket.runFork, () => handler(payload.value), onExit, cost)
+      this.startHandler(name, socket.runFork, handle, onExit, cost)
     })
   }
 

@@ -12,6 +12,7 @@ import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../adapter/InMemoryAdapter.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
+import { Idempotency, type IdempotencyShape, makeMemory } from "../../idempotency/Idempotency.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
 import { Parser } from "../../Parser.ts"
 import * as JsonDepth from "../../protocol/JsonDepth.ts"
@@ -67,6 +68,7 @@ export class Environment {
   /** What namespaces share for the recovery of their clients, if it is on. */
   recovery: ServerRecovery | undefined
   private startedAt = 0
+  private ownIdempotency: IdempotencyShape | undefined
 
   constructor({ adapters, context, observer, options, parser, scope }: Parts) {
     this.options = options
@@ -92,6 +94,13 @@ export class Environment {
     this.startedAt = engine.wheel.now()
     const { recovery } = this.options
     if (recovery !== undefined) this.recovery = new ServerRecovery(recovery, engine.options, engine.wheel)
+  }
+
+  /** The memory for messages that are handled once. The default is made at its first use. */
+  get idempotency(): IdempotencyShape {
+    return (this.ownIdempotency ??= Option.getOrElse(Context.getOption(this.context, Idempotency), () =>
+      Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeMemory()), this.scope))
+    ))
   }
 
   /** The time for which a client may still wait for a missing namespace, in milliseconds. */

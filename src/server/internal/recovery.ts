@@ -154,6 +154,9 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
+    // A client that moves to another server gets it after that.
+    const isSent = !connection.isSilent
+    if (!isLogged && !isSent) return
     if (!isLogged && !endsInText(packet.data)) {
       return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
     }
@@ -162,7 +165,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
     if (isLogged) session.keep(log.next(), message)
     // A connection that has ended takes nothing.
-    connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
+    if (isSent) connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
   }
 
   private isRecoverable(event: string): boolean {
@@ -287,7 +290,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
-    const told = reason !== undefined && isOurs(connection) ? { fx: { recovered: { reason } } } : {}
+    const told = reason !== undefined && connection.isOurs ? { fx: { recovered: { reason } } } : {}
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
     if (reason !== undefined) this.count(reason)
   }
@@ -304,7 +307,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
     // Its connection has ended meanwhile. The session waits again, or has ended, too.
     if (socket.isDisconnected) return
-    const rooms = this.away.remove(away)
+    const rooms = Array.from(away.joined ?? [])
     const outage = this.server.now() - away.since
     socket.onResumed(away.data, { _tag: "Resumed", missed: missed.length, outage })
     socket.recoverable = session
@@ -314,6 +317,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
       for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
     }
+    // After that, so that adapters see no room without a member.
+    this.away.remove(away)
     this.count("recovered")
   }
 
@@ -383,6 +388,3 @@ const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.l
 
 /** Whether a text is an offset of a process like this one. */
 const isOffset = (offset: unknown): boolean => typeof offset === "string" && /^[\w-]{6}\.[0-9a-z]{1,11}$/.test(offset)
-
-/** Whether the client is one of this library, which understands more than the protocol. */
-const isOurs = ({ session }: Connection): boolean => session.details.query.get("fx") === "1"

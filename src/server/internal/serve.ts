@@ -12,6 +12,7 @@ import { ambiguities } from "./ambiguity.ts"
 import { DynamicNamespaces, type NamespaceRequest } from "./dynamic.ts"
 import { limitsOf } from "./eventLimits.ts"
 import { handleOf } from "./handle.ts"
+import { checkWindows } from "./once.ts"
 import type { Build } from "./ports.ts"
 import type { ServerRuntime } from "./server.ts"
 
@@ -47,6 +48,7 @@ export const serveNamespace = (
       throw new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`)
     }
     limitsOf(contract)
+    checkWindows(contract)
     yield* warn(contract)
     const context = yield* contextOf(runtime)
     yield* Effect.acquireRelease(
@@ -85,6 +87,7 @@ export const serveDynamic = (
       throw new Error(`the namespaces "${label}" are served by two layers`)
     }
     limitsOf(contract)
+    checkWindows(contract)
     yield* warn(contract)
     const group = new DynamicNamespaces(environment, {
       label,

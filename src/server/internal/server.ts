@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
+import type { EngineServer } from "../../engine/EngineServer.ts"
 import type { EngineSession } from "../../engine/EngineSession.ts"
 import type { OverflowError, StreamOptions } from "../../StreamOptions.ts"
 import type { NewsOverflow } from "../NamespaceHandle.ts"
@@ -10,7 +11,7 @@ import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { admit } from "./admission.ts"
 import { Connection } from "./connection.ts"
 import { Directory } from "./directory.ts"
-import { type EngineClock, type Environment, makeEnvironment } from "./environment.ts"
+import { type Environment, makeEnvironment } from "./environment.ts"
 import { Hub } from "./hub.ts"
 import { connectionOf } from "./views.ts"
 
@@ -26,8 +27,22 @@ export class ServerRuntime {
   }
 
   /** The engine runs. */
-  start(engine: EngineClock): void {
-    this.environment.start(engine)
+  start(engine: EngineServer): void {
+    this.environment.start({
+      options: engine.options,
+      wheel: engine.wheel,
+      closing: engine.closing,
+      get sessionCount() {
+        return engine.sessionCount
+      },
+      moveForShutdown: (concerns, close) =>
+        engine.moveForShutdown({
+          concerns: ({ handler }) => handler instanceof Connection && handler.isIn(concerns),
+          close,
+          isNeeded: () => this.directory.isServing
+        }),
+      forgetShutdown: engine.forgetShutdown
+    })
   }
 
   /** The connections that open. */

@@ -24,6 +24,8 @@ export class ServerRecovery implements WheelEntry {
   readonly maxDisconnection: number
   private readonly wheel: TimerWheel
   private readonly sweepAfter: number
+  /** The time of the next look, if one is scheduled. */
+  private looksAt = 0
 
   constructor(options: ResolvedRecoveryOptions, bounds: RecoveryBounds, wheel: TimerWheel) {
     const { maxBytes, maxDirectBytes, maxDisconnection, maxEvents, maxReplay, maxSessions } = options
@@ -47,16 +49,23 @@ export class ServerRecovery implements WheelEntry {
 
   /** A session waits for its client. */
   park(away: AwaySession<OutboundMessage>): void {
-    this.away.add(away, this.now() + this.maxDisconnection)?.end("overflow")
-    this.watch()
+    const deadline = this.now() + this.maxDisconnection
+    this.away.add(away, deadline)?.end("overflow")
+    // The next look may be one at the log, later than this.
+    if (this.bucket === IDLE || deadline < this.looksAt) this.look(this.maxDisconnection)
+  }
+
+  private look(wait: number): void {
+    const millis = Math.max(1, wait)
+    this.looksAt = this.now() + millis
+    this.wheel.schedule(this, millis)
   }
 
   /** Something waits for its time. */
   watch(): void {
     if (this.bucket !== IDLE) return
     const next = this.away.nextDeadline
-    const wait = next === undefined ? this.sweepAfter : Math.min(this.sweepAfter, next - this.now())
-    this.wheel.schedule(this, Math.max(1, wait))
+    this.look(next === undefined ? this.sweepAfter : Math.min(this.sweepAfter, next - this.now()))
   }
 
   onDeadline(): void {

@@ -286,9 +286,14 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   // ---------------------------------------------------------------- out
 
+  /** Whether nothing can be sent: the socket has ended, or its client moves to another server. */
+  private get isUnreachable(): boolean {
+    return this.isDisconnected || this.connection.isSilent
+  }
+
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
     const { data, isRecoverable, message } = encoded as EncodedEvent
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) return
+    if (this.isUnreachable || (flags.volatile && this.isBehind())) return
     this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
     // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
@@ -300,7 +305,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     flags: BroadcastFlags,
     onAck: (args: ReadonlyArray<unknown> | undefined) => void
   ): (() => void) | undefined {
-    if (!this.isConnected || (flags.volatile && this.isBehind())) return undefined
+    if (!this.isConnected || this.isUnreachable || (flags.volatile && this.isBehind())) return undefined
     if (this.connection.owesTooMany) return undefined
     const acks = (this.acks ??= new PendingAcks(this.connection))
     const { data, message } = encoded as EncodedEvent
@@ -334,7 +339,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, this.recoverable, packet, flags)
       return false
     }
-    const { environment, session } = this.connection
+    const { environment, isSilent, session } = this.connection
+    // A client that moves gets what can be recovered when it comes back.
+    if (isSilent && recovery === undefined) return false
     if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
     else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
     if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
@@ -365,7 +372,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
         resume(Effect.fail(new AckError({ event, reason: { _tag } })))
-      if (this.isDisconnected) return fail("Disconnected")
+      if (this.isUnreachable) return fail("Disconnected")
       if (this.connection.owesTooMany) return fail("TooManyPending")
       const acks = (this.acks ??= new PendingAcks(this.connection))
       const id = this.namespace.nextAckId()
@@ -607,6 +614,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     this.isEnding = true
     startAll(this, handlers, reason, [], 0)
     this.isEnding = false
+  }
+
+  abandonAcks(): void {
+    this.acks?.abandon()
   }
 
   /** The end: nothing is delivered any more, acknowledgements fail, the scope closes. */

@@ -61,6 +61,11 @@ export class Wire {
     return this.control({ type: PacketType.ACK, namespace, id, data }, mayHaveBinary)
   }
 
+  /** An event of this library's own, for clients that understand it. */
+  controlEvent(data: ReadonlyArray<unknown>, id: number | undefined): OutboundMessage {
+    return this.control({ type: PacketType.EVENT, namespace: "/", id, data }, false)
+  }
+
   /** Tells a client that it is in the namespace. */
   connect(namespace: string, data: unknown): OutboundMessage {
     return this.control({ type: PacketType.CONNECT, namespace, id: undefined, data }, false)

@@ -33,6 +33,11 @@ export const RESET = 11
 /** A sign of life is asked for, and given. */
 export const PING = 12
 export const PONG = 13
+/**
+ * To the owner: a session must move, as its WebSocket passes through a server that is to end. The
+ * id is the time for that in milliseconds, and the payload the session's.
+ */
+export const MOVE = 14
 
 const HEADER = 9
 

@@ -88,6 +88,11 @@ export class Link {
     if (this.passed.delete(id)) this.send(type, id)
   }
 
+  /** Asks the owner to move a session, within some milliseconds. */
+  move(sid: string, within: number): void {
+    this.writer.write(Frames.frame(Frames.MOVE, Math.min(Math.ceil(within), 0xffff_ffff), sid))
+  }
+
   /** Asks the owner to answer every held poll. */
   releaseAll(): void {
     for (const id of this.passed.keys()) this.send(Frames.RELEASE, id)

@@ -20,6 +20,8 @@ export interface Owner {
     forget: () => void
   ) => void
   readonly upgrade: (head: RequestHead, socket: Socket, rest: Buffer) => void
+  /** Moves a session, within some milliseconds. */
+  readonly move: (sid: string, within: number) => void
 }
 
 /** The number of connections whose peers have not said yet who they are. */
@@ -92,6 +94,7 @@ const serve = (listener: Listener, socket: Socket, rest: Buffer): void => {
   const reader = new Frames.FrameReader((type, id, payload) => {
     if (socket.destroyed) return
     if (type === Frames.PING) return writer.write(Frames.frame(Frames.PONG, id))
+    if (type === Frames.MOVE) return listener.owner?.move(payload.toString(), id)
     if (type === Frames.REQUEST) {
       const head = decodeRequest(payload)
       if (head === undefined || exchanges.has(id)) return void socket.destroy()

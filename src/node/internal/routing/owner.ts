@@ -37,7 +37,8 @@ export const ownerOf = (
     incoming.url = head.url
     incoming.headers = request.details().headers
     upgrade(request, incoming, socket, rest)
-  }
+  },
+  move: (sid, within) => engine.moveSession(sid, within)
 })
 
 const isOpening = ({ query }: EngineRequest): boolean => (query.get("sid") ?? "") === ""

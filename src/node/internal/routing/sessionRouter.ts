@@ -64,6 +64,10 @@ export class SessionRouter {
   private readonly dead = new Map<string, { readonly until: number; readonly failure: Failure }>()
   private count = 0
   private isClosing = false
+  /**
+   * Told of each WebSocket that is passed on. It returns the function to call when that has closed.
+   */
+  onPipe: (pipe: { readonly move: (within: number) => void; readonly cut: () => void }) => () => void = () => () => {}
   private onIdle: (() => void) | undefined
 
   constructor(
@@ -115,7 +119,11 @@ export class SessionRouter {
     })
   }
 
-  /** Passes an upgrade on, and joins the two connections. `answer` answers it here. */
+  /**
+   * Passes an upgrade on, and joins the two connections. `answer` answers it here: also while this
+   * server shuts down. It would soon cut the WebSocket, perhaps in the middle of the upgrade, and
+   * official clients then stop until their heartbeat expires. So the client stays on its transport.
+   */
   passUpgrade(
     tag: string,
     incoming: IncomingMessage,
@@ -124,6 +132,7 @@ export class SessionRouter {
     origin: Origin,
     answer: () => void
   ): void {
+    if (this.isClosing) return answer()
     if (this.isFull(answer)) return
     this.reach(tag, (link) => {
       if (socket.destroyed) return this.leave()
@@ -131,7 +140,7 @@ export class SessionRouter {
       const settle = (connection: readonly [owner: Socket, rest: Buffer] | undefined) => {
         if (connection === undefined) return this.fail("unreachable", socket.destroyed ? undefined : answer)
         const [owner, rest] = connection
-        if (socket.destroyed || !link.isOpen) {
+        if (socket.destroyed || !link.isOpen || this.isClosing) {
           owner.destroy()
           return this.fail("lost", socket.destroyed ? undefined : answer)
         }
@@ -142,8 +151,11 @@ export class SessionRouter {
         handOver(owner)
         const pipe = join(socket, owner)
         link.pipes.add(pipe)
+        const sid = queryOf(incoming.url ?? "").get("sid")!
+        const onClosed = this.onPipe({ move: (within) => link.move(sid, within), cut: pipe.destroy })
         owner.once("close", () => {
           link.pipes.delete(pipe)
+          onClosed()
           this.leave()
         })
       }
@@ -159,7 +171,7 @@ export class SessionRouter {
     })
   }
 
-  /** Has held polls answered from now on, because the server shuts down. */
+  /** Has held polls answered and upgrades refused from now on, because the server shuts down. */
   beginClosing(): void {
     this.isClosing = true
     for (const link of this.links.values()) link.releaseAll()
@@ -172,6 +184,11 @@ export class SessionRouter {
       if (this.pending === 0) resume(Effect.void)
     }
   })
+
+  /** Ends every WebSocket that is passed on. */
+  closePipes(): void {
+    for (const link of this.links.values()) for (const pipe of Array.from(link.pipes)) pipe.destroy()
+  }
 
   /** Ends every link, and every WebSocket that is passed on. */
   close(): void {

@@ -1,0 +1,121 @@
+import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import * as PacketType from "../../protocol/PacketType.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { Wire } from "./wire.ts"
+
+/**
+ * The id of the acknowledgement with which a client says that it is ready to move. Namespaces count
+ * their own from 0.
+ */
+const MOVE_ID = 2_147_483_647
+
+/** The time for handlers that run to answer before the connection closes, in milliseconds. */
+const SETTLING = 1_000
+
+/** The pause between two looks at the handlers, in milliseconds. */
+const PAUSE = 20
+
+/** A connection, as it departs. */
+export interface Departing {
+  /** Whether its client understands control events. */
+  readonly isOurs: boolean
+  /** The events that wait for their handlers, or whose handlers run. */
+  readonly inFlight: number
+  /** The acknowledgements that its client owes. */
+  readonly owedAcks: number
+  readonly session: { sendUnsafe(message: OutboundMessage): void; onDefect(defect: unknown): void }
+  readonly environment: { readonly wheel: TimerWheel; readonly wire: Wire }
+  /** The acknowledgements that its client owes will not come. */
+  abandonAcks(): void
+}
+
+/**
+ * The departure of a connection from a server that is to end.
+ *
+ * A client of this library is asked to move. It opens a connection to another server, and then says
+ * that nothing more comes over this one. When the events before that are handled, it is told to join
+ * its namespaces over there. From then on it gets only acknowledgements here, until the handlers
+ * that still run have given them. So its events start in order, and no other socket of it gets the
+ * same message.
+ *
+ * Other clients are closed when the handlers that run have answered, or a moment later: they cannot
+ * be told to stop sending.
+ */
+export class Departure implements WheelEntry {
+  bucket: number = IDLE
+  /** Nothing is sent to the sockets any more. */
+  isSilent = false
+  private readonly connection: Departing
+  private readonly leave: () => void
+  /** Called when the handlers have ended, or the time for that is over. */
+  private next: (() => void) | undefined
+  /** Infinite if the engine limits the time. */
+  private until = Infinity
+  private isAsked = false
+
+  constructor(connection: Departing, leave: () => void) {
+    this.connection = connection
+    this.leave = leave
+  }
+
+  start(within: number): void {
+    if (!this.connection.isOurs) return this.settle(() => this.leaveNow())
+    this.isAsked = true
+    this.tell("~fx:move", { within }, MOVE_ID)
+  }
+
+  /** The client sends nothing more over this connection. Returns whether the packet says that. */
+  onPacket({ id, namespace, type }: SocketPacket): boolean {
+    if (!this.isAsked || type !== PacketType.ACK || id !== MOVE_ID || namespace !== "/") return false
+    this.isAsked = false
+    this.settle(() => {
+      this.isSilent = true
+      this.tell("~fx:moved")
+      this.whenIdle(Infinity, this.leave)
+    })
+    return true
+  }
+
+  /** The client has left: handlers end. */
+  onLeft(end: () => void): void {
+    this.isAsked = false
+    this.isSilent = true
+    this.connection.abandonAcks()
+    this.whenIdle(Infinity, end)
+  }
+
+  private leaveNow(): void {
+    this.isSilent = true
+    this.leave()
+  }
+
+  private tell(event: string, value?: unknown, id?: number): void {
+    const { environment, session } = this.connection
+    session.sendUnsafe(environment.wire.controlEvent(value === undefined ? [event] : [event, value], id))
+  }
+
+  private settle(next: () => void): void {
+    this.whenIdle(this.connection.environment.wheel.now() + SETTLING, next)
+  }
+
+  private whenIdle(until: number, next: () => void): void {
+    this.until = until
+    this.next = next
+    this.onDeadline()
+  }
+
+  onDeadline(): void {
+    const { connection, next } = this
+    const { wheel } = connection.environment
+    const isIdle = connection.inFlight === 0 && connection.owedAcks === 0
+    if (!isIdle && wheel.now() < this.until) return wheel.schedule(this, PAUSE)
+    wheel.cancel(this)
+    this.next = undefined
+    next?.()
+  }
+
+  onDefect(defect: unknown): void {
+    this.connection.session.onDefect(defect)
+  }
+}

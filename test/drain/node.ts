@@ -1,0 +1,89 @@
+/**
+ * A node of a rolling restart: a process that tells its parent what it has handled, and that drains on SIGTERM.
+ *
+ * `PORT`, `DIRECTORY` (of session routing), `NOTICE`, `OVER` (in milliseconds), `RATE`; `REDIS_URL` for a cluster; `RECOVERY=1`
+ * switches recovery on.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Cause, Effect, Exit, Layer, Logger } from "effect"
+
+import * as NodeSessionRouting from "../../src/node/NodeSessionRouting.ts"
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import * as UnixSocketDirectory from "../../src/node/UnixSocketDirectory.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+
+const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL } = process.env
+
+/** What a node tells: that it listens, or names of clients and numbers of their events, by turns. */
+export type Told = "listening" | ReadonlyArray<string | number>
+
+let handled: Array<string | number> = []
+
+const tell = (told: Told) =>
+  new Promise<void>((resolve) => {
+    if (process.send === undefined || !process.connected) return resolve()
+    process.send(told, () => resolve())
+  })
+
+const flush = async () => {
+  if (handled.length === 0) return
+  const told = handled
+  handled = []
+  await tell(told)
+}
+
+const Application = SocketIoServer.layerNamespace("/", (socket) =>
+  socket.on("note", (client, n) =>
+    Effect.sync(() => {
+      handled.push(client as string, n as number)
+      return n
+    })
+  )
+)
+
+const redis = Layer.unwrap(
+  Effect.promise(async () => {
+    if (REDIS_URL === undefined) return Layer.empty
+    const { createClient } = await import("redis")
+    const RedisAdapter = await import("../../src/redis/RedisAdapter.ts")
+    const RedisClient = await import("../../src/redis/RedisClient.ts")
+    const client = RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url: REDIS_URL }))))
+    return RedisAdapter.layer().pipe(Layer.provide(client))
+  })
+)
+
+/** It outlives everything else, and tells the rest. */
+const Telling = Layer.effectDiscard(
+  Effect.acquireRelease(
+    Effect.sync(() => setInterval(() => void flush(), 100)),
+    (timer) =>
+      Effect.promise(() => {
+        clearInterval(timer)
+        return flush()
+      })
+  )
+)
+
+const Main = Layer.effectDiscard(Effect.promise(() => tell("listening"))).pipe(
+  Layer.provide(
+    NodeSocketIoServer.serve(Application, {
+      port: Number(PORT),
+      host: "127.0.0.1",
+      readyPath: "/readyz",
+      onShutdown: { notice: Number(NOTICE), over: Number(OVER), rate: Number(RATE) },
+      ...(RECOVERY === "1" ? { recovery: true } : {})
+    })
+  ),
+  Layer.provide(Layer.provide(NodeSessionRouting.layer(), UnixSocketDirectory.layer(DIRECTORY!))),
+  Layer.provide(redis),
+  Layer.provide(Telling),
+  Layer.provide(Logger.layer([]))
+)
+
+// It does not outlive its parent.
+process.once("disconnect", () => process.exit())
+
+NodeRuntime.runMain(Layer.launch(Main), {
+  // To be told to end is no failure.
+  teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+})

@@ -1,0 +1,184 @@
+/**
+ * Clients that are cut off again and again while every node counts aloud, and nodes that are killed meanwhile. What do clients lose, with
+ * and without being told, and how often are they recovered where they could be?
+ */
+import { setTimeout as pause } from "node:timers/promises"
+
+import { type AdapterName, type Cluster, type Node, startCluster } from "../cluster/nodes.ts"
+import { type Cut, eventually, type Way } from "./clients.ts"
+import { makeRandom } from "./random.ts"
+import type { Kind } from "./servers.ts"
+import { type Sent, startCounter, type Verdict } from "./tally.ts"
+
+/** Times in milliseconds. */
+export interface StormOptions {
+  readonly kind: Kind
+  readonly adapter: AdapterName
+  readonly nodes?: number
+  /** Of both kinds: two in three are official ones. */
+  readonly clients?: number
+  readonly transport?: Way | "both"
+  readonly duration: number
+  /** Broadcasts of each node in a second. */
+  readonly hz?: number
+  readonly cuts?: ReadonlyArray<Cut>
+  /** The mean time between two cuts of a client. */
+  readonly every?: number
+  /** The longest time without a connection. */
+  readonly down?: number
+  /** Clients come back to any node. */
+  readonly hop?: boolean
+  /** A node is killed and replaced every so often; 0: never. */
+  readonly kill?: number
+  readonly seed?: number
+  readonly maxDisconnection?: number
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Outcome {
+  recovered: number
+  refused: number
+}
+
+export interface StormReport extends Verdict {
+  readonly kind: Kind
+  readonly adapter: AdapterName
+  /** The clients that have lost something in silence. */
+  readonly clientsThatLost: number
+  /** The cuts by how the client was cut, and where it came back. */
+  readonly outcomes: Readonly<Record<string, Outcome>>
+  /** Those after which the client could be recovered: the session is where the client came back. */
+  readonly recoverable: Outcome
+}
+
+/** Whether sessions are where every node finds them, and survive their nodes. */
+const keepsSessions = (adapter: AdapterName): boolean => adapter === "streams"
+
+export const runStorm = async ({
+  adapter,
+  clients: number = 12,
+  cuts = ["reset", "close", "stall"],
+  down = 800,
+  duration,
+  env = {},
+  every = 1_500,
+  hop = false,
+  hz = 50,
+  kill = 0,
+  kind,
+  maxDisconnection = 30_000,
+  nodes = adapter === "memory" ? 1 : 3,
+  seed = 1,
+  transport = "websocket"
+}: StormOptions): Promise<StormReport> => {
+  const { below, next, pick } = makeRandom(seed)
+  const cluster: Cluster = await startCluster({
+    adapter,
+    kinds: Array.from({ length: nodes }, () => kind),
+    env: { RECOVERY_MS: String(maxDisconnection), PING_INTERVAL: "2000", PING_TIMEOUT: "1500", ...env }
+  })
+  const alive = (): ReadonlyArray<Node> => cluster.nodes.filter(({ exit }) => exit === undefined)
+  /** The one that is being killed. */
+  let doomed: Node | undefined
+  const usable = (): ReadonlyArray<Node> => alive().filter((node) => node !== doomed)
+  const outcomes: Record<string, Outcome> = {}
+  const recoverable: Outcome = { recovered: 0, refused: 0 }
+  const count = (node: Node) => node.call("ticker", { id: node.name, to: ["all"], hz })
+
+  const ways = (index: number): ReadonlyArray<Way> =>
+    transport === "both" ? [index % 2 === 0 ? "websocket" : "polling"] : [transport]
+
+  const begin = async (index: number) => {
+    const node = pick(alive())
+    const counter = await startCounter(index % 3 === 2 ? "ours" : "official", node.ready.port, {
+      rooms: ["all"],
+      transports: ways(index)
+    })
+    return { ...counter, node }
+  }
+
+  const later: Array<() => void> = []
+  const over = new AbortController()
+  const isOver = () => over.signal.aborted
+
+  /** One client's life. */
+  const live = async ({ client, node: first }: Awaited<ReturnType<typeof begin>>) => {
+    let node: Node | undefined = first
+    while (!isOver()) {
+      const until = performance.now() + next() * 2 * every
+      // Ends early if its node is killed.
+      while (performance.now() < until && client.connected && !isOver()) await pause(20)
+      if (isOver() && client.connected) return
+      const how = pick(cuts)
+      later.push(await client.cut(how))
+      const before: Node | undefined = node
+      await pause(below(down))
+      const isKilled = () => before!.exit !== undefined || before === doomed
+      const recovered = await client.back(() => {
+        const [some] = usable()
+        node = !hop && !isKilled() ? before : some && pick(usable())
+        if (node !== undefined) client.relay.target = node.ready.port
+      })
+      const isElsewhere = node !== before
+      const name = isKilled() ? "node killed" : how + (isElsewhere ? ", then another node" : "")
+      const outcome = (outcomes[name] ??= { recovered: 0, refused: 0 })
+      const result = recovered ? "recovered" : "refused"
+      outcome[result]++
+      if (!isElsewhere || keepsSessions(adapter)) recoverable[result]++
+    }
+  }
+
+  const killNodes = async () => {
+    if (kill === 0) return
+    for (let left = duration - kill; left > 0; left -= kill) {
+      await pause(kill)
+      doomed = pick(alive())
+      await doomed.kill()
+      await count(await cluster.start(kind))
+    }
+  }
+
+  try {
+    const all = await Promise.all(Array.from({ length: number }, (_, index) => begin(index)))
+    await Promise.all(alive().map(count))
+    await eventually("the first numbers", () => all.every(({ tally }) => tally.heard.size > 0))
+    const timer = setTimeout(() => over.abort(), duration)
+    // Servers that were not told of a cut hear of it late.
+    const telling = setInterval(() => {
+      for (const finish of later.splice(0, Math.max(0, later.length - number))) finish()
+    }, 500)
+    try {
+      await Promise.all([killNodes(), ...all.map(live)])
+    } finally {
+      clearTimeout(timer)
+      clearInterval(telling)
+      over.abort()
+    }
+    const sent: Sent & Map<string, number> = new Map()
+    for (const node of cluster.nodes) {
+      const counted = node.exit === undefined ? (await node.call("ticker", { id: node.name })).sent : undefined
+      // Of a node that has ended: what somebody has heard.
+      const heard = Math.max(0, ...all.map(({ tally }) => tally.heard.get(node.name) ?? 0))
+      if ((counted ?? heard) > 0) sent.set(node.name, counted ?? heard)
+    }
+    await eventually("the last numbers", () => all.every(({ tally }) => tally.hasAll(sent)), 3_000).catch(() => {})
+    const verdicts = all.map(({ tally }) => tally.verdict(sent))
+    await Promise.all(all.map(({ client }) => client.end()))
+    const sum = (name: keyof Verdict) => verdicts.reduce((total, verdict) => total + verdict[name], 0)
+    return {
+      kind,
+      adapter,
+      received: sum("received"),
+      lost: sum("lost"),
+      lostInSilence: sum("lostInSilence"),
+      clientsThatLost: verdicts.filter(({ lostInSilence }) => lostInSilence > 0).length,
+      duplicates: sum("duplicates"),
+      disordered: sum("disordered"),
+      contradictions: sum("contradictions"),
+      outcomes,
+      recoverable
+    }
+  } finally {
+    await cluster.stop()
+  }
+}
