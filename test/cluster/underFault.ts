@@ -214,10 +214,11 @@ export const strikeSubject = async (
   void victim.ended.then(() => (endedAt = Date.now()))
   const statusesBefore = await statusesOf(nodes)
   const delay = monitorEventLoopDelay({ resolution: 10 })
-  await publisher.call("ticker", { id: fault, hz, pad: "x".repeat(pad) })
-  await until("the first numbers", () => arrivals.every(({ length }) => length > 0) || undefined)
+  // Delays count from the first number on.
   await lagOf(nodes)
   delay.enable()
+  await publisher.call("ticker", { id: fault, hz, pad: "x".repeat(pad) })
+  await until("the first numbers", () => arrivals.every(({ length }) => length > 0) || undefined)
   const asking = setInterval(() => void ask(), 250)
   try {
     await sleep(before)
