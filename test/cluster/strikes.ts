@@ -19,8 +19,8 @@ export interface Target {
   readonly cluster: Cluster
   /** The index of the node that is struck, if a node is. */
   readonly victim: number
-  /** Has the asking node ask now. */
-  readonly ask: () => void
+  /** Has the asking node ask now. Resolves when the question has been sent. */
+  readonly ask: () => Promise<void>
 }
 
 const victimOf = ({ cluster, victim }: Target) => cluster.nodes[victim]!
@@ -91,10 +91,12 @@ export const faults = {
   none: { strike: () => {} },
   /** A question is under way when the node dies. */
   "node-kill": {
-    strike: (target) => {
+    strike: async (target) => {
       victimOf(target).signal("SIGSTOP")
-      target.ask()
-      setTimeout(() => victimOf(target).signal("SIGKILL"), 20)
+      await target.ask()
+      // Redis has taken the question before this.
+      await target.cluster.redis?.server.command("ping")
+      victimOf(target).signal("SIGKILL")
     },
     ends: true
   },

@@ -64,6 +64,10 @@ export interface FaultReport {
     readonly failed: number
     readonly errors: ReadonlyArray<string>
     readonly longestMs: number
+    /** The longest time that one took after the victim had ended; without an end, the longest of all. */
+    readonly afterEndMs: number
+    /** The longest of those that have to do with no fault: before the strike, or a second after it. */
+    readonly calmMs: number
     /** Of those that told that servers are missing: how many, and the fewest sockets. */
     readonly incomplete: number
     readonly fewestIncomplete: number | undefined
@@ -173,6 +177,9 @@ const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
   return difference
 }
 
+/** So long after a strike that ends a node nothing is left to notice, in milliseconds. */
+const CALM_AFTER = 1_000
+
 /** Takes a cluster through a fault. Its count has the fault's name, so each fault is for one time. */
 export const strikeSubject = async (
   { adapter, clients, cluster, kind }: Subject,
@@ -187,7 +194,7 @@ export const strikeSubject = async (
   let asked = 0
   const fetches: Array<Fetch> = []
   const counts: Array<{ readonly count: number; readonly at: number }> = []
-  const ask = () => {
+  const ask = async (): Promise<void> => {
     asked++
     const begun = Date.now()
     const settle = (result: Partial<Fetch>) => fetches.push({ at: begun - struck, ms: Date.now() - begun, ...result })
@@ -199,14 +206,20 @@ export const strikeSubject = async (
       .call("serverCount", {}, 40_000)
       .then(({ count }) => counts.at(-1)?.count !== count && counts.push({ count, at: begun - struck }))
       .catch(() => {})
+    // The question leaves at the end of a turn at the latest: after the first answer, and before the second one.
+    for (let turn = 0; turn < 2; turn++) await statusesOf([asker])
   }
+  // A process that is killed needs its turns to end, too.
+  let endedAt = -Infinity
+  void victim.ended.then(() => (endedAt = Date.now()))
   const statusesBefore = await statusesOf(nodes)
   const delay = monitorEventLoopDelay({ resolution: 10 })
-  await publisher.call("ticker", { id: fault, hz, pad: "x".repeat(pad) })
-  await until("the first numbers", () => arrivals.every(({ length }) => length > 0) || undefined)
+  // Delays count from the first number on.
   await lagOf(nodes)
   delay.enable()
-  const asking = setInterval(ask, 250)
+  await publisher.call("ticker", { id: fault, hz, pad: "x".repeat(pad) })
+  await until("the first numbers", () => arrivals.every(({ length }) => length > 0) || undefined)
+  const asking = setInterval(() => void ask(), 250)
   try {
     await sleep(before)
     const target: Target = { adapter, cluster, victim: 2, ask }
@@ -237,6 +250,7 @@ export const strikeSubject = async (
   const failed = fetches.filter(({ error }) => error !== undefined)
   const incomplete = fetches.filter(({ missing = 0 }) => missing > 0)
   const complete = fetches.filter(({ missing }) => missing === 0)
+  const longestOf = (some: ReadonlyArray<Fetch>) => some.reduce((longest, { ms }) => Math.max(longest, ms), 0)
   const socketsOf = (some: ReadonlyArray<Fetch>) => least(some.map(({ sockets }) => sockets!))
   return {
     kind,
@@ -252,7 +266,9 @@ export const strikeSubject = async (
       asked,
       failed: failed.length,
       errors: [...new Set(failed.map(({ error }) => error!))],
-      longestMs: fetches.reduce((longest, { ms }) => Math.max(longest, ms), 0),
+      longestMs: longestOf(fetches),
+      afterEndMs: longestOf(fetches.map((one) => ({ ...one, ms: one.ms - Math.max(0, endedAt - struck - one.at) }))),
+      calmMs: longestOf(fetches.filter(({ at, ms }) => at + ms < 0 || at >= CALM_AFTER)),
       incomplete: incomplete.length,
       fewestIncomplete: socketsOf(incomplete),
       fewest: socketsOf(complete)
