@@ -102,7 +102,7 @@ describe("a server that shuts down", () => {
       const own = yield* foreign([server, server])
       const closing = yield* Effect.forkChild(server.close, { startImmediately: true })
       const refused = yield* Effect.promise(() => upgrade(server.url, { sid }))
-      assert.deepStrictEqual([refused.status, refused.body], [400, "Session ID unknown"])
+      assert.deepStrictEqual([refused.status, refused.body], [503, "Forbidden"])
       assert.isUndefined(closing.pollUnsafe())
       // The session goes on.
       assert.strictEqual((yield* Effect.promise(() => request(url, { method: "POST", body: "40" }))).body, "ok")

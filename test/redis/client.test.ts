@@ -31,7 +31,10 @@ const serversFor = (kind: ClientKind): Effect.Effect<RunningServers> =>
 const killClients = ({ servers }: RunningServers) =>
   Effect.promise(() =>
     Promise.all(
-      servers.flatMap((one) => ["normal", "pubsub"].map((type) => one.command("client", "kill", "type", type)))
+      servers.map(async (one) => {
+        // One after the other: each command is a normal client of its own.
+        for (const type of ["pubsub", "normal"]) await one.command("client", "kill", "type", type)
+      })
     )
   )
 
