@@ -13,6 +13,7 @@ const alone = [
   "test/hostile/{generated,wired}.test.ts",
   "test/node/{edge,large-sends,metrics,off-heap,openings,polling-turns,stalled,turn}.test.ts",
   "test/protocol/msgpack.test.ts",
+  "test/recovery/hostile.test.ts",
   "test/cluster/worker-flood.test.ts",
   "test/redis/{abuse,flood,flood-cost}.test.ts",
   "test/redis/wire/hostile.test.ts",

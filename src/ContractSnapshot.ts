@@ -2,9 +2,6 @@
  * Snapshots of contracts: what clients may rely on, as JSON that is the same for the same contract.
  * `ContractDiff` compares them.
  *
- * No other module of the package's entries imports this one, but for the server, which tells its
- * clients the fingerprint.
- *
  * @since 0.1.0
  */
 import type { JsonSchema } from "effect/JsonSchema"
@@ -67,7 +64,8 @@ export interface ContractSnapshot {
 }
 
 /**
- * Returns the snapshot of contracts. Throws if two of them have the same name.
+ * Returns the snapshot of contracts. Throws if two of them have the same name, and on a contract of
+ * more than 50,000 parts, which schemas without identifiers have if they contain each other often.
  *
  * **Details**
  *
@@ -115,7 +113,7 @@ export const parse = (text: string): ContractSnapshot => {
 
 /**
  * Returns a short text that changes with the snapshot of a contract. Two programs with the same
- * fingerprint have the same contract.
+ * fingerprint have the same contract. Servers tell it to clients of this library with CONNECT.
  *
  * @since 0.1.0
  * @category fingerprints

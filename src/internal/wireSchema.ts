@@ -26,8 +26,13 @@ export interface WireCheck {
   readonly with?: unknown
 }
 
+/** Larger contracts have no form: schemas without identifiers may contain each other many times. */
+const MAX_NODES = 50_000
+
 /** Makes the forms of schemas on the wire, which share their definitions. */
 export class WireSchemas {
+  private left = MAX_NODES
+
   /** The definitions, by the name in references `#/definitions/…`. */
   readonly definitions = new Map<string, WireNode>()
   /** The definition of a schema; `undefined` while it is made, until it refers to itself. */
@@ -38,6 +43,7 @@ export class WireSchemas {
   }
 
   private visit(ast: SchemaAST.AST): WireNode {
+    if (this.left-- <= 0) throw new Error("the contract is too large: give its schemas identifiers")
     if (ast._tag === "Suspend" && ast.encoding === undefined && ast.checks === undefined) return this.visit(ast.thunk())
     if (this.made.has(ast)) {
       const name = this.made.get(ast) ?? this.newName("Recursive")

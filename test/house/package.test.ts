@@ -95,6 +95,30 @@ const answer = await Effect.runPromise(
 console.log("answer", answer[0])
 `
 
+const contractProgram = `
+import { Schema } from "effect"
+import { Event, Namespace } from "effect-socket.io"
+
+export class Chat extends Namespace.make("/chat", {
+  clientToServer: [Event.make("say", { payload: Schema.String })]
+}) {}
+`
+
+const documentProgram = `
+import * as AsyncApi from "effect-socket.io/AsyncApi"
+import * as ContractDiff from "effect-socket.io/ContractDiff"
+import * as Namespace from "effect-socket.io/Namespace"
+import * as Layer from "effect/Layer"
+import * as HttpRouter from "effect/http/HttpRouter"
+
+const info = { title: "Chat", version: "1.0.0" }
+const namespaces = [Namespace.make("/chat")]
+const { handler } = HttpRouter.toWebHandler(AsyncApi.layerHttp({ namespaces, ...info }), { disableLogger: true })
+const page = await (await handler(new Request("http://localhost/asyncapi"))).text()
+console.log(Object.keys(AsyncApi.fromNamespaces(namespaces, info).channels), page.includes("connect_error"), page.length < 15_000)
+console.log(ContractDiff.fingerprint(namespaces[0]).length)
+`
+
 interface Definition {
   readonly file: string
   readonly start: { readonly line: number }
@@ -275,6 +299,27 @@ describe("the published package", () => {
     } finally {
       rmSync(alone, { recursive: true, force: true })
     }
+  })
+
+  it("has the documents of contracts, and needs nothing but Effect for them", () => {
+    writeFileSync(join(project, "document.js"), documentProgram)
+    const output = execFileSync(process.execPath, ["document.js"], { cwd: project, encoding: "utf8", timeout: 30_000 })
+    assert.strictEqual(output.trim(), "[ 'chat' ] true true\n11")
+  })
+
+  it("has a command that compares contracts", () => {
+    writeFileSync(join(project, "contract.ts"), contractProgram)
+    const { bin } = JSON.parse(readFileSync(join(project, "node_modules", "effect-socket.io", "package.json"), "utf8"))
+    const command = join(project, "node_modules", "effect-socket.io", bin["effect-socket.io"])
+    assert.isTrue(readFileSync(command, "utf8").startsWith("#!/usr/bin/env node"))
+    const check = (...args: ReadonlyArray<string>) =>
+      execFileSync(process.execPath, [command, "contracts", "check", ...args, "contract.ts"], {
+        cwd: project,
+        encoding: "utf8",
+        timeout: 30_000
+      })
+    assert.include(check("--update"), "contracts.json is written")
+    assert.include(check(), "0 changes")
   })
 
   it("type-checks in an empty project, its declarations included", { timeout: 60_000 }, async () => {

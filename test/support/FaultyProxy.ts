@@ -16,10 +16,14 @@ export interface FaultyProxy {
   readonly url: string
   /** Nothing is passed on any more in either direction, and no end either, as if a cable was cut. */
   readonly stall: () => void
+  /** The same for the connections that are open now. Others may still be opened. */
+  readonly strand: () => void
   /** Resets every connection. */
   readonly reset: () => void
   /** Resets each connection that is opened from now on when the client has sent that many bytes. */
   readonly resetAfter: (bytes: number) => void
+  /** The same for what the server has sent. */
+  readonly resetAfterAnswer: (bytes: number) => void
   readonly connections: () => number
 }
 
@@ -33,13 +37,19 @@ export const faultyProxy = (
       const sockets = new Set<Net.Socket>()
       const passing = new WeakSet<Net.Socket>()
       const ended = new WeakSet<Net.Socket>()
+      const stranded = new WeakSet<Net.Socket>()
       let stalled = false
       let limit = Infinity
+      let answerLimit = Infinity
       const server = Net.createServer({ allowHalfOpen: true }, (client) => {
         const upstream = Net.connect({ port: Number(new URL(target).port), host: "127.0.0.1", allowHalfOpen: true })
         const both = [client, upstream]
-        let seen = 0
-        const mine = limit
+        const seen = new Map<Net.Socket, number>()
+        const limits = new Map([
+          [client, limit],
+          [upstream, answerLimit]
+        ])
+        const isHeld = () => stalled || stranded.has(client)
         for (const socket of both) {
           const other = socket === client ? upstream : client
           sockets.add(socket)
@@ -47,17 +57,20 @@ export const faultyProxy = (
           socket.on("error", () => {})
           socket.on("close", (failed) => {
             sockets.delete(socket)
-            if (failed && !stalled) other.destroy()
+            if (failed && !isHeld()) other.destroy()
           })
           // An end is told though what came before it is still on its way.
           socket.on("end", () => {
             ended.add(socket)
-            if (!stalled && !passing.has(socket)) other.end()
+            if (!isHeld() && !passing.has(socket)) other.end()
           })
           socket.on("data", (chunk: Buffer) => {
-            if (stalled) return
-            if (socket === client && (seen += chunk.length) > mine) {
-              const rest = chunk.subarray(0, Math.max(0, chunk.length - (seen - mine)))
+            if (isHeld()) return
+            const count = (seen.get(socket) ?? 0) + chunk.length
+            const most = limits.get(socket)!
+            seen.set(socket, count)
+            if (count > most) {
+              const rest = chunk.subarray(0, Math.max(0, chunk.length - (count - most)))
               return void other.write(rest, () => {
                 for (const each of both) each.resetAndDestroy()
               })
@@ -94,9 +107,15 @@ export const faultyProxy = (
             stall: () => {
               stalled = true
             },
+            strand: () => {
+              for (const socket of sockets) stranded.add(socket)
+            },
             reset: resetAll,
             resetAfter: (bytes) => {
               limit = bytes
+            },
+            resetAfterAnswer: (bytes) => {
+              answerLimit = bytes
             },
             connections: () => sockets.size / 2,
             close: Effect.callback<void>((done) => {

@@ -21,6 +21,8 @@ export interface Target {
   readonly of: unknown
   readonly wire: ClientWire | undefined
   readonly auth: unknown
+  /** The fingerprint of the contract that the program has, if it knows it. */
+  readonly fingerprint: string | undefined
 }
 
 /** A client's socket: it wants to be connected until somebody disconnects it, or the server refuses it. */
@@ -51,6 +53,9 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** The name of this connection for a server that recovers it, and the last packet that came over it. */
   let pid: string | undefined
   let offset: string | undefined
+  /** The fingerprint of the contract that is expected: that of the program, or the first one of the server. */
+  let { fingerprint } = target
+  let isSkewTold = false
   /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
   const statuses: Listeners = new Set()
@@ -174,6 +179,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
       offset = undefined
+    }
+    fingerprint ??= fx?.contract
+    if (fx?.contract && fx.contract !== fingerprint && !isSkewTold) {
+      isSkewTold = true
+      warn(`the server has another contract of "${namespace}" than this client`, {
+        expected: fingerprint,
+        told: fx.contract
+      })
     }
     const reason = fx?.recovered?.reason
     const connected: SocketStatus = {

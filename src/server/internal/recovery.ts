@@ -10,6 +10,7 @@ import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import type { Connection } from "./connection.ts"
 import type { Environment } from "./environment.ts"
+import { greeting } from "./greeting.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { EncodedEvent, type EventData } from "./wire.ts"
 
@@ -290,7 +291,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
-    const told = reason !== undefined && connection.isOurs ? { fx: { recovered: { reason } } } : {}
+    const told = greeting(connection, namespace.contract, reason === undefined ? {} : { recovered: { reason } })
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
     if (reason !== undefined) this.count(reason)
   }
@@ -300,9 +301,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { session } = away
     const { connection } = socket
-    connection.session.sendUnsafe(
-      namespace.environment.wire.connect(namespace.name, { sid: socket.id, pid: session.pid })
-    )
+    const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract) }
+    connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     const { dropsMessages } = this.server.sessionBounds
     for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
     // Its connection has ended meanwhile. The session waits again, or has ended, too.

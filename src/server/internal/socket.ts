@@ -20,6 +20,7 @@ import type { ServerSocket } from "../ServerSocket.ts"
 import { type InboundSocket, startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Auth, Connection, Member } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
+import { greeting } from "./greeting.ts"
 import type { ObservedNamespace } from "./observer.ts"
 import { PendingAcks } from "./pendingAcks.ts"
 import {
@@ -541,7 +542,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     connection.onAdmitted()
     if (connection.isLegacy || namespace.recovery === undefined) {
       namespace.add(this)
-      connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : { sid: this.id }))
+      const told = { sid: this.id, ...greeting(connection, this.contract) }
+      connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : told))
     } else namespace.recovery.admit(this)
     observer.debug("namespace", "socket connected", this.annotations, connection)
   }

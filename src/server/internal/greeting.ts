@@ -1,0 +1,34 @@
+import type { CompiledContract, Declaration } from "../../internal/compileContract.ts"
+import { hashText } from "../../internal/hashText.ts"
+import { canonical, formOfNamespace } from "../../internal/namespaceForm.ts"
+
+/** Making a fingerprint takes some milliseconds, so each is made once, when a client asks. */
+const fingerprints = new WeakMap<Declaration, { readonly contract?: string }>()
+
+const fingerprintOf = ({ contract }: CompiledContract): { readonly contract?: string } => {
+  let known = fingerprints.get(contract)
+  if (known === undefined) {
+    try {
+      known = { contract: hashText(JSON.stringify(canonical(formOfNamespace(contract)))) }
+    } catch {
+      // A schema without a form on the wire has no fingerprint, and works all the same.
+      known = {}
+    }
+    fingerprints.set(contract, known)
+  }
+  return known
+}
+
+/**
+ * Returns what only clients of this library are told with CONNECT, beside what the protocol says:
+ * the fingerprint of the contract, and `more`.
+ */
+export const greeting = (
+  { isOurs }: { readonly isOurs: boolean },
+  contract: CompiledContract | undefined,
+  more: object = {}
+): { readonly fx?: object } => {
+  if (!isOurs) return {}
+  const fx = { ...(contract === undefined || contract.untyped ? {} : fingerprintOf(contract)), ...more }
+  return Object.keys(fx).length === 0 ? {} : { fx }
+}
