@@ -210,4 +210,45 @@ describe("The publisher", requires("Redis"), () => {
       }
     })
   )
+
+  it.live("sends its first message when its scope closes, and need not wait for the fence then", () =>
+    Effect.gen(function* () {
+      const running = yield* redis()
+      const service = yield* client("redis", running)
+      const heard = yield* numbers(service, "a")
+      const fence = yield* Deferred.make<void>()
+      let isOpen = false
+      const scope = yield* Scope.make()
+      const { dropped, publisher } = yield* counted(service, {
+        fence: Effect.andThen(
+          Effect.suspend(() => (isOpen ? Effect.never : Deferred.await(fence))),
+          Effect.sync(() => (isOpen = true))
+        ),
+        fenceTimeout: "1 minute"
+      }).pipe(Scope.provide(scope))
+      yield* Deferred.succeed(fence, undefined)
+      yield* wait("the fence", () => isOpen)
+      publisher.publish("a", "1", false)
+      yield* Scope.close(scope, Exit.void)
+      yield* wait("the message", () => heard.length === 1)
+      assert.strictEqual(dropped.failed, 0)
+    })
+  )
+
+  it.live("sends what waits for the fence when its scope closes, after a second at most", () =>
+    Effect.gen(function* () {
+      const service = yield* client("redis", yield* redis())
+      const heard = yield* numbers(service, "a")
+      const scope = yield* Scope.make()
+      const { dropped, publisher } = yield* counted(service, { fence: Effect.never, fenceTimeout: "1 minute" }).pipe(
+        Scope.provide(scope)
+      )
+      publisher.publish("a", "1", false)
+      const began = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      assert.isBelow(performance.now() - began, 10_000)
+      yield* wait("the message", () => heard.length === 1)
+      assert.strictEqual(dropped.failed, 0)
+    })
+  )
 })

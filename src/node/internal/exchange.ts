@@ -1,8 +1,11 @@
 /** What exchanges share, whether their requests come from clients or from other servers. */
 import * as Zlib from "node:zlib"
 
-import type { EngineRequest, RequestBody } from "../../engine/EngineRequest.ts"
-import { negotiateCoding } from "../../engine/HttpHeaders.ts"
+import type { EngineRequest, Pacer, RequestBody } from "../../engine/EngineRequest.ts"
+import { type Headers, merge, negotiateCoding } from "../../engine/HttpHeaders.ts"
+import { speak } from "./pace.ts"
+import { PollingPacer } from "./pollingPacer.ts"
+import { atTurnEnd } from "./turn.ts"
 
 /** The settings that all exchanges of a server share. */
 export interface ExchangeSettings {
@@ -12,21 +15,82 @@ export interface ExchangeSettings {
   readonly report: (message: string, defect: unknown) => void
 }
 
+/** A request and its one response. */
+export abstract class Exchange<Request extends EngineRequest> {
+  readonly request: Request
+  protected readonly settings: ExchangeSettings
+  protected extraHeaders: Headers | undefined
+  protected responded = false
+
+  constructor(request: Request, extraHeaders: Headers | undefined, settings: ExchangeSettings) {
+    this.request = request
+    this.extraHeaders = extraHeaders
+    this.settings = settings
+  }
+
+  addHeaders(headers: Headers): void {
+    this.extraHeaders = merge(this.extraHeaders, headers)
+  }
+
+  respond(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string | Uint8Array,
+    isCompressible = false
+  ): number {
+    const size = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength
+    if (this.responded) return size
+    this.responded = true
+    const coding = isCompressible && size >= this.settings.threshold ? codingOf(this.request) : undefined
+    if (coding === undefined) this.send(status, headers, body, size)
+    else {
+      compress(coding, body, (compressed) => {
+        if (compressed === undefined) return this.send(status, headers, body, size)
+        this.send(status, { ...headers, "content-encoding": coding }, compressed, compressed.byteLength)
+      })
+    }
+    return size
+  }
+
+  /** Sends the response, with the extra headers. `size` is that of the body in bytes. */
+  protected abstract send(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string | Uint8Array,
+    size: number
+  ): void
+
+  /** A step has failed: the peer is not left waiting. */
+  abstract onDefect(defect: unknown): void
+
+  speak(session: object, bytes: number): void {
+    speak(session, bytes)
+  }
+
+  makePacer(session: object): Pacer {
+    return new PollingPacer(session)
+  }
+
+  defer(task: () => void): void {
+    atTurnEnd({ onTurnEnd: task, onDefect: (defect) => this.onDefect(defect) })
+  }
+}
+
 const CODINGS = ["gzip", "deflate", "identity"] as const
 
 const compressors = { gzip: Zlib.gzip, deflate: Zlib.deflate } as const
 
 /** A content coding other than the plain form. */
-export type Coding = keyof typeof compressors
+type Coding = keyof typeof compressors
 
 /** The coding of the response to a request; `undefined` for the plain form. */
-export const codingOf = (request: EngineRequest): Coding | undefined => {
+const codingOf = (request: EngineRequest): Coding | undefined => {
   const coding = negotiateCoding(request.header("accept-encoding"), CODINGS)
   return coding === "identity" ? undefined : coding
 }
 
 /** Compresses a body, and calls back. There is no result if zlib fails. */
-export const compress = (
+const compress = (
   coding: Coding,
   body: string | Uint8Array,
   onCompressed: (compressed: Buffer | undefined) => void

@@ -5,17 +5,14 @@ import type {
   ConnectionDetails,
   EngineRequest,
   HttpExchange,
-  Pacer,
   RequestBody,
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
-import { type Headers, merge } from "../../engine/HttpHeaders.ts"
+import type { Headers } from "../../engine/HttpHeaders.ts"
 import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "./chunks.ts"
-import { Body, codingOf, compress, type ExchangeSettings } from "./exchange.ts"
+import { Body, Exchange, type ExchangeSettings } from "./exchange.ts"
 import { readOffHeap } from "./offHeap.ts"
-import { speak } from "./pace.ts"
-import { PollingPacer } from "./pollingPacer.ts"
 import { addressOf, type Trust } from "./trustedProxies.ts"
 import { atTurnEnd, type TurnTask } from "./turn.ts"
 
@@ -82,13 +79,9 @@ const joined = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> 
 }
 
 /** A Node request and its response. */
-export class NodeExchange implements HttpExchange, TurnTask {
-  readonly request: NodeRequest
+export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange, TurnTask {
   private readonly incoming: IncomingMessage
   private readonly response: ServerResponse
-  private extraHeaders: Headers | undefined
-  private readonly settings: ExchangeSettings
-  private responded = false
   /** The response to write at the end of the turn. */
   private status = 0
   private headers: Record<string, number | string | Array<string>> | undefined
@@ -102,38 +95,12 @@ export class NodeExchange implements HttpExchange, TurnTask {
     extraHeaders: Headers | undefined,
     settings: ExchangeSettings
   ) {
-    this.request = request
+    super(request, extraHeaders, settings)
     this.incoming = incoming
     this.response = response
-    this.extraHeaders = extraHeaders
-    this.settings = settings
   }
 
-  addHeaders(headers: Headers): void {
-    this.extraHeaders = merge(this.extraHeaders, headers)
-  }
-
-  respond(
-    status: number,
-    headers: Readonly<Record<string, string>>,
-    body: string | Uint8Array,
-    isCompressible = false
-  ): number {
-    const size = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength
-    if (this.responded) return size
-    this.responded = true
-    const coding = isCompressible && size >= this.settings.threshold ? codingOf(this.request) : undefined
-    if (coding === undefined) this.send(status, headers, body, size)
-    else {
-      compress(coding, body, (compressed) => {
-        if (compressed === undefined) return this.send(status, headers, body, size)
-        this.send(status, { ...headers, "content-encoding": coding }, compressed, compressed.byteLength)
-      })
-    }
-    return size
-  }
-
-  private send(
+  protected send(
     status: number,
     headers: Readonly<Record<string, string>>,
     body: string | Uint8Array,
@@ -186,22 +153,10 @@ export class NodeExchange implements HttpExchange, TurnTask {
     this.incoming.socket.destroy()
   }
 
-  speak(session: object, bytes: number): void {
-    speak(session, bytes)
-  }
-
-  makePacer(session: object): Pacer {
-    return new PollingPacer(session)
-  }
-
   onDefect(defect: unknown): void {
     // The peer sees the end of its connection.
     this.response.destroy()
     this.settings.report("a response could not be sent", defect)
-  }
-
-  defer(task: () => void): void {
-    atTurnEnd({ onTurnEnd: task, onDefect: (defect) => this.onDefect(defect) })
   }
 
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void {

@@ -8,7 +8,7 @@ import type { Bus } from "./bus.ts"
 import * as ClassicWire from "./classicWire.ts"
 import { Inbox } from "./inbox.ts"
 import { shortId } from "./ids.ts"
-import { subscribed } from "./subscribed.ts"
+import { sayGoodbye, subscribed } from "./subscribed.ts"
 
 /** The lane of all broadcasts: one pattern hears them. */
 const BROADCASTS = "b"
@@ -61,7 +61,7 @@ export const make =
       yield* subscribed(bus.redis, "channel", channels.request, onRequest)
       yield* subscribed(bus.redis, "channel", channels.response, onResponse)
       yield* subscribed(bus.redis, "channel", channels.ownResponse, onResponse)
-      yield* Effect.addFinalizer(() => Effect.sync(() => bus.publish(channels.request, wire.encodeClosing(), false)))
+      yield* sayGoodbye(bus.redis, () => bus.publish(channels.request, wire.encodeClosing(), false))
 
       const send = (message: ClusterMessage): void => {
         const lane = message._tag === "Broadcast" ? BROADCASTS : REQUESTS

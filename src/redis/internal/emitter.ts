@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
 import * as Sink from "effect/Sink"
 
 import type { Selection } from "../../adapter/Adapter.ts"
@@ -7,6 +6,7 @@ import type { RemoteFlags } from "../../adapter/ClusterMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { betweenServers, encodeDeclared, encodeServerEvent, encodeUntyped } from "../../internal/emits.ts"
 import { asRooms } from "../../internal/rooms.ts"
+import { none, Selecting } from "../../internal/selecting.ts"
 import type { RoomSelection } from "../../server/BroadcastOperator.ts"
 import type { EmitterNamespace, EmitterOperator } from "../EmitterOperator.ts"
 import type { RedisError } from "../RedisError.ts"
@@ -22,51 +22,26 @@ export interface Target {
   readonly send: Send
 }
 
-/** No rooms were named, which selects all sockets. An empty list of rooms is another one, and selects none. */
-const none: ReadonlyArray<string> = []
-
 const everybody: Selection = { rooms: none, except: none }
 
 const noFlags: RemoteFlags = { volatile: false, compress: true }
 
-/** Each name once: a room that is the only one has a channel of its own. */
-const add = (names: ReadonlyArray<string>, more: RoomSelection): ReadonlyArray<string> => [
-  ...new Set([...names, ...asRooms(more)])
-]
-
 /** The one implementation of operators; contracts only narrow its type. */
-class Operator extends Inspectable.Class implements EmitterOperator<any> {
+class Operator extends Selecting<RemoteFlags, Operator> implements EmitterOperator<any> {
   protected readonly target: Target
-  private readonly selection: Selection
-  private readonly flags: RemoteFlags
 
   constructor(target: Target, selection: Selection, flags: RemoteFlags) {
-    super()
+    super(selection, flags)
     this.target = target
-    this.selection = selection
-    this.flags = flags
   }
 
-  to(rooms: RoomSelection): Operator {
-    const { except, rooms: before } = this.selection
-    return new Operator(this.target, { rooms: add(before, rooms), except }, this.flags)
+  protected override copy(selection: Selection, flags: RemoteFlags): Operator {
+    return new Operator(this.target, selection, flags)
   }
 
-  in(rooms: RoomSelection): Operator {
-    return this.to(rooms)
-  }
-
-  except(rooms: RoomSelection): Operator {
-    const { except, rooms: selected } = this.selection
-    return new Operator(this.target, { rooms: selected, except: add(except, rooms) }, this.flags)
-  }
-
-  get volatile(): Operator {
-    return new Operator(this.target, this.selection, { ...this.flags, volatile: true })
-  }
-
-  compress(compress: boolean): Operator {
-    return new Operator(this.target, this.selection, { ...this.flags, compress })
+  /** Each name once: a room that is the only one has a channel of its own. */
+  protected override join(names: ReadonlyArray<string>, more: ReadonlyArray<string>): ReadonlyArray<string> {
+    return [...new Set([...names, ...more])]
   }
 
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void, RedisError> {
@@ -95,19 +70,14 @@ class Operator extends Inspectable.Class implements EmitterOperator<any> {
   }
 
   override toJSON(): unknown {
-    const { except, rooms } = this.selection
-    // Without rooms it selects all sockets; with an empty list of rooms, none.
-    const selected = rooms === none ? undefined : rooms
-    return { _id: "EmitterOperator", namespace: this.target.name, rooms: selected, except, ...this.flags }
+    return this.describe("EmitterOperator", this.target.name)
   }
 
   /** A message that cannot be encoded is a defect, also where nobody is selected. */
   private say(message: (selection: Selection) => EmitterMessage): Effect.Effect<void, RedisError> {
     return Effect.suspend(() => {
-      const { rooms } = this.selection
       const outgoing = this.target.encode(message(this.selection))
-      // Servers read an empty list as all sockets.
-      return rooms.length === 0 && rooms !== none ? Effect.void : Effect.asVoid(this.target.send(outgoing))
+      return this.isNobody ? Effect.void : Effect.asVoid(this.target.send(outgoing))
     })
   }
 }

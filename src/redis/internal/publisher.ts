@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
 import type { ClusterMonitor, DropReason } from "../../adapter/ClusterStatus.ts"
@@ -100,8 +101,8 @@ export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<vo
   })
 
 /**
- * Makes a publisher. When its scope closes, it sends what waits if it can do so at once, and waits for what is under way, for a second
- * at most. The rest is counted as failed.
+ * Makes a publisher. When its scope closes, it sends what waits if there is a connection, and waits for what is under way, for a
+ * second at most. The rest is counted as failed.
  */
 export const make = (
   client: RedisClient["Service"],
@@ -116,9 +117,11 @@ export const make = (
     const maxBytes = options.maxBytes ?? 16 << 20
     const maxAge = millis(options.maxAge, 10_000)
     const maxPipelines = options.maxPipelines ?? 4
+    /** Whether it has opened in time. */
     const fence = (options.fence ?? whenSubscribed(client)).pipe(
+      Effect.catchCause(() => Effect.void),
       Effect.timeoutOption(options.fenceTimeout ?? Duration.seconds(2)),
-      Effect.catchCause(() => Effect.void)
+      Effect.map(Option.isSome)
     )
     const ways = new Map<Lane, Way>()
     /** What has no server at present: the slots of a Redis Cluster are not known, or everything is held. */
@@ -269,6 +272,34 @@ export const make = (
       })
       run(fence.pipe(Effect.andThen(open), Effect.forkIn(scope)))
     }
+    let isOpening = false
+    /**
+     * Waits for the fence of new connections before there is anything to send: the first message, which may be the last one, does
+     * not have to. One that comes after the time for that waits for a fence of its own.
+     */
+    const openEarly = () => {
+      if (isOpening) return
+      const closed = routes.lanes().filter((lane) => {
+        const { connection } = lane.line
+        return connection !== undefined && ways.get(lane)?.open !== connection
+      })
+      if (closed.length === 0) return
+      isOpening = true
+      const connections = closed.map((lane) => [lane, lane.line.connection] as const)
+      const open = (isReached: boolean) =>
+        Effect.sync(() => {
+          isOpening = false
+          if (!isReached) return
+          for (const [lane, connection] of connections) {
+            if (lane.line.connection !== connection) continue
+            const way = wayOf(lane)
+            way.open = connection
+            flush(way)
+          }
+          openEarly()
+        })
+      run(fence.pipe(Effect.flatMap(open), Effect.forkIn(scope)))
+    }
     const schedule = (way: Way) => {
       if (way.isScheduled) return
       way.isScheduled = true
@@ -298,6 +329,7 @@ export const make = (
         else wayOf(lane).outbox.push(item)
       }
       for (const way of ways.values()) flush(way)
+      openEarly()
     }
 
     const enqueue = (
@@ -338,10 +370,20 @@ export const make = (
     )
 
     yield* Effect.acquireRelease(
-      Effect.sync(() => routes.onChange(distribute)),
+      Effect.sync(() => {
+        openEarly()
+        return routes.onChange(distribute)
+      }),
       (stop) =>
         Effect.gen(function* () {
           stop()
+          const closed = Array.from(ways.values()).filter(
+            ({ lane, open, outbox }) => outbox.length > 0 && lane.line.connection !== open
+          )
+          if (closed.some(({ lane }) => lane.line.connection !== undefined)) {
+            yield* Effect.timeoutOption(fence, CLOSING_TIME)
+            for (const way of closed) way.open = way.lane.line.connection
+          }
           for (const way of ways.values()) flush(way)
           // What is under way is waited for, but not for long.
           yield* Effect.callback<void>((resume) => {

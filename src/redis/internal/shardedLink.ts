@@ -10,7 +10,7 @@ import type { Bus } from "./bus.ts"
 import { longId } from "./ids.ts"
 import { Inbox } from "./inbox.ts"
 import * as ShardedWire from "./shardedWire.ts"
-import { subscribed } from "./subscribed.ts"
+import { sayGoodbye, subscribed } from "./subscribed.ts"
 
 export interface ShardedLinkOptions {
   readonly prefix: string
@@ -50,10 +50,10 @@ export const make =
 
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
-          bus.publish(common, wire.encodeClosing(), true)
           for (const { subscription } of channels.values()) subscription.unsubscribe()
         })
       )
+      yield* sayGoodbye(bus.redis, () => bus.publish(common, wire.encodeClosing(), true))
       const onRoomCreated = (room: string): void => {
         if (!wire.subscribesTo(room, false)) return
         const confirmed = Deferred.makeUnsafe<void>()

@@ -9,7 +9,7 @@ import { longId } from "./ids.ts"
 import { Inbox } from "./inbox.ts"
 import type { Fields, StreamReaders } from "./streamReaders.ts"
 import * as StreamsWire from "./streamsWire.ts"
-import { subscribed } from "./subscribed.ts"
+import { sayGoodbye, subscribed } from "./subscribed.ts"
 
 /** The lane of the stream. */
 const STREAM = "s"
@@ -62,7 +62,7 @@ export const make =
       // Official servers may write to another stream than ours do.
       const streams = new Set([stream, StreamsWire.officialStreamOf(namespace, streamName, streamCount)])
       for (const name of streams) yield* readers.read(name, namespace, onEntry)
-      yield* Effect.addFinalizer(() => Effect.sync(() => publish(common, wire.encodeClosing())))
+      yield* sayGoodbye(bus.redis, () => publish(common, wire.encodeClosing()))
 
       const send = (message: ClusterMessage): void => {
         if (wire.goesByStream(message)) {

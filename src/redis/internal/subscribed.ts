@@ -17,3 +17,14 @@ export const subscribed = (
       ({ unsubscribe }) => Effect.sync(unsubscribe)
     )
   )
+
+/**
+ * Says goodbye when the scope closes. While Redis is away nobody would hear it: that is no loss, and the others see the server
+ * disappear.
+ */
+export const sayGoodbye = (redis: RedisClient["Service"], say: () => void): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      if (redis.isConnected()) say()
+    })
+  )

@@ -11,6 +11,7 @@ import type { Adapter, BroadcastFlags, Selection, SocketDetails } from "../../ad
 import type { Handshake } from "../../Handshake.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { asRooms } from "../../internal/rooms.ts"
+import { none, Selecting } from "../../internal/selecting.ts"
 import { AckError, ServersMissingError } from "../../SocketIoError.ts"
 import type {
   BroadcastAck,
@@ -23,61 +24,25 @@ import type {
 import { makeEventPubSub } from "./eventPubSub.ts"
 import type { Target } from "./ports.ts"
 
-/**
- * No rooms were named, which selects all sockets. An empty list of rooms is another array, and
- * selects none.
- */
-const none: ReadonlyArray<string> = []
-
 /** The flags of an operator that was given none. */
 export const noFlags: BroadcastFlags = { volatile: false, local: false, compress: true }
 
 /** The one implementation of operators; contracts only narrow its type. */
-export class Operator extends Inspectable.Class implements BroadcastOperator<any> {
+export class Operator extends Selecting<BroadcastFlags, Operator> implements BroadcastOperator<any> {
   private readonly target: Target
-  private readonly selection: Selection
-  private readonly flags: BroadcastFlags
 
   constructor(target: Target, selection: Selection, flags: BroadcastFlags) {
-    super()
+    super(selection, flags)
     this.target = target
-    this.selection = selection
-    this.flags = flags
   }
 
-  to(rooms: RoomSelection): Operator {
-    const { except, rooms: before } = this.selection
-    return new Operator(this.target, { rooms: [...before, ...asRooms(rooms)], except }, this.flags)
-  }
-
-  in(rooms: RoomSelection): Operator {
-    return this.to(rooms)
-  }
-
-  except(rooms: RoomSelection): Operator {
-    const { except, rooms: selected } = this.selection
-    return new Operator(this.target, { rooms: selected, except: [...except, ...asRooms(rooms)] }, this.flags)
-  }
-
-  get volatile(): Operator {
-    return new Operator(this.target, this.selection, { ...this.flags, volatile: true })
+  protected override copy(selection: Selection, flags: BroadcastFlags): Operator {
+    return new Operator(this.target, selection, flags)
   }
 
   /** Adapters do not fail if they answer for this process alone. */
   get local(): LocalOperator<any> {
     return new Operator(this.target, this.selection, { ...this.flags, local: true }) as unknown as LocalOperator<any>
-  }
-
-  compress(compress: boolean): Operator {
-    return new Operator(this.target, this.selection, { ...this.flags, compress })
-  }
-
-  /**
-   * Adapters read an empty list as all sockets, like those of the reference, so they are not
-   * called.
-   */
-  private get isNobody(): boolean {
-    return this.selection.rooms.length === 0 && this.selection.rooms !== none
   }
 
   emit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void> {
@@ -158,10 +123,7 @@ export class Operator extends Inspectable.Class implements BroadcastOperator<any
   }
 
   override toJSON(): unknown {
-    const { except, rooms } = this.selection
-    // Without rooms it selects all sockets; with an empty list of rooms, none.
-    const selected = rooms === none ? undefined : rooms
-    return { _id: "BroadcastOperator", namespace: this.target.namespace.name, rooms: selected, except, ...this.flags }
+    return this.describe("BroadcastOperator", this.target.namespace.name)
   }
 
   private askIn(

@@ -3,17 +3,14 @@ import type {
   ConnectionDetails,
   EngineRequest,
   HttpExchange,
-  Pacer,
   RequestBody,
   ResponseWatcher
 } from "../../../engine/EngineRequest.ts"
-import { type Headers, merge } from "../../../engine/HttpHeaders.ts"
+import type { Headers } from "../../../engine/HttpHeaders.ts"
 import { queryOf, RequestDetails } from "../../../engine/RequestDetails.ts"
 import { Chunks } from "../chunks.ts"
-import { Body, codingOf, compress, type ExchangeSettings } from "../exchange.ts"
+import { Body, Exchange, type ExchangeSettings } from "../exchange.ts"
 import { readOffHeap } from "../offHeap.ts"
-import { speak } from "../pace.ts"
-import { PollingPacer } from "../pollingPacer.ts"
 import { atTurnEnd } from "../turn.ts"
 import * as Frames from "./frames.ts"
 import { encodeResponse, type RequestHead } from "./heads.ts"
@@ -60,15 +57,11 @@ interface Reading {
 }
 
 /** A request of another server, and its response. */
-export class PassedExchange implements HttpExchange {
-  readonly request: PassedEngineRequest
+export class PassedExchange extends Exchange<PassedEngineRequest> implements HttpExchange {
   private readonly id: number
   private readonly writer: Frames.FrameWriter
-  private readonly settings: ExchangeSettings
   /** Forgets the exchange: nothing more will come for it. */
   private readonly forget: () => void
-  private extraHeaders: Headers | undefined
-  private responded = false
   private isOver = false
   private watcher: ResponseWatcher | undefined
   private onAborted: (() => void) | undefined
@@ -84,39 +77,13 @@ export class PassedExchange implements HttpExchange {
     settings: ExchangeSettings,
     forget: () => void
   ) {
-    this.request = request
+    super(request, extraHeaders, settings)
     this.id = id
     this.writer = writer
-    this.extraHeaders = extraHeaders
-    this.settings = settings
     this.forget = forget
   }
 
-  addHeaders(headers: Headers): void {
-    this.extraHeaders = merge(this.extraHeaders, headers)
-  }
-
-  respond(
-    status: number,
-    headers: Readonly<Record<string, string>>,
-    body: string | Uint8Array,
-    isCompressible = false
-  ): number {
-    const size = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength
-    if (this.responded) return size
-    this.responded = true
-    const coding = isCompressible && size >= this.settings.threshold ? codingOf(this.request) : undefined
-    if (coding === undefined) this.send(status, headers, body)
-    else {
-      compress(coding, body, (compressed) => {
-        if (compressed === undefined) this.send(status, headers, body)
-        else this.send(status, { ...headers, "content-encoding": coding }, compressed)
-      })
-    }
-    return size
-  }
-
-  private send(status: number, headers: Readonly<Record<string, string>>, body: string | Uint8Array): void {
+  protected send(status: number, headers: Readonly<Record<string, string>>, body: string | Uint8Array): void {
     const bytes = typeof body === "string" ? Buffer.from(body) : body
     const all: Record<string, string | number | Array<string>> = { ...this.extraHeaders, ...headers }
     if (status !== 204) all["content-length"] = bytes.byteLength
@@ -150,19 +117,7 @@ export class PassedExchange implements HttpExchange {
     atTurnEnd({ onTurnEnd: () => this.onOver(), onDefect: (defect) => this.onDefect(defect) })
   }
 
-  speak(session: object, bytes: number): void {
-    speak(session, bytes)
-  }
-
-  makePacer(session: object): Pacer {
-    return new PollingPacer(session)
-  }
-
-  defer(task: () => void): void {
-    atTurnEnd({ onTurnEnd: task, onDefect: (defect) => this.onDefect(defect) })
-  }
-
-  private onDefect(defect: unknown): void {
+  onDefect(defect: unknown): void {
     this.destroy()
     this.settings.report("a response could not be sent", defect)
   }
