@@ -38,12 +38,12 @@ export class OutboundMessage {
   }
 
   /**
-   * An estimate of its memory in bytes: the objects, the text in two bytes for a character, and the
-   * wire form.
+   * The most memory that it takes, in bytes, without its wire form: the objects, and two bytes for a
+   * character of the text.
    */
   get memory(): number {
     let bytes = OBJECTS + 2 * (this.text?.length ?? 0)
-    for (const { byteLength } of this.attachments ?? none) bytes += OBJECTS + 2 * byteLength
+    for (const { byteLength } of this.attachments ?? none) bytes += OBJECTS + byteLength
     return bytes
   }
 
@@ -60,7 +60,7 @@ export class OutboundMessage {
 }
 
 /** The objects of a message, or of an attachment. */
-const OBJECTS = 240
+const OBJECTS = 280
 
 const none: ReadonlyArray<Uint8Array> = []
 

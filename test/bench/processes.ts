@@ -113,8 +113,18 @@ const end = async (child: ChildProcess): Promise<void> => {
   clearTimeout(timer)
 }
 
-/** Runs a load against a fresh server, which a script is. */
-export const run = async (script: string, { kind, parameters }: Run): Promise<Figures> => {
+/** The ports of a server: its own, and the one that says what its process has used. */
+export interface Ports {
+  readonly port: number
+  readonly usagePort: number
+}
+
+/** Starts a server, which a script is, for as long as it is used. */
+export const withServer = async <A>(
+  script: string,
+  env: Readonly<Record<string, string>>,
+  use: (ports: Ports) => Promise<A>
+): Promise<A> => {
   const port = await freePort()
   const usagePort = await freePort()
   const server = start(serverProcessor, script, [], {
@@ -123,15 +133,28 @@ export const run = async (script: string, { kind, parameters }: Run): Promise<Fi
     WS_NO_BUFFER_UTIL: "1",
     PORT: String(port),
     USAGE_PORT: String(usagePort),
-    PING_INTERVAL: String(parameters.pingInterval)
+    ...env
   })
   try {
     await untilListening(server, port)
     await untilListening(server, usagePort)
+    return await use({ port, usagePort })
+  } finally {
+    await end(server)
+  }
+}
+
+/** Runs a load against a fresh server, which a script is. */
+export const run = (
+  script: string,
+  { kind, parameters }: Run,
+  env: Readonly<Record<string, string>> = {}
+): Promise<Figures> =>
+  withServer(script, { PING_INTERVAL: String(parameters.pingInterval), ...env }, async (ports) => {
     const load = start(
       loadProcessor,
       pathOf("load/main.ts"),
-      [JSON.stringify({ kind, load: { ...parameters, port, usagePort } })],
+      [JSON.stringify({ kind, load: { ...parameters, ...ports } })],
       {}
     )
     try {
@@ -139,10 +162,7 @@ export const run = async (script: string, { kind, parameters }: Run): Promise<Fi
     } finally {
       await end(load)
     }
-  } finally {
-    await end(server)
-  }
-}
+  })
 
 /** Runs a script that measures within its own process, on the server's processor. */
 export const runAlone = (script: string, argument: unknown): Promise<Figures> =>

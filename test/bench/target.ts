@@ -81,11 +81,15 @@ const BenchLive = SocketIoServer.layerNamespace(
 
 serveUsage()
 
+/** The option of the same name. `test/recovery/cost.ts` measures what it costs. */
+const recovery = process.env["RECOVERY"]
+
 const Main = BenchLive.pipe(
   Layer.provide(
     NodeSocketIoServer.layer({
       port: settings.port,
       heartbeat: { pingInterval: settings.pingInterval, pingTimeout: settings.pingTimeout },
+      ...(recovery === undefined ? {} : { recovery: JSON.parse(recovery) }),
       host: "127.0.0.1"
     })
   ),

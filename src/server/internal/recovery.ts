@@ -97,6 +97,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   /** The secret of the session that is being taken from its connection, and that session. */
   private taking: string | undefined
   private taken: AwaySession<OutboundMessage> | undefined
+  /** The last broadcast that was logged. */
+  private latest: OutboundMessage | undefined
   /** The beginning of its offsets. It is another one in each process. */
   private readonly epoch: string
 
@@ -139,6 +141,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
     // A session that begins later does not need it.
     if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
+      // The frames of the one before were for its recipients. They may also keep much more alive than
+      // themselves: they are cut out of larger buffers.
+      if (this.latest !== undefined) this.latest.prepared = undefined
+      this.latest = message
       log.append(message, selection, message.memory, this.server.now())
       this.server.watch()
     } else if (isLogged) log.next()
@@ -304,7 +310,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract) }
     connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     const { dropsMessages } = this.server.sessionBounds
-    for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
+    for (const message of missed) {
+      connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
+      message.prepared = undefined
+    }
     // Its connection has ended meanwhile. The session waits again, or has ended, too.
     if (socket.isDisconnected) return
     const rooms = Array.from(away.joined ?? [])
