@@ -11,7 +11,7 @@ import { routesOf } from "../../src/redis/internal/routes.ts"
 import { requires } from "../support/peers.ts"
 import { client, clientKinds, isClusterKind, lost, wait } from "../support/redisClients.ts"
 import { counted, isRising, numbers } from "../support/redisPublisher.ts"
-import { redis, type RunningRedis, type RunningServers } from "../support/redisServer.ts"
+import { redis, type RunningRedis, type RunningServers, until } from "../support/redisServer.ts"
 
 const singles = clientKinds.filter((kind) => !isClusterKind(kind))
 const clusters = clientKinds.filter(isClusterKind)
@@ -52,8 +52,12 @@ const ownerOf = ({ servers }: RunningServers, key: string) =>
 /** The server with the replica of a master. */
 const replicaOf = ({ servers }: RunningServers, master: RunningRedis) =>
   Effect.promise(async () => {
-    const line = await master.command("cluster", "replicas", await master.command("cluster", "myid"))
-    return servers.find(({ port }) => line.includes(`:${port}@`))!
+    const id = await master.command("cluster", "myid")
+    // A master may hear of its replica late.
+    return until("the replica", async () => {
+      const line = await master.command("cluster", "replicas", id)
+      return servers.find(({ port }) => line.includes(`:${port}@`))
+    })
   })
 
 // At once, as they mostly wait.
