@@ -34,10 +34,8 @@ const visit = Effect.fnUntraced(function* (name: string) {
    * server knows the visitor.
    */
   const unsaid: Array<string> = []
-  yield* Stream.fromEventListener(view.sayForm, "submit").pipe(
-    Stream.map(view.takeText),
-    Stream.filter((text) => text !== ""),
-    Stream.runForEach((text) => {
+  yield* Stream.fromEventListener<CustomEvent<string>>(view.sayForm, "write").pipe(
+    Stream.runForEach(({ detail: text }) => {
       if (isInside) return chat.emit("say", { text })
       return Effect.sync(() => {
         unsaid.push(text)

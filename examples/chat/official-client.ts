@@ -68,9 +68,8 @@ view.joinForm.addEventListener("submit", () => {
   view.go("entering")
   socket.connect()
 })
-view.sayForm.addEventListener("submit", () => {
-  const text = view.takeText()
-  if (text === "") return
+view.sayForm.addEventListener("write", (event) => {
+  const { detail: text } = event as CustomEvent<string>
   if (isInside) {
     socket.emit("say", { text })
   } else {

@@ -19,12 +19,15 @@ for (const form of [joinForm, sayForm]) form.addEventListener("submit", (event) 
 /** The name that was entered. */
 export const enteredName = (): string => nameInput.value.trim()
 
-/** The text that was entered. It is taken out of its field. */
-export const takeText = (): string => {
+/**
+ * A text was entered: its form tells it as the detail of an event `write`. It is taken out of its
+ * field at once, as the visitor may be typing the next one.
+ */
+sayForm.addEventListener("submit", () => {
   const text = textInput.value.trim()
   textInput.value = ""
-  return text
-}
+  if (text !== "") sayForm.dispatchEvent(new CustomEvent("write", { detail: text }))
+})
 
 /**
  * The state of the page: outside, on its way in, inside, or inside without a connection. Inside,
