@@ -166,8 +166,8 @@ export interface SelectionTarget {
 }
 
 /**
- * The sockets of this process whose clients have lost their connection and may come back. What is
- * sent to them meanwhile is kept for them.
+ * The sockets of this process whose clients have lost their connection and may come back. Messages
+ * to them are kept meanwhile.
  *
  * @since 0.1.0
  * @category models
