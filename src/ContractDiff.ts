@@ -192,8 +192,11 @@ class NamespaceChanges {
     message: string = rules[rule],
     breaks: Change["breaks"] = level === "safe" ? "nobody" : "old clients"
   ): void {
-    const where = event === "" ? this.name : `${this.name}:${event}`
-    this.changes.push({ rule, level, where, path, message, breaks })
+    this.changes.push({ rule, level, where: this.placeOf(event), path, message, breaks })
+  }
+
+  private placeOf(event: string): string {
+    return event === "" ? this.name : `${this.name}:${event}`
   }
 
   private event(
@@ -348,13 +351,14 @@ class NamespaceChanges {
     const { direction, event, part, prefix } = place
     const where = `${direction} ${part}`
     const isError = part === "error" || part === "refusals"
+    const isHere = (change: Change) => change.where === this.placeOf(event)
     for (const finding of findings) {
       const path = `${where} ${prefix}${finding.path}`.trimEnd()
       let rule = ruleOf[finding.kind][isForward ? 0 : 1]
       if (isError && finding.kind === "member") rule = isForward ? "error-shrank" : "error-grew"
       if (!counts && (finding.kind === "type" || finding.kind === "unknown")) {
         // The same difference, seen from the other side, is reported already.
-        if (this.changes.some((change) => change.path !== "" && path.startsWith(change.path) && isAt(change, event)))
+        if (this.changes.some((change) => change.path !== "" && path.startsWith(change.path) && isHere(change)))
           continue
         rule = isForward ? "bound-tightened" : "bound-loosened"
       }
@@ -364,7 +368,7 @@ class NamespaceChanges {
       const breaks = !isDanger ? "nobody" : counts && level !== "safe" ? "old clients" : "new clients on old servers"
       const message = messageOf(finding, rule, isForward)
       const isKnown = this.changes.some(
-        (change) => change.rule === rule && change.path === path && change.message === message && isAt(change, event)
+        (change) => change.rule === rule && change.path === path && change.message === message && isHere(change)
       )
       if (!isKnown) this.add(rule, level, event, path, message, breaks)
     }
@@ -376,8 +380,6 @@ const messageOf = ({ acceptor, kind, producer, what }: Finding, rule: RuleId, is
   if (kind === "member") return isForward ? `${producer} is no member any more` : `${producer} is a new member`
   return isForward ? `${what}: ${producer} → ${acceptor}` : `${what}: ${acceptor} → ${producer}`
 }
-
-const isAt = ({ where }: Change, event: string): boolean => event === "" || where.endsWith(`:${event}`)
 
 /** The form of a value that has all of these forms. */
 const merged = (schemas: ReadonlyArray<JsonSchema>, definitions: Definitions): JsonSchema => {

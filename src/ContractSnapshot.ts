@@ -75,7 +75,8 @@ export interface ContractSnapshot {
  * **Gotchas**
  *
  * The code of checks and transformations is not part of it. They are compared by their names: give
- * them an `identifier`, and another one when their meaning changes. See {@link uncompared}.
+ * them an `identifier`, and another one when their meaning changes. A transformation without one is
+ * compared by the text of its function. See {@link uncompared}.
  *
  * @since 0.1.0
  * @category constructors

@@ -50,7 +50,10 @@ export const standardCodec = (
     { expected: `a value of the ${vendor} schema`, toCodecJson: () => undefined }
   )
   if (jsonSchema === undefined && own === undefined) return declared
-  return declared.check(Schema.makeFilter(() => true, { toJsonSchema: () => jsonSchema ?? documented(own!) }))
+  return declared.check(
+    // Its references are relative to itself.
+    Schema.makeFilter(() => true, { "x-standard": true, toJsonSchema: () => jsonSchema ?? documented(own!) })
+  )
 }
 
 const isPromise = (result: object): result is Promise<unknown> => "then" in result && typeof result.then === "function"

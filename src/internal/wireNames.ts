@@ -85,7 +85,9 @@ export const UNNAMED = "unnamed"
 export const viaOf = (transformation: unknown, target: SchemaAST.AST): string => {
   const known = transformations.get(transformation) ?? functions.get(functionOf(transformation))
   if (known !== undefined) return known
-  const identifier = SchemaAST.resolveIdentifier(target)
+  // The identifier of a class says nothing about the way to its instances.
+  const isClass = typeof target.annotations?.["~constructor"] === "function"
+  const identifier = isClass ? undefined : SchemaAST.resolveIdentifier(target)
   if (identifier !== undefined) return `custom ${identifier}`
   const made = functionOf(transformation)
   return typeof made === "function" ? `code ${hashText(String(made))}` : `custom ${UNNAMED}`

@@ -94,7 +94,8 @@ export class WireSchemas {
       const node = this.chain(ast, earlier)
       return after(isNullable(to) ? { anyOf: [node, { type: "null" }] } : node, "default", {}, hasUnion(node))
     }
-    const isClass = earlier.length === 0 && typeof ast.annotations?.["~constructor"] === "function"
+    // An instance of a class is made of its fields.
+    const isClass = earlier.length === 0 && isMadeOf(ast, to)
     if (isClass) return after(this.visit(to), "class", this.checked({}, ast.checks))
     return { ...after(this.visit(to), viaOf(transformation, ast), this.chain(ast, earlier), true) }
   }
@@ -273,6 +274,12 @@ const isNullable = (ast: SchemaAST.AST): boolean => {
   if (last._tag === "Union") return last.types.some(isNullable)
   return last._tag === "Undefined" || last._tag === "Void" || last._tag === "Null"
 }
+
+/** Whether a schema is that of a class, with the fields in this form. */
+const isMadeOf = (ast: SchemaAST.AST, fields: SchemaAST.AST): boolean =>
+  ast._tag === "Declaration" &&
+  typeof ast.annotations?.["~constructor"] === "function" &&
+  ast.typeParameters[0] === fields
 
 const isPlainString = (ast: SchemaAST.AST): boolean =>
   ast._tag === "String" && ast.checks === undefined && ast.encoding === undefined

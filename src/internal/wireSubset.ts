@@ -278,7 +278,7 @@ export class WireSubset {
   private areDisjoint(producer: WireNode, acceptor: WireNode, depth = 0): boolean {
     const p = this.resolve(producer, this.producers)
     const a = this.resolve(acceptor, this.acceptors)
-    if (depth > MAX_DEPTH) return false
+    if (depth > MAX_DEPTH || this.left-- <= 0) return false
     if ("anyOf" in p) return (p["anyOf"] as Array<WireNode>).every((member) => this.areDisjoint(member, a, depth + 1))
     if ("anyOf" in a) return (a["anyOf"] as Array<WireNode>).every((member) => this.areDisjoint(p, member, depth + 1))
     const [ours, theirs] = [kindsOf(p), kindsOf(a)]

@@ -155,6 +155,7 @@ to allow a breaking change: --allow required-field-added@/chat:join
     const none = file("none.ts", "export const nothing = 1")
     const broken = file("broken.ts", 'throw new Error("no such luck")')
     const odd = file("odd.json", "{}")
+    const strange = file("strange.json", JSON.stringify({ version: 1, namespaces: { "/chat": 1 } }))
     const later = file("later.json", JSON.stringify({ version: 2, namespaces: {} }))
     for (const [args, problem] of [
       [[one], `error: there is no ${snapshot}; --update writes it`],
@@ -164,6 +165,7 @@ to allow a breaking change: --allow required-field-added@/chat:join
       [[one, two, "--update"], "error: two contracts have the same name"],
       [["--against", odd, one], `error: ${odd}: it is no snapshot of contracts`],
       [["--against", later, one], `error: ${later}: it is a snapshot of version 2`],
+      [["--against", strange, one], "error: TypeError"],
       [["--allow", "anything", one], "error: --allow takes RULE@/namespace:event, not anything"],
       [["--allow", "nothing@/chat", one], "error: there is no rule nothing; there are namespace-removed"],
       [[], "Missing required argument: module"]

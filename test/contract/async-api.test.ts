@@ -11,6 +11,7 @@ import { Parser } from "@asyncapi/parser"
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { compile } from "json-schema-to-typescript"
+import * as z from "zod"
 
 import * as AsyncApi from "../../src/AsyncApi.ts"
 import * as Binary from "../../src/Binary.ts"
@@ -279,6 +280,51 @@ describe("AsyncApi.fromNamespaces", () => {
     assert.lengthOf(Object.keys(Object.values(strange.channels)[0]!.messages), 6)
     assert.includeMembers(Object.keys(strange.components.schemas), ["chat_MessageEncoded", "chat_MessageEncoded_1"])
     assert.deepStrictEqual(await failuresOf(strange), [])
+  })
+
+  it("has the schemas of other libraries, with their own definitions", async () => {
+    const Leaf: z.ZodType = z.object({
+      value: z.number(),
+      get below() {
+        return z.array(Leaf)
+      }
+    })
+    const Person = z.object({ name: z.string() }).meta({ id: "Person" })
+    const Pair = z.object({ one: Person, two: Person }).meta({ title: "Pair" })
+    const standard = (schema: z.ZodType) => Event.standard(schema as z.ZodString)
+    const Zoo = Namespace.make("/zoo", {
+      clientToServer: [
+        Event.make("tree", { payload: standard(Leaf) }),
+        Event.make("pair", { payload: Schema.Struct({ pair: standard(Pair) }) }),
+        Event.make("plain", { payload: standard(z.object({ age: z.int() })) })
+      ]
+    })
+    const zoo = AsyncApi.fromNamespaces([Zoo], info)
+    assert.deepStrictEqual(await failuresOf(zoo), [])
+    const { schemas } = zoo.components
+    assert.includeMembers(Object.keys(schemas), ["Standard", "Pair", "Person"])
+    assert.deepStrictEqual((schemas["Standard"] as any).properties.below.items, {
+      $ref: "#/components/schemas/Standard"
+    })
+    assert.deepStrictEqual((schemas["Pair"] as any).properties.two, { $ref: "#/components/schemas/Person" })
+    assert.notInclude(JSON.stringify(zoo), "x-standard")
+    const { "receive.pair": pair, "receive.plain": plain } = AsyncApi.jsonSchemas(Zoo)
+    assert.deepStrictEqual(Object.keys(pair!["definitions"] as object).toSorted(), ["Pair", "Person"])
+    assert.notProperty(plain!, "definitions")
+  })
+
+  it("says of an event that is handled once where its id is", () => {
+    const Orders = Namespace.make("/orders", {
+      clientToServer: [
+        Event.make("order", { payload: { id: Schema.String }, once: { key: ({ id }) => id, window: "1 hour" } }),
+        Event.make("pay", { once: {} })
+      ]
+    })
+    const { messages } = Object.values(AsyncApi.fromNamespaces([Orders], info).channels)[0]!
+    assert.deepStrictEqual(
+      ["receive.order", "receive.pay"].map((key) => messages[key]!["x-socket.io"]),
+      [{ once: { id: "payload", window: 3_600_000 } }, { once: { id: "attribute", window: 600_000 } }]
+    )
   })
 
   it("refuses two contracts of one name, and examples that do not fit", () => {

@@ -2,7 +2,7 @@
  * Changes of contracts: each rule with a pair of contracts, and generated messages that prove its verdict.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, SchemaTransformation } from "effect"
 import * as z from "zod"
 
 import * as Binary from "../../src/Binary.ts"
@@ -43,6 +43,15 @@ const tagged = (tag: string) => Schema.TaggedStruct(tag, { at: Schema.Finite })
 const tree = (leaf: Payload): Payload => {
   const node: Payload = S({ leaf, below: Schema.Array(Schema.suspend((): Payload => node)) }) as never
   return node
+}
+const Fields = S({ a: Text })
+class Made extends Schema.Class<Made>("Made")({ a: Text }) {}
+const refusing = {
+  decode: (fields: { readonly a: string }) => {
+    if (fields.a === "") throw new Error("empty")
+    return new Made(fields)
+  },
+  encode: ({ a }: Made) => ({ a })
 }
 const named = (name: string) => Schema.makeFilter((text: string) => text !== name, { identifier: `not ${name}` })
 
@@ -169,6 +178,12 @@ const payloads: Record<string, readonly [rule: Rule, receive: string, send: stri
     "risky",
     "risky",
     [Text.check(Schema.isPattern(/^a/)), Text.check(Schema.isPattern(/a/))]
+  ],
+  "a transformation of the application makes the instances of a class": [
+    ["not-understood", "bound-tightened"],
+    "risky",
+    "safe",
+    [Fields, Fields.pipe(Schema.decodeTo(Schema.toType(Made), SchemaTransformation.transform(refusing)))]
   ],
   "a schema of another library is another one": [
     "not-understood",
@@ -412,6 +427,14 @@ describe("ContractDiff.compare", () => {
         ["namespace-removed", "breaking"],
         ["namespace-added", "safe"]
       ]
+    )
+  })
+
+  it("tells apart events whose names end alike", () => {
+    const events = (payload: Payload) => ["a:say", "say"].map((name) => Event.make(name, { payload }))
+    assert.deepStrictEqual(
+      changes(received(...events(Text)), received(...events(Schema.Int))).map(({ where }) => where),
+      ["/chat:a:say", "/chat:say"]
     )
   })
 

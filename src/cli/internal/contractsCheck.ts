@@ -1,12 +1,17 @@
+import * as Cause from "effect/Cause"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 
 import * as ContractDiff from "../../ContractDiff.ts"
 import { CheckError, loadContracts } from "./loadContracts.ts"
+
+/** The verdict: a change is breaking, and not allowed. It is told already. */
+class Refused extends Data.TaggedError("Refused") {}
 
 /** Changes that the user has allowed: a rule and a place, each of which may be `*`. */
 interface Allowance {
@@ -117,7 +122,7 @@ const run = Effect.fnUntraced(function* (options: {
       yield* Console.log(`to allow a breaking change: --allow ${rule}@${where}`)
     }
   }
-  if (refused.length > 0) return yield* new CheckError({ message: "" })
+  if (refused.length > 0) return yield* new Refused()
   if (before !== undefined && !update && ContractDiff.stringify(before) !== text && !json) {
     yield* Console.log(`${against} is of the contracts before; --update writes those of now`)
   }
@@ -147,9 +152,10 @@ export const check = Command.make(
     )
   },
   (options) =>
-    Effect.tapError(run(options), (error) => {
-      const text = error._tag === "CheckError" ? error.message : String(error)
-      return text === "" ? Effect.void : Console.error(`error: ${text}`)
+    Effect.tapCause(run(options), (cause) => {
+      const { error } = (cause.reasons.find(Cause.isFailReason) ?? {}) as { readonly error?: { readonly _tag: string } }
+      if (error instanceof Refused) return Effect.void
+      return Console.error(`error: ${error instanceof CheckError ? error.message : Cause.pretty(cause)}`)
     })
 ).pipe(
   Command.withDescription(
