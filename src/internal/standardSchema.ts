@@ -18,7 +18,7 @@ export const standardCodec = (
   jsonSchema: JsonSchema.JsonSchema | undefined
 ): Schema.Codec<unknown> => {
   const { jsonSchema: own, validate, vendor } = schema["~standard"] as Standard
-  // What is asynchronous once is asked no more.
+  // A schema that was asynchronous once is asked no more.
   let isAsynchronous = false
   const refuseAsynchronous = (): never => {
     isAsynchronous = true

@@ -556,8 +556,8 @@ export const connections = <O extends NewsOverflow = "fail">(
  * refused with status 503, and connections are moved evenly over `over`, but never more than `rate`
  * in a second.
  *
- * A connection is closed when handlers that run have answered, or after a second. What waits for the
- * client is sent first. What the client had sent before it knew is still handled, for two seconds at
+ * A connection is closed when handlers that run have answered, or after a second. Waiting messages
+ * are sent first. Messages that the client had sent before it knew are handled, for two seconds at
  * most, and those handlers have the rest of the time, at least a second. Then the sockets end with
  * reason `server shutting down`. Official clients connect again by themselves, after about a second.
  * Clients of this library connect to the next server first, and see no outage.

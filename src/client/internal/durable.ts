@@ -138,7 +138,7 @@ export const makeDurable = Effect.fnUntraced(function* <E>(
     for (;;) {
       const entry = yield* Queue.take(waiting)
       const exit = yield* Effect.exit(send(entry))
-      // What was not acknowledged stays in the store for the next process.
+      // Events without an acknowledgement stay in the store for the next process.
       if (retries.isOver()) return
       yield* Effect.uninterruptible(
         Effect.gen(function* () {

@@ -172,8 +172,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     return forget
   }
 
-  const onConnected = (data: any, early: ReadonlyArray<Received>) => {
-    const { fx, pid: newPid, sid } = (data ?? {}) as Readonly<Record<string, any>>
+  const onConnected = (data: unknown, early: ReadonlyArray<Received>) => {
+    const { fx, pid: newPid, sid } = (data ?? {}) as Greeting
     if (typeof sid !== "string" || !sid) return refuse("older protocol")
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
@@ -321,6 +321,16 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       )
   }
   return self
+}
+
+/** The answer to a CONNECT. A server of this library adds `fx`, for its own clients. */
+interface Greeting {
+  readonly sid?: unknown
+  readonly pid?: unknown
+  readonly fx?: {
+    readonly contract?: string
+    readonly recovered?: { readonly reason?: unknown }
+  }
 }
 
 /** A status that ends a connection, or an attempt. */
