@@ -10,6 +10,7 @@ import type * as Stream from "effect/Stream"
 
 import type { DeliveryOrder } from "./DeliveryOrder.ts"
 import type { Handshake } from "../Handshake.ts"
+import type { SharedLog } from "../recovery/SharedLog.ts"
 import type { ServersMissingError } from "../SocketIoError.ts"
 
 /**
@@ -32,6 +33,11 @@ export interface LocalSocket {
   enterRoom(room: string): boolean
   /** Stops counting a room that the socket has left. */
   leaveRoom(room: string): void
+  /**
+   * It has joined or left rooms, and the log that the servers share does not say so: it cannot be
+   * recovered. Called where the adapter has such a log.
+   */
+  onUnlogged?(): void
   /** Delivers an encoded packet. Synchronous, never fails; a socket that has ended ignores it. */
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
   /**
@@ -182,6 +188,23 @@ export interface AwaySockets extends SelectionTarget {
 }
 
 /**
+ * The recovery of a namespace, as an adapter sees it that has a log which all servers share.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecoveryHost {
+  /** The time for which the log must keep messages, in milliseconds. */
+  readonly retention: number
+  /** Whether clients that miss an event get it later. */
+  isRecoverable(event: string): boolean
+  /** Entries of the log were lost before this server has read them. */
+  onGap(): void
+  /** A server has taken the session of a socket, in a generation. */
+  onTaken(sid: string, generation: string): void
+}
+
+/**
  * A namespace, as its adapter sees it.
  *
  * @since 0.1.0
@@ -216,6 +239,8 @@ export interface Host {
    * make while another one is being delivered.
    */
   readonly order?: DeliveryOrder | undefined
+  /** The recovery of the namespace, where it is on and the factory says that its adapters share a log. */
+  readonly recovery?: RecoveryHost | undefined
   /** Whether changes of rooms are observed. Adapters need not report them otherwise. */
   readonly watchesRooms: boolean
   /** Reports a change of rooms, after it has happened. */
@@ -292,6 +317,10 @@ export interface Adapter {
   readonly serverSideEmitWithAck: (
     data: readonly [event: string, ...args: Array<unknown>]
   ) => Stream.Stream<ReadonlyArray<unknown>, ServersMissingError>
+  /** The log that all servers share, where the host asks for one. */
+  readonly log?: SharedLog | undefined
+  /** Puts a client that has come back into its rooms: the log knows of them. Synchronous. */
+  readonly restore?: (socket: LocalSocket, rooms: ReadonlyArray<string>) => void
 }
 
 /**
@@ -309,8 +338,13 @@ export interface Adapter {
  *
  * An adapter for a cluster must deliver a broadcast to this process's sockets in the emitting fiber,
  * before it informs the other servers. Otherwise the order of broadcasts and other emits is lost.
+ * The exception is one with a log, where recovery is on: there, the log has the order.
  *
  * @since 0.1.0
  * @category models
  */
-export type Factory = (host: Host) => Effect.Effect<Adapter, never, Scope.Scope>
+export interface Factory {
+  (host: Host): Effect.Effect<Adapter, never, Scope.Scope>
+  /** Whether its adapters have a log that all servers share, where the host asks for one. */
+  readonly sharesLog?: boolean
+}

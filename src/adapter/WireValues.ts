@@ -30,6 +30,10 @@ export interface Extension {
   readonly l?: ReadonlyArray<LaneEnd> | undefined
   /** In an answer of the classic format, which has no other place for it: the id of the sender. */
   readonly u?: string | undefined
+  /** In a broadcast: 1, it is for the socket alone whose id is its room. */
+  readonly d?: number | undefined
+  /** In a broadcast: 1, the sender's own sockets did not wait for the log. */
+  readonly o?: number | undefined
 }
 
 /**
@@ -45,7 +49,10 @@ export const OwnType = {
   RecipientLeft: 103,
   Declined: 104,
   Beat: 105,
-  Closing: 106
+  Closing: 106,
+  Enter: 107,
+  Exit: 108,
+  Taken: 109
 } as const
 
 /**
@@ -222,14 +229,16 @@ export const furtherArgs = (args: ReadonlyArray<unknown>): ReadonlyArray<unknown
  */
 export const readExtension = (value: unknown): Extension | undefined => {
   if (!isRecord(value)) return undefined
-  const { a, c, l, n, s, u } = value
+  const { a, c, d, l, n, o, s, u } = value
   return {
     n: isCount(n) && n > 0 ? n : undefined,
     c: isCount(c) ? c : undefined,
     s: isId(s) ? s : undefined,
     a: Array.isArray(a) ? a : undefined,
     l: Array.isArray(l) && l.length <= MAX_BEAT_LANES && l.every(isLaneEnd) ? l : undefined,
-    u: isId(u) ? u : undefined
+    u: isId(u) ? u : undefined,
+    d: isCount(d) ? d : undefined,
+    o: isCount(o) ? o : undefined
   }
 }
 

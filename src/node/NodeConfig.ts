@@ -91,7 +91,8 @@ const recoveryBounds = {
   maxBytes: Config.Int,
   maxDirectBytes: Config.Int,
   maxSessions: Config.Int,
-  maxReplay: Config.Int
+  maxReplay: Config.Int,
+  maxScan: Config.Int
 } satisfies Readers<RecoveryOptions>
 
 const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions>

@@ -1,84 +1,28 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
-import type { Connection } from "./connection.ts"
-import type { Environment } from "./environment.ts"
+import { NO_OFFSET } from "../../recovery/StoredSession.ts"
 import { greeting } from "./greeting.ts"
+import {
+  endOf,
+  endsInText,
+  LOSSES,
+  type RecoverableNamespace,
+  type RecoverableSocket,
+  type Recovery,
+  type Resumption,
+  type Session,
+  undroppable,
+  withOffset
+} from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { EncodedEvent, type EventData } from "./wire.ts"
-
-/** The session of a client in one namespace. */
-export type Session = RecoverySession<OutboundMessage>
-
-/** The session that a client asks for with its CONNECT, and what has become of that. */
-export type Resumption =
-  /** It is there, and this client alone has it. The client has received all up to a position. */
-  | {
-      readonly _tag: "Claimed"
-      readonly away: AwaySession<OutboundMessage>
-      readonly received: number
-      readonly former: number
-    }
-  /** It is not. The client has an offset with a hash. */
-  | { readonly _tag: "Missing"; readonly reason: MissReason; readonly former: number }
-  | Resumed
-
-/** The client has its session. */
-export interface Resumed {
-  readonly _tag: "Resumed"
-  /** The number of messages that it has received late. */
-  readonly missed: number
-  /** The time without a connection, in milliseconds. */
-  readonly outage: number
-}
-
-/** A socket, as recovery sees it. */
-export interface RecoverableSocket {
-  id: string
-  readonly connection: Connection
-  readonly rawAuth: Readonly<Record<string, unknown>>
-  readonly joined: ReadonlySet<string> | undefined
-  readonly isDisconnected: boolean
-  readonly data: Readonly<Record<string, unknown>>
-  /** The session that it asks for, or has asked for. */
-  resumption: Resumption | undefined
-  /** Its session, from its admission to its end. */
-  recoverable: Session | undefined
-  /** It has its state back. */
-  onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void
-}
-
-/** A namespace, as recovery sees it. */
-export interface RecoverableNamespace<S extends RecoverableSocket> {
-  readonly name: string
-  readonly label: string
-  readonly environment: Environment
-  readonly contract: CompiledContract | undefined
-  add(socket: S): void
-  rejoin(socket: S, rooms: ReadonlyArray<string>): void
-  onSessionEnd(sid: string, reason: SessionEndReason): void
-  forgetIfUnused(): void
-}
-
-/** In the place of the hash of an offset. No text has it. */
-const NO_OFFSET = 2 ** 30
-
-/** The ends of connections after which a client may come back. */
-const LOSSES: ReadonlySet<DisconnectReason> = new Set([
-  "transport close",
-  "transport error",
-  "ping timeout",
-  "forced close",
-  "server shutting down",
-  "session resumed"
-])
 
 /**
  * The recovery of one namespace.
@@ -86,7 +30,8 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
  * Every message that can be recovered has a position, which the client gets as a further argument:
  * it names the last one when it comes back.
  */
-export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage> {
+export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage>, Recovery<S> {
+  readonly host = undefined
   readonly away: AwayRooms<OutboundMessage>
   readonly order = new DeliveryOrder()
   private readonly namespace: RecoverableNamespace<S>
@@ -156,40 +101,35 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    * Sends an event to one client, and keeps it until the client has confirmed it. Throws if it
    * cannot be encoded.
    */
-  direct({ connection }: S, session: Session, packet: EventData, flags: BroadcastFlags): void {
+  direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean {
+    const { connection } = socket
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
     // A client that moves to another server gets it after that.
     const isSent = !connection.isSilent
-    if (!isLogged && !isSent) return
+    if (!isLogged && !isSent) return true
     if (!isLogged && !endsInText(packet.data)) {
-      return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+      connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+      return true
     }
+    const session = sessionOf(socket)
     const position = isLogged ? log.head + 1 : log.head
     const data = this.withOffset(packet.data, position)
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
-    if (isLogged) session.keep(log.next(), message)
+    if (isLogged) session?.keep(log.next(), message)
     // A connection that has ended takes nothing.
-    if (isSent) connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
+    if (isSent) connection.session.sendUnsafe(message, isLogged ? session?.onDropped : undefined)
+    return true
   }
 
   private isRecoverable(event: string): boolean {
     return this.namespace.contract?.outgoing.get(event)?.event.recover !== false
   }
 
-  /**
-   * Adds the offset of a position after the declared arguments. Clients take the last argument of
-   * an event for an offset if it is a text, so an event that ends in another text gets one, too.
-   */
   private withOffset(data: ReadonlyArray<unknown>, position: number): ReadonlyArray<unknown> {
-    const length = this.namespace.contract?.outgoing.get(data[0] as string)?.length ?? 0
-    const extended = data.slice()
-    // Arguments without a value may have been left out.
-    while (extended.length <= length) extended.push(null)
-    extended.push(this.epoch + position.toString(36))
-    return extended
+    return withOffset(this.namespace.contract, data, this.epoch + position.toString(36))
   }
 
   /** The position of an offset that a client has sent; `undefined` if it is none of this epoch. */
@@ -346,11 +286,32 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     return missed
   }
 
+  /** It needs nothing. */
+  prepare(): undefined {}
+
+  onJoined(socket: S, room: string): void {
+    sessionOf(socket)?.memberships.join(room, this.log.head)
+  }
+
+  onLeft(socket: S, room: string): void {
+    sessionOf(socket)?.memberships.leave(room, this.log.head)
+  }
+
+  onPing(socket: S, ping: number): void {
+    sessionOf(socket)?.onPing(ping, this.log.head)
+  }
+
+  // Data stay with the socket, and events are sent at once.
+  onData(): void {}
+  flush(): void {}
+  settled(): undefined {}
+
   // ---------------------------------------------------------------- a client leaves
 
   /** A socket ends. Its session waits for its client if the connection was lost. */
   onEnd(socket: S, reason: DisconnectReason): void {
-    const { recoverable: session, resumption: claim } = socket
+    const { resumption: claim } = socket
+    const session = sessionOf(socket)
     socket.recoverable = undefined
     if (claim?._tag === "Claimed") this.forget(socket, claim.away.session.pid)
     if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
@@ -380,20 +341,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 }
 
-/** The end of a session whose client may not come back. */
-const endOf = (reason: DisconnectReason): SessionEndReason =>
-  reason === "client namespace disconnect" ? "left" : "kicked"
-
-/** The same message, which no outbox drops: the client is told that it gets it. */
-const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
-  const message = new OutboundMessage(text, attachments, false)
-  message.compress = compress
-  message.droppable = false
-  return message
-}
-
-/** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
-const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"
-
 /** Whether a text is an offset of a process like this one. */
 const isOffset = (offset: unknown): boolean => typeof offset === "string" && /^[\w-]{6}\.[0-9a-z]{1,11}$/.test(offset)
+
+const sessionOf = ({ recoverable }: RecoverableSocket): Session | undefined =>
+  recoverable instanceof RecoverySession ? recoverable : undefined

@@ -13,6 +13,7 @@ import { unsent } from "../../internal/decodeAck.ts"
 import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { SharedSession } from "../../recovery/SharedSession.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
@@ -31,7 +32,8 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
-import type { NamespaceRecovery, RecoverableSocket, Resumed, Resumption, Session } from "./recovery.ts"
+import type { LiveSession } from "./liveSession.ts"
+import type { RecoverableSocket, Recovery, Resumed, Resumption, Session } from "./recoveryPorts.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
@@ -46,7 +48,7 @@ export interface SocketNamespace extends ObservedNamespace {
   readonly target: Target
   /** The parameters of its name. */
   readonly params: Readonly<Record<string, unknown>>
-  readonly recovery: NamespaceRecovery<SocketRuntime> | undefined
+  readonly recovery: Recovery<SocketRuntime> | undefined
   nextAckId(): number
   /** Whether the events of all its sockets have readers. */
   readonly watchesEvents: boolean
@@ -102,7 +104,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private context: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
   resumption: Resumption | undefined
-  recoverable: Session | undefined
+  recoverable: Session | LiveSession | undefined
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
@@ -225,6 +227,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     const next: Record<string, unknown> = { ...this.ownData, ...data }
     for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
     this.ownData = next
+    this.namespace.recovery?.onData(this)
+  }
+
+  get encodedData(): Readonly<Record<string, unknown>> {
+    return this.encodeData(this.ownData)
   }
 
   /** Data as the contract encodes them; fields that it does not declare stay as they are. */
@@ -271,9 +278,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   enterRoom(room: string): boolean {
     const { connection } = this
     if (connection.enterRoom(roomWeight(room))) {
-      this.recoverable?.memberships.join(room, this.namespace.recovery!.position)
+      if (this.recoverable !== undefined) this.namespace.recovery!.onJoined(this, room)
       return true
     }
+    this.onUnlogged()
     const annotations = { room, ...this.annotations }
     const message = "room not joined: its connection is in as many as it may be"
     connection.environment.observer.debug("socket", message, annotations, connection)
@@ -282,7 +290,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
   leaveRoom(room: string): void {
     this.connection.leaveRoom(roomWeight(room))
-    this.recoverable?.memberships.leave(room, this.namespace.recovery!.position)
+    if (this.recoverable !== undefined) this.namespace.recovery!.onLeft(this, room)
+  }
+
+  onUnlogged(): void {
+    if (this.recoverable instanceof SharedSession) this.recoverable.spoil()
   }
 
   // ---------------------------------------------------------------- out
@@ -337,14 +349,16 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) {
       // It has waited for capacity until the connection was lost: the client misses it.
-      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, this.recoverable, packet, flags)
+      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, packet, flags)
       return false
     }
     const { environment, isSilent, session } = this.connection
     // A client that moves gets what can be recovered when it comes back.
     if (isSilent && recovery === undefined) return false
-    if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
-    else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
+    // What comes out of a log is shown when it is sent.
+    if (recovery !== undefined && !recovery.direct(this, packet, flags)) return true
+    if (recovery === undefined)
+      session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
     if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
     return true
   }
@@ -392,8 +406,14 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       return Effect.sync(() => acks.remove(id))
     })
     const waits = this.connection.environment.options.suspends && !flags.volatile
-    const answered = waits ? Effect.andThen(this.awaitCapacity, request) : request
+    const ordered = this.namespace.recovery === undefined ? request : Effect.andThen(this.settled, request)
+    const answered = waits ? Effect.andThen(this.awaitCapacity, ordered) : ordered
     return Effect.flatMap(answered, (answer) => encoding.decodeAck(event, answer))
+  }
+
+  /** Waits until the events before have been sent, which may be on their way through a log. */
+  private get settled(): Effect.Effect<void> {
+    return Effect.suspend(() => this.namespace.recovery?.settled(this) ?? Effect.void)
   }
 
   sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
@@ -554,7 +574,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   onPing(ping: number): void {
-    this.recoverable?.onPing(ping, this.namespace.recovery!.position)
+    if (this.recoverable !== undefined) this.namespace.recovery!.onPing(this, ping)
   }
 
   onPong(ping: number): void {
@@ -603,6 +623,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     if (close) return connection.disconnectAll()
     // Handlers of the end can still send before it.
     this.startDisconnectingHandlers("server namespace disconnect")
+    this.namespace.recovery?.flush(this)
     connection.session.sendUnsafe(connection.environment.wire.disconnect(this.namespace.name))
     connection.forget(this)
     this.end("server namespace disconnect")

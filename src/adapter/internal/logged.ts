@@ -1,0 +1,143 @@
+import * as Effect from "effect/Effect"
+
+import type { OnEntry, SharedLog, SharedMessage } from "../../recovery/SharedLog.ts"
+import type { BroadcastFlags, BroadcastPacket, Host, LocalSocket, RecoveryHost, Selection } from "../Adapter.ts"
+import { type ClusterMessage, isShared, type Sender } from "../ClusterMessage.ts"
+import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
+
+const NONE = () => {}
+
+/**
+ * What an adapter does by the log that all servers share: its own sockets get messages, and change
+ * rooms, when this server reads that in the log.
+ */
+export class Logged implements SharedLog {
+  readonly sessions: SharedLog["sessions"]
+  readonly read: SharedLog["read"]
+  readonly reach: SharedLog["reach"]
+  readonly append: SharedLog["append"]
+  private readonly log: Omit<SharedLog, "watch">
+  private readonly host: Host
+  private readonly recovery: RecoveryHost
+  private readonly own: InMemoryAdapter
+  private readonly watchers = new Set<OnEntry>()
+
+  constructor(log: Omit<SharedLog, "watch">, host: Host, recovery: RecoveryHost, own: InMemoryAdapter) {
+    this.log = log
+    this.host = host
+    this.recovery = recovery
+    this.own = own
+    this.sessions = log.sessions
+    this.read = log.read
+    this.reach = log.reach
+    this.append = log.append
+  }
+
+  get place(): SharedLog["place"] {
+    return this.log.place
+  }
+
+  get isConnected(): boolean {
+    return this.log.isConnected
+  }
+
+  watch(onEntry: OnEntry): () => void {
+    this.watchers.add(onEntry)
+    return () => void this.watchers.delete(onEntry)
+  }
+
+  /** Whether a broadcast has its place in the log. */
+  takes({ data }: BroadcastPacket, { local, volatile }: BroadcastFlags): boolean {
+    return !local && !volatile && this.recovery.isRecoverable(data[0])
+  }
+
+  broadcast({ data, mayHaveBinary }: BroadcastPacket, selection: Selection, { compress }: BroadcastFlags): void {
+    this.log.append({ _tag: "Broadcast", data, mayHaveBinary, selection, flags: { volatile: false, compress } }, NONE)
+  }
+
+  join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.act({ _tag: "Enter", sid: socket.id, rooms }, { rooms: [socket.id], except: [] })
+  }
+
+  leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.act({ _tag: "Exit", sid: socket.id, rooms }, { rooms: [socket.id], except: [] })
+  }
+
+  /**
+   * Waits until it has happened. What may not be in the log happens at once, on this server alone:
+   * the sockets concerned are no longer as the log says.
+   */
+  act(message: Exclude<SharedMessage, { readonly _tag: "Broadcast" }>, selection: Selection): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const actNow = () => {
+        this.unlogged(selection)
+        this.apply(message)
+        resume(Effect.void)
+      }
+      // A builder that joins rooms does not wait for a log that is away.
+      if (!this.log.isConnected && (message._tag === "Enter" || message._tag === "Exit")) return actNow()
+      this.log.append(message, (isRead) => (isRead ? resume(Effect.void) : actNow()))
+    })
+  }
+
+  /** The sockets of a selection change by what is not in the log. */
+  unlogged(selection: Selection): void {
+    for (const socket of this.own.selectUnsafe(selection)) socket.onUnlogged?.()
+  }
+
+  /**
+   * Takes a message. Returns whether that is all: it was for one socket alone, or this server has done
+   * it before.
+   */
+  onMessage({ position, uid }: Sender, message: ClusterMessage, ownUid: string): boolean {
+    if (position === undefined || !isShared(message)) return false
+    for (const onEntry of this.watchers) onEntry(position, message, 0)
+    switch (message._tag) {
+      case "Broadcast": {
+        if (message.atOnce && uid === ownUid) return true
+        if (message.direct) this.deliver(message, position)
+        return message.direct === true
+      }
+      case "Enter":
+      case "Exit":
+      case "Taken":
+        this.apply(message)
+        return true
+      default:
+        return false
+    }
+  }
+
+  /** Delivers an event to one socket, and not to others in the room of its id. */
+  private deliver(message: SharedMessage & { readonly _tag: "Broadcast" }, position: string): void {
+    const { encode, order, sockets } = this.host
+    const { data, mayHaveBinary, selection } = message
+    const socket = sockets.get(selection.rooms[0] ?? "")
+    if (socket === undefined) return
+    order?.finish()
+    const flags = { ...message.flags, local: false }
+    socket.deliver(encode({ data, mayHaveBinary, position }, flags, selection), flags)
+  }
+
+  private apply(message: Exclude<SharedMessage, { readonly _tag: "Broadcast" }>): void {
+    const { host, own } = this
+    switch (message._tag) {
+      case "Enter":
+      case "Exit": {
+        host.order?.finish()
+        const socket = host.sockets.get(message.sid)
+        if (socket === undefined) return
+        if (message._tag === "Enter") return own.addUnsafe(socket, message.rooms)
+        return own.removeAll(socket, message.rooms)
+      }
+      case "Join":
+        return own.joinUnsafe(message.selection, message.rooms)
+      case "Leave":
+        return own.leaveUnsafe(message.selection, message.rooms)
+      case "Disconnect":
+        return own.disconnectUnsafe(message.selection, message.close)
+      case "Taken":
+        return this.recovery.onTaken(message.sid, message.by)
+    }
+  }
+}
