@@ -67,6 +67,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private readonly live = new Map<string, S>()
   /** The times until which clients that have left this server may come back, by the ids of their sockets. */
   private readonly parked = new Map<string, number>()
+  /** The clients that this server reads the log for. */
+  private readonly catching = new Set<CatchUp>()
   /** The sockets whose data have changed in this turn. */
   private readonly changed = new Set<S>()
 
@@ -179,7 +181,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     miss: (reason: MissReason) => void
   ): Effect.Effect<void> {
     const { log, namespace, server } = this
-    const { live } = this
+    const { catching, live } = this
     return Effect.gen(function* () {
       if (!isSecret(pid)) return miss("unknown")
       // The client's earlier connection, if this server still takes it for open.
@@ -203,7 +205,13 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const { maxReplay, maxReplayBytes } = server.sessionBounds
       const bounds = { maxReplay, maxReplayBytes, maxScan: server.maxScan }
       const catchUp = new CatchUp(session, received, start, bounds)
-      socket.resumption = { _tag: "CatchingUp", catchUp, generation, former, stop: log.watch(catchUp.hold) }
+      const unwatch = log.watch(catchUp.hold)
+      const stop = () => {
+        unwatch()
+        catching.delete(catchUp)
+      }
+      catching.add(catchUp)
+      socket.resumption = { _tag: "CatchingUp", catchUp, generation, former, stop }
       // The server that has taken the client for connected until now learns that it is not.
       log.append({ _tag: "Taken", sid: session.sid, by: generation }, () => {})
       if (catchUp.isOver) return
@@ -379,6 +387,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
 
   onGap(): void {
     for (const socket of this.live.values()) sessionOf(socket)?.spoil()
+    for (const catchUp of this.catching) catchUp.fail("trimmed")
   }
 
   // ---------------------------------------------------------------- a client leaves
