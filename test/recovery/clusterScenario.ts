@@ -165,7 +165,13 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
         const asked = typeof pid === "string" ? pids.get(pid) : undefined
         if (asked !== undefined) {
           tally.asked++
-          const isDue = !asked.isOver && !isTight && !isLossy && !isDeadly && !context.hangs && log.stored.has(pid)
+          // It may be one of those that were kicked.
+          const { namespace: nsp, start } = asked
+          const isKicked = log.history
+            .slice(start)
+            .some(({ message, namespace }) => namespace === nsp && message._tag === "Disconnect")
+          const isDue =
+            !asked.isOver && !isKicked && !isTight && !isLossy && !isDeadly && !context.hangs && !log.early.has(pid)
           if (socket.recovered) {
             tally.recovered++
             tally.missed += socket.recovery.value.missed
@@ -267,10 +273,7 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
             chance(0.6) ? narrow(server, nsp).socketsJoin(oneOf(ROOMS)) : narrow(server, nsp).socketsLeave(oneOf(ROOMS))
           )
         case 9:
-          if (chance(0.1)) {
-            for (const stay of stays.values()) if (stay.namespace === nsp) stay.isOver = true
-            run(narrow(server, nsp).disconnectSockets())
-          }
+          if (chance(0.1)) run(narrow(server, nsp).disconnectSockets())
       }
     }
 
@@ -376,7 +379,17 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
           tally.heard += got.length
           const at = got.findIndex((n, at) => n !== due[at] && !tail.has(n))
           // A change of rooms that is not in the log: its session is over with the connection.
-          if (at >= 0 && process.env["DEBUG_LOG"]) console.log(sid, stay, JSON.stringify(got), JSON.stringify(due), log.history.slice(stay.start).map(({index, uid, namespace, message}) => `${index} ${uid} ${namespace} ${JSON.stringify(message)}`).join("\n"))
+          if (at >= 0 && process.env["DEBUG_LOG"])
+            console.log(
+              sid,
+              stay,
+              JSON.stringify(got),
+              JSON.stringify(due),
+              log.history
+                .slice(stay.start)
+                .map(({ index, uid, namespace, message }) => `${index} ${uid} ${namespace} ${JSON.stringify(message)}`)
+                .join("\n")
+            )
           if (at >= 0 && !isLossy) faults.push(`${stay.namespace} ${sid}: ${got[at]} instead of ${due[at]}`)
           const isComplete = i === socket.stays.length - 1 && socket.isConnected && isThere()
           if (isComplete && !isLossy && got.length < due.length)

@@ -44,8 +44,9 @@ export class ModelLog {
   /** The entries up to this index are not there any more. */
   trimmed = 0
   readonly sessions = new Map<string, Stored>()
-  /** The secrets of sessions that were ever stored: a server may hang before that. */
-  readonly stored = new Set<string>()
+  /** The secrets of sessions that are not stored yet, as their server hangs, and were asked for. */
+  readonly early = new Set<string>()
+  private readonly stored = new Set<string>()
   readonly nodes = new Set<ModelNode>()
   /** A session begins. */
   onBegin: (namespace: string, session: StoredSession.StoredSession) => void = () => {}
@@ -85,6 +86,14 @@ export class ModelLog {
   /** Forgets all but the last entries. */
   trim(keep: number): void {
     this.trimmed = Math.max(this.trimmed, this.history.length - keep)
+  }
+
+  onStored(pid: string): void {
+    this.stored.add(pid)
+  }
+
+  onMissing(pid: string): undefined {
+    if (!this.stored.has(pid)) this.early.add(pid)
   }
 
   find(pid: string): Stored | undefined {
@@ -199,7 +208,7 @@ export class ModelNode {
         const set = write(session, generation, timeToLive)
         this.send(() => {
           set()
-          log.stored.add(session.pid)
+          log.onStored(session.pid)
           this.later(() => onEnd("kept"))
         })
       },
@@ -220,7 +229,7 @@ export class ModelNode {
       claim: (pid, generation) =>
         this.ask(() => {
           const known = log.find(pid)
-          if (known === undefined) return undefined
+          if (known === undefined) return log.onMissing(pid)
           known.generation = generation
           return StoredSession.fromValue(structuredClone(known.value), pid)
         })
