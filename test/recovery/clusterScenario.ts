@@ -176,6 +176,13 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
             tally.recovered++
             tally.missed += socket.recovery.value.missed
             if (asked.node !== name) tally.moved++
+            if (!isLossy) {
+              world.after(3_000, () => {
+                const owners = usable().filter(({ live }) => live.has(socket.id))
+                const isCalm = servers.every(({ node }) => !node.isFrozen && node.thawedAt < log.now() - 3_000)
+                if (isCalm && owners.length > 1) faults.push(`${socket.id} is at two servers`)
+              })
+            }
             if (asked.hasGap) faults.push(`${socket.id} is back, though its server has lost entries`)
             if (asked.sid !== socket.id) faults.push(`${socket.id} is back, and was not asked for`)
           } else if (isDue) {
@@ -325,7 +332,11 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
           const millis = random.below(chance(0.3) ? 8_000 : 500)
           // No client waits for so long.
           if (millis > 1_000) context.hangs = true
-          return void world.after(millis, () => node.thaw())
+          return void world.after(millis, () => {
+            // It has not read what is not there any more.
+            if (isTight && chance(0.5)) log.trim(random.below(3))
+            node.thaw()
+          })
         }
         case 6: {
           if (!isDeadly || !chance(0.5)) return

@@ -27,14 +27,22 @@ interface Stored {
   until: number
 }
 
+/**
+ * Faults that the simulation must find.
+ *
+ * - `generation`: a session can be written by a server that has it no more.
+ * - `order`: clients of a server get its broadcasts at once, and those of others when they come.
+ * - `rooms`: a session tells the rooms of now for those of its last confirmed place.
+ */
+export type Mutation = "generation" | "order" | "rooms"
+
 export interface ModelOptions {
   readonly world: World
   /** The time of one way between a server and the log, in milliseconds. */
   readonly latency: () => number
   /** A server loses an entry: it is not appended, or it is, and the server does not learn it. */
   readonly loses: () => "no" | "before" | "after"
-  /** Faults of a server that the simulation must find. */
-  readonly mutation?: "generation" | undefined
+  readonly mutation?: Mutation | undefined
 }
 
 /** The log, and the sessions. */
@@ -109,6 +117,7 @@ export class ModelNode {
   readonly place = new StreamPlace()
   isDead = false
   isFrozen = false
+  thawedAt = 0
   private readonly receivers = new Map<string, { readonly receive: (entry: LogEntry) => void }>()
   /** What the server wants of the log, in its order. */
   private readonly outbox: Array<() => void> = []
@@ -175,6 +184,7 @@ export class ModelNode {
 
   thaw(): void {
     this.isFrozen = false
+    this.thawedAt = this.log.now()
     this.flush()
     this.look()
   }
@@ -231,6 +241,7 @@ export class ModelNode {
           const known = log.find(pid)
           if (known === undefined) return log.onMissing(pid)
           known.generation = generation
+          if (log.options.mutation === "rooms") known.value.x.r = known.value.rooms
           return StoredSession.fromValue(structuredClone(known.value), pid)
         })
     }
@@ -257,8 +268,10 @@ export class ModelNode {
           if (fate !== "no") this.later(() => end(number, false))
         })
       }
+      const isAtOnce = log.options.mutation === "order"
       this.receivers.set(namespace, {
         receive: (entry) => {
+          if (isAtOnce && entry.uid === uid && entry.message._tag === "Broadcast" && !entry.message.direct) return
           const from = { uid: entry.uid, native: true, position: entry.id }
           receiver.onMessage(from, structuredClone(entry.message) as ClusterMessage)
           if (entry.uid === uid) end(entry.number, true)
@@ -305,7 +318,7 @@ export class ModelNode {
       const link: ClusterLink = {
         uid,
         send: (message) => {
-          if (message._tag === "Broadcast") add(message, () => {})
+          if (message._tag === "Broadcast") add(isAtOnce ? { ...message, atOnce: false } : message, () => {})
         },
         answer: () => {},
         servers: Effect.succeed(1),

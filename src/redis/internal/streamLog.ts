@@ -14,6 +14,9 @@ import { addCommandSince, type EntryFields, type StreamsWire } from "./streamsWi
 /** Adds an entry. Gives its number; `done` gets the reply, or nothing if there is none. */
 type Add = (message: SharedMessage, done: (reply: Reply | undefined) => void) => number
 
+/** An outage that is no longer than this, in milliseconds, is waited for. */
+const SHORT = 2_000
+
 /** The log of one namespace in a stream of Redis. */
 export class StreamLog implements Omit<SharedLog, "watch"> {
   readonly sessions: SessionStore
@@ -25,6 +28,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   stream: StreamPlace | undefined
   private readonly redis: RedisClient["Service"]
   private readonly uid: string
+  private readonly now: () => number
   private readonly recovery: RecoveryHost
   /** What waits until this server reads its own entries, by their numbers. */
   private readonly waiting = new Map<number, (isRead: boolean) => void>()
@@ -35,10 +39,12 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     wire: StreamsWire,
     recovery: RecoveryHost,
     sessions: SessionStore,
+    now: () => number,
     add: Add
   ) {
     this.redis = redis
     this.uid = uid
+    this.now = now
     this.recovery = recovery
     this.sessions = sessions
     this.append = (message, onEnd) => {
@@ -72,8 +78,10 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     return this.stream?.place
   }
 
+  /** What is sent in a short outage waits, and arrives. */
   get isConnected(): boolean {
-    return this.redis.isConnected() && this.place !== undefined
+    const { redis } = this
+    return this.place !== undefined && (redis.isConnected() || this.now() - redis.changedAt() < SHORT)
   }
 
   /** An entry of this namespace has been delivered. */

@@ -1,3 +1,4 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
 import type { ClusterLink, LinkFactory } from "../../adapter/ClusterLink.ts"
@@ -44,6 +45,8 @@ export const make =
       const uid = longId()
       const wire = StreamsWire.make({ ...options, namespace, uid })
       const { common, stream } = wire
+      const clock = yield* Clock.Clock
+      const now = () => clock.currentTimeMillisUnsafe()
       const sequences = new Sequences()
       const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
 
@@ -54,7 +57,7 @@ export const make =
 
       const log =
         receiver.recovery &&
-        new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, (message, done) => {
+        new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, (message, done) => {
           const number = sequences.next(STREAM)
           add(wire.encodeEntry(message, number), done)
           beat.changed(STREAM)
