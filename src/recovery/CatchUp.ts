@@ -6,7 +6,7 @@
 import type { LogSelection } from "./MessageLog.ts"
 import type { MissReason } from "./RecoverySession.ts"
 import * as LogPosition from "./LogPosition.ts"
-import type { OnEntry, Place, SharedMessage } from "./SharedLog.ts"
+import type { From, OnEntry, Place, SharedMessage } from "./SharedLog.ts"
 import type { Checkpoint, StoredSession } from "./StoredSession.ts"
 
 /**
@@ -67,8 +67,8 @@ export class CatchUp {
   readonly session: StoredSession
   /** The place in which the server was at first. */
   readonly start: Place
-  /** Reading begins after this position. */
-  readonly after: string
+  /** Reading begins after this place. */
+  readonly after: From
   /** The client has received everything up to here. */
   readonly received: string
   private readonly bounds: CatchUpBounds
@@ -77,7 +77,9 @@ export class CatchUp {
   private readonly held: Array<Parameters<OnEntry>> = []
   /** The entry that has to be the first one: an official server does not count entries. */
   private first: string | undefined
+  /** The number of entries that were taken, and of those up to the last one that was looked at. */
   private scanned = 0
+  private counted = 0
   private bytes = 0
   private last: string
   /** What the client has confirmed: the position, its rooms, and the number of entries up to there. */
@@ -93,18 +95,19 @@ export class CatchUp {
     this.bounds = bounds
     this.rooms = new Set(checkpoint?.rooms ?? rooms)
     if (checkpoint !== undefined) {
-      this.after = checkpoint.position
+      this.after = checkpoint
       this.received =
         offset !== undefined && LogPosition.compare(offset, checkpoint.position) > 0 ? offset : checkpoint.position
     } else if (offset === undefined) {
-      this.after = this.received = start.position
+      this.after = start
+      this.received = start.position
       this.reason = "unknown"
     } else {
-      this.after = LogPosition.before(offset)
+      this.after = { position: LogPosition.before(offset) }
       this.received = this.first = offset
     }
-    this.last = this.after
-    this.confirmed = { position: this.after, rooms: [...this.rooms], count: 0 }
+    this.last = this.after.position
+    this.confirmed = { position: this.last, rooms: [...this.rooms], count: 0 }
   }
 
   /** Whether it is known already that the client begins anew. */
@@ -119,13 +122,15 @@ export class CatchUp {
   }
 
   /** Takes the next entry of those up to the start. */
-  readonly take: OnEntry = (position, message, bytes) => {
+  readonly take: OnEntry = (position, message, bytes, index) => {
     if (this.first !== undefined) {
       if (position !== this.first) this.fail("trimmed")
       this.first = undefined
     }
     this.follow(position, message, bytes)
-    this.scanned++
+    // Those of other namespaces may have been passed over.
+    this.scanned = index === undefined ? this.scanned + 1 : index - (this.after.index ?? 0)
+    this.counted = this.scanned
   }
 
   /** Keeps an entry that comes while those before are read. */
@@ -135,10 +140,11 @@ export class CatchUp {
     this.held.push([position, message, bytes])
   }
 
-  /** Everything up to the start was taken. */
-  onRead(): void {
+  /** Everything up to the start was taken. It is `whole` if none can be missing. */
+  onRead(isWhole: boolean): void {
     const { checkpoint } = this.session
     if (this.first !== undefined) return this.fail("trimmed")
+    if (isWhole && checkpoint !== undefined) this.scanned = this.start.index - checkpoint.index
     if (checkpoint !== undefined && this.start.index - checkpoint.index !== this.scanned) this.fail("trimmed")
   }
 
@@ -156,7 +162,7 @@ export class CatchUp {
   private confirm(): void {
     // Those that were held are not counted.
     if (LogPosition.compare(this.last, this.start.position) > 0) return
-    this.confirmed = { position: this.last, rooms: [...this.rooms], count: this.scanned }
+    this.confirmed = { position: this.last, rooms: [...this.rooms], count: this.counted }
   }
 
   private follow(position: string, message: SharedMessage | undefined, bytes: number): void {

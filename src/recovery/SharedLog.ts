@@ -22,6 +22,18 @@ export interface Place {
 }
 
 /**
+ * A place from which the log is read. Its index is unknown where official servers are concerned; a
+ * client, or whoever writes to the store, may have made it up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface From {
+  readonly position: string
+  readonly index?: number | undefined
+}
+
+/**
  * An entry of the log for one namespace.
  *
  * **Details**
@@ -53,12 +65,18 @@ export type SharedMessage =
 
 /**
  * Takes the entries of a log, in their order. `message` is `undefined` where an entry is one of
- * another namespace, or cannot be read. `bytes` is its size, about.
+ * another namespace, or cannot be read. `bytes` is its size, about. `index` is the number of entries
+ * up to it, if that is known.
  *
  * @since 0.1.0
  * @category models
  */
-export type OnEntry = (position: string, message: SharedMessage | undefined, bytes: number) => void
+export type OnEntry = (
+  position: string,
+  message: SharedMessage | undefined,
+  bytes: number,
+  index?: number | undefined
+) => void
 
 /**
  * The log, as one namespace of one server sees it.
@@ -88,15 +106,18 @@ export interface SharedLog {
   /** Calls `onEntry` for each entry of the namespace from now on, before it is delivered. Gives how to stop. */
   watch(onEntry: OnEntry): () => void
   /**
-   * Reads the entries after a position, up to another one, of all namespaces. It ends with a reason
-   * if there are more than `maxEntries`, or if the log cannot be read.
+   * Reads the entries after a place, up to a position, of all namespaces. It ends with a reason if
+   * there are more than `maxEntries`, or if the log cannot be read.
+   *
+   * It ends with `whole` if this server has read all of them before, and has passed on those of its
+   * namespace that it still knows: then none is missing, and they need not be counted.
    */
   read(
-    after: string,
+    after: From,
     upTo: string,
     maxEntries: number,
     onEntry: OnEntry
-  ): Effect.Effect<"overflow" | "unavailable" | undefined>
+  ): Effect.Effect<"overflow" | "unavailable" | "whole" | undefined>
   readonly sessions: SessionStore
 }
 

@@ -46,7 +46,7 @@ describe("clients that are cut off again and again", () => {
 
   it(
     "miss nothing over Redis Streams either, at any node, though nodes are killed",
-    requires("Redis"),
+    { ...requires("Redis"), timeout: 90_000 },
     async () => {
       const report = await runStorm({
         kind: "ours",
@@ -64,7 +64,6 @@ describe("clients that are cut off again and again", () => {
       })
       isTrue(report)
       assert.isAbove(report.outcomes["node killed"]?.recovered ?? 0, 0, JSON.stringify(report))
-    },
-    90_000
+    }
   )
 })

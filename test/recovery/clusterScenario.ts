@@ -133,12 +133,18 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
       world,
       latency: () => 1 + random.below(chance(0.05) ? 3 * slowest : slowest),
       loses: () => (isLossy && !context.isCalm && chance(0.05) ? oneOf(["before", "after"] as const) : "no"),
+      remembers: chance(0.6),
       mutation
     })
     const pingInterval = oneOf([300, 1_000, 5_000])
     const options = {
       recovery: isTight
-        ? { maxDisconnection: "2 seconds" as const, maxReplay: oneOf([3, 1_000]), maxScan: oneOf([10, 20_000]) }
+        ? {
+            maxDisconnection: "2 seconds" as const,
+            maxEvents: oneOf([5, 50]),
+            maxReplay: oneOf([3, 1_000]),
+            maxScan: oneOf([10, 20_000])
+          }
         : true,
       heartbeat: { pingInterval, pingTimeout: oneOf([1_000, 3_000]) },
       latency: [1, oneOf([2, 20, 60])] as const,

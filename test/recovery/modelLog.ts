@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import type { ClusterLink, ClusterReceiver, LinkFactory } from "../../src/adapter/ClusterLink.ts"
 import type { ClusterMessage } from "../../src/adapter/ClusterMessage.ts"
 import * as LogPosition from "../../src/recovery/LogPosition.ts"
+import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
 import type { Kept, SessionStore, SharedLog, SharedMessage } from "../../src/recovery/SharedLog.ts"
 import * as StoredSession from "../../src/recovery/StoredSession.ts"
 import { StreamPlace } from "../../src/redis/internal/streamPlace.ts"
@@ -42,6 +43,8 @@ export interface ModelOptions {
   readonly latency: () => number
   /** A server loses an entry: it is not appended, or it is, and the server does not learn it. */
   readonly loses: () => "no" | "before" | "after"
+  /** Whether servers keep what they have read. */
+  readonly remembers: boolean
   readonly mutation?: Mutation | undefined
 }
 
@@ -250,7 +253,8 @@ export class ModelNode {
   readonly open: LinkFactory = (namespace: string, receiver: ClusterReceiver) =>
     Effect.sync(() => {
       const uid = this.name
-      const { log } = this
+      const { log, place } = this
+      let recent: RecentEntries | undefined
       const waiting = new Map<number, (isRead: boolean) => void>()
       let last = 0
       const end = (number: number, isRead: boolean) => {
@@ -274,6 +278,11 @@ export class ModelNode {
           if (isAtOnce && entry.uid === uid && entry.message._tag === "Broadcast" && !entry.message.direct) return
           const from = { uid: entry.uid, native: true, position: entry.id }
           receiver.onMessage(from, structuredClone(entry.message) as ClusterMessage)
+          if (place.place === undefined) recent = undefined
+          else if (receiver.recovery !== undefined && log.options.remembers) {
+            recent ??= new RecentEntries(receiver.recovery.budget, entry.index - 1)
+            recent.add(place.place, structuredClone(entry.message), 100, 0)
+          }
           if (entry.uid === uid) end(entry.number, true)
         }
       })
@@ -284,11 +293,11 @@ export class ModelNode {
       if (receiver.recovery !== undefined) {
         const { recovery } = receiver
         this.place.gapListeners.add(() => {
+          recent = undefined
           recovery.onGap()
           endAll()
         })
       }
-      const { place } = this
       const shared: Omit<SharedLog, "watch"> = {
         get place() {
           return place.place
@@ -298,7 +307,8 @@ export class ModelNode {
         reach: (position) => place.reach(position),
         read: (after, upTo, maxEntries, onEntry) =>
           Effect.gen({ self: this }, function* () {
-            let from = after
+            if (recent?.has(after, place.place!)) return recent.read(after, upTo, maxEntries, onEntry)
+            let from = after.position
             let left = maxEntries
             while (LogPosition.compare(from, upTo) < 0) {
               const entries = yield* this.ask(() =>

@@ -1,14 +1,16 @@
 import * as Effect from "effect/Effect"
+import type * as Semaphore from "effect/Semaphore"
 
 import type { RecoveryHost } from "../../adapter/Adapter.ts"
 import { isShared } from "../../adapter/ClusterMessage.ts"
 import type { Received } from "../../adapter/Received.ts"
 import * as LogPosition from "../../recovery/LogPosition.ts"
+import { RecentEntries } from "../../recovery/RecentEntries.ts"
 import type { Place, SessionStore, SharedLog, SharedMessage } from "../../recovery/SharedLog.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command, Reply } from "../RedisCommand.ts"
 import type { StreamPlace } from "./streamPlace.ts"
-import { range } from "./streamReaders.ts"
+import { type Fields, range, sizeOfEntry } from "./streamReaders.ts"
 import { addCommandSince, type EntryFields, type StreamsWire } from "./streamsWire.ts"
 
 /** Adds an entry. Gives its number; `done` gets the reply, or nothing if there is none. */
@@ -30,6 +32,8 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   private readonly uid: string
   private readonly now: () => number
   private readonly recovery: RecoveryHost
+  /** What this server has read last. */
+  private recent: RecentEntries | undefined
   /** What waits until this server reads its own entries, by their numbers. */
   private readonly waiting = new Map<number, (isRead: boolean) => void>()
 
@@ -40,6 +44,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     recovery: RecoveryHost,
     sessions: SessionStore,
     now: () => number,
+    permits: Semaphore.Semaphore,
     add: Add
   ) {
     this.redis = redis
@@ -60,9 +65,17 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     }
     this.reach = (position) => Effect.suspend(() => this.stream?.reach(position) ?? Effect.never)
     this.read = (after, upTo, maxEntries, onEntry) =>
-      range(redis, wire.stream, after, upTo, maxEntries, (fields, id, bytes) =>
-        onEntry(id, messageOf(wire.decodeEntry(fields, id, true)), bytes)
-      )
+      Effect.suspend(() => {
+        const { place, recent } = this
+        if (place !== undefined && recent?.has(after, place)) {
+          return Effect.succeed(recent.read(after, upTo, maxEntries, onEntry))
+        }
+        return permits.withPermits(1)(
+          range(redis, wire.stream, after.position, upTo, maxEntries, (fields, id, bytes) =>
+            onEntry(id, messageOf(wire.decodeEntry(fields, id, true)), bytes)
+          )
+        )
+      })
     this.addCommand = (fields) => {
       const { last } = this.stream ?? {}
       // The clock of Redis: those of servers may differ.
@@ -85,7 +98,15 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   }
 
   /** An entry of this namespace has been delivered. */
-  onEntry(received: Received): void {
+  onEntry(received: Received, fields: Fields, id: string): void {
+    const message = messageOf(received)
+    const { place } = this
+    // Without its place in the stream nothing is known of what comes after it.
+    if (place === undefined) this.recent = undefined
+    else if (message !== undefined) {
+      this.recent ??= new RecentEntries(this.recovery.budget, place.index - 1)
+      this.recent.add({ position: id, index: place.index }, message, sizeOfEntry(fields), this.now())
+    }
     if (received._tag === "Message" && received.from.uid === this.uid && received.number !== undefined) {
       this.end(received.number, true)
     }
@@ -93,6 +114,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
 
   /** Entries were lost before they were read: those of this server may be among them. */
   onGap(): void {
+    this.recent = undefined
     this.recovery.onGap()
     for (const number of Array.from(this.waiting.keys())) this.end(number, false)
   }

@@ -216,7 +216,8 @@ const stateOf = (reply: Reply): StreamState => {
   return { added: Number(added), length: Number(length), last: text(last) }
 }
 
-const sizeOfEntry = (fields: Fields): number => {
+/** The size of an entry, in bytes. */
+export const sizeOfEntry = (fields: Fields): number => {
   let bytes = 0
   for (const field in fields) {
     const value = fields[field]

@@ -1,5 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 
 import type { ClusterLink, LinkFactory } from "../../adapter/ClusterLink.ts"
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
@@ -20,6 +21,9 @@ const STREAM = "s"
 /** The lane of what goes to all by PUBLISH. */
 const COMMON = "p"
 
+/** The reads of a stream that are under way at the same time, for clients that come back. */
+const MAX_READS = 8
+
 const hears = (lane: string) => lane === STREAM || lane === COMMON
 
 export interface StreamsLinkOptions {
@@ -37,9 +41,15 @@ export interface StreamsLinkOptions {
  * acts on sockets by a stream, questions and answers by PUBLISH. Where recovery is on, the stream is
  * the log of all servers.
  */
-export const make =
-  (bus: Bus, readers: StreamReaders, sessions: SessionStore, options: StreamsLinkOptions): LinkFactory =>
-  (namespace, receiver) =>
+export const make = (
+  bus: Bus,
+  readers: StreamReaders,
+  sessions: SessionStore,
+  options: StreamsLinkOptions
+): LinkFactory => {
+  /** Each read takes memory: clients that come at the same time wait for each other. */
+  const permits = Semaphore.makeUnsafe(MAX_READS)
+  return (namespace, receiver) =>
     Effect.gen(function* () {
       const { maxLength, streamCount, streamName, useShardedPubSub } = options
       const uid = longId()
@@ -57,7 +67,7 @@ export const make =
 
       const log =
         receiver.recovery &&
-        new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, (message, done) => {
+        new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, permits, (message, done) => {
           const number = sequences.next(STREAM)
           add(wire.encodeEntry(message, number), done)
           beat.changed(STREAM)
@@ -76,7 +86,7 @@ export const make =
       const onEntry = (fields: Fields, id: string) => {
         const received = wire.decodeEntry(fields, id, log !== undefined)
         inbox.take(received, STREAM)
-        log?.onEntry(received)
+        log?.onEntry(received, fields, id)
       }
       if (log === undefined) {
         // Official servers may write to another stream than ours do.
@@ -106,3 +116,4 @@ export const make =
       }
       return link
     })
+}

@@ -16,6 +16,8 @@ export class LiveSession extends SharedSession {
   pending: Array<Pending> = none
   /** The time at which it has last been written, in milliseconds. */
   writtenAt = 0
+  /** Another server has it. */
+  isTaken = false
 
   add(pending: Pending): void {
     if (this.pending === none) this.pending = []

@@ -11,6 +11,7 @@ import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { CatchUp, type CaughtUp } from "../../recovery/CatchUp.ts"
 import * as LogPosition from "../../recovery/LogPosition.ts"
+import type { LogBudget } from "../../recovery/MessageLog.ts"
 import type { MissReason } from "../../recovery/RecoverySession.ts"
 import type { Kept, SharedLog, SharedMessage } from "../../recovery/SharedLog.ts"
 import { isSecret, NO_OFFSET, type StoredSession } from "../../recovery/StoredSession.ts"
@@ -60,6 +61,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   readonly host: RecoveryHost = this
   readonly order = new DeliveryOrder()
   readonly retention: number
+  readonly budget: LogBudget
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly clock: Clock.Clock
@@ -78,6 +80,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     this.clock = Context.get(namespace.environment.context, Clock.Clock)
     // What a client has confirmed was written a while before its server died.
     this.retention = server.retention + 2 * REFRESH
+    this.budget = server.budget
   }
 
   private get log(): SharedLog {
@@ -216,8 +219,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       log.append({ _tag: "Taken", sid: session.sid, by: generation }, () => {})
       if (catchUp.isOver) return
       const problem = yield* log.read(catchUp.after, start.position, server.maxScan, catchUp.take)
-      if (problem === undefined) catchUp.onRead()
-      else catchUp.fail(problem)
+      if (problem === "overflow" || problem === "unavailable") catchUp.fail(problem)
+      else catchUp.onRead(problem === "whole")
     })
   }
 
@@ -361,6 +364,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       this.live.set(session.pid, socket)
     }
     session.writtenAt = this.server.now()
+    if (session.isTaken) return
     if (data === undefined || session.isIncomplete) return sessions.remove(session.pid, session.generation)
     const { checkpoint, former, generation, pid, sid } = session
     const at = this.clock.currentTimeMillisUnsafe()
@@ -373,8 +377,13 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
 
   private onKept(socket: S, session: LiveSession, kept: Kept): void {
     if (kept === "missing") session.spoil()
-    // Another server has the client: this one has noticed nothing, as it hung, or the network did.
-    if (kept === "taken" && socket.recoverable === session) socket.connection.session.closeUnsafe("session resumed")
+    if (kept !== "taken") return
+    session.isTaken = true
+    this.parked.delete(session.sid)
+    // Another server has the client: this one has noticed nothing, as it hung, or the network did. A
+    // client that moves to another server still waits for acknowledgements here.
+    const { connection } = socket
+    if (socket.recoverable === session && !connection.isSilent) connection.session.closeUnsafe("session resumed")
   }
 
   onTaken(sid: string, generation: string): void {
@@ -400,6 +409,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (resumption?._tag === "CatchingUp") resumption.stop()
     if (session === undefined) return
     if (this.live.get(session.pid) === socket) this.live.delete(session.pid)
+    if (session.isTaken) return
     if (LOSSES.has(reason) && !session.isIncomplete) {
       this.write(socket, session, PARKED)
       if (!session.isIncomplete) return this.park(session.sid)
