@@ -10,8 +10,7 @@ import type * as Stream from "effect/Stream"
 
 import type { DeliveryOrder } from "./DeliveryOrder.ts"
 import type { Handshake } from "../Handshake.ts"
-import type { LogBudget } from "../recovery/MessageLog.ts"
-import type { SharedLog } from "../recovery/SharedLog.ts"
+import type { Recent, SharedLog } from "./SharedLog.ts"
 import type { ServersMissingError } from "../SocketIoError.ts"
 
 /**
@@ -197,8 +196,8 @@ export interface AwaySockets extends SelectionTarget {
 export interface RecoveryHost {
   /** The time for which the log must keep messages, in milliseconds. */
   readonly retention: number
-  /** The budget of the entries that a server remembers, so as not to read them again. */
-  readonly budget: LogBudget
+  /** Makes what keeps the entries after one of a number, within the bounds of the server. */
+  remember(floor: number): Recent
   /** Whether clients that miss an event get it later. */
   isRecoverable(event: string): boolean
   /** Entries of the log were lost before this server has read them. */

@@ -7,7 +7,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
-import type { SharedLog } from "../recovery/SharedLog.ts"
+import type { SharedLog } from "./SharedLog.ts"
 import type { RecoveryHost } from "./Adapter.ts"
 import type { ClusterAnswer, ClusterMessage, Sender } from "./ClusterMessage.ts"
 

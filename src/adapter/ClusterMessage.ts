@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { SharedMessage } from "../recovery/SharedLog.ts"
+import type { SharedMessage } from "./SharedLog.ts"
 import type { Acknowledgement, Selection, SocketDetails } from "./Adapter.ts"
 
 /**

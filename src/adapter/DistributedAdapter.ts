@@ -12,7 +12,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-import type { SharedMessage } from "../recovery/SharedLog.ts"
+import type { SharedMessage } from "./SharedLog.ts"
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
 import { ServersMissingError } from "../SocketIoError.ts"
 import type {

@@ -5,9 +5,9 @@
  */
 import type { LogSelection } from "./MessageLog.ts"
 import type { MissReason } from "./RecoverySession.ts"
-import * as LogPosition from "./LogPosition.ts"
-import type { From, OnEntry, Place, SharedMessage } from "./SharedLog.ts"
-import type { Checkpoint, StoredSession } from "./StoredSession.ts"
+import * as LogPosition from "../adapter/LogPosition.ts"
+import type { From, OnEntry, Place, SharedMessage } from "../adapter/SharedLog.ts"
+import type { Checkpoint, StoredSession } from "../adapter/StoredSession.ts"
 
 /**
  * The bounds of what one client may cost.

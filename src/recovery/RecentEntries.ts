@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as LogPosition from "./LogPosition.ts"
+import * as LogPosition from "../adapter/LogPosition.ts"
 import { type LogBudget, MessageLog } from "./MessageLog.ts"
-import type { From, OnEntry, Place, SharedMessage } from "./SharedLog.ts"
+import type { From, OnEntry, Place, Recent, SharedMessage } from "../adapter/SharedLog.ts"
 
-interface Recent {
+interface Kept {
   readonly position: string
   readonly message: SharedMessage
   readonly bytes: number
@@ -20,8 +20,8 @@ interface Recent {
  * @since 0.1.0
  * @category models
  */
-export class RecentEntries {
-  private readonly log: MessageLog<Recent>
+export class RecentEntries implements Recent {
+  private readonly log: MessageLog<Kept>
 
   /** It begins after the entry with a number. */
   constructor(budget: LogBudget, floor: number) {

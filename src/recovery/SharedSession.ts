@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { Place } from "./SharedLog.ts"
-import type { Checkpoint, StoredSession } from "./StoredSession.ts"
+import type { Place } from "../adapter/SharedLog.ts"
+import type { Checkpoint, StoredSession } from "../adapter/StoredSession.ts"
 
 /**
  * What one server knows of the session of a client that it has: how far the client has certainly

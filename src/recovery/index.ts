@@ -7,11 +7,8 @@
  */
 export * as AwaySessions from "./AwaySessions.ts"
 export * as CatchUp from "./CatchUp.ts"
-export * as LogPosition from "./LogPosition.ts"
 export * as Memberships from "./Memberships.ts"
 export * as MessageLog from "./MessageLog.ts"
 export * as RecoverySession from "./RecoverySession.ts"
 export * as RecentEntries from "./RecentEntries.ts"
-export * as SharedLog from "./SharedLog.ts"
 export * as SharedSession from "./SharedSession.ts"
-export * as StoredSession from "./StoredSession.ts"

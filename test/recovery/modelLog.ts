@@ -6,10 +6,9 @@ import { Effect } from "effect"
 
 import type { ClusterLink, ClusterReceiver, LinkFactory } from "../../src/adapter/ClusterLink.ts"
 import type { ClusterMessage } from "../../src/adapter/ClusterMessage.ts"
-import * as LogPosition from "../../src/recovery/LogPosition.ts"
-import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
-import type { Kept, SessionStore, SharedLog, SharedMessage } from "../../src/recovery/SharedLog.ts"
-import * as StoredSession from "../../src/recovery/StoredSession.ts"
+import * as LogPosition from "../../src/adapter/LogPosition.ts"
+import type { Kept, Recent, SessionStore, SharedLog, SharedMessage } from "../../src/adapter/SharedLog.ts"
+import * as StoredSession from "../../src/adapter/StoredSession.ts"
 import { StreamPlace } from "../../src/redis/internal/streamPlace.ts"
 import type { World } from "../../src/testing/internal/world.ts"
 
@@ -254,7 +253,7 @@ export class ModelNode {
     Effect.sync(() => {
       const uid = this.name
       const { log, place } = this
-      let recent: RecentEntries | undefined
+      let recent: Recent | undefined
       const waiting = new Map<number, (isRead: boolean) => void>()
       let last = 0
       const end = (number: number, isRead: boolean) => {
@@ -280,7 +279,7 @@ export class ModelNode {
           receiver.onMessage(from, structuredClone(entry.message) as ClusterMessage)
           if (place.place === undefined) recent = undefined
           else if (receiver.recovery !== undefined && log.options.remembers) {
-            recent ??= new RecentEntries(receiver.recovery.budget, entry.index - 1)
+            recent ??= receiver.recovery.remember(entry.index - 1)
             recent.add(place.place, structuredClone(entry.message), 100, 0)
           }
           if (entry.uid === uid) end(entry.number, true)

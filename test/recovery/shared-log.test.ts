@@ -5,12 +5,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 
 import { CatchUp, type CatchUpBounds } from "../../src/recovery/CatchUp.ts"
-import * as LogPosition from "../../src/recovery/LogPosition.ts"
+import * as LogPosition from "../../src/adapter/LogPosition.ts"
 import { LogBudget } from "../../src/recovery/MessageLog.ts"
 import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
-import type { SharedMessage } from "../../src/recovery/SharedLog.ts"
+import type { SharedMessage } from "../../src/adapter/SharedLog.ts"
 import { SharedSession } from "../../src/recovery/SharedSession.ts"
-import * as StoredSession from "../../src/recovery/StoredSession.ts"
+import * as StoredSession from "../../src/adapter/StoredSession.ts"
 import { StreamPlace } from "../../src/redis/internal/streamPlace.ts"
 
 const at = (index: number): string => `1700000000000-${index}`

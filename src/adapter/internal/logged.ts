@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 
-import type { OnEntry, SharedLog, SharedMessage } from "../../recovery/SharedLog.ts"
+import type { OnEntry, SharedLog, SharedMessage } from "../SharedLog.ts"
 import type { BroadcastFlags, BroadcastPacket, Host, LocalSocket, RecoveryHost, Selection } from "../Adapter.ts"
 import { type ClusterMessage, isShared, type Sender } from "../ClusterMessage.ts"
 import type { InMemoryAdapter } from "../InMemoryAdapter.ts"

@@ -4,9 +4,8 @@ import type * as Semaphore from "effect/Semaphore"
 import type { RecoveryHost } from "../../adapter/Adapter.ts"
 import { isShared } from "../../adapter/ClusterMessage.ts"
 import type { Received } from "../../adapter/Received.ts"
-import * as LogPosition from "../../recovery/LogPosition.ts"
-import { RecentEntries } from "../../recovery/RecentEntries.ts"
-import type { Place, SessionStore, SharedLog, SharedMessage } from "../../recovery/SharedLog.ts"
+import * as LogPosition from "../../adapter/LogPosition.ts"
+import type { Place, Recent, SessionStore, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command, Reply } from "../RedisCommand.ts"
 import type { StreamPlace } from "./streamPlace.ts"
@@ -33,7 +32,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   private readonly now: () => number
   private readonly recovery: RecoveryHost
   /** What this server has read last. */
-  private recent: RecentEntries | undefined
+  private recent: Recent | undefined
   /** What waits until this server reads its own entries, by their numbers. */
   private readonly waiting = new Map<number, (isRead: boolean) => void>()
 
@@ -104,7 +103,7 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     // Without its place in the stream nothing is known of what comes after it.
     if (place === undefined) this.recent = undefined
     else if (message !== undefined) {
-      this.recent ??= new RecentEntries(this.recovery.budget, place.index - 1)
+      this.recent ??= this.recovery.remember(place.index - 1)
       this.recent.add({ position: id, index: place.index }, message, sizeOfEntry(fields), this.now())
     }
     if (received._tag === "Message" && received.from.uid === this.uid && received.number !== undefined) {

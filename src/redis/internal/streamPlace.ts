@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 
-import * as LogPosition from "../../recovery/LogPosition.ts"
-import type { Place } from "../../recovery/SharedLog.ts"
+import * as LogPosition from "../../adapter/LogPosition.ts"
+import type { Place } from "../../adapter/SharedLog.ts"
 
 /** What Redis says of a stream: how many entries it has ever had, and has, and the last id. */
 export interface StreamState {

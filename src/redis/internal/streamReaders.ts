@@ -2,7 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 
-import * as LogPosition from "../../recovery/LogPosition.ts"
+import * as LogPosition from "../../adapter/LogPosition.ts"
 import type { Reader, RedisClient } from "../RedisClient.ts"
 import type { Reply } from "../RedisCommand.ts"
 import { textOf } from "./msgpack.ts"

@@ -4,7 +4,7 @@ import * as Semaphore from "effect/Semaphore"
 
 import type { ClusterLink, LinkFactory } from "../../adapter/ClusterLink.ts"
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
-import type { SessionStore } from "../../recovery/SharedLog.ts"
+import type { SessionStore } from "../../adapter/SharedLog.ts"
 import { Sequences } from "../../adapter/Sequences.ts"
 import type { Reply } from "../RedisCommand.ts"
 import { makeBeat } from "./beat.ts"

@@ -7,7 +7,7 @@ import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
-import { NO_OFFSET } from "../../recovery/StoredSession.ts"
+import { NO_OFFSET } from "../../adapter/StoredSession.ts"
 import { greeting } from "./greeting.ts"
 import {
   endOf,

@@ -10,11 +10,11 @@ import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { CatchUp, type CaughtUp } from "../../recovery/CatchUp.ts"
-import * as LogPosition from "../../recovery/LogPosition.ts"
-import type { LogBudget } from "../../recovery/MessageLog.ts"
+import * as LogPosition from "../../adapter/LogPosition.ts"
+import { RecentEntries } from "../../recovery/RecentEntries.ts"
 import type { MissReason } from "../../recovery/RecoverySession.ts"
-import type { Kept, SharedLog, SharedMessage } from "../../recovery/SharedLog.ts"
-import { isSecret, NO_OFFSET, type StoredSession } from "../../recovery/StoredSession.ts"
+import type { Kept, Recent, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
+import { isSecret, NO_OFFSET, type StoredSession } from "../../adapter/StoredSession.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import { greeting } from "./greeting.ts"
 import { LiveSession } from "./liveSession.ts"
@@ -61,7 +61,6 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   readonly host: RecoveryHost = this
   readonly order = new DeliveryOrder()
   readonly retention: number
-  readonly budget: LogBudget
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly clock: Clock.Clock
@@ -80,7 +79,6 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     this.clock = Context.get(namespace.environment.context, Clock.Clock)
     // What a client has confirmed was written a while before its server died.
     this.retention = server.retention + 2 * REFRESH
-    this.budget = server.budget
   }
 
   private get log(): SharedLog {
@@ -154,6 +152,10 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
 
   isRecoverable(event: string): boolean {
     return this.namespace.contract?.outgoing.get(event)?.event.recover !== false
+  }
+
+  remember(floor: number): Recent {
+    return new RecentEntries(this.server.budget, floor)
   }
 
   // ---------------------------------------------------------------- a client comes

@@ -6,7 +6,6 @@
  */
 import type * as Effect from "effect/Effect"
 
-import type { LogSelection } from "./MessageLog.ts"
 import type { StoredSession } from "./StoredSession.ts"
 
 /**
@@ -34,6 +33,17 @@ export interface From {
 }
 
 /**
+ * The recipients of a broadcast, or those to whom something happens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SharedSelection {
+  readonly rooms: ReadonlyArray<string>
+  readonly except: ReadonlyArray<string>
+}
+
+/**
  * An entry of the log for one namespace.
  *
  * **Details**
@@ -53,13 +63,13 @@ export type SharedMessage =
       readonly _tag: "Broadcast"
       readonly data: readonly [event: string, ...args: Array<unknown>]
       readonly mayHaveBinary: boolean
-      readonly selection: LogSelection
+      readonly selection: SharedSelection
       readonly flags: { readonly volatile: boolean; readonly compress: boolean }
       readonly direct?: boolean | undefined
       readonly atOnce?: boolean | undefined
     }
-  | { readonly _tag: "Join" | "Leave"; readonly selection: LogSelection; readonly rooms: ReadonlyArray<string> }
-  | { readonly _tag: "Disconnect"; readonly selection: LogSelection; readonly close: boolean }
+  | { readonly _tag: "Join" | "Leave"; readonly selection: SharedSelection; readonly rooms: ReadonlyArray<string> }
+  | { readonly _tag: "Disconnect"; readonly selection: SharedSelection; readonly close: boolean }
   | { readonly _tag: "Enter" | "Exit"; readonly sid: string; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Taken"; readonly sid: string; readonly by: string }
 
@@ -162,3 +172,19 @@ export interface SessionStore {
  * @category models
  */
 export type OnKept = (kept: Kept) => void
+
+/**
+ * The entries of one namespace that a server has read last, so that it need not read them again for
+ * each client that comes back. None is missing between the first and the last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Recent {
+  /** Adds the entry at a place, of so many bytes, at a time in milliseconds. */
+  add(place: Place, message: SharedMessage, bytes: number, at: number): void
+  /** Whether everything after a place is here, up to where the server is now. */
+  has(from: From, now: Place): boolean
+  /** Passes on the entries after a place, up to a position. */
+  read(from: From, upTo: string, maxEntries: number, onEntry: OnEntry): "overflow" | "whole"
+}
