@@ -33,11 +33,6 @@ export interface LocalSocket {
   enterRoom(room: string): boolean
   /** Stops counting a room that the socket has left. */
   leaveRoom(room: string): void
-  /**
-   * It has joined or left rooms, and the log that the servers share does not say so: it cannot be
-   * recovered. Called where the adapter has such a log.
-   */
-  onUnlogged?(): void
   /** Delivers an encoded packet. Synchronous, never fails; a socket that has ended ignores it. */
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void
   /**

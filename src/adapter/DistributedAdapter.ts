@@ -257,15 +257,13 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     return this.act({ _tag: "Disconnect", selection, close }, local, () => this.own.disconnectUnsafe(selection, close))
   }
 
-  private act(
-    message: SharedMessage & { readonly selection: Selection } & { readonly _tag: "Join" | "Leave" | "Disconnect" },
-    local: boolean,
-    actHere: () => void
-  ): Effect.Effect<void> {
+  private act(message: Acting, local: boolean, actHere: () => void): Effect.Effect<void> {
     const { log } = this
-    if (log !== undefined && !local) return log.act(message, message.selection)
+    if (log !== undefined && !local) return log.act(message)
+    if (log !== undefined && message._tag !== "Disconnect") {
+      return log.moveLocal(message._tag === "Join" ? "Enter" : "Exit", message.selection, message.rooms)
+    }
     return Effect.sync(() => {
-      if (message._tag !== "Disconnect") log?.unlogged(message.selection)
       actHere()
       if (!local) this.link.send(message)
     })
@@ -424,6 +422,8 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     }
   }
 }
+
+type Acting = SharedMessage & { readonly _tag: "Join" | "Leave" | "Disconnect" }
 
 /** Clients would take it for the library's own. */
 const refuseReserved = ([event]: EventData): void => {

@@ -103,8 +103,6 @@ export type OnEntry = (
 export interface SharedLog {
   /** The last entry that this server has read; `undefined` as long as that is not known. */
   readonly place: Place | undefined
-  /** Whether something that is appended now is likely to arrive. */
-  readonly isConnected: boolean
   /**
    * Appends an entry, in the order of the calls. `onEnd` is called once: with `true` after this
    * server has read it, or with `false` if it may not be in the log. Throws on a value that cannot be

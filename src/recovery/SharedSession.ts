@@ -28,6 +28,7 @@ export class SharedSession {
   checkpoint: Checkpoint
   /** The client may have missed something that is not in the log: it cannot be recovered. */
   isIncomplete = false
+  onSpoiled: (() => void) | undefined
   /** The number of the oldest ping without an answer, and what its answer confirms. */
   private ping = 0
   private pinged: Checkpoint | undefined
@@ -48,9 +49,14 @@ export class SharedSession {
     this.onDropped = dropsMessages ? () => this.spoil() : undefined
   }
 
-  /** Something is missing, or its rooms are not those of the log. */
+  /**
+   * Something is missing, or its rooms are not those of the log. From now on the client must not get
+   * positions: one says that the client has had everything before it.
+   */
   spoil(): void {
+    if (this.isIncomplete) return
     this.isIncomplete = true
+    this.onSpoiled?.()
   }
 
   /** It has joined or left a room. */

@@ -301,7 +301,6 @@ export class ModelNode {
         get place() {
           return place.place
         },
-        isConnected: true,
         append: add,
         reach: (position) => place.reach(position),
         read: (after, upTo, maxEntries, onEntry) =>

@@ -13,6 +13,7 @@ import * as RedisStreamsAdapter from "../../src/redis/RedisStreamsAdapter.ts"
 import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
 import { requires } from "../support/peers.ts"
 import { type RunningServers, startRedis, until } from "../support/redisServer.ts"
+import { type Node, startCluster } from "../cluster/nodes.ts"
 import { type CutClient, eventually, startClient } from "./clients.ts"
 import { startOfficial, startSubject, type Subject } from "./servers.ts"
 
@@ -240,6 +241,64 @@ describe("recovery over Redis Streams", requires("Redis"), () => {
     await settle(one, client)
     assert.deepStrictEqual(withoutMarks(client), [1, 2])
   })
+
+  for (const kind of ["official", "ours"] as const) {
+    it(`keeps the session of a client of the kind ${kind} when its server ends`, async () => {
+      const [one, two] = await start(`ends-${kind}`, 2)
+      const client = await startClient(kind, one.port, { rooms: ["room"] })
+      endings.push(() => client.end())
+      const id = client.id!
+      await settle(one, client)
+      await two.emit({ to: ["room"] }, "e", 1)
+      client.relay.target = two.port
+      const sending = (async () => {
+        for (let n = 2; n <= 40; n++) {
+          await two.emit({ to: ["room"] }, "e", n)
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+      })()
+      await one.stop()
+      await sending
+      if (!client.connected) await client.back()
+      await settle(two, client)
+      assert.strictEqual(client.id, id)
+      assert.isTrue(client.comings.at(-1))
+      assert.deepStrictEqual(
+        withoutMarks(client),
+        Array.from({ length: 40 }, (_, i) => i + 1)
+      )
+    })
+  }
+
+  it("has everything of a server that hangs, and it lets the client go when it goes on", async () => {
+    const cluster = await startCluster({
+      adapter: "streams",
+      kinds: ["ours", "ours"],
+      redis,
+      env: { RECOVERY_MS: "30000", ADAPTER_OPTIONS: JSON.stringify({ streamName: "hangs" }) }
+    })
+    endings.push(() => cluster.stop())
+    const [one, two] = cluster.nodes as [Node, Node]
+    const client = await connect({ port: one.ready.port }, ["room"])
+    const id = client.id!
+    await one.call("emit", { to: ["room"], event: "e", args: [1] })
+    await eventually("the first event", () => numbersOf(client).includes(1))
+    one.signal("SIGSTOP")
+    await client.cut("stall")
+    await two.call("emit", { to: ["room"], event: "e", args: [2] })
+    assert.isTrue(await backTo(client, { port: two.ready.port }))
+    await two.call("emit", { to: ["room"], event: "e", args: [3] })
+    await eventually("the others", () => numbersOf(client).includes(3))
+    assert.strictEqual(client.id, id)
+    one.signal("SIGCONT")
+    await until("the end of the other one", async () => {
+      const { sockets } = await two.call("fetchSockets")
+      return sockets.filter((socket) => socket.id === id).length === 1 ? true : undefined
+    })
+    await one.call("emit", { to: ["room"], event: "e", args: [4] })
+    await eventually("the last event", () => numbersOf(client).includes(4))
+    assert.deepStrictEqual(numbersOf(client), [1, 2, 3, 4])
+  }, 30_000)
 
   it("lets clients move between official servers and servers of this library", async () => {
     const streamName = "mixed"

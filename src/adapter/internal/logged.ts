@@ -1,4 +1,6 @@
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 
 import type { OnEntry, SharedLog, SharedMessage } from "../SharedLog.ts"
 import type { BroadcastFlags, BroadcastPacket, Host, LocalSocket, RecoveryHost, Selection } from "../Adapter.ts"
@@ -6,6 +8,12 @@ import { type ClusterMessage, isShared, type Sender } from "../ClusterMessage.ts
 import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
 
 const NONE = () => {}
+
+/** From an entry that was lost to the next attempt. */
+const RETRY_DELAY = Duration.millis(100)
+
+/** What changes the rooms or the connections of sockets. */
+type Acting = Exclude<SharedMessage, { readonly _tag: "Broadcast" | "Taken" }>
 
 /**
  * What an adapter does by the log that all servers share: its own sockets get messages, and change
@@ -37,10 +45,6 @@ export class Logged implements SharedLog {
     return this.log.place
   }
 
-  get isConnected(): boolean {
-    return this.log.isConnected
-  }
-
   watch(onEntry: OnEntry): () => void {
     this.watchers.add(onEntry)
     return () => void this.watchers.delete(onEntry)
@@ -55,34 +59,39 @@ export class Logged implements SharedLog {
     this.log.append({ _tag: "Broadcast", data, mayHaveBinary, selection, flags: { volatile: false, compress } }, NONE)
   }
 
-  join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.act({ _tag: "Enter", sid: socket.id, rooms }, { rooms: [socket.id], except: [] })
+  join({ id }: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.actOnOne({ _tag: "Enter", sid: id, rooms })
   }
 
-  leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.act({ _tag: "Exit", sid: socket.id, rooms }, { rooms: [socket.id], except: [] })
+  leave({ id }: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.actOnOne({ _tag: "Exit", sid: id, rooms })
+  }
+
+  /** The same for the sockets of a selection that are of this server. */
+  moveLocal(_tag: "Enter" | "Exit", selection: Selection, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.forEach(this.own.selectUnsafe(selection), ({ id }) => this.actOnOne({ _tag, sid: id, rooms }), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+  }
+
+  private actOnOne(message: SharedMessage & { readonly _tag: "Enter" | "Exit" }): Effect.Effect<void> {
+    return this.act(message, () => !this.host.sockets.has(message.sid))
   }
 
   /**
-   * Waits until it has happened. What may not be in the log happens at once, on this server alone:
-   * the sockets concerned are no longer as the log says.
+   * Waits until it has happened. Rooms are always those that the log says: what is not in the log has
+   * not happened, and is tried again until it has.
    */
-  act(message: Exclude<SharedMessage, { readonly _tag: "Broadcast" }>, selection: Selection): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      const actNow = () => {
-        this.unlogged(selection)
-        this.apply(message)
-        resume(Effect.void)
-      }
-      // A builder that joins rooms does not wait for a log that is away.
-      if (!this.log.isConnected && (message._tag === "Enter" || message._tag === "Exit")) return actNow()
-      this.log.append(message, (isRead) => (isRead ? resume(Effect.void) : actNow()))
+  act(message: Acting, isOver = () => false): Effect.Effect<void> {
+    const once = Effect.callback<boolean>((resume) => {
+      this.log.append(message, (isRead) => resume(Effect.succeed(isRead)))
     })
-  }
-
-  /** The sockets of a selection change by what is not in the log. */
-  unlogged(selection: Selection): void {
-    for (const socket of this.own.selectUnsafe(selection)) socket.onUnlogged?.()
+    return Effect.asVoid(
+      Effect.repeat(once, { until: (isRead) => isRead || isOver(), schedule: Schedule.spaced(RETRY_DELAY) })
+    )
   }
 
   /**
@@ -119,7 +128,7 @@ export class Logged implements SharedLog {
     socket.deliver(encode({ data, mayHaveBinary, position }, flags, selection), flags)
   }
 
-  private apply(message: Exclude<SharedMessage, { readonly _tag: "Broadcast" }>): void {
+  private apply(message: SharedMessage & { readonly _tag: "Enter" | "Exit" | "Taken" }): void {
     const { host, own } = this
     switch (message._tag) {
       case "Enter":
@@ -130,12 +139,6 @@ export class Logged implements SharedLog {
         if (message._tag === "Enter") return own.addUnsafe(socket, message.rooms)
         return own.removeAll(socket, message.rooms)
       }
-      case "Join":
-        return own.joinUnsafe(message.selection, message.rooms)
-      case "Leave":
-        return own.leaveUnsafe(message.selection, message.rooms)
-      case "Disconnect":
-        return own.disconnectUnsafe(message.selection, message.close)
       case "Taken":
         return this.recovery.onTaken(message.sid, message.by)
     }

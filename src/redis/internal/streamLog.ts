@@ -15,9 +15,6 @@ import { addCommandSince, type EntryFields, type StreamsWire } from "./streamsWi
 /** Adds an entry. Gives its number; `done` gets the reply, or nothing if there is none. */
 type Add = (message: SharedMessage, done: (reply: Reply | undefined) => void) => number
 
-/** An outage that is no longer than this, in milliseconds, is waited for. */
-const SHORT = 2_000
-
 /** The log of one namespace in a stream of Redis. */
 export class StreamLog implements Omit<SharedLog, "watch"> {
   readonly sessions: SessionStore
@@ -27,7 +24,6 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   readonly addCommand: (fields: EntryFields) => Command
   /** Set when the reader has started. */
   stream: StreamPlace | undefined
-  private readonly redis: RedisClient["Service"]
   private readonly uid: string
   private readonly now: () => number
   private readonly recovery: RecoveryHost
@@ -46,7 +42,6 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
     permits: Semaphore.Semaphore,
     add: Add
   ) {
-    this.redis = redis
     this.uid = uid
     this.now = now
     this.recovery = recovery
@@ -88,12 +83,6 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
 
   get place(): Place | undefined {
     return this.stream?.place
-  }
-
-  /** What is sent in a short outage waits, and arrives. */
-  get isConnected(): boolean {
-    const { redis } = this
-    return this.place !== undefined && (redis.isConnected() || this.now() - redis.changedAt() < SHORT)
   }
 
   /** An entry of this namespace has been delivered. */

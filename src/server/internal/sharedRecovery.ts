@@ -68,6 +68,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private readonly live = new Map<string, S>()
   /** The times until which clients that have left this server may come back, by the ids of their sockets. */
   private readonly parked = new Map<string, number>()
+  /** A client of this server may have missed something, now or once. */
+  private hasSpoiled = false
   /** The clients that this server reads the log for. */
   private readonly catching = new Set<CatchUp>()
   /** The sockets whose data have changed in this turn. */
@@ -100,7 +102,10 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const data = withOffset(contract, packet.data, offset) as BroadcastPacket["data"]
     const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
     // Handlers of outgoing events see it as it was emitted.
-    return new EncodedEvent(message, packet.data, isLogged)
+    if (!this.hasSpoiled) return new EncodedEvent(message, packet.data, isLogged)
+    const noData = withOffset(contract, packet.data, NOTHING) as BroadcastPacket["data"]
+    const spoiled = wire.broadcast(name, { ...packet, data: noData }, undefined, flags.compress)
+    return new EncodedEvent(message, packet.data, isLogged, spoiled.message)
   }
 
   direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean {
@@ -113,10 +118,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const pending = { packet, flags, onEnd: undefined }
     session.add(pending)
     try {
-      this.log.append(directed(socket.id, packet, flags), (isRead) => {
-        if (!isRead) session.spoil()
-        session.end(pending)
-      })
+      this.log.append(directed(socket.id, packet, flags), () => session.end(pending))
     } catch (defect) {
       session.end(pending)
       throw defect
@@ -124,11 +126,13 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     return false
   }
 
-  private sendNow({ connection }: S, packet: EventData, { compress }: BroadcastFlags): void {
+  private sendNow(socket: S, packet: EventData, { compress }: BroadcastFlags): void {
+    const { connection } = socket
     // A client that moves to another server gets nothing more here.
     if (connection.isSilent) return
     const { contract, environment, name } = this.namespace
-    const offset = endsInText(packet.data) ? this.log.place?.position : undefined
+    const isSpoiled = sessionOf(socket)?.isIncomplete === true
+    const offset = !endsInText(packet.data) ? undefined : isSpoiled ? NOTHING : this.log.place?.position
     const data = offset === undefined ? packet.data : withOffset(contract, packet.data, offset)
     connection.session.sendUnsafe(environment.wire.event(name, { ...packet, data }, undefined, compress))
   }
@@ -257,7 +261,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (place !== undefined) {
       const ids = { pid: pid.pid!, sid: socket.id, former }
       const { dropsMessages } = server.sessionBounds
-      const session = new LiveSession(ids, log.sessions.generation(), { ...place, rooms: [] }, dropsMessages)
+      const session = this.made(new LiveSession(ids, log.sessions.generation(), { ...place, rooms: [] }, dropsMessages))
       this.own(socket, session)
       this.write(socket, session, LIVE, true)
     }
@@ -286,7 +290,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (socket.isDisconnected) return
     const outage = session.at === 0 ? 0 : Math.max(0, this.clock.currentTimeMillisUnsafe() - session.at)
     socket.onResumed(namespace.decodeData(session.data), { _tag: "Resumed", missed: missed.length, outage })
-    const live = new LiveSession(session, generation, checkpoint, dropsMessages)
+    const live = this.made(new LiveSession(session, generation, checkpoint, dropsMessages))
     this.own(socket, live)
     namespace.add(socket)
     namespace.restore(socket, rooms)
@@ -314,6 +318,14 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       bytes += message.memory
     }
     return bytes > this.server.sessionBounds.maxReplayBytes ? "overflow" : messages
+  }
+
+  private made(session: LiveSession): LiveSession {
+    session.onSpoiled = () => {
+      this.hasSpoiled = true
+      this.log.sessions.remove(session.pid, session.generation)
+    }
+    return session
   }
 
   private own(socket: S, session: LiveSession): void {
@@ -440,6 +452,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       parked.delete(sid)
       namespace.onSessionEnd(sid, "expired")
     }
+    if (this.hasSpoiled)
+      this.hasSpoiled = Array.from(live.values()).some((socket) => sessionOf(socket)?.isIncomplete === true)
     for (const socket of live.values()) {
       const session = sessionOf(socket)
       if (session === undefined) continue
@@ -450,6 +464,9 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     else namespace.forgetIfUnused()
   }
 }
+
+/** The offset of events for a client that may have missed something: it is none. */
+const NOTHING = "-"
 
 const LIVE = true
 const PARKED = false

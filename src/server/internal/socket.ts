@@ -281,7 +281,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
       if (this.recoverable !== undefined) this.namespace.recovery!.onJoined(this, room)
       return true
     }
-    this.onUnlogged()
+    // The log that servers may share says that it has joined.
+    if (this.recoverable instanceof SharedSession) this.recoverable.spoil()
     const annotations = { room, ...this.annotations }
     const message = "room not joined: its connection is in as many as it may be"
     connection.environment.observer.debug("socket", message, annotations, connection)
@@ -293,10 +294,6 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     if (this.recoverable !== undefined) this.namespace.recovery!.onLeft(this, room)
   }
 
-  onUnlogged(): void {
-    if (this.recoverable instanceof SharedSession) this.recoverable.spoil()
-  }
-
   // ---------------------------------------------------------------- out
 
   /** Whether nothing can be sent: the socket has ended, or its client moves to another server. */
@@ -305,11 +302,16 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const { data, isRecoverable, message } = encoded as EncodedEvent
+    const { data, isRecoverable, message, spoiled } = encoded as EncodedEvent
     if (this.isUnreachable || (flags.volatile && this.isBehind())) return
-    this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
+    const own = spoiled !== undefined && this.isSpoiled ? spoiled : message
+    this.connection.session.sendUnsafe(own, isRecoverable ? this.recoverable?.onDropped : undefined)
     // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
+  }
+
+  private get isSpoiled(): boolean {
+    return this.recoverable instanceof SharedSession && this.recoverable.isIncomplete
   }
 
   deliverForAck(

@@ -15,11 +15,19 @@ export class EncodedEvent implements EncodedBroadcast {
   readonly data: BroadcastPacket["data"]
   /** Whether clients that miss it get it later, where recovery is on. */
   readonly isRecoverable: boolean
+  /** For clients that may have missed something: they get no offset that says that they have not. */
+  readonly spoiled: OutboundMessage | undefined
 
-  constructor(message: OutboundMessage, data: BroadcastPacket["data"], isRecoverable = false) {
+  constructor(
+    message: OutboundMessage,
+    data: BroadcastPacket["data"],
+    isRecoverable = false,
+    spoiled?: OutboundMessage
+  ) {
     this.message = message
     this.data = data
     this.isRecoverable = isRecoverable
+    this.spoiled = spoiled
   }
 }
 
