@@ -214,6 +214,17 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     inbound.receive(packet)
   }
 
+  /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
+  const onAuthAsked = (asked: unknown) => {
+    const [makeAuth] = users
+    if (target.auth !== true || !makeAuth || !isJoined()) return
+    const { event } = Object(asked) as { readonly event?: unknown }
+    makeAuth((auth) => packet(EVENT, [event, auth])).addObserver((exit) => {
+      if (exit._tag === "Failure") warn(`not refreshed: auth failed in "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
+      else if (isJoined()) manager.send(exit.value)
+    })
+  }
+
   const onPacket = (packet: Received) => {
     const { data, id, type } = packet
     switch (type) {
@@ -230,6 +241,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
+        if ((data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
         if (isJoined()) onEvent(packet)
         else if (asking && asking.early.length < CAPACITY) asking.early.push(packet)
         return

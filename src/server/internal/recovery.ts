@@ -3,7 +3,7 @@ import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
+import { type AwayHost, type AwayRights, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
@@ -51,8 +51,18 @@ export interface RecoverableSocket {
   resumption: Resumption | undefined
   /** Its session, from its admission to its end. */
   recoverable: Session | undefined
+  /** What its middlewares have granted, if that is limited. */
+  readonly rights: RecoverableRights | undefined
   /** It has its state back. */
   onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void
+}
+
+/** The rights of a socket, as recovery sees them. */
+export interface RecoverableRights {
+  readonly greeting: object
+  park(away: AwaySession<OutboundMessage>): AwayRights
+  /** Whether they are those of the same user. */
+  isSameAs(former: AwayRights | undefined): boolean
 }
 
 /** A namespace, as recovery sees it. */
@@ -77,7 +87,8 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
   "ping timeout",
   "forced close",
   "server shutting down",
-  "session resumed"
+  "session resumed",
+  "auth expired"
 ])
 
 /**
@@ -268,7 +279,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    */
   admit(socket: S): void {
     const { resumption: claim } = socket
-    const missed = claim === undefined ? undefined : this.missedBy(claim)
+    const missed = claim === undefined ? undefined : this.missedBy(claim, socket)
     if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)
     else this.begin(socket, missed as MissReason | undefined)
   }
@@ -297,7 +308,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
-    const told = greeting(connection, namespace.contract, reason === undefined ? {} : { recovered: { reason } })
+    const told = greeting(connection, namespace.contract, {
+      ...(reason !== undefined && { recovered: { reason } }),
+      ...socket.rights?.greeting
+    })
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
     if (reason !== undefined) this.count(reason)
   }
@@ -307,7 +321,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { session } = away
     const { connection } = socket
-    const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract) }
+    const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract, socket.rights?.greeting) }
     connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     const { dropsMessages } = this.server.sessionBounds
     for (const message of missed) {
@@ -326,6 +340,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
       for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
     }
+    away.rights?.stop()
     // After that, so that adapters see no room without a member.
     this.away.remove(away)
     this.count("recovered")
@@ -337,9 +352,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 
   /** Returns what a client has missed, or why it does not get its session. */
-  private missedBy(claim: Resumption): ReadonlyArray<OutboundMessage> | MissReason {
+  private missedBy(claim: Resumption, { rights }: S): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim
+    // Nobody gets the messages of another user.
+    if (rights?.isSameAs(away.rights) === false) away.end("refused")
     if (away.state === "ended") return "refused"
     const missed = away.session.missed(this.log, received)
     if (typeof missed === "string") away.end("overflow")
@@ -366,6 +383,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
+    away.rights = socket.rights?.park(away)
     this.park(away)
   }
 
