@@ -1,7 +1,7 @@
 /**
  * Clients of the desk of which a test says every packet.
  */
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Layer, type Scope, Stream } from "effect"
 
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import type { ServerOptions } from "../../src/server/ServerOptions.ts"
@@ -80,5 +80,11 @@ export const world = Effect.fnUntraced(function* (
     const connected = yield* peer.connect(claims)
     return { peer, connected, socket: yield* desk.next }
   })
-  return { ...desk, namespace, connection, join, context }
+  /** The sessions that have ended, with the reasons. */
+  const ends: Array<readonly [sid: string, reason: string]> = []
+  yield* Effect.forkScoped(
+    Stream.runForEach(namespace.sessionEnds(), ({ reason, sid }) => Effect.sync(() => ends.push([sid, reason]))),
+    { startImmediately: true }
+  )
+  return { ...desk, namespace, connection, join, context, ends }
 })

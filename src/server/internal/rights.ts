@@ -249,7 +249,6 @@ export class Rights implements WheelEntry {
     end: End | undefined,
     run: Run
   ): Effect.Effect<unknown, ConnectRefused> {
-    const { connection } = this.socket
     if (this.isOver || !this.socket.isConnected) return Effect.fail(expired())
     const before = this.grants.get(middleware)!
     if (!this.isSame(middleware, before.value, value)) {
