@@ -5,7 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 
+import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
+import { Cluster } from "../support/linkedAdapter.ts"
 import { CurrentUser, runs, token } from "./desk.ts"
 import { settle, world } from "./raw.ts"
 
@@ -323,6 +325,21 @@ describe("rooms after a downgrade", () => {
       assert.deepStrictEqual(yield* peer.received, ['42/desk,["news","to b"]'])
       assert.deepStrictEqual(Array.from(socket.rooms).toSorted(), ["b", socket.id].toSorted())
       assert.deepStrictEqual(told, [{ name: "ada", rooms: ["b"] }])
+    })
+  )
+
+  it.effect("send nothing more to it from other servers of a cluster, either", () =>
+    Effect.gen(function* () {
+      const cluster = new Cluster()
+      const server = () => world().pipe(Effect.provideService(AdapterFactory, cluster.member().factory))
+      const here = yield* server()
+      const there = yield* server()
+      const { peer } = yield* here.join({ name: "ada", rooms: ["a", "b"] })
+      yield* there.namespace.to("a").emit("news", "before")
+      assert.strictEqual(yield* peer.next, '42/desk,["news","before"]')
+      yield* peer.refresh({ name: "ada", rooms: ["b"] })
+      for (const room of ["a", "b"]) yield* there.namespace.to(room).emit("news", `to ${room}`)
+      assert.deepStrictEqual(yield* peer.received, ['42/desk,["news","to b"]'])
     })
   )
 
