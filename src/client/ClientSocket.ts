@@ -75,7 +75,9 @@ export type RecoveryRefusal = "expired" | "unknown" | "trimmed" | "overflow" | "
  * - `Connecting`: it is on its way, for the first time or after an outage.
  * - `Connected`: it is connected, under this id. `recovered` says whether the server has kept its id, rooms and data since an
  *   outage, and has sent the events that it missed. A server of this library says in `recovery` why it has not. A socket that
- *   moves to another server, because its own is drained, is `Connected` anew, and not `Disconnected` before that.
+ *   moves to another connection, because its server is drained or its rights have ended, is `Connected` anew, and not
+ *   `Disconnected` before that. A server of this library says in `auth` after how many milliseconds the rights end that the
+ *   client has come with, if they do.
  * - `Failed`: an attempt has failed. The error says whether another one follows.
  * - `Disconnected`: it has left the namespace, or lost the connection. `willRetry` says whether it connects again by itself,
  *   `description` tells the circumstances; the other fields are as in {@link ConnectError}, each where it is known.
@@ -90,6 +92,7 @@ export type SocketStatus =
       readonly id: string
       readonly recovered: boolean
       readonly recovery?: { readonly reason: RecoveryRefusal }
+      readonly auth?: { readonly expiresIn: number }
     }
   | { readonly _tag: "Failed"; readonly error: ConnectError }
   | (ConnectionDetails & {

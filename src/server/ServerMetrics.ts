@@ -124,7 +124,7 @@ export const recoveries: Metric.Counter<number> = Metric.counter("socketio_recov
 })
 
 /**
- * Sockets whose rights have ended, by `namespace` and `then`: `reconnect` or `leave`.
+ * Sockets whose rights have ended, by `namespace` and `action`: `reconnect` or `leave`.
  *
  * @since 0.1.0
  * @category metrics

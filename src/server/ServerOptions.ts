@@ -250,7 +250,12 @@ export interface ResolvedServerOptions {
   readonly recovery: ResolvedRecoveryOptions | undefined
 }
 
-const OWN: Names<Omit<ServerOptions, keyof EngineOptions>> = { reading: true, tracing: true, recovery: true, auth: true }
+const OWN: Names<Omit<ServerOptions, keyof EngineOptions>> = {
+  reading: true,
+  tracing: true,
+  recovery: true,
+  auth: true
+}
 
 const AUTH: Names<AuthOptions> = { tolerance: true, rate: true }
 

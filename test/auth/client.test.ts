@@ -15,17 +15,14 @@ import { settle } from "./raw.ts"
 const MINUTE = 60_000
 
 /** A server, and one client of it. */
-const connected = Effect.fnUntraced(function* (
-  auth: Token | Effect.Effect<Token>,
-  options: ServerOptions = {}
-) {
+const connected = Effect.fnUntraced(function* (auth: Token | Effect.Effect<Token>, options: ServerOptions = {}) {
   const desk = yield* makeDesk()
   const context = yield* Layer.build(
-    desk.layer.pipe(
-      Layer.provideMerge(TestSocketIo.layer({ heartbeat: { pingInterval: "10 days" }, ...options }))
-    )
+    desk.layer.pipe(Layer.provideMerge(TestSocketIo.layer({ heartbeat: { pingInterval: "10 days" }, ...options })))
   )
-  const encoded = Effect.isEffect(auth) ? Effect.map(auth, (claims) => ({ token: token(claims) })) : { token: token(auth) }
+  const encoded = Effect.isEffect(auth)
+    ? Effect.map(auth, (claims) => ({ token: token(claims) }))
+    : { token: token(auth) }
   const client = yield* Effect.provideContext(SocketIoClient.connect(Desk, { auth: encoded }), context)
   const statuses: Array<SocketStatus> = []
   yield* Effect.forkScoped(
@@ -36,10 +33,12 @@ const connected = Effect.fnUntraced(function* (
 })
 
 /** A token that lasts for ten minutes from the moment in which it is made. */
-const fresh = Effect.map(
-  Clock.currentTimeMillis,
-  (now): Token => ({ name: "ada", rooms: ["a"], at: now + 10 * MINUTE, notice: MINUTE })
-)
+const fresh = Effect.map(Clock.currentTimeMillis, (now): Token => ({
+  name: "ada",
+  rooms: ["a"],
+  at: now + 10 * MINUTE,
+  notice: MINUTE
+}))
 
 const pass = (minutes: number) =>
   Effect.gen(function* () {
@@ -56,26 +55,33 @@ describe("a client of this library", () => {
       const { id } = client
       yield* pass(120)
       assert.deepStrictEqual([client.id, socket.connected], [id, true])
-      assert.deepStrictEqual(statuses.map(({ _tag }) => _tag), ["Connected"])
+      assert.deepStrictEqual(statuses, [
+        { _tag: "Connected", id: id!, recovered: false, auth: { expiresIn: 10 * MINUTE } }
+      ])
       // Every nine minutes.
       assert.lengthOf(told, 13)
     })
   )
 
-  it.effect("moves to a new connection at the end, where nothing refreshes its rights: other clients see an outage", () =>
-    Effect.gen(function* () {
-      let made = 0
-      // In the middle it cannot make another token, as the issuer does not answer.
-      const auth = Effect.suspend(() => (++made === 2 ? Effect.never : fresh))
-      const { client, next, socket, statuses } = yield* connected(auth, { recovery: true })
-      const { id } = client
-      yield* pass(11)
-      const again = yield* next
-      assert.isTrue(again.recovered)
-      assert.deepStrictEqual([socket.connected, again.connected, client.id], [false, true, id])
-      assert.deepStrictEqual(statuses.map(({ _tag }) => _tag), ["Connected", "Connected"])
-      assert.strictEqual(yield* client.emitWithAck("whoami"), "ada of a")
-    })
+  it.effect(
+    "moves to a new connection at the end, where nothing refreshes its rights: other clients see an outage",
+    () =>
+      Effect.gen(function* () {
+        let made = 0
+        // In the middle it cannot make another token, as the issuer does not answer.
+        const auth = Effect.suspend(() => (++made === 2 ? Effect.never : fresh))
+        const { client, next, socket, statuses } = yield* connected(auth, { recovery: true })
+        const { id } = client
+        yield* pass(11)
+        const again = yield* next
+        assert.isTrue(again.recovered)
+        assert.deepStrictEqual([socket.connected, again.connected, client.id], [false, true, id])
+        assert.deepStrictEqual(
+          statuses.map(({ _tag }) => _tag),
+          ["Connected", "Connected"]
+        )
+        assert.strictEqual(yield* client.emitWithAck("whoami"), "ada of a")
+      })
   )
 
   it.effect("with a token that is always the same is closed at its end, and refused then", () =>
@@ -111,7 +117,9 @@ describe("a client of this library", () => {
       const { client } = yield* connected({ name: "ada", in: MINUTE, notice: 10_000 })
       const notices: Array<number> = []
       yield* Effect.forkScoped(
-        Stream.runForEach(client.stream("auth:expiring"), ({ expiresIn }) => Effect.sync(() => void notices.push(expiresIn))),
+        Stream.runForEach(client.stream("auth:expiring"), ({ expiresIn }) =>
+          Effect.sync(() => void notices.push(expiresIn))
+        ),
         { startImmediately: true }
       )
       yield* TestClock.adjust(50_000)

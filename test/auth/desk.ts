@@ -99,11 +99,12 @@ export const makeDesk = Effect.fnUntraced(function* (
       const name = Effect.map(CurrentUser, ({ name, rooms }) => `${name} of ${rooms.join("+")}`)
       return Desk.of({
         whoami: () => name,
-        slow: () => Effect.gen(function* () {
-          const before = yield* name
-          yield* Deferred.await(gate)
-          return [before, yield* name]
-        })
+        slow: () =>
+          Effect.gen(function* () {
+            const before = yield* name
+            yield* Deferred.await(gate)
+            return [before, yield* name]
+          })
       })
     })
   ).pipe(Layer.provide(AuthenticationLive))

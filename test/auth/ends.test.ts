@@ -117,9 +117,9 @@ describe("rights that end", () => {
   it.effect("are counted, and take nothing of the server after the socket's end", () =>
     Effect.gen(function* () {
       const { join } = yield* world()
-      const counted = (then: string) =>
+      const counted = (action: string) =>
         Effect.map(
-          Metric.value(Metric.withAttributes(ServerMetrics.authEnds, { namespace: "/desk", then })),
+          Metric.value(Metric.withAttributes(ServerMetrics.authEnds, { namespace: "/desk", action })),
           ({ count }) => count
         )
       const before = [yield* counted("leave"), yield* counted("reconnect")]
@@ -144,7 +144,8 @@ describe("expires", () => {
 
   /** The answer to a CONNECT, and the packets after it. */
   const connect = Effect.fnUntraced(function* (first: Decide, second: Decide = () => Effect.void) {
-    const decide = (decide: Decide) => (request: { readonly expires: Expires }) => Effect.asVoid(decide(request.expires))
+    const decide = (decide: Decide) => (request: { readonly expires: Expires }) =>
+      Effect.asVoid(decide(request.expires))
     const context = yield* Layer.build(
       SocketIoServer.layerNamespace(Twice, () => Effect.succeed(Twice.of({}))).pipe(
         Layer.provide(Layer.merge(Layer.succeed(First, decide(first)), Layer.succeed(Second, decide(second)))),

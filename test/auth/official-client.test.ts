@@ -42,7 +42,9 @@ const watch = (socket: DeskClient) => {
   const seen: Array<string> = []
   socket.on("connect", () => seen.push(socket.recovered ? "recovered" : "connect"))
   socket.on("disconnect", (reason) => seen.push(reason))
-  socket.on("connect_error", (error) => seen.push(`${error.message} ${JSON.stringify((error as { data?: unknown }).data)}`))
+  socket.on("connect_error", (error) =>
+    seen.push(`${error.message} ${JSON.stringify((error as { data?: unknown }).data)}`)
+  )
   return seen
 }
 
@@ -52,7 +54,10 @@ describe("the official client, at the end of its rights", () => {
       Effect.gen(function* () {
         const { connect, next } = yield* serving()
         let made = 0
-        const socket = yield* connect(() => ({ name: "ada", rooms: [`${++made}`], ...(made === 1 && { in: 300 }) }), transport)
+        const socket = yield* connect(
+          () => ({ name: "ada", rooms: [`${++made}`], ...(made === 1 && { in: 300 }) }),
+          transport
+        )
         const seen = watch(socket)
         const first = yield* next
         assert.strictEqual(yield* first.disconnected, "auth expired")

@@ -68,9 +68,11 @@ export const world = Effect.fnUntraced(function* (
         answer,
         refresh: (claims: Token) => answer("auth", { token: token(claims) }),
         connect: (claims: Token, more: object = {}) =>
-          Effect.flatMap(
-            peer.send(`40/desk,${JSON.stringify({ token: token(claims), ...more })}`),
-            () => Effect.map(next, (packet) => ({ isError: packet.startsWith("44"), ...JSON.parse(packet.slice(packet.indexOf("{"))) }))
+          Effect.flatMap(peer.send(`40/desk,${JSON.stringify({ token: token(claims), ...more })}`), () =>
+            Effect.map(next, (packet) => ({
+              isError: packet.startsWith("44"),
+              ...JSON.parse(packet.slice(packet.indexOf("{")))
+            }))
           )
       }
     }).pipe(Effect.orDie, Effect.provideContext(context))

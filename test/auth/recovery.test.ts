@@ -109,7 +109,9 @@ describe("a session", () => {
       const lost = yield* lose({ name: "ada", rooms: ["a"], in: MINUTE })
       yield* TestClock.adjust(MINUTE - 1)
       const peer = yield* connection(true)
-      yield* Effect.forkChild(peer.connect({ name: "ada", takes: 10_000 }, { pid: lost.pid }), { startImmediately: true })
+      yield* Effect.forkChild(peer.connect({ name: "ada", takes: 10_000 }, { pid: lost.pid }), {
+        startImmediately: true
+      })
       yield* settle
       yield* TestClock.adjust(5_000)
       assert.deepStrictEqual(ends, [])

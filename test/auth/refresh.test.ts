@@ -44,7 +44,11 @@ describe("a refresh", () => {
   for (const [name, claims, error] of [
     ["its middleware refuses", { name: "nobody" }, { _tag: "ConnectRefused", message: "who?" }],
     ["fails as its middleware declares", { name: "suspended" }, { _tag: "Suspended", until: 7 }],
-    ["has ended already", { name: "ada", in: 0 }, { _tag: "ConnectRefused", message: "Auth expired", data: { code: "expired" } }],
+    [
+      "has ended already",
+      { name: "ada", in: 0 },
+      { _tag: "ConnectRefused", message: "Auth expired", data: { code: "expired" } }
+    ],
     ["its middleware dies of", { name: "ada", dies: true }, { _tag: "InternalError" }],
     ["takes too long", { name: "ada", takes: 50_000 }, { _tag: "ConnectRefused", message: "Connect timeout" }]
   ] as const) {
@@ -124,13 +128,20 @@ describe("a refresh", () => {
       const { join } = yield* world({}, (socket) =>
         Effect.gen(function* () {
           yield* socket.onAuth(() => Effect.die(new Error("broken")))
-          yield* socket.onAuth((user) => Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => seen.push(user.name))))
+          yield* socket.onAuth((user) =>
+            Effect.andThen(
+              Effect.sleep("1 second"),
+              Effect.sync(() => seen.push(user.name))
+            )
+          )
           const { rooms } = yield* CurrentUser
           seen.push(rooms.join())
         })
       )
       const { peer } = yield* join({ name: "ada", rooms: ["a"] })
-      const refreshing = yield* Effect.forkChild(peer.refresh({ name: "ada", rooms: ["b"] }), { startImmediately: true })
+      const refreshing = yield* Effect.forkChild(peer.refresh({ name: "ada", rooms: ["b"] }), {
+        startImmediately: true
+      })
       yield* settle
       assert.deepStrictEqual([refreshing.pollUnsafe(), seen], [undefined, ["a"]])
       yield* TestClock.adjust("1 second")
@@ -160,7 +171,11 @@ describe("a refresh", () => {
       for (let i = 0; i < 5; i++) assert.strictEqual((yield* peer.refresh({ name: "ada" }))._tag, "Success")
       const before = runs.count
       const { error } = yield* peer.refresh({ name: "ada" })
-      assert.deepStrictEqual(error, { _tag: "EventRefused", message: "rate limit exceeded", data: { retryAfter: 1_000 } })
+      assert.deepStrictEqual(error, {
+        _tag: "EventRefused",
+        message: "rate limit exceeded",
+        data: { retryAfter: 1_000 }
+      })
       assert.strictEqual(runs.count, before)
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* peer.refresh({ name: "ada" }))._tag, "Success")

@@ -189,11 +189,13 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       })
     }
     const reason = fx?.recovered?.reason
+    const expiresIn = fx?.auth?.expiresIn
     const connected: SocketStatus = {
       _tag: "Connected",
       id: sid,
       recovered,
-      ...(typeof reason === "string" && { recovery: { reason } })
+      ...(typeof reason === "string" && { recovery: { reason } }),
+      ...(typeof expiresIn === "number" && { auth: { expiresIn } })
     }
     enter(connected)
     inbound.open()
@@ -220,7 +222,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     if (target.auth !== true || !makeAuth || !isJoined()) return
     const { event } = Object(asked) as { readonly event?: unknown }
     makeAuth((auth) => packet(EVENT, [event, auth])).addObserver((exit) => {
-      if (exit._tag === "Failure") warn(`not refreshed: auth failed in "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
+      if (exit._tag === "Failure")
+        warn(`not refreshed: auth failed in "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
       else if (isJoined()) manager.send(exit.value)
     })
   }
@@ -342,6 +345,7 @@ interface Greeting {
   readonly fx?: {
     readonly contract?: string
     readonly recovered?: { readonly reason?: unknown }
+    readonly auth?: { readonly expiresIn?: unknown }
   }
 }
 

@@ -24,7 +24,9 @@ export interface InboundSocket extends Supervisor {
   readonly view: OwnerSocket | undefined
   readonly annotations: Readonly<Record<string, string>>
   /** What its middlewares have granted, if that ends, or can be refreshed. */
-  readonly rights: { refresh(middleware: CompiledMiddleware, auth: unknown): Effect.Effect<unknown, unknown>; onAnswered(): void } | undefined
+  readonly rights:
+    | { refresh(middleware: CompiledMiddleware, auth: unknown): Effect.Effect<unknown, unknown>; onAnswered(): void }
+    | undefined
   /** A context that was captured earlier, with the services that refreshes have replaced. */
   current(context: Context.Context<any>): Context.Context<any>
   /** Publishes to the readers of the events of all sockets, if there are any. */

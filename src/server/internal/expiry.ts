@@ -57,7 +57,8 @@ export class Decision {
       return { ...times, told: time, at: time + this.tolerance }
     }
     // Types do not keep numbers out everywhere, and a wrong guess at their unit would go unnoticed.
-    if (typeof at === "number" || typeof at === "bigint") throw new Error("expires takes a time or a duration, no number")
+    if (typeof at === "number" || typeof at === "bigint")
+      throw new Error("expires takes a time or a duration, no number")
     const told = this.now() + Duration.toMillis(Duration.fromInputUnsafe(at as Duration.Input))
     return { ...times, told, at: told }
   }

@@ -3,7 +3,13 @@ import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import { type AwayHost, type AwayRights, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
+import {
+  type AwayHost,
+  type AwayRights,
+  AwayRooms,
+  AwaySession,
+  type SessionEndReason
+} from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
@@ -321,7 +327,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { session } = away
     const { connection } = socket
-    const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract, socket.rights?.greeting) }
+    const told = {
+      sid: socket.id,
+      pid: session.pid,
+      ...greeting(connection, namespace.contract, socket.rights?.greeting)
+    }
     connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     const { dropsMessages } = this.server.sessionBounds
     for (const message of missed) {

@@ -58,6 +58,8 @@ export class Rights implements WheelEntry {
   private readonly context: Context.Context<any>
   private readonly grants = new Map<CompiledMiddleware, Grant>()
   private handlers: ReadonlyArray<EventHandler> | undefined
+  /** The services that refreshes have replaced. */
+  private replaced: Context.Context<any> | undefined
   /** The end has come. */
   private isOver = false
   /** A refresh has shown that the client is somebody else now. */
@@ -161,7 +163,7 @@ export class Rights implements WheelEntry {
     const { connection, namespace } = this.socket
     const { environment, session } = connection
     this.isOver = true
-    environment.observer.count(authEnds, { namespace: namespace.label, then: leaves ? "leave" : "reconnect" })
+    environment.observer.count(authEnds, { namespace: namespace.label, action: leaves ? "leave" : "reconnect" })
     environment.observer.debug("namespace", "auth expired", this.socket.annotations, connection)
     if (leaves) return this.socket.disconnectUnsafe(false)
     environment.retire(session, { reason: "auth expired", rate: environment.options.authRate, within: MOVE })
@@ -201,6 +203,11 @@ export class Rights implements WheelEntry {
   }
 
   // ---------------------------------------------------------------- refreshes
+
+  /** A context that was captured earlier, with the services that refreshes have replaced since. */
+  current(context: Context.Context<any>): Context.Context<any> {
+    return this.replaced === undefined ? context : Context.merge(context, this.replaced)
+  }
 
   /** Adds a handler; gives the function that removes it. */
   addHandler(handler: EventHandler): () => void {
@@ -260,7 +267,10 @@ export class Rights implements WheelEntry {
     const noticeAt = isLater ? this.noticeAt(middleware, end) : before.noticeAt
     this.grants.set(middleware, { value, end, noticeAt, run })
     const { provides } = middleware.service
-    if (provides !== undefined) this.socket.provide(provides, value)
+    if (provides !== undefined) {
+      this.replaced = Context.add(this.replaced ?? Context.empty(), provides, value)
+      this.socket.provide(provides, value)
+    }
     this.schedule()
     if (before.run !== undefined) this.release(before.run)
     return Effect.succeed(value)

@@ -107,8 +107,6 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   recoverable: Session | undefined
   /** What its middlewares have granted, if that ends, or can be refreshed. */
   rights: Rights | undefined
-  /** The services that refreshes have replaced. */
-  private refreshed: Context.Context<any> | undefined
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
@@ -526,12 +524,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   provide(key: Context.Key<any, any>, service: unknown): void {
-    this.refreshed = Context.add(this.refreshed ?? Context.empty(), key, service)
     this.enterContext(Context.add(this.context!, key, service))
   }
 
   current(context: Context.Context<any>): Context.Context<any> {
-    return this.refreshed === undefined ? context : Context.merge(context, this.refreshed)
+    return this.rights?.current(context) ?? context
   }
 
   /** Returns the raw auth payload, for the decision on the client. */
