@@ -37,13 +37,10 @@ describe("a middleware with `refresh`", () => {
     const compared = (before: Namespace.Any, after: Namespace.Any) =>
       ContractDiff.compare(ContractDiff.snapshot([before]), ContractDiff.snapshot([after]))
     const added = compared(Desk.middleware(Lasting), Desk.middleware(Refreshable))
-    assert.deepStrictEqual(
-      added.map(({ level, rule }) => [level, rule]).toSorted(),
-      [
-        ["safe", "event-added"],
-        ["safe", "event-added"]
-      ]
-    )
+    assert.deepStrictEqual(added.map(({ level, rule }) => [level, rule]).toSorted(), [
+      ["safe", "event-added"],
+      ["safe", "event-added"]
+    ])
     const removed = compared(Desk.middleware(Refreshable), Desk.middleware(Lasting))
     assert.strictEqual(removed[0]?.level, "breaking")
   })
@@ -54,7 +51,13 @@ describe("a middleware with `refresh`", () => {
     const twice = /declares the event "auth(:expiring)?" twice/
     assert.throws(() => Namespace.make("/a", { clientToServer: [Taken] }).middleware(Refreshable), twice)
     assert.throws(() => Namespace.make("/a", { serverToClient: [Notice] }).middleware(Refreshable), twice)
-    assert.throws(() => Namespace.make("/a").middleware(Refreshable).add({ clientToServer: [Taken] }), twice)
+    assert.throws(
+      () =>
+        Namespace.make("/a")
+          .middleware(Refreshable)
+          .add({ clientToServer: [Taken] }),
+      twice
+    )
     // Another direction is another event.
     Namespace.make("/a", { serverToClient: [Taken] }).middleware(Refreshable)
   })

@@ -2,7 +2,7 @@
  * Rights that end, where clients recover their sessions.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { Token } from "./desk.ts"
@@ -65,6 +65,25 @@ describe("a session", () => {
       })
     )
   }
+
+  it.effect("that is lost after its end, before the server has noticed that, ends", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let ahead = 0
+      const wall: Clock.Clock = Object.create(clock, {
+        currentTimeMillisUnsafe: { value: () => clock.currentTimeMillisUnsafe() + ahead }
+      })
+      const { back, ends, join } = yield* recovering.pipe(Effect.provideService(Clock.Clock, wall))
+      const { connected, peer } = yield* join({ name: "ada", rooms: ["a"], in: MINUTE }, true)
+      ahead = MINUTE
+      yield* peer.close
+      yield* settle
+      yield* TestClock.adjust(1)
+      yield* settle
+      assert.deepStrictEqual(ends, [[connected.sid, "auth expired"]])
+      assert.notStrictEqual((yield* back(connected, { name: "ada" })).answer.sid, connected.sid)
+    })
+  )
 
   it.effect("that comes back in time has the end of its new rights, not of its former ones", () =>
     Effect.gen(function* () {

@@ -44,7 +44,8 @@ export class ParkedRights implements WheelEntry, AwayRights {
     this.away = away
     this.services = services
     this.endsAt = endsAt
-    if (endsAt < Infinity) this.onDeadline()
+    // Not at once, even if it is over: the session is being parked.
+    if (endsAt < Infinity) clocks.wheel.schedule(this, waitFor(endsAt - clocks.wallNow()))
   }
 
   onDeadline(): void {
