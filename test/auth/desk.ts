@@ -68,10 +68,13 @@ export const Whoami = Event.make("whoami", { ack: Schema.String })
 
 export const Slow = Event.make("slow", { ack: Schema.Array(Schema.String) })
 
+/** Its handlers run one after another. */
+export const Turn = Event.make("turn", { ack: Schema.String, concurrency: 1 })
+
 export const News = Event.make("news", { payload: Schema.String })
 
 export class Desk extends Namespace.make("/desk", {
-  clientToServer: [Whoami, Slow],
+  clientToServer: [Whoami, Slow, Turn],
   serverToClient: [News]
 }).middleware(Authentication) {}
 
@@ -99,6 +102,7 @@ export const makeDesk = Effect.fnUntraced(function* (
       const name = Effect.map(CurrentUser, ({ name, rooms }) => `${name} of ${rooms.join("+")}`)
       return Desk.of({
         whoami: () => name,
+        turn: () => Effect.tap(name, () => Deferred.await(gate)),
         slow: () =>
           Effect.gen(function* () {
             const before = yield* name

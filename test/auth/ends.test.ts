@@ -2,7 +2,7 @@
  * The end of a client's rights, on the server's clock.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, DateTime, Effect, Fiber, Layer, Metric } from "effect"
+import { Clock, Context, DateTime, Effect, Fiber, Layer, Metric, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as Namespace from "../../src/Namespace.ts"
@@ -111,6 +111,33 @@ describe("rights that end", () => {
       assert.notProperty(endless.connected.fx, "auth")
       const official = yield* join({ name: "ada", in: MINUTE })
       assert.hasAllKeys(official.connected, ["isError", "sid"])
+    })
+  )
+
+  it.effect("take one entry of the server's timer for each socket, and none where nothing ends", () =>
+    Effect.gen(function* () {
+      const { context, join } = yield* world()
+      const { wheel } = yield* Context.get(context, SocketIoServer.SocketIoServer).engine
+      const entries = () => wheel["size"]
+      const grown = (act: Effect.Effect<unknown, never, Scope.Scope>) =>
+        Effect.gen(function* () {
+          const before = entries()
+          yield* act
+          yield* settle
+          return entries() - before
+        })
+      // A connection has one for its heartbeat.
+      const heartbeat = yield* grown(join({ name: "ada" }))
+      const limited = yield* Effect.gen(function* () {
+        const before = entries()
+        const joined = yield* join({ name: "ada", in: HOUR })
+        return { ...joined, entries: entries() - before }
+      })
+      assert.strictEqual(limited.entries, heartbeat + 1)
+      assert.strictEqual(yield* grown(limited.peer.refresh({ name: "ada", in: HOUR })), 0)
+      assert.strictEqual(yield* grown(limited.peer.refresh({ name: "ada" })), -1)
+      assert.strictEqual(yield* grown(limited.peer.refresh({ name: "ada", in: HOUR })), 1)
+      assert.strictEqual(yield* grown(limited.peer.send("41/desk,")), -1)
     })
   )
 

@@ -1,6 +1,8 @@
 /**
  * The official client, whose rights end. Times are real, and short.
  */
+import { createRequire } from "node:module"
+
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { io, type Socket } from "socket.io-client"
@@ -11,6 +13,14 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { eventually, ways } from "../support/official.ts"
 import { serve } from "../support/serve.ts"
 import { Desk, makeDesk, type Token, token } from "./desk.ts"
+
+interface Client2 {
+  on(event: string, listener: (value: unknown) => void): void
+  emit(event: string, value: unknown, answer: (value: unknown) => void): void
+  close(): void
+}
+
+const io2: (url: string, options: object) => Client2 = createRequire(import.meta.url)("socket.io-client-v2")
 
 type DeskClient = Socket<Official.ListenEvents<typeof Desk>, Official.EmitEvents<typeof Desk>>
 
@@ -109,6 +119,31 @@ describe("the official client, at the end of its rights", () => {
       yield* eventually(() => seen.length === 2)
       assert.deepStrictEqual(seen, ["connect", "io server disconnect"])
       assert.isFalse(socket.active)
+    })
+  )
+})
+
+describe("a client of Socket.IO 2", () => {
+  it.live("is told, refreshes, and comes back after the end as any other", () =>
+    Effect.gen(function* () {
+      const { layer, next } = yield* makeDesk()
+      const { url } = yield* serve(layer, { allowEIO3: true })
+      // It has no auth payload: the parameters of its namespace are one.
+      const claims = encodeURIComponent(token({ name: "ada", rooms: ["a"], in: 1_500, notice: 1_000 }))
+      const socket = yield* Effect.acquireRelease(
+        Effect.sync(() => io2(`${url}/desk?token=${claims}`, { ...QUICK, forceNew: true, transports: ["websocket"] })),
+        (socket) => Effect.sync(() => socket.close())
+      )
+      const notices: Array<unknown> = []
+      socket.on("auth:expiring", (notice: unknown) => notices.push(notice))
+      const first = yield* next
+      yield* eventually(() => notices.length === 1)
+      const { _tag } = yield* Effect.promise(
+        () => new Promise<any>((resolve) => socket.emit("auth", { token: token({ name: "ada", in: 300 }) }, resolve))
+      )
+      assert.strictEqual(_tag, "Success")
+      assert.strictEqual(yield* first.disconnected, "auth expired")
+      assert.isTrue((yield* next).connected)
     })
   )
 })

@@ -100,6 +100,19 @@ describe("a refresh", () => {
     })
   )
 
+  it.effect("shows the new user to a handler that has waited for its turn meanwhile", () =>
+    Effect.gen(function* () {
+      const { join, open } = yield* world()
+      const { peer } = yield* join({ name: "ada", rooms: ["a"] })
+      const first = yield* peer.ask("turn")
+      const second = yield* peer.ask("turn")
+      yield* settle
+      yield* peer.refresh({ name: "ada", rooms: ["b"] })
+      yield* open
+      assert.deepStrictEqual(yield* peer.received, [`43/desk,${first}["ada of a"]`, `43/desk,${second}["ada of b"]`])
+    })
+  )
+
   it.effect("shows the new user to handlers and checks that a builder has added, too", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []

@@ -8,9 +8,10 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 
 import type { Factory } from "../../adapter/Adapter.ts"
+import type { SessionCloseReason } from "../../DisconnectReason.ts"
 import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../adapter/InMemoryAdapter.ts"
-import type { EngineServer } from "../../engine/EngineServer.ts"
+import type { EngineSession } from "../../engine/EngineSession.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
 import { Idempotency, type IdempotencyShape, makeMemory } from "../../idempotency/Idempotency.ts"
@@ -27,10 +28,15 @@ import { Observer } from "./observer.ts"
 import { type RecoveryBounds, ServerRecovery } from "./serverRecovery.ts"
 import { Wire } from "./wire.ts"
 
+/** Closes a session in its turn: no more than `rate` in a second. Its client may move `within` milliseconds. */
+type Retire = (
+  session: EngineSession,
+  retirement: { readonly reason: SessionCloseReason; readonly rate: number; readonly within: number }
+) => void
+
 /** The engine, as far as the environment needs it. */
 export interface EngineClock extends ShutdownClock {
-  /** Closes a session in its turn. */
-  readonly retire: EngineServer["retire"]
+  readonly retire: Retire
   readonly wheel: TimerWheel
   readonly options: RecoveryBounds
 }
@@ -71,7 +77,7 @@ export class Environment {
   /** The time of the wall clock, in milliseconds. */
   readonly wallNow: () => number
   wheel!: TimerWheel
-  retire!: EngineServer["retire"]
+  retire!: Retire
   /** What namespaces share for the recovery of their clients, if it is on. */
   recovery: ServerRecovery | undefined
   private startedAt = 0
