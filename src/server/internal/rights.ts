@@ -262,9 +262,8 @@ export class Rights implements WheelEntry {
       this.isForeign = true
       return Effect.fail(new ConnectRefused({ message: "Auth changed", data: { code: "changed" } }))
     }
-    // The same end again brings no other notice: the client has no later one.
-    const isLater = before.end === undefined || end === undefined || end.at > before.end.at
-    const noticeAt = isLater ? this.noticeAt(middleware, end) : before.noticeAt
+    // The same end again brings no other notice: the client has no other one.
+    const noticeAt = end?.at === before.end?.at ? before.noticeAt : this.noticeAt(middleware, end)
     this.grants.set(middleware, { value, end, noticeAt, run })
     const { provides } = middleware.service
     if (provides !== undefined) {

@@ -31,7 +31,8 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
-import type { NamespaceRecovery, RecoverableSocket, Resumed, Resumption, Session } from "./recovery.ts"
+import type { RecoverableSocket, Resumed, Resumption, Session } from "./recoverable.ts"
+import type { NamespaceRecovery } from "./recovery.ts"
 import type { End } from "./expiry.ts"
 import { type Entitled, Rights } from "./rights.ts"
 import { RoomsView } from "./roomsView.ts"
