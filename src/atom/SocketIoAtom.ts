@@ -19,7 +19,7 @@ import type { AckError } from "../SocketIoError.ts"
 import type { StreamOverflow } from "../StreamOptions.ts"
 
 /**
- * What a view writes into an atom of {@link SocketIoAtom.emit} or {@link SocketIoAtom.ask}: the event's payload, nothing for
+ * The value that a view writes into an atom of {@link SocketIoAtom.emit} or {@link SocketIoAtom.ask}: the event's payload, nothing for
  * an event without payload, or the list of the arguments of an untyped event.
  *
  * @since 0.1.0

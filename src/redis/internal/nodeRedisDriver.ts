@@ -17,7 +17,7 @@ import {
 type Listener = (message: Uint8Array, channel: Uint8Array | string) => void
 type Subscribe = (names: ReadonlyArray<string>, listener: Listener, buffers: true) => Promise<unknown>
 
-/** What is used of a client. */
+/** The members of a client that are used. */
 interface Client {
   readonly options?: { readonly socket?: object } | undefined
   readonly duplicate: (overrides: object) => Client
