@@ -152,6 +152,6 @@ export const authRefreshes: Metric.Counter<number> = Metric.counter("socketio_au
  * @category metrics
  */
 export const volatileDropped: Metric.Counter<number> = Metric.counter("socketio_volatile_dropped", {
-  description: "Volatile packets that were dropped because the client was behind",
+  description: "Volatile packets that were dropped because earlier ones still waited for the client",
   incremental: true
 })
