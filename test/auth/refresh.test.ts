@@ -195,6 +195,23 @@ describe("a refresh", () => {
     })
   )
 
+  it.effect("in floods costs the middleware's time no more than its rate, and holds nothing", () =>
+    Effect.gen(function* () {
+      const { join } = yield* world()
+      const { peer } = yield* join({ name: "ada" })
+      const before = { ...runs }
+      const data = JSON.stringify(["auth", { token: token({ name: "ada", takes: 1_000 }) }])
+      for (let i = 0; i < 5_000; i++) yield* peer.send(`42/desk,${data}`)
+      yield* settle
+      yield* TestClock.adjust("10 seconds")
+      yield* settle
+      assert.strictEqual(runs.count - before.count, 5)
+      // That of the last one.
+      assert.strictEqual(runs.open - before.open, 1)
+      assert.strictEqual(yield* peer.answer("whoami"), "ada of ")
+    })
+  )
+
   it.effect("with a payload beyond the bound of auth payloads, or not of its form, never reaches the middleware", () =>
     Effect.gen(function* () {
       const { join } = yield* world({ limits: { maxAuthBytes: 1_000 } })
