@@ -81,7 +81,7 @@ export interface ConnectRequest<Auth> {
 export type ExpiresAt = DateTime.DateTime | Date | Exclude<Duration.Input, number | bigint>
 
 /**
- * What happens around the end of a client's rights.
+ * The treatment of a client around the end of its rights.
  *
  * @since 0.1.0
  * @category options
@@ -133,8 +133,9 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
  * It runs once per CONNECT, in the scope of the future socket: finalizers run when the connection
  * is refused or the socket disconnects. It is interrupted if the client leaves before its end.
  *
- * With `refresh` it runs again for each refresh. Its finalizers of that run wait until another
- * refresh has taken its place and the handlers that run then have ended, or the socket disconnects.
+ * With `refresh` it runs again for each refresh, in a scope of its own. That one closes when the
+ * refresh is refused, when another one has taken its place and handlers that may use its service
+ * have ended, or when the socket disconnects.
  *
  * @since 0.1.0
  * @category models
@@ -160,8 +161,8 @@ export const Refreshed = Schema.Struct({ expiresIn: Schema.optionalKey(Schema.Fi
  * The namespace gets two events: the client sends `event` with a new auth payload, and the server
  * sends `<event>:expiring` with `{ expiresIn }` (milliseconds) before the end. The middleware runs
  * again for the new payload. The answer is `{ _tag: "Success", value: { expiresIn } }`; handlers that
- * start from then on see the new service. Or it is a `Failure`, with what the middleware has refused
- * it for: then the old rights stand, and so does their end.
+ * start from then on see the new service. If the middleware refuses the payload, the answer is a
+ * `Failure` with its error: the old rights stand, and so does their end.
  *
  * - `same`: whether the new credentials are those of the same user. If not, the connection is closed
  *   with the reason `auth changed`. It is also asked when a client takes its session over to a new

@@ -94,7 +94,8 @@ export interface ServerLimits extends EngineLimits {
    * `connect timeout`. It is also the time limit for one CONNECT, with its middleware, and the
    * `match` and the opening of a dynamic namespace. After it the CONNECT is refused with
    * `Connect timeout` and its fiber is interrupted; the client stays in the namespaces that it has
-   * joined. Default: 45 seconds. At least 1 ms.
+   * joined. It is also the time limit for a middleware that runs again for a refresh, which is
+   * refused after it. Default: 45 seconds. At least 1 ms.
    */
   readonly connectTimeout?: Duration.Input
   /** The number of namespaces that one connection may join. Default: 100. */
@@ -111,7 +112,7 @@ export interface ServerLimits extends EngineLimits {
    * `Auth payload too large`. A namespace with a contract keeps the decoded value of its `auth`,
    * and nothing if it declares none. The query of a CONNECT of Engine.IO 3 counts as auth. A
    * payload that is larger even as text is not parsed: it is refused in the same way, whether it is
-   * JSON or not. Default: 16,384.
+   * JSON or not. The payload of a refresh is not kept, and may be as large as this. Default: 16,384.
    */
   readonly maxAuthBytes?: number
   /**

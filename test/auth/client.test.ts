@@ -112,6 +112,22 @@ describe("a client of this library", () => {
     })
   )
 
+  it.effect("drops a refresh whose `auth` is late: the next connection has another one", () =>
+    Effect.gen(function* () {
+      let made = 0
+      const interrupted: Array<number> = []
+      const auth = Effect.suspend(() => {
+        const n = ++made
+        return n === 2 ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push(n))) : fresh
+      })
+      const { client, told } = yield* connected(auth)
+      yield* pass(9)
+      assert.deepStrictEqual([made, interrupted], [2, []])
+      yield* pass(2)
+      assert.deepStrictEqual([made, interrupted, client.connected, told], [3, [2], true, []])
+    })
+  )
+
   it.effect("may refresh by hand, typed by the contract, and reads the notices as events", () =>
     Effect.gen(function* () {
       const { client } = yield* connected({ name: "ada", in: MINUTE, notice: 10_000 })

@@ -23,7 +23,7 @@ export interface InboundSocket extends Supervisor {
   /** The socket as its builder has got it. */
   readonly view: OwnerSocket | undefined
   readonly annotations: Readonly<Record<string, string>>
-  /** What its middlewares have granted, if that ends, or can be refreshed. */
+  /** The grants of its middlewares, if they end or can be refreshed. */
   readonly rights:
     | { refresh(middleware: CompiledMiddleware, auth: unknown): Effect.Effect<unknown, unknown>; onAnswered(): void }
     | undefined

@@ -44,7 +44,7 @@ export interface RecoverableSocket {
   resumption: Resumption | undefined
   /** Its session, from its admission to its end. */
   recoverable: Session | undefined
-  /** What its middlewares have granted, if that is limited. */
+  /** The grants of its middlewares, if they end or can be refreshed. */
   readonly rights: RecoverableRights | undefined
   /** It has its state back. */
   onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void

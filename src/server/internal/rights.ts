@@ -27,7 +27,7 @@ export interface Entitled extends InboundSocket {
   disconnectUnsafe(close: boolean): void
 }
 
-/** What one middleware has granted. */
+/** The grant of one middleware. */
 interface Grant {
   /** The service that it has provided. */
   readonly value: unknown
@@ -100,7 +100,7 @@ export class Rights implements WheelEntry {
     return told === Infinity ? undefined : Math.max(0, told - this.now)
   }
 
-  /** What a client of this library is told with CONNECT. */
+  /** The part of the answer to CONNECT that only clients of this library get. */
   get greeting(): object {
     const { expiresIn } = this
     return expiresIn === undefined ? {} : { auth: { expiresIn } }

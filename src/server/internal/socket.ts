@@ -106,7 +106,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   private ownData: Readonly<Record<string, unknown>> = noData
   resumption: Resumption | undefined
   recoverable: Session | undefined
-  /** What its middlewares have granted, if that ends, or can be refreshed. */
+  /** The grants of its middlewares, if they end or can be refreshed. */
   rights: Rights | undefined
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
