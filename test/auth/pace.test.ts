@@ -2,9 +2,10 @@
  * Many ends at once: clients come back at the pace that the server sets.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Clock, Context, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { settle, world } from "./raw.ts"
 
 const SECOND = 1_000
@@ -49,7 +50,7 @@ describe("many ends at once", () => {
           const most = rate ?? 500
           for (let step = 0; step < (seconds + 2) * 10; step++) {
             yield* TestClock.adjust(SECOND / 10)
-            for (let i = 0; i < 10; i++) yield* settle
+            for (let i = 0; i < 3; i++) yield* settle
           }
           assert.lengthOf(back, clients)
           back.sort((a, b) => a - b)
@@ -84,6 +85,34 @@ describe("many ends at once", () => {
       yield* TestClock.adjust(SECOND)
       yield* settle
       assert.isTrue(yield* peers[9]!.isClosed)
+    })
+  )
+
+  it.effect("a drain takes those that wait, and closes each once", () =>
+    Effect.gen(function* () {
+      const { context, join } = yield* world({ auth: { rate: 1 } })
+      const sockets = []
+      for (let i = 0; i < 20; i++) {
+        sockets.push((yield* join({ name: `${i}`, in: SECOND, notice: 0 })).socket)
+      }
+      const reasons = yield* Effect.forkChild(Effect.all(sockets.map(({ disconnected }) => disconnected)), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(3 * SECOND)
+      const server = Context.get(context, SocketIoServer.SocketIoServer)
+      const draining = yield* Effect.forkChild(server.drain({ notice: 0, over: SECOND }), { startImmediately: true })
+      for (let i = 0; i < 40; i++) {
+        yield* TestClock.adjust(100)
+        yield* settle
+      }
+      const seen = yield* Fiber.join(reasons)
+      const report = yield* Fiber.join(draining)
+      const expired = seen.filter((reason) => reason === "auth expired").length
+      // One at once, and one for each second.
+      assert.isAtLeast(expired, 3)
+      assert.isAtMost(expired, 5)
+      assert.strictEqual(seen.filter((reason) => reason === "server shutting down").length, 20 - expired)
+      assert.strictEqual(report.moved + report.cut, 20 - expired)
     })
   )
 
