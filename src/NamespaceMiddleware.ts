@@ -32,6 +32,7 @@ export interface ConnectRequest<Auth> {
   readonly id: string
   /** The namespace that the client asks for. */
   readonly namespace: string
+  /** That of the connection. In a refresh its `auth` is the payload of the refresh, as it came. */
   readonly handshake: Handshake
   /**
    * The client's auth payload, decoded by the middleware's own `auth` schema; raw if it declares

@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
@@ -70,6 +71,34 @@ describe("a namespace without declared events", () => {
       assert.isTrue(socket.connected)
       assert.strictEqual(notices.length, 10)
       assert.deepStrictEqual(notices[0], { expiresIn: 10_000 })
+    })
+  )
+
+  it.effect("whose middleware reads the handshake finds the payload of a refresh there", () =>
+    Effect.gen(function* () {
+      class Raw extends NamespaceMiddleware.Service<Raw>()("test/Raw", {
+        refresh: { event: "auth", same: () => true }
+      }) {}
+      class Bare extends Namespace.untyped("/bare").middleware(Raw) {}
+      const seen: Array<unknown> = []
+      const context = yield* Layer.build(
+        SocketIoServer.layerNamespace(Bare, () => Effect.void).pipe(
+          Layer.provide(
+            Layer.succeed(Raw, ({ auth, handshake }) => Effect.sync(() => void seen.push([auth, handshake.auth])))
+          ),
+          Layer.provideMerge(TestSocketIo.layer())
+        )
+      )
+      const client = yield* Effect.provideContext(SocketIoClient.connect(Bare, { auth: { token: "first" } }), context)
+      for (const auth of [{ token: "second" }, "text", null]) yield* client.emitWithAck("auth", auth)
+      yield* client.emitWithAck("auth")
+      assert.deepStrictEqual(seen, [
+        [{ token: "first" }, { token: "first" }],
+        [{ token: "second" }, { token: "second" }],
+        ["text", {}],
+        [{}, {}],
+        [{}, {}]
+      ])
     })
   )
 

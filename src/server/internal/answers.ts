@@ -25,7 +25,10 @@ export interface InboundSocket extends Supervisor {
   readonly annotations: Readonly<Record<string, string>>
   /** The grants of its middlewares, if they end or can be refreshed. */
   readonly rights:
-    | { refresh(middleware: CompiledMiddleware, auth: unknown): Effect.Effect<unknown, unknown>; onAnswered(): void }
+    | {
+        refresh(middleware: CompiledMiddleware, auth: unknown, raw: unknown): Effect.Effect<unknown, unknown>
+        onAnswered(): void
+      }
     | undefined
   /** A context that was captured earlier, with the services that refreshes have replaced. */
   current(context: Context.Context<any>): Context.Context<any>

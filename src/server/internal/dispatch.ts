@@ -223,10 +223,12 @@ export class Dispatch {
     const refuse = (error: unknown) => {
       if (id !== undefined) fail(socket, id, error)
     }
-    if (costOf(data[1]) > socket.connection.environment.options.maxAuthBytes) {
+    // As with CONNECT, no payload is an empty one.
+    const raw = data[1] ?? {}
+    if (costOf(raw) > socket.connection.environment.options.maxAuthBytes) {
       return refuse(eventRefused("Auth payload too large"))
     }
-    const auth = decodePayload(codec, data)
+    const auth = codec.payload.decode(raw)
     if (auth._tag === "Failure") return refuse(payloadRefused("Invalid auth payload"))
     const answer = answering(socket, codec, id)
     const cost = costOfEvent(data)
@@ -238,7 +240,7 @@ export class Dispatch {
         rights.onAnswered()
         leave()
       }
-      this.startHandler(name, socket.runFork, () => rights.refresh(middleware, auth.value), onExit, cost)
+      this.startHandler(name, socket.runFork, () => rights.refresh(middleware, auth.value, raw), onExit, cost)
     })
   }
 

@@ -217,10 +217,12 @@ export class Rights implements WheelEntry {
     }
   }
 
-  /** Runs a middleware again, for another auth payload. Gives the answer to the client. */
-  refresh(middleware: CompiledMiddleware, auth: unknown): Effect.Effect<unknown, unknown> {
+  /** Runs a middleware again, for another auth payload, which came as `raw`. Gives the answer to the client. */
+  refresh(middleware: CompiledMiddleware, auth: unknown, raw: unknown): Effect.Effect<unknown, unknown> {
     return Effect.withFiber((fiber) => {
-      const { connection, handshake, id, namespace, scope } = this.socket
+      const { connection, id, namespace, scope } = this.socket
+      // Middlewares may read the payload there, too.
+      const handshake = { ...this.socket.handshake, auth: typeof raw === "object" && raw !== null ? raw : {} }
       const { closing, options, wallNow } = connection.environment
       const decision = new Decision(wallNow, options.authTolerance)
       const own = Scope.forkUnsafe(scope)
