@@ -93,7 +93,7 @@ describe("rooms-and-broadcast", () => {
         for (const line of [/Ada has come/, /Created kitchen/, new RegExp(`Left kitchen: ${id}`)]) {
           yield* printed(example, line)
         }
-        yield* printed(example, new RegExp(`${id} has gone: client namespace disconnect`))
+        yield* printed(example, new RegExp(`${id} has left: client namespace disconnect`))
         assert.deepStrictEqual(yield* next(ada, "announcement"), ["1 of us are here"])
         yield* call(ada, "leave", "kitchen")
         yield* printed(example, /Deleted kitchen/)
