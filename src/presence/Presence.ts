@@ -133,10 +133,7 @@ export type Events<Meta extends MetaSchema, Name extends string> = readonly [
   Event.Event<
     `${Name}_diff`,
     Event.ArgsSchema<
-      readonly [
-        Schema.Struct<{ readonly joins: MetasSchema<Meta>; readonly leaves: MetasSchema<Meta> }>,
-        Schema.String
-      ]
+      readonly [Schema.Struct<{ readonly joins: MetasSchema<Meta>; readonly leaves: MetasSchema<Meta> }>, Schema.String]
     >,
     Schema.Never,
     Schema.Never
@@ -185,7 +182,9 @@ export const events = <Meta extends MetaSchema, Name extends string>({
     })
   )
   const state = Event.make(`${event}_state`, { args: [members, Schema.String] })
-  const diff = Event.make(`${event}_diff`, { args: [Schema.Struct({ joins: members, leaves: members }), Schema.String] })
+  const diff = Event.make(`${event}_diff`, {
+    args: [Schema.Struct({ joins: members, leaves: members }), Schema.String]
+  })
   // The fields are those of a type parameter: TypeScript does not follow them.
   return [state, diff] as unknown as Events<Meta, Name>
 }
@@ -251,7 +250,8 @@ const resolve = Effect.fnUntraced(function* (
   return {
     name: service.key,
     event: service.event,
-    tellsClients: typeof namespace === "string" || namespace.untyped || namespace.serverToClient.has(`${service.event}_diff`),
+    tellsClients:
+      typeof namespace === "string" || namespace.untyped || namespace.serverToClient.has(`${service.event}_diff`),
     period,
     down,
     forget: yield* OptionReaders.millis("forget", options.forget, Math.max(1_200_000, down), down),

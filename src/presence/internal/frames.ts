@@ -92,7 +92,8 @@ const isTooLong = (value: object, name: string): boolean => {
 
 /** Reads a frame of another server; `undefined` if it is none. */
 export const readFrame = (value: unknown): Frame | undefined => {
-  if (typeof value !== "object" || value === null || isTooLong(value, "set") || isTooLong(value, "gone")) return undefined
+  if (typeof value !== "object" || value === null || isTooLong(value, "set") || isTooLong(value, "gone"))
+    return undefined
   const exit = decode(value)
   return Exit.isSuccess(exit) ? exit.value : undefined
 }
