@@ -22,7 +22,7 @@ export const forget = 60_000
 export const options: Presence.Options = { namespace: "/", period, down, forget }
 
 /** As much of a socket as presence needs. It does not disconnect. */
-export const fakeSocket = (id: string, namespace = "/"): PresentSocket => {
+export const fakeSocket = (id: string, namespace = "/"): PresentSocket & { readonly rooms: Set<string> } => {
   const rooms = new Set([id])
   return {
     id,

@@ -162,7 +162,7 @@ export class Cluster {
       }
       case "state": {
         if (server.clock !== undefined && server.clock >= frame.clock) return
-        const entries = server.assemble(frame, this.assemblyLimit(server))
+        const entries = server.assemble(frame, this.options.maxTotal - this.assembling)
         if (entries === undefined) return
         const ids = new Set(entries.map(([id]) => id))
         for (const id of Array.from(server.members.keys())) if (!ids.has(id)) this.remove(server, id)
@@ -203,11 +203,11 @@ export class Cluster {
     this.ask(server, now)
   }
 
-  /** The entries that may wait for the rest of a server's state. */
-  private assemblyLimit(server: RemoteServer): number {
-    let others = 0
-    for (const other of this.servers.values()) if (other !== server) others += other.assembling
-    return this.options.maxTotal - others
+  /** The entries that wait for the rest of their states. */
+  get assembling(): number {
+    let entries = 0
+    for (const server of this.servers.values()) entries += server.assembling
+    return entries
   }
 
   // ---------------------------------------------------------------- members of the others

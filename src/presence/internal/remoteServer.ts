@@ -40,16 +40,16 @@ export class RemoteServer {
   }
 
   /**
-   * Takes a part of a state, up to a number of entries. Gives all entries after the last part. A state
+   * Takes a part of a state, up to a number of further entries. Gives all entries after the last part. A state
    * with a missing part is abandoned: this server asks again.
    */
-  assemble({ clock, part, parts, round, set }: State, maxEntries: number): ReadonlyArray<Entry> | undefined {
+  assemble({ clock, part, parts, round, set }: State, capacity: number): ReadonlyArray<Entry> | undefined {
     if (part === 0) this.assembly = { clock, round, entries: [], next: 0 }
     const { assembly } = this
     if (assembly === undefined) return undefined
     const { entries } = assembly
     const isNext = assembly.clock === clock && assembly.round === round && assembly.next === part
-    if (!isNext || entries.length + set.length > maxEntries) return this.abandon() as undefined
+    if (!isNext || set.length > capacity) return this.abandon() as undefined
     for (const entry of set) entries.push(entry)
     assembly.next++
     if (assembly.next < parts) return undefined
