@@ -200,7 +200,8 @@ export interface Options {
   readonly namespace: Namespace.Static | string
   /**
    * The time between two differences of a room, for clients and readers, and between two signs of life
-   * for other servers. The first change after a quiet period is told at once. Default: 1.5 seconds.
+   * for other servers. The first join or update after a quiet period is told at once, and the first
+   * leave after a period. Default: 1.5 seconds.
    */
   readonly period?: Duration.Input
   /**
@@ -210,6 +211,12 @@ export interface Options {
   readonly down?: Duration.Input
   /** A server that is silent for so long is forgotten with its members. Default: 20 minutes. */
   readonly forget?: Duration.Input
+  /**
+   * For so long a member stays whose connection is lost, unless its key comes back with another
+   * connection. The time counts from the moment in which the server notices the loss, which may take a
+   * ping timeout. A client that leaves by itself leaves at once. Default: 0.
+   */
+  readonly linger?: Duration.Input
   /** The members of one room, on all servers. Default: 10,000. */
   readonly maxMembers?: number
   /** The members of all rooms and all servers that this server keeps. Default: 100,000. */
@@ -225,6 +232,7 @@ const names: OptionReaders.Names<Options> = {
   period: true,
   down: true,
   forget: true,
+  linger: true,
   maxMembers: true,
   maxTotal: true,
   maxPerSocket: true,
@@ -255,6 +263,7 @@ const resolve = Effect.fnUntraced(function* (
     period,
     down,
     forget: yield* OptionReaders.millis("forget", options.forget, Math.max(1_200_000, down), down),
+    linger: yield* OptionReaders.millis("linger", options.linger, 0, 0),
     maxMembers: yield* OptionReaders.integer("maxMembers", options.maxMembers, 10_000, 1),
     maxTotal: yield* OptionReaders.integer("maxTotal", options.maxTotal, 100_000, 1),
     maxPerSocket: yield* OptionReaders.integer("maxPerSocket", options.maxPerSocket, 100, 1),
@@ -288,9 +297,9 @@ const newId = (fill: (bytes: Uint8Array<ArrayBuffer>) => void): string => {
  *
  * **Gotchas**
  *
- * A member leaves as soon as the connection is noticed as lost, also where `recovery` is on: the socket
- * that comes back is tracked again by its builder. If that takes less than a period, clients get one
- * difference in which the key leaves and joins, so that it was never absent.
+ * A member leaves as soon as its connection is noticed as lost, also where `recovery` is on: the builder
+ * of the socket that comes back tracks it again. If that takes less than a period, clients usually get
+ * one difference with the leave and the join, so that the key was never absent. `linger` makes sure of it.
  *
  * **Example** (A namespace with its presence)
  *

@@ -12,7 +12,7 @@ import { count } from "../support/extent.ts"
 const defaults: ClusterOptions = { period: 1_000, down: 5_000, forget: 60_000, maxTotal: 100_000, maxBytes: 1_024 }
 
 const start = (id: string, options: Partial<ClusterOptions> = {}) => {
-  const rooms = new Rooms()
+  const rooms = new Rooms(defaults.period)
   const cluster = new Cluster(id, rooms, { ...defaults, ...options }, (encoded) =>
     typeof encoded["n"] === "number" ? { meta: { n: encoded["n"] }, encoded: { n: encoded["n"] } } : undefined
   )
@@ -87,7 +87,7 @@ describe("frames of another server", () => {
     for (const frame of frames) two.cluster.receive(JSON.parse(JSON.stringify(frame)), 0)
     assert.strictEqual(two.connections("red"), 1_201)
     assert.isTrue(two.cluster.states[0]!.isComplete)
-    one.rooms.hide(members[7]!)
+    one.rooms.hide(members[7]!, 2_500)
     one.cluster.own.remove(members[7]!)
     one.cluster.tick(4_000)
     for (const frame of one.outbox()) two.cluster.receive(frame, 0)

@@ -296,6 +296,7 @@ describe("bounds", () => {
         { period: 0 },
         { period: "1 second", down: "1.5 seconds" },
         { down: "10 seconds", forget: "5 seconds" },
+        { linger: -1 },
         { maxMembers: 0 },
         { maxTotal: 1.5 },
         { maxPerSocket: 0 },
@@ -356,9 +357,9 @@ const SilentLive = SocketIoServer.layerNamespace(
   })
 )
 
-const chat = (options: TestSocketIo.TestOptions = {}) =>
+const chat = (options: TestSocketIo.TestOptions = {}, presence: Partial<Presence.Options> = {}) =>
   ChatLive.pipe(
-    Layer.provideMerge(Presence.layer(Online, { namespace: Chat, period })),
+    Layer.provideMerge(Presence.layer(Online, { namespace: Chat, period, ...presence })),
     Layer.provideMerge(TestSocketIo.layer(options))
   )
 
@@ -412,20 +413,61 @@ describe("clients", () => {
 
   it.effect("that come back after a moment have left and joined in one difference, where recovery is on", () =>
     Effect.gen(function* () {
-      const ada = yield* join
-      const bob = yield* join
+      const [ada, bob] = [yield* join, yield* join]
       yield* ada.socket.emitWithAck("enter", { room: "red", key: "ada" })
       yield* TestClock.adjust(2 * period)
       yield* bob.socket.emitWithAck("enter", { room: "red", key: "bob" })
-      // Bob's connection is lost in the period after that.
-      yield* bob.client.network.cut
-      assert.deepStrictEqual(yield* count("red"), { keys: 1, connections: 1 })
-      yield* bob.client.network.restore
-      yield* TestClock.adjust(period / 4)
+      for (const pause of [0, 4 * period]) {
+        // In the period after a difference, or long after it.
+        yield* TestClock.adjust(pause)
+        const { id } = bob.socket
+        yield* bob.client.network.cut
+        assert.deepStrictEqual(yield* count("red"), { keys: 1, connections: 1 })
+        yield* bob.client.network.restore
+        yield* TestClock.adjust(period / 4)
+        assert.isTrue(bob.socket.connected && bob.socket.id === id && bob.socket.recovered)
+        yield* bob.socket.emitWithAck("enter", { room: "red", key: "bob" })
+        yield* TestClock.adjust(2 * period)
+      }
+      assert.deepStrictEqual(ada.seen, ["red: ada", "red: +bob -", "red: +bob -bob", "red: +bob -bob"])
+    }).pipe(Effect.provide(chat({ recovery: true })))
+  )
+
+  it.effect("that are lost stay for linger, and are not told if they come back with the same metadata", () =>
+    Effect.gen(function* () {
+      const [ada, bob] = [yield* join, yield* join]
+      yield* ada.socket.emitWithAck("enter", { room: "red", key: "ada" })
       yield* bob.socket.emitWithAck("enter", { room: "red", key: "bob" })
       yield* TestClock.adjust(2 * period)
-      assert.deepStrictEqual(ada.seen, ["red: ada", "red: +bob -", "red: +bob -bob"])
-    }).pipe(Effect.provide(chat({ recovery: true })))
+      yield* bob.client.network.cut
+      yield* TestClock.adjust(3_000)
+      yield* bob.client.network.restore
+      yield* TestClock.adjust(200)
+      assert.isTrue(bob.socket.recovered)
+      yield* bob.socket.emitWithAck("enter", { room: "red", key: "bob" })
+      yield* TestClock.adjust(20_000)
+      assert.deepStrictEqual(ada.seen, ["red: ada", "red: +bob -"])
+      // Another tab of the same person takes the place of the lost one.
+      const tab = yield* join
+      yield* bob.client.network.cut
+      yield* tab.socket.emitWithAck("enter", { room: "red", key: "bob" })
+      yield* TestClock.adjust(2 * period)
+      assert.deepStrictEqual(ada.seen.slice(2), ["red: +bob -", "red: + -bob"])
+      assert.deepStrictEqual(yield* count("red"), { keys: 2, connections: 2 })
+      // After the time it leaves, and a client that leaves by itself does so at once.
+      yield* tab.client.network.cut
+      yield* TestClock.adjust(4_999)
+      assert.deepStrictEqual(yield* count("red"), { keys: 2, connections: 2 })
+      yield* TestClock.adjust(1 + period)
+      assert.deepStrictEqual(yield* count("red"), { keys: 1, connections: 1 })
+      const scope = yield* Scope.make()
+      const eve = yield* Scope.provide(join, scope)
+      yield* eve.socket.emitWithAck("enter", { room: "red", key: "eve" })
+      assert.deepStrictEqual(yield* count("red"), { keys: 2, connections: 2 })
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* count("red"), { keys: 1, connections: 1 })
+    }).pipe(Effect.provide(chat({ recovery: true }, { linger: 5_000 })))
   )
 
   it.effect("are not told what their contract does not declare", () =>

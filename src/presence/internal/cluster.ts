@@ -118,7 +118,7 @@ export class Cluster {
     for (const server of this.servers.values()) {
       if (slept > period) server.heardAt += slept
       const silence = now - server.heardAt
-      if (silence > forget) this.drop(server)
+      if (silence > forget) this.drop(server, now)
       else if (silence > down) this.hide(server)
       else if (server.clock === undefined) this.ask(server, now)
     }
@@ -143,7 +143,7 @@ export class Cluster {
     if (server === undefined) return
     switch (frame.type) {
       case "bye":
-        return this.drop(server)
+        return this.drop(server, now)
       case "want":
         if (frame.of === this.own.server || frame.of === "*") this.isAsked = true
         return
@@ -156,8 +156,11 @@ export class Cluster {
         const known = server.clock ?? (server.members.size === 0 && frame.clock === 1 ? 0 : undefined)
         if (known !== undefined && frame.clock <= known) return
         if (known === undefined || frame.clock !== known + 1) return this.missed(server, now)
-        for (const id of frame.gone) this.remove(server, id)
-        for (const entry of frame.set) this.set(server, entry)
+        // Joins first, so that they are told at once; but not if there is no capacity for both.
+        const isTight = this.size + frame.set.length > this.options.maxTotal
+        if (isTight) for (const id of frame.gone) this.remove(server, id, now)
+        for (const entry of frame.set) this.set(server, entry, now)
+        if (!isTight) for (const id of frame.gone) this.remove(server, id, now)
         return this.reached(server, frame.clock)
       }
       case "state": {
@@ -165,8 +168,8 @@ export class Cluster {
         const entries = server.assemble(frame, this.options.maxTotal - this.assembling)
         if (entries === undefined) return
         const ids = new Set(entries.map(([id]) => id))
-        for (const id of Array.from(server.members.keys())) if (!ids.has(id)) this.remove(server, id)
-        for (const entry of entries) this.set(server, entry)
+        for (const id of Array.from(server.members.keys())) if (!ids.has(id)) this.remove(server, id, now)
+        for (const entry of entries) this.set(server, entry, now)
         return this.reached(server, frame.clock)
       }
     }
@@ -212,12 +215,12 @@ export class Cluster {
 
   // ---------------------------------------------------------------- members of the others
 
-  private set(server: RemoteServer, [id, number, room, key, encoded]: Entry): void {
+  private set(server: RemoteServer, [id, number, room, key, encoded]: Entry, now: number): void {
     let member = server.members.get(id)
     if (member?.version.number === number && member.room === room && member.key === key) return
     const version = this.versionOf(server, [id, number, room, key, encoded])
     if (version === undefined || (member !== undefined && (member.room !== room || member.key !== key))) {
-      this.remove(server, id)
+      this.remove(server, id, now)
       member = undefined
     }
     if (version === undefined) return
@@ -245,20 +248,20 @@ export class Cluster {
     return { ref, number, meta: metadata.meta, wire: { ...metadata.encoded, phx_ref: ref } }
   }
 
-  private remove(server: RemoteServer, id: number): void {
+  private remove(server: RemoteServer, id: number, now: number): void {
     const member = server.members.get(id)
     if (member === undefined) return
     server.members.delete(id)
     this.foreign--
-    this.conceal(member)
+    this.conceal(member, now)
   }
 
-  private conceal(member: Member): void {
-    const room = this.rooms.hide(member)
+  private conceal(member: Member, now?: number): void {
+    const room = this.rooms.hide(member, now)
     if (room !== undefined) this.touched.add(room)
   }
 
-  /** A server is silent: its members are kept, but not shown. */
+  /** A server is silent: its members are kept, but not shown. They do not come back soon. */
   private hide(server: RemoteServer): void {
     if (server.isDown) return
     server.isDown = true
@@ -267,8 +270,8 @@ export class Cluster {
   }
 
   /** A server has ended, or will not come back. */
-  private drop(server: RemoteServer): void {
+  private drop(server: RemoteServer, now: number): void {
     this.servers.delete(server.id)
-    for (const id of Array.from(server.members.keys())) this.remove(server, id)
+    for (const id of Array.from(server.members.keys())) this.remove(server, id, now)
   }
 }

@@ -165,11 +165,12 @@ export class Rooms {
   readonly changed = new Set<Room>()
   /** The rooms that may be unused. They keep their pace until their next publication would be due. */
   private readonly idle = new Set<Room>()
+  /** The time between two publications of a room, in milliseconds. */
+  private readonly period: number
   private revisions = 0
 
-  /** The number of rooms. */
-  get size(): number {
-    return this.rooms.size
+  constructor(period: number) {
+    this.period = period
   }
 
   get(name: string): Room | undefined {
@@ -195,9 +196,14 @@ export class Rooms {
     return this.noted(room)
   }
 
-  hide(member: Member): Room | undefined {
+  /**
+   * Hides a member. With a time, the leave waits for a period from then on, if nothing else has happened
+   * in the room for one: a key that comes back meanwhile has left and joined in one difference.
+   */
+  hide(member: Member, now?: number): Room | undefined {
     const room = this.rooms.get(member.room)
     if (!member.isShown || room === undefined) return undefined
+    if (now !== undefined && room.changed.size === 0 && now >= room.dueAt) room.dueAt = now + this.period
     member.isShown = false
     room.hide(member)
     return this.noted(room)
@@ -211,12 +217,12 @@ export class Rooms {
   }
 
   /** Publishes the changes of a room, if it is time. */
-  publish(room: Room, now: number, period: number): Difference | undefined {
+  publish(room: Room, now: number): Difference | undefined {
     if (now < room.dueAt) return undefined
     const difference = room.publish(this.revisions + 1)
     if (difference === undefined) return undefined
     this.revisions++
-    room.dueAt = now + period
+    room.dueAt = now + this.period
     this.changed.delete(room)
     this.released(room)
     return difference

@@ -5,45 +5,28 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 
-import { costOf } from "../../internal/cost.ts"
 import type * as Namespace from "../../Namespace.ts"
 import type { NamespaceHandle } from "../../server/NamespaceHandle.ts"
 import * as PresenceMetrics from "../PresenceMetrics.ts"
-import {
-  type Membership as Handle,
-  PresenceRefused,
-  type PresenceShape,
-  type PresentSocket,
-  type RefusalReason,
-  type Tracking
-} from "../PresenceModel.ts"
-import { Cluster, type Metadata, type ReadMeta } from "./cluster.ts"
-import { type Room, Rooms, type Version } from "./members.ts"
-import { type Membership, Memberships } from "./memberships.ts"
+import type { PresenceShape, PresentSocket } from "../PresenceModel.ts"
+import { Cluster, type ClusterOptions, type ReadMeta } from "./cluster.ts"
+import { type Room, Rooms } from "./members.ts"
 import { Readers } from "./readers.ts"
 import { StateQueue } from "./stateQueue.ts"
+import { Tracker, type TrackerOptions } from "./tracker.ts"
 import { diffOf, stateOf } from "./wire.ts"
 
 /** The ticks of a period: so often it is looked for what is due. */
 const TICKS = 4
 
 /** The options of a presence: durations in milliseconds. */
-export interface Resolved {
+export interface Resolved extends TrackerOptions, ClusterOptions {
   /** The id of the service. */
   readonly name: string
   /** The beginning of the events' names. */
   readonly event: string
   /** Whether the namespace's clients know these events. */
   readonly tellsClients: boolean
-  readonly period: number
-  readonly down: number
-  readonly forget: number
-  readonly maxMembers: number
-  readonly maxTotal: number
-  readonly maxPerSocket: number
-  readonly maxBytes: number
-  /** Encodes metadata. Throws if their schema refuses them. */
-  readonly encode: (meta: unknown) => Metadata
   readonly read: ReadMeta
 }
 
@@ -67,21 +50,25 @@ export class PresenceRuntime {
   private readonly options: Resolved
   private readonly clock: Clock.Clock
   private readonly run: (effect: Effect.Effect<void>) => void
-  private readonly rooms = new Rooms()
-  private readonly memberships = new Memberships()
+  private readonly rooms: Rooms
   private readonly states = new StateQueue()
-  private readonly readers = new Readers(this.rooms)
+  private readonly readers: Readers
   private readonly cluster: Cluster
+  private readonly tracker: Tracker
   private readonly metrics: Metrics
   /** The rooms of which a message is being sent: the next one waits, however slow the clients are. */
   private readonly telling = new Set<Room>()
   /** The states that were made since the last tick. */
   private readonly made = new Map<Room, ReturnType<typeof stateOf>>()
   private ticks = 0
+  /** The others have been told that the members of this server are not there any more. */
+  private isEnded = false
 
   constructor(io: NamespaceHandle<Namespace.Untyped>, options: Resolved, server: string, surroundings: Surroundings) {
     this.io = io
     this.options = options
+    this.rooms = new Rooms(options.period)
+    this.readers = new Readers(this.rooms)
     this.clock = surroundings.clock
     this.run = surroundings.run
     const attributes = { presence: options.name }
@@ -91,6 +78,11 @@ export class PresenceRuntime {
       refused: Metric.withAttributes(PresenceMetrics.refused, attributes)
     }
     this.cluster = new Cluster(server, this.rooms, options, options.read)
+    this.tracker = new Tracker(io.name, this.rooms, this.cluster, options, {
+      now: () => this.now,
+      changed: (room, except) => this.changed(room, except),
+      show: (socket, room) => this.show(socket, room)
+    })
   }
 
   private get now(): number {
@@ -107,6 +99,7 @@ export class PresenceRuntime {
     return Effect.gen({ self: this }, function* () {
       yield* Effect.addFinalizer(() =>
         Effect.suspend(() => {
+          this.isEnded = true
           this.readers.end()
           return this.io.serverSideEmit(this.frames, this.cluster.own.bye)
         })
@@ -126,14 +119,11 @@ export class PresenceRuntime {
   // ---------------------------------------------------------------- the application's side
 
   readonly service: PresenceShape<any> = {
-    track: (socket, member) => this.track(socket, member),
-    untrack: (socket, room) =>
-      Effect.sync(() => {
-        for (const membership of this.memberships.inRoom(socket.id, room)) this.remove(membership)
-      }),
+    track: (socket, member) => this.tracker.track(socket, member),
+    untrack: (socket, room) => Effect.sync(() => this.tracker.untrack(socket, room)),
     watch: (socket, room) =>
       Effect.andThen(
-        this.enter(socket, room),
+        this.tracker.enter(socket, room),
         Effect.sync(() => this.show(socket, room))
       ),
     list: (room) =>
@@ -148,105 +138,6 @@ export class PresenceRuntime {
       }),
     changes: (room) => this.readers.changes(room),
     servers: Effect.sync(() => this.cluster.states)
-  }
-
-  private track(socket: PresentSocket, tracking: Tracking<unknown>) {
-    const owner = {}
-    return Effect.gen({ self: this }, function* () {
-      const metadata = this.options.encode(tracking.meta)
-      const reason = this.refusal(socket, tracking, metadata)
-      if (reason !== undefined) return yield* new PresenceRefused({ room: tracking.room, reason })
-      yield* this.enter(socket, tracking.room)
-      const adding = Effect.tap(
-        Effect.suspend(() => this.begin(socket, tracking, metadata, owner)),
-        () => Effect.sync(() => this.show(socket, tracking.room))
-      )
-      const ending = (membership: Membership | undefined) => Effect.sync(() => this.end(membership, owner))
-      const membership = yield* Effect.acquireRelease(adding, ending)
-      yield* socket.onDisconnecting(() => ending(membership))
-      return { update: (meta) => this.update(membership, owner, meta) } satisfies Handle<unknown>
-    })
-  }
-
-  private enter(socket: PresentSocket, room: string): Effect.Effect<void> {
-    return socket.namespace === this.io.name
-      ? socket.join(room)
-      : Effect.die(new Error(`presence of "${this.io.name}": the socket is in "${socket.namespace}"`))
-  }
-
-  /** The bound that a member would exceed. */
-  private refusal(
-    { id }: PresentSocket,
-    { key, room }: Tracking<unknown>,
-    { encoded }: Metadata
-  ): RefusalReason | undefined {
-    const { maxBytes, maxMembers, maxPerSocket } = this.options
-    if (key === "" || key === "__proto__") return "InvalidKey"
-    if (costOf([room, key, encoded]) > maxBytes) return "TooLarge"
-    if (this.memberships.get(id, room, key) !== undefined) return undefined
-    if (!this.memberships.hasCapacity(id, maxPerSocket)) return "SocketFull"
-    if ((this.rooms.get(room)?.connections ?? 0) >= maxMembers) return "RoomFull"
-    return this.cluster.isFull ? "ServerFull" : undefined
-  }
-
-  /** Adds a member, or takes it over from an earlier call. */
-  private begin(
-    socket: PresentSocket,
-    tracking: Tracking<unknown>,
-    metadata: Metadata,
-    owner: object
-  ): Effect.Effect<Membership | undefined, PresenceRefused> {
-    if (!socket.connected) return Effect.succeed(undefined)
-    // Others may have come while the socket joined the room.
-    const reason = this.refusal(socket, tracking, metadata)
-    const { key, room } = tracking
-    if (reason !== undefined) return Effect.fail(new PresenceRefused({ room, reason }))
-    const { own } = this.cluster
-    const { encoded, meta } = metadata
-    let membership = this.memberships.get(socket.id, room, key)
-    if (membership === undefined) {
-      membership = { sid: socket.id, member: own.add(room, key, own.version(meta, encoded)), owner }
-      this.memberships.add(membership)
-      this.changed(this.rooms.show(membership.member), socket.id)
-    } else {
-      membership.owner = owner
-      this.replace(membership, own.version(meta, encoded, membership.member))
-    }
-    return Effect.succeed(membership)
-  }
-
-  private update(membership: Membership | undefined, owner: object, meta: unknown) {
-    return Effect.suspend(() => {
-      if (membership === undefined || !this.isCurrent(membership, owner)) return Effect.void
-      const { key, room } = membership.member
-      const { encoded } = this.options.encode(meta)
-      if (costOf([room, key, encoded]) > this.options.maxBytes) {
-        return Effect.fail(new PresenceRefused({ room, reason: "TooLarge" }))
-      }
-      this.replace(membership, this.cluster.own.version(meta, encoded, membership.member))
-      return Effect.void
-    })
-  }
-
-  private replace({ member }: Membership, version: Version): void {
-    this.cluster.own.changed(member)
-    this.changed(this.rooms.show(member, version))
-  }
-
-  private end(membership: Membership | undefined, owner: object): void {
-    if (membership !== undefined && this.isCurrent(membership, owner)) this.remove(membership)
-  }
-
-  private isCurrent(membership: Membership, owner: object): boolean {
-    const { member, sid } = membership
-    return membership.owner === owner && this.memberships.get(sid, member.room, member.key) === membership
-  }
-
-  private remove(membership: Membership): void {
-    if (!this.memberships.remove(membership)) return
-    this.cluster.own.remove(membership.member)
-    const room = this.rooms.hide(membership.member)
-    if (room !== undefined) this.changed(room)
   }
 
   /** An own member has changed. The one whose socket `except` has is about to get the whole state. */
@@ -284,7 +175,7 @@ export class PresenceRuntime {
   /** Publishes the changes of a room, if it is time. */
   private publish(room: Room, now: number, except?: string): void {
     if (this.telling.has(room)) return
-    const difference = this.rooms.publish(room, now, this.options.period)
+    const difference = this.rooms.publish(room, now)
     if (difference === undefined) return
     this.made.delete(room)
     this.readers.publish(room, difference)
@@ -335,11 +226,13 @@ export class PresenceRuntime {
 
   private send(): void {
     const frames = this.cluster.outbox.splice(0)
+    if (this.isEnded) return
     for (const frame of frames) this.run(this.io.serverSideEmit(this.frames, frame))
   }
 
   private tick(): void {
     const { cluster, now, rooms } = this
+    this.tracker.tick(now)
     cluster.tick(now)
     cluster.touched.clear()
     this.send()
@@ -347,7 +240,7 @@ export class PresenceRuntime {
     rooms.sweep(now)
     this.showWaiting()
     this.made.clear()
-    if (++this.ticks % TICKS === 0) this.memberships.endPeriod()
+    if (++this.ticks % TICKS === 0) this.tracker.endPeriod()
     this.report()
   }
 
