@@ -239,43 +239,45 @@ const names: OptionReaders.Names<Options> = {
   maxBytes: true
 }
 
-const resolve = Effect.fnUntraced(function* (
+// A plain function, so that contracts for pages do without it.
+const resolve = (
   service: { readonly key: string; readonly meta: MetaSchema; readonly event: string },
   options: Options
-): Effect.fn.Return<Resolved, InvalidOptionError> {
-  yield* OptionReaders.group("", options, names)
-  const { namespace } = options
-  const period = yield* OptionReaders.millis("period", options.period, 1_500, 1)
-  const down = yield* OptionReaders.millis("down", options.down, Math.max(10_000, 2 * period), 2 * period)
-  const codec = compile(service.meta)
-  const read: Resolved["read"] = (value) => {
-    const decoded = codec.decode(value)
-    if (decoded._tag === "Failure") return undefined
-    const encoded = codec.encode(decoded.value)
-    // A struct is encoded as an object.
-    return encoded._tag === "Failure" ? undefined : { meta: decoded.value, encoded: encoded.value as {} }
-  }
-  return {
-    name: service.key,
-    event: service.event,
-    tellsClients:
-      typeof namespace === "string" || namespace.untyped || namespace.serverToClient.has(`${service.event}_diff`),
-    period,
-    down,
-    forget: yield* OptionReaders.millis("forget", options.forget, Math.max(1_200_000, down), down),
-    linger: yield* OptionReaders.millis("linger", options.linger, 0, 0),
-    maxMembers: yield* OptionReaders.integer("maxMembers", options.maxMembers, 10_000, 1),
-    maxTotal: yield* OptionReaders.integer("maxTotal", options.maxTotal, 100_000, 1),
-    maxPerSocket: yield* OptionReaders.integer("maxPerSocket", options.maxPerSocket, 100, 1),
-    maxBytes: yield* OptionReaders.integer("maxBytes", options.maxBytes, 1_024, 1),
-    encode: (meta) => {
-      const exit = codec.encode(meta)
-      if (exit._tag === "Failure") throw new Error(`presence "${service.key}": the schema refuses the metadata`)
-      return { meta, encoded: exit.value as {} }
-    },
-    read
-  }
-})
+): Effect.Effect<Resolved, InvalidOptionError> =>
+  Effect.gen(function* () {
+    yield* OptionReaders.group("", options, names)
+    const { namespace } = options
+    const period = yield* OptionReaders.millis("period", options.period, 1_500, 1)
+    const down = yield* OptionReaders.millis("down", options.down, Math.max(10_000, 2 * period), 2 * period)
+    const codec = compile(service.meta)
+    const read: Resolved["read"] = (value) => {
+      const decoded = codec.decode(value)
+      if (decoded._tag === "Failure") return undefined
+      const encoded = codec.encode(decoded.value)
+      // A struct is encoded as an object.
+      return encoded._tag === "Failure" ? undefined : { meta: decoded.value, encoded: encoded.value as {} }
+    }
+    return {
+      name: service.key,
+      event: service.event,
+      tellsClients:
+        typeof namespace === "string" || namespace.untyped || namespace.serverToClient.has(`${service.event}_diff`),
+      period,
+      down,
+      forget: yield* OptionReaders.millis("forget", options.forget, Math.max(1_200_000, down), down),
+      linger: yield* OptionReaders.millis("linger", options.linger, 0, 0),
+      maxMembers: yield* OptionReaders.integer("maxMembers", options.maxMembers, 10_000, 1),
+      maxTotal: yield* OptionReaders.integer("maxTotal", options.maxTotal, 100_000, 1),
+      maxPerSocket: yield* OptionReaders.integer("maxPerSocket", options.maxPerSocket, 100, 1),
+      maxBytes: yield* OptionReaders.integer("maxBytes", options.maxBytes, 1_024, 1),
+      encode: (meta) => {
+        const exit = codec.encode(meta)
+        if (exit._tag === "Failure") throw new Error(`presence "${service.key}": the schema refuses the metadata`)
+        return { meta, encoded: exit.value as {} }
+      },
+      read
+    }
+  })
 
 /** Unique among all starts of all servers: 96 bits. */
 const newId = (fill: (bytes: Uint8Array<ArrayBuffer>) => void): string => {
