@@ -80,7 +80,7 @@ const Main = Effect.gen(function* () {
   const pages = Layer.merge(page("/", ours), page("/official/", official))
   return Announcement.pipe(
     Layer.provide([
-      Layer.provide(ChatLive, Presence.layer(Online, { namespace: Chat })),
+      Layer.provide(ChatLive, Presence.layer(Online, { namespace: Chat, period: "500 millis" })),
       HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })
     ]),
     Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) })),
