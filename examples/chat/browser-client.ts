@@ -9,7 +9,7 @@ import type { SocketStatus } from "effect-socket.io/client/ClientSocket"
 import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
 import * as PresenceList from "effect-socket.io/presence/PresenceList"
 
-import { Chat } from "./contract.ts"
+import { Chat, type Online } from "./contract.ts"
 import * as view from "./view.ts"
 
 /**
@@ -18,7 +18,7 @@ import * as view from "./view.ts"
  */
 const visit = Effect.fnUntraced(function* (name: string) {
   const chat = yield* SocketIoClient.socket(Chat)
-  let people: PresenceList.PresenceList<{ readonly id: string; readonly phx_ref: string }> = new Map()
+  let people: PresenceList.Of<typeof Online> = PresenceList.empty()
   // One stream for all events: it keeps the order of those that tell who is there.
   yield* chat.events().pipe(
     Stream.runForEach((message) =>

@@ -2,6 +2,21 @@
  * A client's list of those who are present in a room, made of the two events of a presence: pure
  * functions, for pages that do without the npm package `phoenix`.
  *
+ * **Gotchas**
+ *
+ * The order of the two events counts. Take both from one stream, `socket.events()`.
+ *
+ * **Example** (The keys in a room, as they come and leave)
+ *
+ * ```ts
+ * const keys = Stream.scan(
+ *   chat.events(),
+ *   (): PresenceList.Of<typeof Online> => PresenceList.empty(),
+ *   (list, { event, payload }) =>
+ *     event === "presence_state" ? PresenceList.fromState(payload[0]) : PresenceList.withDiff(list, payload[0])
+ * ).pipe(Stream.map((list) => Array.from(list.keys())))
+ * ```
+ *
  * @since 0.1.0
  */
 
@@ -42,6 +57,24 @@ export interface Difference<Meta extends Referenced> {
  * @category models
  */
 export type PresenceList<Meta extends Referenced> = ReadonlyMap<string, ReadonlyArray<Meta>>
+
+/**
+ * The list of a presence: `PresenceList.Of<typeof Online>`.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Of<Service extends { readonly meta: { readonly Type: object } }> = PresenceList<
+  Service["meta"]["Type"] & Referenced
+>
+
+/**
+ * The list of nobody.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const empty = (): PresenceList<never> => new Map()
 
 /**
  * The list of a state.

@@ -144,10 +144,9 @@ describe("the changes of a room", () => {
       const marks = seen.flatMap((change) =>
         change._tag === "Snapshot"
           ? []
-          : [
-              ...change.joined.map(({ first, key, meta }) => `${first ? "first " : ""}${key} ${meta.n} joined`),
-              ...change.left.map(({ key, last, meta }) => `${last ? "last " : ""}${key} ${meta.n} left`)
-            ]
+          : change.joined
+              .map(({ first, key, meta }) => `${first ? "first " : ""}${key} ${meta.n} joined`)
+              .concat(change.left.map(({ key, last, meta }) => `${last ? "last " : ""}${key} ${meta.n} left`))
       )
       assert.deepStrictEqual(
         [marks.slice(0, 2), marks.slice(2).toSorted()],

@@ -124,7 +124,7 @@ export class Room {
       const here = this.keys.get(key)?.size ?? 0
       if (isShown && before !== undefined) updated.push({ member, before, version })
       else if (isShown) {
-        const isFirst = here - balance.get(key)! === 0 && !firsts.has(key)
+        const isFirst = here === balance.get(key) && !firsts.has(key)
         firsts.add(key)
         joined.push({ member, version, isFirst })
       } else left.push({ member, version: before!, isLast: false })

@@ -15,7 +15,12 @@ import type { Member, Room, Rooms } from "./members.ts"
 import { type Membership, Memberships } from "./memberships.ts"
 
 /** The ends of connections after which a client is likely to come back. */
-const LOSSES: ReadonlySet<DisconnectReason> = new Set(["transport close", "transport error", "ping timeout"])
+const LOSSES: ReadonlySet<DisconnectReason> = new Set([
+  "transport close",
+  "transport error",
+  "ping timeout",
+  "session resumed"
+])
 
 /** Bounds of the members of this server, and the form of their metadata. */
 export interface TrackerOptions {
