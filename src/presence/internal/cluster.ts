@@ -26,6 +26,9 @@ export interface Metadata {
 /** Reads the metadata of another server's member; `undefined` if their schema refuses them. */
 export type ReadMeta = (encoded: Readonly<Record<string, unknown>>) => Metadata | undefined
 
+type Delta = Extract<Frame, { readonly type: "delta" }>
+type State = Extract<Frame, { readonly type: "state" }>
+
 /**
  * The members of all servers. Each server decides about its own: it tells the others its changes,
  * which it numbers. A server that misses one asks for all. This class is the side of one server; all
@@ -50,8 +53,6 @@ export class Cluster {
   private toldAt = -Infinity
   private aliveAt = -Infinity
   private tickedAt = Infinity
-  /** Whether another server has asked for all members. */
-  private isAsked = false
 
   constructor(server: string, rooms: Rooms, options: ClusterOptions, readMeta: ReadMeta) {
     this.own = new OwnMembers(server)
@@ -97,10 +98,9 @@ export class Cluster {
   /** Runs several times in a period. */
   tick(now: number): void {
     this.notice(now)
-    if (this.isAsked) {
-      this.isAsked = false
+    for (const frame of this.own.takeState()) {
       this.toldAt = this.aliveAt = now
-      for (const frame of this.own.takeState()) this.outbox.push(frame)
+      this.outbox.push(frame)
     }
     this.tell(now)
     if (now - this.aliveAt >= this.options.period) {
@@ -120,8 +120,13 @@ export class Cluster {
       const silence = now - server.heardAt
       if (silence > forget) this.drop(server, now)
       else if (silence > down) this.hide(server)
-      else if (server.clock === undefined) this.ask(server, now)
+      else if (server.clock === undefined && !this.isReceiving(server, now)) this.missed(server, now)
     }
+  }
+
+  /** Whether parts of a server's state go on coming. */
+  private isReceiving({ reception }: RemoteServer, now: number): boolean {
+    return reception !== undefined && now - reception.at <= this.options.period
   }
 
   private ask(server: RemoteServer, now: number): void {
@@ -145,34 +150,53 @@ export class Cluster {
       case "bye":
         return this.drop(server, now)
       case "want":
-        if (frame.of === this.own.server || frame.of === "*") this.isAsked = true
+        if (frame.of === this.own.server || frame.of === "*") this.own.startState()
         return
       case "beat":
-        if (frame.clock === server.clock || (server.clock === undefined && frame.clock === 0)) {
-          return this.reached(server, frame.clock)
-        }
-        return this.missed(server, now)
-      case "delta": {
-        const known = server.clock ?? (server.members.size === 0 && frame.clock === 1 ? 0 : undefined)
-        if (known !== undefined && frame.clock <= known) return
-        if (known === undefined || frame.clock !== known + 1) return this.missed(server, now)
-        // Joins first, so that they are told at once; but not if there is no capacity for both.
-        const isTight = this.size + frame.set.length > this.options.maxTotal
-        if (isTight) for (const id of frame.gone) this.remove(server, id, now)
-        for (const entry of frame.set) this.set(server, entry, now)
-        if (!isTight) for (const id of frame.gone) this.remove(server, id, now)
-        return this.reached(server, frame.clock)
-      }
-      case "state": {
-        if (server.clock !== undefined && server.clock >= frame.clock) return
-        const entries = server.assemble(frame, this.options.maxTotal - this.assembling)
-        if (entries === undefined) return
-        const ids = new Set(entries.map(([id]) => id))
-        for (const id of Array.from(server.members.keys())) if (!ids.has(id)) this.remove(server, id, now)
-        for (const entry of entries) this.set(server, entry, now)
-        return this.reached(server, frame.clock)
-      }
+        return this.onBeat(server, frame.clock, now)
+      case "delta":
+        return this.onDelta(server, frame, now)
+      case "state":
+        return this.onState(server, frame, now)
     }
+  }
+
+  private onBeat(server: RemoteServer, clock: number, now: number): void {
+    if (clock === server.clock || (server.clock === undefined && clock === 0)) return this.reached(server, clock)
+    if (clock !== server.reception?.clock) this.missed(server, now)
+  }
+
+  private onDelta(server: RemoteServer, { clock, gone, set }: Delta, now: number): void {
+    const { reception } = server
+    const known = server.clock ?? reception?.clock ?? (clock === 1 && server.members.size === 0 ? 0 : undefined)
+    if (known !== undefined && clock <= known) return
+    if (known === undefined || clock !== known + 1) return this.missed(server, now)
+    // Joins first, so that they are told at once; but not if there is no capacity for both.
+    const isTight = this.size + set.length > this.options.maxTotal
+    if (isTight) for (const id of gone) this.remove(server, id, now)
+    this.setAll(server, set, now)
+    if (!isTight) for (const id of gone) this.remove(server, id, now)
+    if (reception === undefined) return this.reached(server, clock)
+    reception.clock = clock
+  }
+
+  private onState(server: RemoteServer, { clock, isLast, part, round, set }: State, now: number): void {
+    if (server.clock !== undefined) {
+      // What others have asked for tells this server, too, that it has missed something.
+      if (clock <= server.clock) return
+      server.clock = undefined
+    }
+    if (part === 0) server.reception = { round, part, clock, at: now, ids: new Set() }
+    const { reception } = server
+    if (reception?.round !== round || reception.part !== part || reception.clock !== clock) {
+      return this.missed(server, now)
+    }
+    reception.part++
+    reception.at = now
+    this.setAll(server, set, now)
+    if (!isLast) return
+    for (const id of Array.from(server.members.keys())) if (!reception.ids.has(id)) this.remove(server, id, now)
+    this.reached(server, clock)
   }
 
   /** The server of a frame. One that is only asking is not kept. */
@@ -194,7 +218,7 @@ export class Cluster {
   /** All members of a server are known. */
   private reached(server: RemoteServer, clock: number): void {
     server.clock = clock
-    server.abandon()
+    server.reception = undefined
     if (!server.isDown) return
     server.isDown = false
     for (const member of server.members.values()) this.touched.add(this.rooms.show(member))
@@ -202,18 +226,20 @@ export class Cluster {
 
   /** Some changes of a server have not come. */
   private missed(server: RemoteServer, now: number): void {
-    server.clock = undefined
+    server.clock = server.reception = undefined
     this.ask(server, now)
   }
 
-  /** The entries that wait for the rest of their states. */
-  get assembling(): number {
-    let entries = 0
-    for (const server of this.servers.values()) entries += server.assembling
-    return entries
-  }
-
   // ---------------------------------------------------------------- members of the others
+
+  private setAll(server: RemoteServer, entries: ReadonlyArray<Entry>, now: number): void {
+    const ids = server.reception?.ids
+    for (const entry of entries) {
+      // Beyond that, members are refused in any case.
+      if (ids !== undefined && ids.size < this.options.maxTotal) ids.add(entry[0])
+      this.set(server, entry, now)
+    }
+  }
 
   private set(server: RemoteServer, [id, number, room, key, encoded]: Entry, now: number): void {
     let member = server.members.get(id)
@@ -265,7 +291,7 @@ export class Cluster {
   private hide(server: RemoteServer): void {
     if (server.isDown) return
     server.isDown = true
-    server.abandon()
+    server.reception = undefined
     for (const member of server.members.values()) this.conceal(member)
   }
 

@@ -8,7 +8,8 @@ import * as Schema from "effect/Schema"
  * - `delta`: the changes that lead to `clock`, the first of them after `clock - 1`.
  * - `beat`: a sign of life of a sender whose last delta led to `clock`.
  * - `want`: asks the server `of` for all of its members, or every server if it is `*`.
- * - `state`: a part of all members of the sender at `clock`. `round` tells states of one clock apart.
+ * - `state`: a part of all members of the sender. Deltas may come between the parts, and each part has the
+ *   members as they are at its `clock`. `round` tells several states apart.
  * - `bye`: the sender ends, and its members with it.
  */
 export type Frame =
@@ -27,7 +28,7 @@ export type Frame =
       readonly clock: number
       readonly round: number
       readonly part: number
-      readonly parts: number
+      readonly isLast: boolean
       readonly set: ReadonlyArray<Entry>
     }
   | { readonly type: "bye"; readonly from: string }
@@ -44,17 +45,12 @@ export type Entry = readonly [
 /** The members of a frame, at most. */
 export const MAX_ENTRIES = 500
 
-/** The parts of a state, at most. */
-const MAX_PARTS = 10_000
-
 /** The characters of a server's id, at most. */
 const MAX_ID = 64
 
 const Server = Schema.String.check(Schema.isBetweenLength(1, MAX_ID))
 
 const Counter = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
-
-const Part = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: MAX_PARTS }))
 
 const Entries = Schema.Array(
   Schema.Tuple([Counter, Counter, Schema.String, Schema.String, Schema.Record(Schema.String, Schema.Unknown)])
@@ -75,8 +71,8 @@ const Frames = Schema.Union([
     from: Server,
     clock: Counter,
     round: Counter,
-    part: Part,
-    parts: Part,
+    part: Counter,
+    isLast: Schema.Boolean,
     set: Entries
   }),
   Schema.Struct({ type: Schema.Literal("bye"), from: Server })

@@ -1,6 +1,9 @@
 import { type Entry, type Frame, MAX_ENTRIES } from "./frames.ts"
 import { Member, type Version } from "./members.ts"
 
+/** The parts of a state that are told at once: a broker, and other servers, take no more than so much in a turn. */
+const MAX_PARTS = 10
+
 /** The reference of a member's version. */
 export const refOf = (server: string, id: number, version: number): string =>
   `${server}.${id.toString(36)}.${version.toString(36)}`
@@ -14,6 +17,10 @@ export class OwnMembers {
   private readonly untold = new Map<Member, boolean>()
   private clock = 0
   private rounds = 0
+  /** Whether another server has asked for all members. */
+  private isAsked = false
+  /** The state that is being told. */
+  private round: { readonly number: number; part: number; readonly members: Iterator<Member> } | undefined
   private ids = 0
 
   constructor(server: string) {
@@ -74,16 +81,33 @@ export class OwnMembers {
     return frames
   }
 
-  /** The frames with all members, after those with the latest changes. */
+  /** Begins to tell all members, or does so again when the round is over. */
+  startState(): void {
+    this.isAsked = true
+  }
+
+  /** The next frames with all members, after those with the latest changes; none if nobody has asked. */
   takeState(): ReadonlyArray<Frame> {
+    if (this.round === undefined && !this.isAsked) return []
     const frames = Array.from(this.takeDeltas())
     const { clock, server: from } = this
-    const round = this.rounds++
-    const entries = Array.from(this.members, entryOf)
-    const parts = Math.max(1, Math.ceil(entries.length / MAX_ENTRIES))
-    for (let part = 0; part < parts; part++) {
-      const set = entries.slice(part * MAX_ENTRIES, (part + 1) * MAX_ENTRIES)
-      frames.push({ type: "state", from, clock, round, part, parts, set })
+    for (let i = 0; i < MAX_PARTS; i++) {
+      if (this.round === undefined) {
+        if (!this.isAsked) break
+        this.isAsked = false
+        // It goes on over the changes of the members: new ones come last.
+        this.round = { number: this.rounds++, part: 0, members: this.members.values() }
+      }
+      const { members, number: round } = this.round
+      const set: Array<Entry> = []
+      let isLast = false
+      while (set.length < MAX_ENTRIES && !isLast) {
+        const next = members.next()
+        if (next.done) isLast = true
+        else set.push(entryOf(next.value))
+      }
+      frames.push({ type: "state", from, clock, round, part: this.round.part++, isLast, set })
+      if (isLast) this.round = undefined
     }
     return frames
   }
