@@ -19,7 +19,8 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
   "transport close",
   "transport error",
   "ping timeout",
-  "session resumed"
+  "session resumed",
+  "server shutting down"
 ])
 
 /** Bounds of the members of this server, and the form of their metadata. */
