@@ -147,7 +147,9 @@ export type Events<Meta extends MetaSchema, Name extends string> = readonly [
  * **Details**
  *
  * `presence_state` has all members of a room by key, and comes once, when the socket is tracked or
- * watches. `presence_diff` has those who joined and left since then, at most one in a period.
+ * watches. `presence_diff` has those who joined and left since then, at most one in a period. Where
+ * `recovery` is on, a client that comes back gets the differences that it has missed, but no state: its
+ * builder tracks or watches again.
  *
  * **Example** (The official client, with the reducers of `phoenix`)
  *
@@ -181,7 +183,8 @@ export const events = <Meta extends MetaSchema, Name extends string>({
       )
     })
   )
-  const state = Event.make(`${event}_state`, { args: [members, Schema.String] })
+  // It may be large, and a client that comes back gets another one.
+  const state = Event.make(`${event}_state`, { args: [members, Schema.String], recover: false })
   const diff = Event.make(`${event}_diff`, {
     args: [Schema.Struct({ joins: members, leaves: members }), Schema.String]
   })

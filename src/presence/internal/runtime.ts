@@ -107,7 +107,9 @@ export class PresenceRuntime {
       yield* this.io.onServerSide(this.frames, (frame) => Effect.sync(() => this.receive(frame)))
       this.cluster.start(this.now)
       this.send()
-      const tick = Effect.sync(() => this.tick())
+      const tick = Effect.sync(() => this.tick()).pipe(
+        Effect.catchCause((cause) => Effect.logError("presence: a tick has failed", cause))
+      )
       yield* Effect.sleep(this.options.period / TICKS).pipe(
         Effect.andThen(tick),
         Effect.forever,
