@@ -11,6 +11,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 
 import * as OptionReaders from "../engine/OptionReaders.ts"
 import { RandomBytes } from "../engine/SessionId.ts"
@@ -282,6 +283,23 @@ const resolve = (
     }
   })
 
+/** The events of the presences that run, by their servers. */
+const taken = new WeakMap<object, Set<string>>()
+
+/** Takes the names of two events in a namespace until the scope closes. Clients could not tell two presences apart. */
+const take = (server: object, namespace: string, event: string): Effect.Effect<void, never, Scope.Scope> => {
+  const name = `${namespace} ${event}`
+  return Effect.acquireRelease(
+    Effect.suspend(() => {
+      const names = taken.get(server) ?? new Set()
+      if (names.has(name)) return Effect.die(new Error(`two presences send "${event}_state" in "${namespace}"`))
+      taken.set(server, names.add(name))
+      return Effect.void
+    }),
+    () => Effect.sync(() => taken.get(server)?.delete(name))
+  )
+}
+
 /** Unique among all starts of all servers: 96 bits. */
 const newId = (fill: (bytes: Uint8Array<ArrayBuffer>) => void): string => {
   const bytes = new Uint8Array(12)
@@ -305,6 +323,9 @@ const newId = (fill: (bytes: Uint8Array<ArrayBuffer>) => void): string => {
  * A member leaves as soon as its connection is noticed as lost, also where `recovery` is on: the builder
  * of the socket that comes back tracks it again. If that takes less than a period, clients usually get
  * one difference with the leave and the join, so that the key was never absent. `linger` makes sure of it.
+ *
+ * A call makes a layer of its own. Keep it in a constant where several layers need the presence: two of
+ * them for the same events of a namespace are a defect.
  *
  * **Example** (A namespace with its presence)
  *
@@ -333,8 +354,9 @@ export const layer = <Self, Id extends string, Meta extends MetaSchema, Name ext
     service,
     Effect.gen(function* () {
       const resolved = yield* resolve(service, options)
-      const { namespace } = options
-      const io = yield* SocketIoServer.namespace(typeof namespace === "string" ? namespace : namespace._tag)
+      const name = typeof options.namespace === "string" ? options.namespace : options.namespace._tag
+      yield* take(yield* SocketIoServer.SocketIoServer, name, service.event)
+      const io = yield* SocketIoServer.namespace(name)
       return yield* makeRuntime(io, resolved, newId(yield* RandomBytes))
     })
   )

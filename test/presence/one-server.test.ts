@@ -306,6 +306,16 @@ describe("bounds", () => {
     })
   )
 
+  it.effect("two layers for the same events of a namespace are a defect, one after the other are not", () =>
+    Effect.gen(function* () {
+      const build = (namespace: string) => Layer.build(Presence.layer(Online, { namespace }))
+      yield* Effect.scoped(build("/"))
+      yield* build("/")
+      yield* build("/other")
+      assert.match(String(yield* Effect.exit(build("/"))), /two presences send "presence_state" in "\/"/)
+    }).pipe(Effect.provide(SocketIoServer.layer()))
+  )
+
   it("metadata have no field of the wire", () => {
     assert.throws(
       () => Presence.Service()("wrong", { meta: Schema.Struct({ phx_ref: Schema.String }) }),
