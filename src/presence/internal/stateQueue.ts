@@ -18,7 +18,7 @@ export class StateQueue {
   /** Whether a socket may get a state of so many members at once. */
   take(socket: PresentSocket, size: number): boolean {
     const spent = this.spent.get(socket.id) ?? 0
-    if (this.waiting.has(socket) || spent + size > BUDGET) return false
+    if (spent + size > BUDGET) return false
     // An empty state is not free, either.
     this.spent.set(socket.id, spent + size + 1)
     return true
