@@ -23,6 +23,7 @@ const floors: Record<string, number> = {
   cli: 5,
   browser: 5,
   redis: 5,
+  presence: 5,
   testing: 5
 }
 
@@ -39,6 +40,7 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   cluster: ["node", "browser", "redis", "testing"],
   browser: ["node", "cluster", "redis", "testing", "server"],
   redis: ["node", "browser", "cluster", "testing", "client"],
+  presence: ["node", "browser", "cluster", "redis", "testing", "client"],
   testing: ["node", "browser", "cluster", "redis"]
 }
 
