@@ -11,6 +11,7 @@ import type * as Stream from "effect/Stream"
 import type { DeliveryOrder } from "./DeliveryOrder.ts"
 import type { Handshake } from "../Handshake.ts"
 import type { ServersMissingError } from "../SocketIoError.ts"
+import type { TraceContext } from "../TraceContext.ts"
 
 /**
  * A socket of this process, as an adapter sees it.
@@ -123,6 +124,12 @@ export interface BroadcastPacket {
    * unless recovery is on.
    */
   readonly position?: string | undefined
+  /**
+   * The trace context of the span that has emitted it, if there is a tracer and the span is sampled.
+   * An adapter for a cluster passes it on. Only clients of this library that have asked for it get
+   * it.
+   */
+  readonly trace?: TraceContext | undefined
 }
 
 /**

@@ -143,8 +143,8 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     return Effect.sync(() => {
       this.own.broadcastUnsafe(packet, selection, flags)
       if (flags.local) return
-      const { data, mayHaveBinary } = packet
-      this.link.send({ _tag: "Broadcast", data, mayHaveBinary, selection, flags })
+      const { data, mayHaveBinary, trace } = packet
+      this.link.send({ _tag: "Broadcast", data, mayHaveBinary, selection, flags, trace })
     })
   }
 
@@ -154,7 +154,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement, ServersMissingError> {
     if (flags.local) return this.own.broadcastWithAck(packet, selection, flags)
-    const { data, mayHaveBinary } = packet
+    const { data, mayHaveBinary, trace } = packet
     return Stream.callback<Acknowledgement, ServersMissingError>(
       (queue) =>
         Effect.acquireRelease(
@@ -172,7 +172,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
               onEnd: settle
             })
             const forget = this.questions.ask(
-              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined },
+              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined, trace },
               {
                 onAnswer: (answer) => {
                   if (answer._tag === "Acknowledged") Queue.offerUnsafe(queue, answer.acknowledgement)
@@ -316,10 +316,10 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   private receive(from: Sender, message: ClusterMessage): void {
     switch (message._tag) {
       case "Broadcast": {
-        const { data, flags, mayHaveBinary, selection } = message
+        const { data, flags, mayHaveBinary, selection, trace } = message
         if (!this.mayReach(selection)) return
         refuseReserved(data)
-        const packet = { data, mayHaveBinary, position: from.position }
+        const packet = { data, mayHaveBinary, position: from.position, trace }
         return this.own.broadcastUnsafe(packet, selection, { ...flags, local: false })
       }
       case "Question":

@@ -9,6 +9,7 @@
  *
  * @since 0.1.0
  */
+import type { TraceContext } from "../TraceContext.ts"
 import type { Selection } from "./Adapter.ts"
 import type { ClusterAnswer, ClusterMessage, EventData, Question, RemoteFlags, Sender } from "./ClusterMessage.ts"
 import { type LaneEnd, type Received, refused } from "./Received.ts"
@@ -73,8 +74,9 @@ const CLOSING = 13
 export const toEnvelope = (here: Here, message: ClusterMessage, number: number | undefined): Envelope => {
   switch (message._tag) {
     case "Broadcast": {
-      const { data, flags, selection } = message
-      return make(here, BROADCAST, { packet: { type: 2, data }, opts: options(selection, flags) }, { n: number })
+      const { data, flags, selection, trace } = message
+      const x = { n: number, ...Values.writeTrace(trace) }
+      return make(here, BROADCAST, { packet: { type: 2, data }, opts: options(selection, flags) }, x)
     }
     case "Question":
       return question(here, message.requestId, message.question, number)
@@ -99,9 +101,10 @@ export const toEnvelope = (here: Here, message: ClusterMessage, number: number |
 const question = (here: Here, requestId: string, question: Question, number: number | undefined): Envelope => {
   switch (question._tag) {
     case "Ask": {
-      const { data, flags, selection, timeout } = question
+      const { data, flags, selection, timeout, trace } = question
       const opts = options(selection, flags, timeout)
-      return make(here, BROADCAST, { packet: { type: 2, data }, requestId, opts }, { n: number })
+      const x = { n: number, ...Values.writeTrace(trace) }
+      return make(here, BROADCAST, { packet: { type: 2, data }, requestId, opts }, x)
     }
     case "Fetch":
       return make(here, FETCH, { opts: options(question.selection), requestId }, { n: number })
@@ -260,7 +263,8 @@ const readMessage = (
     case BROADCAST: {
       const event = Values.readPacket(data["packet"])
       if (event === undefined) return "a broadcast without an event"
-      return broadcast(requestId, event, selection, opts as Readonly<Record<string, unknown>>, mayHaveBinary)
+      const trace = Values.readTrace(extension)
+      return broadcast(requestId, event, selection, opts as Readonly<Record<string, unknown>>, mayHaveBinary, trace)
     }
     case JOIN:
     case LEAVE: {
@@ -294,12 +298,14 @@ export const broadcast = (
   data: EventData,
   selection: Selection,
   opts: Readonly<Record<string, unknown>>,
-  mayHaveBinary: boolean
+  mayHaveBinary: boolean,
+  trace?: TraceContext | undefined
 ): ClusterMessage => {
   const flags = Values.readFlags(opts)
-  if (requestId === undefined) return { _tag: "Broadcast", data, mayHaveBinary, selection, flags }
+  const common = { data, mayHaveBinary, selection, flags, ...(trace !== undefined && { trace }) }
+  if (requestId === undefined) return { _tag: "Broadcast", ...common }
   const timeout = Values.readTimeout(opts)
-  return { _tag: "Question", requestId, question: { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout } }
+  return { _tag: "Question", requestId, question: { _tag: "Ask", ...common, timeout } }
 }
 
 /** Returns the problem if the data is wrong. */

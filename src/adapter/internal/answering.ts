@@ -118,8 +118,8 @@ export class Answering {
   }
 
   private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
-    const { data, mayHaveBinary, selection, timeout } = question
-    const packet: BroadcastPacket = { data, mayHaveBinary }
+    const { data, mayHaveBinary, selection, timeout, trace } = question
+    const packet: BroadcastPacket = { data, mayHaveBinary, trace }
     const flags: BroadcastFlags = { ...question.flags, local: false }
     const key = keyOf(from, requestId)
     if (this.work.has(key)) return

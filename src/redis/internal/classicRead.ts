@@ -102,7 +102,9 @@ const decodeBroadcast = (body: Uint8Array, here: Here, maxBytes: number): Receiv
   if (event === undefined) return refused("a broadcast without an event")
   const selection = Values.readSelection(opts)
   if (selection === undefined) return refused("a selection without rooms")
-  const message = broadcast(undefined, event, selection, opts as Fields, decoded.hasBinary)
+  const options = opts as Fields
+  const trace = options["x"] === undefined ? undefined : Values.readTrace(Values.readExtension(options["x"]))
+  const message = broadcast(undefined, event, selection, options, decoded.hasBinary, trace)
   return { _tag: "Message", from, number, message }
 }
 
@@ -179,7 +181,7 @@ const readRequest = (
   if (Values.isRecord(packet) && (packet["nsp"] ?? here.namespace) !== here.namespace) return undefined
   const event = Values.readPacket(packet)
   if (event === undefined) return "a broadcast without an event"
-  return broadcast(requestId, event, selection, opts as Fields, hasBinary)
+  return broadcast(requestId, event, selection, opts as Fields, hasBinary, Values.readTrace(extension))
 }
 
 /** Reads a join, a leave or a disconnection, in the form of today or for one socket alone. */

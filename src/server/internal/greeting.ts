@@ -21,14 +21,16 @@ const fingerprintOf = ({ contract }: CompiledContract): { readonly contract?: st
 
 /**
  * Returns what only clients of this library are told with CONNECT, beside what the protocol says:
- * the fingerprint of the contract, and `more`.
+ * the fingerprint of the contract, whether the server takes trace contexts, for clients that ask for
+ * them, and `more`.
  */
 export const greeting = (
-  { isOurs }: { readonly isOurs: boolean },
+  { isOurs, isTraced }: { readonly isOurs: boolean; readonly isTraced: boolean },
   contract: CompiledContract | undefined,
   more: object = {}
 ): { readonly fx?: object } => {
   if (!isOurs) return {}
-  const fx = { ...(contract === undefined || contract.untyped ? {} : fingerprintOf(contract)), ...more }
+  const own = contract === undefined || contract.untyped ? {} : fingerprintOf(contract)
+  const fx = { ...own, ...(isTraced && { trace: true }), ...more }
   return Object.keys(fx).length === 0 ? {} : { fx }
 }

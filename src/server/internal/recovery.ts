@@ -12,6 +12,7 @@ import type { Connection } from "./connection.ts"
 import type { Environment } from "./environment.ts"
 import { greeting } from "./greeting.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
+import { withTrace } from "./tracing.ts"
 import { EncodedEvent, type EventData } from "./wire.ts"
 
 /** The session of a client in one namespace. */
@@ -132,13 +133,15 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   /** Encodes a broadcast, and keeps it for those who miss it. */
   broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent {
     const { log, namespace } = this
-    const { name } = namespace
-    const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0])
     const position = isLogged ? log.head + 1 : log.head
-    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
-    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
-    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
+    const encoded = this.encode(packet, flags, isLogged, position)
+    const { message } = encoded
+    const withContext = packet.trace === undefined ? undefined : withTrace(packet, namespace.contract)
+    if (withContext !== undefined) {
+      // The log has the other form: a client that has missed it cannot be in that span any more.
+      encoded.makeTraced = () => this.encode(withContext, flags, isLogged, position).message
+    }
     // A session that begins later does not need it.
     if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
       // The frames of the one before were for its recipients. They may also keep much more alive than
@@ -148,6 +151,15 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       log.append(message, selection, message.memory, this.server.now())
       this.server.watch()
     } else if (isLogged) log.next()
+    return encoded
+  }
+
+  private encode(packet: BroadcastPacket, flags: BroadcastFlags, isLogged: boolean, position: number): EncodedEvent {
+    const { environment, name } = this.namespace
+    const { wire } = environment
+    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
+    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
+    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
     // Handlers of outgoing events see it as it was emitted.
     return new EncodedEvent(message, packet.data, isLogged)
   }
