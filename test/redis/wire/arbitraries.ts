@@ -50,27 +50,52 @@ export const details: fc.Arbitrary<SocketDetails> = fc.record({
   data: object
 })
 
+const hex = (length: number) => fc.stringMatching(new RegExp(`^[1-9a-f][0-9a-f]{${length - 1}}$`))
+
+/** The trace context of a broadcast, which most do not have. */
+const trace = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({}) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(hex(32), hex(16), fc.option(fc.stringMatching(/^[a-z]{1,8}=[a-z0-9]{1,16}$/), { nil: undefined }))
+      .map(([traceId, spanId, tracestate]) => ({
+        trace: { traceparent: `00-${traceId}-${spanId}-01`, ...(tracestate !== undefined && { tracestate }) }
+      }))
+  }
+)
+
 const question = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Ask" as const),
-    data: event,
-    mayHaveBinary: fc.constant(true),
-    selection,
-    flags,
-    timeout: fc.option(fc.nat(60_000), { nil: undefined })
-  }),
+  fc
+    .tuple(
+      fc.record({
+        _tag: fc.constant("Ask" as const),
+        data: event,
+        mayHaveBinary: fc.constant(true),
+        selection,
+        flags,
+        timeout: fc.option(fc.nat(60_000), { nil: undefined })
+      }),
+      trace
+    )
+    .map(([question, trace]) => ({ ...question, ...trace })),
   fc.record({ _tag: fc.constantFrom("Fetch" as const, "Count" as const), selection }),
   fc.record({ _tag: fc.constant("ServerEvent" as const), data: event })
 )
 
 export const message = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Broadcast" as const),
-    data: event,
-    mayHaveBinary: fc.constant(true),
-    selection,
-    flags
-  }),
+  fc
+    .tuple(
+      fc.record({
+        _tag: fc.constant("Broadcast" as const),
+        data: event,
+        mayHaveBinary: fc.constant(true),
+        selection,
+        flags
+      }),
+      trace
+    )
+    .map(([broadcast, trace]) => ({ ...broadcast, ...trace })),
   fc.record({ _tag: fc.constant("Question" as const), requestId: id, question }),
   fc.record({ _tag: fc.constantFrom("Join" as const, "Leave" as const), selection, rooms }),
   fc.record({ _tag: fc.constant("Disconnect" as const), selection, close: fc.boolean() }),
