@@ -107,13 +107,15 @@ const stateOf = (span: Tracer.AnySpan): string => {
 
 /**
  * The trace context of the span that a fiber is in. Returns `undefined` outside of spans, where
- * {@link ofSpan} does, and where `Tracer.DisablePropagation` is set or tracing is disabled.
+ * {@link ofSpan} does, where `Tracer.DisablePropagation` is set or tracing is disabled, and in fibers
+ * that have no tracer: nobody would find their spans.
  *
  * @since 0.1.0
  * @category conversions
  */
 export const ofFiber = (fiber: Fiber.Fiber<any, any>): TraceContext | undefined => {
-  const { span, tracerEnabled } = fiber.cache
-  if (span === undefined || !tracerEnabled || fiber.getRef(Tracer.DisablePropagation)) return undefined
+  const { span, tracer, tracerEnabled } = fiber.cache
+  if (span === undefined || tracer === undefined || !tracerEnabled || fiber.getRef(Tracer.DisablePropagation))
+    return undefined
   return ofSpan(span)
 }

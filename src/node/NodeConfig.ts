@@ -105,10 +105,7 @@ const tracingOptions = {
 
 /** The switch of spans, or their options. With `false` these count for nothing. */
 const tracing: Config.Config<Record<string, unknown>> = Config.map(
-  Config.all([
-    optional({ tracing: Config.Boolean }),
-    Config.nested(optional(tracingOptions), constantCase("tracing"))
-  ]),
+  Config.all([optional({ tracing: Config.Boolean }), Config.nested(optional(tracingOptions), constantCase("tracing"))]),
   ([set, options]) => (Object.keys(options).length === 0 || set.tracing === false ? set : { tracing: options })
 )
 

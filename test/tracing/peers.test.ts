@@ -95,7 +95,11 @@ describe("the official server", () => {
           assert.strictEqual(yield* shop.emitWithAck("bare"), "1")
           yield* shop.emit("several", ["a", "b"])
           assert.strictEqual(yield* shop.emitWithAck("bare"), "1")
-        }).pipe(Effect.withSpan("purchase"), Effect.provide(client), Effect.provideService(Tracer.Tracer, recorded.tracer))
+        }).pipe(
+          Effect.withSpan("purchase"),
+          Effect.provide(client),
+          Effect.provideService(Tracer.Tracer, recorded.tracer)
+        )
         // An acknowledgement counts as an argument.
         assert.deepStrictEqual(
           counted.map(([event, args]) => [event, args]),

@@ -330,10 +330,7 @@ describe("the trace context of what the server sends", () => {
       assert.deepStrictEqual(yield* received(sell, {}, { traceparent: unsampled }), NOTHING)
       assert.deepStrictEqual(yield* received((...about) => noPropagation(sell(...about))), NOTHING)
       const hidden = { annotations: Context.make(Tracer.DisablePropagation, true), root: true }
-      assert.deepStrictEqual(
-        yield* received((...about) => Effect.withSpan(sell(...about), "hidden", hidden)),
-        NOTHING
-      )
+      assert.deepStrictEqual(yield* received((...about) => Effect.withSpan(sell(...about), "hidden", hidden)), NOTHING)
       assert.deepStrictEqual(
         yield* received((...about) => Effect.provideService(sell(...about), References.TracerEnabled, false)),
         NOTHING

@@ -11,7 +11,10 @@ export const Order = Event.make("order", { payload: Schema.String, ack: Schema.S
 export const Sold = Event.make("sold", { payload: Schema.String })
 /** Asked of all. */
 export const Confirm = Event.make("confirm", { payload: Schema.String, ack: Schema.String })
-export const Several = Event.make("several", { args: [Schema.String, Schema.optionalKey(Schema.String)], ack: Schema.String })
+export const Several = Event.make("several", {
+  args: [Schema.String, Schema.optionalKey(Schema.String)],
+  ack: Schema.String
+})
 export const Bare = Event.make("bare", { ack: Schema.String })
 
 export class Shop extends Namespace.make("/shop", {

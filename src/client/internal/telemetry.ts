@@ -1,4 +1,4 @@
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
@@ -44,6 +44,16 @@ interface Options {
   readonly names?: SpanNames
 }
 
+/** The parts of telemetry that the sockets of a client share. */
+interface Shared {
+  readonly series: Series
+  /** The names of spans; `undefined` if there are none. */
+  readonly names: SpanNames | undefined
+  /** Provides the tracer of the telemetry, unless there is another one. */
+  readonly withTracer: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly runFork: (effect: Effect.Effect<unknown>) => void
+}
+
 /** The series of metrics, each made at its first use. */
 class Series {
   private readonly context: Context.Context<never>
@@ -70,12 +80,24 @@ class Series {
   }
 }
 
-export const makeObserver = (context: Context.Context<never>, { names = "effect", tracing }: Options): ClientObserver => {
+export const makeObserver = (
+  context: Context.Context<never>,
+  { names = "effect", tracing }: Options
+): ClientObserver => {
   const isTraced = tracing ?? context.mapUnsafe.has(Tracer.TracerKey)
-  const series = new Series(context)
+  const tracer = Context.get(context, Tracer.Tracer)
+  const shared: Shared = {
+    series: new Series(context),
+    names: isTraced ? names : undefined,
+    withTracer: (effect) =>
+      Effect.withFiber(({ cache }) =>
+        cache.tracer === undefined ? Effect.provideService(effect, Tracer.Tracer, tracer) : effect
+      ),
+    runFork: Effect.runForkWith(context)
+  }
   return {
     fx: isTraced ? TRACED_CLIENT : OUR_CLIENT,
-    observe: (observed, runtime) => new ObservedSocket(observed, runtime, series, isTraced ? names : undefined)
+    observe: (observed, runtime) => new ObservedSocket(observed, runtime, shared)
   }
 }
 
@@ -83,8 +105,8 @@ class ObservedSocket implements SocketObserver {
   readonly wire: ClientWire | undefined
   private readonly observed: Observed
   private readonly runtime: EngineClientRuntime
+  private readonly shared: Shared
   private readonly series: Series
-  /** The names of spans; `undefined` if there are none. */
   private readonly names: SpanNames | undefined
   private readonly label: string
   private id: string | undefined
@@ -96,12 +118,13 @@ class ObservedSocket implements SocketObserver {
   private readonly handled = new Map<string, number>()
   private heard: Heard | undefined
 
-  constructor(observed: Observed, runtime: EngineClientRuntime, series: Series, names: SpanNames | undefined) {
+  constructor(observed: Observed, runtime: EngineClientRuntime, shared: Shared) {
     const { namespace, of, wire } = observed
     this.observed = observed
     this.runtime = runtime
-    this.series = series
-    this.names = names
+    this.shared = shared
+    this.series = shared.series
+    this.names = shared.names
     this.label = typeof of === "string" ? namespace : String((of as { readonly _tag: unknown })._tag)
     this.wire = wire && { ...wire, decode: (...event) => this.decode(wire, ...event) }
   }
@@ -229,7 +252,7 @@ class ObservedSocket implements SocketObserver {
     if (span === undefined) return taken
     const heard = { event, payload: taken[0], span, isAsked: this.asked.has(data) }
     // Streams take it later. The span says that it has come.
-    if (!this.handled.has(event)) this.runtime.runFork(this.inSpan(this.names, Effect.void, event, heard))
+    if (!this.handled.has(event)) this.shared.runFork(this.inSpan(this.names, Effect.void, event, heard))
     else this.heard = heard
     return taken
   }
@@ -250,7 +273,7 @@ class ObservedSocket implements SocketObserver {
     const handled = Effect.suspend(handler)
     // Another event may have come within an earlier handler of this one.
     const cause = heard?.event === event && heard.payload === payload ? heard : undefined
-    const effect = names === undefined ? handled : this.inSpan(names, handled, event, cause)
+    const effect = names === undefined ? handled : this.shared.withTracer(this.inSpan(names, handled, event, cause))
     return Effect.onExit(effect, (exit) =>
       Effect.sync(() => {
         end()
