@@ -53,7 +53,7 @@ export type ClusterMessage =
   | { readonly _tag: "Question"; readonly requestId: string; readonly question: Question }
   | { readonly _tag: "Join" | "Leave"; readonly selection: Selection; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Disconnect"; readonly selection: Selection; readonly close: boolean }
-  | { readonly _tag: "ServerEvent"; readonly data: EventData }
+  | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
   | { readonly _tag: "Cancel"; readonly requestId: string }
   | { readonly _tag: "Ping"; readonly requestId: string }
 
@@ -84,7 +84,7 @@ export type Question =
       readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Fetch" | "Count"; readonly selection: Selection }
-  | { readonly _tag: "ServerEvent"; readonly data: EventData }
+  | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
 
 /**
  * An answer to one server.

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
 import { ServersMissingError } from "../SocketIoError.ts"
+import type { TraceContext } from "../TraceContext.ts"
 import type {
   Acknowledgement,
   Adapter,
@@ -245,17 +246,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     })
   }
 
-  serverSideEmit(data: EventData): Effect.Effect<void> {
-    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data }))
+  serverSideEmit(data: EventData, trace?: TraceContext): Effect.Effect<void> {
+    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data, trace }))
   }
 
-  serverSideEmitWithAck(data: EventData): Stream.Stream<ReadonlyArray<unknown>, ServersMissingError> {
+  serverSideEmitWithAck(data: EventData, trace?: TraceContext): ReturnType<Adapter["serverSideEmitWithAck"]> {
     return Stream.callback<ReadonlyArray<unknown>, ServersMissingError>(
       (queue) =>
         Effect.acquireRelease(
           Effect.sync(() =>
             this.questions.ask(
-              { _tag: "ServerEvent", data },
+              { _tag: "ServerEvent", data, trace },
               {
                 onAnswer: (answer) => {
                   if (answer._tag === "Answered" && answer.args !== undefined) Queue.offerUnsafe(queue, answer.args)
@@ -332,7 +333,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
       case "Disconnect":
         return this.own.disconnectUnsafe(message.selection, message.close)
       case "ServerEvent":
-        return this.host.onServerEvent(message.data, undefined)
+        return this.host.onServerEvent(message.data, undefined, message.trace)
       case "Cancel":
         return this.answering.cancel(from, message.requestId)
       case "Ping":

@@ -91,7 +91,7 @@ export const toEnvelope = (here: Here, message: ClusterMessage, number: number |
       return make(here, DISCONNECT, { opts: options(selection), close }, { n: number })
     }
     case "ServerEvent":
-      return make(here, SERVER_EVENT, { packet: message.data }, { n: number })
+      return make(here, SERVER_EVENT, { packet: message.data }, { n: number, ...Values.writeTrace(message.trace) })
     case "Cancel":
     case "Ping":
       return make(here, Values.OwnType[message._tag], { requestId: message.requestId }, { n: number })
@@ -111,7 +111,12 @@ const question = (here: Here, requestId: string, question: Question, number: num
     case "Count":
       return make(here, FETCH, { opts: options(question.selection), requestId }, { n: number, c: 1 })
     case "ServerEvent":
-      return make(here, SERVER_EVENT, { requestId, packet: question.data }, { n: number })
+      return make(
+        here,
+        SERVER_EVENT,
+        { requestId, packet: question.data },
+        { n: number, ...Values.writeTrace(question.trace) }
+      )
   }
 }
 
@@ -250,7 +255,8 @@ const readMessage = (
   if (requestId !== undefined && !Values.isId(requestId)) return "the id of a question is none"
   if (type === SERVER_EVENT) {
     const event = Values.readEvent(data["packet"])
-    return event === undefined ? "an event between servers without a name" : serverEvent(requestId, event)
+    if (event === undefined) return "an event between servers without a name"
+    return serverEvent(requestId, event, Values.readTrace(extension))
   }
   if (type >= Values.OwnType.Cancel) {
     if (requestId === undefined) return "a message without the id of a question"
@@ -282,10 +288,20 @@ const readMessage = (
   }
 }
 
-const serverEvent = (requestId: string | undefined, data: EventData): ClusterMessage =>
-  requestId === undefined
-    ? { _tag: "ServerEvent", data }
-    : { _tag: "Question", requestId, question: { _tag: "ServerEvent", data } }
+/**
+ * An event between servers that has been read, or with a `requestId` the question for its answers.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const serverEvent = (
+  requestId: string | undefined,
+  data: EventData,
+  trace: TraceContext | undefined
+): ClusterMessage => {
+  const event = { _tag: "ServerEvent", data, ...(trace !== undefined && { trace }) } as const
+  return requestId === undefined ? event : { _tag: "Question", requestId, question: event }
+}
 
 /**
  * A broadcast that has been read, or with a `requestId` the question for its acknowledgements.

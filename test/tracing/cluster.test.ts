@@ -30,14 +30,21 @@ const adapters = {
   "Redis Streams": RedisStreamsAdapter.layer()
 }
 
-/** A server that tells all clients of each order, and asks all of them to confirm it. */
-const ShopLive = SocketIoServer.layerNamespace(
+/** Handles what the other server says. */
+const StockLive = Layer.effectDiscard(
+  Effect.flatMap(SocketIoServer.namespace(Shop), (all) => all.onServerSide("stock", Effect.succeed))
+)
+
+/** A server that tells the other one and all clients of each order, and asks all of them to confirm it. */
+const CounterLive = SocketIoServer.layerNamespace(
   Shop,
   Effect.fnUntraced(function* () {
     const all = yield* SocketIoServer.namespace(Shop)
     return Shop.of({
       order: Effect.fnUntraced(function* (article) {
         yield* all.emit("sold", article)
+        yield* all.serverSideEmit("stock", article)
+        yield* Stream.runDrain(all.serverSideEmitWithAck("stock", article))
         const answers = yield* Stream.runCollect(all.emitWithAck("confirm", article))
         return answers.map(({ response }) => (response._tag === "Success" ? response.success : "failed")).join()
       }, Effect.orDie),
@@ -46,6 +53,8 @@ const ShopLive = SocketIoServer.layerNamespace(
     })
   })
 )
+
+const ShopLive = Layer.merge(CounterLive, StockLive)
 
 /** A client of a node, with a tracer of its own, which answers what it is asked. */
 const connectTraced = Effect.fnUntraced(function* (url: string, collected: Collector, service: string) {
@@ -98,6 +107,10 @@ const checkTrace = Effect.fnUntraced(function* (collected: Collector) {
   const sold = yield* collected.find({ service: "seller", name: "socket.io sold", links })
   assert.notStrictEqual(sold.traceId, traceId)
   assert.isUndefined(sold.parentSpanId)
+  // The same holds between the servers.
+  yield* collected.find({ traceId, service: "node B", name: "socket.io stock", parentSpanId: handled.spanId })
+  const told = yield* collected.find({ service: "node B", name: "socket.io stock", links })
+  assert.notStrictEqual(told.traceId, traceId)
 })
 
 for (const [name, adapter] of Object.entries(adapters)) {

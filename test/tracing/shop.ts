@@ -16,8 +16,11 @@ export const Several = Event.make("several", {
   ack: Schema.String
 })
 export const Bare = Event.make("bare", { ack: Schema.String })
+/** Sent between servers. */
+export const Stock = Event.make("stock", { payload: Schema.String, ack: Schema.String })
 
 export class Shop extends Namespace.make("/shop", {
   clientToServer: [Order, Several, Bare],
-  serverToClient: [Sold, Confirm]
+  serverToClient: [Sold, Confirm],
+  serverToServer: [Stock]
 }) {}

@@ -2,7 +2,7 @@
  * Reads the format of `createAdapter` of `@socket.io/redis-adapter`, and of `@socket.io/redis-emitter`.
  */
 import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
-import { broadcast, type Here, readSockets } from "../../adapter/Envelope.ts"
+import { broadcast, type Here, readSockets, serverEvent } from "../../adapter/Envelope.ts"
 import { type Received, refused } from "../../adapter/Received.ts"
 import * as Values from "../../adapter/WireValues.ts"
 import { ClassicType } from "./classicTypes.ts"
@@ -153,8 +153,7 @@ const readRequest = (
     case ClassicType.ServerEvent: {
       const data = Values.readEvent(fields["data"])
       if (data === undefined) return "an event between servers without a name"
-      if (requestId === undefined) return { _tag: "ServerEvent", data }
-      return { _tag: "Question", requestId, question: { _tag: "ServerEvent", data } }
+      return serverEvent(requestId, data, Values.readTrace(extension))
     }
   }
   const known = type <= ClassicType.Ask || type === Values.OwnType.Cancel || type === Values.OwnType.Ping

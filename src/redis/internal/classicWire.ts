@@ -135,7 +135,10 @@ const encodeRequest = (uid: string, namespace: string, message: Request, number:
         x
       })
     case "ServerEvent":
-      return text({ uid, type: ClassicType.ServerEvent, data: message.data, x }, mayHaveBinary(message))
+      return text(
+        { uid, type: ClassicType.ServerEvent, data: message.data, x: { ...x, ...Values.writeTrace(message.trace) } },
+        mayHaveBinary(message)
+      )
     case "Cancel":
     case "Ping":
       return JSON.stringify({ uid, requestId: message.requestId, type: Values.OwnType[message._tag], x })
@@ -168,8 +171,10 @@ const encodeQuestion = (
         opts: plain(question.selection),
         x: { ...x, c: 1 }
       })
-    case "ServerEvent":
-      return text({ uid, requestId, type: ClassicType.ServerEvent, data: question.data, x }, true)
+    case "ServerEvent": {
+      const extension = { ...x, ...Values.writeTrace(question.trace) }
+      return text({ uid, requestId, type: ClassicType.ServerEvent, data: question.data, x: extension }, true)
+    }
   }
 }
 

@@ -369,17 +369,15 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
         return isWatched()
       },
       onRoomChange: (change) => this.lazyHubs?.rooms.publish(change),
-      onServerEvent: (data, reply) => this.serverEvents.receive(data, reply)
+      onServerEvent: (data, reply, trace) => this.serverEvents.receive(data, reply, trace)
     }
   }
 
   private encode(packet: BroadcastPacket, id: number | undefined, { compress }: BroadcastFlags): EncodedEvent {
     const { wire } = this.environment
     const encoded = wire.broadcast(this.name, packet, id, compress)
-    const withContext = packet.trace === undefined ? undefined : withTrace(packet, this.contract)
-    if (withContext !== undefined) {
-      encoded.makeTraced = () => wire.broadcast(this.name, withContext, id, compress).message
-    }
+    const form = withTrace(packet, this.contract)
+    if (form !== undefined) encoded.makeTraced = () => wire.broadcast(this.name, form, id, compress).message
     return encoded
   }
 

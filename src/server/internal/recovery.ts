@@ -1,7 +1,7 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
@@ -13,7 +13,7 @@ import type { Environment } from "./environment.ts"
 import { greeting } from "./greeting.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { withTrace } from "./tracing.ts"
-import { EncodedEvent, type EventData } from "./wire.ts"
+import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
 
 /** The session of a client in one namespace. */
 export type Session = RecoverySession<OutboundMessage>
@@ -136,18 +136,15 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0])
     const position = isLogged ? log.head + 1 : log.head
     const encoded = this.encode(packet, flags, isLogged, position)
-    const { message } = encoded
-    const withContext = packet.trace === undefined ? undefined : withTrace(packet, namespace.contract)
-    if (withContext !== undefined) {
-      // The log has the other form: a client that has missed it cannot be in that span any more.
-      encoded.makeTraced = () => this.encode(withContext, flags, isLogged, position).message
-    }
+    // The log does not have this form: a client that gets it late is not in that trace any more.
+    const form = withTrace(packet, namespace.contract)
+    if (form !== undefined) encoded.makeTraced = () => this.encode(form, flags, isLogged, position).message
     // A session that begins later does not need it.
     if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
       // The frames of the one before were for its recipients. They may also keep much more alive than
       // themselves: they are cut out of larger buffers.
       if (this.latest !== undefined) this.latest.prepared = undefined
-      this.latest = message
+      const message = (this.latest = encoded.message)
       log.append(message, selection, message.memory, this.server.now())
       this.server.watch()
     } else if (isLogged) log.next()
@@ -395,14 +392,6 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
 /** The end of a session whose client may not come back. */
 const endOf = (reason: DisconnectReason): SessionEndReason =>
   reason === "client namespace disconnect" ? "left" : "kicked"
-
-/** The same message, which no outbox drops: the client is told that it gets it. */
-const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
-  const message = new OutboundMessage(text, attachments, false)
-  message.compress = compress
-  message.droppable = false
-  return message
-}
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
 const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"

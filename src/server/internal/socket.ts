@@ -43,7 +43,7 @@ import {
 import type { NamespaceRecovery, RecoverableSocket, Resumed, Resumption, Session } from "./recovery.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
-import { traced, withTrace } from "./tracing.ts"
+import { packetOf, traced, withTrace } from "./tracing.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
 
 /** A namespace, as its sockets see it. */
@@ -346,7 +346,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
   private send(emitted: BroadcastPacket, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
     const { recoverable } = this
-    const packet: EventData = emitted.trace === undefined ? emitted : (withTrace(emitted, this.contract) ?? emitted)
+    const packet: EventData = withTrace(emitted, this.contract) ?? emitted
     const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) {
@@ -706,16 +706,6 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
 
 /** Whether the auth payload stays as it came, as the contract declares nothing at all. */
 export const keepsRawAuth = ({ declaresAuth, untyped }: CompiledContract): boolean => untyped && !declaresAuth
-
-const packetOf = (
-  encoding: Encoding,
-  event: string,
-  args: ReadonlyArray<unknown>,
-  trace: TraceContext | undefined
-): BroadcastPacket => {
-  const packet = encoding.packet(event, args)
-  return trace === undefined ? packet : { ...packet, trace }
-}
 
 const noData: Readonly<Record<string, unknown>> = {}
 

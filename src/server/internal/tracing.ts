@@ -8,6 +8,7 @@ import type { EventCodec } from "../../internal/contractCodec.ts"
 import { nameSpan } from "../../internal/spanNames.ts"
 import * as TraceContext from "../../TraceContext.ts"
 import type { ResolvedTracingOptions } from "../TracingOptions.ts"
+import type { Encoding } from "./ports.ts"
 
 /** A namespace, as its spans name it. */
 interface TracedNamespace {
@@ -59,6 +60,23 @@ export class Tracing {
     return () => this.inSpan(Effect.suspend(make), socket, "", id !== undefined, undefined)
   }
 
+  /** Runs a handler of another server's event in a span of its own. */
+  ofServerEvent(
+    handled: Effect.Effect<any, any, any>,
+    { label, name: named }: TracedNamespace,
+    event: string,
+    isAsked: boolean,
+    trace: TraceContext.TraceContext | undefined
+  ): Effect.Effect<any, any, any> {
+    const subject = { operation: "process", event, namespace: named, label, sid: undefined, isAsked } as const
+    const { name, ...options } = nameSpan(this.options.names, subject)
+    const remote = trace && TraceContext.toSpan(trace)
+    if (remote === undefined) return Effect.withSpan(handled, name, { ...options, root: true })
+    // As with clients, an answer belongs to the trace of its question, and everything else goes to many.
+    if (isAsked) return Effect.withSpan(handled, name, { ...options, parent: remote })
+    return Effect.withSpan(handled, name, { ...options, links: [linkTo(remote)], root: true })
+  }
+
   private inSpan(
     handled: Effect.Effect<any, any, any>,
     { connection, id, namespace }: TracedSocket,
@@ -98,6 +116,17 @@ export const traced = <A, E, R>(
   send: (trace: TraceContext.TraceContext | undefined) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => Effect.withFiber((fiber) => send(TraceContext.ofFiber(fiber)))
 
+/** Encodes an event, with the trace context of its emitter. */
+export const packetOf = (
+  encoding: Encoding,
+  event: string,
+  args: ReadonlyArray<unknown>,
+  trace: TraceContext.TraceContext | undefined
+): BroadcastPacket => {
+  const packet = encoding.packet(event, args)
+  return trace === undefined ? packet : { ...packet, trace }
+}
+
 /**
  * Returns the packet with its trace context among the arguments, for clients that take it. Returns
  * `undefined` if the contract here does not say where it belongs.
@@ -107,7 +136,8 @@ export const withTrace = <P extends Pick<BroadcastPacket, "data" | "trace">>(
   contract: CompiledContract | undefined
 ): P | undefined => {
   const { data, trace } = packet
+  if (trace === undefined) return undefined
   const codec = contract?.outgoing.get(data[0])
-  if (trace === undefined || codec === undefined || data.length > 1 + codec.length) return undefined
+  if (codec === undefined || data.length > 1 + codec.length) return undefined
   return { ...packet, data: withAttributes(codec, data, trace) }
 }

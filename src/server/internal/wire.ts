@@ -112,6 +112,14 @@ export class Wire {
   }
 }
 
+/** The same message, which no outbox drops: the client is told that it gets it. */
+export const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
+  const message = new OutboundMessage(text, attachments, false)
+  message.compress = compress
+  message.droppable = false
+  return message
+}
+
 /** An event's name and wire arguments. */
 export interface EventData {
   readonly data: ReadonlyArray<unknown>

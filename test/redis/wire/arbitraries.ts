@@ -80,7 +80,9 @@ const question = fc.oneof(
     )
     .map(([question, trace]) => ({ ...question, ...trace })),
   fc.record({ _tag: fc.constantFrom("Fetch" as const, "Count" as const), selection }),
-  fc.record({ _tag: fc.constant("ServerEvent" as const), data: event })
+  fc
+    .tuple(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }), trace)
+    .map(([question, trace]) => ({ ...question, ...trace }))
 )
 
 export const message = fc.oneof(
@@ -99,7 +101,9 @@ export const message = fc.oneof(
   fc.record({ _tag: fc.constant("Question" as const), requestId: id, question }),
   fc.record({ _tag: fc.constantFrom("Join" as const, "Leave" as const), selection, rooms }),
   fc.record({ _tag: fc.constant("Disconnect" as const), selection, close: fc.boolean() }),
-  fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }),
+  fc
+    .tuple(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }), trace)
+    .map(([event, trace]) => ({ ...event, ...trace })),
   fc.record({ _tag: fc.constantFrom("Cancel" as const, "Ping" as const), requestId: id })
 ) as fc.Arbitrary<ClusterMessage>
 

@@ -113,6 +113,10 @@ for (const format of formats) {
         answers.some((received) => received._tag === "Answer" && received.answer._tag === "Recipients"),
         JSON.stringify(answers)
       )
+      const notes: Array<unknown> = []
+      node.io.on("note" as never, (...args: Array<unknown>) => void notes.push(args))
+      await send({ _tag: "ServerEvent", data: ["note", 1], trace })
+      assert.deepStrictEqual(notes, [[1]])
     })
 
     it("make sockets join, leave and disconnect", async () => {
