@@ -65,45 +65,39 @@ const trace = fc.oneof(
   }
 )
 
+/** The same, some of them with a trace context. */
+const traced = <A extends object>(arbitrary: fc.Arbitrary<A>) =>
+  fc.tuple(arbitrary, trace).map(([message, trace]) => Object.assign({}, message, trace))
+
 const question = fc.oneof(
-  fc
-    .tuple(
-      fc.record({
-        _tag: fc.constant("Ask" as const),
-        data: event,
-        mayHaveBinary: fc.constant(true),
-        selection,
-        flags,
-        timeout: fc.option(fc.nat(60_000), { nil: undefined })
-      }),
-      trace
-    )
-    .map(([question, trace]) => ({ ...question, ...trace })),
+  traced(
+    fc.record({
+      _tag: fc.constant("Ask" as const),
+      data: event,
+      mayHaveBinary: fc.constant(true),
+      selection,
+      flags,
+      timeout: fc.option(fc.nat(60_000), { nil: undefined })
+    })
+  ),
   fc.record({ _tag: fc.constantFrom("Fetch" as const, "Count" as const), selection }),
-  fc
-    .tuple(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }), trace)
-    .map(([question, trace]) => ({ ...question, ...trace }))
+  traced(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }))
 )
 
 export const message = fc.oneof(
-  fc
-    .tuple(
-      fc.record({
-        _tag: fc.constant("Broadcast" as const),
-        data: event,
-        mayHaveBinary: fc.constant(true),
-        selection,
-        flags
-      }),
-      trace
-    )
-    .map(([broadcast, trace]) => ({ ...broadcast, ...trace })),
+  traced(
+    fc.record({
+      _tag: fc.constant("Broadcast" as const),
+      data: event,
+      mayHaveBinary: fc.constant(true),
+      selection,
+      flags
+    })
+  ),
   fc.record({ _tag: fc.constant("Question" as const), requestId: id, question }),
   fc.record({ _tag: fc.constantFrom("Join" as const, "Leave" as const), selection, rooms }),
   fc.record({ _tag: fc.constant("Disconnect" as const), selection, close: fc.boolean() }),
-  fc
-    .tuple(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }), trace)
-    .map(([event, trace]) => ({ ...event, ...trace })),
+  traced(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event })),
   fc.record({ _tag: fc.constantFrom("Cancel" as const, "Ping" as const), requestId: id })
 ) as fc.Arbitrary<ClusterMessage>
 
