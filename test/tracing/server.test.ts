@@ -274,7 +274,8 @@ describe("the trace context of what the server sends", () => {
               )
               for (const frame of frames) assert.notInclude(frame, "traceparent")
               const traced = yield* joined("/shop", TRACED)
-              assert.isTrue(JSON.parse(traced.greeting.slice(traced.greeting.indexOf("{"))).fx.trace)
+              const { fx } = JSON.parse(traced.greeting.slice(traced.greeting.indexOf("{")))
+              assert.deepStrictEqual(fx.trace, { in: { several: 2, bare: 0 }, out: {} })
               yield* traced.send('42/shop,["bare"]')
               const { at, plain, trace } = opened(String(yield* traced.receive))
               // Right after the only argument, and before an offset.
@@ -348,6 +349,15 @@ describe("the trace context of what the server sends", () => {
       const sell: Bare = (socket) => socket.untyped.emit("sold", "book")
       assert.deepStrictEqual(yield* received(sell), NOTHING)
     })
+  )
+
+  it.effect("is not offered to clients of namespaces without a contract", () =>
+    served(() =>
+      Effect.gen(function* () {
+        const { greeting } = yield* joined("/plain", TRACED)
+        assert.notInclude(greeting, "fx")
+      })
+    )
   )
 
   it.effect("is not shown to handlers of outgoing events", () =>

@@ -2,16 +2,27 @@
  * Nothing of traces is on the wire where there is no tracer, and little work is done for what clients make up.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Tracer } from "effect"
+import { Effect, Fiber, Layer, Schema, Tracer } from "effect"
 
 import * as ClientTelemetry from "../../src/client/ClientTelemetry.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import * as Event from "../../src/Event.ts"
+import * as Namespace from "../../src/Namespace.ts"
 import type { ServerOptions } from "../../src/server/ServerOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import * as TraceContext from "../../src/TraceContext.ts"
 import { Shop } from "./shop.ts"
 import { recording, traceparent } from "./spans.ts"
+
+/** A newer version of a contract: the event may have one more argument. */
+class Newer extends Namespace.make("/newer", {
+  serverToClient: [
+    Event.make("sold", {
+      args: [Schema.String, Schema.optionalKey(Schema.Struct({ traceparent: Schema.String }))]
+    })
+  ]
+}) {}
 
 const OPEN = '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
@@ -39,7 +50,7 @@ const sentBy = (layer: Layer.Layer<never>, greeting: string) =>
 
 const FRAMES = ["40/shop,", '42/shop,["order","book"]', '42/shop,["several","a"]', '42/shop,0["bare"]']
 const OURS = '40/shop,{"sid":"x","fx":{"contract":"abc"}}'
-const TRACED = '40/shop,{"sid":"x","fx":{"trace":true}}'
+const TRACED = '40/shop,{"sid":"x","fx":{"trace":{"in":{"several":2,"bare":0},"out":{}}}}'
 
 describe("a client", () => {
   const traced = ClientTelemetry.layer().pipe(Layer.provide(recording().layer))
@@ -60,7 +71,9 @@ describe("a client", () => {
 
   it.effect("with a tracer sends the same bytes to servers that do not take trace contexts", () =>
     Effect.gen(function* () {
-      for (const greeting of ['40/shop,{"sid":"x"}', OURS, '40/shop,{"sid":"x","fx":{"trace":"yes"}}']) {
+      const others = [true, "yes", null, {}, { in: {} }, { in: {}, out: null }, { in: 1, out: 2 }]
+      const greetings = others.map((trace) => `40/shop,${JSON.stringify({ sid: "x", fx: { trace } })}`)
+      for (const greeting of ['40/shop,{"sid":"x"}', OURS, ...greetings]) {
         assert.deepStrictEqual(yield* sentBy(traced, greeting), { fx: "1.trace", frames: FRAMES })
       }
       const { frames } = yield* sentBy(traced, TRACED)
@@ -68,6 +81,61 @@ describe("a client", () => {
       assert.deepStrictEqual(plain, FRAMES)
       assert.isTrue(frames.slice(1).every((frame) => frame.includes("traceparent")))
     })
+  )
+
+  it.effect("sends no trace context with an event that has other arguments at the server", () =>
+    Effect.gen(function* () {
+      for (const [places, withContext] of [
+        [{ in: { order: 2, several: 2, bare: 0 }, out: {} }, [2, 3]],
+        [{ in: { several: 3, bare: 0 }, out: {} }, [1, 3]],
+        [{ in: { several: 2 }, out: {} }, [1, 2]],
+        [{ in: { order: "1", several: null, bare: {} }, out: {} }, []]
+      ] as const) {
+        const { frames } = yield* sentBy(traced, `40/shop,${JSON.stringify({ sid: "x", fx: { trace: places } })}`)
+        const having = [1, 2, 3].filter((i) => frames[i]!.includes("traceparent"))
+        assert.deepStrictEqual(having, [...withContext])
+      }
+    })
+  )
+
+  it.effect("takes no trace context for an argument, whatever contract it has", () =>
+    Effect.gen(function* () {
+      const server = yield* TestSocketIo.RawServer
+      const untypedShop = yield* Effect.forkChild(SocketIoClient.connect("/"))
+      const connection = yield* server.accept
+      yield* connection.send(OPEN)
+      yield* connection.receive
+      const greet = (namespace: string) =>
+        connection.send(`40${namespace},${JSON.stringify({ sid: "x", fx: { trace: { in: {}, out: { more: 2 } } } })}`)
+      yield* greet("/")
+      const plain = yield* Fiber.join(untypedShop)
+      const connecting = yield* Effect.forkChild(SocketIoClient.connect(Newer))
+      yield* connection.receive
+      yield* greet("/newer")
+      const newer = yield* Fiber.join(connecting)
+      const seen: Array<unknown> = []
+      yield* plain.respond("sold", (...args) => Effect.sync(() => void seen.push(args)))
+      yield* plain.respond("more", (...args) => Effect.sync(() => void seen.push(args)))
+      yield* newer.respond("sold", (args) => Effect.sync(() => void seen.push(args)))
+      const trace = { traceparent }
+      const send = (namespace: string, ...data: ReadonlyArray<unknown>) =>
+        connection.send(`42${namespace},${JSON.stringify(data)}`)
+      yield* send("/", "sold", "book", trace)
+      yield* send("/", "sold", trace, "offset")
+      yield* send("/", "more", "a", trace, trace, "offset")
+      yield* send("/", "more", "a", "b", { ...trace, other: 1 })
+      yield* send("/newer", "sold", "book", trace)
+      yield* send("/newer", "sold", "book")
+      yield* Effect.repeat(Effect.yieldNow, { times: 200 })
+      assert.deepStrictEqual(seen, [
+        ["book"],
+        [trace, "offset"],
+        ["a", trace, "offset"],
+        ["a", "b", { ...trace, other: 1 }],
+        ["book"],
+        ["book"]
+      ])
+    }).pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer().pipe(Layer.provide(traced))))
   )
 })
 

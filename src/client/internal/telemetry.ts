@@ -8,6 +8,7 @@ import type { EngineClientRuntime } from "../../engine/EngineClient.ts"
 import { attributesOf, OUR_CLIENT, TRACED_CLIENT, withAttributes } from "../../internal/attributes.ts"
 import type { ClientWire } from "../../internal/clientWire.ts"
 import { nameSpan, type SpanNames } from "../../internal/spanNames.ts"
+import { lengthOf, readPlaces, type TracePlaces } from "../../internal/tracePlaces.ts"
 import { WireData } from "../../internal/wireData.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
@@ -110,8 +111,8 @@ class ObservedSocket implements SocketObserver {
   private readonly names: SpanNames | undefined
   private readonly label: string
   private id: string | undefined
-  /** Whether the server takes trace contexts. */
-  private isTold = false
+  /** The places of trace contexts, if the server takes them. */
+  private places: TracePlaces | undefined
   /** The events for which the server awaits an acknowledgement, as long as they are there. */
   private readonly asked = new WeakSet<object>()
   /** The events that have handlers, and their number. */
@@ -130,7 +131,7 @@ class ObservedSocket implements SocketObserver {
   }
 
   onGreeting(fx: { readonly trace?: unknown } | undefined): void {
-    this.isTold = fx?.trace === true
+    this.places = readPlaces(fx?.trace)
   }
 
   onStatus(status: SocketStatus): void {
@@ -142,7 +143,7 @@ class ObservedSocket implements SocketObserver {
       series.add(Metrics.sockets, 1, { namespace })
       return series.update(Metrics.connects, 1, { namespace })
     }
-    this.isTold = false
+    this.places = undefined
     if (status._tag === "Disconnected") series.update(Metrics.disconnects, 1, { namespace, reason: status.reason })
     if (status._tag === "Failed") {
       series.update(Metrics.connectFailures, 1, { namespace, reason: status.error.reason ?? "refused" })
@@ -151,12 +152,15 @@ class ObservedSocket implements SocketObserver {
 
   onEvent<P extends SocketPacket>(packet: P): P {
     const data = packet.data as Arguments
-    const { wire } = this.observed
-    const event = wire?.serverCodec(String(data[0])) === undefined ? "" : String(data[0])
-    this.series.update(Metrics.eventsReceived, 1, { namespace: this.label, event })
+    const name = String(data[0])
+    const codec = this.observed.wire?.serverCodec(name)
+    this.series.update(Metrics.eventsReceived, 1, { namespace: this.label, event: codec === undefined ? "" : name })
     if (this.names === undefined) return packet
     if (packet.id !== undefined) this.asked.add(data)
-    return wire === undefined && this.isTold ? { ...packet, data: withoutTrace(data) } : packet
+    const place = this.places && 1 + lengthOf(this.places.out, name)
+    if (place === undefined || place === 1 + (codec?.length ?? Number.NaN) || !isTrace(data[place])) return packet
+    // This side has another contract, or none: it would take the trace context for an argument.
+    return { ...packet, data: data.filter((_, i) => i !== place) }
   }
 
   face(socket: Face): object {
@@ -220,10 +224,13 @@ class ObservedSocket implements SocketObserver {
   private withContext(event: string, args: Arguments, span: Tracer.Span): Arguments {
     const { wire } = this.observed
     const codec = wire?.codec(event)
-    const context = this.isTold && codec !== undefined ? TraceContext.ofSpan(span) : undefined
+    const { places } = this
+    // A server with another contract might take the trace context for an argument.
+    if (places === undefined || codec === undefined || lengthOf(places.in, event) !== codec.length) return args
+    const context = TraceContext.ofSpan(span)
     if (context === undefined) return args
     try {
-      return [new WireData(withAttributes(codec!, wire!.encode(event, ...args)[0], context))]
+      return [new WireData(withAttributes(codec, wire!.encode(event, ...args)[0], context))]
     } catch {
       // The socket refuses it, too, in its own way.
       return args
@@ -310,15 +317,7 @@ class ObservedSocket implements SocketObserver {
   }
 }
 
-/**
- * The arguments of an event without the trace context that a server has added by its contract, which this side does not
- * have. The offset of a server that recovers connections is after it.
- */
-const withoutTrace = (data: Arguments): Arguments => {
-  const at = typeof data.at(-1) === "string" ? data.length - 2 : data.length - 1
-  return at > 0 && isTrace(data[at]) ? data.filter((_, i) => i !== at) : data
-}
-
+/** Whether a value is a trace context, and nothing else. */
 const isTrace = (value: unknown): boolean => {
   if (typeof value !== "object" || value === null) return false
   const { traceparent, ...others } = value as Readonly<Record<string, unknown>>
