@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
@@ -119,3 +120,21 @@ export const ofFiber = (fiber: Fiber.Fiber<any, any>): TraceContext | undefined 
     return undefined
   return ofSpan(span)
 }
+
+/**
+ * The trace context of the current span, or `undefined`, as {@link ofFiber} gives it. It is for events that no contract
+ * declares: those that are declared carry it by themselves.
+ *
+ * **Example** (A trace context as an argument of its own)
+ *
+ * ```ts
+ * const trace = yield* TraceContext.current
+ * yield* socket.emit("order", "book", trace ?? {})
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const current: Effect.Effect<TraceContext | undefined> = Effect.withFiber((fiber) =>
+  Effect.succeed(ofFiber(fiber))
+)

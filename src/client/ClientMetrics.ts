@@ -3,8 +3,8 @@
  *
  * **Details**
  *
- * `namespace` is the pattern of a dynamic namespace. `event` is empty for events of the server that no contract declares,
- * because the server chooses their names.
+ * `namespace` is the pattern of a dynamic namespace. `event` is empty for events that no contract declares, as there may be
+ * any number of their names.
  *
  * @since 0.1.0
  */

@@ -65,7 +65,7 @@ export const ClientTelemetry: Context.Reference<Telemetry | undefined> = Context
  * - An `emit` or `emitWithAck` within a sampled span has a span of its own, until the acknowledgement has come. A server of
  *   this library that has a tracer gets its trace context with the event, and its handler's span is a child of it. Other
  *   servers get nothing: their events are the same as without this layer. So are events that are emitted while the socket
- *   is not connected, and events that no contract declares.
+ *   is not connected, events that no contract declares, and events that have other arguments in the server's contract.
  * - A handler (`respond`) runs in a span. If the server has sent its trace context, this span is a child of the server's
  *   where the server awaits an acknowledgement, and has a link to it otherwise.
  * - An event with a trace context that streams alone take has a span that ends at once, with a link to the server's.

@@ -24,7 +24,8 @@ const ShopLive = SocketIoServer.layerNamespace(Shop, (socket) =>
       order: (article) =>
         Effect.andThen(socket.emit("sold", article), Effect.orDie(socket.emitWithAck("confirm", article))),
       several: ([one, two]) => Effect.succeed(`${one} ${two}`),
-      bare: () => Effect.fail("no reason" as never)
+      bare: () => Effect.fail("no reason" as never),
+      pay: Effect.succeed
     })
   )
 )
@@ -44,7 +45,7 @@ const traced = <A, E>(
   const [server, client] = [recording(), recording()]
   // The client's telemetry has its tracer from where it is built.
   const Telemetry = ClientTelemetry.layer(telemetry).pipe(Layer.provide(client.layer))
-  const layer = ShopLive.pipe(
+  const layer = Layer.merge(ShopLive, PlainLive).pipe(
     Layer.provideMerge(TestSocketIo.layer(options)),
     Layer.provide(Layer.merge(server.layer, Telemetry))
   )
@@ -54,6 +55,8 @@ const traced = <A, E>(
     Effect.provideService(Metric.MetricRegistry, new Map())
   ) as Effect.Effect<A, E>
 }
+
+const PlainLive = SocketIoServer.layerNamespace("/", () => Effect.void)
 
 const connected = Effect.gen(function* () {
   const shop = yield* SocketIoClient.connect(Shop)
@@ -117,6 +120,9 @@ describe("a client with telemetry", () => {
         assert.strictEqual(yield* Effect.withSpan(shop.emitWithAck("several", ["a", "b"]), "two"), "a b")
         assert.strictEqual(parentOf(server.only("socket.io several")), idOf(client.only("socket.io several")))
         const orders = yield* RetryingEmitter.make(shop, { retries: 1, ackTimeout: "5 seconds" })
+        // With an id, without which the server would refuse the event.
+        assert.strictEqual(yield* Effect.withSpan(orders.emitWithAck("pay", "bill"), "paid"), "bill")
+        assert.strictEqual(parentOf(server.only("socket.io pay")), idOf(client.only("socket.io pay")))
         assert.strictEqual(yield* Effect.withSpan(orders.emitWithAck("order", "pen"), "retried"), "pen is fine")
         assert.strictEqual(parentOf(server.only("socket.io order")), idOf(client.only("socket.io order")))
         yield* Effect.withSpan(shop.volatile.compress(false).emitWithAck("bare"), "flagged").pipe(Effect.exit)
@@ -232,9 +238,17 @@ describe("the metrics of a client", () => {
           "client_ack_duration_seconds{/shop,bare}": 1,
           "client_ack_failures{/shop,bare,HandlerFailed}": 1
         })
+        const plain = yield* SocketIoClient.connect("/")
+        yield* plain.emit("any name")
+        yield* plain.respond("whatever", () => Effect.void)
+        assert.deepInclude(yield* readOnly("client_events_sent"), { "client_events_sent{/,}": 1 })
+        yield* plain.disconnect()
         yield* shop.disconnect()
         const after = yield* readOnly("client_sockets", "client_disconnects")
-        assert.deepStrictEqual(after, { "client_disconnects{/shop,io client disconnect}": 1 })
+        assert.deepStrictEqual(after, {
+          "client_disconnects{/,io client disconnect}": 1,
+          "client_disconnects{/shop,io client disconnect}": 1
+        })
       })
     )
   )

@@ -49,7 +49,8 @@ const CounterLive = SocketIoServer.layerNamespace(
         return answers.map(({ response }) => (response._tag === "Success" ? response.success : "failed")).join()
       }, Effect.orDie),
       several: () => Effect.succeed(""),
-      bare: () => Effect.succeed("")
+      bare: () => Effect.succeed(""),
+      pay: Effect.succeed
     })
   })
 )

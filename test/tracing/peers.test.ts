@@ -26,7 +26,8 @@ const served = Effect.gen(function* () {
       Shop.of({
         order: (article) => Effect.as(socket.emit("sold", article), article),
         several: ([one, two]) => Effect.succeed(`${one} ${two}`),
-        bare: () => Effect.succeed("done")
+        bare: () => Effect.succeed("done"),
+        pay: Effect.succeed
       })
     )
   )

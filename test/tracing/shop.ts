@@ -16,11 +16,12 @@ export const Several = Event.make("several", {
   ack: Schema.String
 })
 export const Bare = Event.make("bare", { ack: Schema.String })
+export const Pay = Event.make("pay", { payload: Schema.String, ack: Schema.String, once: {} })
 /** Sent between servers. */
 export const Stock = Event.make("stock", { payload: Schema.String, ack: Schema.String })
 
 export class Shop extends Namespace.make("/shop", {
-  clientToServer: [Order, Several, Bare],
+  clientToServer: [Order, Several, Bare, Pay],
   serverToClient: [Sold, Confirm],
   serverToServer: [Stock]
 }) {}

@@ -158,7 +158,8 @@ const sentTo = (fx: string, options: ServerOptions) =>
             order: (article) =>
               Effect.as(Effect.andThen(all.emit("sold", article), socket.emit("sold", article)), article),
             several: () => Effect.succeed(""),
-            bare: () => Effect.succeed("")
+            bare: () => Effect.succeed(""),
+            pay: Effect.succeed
           })
         )
       ).pipe(Layer.provideMerge(TestSocketIo.layer(options)))
@@ -175,6 +176,9 @@ describe("a server", () => {
         const { layer } = recording()
         const off = yield* Effect.provide(sentTo("1.trace", { recovery, tracing: false }), layer)
         assert.deepStrictEqual(off, expected)
+        // Spans of the default tracer are nowhere to be found.
+        const byDefault = yield* sentTo("1.trace", { recovery, tracing: true })
+        assert.deepStrictEqual(byDefault.slice(2), expected.slice(2))
         // With a tracer, clients that do not ask for it get the same.
         assert.deepStrictEqual(yield* Effect.provide(sentTo("1", { recovery }), layer), expected)
         assert.include((yield* Effect.provide(sentTo("1.trace", { recovery }), layer)).join(), "traceparent")

@@ -40,6 +40,8 @@ interface Heard {
   readonly isAsked: boolean
 }
 
+type EventAttributes = Readonly<Record<"namespace" | "event", string>>
+
 interface Options {
   readonly tracing?: boolean
   readonly names?: SpanNames
@@ -154,7 +156,7 @@ class ObservedSocket implements SocketObserver {
     const data = packet.data as Arguments
     const name = String(data[0])
     const codec = this.observed.wire?.serverCodec(name)
-    this.series.update(Metrics.eventsReceived, 1, { namespace: this.label, event: codec === undefined ? "" : name })
+    this.series.update(Metrics.eventsReceived, 1, this.ofServer(name))
     if (this.names === undefined) return packet
     if (packet.id !== undefined) this.asked.add(data)
     const place = this.places && 1 + lengthOf(this.places.out, name)
@@ -188,7 +190,7 @@ class ObservedSocket implements SocketObserver {
       emit: (event, ...args) => this.sending(event, args, false, (args) => base.emit(event, ...args)),
       emitWithAck: (event, ...args) =>
         Effect.suspend(() => {
-          const end = this.timing(Metrics.ackDuration, event)
+          const end = this.timing(Metrics.ackDuration, this.ofClient(event))
           const answered = this.sending(event, args, true, (args) => base.emitWithAck(event, ...args))
           return Effect.onExit(answered, (exit) => Effect.sync(() => this.onAnswered(event, exit, end)))
         })
@@ -200,7 +202,7 @@ class ObservedSocket implements SocketObserver {
     if (Exit.isSuccess(exit)) return
     for (const reason of exit.cause.reasons) {
       if (reason._tag !== "Fail" || !(reason.error instanceof AckError)) continue
-      const attributes = { namespace: this.label, event, reason: reason.error.reason._tag }
+      const attributes = { ...this.ofClient(event), reason: reason.error.reason._tag }
       this.series.update(Metrics.ackFailures, 1, attributes)
     }
   }
@@ -213,7 +215,7 @@ class ObservedSocket implements SocketObserver {
     send: (args: Arguments) => Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
-      this.series.update(Metrics.eventsSent, 1, { namespace: this.label, event })
+      this.series.update(Metrics.eventsSent, 1, this.ofClient(event))
       if (this.names === undefined || TraceContext.ofFiber(fiber) === undefined) return send(args)
       const { name, ...options } = this.named(this.names, "send", event, isAsked)
       return Effect.useSpan(name, options, (span) => send(this.withContext(event, args, span)))
@@ -276,7 +278,7 @@ class ObservedSocket implements SocketObserver {
 
   private handling(event: string, handler: () => Effect.Effect<any, any, any>, payload: unknown): ReturnType<Handler> {
     const { heard, names } = this
-    const end = this.timing(Metrics.handlerDuration, event)
+    const end = this.timing(Metrics.handlerDuration, this.ofServer(event))
     const handled = Effect.suspend(handler)
     // Another event may have come within an earlier handler of this one.
     const cause = heard?.event === event && heard.payload === payload ? heard : undefined
@@ -285,7 +287,7 @@ class ObservedSocket implements SocketObserver {
       Effect.sync(() => {
         end()
         if (Exit.isSuccess(exit) || exit.cause.reasons.every(({ _tag }) => _tag === "Interrupt")) return
-        this.series.update(Metrics.handlerFailures, 1, { namespace: this.label, event })
+        this.series.update(Metrics.handlerFailures, 1, this.ofServer(event))
       })
     )
   }
@@ -309,11 +311,23 @@ class ObservedSocket implements SocketObserver {
     return nameSpan(names, { operation, event, namespace: observed.namespace, label, sid, isAsked })
   }
 
+  // Without a contract there may be any number of names.
+
+  /** The attributes of metrics about an event of this side. */
+  private ofClient(event: string): EventAttributes {
+    return { namespace: this.label, event: this.observed.wire?.codec(event) === undefined ? "" : event }
+  }
+
+  /** The same about an event of the server. */
+  private ofServer(event: string): EventAttributes {
+    return { namespace: this.label, event: this.observed.wire?.serverCodec(event) === undefined ? "" : event }
+  }
+
   /** Gives the function that records the time from now on. */
-  private timing(metric: Metric.Histogram<number>, event: string): () => void {
-    const { label: namespace, runtime, series } = this
+  private timing(metric: Metric.Histogram<number>, attributes: EventAttributes): () => void {
+    const { runtime, series } = this
     const started = runtime.now()
-    return () => series.update(metric, (runtime.now() - started) / 1_000, { namespace, event })
+    return () => series.update(metric, (runtime.now() - started) / 1_000, attributes)
   }
 }
 
