@@ -34,7 +34,7 @@ export interface ClientTelemetryOptions {
 }
 
 /**
- * What observes a client. Opaque: {@link layer} makes it.
+ * The observer of a client. Opaque: {@link layer} makes it.
  *
  * @since 0.1.0
  * @category models
@@ -45,7 +45,7 @@ export interface Telemetry {
 }
 
 /**
- * What observes the clients that are made. Default: nothing.
+ * The observer of the clients that are made. Default: none.
  *
  * @since 0.1.0
  * @category services
