@@ -26,7 +26,7 @@ import * as Tracer from "effect/Tracer"
 export interface TraceContext {
   /** Version, trace id, span id and flags, in hexadecimal: 55 characters. */
   readonly traceparent: string
-  /** What vendors add to it, up to 256 characters. It is passed on as it came. */
+  /** The additions of vendors, up to 256 characters. They are passed on as they came. */
   readonly tracestate?: string
 }
 

@@ -27,7 +27,7 @@ export interface TracingOptions {
    */
   readonly names?: "effect" | "messaging"
   /**
-   * What the trace context of an event of a client does. A client can send any trace context: that of a span that does
+   * The effect of the trace context of a client's event. A client can send any trace context: that of a span that does
    * not exist or is none of its own, sampled or not.
    *
    * - `parent`: its span is the parent of the handler's span, whose trace and sampling it decides.

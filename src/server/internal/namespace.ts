@@ -450,7 +450,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     )
   }
 
-  /** Whether what is sent may have the trace context of its emitter. */
+  /** Whether broadcasts may have the trace context of their emitter. */
   private isTraced({ isDeclared }: Encoding): boolean {
     return isDeclared && this.environment.observer.tracing !== undefined
   }

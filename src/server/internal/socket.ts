@@ -363,7 +363,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return true
   }
 
-  /** Whether what is sent to the client may have the trace context of its emitter. */
+  /** Whether messages to the client may have the trace context of their emitter. */
   private isTraced({ isDeclared }: Encoding): boolean {
     return isDeclared && this.connection.environment.observer.tracing !== undefined && this.connection.isTraced
   }
