@@ -45,8 +45,10 @@ interface Asking {
 }
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
-  const { namespace, wire } = target
-  const { debug, warn } = manager.runtime
+  const { namespace } = target
+  const { debug, observer, warn } = manager.runtime
+  const observed = observer?.observe(target, manager.runtime)
+  const { wire } = observed ?? target
   /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
   let status: SocketStatus = { _tag: "Connecting" }
   let asking: Asking | undefined
@@ -86,6 +88,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const enter = (next: SocketStatus) => {
     status = next
+    observed?.onStatus(next)
     asking?.making?.interruptUnsafe()
     asking = undefined
     stopRefresh()
@@ -203,6 +206,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       ...(typeof expiresIn === "number" && { auth: { expiresIn } })
     }
     enter(connected)
+    observed?.onGreeting(fx)
     inbound.open()
     for (const packet of early) {
       onEvent(packet)
@@ -218,7 +222,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
-    inbound.receive(packet)
+    inbound.receive(observed?.onEvent(packet) ?? packet)
   }
 
   /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
@@ -326,7 +330,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const self: SocketRuntime = {
     namespace,
     target,
-    socket,
+    socket: observed?.face(socket) ?? socket,
     awaitConnected,
     use: (makeAuth) => {
       users.add(makeAuth)
@@ -353,6 +357,7 @@ interface Greeting {
   readonly pid?: unknown
   readonly fx?: {
     readonly contract?: string
+    readonly trace?: unknown
     readonly recovered?: { readonly reason?: unknown }
     readonly auth?: { readonly expiresIn?: unknown }
   }
