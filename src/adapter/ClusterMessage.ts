@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { TraceContext } from "../TraceContext.ts"
 import type { SharedMessage } from "./SharedLog.ts"
 import type { Acknowledgement, Selection, SocketDetails } from "./Adapter.ts"
 
@@ -53,13 +54,15 @@ export type ClusterMessage =
       readonly direct?: boolean | undefined
       /** The sender has a log with other servers, and its own sockets did not wait for that. */
       readonly atOnce?: boolean | undefined
+      /** Official servers ignore it. */
+      readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Question"; readonly requestId: string; readonly question: Question }
   | { readonly _tag: "Join" | "Leave"; readonly selection: Selection; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Disconnect"; readonly selection: Selection; readonly close: boolean }
   | { readonly _tag: "Enter" | "Exit"; readonly sid: string; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Taken"; readonly sid: string; readonly by: string }
-  | { readonly _tag: "ServerEvent"; readonly data: EventData }
+  | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
   | { readonly _tag: "Cancel"; readonly requestId: string }
   | { readonly _tag: "Ping"; readonly requestId: string }
 
@@ -86,9 +89,11 @@ export type Question =
       readonly selection: Selection
       readonly flags: RemoteFlags
       readonly timeout: number | undefined
+      /** Official servers ignore it. */
+      readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Fetch" | "Count"; readonly selection: Selection }
-  | { readonly _tag: "ServerEvent"; readonly data: EventData }
+  | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
 
 /**
  * An answer to one server.

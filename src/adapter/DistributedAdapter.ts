@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import type { SharedMessage } from "./SharedLog.ts"
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
 import { ServersMissingError } from "../SocketIoError.ts"
+import type { TraceContext } from "../TraceContext.ts"
 import type {
   Acknowledgement,
   Adapter,
@@ -163,8 +164,8 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
       if (log?.takes(packet, flags)) return log.broadcast(packet, selection, flags)
       this.own.broadcastUnsafe(packet, selection, flags)
       if (flags.local) return
-      const { data, mayHaveBinary } = packet
-      const message = { _tag: "Broadcast", data, mayHaveBinary, selection, flags } as const
+      const { data, mayHaveBinary, trace } = packet
+      const message = { _tag: "Broadcast", data, mayHaveBinary, selection, flags, trace } as const
       this.link.send(log === undefined ? message : { ...message, atOnce: true })
     })
   }
@@ -175,7 +176,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement, ServersMissingError> {
     if (flags.local) return this.own.broadcastWithAck(packet, selection, flags)
-    const { data, mayHaveBinary } = packet
+    const { data, mayHaveBinary, trace } = packet
     return Stream.callback<Acknowledgement, ServersMissingError>(
       (queue) =>
         Effect.acquireRelease(
@@ -193,7 +194,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
               onEnd: settle
             })
             const forget = this.questions.ask(
-              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined },
+              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined, trace },
               {
                 onAnswer: (answer) => {
                   if (answer._tag === "Acknowledged") Queue.offerUnsafe(queue, answer.acknowledgement)
@@ -269,17 +270,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     })
   }
 
-  serverSideEmit(data: EventData): Effect.Effect<void> {
-    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data }))
+  serverSideEmit(data: EventData, trace?: TraceContext): Effect.Effect<void> {
+    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data, trace }))
   }
 
-  serverSideEmitWithAck(data: EventData): Stream.Stream<ReadonlyArray<unknown>, ServersMissingError> {
+  serverSideEmitWithAck(data: EventData, trace?: TraceContext): ReturnType<Adapter["serverSideEmitWithAck"]> {
     return Stream.callback<ReadonlyArray<unknown>, ServersMissingError>(
       (queue) =>
         Effect.acquireRelease(
           Effect.sync(() =>
             this.questions.ask(
-              { _tag: "ServerEvent", data },
+              { _tag: "ServerEvent", data, trace },
               {
                 onAnswer: (answer) => {
                   if (answer._tag === "Answered" && answer.args !== undefined) Queue.offerUnsafe(queue, answer.args)
@@ -341,10 +342,10 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   private receive(from: Sender, message: ClusterMessage): void {
     switch (message._tag) {
       case "Broadcast": {
-        const { data, flags, mayHaveBinary, selection } = message
+        const { data, flags, mayHaveBinary, selection, trace } = message
         if (!this.mayReach(selection)) return
         refuseReserved(data)
-        const packet = { data, mayHaveBinary, position: from.position }
+        const packet = { data, mayHaveBinary, position: from.position, trace }
         return this.own.broadcastUnsafe(packet, selection, { ...flags, local: false })
       }
       case "Question":
@@ -362,7 +363,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
         // It is for servers that share a log.
         return
       case "ServerEvent":
-        return this.host.onServerEvent(message.data, undefined)
+        return this.host.onServerEvent(message.data, undefined, message.trace)
       case "Cancel":
         return this.answering.cancel(from, message.requestId)
       case "Ping":

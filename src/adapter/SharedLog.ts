@@ -6,6 +6,7 @@
  */
 import type * as Effect from "effect/Effect"
 
+import type { TraceContext } from "../TraceContext.ts"
 import type { StoredSession } from "./StoredSession.ts"
 
 /**
@@ -67,6 +68,7 @@ export type SharedMessage =
       readonly flags: { readonly volatile: boolean; readonly compress: boolean }
       readonly direct?: boolean | undefined
       readonly atOnce?: boolean | undefined
+      readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Join" | "Leave"; readonly selection: SharedSelection; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Disconnect"; readonly selection: SharedSelection; readonly close: boolean }

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
+import type { TraceContext } from "../TraceContext.ts"
 import type { Selection } from "./Adapter.ts"
 import type { EventData, RemoteFlags } from "./ClusterMessage.ts"
 import type { LaneEnd } from "./Received.ts"
@@ -34,6 +35,10 @@ export interface Extension {
   readonly d?: number | undefined
   /** In a broadcast: 1, the sender's own sockets did not wait for the log. */
   readonly o?: number | undefined
+  /** In a broadcast: the `traceparent` of the span that has emitted it. */
+  readonly t?: string | undefined
+  /** In a broadcast: the `tracestate` that belongs to it. */
+  readonly ts?: string | undefined
 }
 
 /**
@@ -65,6 +70,10 @@ export const EMITTER = "emitter"
 
 /** Longer texts are no ids of servers, sockets or questions: they are remembered. Official ones have 20 characters at most. */
 const MAX_ID = 128
+
+/** The characters of a `traceparent`, and the most of a `tracestate`. */
+const TRACEPARENT = 55
+const MAX_TRACESTATE = 256
 
 /** The lanes that a beat may have. Links send several beats for more. */
 const MAX_BEAT_LANES = 10_000
@@ -229,7 +238,7 @@ export const furtherArgs = (args: ReadonlyArray<unknown>): ReadonlyArray<unknown
  */
 export const readExtension = (value: unknown): Extension | undefined => {
   if (!isRecord(value)) return undefined
-  const { a, c, d, l, n, o, s, u } = value
+  const { a, c, d, l, n, o, s, t, ts, u } = value
   return {
     n: isCount(n) && n > 0 ? n : undefined,
     c: isCount(c) ? c : undefined,
@@ -238,8 +247,36 @@ export const readExtension = (value: unknown): Extension | undefined => {
     l: Array.isArray(l) && l.length <= MAX_BEAT_LANES && l.every(isLaneEnd) ? l : undefined,
     u: isId(u) ? u : undefined,
     d: isCount(d) ? d : undefined,
-    o: isCount(o) ? o : undefined
+    o: isCount(o) ? o : undefined,
+    t: typeof t === "string" && t.length === TRACEPARENT ? t : undefined,
+    ts: typeof ts === "string" && ts.length <= MAX_TRACESTATE ? ts : undefined
   }
+}
+
+/**
+ * The fields of a trace context in an extension. Without one there are none, so that a message is
+ * the same as without a tracer.
+ *
+ * @since 0.1.0
+ * @category writers
+ */
+export const writeTrace = (trace: TraceContext | undefined): Pick<Extension, "t" | "ts"> | undefined =>
+  trace === undefined
+    ? undefined
+    : trace.tracestate === undefined
+      ? { t: trace.traceparent }
+      : { t: trace.traceparent, ts: trace.tracestate }
+
+/**
+ * Reads the trace context of an extension.
+ *
+ * @since 0.1.0
+ * @category readers
+ */
+export const readTrace = (extension: Extension | undefined): TraceContext | undefined => {
+  if (extension?.t === undefined) return undefined
+  const { t: traceparent, ts: tracestate } = extension
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
 const isLaneEnd = (value: unknown): value is LaneEnd =>

@@ -95,6 +95,8 @@ export interface CompiledContract extends NameCodec {
   readonly declaresAuth: boolean
   readonly data: ReadonlyMap<string, Codec>
   readonly middlewares: ReadonlyArray<CompiledMiddleware>
+  /** The middlewares that a client may run again, by the event with which it does; `undefined` if none. */
+  readonly refreshes: ReadonlyMap<string, CompiledMiddleware> | undefined
 }
 
 /** The schema of an auth payload that a contract does not declare: it accepts anything. */
@@ -107,20 +109,31 @@ export const compileContract = (contract: Declaration, prepare: Prepare | undefi
     new Map(Array.from(declared, ([name, event]) => [name, compileEvent(event, prepare)]))
   const fields = (schemas: Declaration["data"]): ReadonlyMap<string, Codec> =>
     new Map(Object.entries(schemas).map(([name, schema]) => [name, codec(schema)]))
+  const middlewares = contract.middlewares.map((service) => ({
+    service,
+    auth: codec(service.auth),
+    error: codec(service.error)
+  }))
+  // A contract that declares no events has those of its middlewares all the same.
+  const received = new Map(contract.clientToServer)
+  const refreshes = new Map<string, CompiledMiddleware>()
+  for (const middleware of middlewares) {
+    const request = middleware.service.refresh?.request
+    if (!request) continue
+    received.set(request._tag, request)
+    refreshes.set(request._tag, middleware)
+  }
   return {
     contract,
     untyped: contract.untyped,
-    incoming: events(contract.clientToServer),
+    incoming: events(received),
     outgoing: events(contract.serverToClient),
     serverToServer: events(contract.serverToServer),
     auth: codec(contract.auth),
     declaresAuth: contract.auth !== undeclaredAuth,
     data: fields(contract.data),
-    middlewares: contract.middlewares.map((service) => ({
-      service,
-      auth: codec(service.auth),
-      error: codec(service.error)
-    })),
+    middlewares,
+    refreshes: refreshes.size > 0 ? refreshes : undefined,
     pattern: contract.pattern,
     params: fields(contract.params ?? {})
   }

@@ -55,8 +55,10 @@ export class Logged implements SharedLog {
     return !local && !volatile && this.recovery.isRecoverable(data[0])
   }
 
-  broadcast({ data, mayHaveBinary }: BroadcastPacket, selection: Selection, { compress }: BroadcastFlags): void {
-    this.log.append({ _tag: "Broadcast", data, mayHaveBinary, selection, flags: { volatile: false, compress } }, NONE)
+  broadcast(packet: BroadcastPacket, selection: Selection, { compress }: BroadcastFlags): void {
+    const { data, mayHaveBinary, trace } = packet
+    const flags = { volatile: false, compress }
+    this.log.append({ _tag: "Broadcast", data, mayHaveBinary, selection, flags, trace }, NONE)
   }
 
   join({ id }: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {

@@ -9,20 +9,11 @@ import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import { NO_OFFSET } from "../../adapter/StoredSession.ts"
 import { greeting } from "./greeting.ts"
-import {
-  endOf,
-  endsInText,
-  LOSSES,
-  type RecoverableNamespace,
-  type RecoverableSocket,
-  type Recovery,
-  type Resumption,
-  type Session,
-  undroppable,
-  withOffset
-} from "./recoveryPorts.ts"
+import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
+import { endOf, endsInText, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
-import { EncodedEvent, type EventData } from "./wire.ts"
+import { withTrace } from "./tracing.ts"
+import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
 
 /**
  * The recovery of one namespace.
@@ -77,22 +68,30 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   /** Encodes a broadcast, and keeps it for those who miss it. */
   broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent {
     const { log, namespace } = this
-    const { name } = namespace
-    const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0])
     const position = isLogged ? log.head + 1 : log.head
-    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
-    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
-    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
+    const encoded = this.encode(packet, flags, isLogged, position)
+    // The log does not have this form: a client that gets it late is not in that trace any more.
+    const form = withTrace(packet, namespace.contract)
+    if (form !== undefined) encoded.makeTraced = () => this.encode(form, flags, isLogged, position).message
     // A session that begins later does not need it.
     if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
       // The frames of the one before were for its recipients. They may also keep much more alive than
       // themselves: they are cut out of larger buffers.
       if (this.latest !== undefined) this.latest.prepared = undefined
-      this.latest = message
+      const message = (this.latest = encoded.message)
       log.append(message, selection, message.memory, this.server.now())
       this.server.watch()
     } else if (isLogged) log.next()
+    return encoded
+  }
+
+  private encode(packet: BroadcastPacket, flags: BroadcastFlags, isLogged: boolean, position: number): EncodedEvent {
+    const { environment, name } = this.namespace
+    const { wire } = environment
+    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
+    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
+    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
     // Handlers of outgoing events see it as it was emitted.
     return new EncodedEvent(message, packet.data, isLogged)
   }
@@ -208,7 +207,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    */
   admit(socket: S): void {
     const { resumption: claim } = socket
-    const missed = claim === undefined ? undefined : this.missedBy(claim)
+    const missed = claim === undefined ? undefined : this.missedBy(claim, socket)
     if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)
     else this.begin(socket, missed as MissReason | undefined)
   }
@@ -237,7 +236,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
-    const told = greeting(connection, namespace.contract, reason === undefined ? {} : { recovered: { reason } })
+    const told = greeting(connection, namespace.contract, {
+      ...(reason !== undefined && { recovered: { reason } }),
+      ...socket.rights?.greeting
+    })
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
     if (reason !== undefined) this.count(reason)
   }
@@ -247,7 +249,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { session } = away
     const { connection } = socket
-    const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract) }
+    const told = {
+      sid: socket.id,
+      pid: session.pid,
+      ...greeting(connection, namespace.contract, socket.rights?.greeting)
+    }
     connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     const { dropsMessages } = this.server.sessionBounds
     for (const message of missed) {
@@ -266,6 +272,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
       for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
     }
+    away.rights?.stop()
     // After that, so that adapters see no room without a member.
     this.away.remove(away)
     this.count("recovered")
@@ -277,9 +284,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 
   /** Returns what a client has missed, or why it does not get its session. */
-  private missedBy(claim: Resumption): ReadonlyArray<OutboundMessage> | MissReason {
+  private missedBy(claim: Resumption, { rights }: S): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim
+    // Nobody gets the messages of another user.
+    if (rights?.isSameAs(away.rights) === false) away.end("refused")
     if (away.state === "ended") return "refused"
     const missed = away.session.missed(this.log, received)
     if (typeof missed === "string") away.end("overflow")
@@ -327,6 +336,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
+    away.rights = socket.rights?.park(away)
     this.park(away)
   }
 

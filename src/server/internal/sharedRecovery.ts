@@ -18,19 +18,11 @@ import { isSecret, NO_OFFSET, type StoredSession } from "../../adapter/StoredSes
 import { recoveries } from "../ServerMetrics.ts"
 import { greeting } from "./greeting.ts"
 import { LiveSession } from "./liveSession.ts"
-import {
-  endOf,
-  endsInText,
-  LOSSES,
-  type RecoverableNamespace,
-  type RecoverableSocket,
-  type Recovery,
-  type Resumption,
-  undroppable,
-  withOffset
-} from "./recoveryPorts.ts"
+import type { RecoverableNamespace, RecoverableSocket, Resumption } from "./recoverable.ts"
+import { endOf, endsInText, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
-import { EncodedEvent, type EventData } from "./wire.ts"
+import { withTrace } from "./tracing.ts"
+import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
 
 /** From one writing of a session to the next, in milliseconds. */
 const REFRESH = 30_000
@@ -98,14 +90,16 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const { wire } = environment
     const isLogged = packet.position !== undefined && !flags.volatile && this.isRecoverable(packet.data[0])
     const offset = isLogged || endsInText(packet.data) ? (packet.position ?? this.log.place?.position) : undefined
-    if (offset === undefined) return wire.broadcast(name, packet, undefined, flags.compress)
-    const data = withOffset(contract, packet.data, offset) as BroadcastPacket["data"]
-    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
+    const encode = (of: BroadcastPacket, offset: string | undefined): OutboundMessage => {
+      const data = offset === undefined ? of.data : (withOffset(contract, of.data, offset) as BroadcastPacket["data"])
+      return wire.broadcast(name, { ...of, data }, undefined, flags.compress).message
+    }
+    const spoiled = offset !== undefined && this.hasSpoiled ? encode(packet, NOTHING) : undefined
     // Handlers of outgoing events see it as it was emitted.
-    if (!this.hasSpoiled) return new EncodedEvent(message, packet.data, isLogged)
-    const noData = withOffset(contract, packet.data, NOTHING) as BroadcastPacket["data"]
-    const spoiled = wire.broadcast(name, { ...packet, data: noData }, undefined, flags.compress)
-    return new EncodedEvent(message, packet.data, isLogged, spoiled.message)
+    const encoded = new EncodedEvent(encode(packet, offset), packet.data, isLogged, spoiled)
+    const form = withTrace(packet, contract)
+    if (form !== undefined) encoded.makeTraced = () => encode(form, offset)
+    return encoded
   }
 
   direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean {
@@ -238,12 +232,16 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       return this.begin(socket, resumption?._tag === "Missing" ? resumption.reason : undefined, formerOf(resumption))
     }
     resumption.stop()
+    // The rights of before are at another server: nobody can say that this is the same user.
+    const isUnknownUser = socket.rights?.tellsUsers === true
+    if (isUnknownUser) resumption.catchUp.fail("refused")
     const caughtUp = resumption.catchUp.finish()
     const missed = typeof caughtUp === "string" ? caughtUp : this.encodeMissed(caughtUp)
     if (typeof missed !== "string") return this.resume(socket, resumption, caughtUp as CaughtUp, missed)
     const { pid, sid } = resumption.catchUp.session
     this.log.sessions.remove(pid, resumption.generation)
-    this.namespace.onSessionEnd(sid, missed === "refused" ? "kicked" : "overflow")
+    const isKicked = missed === "refused" && !isUnknownUser
+    this.namespace.onSessionEnd(sid, isKicked ? "kicked" : isUnknownUser ? "refused" : "overflow")
     this.begin(socket, missed, resumption.former)
   }
 
@@ -254,7 +252,10 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const { place } = log
     socket.resumption = undefined
     namespace.add(socket)
-    const told = greeting(socket.connection, namespace.contract, reason === undefined ? {} : { recovered: { reason } })
+    const told = greeting(socket.connection, namespace.contract, {
+      ...(reason !== undefined && { recovered: { reason } }),
+      ...socket.rights?.greeting
+    })
     if (reason !== undefined) this.count(reason)
     // Without a place in the log there is nothing to come back to.
     const pid = place === undefined ? {} : { pid: environment.generateId() }
@@ -283,7 +284,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     // Its earlier connection may have been to this server, and not have been found by its secret.
     namespace.sockets.get(session.sid)?.connection.session.closeUnsafe("session resumed")
     socket.id = session.sid
-    const told = { sid: session.sid, pid: session.pid, ...greeting(connection, namespace.contract) }
+    const more = greeting(connection, namespace.contract, socket.rights?.greeting)
+    const told = { sid: session.sid, pid: session.pid, ...more }
     connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     for (const message of missed) connection.session.sendUnsafe(dropsMessages ? undroppable(message) : message)
     // Its connection has ended meanwhile. The session stays where it is stored.

@@ -17,6 +17,9 @@ export class EncodedEvent implements EncodedBroadcast {
   readonly isRecoverable: boolean
   /** For clients that may have missed something: they get no offset that says that they have not. */
   readonly spoiled: OutboundMessage | undefined
+  /** Makes its form with the trace context of its emitter; `undefined` if it has none. */
+  makeTraced: (() => OutboundMessage) | undefined = undefined
+  private traced: OutboundMessage | undefined = undefined
 
   constructor(
     message: OutboundMessage,
@@ -28,6 +31,11 @@ export class EncodedEvent implements EncodedBroadcast {
     this.data = data
     this.isRecoverable = isRecoverable
     this.spoiled = spoiled
+  }
+
+  /** The message for a connection. All that take the trace context share the form that has it. */
+  messageFor({ isTraced }: { readonly isTraced: boolean }): OutboundMessage {
+    return this.makeTraced !== undefined && isTraced ? (this.traced ??= this.makeTraced()) : this.message
   }
 }
 
@@ -70,8 +78,8 @@ export class Wire {
   }
 
   /** An event of this library's own, for clients that understand it. */
-  controlEvent(data: ReadonlyArray<unknown>, id: number | undefined): OutboundMessage {
-    return this.control({ type: PacketType.EVENT, namespace: "/", id, data }, false)
+  controlEvent(data: ReadonlyArray<unknown>, id: number | undefined, namespace = "/"): OutboundMessage {
+    return this.control({ type: PacketType.EVENT, namespace, id, data }, false)
   }
 
   /** Tells a client that it is in the namespace. */
@@ -110,6 +118,14 @@ export class Wire {
     }
     return new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
   }
+}
+
+/** The same message, which no outbox drops: the client is told that it gets it. */
+export const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
+  const message = new OutboundMessage(text, attachments, false)
+  message.compress = compress
+  message.droppable = false
+  return message
 }
 
 /** An event's name and wire arguments. */
