@@ -265,7 +265,9 @@ export interface Host {
  * The rooms of one namespace.
  *
  * The effects of the in-memory adapter are synchronous. Effects of other adapters may take time to
- * inform other nodes, but must act on this process's own sockets in the emitting fiber.
+ * inform other nodes, but must act on this process's own sockets in the emitting fiber. Where
+ * recovery is on and the adapter has a `log`, that says when: the effects of `join`, `leave`,
+ * `socketsJoin`, `socketsLeave` and `disconnectSockets` end then, and a broadcast comes later.
  *
  * A question for `local` sockets must not fail: the types of operators promise that. The in-memory
  * adapter has no other servers, so none of its questions fail.

@@ -2,17 +2,22 @@
  * Clients that come back to another server of a cluster over Redis Streams, ours and official ones, and what strangers may write into
  * Redis.
  */
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { createAdapter } from "@socket.io/redis-streams-adapter"
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer, Logger, Scope } from "effect"
 import { createClient } from "redis"
+import { io } from "socket.io-client"
 
+import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as MessagePack from "../../src/protocol/MessagePack.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisStreamsAdapter from "../../src/redis/RedisStreamsAdapter.ts"
 import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
 import { requires } from "../support/peers.ts"
 import { type RunningServers, startRedis, until } from "../support/redisServer.ts"
+import { makeDesk, token } from "../auth/desk.ts"
 import { type Node, startCluster } from "../cluster/nodes.ts"
 import { type CutClient, eventually, startClient } from "./clients.ts"
 import { startOfficial, startSubject, type Subject } from "./servers.ts"
@@ -299,6 +304,43 @@ describe("recovery over Redis Streams", requires("Redis"), () => {
     await eventually("the last event", () => numbersOf(client).includes(4))
     assert.deepStrictEqual(numbersOf(client), [1, 2, 3, 4])
   }, 30_000)
+
+  it("does not give a session to a user that nobody can compare with the one before", async () => {
+    const scope = Scope.makeUnsafe()
+    const http = Http.createServer()
+    const client = RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url: redis.url }))))
+    const { layer } = await Effect.runPromise(makeDesk())
+    const server = Layer.provideMerge(
+      layer,
+      NodeSocketIoServer.layerAttached(http, { recovery: true, drainTimeout: 0 })
+    )
+    const adapter = Layer.provide(RedisStreamsAdapter.layer({ streamName: "rights" }), client)
+    const quiet = Layer.provide(server, Layer.merge(adapter, Logger.layer([])))
+    await Effect.runPromise(Layer.buildWithScope(quiet, scope))
+    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve))
+    endings.push(async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      http.close()
+    })
+    const { port } = http.address() as AddressInfo
+    const claims = { name: "ada" }
+    const socket = io(`http://127.0.0.1:${port}/desk`, {
+      transports: ["websocket"],
+      forceNew: true,
+      reconnectionDelay: 10,
+      auth: { token: token(claims) }
+    })
+    endings.push(() => socket.disconnect())
+    const comings: Array<readonly [id: string, recovered: boolean]> = []
+    socket.on("connect", () => comings.push([socket.id!, socket.recovered]))
+    await eventually("the connection", () => comings.length === 1)
+    claims.name = "eve"
+    socket.auth = { token: token(claims) }
+    socket.io.engine.close()
+    await eventually("the return", () => comings.length === 2)
+    assert.isFalse(comings[1]![1])
+    assert.notStrictEqual(comings[1]![0], comings[0]![0])
+  })
 
   it("lets clients move between official servers and servers of this library", async () => {
     const streamName = "mixed"
