@@ -36,3 +36,7 @@ export class LiveSession extends SharedSession {
 
 /** All sessions without pending events share it. */
 const none: Array<never> = []
+
+/** The session of a socket, where all servers share it. */
+export const sessionOf = ({ recoverable }: { readonly recoverable: unknown }): LiveSession | undefined =>
+  recoverable instanceof LiveSession ? recoverable : undefined

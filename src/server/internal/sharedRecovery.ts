@@ -7,28 +7,22 @@ import type { BroadcastFlags, BroadcastPacket, RecoveryHost } from "../../adapte
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { CatchUp, type CaughtUp } from "../../recovery/CatchUp.ts"
 import * as LogPosition from "../../adapter/LogPosition.ts"
 import { RecentEntries } from "../../recovery/RecentEntries.ts"
 import type { MissReason } from "../../recovery/RecoverySession.ts"
-import type { Kept, Recent, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
+import type { Recent, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
 import { isSecret, NO_OFFSET, type StoredSession } from "../../adapter/StoredSession.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import { greeting } from "./greeting.ts"
-import { LiveSession } from "./liveSession.ts"
+import { LiveSession, sessionOf } from "./liveSession.ts"
+import { LiveSessions, REFRESH, tryTo } from "./liveSessions.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption } from "./recoverable.ts"
-import { endOf, endsInText, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
+import { endsInText, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { withTrace } from "./tracing.ts"
 import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
-
-/** From one writing of a session to the next, in milliseconds. */
-const REFRESH = 30_000
-
-/** Between two looks for sessions that have to be written. */
-const SWEEP = 5_000
 
 /** The most that a client waits for its session. */
 const PATIENCE = Duration.seconds(5)
@@ -47,8 +41,7 @@ type CatchingUp = Resumption & { readonly _tag: "CatchingUp" }
  * place that the client has confirmed, and finds the rooms of the client at each message, and the
  * messages that the client has missed.
  */
-export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>, WheelEntry, RecoveryHost {
-  bucket: number = IDLE
+export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>, RecoveryHost {
   readonly away = undefined
   readonly host: RecoveryHost = this
   readonly order = new DeliveryOrder()
@@ -56,21 +49,16 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly clock: Clock.Clock
-  /** The sockets that have a session, by its secret, the one that has not been written for longest first. */
-  private readonly live = new Map<string, S>()
-  /** The times until which clients that have left this server may come back, by the ids of their sockets. */
-  private readonly parked = new Map<string, number>()
-  /** A client of this server may have missed something, now or once. */
-  private hasSpoiled = false
+  /** The sessions of the clients that are connected to this server. */
+  private readonly sessions: LiveSessions<S>
   /** The clients that this server reads the log for. */
   private readonly catching = new Set<CatchUp>()
-  /** The sockets whose data have changed in this turn. */
-  private readonly changed = new Set<S>()
 
   constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
     this.namespace = namespace
     this.server = server
     this.clock = Context.get(namespace.environment.context, Clock.Clock)
+    this.sessions = new LiveSessions(namespace, server, this.clock)
     // What a client has confirmed was written a while before its server died.
     this.retention = server.retention + 2 * REFRESH
   }
@@ -80,7 +68,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   }
 
   get isAwaiting(): boolean {
-    return this.parked.size > 0
+    return this.sessions.isAwaiting
   }
 
   // ---------------------------------------------------------------- messages
@@ -94,7 +82,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const data = offset === undefined ? of.data : (withOffset(contract, of.data, offset) as BroadcastPacket["data"])
       return wire.broadcast(name, { ...of, data }, undefined, flags.compress).message
     }
-    const spoiled = offset !== undefined && this.hasSpoiled ? encode(packet, NOTHING) : undefined
+    const spoiled = offset !== undefined && this.sessions.hasSpoiled ? encode(packet, NOTHING) : undefined
     // Handlers of outgoing events see it as it was emitted.
     const encoded = new EncodedEvent(encode(packet, offset), packet.data, isLogged, spoiled)
     const form = withTrace(packet, contract)
@@ -184,11 +172,11 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     miss: (reason: MissReason) => void
   ): Effect.Effect<void> {
     const { log, namespace, server } = this
-    const { catching, live } = this
+    const { catching, sessions } = this
     return Effect.gen(function* () {
       if (!isSecret(pid)) return miss("unknown")
       // The client's earlier connection, if this server still takes it for open.
-      live.get(pid)?.connection.session.closeUnsafe("session resumed")
+      sessions.get(pid)?.connection.session.closeUnsafe("session resumed")
       const generation = log.sessions.generation()
       const session = yield* log.sessions.claim(pid, generation)
       if (session === "unavailable") return miss(session)
@@ -262,9 +250,9 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (place !== undefined) {
       const ids = { pid: pid.pid!, sid: socket.id, former }
       const { dropsMessages } = server.sessionBounds
-      const session = this.made(new LiveSession(ids, log.sessions.generation(), { ...place, rooms: [] }, dropsMessages))
-      this.own(socket, session)
-      this.write(socket, session, LIVE, true)
+      const session = new LiveSession(ids, log.sessions.generation(), { ...place, rooms: [] }, dropsMessages)
+      this.sessions.own(socket, session)
+      this.sessions.write(socket, session, true, true)
     }
     const { session } = socket.connection
     session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, ...pid, ...told }))
@@ -292,14 +280,13 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (socket.isDisconnected) return
     const outage = session.at === 0 ? 0 : Math.max(0, this.clock.currentTimeMillisUnsafe() - session.at)
     socket.onResumed(namespace.decodeData(session.data), { _tag: "Resumed", missed: missed.length, outage })
-    const live = this.made(new LiveSession(session, generation, checkpoint, dropsMessages))
-    this.own(socket, live)
+    const live = new LiveSession(session, generation, checkpoint, dropsMessages)
+    this.sessions.own(socket, live)
     namespace.add(socket)
     namespace.restore(socket, rooms)
     // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
     for (const room of rooms) if (socket.joined?.has(room) !== true) live.spoil()
-    this.write(socket, live, LIVE, session.checkpoint === undefined)
-    this.parked.delete(session.sid)
+    this.sessions.write(socket, live, true, session.checkpoint === undefined)
     this.count("recovered")
   }
 
@@ -322,20 +309,6 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     return bytes > this.server.sessionBounds.maxReplayBytes ? "overflow" : messages
   }
 
-  private made(session: LiveSession): LiveSession {
-    session.onSpoiled = () => {
-      this.hasSpoiled = true
-      this.log.sessions.remove(session.pid, session.generation)
-    }
-    return session
-  }
-
-  private own(socket: S, session: LiveSession): void {
-    socket.recoverable = session
-    this.live.set(session.pid, socket)
-    this.look()
-  }
-
   private count(result: MissReason | "recovered"): void {
     const { environment, label } = this.namespace
     environment.observer.count(recoveries, { namespace: label, result })
@@ -356,62 +329,16 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (place !== undefined) sessionOf(socket)?.onPing(ping, place, socket.joined)
   }
 
-  /** Other servers know of the change at the end of the turn. */
   onData(socket: S): void {
-    if (sessionOf(socket) === undefined) return
-    this.changed.add(socket)
-    if (this.changed.size > 1) return
-    queueMicrotask(() => {
-      for (const socket of this.changed) {
-        const session = sessionOf(socket)
-        if (session !== undefined) this.write(socket, session, LIVE)
-      }
-      this.changed.clear()
-    })
-  }
-
-  /** Stores a session for a client that is connected, or that may come back for so long. */
-  private write(socket: S, session: LiveSession, isLive: boolean, isNew = false): void {
-    const { sessions } = this.log
-    const data = tryTo(() => socket.encodedData)
-    if (data === undefined) session.spoil()
-    if (isLive) {
-      this.live.delete(session.pid)
-      this.live.set(session.pid, socket)
-    }
-    session.writtenAt = this.server.now()
-    if (session.isTaken) return
-    if (data === undefined || session.isIncomplete) return sessions.remove(session.pid, session.generation)
-    const { checkpoint, former, generation, pid, sid } = session
-    const at = this.clock.currentTimeMillisUnsafe()
-    const stored: StoredSession = { pid, sid, rooms: [...(socket.joined ?? [])], data, checkpoint, former, at }
-    const timeToLive = this.server.maxDisconnection + (isLive ? 2 * REFRESH : 0)
-    const onKept = (kept: Kept) => this.onKept(socket, session, kept)
-    if (isNew) sessions.create(stored, generation, timeToLive, onKept)
-    else sessions.update(stored, generation, timeToLive, onKept)
-  }
-
-  private onKept(socket: S, session: LiveSession, kept: Kept): void {
-    if (kept === "missing") session.spoil()
-    if (kept !== "taken") return
-    session.isTaken = true
-    this.parked.delete(session.sid)
-    // Another server has the client: this one has noticed nothing, as it hung, or the network did. A
-    // client that moves to another server still waits for acknowledgements here.
-    const { connection } = socket
-    if (socket.recoverable === session && !connection.isSilent) connection.session.closeUnsafe("session resumed")
+    if (sessionOf(socket) !== undefined) this.sessions.onData(socket)
   }
 
   onTaken(sid: string, generation: string): void {
-    this.parked.delete(sid)
-    const socket = this.namespace.sockets.get(sid)
-    const session = socket && sessionOf(socket)
-    // The word of the store counts: it says who has the session now.
-    if (session !== undefined && session.generation !== generation) this.write(socket!, session, LIVE)
+    this.sessions.onTaken(sid, generation)
   }
 
   onGap(): void {
-    for (const socket of this.live.values()) sessionOf(socket)?.spoil()
+    this.sessions.spoilAll()
     for (const catchUp of this.catching) catchUp.fail("trimmed")
   }
 
@@ -421,60 +348,13 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const { resumption } = socket
     const session = sessionOf(socket)
     socket.recoverable = undefined
-    this.changed.delete(socket)
     if (resumption?._tag === "CatchingUp") resumption.stop()
-    if (session === undefined) return
-    if (this.live.get(session.pid) === socket) this.live.delete(session.pid)
-    if (session.isTaken) return
-    if (LOSSES.has(reason) && !session.isIncomplete) {
-      this.write(socket, session, PARKED)
-      if (!session.isIncomplete) return this.park(session.sid)
-    }
-    this.log.sessions.remove(session.pid, session.generation)
-    this.namespace.onSessionEnd(session.sid, LOSSES.has(reason) ? "overflow" : endOf(reason))
-  }
-
-  private park(sid: string): void {
-    const { parked, server } = this
-    parked.set(sid, server.now() + server.maxDisconnection)
-    const [oldest] = parked.keys()
-    if (parked.size > server.maxSessions) parked.delete(oldest!)
-    this.look()
-  }
-
-  private look(): void {
-    if (this.bucket === IDLE) this.server.wheel.schedule(this, Math.min(SWEEP, this.server.maxDisconnection))
-  }
-
-  onDeadline(): void {
-    const { live, namespace, parked, server } = this
-    const now = server.now()
-    for (const [sid, deadline] of parked) {
-      if (deadline > now) break
-      parked.delete(sid)
-      namespace.onSessionEnd(sid, "expired")
-    }
-    if (this.hasSpoiled)
-      this.hasSpoiled = Array.from(live.values()).some((socket) => sessionOf(socket)?.isIncomplete === true)
-    for (const socket of live.values()) {
-      const session = sessionOf(socket)
-      if (session === undefined) continue
-      if (session.writtenAt + REFRESH - SWEEP > now) break
-      this.write(socket, session, LIVE)
-    }
-    if (live.size > 0 || parked.size > 0) this.look()
-    else namespace.forgetIfUnused()
+    if (session !== undefined) this.sessions.onEnd(socket, session, reason)
   }
 }
 
 /** The offset of events for a client that may have missed something: it is none. */
 const NOTHING = "-"
-
-const LIVE = true
-const PARKED = false
-
-const sessionOf = ({ recoverable }: RecoverableSocket): LiveSession | undefined =>
-  recoverable instanceof LiveSession ? recoverable : undefined
 
 const formerOf = (resumption: Resumption | undefined): number =>
   resumption === undefined || resumption._tag === "Resumed" ? NO_OFFSET : resumption.former
@@ -497,12 +377,4 @@ const reached = (log: SharedLog, received: string | undefined, { checkpoint }: S
   const confirmed = checkpoint?.position ?? received ?? "0-0"
   const position = received !== undefined && LogPosition.compare(received, confirmed) > 0 ? received : confirmed
   return Effect.map(Effect.timeoutOption(log.reach(position), REACH), (result) => result._tag === "Some")
-}
-
-const tryTo = <A>(make: () => A): A | undefined => {
-  try {
-    return make()
-  } catch {
-    return undefined
-  }
 }
