@@ -14,7 +14,6 @@ import * as Inspectable from "effect/Inspectable"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
@@ -22,6 +21,7 @@ import { ClosingTime } from "./ClosingTime.ts"
 import * as Cors from "./Cors.ts"
 import * as Drain from "./Drain.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
+import type { EngineTraffic } from "./EngineMetrics.ts"
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionHandler, type SessionOwner } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
@@ -34,6 +34,8 @@ import { type Passing, PassingSession } from "./internal/leaving.ts"
 import { Mover, type ShutdownStep } from "./internal/mover.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
+import * as Readiness from "./Readiness.ts"
+import { Routes } from "./Routes.ts"
 import * as TimerWheel from "./TimerWheel.ts"
 import type { AnyTransport, Carriage, TransportDefinition, WebSocketChannel } from "./Transport.ts"
 import { Transports } from "./Transports.ts"
@@ -71,6 +73,10 @@ export interface EngineServer {
   readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
+  /** The number of open sessions by the transports that they use now. It takes time for each session. */
+  readonly sessionsByTransport: () => ReadonlyMap<string, number>
+  /** The counts since the start, of all servers that share this one's metrics. The same. */
+  readonly traffic: () => EngineTraffic
   /**
    * Streams the sessions that open from now on. The stream ends with the server.
    *
@@ -105,11 +111,15 @@ export interface EngineServer {
    */
   readonly drain: Effect.Effect<void>
   /** Whether new clients should come. `draining` from the begin of {@link move} or a shutdown on. */
-  readonly readiness: Effect.Effect<Drain.Readiness>
+  readonly readiness: Effect.Effect<Readiness.Readiness>
   /** The readiness, and then each change. A slow reader delays nothing. */
-  readonly readinessChanges: Stream.Stream<Drain.Readiness>
-  /** The same as {@link readiness}, for code that is no effect. @internal */
+  readonly readinessChanges: Stream.Stream<Readiness.Readiness>
+  /** Whether it is `ready`, for code that is no effect. @internal */
   readonly isReady: boolean
+  /** The server is not ready for this reason until the scope closes. */
+  readonly notReady: (reason: Readiness.NotReady) => Effect.Effect<void, never, Scope.Scope>
+  /** The answers to requests for other paths than the engine's. */
+  readonly routes: Routes
   /**
    * Moves all sessions to other servers, a few at a time: each is closed with reason `server
    * shutting down`, after what waits for it was sent, and what the client had sent before it knew is
@@ -236,7 +246,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   // This is forked before the drain is added to the scope, so it closes after the drain: transports
   // flush while they drain.
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const readiness = yield* SubscriptionRef.make<Drain.Readiness>("ready")
+  const readiness = yield* Readiness.make
   const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches, readiness)
   yield* Effect.acquireRelease(
     Effect.sync(() => server.stats.add(server.registry)),
@@ -298,6 +308,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
   readonly closing: ClosingTime
+  private readonly readinessState: Readiness.ReadinessState
+  readonly routes: Routes = new Routes()
   readonly heartbeat: Heartbeat
   readonly stats: EngineStats
   readonly context: Context.Context<never>
@@ -339,7 +351,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     onSession: (session: EngineSession) => SessionHandler,
     events: EngineEvents,
     latches: Latches,
-    readiness: SubscriptionRef.SubscriptionRef<Drain.Readiness>
+    readiness: Readiness.ReadinessState
   ) {
     super()
     this.options = options
@@ -347,6 +359,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.context = context
     this.scope = scope
     this.streams = new SessionStreams(scope)
+    this.readinessState = readiness
     this.heartbeat = new Heartbeat(options, wheel, context)
     this.stats = statsOf(context)
     for (const transport of transports) {
@@ -372,7 +385,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       options.cors && Cors.guarded(options.cors, (defect) => this.report("a predicate of cors.origin failed", defect))
     const { maxConnections, maxConnectionsPerAddress } = options
     if (maxConnections !== undefined || maxConnectionsPerAddress !== undefined) {
-      this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress)
+      this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress, (isFull) =>
+        isFull ? readiness.add("full") : readiness.remove("full")
+      )
     }
     this.warn = (message) => void runFork(Effect.logWarning(message))
     const { passing, registry } = this
@@ -395,6 +410,16 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   get sessionCount(): number {
     return this.openCount
   }
+
+  readonly sessionsByTransport = (): ReadonlyMap<string, number> => {
+    const counts = new Map<string, number>()
+    for (const { isOpen, transport } of this.registry.values()) {
+      if (isOpen) counts.set(transport, (counts.get(transport) ?? 0) + 1)
+    }
+    return counts
+  }
+
+  readonly traffic = (): EngineTraffic => this.stats.traffic()
 
   sessions<O extends Exclude<Overflow, "suspend"> = "fail">(
     options: StreamOptions<O> = {}
@@ -693,17 +718,23 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     })
   }
 
-  get readiness(): Effect.Effect<Drain.Readiness> {
-    return SubscriptionRef.get(this.mover.readiness)
+  get readiness(): Effect.Effect<Readiness.Readiness> {
+    return Effect.sync(() => this.readinessState.current)
   }
 
-  get readinessChanges(): Stream.Stream<Drain.Readiness> {
-    return SubscriptionRef.changes(this.mover.readiness)
+  get readinessChanges(): Stream.Stream<Readiness.Readiness> {
+    return this.readinessState.changes
   }
 
   get isReady(): boolean {
-    return this.mover.isReady
+    return this.readinessState.current === "ready"
   }
+
+  readonly notReady = (reason: Readiness.NotReady): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => this.readinessState.add(reason)),
+      () => Effect.sync(() => this.readinessState.remove(reason))
+    )
 
   readonly move = (options?: Drain.DrainOptions): Effect.Effect<Drain.DrainReport, InvalidOptionError> =>
     this.moveThen(options, Effect.void)

@@ -110,6 +110,20 @@ export class EngineStats {
     released.sent += bytesSent
   }
 
+  /** All counts of sessions and their traffic. It takes time for each session. */
+  traffic(): EngineMetrics.EngineTraffic {
+    const { opened, packetsReceived, packetsSent } = this
+    let closed = 0
+    for (const count of this.closed.values()) closed += count
+    let bytesReceived = this.sum(({ stats }) => stats?.bytesReceived ?? 0)
+    let bytesSent = this.sum(({ stats }) => stats?.bytesSent ?? 0)
+    for (const { received, sent } of this.released.values()) {
+      bytesReceived += received
+      bytesSent += sent
+    }
+    return { opened, closed, packetsReceived, packetsSent, bytesReceived, bytesSent }
+  }
+
   private sum(count: (session: SessionStats) => number): number {
     let sum = 0
     for (const [sessions, { ended }] of this.servers) {
