@@ -18,6 +18,7 @@ const floors: Record<string, number> = {
   server: 4,
   client: 4,
   node: 5,
+  admin: 5,
   cluster: 5,
   cli: 5,
   browser: 5,
@@ -32,16 +33,17 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
-  cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing"],
-  node: ["browser", "cluster", "redis", "testing"],
-  cluster: ["node", "browser", "redis", "testing"],
-  browser: ["node", "cluster", "redis", "testing", "server"],
-  redis: ["node", "browser", "cluster", "testing", "client"],
-  testing: ["node", "browser", "cluster", "redis"]
+  cli: ["engine", "adapter", "recovery", "server", "client", "node", "admin", "browser", "cluster", "redis", "testing"],
+  node: ["admin", "browser", "cluster", "redis", "testing"],
+  admin: ["client", "node", "browser", "cluster", "redis", "testing"],
+  cluster: ["node", "admin", "browser", "redis", "testing"],
+  browser: ["node", "admin", "cluster", "redis", "testing", "server"],
+  redis: ["node", "admin", "browser", "cluster", "testing", "client"],
+  testing: ["node", "admin", "browser", "cluster", "redis"]
 }
 
 /** The folders that run in Node alone. */
-const edges = new Set(["node", "cluster", "cli"])
+const edges = new Set(["node", "admin", "cluster", "cli"])
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
 const pure = new Set([
