@@ -52,8 +52,6 @@ const MAX_NAMED = 100
  * @category constructors
  */
 export const basic = (expected: { readonly username: string; readonly password: Redacted.Redacted }): Authenticate => {
-  // Digests have one length, whatever the length of the text is.
-  const digest = (text: string) => createHash("sha256").update(text).digest()
   const username = digest(expected.username)
   const password = digest(Redacted.value(expected.password))
   return (given) =>
@@ -63,6 +61,9 @@ export const basic = (expected: { readonly username: string; readonly password: 
       return isName && isPassword
     })
 }
+
+/** Digests have one length, whatever the length of the text is. */
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
 
 /** Nothing of the auth payload is kept: it has a password. */
 const Nothing = Schema.Struct({})

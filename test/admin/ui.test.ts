@@ -166,16 +166,25 @@ describe("the official Admin UI in Chromium", requires("Chromium"), () => {
         yield* Effect.promise(() => page.waitForFunction((id) => !document.body.innerText.includes(id), {}, left))
         yield* view(page, "rooms/")
         yield* shows(page, "lobby")
-        const says = (event: string) => (n: number) =>
+        const emits = (act: (n: number) => readonly [event: string, ...args: ReadonlyArray<string>]) => (n: number) =>
           Effect.sync(() => {
-            late.emit(event, `${event}-${n}`)
-            return `${event}-${n}`
+            const event = act(n)
+            late.emit(...event)
+            return event.at(-1)!
           })
-        yield* soon(page, says("enter"))
+        yield* soon(
+          page,
+          emits((n) => ["enter", `room-${n}`])
+        )
         yield* view(page, "events/")
-        yield* soon(page, says("say"))
+        yield* soon(
+          page,
+          emits((n) => [`event-${n}`])
+        )
+        late.emit("say", "hello")
+        yield* shows(page, "said")
         const text = yield* Effect.promise(() => textOf(page))
-        for (const part of ["say", "said", "enter-0", late.id!]) assert.include(text, part)
+        for (const part of ["Event received", "say", "Event sent", "Room: room-0", late.id!]) assert.include(text, part)
       }),
     60_000
   )
