@@ -46,10 +46,8 @@ const AdminLive = Layer.unwrap(
   )
 )
 
-const port = Number(process.env.PORT ?? 3000)
-
-const Main = Layer.mergeAll(ChatLive, AdminLive, Health.layerHealth()).pipe(
-  Layer.provide(NodeSocketIoServer.layer({ port }))
-)
+const Main = NodeSocketIoServer.serve(Layer.mergeAll(ChatLive, AdminLive, Health.layerHealth()), {
+  port: Number(process.env.PORT ?? 3000)
+})
 
 NodeRuntime.runMain(Layer.launch(Main))

@@ -11,7 +11,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
 import * as Namespace from "../Namespace.ts"
@@ -64,9 +63,6 @@ export const basic = (expected: { readonly username: string; readonly password: 
 
 /** Digests have one length, whatever the length of the text is. */
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
-
-/** Nothing of the auth payload is kept: it has a password. */
-const Nothing = Schema.Struct({})
 
 /**
  * Serves the Admin UI's namespace, and its page, for the lifetime of the layer.
@@ -125,8 +121,12 @@ const prepare = Effect.fnUntraced(function* <R>(
   yield* servePage(options)
   const guard = makeGuard(options, yield* Effect.context<R>())
   const build = yield* makeBuilder(options)
-  const contract = Namespace.untyped(options.namespace, { auth: Nothing }).middleware(Guard)
-  return layerNamespace(contract, build).pipe(Layer.provide(Layer.succeed(Guard, guard)))
+  // A contract that declares no auth keeps nothing of the payload, which has a password. Events are
+  // those of the page's protocol, which no contract can declare: `emit` has any number of arguments.
+  const contract = Namespace.make(options.namespace, {}).middleware(Guard)
+  return layerNamespace(contract, ({ untyped }) => Effect.as(build(untyped), {})).pipe(
+    Layer.provide(Layer.succeed(Guard, guard))
+  )
 })
 
 /** Serves the files of the page. */

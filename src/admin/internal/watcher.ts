@@ -30,6 +30,8 @@ interface Watched {
   readonly socket: Socket
   /** Its data, as they were shown last. */
   data: Socket["data"]
+  /** The rooms that the page knows it to be in: news of one may come after the socket. */
+  readonly rooms: Set<string>
 }
 
 /** Where a watcher tells what it sees. */
@@ -98,8 +100,8 @@ export class Watcher {
         () => Effect.sync(() => this.forget())
       )
       const openings = this.server.namespaceOpenings(NEWS)
-      yield* this.fork(Stream.runForEach(openings, (handle) => this.watchNamespace(handle)))
-      for (const handle of yield* this.server.namespaces) yield* this.watchNamespace(handle)
+      yield* this.fork(Stream.runForEach(openings, (handle) => this.watchNamespace(handle, true)))
+      for (const handle of yield* this.server.namespaces) yield* this.watchNamespace(handle, false)
       yield* this.fork(Effect.forever(Effect.andThen(Effect.sleep(DATA_PAUSE), this.showChanges)))
       const local = this.audience.local()
       if (local.length > 0) yield* this.showAll(local)
@@ -121,7 +123,7 @@ export class Watcher {
     return Effect.asVoid(Effect.forkIn(Effect.scoped(effect), scope, { startImmediately: true }))
   }
 
-  private watchNamespace(handle: Handle): Effect.Effect<void> {
+  private watchNamespace(handle: Handle, isNew: boolean): Effect.Effect<void> {
     const { name } = handle
     return Effect.gen({ self: this }, function* () {
       if (this.namespaces.has(name) || this.namespaces.size >= MAX_NAMESPACES) return
@@ -130,7 +132,8 @@ export class Watcher {
       const connections = Stream.runForEach(handle.connections(NEWS), (socket) => this.welcome(socket))
       yield* this.fork(Effect.ensuring(connections, left))
       yield* this.fork(Stream.runForEach(handle.roomChanges(NEWS), (change) => this.showRoom(name, change)))
-      for (const socket of yield* handle.sockets) yield* this.watch(socket)
+      // The first sockets of a namespace may be there before the news of it.
+      for (const socket of yield* handle.sockets) yield* isNew ? this.welcome(socket) : this.watch(socket)
     })
   }
 
@@ -140,7 +143,7 @@ export class Watcher {
     return Effect.gen({ self: this }, function* () {
       if (!this.isAttached || this.watched.has(key) || this.watched.size >= this.maxSockets || !socket.connected)
         return false
-      this.watched.set(key, { socket, data: socket.data })
+      this.watched.set(key, { socket, data: socket.data, rooms: new Set(socket.rooms) })
       yield* this.fork(this.follow(socket, key))
       return true
     })
@@ -198,10 +201,19 @@ export class Watcher {
 
   private showRoom(namespace: string, change: RoomChange): Effect.Effect<void> {
     if (change._tag !== "Joined" && change._tag !== "Left") return Effect.void
-    // The room of its own id comes with the socket.
-    if (change.room === change.sid || !this.watched.has(`${namespace} ${change.sid}`)) return Effect.void
-    const event = change._tag === "Joined" ? "room_joined" : "room_left"
-    return this.audience.home.emit(event, namespace, cutName(change.room), change.sid, this.timestamp)
+    const { room, sid } = change
+    const rooms = this.watched.get(`${namespace} ${sid}`)?.rooms
+    const isJoined = change._tag === "Joined"
+    if (rooms === undefined || rooms.has(room) === isJoined) return Effect.void
+    if (isJoined) rooms.add(room)
+    else rooms.delete(room)
+    return this.audience.home.emit(
+      isJoined ? "room_joined" : "room_left",
+      namespace,
+      cutName(room),
+      sid,
+      this.timestamp
+    )
   }
 
   private showEvent(
