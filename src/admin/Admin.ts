@@ -162,7 +162,7 @@ const makeBuilder = Effect.fnUntraced(function* (options: ResolvedAdminOptions<a
     viewers.update(now())
   })
   const look = Effect.gen(function* () {
-    stats.restart()
+    stats.restart(now())
     if (watcher !== undefined) {
       yield* watcher.attach
       yield* tellOthers(viewers.local)

@@ -19,6 +19,15 @@ export interface EngineTraffic {
   readonly closed: number
   readonly packetsReceived: number
   readonly packetsSent: number
+}
+
+/**
+ * The bytes since the start, over all transports, of all servers that share a metric registry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineBytes {
   readonly bytesReceived: number
   readonly bytesSent: number
 }

@@ -21,7 +21,7 @@ import { ClosingTime } from "./ClosingTime.ts"
 import * as Cors from "./Cors.ts"
 import * as Drain from "./Drain.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
-import type { EngineTraffic } from "./EngineMetrics.ts"
+import type { EngineBytes, EngineTraffic } from "./EngineMetrics.ts"
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionHandler, type SessionOwner } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
@@ -73,10 +73,12 @@ export interface EngineServer {
   readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
-  /** The number of open sessions by the transports that they use now. It takes time for each session. */
-  readonly sessionsByTransport: () => ReadonlyMap<string, number>
-  /** The counts since the start, of all servers that share this one's metrics. The same. */
+  /** The number of open sessions by the transports that they use now. */
+  readonly sessionsByTransport: ReadonlyMap<string, number>
+  /** The counts since the start, of all servers that share this one's metrics. */
   readonly traffic: () => EngineTraffic
+  /** The same for bytes. It takes time for each session. */
+  readonly trafficBytes: () => EngineBytes
   /**
    * Streams the sessions that open from now on. The stream ends with the server.
    *
@@ -328,6 +330,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private readonly admission: Admission
   private readonly reportCause: Report
   private openCount = 0
+  readonly sessionsByTransport = new Map<string, number>()
   /** The end of the drain, on the wheel's clock, once it has begun. */
   private drainEnd: number | undefined
   /** The polling sessions that still hold resources, once every session is closed. */
@@ -411,15 +414,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     return this.openCount
   }
 
-  readonly sessionsByTransport = (): ReadonlyMap<string, number> => {
-    const counts = new Map<string, number>()
-    for (const { isOpen, transport } of this.registry.values()) {
-      if (isOpen) counts.set(transport, (counts.get(transport) ?? 0) + 1)
-    }
-    return counts
-  }
-
   readonly traffic = (): EngineTraffic => this.stats.traffic()
+
+  readonly trafficBytes = (): EngineBytes => this.stats.bytes()
 
   sessions<O extends Exclude<Overflow, "suspend"> = "fail">(
     options: StreamOptions<O> = {}
@@ -653,6 +650,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.registry.set(session.id, session)
     this.limits?.add(session.details.address)
     this.openCount++
+    this.countTransport(session.transport, 1)
     this.wasUsed = true
     this.stats.opened++
     session.start()
@@ -673,8 +671,18 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.reportCause("a session has failed", Cause.die(defect), { session: session.id })
   }
 
+  private countTransport(name: string, change: number): void {
+    this.sessionsByTransport.set(name, (this.sessionsByTransport.get(name) ?? 0) + change)
+  }
+
+  onTransportChanged(from: string, to: string): void {
+    this.countTransport(from, -1)
+    this.countTransport(to, 1)
+  }
+
   onSessionClosed(session: EngineSession, { reason }: SessionClose): void {
     this.openCount--
+    this.countTransport(session.transport, -1)
     this.stats.onClosed(reason)
     this.mover.onClosed(session)
   }

@@ -33,11 +33,8 @@ const Application = Layer.mergeAll(
       yield* socket.on("flood", (times) => Effect.repeat(socket.emit("drop", 1), { times: Number(times) - 1 }))
     })
   ),
-  SocketIoServer.layerNamespace(
-    Chat,
-    Effect.fnUntraced(function* (socket) {
-      return Chat.of({ say: (date) => socket.emit("said", date) })
-    })
+  SocketIoServer.layerNamespace(Chat, (socket) =>
+    Effect.succeed(Chat.of({ say: (date) => socket.emit("said", date) }))
   ),
   SocketIoServer.layerDynamicNamespace(/^\/room-\d+$/, () => Effect.succeed((socket) => socket.join("inside")), {
     idleTimeToLive: "1 second"
@@ -73,13 +70,13 @@ describe("the sockets that a page sees", () => {
       assert.deepStrictEqual(page.all("config"), [[{ supportedFeatures: ["AGGREGATED_EVENTS", "ALL_EVENTS"] }]])
       const [[sockets]] = page.all("all_sockets") as [[ReadonlyArray<any>]]
       assert.deepStrictEqual(
-        sockets.map(({ id, nsp, rooms }) => [nsp, id, rooms]).sort(),
+        sockets.map(({ id, nsp, rooms }) => [nsp, id, rooms]).toSorted(),
         [
           ["/admin", page.id, [page.id]],
           ["/plain", early.id, [early.id, "kitchen"]]
-        ].sort()
+        ].toSorted()
       )
-      const [shown] = sockets.filter(({ nsp }) => nsp === "/plain")
+      const shown = sockets.find(({ nsp }) => nsp === "/plain")
       assert.deepInclude(shown, { transport: "websocket", data: {} })
       assert.deepInclude(shown.handshake, { address: "127.0.0.1", secure: false, xdomain: false, issued: 0 })
       // A page groups sockets by their connections, and does not get to know the ids of these.
@@ -288,7 +285,7 @@ describe("commands", () => {
           id,
           Array.from(rooms)
             .filter((room) => room !== id)
-            .sort()
+            .toSorted()
         ])
       )
     )

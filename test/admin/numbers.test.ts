@@ -57,7 +57,8 @@ describe("the numbers of a server", () => {
           { name: "/room-2", socketsCount: 1 }
         ])
         yield* client.close
-        yield* TestClock.adjust("2 seconds")
+        // Bytes are counted every ten seconds.
+        yield* TestClock.adjust("10 seconds")
         yield* settle
         // Everything that was counted since somebody looks, as it is exported.
         const sums: Record<string, number> = {}
@@ -145,7 +146,7 @@ describe("the numbers of a server", () => {
           yield* TestClock.adjust("10 seconds")
           yield* settle
           assert.isAbove(page.all("server_stats").length, 4)
-          return Array.from(touched).sort()
+          return Array.from(touched).toSorted()
         }).pipe(
           Effect.scoped,
           Effect.provide(
