@@ -2,7 +2,7 @@
  * Who may look: credentials, tries, and sessions.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Logger, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as Admin from "../../src/admin/Admin.ts"
@@ -137,6 +137,26 @@ describe("tries to log in", () => {
       assert.strictEqual((yield* openPage(right)).answer, "too many tries")
     }).pipe(withAdmin())
   )
+
+  it.effect("cost no question and few lines of log beyond their limit", () => {
+    let asked = 0
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    return Effect.gen(function* () {
+      for (let i = 0; i < 50; i++) yield* openPage(wrong)
+      assert.strictEqual(asked, 5)
+      assert.deepStrictEqual(lines, [...Array(5).fill("admin: a login was refused"), "admin: too many tries to log in"])
+    }).pipe(
+      withAdmin({
+        auth: () =>
+          Effect.sync(() => {
+            asked++
+            return false
+          })
+      }),
+      Effect.provide(Logger.layer([logger]))
+    )
+  })
 
   it.effect("are limited from all addresses together, and those of one IPv6 network count as one", () =>
     Effect.gen(function* () {

@@ -4,9 +4,11 @@
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Logger, Scope, Stream, SubscriptionRef } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { io } from "socket.io-client"
 
 import { ClusterStatus, type Status } from "../../src/adapter/ClusterStatus.ts"
+import * as NodeSocketIoHttp from "../../src/node/NodeSocketIoHttp.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as Health from "../../src/server/Health.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
@@ -54,6 +56,33 @@ describe("health checks", () => {
       }
       const unknown = yield* Effect.flip(open(server, Health.layerHealth({ path: "/x" } as object)))
       assert.strictEqual(unknown.option, "path")
+    })
+  )
+
+  it.live("come before what else is served on the port, and leave the rest to it", () =>
+    Effect.gen(function* () {
+      const context = yield* Layer.build(
+        Layer.mergeAll(
+          Root,
+          Health.layerHealth({ livePath: "/health/live" }),
+          HttpRouter.serve(
+            Layer.merge(
+              HttpRouter.add("GET", "/health/*", HttpServerResponse.text("a route")),
+              HttpRouter.add("GET", "/readyz", HttpServerResponse.text("another readiness"))
+            ),
+            { disableLogger: true, disableListenLog: true }
+          )
+        ).pipe(
+          Layer.provideMerge(NodeSocketIoHttp.layer({ port: 0, host: "127.0.0.1" })),
+          Layer.provide(Logger.layer([]))
+        )
+      )
+      const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)
+      const url = `http://127.0.0.1:${(address as { readonly port: number }).port}`
+      assert.strictEqual((yield* ask(url, "/health/live"))[1], "alive")
+      assert.strictEqual((yield* ask(url, "/health/other"))[1], "a route")
+      assert.strictEqual((yield* ask(url, "/readyz"))[1], "ready")
+      assert.strictEqual((yield* ask(url, "/livez"))[0], 404)
     })
   )
 

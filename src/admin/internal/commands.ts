@@ -1,11 +1,11 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+import { logText } from "../../internal/logText.ts"
 import type * as Namespace from "../../Namespace.ts"
 import type { BroadcastOperator } from "../../server/BroadcastOperator.ts"
 import type { ServerSocket } from "../../server/ServerSocket.ts"
 import type { SocketIoServerShape } from "../../server/SocketIoServer.ts"
-import { cutText } from "./cut.ts"
 
 type Operator = BroadcastOperator<Namespace.Untyped>
 
@@ -55,7 +55,7 @@ const run = Effect.fnUntraced(function* (
   const action = act(filter === "" ? all : all.in(filter), args)
   if (action === undefined) return
   yield* Effect.logInfo("admin: command").pipe(
-    Effect.annotateLogs({ command: name, on: cutText(namespace), filter: cutText(filter), admin })
+    Effect.annotateLogs({ command: name, on: logText(namespace), filter: logText(filter), admin })
   )
   yield* action
 })

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
+import { logText } from "../../internal/logText.ts"
 import * as NamespaceMiddleware from "../../NamespaceMiddleware.ts"
 import type { ResolvedAdminOptions } from "../AdminOptions.ts"
 import { Sessions } from "./sessions.ts"
@@ -38,6 +39,9 @@ const refusal = new NamespaceMiddleware.ConnectRefused({ message: "invalid crede
 
 const tooMany = new NamespaceMiddleware.ConnectRefused({ message: "too many tries" })
 
+const warn = (message: string, annotations: Record<string, unknown>): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(message), annotations)
+
 /** The guard of one server, with the services that `auth` needs. */
 export const makeGuard = <R>(
   options: ResolvedAdminOptions<R>,
@@ -52,16 +56,19 @@ export const makeGuard = <R>(
     if (sessionId && sessions.isOpen(sessionId, now)) return { session: undefined }
     // It costs no try to say nothing.
     if (!username || !password) return yield* refusal
-    if (!tries.take(handshake.address, now)) {
-      yield* Effect.logWarning("admin: too many tries to log in").pipe(
-        Effect.annotateLogs({ address: handshake.address })
-      )
+    const { address } = handshake
+    if (!tries.take(address, now)) {
+      const count = tries.onRefused(now)
+      if (count !== undefined) yield* warn("admin: too many tries to log in", { address: logText(address), count })
       return yield* tooMany
     }
     const isAdmitted = yield* Effect.provideContext(
       Effect.suspend(() => auth({ username, password: Redacted.make(password) })),
       context
     )
-    return isAdmitted ? { session: sessions.open(now) } : yield* refusal
+    if (isAdmitted) return { session: sessions.open(now) }
+    // As many lines as there are tries.
+    yield* warn("admin: a login was refused", { address: logText(address) })
+    return yield* refusal
   })
 }
