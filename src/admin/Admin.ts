@@ -7,32 +7,22 @@
  * @since 0.1.0
  */
 import { createHash, timingSafeEqual } from "node:crypto"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 
-import * as Namespace from "../Namespace.ts"
+import { logText } from "../internal/logText.ts"
+import type * as Namespace from "../Namespace.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { ServerSocket } from "../server/ServerSocket.ts"
 import { layerNamespace, SocketIoServer } from "../server/SocketIoServer.ts"
 import { type AdminOptions, type Authenticate, resolve, type ResolvedAdminOptions } from "./AdminOptions.ts"
 import { addCommands, COMMAND_FEATURES } from "./internal/commands.ts"
+import { contractOf } from "./internal/contract.ts"
 import { Guard, Login, makeGuard } from "./internal/guard.ts"
-import { ServerStats } from "./internal/serverStats.ts"
+import { makeShow } from "./internal/show.ts"
 import { makeUiFiles } from "./internal/uiFiles.ts"
-import { Viewers } from "./internal/viewers.ts"
-import { Watcher } from "./internal/watcher.ts"
-
-/** The pause between two messages of numbers. The page calls a server unhealthy after 10 seconds without. */
-const STATS_PAUSE = "2 seconds"
-
-/** The event with which servers tell each other that somebody looks. */
-const LOOKING = "effect-socket.io/admin/looking"
-
-/** The administrators that one such event may name. */
-const MAX_NAMED = 100
 
 /**
  * Lets in whoever has this name and password, which are compared in constant time.
@@ -121,9 +111,7 @@ const prepare = Effect.fnUntraced(function* <R>(
   yield* servePage(options)
   const guard = makeGuard(options, yield* Effect.context<R>())
   const build = yield* makeBuilder(options)
-  // A contract that declares no auth keeps nothing of the payload, which has a password. Events are
-  // those of the page's protocol, which no contract can declare: `emit` has any number of arguments.
-  const contract = Namespace.make(options.namespace, {}).middleware(Guard)
+  const contract = contractOf(options.namespace)
   return layerNamespace(contract, ({ untyped }) => Effect.as(build(untyped), {})).pipe(
     Layer.provide(Layer.succeed(Guard, guard))
   )
@@ -142,44 +130,10 @@ const servePage = Effect.fnUntraced(function* ({ uiPath }: ResolvedAdminOptions<
   yield* Effect.addFinalizer(() => Effect.all(remove, { discard: true }))
 })
 
-/** Makes the builder of administrators' sockets, with what goes on while somebody looks. */
+/** Makes the builder of administrators' sockets. */
 const makeBuilder = Effect.fnUntraced(function* (options: ResolvedAdminOptions<any>) {
   const server = yield* SocketIoServer
-  const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
-  const home = yield* server.namespace(options.namespace)
-  const stats = new ServerStats(server, yield* server.engine, options.serverId)
-  const viewers = new Viewers()
-  const watcher = options.isDevelopment
-    ? new Watcher(server, { home, local: () => viewers.local }, clock, options)
-    : undefined
-  /** Administrators of other servers who are to see the sockets of this one, once the watcher is attached. */
-  const newcomers: Array<string> = []
-  const tellOthers = (ids: ReadonlyArray<string>) => home.serverSideEmit(LOOKING, ids.slice(0, MAX_NAMED))
-  const tick = Effect.gen(function* () {
-    yield* home.emit("server_stats", yield* stats.next(now()))
-    if (viewers.local.length > 0) yield* tellOthers([])
-    viewers.update(now())
-  })
-  const look = Effect.gen(function* () {
-    stats.restart(now())
-    if (watcher !== undefined) {
-      yield* watcher.attach
-      yield* tellOthers(viewers.local)
-      yield* watcher.addAll(newcomers.splice(0))
-    }
-    return yield* Effect.forever(Effect.andThen(tick, Effect.sleep(STATS_PAUSE)))
-  })
-  yield* home.onServerSide(LOOKING, (ids) =>
-    Effect.suspend(() => {
-      viewers.lease(now())
-      const named = Array.isArray(ids) ? ids.filter((id): id is string => typeof id === "string") : []
-      if (watcher?.isAttached) return watcher.addAll(named.slice(0, MAX_NAMED))
-      newcomers.push(...named.slice(0, MAX_NAMED - newcomers.length))
-      return Effect.void
-    })
-  )
-  yield* Effect.forkScoped(viewers.whileAny(look), { startImmediately: true })
+  const show = yield* makeShow(server, options)
   const supportedFeatures = [
     ...(options.readonly ? [] : COMMAND_FEATURES),
     "AGGREGATED_EVENTS",
@@ -191,20 +145,9 @@ const makeBuilder = Effect.fnUntraced(function* (options: ResolvedAdminOptions<a
       // The page listens once it is connected, which it is by now.
       if (session !== undefined) yield* socket.emit("session", session)
       yield* socket.emit("config", { supportedFeatures })
-      yield* socket.emit("server_stats", yield* stats.now)
       if (!options.readonly) yield* addCommands(server, socket)
-      // The first one sees the sockets when the watcher is attached.
-      if (watcher?.isAttached) {
-        yield* watcher.welcome(socket)
-        yield* watcher.showAll([socket.id])
-        yield* tellOthers([socket.id])
-      }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => viewers.add(socket.id, now())),
-        () => Effect.sync(() => viewers.remove(socket.id, now()))
-      )
-      yield* Effect.logInfo("admin: somebody looks").pipe(
-        Effect.annotateLogs({ admin: socket.id, address: socket.handshake.address })
-      )
+      yield* show.welcome(socket)
+      const annotations = { admin: socket.id, address: logText(socket.handshake.address) }
+      yield* Effect.annotateLogs(Effect.logInfo("admin: somebody looks"), annotations)
     })
 })

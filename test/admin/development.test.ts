@@ -2,15 +2,17 @@
  * Development: single sockets, rooms and events, and the commands of administrators.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Effect, Latch, Layer, Logger, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import { AdapterFactory } from "../../src/adapter/AdapterFactory.ts"
 import * as Admin from "../../src/admin/Admin.ts"
 import type { AdminOptions } from "../../src/admin/AdminOptions.ts"
 import { cut, cutAll } from "../../src/admin/internal/cut.ts"
+import { Teller } from "../../src/admin/internal/teller.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import type { NamespaceHandle } from "../../src/server/NamespaceHandle.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { openPage, settle } from "../support/adminPage.ts"
@@ -41,12 +43,13 @@ const Application = Layer.mergeAll(
   })
 )
 
-const server = (options: Partial<AdminOptions> = {}) =>
+const server = (options: Partial<AdminOptions> = {}, testOptions: TestSocketIo.TestOptions = {}) =>
   Layer.merge(Application, Layer.orDie(Admin.layer({ auth: false, mode: "development", ...options }))).pipe(
-    Layer.provideMerge(TestSocketIo.layer())
+    Layer.provideMerge(TestSocketIo.layer(testOptions))
   )
 
-const withAdmin = (options: Partial<AdminOptions> = {}) => Effect.provide(server(options))
+const withAdmin = (options?: Partial<AdminOptions>, testOptions?: TestSocketIo.TestOptions) =>
+  Effect.provide(server(options, testOptions))
 
 type Page = Effect.Success<ReturnType<typeof openPage>>
 
@@ -163,6 +166,29 @@ describe("the sockets that a page sees", () => {
   )
 })
 
+describe("a page of a server with recovery", () => {
+  it.effect("comes back as the same socket, sees everything anew, and nothing is kept for it meanwhile", () =>
+    Effect.gen(function* () {
+      const plain = yield* openPage(undefined, { namespace: "/plain" })
+      const first = yield* openPage({})
+      yield* plain.emit("echo", 1)
+      assert.deepStrictEqual(first.all("event_sent")[0]!.slice(0, 3), ["/plain", plain.id, ["echo", 1]])
+      yield* first.close
+      // Another page looks meanwhile.
+      const other = yield* openPage({})
+      yield* plain.emit("echo", 2)
+      assert.lengthOf(other.all("event_sent"), 1)
+      const offset = first.events.at(-1)!.at(-1)
+      const back = yield* openPage({ pid: first.pid, offset })
+      assert.strictEqual(back.id, first.id)
+      assert.deepStrictEqual(back.all("event_sent"), [])
+      assert.lengthOf(back.all("all_sockets"), 1)
+      yield* plain.emit("echo", 3)
+      assert.deepStrictEqual(back.all("event_sent")[0]!.slice(0, 3), ["/plain", plain.id, ["echo", 3]])
+    }).pipe(withAdmin({}, { recovery: true }))
+  )
+})
+
 describe("what clients may make a page hold", () => {
   it.effect("is limited by the number of sockets, while the numbers count all", () =>
     Effect.gen(function* () {
@@ -270,6 +296,37 @@ describe("what clients may make a page hold", () => {
     assert.isUndefined(polluting.x)
     assert.deepStrictEqual(cut(new Map([["a", 1]])), { "(size)": 1 })
   })
+})
+
+describe("a slow page", () => {
+  it.effect("makes nobody wait: messages wait for it, up to a bound, and a bug in one of them ends nothing", () =>
+    Effect.gen(function* () {
+      const gate = Latch.makeUnsafe(false)
+      const sent: Array<string> = []
+      const all = {
+        emit: (event: string) =>
+          event === "bug"
+            ? Effect.die("a bug")
+            : Effect.andThen(
+                gate.await,
+                Effect.sync(() => sent.push(event))
+              )
+      }
+      const teller = yield* Teller.make({ all } as unknown as NamespaceHandle<Namespace.Untyped>)
+      yield* Effect.forkScoped(Effect.provide(teller.work, Logger.layer([])), { startImmediately: true })
+      assert.isTrue(teller.tell("first"))
+      yield* settle
+      let taken = 0
+      while (teller.tell(taken === 0 ? "bug" : "more")) taken++
+      assert.strictEqual(taken, 10_000)
+      assert.deepStrictEqual(sent, [])
+      gate.openUnsafe()
+      yield* Effect.repeat(settle, { until: () => sent.length === 10_000 })
+      assert.isTrue(teller.tell("last"))
+      yield* settle
+      assert.deepStrictEqual([sent[0], sent[1], sent.at(-1)], ["first", "more", "last"])
+    })
+  )
 })
 
 describe("commands", () => {

@@ -26,6 +26,7 @@ export const openPage = Effect.fnUntraced(function* (
   { address = "127.0.0.1", namespace = "/admin" }: { readonly address?: string; readonly namespace?: string } = {}
 ) {
   const peer = yield* TestSocketIo.rawClient({ address })
+  let greeting: { readonly sid: string; readonly pid?: string } | undefined
   const events: Array<PageEvent> = []
   let answer: string | undefined
   let id = ""
@@ -37,6 +38,7 @@ export const openPage = Effect.fnUntraced(function* (
         if (type === "40") {
           answer = "connected"
           id = content.sid
+          greeting = content
         } else if (type === "44") answer = content.message
         else if (type === "42") events.push(content)
       })
@@ -50,6 +52,7 @@ export const openPage = Effect.fnUntraced(function* (
     events,
     id,
     answer,
+    pid: greeting?.pid,
     /** Its events of one name, with their arguments alone. */
     all: (name: string): ReadonlyArray<ReadonlyArray<any>> =>
       events.filter(([event]) => event === name).map(([, ...args]) => args),

@@ -12,6 +12,7 @@ import type { ServerSocket } from "../../server/ServerSocket.ts"
 import type { SocketIoServerShape } from "../../server/SocketIoServer.ts"
 import { cut, cutAll, cutName } from "./cut.ts"
 import { serialize } from "./serialized.ts"
+import { guarded, type Teller } from "./teller.ts"
 
 type Handle = NamespaceHandle<Namespace.Untyped>
 type Socket = ServerSocket<Namespace.Untyped>
@@ -34,14 +35,6 @@ interface Watched {
   readonly rooms: Set<string>
 }
 
-/** Where a watcher tells what it sees. */
-export interface Audience {
-  /** All administrators, on every server. */
-  readonly home: Handle
-  /** Those who are connected here. */
-  readonly local: () => ReadonlyArray<string>
-}
-
 const keyOf = ({ id, namespace }: Socket): string => `${namespace} ${id}`
 
 /**
@@ -50,7 +43,9 @@ const keyOf = ({ id, namespace }: Socket): string => `${namespace} ${id}`
  */
 export class Watcher {
   private readonly server: SocketIoServerShape
-  private readonly audience: Audience
+  private readonly teller: Teller
+  /** The pages that are connected here. */
+  private readonly local: () => ReadonlyArray<string>
   private readonly clock: Clock.Clock
   private readonly maxSockets: number
   private readonly rate: Rate
@@ -64,12 +59,14 @@ export class Watcher {
 
   constructor(
     server: SocketIoServerShape,
-    audience: Audience,
+    teller: Teller,
+    local: () => ReadonlyArray<string>,
     clock: Clock.Clock,
     { maxEvents, maxSockets }: { readonly maxEvents: number; readonly maxSockets: number }
   ) {
     this.server = server
-    this.audience = audience
+    this.teller = teller
+    this.local = local
     this.clock = clock
     this.maxSockets = maxSockets
     this.rate = rateOf({ limit: maxEvents }) as Rate
@@ -97,14 +94,25 @@ export class Watcher {
         Effect.map(Effect.scope, (scope) => {
           this.scope = scope
         }),
-        () => Effect.sync(() => this.forget())
+        () =>
+          Effect.andThen(
+            this.teller.clear,
+            Effect.sync(() => this.forget())
+          )
       )
+      yield* this.fork(this.teller.work)
       const openings = this.server.namespaceOpenings(NEWS)
       yield* this.fork(Stream.runForEach(openings, (handle) => this.watchNamespace(handle, true)))
       for (const handle of yield* this.server.namespaces) yield* this.watchNamespace(handle, false)
-      yield* this.fork(Effect.forever(Effect.andThen(Effect.sleep(DATA_PAUSE), this.showChanges)))
-      const local = this.audience.local()
-      if (local.length > 0) yield* this.showAll(local)
+      yield* this.fork(
+        Effect.forever(
+          Effect.andThen(
+            Effect.sleep(DATA_PAUSE),
+            Effect.sync(() => this.showChanges())
+          )
+        )
+      )
+      this.showAll(this.local())
     })
   }
 
@@ -120,7 +128,7 @@ export class Watcher {
   private fork(effect: Effect.Effect<unknown, never, Scope.Scope>): Effect.Effect<void> {
     const { scope } = this
     if (scope === undefined) return Effect.void
-    return Effect.asVoid(Effect.forkIn(Effect.scoped(effect), scope, { startImmediately: true }))
+    return Effect.asVoid(Effect.forkIn(guarded(Effect.scoped(effect)), scope, { startImmediately: true }))
   }
 
   private watchNamespace(handle: Handle, isNew: boolean): Effect.Effect<void> {
@@ -131,7 +139,9 @@ export class Watcher {
       const left = Effect.sync(() => this.namespaces.delete(name))
       const connections = Stream.runForEach(handle.connections(NEWS), (socket) => this.welcome(socket))
       yield* this.fork(Effect.ensuring(connections, left))
-      yield* this.fork(Stream.runForEach(handle.roomChanges(NEWS), (change) => this.showRoom(name, change)))
+      yield* this.fork(
+        Stream.runForEach(handle.roomChanges(NEWS), (change) => Effect.sync(() => this.showRoom(name, change)))
+      )
       // The first sockets of a namespace may be there before the news of it.
       for (const socket of yield* handle.sockets) yield* isNew ? this.welcome(socket) : this.watch(socket)
     })
@@ -151,69 +161,62 @@ export class Watcher {
 
   /** Follows a socket to its end. */
   private follow(socket: Socket, key: string): Effect.Effect<void, never, Scope.Scope> {
-    const { home } = this.audience
+    const { teller } = this
     const { id, namespace } = socket
+    const shows = (kind: "event_received" | "event_sent") => (event: string, args: ReadonlyArray<unknown>) =>
+      Effect.sync(() => this.showEvent(kind, socket, event, args))
     return Effect.gen({ self: this }, function* () {
-      if (namespace !== home.name) {
-        yield* socket.onAny((event, args) => this.showEvent("event_received", socket, event, args))
-        yield* socket.onAnyOutgoing((event, args) => this.showEvent("event_sent", socket, event, args))
+      if (namespace !== teller.home.name) {
+        yield* socket.onAny(shows("event_received"))
+        yield* socket.onAnyOutgoing(shows("event_sent"))
       }
       yield* socket.connection.transportChanges.pipe(
         Stream.drop(1),
-        Stream.runForEach((transport) => home.emit("socket_updated", { id, nsp: namespace, transport })),
+        Stream.runForEach((transport) =>
+          Effect.sync(() => teller.tell("socket_updated", { id, nsp: namespace, transport }))
+        ),
         Effect.forkScoped({ startImmediately: true })
       )
       const reason = yield* socket.disconnected
       this.watched.delete(key)
-      yield* home.emit("socket_disconnected", namespace, id, reason, this.timestamp)
+      teller.tell("socket_disconnected", namespace, id, reason, this.timestamp)
     })
   }
 
   // ---------------------------------------------------------------- telling
 
-  /** Shows all sockets of this server to administrators that are connected here. */
-  showAll(to: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const all = Array.from(this.watched.values(), ({ socket }) => serialize(socket))
-      return this.audience.home.in(to).local.emit("all_sockets", all)
-    })
+  /** Shows all sockets of this server to pages that are connected here. */
+  showAll(ids: ReadonlyArray<string>): void {
+    if (ids.length === 0) return
+    const all = Array.from(this.watched.values(), ({ socket }) => serialize(socket))
+    this.teller.tellSome({ _tag: "Pages", ids, isHere: true }, "all_sockets", all)
   }
 
-  /** Adds the sockets of this server to what administrators of another one see. */
-  addAll(to: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (to.length === 0) return Effect.void
-      const target = this.audience.home.in(to)
-      return Effect.forEach(
-        Array.from(this.watched.values()),
-        ({ socket }) => target.emit("socket_connected", serialize(socket), this.timestamp),
-        { discard: true }
-      )
-    })
+  /** Adds the sockets of this server to what pages of another one show. */
+  addAll(ids: ReadonlyArray<string>): void {
+    if (ids.length === 0) return
+    for (const { socket } of this.watched.values()) {
+      const to = { _tag: "Pages", ids, isHere: false } as const
+      this.teller.tellSome(to, "socket_connected", serialize(socket), this.timestamp)
+    }
   }
 
   /** Shows a socket that has connected. */
   welcome(socket: Socket): Effect.Effect<void> {
-    return Effect.flatMap(this.watch(socket), (isNew) =>
-      isNew ? this.audience.home.emit("socket_connected", serialize(socket), this.timestamp) : Effect.void
-    )
+    return Effect.map(this.watch(socket), (isNew) => {
+      if (isNew) this.teller.tell("socket_connected", serialize(socket), this.timestamp)
+    })
   }
 
-  private showRoom(namespace: string, change: RoomChange): Effect.Effect<void> {
-    if (change._tag !== "Joined" && change._tag !== "Left") return Effect.void
+  private showRoom(namespace: string, change: RoomChange): void {
+    if (change._tag !== "Joined" && change._tag !== "Left") return
     const { room, sid } = change
     const rooms = this.watched.get(`${namespace} ${sid}`)?.rooms
     const isJoined = change._tag === "Joined"
-    if (rooms === undefined || rooms.has(room) === isJoined) return Effect.void
+    if (rooms === undefined || rooms.has(room) === isJoined) return
     if (isJoined) rooms.add(room)
     else rooms.delete(room)
-    return this.audience.home.emit(
-      isJoined ? "room_joined" : "room_left",
-      namespace,
-      cutName(room),
-      sid,
-      this.timestamp
-    )
+    this.teller.tell(isJoined ? "room_joined" : "room_left", namespace, cutName(room), sid, this.timestamp)
   }
 
   private showEvent(
@@ -221,29 +224,26 @@ export class Watcher {
     { id, namespace }: Socket,
     event: string,
     args: ReadonlyArray<unknown>
-  ): Effect.Effect<void> {
-    if (this.bucket.take(this.now) > 0) {
-      this.leftOut++
-      this.leftOutIn = namespace
-      return Effect.void
-    }
-    return this.audience.home.emit(kind, namespace, id, [cutName(event), ...cutAll(args)], this.timestamp)
+  ): void {
+    const isShown =
+      this.bucket.take(this.now) === 0 &&
+      this.teller.tell(kind, namespace, id, [cutName(event), ...cutAll(args)], this.timestamp)
+    if (isShown) return
+    this.leftOut++
+    this.leftOutIn = namespace
   }
 
   /** Shows data that have changed, and how many events were left out. */
-  private get showChanges(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      const { home } = this.audience
-      for (const watched of this.watched.values()) {
-        const { data, id, namespace } = watched.socket
-        if (data === watched.data) continue
-        watched.data = data
-        yield* home.emit("socket_updated", { id, nsp: namespace, data: cut(data) })
-      }
-      const { leftOut } = this
-      if (leftOut === 0) return
-      this.leftOut = 0
-      yield* home.emit("event_sent", this.leftOutIn, "", [`(${leftOut} events were left out)`], this.timestamp)
-    })
+  private showChanges(): void {
+    const { leftOut, teller } = this
+    for (const watched of this.watched.values()) {
+      const { data, id, namespace } = watched.socket
+      if (data === watched.data) continue
+      watched.data = data
+      teller.tell("socket_updated", { id, nsp: namespace, data: cut(data) })
+    }
+    if (leftOut === 0) return
+    this.leftOut = 0
+    teller.tell("event_sent", this.leftOutIn, "", [`(${leftOut} events were left out)`], this.timestamp)
   }
 }
