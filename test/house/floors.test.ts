@@ -24,6 +24,7 @@ const floors: Record<string, number> = {
   cli: 5,
   browser: 5,
   redis: 5,
+  presence: 5,
   testing: 5
 }
 
@@ -41,6 +42,7 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   cluster: ["node", "admin", "browser", "redis", "testing"],
   browser: ["node", "admin", "cluster", "redis", "testing", "server"],
   redis: ["node", "admin", "browser", "cluster", "testing", "client"],
+  presence: ["node", "admin", "browser", "cluster", "redis", "testing", "client"],
   testing: ["node", "admin", "browser", "cluster", "redis"]
 }
 
