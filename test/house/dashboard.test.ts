@@ -8,6 +8,7 @@ import { PrometheusMetrics } from "effect/observability"
 import * as ClusterMetrics from "../../src/adapter/ClusterMetrics.ts"
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
 import * as NodeSessionRouting from "../../src/node/NodeSessionRouting.ts"
+import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { alone } from "../support/metrics.ts"
@@ -33,10 +34,11 @@ const dashboard = JSON.parse(read("examples/observability/dashboard.json"))
 const panels: ReadonlyArray<Panel> = dashboard.panels
 const targets = panels.flatMap(({ targets = [] }) => targets)
 
-const modules = { ...EngineMetrics, ...ServerMetrics, ...ClusterMetrics, ...NodeSessionRouting }
-const metrics = Object.values<unknown>(modules).filter((value): value is Metric.Metric<number, unknown> =>
-  Metric.isMetric(value)
-)
+// Two modules may use one name for metrics of their own.
+const modules = [EngineMetrics, ServerMetrics, ClusterMetrics, NodeSessionRouting, PresenceMetrics]
+const metrics = modules
+  .flatMap((module) => Object.values<unknown>(module))
+  .filter((value): value is Metric.Metric<number, unknown> => Metric.isMetric(value))
 
 const namesIn = (expr: string): ReadonlyArray<string> =>
   Array.from(expr.matchAll(/socketio_[a-z_]+/g), ([name]) => name)
