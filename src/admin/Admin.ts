@@ -25,7 +25,7 @@ import { makeShow } from "./internal/show.ts"
 import { makeUiFiles } from "./internal/uiFiles.ts"
 
 /**
- * Lets in whoever has this name and password, which are compared in constant time.
+ * Lets in clients with this name and password, which are compared in constant time.
  *
  * **Example** (The password from the environment)
  *
@@ -100,13 +100,13 @@ export const layer = <R = never>(
   options: AdminOptions<R>
 ): Layer.Layer<never, InvalidOptionError, SocketIoServer | R> => Layer.unwrap(prepare(options))
 
-/** Makes what the namespace needs, and the layer that serves it. */
+/** Makes the parts of the namespace, and the layer that serves it. */
 const prepare = Effect.fnUntraced(function* <R>(
   given: AdminOptions<R>
 ): Effect.fn.Return<Layer.Layer<never, never, SocketIoServer>, InvalidOptionError, SocketIoServer | R | Scope.Scope> {
   const options = yield* resolve(given)
   if (options.auth === false) {
-    yield* Effect.logWarning("admin: everybody may look who reaches the server, as auth is false")
+    yield* Effect.logWarning("admin: every client that reaches the server may look, as auth is false")
   }
   yield* servePage(options)
   const guard = makeGuard(options, yield* Effect.context<R>())

@@ -14,7 +14,7 @@ import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
- * What an administrator types into the page. Neither is longer than 256 characters.
+ * The name and the password that an administrator types into the page. Neither is longer than 256 characters.
  *
  * @since 0.1.0
  * @category models
@@ -44,8 +44,8 @@ export interface Authenticate<out R = never> {
  */
 export interface AdminOptions<out R = never> {
   /**
-   * Who may look: a function of the credentials, such as `Admin.basic`. With `false` everybody may
-   * who reaches the server, which is logged as a warning.
+   * Decides who may look: a function of the credentials, such as `Admin.basic`. With `false`, every
+   * client may look that reaches the server, which is logged as a warning.
    */
   readonly auth: false | Authenticate<R>
   /** The name of the namespace. Default: `/admin`. */

@@ -1,6 +1,6 @@
 /**
- * Requests for paths beside the engine's own: what layers above the engine answer, such as health
- * checks. An edge passes such requests on.
+ * Requests for paths beside the engine's own, such as health checks: layers above the engine answer
+ * them. An edge passes such requests on.
  *
  * @since 0.1.0
  */

@@ -189,7 +189,7 @@ describe("a page of a server with recovery", () => {
   )
 })
 
-describe("what clients may make a page hold", () => {
+describe("the load that clients can put on a page", () => {
   it.effect("is limited by the number of sockets, while the numbers count all", () =>
     Effect.gen(function* () {
       const page = yield* openPage({})

@@ -1,5 +1,5 @@
 /**
- * Who may look: credentials, tries, and sessions.
+ * Logins of administrators: credentials, tries, and sessions.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted } from "effect"

@@ -78,14 +78,14 @@ describe("the numbers of a server", () => {
           assert.isAbove(sums[type]!, 0, type)
           assert.isAtMost(sums[type]!, counted[metric]!, type)
         }
-        // What the page itself has sent and received before somebody looked, and the last numbers.
+        // The page's own packets before somebody looked, and the last numbers, are not among them.
         assert.isAtMost(counted["packets_received"]! - sums["packetsIn"]!, 2)
         assert.isAtMost(counted["packets_sent"]! - sums["packetsOut"]!, 6)
       }).pipe(withAdmin({ serverId: "alpha" }))
     )
   )
 
-  it.effect("are not told while nobody looks, and what nobody saw is not told later", () =>
+  it.effect("are not told while nobody looks, nor later", () =>
     alone(
       Effect.gen(function* () {
         const home = yield* SocketIoServer.namespace("/admin")
@@ -197,7 +197,7 @@ describe("the numbers of a server", () => {
   )
 })
 
-/** What is broadcast to administrators from now on. */
+/** The events that are broadcast to administrators from now on. */
 const recordBroadcasts = Effect.gen(function* () {
   const home = yield* SocketIoServer.namespace("/admin")
   const told: Array<string> = []

@@ -59,7 +59,7 @@ describe("health checks", () => {
     })
   )
 
-  it.live("come before what else is served on the port, and leave the rest to it", () =>
+  it.live("come before everything else on the port, and leave other paths to it", () =>
     Effect.gen(function* () {
       const context = yield* Layer.build(
         Layer.mergeAll(

@@ -20,7 +20,7 @@ const LOOKING = "effect-socket.io/admin/looking"
 /** The pages that one such event may name. */
 const MAX_NAMED = 100
 
-/** What pages are shown of one server. */
+/** The view of one server that pages get. */
 export interface Show {
   /** Shows the server to a page that has connected here, until the scope closes. */
   readonly welcome: (socket: ServerSocket<Namespace.Untyped>) => Effect.Effect<void, never, Scope.Scope>
@@ -60,7 +60,7 @@ export const makeShow = Effect.fnUntraced(function* (
   })
   const look = Effect.gen(function* () {
     stats.restart(now())
-    yield* attach
+    yield* guarded(attach)
     return yield* Effect.forever(Effect.andThen(guarded(tick), Effect.sleep(STATS_PAUSE)))
   })
   yield* home.onServerSide(LOOKING, (ids) =>

@@ -46,14 +46,14 @@ export class Teller {
     return Queue.offerUnsafe(this.queue, effect)
   }
 
-  /** Sends what waits, and what comes. */
+  /** Sends the messages that wait, and those that come. */
   get work(): Effect.Effect<never> {
     return Effect.forever(
       Effect.flatMap(Queue.takeAll(this.queue), (messages) => Effect.forEach(messages, guarded, { discard: true }))
     )
   }
 
-  /** What waits is for nobody any more. */
+  /** The waiting messages have no recipients any more. */
   get clear(): Effect.Effect<void> {
     return Effect.asVoid(Queue.clear(this.queue))
   }

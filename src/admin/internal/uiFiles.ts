@@ -19,14 +19,14 @@ const TYPES: Readonly<Record<string, string>> = {
   ".ico": "image/x-icon"
 }
 
-/** The page must not be shown in a frame: somebody could be led to click on what it hides. */
+/** The page must not be shown in a frame: a user could be led to click on a hidden button. */
 const PROTECTION = {
   "x-frame-options": "DENY",
   "content-security-policy": "frame-ancestors 'none'",
   "referrer-policy": "no-referrer"
 }
 
-/** A file in both forms: whoever asks gets the same bytes, which stay in memory. */
+/** A file in both forms: all responses share their bytes, which stay in memory. */
 interface UiFile {
   readonly type: string
   readonly plain: Buffer
@@ -72,7 +72,7 @@ const send = (exchange: HttpExchange, name: string, file: UiFile): void => {
     ...PROTECTION,
     "content-type": file.type,
     vary: "Accept-Encoding",
-    // The names of the other files change with what is in them.
+    // The names of the other files change with their content.
     "cache-control": name === "index.html" ? "no-cache" : "public, max-age=86400",
     ...(coding === "gzip" ? { "content-encoding": "gzip" } : {})
   }
@@ -80,8 +80,8 @@ const send = (exchange: HttpExchange, name: string, file: UiFile): void => {
 }
 
 /**
- * Answers requests for the files of the page. They are read at the first request, once, so that
- * somebody who only asks costs no more than the response.
+ * Answers requests for the files of the page. They are read at the first request, once: a request
+ * costs no more than its response.
  */
 export const makeUiFiles = (
   onDefect: (message: string, defect: unknown) => void,

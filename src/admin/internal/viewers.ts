@@ -5,7 +5,7 @@ import * as Scope from "effect/Scope"
 /** The time in milliseconds for which a server believes another one that somebody looks there. */
 const LEASE = 10_000
 
-/** Those who look: administrators that are connected here, and servers that say the same of theirs. */
+/** The viewers of a server: administrators that are connected here, and servers that say the same of theirs. */
 export class Viewers {
   private readonly ids = new Set<string>()
   private leaseEnd = -Infinity

@@ -192,7 +192,7 @@ export class Watcher {
     this.teller.tellSome({ _tag: "Pages", ids, isHere: true }, "all_sockets", all)
   }
 
-  /** Adds the sockets of this server to what pages of another one show. */
+  /** Adds the sockets of this server to pages of another one. */
   addAll(ids: ReadonlyArray<string>): void {
     if (ids.length === 0) return
     for (const { socket } of this.watched.values()) {
