@@ -117,8 +117,6 @@ export interface EngineServer {
   readonly readiness: Effect.Effect<Readiness.Readiness>
   /** The readiness, and then each change. A slow reader delays nothing. */
   readonly readinessChanges: Stream.Stream<Readiness.Readiness>
-  /** Whether it is `ready`, for code that is no effect. @internal */
-  readonly isReady: boolean
   /** The server is not ready for this reason until the scope closes. */
   readonly notReady: (reason: Readiness.NotReady) => Effect.Effect<void, never, Scope.Scope>
   /** The answers to requests for other paths than the engine's. */
@@ -738,10 +736,6 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
 
   get readinessChanges(): Stream.Stream<Readiness.Readiness> {
     return this.readinessState.changes
-  }
-
-  get isReady(): boolean {
-    return this.readinessState.current === "ready"
   }
 
   readonly notReady = (reason: Readiness.NotReady): Effect.Effect<void, never, Scope.Scope> =>
