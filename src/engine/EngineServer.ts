@@ -341,6 +341,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
+  private isFull = false
   private readonly mover: Mover<EngineSession | PassingSession>
   private readonly passing = new Set<PassingSession>()
   /** Whether any session has ever been opened. */
@@ -392,9 +393,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       options.cors && Cors.guarded(options.cors, (defect) => this.report("a predicate of cors.origin failed", defect))
     const { maxConnections, maxConnectionsPerAddress } = options
     if (maxConnections !== undefined || maxConnectionsPerAddress !== undefined) {
-      this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress, (isFull) =>
-        isFull ? readiness.add("full") : readiness.remove("full")
-      )
+      this.limits = new ConnectionLimits(maxConnections, maxConnectionsPerAddress)
     }
     this.warn = (message) => void runFork(Effect.logWarning(message))
     const { passing, registry } = this
@@ -562,14 +561,26 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       // From here on the session itself is counted.
       forget()
       done(id)
+      this.tellWhetherFull()
     })
+    this.tellWhetherFull()
     return (
       cancel &&
       (() => {
         forget()
         cancel()
+        this.tellWhetherFull()
       })
     )
+  }
+
+  /** The readiness follows the number of connections: after each change, not in the middle of one. */
+  private tellWhetherFull(): void {
+    const isFull = this.limits?.isFull === true
+    if (isFull === this.isFull) return
+    this.isFull = isFull
+    if (isFull) this.readinessState.add("full")
+    else this.readinessState.remove("full")
   }
 
   private full(limits: ConnectionLimits, option: ConnectionLimit): HandshakeError.HandshakeError {
@@ -694,6 +705,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   onSessionReleased(session: EngineSession): void {
     this.registry.delete(session.id)
     this.limits?.remove(session.details.address)
+    this.tellWhetherFull()
     if (this.drainEnd === undefined) return
     if (session.isPolling && --this.polling === 0) this.latches.polled.openUnsafe()
     if (this.registry.size === 0) this.latches.released.openUnsafe()

@@ -43,7 +43,6 @@ export class ReadinessState {
   private readonly counts: Record<NotReady, number> = { draining: 0, disconnected: 0, held: 0, full: 0 }
   private readonly ref: SubscriptionRef.SubscriptionRef<Readiness>
   private published: Readiness = "ready"
-  private isPublishing = false
 
   constructor(ref: SubscriptionRef.SubscriptionRef<Readiness>) {
     this.ref = ref
@@ -70,22 +69,12 @@ export class ReadinessState {
     this.publish()
   }
 
-  /** All changes of a turn are one: a connection that is admitted gives its place back and takes it anew. */
   private publish(): void {
-    if (this.isPublishing) return
-    this.isPublishing = true
-    Effect.runFork(
-      Effect.andThen(
-        Effect.yieldNow,
-        Effect.suspend(() => {
-          const { current } = this
-          this.isPublishing = false
-          if (current === this.published) return Effect.void
-          this.published = current
-          return SubscriptionRef.set(this.ref, current)
-        })
-      )
-    )
+    const { current } = this
+    if (current === this.published) return
+    this.published = current
+    // It ends at once, unless another change is being published: the last one has the state of then.
+    Effect.runFork(Effect.suspend(() => SubscriptionRef.set(this.ref, this.current)))
   }
 }
 

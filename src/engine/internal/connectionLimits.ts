@@ -10,19 +10,21 @@ export type ConnectionLimit = "maxConnections" | "maxConnectionsPerAddress"
 export class ConnectionLimits {
   private readonly max: number
   private readonly maxPerAddress: number
-  /** Tells that there are as many connections as there may be, or fewer again. */
-  private readonly onFull: (isFull: boolean) => void
   private count = 0
   /** The counts by address. An address without connections has no entry. */
   private readonly counts: Map<string, number> | undefined
   private refused = 0
   private loggedAt = -Infinity
 
-  constructor(max: number | undefined, maxPerAddress: number | undefined, onFull: (isFull: boolean) => void) {
-    this.onFull = onFull
+  constructor(max: number | undefined, maxPerAddress: number | undefined) {
     this.max = max ?? Infinity
     this.maxPerAddress = maxPerAddress ?? Infinity
     if (maxPerAddress !== undefined) this.counts = new Map()
+  }
+
+  /** Whether there are as many connections as there may be. */
+  get isFull(): boolean {
+    return this.count >= this.max
   }
 
   /** Returns the limit that another connection from the address would exceed. */
@@ -34,14 +36,14 @@ export class ConnectionLimits {
   }
 
   add(address: string): void {
-    if (++this.count === this.max) this.onFull(true)
+    this.count++
     if (this.counts === undefined) return
     const network = networkOf(address)
     this.counts.set(network, (this.counts.get(network) ?? 0) + 1)
   }
 
   remove(address: string): void {
-    if (this.count-- === this.max) this.onFull(false)
+    this.count--
     if (this.counts === undefined) return
     const network = networkOf(address)
     const count = this.counts.get(network)! - 1
