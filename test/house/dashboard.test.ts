@@ -6,6 +6,7 @@ import { Context, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 
 import * as ClusterMetrics from "../../src/adapter/ClusterMetrics.ts"
+import * as ClientMetrics from "../../src/client/ClientMetrics.ts"
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
 import * as NodeSessionRouting from "../../src/node/NodeSessionRouting.ts"
 import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
@@ -35,7 +36,7 @@ const panels: ReadonlyArray<Panel> = dashboard.panels
 const targets = panels.flatMap(({ targets = [] }) => targets)
 
 // Two modules may use one name for metrics of their own.
-const modules = [EngineMetrics, ServerMetrics, ClusterMetrics, NodeSessionRouting, PresenceMetrics]
+const modules = [EngineMetrics, ServerMetrics, ClusterMetrics, NodeSessionRouting, PresenceMetrics, ClientMetrics]
 const metrics = modules
   .flatMap((module) => Object.values<unknown>(module))
   .filter((value): value is Metric.Metric<number, unknown> => Metric.isMetric(value))
@@ -46,14 +47,14 @@ const namesIn = (expr: string): ReadonlyArray<string> =>
 /** A metric by the name of one of its series: those of a histogram have an ending each. */
 const base = (name: string): string => name.replace(/_(bucket|sum|count)$/, "")
 
-/** The attributes of each metric, as the guide tells them. */
+const guides = read("examples/guides/observability.md") + read("examples/guides/tracing.md")
+
+/** The attributes of each metric, as the guides tell them. */
 const documented = new Map(
-  Array.from(read("examples/guides/observability.md").matchAll(/^\| (`socketio[^|]*) \|[^|]*\|([^|]*)\|$/gm)).flatMap(
-    ([, names, attributes]) => {
-      const attributeNames = Array.from(attributes!.matchAll(/`(\w+)`/g), ([, name]) => name!)
-      return Array.from(names!.matchAll(/`(\w+)`/g), ([, name]) => [name!, attributeNames] as const)
-    }
-  )
+  Array.from(guides.matchAll(/^\| (`socketio[^|]*) \|[^|]*\|([^|]*)\|$/gm)).flatMap(([, names, attributes]) => {
+    const attributeNames = Array.from(attributes!.matchAll(/`(\w+)`/g), ([, name]) => name!)
+    return Array.from(names!.matchAll(/`(\w+)`/g), ([, name]) => [name!, attributeNames] as const)
+  })
 )
 
 /** The series of an export, with the names of their labels. */
@@ -75,7 +76,9 @@ describe("the dashboard", () => {
         for (const metric of metrics) yield* Metric.update(metric, 1)
         const exported = seriesOf(yield* PrometheusMetrics.format())
         assert.isAbove(exported.size, 25)
-        const asked = targets.flatMap(({ expr }) => namesIn(expr))
+        const variables: ReadonlyArray<{ readonly definition?: string }> = dashboard.templating.list
+        const questions = [...targets.map(({ expr }) => expr), ...variables.map(({ definition = "" }) => definition)]
+        const asked = questions.flatMap(namesIn)
         assert.isAbove(asked.length, 30)
         for (const name of asked) assert.isTrue(exported.has(name), `${name} is not exported`)
         const known = new Set(asked.map(base))
@@ -84,7 +87,7 @@ describe("the dashboard", () => {
     )
   )
 
-  it("knows every metric of the sources, and so does the guide", () => {
+  it("knows every metric of the sources, and so do the guides", () => {
     const declared = filesBelow("src").flatMap((path) =>
       Array.from(read(path).matchAll(/Metric\.\w+\("(socketio_\w+)"/g), ([, name]) => name!)
     )
