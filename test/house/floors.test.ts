@@ -19,6 +19,7 @@ const floors: Record<string, number> = {
   client: 4,
   atom: 5,
   node: 5,
+  admin: 5,
   cluster: 5,
   cli: 5,
   browser: 5,
@@ -34,18 +35,19 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
-  atom: ["server", "adapter", "recovery", "node", "browser", "cluster", "redis", "testing"],
-  cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing"],
-  node: ["browser", "cluster", "redis", "testing"],
-  cluster: ["node", "browser", "redis", "testing"],
-  browser: ["node", "cluster", "redis", "testing", "server"],
-  redis: ["node", "browser", "cluster", "testing", "client"],
-  presence: ["node", "browser", "cluster", "redis", "testing", "client"],
-  testing: ["node", "browser", "cluster", "redis"]
+  atom: ["server", "adapter", "recovery", "node", "admin", "browser", "cluster", "redis", "testing"],
+  cli: ["engine", "adapter", "recovery", "server", "client", "node", "admin", "browser", "cluster", "redis", "testing"],
+  node: ["admin", "browser", "cluster", "redis", "testing"],
+  admin: ["client", "node", "browser", "cluster", "redis", "testing"],
+  cluster: ["node", "admin", "browser", "redis", "testing"],
+  browser: ["node", "admin", "cluster", "redis", "testing", "server"],
+  redis: ["node", "admin", "browser", "cluster", "testing", "client"],
+  presence: ["node", "admin", "browser", "cluster", "redis", "testing", "client"],
+  testing: ["node", "admin", "browser", "cluster", "redis"]
 }
 
 /** The folders that run in Node alone. */
-const edges = new Set(["node", "cluster", "cli"])
+const edges = new Set(["node", "admin", "cluster", "cli"])
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
 const pure = new Set([
