@@ -49,6 +49,8 @@ export interface ClientWire {
    * kept the event from being sent.
    */
   readonly answered: (event: string, answer: Effect.Effect<ReadonlyArray<unknown>, AckError>) => Effect.Effect<any, any>
+  /** Whether the server sends an event of this name. */
+  readonly declares: (event: string) => boolean
   /**
    * Throws on the name of an event that the server does not send. Numbers name no event, and are
    * allowed.
@@ -103,6 +105,7 @@ const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): Cli
         Effect.catchCause(answer, (cause) => unsent(event, cause)),
         (args) => decodeAck(incoming.get(event)!, args)
       ),
+    declares: (event) => outgoing.has(event),
     check: (event) => {
       if (typeof event === "string" && !outgoing.has(event)) throw refuse(event, "server")
     },

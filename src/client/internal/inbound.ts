@@ -48,6 +48,8 @@ export interface Inbound {
   readonly receive: (packet: Received) => void
   /** Runs a handler for everything that listeners are called with, until the scope closes. */
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
+  /** The same for listeners that are called with one value. */
+  readonly observe: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
   /** A stream of everything that listeners are called with, after a first value. Newer values take the place of old ones. */
   readonly watch: <A>(listeners: Listeners, first: () => A) => Stream.Stream<A>
   /** The part of the socket's face that reads events. */
@@ -199,6 +201,8 @@ export const makeInbound = (
       hear(event, args, packet)
     },
     handle: (listeners, handler) => handle(handler, (listener) => listen(listeners, listener)),
+    observe: (listeners, handler) =>
+      handle(handler, (listener) => listen(listeners, (value) => listener([value], "status"))),
     watch: (listeners, first) =>
       toStream(
         buffered("status", { overflow: "dropOldest" }, (offer) => {

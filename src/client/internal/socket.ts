@@ -79,10 +79,15 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     (event, args) => call(sent, [event, args], event)
   )
 
-  const inbound = makeInbound(namespace, wire, manager.runtime, ({ id, link }, args) => {
+  const acknowledge = ({ id, link }: Received, args: Arguments) => {
     // On another connection the id means something else.
     if (isConnected()) manager.send(packet(ACK, args, id), undefined, link)
-  })
+  }
+
+  const inbound = makeInbound(namespace, wire, manager.runtime, acknowledge)
+
+  /** The events that the contract does not declare. */
+  const undeclared = wire && makeInbound(namespace, undefined, manager.runtime, acknowledge)
 
   // -------------------------------------------------------------- the state
 
@@ -137,6 +142,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     outbound.end()
     outbound.forget()
     inbound.end()
+    undeclared?.end()
   }
 
   /** The socket wants to be connected from now on. */
@@ -212,6 +218,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(packet)
+    if (undeclared && !wire.declares(String((packet.data as Arguments)[0]))) undeclared.receive(packet)
   }
 
   const onPacket = (packet: Received) => {
@@ -266,7 +273,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         })
   )
 
-  const socket = {
+  const socket: object = {
     ...outbound.emitter,
     ...inbound.readers,
     namespace,
@@ -277,10 +284,19 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     get connected() {
       return isConnected()
     },
+    get recoverable() {
+      return pid !== undefined
+    },
     get recovered() {
       return status._tag === "Connected" && status.recovered
     },
     status: inbound.watch(statuses, () => status),
+    onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
+    get untyped() {
+      return undeclared
+        ? Object.assign(Object.create(socket), outbound.untyped, undeclared.readers, { wire: undefined })
+        : socket
+    },
     disconnect: () => Effect.sync(leave),
     disconnected: awaitStatus((status) =>
       status._tag === "Disconnected"
