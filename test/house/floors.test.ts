@@ -22,6 +22,7 @@ const floors: Record<string, number> = {
   cli: 5,
   browser: 5,
   redis: 5,
+  rpc: 5,
   testing: 5
 }
 
@@ -37,6 +38,7 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   cluster: ["node", "browser", "redis", "testing"],
   browser: ["node", "cluster", "redis", "testing", "server"],
   redis: ["node", "browser", "cluster", "testing", "client"],
+  rpc: ["node", "browser", "cluster", "redis", "testing"],
   testing: ["node", "browser", "cluster", "redis"]
 }
 
