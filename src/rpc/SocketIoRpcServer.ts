@@ -175,8 +175,7 @@ export const layerProtocol = <const T extends RpcNamespace>(
 ): Layer.Layer<
   RpcServer.Protocol,
   InvalidOptionError,
-  | SocketIoServer.SocketIoServer
-  | NamespaceMiddleware.Identifier<Namespace.Middleware<SocketIoServer.ContractOf<T>>>
+  SocketIoServer.SocketIoServer | NamespaceMiddleware.Identifier<Namespace.Middleware<SocketIoServer.ContractOf<T>>>
 > =>
   Layer.effect(
     RpcServer.Protocol,

@@ -146,7 +146,9 @@ export class Peer {
 
   /** What the client has to know after an outage. */
   get resumed(): Resumed {
-    const open = Array.from(this.requests.values()).filter(({ isAnswered, isNotification }) => !isAnswered && !isNotification)
+    const open = Array.from(this.requests.values()).filter(
+      ({ isAnswered, isNotification }) => !isAnswered && !isNotification
+    )
     return { _tag: "Resumed", requests: open.map(({ chunks, id }) => [id, chunks]) }
   }
 
@@ -227,10 +229,7 @@ export class Peer {
       sid: this.sid,
       namespace: this.namespace
     })
-    this.run(
-      Effect.andThen(Metric.update(Metric.withAttributes(refusals, { reason }), 1), logged),
-      this.services
-    )
+    this.run(Effect.andThen(Metric.update(Metric.withAttributes(refusals, { reason }), 1), logged), this.services)
     if (id !== undefined && !this.requests.has(id)) this.run(this.emit(die(id, message)))
   }
 

@@ -69,7 +69,9 @@ class Peers implements PeerHost {
           if (known.socket === socket) throw new Error("a socket is attached twice to one endpoint")
           known.bind(socket, services)
         }
-        const told: Effect.Effect<void> = socket.recovered ? peer.emit(known?.resumed ?? { _tag: "Reset" }) : Effect.void
+        const told: Effect.Effect<void> = socket.recovered
+          ? peer.emit(known?.resumed ?? { _tag: "Reset" })
+          : Effect.void
         return told.pipe(
           Effect.andThen(
             socket.on(this.options.event, (frame) => {
@@ -159,25 +161,27 @@ export const makeEndpoint = Effect.fnUntraced(function* (
     return fiber
   }
   let peers!: Peers
-  const protocol = yield* RpcServer.Protocol.make((write: (id: number, frame: FromClientEncoded) => Effect.Effect<void>) => {
-    peers = new Peers(options, write, server, disconnects, runFork)
-    return Effect.succeed({
-      disconnects,
-      send: (id, response) => peers.get(id)?.send(response) ?? Effect.void,
-      end: (id) =>
-        Effect.sync(() => {
-          const peer = peers.get(id)
-          if (peer !== undefined) peers.end(peer)
-        }),
-      clientIds: Effect.sync(() => peers.ids),
-      initialMessage: Effect.succeed(Option.none()),
-      supportsAck: true,
-      supportsTransferables: false,
-      supportsSpanPropagation: true,
-      supportsNotifications: true,
-      // The packet's own parser does the rest: frames are objects, and bytes leave as attachments.
-      codecFor: Schema.toCodecJson as RpcSerialization.CodecFor
-    })
-  })
+  const protocol = yield* RpcServer.Protocol.make(
+    (write: (id: number, frame: FromClientEncoded) => Effect.Effect<void>) => {
+      peers = new Peers(options, write, server, disconnects, runFork)
+      return Effect.succeed({
+        disconnects,
+        send: (id, response) => peers.get(id)?.send(response) ?? Effect.void,
+        end: (id) =>
+          Effect.sync(() => {
+            const peer = peers.get(id)
+            if (peer !== undefined) peers.end(peer)
+          }),
+        clientIds: Effect.sync(() => peers.ids),
+        initialMessage: Effect.succeed(Option.none()),
+        supportsAck: true,
+        supportsTransferables: false,
+        supportsSpanPropagation: true,
+        supportsNotifications: true,
+        // The packet's own parser does the rest: frames are objects, and bytes leave as attachments.
+        codecFor: Schema.toCodecJson as RpcSerialization.CodecFor
+      })
+    }
+  )
   return { protocol, attach: (socket) => peers.attach(socket.untyped) }
 })
