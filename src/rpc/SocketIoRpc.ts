@@ -34,8 +34,13 @@ export class CurrentSocket extends Context.Service<CurrentSocket, ServerSocket<N
  * @since 0.1.0
  * @category models
  */
-export interface FromNamespace<out M extends NamespaceMiddleware.AnyService> {
-  readonly middleware: M
+export interface FromNamespace<M extends NamespaceMiddleware.AnyService> {
+  readonly [RpcMiddleware.TypeId]: {
+    readonly provides: NamespaceMiddleware.Provides<M> | CurrentSocket
+    readonly requires: never
+    readonly error: Schema.Never
+    readonly clientError: never
+  }
 }
 
 /**

@@ -62,7 +62,8 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 describe("a stream over a round trip of 40 ms", () => {
-  const timeOf = (window: number) => far({ window }, (client) => timed(Stream.runDrain(Stream.take(client.Numbers(), 320))))
+  const timeOf = (window: number) =>
+    far({ window }, (client) => timed(Stream.runDrain(Stream.take(client.Numbers(), 320))))
 
   it.live("takes an eighth of the time with a window of 16, or less", () =>
     Effect.gen(function* () {

@@ -272,8 +272,10 @@ export class Calls {
     }
   }
 
-  /** The client's scope closes: nobody answers any more. */
+  /** The scope closes: nobody answers any more. */
   end(): void {
-    for (const call of Array.from(this.calls.values())) this.fail(call, this.lost)
+    this.refusal = failure("the scope of the protocol is closed", undefined)
+    this.session = undefined
+    for (const call of Array.from(this.calls.values())) this.fail(call, this.refusal)
   }
 }

@@ -35,6 +35,7 @@ class Peers implements PeerHost {
   private readonly runFork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   private readonly all = new Map<number, Peer>()
   private readonly places = new Map<string, Place>()
+  private readonly attached = new WeakSet<PlainSocket>()
   private lastId = 0
 
   constructor(
@@ -63,12 +64,11 @@ class Peers implements PeerHost {
   attach(socket: PlainSocket): Effect.Effect<void, never, Scope.Scope> {
     return Effect.contextWith((services: Context.Context<Scope.Scope>) =>
       Effect.suspend(() => {
+        if (this.attached.has(socket)) throw new Error("a socket is attached twice to one endpoint")
+        this.attached.add(socket)
         const known = socket.recovered ? this.places.get(socket.namespace)?.peers.get(socket.id) : undefined
         const peer = known ?? this.add(socket, services)
-        if (known !== undefined) {
-          if (known.socket === socket) throw new Error("a socket is attached twice to one endpoint")
-          known.bind(socket, services)
-        }
+        known?.bind(socket, services)
         const told: Effect.Effect<void> = socket.recovered
           ? peer.emit(known?.resumed ?? { _tag: "Reset" })
           : Effect.void
@@ -100,6 +100,7 @@ class Peers implements PeerHost {
 
   /** A socket has left, or is not attached any more. Without recovery nobody comes back. */
   private onLeft(peer: Peer, socket: PlainSocket): void {
+    this.attached.delete(socket)
     if (peer.socket === socket && (!peer.isRecoverable || socket.connected)) this.end(peer)
   }
 
