@@ -73,55 +73,56 @@ export const protocolOf = (
   socket: ClientSocket<any>,
   { event = EVENT, maxWaiting = 1_000, resume = true, whenDisconnected = "wait" }: ProtocolOptions = {}
 ): Effect.Effect<RpcClient.Protocol["Service"], never, Scope.Scope> =>
-  RpcClient.Protocol.make(
-    Effect.fnUntraced(function* (respond, clientIds) {
-      const { untyped } = socket
-      const context = yield* Effect.context<never>()
-      const hooks = yield* Effect.serviceOption(RpcClient.ConnectionHooks)
-      const fibers = new Set<Fiber.Fiber<void>>()
-      const run = (effect: Effect.Effect<void>) => {
-        const fiber = Effect.runForkWith(context)(effect)
-        if (fiber.pollUnsafe() === undefined) {
-          fibers.add(fiber)
-          fiber.addObserver(() => fibers.delete(fiber))
-        }
-        return fiber
+  Effect.gen(function* () {
+    const { untyped } = socket
+    const context = yield* Effect.context<never>()
+    const hooks = yield* Effect.serviceOption(RpcClient.ConnectionHooks)
+    const fibers = new Set<Fiber.Fiber<void>>()
+    const run = (effect: Effect.Effect<void>) => {
+      const fiber = Effect.runForkWith(context)(effect)
+      if (fiber.pollUnsafe() === undefined) {
+        fibers.add(fiber)
+        fiber.addObserver(() => fibers.delete(fiber))
       }
-      const calls = new Calls(
-        {
-          emit: (frame) => untyped.emit(event, frame),
-          run,
-          respond,
-          clientIds,
-          waits: whenDisconnected === "wait",
-          maxWaiting,
-          resumes: resume
-        },
-        socket.id
-      )
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          calls.end()
-          for (const fiber of fibers) fiber.interruptUnsafe()
-        })
-      )
-      yield* untyped.respond(event, (frame) => Effect.sync(() => calls.receive(frame)))
-      yield* socket.onStatus((status) => {
-        calls.onStatus(status, socket.recoverable)
-        if (hooks._tag === "None") return Effect.void
-        if (status._tag === "Connected") return hooks.value.onConnect
-        return status._tag === "Disconnected" ? hooks.value.onDisconnect : Effect.void
+      return fiber
+    }
+    const calls = new Calls(
+      {
+        emit: (frame) => untyped.emit(event, frame),
+        run,
+        waits: whenDisconnected === "wait",
+        maxWaiting,
+        resumes: resume
+      },
+      socket.id
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        calls.end()
+        for (const fiber of fibers) fiber.interruptUnsafe()
       })
-      if (hooks._tag === "Some" && socket.connected) yield* hooks.value.onConnect
-      return {
-        send: (clientId, frame) => calls.send(clientId, frame),
-        supportsAck: true,
-        supportsTransferables: false,
-        // The packet's own parser does the rest: frames are objects, and bytes leave as attachments.
-        codecFor: Schema.toCodecJson as RpcSerialization.CodecFor
-      }
+    )
+    yield* untyped.respond(event, (frame) => Effect.sync(() => calls.receive(frame)))
+    yield* socket.onStatus((status) => {
+      calls.onStatus(status, socket.recoverable)
+      if (hooks._tag === "None") return Effect.void
+      if (status._tag === "Connected") return hooks.value.onConnect
+      return status._tag === "Disconnected" ? hooks.value.onDisconnect : Effect.void
     })
-  )
+    if (hooks._tag === "Some" && socket.connected) yield* hooks.value.onConnect
+    return {
+      run: (clientId, take) =>
+        Effect.suspend(() => {
+          const end = calls.begin(clientId, take)
+          return Effect.ensuring(Effect.never, Effect.sync(end))
+        }),
+      send: (clientId, frame) => calls.send(clientId, frame),
+      supportsAck: true,
+      supportsTransferables: false,
+      // The packet's own parser does the rest: frames are objects, and bytes leave as attachments.
+      codecFor: Schema.toCodecJson as RpcSerialization.CodecFor
+    }
+  })
 
 /**
  * The protocol of an RPC client over a namespace, which it connects to, until the layer's scope

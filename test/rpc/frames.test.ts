@@ -238,6 +238,15 @@ describe("frames by hand", () => {
       const id = fc.oneof(fc.integer({ min: 0, max: 3 }), fc.string(), fc.jsonValue())
       const frame = fc.oneof(
         fc.jsonValue(),
+        fc.record({
+          _tag: fc.constantFrom("Request", "Request", "Ack", "Interrupt"),
+          id: fc.integer({ min: 0, max: 9 }),
+          requestId: fc.integer({ min: 0, max: 9 }),
+          tag: fc.constantFrom("Add", "Nothing", "Wait", "Crash", "Numbers"),
+          payload: fc.constantFrom(null, { a: 1, b: 2 }),
+          isNotification: fc.boolean(),
+          discard: fc.boolean()
+        }),
         fc.record(
           {
             _tag: fc.oneof(fc.constantFrom("Request", "Ack", "Interrupt"), fc.string()),

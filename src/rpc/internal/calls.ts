@@ -14,8 +14,6 @@ export interface CallsHost {
   /** Sends a frame; dies if it cannot be encoded. */
   readonly emit: (frame: ClientFrame) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  readonly respond: (clientId: number, response: FromServerEncoded) => Effect.Effect<void>
-  readonly clientIds: ReadonlySet<number>
   /** Whether calls wait for the connection. */
   readonly waits: boolean
   readonly maxWaiting: number
@@ -50,6 +48,9 @@ export class Calls {
   /** In the order of their requests. */
   private readonly calls = new Map<RequestId, Call>()
   private waiting = 0
+  /** The RPC clients, and those of their calls whose responses came before they took any. */
+  private readonly clients = new Map<number, (response: FromServerEncoded) => Effect.Effect<void>>()
+  private readonly early = new Set<Call>()
   /** The session on the server; `undefined` while the socket is not connected. */
   private session: string | undefined
   /** The session before that, which may come back. */
@@ -67,6 +68,22 @@ export class Calls {
 
   private get isOpen(): boolean {
     return this.session !== undefined && !this.isResuming
+  }
+
+  /** An RPC client takes responses from now on; gives the function that ends that. */
+  begin(clientId: number, take: (response: FromServerEncoded) => Effect.Effect<void>): () => void {
+    this.clients.set(clientId, take)
+    for (const call of Array.from(this.early)) {
+      if (call.clientId !== clientId) continue
+      this.early.delete(call)
+      const first = call.unread?.shift()
+      if (first === undefined) call.unread = undefined
+      else this.handOn(call, first)
+    }
+    return () => {
+      this.clients.delete(clientId)
+      for (const call of Array.from(this.calls.values())) if (call.clientId === clientId) this.abandon(call)
+    }
   }
 
   // ---------------------------------------------------------------- out
@@ -121,6 +138,7 @@ export class Calls {
     this.calls.delete(call.request.id)
     if (!call.isSent) this.waiting--
     if (call.unread !== undefined) call.unread = []
+    this.early.delete(call)
   }
 
   private fail(call: Call, error: RpcClientError): void {
@@ -166,9 +184,14 @@ export class Calls {
 
   /** Gives a response to the call's reader, and the next one when that has taken it. */
   private handOn(call: Call, response: FromServerEncoded): void {
-    const { respond, run } = this.host
+    const { run } = this.host
+    const take = this.clients.get(call.clientId)
+    if (take === undefined) {
+      call.unread = [response]
+      return void this.early.add(call)
+    }
     for (let next: FromServerEncoded | undefined = response; next !== undefined; next = call.unread?.shift()) {
-      const fiber = run(respond(call.clientId, next))
+      const fiber = run(take(next))
       const isLast = next._tag === "Exit"
       if (fiber.pollUnsafe() === undefined) {
         call.unread ??= []
@@ -187,14 +210,15 @@ export class Calls {
 
   /** A call has died, and with it all others. The server still has them. */
   private onDefect(defect: FromServerEncoded): void {
-    const { clientIds, respond, run } = this.host
-    const calls = Array.from(this.calls.values())
-    for (const call of calls) {
-      this.forget(call)
-      if (call.isSent) this.tell({ _tag: "Interrupt", requestId: call.request.id })
-    }
-    for (const id of Array.from(clientIds)) run(respond(id, defect))
-    for (const call of calls) call.settle(Effect.void)
+    for (const call of Array.from(this.calls.values())) this.abandon(call)
+    for (const take of Array.from(this.clients.values())) this.host.run(take(defect))
+  }
+
+  /** Nobody waits for a call any more: its handler is interrupted. */
+  private abandon(call: Call): void {
+    this.forget(call)
+    if (call.isSent) this.tell({ _tag: "Interrupt", requestId: call.request.id })
+    call.settle(Effect.void)
   }
 
   private tell(frame: ClientFrame): void {
@@ -224,12 +248,15 @@ export class Calls {
       case "Disconnected":
       case "Failed": {
         const isFailed = status._tag === "Failed"
-        const message = isFailed ? status.error.message : status.reason
-        this.lost = failure(message, isFailed ? status.error : new Error(message))
+        const { willRetry } = isFailed ? status.error : status
+        // An attempt that fails is not the reason why the connection is lost.
+        if (!isFailed || !willRetry) {
+          const message = isFailed ? status.error.message : status.reason
+          this.lost = failure(message, isFailed ? status.error : new Error(message))
+        }
         this.former = this.session ?? this.former
         this.session = undefined
         this.isResuming = false
-        const willRetry = isFailed ? status.error.willRetry : status.willRetry
         if (!willRetry) {
           this.refusal = this.lost
           for (const call of Array.from(this.calls.values())) this.fail(call, this.lost)
