@@ -69,9 +69,7 @@ describe("a client in Python", requires("python-socketio"), () => {
   for (const transports of ["websocket", "polling", "polling,websocket"]) {
     it.live(`calls an Rpc and reads a stream, by hand, over ${transports}`, () =>
       Effect.gen(function* () {
-        const { url } = yield* serve(
-          libraryServer().pipe(Layer.provide(SocketIoRpcServer.layerProtocol("/library")))
-        )
+        const { url } = yield* serve(libraryServer().pipe(Layer.provide(SocketIoRpcServer.layerProtocol("/library"))))
         const { stdout } = yield* Effect.promise(() =>
           promisify(execFile)(python, [script, url, transports], { timeout: 40_000 })
         )
