@@ -39,6 +39,22 @@ export interface ProtocolOptions {
   readonly resume?: boolean
 }
 
+/** The events of sockets that have a protocol: two would take each other's calls for lost ones. */
+const taken = new WeakMap<object, Set<string>>()
+
+const take = (socket: ClientSocket<any>, event: string): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const events = taken.get(socket) ?? new Set()
+      if (events.has(event)) {
+        throw new Error(`"${event}" of "${socket.namespace}" has a protocol already: share it, or choose another event`)
+      }
+      taken.set(socket, events.add(event))
+      return events
+    }),
+    (events) => Effect.sync(() => events.delete(event))
+  )
+
 /**
  * The protocol of an RPC client over a socket that is there, until the scope closes: beside the
  * events of its namespace, with a contract or without.
@@ -57,6 +73,11 @@ export interface ProtocolOptions {
  *
  * `RpcClient.ConnectionHooks` are run, if they are in context.
  *
+ * **Gotchas**
+ *
+ * A socket has one protocol for each event, and those who connect to a namespace share its socket. Any
+ * number of RPC clients can use the protocol. A second one is a defect.
+ *
  * **Example** (Calls beside events)
  *
  * ```ts
@@ -74,6 +95,7 @@ export const protocolOf = (
   { event = EVENT, maxWaiting = 1_000, resume = true, whenDisconnected = "wait" }: ProtocolOptions = {}
 ): Effect.Effect<RpcClient.Protocol["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* take(socket, event)
     const { untyped } = socket
     const context = yield* Effect.context<never>()
     const hooks = yield* Effect.serviceOption(RpcClient.ConnectionHooks)

@@ -2,7 +2,7 @@
  * Calls beside events: one socket, one authentication, the same rooms.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, type Scope, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Rpc, RpcClient, RpcGroup, RpcServer, RpcTest } from "effect/rpc"
 
@@ -246,6 +246,22 @@ describe("mistakes of an application", () => {
       )
       const error = yield* Effect.flip(rpcs.WhoAmI())
       assert.strictEqual(error.reason.message, "the scope of the protocol is closed")
+    }).pipe(Effect.scoped, Effect.provide(Test))
+  )
+
+  it.effect("a client's socket has one protocol for each event", () =>
+    Effect.gen(function* () {
+      const chat = yield* SocketIoClient.connect(Chat, ada)
+      const shared = yield* SocketIoClient.connect(Chat, ada)
+      const first = yield* Scope.make()
+      const rpcs = yield* clientOf(chat).pipe(Scope.provide(first))
+      const defect = yield* Effect.flip(Effect.sandbox(SocketIoRpcClient.protocolOf(shared)))
+      assert.include(String(Cause.squash(defect)), '"rpc" of "/chat" has a protocol already')
+      yield* SocketIoRpcClient.protocolOf(shared, { event: "other" })
+      assert.strictEqual(yield* rpcs.WhoAmI(), "Ada")
+      yield* Scope.close(first, Exit.void)
+      const again = yield* clientOf(shared)
+      assert.strictEqual(yield* again.WhoAmI(), "Ada")
     }).pipe(Effect.scoped, Effect.provide(Test))
   )
 

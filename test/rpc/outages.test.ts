@@ -2,7 +2,7 @@
  * Calls and streams through outages: with recovery they go on, without it they fail.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Schema, type Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Schema, Scope, Stream } from "effect"
 import { Rpc, RpcClient, RpcGroup, RpcServer } from "effect/rpc"
 import { TestClock } from "effect/testing"
 
@@ -47,8 +47,12 @@ const world = Effect.fnUntraced(function* (
     Layer.provide(SocketIoRpcServer.layerProtocol("/rpc", { window: WINDOW }))
   )
   const test = yield* Layer.build(TestSocketIo.layer(options))
-  const serverScope = yield* Effect.scope
-  yield* Layer.buildWithScope(rpcServer.pipe(Layer.provide(Layer.succeedContext(test))), serverScope)
+  const build = Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    yield* Layer.buildWithScope(Layer.fresh(rpcServer).pipe(Layer.provide(Layer.succeedContext(test))), scope)
+    return scope
+  })
+  const serverScope = yield* build
   const socket = yield* SocketIoClient.connect("/rpc").pipe(Effect.provide(test))
   const client = yield* RpcClient.make(Group).pipe(
     Effect.provideService(RpcClient.Protocol, yield* SocketIoRpcClient.protocolOf(socket, protocol))
@@ -59,6 +63,8 @@ const world = Effect.fnUntraced(function* (
     seen,
     client,
     socket,
+    /** Another layer takes the place of the server's. */
+    replace: Effect.andThen(Scope.close(serverScope, Exit.void), build),
     network,
     settle,
     answer: (n: number) => Deferred.succeed(answers[n]!, undefined),
@@ -216,7 +222,48 @@ describe("with recovery, an outage that the session survives", () => {
   )
 })
 
+describe("the questions of a client that is back", () => {
+  it_("are answered once for each return, with the number that they have", () =>
+    Effect.gen(function* () {
+      const { back, client, fork, network, settle, socket } = yield* world({ recovery: true })
+      yield* fork(client.Ask({ n: 1 }))
+      yield* network.cut
+      yield* settle
+      yield* back
+      const heard: Array<any> = []
+      yield* socket.onAny((_event: string, [frame]: ReadonlyArray<unknown>) => Effect.sync(() => heard.push(frame)))
+      // The protocol has asked already.
+      yield* socket.emit("rpc", { _tag: "Resume", question: 7 })
+      yield* socket.emit("rpc", { _tag: "Ping" })
+      yield* settle
+      assert.deepStrictEqual(heard, [{ _tag: "Pong" }])
+    })
+  )
+})
+
 describe("the session's end", () => {
+  it_("comes for calls with the layer of their server, though the socket recovers", () =>
+    Effect.gen(function* () {
+      const { back, client, fork, network, replace, seen, settle, socket } = yield* world({ recovery: true })
+      const call = yield* fork(client.Ask({ n: 1 }))
+      yield* network.cut
+      yield* settle
+      yield* replace
+      assert.deepStrictEqual(seen.interrupted, [1])
+      const waiting = yield* fork(client.Ping())
+      const heard: Array<any> = []
+      yield* socket.onAny((_event: string, [frame]: ReadonlyArray<unknown>) => Effect.sync(() => heard.push(frame)))
+      yield* back
+      assert.isTrue(socket.recovered)
+      // The former server has said that it interrupts the call. The new one knows nothing of it.
+      const exit: any = yield* Fiber.join(call)
+      assert.isTrue(Exit.hasInterrupts(exit))
+      assert.deepStrictEqual(heard[0]._tag, "Exit")
+      assert.deepStrictEqual(heard[1], { _tag: "Reset", question: 1 })
+      assert.deepStrictEqual(yield* Fiber.join(waiting), Exit.succeed("pong"))
+    })
+  )
+
   it_("makes the calls fail when the client is back, and interrupted their handlers before", () =>
     Effect.gen(function* () {
       const { back, client, fork, network, seen, settle, socket } = yield* world({ recovery: true })

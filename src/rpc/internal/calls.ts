@@ -57,6 +57,10 @@ export class Calls {
   private former: string | undefined
   /** The server is about to say what it knows of the session. */
   private isResuming = false
+  /** The number of times that it was asked. */
+  private question = 0
+  /** The last one of which the server was told that nobody waits for it. */
+  private stranger: RequestId | undefined
   /** Why the socket does not connect any more. */
   private refusal: RpcClientError | undefined
   private lost: RpcClientError = failure("not connected", undefined)
@@ -162,6 +166,7 @@ export class Calls {
       case "Resumed":
         return this.onResumed(frame)
       case "Reset":
+        if (!this.isResuming || frame.question !== this.question) return
         this.failSent()
         return this.open()
     }
@@ -169,7 +174,7 @@ export class Calls {
 
   private onResponse(response: Extract<FromServerEncoded, { _tag: "Chunk" | "Exit" }>): void {
     const call = this.calls.get(response.requestId)
-    if (call === undefined) return
+    if (call === undefined) return this.onStranger(response)
     if (response._tag === "Exit") this.calls.delete(response.requestId)
     else {
       call.received++
@@ -180,6 +185,13 @@ export class Calls {
     }
     if (call.unread === undefined) this.handOn(call, response)
     else call.unread.push(response)
+  }
+
+  /** A response to a call that is over. A handler that goes on would wait for its reader as long as the socket lives. */
+  private onStranger({ _tag, requestId }: Extract<FromServerEncoded, { _tag: "Chunk" | "Exit" }>): void {
+    if (_tag === "Exit" || requestId === this.stranger) return
+    this.stranger = requestId
+    this.tell({ _tag: "Interrupt", requestId })
   }
 
   /** Gives a response to the call's reader, and the next one when that has taken it. */
@@ -235,12 +247,13 @@ export class Calls {
         return
       case "Connected": {
         const isSame = status.recovered && status.id === (this.session ?? this.former)
+        if (!isSame && this.session !== undefined)
+          this.lost = failure("the client has moved to another server", undefined)
         this.session = status.id
         this.former = undefined
         if (isSame) {
-          // Everything that it has missed comes first.
           this.isResuming = true
-          return
+          return void this.host.run(this.host.emit({ _tag: "Resume", question: ++this.question }))
         }
         this.failSent()
         return this.open()
@@ -271,8 +284,8 @@ export class Calls {
   }
 
   /** The server says what it knows of the session: what it does not know was lost, or it does not know that it is over. */
-  private onResumed({ requests }: Resumed): void {
-    if (!this.isResuming) return
+  private onResumed({ question, requests }: Resumed): void {
+    if (!this.isResuming || question !== this.question) return
     this.isResuming = false
     const known = new Map(requests)
     for (const [requestId, chunks] of known) {

@@ -7,18 +7,30 @@ export const EVENT = "rpc"
 export type RequestId = string | number
 
 /**
- * The server has the session of a client that has recovered, and says what it knows of it: the
- * requests that it has not answered yet, each with the number of chunks that it has sent. It comes
- * after everything that the client had missed.
+ * A client that has recovered asks what the server knows of its requests. It comes after everything
+ * that the client has sent over the new connection.
+ */
+export interface Resume {
+  readonly _tag: "Resume"
+  /** Another one each time: the answer to an earlier question may be among what the client has missed. */
+  readonly question: number
+}
+
+/**
+ * The answer to {@link Resume}: the requests that are not answered yet, each with the number of
+ * chunks that were sent. It comes after everything that the client had missed, so every other
+ * request was either answered or lost on its way.
  */
 export interface Resumed {
   readonly _tag: "Resumed"
+  readonly question: number
   readonly requests: ReadonlyArray<readonly [id: RequestId, chunks: number]>
 }
 
-/** The server does not have the session of a client that has recovered: its requests are lost. */
+/** The answer to {@link Resume} of a server that does not have the session: its requests are lost. */
 export interface Reset {
   readonly _tag: "Reset"
+  readonly question: number
 }
 
 /** Acknowledges all chunks of a stream that the client has read so far, after an outage. */
@@ -32,4 +44,4 @@ export interface TotalAck {
 export type ServerFrame = FromServerEncoded | Resumed | Reset
 
 /** What a client sends. */
-export type ClientFrame = FromClientEncoded | TotalAck
+export type ClientFrame = FromClientEncoded | TotalAck | Resume

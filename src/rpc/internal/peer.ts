@@ -120,6 +120,10 @@ export class Peer {
   private readonly decoding = new Set<Fiber.Fiber<void>>()
   /** The client sends nothing any more. */
   private isClosing = false
+  /** The client may ask what is known of its requests: once for each return. */
+  private mayAsk: boolean
+  /** The client has come back to its requests. */
+  private isBack = false
   isEnded = false
 
   constructor(host: PeerHost, id: number, socket: PlainSocket, services: Context.Context<never>) {
@@ -130,6 +134,7 @@ export class Peer {
     this.isRecoverable = socket.recoverable
     this.socket = socket
     this.services = services
+    this.mayAsk = socket.recovered
   }
 
   /** The number of requests whose handlers have not ended. */
@@ -142,14 +147,15 @@ export class Peer {
     this.socket = socket
     this.services = services
     this.free = []
+    this.isBack = this.mayAsk = true
   }
 
   /** What the client has to know after an outage. */
-  get resumed(): Resumed {
+  private resumed(question: number): Resumed {
     const open = Array.from(this.requests.values()).filter(
       ({ isAnswered, isNotification }) => !isAnswered && !isNotification
     )
-    return { _tag: "Resumed", requests: open.map(({ chunks, id }) => [id, chunks]) }
+    return { _tag: "Resumed", question, requests: open.map(({ chunks, id }) => [id, chunks]) }
   }
 
   /** The client will not come back. */
@@ -175,6 +181,8 @@ export class Peer {
         return this.onInterrupt(frame)
       case "Ping":
         return this.run(this.emit({ _tag: "Pong" }))
+      case "Resume":
+        return this.onResume(frame.question)
       case "Eof":
         this.isClosing = true
         return this.forward(frame)
@@ -221,6 +229,12 @@ export class Peer {
     if (slot === undefined || slot.isInterrupted || slot.isNotification) return
     slot.isInterrupted = true
     this.forward(frame)
+  }
+
+  private onResume(question: number): void {
+    if (!this.mayAsk) return this.refuse(refusedRequest("the client has not recovered, or has asked already"))
+    this.mayAsk = false
+    this.run(this.emit(this.isBack ? this.resumed(question) : { _tag: "Reset", question }))
   }
 
   /** A frame breaks a rule, or the request is one too many. A request with an id is answered. */

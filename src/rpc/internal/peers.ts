@@ -69,17 +69,12 @@ class Peers implements PeerHost {
         const known = socket.recovered ? this.places.get(socket.namespace)?.peers.get(socket.id) : undefined
         const peer = known ?? this.add(socket, services)
         known?.bind(socket, services)
-        const told: Effect.Effect<void> = socket.recovered
-          ? peer.emit(known?.resumed ?? { _tag: "Reset" })
-          : Effect.void
-        return told.pipe(
-          Effect.andThen(
-            socket.on(this.options.event, (frame) => {
-              peer.receive(frame)
-              return Effect.void
-            })
-          ),
-          Effect.andThen(Effect.addFinalizer(() => Effect.sync(() => this.onLeft(peer, socket))))
+        return Effect.andThen(
+          socket.on(this.options.event, (frame) => {
+            peer.receive(frame)
+            return Effect.void
+          }),
+          Effect.addFinalizer(() => Effect.sync(() => this.onLeft(peer, socket)))
         )
       })
     )

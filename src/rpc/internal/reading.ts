@@ -1,4 +1,4 @@
-import type { FromClientEncoded, RequestEncoded } from "effect/rpc/RpcMessage"
+import type { RequestEncoded } from "effect/rpc/RpcMessage"
 
 import type { ClientFrame, RequestId } from "./frames.ts"
 
@@ -70,7 +70,7 @@ const readRequest = (frame: Readonly<Record<string, unknown>>): RequestEncoded |
 export const readFrame = (value: unknown): ClientFrame | Refused => {
   if (typeof value !== "object" || value === null) return refused("a frame is an object")
   const frame = value as Readonly<Record<string, unknown>>
-  const { _tag, requestId, total } = frame
+  const { _tag, question, requestId, total } = frame
   switch (_tag) {
     case "Request":
       return readRequest(frame)
@@ -82,8 +82,11 @@ export const readFrame = (value: unknown): ClientFrame | Refused => {
       return Number.isSafeInteger(total) ? { _tag, requestId, total: total as number } : refused("total is no number")
     case "Eof":
     case "Ping":
-      return { _tag } as FromClientEncoded
+      return { _tag }
+    case "Resume":
+      if (!Number.isSafeInteger(question)) return refused("Resume needs a question: a whole number")
+      return { _tag, question: question as number }
     default:
-      return refused("a frame has the _tag Request, Ack, Interrupt, Eof or Ping")
+      return refused("a frame has the _tag Request, Ack, Interrupt, Ping, Eof or Resume")
   }
 }
