@@ -43,7 +43,7 @@ export interface ServerOptions {
   readonly maxInFlight?: number
   /**
    * The memory of these requests in bytes: their payloads as objects, which may be twenty times
-   * their text, and 1,024 bytes for each. The next one is answered with a defect. Default: 4 MiB.
+   * their text, and 6,500 bytes for each. The next one is answered with a defect. Default: 8 MiB.
    */
   readonly maxInFlightBytes?: number
 }
@@ -91,7 +91,7 @@ const resolve = Effect.fnUntraced(function* ({
     event,
     window: yield* integer("window", options.window, 16, 1),
     maxInFlight: yield* integer("maxInFlight", options.maxInFlight, 1_000, 1),
-    maxInFlightBytes: yield* integer("maxInFlightBytes", options.maxInFlightBytes, 4_194_304, 1)
+    maxInFlightBytes: yield* integer("maxInFlightBytes", options.maxInFlightBytes, 8_388_608, 1)
   }
 })
 

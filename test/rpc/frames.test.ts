@@ -352,7 +352,7 @@ describe("requests in flight", () => {
 
   it_("hold `maxInFlightBytes` at the most", () =>
     Effect.gen(function* () {
-      const { ask, seen } = yield* byHand({ maxInFlightBytes: 10_000 })
+      const { ask, seen } = yield* byHand({ maxInFlightBytes: 22_000 })
       yield* ask(request(1, "Hold", "x".repeat(3_000)), request(2, "Hold", "x".repeat(3_000)))
       assert.deepStrictEqual(yield* ask(request(3, "Hold", "x".repeat(3_000))), [tooMany(3, 2)])
       yield* ask({ _tag: "Interrupt", requestId: 1 })

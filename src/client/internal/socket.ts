@@ -96,6 +96,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     asking?.making?.interruptUnsafe()
     asking = undefined
     inbound.close()
+    undeclared?.close()
   }
 
   const tell = (next: SocketStatus) => {
@@ -203,6 +204,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     }
     enter(connected)
     inbound.open()
+    undeclared?.open()
     for (const packet of early) {
       onEvent(packet)
       // A handler may have disconnected.

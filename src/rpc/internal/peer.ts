@@ -85,8 +85,8 @@ export class Slot {
 /** The request that a fiber handles. */
 export class CurrentSlot extends Context.Service<CurrentSlot, Slot>()("effect-socket.io/rpc/CurrentSlot") {}
 
-/** The memory of a request beside its frame: the handler's fiber, its scope, and its entries in maps. */
-const REQUEST = 1_024
+/** The memory of a request beside its frame, as measured: the handler's fiber, its context, its scope and its span. */
+const REQUEST = 6_500
 
 /** The ids of notifications, which have none. They are longer than those of clients may be. */
 const NOTIFICATION = `notification ${"-".repeat(64)} `
