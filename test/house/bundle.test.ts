@@ -249,7 +249,7 @@ describe("what the client costs a page, compressed", () => {
         modules.filter((path) => /src\/(server|adapter|recovery)\/|rpc\/(SocketIoRpcServer|internal\/peer)/.test(path)),
         []
       )
-      hold(`what the protocol of RPC adds to a page with RPC, ${bundler}`, bytes - without.bytes, 12_000)
+      hold(`what the protocol of RPC adds to a page with RPC, ${bundler}`, bytes - without.bytes, 4_200)
     })
   }
 })
