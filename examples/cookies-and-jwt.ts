@@ -22,7 +22,7 @@ import { Cookies, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse 
 
 // ---------------------------------------------------------------- tokens
 
-/** What a token says: a user, and the end of the session in seconds since the epoch. */
+/** The claims of a token: a user, and the end of the session in seconds since the epoch. */
 class Claims extends Schema.Class<Claims>("session/Claims")({ sub: Schema.String, exp: Schema.Int }) {}
 
 class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInvalid", { message: Schema.String }) {}

@@ -77,7 +77,7 @@ const Presence = Layer.effectDiscard(
     // A log may miss the oldest lines when it is very late. By default these streams fail then.
     const options = { overflow: "dropOldest" } as const
     const comings = Stream.map(office.connections(options), (socket) => `${socket.auth.name} has come`)
-    const goings = Stream.map(office.disconnections(options), ({ id, reason }) => `${id} has gone: ${reason}`)
+    const goings = Stream.map(office.disconnections(options), ({ id, reason }) => `${id} has left: ${reason}`)
     const changes = Stream.map(office.roomChanges(options), (change) =>
       "sid" in change ? `${change._tag} ${change.room}: ${change.sid}` : `${change._tag} ${change.room}`
     )

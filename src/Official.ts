@@ -360,7 +360,7 @@ type HasValue<E extends Event.Any> = [Event.Ack<E>] extends [never]
     ? false
     : true
 
-/** What each middleware of a union reads, as parameters of functions: inferred together, they meet. */
+/** The payloads that the middlewares of a union read, as parameters of functions: inferred together, they meet. */
 type MiddlewareAuth<M> = M extends { readonly auth: { readonly Encoded: infer A } }
   ? (auth: Wire<A, SentBytes>) => void
   : never

@@ -154,7 +154,7 @@ export interface DurableEmitter<N extends Namespace.Any> {
 }
 
 /**
- * Makes a queue of events over a socket, which are sent until they are acknowledged. What is emitted on the socket itself does not
+ * Makes a queue of events over a socket, which are sent until they are acknowledged. Events that are emitted on the socket itself do not
  * wait for it. Every event needs an acknowledgement of the server's: from our servers each gets one, from others those whose
  * handler calls back.
  *

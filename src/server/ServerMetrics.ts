@@ -130,6 +130,6 @@ export const recoveries: Metric.Counter<number> = Metric.counter("socketio_recov
  * @category metrics
  */
 export const volatileDropped: Metric.Counter<number> = Metric.counter("socketio_volatile_dropped", {
-  description: "Volatile packets that were dropped because the client was behind",
+  description: "Volatile packets that were dropped because earlier ones still waited for the client",
   incremental: true
 })
