@@ -19,6 +19,11 @@ export const refusals: Metric.Counter<number> = Metric.counter("socketio_rpc_ref
   incremental: true
 })
 
+const refusalsOf = {
+  frame: Metric.withAttributes(refusals, { reason: "frame" }),
+  "in flight": Metric.withAttributes(refusals, { reason: "in flight" })
+}
+
 export interface PeerOptions {
   readonly event: string
   readonly window: number
@@ -116,8 +121,8 @@ export class Peer {
   private free: Array<Slot> = []
   private cost = 0
   private notifications = 0
-  /** Requests whose payload is still being decoded. */
-  private readonly decoding = new Set<Fiber.Fiber<void>>()
+  /** Frames that the RPC server has not taken yet. */
+  private readonly taking = new Set<Fiber.Fiber<void>>()
   /** The client sends nothing any more. */
   private isClosing = false
   /** The client may ask what is known of its requests: once for each return. */
@@ -161,16 +166,19 @@ export class Peer {
   /** The client will not come back. */
   end(): void {
     this.isEnded = true
-    for (const fiber of this.decoding) fiber.interruptUnsafe()
+    for (const fiber of this.taking) fiber.interruptUnsafe()
     this.requests.clear()
     this.free = []
   }
 
   // ---------------------------------------------------------------- in
 
-  /** A frame has come. */
-  receive(value: unknown): void {
-    if (this.isEnded || this.isClosing) return
+  /**
+   * A frame has come. The effect is that of the event's handler: it waits where the answer has to wait for the client, so that
+   * the client is not read any more.
+   */
+  receive(value: unknown): Effect.Effect<void> {
+    if (this.isEnded || this.isClosing) return Effect.void
     const frame = readFrame(value)
     switch (frame._tag) {
       case "Request":
@@ -180,7 +188,7 @@ export class Peer {
       case "Interrupt":
         return this.onInterrupt(frame)
       case "Ping":
-        return this.run(this.emit({ _tag: "Pong" }))
+        return this.emit({ _tag: "Pong" })
       case "Resume":
         return this.onResume(frame.question)
       case "Eof":
@@ -191,7 +199,7 @@ export class Peer {
     }
   }
 
-  private onRequest(frame: RequestEncoded, value: unknown): void {
+  private onRequest(frame: RequestEncoded, value: unknown): Effect.Effect<void> {
     const { options } = this.host
     const { isNotification } = frame
     // The RPC server would interrupt its caller.
@@ -209,54 +217,56 @@ export class Peer {
     // A discarded request is answered when its handler starts: that is the moment from which on the end of a
     // handler without an answer can be seen.
     const { isNotification: _, ...request } = frame
-    this.forward(isNotification ? { ...request, id, discard: true } : frame, slot.context)
+    return this.forward(isNotification ? { ...request, id, discard: true } : frame, slot.context)
   }
 
-  private onAck(id: RequestId, total: TotalAck | undefined): void {
+  private onAck(id: RequestId, total: TotalAck | undefined): Effect.Effect<void> {
     const slot = this.requests.get(id)
-    if (slot === undefined) return
+    if (slot === undefined) return Effect.void
     const acked = total === undefined ? slot.acked + 1 : total.total
     // More than were sent, or fewer than before, would change the window.
-    if (acked > slot.chunks || acked < slot.acked) return
+    if (acked > slot.chunks || acked < slot.acked) return Effect.void
     slot.acked = acked
-    if (!slot.isWaiting || slot.chunks - acked >= this.host.options.window) return
+    if (!slot.isWaiting || slot.chunks - acked >= this.host.options.window) return Effect.void
     slot.isWaiting = false
-    this.forward({ _tag: "Ack", requestId: id })
+    return this.forward({ _tag: "Ack", requestId: id })
   }
 
-  private onInterrupt(frame: FromClientEncoded & { readonly requestId: RequestId }): void {
+  private onInterrupt(frame: FromClientEncoded & { readonly requestId: RequestId }): Effect.Effect<void> {
     const slot = this.requests.get(frame.requestId)
-    if (slot === undefined || slot.isInterrupted || slot.isNotification) return
+    if (slot === undefined || slot.isInterrupted || slot.isNotification) return Effect.void
     slot.isInterrupted = true
-    this.forward(frame)
+    return this.forward(frame)
   }
 
-  private onResume(question: number): void {
+  private onResume(question: number): Effect.Effect<void> {
     if (!this.mayAsk) return this.refuse(refusedRequest("the client has not recovered, or has asked already"))
     this.mayAsk = false
-    this.run(this.emit(this.isBack ? this.resumed(question) : { _tag: "Reset", question }))
+    return this.emit(this.isBack ? this.resumed(question) : { _tag: "Reset", question })
   }
 
   /** A frame breaks a rule, or the request is one too many. A request with an id is answered. */
-  private refuse({ id, message }: Refused, reason = "frame"): void {
-    const logged = Effect.annotateLogs(Effect.logDebug(`RPC frame refused: ${message}`), {
-      sid: this.sid,
-      namespace: this.namespace
-    })
-    this.run(Effect.andThen(Metric.update(Metric.withAttributes(refusals, { reason }), 1), logged), this.services)
-    if (id !== undefined && !this.requests.has(id)) this.run(this.emit(die(id, message)))
+  private refuse({ id, message }: Refused, reason: "frame" | "in flight" = "frame"): Effect.Effect<void> {
+    const told = Effect.andThen(
+      Metric.update(refusalsOf[reason], 1),
+      Effect.annotateLogs(Effect.logDebug(`RPC frame refused: ${message}`), {
+        sid: this.sid,
+        namespace: this.namespace
+      })
+    )
+    return id === undefined || this.requests.has(id) ? told : Effect.andThen(told, this.emit(die(id, message)))
   }
 
-  private forward(frame: FromClientEncoded, context?: Context.Context<never>): void {
-    this.run(this.host.write(this.id, frame), context)
-  }
-
-  /** Runs an effect, which mostly ends at once. It is no event of the socket, and may outlive it. */
-  private run(effect: Effect.Effect<void>, context: Context.Context<never> = this.services): void {
-    const fiber = Effect.runForkWith(context)(effect)
-    if (fiber.pollUnsafe() !== undefined) return
-    this.decoding.add(fiber)
-    fiber.addObserver(() => this.decoding.delete(fiber))
+  /**
+   * Gives a frame to the RPC server, which mostly takes it at once. Otherwise, as while a payload is decoded, this is no part of
+   * the event: with recovery it may outlive the socket.
+   */
+  private forward(frame: FromClientEncoded, context: Context.Context<never> = this.services): Effect.Effect<void> {
+    const fiber = Effect.runForkWith(context)(this.host.write(this.id, frame))
+    if (fiber.pollUnsafe() !== undefined) return Effect.void
+    this.taking.add(fiber)
+    fiber.addObserver(() => this.taking.delete(fiber))
+    return Effect.void
   }
 
   // ---------------------------------------------------------------- out

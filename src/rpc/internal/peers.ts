@@ -70,10 +70,7 @@ class Peers implements PeerHost {
         const peer = known ?? this.add(socket, services)
         known?.bind(socket, services)
         return Effect.andThen(
-          socket.on(this.options.event, (frame) => {
-            peer.receive(frame)
-            return Effect.void
-          }),
+          socket.on(this.options.event, (frame) => peer.receive(frame)),
           Effect.addFinalizer(() => Effect.sync(() => this.onLeft(peer, socket)))
         )
       })
