@@ -3,6 +3,7 @@
 Prints the answers as JSON, one in a line.
 """
 import json
+import os
 import queue
 import sys
 
@@ -29,4 +30,6 @@ while True:
     numbers += frame["values"]
     sio.emit("rpc", {"_tag": "Ack", "requestId": 2}, namespace="/library")
 
-sio.disconnect()
+# Its disconnect() waits for the end of a poll, which may be a heartbeat away.
+sys.stdout.flush()
+os._exit(0)
