@@ -295,6 +295,30 @@ describe("the session's end", () => {
   )
 })
 
+describe("an outbox that makes its server wait", () => {
+  it_("delays calls and streams, and loses none", () =>
+    Effect.gen(function* () {
+      const { answer, client, fork, network, seen, settle } = yield* world({
+        limits: { maxOutbox: 100, outboxOverflow: "suspend" }
+      })
+      const numbers = yield* fork(Stream.runCollect(client.Numbers({ count: 50 })))
+      const calls: Array<Fiber.Fiber<Exit.Exit<unknown, unknown>>> = []
+      for (let n = 0; n < 10; n++) calls.push(yield* fork(client.Ask({ n })))
+      yield* network.stall
+      for (let n = 0; n < 10; n++) yield* answer(n)
+      yield* settle
+      yield* network.restore
+      assert.deepStrictEqual(
+        yield* Effect.all(calls.map(Fiber.join)),
+        Array.from({ length: 10 }, (_, n) => Exit.succeed(n))
+      )
+      const exit: any = yield* Fiber.join(numbers)
+      assert.deepStrictEqual(exit, Exit.succeed(Array.from({ length: 50 }, (_, n) => n + 1)))
+      assert.deepStrictEqual(seen.interrupted, [])
+    })
+  )
+})
+
 describe("without recovery", () => {
   it_("the loss of the connection makes calls in flight fail, and interrupts their handlers; later calls wait", () =>
     Effect.gen(function* () {

@@ -111,7 +111,8 @@ export class Calls {
       const { maxWaiting, waits } = this.host
       if (!this.isOpen) {
         if (this.refusal !== undefined) return settle(this.refusal)
-        if (!waits) return settle(this.lost)
+        // While the server says what it knows, the socket is connected.
+        if (!waits && this.session === undefined) return settle(this.lost)
         if (this.waiting >= maxWaiting) return settle(failure(`${maxWaiting} calls wait for the connection`, undefined))
         this.waiting++
       }
