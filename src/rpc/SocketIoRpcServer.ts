@@ -37,8 +37,8 @@ export interface ServerOptions {
    */
   readonly window?: number
   /**
-   * The requests of one client whose handlers have not ended, streams and notifications included.
-   * The next one is not handled: it is answered with a defect. Default: 1,000.
+   * The requests of one connection whose handlers have not ended, streams and notifications included,
+   * over all of its sockets that this protocol serves. The next one is not handled: it is answered with a defect. Default: 1,000.
    */
   readonly maxInFlight?: number
   /**

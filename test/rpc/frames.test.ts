@@ -8,6 +8,7 @@ import * as fc from "fast-check"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as SocketIoRpcServer from "../../src/rpc/SocketIoRpcServer.ts"
+import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { count } from "../support/extent.ts"
 
@@ -358,6 +359,52 @@ describe("requests in flight", () => {
       yield* ask({ _tag: "Interrupt", requestId: 1 })
       yield* ask(request(3, "Hold", "x".repeat(3_000)))
       assert.strictEqual(seen.running, 2)
+    })
+  )
+
+  it_("are those of a connection, over all of its sockets", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const handlers = Group.toLayer({
+        Add: ({ a, b }) => Effect.succeed(a + b),
+        Nothing: () => Effect.void,
+        Wait: () => Effect.never,
+        Hold: () => Effect.never,
+        Crash: () => Effect.die("boom"),
+        Numbers: () => Stream.empty
+      })
+      const documents = SocketIoServer.layerDynamicNamespace(/^\/document\/\d+$/, () =>
+        Effect.map(
+          SocketIoRpcServer.Endpoint,
+          ({ attach }) =>
+            (socket) =>
+              attach(socket)
+        )
+      )
+      const context = yield* Layer.build(
+        Layer.merge(documents, RpcServer.layer(Group).pipe(Layer.provide(handlers))).pipe(
+          Layer.provide(SocketIoRpcServer.layerEndpoint({ maxInFlight: 3 })),
+          Layer.provideMerge(TestSocketIo.layer())
+        )
+      )
+      const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
+      const sockets = yield* Effect.forEach([0, 1, 2, 3], (n) =>
+        Effect.gen(function* () {
+          const socket = yield* SocketIoClient.connect(`/document/${n}`).pipe(Effect.provide(context))
+          yield* socket.respond("rpc", (frame: any) =>
+            Effect.sync(() => seen.push(`${n}: ${frame.exit.cause?.[0].defect ?? frame.exit.value}`))
+          )
+          yield* socket.emit("rpc", request(1, "Wait"))
+          return socket
+        })
+      )
+      yield* settle
+      assert.deepStrictEqual(seen.splice(0), ["3: too many requests in flight: 3"])
+      yield* sockets[0]!.disconnect()
+      yield* settle
+      yield* sockets[3]!.emit("rpc", request(2, "Add", { a: 1, b: 2 }))
+      yield* settle
+      assert.deepStrictEqual(seen, ["3: 3"])
     })
   )
 

@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 
 import { costOf } from "../../internal/cost.ts"
 import type * as Namespace from "../../Namespace.ts"
+import type { ServerConnection } from "../../server/ServerConnection.ts"
 import type { ServerSocket } from "../../server/ServerSocket.ts"
 import { CurrentSocket } from "../SocketIoRpc.ts"
 import type { RequestId, Resumed, ServerFrame, TotalAck } from "./frames.ts"
@@ -31,9 +32,16 @@ export interface PeerOptions {
   readonly maxInFlightBytes: number
 }
 
+/** The requests in flight of a connection, over all of its sockets. */
+export interface Load {
+  requests: number
+  cost: number
+}
+
 /** What all peers share. */
 export interface PeerHost {
   readonly options: PeerOptions
+  readonly loadOf: (connection: ServerConnection) => Load
   /** Gives a frame to the RPC server. */
   readonly write: (peer: number, frame: FromClientEncoded) => Effect.Effect<void>
   /** Sends to a client that is away, and may come back. */
@@ -120,6 +128,7 @@ export class Peer {
   private readonly requests = new Map<RequestId, Slot>()
   private free: Array<Slot> = []
   private cost = 0
+  private load: Load
   private notifications = 0
   /** Frames that the RPC server has not taken yet. */
   private readonly taking = new Set<Fiber.Fiber<void>>()
@@ -140,6 +149,7 @@ export class Peer {
     this.socket = socket
     this.services = services
     this.mayAsk = socket.recovered
+    this.load = host.loadOf(socket.connection)
   }
 
   /** The number of requests whose handlers have not ended. */
@@ -153,6 +163,14 @@ export class Peer {
     this.services = services
     this.free = []
     this.isBack = this.mayAsk = true
+    this.addLoad(-this.requests.size, -this.cost)
+    this.load = this.host.loadOf(socket.connection)
+    this.addLoad(this.requests.size, this.cost)
+  }
+
+  private addLoad(requests: number, cost: number): void {
+    this.load.requests += requests
+    this.load.cost += cost
   }
 
   /** What the client has to know after an outage. */
@@ -167,6 +185,7 @@ export class Peer {
   end(): void {
     this.isEnded = true
     for (const fiber of this.taking) fiber.interruptUnsafe()
+    this.addLoad(-this.requests.size, -this.cost)
     this.requests.clear()
     this.free = []
   }
@@ -205,8 +224,9 @@ export class Peer {
     // The RPC server would interrupt its caller.
     if (!isNotification && this.requests.has(frame.id)) return this.refuse(refusedRequest("an id is used twice"))
     const cost = REQUEST + costOf(value)
-    if (this.requests.size >= options.maxInFlight || this.cost + cost > options.maxInFlightBytes) {
-      const message = `too many requests in flight: ${this.requests.size}`
+    const { load } = this
+    if (load.requests >= options.maxInFlight || load.cost + cost > options.maxInFlightBytes) {
+      const message = `too many requests in flight: ${load.requests}`
       return this.refuse(refusedRequest(message, isNotification ? undefined : frame.id), "in flight")
     }
     const id = isNotification ? NOTIFICATION + this.notifications++ : frame.id
@@ -214,6 +234,7 @@ export class Peer {
     slot.take(this, { ...frame, id }, cost)
     this.requests.set(id, slot)
     this.cost += cost
+    this.addLoad(1, cost)
     // A discarded request is answered when its handler starts: that is the moment from which on the end of a
     // handler without an answer can be seen.
     const { isNotification: _, ...request } = frame
@@ -331,6 +352,7 @@ export class Peer {
     if (slot.peer !== this || this.requests.get(slot.id) !== slot) return
     this.requests.delete(slot.id)
     this.cost -= slot.cost
+    this.addLoad(-1, -slot.cost)
     slot.peer = undefined
     // Those of an earlier socket are not used again.
     if (slot.socket === this.socket) this.free.push(slot)

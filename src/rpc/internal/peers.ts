@@ -12,10 +12,11 @@ import * as Stream from "effect/Stream"
 
 import type * as Namespace from "../../Namespace.ts"
 import type { NamespaceHandle } from "../../server/NamespaceHandle.ts"
+import type { ServerConnection } from "../../server/ServerConnection.ts"
 import type { ServerSocket } from "../../server/ServerSocket.ts"
 import { SocketIoServer, type SocketIoServerShape } from "../../server/SocketIoServer.ts"
 import type { ServerFrame } from "./frames.ts"
-import { Peer, type PeerHost, type PeerOptions } from "./peer.ts"
+import { type Load, Peer, type PeerHost, type PeerOptions } from "./peer.ts"
 
 type PlainSocket = ServerSocket<Namespace.Untyped>
 
@@ -36,6 +37,7 @@ class Peers implements PeerHost {
   private readonly all = new Map<number, Peer>()
   private readonly places = new Map<string, Place>()
   private readonly attached = new WeakSet<PlainSocket>()
+  private readonly loads = new WeakMap<ServerConnection, Load>()
   private lastId = 0
 
   constructor(
@@ -58,6 +60,12 @@ class Peers implements PeerHost {
 
   get(id: number): Peer | undefined {
     return this.all.get(id)
+  }
+
+  loadOf(connection: ServerConnection): Load {
+    let load = this.loads.get(connection)
+    if (load === undefined) this.loads.set(connection, (load = { requests: 0, cost: 0 }))
+    return load
   }
 
   /** Lets a socket call, until its scope, or the current one, closes. */
