@@ -46,6 +46,12 @@ export interface ServerOptions {
    * their text, and 6,500 bytes for each. The next one is answered with a defect. Default: 8 MiB.
    */
   readonly maxInFlightBytes?: number
+  /**
+   * With recovery: the memory of the requests of all clients together that have lost their
+   * connection, in bytes. The handlers of the client that has been away for the longest time are
+   * interrupted for another's, and its calls fail when it is back. Default: 64 MiB.
+   */
+  readonly maxAwayBytes?: number
 }
 
 /**
@@ -91,7 +97,8 @@ const resolve = Effect.fnUntraced(function* ({
     event,
     window: yield* integer("window", options.window, 16, 1),
     maxInFlight: yield* integer("maxInFlight", options.maxInFlight, 1_000, 1),
-    maxInFlightBytes: yield* integer("maxInFlightBytes", options.maxInFlightBytes, 8_388_608, 1)
+    maxInFlightBytes: yield* integer("maxInFlightBytes", options.maxInFlightBytes, 8_388_608, 1),
+    maxAwayBytes: yield* integer("maxAwayBytes", options.maxAwayBytes, 67_108_864, 0)
   }
 })
 

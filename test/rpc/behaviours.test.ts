@@ -166,6 +166,22 @@ for (const way of ways) {
       })
     )
 
+    it.live("handles a notification, and answers nothing", () =>
+      Effect.gen(function* () {
+        const { client, socket } = yield* connectedLibrary(way)
+        const came: Array<any> = []
+        yield* socket.respond("rpc", (frame) => Effect.sync(() => came.push(frame)))
+        const tally = { _tag: "Request", tag: "Tally", payload: { by: 3 }, headers: [], isNotification: true }
+        yield* socket.emit("rpc", tally)
+        yield* socket.emit("rpc", { ...tally, tag: "Crash", payload: null })
+        yield* socket.emit("rpc", { ...tally, tag: "Wait", payload: null })
+        const { tally: counted } = yield* until(client, ({ tally }) => tally > 0)
+        assert.strictEqual(counted, 3)
+        // The answers to the questions for the count, and nothing else.
+        assert.isTrue(came.every(({ _tag, exit }) => _tag === "Exit" && "tally" in exit.value))
+      }).pipe(Effect.scoped)
+    )
+
     it.live("ends all calls with a fatal defect, and the server does not go on with them", () =>
       Effect.gen(function* () {
         const { client } = yield* connectedLibrary(way, {})

@@ -410,7 +410,7 @@ describe("requests in flight", () => {
 
   it_("are refused options that make no sense", () =>
     Effect.gen(function* () {
-      for (const options of [{ window: 0 }, { maxInFlight: 0.5 }, { maxInFlightBytes: -1 }]) {
+      for (const options of [{ window: 0 }, { maxInFlight: 0.5 }, { maxInFlightBytes: -1 }, { maxAwayBytes: -1 }]) {
         const error: any = yield* Effect.flip(byHand(options))
         assert.strictEqual(error._tag, "InvalidOptionError")
         assert.strictEqual(error.option, Object.keys(options)[0])

@@ -6,8 +6,10 @@ import { Headers } from "effect/http"
 import { Rpc, RpcClient, RpcGroup, RpcMiddleware, RpcServer } from "effect/rpc"
 
 import * as Binary from "../../src/Binary.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
+import type * as Namespace from "../../src/Namespace.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
 import type { PacketParser } from "../../src/protocol/PacketParser.ts"
 import { Parser } from "../../src/Parser.ts"
@@ -132,17 +134,23 @@ export const connectedLibrary = Effect.fnUntraced(function* (
   { parser, transports }: Pick<Way, "parser" | "transports">,
   options: SocketIoRpcServer.ServerOptions & { readonly disableFatalDefects?: boolean } = { disableFatalDefects: true },
   protocol: SocketIoRpcClient.ProtocolOptions = {}
-): Effect.fn.Return<{ readonly client: LibraryClient; readonly url: string }, any, Scope.Scope> {
+): Effect.fn.Return<
+  { readonly client: LibraryClient; readonly socket: ClientSocket<Namespace.Untyped> },
+  any,
+  Scope.Scope
+> {
   const parsed = parser === undefined ? Layer.empty : Layer.succeed(Parser, parser)
   const { url } = yield* serve(
     libraryServer(options).pipe(Layer.provide(SocketIoRpcServer.layerProtocol("/library", options)))
   ).pipe(Effect.provide(parsed))
   const context = yield* Layer.build(
     SocketIoRpcClient.layerProtocol("/library", protocol).pipe(
-      Layer.provide(SocketIoClient.layer({ url, transports })),
+      Layer.provideMerge(SocketIoClient.layer({ url, transports })),
       Layer.provide(NodeClientPlatform.layer),
       Layer.provide(parsed)
     )
   )
-  return { client: yield* Effect.provide(makeClient, context), url }
+  // The socket that the protocol uses.
+  const socket = yield* SocketIoClient.connect("/library").pipe(Effect.provide(context))
+  return { client: yield* Effect.provide(makeClient, context), socket }
 })

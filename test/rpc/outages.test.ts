@@ -23,7 +23,8 @@ const WINDOW = 4
 /** A server whose answers the test gives, and its client. */
 const world = Effect.fnUntraced(function* (
   options: ServerOptions,
-  protocol: SocketIoRpcClient.ProtocolOptions = {}
+  protocol: SocketIoRpcClient.ProtocolOptions = {},
+  bounds: SocketIoRpcServer.ServerOptions = {}
 ): Effect.fn.Return<any, any, Scope.Scope> {
   const seen = { asked: [] as Array<number>, interrupted: [] as Array<number>, produced: 0, closed: 0 }
   const answers = Array.from({ length: 10 }, () => Deferred.makeUnsafe<void>())
@@ -44,7 +45,7 @@ const world = Effect.fnUntraced(function* (
   })
   const rpcServer = RpcServer.layer(Group).pipe(
     Layer.provide(handlers),
-    Layer.provide(SocketIoRpcServer.layerProtocol("/rpc", { window: WINDOW }))
+    Layer.provide(SocketIoRpcServer.layerProtocol("/rpc", { window: WINDOW, ...bounds }))
   )
   const test = yield* Layer.build(TestSocketIo.layer(options))
   const build = Effect.gen(function* () {
@@ -58,11 +59,18 @@ const world = Effect.fnUntraced(function* (
     Effect.provideService(RpcClient.Protocol, yield* SocketIoRpcClient.protocolOf(socket, protocol))
   )
   const { network } = (yield* TestSocketIo.TestSocketIo.pipe(Effect.provide(test))).client
+  const others = Effect.gen(function* () {
+    const other = yield* TestSocketIo.makeClient().pipe(Effect.provide(test))
+    const protocol = yield* SocketIoRpcClient.protocolOf(yield* other.connect("/rpc"))
+    const client = yield* RpcClient.make(Group).pipe(Effect.provideService(RpcClient.Protocol, protocol))
+    return { client, network: other.network }
+  })
   const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
   return {
     seen,
     client,
     socket,
+    others,
     /** Another layer takes the place of the server's. */
     replace: Effect.andThen(Scope.close(serverScope, Exit.void), build),
     network,
@@ -291,6 +299,33 @@ describe("the session's end", () => {
       yield* settle
       assert.deepStrictEqual(seen.interrupted, [1])
       assert.strictEqual(messageOf(yield* Fiber.join(call)), "io client disconnect")
+    })
+  )
+})
+
+describe("the requests of clients that are away", () => {
+  it_("take `maxAwayBytes` together: those of the client that is away for the longest time end for others", () =>
+    Effect.gen(function* () {
+      // The memory of one request and a little more.
+      const { back, client, fork, network, others, seen, settle } = yield* world(
+        { recovery: true },
+        {},
+        { maxAwayBytes: 10_000 }
+      )
+      const first = yield* fork(client.Ask({ n: 1 }))
+      yield* network.cut
+      yield* settle
+      assert.deepStrictEqual(seen.interrupted, [])
+      const other = yield* others
+      const second = yield* fork(other.client.Ask({ n: 2 }))
+      yield* other.network.cut
+      yield* settle
+      assert.deepStrictEqual(seen.interrupted, [1])
+      yield* back
+      assert.include(["transport close", "transport error"], messageOf(yield* Fiber.join(first)))
+      assert.strictEqual(yield* client.Ping(), "pong")
+      assert.isUndefined(second.pollUnsafe())
+      assert.deepStrictEqual(seen.asked, [1, 2])
     })
   )
 })

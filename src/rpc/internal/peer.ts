@@ -30,6 +30,7 @@ export interface PeerOptions {
   readonly window: number
   readonly maxInFlight: number
   readonly maxInFlightBytes: number
+  readonly maxAwayBytes: number
 }
 
 /** The requests in flight of a connection, over all of its sockets. */
@@ -152,9 +153,9 @@ export class Peer {
     this.load = host.loadOf(socket.connection)
   }
 
-  /** The number of requests whose handlers have not ended. */
-  get inFlight(): number {
-    return this.requests.size
+  /** The memory of the requests whose handlers have not ended. */
+  get memory(): number {
+    return this.cost
   }
 
   /** The client is back, on another socket. */

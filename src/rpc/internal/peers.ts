@@ -38,6 +38,9 @@ class Peers implements PeerHost {
   private readonly places = new Map<string, Place>()
   private readonly attached = new WeakSet<PlainSocket>()
   private readonly loads = new WeakMap<ServerConnection, Load>()
+  /** The peers whose clients are away, with the memory of their requests when they left: the longest first. */
+  private readonly away = new Map<Peer, number>()
+  private awayBytes = 0
   private lastId = 0
 
   constructor(
@@ -76,7 +79,10 @@ class Peers implements PeerHost {
         this.attached.add(socket)
         const known = socket.recovered ? this.places.get(socket.namespace)?.peers.get(socket.id) : undefined
         const peer = known ?? this.add(socket, services)
-        known?.bind(socket, services)
+        if (known !== undefined) {
+          this.notAway(known)
+          known.bind(socket, services)
+        }
         return Effect.andThen(
           socket.on(this.options.event, (frame) => peer.receive(frame)),
           Effect.addFinalizer(() => Effect.sync(() => this.onLeft(peer, socket)))
@@ -101,12 +107,25 @@ class Peers implements PeerHost {
   /** A socket has left, or is not attached any more. Without recovery nobody comes back. */
   private onLeft(peer: Peer, socket: PlainSocket): void {
     this.attached.delete(socket)
-    if (peer.socket === socket && (!peer.isRecoverable || socket.connected)) this.end(peer)
+    if (peer.socket !== socket || peer.isEnded) return
+    if (!peer.isRecoverable || socket.connected) return this.end(peer)
+    this.away.set(peer, peer.memory)
+    this.awayBytes += peer.memory
+    for (const longest of this.away.keys()) {
+      if (this.awayBytes <= this.options.maxAwayBytes) return
+      this.end(longest)
+    }
+  }
+
+  private notAway(peer: Peer): void {
+    this.awayBytes -= this.away.get(peer) ?? 0
+    this.away.delete(peer)
   }
 
   end(peer: Peer): void {
     if (peer.isEnded) return
     peer.end()
+    this.notAway(peer)
     this.all.delete(peer.id)
     Queue.offerUnsafe(this.disconnects, peer.id)
     const place = this.places.get(peer.namespace)
