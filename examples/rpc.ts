@@ -1,6 +1,6 @@
 /**
- * Calls and streams beside events, over one connection: a room in which everybody hears the questions, and whoever asks reads
- * the answer word by word.
+ * Calls and streams beside events, over one connection: a room in which everybody hears the questions, and a client
+ * reads the answer to its own word by word.
  *
  *     npx node examples/rpc.ts            # the server
  *     npx node examples/rpc.ts Ada        # in other terminals: each line that you type is a question
@@ -35,7 +35,7 @@ const Asked = Event.make("asked", { payload: { name: Schema.String, question: Sc
 
 class Room extends Namespace.make("/room", { serverToClient: [Asked] }).middleware(Authentication) {}
 
-/** The namespace has checked who it is. The calls take that over. */
+/** The namespace has checked the user. The calls take that over. */
 class FromAuthentication extends SocketIoRpc.middlewareFrom(Authentication) {}
 
 class NothingAsked extends Schema.TaggedError<NothingAsked>()("NothingAsked", {}) {

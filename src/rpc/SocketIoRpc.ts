@@ -1,6 +1,6 @@
 /**
- * The parts of RPC over Socket.IO that groups of RPCs name, and that both sides import: what
- * handlers may use of the socket, and the authentication of its namespace.
+ * The parts of RPC over Socket.IO that groups of RPCs name, and that both sides import: the socket
+ * of a request, and the authentication of its namespace.
  *
  * It brings neither the server nor the client to a page.
  *
@@ -63,8 +63,8 @@ export interface MiddlewareFrom<M extends NamespaceMiddleware.AnyService> extend
 }
 
 /**
- * Declares a middleware of RPCs that hands on what a namespace's middleware has provided for the
- * socket: one authentication for events and for calls. Its handlers get {@link CurrentSocket}, too.
+ * Declares a middleware of RPCs that hands on the service that a namespace's middleware has provided
+ * for the socket: one authentication for events and for calls. Its handlers get {@link CurrentSocket}, too.
  *
  * The server's layer of it is `SocketIoRpcServer.layerMiddlewareFrom`. A call over another protocol,
  * or over a namespace without that middleware, dies.

@@ -63,9 +63,9 @@ const take = (socket: ClientSocket<any>, event: string): Effect.Effect<void, nev
  *
  * A call fails with `RpcClientError` when the connection is lost; the message of its reason
  * (`RpcClientDefect`) is that of the disconnection. The handler may have done its work. With recovery
- * on the server a call waits for the socket's return instead: what the server has sent meanwhile
- * comes then, requests that were lost on their way are sent again, and each request is handled once.
- * Only if the session is over does the call fail.
+ * on the server a call waits for the socket's return instead: the answers of the meantime
+ * come then, requests that were lost on their way are sent again, and each request is handled once.
+ * The call fails only if the session is over.
  *
  * An unread stream delays nothing else. Interruption of a call interrupts its handler. If a handler
  * dies and the server has not set `disableFatalDefects`, all calls of the client die, as with any
@@ -75,7 +75,7 @@ const take = (socket: ClientSocket<any>, event: string): Effect.Effect<void, nev
  *
  * **Gotchas**
  *
- * A socket has one protocol for each event, and those who connect to a namespace share its socket. Any
+ * A socket has one protocol for each event, and all connections of a client to a namespace share its socket. Any
  * number of RPC clients can use the protocol. A second one is a defect.
  *
  * **Example** (Calls beside events)

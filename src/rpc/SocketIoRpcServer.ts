@@ -152,7 +152,7 @@ export const layerEndpoint = (
 
 /**
  * A namespace that {@link layerProtocol} can serve: its name, or a contract without events, whose
- * middleware decides who may call.
+ * middleware admits clients.
  *
  * @since 0.1.0
  * @category models

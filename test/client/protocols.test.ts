@@ -1,5 +1,5 @@
 /**
- * What a protocol on top of a socket needs: changes of the status in their moment, undeclared events, and the word that the
+ * The parts of a socket that a protocol on top of it needs: changes of the status in their moment, undeclared events, and the word that the
  * server keeps the session.
  */
 import { assert, describe, it } from "@effect/vitest"

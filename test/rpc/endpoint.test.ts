@@ -195,7 +195,7 @@ describe("a namespace with a middleware", () => {
     Layer.provideMerge(TestSocketIo.layer())
   )
 
-  it.effect("decides who may call", () =>
+  it.effect("admits the clients that may call", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         Layer.build(SocketIoRpcClient.layerProtocol("/rpc", { auth: { token: "wrong" } }))

@@ -21,7 +21,7 @@ const starting = (name: string, args: ReadonlyArray<string>, SERVER: string) =>
   )
 
 describe("rpc.ts", () => {
-  it.live("answers word by word, tells the room who asks, and is called by hand", () =>
+  it.live("answers word by word, tells the room of the question, and is called by hand", () =>
     Effect.gen(function* () {
       const { url } = yield* serving("rpc.ts")
       const proxy = yield* faultyProxy(url)
@@ -48,7 +48,7 @@ describe("rpc.ts", () => {
 })
 
 describe("offline-first.ts", () => {
-  it.live("has what was written without a network at once, and on the other device after it", () =>
+  it.live("shows an entry that was written without a network at once, and later on the other device", () =>
     Effect.gen(function* () {
       const { url } = yield* serving("offline-first.ts")
       const proxy = yield* faultyProxy(url)

@@ -156,7 +156,7 @@ describe("frames by hand", () => {
     })
   )
 
-  it_("notify: the handler runs, and nothing is said, whatever becomes of it", () =>
+  it_("notify: the handler runs, and nothing is said, however it ends", () =>
     Effect.gen(function* () {
       const { ask, seen } = yield* byHand()
       const notification = (tag: string, payload?: unknown) =>
@@ -277,7 +277,7 @@ describe("frames by hand", () => {
     })
   )
 
-  it_("after Eof are not read, and what runs goes on", () =>
+  it_("after Eof are not read, and handlers go on", () =>
     Effect.gen(function* () {
       const { say, seen, socket } = yield* byHand()
       yield* say(request(1, "Wait"), { _tag: "Eof" }, request(2, "Add", { a: 1, b: 1 }), {
@@ -327,7 +327,7 @@ describe("requests in flight", () => {
     })
   )
 
-  it_("leave nothing when they have ended, in whatever way", () =>
+  it_("leave nothing when they have ended, in any way", () =>
     Effect.gen(function* () {
       const { ask } = yield* byHand({ maxInFlight: 1 })
       const more = [{}, { discard: true }, { isNotification: true }]

@@ -169,7 +169,7 @@ describe("with recovery, an outage that the session survives", () => {
       )
       for (let n = 1; n <= 30; n++) {
         assert.strictEqual(yield* Queue.take(numbers), n)
-        // What is on its way in both directions is lost: chunks, and acknowledgements.
+        // Chunks and acknowledgements that are on their way are lost.
         if (n % 3 === 1) yield* network.stall
         if (n % 3 !== 2) continue
         yield* network.cut
@@ -373,7 +373,7 @@ describe("without recovery", () => {
     })
   )
 
-  it_("is what a client gets that does not resume", () =>
+  it_("a client that does not resume sees the same", () =>
     Effect.gen(function* () {
       const { back, client, fork, network, seen, settle, socket } = yield* world({ recovery: true }, { resume: false })
       const call = yield* fork(client.Ask({ n: 1 }))

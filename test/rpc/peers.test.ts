@@ -1,5 +1,5 @@
 /**
- * What is called through Socket.IO, and by whom: a cluster's entity, and a client in Python that knows nothing of Effect.
+ * Peers of calls through Socket.IO: a cluster's entity, and a client in Python that knows nothing of Effect.
  */
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"

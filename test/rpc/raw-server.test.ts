@@ -1,5 +1,5 @@
 /**
- * The client's protocol against a server that is the test: moves to another server, and what no server of this library does.
+ * The client's protocol against a server that is the test: moves to another server, and faults that no server of this library has.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, Schema } from "effect"
@@ -42,7 +42,7 @@ const messageOf = (exit: Exit.Exit<unknown, any>): unknown => {
 }
 
 describe("a client that moves to another server", () => {
-  it.effect("asks what is known of its calls, and sends none twice that was made on the way", () =>
+  it.effect("asks for the calls that the server knows, and sends none twice", () =>
     run(
       Effect.gen(function* () {
         const { connection, socket } = yield* connected({ pid: "p" })
@@ -194,7 +194,7 @@ describe("a server that breaks the rules", () => {
     )
   )
 
-  it.effect("answers what does not fit: the call dies", () =>
+  it.effect("answers with a value that does not fit: the call dies", () =>
     calling(({ client, connection, fork }) =>
       Effect.gen(function* () {
         const call = yield* fork(client.Ask())

@@ -19,7 +19,7 @@ class Group extends RpcGroup.make(
   })
 ) {}
 
-/** What has happened in all worlds, to see that enough has. */
+/** Counts the events in all worlds, to see that there were enough. */
 export const makeTally = () => ({ calls: 0, succeeded: 0, failed: 0, interrupted: 0, outlived: 0, recoveries: 0 })
 
 export type Tally = ReturnType<typeof makeTally>
@@ -94,7 +94,7 @@ export const scenario = (tally: Tally) =>
       )
     )
 
-    /** What one client does. It ends when all of its calls have ended. */
+    /** The calls of one client. It ends when all of its calls have ended. */
     const talk = Effect.fnUntraced(function* (
       who: string,
       client: TestSocketIo.TestClient,
@@ -176,7 +176,7 @@ export const scenario = (tally: Tally) =>
       }
       yield* calm
       yield* Fiber.awaitAll(fibers)
-      // Sessions of which it has lost its way end, and the server hears of what was interrupted during an outage.
+      // Sessions that it has lost end, and the server hears of the calls that were interrupted during an outage.
       yield* Effect.sleep("1 minute")
       const left = Array.from(running).filter((n) => n.startsWith(who))
       if (left.length > 0) complain(`still handled: ${left.join("; ")}`)

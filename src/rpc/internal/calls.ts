@@ -9,7 +9,7 @@ import type { ClientFrame, RequestId, Resumed, ServerFrame } from "./frames.ts"
 /** The chunks of one stream that may wait for its reader. A server of this library sends `window` at the most. */
 const MAX_UNREAD = 1_000
 
-/** What calls need of the socket, and of the RPC client. */
+/** The parts of the socket that calls need, and their options. */
 export interface CallsHost {
   /** Sends a frame; dies if it cannot be encoded. */
   readonly emit: (frame: ClientFrame) => Effect.Effect<void>
@@ -55,7 +55,7 @@ export class Calls {
   private session: string | undefined
   /** The session before that, which may come back. */
   private former: string | undefined
-  /** The server is about to say what it knows of the session. */
+  /** The server has been asked for the requests that it knows. */
   private isResuming = false
   /** The number of times that it was asked. */
   private question = 0
@@ -111,7 +111,7 @@ export class Calls {
       const { maxWaiting, waits } = this.host
       if (!this.isOpen) {
         if (this.refusal !== undefined) return settle(this.refusal)
-        // While the server says what it knows, the socket is connected.
+        // While the server is asked for its requests, the socket is connected.
         if (!waits && this.session === undefined) return settle(this.lost)
         if (this.waiting >= maxWaiting) return settle(failure(`${maxWaiting} calls wait for the connection`, undefined))
         this.waiting++
@@ -156,7 +156,7 @@ export class Calls {
   /** A frame has come. */
   receive(value: unknown): void {
     if (typeof value !== "object" || value === null) return
-    // The server is trusted to keep the protocol. What it says is checked by the schemas of the RPCs.
+    // The server is trusted to keep the protocol. The schemas of the RPCs check its values.
     const frame = value as ServerFrame
     switch (frame._tag) {
       case "Chunk":
@@ -284,7 +284,7 @@ export class Calls {
     for (const call of Array.from(this.calls.values())) if (call.isSent) this.fail(call, this.lost)
   }
 
-  /** The server says what it knows of the session: what it does not know was lost, or it does not know that it is over. */
+  /** The server tells the requests that it knows. Others were lost on their way; of some it does not know yet that they are over. */
   private onResumed({ question, requests }: Resumed): void {
     if (!this.isResuming || question !== this.question) return
     this.isResuming = false

@@ -7,12 +7,12 @@ export const EVENT = "rpc"
 export type RequestId = string | number
 
 /**
- * A client that has recovered asks what the server knows of its requests. It comes after everything
+ * A client that has recovered asks for the requests that the server knows. It comes after everything
  * that the client has sent over the new connection.
  */
 export interface Resume {
   readonly _tag: "Resume"
-  /** Another one each time: the answer to an earlier question may be among what the client has missed. */
+  /** Another one each time: the client may have missed the answer to an earlier question, and get it late. */
   readonly question: number
 }
 
@@ -40,8 +40,8 @@ export interface TotalAck {
   readonly total: number
 }
 
-/** What a server sends. */
+/** A frame of a server. */
 export type ServerFrame = FromServerEncoded | Resumed | Reset
 
-/** What a client sends. */
+/** A frame of a client. */
 export type ClientFrame = FromClientEncoded | TotalAck | Resume

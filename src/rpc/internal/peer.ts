@@ -39,7 +39,7 @@ export interface Load {
   cost: number
 }
 
-/** What all peers share. */
+/** The parts that all peers share. */
 export interface PeerHost {
   readonly options: PeerOptions
   readonly loadOf: (connection: ServerConnection) => Load
@@ -135,7 +135,7 @@ export class Peer {
   private readonly taking = new Set<Fiber.Fiber<void>>()
   /** The client sends nothing any more. */
   private isClosing = false
-  /** The client may ask what is known of its requests: once for each return. */
+  /** The client may ask for the requests that are known: once for each return. */
   private mayAsk: boolean
   /** The client has come back to its requests. */
   private isBack = false
@@ -174,7 +174,7 @@ export class Peer {
     this.load.cost += cost
   }
 
-  /** What the client has to know after an outage. */
+  /** The requests of which the client has to know after an outage. */
   private resumed(question: number): Resumed {
     const open = Array.from(this.requests.values()).filter(
       ({ isAnswered, isNotification }) => !isAnswered && !isNotification
@@ -293,7 +293,7 @@ export class Peer {
 
   // ---------------------------------------------------------------- out
 
-  /** Sends what the RPC server says. It runs in the fiber of the request, if it is about one. */
+  /** Sends a response of the RPC server. It runs in the fiber of the request, if it is about one. */
   send(response: FromServerEncoded): Effect.Effect<void> {
     if (this.isEnded) return Effect.void
     switch (response._tag) {

@@ -91,7 +91,7 @@ class Peers implements PeerHost {
     )
   }
 
-  /** Sends to a client that is away: it gets what its session has missed. */
+  /** Sends to a client that is away: it gets that with its session. */
   sendAway({ namespace, sid }: Peer, frame: ServerFrame): Effect.Effect<void> {
     const place = this.places.get(namespace)
     return place === undefined ? Effect.void : place.handle.to(sid).local.emit(this.options.event, frame)
