@@ -63,9 +63,9 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    * The payload of the last event of this name, since the atom was mounted; `Initial` before the first one. Where several
    * come at once, a view sees the last of them alone.
    */
-  last<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
+  last<const Name extends Event.Name<Namespace.ServerEvents<N>>>(
     event: Name
-  ): Atom.Atom<AsyncResult.AsyncResult<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>, E>>
+  ): Atom.Atom<AsyncResult.AsyncResult<Event.Payload<Event.WithName<Namespace.ServerEvents<N>, Name>>, E>>
   /**
    * A state that grows with the events of the server, in the order of their arrival, across reconnections. Events that came
    * at once change it once.
@@ -88,7 +88,7 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    */
   fold<State>(
     initial: State,
-    reducers: Reducers<Namespace.ServerToClient<N>, State>
+    reducers: Reducers<Namespace.ServerEvents<N>, State>
   ): Atom.Atom<AsyncResult.AsyncResult<State, E | StreamOverflow>>
   /**
    * Sends an event with the payload that is written into the atom. While the socket is not connected the event waits, as with
@@ -99,9 +99,9 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    * The atom has to be mounted, or another one of this namespace: otherwise nobody keeps the socket, and the event may be
    * lost with it.
    */
-  emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+  emit<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name
-  ): Atom.AtomResultFn<Argument<Event.WithName<Namespace.ClientToServer<N>, Name>>, void, E>
+  ): Atom.AtomResultFn<Argument<Event.WithName<Namespace.ClientEvents<N>, Name>>, void, E>
   /**
    * Sends an event with the payload that is written into the atom; the atom's value is the acknowledgement. `waiting` says
    * that it has not come yet.
@@ -112,12 +112,12 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    * ignored. Fails as `emitWithAck` of the socket does. It waits as long as the socket lives: an event that the
    * server does not handle has no answer. `Atom.Interrupt` and `Atom.Reset` end the wait, and do not take the event back.
    */
-  ask<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(
+  ask<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(
     event: Name
   ): Atom.AtomResultFn<
-    Argument<Event.WithName<Namespace.ClientToServer<N>, Name>>,
-    Event.Ack<Event.WithName<Namespace.ClientToServer<N>, Name>>,
-    E | AckError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    Argument<Event.WithName<Namespace.ClientEvents<N>, Name>>,
+    Event.Ack<Event.WithName<Namespace.ClientEvents<N>, Name>>,
+    E | AckError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>
   >
 }
 

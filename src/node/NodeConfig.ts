@@ -15,7 +15,8 @@ import type { DrainOptions } from "../engine/Drain.ts"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engine/EngineOptions.ts"
 import { constantCase, optional } from "../internal/configOptions.ts"
 import type { RecoveryOptions } from "../server/RecoveryOptions.ts"
-import type { ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
+import type { AuthOptions, ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
+import type { TracingOptions } from "../server/TracingOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
 
@@ -39,8 +40,7 @@ const top = {
   transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
   allowEIO3: Config.Boolean,
   cookie: Config.Boolean,
-  drainTimeout: Config.Duration,
-  tracing: Config.Boolean
+  drainTimeout: Config.Duration
 } satisfies Readers<NodeOptions>
 
 const heartbeat = { pingInterval: Config.Duration, pingTimeout: Config.Duration } satisfies Readers<HeartbeatOptions>
@@ -94,9 +94,22 @@ const recoveryBounds = {
   maxReplay: Config.Int
 } satisfies Readers<RecoveryOptions>
 
+const auth = { tolerance: Config.Duration, rate: Config.Finite } satisfies Readers<AuthOptions>
+
 const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions>
 
 const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
+
+const tracingOptions = {
+  names: (name: string) => Config.Literals(["effect", "messaging"], name),
+  trust: (name: string) => Config.Literals(["parent", "link", "none"], name)
+} satisfies Readers<TracingOptions>
+
+/** The switch of spans, or their options. With `false` these count for nothing. */
+const tracing: Config.Config<Record<string, unknown>> = Config.map(
+  Config.all([optional({ tracing: Config.Boolean }), Config.nested(optional(tracingOptions), constantCase("tracing"))]),
+  ([set, options]) => (Object.keys(options).length === 0 || set.tracing === false ? set : { tracing: options })
+)
 
 /** The switch of recovery, or its options. */
 const recovery: Config.Config<Record<string, unknown>> = Config.map(
@@ -140,6 +153,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
   Config.all([
     optional(top),
     recovery,
+    tracing,
     grouped("heartbeat", optional(heartbeat)),
     grouped("handshake", optional(handshake)),
     grouped("upgrade", optional(upgrade)),
@@ -150,6 +164,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
       Config.map(Config.all([optional(limits), rateLimit]), ([set, rate]) => ({ ...set, ...rate }))
     ),
     grouped("reading", optional(reading)),
+    grouped("auth", optional(auth)),
     grouped("polling", optional(polling)),
     grouped("webSocket", optional(webSocket)),
     grouped("cors", cors)
@@ -165,7 +180,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
  * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`,
  * `…_TRANSPORTS`, `…_ALLOW_EIO3`, `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`,
  * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_READY_PATH`,
- * `…_DRAIN_TIMEOUT`, `…_TRACING`.
+ * `…_DRAIN_TIMEOUT`.
  * In groups:
  *
  * - `SOCKETIO_HEARTBEAT_PING_INTERVAL`, `…_PING_TIMEOUT`
@@ -177,8 +192,10 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and
  *   `…_RATE_LIMIT_EXCEEDED`.
  * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
+ * - `SOCKETIO_AUTH_TOLERANCE`, `…_RATE`
  * - `SOCKETIO_RECOVERY` (a switch), `SOCKETIO_RECOVERY_MAX_DISCONNECTION` and so on, as
  *   `RecoveryOptions` has them
+ * - `SOCKETIO_TRACING` (a switch), `SOCKETIO_TRACING_NAMES`, `…_TRUST`
  * - `SOCKETIO_POLLING_COMPRESSION`
  * - `SOCKETIO_WEB_SOCKET_PER_MESSAGE_DEFLATE`
  * - `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`), `…_CREDENTIALS`

@@ -24,6 +24,7 @@ const floors: Record<string, number> = {
   browser: 5,
   redis: 5,
   rpc: 5,
+  presence: 5,
   testing: 5
 }
 
@@ -41,6 +42,7 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   browser: ["node", "cluster", "redis", "testing", "server"],
   redis: ["node", "browser", "cluster", "testing", "client"],
   rpc: ["node", "browser", "cluster", "redis", "testing"],
+  presence: ["node", "browser", "cluster", "redis", "testing", "client"],
   testing: ["node", "browser", "cluster", "redis"]
 }
 

@@ -53,13 +53,16 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["LIMITS_MAX_ATTACHMENT_BYTES", "7", "limits.maxAttachmentBytes", 7],
   ["LIMITS_ATTACHMENT_TIMEOUT", "8 seconds", "limits.attachmentTimeout", 8_000],
   ["LIMITS_MAX_DEPTH", "9", "limits.maxDepth", 9],
+  ["AUTH_TOLERANCE", "3 seconds", "auth.tolerance", 3_000],
+  ["AUTH_RATE", "50", "auth.rate", 50],
   ["RECOVERY_MAX_DISCONNECTION", "1 minute", "recovery.maxDisconnection", 60_000],
   ["RECOVERY_MAX_EVENTS", "10", "recovery.maxEvents", 10],
   ["RECOVERY_MAX_BYTES", "11", "recovery.maxBytes", 11],
   ["RECOVERY_MAX_DIRECT_BYTES", "12", "recovery.maxDirectBytes", 12],
   ["RECOVERY_MAX_SESSIONS", "13", "recovery.maxSessions", 13],
   ["RECOVERY_MAX_REPLAY", "14", "recovery.maxReplay", 14],
-  ["TRACING", "false", "tracing", false]
+  ["TRACING_NAMES", "messaging", "tracing.names", "messaging"],
+  ["TRACING_TRUST", "link", "tracing.trust", "link"]
 ]
 
 const byOption = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1)
@@ -106,6 +109,14 @@ describe("options from the environment", () => {
         SOCKETIO_RECOVERY_MAX_SESSIONS: "5"
       })
       assert.deepStrictEqual(off, { recovery: false })
+    })
+  )
+
+  it.effect("switch spans", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* reading(NodeConfig.attached, { SOCKETIO_TRACING: "true" }), { tracing: true })
+      const off = yield* reading(NodeConfig.attached, { SOCKETIO_TRACING: "false", SOCKETIO_TRACING_TRUST: "link" })
+      assert.deepStrictEqual(off, { tracing: false })
     })
   )
 

@@ -13,7 +13,8 @@ import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../../s
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "../../src/node/NodeEngine.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
-import type { ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
+import type { AuthOptions, ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
+import type { TracingOptions } from "../../src/server/TracingOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
 import { call, connect, grace, listen } from "../support/serve.ts"
@@ -114,6 +115,16 @@ const onShutdown: Nonsense<DrainOptions> = {
   rate: [0, -1, Number.NaN, "fast"]
 }
 
+const auth: Nonsense<AuthOptions> = {
+  tolerance: [-1, "soon", Infinity, 2 ** 31],
+  rate: [0, -1, Number.NaN, "fast"]
+}
+
+const tracing: Nonsense<TracingOptions> = {
+  names: ["otel", 1, null],
+  trust: ["child", true, null]
+}
+
 const recovery: Nonsense<RecoveryOptions> = {
   maxDisconnection: [0, "soon", Infinity, 2 ** 31],
   maxEvents: [-1, 1.5, Infinity],
@@ -135,7 +146,9 @@ const groups = {
   webSocket,
   foreignUpgrades,
   onShutdown,
-  recovery
+  auth,
+  recovery,
+  tracing
 }
 
 /** The same for the options on top, the groups themselves among them. */
@@ -149,6 +162,7 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   webSocket: noGroup,
   foreignUpgrades: noGroup,
   onShutdown: noGroup,
+  auth: noGroup,
   readyPath: ["readyz", "", "/ready?", "/re ady", 5, "/socket.io/readyz", "/socket.io"],
   recovery: [5, null, "yes", []],
   allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
@@ -159,7 +173,7 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   cookie: [{ name: "a b" }, { path: "/;" }, { domain: "a;b" }, { maxAge: "soon" }, { sameSite: "never" }, 5],
   cors: ["*", 5],
   drainTimeout: ["forever", -1, Infinity, 2 ** 31],
-  tracing: notASwitch,
+  tracing: ["yes", 1, null, []],
   path: ["socket.io", "?", "/chat?room=1", "/chat#1", "/a b", "http://example.com/chat"],
   serveClient: notASwitch,
   keepRequests: notASwitch,

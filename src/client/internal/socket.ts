@@ -45,8 +45,10 @@ interface Asking {
 }
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
-  const { namespace, wire } = target
-  const { debug, warn } = manager.runtime
+  const { namespace } = target
+  const { debug, observer, warn } = manager.runtime
+  const observed = observer?.observe(target, manager.runtime)
+  const { wire } = observed ?? target
   /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
   let status: SocketStatus = { _tag: "Connecting" }
   let asking: Asking | undefined
@@ -56,6 +58,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** The fingerprint of the contract that is expected: that of the program, or the first one of the server. */
   let { fingerprint } = target
   let isSkewTold = false
+  /** Makes the auth payload for a refresh of the client's rights. */
+  let refreshing: Fiber.Fiber<unknown, unknown> | undefined
   /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
   const statuses: Listeners = new Set()
@@ -66,18 +70,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** Whether events can be sent. While the socket moves to another server they wait. */
   const isJoined = () => isConnected() && !asking
 
+  const canSend = () => isJoined() && !manager.isMoving
+
   const isWanted = () => manager.members.get(namespace) === self
 
   const packet = (type: SocketPacket["type"], data?: unknown, id?: number) =>
     manager.encode({ type, namespace, id, data }, true)
 
-  const outbound = makeOutbound(
-    manager,
-    namespace,
-    wire,
-    () => isJoined() && !manager.isMoving,
-    (event, args) => call(sent, [event, args], event)
-  )
+  const outbound = makeOutbound(manager, namespace, wire, canSend, (event, args) => call(sent, [event, args], event))
 
   const acknowledge = ({ id, link }: Received, args: Arguments) => {
     // On another connection the id means something else.
@@ -93,10 +93,18 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const enter = (next: SocketStatus) => {
     status = next
+    observed?.onStatus(next)
     asking?.making?.interruptUnsafe()
     asking = undefined
+    stopRefresh()
     inbound.close()
     undeclared?.close()
+  }
+
+  const stopRefresh = () => {
+    const late = refreshing
+    refreshing = undefined
+    late?.interruptUnsafe()
   }
 
   const tell = (next: SocketStatus) => {
@@ -196,13 +204,16 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       })
     }
     const reason = fx?.recovered?.reason
+    const expiresIn = fx?.auth?.expiresIn
     const connected: SocketStatus = {
       _tag: "Connected",
       id: sid,
       recovered,
-      ...(typeof reason === "string" && { recovery: { reason } })
+      ...(typeof reason === "string" && { recovery: { reason } }),
+      ...(typeof expiresIn === "number" && { auth: { expiresIn } })
     }
     enter(connected)
+    observed?.onGreeting(fx)
     inbound.open()
     undeclared?.open()
     for (const packet of early) {
@@ -219,8 +230,25 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
-    inbound.receive(packet)
-    if (undeclared && !wire.declares(String((packet.data as Arguments)[0]))) undeclared.receive(packet)
+    const received = observed?.onEvent(packet) ?? packet
+    inbound.receive(received)
+    if (undeclared && !wire.declares(String((received.data as Arguments)[0]))) undeclared.receive(received)
+  }
+
+  /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
+  const onAuthAsked = (asked: unknown) => {
+    const [makeAuth] = users
+    if (target.auth !== true || !makeAuth || !canSend()) return
+    const { event } = Object(asked) as { readonly event?: unknown }
+    stopRefresh()
+    const making = (refreshing = makeAuth((auth) => packet(EVENT, [event, auth])))
+    making.addObserver((exit) => {
+      if (refreshing !== making) return
+      // A connection that moves takes nothing more. The next one gets the payload with CONNECT.
+      if (exit._tag === "Success") {
+        if (canSend()) manager.send(exit.value)
+      } else warn(`not refreshed: auth failed in "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
+    })
   }
 
   const onPacket = (packet: Received) => {
@@ -239,6 +267,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
+        if ((data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
         if (isJoined()) onEvent(packet)
         else if (asking && asking.early.length < CAPACITY) asking.early.push(packet)
         return
@@ -320,7 +349,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const self: SocketRuntime = {
     namespace,
     target,
-    socket,
+    socket: observed?.face(socket) ?? socket,
     awaitConnected,
     use: (makeAuth) => {
       users.add(makeAuth)
@@ -347,7 +376,9 @@ interface Greeting {
   readonly pid?: unknown
   readonly fx?: {
     readonly contract?: string
+    readonly trace?: unknown
     readonly recovered?: { readonly reason?: unknown }
+    readonly auth?: { readonly expiresIn?: unknown }
   }
 }
 

@@ -4,8 +4,10 @@ import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
-import { eventRefused } from "../../internal/answers.ts"
+import { eventRefused, payloadRefused } from "../../internal/answers.ts"
+import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
 import { decodePayload, describe, type EventCodec } from "../../internal/contractCodec.ts"
+import { costOf } from "../../internal/cost.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import { eventsLimited } from "../ServerMetrics.ts"
@@ -42,6 +44,8 @@ export class Dispatch {
   /** The handlers that the builder has returned; `undefined` until it is done. */
   private handlers: HandlerRecord | undefined
   private incoming: ReadonlyMap<string, EventCodec> = noEvents
+  /** The middlewares that the client may run again, by their events, if there are any. */
+  private refreshes: CompiledContract["refreshes"]
   private limiter: EventLimiter | undefined
   /** The handlers that were added, by event: of payloads, or of the arguments of untyped events. */
   private added: Map<string, ReadonlyArray<EventHandler>> | undefined
@@ -95,9 +99,10 @@ export class Dispatch {
   /** The handlers are there: waiting events are handled in their order. */
   setReady(handlers: HandlerRecord = noHandlers): void {
     const contract = this.socket.contract!
-    if (contract.untyped) Object.keys(handlers).forEach(refuseReserved)
+    if (contract.untyped) Object.keys(handlers).forEach((event) => refuseOwn(contract, event))
     this.handlers = handlers
     this.incoming = contract.incoming
+    this.refreshes = contract.refreshes
     const limits = limitsOf(contract)
     if (limits !== undefined) this.limiter = new EventLimiter(limits)
     const { inbox } = this
@@ -144,6 +149,8 @@ export class Dispatch {
     const event = data as ReadonlyArray<unknown>
     const name = typeof event[0] === "string" ? event[0] : String(event[0])
     if (this.limiter !== undefined && this.isTooFast(this.limiter, name, id)) return
+    const middleware = this.refreshes?.get(name)
+    if (middleware !== undefined) return this.refresh(middleware, name, event, id)
     if (this.anyHandlers !== undefined) startAll(socket, this.anyHandlers, name, event.slice(1), event)
     if (this.checks === undefined) return this.dispatch(name, event, id)
     this.checks.check(name, event, id, () => this.dispatch(name, event, id))
@@ -187,7 +194,11 @@ export class Dispatch {
     const limit = codec.event.concurrency ?? socket.contract!.contract.concurrency
     const isOnce = codec.event.once !== undefined
     const answer = isOnce ? answeringOnce(socket, codec, id) : answering(socket, codec, id)
-    const handle = isOnce ? () => handleOnce(socket, codec, payload.value, data, handler) : () => handler(payload.value)
+    const untraced = isOnce
+      ? () => handleOnce(socket, codec, payload.value, data, handler)
+      : () => handler(payload.value)
+    const { tracing } = socket.connection.environment.observer
+    const handle = tracing === undefined ? untraced : tracing.ofDeclared(untraced, socket, codec, data, id)
     if (limit === undefined) return this.startHandler(name, socket.runFork, handle, answer, data)
     const cost = costOfEvent(data)
     this.gateOf(codec, limit).enter(cost, (leave) => {
@@ -198,6 +209,42 @@ export class Dispatch {
         leave()
       }
       this.startHandler(name, socket.runFork, handle, onExit, cost)
+    })
+  }
+
+  /**
+   * The client refreshes its rights. Nothing else sees the event: credentials do not belong into the
+   * logs of handlers of all events.
+   */
+  private refresh(
+    middleware: CompiledMiddleware,
+    name: string,
+    data: ReadonlyArray<unknown>,
+    id: number | undefined
+  ): void {
+    const { socket } = this
+    const codec = this.incoming.get(name)!
+    const refuse = (error: unknown) => {
+      if (id !== undefined) fail(socket, id, error)
+    }
+    // As with CONNECT, no payload is an empty one.
+    const raw = data[1] ?? {}
+    if (costOf(raw) > socket.connection.environment.options.maxAuthBytes) {
+      return refuse(eventRefused("Auth payload too large"))
+    }
+    const auth = codec.payload.decode(raw)
+    if (auth._tag === "Failure") return refuse(payloadRefused("Invalid auth payload"))
+    const answer = answering(socket, codec, id)
+    const cost = costOfEvent(data)
+    this.gateOf(codec, 1).enter(cost, (leave) => {
+      const { rights } = socket
+      if (!socket.isConnected || rights === undefined) return leave()
+      const onExit = (exit: Exit.Exit<any, any>) => {
+        answer(exit)
+        rights.onAnswered()
+        leave()
+      }
+      this.startHandler(name, socket.runFork, () => rights.refresh(middleware, auth.value, raw), onExit, cost)
     })
   }
 
@@ -226,17 +273,20 @@ export class Dispatch {
       return
     }
     let isAnswered = id === undefined
+    const { tracing } = socket.connection.environment.observer
+    const start = (run: RunFork, handle: Handle) => {
+      const handled = tracing === undefined ? handle : tracing.ofUndeclared(handle, socket, id)
+      this.startHandler("", run, handled, onExit, data)
+    }
     const onExit = (exit: Exit.Exit<any, any>) => {
       if (exit._tag === "Failure") return report(socket, name, exit.cause)
       if (isAnswered) return
       isAnswered = true
       answerUntyped(socket, name, id!, exit.value)
     }
-    if (own !== undefined) this.startHandler("", socket.runFork, () => own(...args), onExit, data)
+    if (own !== undefined) start(socket.runFork, () => own(...args))
     if (added === undefined) return
-    for (const handler of added) {
-      this.startHandler("", handler.run, () => handler.handle(name, args), onExit, data)
-    }
+    for (const handler of added) start(handler.run, () => handler.handle(name, args))
   }
 
   /** Returns the builder's handler of an untyped event. The client has chosen the name. */
@@ -246,20 +296,16 @@ export class Dispatch {
     return Object.hasOwn(handlers!, name) ? handlers![name] : undefined
   }
 
-  /** Starts an event's handler, with tracing and metrics. */
+  /** Starts an event's handler, with metrics. */
   private startHandler(
     name: string,
     run: RunFork,
-    make: () => Effect.Effect<any, any, any>,
+    make: Handle,
     onExit: (exit: Exit.Exit<any, any>) => void,
     cost: Cost
   ): void {
-    const { connection, id, namespace } = this.socket
+    const { connection, namespace } = this.socket
     const { observer } = connection.environment
-    if (observer.tracesHandlers) {
-      const untraced = make
-      make = () => observer.traced(Effect.suspend(untraced), namespace, name, id)
-    }
     const started = observer.now()
     this.socket.start(
       run,
@@ -273,8 +319,17 @@ export class Dispatch {
   }
 }
 
+/** Makes the effect that handles an event. */
+type Handle = () => Effect.Effect<any, any, any>
+
 const refuseReserved = (event: string): void => {
   if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+}
+
+/** Throws on an event of a record of handlers that the library handles itself. */
+const refuseOwn = ({ refreshes }: CompiledContract, event: string): void => {
+  refuseReserved(event)
+  if (refreshes?.has(event)) throw new Error(`"${event}" refreshes the rights of clients: it has no other handler`)
 }
 
 const noHandlers: HandlerRecord = {}

@@ -4,26 +4,35 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 
-import type { Adapter, BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
+import type {
+  Adapter,
+  BroadcastFlags,
+  BroadcastPacket,
+  EncodedBroadcast,
+  LocalSocket,
+  SocketDetails
+} from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
-import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
+import type { TraceContext } from "../../TraceContext.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
 import type { ServerSocket } from "../ServerSocket.ts"
-import { type InboundSocket, startAll, withHandler, withoutHandler } from "./answers.ts"
+import { startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Auth, Connection, Member } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
 import type { ObservedNamespace } from "./observer.ts"
 import { PendingAcks } from "./pendingAcks.ts"
 import {
+  type Encoding,
   type EventHandler,
   type HandlerRecord,
   refusalOf,
@@ -31,9 +40,13 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
-import type { NamespaceRecovery, RecoverableSocket, Resumed, Resumption, Session } from "./recovery.ts"
+import type { RecoverableSocket, Resumed, Resumption, Session } from "./recoverable.ts"
+import type { NamespaceRecovery } from "./recovery.ts"
+import type { End } from "./expiry.ts"
+import { type Entitled, Rights } from "./rights.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
+import { packetOf, traced, withTrace } from "./tracing.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
 
 /** A namespace, as its sockets see it. */
@@ -76,7 +89,7 @@ interface Disconnected {
 type Lifecycle = "connecting" | "connected" | Disconnected
 
 /** A client in a namespace, from its CONNECT packet to its end, whether it is admitted or not. */
-export class SocketRuntime extends Supervisor implements LocalSocket, Member, InboundSocket, RecoverableSocket {
+export class SocketRuntime extends Supervisor implements LocalSocket, Member, RecoverableSocket, Entitled {
   /** Another one only until the socket is admitted: that of the session that it asks for. */
   id: string
   readonly namespace: SocketNamespace
@@ -103,6 +116,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private ownData: Readonly<Record<string, unknown>> = noData
   resumption: Resumption | undefined
   recoverable: Session | undefined
+  /** The grants of its middlewares, if they end or can be refreshed. */
+  rights: Rights | undefined
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
@@ -205,6 +220,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     }
   }
 
+  /** Adds a handler; gives the function that removes it. */
+  addAuthHandler(handler: EventHandler): () => void {
+    return this.rights?.addHandler(handler) ?? (() => {})
+  }
+
   // ---------------------------------------------------------------- data
 
   /** Throws on a field that the contract does not declare. */
@@ -293,8 +313,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const { data, isRecoverable, message } = encoded as EncodedEvent
+    const event = encoded as EncodedEvent
+    const { data, isRecoverable, makeTraced } = event
     if (this.isUnreachable || (flags.volatile && this.isBehind())) return
+    const message = makeTraced === undefined ? event.message : event.messageFor(this.connection)
     this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
     // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
@@ -309,10 +331,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     if (!this.isConnected || this.isUnreachable || (flags.volatile && this.isBehind())) return undefined
     if (this.connection.owesTooMany) return undefined
     const acks = (this.acks ??= new PendingAcks(this.connection))
-    const { data, message } = encoded as EncodedEvent
+    const event = encoded as EncodedEvent
+    const { data } = event
     acks.add(id, onAck)
     this.connection.onAwaiting()
-    this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
+    this.connection.session.sendUnsafe(event.messageFor(this.connection), () => acks.settle(id, undefined))
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     return () => acks.remove(id)
   }
@@ -331,8 +354,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   }
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
-  private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
+  private send(emitted: BroadcastPacket, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
     const { recoverable } = this
+    const packet: EventData = withTrace(emitted, this.contract) ?? emitted
     const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) {
@@ -345,17 +369,33 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     if (isSilent && recovery === undefined) return false
     if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
     else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(emitted.data)
     return true
+  }
+
+  /** Whether messages to the client may have the trace context of their emitter. */
+  private isTraced({ isDeclared }: Encoding): boolean {
+    return isDeclared && this.connection.environment.observer.tracing !== undefined && this.connection.isTraced
   }
 
   /** Sends an event: now, or once there is capacity, where the policy is to wait for it. */
   emit({ encoding }: Target, event: string, args: ReadonlyArray<unknown>, flags: BroadcastFlags): Effect.Effect<void> {
+    if (this.isTraced(encoding)) return traced((trace) => this.emitNow(encoding, event, args, flags, trace))
+    return this.emitNow(encoding, event, args, flags)
+  }
+
+  private emitNow(
+    encoding: Encoding,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags,
+    trace?: TraceContext
+  ): Effect.Effect<void> {
     if (!this.connection.environment.options.suspends || flags.volatile) {
-      return Effect.sync(() => void this.send(encoding.packet(event, args), flags))
+      return Effect.sync(() => void this.send(packetOf(encoding, event, args, trace), flags))
     }
     return Effect.suspend(() => {
-      const packet = encoding.packet(event, args)
+      const packet = packetOf(encoding, event, args, trace)
       return this.onCapacity<void, never>((resume) => {
         this.send(packet, flags)
         resume(Effect.void)
@@ -369,6 +409,17 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     event: string,
     args: ReadonlyArray<unknown>,
     flags: BroadcastFlags
+  ): Effect.Effect<any, any> {
+    if (this.isTraced(encoding)) return traced((trace) => this.ask(encoding, event, args, flags, trace))
+    return this.ask(encoding, event, args, flags)
+  }
+
+  private ask(
+    encoding: Encoding,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags,
+    trace?: TraceContext
   ): Effect.Effect<any, any> {
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
@@ -384,7 +435,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
         fail("NotSent")
       }
       try {
-        if (!this.send(encoding.packet(event, args), flags, id, onDropped)) return onDropped()
+        if (!this.send(packetOf(encoding, event, args, trace), flags, id, onDropped)) return onDropped()
       } catch (defect) {
         acks.remove(id)
         return resume(unsent(event, Cause.die(defect)))
@@ -509,6 +560,19 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return own
   }
 
+  /** A middleware has granted something that ends, or that the client can refresh. */
+  grant(middleware: CompiledMiddleware, value: unknown, end: End | undefined, context: Context.Context<any>): void {
+    ;(this.rights ??= new Rights(this, context)).grant(middleware, value, end)
+  }
+
+  provide(key: Context.Key<any, any>, service: unknown): void {
+    this.enterContext(Context.add(this.context!, key, service))
+  }
+
+  current(context: Context.Context<any>): Context.Context<any> {
+    return this.rights?.current(context) ?? context
+  }
+
   /** Returns the raw auth payload, for the decision on the client. */
   get rawAuth(): Auth {
     return this.ownAuth
@@ -542,9 +606,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     connection.onAdmitted()
     if (connection.isLegacy || namespace.recovery === undefined) {
       namespace.add(this)
-      const told = { sid: this.id, ...greeting(connection, this.contract) }
+      const told = { sid: this.id, ...greeting(connection, this.contract, this.rights?.greeting) }
       connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : told))
     } else namespace.recovery.admit(this)
+    if (this.isConnected) this.rights?.schedule()
     observer.debug("namespace", "socket connected", this.annotations, connection)
   }
 
@@ -634,6 +699,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     this.acks = this.ending = this.waiting = undefined
     if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     namespace.recovery?.onEnd(this, reason)
+    this.rights?.stop()
     namespace.remove(this, reason)
     acks?.abandon()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
