@@ -249,11 +249,6 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
       R
     >
   ): Effect.Effect<void, never, R | Scope.Scope>
-  /**
-   * The same socket without the contract's declarations: for events that it does not declare. To
-   * emit a declared event here is a defect, and none comes in here.
-   */
-  readonly untyped: ClientSocket<Namespace.Untyped>
 }
 
 /**

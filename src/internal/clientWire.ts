@@ -40,7 +40,7 @@ export interface ClientWire {
   readonly serverCodec: (event: string) => EventCodec | undefined
   /**
    * Encodes an event as its data, `[name, ...args]`, and returns whether it may hold bytes. Throws
-   * on an event or a payload that the contract does not declare. It takes `WireData` as they are.
+   * on an event or a payload that the contract does not declare. It takes `WireData` as they are, declared or not.
    */
   readonly encode: (
     event: string,
@@ -51,8 +51,6 @@ export interface ClientWire {
    * kept the event from being sent.
    */
   readonly answered: (event: string, answer: Effect.Effect<ReadonlyArray<unknown>, AckError>) => Effect.Effect<any, any>
-  /** Whether the server sends an event of this name. */
-  readonly declares: (event: string) => boolean
   /**
    * Throws on the name of an event that the server does not send. Numbers name no event, and are
    * allowed.
@@ -100,15 +98,15 @@ const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): Cli
     serverCodec: (event) => outgoing.get(event),
     encode: (event, payload) => {
       const codec = incoming.get(event)
+      if (payload instanceof WireData) return [payload.data, codec?.payload.mayHaveBinary ?? true]
       if (codec === undefined) throw refuse(event, "client")
-      return [payload instanceof WireData ? payload.data : encodePayload(codec, payload), codec.payload.mayHaveBinary]
+      return [encodePayload(codec, payload), codec.payload.mayHaveBinary]
     },
     answered: (event, answer) =>
       Effect.flatMap(
         Effect.catchCause(answer, (cause) => unsent(event, cause)),
         (args) => decodeAck(incoming.get(event)!, args)
       ),
-    declares: (event) => outgoing.has(event),
     check: (event) => {
       if (typeof event === "string" && !outgoing.has(event)) throw refuse(event, "server")
     },

@@ -13,6 +13,8 @@ import type * as Scope from "effect/Scope"
 
 import type { ClientSocket, ConnectError } from "../client/ClientSocket.ts"
 import * as SocketIoClient from "../client/SocketIoClient.ts"
+import type * as Namespace from "../Namespace.ts"
+import { WireData } from "../internal/wireData.ts"
 import { Calls } from "./internal/calls.ts"
 import { EVENT } from "./internal/frames.ts"
 
@@ -96,7 +98,8 @@ export const protocolOf = (
 ): Effect.Effect<RpcClient.Protocol["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     yield* take(socket, event)
-    const { untyped } = socket
+    // A socket with a contract does not declare the frames. `wire`, which the client's own modules use, says whether it has one.
+    const { wire } = socket as { readonly wire?: unknown }
     const context = yield* Effect.context<never>()
     const hooks = yield* Effect.serviceOption(RpcClient.ConnectionHooks)
     const fibers = new Set<Fiber.Fiber<void>>()
@@ -110,7 +113,7 @@ export const protocolOf = (
     }
     const calls = new Calls(
       {
-        emit: (frame) => untyped.emit(event, frame),
+        emit: (frame) => socket.emit(event, wire === undefined ? frame : new WireData([event, frame])),
         run,
         waits: whenDisconnected === "wait",
         maxWaiting,
@@ -124,7 +127,14 @@ export const protocolOf = (
         for (const fiber of fibers) fiber.interruptUnsafe()
       })
     )
-    yield* untyped.respond(event, (frame) => Effect.sync(() => calls.receive(frame)))
+    const plain: ClientSocket<Namespace.Untyped> = socket
+    if (wire === undefined) yield* plain.respond(event, (frame) => Effect.sync(() => calls.receive(frame)))
+    else {
+      yield* plain.onAny((name, [frame]) => {
+        if (name === event) calls.receive(frame)
+        return Effect.void
+      })
+    }
     yield* socket.onStatus((status) => {
       calls.onStatus(status, socket.recoverable)
       if (hooks._tag === "None") return Effect.void

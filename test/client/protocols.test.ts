@@ -1,9 +1,9 @@
 /**
- * The parts of a socket that a protocol on top of it needs: changes of the status in their moment, undeclared events, and the word that the
- * server keeps the session.
+ * The parts of a socket that a protocol on top of it needs: changes of the status in their moment, and the word that the server
+ * keeps the session.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, Option, Queue, Result, Schema, Scope, Stream } from "effect"
+import { Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -18,14 +18,13 @@ class Chat extends Namespace.make("/chat", { clientToServer: [Say], serverToClie
 
 const recoverable: Array<boolean> = []
 
-/** It greets each client at once, and answers undeclared questions. */
+/** It greets each client at once. */
 const ChatLive = SocketIoServer.layerNamespace(
   Chat,
   Effect.fnUntraced(function* (socket) {
     recoverable.push(socket.recoverable)
     yield* Effect.addFinalizer(() => Effect.sync(() => recoverable.push(socket.recoverable)))
     yield* socket.untyped.emit("greeting", socket.id)
-    yield* socket.untyped.on("double", (n) => Effect.succeed(Number(n) * 2))
     return Chat.of({ say: (text) => Effect.succeed(text) })
   })
 )
@@ -102,54 +101,4 @@ describe("recoverable", () => {
       )
     )
   }
-})
-
-describe("an untyped socket", () => {
-  it.effect("has the events that the contract does not declare, and no others", () =>
-    serving(
-      {},
-      Effect.gen(function* () {
-        const chat = yield* SocketIoClient.connect(Chat)
-        const { untyped } = chat
-        assert.deepStrictEqual([untyped.id, untyped.namespace, untyped.connected], [chat.id, "/chat", true])
-        assert.deepStrictEqual(yield* untyped.emitWithAck("double", 21), [42])
-        assert.strictEqual(yield* chat.emitWithAck("say", "declared"), "declared")
-        assert.isTrue(Exit.hasDies(yield* Effect.exit(untyped.emit("say", "declared"))))
-
-        const undeclared = yield* Queue.unbounded<unknown>()
-        yield* untyped.respond("question", (n) => Effect.as(Queue.offer(undeclared, n), Number(n) + 1))
-        const said = yield* chat.subscribe("say")
-        const all: Array<string> = []
-        yield* untyped.onAny((event) => Effect.sync(() => all.push(event)))
-        const handle = yield* SocketIoServer.namespace("/chat")
-        const answers = yield* Stream.runCollect(handle.emitWithAck("question", 1))
-        assert.deepStrictEqual(
-          answers.map(({ response }) => Result.getOrThrow(response)),
-          [[2]]
-        )
-        assert.strictEqual(yield* Queue.take(undeclared), 1)
-        yield* handle.emit("say", "to the contract")
-        assert.deepStrictEqual(yield* Stream.runHead(said), Option.some("to the contract"))
-        // The first one has waited for its reader, as with any socket.
-        assert.deepStrictEqual(all, ["greeting", "question"])
-      })
-    )
-  )
-
-  it.effect("is itself where there is no contract, and ends with its socket", () =>
-    serving(
-      {},
-      Effect.gen(function* () {
-        const plain = yield* TestSocketIo.makeClient()
-        const socket = yield* plain.connect("/chat")
-        assert.strictEqual(socket.untyped, socket)
-        const scope = yield* Scope.make()
-        const { untyped } = yield* SocketIoClient.connect(Chat).pipe(Scope.provide(scope))
-        const ended = yield* Effect.forkChild(Stream.runDrain(untyped.stream("never")), { startImmediately: true })
-        yield* Scope.close(scope, Exit.void)
-        yield* settle
-        assert.isDefined(ended.pollUnsafe())
-      })
-    )
-  )
 })

@@ -170,20 +170,18 @@ describe("an endpoint", () => {
   )
 
   it_(
-    "keeps the contract's events out of the untyped socket, and others out of the contract's",
+    "leaves the contract's events alone",
     Effect.gen(function* () {
       const chat = yield* SocketIoClient.connect(Chat, ada)
-      const { untyped } = chat
-      assert.strictEqual(untyped.id, chat.id)
-      const came: Array<string> = []
-      yield* untyped.onAny((event) => Effect.sync(() => came.push(event)))
-      const news = yield* chat.subscribe("news")
-      const handle = yield* SocketIoServer.namespace("/chat")
-      yield* handle.emit("undeclared", 1)
-      yield* handle.emit("news", "declared")
-      assert.deepStrictEqual(yield* Stream.runHead(news), Option.some("declared"))
-      assert.deepStrictEqual(came, ["undeclared"])
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(untyped.emit("hello"))))
+      const rpcs = yield* clientOf(chat)
+      const handle = yield* SocketIoServer.namespace(Chat)
+      yield* rpcs.Enter({ room: "lobby" })
+      // More frames than early events may wait.
+      yield* Effect.repeat(rpcs.WhoAmI(), { times: 300 })
+      yield* handle.emit("news", "early")
+      yield* Effect.repeat(Effect.yieldNow, { times: 50 })
+      assert.deepStrictEqual(yield* Stream.runHead(chat.stream("news")), Option.some("early"))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit((chat as ClientSocket<any>).emit("rpc", {}))))
     })
   )
 })

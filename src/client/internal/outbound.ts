@@ -25,8 +25,6 @@ export interface Emitter {
 /** The events that go out, those that wait for the connection, and the acknowledgements that are awaited. */
 export interface Outbound {
   readonly emitter: Emitter
-  /** The same for events that the contract does not declare. */
-  readonly untyped: Emitter
   /** Ends the wait for an acknowledgement, with its arguments. */
   readonly answer: (id: number | undefined, args: Arguments) => void
   /** The socket is connected: sends the events that wait. */
@@ -54,19 +52,13 @@ export const makeOutbound = (
   let ackIds = 0
   let outbox = new Set<OutgoingEvent>()
 
-  const pack = (
-    by: ClientWire | undefined,
-    event: string,
-    args: Arguments,
-    compress?: boolean,
-    id?: number
-  ): OutgoingEvent => {
+  const pack = (event: string, args: Arguments, compress?: boolean, id?: number): OutgoingEvent => {
     // First of all, as events that are sent over a connection that is overdue would be lost.
     connection.engine?.checkAlive()
-    if (!by && (RESERVED_EVENTS.has(event) || wire?.codec(event))) throw new Error(`"${event}" is reserved`)
+    if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is reserved`)
     // The official library asks for an acknowledgement with a function. JSON would make `null` of it.
     if (args.some((arg) => typeof arg === "function")) throw new Error("use emitWithAck, not a function")
-    const [data, mayHaveBinary] = by?.encode(event, ...args) ?? [[event, ...args], true]
+    const [data, mayHaveBinary] = wire?.encode(event, ...args) ?? [[event, ...args], true]
     // Now, though the event may have to wait: a payload that cannot be encoded is the caller's mistake.
     return [connection.encode({ type: EVENT, namespace, id, data }, mayHaveBinary), id, data, compress]
   }
@@ -99,8 +91,8 @@ export const makeOutbound = (
     ack?.[1](args)
   }
 
-  const emitter = (by: ClientWire | undefined, isVolatile: boolean, compress?: boolean): Emitter => ({
-    emit: (event, ...args) => Effect.sync(() => void emit(pack(by, event, args, compress), isVolatile)),
+  const emitter = (isVolatile: boolean, compress?: boolean): Emitter => ({
+    emit: (event, ...args) => Effect.sync(() => void emit(pack(event, args, compress), isVolatile)),
     emitWithAck: (event, ...args) => {
       const answered = Effect.callback<Arguments, AckError>((resume) => {
         const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
@@ -109,7 +101,7 @@ export const makeOutbound = (
         const id = ackIds++
         // The garbage collector would keep entries of an old map that are long over.
         if (!(id % 1_000)) acks = new Map(acks)
-        const packed = pack(by, event, args, compress, id)
+        const packed = pack(event, args, compress, id)
         if (!emit(packed, isVolatile)) return fail("NotSent")
         acks.set(id, [packed, (args) => (args ? resume(Effect.succeed(args)) : fail("Disconnected"))])
         return Effect.sync(() => {
@@ -117,12 +109,12 @@ export const makeOutbound = (
           outbox.delete(packed)
         })
       })
-      return by ? by.answered(event, answered) : answered
+      return wire ? wire.answered(event, answered) : answered
     },
     get volatile() {
-      return emitter(by, true, compress)
+      return emitter(true, compress)
     },
-    compress: (compress) => emitter(by, isVolatile, compress)
+    compress: (compress) => emitter(isVolatile, compress)
   })
 
   const mark = () => {
@@ -133,8 +125,7 @@ export const makeOutbound = (
   }
 
   return {
-    emitter: emitter(wire, false),
-    untyped: emitter(undefined, false),
+    emitter: emitter(false),
     answer,
     mark,
     flush: () => {

@@ -79,15 +79,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const outbound = makeOutbound(manager, namespace, wire, canSend, (event, args) => call(sent, [event, args], event))
 
-  const acknowledge = ({ id, link }: Received, args: Arguments) => {
+  const inbound = makeInbound(namespace, wire, manager.runtime, ({ id, link }, args) => {
     // On another connection the id means something else.
     if (isConnected()) manager.send(packet(ACK, args, id), undefined, link)
-  }
-
-  const inbound = makeInbound(namespace, wire, manager.runtime, acknowledge)
-
-  /** The events that the contract does not declare. */
-  const undeclared = wire && makeInbound(namespace, undefined, manager.runtime, acknowledge)
+  })
 
   // -------------------------------------------------------------- the state
 
@@ -98,7 +93,6 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     asking = undefined
     stopRefresh()
     inbound.close()
-    undeclared?.close()
   }
 
   const stopRefresh = () => {
@@ -151,7 +145,6 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     outbound.end()
     outbound.forget()
     inbound.end()
-    undeclared?.end()
   }
 
   /** The socket wants to be connected from now on. */
@@ -215,7 +208,6 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     enter(connected)
     observed?.onGreeting(fx)
     inbound.open()
-    undeclared?.open()
     for (const packet of early) {
       onEvent(packet)
       // A handler may have disconnected.
@@ -230,9 +222,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
-    const received = observed?.onEvent(packet) ?? packet
-    inbound.receive(received)
-    if (undeclared && !wire.declares(String((received.data as Arguments)[0]))) undeclared.receive(received)
+    inbound.receive(observed?.onEvent(packet) ?? packet)
   }
 
   /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
@@ -304,7 +294,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         })
   )
 
-  const socket: object = {
+  const socket = {
     ...outbound.emitter,
     ...inbound.readers,
     namespace,
@@ -323,11 +313,6 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     },
     status: inbound.watch(statuses, () => status),
     onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
-    get untyped() {
-      return undeclared
-        ? Object.assign(Object.create(socket), outbound.untyped, undeclared.readers, { wire: undefined })
-        : socket
-    },
     disconnect: () => Effect.sync(leave),
     disconnected: awaitStatus((status) =>
       status._tag === "Disconnected"
