@@ -1,13 +1,14 @@
 /**
- * Peers of calls through Socket.IO: a cluster's entity, and a client in Python that knows nothing of Effect.
+ * Peers of calls through Socket.IO: a cluster's entity, atoms, and a client in Python that knows nothing of Effect.
  */
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { Entity, EntityProxy, EntityProxyServer, TestRunner } from "effect/cluster"
-import { Rpc, RpcClient, RpcServer } from "effect/rpc"
+import { AtomRegistry, AtomRpc } from "effect/reactivity"
+import { Rpc, RpcClient, RpcGroup, RpcServer } from "effect/rpc"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
@@ -61,6 +62,44 @@ describe("a cluster's entity", () => {
       assert.deepStrictEqual(error, new Full({ at: 7 }))
     }).pipe(Effect.scoped)
   )
+})
+
+describe("atoms", () => {
+  it.live("call and stream through Socket.IO", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(
+        RpcServer.layer(Shelf).pipe(
+          Layer.provide(
+            Shelf.toLayer({
+              Title: ({ id }) => Effect.succeed(`Title of ${id}`),
+              Pages: () => Stream.range(1, 3)
+            })
+          ),
+          Layer.provide(SocketIoRpcServer.layerProtocol("/shelf"))
+        )
+      )
+      class Atoms extends AtomRpc.Service<Atoms>()("rpc/Atoms", {
+        group: Shelf,
+        protocol: SocketIoRpcClient.layerProtocol("/shelf").pipe(
+          Layer.provide(SocketIoClient.layer({ url })),
+          Layer.provide(NodeClientPlatform.layer)
+        )
+      }) {}
+      const registry = yield* Effect.acquireRelease(
+        Effect.sync(() => AtomRegistry.make()),
+        (registry) => Effect.sync(() => registry.dispose())
+      )
+      const title = Atoms.query("Title", { id: "7" })
+      assert.strictEqual(yield* AtomRegistry.getResult(registry, title), "Title of 7")
+      const { items } = yield* AtomRegistry.getResult(registry, Atoms.query("Pages", undefined))
+      assert.deepStrictEqual(items, [1, 2, 3])
+    }).pipe(Effect.scoped)
+  )
+
+  class Shelf extends RpcGroup.make(
+    Rpc.make("Title", { payload: { id: Schema.String }, success: Schema.String }),
+    Rpc.make("Pages", { success: Schema.Int, stream: true })
+  ) {}
 })
 
 describe("a client in Python", requires("python-socketio"), () => {
