@@ -91,8 +91,7 @@ export const makeInbound = (
   const hear: (...heard: Heard) => void = (event, args, packet) => {
     if (declared.size > 0 || taps.has(event) || handlers.has(event)) return deliver(event, args, packet)
     // Nobody can read an undeclared event later: it would take the place of others.
-    if (wire && !wire.serverCodec(event)) return
-    if (unheard.length === MAX_UNHEARD || now() - openedAt >= UNHEARD_FOR) return
+    if ((wire && !wire.serverCodec(event)) || unheard.length === MAX_UNHEARD || now() - openedAt >= UNHEARD_FOR) return
     forgetting ??= runFork(Effect.map(Effect.sleep(UNHEARD_FOR), forget))
     unheard.push([event, args, packet])
   }
