@@ -17,6 +17,7 @@ import * as Simulation from "../../src/testing/Simulation.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { type LogEntry, ModelLog, ModelNode, type ModelOptions } from "./modelLog.ts"
 import { OfficialModel } from "./officialModel.ts"
+import { LOSSES } from "./scenario.ts"
 
 /** What many seeds have seen together. */
 export interface ClusterTally {
@@ -210,7 +211,7 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
         yield* socket.onDisconnecting((reason: string) =>
           Effect.sync(() => {
             if (live.get(socket.id) === socket) live.delete(socket.id)
-            if (stay !== undefined && reason.includes("namespace disconnect")) stay.isOver = true
+            if (stay !== undefined && !LOSSES.has(reason)) stay.isOver = true
           })
         )
         yield* Effect.forkScoped(Effect.ignore(socket.join("red")), { startImmediately: true })
