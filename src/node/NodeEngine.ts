@@ -12,22 +12,22 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
+import * as EnginePath from "../engine/EnginePath.ts"
+import { readTrust, type Trust } from "../engine/TrustedProxies.ts"
 import { flag, group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
 import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
-import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
+import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
 import type { ExchangeSettings } from "./internal/exchange.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
-import * as Openings from "./internal/openings.ts"
+import * as Openings from "../internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
-import { readyPathOf } from "./internal/readyPath.ts"
 import { ownerOf } from "./internal/routing/owner.ts"
 import type { Origin } from "./internal/routing/passing.ts"
-import { readTrust, type Trust } from "./internal/trustedProxies.ts"
-import { atTurnEnd, endTurn } from "./internal/turn.ts"
+import { atTurnEnd, endTurn } from "../internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 import { NodeSessionRouting, type SessionRouting } from "./NodeSessionRouting.ts"
 
@@ -211,12 +211,9 @@ export const attach = Effect.fnUntraced(function* (
   const polling = yield* group("polling", options.polling, POLLING)
   const webSocket = yield* group("webSocket", options.webSocket, WEB_SOCKET)
   const foreignUpgrades = yield* group("foreignUpgrades", options.foreignUpgrades, FOREIGN_UPGRADES)
-  const path = normalizePath(options.path)
-  if (!/^\/[^?#\s]*$/.test(path)) {
-    const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
-    return yield* refuse("path", problem)
-  }
-  const ready = options.readyPath === undefined ? undefined : yield* readyPathOf(options.readyPath, path, engine)
+  const path = yield* EnginePath.read(options.path)
+  const { readyPath } = options
+  const ready = readyPath === undefined ? undefined : yield* EnginePath.readReady(readyPath, path, engine)
   const trust = readTrust(options.trustedProxies)
   if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
   const { compression = true } = polling
@@ -289,11 +286,13 @@ export const attach = Effect.fnUntraced(function* (
   }
   const interceptor: Interceptor = {
     path,
-    owns: (request) => isBelow(request.url, path) || ready?.owns(request) === true,
+    owns: (request) => EnginePath.isBelow(request.url, path) || ready?.owns(request.url) === true,
     request: (request, response, expectsContinue) => {
-      if (!isBelow(request.url, path)) {
-        if (ready?.owns(request) !== true) return false
-        ready.answer(request, response as never)
+      if (!EnginePath.isBelow(request.url, path)) {
+        if (ready?.owns(request.url) !== true) return false
+        const { body, headers, status } = ready.answer(request.method)
+        response.writeHead(status, { ...headers, "content-length": body.length })
+        response.end(body)
         return true
       }
       const run = () => {
@@ -304,11 +303,11 @@ export const attach = Effect.fnUntraced(function* (
         router!.passRequest(tag, request, response, originOf(request, trust), answer)
         if (expectsContinue && !response.headersSent) response.writeContinue()
       }
-      Pipeline.take(request.socket, isOpening(request) ? () => Openings.take(request.socket, run) : run)
+      Pipeline.take(request.socket, EnginePath.isOpening(request.url) ? () => Openings.take(request.socket, run) : run)
       return true
     },
     upgrade: (request, socket, head) => {
-      if (!isBelow(request.url, path)) return false
+      if (!EnginePath.isBelow(request.url, path)) return false
       // Earlier requests are still unanswered, and their responses would be mixed into the frames.
       if (Pipeline.isWaiting(socket)) socket.destroy()
       else {
@@ -325,7 +324,7 @@ export const attach = Effect.fnUntraced(function* (
         if (refusal !== undefined)
           refuseUpgrade(socket, refusal, engine.responseHeaders(new NodeRequest(request, trust)))
         else if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
-        else if (isOpening(request)) Openings.take(socket, run)
+        else if (EnginePath.isOpening(request.url)) Openings.take(socket, run)
         else run()
       }
       return true
@@ -406,16 +405,6 @@ const originOf = (request: IncomingMessage, trust: Trust | undefined): Origin =>
   const { address, secure } = new NodeRequest(request, trust)
   return { address, secure }
 }
-
-/**
- * Whether a request's target is the path, or lies below it. `/socket.io` counts as `/socket.io/`.
- */
-const isBelow = (url: string | undefined, path: string): boolean =>
-  url !== undefined &&
-  (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
-
-/** Whether a request may open a session: it names none. */
-const isOpening = ({ url }: IncomingMessage): boolean => url?.includes("sid=") !== true
 
 interface Context {
   readonly engine: EngineServer
@@ -504,6 +493,9 @@ const onUpgrade = (
 }
 
 const ignore = () => {}
+
+// A process that exits ends no more turns, but Node still writes to its sockets.
+process.on("exit", endTurn)
 
 /** Waits until a connection is closed. */
 const closed = (socket: Duplex): Effect.Effect<void> =>

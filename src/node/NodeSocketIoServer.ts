@@ -32,7 +32,7 @@ import {
   stopListening
 } from "./internal/httpServer.ts"
 import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
-import { normalizePath } from "./internal/listeners.ts"
+import * as EnginePath from "../engine/EnginePath.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
 /**
@@ -331,7 +331,7 @@ const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
     })
   )
   yield* Effect.addFinalizer((exit) => Scope.close(namespaces, exit))
-  yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalizePath(options.path)}`)
+  yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${EnginePath.normalize(options.path)}`)
   return [shape, built]
 })
 
