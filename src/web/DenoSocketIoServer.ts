@@ -1,0 +1,128 @@
+/**
+ * The Socket.IO server in Deno, on its own HTTP server and WebSockets.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+
+import type { EngineServer } from "../engine/EngineServer.ts"
+import type { ListenError } from "../server/ListenError.ts"
+import type { ServerOptions } from "../server/ServerOptions.ts"
+import type { SocketIoServer } from "../server/SocketIoServer.ts"
+import type { InvalidOptionError } from "../SocketIoError.ts"
+import * as Listening from "./internal/listening.ts"
+import { type AttachOptions, makeHandler } from "./WebEngine.ts"
+import type { StandardWebSocket } from "./WebSocketChannel.ts"
+
+/**
+ * Options of a server that listens itself.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ListeningOptions<out R = never> extends ServerOptions<R>, AttachOptions {
+  /** The port to listen on; 0 takes a free one. */
+  readonly port: number
+  /** The address to listen on. Default: every address of the machine. */
+  readonly host?: string
+  /** The certificate and key, as `Deno.serve` takes them: `{ cert, key }`. Default: none. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+}
+
+interface DenoInfo {
+  readonly remoteAddr: { readonly hostname?: string }
+}
+
+/** The parts of Deno that a server uses. */
+interface Deno {
+  readonly serve: (
+    options: object,
+    handler: (request: Request, info: DenoInfo) => Response | Promise<Response>
+  ) => {
+    readonly addr: { readonly hostname: string; readonly port: number }
+    readonly shutdown: () => Promise<void>
+    readonly finished: Promise<void>
+  }
+  readonly upgradeWebSocket: (
+    request: Request,
+    options: { readonly idleTimeout: number; readonly headers?: Headers }
+  ) => { readonly response: Response; readonly socket: StandardWebSocket }
+}
+
+const deno = (): Deno => {
+  const { Deno } = globalThis as unknown as { readonly Deno?: Deno }
+  if (Deno === undefined) throw new Error("this is not Deno; NodeSocketIoServer serves in Node")
+  return Deno
+}
+
+/**
+ * Opens a WebSocket, without pings of the platform: the engine has its own.
+ *
+ * @internal
+ */
+export const upgrade = (
+  request: Request,
+  headers: Headers
+): { readonly response: Response; readonly socket: StandardWebSocket } => {
+  const opened = deno().upgradeWebSocket(request, { idleTimeout: 0 })
+  for (const [name, value] of headers) opened.response.headers.append(name, value)
+  return opened
+}
+
+const listen = Effect.fnUntraced(function* (
+  engine: EngineServer,
+  options: AttachOptions,
+  { host, port, tls }: Listening.Listening
+) {
+  const handler = yield* makeHandler(engine, { ...options, upgrade })
+  const secure = tls !== undefined
+  return (): Listening.Listener => {
+    const abort = new AbortController()
+    const server = deno().serve(
+      {
+        port,
+        hostname: host ?? "0.0.0.0",
+        signal: abort.signal,
+        onListen: () => {},
+        ...(tls as object | undefined)
+      },
+      (request, { remoteAddr }) => handler(request, { address: remoteAddr.hostname ?? "", secure })
+    )
+    const { hostname } = server.addr
+    const name = hostname.includes(":") ? `[${hostname}]` : hostname
+    return {
+      url: `${secure ? "https" : "http"}://${name === "0.0.0.0" ? "localhost" : name}:${server.addr.port}`,
+      // It would also drop the WebSockets, which may still be flushing.
+      stop: () => {},
+      ended: () => {
+        const t = Date.now()
+        setTimeout(()=>console.error("hang?"),1000)
+        return server.shutdown().then(() => console.error("down", Date.now()-t))
+      },
+      cut: async () => {}
+    }
+  }
+})
+
+/**
+ * A server alone on its port, for namespaces that are provided with it by `Layer.provide`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <R = never>(
+  options: ListeningOptions<R>
+): Layer.Layer<SocketIoServer, InvalidOptionError | ListenError, R> => Listening.layer(options, listen)
+
+/**
+ * Builds namespaces, and then listens: every client that can connect finds all of them.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const serve = <A, E, R, R2 = never>(
+  namespaces: Layer.Layer<A, E, R>,
+  options: ListeningOptions<R2>
+): Layer.Layer<SocketIoServer | A, E | InvalidOptionError | ListenError, R2 | Exclude<R, SocketIoServer>> =>
+  Listening.serve(namespaces, options, listen)

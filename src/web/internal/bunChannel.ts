@@ -1,0 +1,53 @@
+import { type ChannelSettings, WebChannel } from "./webChannel.ts"
+
+/** What a WebSocket of Bun carries: the function that opens its session, and then its channel. */
+export interface Opening {
+  readonly open: (socket: BunWebSocket) => void
+  channel: BunChannel | undefined
+}
+
+/** The parts of a WebSocket of Bun that a channel uses. */
+export interface BunWebSocket {
+  readonly data: any
+  send(data: string | Uint8Array<ArrayBuffer>, compress?: boolean): number
+  getBufferedAmount(): number
+  close(code?: number, reason?: string): void
+  terminate(): void
+}
+
+/** A message or a frame was larger than `maxPayloadLength`. */
+const TOO_LARGE = 1009
+
+/** A WebSocket of Bun, which sends everything of one turn together by itself. */
+export class BunChannel extends WebChannel {
+  onWritten: (() => void) | undefined
+  private readonly socket: BunWebSocket
+
+  constructor(socket: BunWebSocket, settings: ChannelSettings) {
+    super(settings)
+    this.socket = socket
+  }
+
+  get buffered(): number {
+    return this.socket.getBufferedAmount()
+  }
+
+  protected send(data: string | Uint8Array): void {
+    // A typed array may be a view of shared memory, which is none here.
+    this.socket.send(data as string | Uint8Array<ArrayBuffer>, false)
+  }
+
+  close(code?: number): void {
+    this.resume()
+    this.socket.close(code)
+  }
+
+  terminate(): void {
+    this.socket.terminate()
+  }
+
+  onClosed(code: number, reason: string): void {
+    if (code === TOO_LARGE) this.failure ??= { kind: "too large", message: reason }
+    this.onClose()
+  }
+}

@@ -1,0 +1,109 @@
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import { PacedChannel } from "../../engine/PacedChannel.ts"
+import type { WebSocketChannel } from "../../engine/Transport.ts"
+import { utf8Length } from "../../internal/utf8.ts"
+
+/** The settings that all channels of a server share. */
+export interface ChannelSettings {
+  /** The memory in bytes that messages may take while they wait for the session. */
+  readonly maxPending: number
+  /** Logs a defect. */
+  readonly report: (message: string, defect: unknown) => void
+}
+
+/** The objects of a waiting message, in bytes: a text, or bytes with their memory. */
+const TEXT_OBJECTS = 96
+const BYTES_OBJECTS = 280
+
+/** The most memory that a waiting message takes, in bytes: a character takes up to two. */
+const memoryOf = (data: string | Uint8Array): number =>
+  typeof data === "string" ? TEXT_OBJECTS + 2 * data.length : BYTES_OBJECTS + data.byteLength
+
+/**
+ * A WebSocket of a platform that cannot stop reading: messages that wait for the session are held in
+ * memory, up to a limit.
+ */
+export abstract class WebChannel extends PacedChannel<string | Uint8Array> implements WebSocketChannel {
+  bytesReceived = 0
+  bytesSent = 0
+  abstract onWritten: (() => void) | undefined
+  protected readonly settings: ChannelSettings
+  /** The memory of the held messages, in bytes. */
+  private pending = 0
+  private isOver = false
+
+  constructor(settings: ChannelSettings) {
+    super()
+    this.settings = settings
+  }
+
+  abstract readonly buffered: number
+  abstract close(code?: number): void
+  abstract terminate(): void
+  /** Sends a message of this many bytes. */
+  protected abstract send(data: string | Uint8Array, size: number): void
+
+  /** The platform has received a message. */
+  take(data: string | Uint8Array): void {
+    if (this.isOver) return
+    this.bytesReceived += typeof data === "string" ? utf8Length(data) : data.byteLength
+    this.onMessage(data, typeof data !== "string")
+  }
+
+  /** The platform has closed the connection. */
+  override onClose(): void {
+    if (this.isOver) return
+    this.isOver = true
+    super.onClose()
+  }
+
+  sendText(text: string): void {
+    const size = utf8Length(text)
+    this.bytesSent += size
+    this.send(text, size)
+  }
+
+  sendBinary(bytes: Uint8Array): void {
+    this.bytesSent += bytes.byteLength
+    this.send(bytes, bytes.byteLength)
+  }
+
+  sendShared({ attachments, text }: OutboundMessage): void {
+    if (text !== undefined) this.sendText(text)
+    if (attachments !== undefined) for (const attachment of attachments) this.sendBinary(attachment)
+  }
+
+  protected override hold(data: string | Uint8Array, isBinary: boolean): void {
+    super.hold(data, isBinary)
+    this.pending += memoryOf(data)
+    // One message may be larger than the limit, as the largest message has a limit of its own.
+    if (this.pending <= this.settings.maxPending || this.held!.length === 1) return
+    this.held!.length = this.pending = 0
+    this.fail("inbound overflow", `more than ${this.settings.maxPending} bytes waited to be handled`)
+  }
+
+  protected override onTaken(data: string | Uint8Array): void {
+    this.pending -= memoryOf(data)
+  }
+
+  protected handOver(data: string | Uint8Array): void {
+    if (typeof data === "string") this.receiver.onText(data)
+    else this.receiver.onBinary(data)
+  }
+
+  // The platform reads on.
+  protected stopReading(): void {}
+  protected startReading(): void {}
+
+  protected onDefect(defect: unknown): void {
+    this.settings.report("a WebSocket has failed", defect)
+    this.terminate()
+  }
+
+  /** Ends the connection. The session learns of it now, and the platform later. */
+  protected fail(kind: "inbound overflow" | "too large" | "error", message: string): void {
+    this.failure ??= { kind, message }
+    this.terminate()
+    this.onClose()
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The runtimes that the library runs on, and the test application on each of them, in a process of its own.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+
+import { within } from "./RawClient.ts"
+import type { Answer, Command, Edge } from "./runtimeHost.ts"
+import { root } from "./sources.ts"
+import type { RunningServer, TestServerOptions } from "./TestServer.ts"
+
+export interface Runtime {
+  readonly name: string
+  readonly edge: Edge
+  /** The program and the arguments before a script. */
+  readonly command: ReadonlyArray<string>
+}
+
+const executable = (path: string): string => fileURLToPath(new URL(`node_modules/${path}`, `file://${root}/`))
+
+const node = (folder: string) => ({ edge: "node", command: [executable(`${folder}/bin/node`)] }) as const
+
+const bun = executable("bun/bin/bun.exe")
+const deno = executable("deno/deno")
+
+/** By the value of `SOCKETIO_TARGET`. */
+export const runtimes = {
+  node22: { name: "Node 22", ...node("node22") },
+  node24: { name: "Node 24", ...node("node") },
+  node26: { name: "Node 26", ...node("node26") },
+  bun: { name: "Bun", edge: "bun", command: [bun] },
+  deno: { name: "Deno", edge: "deno", command: [deno, "run", "--allow-all", "--no-prompt"] },
+  /** The edge of Node, on the other two. */
+  "node-on-bun": { name: "the edge of Node on Bun", edge: "node", command: [bun] },
+  "node-on-deno": {
+    name: "the edge of Node on Deno",
+    edge: "node",
+    command: [deno, "run", "--allow-all", "--no-prompt"]
+  }
+} satisfies Record<string, Runtime>
+
+export type RuntimeName = keyof typeof runtimes
+
+export const isRuntime = (name: string | undefined): name is RuntimeName =>
+  name !== undefined && Object.hasOwn(runtimes, name)
+
+export const isInstalled = (name: RuntimeName): boolean => existsSync(runtimes[name].command[0]!)
+
+/** Starts a script of this folder on a runtime. It ends with its standard input. */
+export const startOn = ({ command }: Runtime, script: string, env: Record<string, string> = {}): ChildProcess => {
+  const [program, ...args] = command
+  return spawn(program!, [...args, fileURLToPath(new URL(script, import.meta.url))], {
+    stdio: ["pipe", "pipe", "inherit"],
+    cwd: root,
+    env: { ...process.env, ...env }
+  })
+}
+
+/** A process that runs servers on a runtime. */
+export class RuntimeHost {
+  readonly child: ChildProcess
+  private readonly edge: Edge
+  private readonly waiting = new Map<number, (answer: Answer) => void>()
+  private ids = 0
+  private failure: Error | undefined
+
+  constructor(runtime: Runtime) {
+    this.edge = runtime.edge
+    this.child = startOn(runtime, "runtimeHost.ts")
+    createInterface({ input: this.child.stdout! }).on("line", (line) => {
+      const answer = JSON.parse(line) as Answer
+      this.waiting.get(answer.id)?.(answer)
+      this.waiting.delete(answer.id)
+    })
+    this.child.once("close", (code) => {
+      this.failure = new Error(`${runtime.name} has ended with ${code}`)
+      for (const [id, resolve] of this.waiting) resolve({ id, error: this.failure.message })
+    })
+    // The tests end without waiting for it, and it ends with them.
+    this.child.unref()
+    for (const stream of [this.child.stdin, this.child.stdout]) (stream as unknown as { unref(): void }).unref()
+  }
+
+  private async ask(
+    command: { readonly start: Extract<Command, { start: unknown }>["start"] } | { readonly stop: number }
+  ) {
+    if (this.failure !== undefined) throw this.failure
+    const id = ++this.ids
+    const answered = new Promise<Answer>((resolve) => this.waiting.set(id, resolve))
+    this.child.stdin!.write(`${JSON.stringify({ id, ...command })}\n`)
+    const answer = await within("answer of a runtime", answered)
+    if ("error" in answer) throw new Error(answer.error)
+    return answer
+  }
+
+  async start({ page: _, ...options }: TestServerOptions = {}): Promise<RunningServer> {
+    const answer = await this.ask({ start: { ...options, edge: this.edge } })
+    if (!("port" in answer)) throw new Error("no port")
+    const { id, port } = answer
+    return {
+      url: `http://127.0.0.1:${port}`,
+      port,
+      stop: async () => void (await this.ask({ stop: id }))
+    }
+  }
+}
+
+const hosts = new Map<RuntimeName, RuntimeHost>()
+
+/** Starts the test application on a runtime; servers of one runtime share its process. */
+export const startOnRuntime = (name: RuntimeName, options: TestServerOptions = {}): Promise<RunningServer> => {
+  let host = hosts.get(name)
+  if (host === undefined) hosts.set(name, (host = new RuntimeHost(runtimes[name])))
+  return host.start(options)
+}
