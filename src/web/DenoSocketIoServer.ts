@@ -12,7 +12,7 @@ import type { ServerOptions } from "../server/ServerOptions.ts"
 import type { SocketIoServer } from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as Listening from "./internal/listening.ts"
-import { type AttachOptions, makeHandler } from "./WebEngine.ts"
+import { type AttachOptions, makeHandlerOn } from "./WebEngine.ts"
 import type { StandardWebSocket } from "./WebSocketChannel.ts"
 
 /**
@@ -75,15 +75,13 @@ const listen = Effect.fnUntraced(function* (
   options: AttachOptions,
   { host, port, tls }: Listening.Listening
 ) {
-  const handler = yield* makeHandler(engine, { ...options, upgrade })
+  const handler = yield* makeHandlerOn(engine, { ...options, upgrade }, true)
   const secure = tls !== undefined
   return (): Listening.Listener => {
-    const abort = new AbortController()
     const server = deno().serve(
       {
         port,
         hostname: host ?? "0.0.0.0",
-        signal: abort.signal,
         onListen: () => {},
         ...(tls as object | undefined)
       },
@@ -95,11 +93,8 @@ const listen = Effect.fnUntraced(function* (
       url: `${secure ? "https" : "http"}://${name === "0.0.0.0" ? "localhost" : name}:${server.addr.port}`,
       // It would also drop the WebSockets, which may still be flushing.
       stop: () => {},
-      ended: () => {
-        const t = Date.now()
-        setTimeout(()=>console.error("hang?"),1000)
-        return server.shutdown().then(() => console.error("down", Date.now()-t))
-      },
+      ended: server.shutdown,
+      // Whatever is left has not ended in time, and Deno has no other means.
       cut: async () => {}
     }
   }

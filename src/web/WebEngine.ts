@@ -25,9 +25,10 @@ export interface AttachOptions {
    * The memory in bytes of messages that have come over one WebSocket and wait for their session.
    * These platforms cannot stop reading from a client while its handlers are slow, so its messages
    * are held. A connection with more is closed with reason `inbound overflow`. A text counts with
-   * two bytes for a character, and each message with its objects. Default: 16,777,216. At least 1.
+   * two bytes for a character, and each message with its objects. Default: `limits.maxPendingBytes`
+   * where the server's options are known, and otherwise 16,777,216. At least 1.
    */
-  readonly maxPendingBytes?: number
+  readonly maxHeldBytes?: number
   /**
    * The proxies whose `X-Forwarded-For` is trusted: their number between a client and this server,
    * or their addresses and ranges (`10.0.0.0/8`, `fd00::/8`). See `NodeEngine.AttachOptions`.
@@ -118,9 +119,16 @@ const OPEN = 1
  * @since 0.1.0
  * @category constructors
  */
-export const makeHandler = Effect.fnUntraced(function* (
+export const makeHandler = (
   engine: EngineServer,
   options: HandlerOptions = {}
+): Effect.Effect<WebHandler, InvalidOptionError> => makeHandlerOn(engine, options, false)
+
+/** The same, with what is known of the platform: see `makeRoute`. @internal */
+export const makeHandlerOn = Effect.fnUntraced(function* (
+  engine: EngineServer,
+  options: HandlerOptions,
+  keepsLength: boolean
 ): Effect.fn.Return<WebHandler, InvalidOptionError> {
   yield* group("", options, HANDLER_OPTIONS)
   const { fetch = notFound, upgrade } = options
@@ -129,13 +137,14 @@ export const makeHandler = Effect.fnUntraced(function* (
     engine,
     options,
     upgrade &&
-      ((request, _info, { accept, headers }, { maxPending, report }) => {
+      ((request, _info, { accept, headers }, { maxHeld, report }) => {
         const { response, socket } = upgrade(request, headers)
-        const take = () => accept(fromStandard(socket, { maxPayload, maxPendingBytes: maxPending, onDefect: report }))
+        const take = () => accept(fromStandard(socket, { maxPayload, maxHeldBytes: maxHeld, onDefect: report }))
         if (socket.readyState === OPEN) take()
         else socket.addEventListener("open", take)
         return response
-      })
+      }),
+    keepsLength
   )
   return (request, info) => {
     const answer = route(request, info)
@@ -150,7 +159,7 @@ export const notFound = (): Response =>
 /** The names of {@link AttachOptions}. @internal */
 export const ATTACH_OPTIONS: Names<AttachOptions> = {
   path: true,
-  maxPendingBytes: true,
+  maxHeldBytes: true,
   trustedProxies: true,
   readyPath: true,
   fetch: true

@@ -39,7 +39,7 @@ export interface ChannelOptions {
    * overflow`. A text counts with two bytes for a character, and each message with its objects.
    * Default: 16,777,216.
    */
-  readonly maxPendingBytes?: number
+  readonly maxHeldBytes?: number
   /**
    * The largest message in bytes, for platforms that have no such limit themselves: a connection
    * with a larger one is closed with reason `payload too large`. Default: no limit.
@@ -50,12 +50,12 @@ export interface ChannelOptions {
 }
 
 /**
- * The default of {@link ChannelOptions.maxPendingBytes}.
+ * The default of {@link ChannelOptions.maxHeldBytes}.
  *
  * @since 0.1.0
  * @category constants
  */
-export const MAX_PENDING_BYTES = 16 * 1024 * 1024
+export const MAX_HELD_BYTES = 16 * 1024 * 1024
 
 /**
  * Makes a channel of an open WebSocket. Pass it to the `accept` of `EngineServer.handleUpgrade`;
@@ -76,8 +76,8 @@ export const MAX_PENDING_BYTES = 16 * 1024 * 1024
  * @category constructors
  */
 export const fromStandard = (socket: StandardWebSocket, options: ChannelOptions = {}): WebSocketChannel => {
-  const { maxPayload = Infinity, maxPendingBytes = MAX_PENDING_BYTES, onDefect = () => {} } = options
-  return new StandardChannel(socket, { maxPending: maxPendingBytes, report: onDefect }, maxPayload)
+  const { maxPayload = Infinity, maxHeldBytes = MAX_HELD_BYTES, onDefect = () => {} } = options
+  return new StandardChannel(socket, { maxHeld: maxHeldBytes, report: onDefect }, maxPayload)
 }
 
 const OPEN = 1
@@ -188,10 +188,14 @@ class StandardChannel extends WebChannel {
   }
 
   terminate(): void {
+    this.drop()
+  }
+
+  protected drop(code?: number): void {
     this.queue = []
     this.queued = 0
-    this.closing ??= { code: undefined }
-    this.finish(undefined)
+    this.closing = { code }
+    this.finish(code)
   }
 
   private finish(code: number | undefined): void {

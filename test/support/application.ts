@@ -20,6 +20,13 @@ export interface ApplicationOptions {
   readonly connectTimeout?: number
   readonly upgradeTimeout?: number
   readonly attachmentTimeout?: number
+  readonly maxOutbox?: number
+  readonly outboxOverflow?: "disconnect" | "dropNewest" | "dropOldest" | "suspend"
+  readonly maxPendingBytes?: number
+  readonly maxPendingEvents?: number
+  readonly maxConnections?: number
+  readonly maxConnectionsPerAddress?: number
+  readonly pauseAt?: number
   readonly drainTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
   readonly allowEIO3?: boolean
@@ -84,6 +91,10 @@ const app = (name: string, log: Array<LogEntry>) =>
         { discard: true }
       )
     )
+    // It never ends.
+    yield* socket.on("stuck", () => Effect.never)
+    yield* socket.on("pausing", () => Effect.sleep("20 millis"))
+    yield* socket.on("large-to-room", (room, size) => all.to(room as string).emit("large", "x".repeat(Number(size))))
     yield* socket.on("whoami", () => Effect.succeed(socket.id))
     yield* socket.on("transport", () => Effect.sync(() => socket.transport))
     yield* socket.on("handshake", () =>
@@ -105,11 +116,24 @@ const given = <A extends object>(settings: A) =>
 /** The options of the server below the application. */
 export const serverOptions = (options: ApplicationOptions): ServerOptions => {
   const { allowEIO3, attachmentTimeout, connectTimeout, cors, drainTimeout = "2 seconds", maxPayload } = options
-  const { pingInterval, pingTimeout, transports, upgradeTimeout } = options
+  const { maxConnections, maxConnectionsPerAddress, maxOutbox, maxPendingBytes, maxPendingEvents } = options
+  const { outboxOverflow, pauseAt, pingInterval, pingTimeout, transports, upgradeTimeout } = options
   return {
     drainTimeout,
     heartbeat: given({ pingInterval, pingTimeout }),
-    limits: given({ maxPayload, connectTimeout, attachmentTimeout }),
+    limits: given({
+      ...{
+        maxPayload,
+        connectTimeout,
+        attachmentTimeout,
+        maxOutbox,
+        outboxOverflow,
+        maxPendingBytes,
+        maxPendingEvents
+      },
+      ...{ maxConnections, maxConnectionsPerAddress }
+    }),
+    reading: given({ pauseAt }),
     upgrade: given({ timeout: upgradeTimeout }),
     ...given({ transports, allowEIO3, cors })
   }

@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, globSync } from "node:fs"
 
 import { isCi } from "./extent.ts"
+import { isInstalled } from "./runtimes.ts"
 
 const runs = (command: string, ...args: ReadonlyArray<string>): boolean => {
   try {
@@ -55,6 +56,8 @@ const sources = {
     isHere: () => runs(python, "-c", "import socketio, requests, websocket, aiohttp"),
     packages: "python3-socketio python3-requests python3-websocket python3-aiohttp"
   },
+  Bun: { isHere: () => isInstalled("bun"), packages: "" },
+  Deno: { isHere: () => isInstalled("deno"), packages: "" },
   "network namespaces": {
     isHere: () => runs("ip", "-V") && runs("unshare", "--version"),
     packages: "iproute2 util-linux"

@@ -18,11 +18,13 @@ export type Command =
       readonly start: Application.ApplicationOptions & { readonly port?: number; readonly edge: Edge }
     }
   | { readonly id: number; readonly stop: number }
+  | { readonly id: number; readonly memory: true }
 
 export type Answer = { readonly id: number } & (
   | { readonly port: number }
   | { readonly error: string }
   | { readonly stopped: true }
+  | { readonly memory: number }
 )
 
 const edges = {
@@ -47,7 +49,21 @@ const start = async ({ edge, port = 0, ...options }: Extract<Command, { start: u
   answer({ id, port: Number(/listening on http:\/\/[^/]*:(\d+)\//.exec(listening)![1]) })
 }
 
+/** The memory of the process in bytes, with what the platform holds, when what is garbage has gone. */
+const memory = async (): Promise<number> => {
+  const { Bun, gc } = globalThis as { readonly Bun?: { gc(now: boolean): void }; readonly gc?: () => void }
+  let least = Infinity
+  for (let i = 0; i < 5; i++) {
+    if (Bun === undefined) gc?.()
+    else Bun.gc(true)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    least = Math.min(least, process.memoryUsage().rss)
+  }
+  return least
+}
+
 const handle = async (command: Command) => {
+  if ("memory" in command) return answer({ id: command.id, memory: await memory() })
   if ("start" in command) return start(command.start, command.id)
   await Effect.runPromise(Scope.close(scopes.get(command.stop)!, Exit.void))
   scopes.delete(command.stop)

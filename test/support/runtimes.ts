@@ -31,13 +31,13 @@ export const runtimes = {
   node24: { name: "Node 24", ...node("node") },
   node26: { name: "Node 26", ...node("node26") },
   bun: { name: "Bun", edge: "bun", command: [bun] },
-  deno: { name: "Deno", edge: "deno", command: [deno, "run", "--allow-all", "--no-prompt"] },
+  deno: { name: "Deno", edge: "deno", command: [deno, "run", "--allow-all", "--no-prompt", "--v8-flags=--expose-gc"] },
   /** The edge of Node, on the other two. */
   "node-on-bun": { name: "the edge of Node on Bun", edge: "node", command: [bun] },
   "node-on-deno": {
     name: "the edge of Node on Deno",
     edge: "node",
-    command: [deno, "run", "--allow-all", "--no-prompt"]
+    command: [deno, "run", "--allow-all", "--no-prompt", "--v8-flags=--expose-gc"]
   }
 } satisfies Record<string, Runtime>
 
@@ -84,7 +84,10 @@ export class RuntimeHost {
   }
 
   private async ask(
-    command: { readonly start: Extract<Command, { start: unknown }>["start"] } | { readonly stop: number }
+    command:
+      | { readonly start: Extract<Command, { start: unknown }>["start"] }
+      | { readonly stop: number }
+      | { readonly memory: true }
   ) {
     if (this.failure !== undefined) throw this.failure
     const id = ++this.ids
@@ -95,7 +98,21 @@ export class RuntimeHost {
     return answer
   }
 
-  async start({ page: _, ...options }: TestServerOptions = {}): Promise<RunningServer> {
+  /** The memory of the process, in bytes. */
+  async memory(): Promise<number> {
+    const answer = await this.ask({ memory: true })
+    if (!("memory" in answer)) throw new Error("no memory")
+    return answer.memory
+  }
+
+  /** Ends the process. */
+  async end(): Promise<void> {
+    const ended = new Promise<void>((resolve) => this.child.once("close", () => resolve()))
+    this.child.stdin!.end()
+    await within("end of a runtime", ended)
+  }
+
+  async start(options: Omit<TestServerOptions, "page"> = {}): Promise<RunningServer> {
     const answer = await this.ask({ start: { ...options, edge: this.edge } })
     if (!("port" in answer)) throw new Error("no port")
     const { id, port } = answer

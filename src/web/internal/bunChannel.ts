@@ -46,6 +46,10 @@ export class BunChannel extends WebChannel {
     this.socket.terminate()
   }
 
+  protected drop(): void {
+    this.terminate()
+  }
+
   onClosed(code: number, reason: string): void {
     if (code === TOO_LARGE) this.failure ??= { kind: "too large", message: reason }
     this.onClose()

@@ -74,7 +74,7 @@ const make = Effect.fnUntraced(function* <A, E, R, R2>(
   )
   const shape = yield* SocketIoServer.make<R2>(serverOptions as ServerOptions<R2>)
   const attached = (engine = yield* shape.engine)
-  const start = yield* listen(attached, attachOptions, listening as Listening)
+  const start = yield* listen(attached, { ...heldLike(options), ...attachOptions }, listening as Listening)
   const namespaces = yield* Scope.fork(yield* Effect.scope)
   const built = yield* build(shape, namespaces)
   const running = (listener = yield* Effect.try({
@@ -91,6 +91,10 @@ const make = Effect.fnUntraced(function* <A, E, R, R2>(
   yield* Effect.logInfo(`Socket.IO server listening on ${running.url}${EnginePath.normalize(options.path)}`)
   return [shape, built]
 })
+
+/** Messages that wait for the session may take as much as events that wait for their handlers. */
+const heldLike = ({ limits }: ServerOptions<any>): Pick<AttachOptions, "maxHeldBytes"> =>
+  limits?.maxPendingBytes === undefined ? {} : { maxHeldBytes: limits.maxPendingBytes }
 
 /** Waits for the last connections of a server that accepts no more, and cuts them after the time (ms). */
 const close = (listener: Listener, time: number): Effect.Effect<void> =>

@@ -9,7 +9,7 @@ import type { WebSocketChannel } from "../../engine/Transport.ts"
 import { readTrust } from "../../engine/TrustedProxies.ts"
 import * as Openings from "../../internal/openings.ts"
 import type { InvalidOptionError } from "../../SocketIoError.ts"
-import { MAX_PENDING_BYTES } from "../WebSocketChannel.ts"
+import { MAX_HELD_BYTES } from "../WebSocketChannel.ts"
 import type { ChannelSettings } from "./webChannel.ts"
 import { headersOf, WebExchange } from "./webExchange.ts"
 import { type RequestInfo, targetOf, WebRequest } from "./webRequest.ts"
@@ -19,7 +19,7 @@ export interface RouterOptions {
   readonly path?: string
   readonly readyPath?: string
   readonly trustedProxies?: number | ReadonlyArray<string>
-  readonly maxPendingBytes?: number
+  readonly maxHeldBytes?: number
 }
 
 /** A WebSocket that the server accepts: the headers of its response, and the function that takes it. */
@@ -46,22 +46,27 @@ export type Route<Info, Answer> = (
 const isWebSocketRequest = (request: Request): boolean =>
   request.headers.get("upgrade")?.toLowerCase() === "websocket" && request.method === "GET"
 
-/** Reads the options, and makes the function that answers requests. */
+/**
+ * Reads the options, and makes the function that answers requests. `keepsLength`: bodies of streams
+ * keep their `content-length` on this platform.
+ */
 export const makeRoute = Effect.fnUntraced(function* <Info extends RequestInfo, Answer>(
   engine: EngineServer,
   options: RouterOptions,
-  upgrade: Upgrade<Info, Answer> | undefined
+  upgrade: Upgrade<Info, Answer> | undefined,
+  keepsLength = false
 ): Effect.fn.Return<Route<Info, Answer>, InvalidOptionError> {
   const path = yield* EnginePath.read(options.path)
   const { readyPath } = options
   const ready = readyPath === undefined ? undefined : yield* EnginePath.readReady(readyPath, path, engine)
   const trust = readTrust(options.trustedProxies)
   if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
-  const maxPending = yield* integer("maxPendingBytes", options.maxPendingBytes, MAX_PENDING_BYTES, 1)
-  const settings: ChannelSettings = { maxPending, report: engine.report }
+  const maxHeld = yield* integer("maxHeldBytes", options.maxHeldBytes, MAX_HELD_BYTES, 1)
+  const settings: ChannelSettings = { maxHeld, report: engine.report }
 
+  const exchanges = { keepsLength, report: engine.report }
   const exchange = (request: WebRequest): Promise<Response> => {
-    const exchange = new WebExchange(request, engine.responseHeaders(request), engine.report)
+    const exchange = new WebExchange(request, engine.responseHeaders(request), exchanges)
     engine.handleRequest(exchange)
     return exchange.response
   }

@@ -6,10 +6,14 @@ import { utf8Length } from "../../internal/utf8.ts"
 /** The settings that all channels of a server share. */
 export interface ChannelSettings {
   /** The memory in bytes that messages may take while they wait for the session. */
-  readonly maxPending: number
+  readonly maxHeld: number
   /** Logs a defect. */
   readonly report: (message: string, defect: unknown) => void
 }
+
+/** A message is too large, or the server is too busy for the client (RFC 6455, 7.4.1). */
+const TOO_LARGE = 1009
+const TRY_LATER = 1013
 
 /** The objects of a waiting message, in bytes: a text, or bytes with their memory. */
 const TEXT_OBJECTS = 96
@@ -77,9 +81,9 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     super.hold(data, isBinary)
     this.pending += memoryOf(data)
     // One message may be larger than the limit, as the largest message has a limit of its own.
-    if (this.pending <= this.settings.maxPending || this.held!.length === 1) return
+    if (this.pending <= this.settings.maxHeld || this.held!.length === 1) return
     this.held!.length = this.pending = 0
-    this.fail("inbound overflow", `more than ${this.settings.maxPending} bytes waited to be handled`)
+    this.fail("inbound overflow", `more than ${this.settings.maxHeld} bytes waited to be handled`)
   }
 
   protected override onTaken(data: string | Uint8Array): void {
@@ -100,10 +104,13 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     this.terminate()
   }
 
-  /** Ends the connection. The session learns of it now, and the platform later. */
-  protected fail(kind: "inbound overflow" | "too large" | "error", message: string): void {
+  /** Ends the connection with a fault of the peer. The session learns of it now. */
+  protected fail(kind: "inbound overflow" | "too large", message: string): void {
     this.failure ??= { kind, message }
-    this.terminate()
+    this.drop(kind === "too large" ? TOO_LARGE : TRY_LATER)
     this.onClose()
   }
+
+  /** Ends the connection at once if the platform can, and otherwise with this code. */
+  protected abstract drop(code: number): void
 }

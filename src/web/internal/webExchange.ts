@@ -1,7 +1,8 @@
-import type { BodyFailure, HttpExchange, RequestBody } from "../../engine/EngineRequest.ts"
+import type { BodyFailure, HttpExchange, RequestBody, ResponseWatcher } from "../../engine/EngineRequest.ts"
 import type { Headers as EngineHeaders } from "../../engine/HttpHeaders.ts"
 import { PacedExchange } from "../../engine/PacedExchange.ts"
 import { Chunks } from "../../internal/chunks.ts"
+import { WatchedBody } from "./watchedBody.ts"
 import type { WebRequest } from "./webRequest.ts"
 
 const encoder = new TextEncoder()
@@ -22,17 +23,30 @@ export const headersOf = (...all: ReadonlyArray<EngineHeaders | undefined>): Hea
   return headers
 }
 
+/** A shorter body fits into the buffers of the connection, so that it counts as read. */
+const WATCHED = 64 * 1024
+
+/** What exchanges need to know of their platform. */
+export interface ExchangeSettings {
+  /** Whether bodies of streams keep their `content-length`. */
+  readonly keepsLength: boolean
+  /** Logs a defect. */
+  readonly report: (message: string, defect: unknown) => void
+}
+
 /** A request of the fetch API and its response. */
 export class WebExchange extends PacedExchange<WebRequest> implements HttpExchange {
   /** The response, once there is one. */
   readonly response: Promise<Response>
   private readonly resolve: (response: Response) => void
-  private readonly report: (message: string, defect: unknown) => void
-  private body: ReadableStreamDefaultReader<Uint8Array> | undefined
+  private readonly settings: ExchangeSettings
+  private reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  private body: WatchedBody | undefined
+  private stopWaiting: (() => void) | undefined
 
-  constructor(request: WebRequest, extraHeaders: EngineHeaders, report: (message: string, defect: unknown) => void) {
+  constructor(request: WebRequest, extraHeaders: EngineHeaders, settings: ExchangeSettings) {
     super(request, extraHeaders)
-    this.report = report
+    this.settings = settings
     const { promise, resolve } = Promise.withResolvers<Response>()
     this.response = promise
     this.resolve = resolve
@@ -40,16 +54,26 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
 
   respond(status: number, headers: Readonly<Record<string, string>>, body: string | Uint8Array): number {
     const bytes = typeof body === "string" ? encoder.encode(body) : body
-    if (this.responded) return bytes.byteLength
-    this.responded = true
+    const size = bytes.byteLength
+    if (this.responded) return size
     try {
-      const init = { status, headers: headersOf(this.extraHeaders, headers) }
+      const all = headersOf(this.extraHeaders, headers)
+      if (size >= WATCHED) {
+        this.body = new WatchedBody(bytes)
+        all.set("content-length", String(size))
+      }
       // A typed array may be a view of shared memory, which is none here.
-      this.resolve(new Response(status === 204 ? null : (bytes as Uint8Array<ArrayBuffer>), init))
+      const content = this.body?.stream ?? (bytes as Uint8Array<ArrayBuffer>)
+      this.answer(new Response(status === 204 ? null : content, { status, headers: all }))
     } catch (defect) {
       this.onDefect(defect)
     }
-    return bytes.byteLength
+    return size
+  }
+
+  watch(watcher: ResponseWatcher): void {
+    if (this.body === undefined) watcher.onGone()
+    else this.body.watch(watcher)
   }
 
   readBody(maxBytes: number, onBody: (body: RequestBody) => void, onFailure: (failure: BodyFailure) => void): void {
@@ -70,7 +94,7 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
     const chunks = new Chunks()
     const { body } = this.request.request
     if (body === null) return chunks.join()
-    const reader = (this.body = body.getReader())
+    const reader = (this.reader = body.getReader())
     for (;;) {
       const { done, value } = await reader.read()
       if (done) return chunks.join()
@@ -84,30 +108,39 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
   }
 
   onAbort(callback: () => void): void {
+    if (this.responded) return
     const { signal } = this.request.request
     const onAbort = () => {
       if (this.responded) return
       this.drop()
       callback()
     }
-    if (signal.aborted) queueMicrotask(onAbort)
-    else signal.addEventListener("abort", onAbort, { once: true })
+    if (signal.aborted) return queueMicrotask(onAbort)
+    signal.addEventListener("abort", onAbort, { once: true })
+    // Some platforms abort the signal of an answered request, too.
+    this.stopWaiting = () => signal.removeEventListener("abort", onAbort)
   }
 
   destroy(): void {
-    this.body?.cancel().catch(() => {})
-    this.drop()
+    this.reader?.cancel().catch(() => {})
+    if (this.body === undefined) this.drop()
+    else this.body.drop(this.settings.keepsLength)
   }
 
   protected onDefect(defect: unknown): void {
-    this.report("a request failed", defect)
+    this.settings.report("a request failed", defect)
     this.drop()
   }
 
   /** Nobody waits for the response, or there can be none: the platform closes the connection. */
   private drop(): void {
+    this.answer(new Response(null, { status: 500, headers: { connection: "close" } }))
+  }
+
+  private answer(response: Response): void {
     this.responded = true
-    this.resolve(new Response(null, { status: 500, headers: { connection: "close" } }))
+    this.stopWaiting?.()
+    this.resolve(response)
   }
 }
 
