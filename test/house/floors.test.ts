@@ -22,7 +22,8 @@ const floors: Record<string, number> = {
   cli: 5,
   browser: 5,
   redis: 5,
-  testing: 5
+  testing: 5,
+  web: 5
 }
 
 /** What a folder may not import, though its floor would allow it. */
@@ -32,12 +33,13 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
-  cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing"],
-  node: ["browser", "cluster", "redis", "testing"],
-  cluster: ["node", "browser", "redis", "testing"],
-  browser: ["node", "cluster", "redis", "testing", "server"],
-  redis: ["node", "browser", "cluster", "testing", "client"],
-  testing: ["node", "browser", "cluster", "redis"]
+  cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing", "web"],
+  node: ["browser", "cluster", "redis", "testing", "web"],
+  cluster: ["node", "browser", "redis", "testing", "web"],
+  browser: ["node", "cluster", "redis", "testing", "server", "web"],
+  redis: ["node", "browser", "cluster", "testing", "client", "web"],
+  testing: ["node", "browser", "cluster", "redis", "web"],
+  web: ["node", "browser", "cluster", "redis", "testing", "client"]
 }
 
 /** The folders that run in Node alone. */
@@ -139,6 +141,9 @@ describe("the floors", () => {
     ["src/node/index.ts", 'export * as NodeSocketIoHttp from "./NodeSocketIoHttp.ts"', "optional"],
     ["src/testing/A.ts", 'import * as Fs from "node:fs"', "edge"],
     ["src/testing/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/web/A.ts", 'import * as Net from "node:net"', "edge"],
+    ["src/web/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/node/A.ts", 'import { x } from "../web/B.ts"', "knows nothing"],
     ["src/server/A.ts", 'import { x } from "../testing/B.ts"', "higher floor"],
     ["src/cellar/A.ts", "", "no floor"],
     ["src/server/A.ts", 'import x from "../../test/support/x.ts"', "not a source"]

@@ -67,6 +67,10 @@ describe("peers that are missing", () => {
       lineOf([a, b, a]),
       "3 tests are skipped, as peers are missing: A (2), B (1). To run them: sudo apt-get install x y z"
     )
+    assert.strictEqual(
+      lineOf([a, { peer: "Bun", packages: "", command: "npm install" }]),
+      "2 tests are skipped, as peers are missing: A (1), Bun (1). To run them: sudo apt-get install x y && npm install"
+    )
     // Nothing to install.
     assert.strictEqual(lineOf([{ peer: "C", packages: "" }]), "1 test is skipped, as peers are missing: C (1).")
   })

@@ -10,7 +10,8 @@ import { WebSocket } from "ws"
 
 import { requires } from "../support/peers.ts"
 import { engineUrl, join, PollingClient, request, WebSocketClient, within } from "../support/RawClient.ts"
-import { RuntimeHost, runtimes } from "../support/runtimes.ts"
+import { runtimes } from "../support/runtimePrograms.ts"
+import { RuntimeHost } from "../support/runtimes.ts"
 import type { RunningServer } from "../support/TestServer.ts"
 
 const MB = 1_000_000
@@ -28,8 +29,10 @@ const reasonOf = async (watcher: Socket, sid: string): Promise<string> => {
 const connectionOf = (client: WebSocketClient): Net.Socket =>
   (client.socket as unknown as { readonly ws: { readonly _socket: Net.Socket } }).ws._socket
 
+const peers = { bun: "Bun", deno: "Deno" } as const
+
 for (const name of ["bun", "deno"] as const) {
-  const { skip, meta } = requires(name === "bun" ? "Bun" : "Deno")
+  const { skip, meta } = requires(peers[name])
 
   describe(`a server on ${runtimes[name].name}`, { skip, meta }, () => {
     let host: RuntimeHost | undefined

@@ -100,6 +100,12 @@ const app = (name: string, log: Array<LogEntry>) =>
     yield* socket.on("handshake", () =>
       Effect.sync(() => ({ headers: socket.handshake.headers, address: socket.handshake.address }))
     )
+    yield* socket.on("runtime", () =>
+      Effect.sync(() => {
+        const { bun, deno, node } = process.versions
+        return bun !== undefined ? `bun ${bun}` : deno !== undefined ? `deno ${deno}` : `node ${node}`
+      })
+    )
     yield* socket.on("process", () => Effect.succeed(process.pid))
     yield* socket.on("bye", (close) => socket.disconnect({ close: close === true }))
     yield* socket.on("boom", () => Effect.die(new Error("boom")))
@@ -122,16 +128,15 @@ export const serverOptions = (options: ApplicationOptions): ServerOptions => {
     drainTimeout,
     heartbeat: given({ pingInterval, pingTimeout }),
     limits: given({
-      ...{
-        maxPayload,
-        connectTimeout,
-        attachmentTimeout,
-        maxOutbox,
-        outboxOverflow,
-        maxPendingBytes,
-        maxPendingEvents
-      },
-      ...{ maxConnections, maxConnectionsPerAddress }
+      maxPayload,
+      connectTimeout,
+      attachmentTimeout,
+      maxOutbox,
+      outboxOverflow,
+      maxPendingBytes,
+      maxPendingEvents,
+      maxConnections,
+      maxConnectionsPerAddress
     }),
     reading: given({ pauseAt }),
     upgrade: given({ timeout: upgradeTimeout }),

@@ -9,8 +9,7 @@ import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as BunSocketIoServer from "../../src/web/BunSocketIoServer.ts"
 import * as DenoSocketIoServer from "../../src/web/DenoSocketIoServer.ts"
 import * as Application from "./application.ts"
-
-export type Edge = "node" | "bun" | "deno"
+import type { Edge } from "./runtimePrograms.ts"
 
 export type Command =
   | {

@@ -1,57 +1,25 @@
 /**
- * The runtimes that the library runs on, and the test application on each of them, in a process of its own.
+ * The test application on each of the runtimes, in a process of its own.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 
 import { within } from "./RawClient.ts"
-import type { Answer, Command, Edge } from "./runtimeHost.ts"
+import type { Answer, Command } from "./runtimeHost.ts"
+import { type Edge, type Runtime, type RuntimeName, runtimes } from "./runtimePrograms.ts"
 import { root } from "./sources.ts"
 import type { RunningServer, TestServerOptions } from "./TestServer.ts"
 
-export interface Runtime {
-  readonly name: string
-  readonly edge: Edge
-  /** The program and the arguments before a script. */
-  readonly command: ReadonlyArray<string>
-}
-
-const executable = (path: string): string => fileURLToPath(new URL(`node_modules/${path}`, `file://${root}/`))
-
-const node = (folder: string) => ({ edge: "node", command: [executable(`${folder}/bin/node`)] }) as const
-
-const bun = executable("bun/bin/bun.exe")
-const deno = executable("deno/deno")
-
-/** By the value of `SOCKETIO_TARGET`. */
-export const runtimes = {
-  node22: { name: "Node 22", ...node("node22") },
-  node24: { name: "Node 24", ...node("node") },
-  node26: { name: "Node 26", ...node("node26") },
-  bun: { name: "Bun", edge: "bun", command: [bun] },
-  deno: { name: "Deno", edge: "deno", command: [deno, "run", "--allow-all", "--no-prompt", "--v8-flags=--expose-gc"] },
-  /** The edge of Node, on the other two. */
-  "node-on-bun": { name: "the edge of Node on Bun", edge: "node", command: [bun] },
-  "node-on-deno": {
-    name: "the edge of Node on Deno",
-    edge: "node",
-    command: [deno, "run", "--allow-all", "--no-prompt", "--v8-flags=--expose-gc"]
-  }
-} satisfies Record<string, Runtime>
-
-export type RuntimeName = keyof typeof runtimes
-
-export const isRuntime = (name: string | undefined): name is RuntimeName =>
-  name !== undefined && Object.hasOwn(runtimes, name)
-
-export const isInstalled = (name: RuntimeName): boolean => existsSync(runtimes[name].command[0]!)
-
 /** Starts a script of this folder on a runtime. It ends with its standard input. */
-export const startOn = ({ command }: Runtime, script: string, env: Record<string, string> = {}): ChildProcess => {
+export const startOn = (
+  { command }: Runtime,
+  script: string,
+  env: Record<string, string> = {},
+  more: ReadonlyArray<string> = []
+): ChildProcess => {
   const [program, ...args] = command
-  return spawn(program!, [...args, fileURLToPath(new URL(script, import.meta.url))], {
+  return spawn(program!, [...args, fileURLToPath(new URL(script, import.meta.url)), ...more], {
     stdio: ["pipe", "pipe", "inherit"],
     cwd: root,
     env: { ...process.env, ...env }
@@ -74,8 +42,11 @@ export class RuntimeHost {
       this.waiting.get(answer.id)?.(answer)
       this.waiting.delete(answer.id)
     })
+    this.child.once("error", (error) => {
+      this.failure = error
+    })
     this.child.once("close", (code) => {
-      this.failure = new Error(`${runtime.name} has ended with ${code}`)
+      this.failure ??= new Error(`${runtime.name} has ended with ${code}`)
       for (const [id, resolve] of this.waiting) resolve({ id, error: this.failure.message })
     })
     // The tests end without waiting for it, and it ends with them.

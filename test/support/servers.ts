@@ -5,7 +5,8 @@
 import { afterAll } from "@effect/vitest"
 
 import * as ReferenceServer from "./ReferenceServer.ts"
-import { isRuntime, startOnRuntime } from "./runtimes.ts"
+import { isRuntime } from "./runtimePrograms.ts"
+import { startOnRuntime } from "./runtimes.ts"
 import * as TestServer from "./TestServer.ts"
 
 export type { RunningServer, TestServerOptions } from "./TestServer.ts"
