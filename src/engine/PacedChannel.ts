@@ -38,7 +38,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   /** The number of messages in this turn. */
   protected messages = 0
   /** Set once the connection has sent more messages than one turn allows. */
-  protected pace: Pace | undefined
+  private pace: Pace | undefined
   /** The fault that ends the connection. */
   protected failure: WebSocketFailure | undefined
 
@@ -111,6 +111,11 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     this.pace?.beginTurn()
     this.onTurn()
     Turn.awaitTurnEnd()
+  }
+
+  /** Whether a turn of this connection has ended because of the number of its messages. */
+  protected get isHasty(): boolean {
+    return this.pace?.isHasty === true
   }
 
   /** A turn has begun. */

@@ -13,12 +13,11 @@ import type { ListenError } from "../server/ListenError.ts"
 import type { ServerOptions } from "../server/ServerOptions.ts"
 import type { SocketIoServer } from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
-import { BunChannel, type BunWebSocket, type Opening } from "./internal/bunChannel.ts"
+import { BunChannel, type Opening } from "./internal/bunChannel.ts"
 import * as Listening from "./internal/listening.ts"
 import { makeRoute } from "./internal/router.ts"
 import { ATTACH_OPTIONS, type AttachOptions, notFound, type RequestInfo } from "./WebEngine.ts"
-
-export type { BunWebSocket }
+import type { BunWebSocket } from "./WebSocketChannel.ts"
 
 /**
  * The parts of a server of `Bun.serve` that {@link handlers} use.
@@ -193,9 +192,8 @@ const listen = Effect.fnUntraced(function* (
       ...(tls === undefined ? {} : { tls })
     })
     let ended: Promise<void> | undefined
-    const name = server.hostname.includes(":") ? `[${server.hostname}]` : server.hostname
     return {
-      url: `${tls === undefined ? "http" : "https"}://${name === "0.0.0.0" ? "localhost" : name}:${server.port}`,
+      url: Listening.urlOf(server.hostname, server.port, tls !== undefined),
       stop: () => void (ended ??= server.stop()),
       ended: () => ended ?? Promise.resolve(),
       cut: () => server.stop(true)
@@ -225,7 +223,7 @@ const listen = Effect.fnUntraced(function* (
  * ```ts
  * const Main = ChatLive.pipe(Layer.provide(BunSocketIoServer.layer({ port: 3000 })))
  *
- * BunRuntime.runMain(Layer.launch(Main))
+ * NodeRuntime.runMain(Layer.launch(Main))
  * ```
  *
  * @since 0.1.0

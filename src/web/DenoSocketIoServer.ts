@@ -24,7 +24,7 @@ import type { StandardWebSocket } from "./WebSocketChannel.ts"
 export interface ListeningOptions<out R = never> extends ServerOptions<R>, AttachOptions {
   /** The port to listen on; 0 takes a free one. */
   readonly port: number
-  /** The address to listen on. Default: every address of the machine. */
+  /** The address to listen on. Default: every IPv4 address of the machine, as `Deno.serve` has it. */
   readonly host?: string
   /** The certificate and key, as `Deno.serve` takes them: `{ cert, key }`. Default: none. */
   readonly tls?: { readonly cert: string; readonly key: string }
@@ -46,7 +46,7 @@ interface Deno {
   }
   readonly upgradeWebSocket: (
     request: Request,
-    options: { readonly idleTimeout: number; readonly headers?: Headers }
+    options: { readonly idleTimeout: number }
   ) => { readonly response: Response; readonly socket: StandardWebSocket }
 }
 
@@ -56,12 +56,8 @@ const deno = (): Deno => {
   return Deno
 }
 
-/**
- * Opens a WebSocket, without pings of the platform: the engine has its own.
- *
- * @internal
- */
-export const upgrade = (
+/** Opens a WebSocket, without pings of the platform: the engine has its own. */
+const upgrade = (
   request: Request,
   headers: Headers
 ): { readonly response: Response; readonly socket: StandardWebSocket } => {
@@ -81,16 +77,14 @@ const listen = Effect.fnUntraced(function* (
     const server = deno().serve(
       {
         port,
-        hostname: host ?? "0.0.0.0",
         onListen: () => {},
+        ...(host === undefined ? {} : { hostname: host }),
         ...(tls as object | undefined)
       },
       (request, { remoteAddr }) => handler(request, { address: remoteAddr.hostname ?? "", secure })
     )
-    const { hostname } = server.addr
-    const name = hostname.includes(":") ? `[${hostname}]` : hostname
     return {
-      url: `${secure ? "https" : "http"}://${name === "0.0.0.0" ? "localhost" : name}:${server.addr.port}`,
+      url: Listening.urlOf(server.addr.hostname, server.addr.port, secure),
       // It would also drop the WebSockets, which may still be flushing.
       stop: () => {},
       ended: server.shutdown,
@@ -103,6 +97,34 @@ const listen = Effect.fnUntraced(function* (
 /**
  * A server alone on its port, for namespaces that are provided with it by `Layer.provide`.
  *
+ * **Details**
+ *
+ * It listens on the port of the options, answers requests for other paths with 404 or by the option
+ * `fetch`, and logs its address. Fails with `InvalidOptionError` on an option that makes no sense,
+ * and with `ListenError` if it cannot listen, or if this is not Deno. Closing the layer's scope ends
+ * the connections (see `SocketIoServer.make`), and then shuts the server of Deno down.
+ *
+ * A `Deno.serve` of your own takes a handler of `WebEngine.makeHandler`.
+ *
+ * **Gotchas**
+ *
+ * Deno reads a WebSocket message of up to 64 MiB before it passes it on; only then is it refused
+ * because of `limits.maxPayload`. Deno cannot drop a WebSocket: a client that never reads keeps its
+ * connection until the network gives it up, with up to 256 KiB and one message, and counts for
+ * `limits.maxConnections` until then.
+ *
+ * The server listens before the namespaces' layers are built. In the first two seconds a client
+ * that asks for a missing namespace waits for it; later it is refused for good. Use {@link serve} if
+ * namespaces take longer to build.
+ *
+ * **Example** (A namespace on a port of its own)
+ *
+ * ```ts
+ * const Main = ChatLive.pipe(Layer.provide(DenoSocketIoServer.layer({ port: 3000 })))
+ *
+ * NodeRuntime.runMain(Layer.launch(Main))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -111,7 +133,9 @@ export const layer = <R = never>(
 ): Layer.Layer<SocketIoServer, InvalidOptionError | ListenError, R> => Listening.layer(options, listen)
 
 /**
- * Builds namespaces, and then listens: every client that can connect finds all of them.
+ * Builds namespaces, and then listens: every client that can connect finds all of them. See
+ * `NodeSocketIoServer.serve`, which has the same order, and {@link layer} for its errors and its
+ * end.
  *
  * @since 0.1.0
  * @category layers

@@ -27,6 +27,22 @@ export interface StandardWebSocket {
 }
 
 /**
+ * The parts of a WebSocket of Bun's server that an engine uses. `BunSocketIoServer` makes channels
+ * of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BunWebSocket {
+  /** Whatever the request was upgraded with. */
+  readonly data: any
+  send(data: string | Uint8Array<ArrayBuffer>, compress?: boolean): number
+  getBufferedAmount(): number
+  close(code?: number, reason?: string): void
+  terminate(): void
+}
+
+/**
  * The limits of a WebSocket that cannot be paused.
  *
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
  * This server on other runtimes, each with its own edge, beside Node: the processor time of the server for each operation.
  *
- *     node test/bench/runtimes.ts [--repetitions 3] [--scenario echo,ack] [--quick]
+ *     node test/bench/runtimes.ts [--repetitions 3] [--scenario echo,ack] [--runtime node24,bun] [--quick]
  *
  * The load generator is that of `npm run bench`, on Node. The runtimes take turns. One table goes to standard output.
  */
@@ -17,17 +17,19 @@ import { format, median, table } from "./statistics.ts"
 const { values } = parseArgs({
   options: {
     repetitions: { type: "string", default: "3" },
-    scenario: { type: "string", default: "echo,echoOne,ack,broadcast,binary,polling,connect" },
+    scenario: { type: "string", default: "echo,echo-1,ack,broadcast,binary,polling,connect" },
+    runtime: { type: "string", default: "node24,bun,node-on-bun,deno" },
     quick: { type: "boolean", default: false }
   }
 })
 
-const targets: ReadonlyArray<readonly [title: string, name: RuntimeName]> = [
+const all: ReadonlyArray<readonly [title: string, name: RuntimeName]> = [
   ["Node 24", "node24"],
   ["Bun", "bun"],
   ["Bun, edge of Node", "node-on-bun"],
   ["Deno", "deno"]
 ]
+const targets = all.filter(([, name]) => values.runtime.split(",").includes(name))
 
 const names = values.scenario.split(",")
 for (const name of names) {

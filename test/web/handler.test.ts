@@ -93,6 +93,10 @@ describe("a handler of the fetch API", () => {
       const sid = yield* handshake
       const abort = new AbortController()
       void handler(new Request(urlOf({ sid }), { signal: abort.signal }), INFO)
+      const early = yield* Effect.promise(async () =>
+        handler(new Request(urlOf({}), { signal: AbortSignal.abort() }), INFO)
+      )
+      assert.strictEqual(early.status, 400)
       abort.abort()
       yield* until(() => closes.length > 0)
       assert.strictEqual(closes[0]!.reason, "transport error")
@@ -228,16 +232,22 @@ describe("a handler of the fetch API", () => {
 
   it.live("interrupts the decision on a request that is aborted", () =>
     Effect.gen(function* () {
+      let asked = 0
       let interrupted = 0
-      const allowRequest = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+      const allowRequest = () =>
+        Effect.suspend(() => {
+          asked++
+          return Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+        })
       const { handler } = yield* open({ handshake: { allowRequest } })
       for (const upgrade of [false, true]) {
         const abort = new AbortController()
         const headers: Record<string, string> = upgrade ? { upgrade: "websocket" } : {}
         const url = urlOf({ transport: upgrade ? "websocket" : "polling" })
         const answer = Promise.resolve(handler(new Request(url, { signal: abort.signal, headers }), INFO))
+        yield* until(() => asked === (upgrade ? 2 : 1))
         abort.abort()
-        yield* until(() => interrupted === (upgrade ? 2 : 1))
+        yield* until(() => interrupted === asked)
         yield* Effect.promise(() => within("answer", answer))
       }
     })

@@ -191,7 +191,7 @@ export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSoc
     readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     let takesMore = true
-    let portion = this.pace?.isHasty ? PORTION : chunk.length
+    let portion = this.isHasty ? PORTION : chunk.length
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
       const end = Math.min(at + portion, chunk.length)

@@ -1,18 +1,10 @@
+import type { BunWebSocket } from "../WebSocketChannel.ts"
 import { type ChannelSettings, WebChannel } from "./webChannel.ts"
 
 /** What a WebSocket of Bun carries: the function that opens its session, and then its channel. */
 export interface Opening {
   readonly open: (socket: BunWebSocket) => void
   channel: BunChannel | undefined
-}
-
-/** The parts of a WebSocket of Bun that a channel uses. */
-export interface BunWebSocket {
-  readonly data: any
-  send(data: string | Uint8Array<ArrayBuffer>, compress?: boolean): number
-  getBufferedAmount(): number
-  close(code?: number, reason?: string): void
-  terminate(): void
 }
 
 /** A message or a frame was larger than `maxPayloadLength`. */

@@ -35,6 +35,13 @@ export interface Listener {
   readonly cut: () => Promise<unknown>
 }
 
+/** The address of a server that listens, as a URL. */
+export const urlOf = (hostname: string, port: number, secure: boolean): string => {
+  const isAny = hostname === "::" || hostname === "0.0.0.0"
+  const host = isAny ? "localhost" : hostname.includes(":") ? `[${hostname}]` : hostname
+  return `${secure ? "https" : "http"}://${host}:${port}`
+}
+
 /** Checks the options. The result listens, and throws if it cannot. */
 type Listen = (
   engine: EngineServer,

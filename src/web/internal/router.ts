@@ -121,16 +121,13 @@ export const makeRoute = Effect.fnUntraced(function* <Info extends RequestInfo, 
     }
     if (!EnginePath.isOpening(target)) return run()
     const { promise, resolve } = Promise.withResolvers<Response | Answer>()
-    const { signal } = request
-    const connection = {
-      get destroyed() {
-        return signal.aborted
-      }
-    }
-    Openings.take(connection, () => resolve(run()))
+    // Requests of clients that have disconnected meanwhile are answered, so that nothing waits for them.
+    Openings.take(OPEN, () => resolve(request.signal.aborted ? new Response(null, { status: 400 }) : run()))
     return promise
   }
 })
+
+const OPEN = { destroyed: false }
 
 const ignore = () => {}
 

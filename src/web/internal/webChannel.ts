@@ -72,9 +72,14 @@ export abstract class WebChannel extends PacedChannel<string | Uint8Array> imple
     this.send(bytes, bytes.byteLength)
   }
 
-  sendShared({ attachments, text }: OutboundMessage): void {
-    if (text !== undefined) this.sendText(text)
-    if (attachments !== undefined) for (const attachment of attachments) this.sendBinary(attachment)
+  sendShared(message: OutboundMessage): void {
+    const { attachments, byteLength, text } = message
+    // The message knows its size, so the text is not measured for every recipient.
+    this.bytesSent += byteLength
+    let textSize = byteLength
+    for (const attachment of attachments ?? []) textSize -= attachment.byteLength
+    if (text !== undefined) this.send(text, textSize)
+    for (const attachment of attachments ?? []) this.send(attachment, attachment.byteLength)
   }
 
   protected override hold(data: string | Uint8Array, isBinary: boolean): void {
