@@ -48,6 +48,7 @@ export interface BunHandlers {
     readonly perMessageDeflate: boolean
     readonly open: (socket: BunWebSocket) => void
     readonly message: (socket: BunWebSocket, message: string | Uint8Array<ArrayBuffer>) => void
+    readonly ping: (socket: BunWebSocket) => void
     readonly drain: (socket: BunWebSocket) => void
     readonly close: (socket: BunWebSocket, code: number, reason: string) => void
   }
@@ -156,6 +157,8 @@ export const handlers = Effect.fnUntraced(function* (
       perMessageDeflate: false,
       open: (socket) => socket.data.open(socket),
       message: (socket, message) => socket.data.channel?.take(message),
+      // Bun has answered it.
+      ping: (socket) => socket.data.channel?.onPing(),
       drain: (socket) => socket.data.channel?.onWritten?.(),
       close: (socket, code, reason) => socket.data.channel?.onClosed(code, reason)
     }

@@ -25,6 +25,14 @@ const reasonOf = async (watcher: Socket, sid: string): Promise<string> => {
   return within("end of a session", ended())
 }
 
+/** Waits until a number has stayed the same for half a second. */
+const untilStill = async (read: () => number): Promise<void> => {
+  for (let before = -1; before !== read();) {
+    before = read()
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
+}
+
 /** The connection below a WebSocket of `ws`. */
 const connectionOf = (client: WebSocketClient): Net.Socket =>
   (client.socket as unknown as { readonly ws: { readonly _socket: Net.Socket } }).ws._socket
@@ -124,6 +132,34 @@ for (const name of ["bun", "deno"] as const) {
       for (const poll of polls) poll.destroy()
     })
 
+    it("holds few answers to pings for a client that does not read them", { timeout: 60_000 }, async () => {
+      const server = await start({ maxOutbox: 2 * MB })
+      const watcher = await connect(server.url)
+      const client = await WebSocketClient.open(server.url)
+      const sid = await join(client)
+      const connection = connectionOf(client)
+      connection.pause()
+      const before = await host!.memory()
+      // Pings of the protocol, with as much as they may carry, masked with zeros.
+      const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)])
+      const pings = Buffer.concat(Array.from({ length: 8_000 }, () => ping))
+      let written = 0
+      const write = () => {
+        if (written++ < 60 && !connection.destroyed) connection.write(pings, write)
+      }
+      connection.on("error", () => {})
+      write()
+      // Bun reads on, and the session ends. Deno reads no further than it can answer.
+      if (name === "bun") assert.strictEqual(await reasonOf(watcher, sid), "outbox overflow")
+      else
+        await within(
+          "pause of the server",
+          untilStill(() => written)
+        )
+      assert.isBelow((await host!.memory()) - before, 40 * MB)
+      connection.destroy()
+    })
+
     it("closes a client whose messages wait too long for their handlers", { timeout: 60_000 }, async () => {
       const server = await start({ maxPendingBytes: 8 * MB, pauseAt: 10 })
       const watcher = await connect(server.url)
@@ -162,6 +198,24 @@ for (const name of ["bun", "deno"] as const) {
       for (let i = 0; i < 4; i++) answers.push(String(await client.next()).slice(0, 3))
       assert.deepStrictEqual(answers.toSorted(), ["430", "431", "432", "433"])
       await client.close()
+    })
+
+    it("tells why a WebSocket has ended", async () => {
+      const server = await start({ maxPayload: 1_000 })
+      const watcher = await connect(server.url)
+      const ended = async (end: (client: WebSocketClient) => unknown) => {
+        const client = await WebSocketClient.open(server.url)
+        const sid = await join(client)
+        await end(client)
+        return reasonOf(watcher, sid)
+      }
+      assert.strictEqual(await ended((client) => client.send("4".repeat(2_000))), "payload too large")
+      // A reserved bit. Deno tells of it as of any other error.
+      const reserved = Uint8Array.from([0xf1, 0x80, 0, 0, 0, 0])
+      const fault = name === "bun" ? "parse error" : "transport error"
+      assert.strictEqual(await ended((client) => client.socket.sendRaw(reserved)), fault)
+      assert.strictEqual(await ended((client) => client.socket.close(1009)), "transport close")
+      assert.include(["transport close", "transport error"], await ended((client) => client.socket.terminate()))
     })
 
     it("limits connections, by address, too, over either transport", async () => {

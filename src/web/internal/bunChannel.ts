@@ -7,8 +7,12 @@ export interface Opening {
   channel: BunChannel | undefined
 }
 
-/** A message or a frame was larger than `maxPayloadLength`. */
-const TOO_LARGE = 1009
+/** The connection has ended without a close frame (RFC 6455, 7.4.1). */
+const ABNORMAL = 1006
+
+/** The words with which Bun tells of a peer's fault. */
+const TOO_BIG = "Received too big message"
+const FAULT = "Received "
 
 /** A WebSocket of Bun, which sends everything of one turn together by itself. */
 export class BunChannel extends WebChannel {
@@ -43,7 +47,10 @@ export class BunChannel extends WebChannel {
   }
 
   onClosed(code: number, reason: string): void {
-    if (code === TOO_LARGE) this.failure ??= { kind: "too large", message: reason }
+    // A peer may close with any other code and reason.
+    if (code === ABNORMAL && reason.startsWith(FAULT)) {
+      this.failure ??= { kind: reason === TOO_BIG ? "too large" : "invalid frame", message: reason }
+    }
     this.onClose()
   }
 }
