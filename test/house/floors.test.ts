@@ -17,11 +17,13 @@ const floors: Record<string, number> = {
   idempotency: 3,
   server: 4,
   client: 4,
+  atom: 5,
   node: 5,
   cluster: 5,
   cli: 5,
   browser: 5,
   redis: 5,
+  presence: 5,
   testing: 5,
   web: 5
 }
@@ -33,13 +35,15 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
+  atom: ["server", "adapter", "recovery", "node", "browser", "cluster", "redis", "testing", "web"],
   cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing", "web"],
   node: ["browser", "cluster", "redis", "testing", "web"],
   cluster: ["node", "browser", "redis", "testing", "web"],
   browser: ["node", "cluster", "redis", "testing", "server", "web"],
   redis: ["node", "browser", "cluster", "testing", "client", "web"],
+  presence: ["node", "browser", "cluster", "redis", "testing", "client", "web"],
   testing: ["node", "browser", "cluster", "redis", "web"],
-  web: ["node", "browser", "cluster", "redis", "testing", "client"]
+  web: ["node", "browser", "cluster", "redis", "presence", "testing", "client"]
 }
 
 /** The folders that run in Node alone. */
