@@ -218,6 +218,21 @@ for (const name of ["bun", "deno"] as const) {
       assert.include(["transport close", "transport error"], await ended((client) => client.socket.terminate()))
     })
 
+    it("waits for the application's decision on a handshake, and still knows its request", async () => {
+      const server = await start({ decisionTime: 30 })
+      for (const transport of ["polling", "websocket"] as const) {
+        const socket = io(server.url, {
+          forceNew: true,
+          reconnection: false,
+          transports: [transport],
+          extraHeaders: { "x-test": transport }
+        })
+        sockets.push(socket)
+        const { address, headers } = await socket.timeout(10_000).emitWithAck("handshake")
+        assert.deepStrictEqual([address, headers["x-test"]], ["127.0.0.1", transport])
+      }
+    })
+
     it("limits connections, by address, too, over either transport", async () => {
       for (const limit of ["maxConnections", "maxConnectionsPerAddress"] as const) {
         const server = await start({ [limit]: 1, drainTimeout: 50 })

@@ -27,6 +27,8 @@ export interface ApplicationOptions {
   readonly maxConnections?: number
   readonly maxConnectionsPerAddress?: number
   readonly pauseAt?: number
+  /** The time that the decision on a handshake takes, in milliseconds. Default: none is asked for. */
+  readonly decisionTime?: number
   readonly drainTimeout?: number
   readonly transports?: ReadonlyArray<"polling" | "websocket">
   readonly allowEIO3?: boolean
@@ -123,7 +125,7 @@ const given = <A extends object>(settings: A) =>
 export const serverOptions = (options: ApplicationOptions): ServerOptions => {
   const { allowEIO3, attachmentTimeout, connectTimeout, cors, drainTimeout = "2 seconds", maxPayload } = options
   const { maxConnections, maxConnectionsPerAddress, maxOutbox, maxPendingBytes, maxPendingEvents } = options
-  const { outboxOverflow, pauseAt, pingInterval, pingTimeout, transports, upgradeTimeout } = options
+  const { decisionTime, outboxOverflow, pauseAt, pingInterval, pingTimeout, transports, upgradeTimeout } = options
   return {
     drainTimeout,
     heartbeat: given({ pingInterval, pingTimeout }),
@@ -139,6 +141,7 @@ export const serverOptions = (options: ApplicationOptions): ServerOptions => {
       maxConnectionsPerAddress
     }),
     reading: given({ pauseAt }),
+    ...(decisionTime === undefined ? {} : { handshake: { allowRequest: () => Effect.sleep(decisionTime) } }),
     upgrade: given({ timeout: upgradeTimeout }),
     ...given({ transports, allowEIO3, cors })
   }

@@ -115,9 +115,14 @@ export const makeRoute = Effect.fnUntraced(function* <Info extends RequestInfo, 
     }
     const web = new WebRequest(request, target, info, trust)
     const run = (): Promise<Response | Answer> | Response => {
-      if (!isWebSocketRequest(request)) return exchange(web)
-      if (upgrade !== undefined) return connect(web, info)
-      return refusal(makeError(3, "this server has no WebSockets"), engine.responseHeaders(web))
+      try {
+        if (!isWebSocketRequest(request)) return exchange(web)
+        if (upgrade !== undefined) return connect(web, info)
+        return refusal(makeError(3, "this server has no WebSockets"), engine.responseHeaders(web))
+      } catch (defect) {
+        engine.report("a request failed", defect)
+        return new Response(null, { status: 500 })
+      }
     }
     if (!EnginePath.isOpening(target)) return run()
     const { promise, resolve } = Promise.withResolvers<Response | Answer>()
