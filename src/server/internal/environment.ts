@@ -1,3 +1,4 @@
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -14,12 +15,14 @@ import { makeGenerator } from "../../engine/SessionId.ts"
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
 import { Idempotency, type IdempotencyShape, makeMemory } from "../../idempotency/Idempotency.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
+import { ANYONE } from "../../internal/lineLimits.ts"
 import { Parser } from "../../Parser.ts"
 import * as JsonDepth from "../../protocol/JsonDepth.ts"
 import type { DecoderLimits } from "../../protocol/PacketDecoder.ts"
 import { json, type PacketParser } from "../../protocol/PacketParser.ts"
 import * as PacketPreview from "../../protocol/PacketPreview.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { makeMemory as makeStreamLog, StreamLog, type StreamLogShape } from "../../streams/StreamLog.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Closing, type ShutdownClock } from "./closing.ts"
 import { Observer } from "./observer.ts"
@@ -69,6 +72,7 @@ export class Environment {
   recovery: ServerRecovery | undefined
   private startedAt = 0
   private ownIdempotency: IdempotencyShape | undefined
+  private ownStreamLog: StreamLogShape | undefined
 
   constructor({ adapters, context, observer, options, parser, scope }: Parts) {
     this.options = options
@@ -102,6 +106,17 @@ export class Environment {
       Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeMemory()), this.scope))
     ))
   }
+
+  /** The memory for streams. The default is made at its first use. */
+  get streamLog(): StreamLogShape {
+    return (this.ownStreamLog ??= Option.getOrElse(Context.getOption(this.context, StreamLog), () =>
+      Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeStreamLog()), this.scope))
+    ))
+  }
+
+  /** A stream has died, or failed with what its event does not declare. */
+  readonly report = (event: string, cause: Cause.Cause<unknown>): void =>
+    this.observer.error("a stream failed", cause, { event }, ANYONE)
 
   /** The time for which a client may still wait for a missing namespace, in milliseconds. */
   get graceLeft(): number {

@@ -1,0 +1,101 @@
+/**
+ * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+/**
+ * The stream that a log is of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface About {
+  readonly namespace: string
+  readonly event: string
+  readonly owner: string | undefined
+  readonly key: string | undefined
+}
+
+/**
+ * The end of a stream, encoded; see `StreamEvent.End`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EncodedEnd {
+  readonly _tag: string
+  readonly error?: unknown
+}
+
+/**
+ * Why a stream can be neither started nor read.
+ *
+ * - `Full`: a bound is reached; `bound` is its name.
+ * - `Unavailable`: the store does not answer.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StreamLogError extends Data.TaggedError("StreamLogError")<{
+  readonly reason: "Full" | "Unavailable"
+  readonly message: string
+  readonly bound?: string
+  readonly cause?: unknown
+}> {}
+
+/**
+ * A piece of a stream, as a store keeps it: values from a position on, and the end if they are the
+ * last ones.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Piece {
+  readonly from: number
+  readonly values: ReadonlyArray<unknown>
+  readonly end?: EncodedEnd | undefined
+}
+
+/**
+ * A stream of another server, as a store tells it. `pieces` gives what there is after a position, and
+ * `changed` waits until there may be more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Followed {
+  readonly about: About
+  readonly pieces: (after: number) => Effect.Effect<ReadonlyArray<Piece>, StreamLogError>
+  readonly changed: Effect.Effect<void>
+}
+
+/**
+ * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
+ *
+ * - `begin`: keeps that a stream runs on this server, until the scope closes. It gives the id of
+ *   another stream with the same key that runs, and keeps nothing then. `onStop` is run when another
+ *   server wants the stream to stop.
+ * - `append`: adds a piece. A piece with an end is the last one, and frees the key.
+ * - `find`: gives the id of the stream of a key that runs.
+ * - `follow`: gives a stream of another server, or `undefined` if there is none, until the scope closes. A
+ *   stream whose server has died ends with `{ _tag: "Lost" }`.
+ * - `stop`: tells the server of a stream to stop it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Store {
+  readonly begin: (
+    id: string,
+    about: About,
+    onStop: Effect.Effect<void>
+  ) => Effect.Effect<string | undefined, StreamLogError, Scope.Scope>
+  readonly append: (id: string, piece: Piece) => Effect.Effect<void, StreamLogError>
+  readonly find: (about: About) => Effect.Effect<string | undefined, StreamLogError>
+  readonly follow: (id: string) => Effect.Effect<Followed | undefined, StreamLogError, Scope.Scope>
+  readonly stop: (id: string) => Effect.Effect<void, StreamLogError>
+}
