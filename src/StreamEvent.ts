@@ -23,7 +23,8 @@
  * - `gone: true` says that there is no such stream, or no longer, or not for this client. If `from` of
  *   that answer is larger than `after`, the server has dropped the values in between.
  * - The items with an `end` are the last ones. See {@link End} for the ways in which a stream ends.
- * - With a `window` the server sends no more than that many values beyond the last `answer:ack`.
+ * - With a `window` the server sends no more than that many values beyond the last `answer:ack`. A
+ *   reader that wants no more of a stream reads with the window 0.
  *
  * @since 0.1.0
  */
@@ -100,7 +101,8 @@ export const Started = Schema.Struct({ stream: Schema.String })
 
 /**
  * The payload of `…:read`: the stream, the number of values that were read, and the number of values
- * that may be under way. Default of `window`: no limit but that of the connection.
+ * that may be under way. Default of `window`: no limit but that of the connection. With the window 0
+ * the client reads no more.
  *
  * @since 0.1.0
  * @category schemas
@@ -108,7 +110,7 @@ export const Started = Schema.Struct({ stream: Schema.String })
 export const Read = Schema.Struct({
   stream: Id,
   after: Position,
-  window: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_WINDOW })))
+  window: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: MAX_WINDOW })))
 })
 
 /**

@@ -66,8 +66,8 @@ export interface ReadableLog {
   slice(from: number, maxItems: number, maxBytes: number): ReadonlyArray<unknown>
   /** Adds a reader. Returns the function that removes it. */
   watch(watcher: Watcher): () => void
-  /** A reader has got so far. */
-  reached(position: number): void
+  /** Values were sent to a reader up to a position, and are known to have come up to another one. */
+  reached(sent: number, received: number): void
 }
 
 /**

@@ -117,6 +117,10 @@ export class StreamEvents {
       [`${name}:read`]: ({ after, stream, window }: typeof StreamEvent.Read.Type) =>
         Effect.flatMap(open(stream, "read"), (found) => {
           if (found === undefined) return Effect.succeed({ gone: true, from: 0 })
+          if (window === 0) {
+            readers.remove(stream)
+            return Effect.succeed({ gone: false, from: after })
+          }
           const bound = readers.add(found, event, after, window, (cause) => this.server.report(name, cause))
           return bound === undefined
             ? Effect.succeed({ gone: false, from: Math.max(after, found.start) })
@@ -268,7 +272,7 @@ class Readers {
     return undefined
   }
 
-  private remove(id: string): void {
+  remove(id: string): void {
     const reader = this.readers.get(id)
     if (reader === undefined) return
     this.readers.delete(id)

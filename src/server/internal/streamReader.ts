@@ -9,9 +9,6 @@ const MAX_BYTES = 65_536
 /** No more values are sent while so many bytes wait for the client. */
 const MAX_BUFFERED = 65_536
 
-/** The messages that are sent at once. */
-const MAX_MESSAGES = 4
-
 /** The pause after which it is looked again whether the client has read, in milliseconds. */
 const PAUSE = 10
 
@@ -69,7 +66,7 @@ export class StreamReader implements WheelEntry, Watcher {
     // A client that has read more than there is counts wrong.
     this.sent = this.acked = Math.min(after, log.length)
     this.unwatch = log.watch(this)
-    log.reached(this.sent)
+    log.reached(this.sent, this.sent)
     this.onChange()
   }
 
@@ -83,7 +80,9 @@ export class StreamReader implements WheelEntry, Watcher {
   /** The client has read so far. */
   onAck(at: number): void {
     this.acked = Math.max(this.acked, Math.min(at, this.sent))
-    this.options.log.reached(this.acked)
+    this.options.log.reached(this.sent, this.acked)
+    // It is reading, so that there is no need to wait.
+    this.options.wheel.cancel(this)
     this.onChange()
   }
 
@@ -100,9 +99,8 @@ export class StreamReader implements WheelEntry, Watcher {
     this.isMarked = false
     if (this.isDone) return
     const { log, socket, wheel, window } = this.options
-    for (let i = 0; i < MAX_MESSAGES; i++) {
-      if (!socket.isConnected) return
-      if (socket.connection.session.buffered > MAX_BUFFERED) break
+    while (socket.isConnected) {
+      if (socket.connection.session.buffered > MAX_BUFFERED) return wheel.schedule(this, PAUSE)
       const from = Math.max(this.sent, log.start)
       const credit = window === undefined ? MAX_ITEMS : window - (this.sent - this.acked)
       const values = credit <= 0 ? [] : log.slice(from, this.most(credit), MAX_BYTES)
@@ -111,10 +109,8 @@ export class StreamReader implements WheelEntry, Watcher {
       if (values.length === 0 && !isLast) return
       this.sent = next
       if (!this.send(from, values, isLast) || isLast) return
-      if (window === undefined) log.reached(next)
-      if (log.end === undefined && next === log.length) return
+      log.reached(next, this.acked)
     }
-    wheel.schedule(this, PAUSE)
   }
 
   /** Clients take a bounded number of attachments in a message. */

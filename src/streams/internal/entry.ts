@@ -43,8 +43,9 @@ export class LogEntry {
   private costs: Array<number> = []
   private first = 0
   private readonly watchers = new Set<Watcher>()
-  /** The furthest position that a reader has reached, and the time of that. */
-  private furthest = 0
+  /** The furthest positions of all readers, and the time of the last progress. */
+  private sent = 0
+  private received = 0
   private reachedAt: number
   private awaited: (() => void) | undefined
   private readonly now: () => number
@@ -130,17 +131,22 @@ export class LogEntry {
     }
   }
 
-  /** A reader has got so far. */
-  reached(position: number): void {
-    if (position <= this.furthest) return
-    this.furthest = position
+  /** Values were sent to a reader up to a position, and are known to have come up to another one. */
+  reached(sent: number, received: number): void {
+    if (sent <= this.sent && received <= this.received) return
+    this.sent = Math.max(this.sent, sent)
+    this.received = Math.max(this.received, received)
     this.reachedAt = this.now()
     this.awaited?.()
   }
 
-  /** Whether no reader has read the oldest value yet. */
+  /**
+   * Whether no reader has read the oldest value yet. Of the values that were sent, a quarter of the
+   * log may still be on its way, and be lost with the connection.
+   */
   get isUnread(): boolean {
-    return this.kept > 0 && this.furthest <= this.start
+    const { kept } = this
+    return kept > 0 && Math.max(this.received, this.sent - (kept >> 2)) <= this.start
   }
 
   /** The time since a reader has made progress, in milliseconds. */
