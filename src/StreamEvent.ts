@@ -310,13 +310,13 @@ export interface Options<Payload, Item, E> {
    * `owner` nor a rule (see {@link Guarded}): then all clients share the keys, which must be hard to
    * guess. Default: every event starts a stream, and none is found by a key.
    */
-  readonly key?: (payload: Payload) => string
+  key?(payload: Payload): string
   /**
    * Whose stream it is, from the socket and its services, as 1 to 256 characters. Streams of another
    * owner are not found, read or stopped. Default: whoever knows the id of a stream, or its key, may
    * read and stop it.
    */
-  readonly owner?: (socket: Once.OwnerSocket, services: Context.Context<never>) => string
+  owner?(socket: Once.OwnerSocket, services: Context.Context<never>): string
   /**
    * The time without a reader after which the server stops a stream. `Infinity` stands for no limit.
    * Default: 5 minutes.

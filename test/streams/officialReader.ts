@@ -34,7 +34,7 @@ export class OfficialReader {
     this.after = after
     this.window = window
     socket.on(`${event}:items`, this.onItems)
-    socket.on("connect", this.onConnect)
+    socket.on("connect", this.askAnyway)
   }
 
   get at(): number {
@@ -46,20 +46,23 @@ export class OfficialReader {
     return call(socket, `${event}:read`, { stream: id, after: at, ...(window === undefined ? {} : { window }) })
   }
 
-  private readonly onConnect = () => {
-    if (this.ended === undefined) Effect.runFork(this.ask())
+  /** Asks without waiting for the answer: if it does not come, the connection is lost, and it asks again. */
+  readonly askAnyway = (): void => {
+    const { at, event, id, socket, window } = this
+    if (this.ended !== undefined) return
+    socket.emit(`${event}:read`, { stream: id, after: at, ...(window === undefined ? {} : { window }) }, () => {})
   }
 
   private readonly onItems = ({ end, from, stream, values }: Items) => {
     if (stream !== this.id || this.ended !== undefined) return
     if (from > this.at) {
       this.gaps++
-      return void Effect.runFork(this.ask())
+      return this.askAnyway()
     }
     this.values.push(...values.slice(this.at - from))
     if (end !== undefined) {
       this.ended = end
-      this.socket.off(`${this.event}:items`, this.onItems).off("connect", this.onConnect)
+      this.socket.off(`${this.event}:items`, this.onItems).off("connect", this.askAnyway)
     }
     for (const wake of Array.from(this.waiting)) wake()
   }

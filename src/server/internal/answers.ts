@@ -54,7 +54,7 @@ export const answering =
       return
     }
     const { event } = codec
-    if (!event.hasError && isRefused(exit.cause)) return refuseEvent(socket, event._tag, id, exit.cause)
+    if (isRefused(codec, exit.cause)) return refuseEvent(socket, event._tag, id, exit.cause)
     const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
     if (failure === undefined || failure._tag === "None") {
       report(socket, event._tag, exit.cause)
@@ -62,8 +62,9 @@ export const answering =
     } else if (id !== undefined) acknowledge(socket, codec, id, failure.value, false)
   }
 
-/** Whether the server itself has refused the event. */
-const isRefused = (cause: Cause.Cause<unknown>): boolean => {
+/** Whether a handler of the server's own has refused the event. */
+export const isRefused = ({ event }: EventCodec, cause: Cause.Cause<unknown>): boolean => {
+  if (event.hasError) return false
   const failure = Cause.findErrorOption(cause)
   return failure._tag === "Some" && failure.value instanceof EventRefused
 }

@@ -163,7 +163,9 @@ export class StreamEvents {
                 return Effect.succeed({ stream: begun.log.id })
               }
               return Effect.flatMap(rule.allows("read", about), (isAllowed) =>
-                isAllowed ? Effect.succeed({ stream: begun.id }) : refuse("not allowed", { key: "refused" })
+                isAllowed
+                  ? Effect.succeed({ stream: begun.id })
+                  : refuse("the stream of this key is not for this client", { key: "refused" })
               )
             }
           )

@@ -50,9 +50,10 @@ class Running {
     const { entry, ledger } = this
     for (let i = from; i < values.length; i++) {
       if (entry.end !== undefined) return Effect.void
+      // Readers that are told may make room at once.
+      if (i > from && !ledger.hasRoom(entry)) entry.tell()
       const patience = ledger.hasRoom(entry) ? 0 : PATIENCE - entry.stalledFor
       if (patience > 0) {
-        if (i > from) entry.tell()
         return Effect.andThen(
           awaitReader(entry, patience),
           Effect.suspend(() => this.add(values, i))
