@@ -48,8 +48,8 @@ export class StreamLogError extends Data.TaggedError("StreamLogError")<{
 }> {}
 
 /**
- * A piece of a stream, as a store keeps it: values from a position on, and the end if they are the
- * last ones.
+ * A piece of a stream, as a store keeps it: values from a position on, encoded, and the end if they are
+ * the last ones. `kept` is the first position that readers may still ask for.
  *
  * @since 0.1.0
  * @category models
@@ -57,19 +57,20 @@ export class StreamLogError extends Data.TaggedError("StreamLogError")<{
 export interface Piece {
   readonly from: number
   readonly values: ReadonlyArray<unknown>
+  readonly kept: number
   readonly end?: EncodedEnd | undefined
 }
 
 /**
- * A stream of another server, as a store tells it. `pieces` gives what there is after a position, and
- * `changed` waits until there may be more.
+ * A stream of another server, as a store tells it. `pieces` gives those that it has not given
+ * before, from the first one on, and `changed` waits until there may be more.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Followed {
   readonly about: About
-  readonly pieces: (after: number) => Effect.Effect<ReadonlyArray<Piece>, StreamLogError>
+  readonly pieces: Effect.Effect<ReadonlyArray<Piece>, StreamLogError>
   readonly changed: Effect.Effect<void>
 }
 

@@ -112,6 +112,11 @@ export class Ledger {
     if (entry.about.key !== undefined && entry.end === undefined) this.keys.set(placeOf(entry.about), entry)
   }
 
+  /** Those that run, mirrors included. */
+  get all(): ReadonlyArray<LogEntry> {
+    return Array.from(this.running)
+  }
+
   /** Whether no other log can be kept. */
   get isFull(): boolean {
     return this.running.size >= this.limits.maxStreams
@@ -170,7 +175,7 @@ export class Ledger {
       if (now - entry.endedAt < this.limits.retain) break
       this.remove(entry)
     }
-    return Array.from(this.running).filter((entry) => entry.readers === 0 && now - entry.lonelyAt >= entry.idle)
+    return this.all.filter((entry) => entry.readers === 0 && now - entry.lonelyAt >= entry.idle)
   }
 
   /** Forgets a log. */

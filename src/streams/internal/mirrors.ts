@@ -25,7 +25,7 @@ const add = (ledger: Ledger, mirror: LogEntry, { end, from, values }: Piece): vo
 
 /** Adds the pieces of a stream, until its end. */
 const feed = (ledger: Ledger, mirror: LogEntry, { changed, pieces }: Followed, scope: Scope.Closeable) =>
-  Effect.suspend(() => pieces(mirror.length)).pipe(
+  pieces.pipe(
     Effect.retry(AGAIN),
     Effect.flatMap((found) => {
       for (const piece of found) add(ledger, mirror, piece)
@@ -47,7 +47,7 @@ export const makeMirrors = (ledger: Ledger, store: Store, full: () => StreamLogE
         const scope = Scope.makeUnsafe()
         const followed = Effect.gen(function* () {
           const followed = yield* Scope.provide(store.follow(id), scope)
-          return followed === undefined ? undefined : ([followed, yield* followed.pieces(0)] as const)
+          return followed === undefined ? undefined : ([followed, yield* followed.pieces] as const)
         })
         return restore(followed).pipe(
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),

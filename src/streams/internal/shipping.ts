@@ -33,7 +33,7 @@ const ship = (ledger: Ledger, store: Store, entry: LogEntry, scope: Scope.Closea
     const next = from + values.length
     const end = next === entry.length ? entry.end : undefined
     if (values.length === 0 && end === undefined) return Effect.as(more.await, false)
-    return Effect.map(store.append(entry.id, { from, values, end }), () => {
+    return Effect.map(store.append(entry.id, { from, values, kept: entry.start, end }), () => {
       at = next
       return end !== undefined
     })

@@ -97,6 +97,13 @@ export const makeStreams = (ledger: Ledger, store: Store | undefined, { full, ne
       interrupt?.()
     }
 
+    // Before the copies to the store end.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const entry of ledger.all) end(entry, { _tag: "Lost" })
+      })
+    )
+
     const began = (entry: LogEntry) => {
       ledger.claim(entry)
       return { _tag: "Began" as const, log: new Running(entry, ledger) }
