@@ -203,9 +203,11 @@ export class Ledger {
   private fit(entry: LogEntry): void {
     const { maxBytesPerClient, maxStreams, maxStreamsPerClient, maxTotalBytes } = this.limits
     const share = this.shares.get(entry.client)!
-    const isTooMuch = () => share.size > maxStreamsPerClient || share.bytes > maxBytesPerClient
+    // For every value, so that nothing is made here while all fits.
+    const isShareFull = share.bytes > maxBytesPerClient || share.size > maxStreamsPerClient
+    if (!isShareFull && this.total <= maxTotalBytes && this.size <= maxStreams) return
     for (const oldest of share.ended) {
-      if (!isTooMuch()) break
+      if (share.bytes <= maxBytesPerClient && share.size <= maxStreamsPerClient) break
       if (oldest !== entry) this.remove(oldest)
     }
     for (const oldest of this.ended) {
