@@ -374,6 +374,7 @@ const declare = Event.make as (name: string, options: object) => Event.Any
  * @category constructors
  */
 export const make: {
+  /** Declares an event that is answered with a stream. Throws if the name is reserved by the protocol. */
   <
     const Name extends string,
     Payload extends Event.AnySchema | Fields,
@@ -383,6 +384,10 @@ export const make: {
     name: Name,
     options: Options<PayloadOf<Payload>["Type"], Item, E> & { readonly payload: Payload }
   ): StreamEvent<Name, PayloadOf<Payload>, Item, E>
+  /**
+   * Declares an event without a payload that is answered with a stream. Throws if the name is reserved by
+   * the protocol.
+   */
   <const Name extends string, Item extends Event.AnySchema, E extends Event.AnySchema = Schema.Never>(
     name: Name,
     options: Options<void, Item, E> & { readonly payload?: never }

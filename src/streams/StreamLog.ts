@@ -183,7 +183,13 @@ export interface Limits {
 
 const MIB = 1_048_576
 
-const resolve = (limits: Limits) =>
+/**
+ * Fills in the defaults. Fails on a limit that makes no sense.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const resolve = (limits: Limits) =>
   Effect.all({
     retain: millis("retain", limits.retain, 600_000, 0),
     maxItems: integer("maxItems", limits.maxItems, 10_000, 1),
