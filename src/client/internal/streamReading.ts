@@ -1,4 +1,7 @@
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import type { ClientWire } from "../../internal/clientWire.ts"
@@ -35,13 +38,9 @@ interface Items {
 /** Something that concerns a reader: the socket's status, or the arguments of the event with values. */
 type News = SocketStatus | Arguments
 
-/** What there is to give: values, and how the reading ends after them. */
-interface Step {
-  readonly values: ReadonlyArray<unknown>
-  readonly end?: Stream.Stream<never, unknown> | undefined
-}
+type Values = ReadonlyArray<unknown>
 
-const NOTHING: Step = { values: [] }
+type Chunk = readonly [unknown, ...Array<unknown>]
 
 /** The messages that may wait for a reader. The window bounds them, unless the server ignores it. */
 const CAPACITY = 10_000
@@ -58,60 +57,71 @@ export const readStream = <Ended>(
     let at = after
     /** The position up to which the server knows that values were read. */
     let told = after
-    let isOver = false
+    /** How the reading ends, after the values that there are. */
+    let over: Effect.Effect<never, unknown> | undefined
+    let waiting: Array<News> = []
     const buffer = makeStreamBuffer<News, "fail">(event, { capacity: CAPACITY })
 
-    const finish = (end: Stream.Stream<never, unknown>, values: ReadonlyArray<unknown> = []): Step => {
-      isOver = true
-      return { values, end }
+    const finish = (how: Effect.Effect<never, unknown>, values: Values = []): Values => {
+      over = how
+      return values
     }
-    const cut = (reason: Reason, from?: number) => finish(Stream.fail(ended(reason, at, from)))
-    const disconnected = () => finish(Stream.fail(new AckError({ event, reason: { _tag: "Disconnected" } })))
+    const cut = (reason: Reason, from?: number) => finish(Effect.fail(ended(reason, at, from)))
 
-    const ask: Effect.Effect<Step> = Effect.suspend(() =>
+    const ask: Effect.Effect<Values> = Effect.suspend(() =>
       socket.emitWithAck(`${event}:read`, { stream: id, after: at, window })
     ).pipe(
-      Effect.map(({ from, gone }: { readonly from: number; readonly gone: boolean }) => {
+      Effect.map(({ from, gone }: { readonly from: number; readonly gone: boolean }): Values => {
         told = at
-        return gone ? cut("Gone") : from > at ? cut("Trimmed", from) : NOTHING
+        return gone ? cut("Gone") : from > at ? cut("Trimmed", from) : []
       }),
       // After an outage the status tells when to ask again.
       Effect.catch((error) =>
-        Effect.succeed(error.reason._tag === "Disconnected" ? NOTHING : finish(Stream.fail(error)))
+        Effect.sync((): Values => (error.reason._tag === "Disconnected" ? [] : finish(Effect.fail(error))))
       )
     )
 
-    const decode = (args: Arguments): Items | undefined =>
-      socket.wire === undefined
-        ? (args[0] as Items)
-        : (socket.wire.decode(socket.namespace, items, [items, ...args], () => {})?.[0] as Items | undefined)
-
-    const onItems = (args: Arguments): Effect.Effect<Step> => {
-      const batch = decode(args)
-      if (batch === undefined) return Effect.succeed(cut("Unreadable"))
-      const { end, from, values } = batch
+    const onItems = (args: Arguments): Values | Effect.Effect<Values> => {
+      const { wire } = socket
+      const batch = wire === undefined ? args : wire.decode(socket.namespace, items, [items, ...args], () => {})
+      if (batch === undefined) return cut("Unreadable")
+      const { end, from, values } = batch[0] as Items
       // Values are missing. The answer tells whether the server still has them.
       if (from > at) return ask
       const added = values.slice(at - from)
       at += added.length
-      if (end === undefined) return Effect.succeed({ values: added })
-      if (end._tag === "Success") return Effect.succeed(finish(Stream.empty, added))
-      const failure = end._tag === "Failure" ? end.error : ended(end._tag as Reason, at)
-      return Effect.succeed(finish(Stream.fail(failure), added))
+      if (end === undefined) return added
+      if (end._tag === "Success") return finish(Cause.done(), added)
+      return finish(Effect.fail(end._tag === "Failure" ? end.error : ended(end._tag as Reason, at)), added)
     }
 
-    const onStatus = (status: SocketStatus): Effect.Effect<Step> => {
+    const onStatus = (status: SocketStatus): Values | Effect.Effect<Values> => {
       if (status._tag === "Connected") return ask
-      const willRetry =
-        status._tag === "Connecting" || (status._tag === "Failed" ? status.error.willRetry : status.willRetry)
-      return Effect.succeed(willRetry ? NOTHING : disconnected())
+      const { willRetry } =
+        status._tag === "Failed" ? status.error : status._tag === "Connecting" ? { willRetry: true } : status
+      return willRetry ? [] : finish(Effect.fail(new AckError({ event, reason: { _tag: "Disconnected" } })))
     }
 
-    /** Tells the server that values were read, once the reader asks for more. */
+    /** Tells the server that values were read: the reader asks for more. */
     const tell = Effect.suspend(() => {
-      if (isOver || at - told < window / 2 || !socket.connected) return Effect.void
+      if (over !== undefined || at - told < window / 2 || !socket.connected) return Effect.void
       told = at
       return socket.emit(`${event}:ack`, { stream: id, at })
+    })
+
+    const next: Effect.Effect<Chunk, unknown> = Effect.suspend(() => {
+      if (over !== undefined) return over
+      const news = waiting.shift()
+      if (news === undefined) {
+        return Effect.flatMap(buffer.pull, (pulled) => {
+          waiting = Array.from(pulled)
+          return next
+        })
+      }
+      const values = "_tag" in news ? onStatus(news) : onItems(news)
+      return Effect.flatMap(Effect.isEffect(values) ? values : Effect.succeed(values), (some) =>
+        some.length > 0 ? Effect.succeed(some as Chunk) : next
+      )
     })
 
     yield* socket.onAny((name, args) =>
@@ -120,29 +130,24 @@ export const readStream = <Ended>(
       })
     )
     yield* Stream.runForEach(socket.status, (status) => Effect.sync(() => buffer.offer(status))).pipe(
-      Effect.ensuring(Effect.sync(buffer.end)),
+      // The scope of the socket has closed.
+      Effect.ensuring(
+        Effect.sync(() => buffer.offer({ _tag: "Disconnected", reason: "io client disconnect", willRetry: false }))
+      ),
       Effect.forkScoped({ startImmediately: true })
     )
     yield* Effect.addFinalizer(() =>
-      isOver || !socket.connected
+      over !== undefined || !socket.connected
         ? Effect.void
         : // The server sends nothing more to a reader without a window.
           socket.emit(`${event}:read`, { stream: id, after: at, window: 0 })
     )
-
-    return Stream.fromPull(Effect.succeed(buffer.pull)).pipe(
-      Stream.mapEffect((news) => ("_tag" in news ? onStatus(news) : onItems(news))),
-      // The scope of the socket has closed.
-      Stream.concat(Stream.sync(() => (isOver ? NOTHING : disconnected()))),
-      Stream.takeUntil(({ end }) => end !== undefined),
-      Stream.flatMap(({ end, values }) =>
-        Stream.fromArray(values).pipe(
-          Stream.concat(Stream.fromEffectDrain(tell)),
-          end === undefined ? (self) => self : Stream.concat(end)
-        )
-      )
-    )
+    return Effect.andThen(tell, next)
   })
 
-  return Stream.unwrap(reading)
+  // The types are those of the event, which the caller knows.
+  return Stream.fromChannel(Channel.fromTransform((_, scope) => Scope.provide(reading, scope))) as Stream.Stream<
+    any,
+    any
+  >
 }
