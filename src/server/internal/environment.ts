@@ -89,6 +89,8 @@ export class Environment {
     this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)
     this.closing = new Closing(this.runFork, observer)
+    const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
+    this.schedule = (task) => dispatcher.scheduleTask(task, 0)
   }
 
   /** The engine runs: the time in which clients may wait for namespaces begins. */
@@ -113,6 +115,9 @@ export class Environment {
       Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeStreamLog()), this.scope))
     ))
   }
+
+  /** Runs a task in the next turn, with the handlers. */
+  readonly schedule: (task: () => void) => void
 
   /** A stream has died, or failed with what its event does not declare. */
   readonly report = (event: string, cause: Cause.Cause<unknown>): void =>

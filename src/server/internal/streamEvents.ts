@@ -32,6 +32,8 @@ export interface StreamServer {
   readonly wheel: TimerWheel
   readonly closing: Closing
   readonly streamLog: StreamLogShape
+  /** Runs a task in the next turn, with the handlers. */
+  readonly schedule: (task: () => void) => void
   readonly report: (event: string, cause: Cause.Cause<unknown>) => void
 }
 
@@ -71,13 +73,14 @@ export class StreamEvents {
   private readonly log: StreamLogShape
   private readonly server: StreamServer
   private readonly work: StreamWork
-  private readonly flush = new Flush()
+  private readonly flush: Flush
 
   constructor(events: ReadonlyArray<Prepared>, log: StreamLogShape, server: StreamServer) {
     this.events = events
     this.log = log
     this.server = server
     this.work = new StreamWork(server.report)
+    this.flush = new Flush(server.schedule)
   }
 
   /** The handlers of a socket, with those of the events of streams. */

@@ -20,12 +20,17 @@ export interface ReadingSocket {
   sendEncoded(packet: EventData, onDropped: () => void): void
 }
 
-/** The readers of a server for which something has come: they send it when the turn is over, together. */
+/** The readers of a server for which something has come: they send it in the next turn, together. */
 export class Flush {
   private dirty: Array<StreamReader> = []
+  private readonly schedule: (task: () => void) => void
+
+  constructor(schedule: (task: () => void) => void) {
+    this.schedule = schedule
+  }
 
   mark(reader: StreamReader): void {
-    if (this.dirty.push(reader) === 1) queueMicrotask(this.run)
+    if (this.dirty.push(reader) === 1) this.schedule(this.run)
   }
 
   readonly run = (): void => {
@@ -77,9 +82,10 @@ export class StreamReader implements WheelEntry, Watcher {
     this.options.flush.mark(this)
   }
 
-  /** The client has read so far. */
+  /** The client has read so far. Some of it may have come over an earlier connection, or an earlier reading. */
   onAck(at: number): void {
-    this.acked = Math.max(this.acked, Math.min(at, this.sent))
+    this.acked = Math.max(this.acked, Math.min(at, this.options.log.length))
+    this.sent = Math.max(this.sent, this.acked)
     this.options.log.reached(this.sent, this.acked)
     // It is reading, so that there is no need to wait.
     this.options.wheel.cancel(this)
