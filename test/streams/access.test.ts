@@ -2,11 +2,12 @@
  * Who may start, read and stop streams, and how many: what a client can make a server do.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Queue, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Metric, Queue, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as Binary from "../../src/Binary.ts"
 import * as SocketStream from "../../src/client/SocketStream.ts"
+import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import type * as Once from "../../src/Once.ts"
@@ -15,6 +16,7 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as StreamEvent from "../../src/StreamEvent.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
+import { PollingClient } from "../support/RawClient.ts"
 import { call, connect, next, open, serve } from "../support/serve.ts"
 import { read } from "./officialReader.ts"
 
@@ -326,5 +328,31 @@ describe("a reader that is slow", () => {
       )
       // The connection was never closed: 2 MB would not have fitted into its outbox.
     }).pipe(Effect.provide(slow({ limits: { maxOutbox: 200_000 } })))
+  )
+
+  it.live("makes the server hold no more for it, however often it asks", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(Texts, () =>
+          Effect.succeed(Texts.of({ long: () => Stream.map(Stream.range(1, LINES), (n) => `${n} ${line}`) }))
+        )
+      )
+      const held = Effect.map(Metric.value(EngineMetrics.outboxBytes), ({ value }) => value)
+      const honest = yield* connect(`${url}/texts`)
+      const { stream } = yield* call(honest, "long")
+      // A client over polling that never polls.
+      const sid = yield* Effect.promise(() => PollingClient.handshake(url))
+      const silent = new PollingClient(url, sid, false)
+      const ask = `42/texts,1["long:read",{"stream":"${stream}","after":0}]`
+      yield* Effect.promise(async () => {
+        await silent.post("40/texts,")
+        for (let i = 0; i < 10; i++) await silent.post(Array.from({ length: 100 }, () => ask).join("\x1e"))
+      })
+      // Its reading has begun, and stands still.
+      while ((yield* held) < 65_536) yield* call(honest, "long:find", "x")
+      for (let i = 0; i < 20; i++) yield* call(honest, "long:find", "x")
+      // What may wait, one message more, and a thousand acknowledgements.
+      assert.isBelow(yield* held, 65_536 + 65_536 + 1_000 * 60)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })
