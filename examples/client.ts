@@ -23,8 +23,11 @@ const program = Effect.gen(function* () {
   const join = chat.emitWithAck("join", { name }).pipe(
     Effect.timeout("5 seconds"),
     Effect.retry(Schedule.spaced("500 millis").pipe(Schedule.upTo({ times: 10 }))),
-    Effect.flatMap((users) => Console.log(`here: ${users.map((user) => user.name).join(", ")}`)),
     Effect.catch((error) => Console.log(`could not join: ${error._tag}`))
+  )
+  yield* chat.stream("presence_state").pipe(
+    Stream.runForEach(([people]) => Console.log(`here: ${Object.keys(people).join(", ")}`)),
+    Effect.forkScoped({ startImmediately: true })
   )
   // It joins after every connection, the first one included.
   yield* chat.status.pipe(

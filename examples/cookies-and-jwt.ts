@@ -9,12 +9,12 @@
  *
  *     const { io } = require("socket.io-client")
  *     const socket = io("http://localhost:3000/account", { extraHeaders: { cookie: "session=…" } })
- *     socket.on("goodbye", (reason) => console.log(reason))
+ *     socket.on("disconnect", (reason) => console.log(reason))      // with the end of the session
  *     await socket.emitWithAck("whoami")              // "Ada"
  */
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { NodeRuntime } from "@effect/platform-node"
-import { Clock, Config, Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { Clock, Config, Context, DateTime, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { Event, Namespace, NamespaceMiddleware } from "effect-socket.io"
 import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
 import { SocketIoServer } from "effect-socket.io/server"
@@ -22,7 +22,7 @@ import { Cookies, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse 
 
 // ---------------------------------------------------------------- tokens
 
-/** What a token says: a user, and the end of the session in seconds since the epoch. */
+/** The claims of a token: a user, and the end of the session in seconds since the epoch. */
 class Claims extends Schema.Class<Claims>("session/Claims")({ sub: Schema.String, exp: Schema.Int }) {}
 
 class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInvalid", { message: Schema.String }) {}
@@ -77,8 +77,7 @@ class Authentication extends NamespaceMiddleware.Service<Authentication>()("sess
 }) {}
 
 class Account extends Namespace.make("/account", {
-  clientToServer: [Event.make("whoami", { ack: Schema.String })],
-  serverToClient: [Event.make("goodbye", { payload: Schema.String })]
+  clientToServer: [Event.make("whoami", { ack: Schema.String })]
 }).middleware(Authentication) {}
 
 // ---------------------------------------------------------------- the server
@@ -87,28 +86,22 @@ class Account extends Namespace.make("/account", {
 const AuthenticationLive = Layer.effect(
   Authentication,
   Effect.map(Tokens, (tokens) =>
-    Authentication.of(({ handshake }) => {
+    Authentication.of(({ expires, handshake }) => {
       const { session } = Cookies.parseHeader(handshake.headers.cookie ?? "")
       const { token } = handshake.auth
-      return tokens
-        .verify(session ?? (typeof token === "string" ? token : ""))
-        .pipe(
-          Effect.mapError(({ message }) => new NamespaceMiddleware.ConnectRefused({ message, data: { code: 401 } }))
-        )
+      return tokens.verify(session ?? (typeof token === "string" ? token : "")).pipe(
+        Effect.mapError(({ message }) => new NamespaceMiddleware.ConnectRefused({ message, data: { code: 401 } })),
+        // The token is read once, when the socket connects. A socket must not outlive it.
+        Effect.tap(({ exp }) => expires(DateTime.makeUnsafe(exp * 1_000), { then: "leave" }))
+      )
     })
   )
 )
 
 const AccountLive = SocketIoServer.layerNamespace(
   Account,
-  Effect.fnUntraced(function* (socket) {
-    const { exp, sub } = yield* Session
-    // The token is read once, when the socket connects. A socket must not outlive it.
-    yield* Effect.sleep(exp * 1_000 - (yield* Clock.currentTimeMillis)).pipe(
-      Effect.andThen(socket.emit("goodbye", "the session has ended")),
-      Effect.andThen(socket.disconnect({ close: true })),
-      Effect.forkScoped
-    )
+  Effect.fnUntraced(function* () {
+    const { sub } = yield* Session
     return Account.of({ whoami: () => Effect.succeed(sub) })
   })
 ).pipe(Layer.provide(AuthenticationLive))
@@ -140,7 +133,9 @@ const Main = Announcement.pipe(
     NodeSocketIoHttp.layer({
       port: Number(process.env.PORT ?? 3000),
       // Without it, any page that a user opens could connect with the user's cookie.
-      allowedOrigins: /^http:\/\/localhost(:\d+)?$/
+      allowedOrigins: /^http:\/\/localhost(:\d+)?$/,
+      // This server issues the tokens itself: there is no other clock.
+      auth: { tolerance: 0 }
     })
   ),
   Layer.provide(TokensLive)

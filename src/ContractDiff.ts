@@ -250,7 +250,7 @@ class NamespaceChanges {
     for (const [i, schema] of one.entries()) this.values(direction, "payload", name, schema, two[i]!, `[${i}]`)
   }
 
-  /** What the other side answers: clients get what the server answers to what it receives. */
+  /** The answers of the other side: clients get what the server answers to what it receives. */
   private answers(direction: Direction, name: string, before: EventSnapshot, after: EventSnapshot): void {
     const isReceived = direction === "receive"
     const answered = isReceived ? "send" : "receive"

@@ -8,6 +8,7 @@ import type { JsonSchema } from "effect/JsonSchema"
 
 import { hashText } from "./internal/hashText.ts"
 import { canonical, formOfNamespace } from "./internal/namespaceForm.ts"
+import { requireUniqueNames } from "./internal/requireUniqueNames.ts"
 import { uncomparedIn } from "./internal/wireFindings.ts"
 import type * as Namespace from "./Namespace.ts"
 
@@ -82,8 +83,8 @@ export interface ContractSnapshot {
  * @category constructors
  */
 export const snapshot = (namespaces: ReadonlyArray<Namespace.Any>): ContractSnapshot => {
-  const forms = new Map(namespaces.map((namespace) => [namespace._tag, formOfNamespace(namespace)]))
-  if (forms.size < namespaces.length) throw new Error("two contracts have the same name")
+  requireUniqueNames(namespaces)
+  const forms = namespaces.map((namespace) => [namespace._tag, formOfNamespace(namespace)])
   return canonical({ version: 1, namespaces: Object.fromEntries(forms) }) as ContractSnapshot
 }
 

@@ -25,6 +25,9 @@
  *   server.
  * - `session resumed`: the client came back over another connection before the server had noticed
  *   the end of this one.
+ * - `auth expired`: the client's rights have ended, as a middleware had said (`expires`). Clients
+ *   come back by themselves, with new credentials.
+ * - `auth changed`: a client has refreshed its rights with the credentials of somebody else.
  *
  * @since 0.1.0
  * @category models
@@ -43,6 +46,8 @@ export type SessionCloseReason =
   | "forced close"
   | "server shutting down"
   | "session resumed"
+  | "auth expired"
+  | "auth changed"
 
 /**
  * The reasons why sockets disconnect from their namespace: the session ended, or one side left the

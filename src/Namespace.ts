@@ -52,6 +52,8 @@ export interface Namespace<
     readonly clientToServer: ClientToServer
     readonly serverToClient: ServerToClient
     readonly serverToServer: Declared["serverToServer"]
+    readonly clientEvents: ClientToServer | NamespaceMiddleware.RefreshRequest<Middleware>
+    readonly serverEvents: ServerToClient | NamespaceMiddleware.RefreshNotice<Middleware>
     readonly middleware: Middleware
     readonly data: Declared["data"]
     readonly encodedData: Declared["encodedData"]
@@ -64,6 +66,9 @@ export interface Namespace<
 
   /**
    * Adds a middleware. Middlewares run in the order in which they were added, each before the next.
+   *
+   * A middleware with `refresh` brings two events; throws if the contract declares one of these
+   * names in the same direction.
    */
   middleware<M extends NamespaceMiddleware.AnyService>(
     middleware: M
@@ -153,6 +158,8 @@ export interface Untyped<
     readonly clientToServer: Event.Untyped
     readonly serverToClient: Event.Untyped
     readonly serverToServer: Event.Untyped
+    readonly clientEvents: Event.Untyped
+    readonly serverEvents: Event.Untyped
     readonly middleware: Middleware
     readonly data: Readonly<Record<string, unknown>>
     readonly encodedData: Readonly<Record<string, unknown>>
@@ -242,6 +249,8 @@ export interface Any extends Base {
     readonly clientToServer: any
     readonly serverToClient: any
     readonly serverToServer: any
+    readonly clientEvents: any
+    readonly serverEvents: any
     readonly middleware: any
     readonly data: any
     readonly encodedData: any
@@ -318,6 +327,24 @@ export type ClientToServer<N extends Any> = N[typeof TypeId]["clientToServer"]
  * @category utility types
  */
 export type ServerToClient<N extends Any> = N[typeof TypeId]["serverToClient"]
+
+/**
+ * All events that clients may send: those of {@link ClientToServer}, and those with which they
+ * refresh their rights, which the server handles itself.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ClientEvents<N extends Any> = N[typeof TypeId]["clientEvents"]
+
+/**
+ * All events that clients may get: those of {@link ServerToClient}, and those that tell them of the
+ * end of their rights.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ServerEvents<N extends Any> = N[typeof TypeId]["serverEvents"]
 
 /**
  * The events that servers of one cluster may send to each other.
@@ -895,7 +922,7 @@ const makeContract = (fields: ContractFields): any => {
       return pipeArguments(this, arguments)
     },
     middleware: (middleware: NamespaceMiddleware.AnyService) =>
-      derive({ middlewares: [...fields.middlewares, middleware] }),
+      derive({ ...withRefresh(fields, middleware), middlewares: [...fields.middlewares, middleware] }),
     add: (events: AnyOptions) => derive(withEvents(fields, events)),
     merge: (other: ContractFields) => derive(merged(fields, other)),
     annotate: (key: Context.Key<any, any>, value: unknown) => annotateMerge(Context.make(key, value)),
@@ -933,6 +960,12 @@ const withEvents = (fields: ContractFields, events: AnyOptions): ContractFields 
     )
   )
 })
+
+/** The fields with the events of a middleware. A contract that declares no events stays so. */
+const withRefresh = (fields: ContractFields, { refresh }: NamespaceMiddleware.AnyService): ContractFields =>
+  refresh === undefined || fields.untyped
+    ? fields
+    : withEvents(fields, { clientToServer: [refresh.request], serverToClient: [refresh.notice] })
 
 /** The fields of two contracts; `auth` and the like are those of the first. */
 const merged = (fields: ContractFields, other: ContractFields): Partial<ContractFields> => {

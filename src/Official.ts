@@ -69,7 +69,7 @@ import type * as Namespace from "./Namespace.ts"
  */
 export type ListenEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyped
   ? AnyEvents
-  : { [E in Namespace.ServerToClient<N> as Event.Name<E>]: Listener<E, Bytes, FromClient<E, SentBytes>> }
+  : { [E in Namespace.ServerEvents<N> as Event.Name<E>]: Listener<E, Bytes, FromClient<E, SentBytes>> }
 
 /**
  * The events that the official client may emit: the second type of its `Socket`.
@@ -89,7 +89,7 @@ export type ListenEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyp
 export type EmitEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyped
   ? AnyEvents
   : {
-      [E in Namespace.ClientToServer<N> as Event.Name<E>]: Listener<
+      [E in Namespace.ClientEvents<N> as Event.Name<E>]: Listener<
         E,
         SentBytes,
         FromServer<E, Bytes, [answer: Failure<Refusal> | undefined]>
@@ -136,7 +136,7 @@ export type ServerTypes<N extends Namespace.Any> = [
   listenEvents: N extends Namespace.AnyUntyped
     ? AnyEvents
     : {
-        [E in Namespace.ClientToServer<N> as Event.Name<E>]: Listener<
+        [E in Namespace.ClientEvents<N> as Event.Name<E>]: Listener<
           E,
           Bytes,
           FromServer<E, Bytes, [answer?: Failure<Refusal>]>
@@ -144,7 +144,7 @@ export type ServerTypes<N extends Namespace.Any> = [
       },
   emitEvents: N extends Namespace.AnyUntyped
     ? AnyEvents
-    : { [E in Namespace.ServerToClient<N> as Event.Name<E>]: Listener<E, Bytes, FromClient<E, Bytes>> },
+    : { [E in Namespace.ServerEvents<N> as Event.Name<E>]: Listener<E, Bytes, FromClient<E, Bytes>> },
   serverSideEvents: N extends Namespace.AnyUntyped
     ? AnyEvents
     : {
@@ -360,7 +360,7 @@ type HasValue<E extends Event.Any> = [Event.Ack<E>] extends [never]
     ? false
     : true
 
-/** What each middleware of a union reads, as parameters of functions: inferred together, they meet. */
+/** The payloads that the middlewares of a union read, as parameters of functions: inferred together, they meet. */
 type MiddlewareAuth<M> = M extends { readonly auth: { readonly Encoded: infer A } }
   ? (auth: Wire<A, SentBytes>) => void
   : never

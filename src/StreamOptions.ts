@@ -63,7 +63,7 @@ export class StreamOverflow extends Data.TaggedError("StreamOverflow")<{
   readonly capacity: number
 }> {
   override get message(): string {
-    return `"${this.stream}" is behind by more than ${this.capacity} values`
+    return `"${this.stream}" has more than ${this.capacity} values waiting for its reader`
   }
 }
 

@@ -7,16 +7,10 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { SocketStatus } from "effect-socket.io/client/ClientSocket"
 import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
+import * as PresenceList from "effect-socket.io/presence/PresenceList"
 
-import { Chat } from "./contract.ts"
+import { Chat, type Online } from "./contract.ts"
 import * as view from "./view.ts"
-
-/** Shows the values of a stream, until the scope closes. */
-const showing = <A, E>(stream: Stream.Stream<A, E>, show: (value: A) => void) =>
-  Effect.forkScoped(
-    Stream.runForEach(stream, (value) => Effect.sync(() => show(value))),
-    { startImmediately: true }
-  )
 
 /**
  * One visit, until the visitor leaves or cannot stay. When its scope closes, the socket leaves the
@@ -24,9 +18,25 @@ const showing = <A, E>(stream: Stream.Stream<A, E>, show: (value: A) => void) =>
  */
 const visit = Effect.fnUntraced(function* (name: string) {
   const chat = yield* SocketIoClient.socket(Chat)
-  yield* showing(chat.stream("said"), (message) => view.said(message, message.from.name === name))
-  yield* showing(chat.stream("joined"), view.joined)
-  yield* showing(chat.stream("left"), view.left)
+  let people: PresenceList.Of<typeof Online> = PresenceList.empty()
+  // One stream for all events: it keeps the order of those that tell who is there.
+  yield* chat.events().pipe(
+    Stream.runForEach((message) =>
+      Effect.sync(() => {
+        switch (message.event) {
+          case "said":
+            return view.said(message.payload, message.payload.from.name === name)
+          case "presence_state":
+            people = PresenceList.fromState(message.payload[0])
+            return view.showPeople(people.keys())
+          case "presence_diff":
+            people = PresenceList.withDiff(people, message.payload[0])
+            return view.changePeople(people.keys())
+        }
+      })
+    ),
+    Effect.forkScoped({ startImmediately: true })
+  )
   let hasBeenInside = false
   let isInside = false
   /**
@@ -53,9 +63,8 @@ const visit = Effect.fnUntraced(function* (name: string) {
       times: 20,
       while: ({ _tag }) => hasBeenInside && _tag === "NameTaken"
     }),
-    Effect.flatMap((users) => {
+    Effect.flatMap(() => {
       hasBeenInside = isInside = true
-      view.showPeople(users)
       view.go("inside")
       return Effect.forEach(unsaid.splice(0), (text) => chat.emit("say", { text }), { discard: true })
     }),
@@ -101,6 +110,10 @@ const visits = Effect.gen(function* () {
           switch (failure._tag) {
             case "NameTaken":
               return view.showProblem("That name is taken.")
+            case "PresenceRefused":
+              return view.showProblem(
+                failure.reason === "InvalidKey" ? "That name is not possible." : "The chat is full."
+              )
             case "AckError":
               return view.showProblem(`That name is not possible: ${failure.message}.`)
             case "ConnectError":

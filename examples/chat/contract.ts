@@ -6,6 +6,8 @@
 import * as Schema from "effect/Schema"
 import * as Event from "effect-socket.io/Event"
 import * as Namespace from "effect-socket.io/Namespace"
+import * as Presence from "effect-socket.io/presence/Presence"
+import { PresenceRefused } from "effect-socket.io/presence/PresenceModel"
 
 export class User extends Schema.Class<User>("chat/User")({
   id: Schema.String,
@@ -24,11 +26,16 @@ export class NameTaken extends Schema.TaggedError<NameTaken>()("NameTaken", { na
   }
 }
 
-/** The client gives its name, and gets the list of users. */
+/** Those who are in the chat, by their names. All of them are in the room `joined`. */
+export class Online extends Presence.Service<Online>()("chat/Online", {
+  meta: Schema.Struct({ id: Schema.String })
+}) {}
+
+/** The client gives its name. Events tell it who is there. */
 export const Join = Event.make("join", {
   payload: { name: Schema.NonEmptyString.check(Schema.isMaxLength(40)) },
-  ack: Schema.Array(User),
-  error: NameTaken
+  ack: Schema.Void,
+  error: Schema.Union([NameTaken, PresenceRefused])
 })
 
 /** A message of the client. */
@@ -39,11 +46,7 @@ export const Say = Event.make("say", {
 /** A message of somebody, for everybody. */
 export const Said = Event.make("said", { payload: ChatMessage })
 
-export const Joined = Event.make("joined", { payload: User })
-
-export const Left = Event.make("left", { payload: User })
-
 export class Chat extends Namespace.make("/chat", {
   clientToServer: [Join, Say],
-  serverToClient: [Said, Joined, Left]
+  serverToClient: [Said, ...Presence.events(Online)]
 }) {}

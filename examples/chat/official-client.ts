@@ -1,8 +1,10 @@
 /**
  * The page's client once more: the official one. It is on /official/, and talks to the same server.
- * Its types come from the contract. They are types only, so this page has no byte of Effect.
+ * Its types come from the contract. They are types only, so this page has no byte of Effect. The
+ * package `phoenix` makes the list of those who are there.
  */
 import type * as Official from "effect-socket.io/Official"
+import { Presence } from "phoenix"
 import { io, type Socket } from "socket.io-client"
 
 import type { Chat } from "./contract.ts"
@@ -13,6 +15,8 @@ const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typ
 })
 let name = ""
 let isInside = false
+/** Those who are there, by name, as `phoenix` keeps them. */
+let people: object = {}
 /**
  * Messages written without a connection. The socket would keep them, but send them before the
  * server knows the visitor.
@@ -25,13 +29,15 @@ const join = () =>
   socket.emit("join", { name }, (answer) => {
     if (answer._tag === "Success") {
       isInside = true
-      view.showPeople(answer.value)
       view.go("inside")
       for (const text of unsaid.splice(0)) socket.emit("say", { text })
       return
     }
     leave()
-    view.showProblem(answer.error._tag === "NameTaken" ? "That name is taken." : "That name is not possible.")
+    const { error } = answer
+    if (error._tag === "NameTaken") view.showProblem("That name is taken.")
+    else if (error._tag === "PresenceRefused" && error.reason !== "InvalidKey") view.showProblem("The chat is full.")
+    else view.showProblem("That name is not possible.")
   })
 
 const leave = () => {
@@ -58,8 +64,14 @@ socket.on("connect_error", (error) => {
 })
 // A date is a string on the wire.
 socket.on("said", (message) => view.said({ ...message, at: new Date(message.at) }, message.from.name === name))
-socket.on("joined", view.joined)
-socket.on("left", view.left)
+socket.on("presence_state", (state) => {
+  people = Presence.syncState({}, state)
+  view.showPeople(Object.keys(people))
+})
+socket.on("presence_diff", (diff) => {
+  people = Presence.syncDiff(people, diff)
+  view.changePeople(Object.keys(people))
+})
 
 view.joinForm.addEventListener("submit", () => {
   name = view.enteredName()

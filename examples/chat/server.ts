@@ -10,17 +10,19 @@ import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Effect, Layer } from "effect"
 import * as NodeSocketIoHttp from "effect-socket.io/node/NodeSocketIoHttp"
+import { Presence } from "effect-socket.io/presence"
 import { SocketIoServer } from "effect-socket.io/server"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 
 import { bundle } from "./bundle.ts"
-import { Chat, ChatMessage } from "./contract.ts"
+import { Chat, ChatMessage, Online } from "./contract.ts"
 import { Users } from "./users.ts"
 
 const ChatLive = SocketIoServer.layerNamespace(
   Chat,
   Effect.fnUntraced(function* (socket) {
     const users = yield* Users
+    const online = yield* Online
     const log = (message: string) =>
       Effect.logInfo(message).pipe(Effect.annotateLogs({ sid: socket.id, namespace: socket.namespace }))
 
@@ -28,19 +30,18 @@ const ChatLive = SocketIoServer.layerNamespace(
     // The socket's scope closes when the client leaves, for whatever reason.
     yield* Effect.addFinalizer(
       Effect.fnUntraced(function* () {
-        const user = yield* users.remove(socket.id)
-        if (user !== undefined) yield* socket.broadcast.emit("left", user)
+        yield* users.remove(socket.id)
         yield* log(`disconnected: ${yield* socket.disconnected}`)
       })
     )
 
     return Chat.of({
       join: Effect.fnUntraced(function* ({ name }) {
-        const user = yield* users.add(socket.id, name)
+        yield* users.add(socket.id, name)
         yield* log(`is called ${name}`)
-        yield* socket.join("joined")
-        yield* socket.broadcast.emit("joined", user)
-        return yield* users.all
+        // A visitor may take another name. The others are told, and when the socket leaves, too.
+        yield* online.untrack(socket, "joined")
+        yield* online.track(socket, { room: "joined", key: name, meta: { id: socket.id } })
       }),
       say: Effect.fnUntraced(function* ({ text }) {
         const from = yield* users.get(socket.id)
@@ -78,7 +79,10 @@ const Main = Effect.gen(function* () {
   const [ours, official] = yield* Effect.all([bundle("browser-client.ts"), bundle("official-client.ts")])
   const pages = Layer.merge(page("/", ours), page("/official/", official))
   return Announcement.pipe(
-    Layer.provide([ChatLive, HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })]),
+    Layer.provide([
+      Layer.provide(ChatLive, Presence.layer(Online, { namespace: Chat, period: "500 millis" })),
+      HttpRouter.serve(pages, { disableLogger: true, disableListenLog: true })
+    ]),
     Layer.provide(NodeSocketIoHttp.layer({ port: Number(process.env.PORT ?? 3000) })),
     Layer.provide(Users.layer)
   )

@@ -1,5 +1,5 @@
 /**
- * The users that are in the chat.
+ * The users that are in the chat, each with a name of its own.
  */
 import { Context, Effect, Layer } from "effect"
 
@@ -10,10 +10,8 @@ export class Users extends Context.Service<
   {
     /** Adds a user; fails if the name is taken. */
     readonly add: (id: string, name: string) => Effect.Effect<User, NameTaken>
-    /** Removes the user of an id, and gives that user. */
-    readonly remove: (id: string) => Effect.Effect<User | undefined>
+    readonly remove: (id: string) => Effect.Effect<void>
     readonly get: (id: string) => Effect.Effect<User | undefined>
-    readonly all: Effect.Effect<ReadonlyArray<User>>
   }
 >()("chat/Users") {
   static readonly layer = Layer.sync(Users, () => {
@@ -28,14 +26,8 @@ export class Users extends Context.Service<
           users.set(id, user)
           return Effect.succeed(user)
         }),
-      remove: (id) =>
-        Effect.sync(() => {
-          const user = users.get(id)
-          users.delete(id)
-          return user
-        }),
-      get: (id) => Effect.sync(() => users.get(id)),
-      all: Effect.sync(() => Array.from(users.values()))
+      remove: (id) => Effect.sync(() => void users.delete(id)),
+      get: (id) => Effect.sync(() => users.get(id))
     }
   })
 }

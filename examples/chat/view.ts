@@ -1,14 +1,14 @@
 /**
  * The page's elements and their states. Both clients use it.
  */
-import type { ChatMessage, User } from "./contract.ts"
+import type { ChatMessage } from "./contract.ts"
 
 const find = <E extends HTMLElement>(selector: string): E => document.querySelector<E>(selector)!
 
 const nameInput = find<HTMLInputElement>("#name")
 const textInput = find<HTMLInputElement>("#text")
 const messages = find("#messages")
-const people = new Map<string, string>()
+let people: ReadonlySet<string> = new Set()
 
 export const joinForm = find<HTMLFormElement>("#join")
 export const sayForm = find<HTMLFormElement>("#say")
@@ -71,20 +71,17 @@ export const showProblem = (text: string): void => {
   find("#problem").textContent = text
 }
 
-export const showPeople = (users: ReadonlyArray<Pick<User, "id" | "name">>): void => {
-  people.clear()
-  for (const { id, name } of users) people.set(id, name)
-  find("#people").textContent = Array.from(people.values()).join(", ")
+export const showPeople = (names: Iterable<string>): void => {
+  people = new Set(names)
+  find("#people").textContent = Array.from(people).join(", ")
 }
 
-export const joined = (user: Pick<User, "id" | "name">): void => {
-  showPeople([...everybody(), user])
-  addLine("notice", element("span", "", `${user.name} has joined`))
-}
-
-export const left = (user: Pick<User, "id" | "name">): void => {
-  showPeople(everybody().filter(({ id }) => id !== user.id))
-  addLine("notice", element("span", "", `${user.name} has left`))
+/** Shows who is there now, and tells who has come and who has left. */
+export const changePeople = (names: Iterable<string>): void => {
+  const before = people
+  showPeople(names)
+  for (const name of people) if (!before.has(name)) addLine("notice", element("span", "", `${name} has joined`))
+  for (const name of before) if (!people.has(name)) addLine("notice", element("span", "", `${name} has left`))
 }
 
 /** Shows messages that were written without a connection, until they are sent. */
@@ -106,8 +103,6 @@ export const said = ({ at, from, text }: Pick<ChatMessage, "at" | "from" | "text
   const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
   addLine(isOwn ? "said own" : "said", bubble, element("time", "", time))
 }
-
-const everybody = (): ReadonlyArray<Pick<User, "id" | "name">> => Array.from(people, ([id, name]) => ({ id, name }))
 
 /** A color for a name. A name always has the same one. */
 const hueOf = (name: string): number => {

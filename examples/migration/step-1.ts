@@ -24,7 +24,7 @@ const http = createServer(app)
 
 // ---------------------------------------------------------------- authentication
 
-/** What the middleware put into `socket.data` is a service of the handlers now. */
+/** The user that the middleware put into `socket.data` is a service of the handlers now. */
 class UserName extends Context.Service<UserName, string>()("club/UserName") {}
 
 class Authentication extends NamespaceMiddleware.Service<Authentication>()("club/Authentication", {

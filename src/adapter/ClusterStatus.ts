@@ -94,7 +94,7 @@ export interface ClusterMonitor {
 /** Between two lines of log about the same matter, in milliseconds. */
 const LOG_INTERVAL = 5_000
 
-/** What others have sent is shown in a line of log up to so many characters. */
+/** The characters of another server's message that a line of log shows, at most. */
 const MAX_SHOWN = 200
 
 /** A matter of the log, and its messages since the last line about it. */

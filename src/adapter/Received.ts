@@ -1,5 +1,5 @@
 /**
- * What a wire format has read: a message of another server in the form that all formats share, or
+ * The result of reading a wire format: a message of another server in the form that all formats share, or
  * the reason that there is none.
  *
  * @since 0.1.0

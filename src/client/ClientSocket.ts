@@ -75,7 +75,9 @@ export type RecoveryRefusal = "expired" | "unknown" | "trimmed" | "overflow" | "
  * - `Connecting`: it is on its way, for the first time or after an outage.
  * - `Connected`: it is connected, under this id. `recovered` says whether the server has kept its id, rooms and data since an
  *   outage, and has sent the events that it missed. A server of this library says in `recovery` why it has not. A socket that
- *   moves to another server, because its own is drained, is `Connected` anew, and not `Disconnected` before that.
+ *   moves to another connection, because its server is drained or its rights have ended, is `Connected` anew, and not
+ *   `Disconnected` before that. A server of this library says in `auth` after how many milliseconds the rights end that the
+ *   client has come with, if they do.
  * - `Failed`: an attempt has failed. The error says whether another one follows.
  * - `Disconnected`: it has left the namespace, or lost the connection. `willRetry` says whether it connects again by itself,
  *   `description` tells the circumstances; the other fields are as in {@link ConnectError}, each where it is known.
@@ -90,6 +92,7 @@ export type SocketStatus =
       readonly id: string
       readonly recovered: boolean
       readonly recovery?: { readonly reason: RecoveryRefusal }
+      readonly auth?: { readonly expiresIn: number }
     }
   | { readonly _tag: "Failed"; readonly error: ConnectError }
   | (ConnectionDetails & {
@@ -194,25 +197,25 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
    */
   events<O extends ClientOverflow = "fail">(
     options?: StreamOptions<O>
-  ): Stream.Stream<Event.Message<Namespace.ServerToClient<N>>, OverflowError<O>>
+  ): Stream.Stream<Event.Message<Namespace.ServerEvents<N>>, OverflowError<O>>
   /**
    * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections. It ends
    * when the socket's scope closes. By default it fails with `StreamOverflow` when more than 10,000 payloads wait for
    * the reader. A payload that its schema refuses is left out, and logged at level Debug.
    */
-  stream<const Name extends Event.Name<Namespace.ServerToClient<N>>, O extends ClientOverflow = "fail">(
+  stream<const Name extends Event.Name<Namespace.ServerEvents<N>>, O extends ClientOverflow = "fail">(
     event: Name,
     options?: StreamOptions<O>
-  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>, OverflowError<O>>
+  ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerEvents<N>, Name>>, OverflowError<O>>
   /**
    * The same as {@link ClientSocket.stream} from now on: payloads that come before the stream is run wait in it. It ends when
    * the scope, or the socket's, closes.
    */
-  subscribe<const Name extends Event.Name<Namespace.ServerToClient<N>>, O extends ClientOverflow = "fail">(
+  subscribe<const Name extends Event.Name<Namespace.ServerEvents<N>>, O extends ClientOverflow = "fail">(
     event: Name,
     options?: StreamOptions<O>
   ): Effect.Effect<
-    Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerToClient<N>, Name>>, OverflowError<O>>,
+    Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerEvents<N>, Name>>, OverflowError<O>>,
     never,
     Scope.Scope
   >
@@ -223,13 +226,13 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
    * The handler of an untyped event takes its arguments and answers with one argument, none for `undefined`, several for
    * `ackArguments(…)`. A failure is logged then, and not answered.
    */
-  respond<const Name extends Event.Name<Namespace.ServerToClient<N>>, R>(
+  respond<const Name extends Event.Name<Namespace.ServerEvents<N>>, R>(
     event: Name,
     handler: (
-      ...args: Namespace.HandlerArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
+      ...args: Namespace.HandlerArguments<Event.WithName<Namespace.ServerEvents<N>, Name>>
     ) => Effect.Effect<
-      Namespace.HandlerValue<Event.WithName<Namespace.ServerToClient<N>, Name>>,
-      Namespace.HandlerError<Event.WithName<Namespace.ServerToClient<N>, Name>>,
+      Namespace.HandlerValue<Event.WithName<Namespace.ServerEvents<N>, Name>>,
+      Namespace.HandlerError<Event.WithName<Namespace.ServerEvents<N>, Name>>,
       R
     >
   ): Effect.Effect<void, never, R | Scope.Scope>
@@ -266,9 +269,9 @@ export interface ClientEmitter<N extends Namespace.Any> {
    * A payload that its schema refuses, or that cannot be encoded, is a defect. Check a payload that comes from a user
    * (`Schema.decodeUnknownEffect`), or send it with {@link ClientEmitter.emitWithAck}, which fails then.
    */
-  emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+  emit<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientEvents<N>, Name>>
   ): Effect.Effect<void>
   /**
    * Sends an event and waits for its acknowledgement, as long as it takes.
@@ -285,11 +288,11 @@ export interface ClientEmitter<N extends Namespace.Any> {
    *
    * A server that has no handler for the event, or a handler that does not answer, says nothing: add `Effect.timeout`.
    */
-  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(
     event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientEvents<N>, Name>>
   ): Effect.Effect<
-    Event.Ack<Event.WithName<Namespace.ClientToServer<N>, Name>>,
-    AckError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    Event.Ack<Event.WithName<Namespace.ClientEvents<N>, Name>>,
+    AckError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>
   >
 }

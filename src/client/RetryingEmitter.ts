@@ -101,10 +101,10 @@ export class OutboxError extends Data.TaggedError("OutboxError")<{
  */
 export interface RetryingEmitter<N extends Namespace.Any> extends Pick<ClientEmitter<N>, "emitWithAck"> {
   /** Sends an event, and waits until the server has acknowledged it, with whatever. */
-  emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+  emit<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
-  ): Effect.Effect<void, AckError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>>
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientEvents<N>, Name>>
+  ): Effect.Effect<void, AckError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>>
 }
 
 /** The value of an acknowledgement, if the event declares one. */
@@ -123,29 +123,29 @@ type AckOf<E extends Event.Any> = [Event.Ack<E>] extends [never] ? void : Event.
  */
 export interface DurableEmitter<N extends Namespace.Any> {
   /** Sends an event, and waits until the server has acknowledged it, with whatever. */
-  emit<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+  emit<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
-  ): Effect.Effect<void, AckError | OutboxError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>>
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientEvents<N>, Name>>
+  ): Effect.Effect<void, AckError | OutboxError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>>
   /** Sends an event, and waits for its acknowledgement. */
-  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientToServer<N>>>>(
+  emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(
     event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientEvents<N>, Name>>
   ): Effect.Effect<
-    Event.Ack<Event.WithName<Namespace.ClientToServer<N>, Name>>,
-    AckError | OutboxError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    Event.Ack<Event.WithName<Namespace.ClientEvents<N>, Name>>,
+    AckError | OutboxError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>
   >
   /**
    * Puts an event into the outbox: when it is done, the event survives the process. It yields the wait for the acknowledgement,
    * which may be left out.
    */
-  offer<const Name extends Event.Name<Namespace.ClientToServer<N>>>(
+  offer<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name,
-    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientToServer<N>, Name>>
+    ...payload: Event.EmitArguments<Event.WithName<Namespace.ClientEvents<N>, Name>>
   ): Effect.Effect<
     Effect.Effect<
-      AckOf<Event.WithName<Namespace.ClientToServer<N>, Name>>,
-      AckError | Event.Error<Event.WithName<Namespace.ClientToServer<N>, Name>>
+      AckOf<Event.WithName<Namespace.ClientEvents<N>, Name>>,
+      AckError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>
     >,
     AckError | OutboxError
   >
@@ -154,7 +154,7 @@ export interface DurableEmitter<N extends Namespace.Any> {
 }
 
 /**
- * Makes a queue of events over a socket, which are sent until they are acknowledged. What is emitted on the socket itself does not
+ * Makes a queue of events over a socket, which are sent until they are acknowledged. Events that are emitted on the socket itself do not
  * wait for it. Every event needs an acknowledgement of the server's: from our servers each gets one, from others those whose
  * handler calls back.
  *

@@ -1,5 +1,5 @@
 /**
- * What a client needs of its platform: HTTP requests and WebSockets.
+ * The platform of a client: HTTP requests and WebSockets.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /**
- * What a platform knows of an end, each where it does. In browsers a page is not told why a WebSocket or a request to another origin
+ * The details of an end, each where a platform knows it. In browsers a page is not told why a WebSocket or a request to another origin
  * failed.
  *
  * @since 0.1.0
@@ -22,7 +22,7 @@ export interface ConnectionDetails {
   readonly closeCode?: number
   /** The reason with which the WebSocket was closed, if one was given. */
   readonly closeReason?: string
-  /** The error that is behind it. */
+  /** The error that led to it. */
   readonly cause?: unknown
 }
 
@@ -66,7 +66,7 @@ export interface ClientWebSocket {
 }
 
 /**
- * What a WebSocket tells. After `onClose` there is nothing.
+ * The news of a WebSocket. After `onClose` there is nothing.
  *
  * @since 0.1.0
  * @category models
@@ -75,7 +75,7 @@ export interface ClientWebSocketEvents {
   readonly onOpen: () => void
   readonly onText: (text: string) => void
   readonly onBinary: (bytes: Uint8Array) => void
-  /** It is gone, or has never been open. `description` says what was wrong, if anything was; `details` what else is known. */
+  /** It has closed, or has never been open. `description` says what was wrong, if anything was; `details` what else is known. */
   readonly onClose: (description: string | undefined, details?: ConnectionDetails) => void
 }
 
@@ -113,7 +113,7 @@ export interface ClientPlatformShape {
 }
 
 /**
- * What a refusal's body says, as Socket.IO servers put it (an object with a `message`), behind a colon; nothing of somebody else's
+ * The message in a refusal's body, as Socket.IO servers put it (an object with a `message`), after a colon; nothing of somebody else's
  * words, as a proxy's page.
  *
  * @since 0.1.0

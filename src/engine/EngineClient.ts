@@ -108,7 +108,7 @@ export interface EngineClient {
   /** Begins to open the session. */
   readonly open: () => void
   /**
-   * Sends a message: the text of a packet with its leading `4`, and binary messages after it. Whatever comes after a Blob
+   * Sends a message: the text of a packet with its leading `4`, and binary messages after it. A message that comes after a Blob
    * waits until the Blob is read; a Blob that cannot be read ends the session. Without `compress` a WebSocket does not
    * compress the message.
    */

@@ -32,6 +32,7 @@ import { type ConnectionLimit, ConnectionLimits } from "./internal/connectionLim
 import { Heartbeat } from "./internal/heartbeat.ts"
 import { type Passing, PassingSession } from "./internal/leaving.ts"
 import { Mover, type ShutdownStep } from "./internal/mover.ts"
+import type { Retirement } from "./internal/retiring.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as TimerWheel from "./TimerWheel.ts"
@@ -133,6 +134,11 @@ export interface EngineServer {
   readonly moveForShutdown: (step?: ShutdownStep<EngineSession>) => Effect.Effect<void>
   /** Moves one session, because a server that passes its connection on is to end. @internal */
   readonly moveSession: (id: string, within: number) => void
+  /**
+   * Closes a session whose time is over, after what waits for it was sent. Of many at once, each
+   * waits for its turn. @internal
+   */
+  readonly retire: (session: EngineSession, retirement: Retirement) => void
   /**
    * A connection passes through this server to the owner of its session: it moves with the others.
    * Returns the function to call when it has closed.
@@ -730,6 +736,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     const session = this.registry.get(id)
     if (session !== undefined) this.mover.moveOne(session, within)
   }
+
+  readonly retire = (session: EngineSession, retirement: Retirement): void => this.mover.retire(session, retirement)
 
   readonly addPassing = (passing: Passing): (() => void) => {
     const session = new PassingSession(passing)

@@ -556,7 +556,7 @@ export class EngineSession extends Inspectable.Class {
   /** @internal */
   beginLeaving(leaving: Leaving): void {
     const { current } = this
-    if (this.upgrade !== undefined || current.leave === undefined) return this.closeUnsafe("server shutting down")
+    if (this.upgrade !== undefined || current.leave === undefined) return this.closeUnsafe(leaving.reason)
     this.life = { _tag: "Leaving", leaving, isReleased: false }
     this.owner.heartbeat.stop(this)
     this.excess?.stop()
@@ -574,7 +574,7 @@ export class EngineSession extends Inspectable.Class {
 
   /** @internal */
   endLeaving(): void {
-    if (this.life._tag === "Leaving") this.end("server shutting down")
+    if (this.life._tag === "Leaving") this.end(this.life.leaving.reason)
   }
 
   // ---------------------------------------------------------------- requests and upgrades

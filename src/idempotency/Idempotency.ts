@@ -141,7 +141,7 @@ export const CurrentMessageId: Context.Reference<Option.Option<string>> = Contex
  * **Details**
  *
  * Answers whose window is over go first. Beyond its own bounds a client loses its oldest answers, and
- * beyond the bounds of all the oldest answers go, whosever they are. A message whose answer has gone
+ * beyond the bounds of all the oldest answers go, whosever they are. A message whose answer has been dropped
  * is handled again if it comes again. Messages that are being handled are never dropped.
  *
  * A client is an owner (`once.owner`), or a connection. A client that invents ids displaces its own

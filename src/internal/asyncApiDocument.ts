@@ -12,6 +12,7 @@ import { FAILURE, SUCCESS } from "./answers.ts"
 import { undeclaredAuth } from "./compileContract.ts"
 import { type Codec, encodePayload, getOrThrow } from "./contractCodec.ts"
 import { jsonSchemaOf, type JsonSchemas, makeJsonSchemas } from "./jsonSchemas.ts"
+import { requireUniqueNames } from "./requireUniqueNames.ts"
 
 const AnyRefusal: Event.AnySchema = Refusal.annotate({
   identifier: "Refusal",
@@ -212,8 +213,7 @@ export const makeDocument = (
   namespaces: ReadonlyArray<Namespace.Any>,
   options: AsyncApi.Options
 ): AsyncApi.Document => {
-  const names = new Set(namespaces.map(({ _tag }) => _tag))
-  if (names.size < namespaces.length) throw new Error("two contracts have the same name")
+  requireUniqueNames(namespaces)
   const schemas = makeJsonSchemas(allSchemas(namespaces))
   const { definitions, of: json } = schemas
   const channels: Record<string, AsyncApi.Channel> = {}

@@ -1,6 +1,6 @@
 import type { Document, Message } from "../AsyncApiDocument.ts"
 
-/** What the page of a document is told by the server. */
+/** The data that the server gives to the page of a document. */
 export interface PageConfig {
   /** The path of the Socket.IO server, without the slash at its end. */
   readonly socketPath: string

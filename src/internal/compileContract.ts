@@ -95,6 +95,8 @@ export interface CompiledContract extends NameCodec {
   readonly declaresAuth: boolean
   readonly data: ReadonlyMap<string, Codec>
   readonly middlewares: ReadonlyArray<CompiledMiddleware>
+  /** The middlewares that a client may run again, by the event with which it does; `undefined` if none. */
+  readonly refreshes: ReadonlyMap<string, CompiledMiddleware> | undefined
 }
 
 /** The schema of an auth payload that a contract does not declare: it accepts anything. */
@@ -107,20 +109,28 @@ export const compileContract = (contract: Declaration, prepare: Prepare | undefi
     new Map(Array.from(declared, ([name, event]) => [name, compileEvent(event, prepare)]))
   const fields = (schemas: Declaration["data"]): ReadonlyMap<string, Codec> =>
     new Map(Object.entries(schemas).map(([name, schema]) => [name, codec(schema)]))
+  const middlewares = contract.middlewares.map((service) => ({
+    service,
+    auth: codec(service.auth),
+    error: codec(service.error)
+  }))
+  const refreshing = middlewares.filter(({ service }) => service.refresh !== undefined)
+  // A contract that declares no events has these all the same.
+  const requests = refreshing.map(({ service }) => [service.refresh!.request._tag, service.refresh!.request] as const)
   return {
     contract,
     untyped: contract.untyped,
-    incoming: events(contract.clientToServer),
+    incoming: events(new Map([...contract.clientToServer, ...requests])),
     outgoing: events(contract.serverToClient),
     serverToServer: events(contract.serverToServer),
     auth: codec(contract.auth),
     declaresAuth: contract.auth !== undeclaredAuth,
     data: fields(contract.data),
-    middlewares: contract.middlewares.map((service) => ({
-      service,
-      auth: codec(service.auth),
-      error: codec(service.error)
-    })),
+    middlewares,
+    refreshes:
+      refreshing.length === 0
+        ? undefined
+        : new Map(refreshing.map((middleware) => [middleware.service.refresh!.request._tag, middleware])),
     pattern: contract.pattern,
     params: fields(contract.params ?? {})
   }

@@ -5,7 +5,7 @@ import type * as Event from "../Event.ts"
 import { type Declaration, undeclaredAuth } from "./compileContract.ts"
 import { type WireNode, WireSchemas } from "./wireSchema.ts"
 
-// What clients of a namespace may rely on, as JSON.
+// The parts of a contract that clients may rely on, as JSON.
 
 export interface RateForm {
   readonly limit: number

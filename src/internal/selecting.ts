@@ -18,7 +18,7 @@ interface Flags {
   readonly compress: boolean
 }
 
-/** What operators share, those of servers and those of emitters: each step makes a new one. */
+/** The base of operators, those of servers and those of emitters: each step makes a new one. */
 export abstract class Selecting<F extends Flags, Self> extends Inspectable.Class {
   protected readonly selection: Selection
   protected readonly flags: F

@@ -58,7 +58,7 @@ export const standardCodec = (
 
 const isPromise = (result: object): result is Promise<unknown> => "then" in result && typeof result.then === "function"
 
-/** What a schema says of itself. It throws if JSON Schema has no words for it. */
+/** The JSON Schema that a schema gives of itself. It throws if JSON Schema has no words for it. */
 const documented = (own: Converter): SchemaRepresentation.ToJsonSchema.CheckOutput => {
   try {
     const { $schema: _, ...described } = own.input({ target: "draft-2020-12" })

@@ -67,7 +67,7 @@ export const givenName = (annotations: Annotations): string | undefined => {
   return undefined
 }
 
-/** What a check says of itself: its arguments, or its JSON Schema. */
+/** The description that a check gives of itself: its arguments, or its JSON Schema. */
 export const detailsOf = (annotations: Annotations): unknown => {
   const representation = representationOf(annotations)
   const toJsonSchema = annotations?.["toJsonSchema"]

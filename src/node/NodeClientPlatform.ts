@@ -1,5 +1,5 @@
 /**
- * What a client needs of Node: WebSockets of `ws`, which can have headers, polling over `fetch`, and cookies.
+ * The platform of a client in Node: WebSockets of `ws`, which can have headers, polling over `fetch`, and cookies.
  *
  * @since 0.1.0
  */

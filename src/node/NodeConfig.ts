@@ -15,7 +15,7 @@ import type { DrainOptions } from "../engine/Drain.ts"
 import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engine/EngineOptions.ts"
 import { constantCase, optional } from "../internal/configOptions.ts"
 import type { RecoveryOptions } from "../server/RecoveryOptions.ts"
-import type { ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
+import type { AuthOptions, ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
 
@@ -94,6 +94,8 @@ const recoveryBounds = {
   maxReplay: Config.Int
 } satisfies Readers<RecoveryOptions>
 
+const auth = { tolerance: Config.Duration, rate: Config.Finite } satisfies Readers<AuthOptions>
+
 const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions>
 
 const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
@@ -150,6 +152,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
       Config.map(Config.all([optional(limits), rateLimit]), ([set, rate]) => ({ ...set, ...rate }))
     ),
     grouped("reading", optional(reading)),
+    grouped("auth", optional(auth)),
     grouped("polling", optional(polling)),
     grouped("webSocket", optional(webSocket)),
     grouped("cors", cors)
@@ -177,6 +180,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *   `rateLimit` is `SOCKETIO_LIMITS_RATE_LIMIT`, `…_RATE_LIMIT_INTERVAL`, `…_RATE_LIMIT_BURST` and
  *   `…_RATE_LIMIT_EXCEEDED`.
  * - `SOCKETIO_READING_PAUSE_AT`, `…_RESUME_AT`, `…_PAUSE_TIMEOUT`
+ * - `SOCKETIO_AUTH_TOLERANCE`, `…_RATE`
  * - `SOCKETIO_RECOVERY` (a switch), `SOCKETIO_RECOVERY_MAX_DISCONNECTION` and so on, as
  *   `RecoveryOptions` has them
  * - `SOCKETIO_POLLING_COMPRESSION`

@@ -16,11 +16,12 @@ import type { RecoverySession, Sized } from "./RecoverySession.ts"
  * - `expired`: the client did not come back in time.
  * - `refused`: the client came back, and was not admitted, or did not know what it had received.
  * - `overflow`: the server had to drop the session, or messages that the client has missed.
+ * - `auth expired`: the client's rights ended while it was away.
  *
  * @since 0.1.0
  * @category models
  */
-export type SessionEndReason = "left" | "kicked" | "expired" | "refused" | "overflow"
+export type SessionEndReason = "left" | "kicked" | "expired" | "refused" | "overflow" | "auth expired"
 
 /**
  * The state of a session without a connection.
@@ -30,6 +31,17 @@ export type SessionEndReason = "left" | "kicked" | "expired" | "refused" | "over
  * - `ended`: it was kicked meanwhile.
  */
 type AwayState = "waiting" | "claimed" | "ended"
+
+/**
+ * The rights of a client without a connection. They may end its session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AwayRights {
+  /** The session has a connection again, or has ended. */
+  stop(): void
+}
 
 /**
  * A session without a connection. It is a member of its rooms, so that changes of rooms, and kicks,
@@ -48,6 +60,8 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
   deadline = 0
   joined: Set<string> | undefined
   state: AwayState = "waiting"
+  /** The rights of its client, if they are limited. */
+  rights: AwayRights | undefined
   private readonly home: AwayRooms<M>
 
   constructor(home: AwayRooms<M>, session: RecoverySession<M>, data: Readonly<Record<string, unknown>>, since: number) {
@@ -92,6 +106,7 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
   end(reason: SessionEndReason): void {
     if (this.state === "ended") return
     this.state = "ended"
+    this.rights?.stop()
     this.home.onEnded(this, reason)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What the adapters need of Redis, over the client that an application has: the packages `redis` and `ioredis`, each for one
+ * Redis as the adapters need it, over the client that an application has: the packages `redis` and `ioredis`, each for one
  * server and for a Redis Cluster.
  *
  * @since 0.1.0
@@ -23,7 +23,7 @@ import type { Command, Reply, SubscriptionKind } from "./RedisCommand.ts"
 import { RedisError } from "./RedisError.ts"
 
 /**
- * What a subscription tells. Functions are called in the turn in which something comes, and must not
+ * The news of a subscription. Functions are called in the turn in which something comes, and must not
  * throw.
  *
  * @since 0.1.0

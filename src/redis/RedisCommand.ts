@@ -21,7 +21,7 @@ export type Command = ReadonlyArray<string | Uint8Array>
 export type Reply = string | number | null | Uint8Array | ReadonlyArray<Reply>
 
 /**
- * What a subscription is to: a channel, a pattern of channels, or a sharded channel (Redis 7).
+ * The target of a subscription: a channel, a pattern of channels, or a sharded channel (Redis 7).
  *
  * @since 0.1.0
  * @category models

@@ -89,7 +89,7 @@ const failed = (what: string) => (cause: RedisError) =>
  *
  * **Gotchas**
  *
- * Whoever reads the entries can speak to the servers as one of them, and whoever writes them has
+ * A reader of the entries can speak to the servers as one of them, and a writer has
  * servers connect to other addresses: Redis must not be open to others.
  *
  * @since 0.1.0

@@ -15,7 +15,7 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
  *
  * **Details**
  *
- * All bounds are those of the whole server. Whatever is beyond them is not recovered, and its
+ * All bounds are those of the whole server. A session or message beyond them is not recovered, and its
  * client is told so: `recovered` is `true` only if nothing is missing.
  *
  * @since 0.1.0

@@ -124,12 +124,34 @@ export const recoveries: Metric.Counter<number> = Metric.counter("socketio_recov
 })
 
 /**
+ * Sockets whose rights have ended, by `namespace` and `action`: `reconnect` or `leave`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const authEnds: Metric.Counter<number> = Metric.counter("socketio_auth_ends", {
+  description: "Sockets whose rights have ended",
+  incremental: true
+})
+
+/**
+ * Refreshes of rights, by `namespace` and `result`: `accepted` or `refused`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const authRefreshes: Metric.Counter<number> = Metric.counter("socketio_auth_refreshes", {
+  description: "Refreshes of rights, by their result",
+  incremental: true
+})
+
+/**
  * Volatile packets that were dropped because the client was too slow, by `namespace`.
  *
  * @since 0.1.0
  * @category metrics
  */
 export const volatileDropped: Metric.Counter<number> = Metric.counter("socketio_volatile_dropped", {
-  description: "Volatile packets that were dropped because the client was behind",
+  description: "Volatile packets that were dropped because earlier ones still waited for the client",
   incremental: true
 })

@@ -57,6 +57,29 @@ export interface ServerOptions<out R = never> extends EngineOptions<R> {
    * Default: `false`, which costs nothing.
    */
   readonly recovery?: boolean | RecoveryOptions
+  /** The treatment of clients whose rights end, where a middleware says that they do (`expires`). */
+  readonly auth?: AuthOptions
+}
+
+/**
+ * The treatment of clients whose rights end.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface AuthOptions {
+  /**
+   * The time by which the clocks of this server and of the issuers of tokens may differ: rights that
+   * end at a time (rather than after a duration) end so much later here. Default: 10 seconds. At
+   * least 0.
+   */
+  readonly tolerance?: Duration.Input
+  /**
+   * The number of connections that are closed in a second at most because their rights have ended.
+   * Others wait for their turn, and keep their rights meanwhile. Values above 10,000 have the effect
+   * of 10,000. Default: 500. More than 0.
+   */
+  readonly rate?: number
 }
 
 /**
@@ -71,7 +94,8 @@ export interface ServerLimits extends EngineLimits {
    * `connect timeout`. It is also the time limit for one CONNECT, with its middleware, and the
    * `match` and the opening of a dynamic namespace. After it the CONNECT is refused with
    * `Connect timeout` and its fiber is interrupted; the client stays in the namespaces that it has
-   * joined. Default: 45 seconds. At least 1 ms.
+   * joined. It is also the time limit for a middleware that runs again for a refresh, which is
+   * refused after it. Default: 45 seconds. At least 1 ms.
    */
   readonly connectTimeout?: Duration.Input
   /** The number of namespaces that one connection may join. Default: 100. */
@@ -88,7 +112,7 @@ export interface ServerLimits extends EngineLimits {
    * `Auth payload too large`. A namespace with a contract keeps the decoded value of its `auth`,
    * and nothing if it declares none. The query of a CONNECT of Engine.IO 3 counts as auth. A
    * payload that is larger even as text is not parsed: it is refused in the same way, whether it is
-   * JSON or not. Default: 16,384.
+   * JSON or not. The payload of a refresh is not kept, and may be as large as this. Default: 16,384.
    */
   readonly maxAuthBytes?: number
   /**
@@ -221,11 +245,20 @@ export interface ResolvedServerOptions {
   readonly attachmentTimeout: number
   readonly maxDepth: number
   readonly tracing: boolean | undefined
+  readonly authTolerance: number
+  readonly authRate: number
   /** `undefined` if recovery is off. */
   readonly recovery: ResolvedRecoveryOptions | undefined
 }
 
-const OWN: Names<Omit<ServerOptions, keyof EngineOptions>> = { reading: true, tracing: true, recovery: true }
+const OWN: Names<Omit<ServerOptions, keyof EngineOptions>> = {
+  reading: true,
+  tracing: true,
+  recovery: true,
+  auth: true
+}
+
+const AUTH: Names<AuthOptions> = { tolerance: true, rate: true }
 
 const READING: Names<ReadingOptions> = { pauseAt: true, resumeAt: true, pauseTimeout: true }
 
@@ -254,6 +287,12 @@ const openingRate = Effect.fnUntraced(function* (
   yield* group("limits.openingRate", option, RATE)
   const rate = rateOf(option)
   return typeof rate === "string" ? yield* refuse("limits.openingRate", rate) : rate
+})
+
+const authOptions = Effect.fnUntraced(function* (options: AuthOptions | undefined) {
+  const { rate = 500, tolerance } = yield* group("auth", options, AUTH)
+  if (typeof rate !== "number" || !(rate > 0)) return yield* refuse("auth.rate", `must be more than 0, not ${rate}`)
+  return { authRate: rate, authTolerance: yield* millis("auth.tolerance", tolerance, 10_000, 0) }
 })
 
 /**
@@ -318,6 +357,7 @@ export const resolve = Effect.fnUntraced(function* (
     attachmentTimeout: yield* millis("limits.attachmentTimeout", limits.attachmentTimeout, 30_000, 1),
     maxDepth: yield* integer("limits.maxDepth", limits.maxDepth, MAX_DEPTH, 1),
     tracing: options.tracing === undefined ? undefined : yield* flag("tracing", options.tracing, false),
+    ...(yield* authOptions(options.auth)),
     recovery: yield* Recovery.resolve(options.recovery)
   }
 })

@@ -15,6 +15,7 @@ import type { DisconnectReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
+import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import type { AckError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
@@ -129,6 +130,20 @@ export interface SocketBase extends ConnectedSocket {
   join(rooms: RoomSelection): Effect.Effect<void>
   /** Leaves rooms. */
   leave(rooms: RoomSelection): Effect.Effect<void>
+  /**
+   * Asks for each room of the socket whether it may stay there, and leaves the others at once: for a
+   * client whose rights have changed. The room of the socket's own id is not asked for.
+   *
+   * Gives the rooms that it has left. A room for which the effect fails is left, too; the first
+   * failure is given after all rooms were asked for.
+   *
+   * **Example** (Rooms that the user may not read any more)
+   *
+   * ```ts
+   * yield* socket.onAuth((user) => socket.reauthorize((room) => Effect.succeed(user.rooms.includes(room))))
+   * ```
+   */
+  reauthorize<E, R>(may: (room: string) => Effect.Effect<boolean, E, R>): Effect.Effect<ReadonlyArray<string>, E, R>
   /**
    * Disconnects the socket from its namespace: the client sees `io server disconnect` and does not
    * reconnect by itself. With `close` the whole connection is closed, and every other namespace on
@@ -252,6 +267,19 @@ export interface ServerSocket<N extends Namespace.Any>
    * A value that is not of the declared type is a defect.
    */
   setData(data: DataUpdate<N>): Effect.Effect<void>
+  /**
+   * Runs after every refresh of the client's rights (see `NamespaceMiddleware.RefreshOptions`), with
+   * the service that the middleware provides now. Handlers that start from then on see that service,
+   * too. The client gets the answer to its refresh after these handlers: it knows then that what they
+   * do is done. A failure is logged, and changes nothing.
+   *
+   * It never runs in a namespace without such a middleware.
+   */
+  onAuth<E, R>(
+    handler: (
+      service: NamespaceMiddleware.Refreshable<N[typeof Namespace.TypeId]["middleware"]>
+    ) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R | Scope.Scope>
   /**
    * Handles an event of the client, with its payload, or with its arguments if it is untyped.
    *

@@ -572,7 +572,7 @@ export const connections = <O extends NewsOverflow = "fail">(
  *
  * A client that was moved keeps its rooms, and gets what was sent meanwhile, only with connection
  * state recovery that its next server knows of. After the close frame of a WebSocket no
- * acknowledgement can be sent: an event that comes behind it is handled, and its client tries again
+ * acknowledgement can be sent: an event that comes after it is handled, and its client tries again
  * if it retries.
  *
  * **Example** (Drains on a signal of the operator)

@@ -238,7 +238,7 @@ export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
 }> {
   override get message(): string {
     const { elapsed, exit, hash, leaks, seed, tasks, trace } = this.report
-    const why = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : `it has left behind: ${leaks.join("; ")}`
+    const why = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : `it has not closed: ${leaks.join("; ")}`
     const when = `after ${tasks} tasks and ${Duration.format(elapsed)}, with trace ${hash}`
     return [`the simulation with seed ${seed} has failed ${when}: ${why}`, ...trace.slice(-40)].join("\n  ")
   }

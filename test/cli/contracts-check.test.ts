@@ -162,7 +162,7 @@ to allow a breaking change: --allow required-field-added@/chat:join
       [[none, "--update"], `error: ${none} exports no contract of a namespace`],
       [[broken, "--update"], `error: ${broken} cannot be loaded: Error: no such luck`],
       [["missing.ts", "--update"], "error: missing.ts cannot be loaded"],
-      [[one, two, "--update"], "error: two contracts have the same name"],
+      [[one, two, "--update"], "error: two contracts have the same name: /chat"],
       [["--against", odd, one], `error: ${odd}: it is no snapshot of contracts`],
       [["--against", later, one], `error: ${later}: it is a snapshot of version 2`],
       [["--against", strange, one], "error: TypeError"],

@@ -49,7 +49,7 @@ const setup = <const T extends Namespace.Static | "/">(target: T, options: Parti
   })
 
 describe("a stream of a client's socket", () => {
-  it.effect("fails when its reader is behind by more than its capacity, after the events that it has kept", () =>
+  it.effect("fails when more values wait than it has capacity for, after the events that it has kept", () =>
     Effect.gen(function* () {
       const { send, socket } = yield* setup("/")
       const stream = yield* socket.subscribe("n", { capacity: 3 })

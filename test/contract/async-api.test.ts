@@ -328,7 +328,7 @@ describe("AsyncApi.fromNamespaces", () => {
   })
 
   it("refuses two contracts of one name, and examples that do not fit", () => {
-    assert.throws(() => AsyncApi.fromNamespaces([Chat, Chat], info), "two contracts have the same name")
+    assert.throws(() => AsyncApi.fromNamespaces([Chat, Chat], info), "two contracts have the same name: /chat")
     const wrong = { room: 1 } as never
     const Wrong = Namespace.make("/", {
       clientToServer: [Event.make("join", { payload: { room: Schema.String }, examples: [wrong] })]

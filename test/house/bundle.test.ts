@@ -166,6 +166,33 @@ describe("a page on the official client, with types from a contract", () => {
   })
 })
 
+describe("a page whose contract has a presence", () => {
+  const page = client(
+    "Chat",
+    "{ name: 'Ada' }",
+    "{ text: 'Hello' }",
+    `import * as Presence from "effect-socket.io/presence/Presence"
+import * as PresenceList from "effect-socket.io/presence/PresenceList"
+class Online extends Presence.Service()("app/Online", { meta: Schema.Struct({}) }) {}
+console.log(PresenceList.empty(), Presence.events(Online))
+${contract}`
+  )
+
+  for (const [bundler, bundle] of [
+    ["esbuild", withEsbuild],
+    ["rolldown", withRolldown]
+  ] as const) {
+    it(`has nothing of the server (${bundler})`, async () => {
+      const { modules } = await bundle(page)
+      assert.isTrue(modules.some((path) => path.endsWith("src/presence/Presence.ts")))
+      assert.deepStrictEqual(
+        modules.filter((path) => /src\/(presence\/internal|server|adapter)\//.test(path)),
+        []
+      )
+    })
+  }
+})
+
 describe("what the client costs a page, compressed", () => {
   const figures: Array<string> = []
 

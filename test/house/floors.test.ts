@@ -18,11 +18,13 @@ const floors: Record<string, number> = {
   streams: 3,
   server: 4,
   client: 4,
+  atom: 5,
   node: 5,
   cluster: 5,
   cli: 5,
   browser: 5,
   redis: 5,
+  presence: 5,
   testing: 5
 }
 
@@ -33,11 +35,13 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
+  atom: ["server", "adapter", "recovery", "node", "browser", "cluster", "redis", "testing"],
   cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing"],
   node: ["browser", "cluster", "redis", "testing"],
   cluster: ["node", "browser", "redis", "testing"],
   browser: ["node", "cluster", "redis", "testing", "server"],
   redis: ["node", "browser", "cluster", "testing", "client"],
+  presence: ["node", "browser", "cluster", "redis", "testing", "client"],
   testing: ["node", "browser", "cluster", "redis"]
 }
 

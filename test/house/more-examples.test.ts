@@ -78,22 +78,27 @@ describe("rooms-and-broadcast", () => {
       Effect.fnUntraced(function* (example) {
         const office = `${example.url}/office`
         const ada = yield* connect(office, { auth: { name: "Ada" } })
-        assert.deepStrictEqual(yield* call(ada, "enter", "kitchen"), [])
-        const entered = next(ada, "entered")
+        const alone = next(ada, "presence_state")
+        assert.strictEqual((yield* call(ada, "enter", "kitchen"))._tag, "Success")
+        const [state, room] = yield* alone
+        assert.deepStrictEqual([Object.keys(state), room], [["Ada"], "kitchen"])
+        const entered = next(ada, "presence_diff")
         const grace = yield* connect(office, { auth: { name: "Grace" }, transports: ["websocket"] })
-        assert.deepStrictEqual(yield* call(grace, "enter", "kitchen"), ["Ada"])
-        assert.deepStrictEqual(yield* entered, ["Grace", "kitchen"])
+        const both = next(grace, "presence_state")
+        yield* call(grace, "enter", "kitchen")
+        assert.deepStrictEqual(Object.keys((yield* entered)[0].joins), ["Grace"])
+        assert.include(Object.keys((yield* both)[0]), "Ada")
         const moved = next(grace, "moved")
         ada.emit("move", 1, 2.5)
         assert.deepStrictEqual(yield* moved, ["Ada", 1, 2.5])
-        const left = next(ada, "left")
+        const left = next(ada, "presence_diff")
         const { id } = grace
         grace.disconnect()
-        assert.deepStrictEqual(yield* left, ["Grace", "kitchen"])
+        assert.deepStrictEqual(Object.keys((yield* left)[0].leaves), ["Grace"])
         for (const line of [/Ada has come/, /Created kitchen/, new RegExp(`Left kitchen: ${id}`)]) {
           yield* printed(example, line)
         }
-        yield* printed(example, new RegExp(`${id} has gone: client namespace disconnect`))
+        yield* printed(example, new RegExp(`${id} has left: client namespace disconnect`))
         assert.deepStrictEqual(yield* next(ada, "announcement"), ["1 of us are here"])
         yield* call(ada, "leave", "kitchen")
         yield* printed(example, /Deleted kitchen/)

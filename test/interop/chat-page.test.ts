@@ -105,6 +105,8 @@ describe("the chat page in Chromium", requires("Chromium"), () => {
     it(`lets visitors leave, and come again under another name, with ${client}`, async () => {
       const ada = await enter("Ada")
       const bob = await enter("Bob", path)
+      // Somebody who comes and leaves in between is not told.
+      await sees(ada, "Bob has joined")
       await say(bob, "Bye")
       await sees(ada, "Bye")
       await bob.click("#leave")

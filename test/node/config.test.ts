@@ -53,6 +53,8 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["LIMITS_MAX_ATTACHMENT_BYTES", "7", "limits.maxAttachmentBytes", 7],
   ["LIMITS_ATTACHMENT_TIMEOUT", "8 seconds", "limits.attachmentTimeout", 8_000],
   ["LIMITS_MAX_DEPTH", "9", "limits.maxDepth", 9],
+  ["AUTH_TOLERANCE", "3 seconds", "auth.tolerance", 3_000],
+  ["AUTH_RATE", "50", "auth.rate", 50],
   ["RECOVERY_MAX_DISCONNECTION", "1 minute", "recovery.maxDisconnection", 60_000],
   ["RECOVERY_MAX_EVENTS", "10", "recovery.maxEvents", 10],
   ["RECOVERY_MAX_BYTES", "11", "recovery.maxBytes", 11],

@@ -13,7 +13,7 @@ import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../../s
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "../../src/node/NodeEngine.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
-import type { ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
+import type { AuthOptions, ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
 import { call, connect, grace, listen } from "../support/serve.ts"
@@ -114,6 +114,11 @@ const onShutdown: Nonsense<DrainOptions> = {
   rate: [0, -1, Number.NaN, "fast"]
 }
 
+const auth: Nonsense<AuthOptions> = {
+  tolerance: [-1, "soon", Infinity, 2 ** 31],
+  rate: [0, -1, Number.NaN, "fast"]
+}
+
 const recovery: Nonsense<RecoveryOptions> = {
   maxDisconnection: [0, "soon", Infinity, 2 ** 31],
   maxEvents: [-1, 1.5, Infinity],
@@ -135,6 +140,7 @@ const groups = {
   webSocket,
   foreignUpgrades,
   onShutdown,
+  auth,
   recovery
 }
 
@@ -149,6 +155,7 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   webSocket: noGroup,
   foreignUpgrades: noGroup,
   onShutdown: noGroup,
+  auth: noGroup,
   readyPath: ["readyz", "", "/ready?", "/re ady", 5, "/socket.io/readyz", "/socket.io"],
   recovery: [5, null, "yes", []],
   allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],

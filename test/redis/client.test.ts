@@ -11,7 +11,15 @@ import * as RedisClient from "../../src/redis/RedisClient.ts"
 import type { SubscriptionKind } from "../../src/redis/RedisCommand.ts"
 import { count } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
-import { client, clientKinds, isClusterKind, wait, type ClientKind } from "../support/redisClients.ts"
+import {
+  client,
+  clientKinds,
+  isClusterKind,
+  type OlderKind,
+  olderKinds,
+  wait,
+  type ClientKind
+} from "../support/redisClients.ts"
 import { startRedis, type RunningServers } from "../support/redisServer.ts"
 
 type Service = RedisClient.RedisClient["Service"]
@@ -20,7 +28,7 @@ let single: RunningServers
 let cluster: RunningServers
 
 /** The servers are the same for all tests: each begins with empty ones. */
-const serversFor = (kind: ClientKind): Effect.Effect<RunningServers> =>
+const serversFor = (kind: ClientKind | OlderKind): Effect.Effect<RunningServers> =>
   Effect.promise(async () => {
     const running = isClusterKind(kind) ? cluster : single
     await Promise.all(running.servers.map((server) => server.command("flushall")))
@@ -67,7 +75,7 @@ describe("Redis", requires("Redis"), () => {
     await cluster?.stop()
   })
 
-  describe.each(clientKinds)("through %s", (kind) => {
+  describe.each([...clientKinds, ...olderKinds])("through %s", (kind) => {
     it.live("executes commands in order and gives raw replies, as text or bytes", () =>
       Effect.gen(function* () {
         const service = yield* client(kind, yield* serversFor(kind))

@@ -157,7 +157,7 @@ describe("a simulation", () => {
   it.live("that fails by a leak says which", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Simulation.check({ seeds: 1 }, Effect.forkDetach(Effect.never)))
-      assert.include(error.message, "it has left behind: 1 fibers")
+      assert.include(error.message, "it has not closed: 1 fibers")
     })
   )
 

@@ -15,7 +15,7 @@ const GOODBYE_WITHIN = 50
 /** A server that has said goodbye disappears within this time, in milliseconds. */
 const GONE_WITHIN = 300
 
-/** The servers of which a question remembers something. What more of them say is ignored. */
+/** The servers of which a question remembers something. Further answers of theirs are ignored. */
 const MAX_SERVERS = 1_000
 
 /** The acknowledgements that are taken before their servers have told the number of their recipients. */

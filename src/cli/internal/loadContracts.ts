@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 
 import * as Namespace from "../../Namespace.ts"
 
-/** What keeps the command from giving a verdict, in words for its user. */
+/** The reason why the command gives no verdict, in words for its user. */
 export class CheckError extends Data.TaggedError("CheckError")<{ readonly message: string }> {}
 
 /**

@@ -56,6 +56,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** The fingerprint of the contract that is expected: that of the program, or the first one of the server. */
   let { fingerprint } = target
   let isSkewTold = false
+  /** Makes the auth payload for a refresh of the client's rights. */
+  let refreshing: Fiber.Fiber<unknown, unknown> | undefined
   /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
   const statuses: Listeners = new Set()
@@ -66,18 +68,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** Whether events can be sent. While the socket moves to another server they wait. */
   const isJoined = () => isConnected() && !asking
 
+  const canSend = () => isJoined() && !manager.isMoving
+
   const isWanted = () => manager.members.get(namespace) === self
 
   const packet = (type: SocketPacket["type"], data?: unknown, id?: number) =>
     manager.encode({ type, namespace, id, data }, true)
 
-  const outbound = makeOutbound(
-    manager,
-    namespace,
-    wire,
-    () => isJoined() && !manager.isMoving,
-    (event, args) => call(sent, [event, args], event)
-  )
+  const outbound = makeOutbound(manager, namespace, wire, canSend, (event, args) => call(sent, [event, args], event))
 
   const inbound = makeInbound(namespace, wire, manager.runtime, ({ id, link }, args) => {
     // On another connection the id means something else.
@@ -90,7 +88,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     status = next
     asking?.making?.interruptUnsafe()
     asking = undefined
+    stopRefresh()
     inbound.close()
+  }
+
+  const stopRefresh = () => {
+    const late = refreshing
+    refreshing = undefined
+    late?.interruptUnsafe()
   }
 
   const tell = (next: SocketStatus) => {
@@ -189,11 +194,13 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       })
     }
     const reason = fx?.recovered?.reason
+    const expiresIn = fx?.auth?.expiresIn
     const connected: SocketStatus = {
       _tag: "Connected",
       id: sid,
       recovered,
-      ...(typeof reason === "string" && { recovery: { reason } })
+      ...(typeof reason === "string" && { recovery: { reason } }),
+      ...(typeof expiresIn === "number" && { auth: { expiresIn } })
     }
     enter(connected)
     inbound.open()
@@ -214,6 +221,22 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     inbound.receive(packet)
   }
 
+  /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
+  const onAuthAsked = (asked: unknown) => {
+    const [makeAuth] = users
+    if (target.auth !== true || !makeAuth || !canSend()) return
+    const { event } = Object(asked) as { readonly event?: unknown }
+    stopRefresh()
+    const making = (refreshing = makeAuth((auth) => packet(EVENT, [event, auth])))
+    making.addObserver((exit) => {
+      if (refreshing !== making) return
+      // A connection that moves takes nothing more. The next one gets the payload with CONNECT.
+      if (exit._tag === "Success") {
+        if (canSend()) manager.send(exit.value)
+      } else warn(`not refreshed: auth failed in "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
+    })
+  }
+
   const onPacket = (packet: Received) => {
     const { data, id, type } = packet
     switch (type) {
@@ -230,6 +253,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
+        if ((data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
         if (isJoined()) onEvent(packet)
         else if (asking && asking.early.length < CAPACITY) asking.early.push(packet)
         return
@@ -330,6 +354,7 @@ interface Greeting {
   readonly fx?: {
     readonly contract?: string
     readonly recovered?: { readonly reason?: unknown }
+    readonly auth?: { readonly expiresIn?: unknown }
   }
 }
 

@@ -26,7 +26,7 @@ export interface OutboxOptions {
   readonly onDropped: (count: number, reason: DropReason) => void
 }
 
-/** What goes to one other process, in order. It is bounded: the process may be slow, or hang. */
+/** The messages to one other process, in order. It is bounded: the process may be slow, or hang. */
 export class Outbox {
   private readonly write: Send
   private readonly options: OutboxOptions

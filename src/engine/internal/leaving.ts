@@ -1,3 +1,4 @@
+import type { SessionCloseReason } from "../../DisconnectReason.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
 /** The time for a client to close its side, in milliseconds. Until then its messages are handled. */
@@ -74,7 +75,7 @@ export class PassingSession implements LeavingSession {
 }
 
 /**
- * A session on its way out of a server that is to end:
+ * A session on its way out of its server:
  *
  * - `announced`: its handler is told, and may take some time;
  * - `closing`: the transport closes, and messages that the client had sent before it knew still come;
@@ -86,6 +87,8 @@ export class Leaving implements WheelEntry {
   private readonly wheel: TimerWheel
   /** The time of the wheel after which nothing is waited for. */
   private readonly until: number
+  /** The reason of the session's end. */
+  readonly reason: SessionCloseReason
   private readonly onEnd: (leaving: Leaving) => void
   private step: "announced" | "closing" | "finishing" | "ended" = "announced"
   /** Whether the client has closed its side. */
@@ -95,10 +98,17 @@ export class Leaving implements WheelEntry {
   /** Messages whose handlers were interrupted. */
   inFlight = 0
 
-  constructor(session: LeavingSession, wheel: TimerWheel, until: number, onEnd: (leaving: Leaving) => void) {
+  constructor(
+    session: LeavingSession,
+    wheel: TimerWheel,
+    until: number,
+    reason: SessionCloseReason,
+    onEnd: (leaving: Leaving) => void
+  ) {
     this.session = session
     this.wheel = wheel
     this.until = until
+    this.reason = reason
     this.onEnd = onEnd
   }
 

@@ -2,22 +2,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
+import type { SessionCloseReason } from "../../DisconnectReason.ts"
 import type { DrainReport, Readiness, ResolvedDrainOptions } from "../Drain.ts"
 import type { TimerWheel } from "../TimerWheel.ts"
+import { Credit, MAX_RATE, TICK } from "./credit.ts"
 import { CLOSE_TIMEOUT, Leaving, type LeavingSession } from "./leaving.ts"
-
-/** The pause between two steps, in milliseconds. */
-const TICK = 50
-
-/** The sessions that are moved in one step at most, and in a second. */
-const MAX_STEP = 500
-const MAX_RATE = (MAX_STEP * 1_000) / TICK
+import { type Retirement, Retiring } from "./retiring.ts"
 
 /** The longest time that another server may give a session to move, in milliseconds. */
 const MAX_WITHIN = 60_000
-
-/** Fractions add up to a little less than one. */
-const ALMOST_ONE = 1 - 1e-6
 
 /** Steps of a shutdown that are further apart belong to different ones, in milliseconds. */
 const APART = 1_000
@@ -73,11 +66,16 @@ export class Mover<S extends LeavingSession> {
   private readonly pacers: Array<Pacer> = []
   private readonly leaving = new Map<S, Leaving>()
   private shutdown: Shutdown | undefined
+  /** Made with the first session that retires. */
+  private retiring: Retiring<S> | undefined
 
   constructor(server: MovingServer<S>, readiness: SubscriptionRef.SubscriptionRef<Readiness>) {
     this.server = server
     this.readiness = readiness
   }
+
+  /** Whether a session is open, and does not leave yet. */
+  private readonly isWaiting = (session: S): boolean => session.isOpen && !this.leaving.has(session)
 
   get isReady(): boolean {
     return this.claims.size === 0
@@ -153,7 +151,19 @@ export class Mover<S extends LeavingSession> {
 
   /** A session has ended. */
   onClosed(session: S): void {
+    this.retiring?.delete(session)
     this.leaving.get(session)?.onEnded()
+  }
+
+  /** Closes a session of a server that goes on, in its turn. */
+  retire(session: S, retirement: Retirement): void {
+    this.retiring ??= new Retiring<S>(this.server.wheel, {
+      isWaiting: this.isWaiting,
+      begin: (session, { reason, within }) => {
+        this.start(session, this.server.wheel.now() + within, () => {}, reason)
+      }
+    })
+    this.retiring.add(session, retirement)
   }
 
   private announce(claim: Claim): Effect.Effect<void> {
@@ -172,18 +182,17 @@ export class Mover<S extends LeavingSession> {
   private moveAll(end: number, rate: number, concerns: (session: S) => boolean): Effect.Effect<DrainReport> {
     const pacer: Pacer = { end, rate, moved: 0, cut: 0, inFlight: 0 }
     const { pacers, server } = this
-    const isWaiting = (session: S) => session.isOpen && !this.leaving.has(session)
+    const { isWaiting } = this
     return Effect.gen({ self: this }, function* () {
       let queue: Array<S> = []
       let at = 0
       /** The sessions that are moved after these. */
       let later = 0
-      let credit = 0
-      let before = server.wheel.now() - TICK
+      const credit = new Credit(server.wheel.now())
       const count = Array.from(server.sessions).filter(isWaiting).length
       const seconds = Math.ceil(count / Math.min(rate, MAX_RATE))
       // A supervisor may have less patience.
-      if (seconds * 1_000 > Math.max(end - before, APART)) {
+      if (seconds * 1_000 > Math.max(end - server.wheel.now() + TICK, APART)) {
         yield* Effect.logWarning(`the drain of ${count} connections takes ${seconds} s, as its rate is ${rate}`)
       }
       for (;;) {
@@ -196,20 +205,14 @@ export class Mover<S extends LeavingSession> {
           if (queue.length === 0 && !this.awaits(concerns)) break
         }
         const now = server.wheel.now()
-        // After a pause of the process there is no burst.
-        const elapsed = Math.min(now - before, 2 * TICK)
-        before = now
         const isPacing = pacer === pacers[pacers.length - 1]
-        if (isPacing) {
-          const left = queue.length - at + later - credit
-          credit = Math.min(credit + Math.min(left / Math.max(TICK, end - now), rate / 1_000) * elapsed, MAX_STEP)
-        }
+        const left = queue.length - at + later - credit.value
+        credit.earn(now, isPacing ? Math.min(left / Math.max(TICK, end - now), rate / 1_000) : 0)
         for (; at < queue.length; at++) {
           const session = queue[at]!
           // Those that have left by themselves cost nothing.
           if (!isWaiting(session)) continue
-          if (!isPacing || credit < ALMOST_ONE) break
-          credit--
+          if (!isPacing || !credit.spend()) break
           this.begin(session, pacer)
         }
         yield* Effect.sleep(Duration.millis(TICK))
@@ -228,7 +231,7 @@ export class Mover<S extends LeavingSession> {
   /** Moves a session of a server that goes on. */
   moveOne(session: S, within: number): void {
     const { wheel } = this.server
-    if (session.isOpen && !this.leaving.has(session)) {
+    if (this.isWaiting(session)) {
       this.start(session, wheel.now() + Math.min(within, MAX_WITHIN), () => {})
     }
   }
@@ -242,8 +245,13 @@ export class Mover<S extends LeavingSession> {
     })
   }
 
-  private start(session: S, until: number, onEnd: (leaving: Leaving) => void): void {
-    const leaving = new Leaving(session, this.server.wheel, until, (leaving) => {
+  private start(
+    session: S,
+    until: number,
+    onEnd: (leaving: Leaving) => void,
+    reason: SessionCloseReason = "server shutting down"
+  ): void {
+    const leaving = new Leaving(session, this.server.wheel, until, reason, (leaving) => {
       this.leaving.delete(session)
       onEnd(leaving)
     })

@@ -77,7 +77,7 @@ const bodyOf = async (response: Response, maxPayload: number): Promise<string> =
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** What went wrong, in words: `fetch` hides it behind "fetch failed", Node behind several attempts. */
+/** The failure in words: `fetch` hides it in "fetch failed", Node in a list of several attempts. */
 export const explain = (error: unknown): Error => {
   if (!(error instanceof Error)) return new Error(String(error))
   const inner = error instanceof AggregateError ? error.errors[0] : error.cause

@@ -1,4 +1,4 @@
-/** What exchanges share, whether their requests come from clients or from other servers. */
+/** The parts that all exchanges share, whether their requests come from clients or from other servers. */
 import * as Zlib from "node:zlib"
 
 import type { EngineRequest, Pacer, RequestBody } from "../../engine/EngineRequest.ts"

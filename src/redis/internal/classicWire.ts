@@ -202,7 +202,7 @@ const encodeAnswer = (uid: string, to: Sender, answer: ClusterAnswer, number: nu
 const text = (body: object, mayHaveBinary: boolean): Body =>
   mayHaveBinary && hasBinary(body) ? encode(body) : JSON.stringify(body)
 
-/** What a process that is no server can say. */
+/** The messages of a process that is no server. */
 export type EmitterMessage = Exclude<ClusterMessage, { readonly _tag: "Question" | "Cancel" | "Ping" }>
 
 /** Messages of a process that is no server, as `@socket.io/redis-emitter` writes them. No answers come. */

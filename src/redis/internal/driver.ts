@@ -1,5 +1,5 @@
 /**
- * What a client library has to do for us: open one connection to one Redis server, which ends when it ends. Everything that lives
+ * A client library as we need it: it opens one connection to one Redis server, which ends when it ends. Everything that lives
  * longer than a connection is ours and the same for all libraries: connecting again, subscriptions, heartbeats, the slots of a
  * Redis Cluster.
  */
@@ -81,7 +81,7 @@ export const disconnected = (cause?: unknown): RedisError =>
 /** The errors of servers begin with a code: `MOVED 1 127.0.0.1:7000`, `ERR unknown command`. */
 const isReply = (message: string): boolean => /^[A-Z][A-Z0-9_]*( |$)/.test(message)
 
-/** What a client library rejects with: an error of the server, or one of the connection. */
+/** A rejection of a client library: an error of the server, or one of the connection. */
 export const errorOf = (cause: unknown): RedisError => {
   const message = cause instanceof Error ? cause.message : String(cause)
   return isReply(message) ? new RedisError({ reason: "Refused", message, cause }) : disconnected(cause)

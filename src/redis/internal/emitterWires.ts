@@ -1,5 +1,5 @@
 /**
- * What a process that is no server writes, in each format.
+ * The messages of a process that is no server, in each format.
  */
 import { EMITTER } from "../../adapter/WireValues.ts"
 import * as ClassicWire from "./classicWire.ts"

@@ -15,7 +15,7 @@ import {
 
 type Subscribe = (...names: ReadonlyArray<string>) => Promise<unknown>
 
-/** What is used of a client. */
+/** The members of a client that are used. */
 interface Client {
   readonly options: { readonly host?: string; readonly port?: number }
   readonly duplicate: (overrides: object) => Client

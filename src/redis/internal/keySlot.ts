@@ -10,7 +10,7 @@ const table = Uint16Array.from({ length: 256 }, (_, byte) => {
 
 const encoder = new TextEncoder()
 
-/** What decides the slot: `{tag}` in the key if it is not empty. */
+/** The part of a key that decides the slot: its `{tag}` if that is not empty. */
 const hashed = (key: string): string => {
   const open = key.indexOf("{")
   if (open === -1) return key

@@ -71,7 +71,7 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
         if (waiting !== undefined) return Deferred.await(waiting)
         const answer = Deferred.makeUnsafe<number | undefined>()
         requests.set(key, answer)
-        // What this turn publishes leaves first, and the callers of one turn share a request.
+        // Messages that this turn publishes leave first, and the callers of one turn share a request.
         setImmediate(() => {
           requests.delete(key)
           run(Effect.flatMap(ask(channel, isSharded), (count) => Deferred.succeed(answer, count)))

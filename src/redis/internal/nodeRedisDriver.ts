@@ -1,5 +1,5 @@
 /**
- * Connections of the package `redis` (version 5 and later).
+ * Connections of the package `redis` (versions 5 and 6).
  */
 import type { SubscriptionKind } from "../RedisCommand.ts"
 import {
@@ -17,7 +17,7 @@ import {
 type Listener = (message: Uint8Array, channel: Uint8Array | string) => void
 type Subscribe = (names: ReadonlyArray<string>, listener: Listener, buffers: true) => Promise<unknown>
 
-/** What is used of a client. */
+/** The members of a client that are used. */
 interface Client {
   readonly options?: { readonly socket?: object } | undefined
   readonly duplicate: (overrides: object) => Client
@@ -25,8 +25,7 @@ interface Client {
   readonly destroy: () => void
   readonly on: (event: string, listener: (value: unknown) => void) => unknown
   readonly off: (event: string, listener: (value: unknown) => void) => unknown
-  readonly sendCommand: (args: ReadonlyArray<string | Buffer>) => Promise<unknown>
-  readonly withTypeMapping: (mapping: object) => Client
+  readonly sendCommand: (args: ReadonlyArray<string | Buffer>, options?: object) => Promise<unknown>
   readonly subscribe: Subscribe
   readonly pSubscribe: Subscribe
   readonly sSubscribe: Subscribe
@@ -60,6 +59,9 @@ interface NodeAddress {
 /** The type of strings of bytes in the protocol of Redis, `$`. */
 const BLOB_STRING = 36
 
+/** The options of a command whose reply is bytes. Version 5 takes them with the command alone. */
+const AS_BYTES = { typeMapping: { [BLOB_STRING]: Buffer } }
+
 /** A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees to that. */
 const settings = (client: Client, address: Address | undefined): object => ({
   RESP: 2,
@@ -89,7 +91,6 @@ const methods = {
 
 const connect = (template: Client, address: Address | undefined, events: ConnectionEvents): Connection => {
   const client = template.duplicate(settings(template, address))
-  const bytesClient = client.withTypeMapping({ [BLOB_STRING]: Buffer })
   let activity = 0
   let hasEnded = false
   const onActivity = () => {
@@ -141,9 +142,9 @@ const connect = (template: Client, address: Address | undefined, events: Connect
     },
     send(commands, bytes, done) {
       const { reject, resolve } = collect(commands.length, onActivity, done)
-      const sender = bytes ? bytesClient : client
+      const options = bytes ? AS_BYTES : undefined
       // The library itself writes once per turn of the event loop.
-      for (const command of commands) sender.sendCommand(toArguments(command)).then(resolve, reject)
+      for (const command of commands) client.sendCommand(toArguments(command), options).then(resolve, reject)
     },
     subscribe(kind, names, done) {
       const calls = listenersOf(kind, names).map(([group, listener]) =>

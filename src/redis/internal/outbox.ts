@@ -1,12 +1,12 @@
 /**
- * What waits for Redis: first in, first out, bounded by bytes and by age. When it is full, the oldest goes: it is also what would be
+ * Commands that wait for Redis: first in, first out, bounded by bytes and by age. When it is full, the oldest goes: it is also what would be
  * too old first.
  */
 import type { Command, Reply } from "../RedisCommand.ts"
 
 export interface Waiting {
   readonly command: Command
-  /** What decides the server; `undefined` if any may take it. */
+  /** The key that decides the server; `undefined` if any may take it. */
   readonly key: string | undefined
   readonly bytes: number
   /** When it was added, in milliseconds. */

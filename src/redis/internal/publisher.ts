@@ -1,5 +1,5 @@
 /**
- * What a server sends to Redis: at once and in order if it can, kept within bounds while it cannot, and counted if it is lost.
+ * The messages of a server to Redis: sent at once and in order if possible, kept within bounds while it is not, and counted if lost.
  *
  * All that is sent in one turn of the event loop leaves in one pipeline. Only few pipelines are under way, so that a slow Redis makes
  * this outbox longer, which is bounded, and not a queue of the client library, which is not.
@@ -51,7 +51,7 @@ type Monitor = Pick<ClusterMonitor, "dropped">
 /** A pipeline has so much at most: more is in the next one. */
 const PIPELINE_COMMANDS = 1_000
 const PIPELINE_BYTES = 1 << 20
-/** What a command costs beyond its strings and bytes, about. */
+/** The memory of a command beyond its strings and bytes, about. */
 const OVERHEAD = 128
 
 /** Redis has not executed the command, and would later or elsewhere. */
@@ -61,7 +61,7 @@ const isTransient = (error: RedisError): boolean =>
 /** Before something is sent again that Redis refuses for the moment, in milliseconds. */
 const RETRY_DELAY = 100
 
-/** What goes to one server. */
+/** The commands for one server. */
 interface Way {
   readonly lane: Lane
   readonly outbox: Outbox
@@ -124,7 +124,7 @@ export const make = (
       Effect.map(Option.isSome)
     )
     const ways = new Map<Lane, Way>()
-    /** What has no server at present: the slots of a Redis Cluster are not known, or everything is held. */
+    /** Commands that have no server at present: the slots of a Redis Cluster are not known, or everything is held. */
     const stranded = new Outbox()
     /**
      * Nothing is sent until all pipelines are back: a slot has got another server, or something was refused for the moment. What
@@ -209,7 +209,7 @@ export const make = (
         routes.refresh()
       }
       if (isHeld) settle()
-      // What waits for a server of a Redis Cluster that is away may have another one.
+      // Commands that wait for a server of a Redis Cluster that is away may have another one.
       else if (client.isCluster && way.pipelines === 0 && way.lane.line.connection === undefined) distribute()
       else flush(way)
       idle?.()
@@ -385,7 +385,7 @@ export const make = (
             for (const way of closed) way.open = way.lane.line.connection
           }
           for (const way of ways.values()) flush(way)
-          // What is under way is waited for, but not for long.
+          // Commands under way are waited for, but not for long.
           yield* Effect.callback<void>((resume) => {
             idle = () => {
               if (Array.from(ways.values()).every(({ pipelines }) => pipelines === 0)) resume(Effect.void)

@@ -40,7 +40,7 @@ const late = () => new RedisError({ reason: "Timeout", message: "Redis has not r
 
 /**
  * Makes the function that sends a command. It waits for a connection, and for the reply, up to
- * `timeout` each. What is refused for the moment is sent again for so long.
+ * `timeout` each. A command that is refused for the moment is sent again for so long.
  */
 export const makeSender = (
   redis: RedisClient["Service"],
@@ -66,7 +66,7 @@ export const makeSender = (
       return Effect.sync(stop)
     }).pipe(Effect.timeoutOrElse({ duration, orElse: () => Effect.fail(unreached()) }))
 
-  // What is sent in one turn of the event loop leaves in one pipeline, with one timer.
+  // Commands of one turn of the event loop leave in one pipeline, with one timer.
   const waiting = new Map<Lane, Array<Item>>()
   const flush = (lane: Lane) => {
     const items = waiting.get(lane)!.filter(({ isInterrupted }) => !isInterrupted)

@@ -69,7 +69,7 @@ export const make =
         const channel = wire.roomChannel(room)
         channels.get(channel)?.subscription.unsubscribe()
         channels.delete(channel)
-        // What is sent until somebody joins again is not for this server.
+        // Messages until somebody joins again are not for this server.
         sequences.forgetLane(channel)
       }
 

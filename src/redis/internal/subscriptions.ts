@@ -45,7 +45,7 @@ interface Shared {
   readonly onProblem: (cause: unknown) => void
 }
 
-/** The subscriptions at one server. What is asked of it in one turn of the event loop goes out together. */
+/** The subscriptions at one server. Requests of one turn of the event loop go out together. */
 class Subscriber {
   line: Line.Line | undefined
   readonly desired = byKind(() => new Map<string, Entry>())

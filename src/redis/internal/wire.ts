@@ -1,5 +1,5 @@
 /**
- * What the wire formats of Redis share.
+ * The parts that the wire formats of Redis share.
  */
 import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
 import type { Envelope } from "../../adapter/Envelope.ts"

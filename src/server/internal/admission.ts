@@ -11,6 +11,8 @@ import type { Directory } from "./directory.ts"
 import type { DynamicNamespaces } from "./dynamic.ts"
 import type { NamespaceRuntime } from "./namespace.ts"
 import type { Build, HandlerRecord, Registration } from "./ports.ts"
+import { Decision } from "./expiry.ts"
+import { Rights } from "./rights.ts"
 import { keepsRawAuth, type SocketRuntime } from "./socket.ts"
 import { viewOf } from "./views.ts"
 
@@ -144,10 +146,14 @@ const runMiddlewares = (
   const auth = codec.decode(socket.rawAuth)
   if (auth._tag === "Failure") return refuseAuth(socket, auth)
   const { handshake, id, namespace } = socket
-  const request = { id, namespace: namespace.name, handshake, auth: auth.value }
+  const { options, wallNow } = socket.connection.environment
+  const made = new Decision(wallNow, options.authTolerance)
+  const request = { id, namespace: namespace.name, handshake, auth: auth.value, expires: made.expires }
   const decision = makeEffect(() => Context.getUnsafe(own, service)(request) as Effect.Effect<unknown, unknown>)
   return whenDone(decision, (exit) => {
     if (exit._tag === "Success") {
+      const end = made.make()
+      if (Rights.concerns(middleware, end)) socket.grant(middleware, exit.value, end, own)
       const next = service.provides === undefined ? context : Context.add(context, service.provides, exit.value)
       return runMiddlewares(socket, middlewares, own, next, at + 1)
     }

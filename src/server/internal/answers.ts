@@ -1,9 +1,10 @@
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 
 import { eventRefused, eventUnhandled, failure, internalError, payloadRefused } from "../../internal/answers.ts"
-import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
 import { encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import type { OwnerSocket } from "../../Once.ts"
 import { eventsRefused, eventsUnhandled, handlerFailures, payloadsRefused } from "../ServerMetrics.ts"
@@ -22,6 +23,15 @@ export interface InboundSocket extends Supervisor {
   /** The socket as its builder has got it. */
   readonly view: OwnerSocket | undefined
   readonly annotations: Readonly<Record<string, string>>
+  /** The grants of its middlewares, if they end or can be refreshed. */
+  readonly rights:
+    | {
+        refresh(middleware: CompiledMiddleware, auth: unknown, raw: unknown): Effect.Effect<unknown, unknown>
+        onAnswered(): void
+      }
+    | undefined
+  /** A context that was captured earlier, with the services that refreshes have replaced. */
+  current(context: Context.Context<any>): Context.Context<any>
   /** Publishes to the readers of the events of all sockets, if there are any. */
   publishEvent(event: string, value: unknown, data: ReadonlyArray<unknown>, isDeclared: boolean): void
   /** Throws on arguments that cannot be encoded. */

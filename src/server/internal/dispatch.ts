@@ -4,8 +4,10 @@ import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
-import { eventRefused } from "../../internal/answers.ts"
+import { eventRefused, payloadRefused } from "../../internal/answers.ts"
+import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
 import { decodePayload, describe, type EventCodec } from "../../internal/contractCodec.ts"
+import { costOf } from "../../internal/cost.ts"
 import { isReservedEvent, type SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import { eventsLimited } from "../ServerMetrics.ts"
@@ -42,6 +44,8 @@ export class Dispatch {
   /** The handlers that the builder has returned; `undefined` until it is done. */
   private handlers: HandlerRecord | undefined
   private incoming: ReadonlyMap<string, EventCodec> = noEvents
+  /** The middlewares that the client may run again, by their events, if there are any. */
+  private refreshes: CompiledContract["refreshes"]
   private limiter: EventLimiter | undefined
   /** The handlers that were added, by event: of payloads, or of the arguments of untyped events. */
   private added: Map<string, ReadonlyArray<EventHandler>> | undefined
@@ -95,9 +99,10 @@ export class Dispatch {
   /** The handlers are there: waiting events are handled in their order. */
   setReady(handlers: HandlerRecord = noHandlers): void {
     const contract = this.socket.contract!
-    if (contract.untyped) Object.keys(handlers).forEach(refuseReserved)
+    if (contract.untyped) Object.keys(handlers).forEach((event) => refuseOwn(contract, event))
     this.handlers = handlers
     this.incoming = contract.incoming
+    this.refreshes = contract.refreshes
     const limits = limitsOf(contract)
     if (limits !== undefined) this.limiter = new EventLimiter(limits)
     const { inbox } = this
@@ -144,6 +149,8 @@ export class Dispatch {
     const event = data as ReadonlyArray<unknown>
     const name = typeof event[0] === "string" ? event[0] : String(event[0])
     if (this.limiter !== undefined && this.isTooFast(this.limiter, name, id)) return
+    const middleware = this.refreshes?.get(name)
+    if (middleware !== undefined) return this.refresh(middleware, name, event, id)
     if (this.anyHandlers !== undefined) startAll(socket, this.anyHandlers, name, event.slice(1), event)
     if (this.checks === undefined) return this.dispatch(name, event, id)
     this.checks.check(name, event, id, () => this.dispatch(name, event, id))
@@ -198,6 +205,42 @@ export class Dispatch {
         leave()
       }
       this.startHandler(name, socket.runFork, handle, onExit, cost)
+    })
+  }
+
+  /**
+   * The client refreshes its rights. Nothing else sees the event: credentials do not belong into the
+   * logs of handlers of all events.
+   */
+  private refresh(
+    middleware: CompiledMiddleware,
+    name: string,
+    data: ReadonlyArray<unknown>,
+    id: number | undefined
+  ): void {
+    const { socket } = this
+    const codec = this.incoming.get(name)!
+    const refuse = (error: unknown) => {
+      if (id !== undefined) fail(socket, id, error)
+    }
+    // As with CONNECT, no payload is an empty one.
+    const raw = data[1] ?? {}
+    if (costOf(raw) > socket.connection.environment.options.maxAuthBytes) {
+      return refuse(eventRefused("Auth payload too large"))
+    }
+    const auth = codec.payload.decode(raw)
+    if (auth._tag === "Failure") return refuse(payloadRefused("Invalid auth payload"))
+    const answer = answering(socket, codec, id)
+    const cost = costOfEvent(data)
+    this.gateOf(codec, 1).enter(cost, (leave) => {
+      const { rights } = socket
+      if (!socket.isConnected || rights === undefined) return leave()
+      const onExit = (exit: Exit.Exit<any, any>) => {
+        answer(exit)
+        rights.onAnswered()
+        leave()
+      }
+      this.startHandler(name, socket.runFork, () => rights.refresh(middleware, auth.value, raw), onExit, cost)
     })
   }
 
@@ -275,6 +318,12 @@ export class Dispatch {
 
 const refuseReserved = (event: string): void => {
   if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)
+}
+
+/** Throws on an event of a record of handlers that the library handles itself. */
+const refuseOwn = ({ refreshes }: CompiledContract, event: string): void => {
+  refuseReserved(event)
+  if (refreshes?.has(event)) throw new Error(`"${event}" refreshes the rights of clients: it has no other handler`)
 }
 
 const noHandlers: HandlerRecord = {}

@@ -9,8 +9,10 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 
 import type { Factory } from "../../adapter/Adapter.ts"
+import type { SessionCloseReason } from "../../DisconnectReason.ts"
 import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
 import * as InMemoryAdapter from "../../adapter/InMemoryAdapter.ts"
+import type { EngineSession } from "../../engine/EngineSession.ts"
 import { makeGenerator } from "../../engine/SessionId.ts"
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
 import { Idempotency, type IdempotencyShape, makeMemory } from "../../idempotency/Idempotency.ts"
@@ -29,8 +31,15 @@ import { Observer } from "./observer.ts"
 import { type RecoveryBounds, ServerRecovery } from "./serverRecovery.ts"
 import { Wire } from "./wire.ts"
 
+/** Closes a session in its turn: no more than `rate` in a second. Its client may move `within` milliseconds. */
+type Retire = (
+  session: EngineSession,
+  retirement: { readonly reason: SessionCloseReason; readonly rate: number; readonly within: number }
+) => void
+
 /** The engine, as far as the environment needs it. */
 export interface EngineClock extends ShutdownClock {
+  readonly retire: Retire
   readonly wheel: TimerWheel
   readonly options: RecoveryBounds
 }
@@ -43,6 +52,7 @@ interface Parts {
   readonly adapters: Factory
   readonly parser: PacketParser
   readonly observer: Observer
+  readonly clock: Clock.Clock
 }
 
 /** A binary message is an attachment, which is not parsed. */
@@ -67,14 +77,17 @@ export class Environment {
   readonly observer: Observer
   readonly closing: Closing
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  /** The time of the wall clock, in milliseconds. */
+  readonly wallNow: () => number
   wheel!: TimerWheel
+  retire!: Retire
   /** What namespaces share for the recovery of their clients, if it is on. */
   recovery: ServerRecovery | undefined
   private startedAt = 0
   private ownIdempotency: IdempotencyShape | undefined
   private ownStreamLog: StreamLogShape | undefined
 
-  constructor({ adapters, context, observer, options, parser, scope }: Parts) {
+  constructor({ adapters, clock, context, observer, options, parser, scope }: Parts) {
     this.options = options
     this.limits = { ...options, isTooDeep: JsonDepth.check(options.maxDepth) }
     this.context = context
@@ -86,6 +99,7 @@ export class Environment {
     this.preview = parser === json ? previewJson : parser.preview
     this.wire = new Wire(parser, options.maxAttachments)
     this.observer = observer
+    this.wallNow = () => clock.currentTimeMillisUnsafe()
     this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)
     this.closing = new Closing(this.runFork, observer)
@@ -96,6 +110,7 @@ export class Environment {
   /** The engine runs: the time in which clients may wait for namespaces begins. */
   start(engine: EngineClock): void {
     this.wheel = engine.wheel
+    this.retire = engine.retire
     this.closing.start(engine)
     this.startedAt = engine.wheel.now()
     const { recovery } = this.options
@@ -166,6 +181,7 @@ export const makeEnvironment = (options: ResolvedServerOptions): Effect.Effect<E
       scope: yield* Scope.fork(yield* Effect.scope),
       adapters: yield* AdapterFactory,
       parser: yield* Parser,
-      observer
+      observer,
+      clock
     })
   })

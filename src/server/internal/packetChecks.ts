@@ -55,7 +55,7 @@ export class PacketChecks {
       ({ check, context }) =>
         Effect.provideContext(
           Effect.suspend(() => check(event)),
-          context
+          this.socket.current(context)
         ),
       { discard: true }
     )

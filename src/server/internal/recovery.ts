@@ -2,70 +2,15 @@ import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/A
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import type { CompiledContract } from "../../internal/compileContract.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
-import type { Connection } from "./connection.ts"
-import type { Environment } from "./environment.ts"
 import { greeting } from "./greeting.ts"
+import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { EncodedEvent, type EventData } from "./wire.ts"
-
-/** The session of a client in one namespace. */
-export type Session = RecoverySession<OutboundMessage>
-
-/** The session that a client asks for with its CONNECT, and what has become of that. */
-export type Resumption =
-  /** It is there, and this client alone has it. The client has received all up to a position. */
-  | {
-      readonly _tag: "Claimed"
-      readonly away: AwaySession<OutboundMessage>
-      readonly received: number
-      readonly former: number
-    }
-  /** It is not. The client has an offset with a hash. */
-  | { readonly _tag: "Missing"; readonly reason: MissReason; readonly former: number }
-  | Resumed
-
-/** The client has its session. */
-export interface Resumed {
-  readonly _tag: "Resumed"
-  /** The number of messages that it has received late. */
-  readonly missed: number
-  /** The time without a connection, in milliseconds. */
-  readonly outage: number
-}
-
-/** A socket, as recovery sees it. */
-export interface RecoverableSocket {
-  id: string
-  readonly connection: Connection
-  readonly rawAuth: Readonly<Record<string, unknown>>
-  readonly joined: ReadonlySet<string> | undefined
-  readonly isDisconnected: boolean
-  readonly data: Readonly<Record<string, unknown>>
-  /** The session that it asks for, or has asked for. */
-  resumption: Resumption | undefined
-  /** Its session, from its admission to its end. */
-  recoverable: Session | undefined
-  /** It has its state back. */
-  onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void
-}
-
-/** A namespace, as recovery sees it. */
-export interface RecoverableNamespace<S extends RecoverableSocket> {
-  readonly name: string
-  readonly label: string
-  readonly environment: Environment
-  readonly contract: CompiledContract | undefined
-  add(socket: S): void
-  rejoin(socket: S, rooms: ReadonlyArray<string>): void
-  onSessionEnd(sid: string, reason: SessionEndReason): void
-  forgetIfUnused(): void
-}
 
 /** In the place of the hash of an offset. No text has it. */
 const NO_OFFSET = 2 ** 30
@@ -77,7 +22,8 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
   "ping timeout",
   "forced close",
   "server shutting down",
-  "session resumed"
+  "session resumed",
+  "auth expired"
 ])
 
 /**
@@ -268,7 +214,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    */
   admit(socket: S): void {
     const { resumption: claim } = socket
-    const missed = claim === undefined ? undefined : this.missedBy(claim)
+    const missed = claim === undefined ? undefined : this.missedBy(claim, socket)
     if (claim?._tag === "Claimed" && typeof missed === "object") this.resume(socket, claim.away, missed)
     else this.begin(socket, missed as MissReason | undefined)
   }
@@ -297,7 +243,10 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.recoverable = session
     this.live.set(pid, socket)
     namespace.add(socket)
-    const told = greeting(connection, namespace.contract, reason === undefined ? {} : { recovered: { reason } })
+    const told = greeting(connection, namespace.contract, {
+      ...(reason !== undefined && { recovered: { reason } }),
+      ...socket.rights?.greeting
+    })
     connection.session.sendUnsafe(environment.wire.connect(namespace.name, { sid: socket.id, pid, ...told }))
     if (reason !== undefined) this.count(reason)
   }
@@ -307,7 +256,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { session } = away
     const { connection } = socket
-    const told = { sid: socket.id, pid: session.pid, ...greeting(connection, namespace.contract) }
+    const told = {
+      sid: socket.id,
+      pid: session.pid,
+      ...greeting(connection, namespace.contract, socket.rights?.greeting)
+    }
     connection.session.sendUnsafe(namespace.environment.wire.connect(namespace.name, told))
     const { dropsMessages } = this.server.sessionBounds
     for (const message of missed) {
@@ -326,6 +279,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       // It may be in fewer rooms than before: the limit of a connection counts all of its sockets.
       for (const room of rooms) if (!socket.joined?.has(room)) session.memberships.leave(room, log.head)
     }
+    away.rights?.stop()
     // After that, so that adapters see no room without a member.
     this.away.remove(away)
     this.count("recovered")
@@ -337,9 +291,11 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 
   /** Returns what a client has missed, or why it does not get its session. */
-  private missedBy(claim: Resumption): ReadonlyArray<OutboundMessage> | MissReason {
+  private missedBy(claim: Resumption, { rights }: S): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim
+    // Nobody gets the messages of another user.
+    if (rights?.isSameAs(away.rights) === false) away.end("refused")
     if (away.state === "ended") return "refused"
     const missed = away.session.missed(this.log, received)
     if (typeof missed === "string") away.end("overflow")
@@ -366,6 +322,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     const away = new AwaySession(this.away, session, socket.data, this.server.now())
     this.away.add(away, Array.from(socket.joined ?? []))
+    away.rights = socket.rights?.park(away)
     this.park(away)
   }
 

@@ -41,7 +41,8 @@ export class ServerRuntime {
           close,
           isNeeded: () => this.directory.isServing
         }),
-      forgetShutdown: engine.forgetShutdown
+      forgetShutdown: engine.forgetShutdown,
+      retire: engine.retire
     })
   }
 

@@ -7,7 +7,7 @@ import * as Scope from "effect/Scope"
 import type { Adapter, BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
-import type { CompiledContract } from "../../internal/compileContract.ts"
+import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
 import { getOrThrow } from "../../internal/contractCodec.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { asRooms } from "../../internal/rooms.ts"
@@ -17,7 +17,7 @@ import { AckError } from "../../SocketIoError.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
 import type { ServerSocket } from "../ServerSocket.ts"
-import { type InboundSocket, startAll, withHandler, withoutHandler } from "./answers.ts"
+import { startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Auth, Connection, Member } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
@@ -31,7 +31,10 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
-import type { NamespaceRecovery, RecoverableSocket, Resumed, Resumption, Session } from "./recovery.ts"
+import type { RecoverableSocket, Resumed, Resumption, Session } from "./recoverable.ts"
+import type { NamespaceRecovery } from "./recovery.ts"
+import type { End } from "./expiry.ts"
+import { type Entitled, Rights } from "./rights.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
@@ -76,7 +79,7 @@ interface Disconnected {
 type Lifecycle = "connecting" | "connected" | Disconnected
 
 /** A client in a namespace, from its CONNECT packet to its end, whether it is admitted or not. */
-export class SocketRuntime extends Supervisor implements LocalSocket, Member, InboundSocket, RecoverableSocket {
+export class SocketRuntime extends Supervisor implements LocalSocket, Member, RecoverableSocket, Entitled {
   /** Another one only until the socket is admitted: that of the session that it asks for. */
   id: string
   readonly namespace: SocketNamespace
@@ -103,6 +106,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
   private ownData: Readonly<Record<string, unknown>> = noData
   resumption: Resumption | undefined
   recoverable: Session | undefined
+  /** The grants of its middlewares, if they end or can be refreshed. */
+  rights: Rights | undefined
   private roomsView: RoomsView | undefined
   private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
@@ -203,6 +208,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return () => {
       this.disconnectingHandlers = withoutHandler(this.disconnectingHandlers, handler)
     }
+  }
+
+  /** Adds a handler; gives the function that removes it. */
+  addAuthHandler(handler: EventHandler): () => void {
+    return this.rights?.addHandler(handler) ?? (() => {})
   }
 
   // ---------------------------------------------------------------- data
@@ -521,6 +531,19 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     return own
   }
 
+  /** A middleware has granted something that ends, or that the client can refresh. */
+  grant(middleware: CompiledMiddleware, value: unknown, end: End | undefined, context: Context.Context<any>): void {
+    ;(this.rights ??= new Rights(this, context)).grant(middleware, value, end)
+  }
+
+  provide(key: Context.Key<any, any>, service: unknown): void {
+    this.enterContext(Context.add(this.context!, key, service))
+  }
+
+  current(context: Context.Context<any>): Context.Context<any> {
+    return this.rights?.current(context) ?? context
+  }
+
   /** Returns the raw auth payload, for the decision on the client. */
   get rawAuth(): Auth {
     return this.ownAuth
@@ -554,9 +577,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     connection.onAdmitted()
     if (connection.isLegacy || namespace.recovery === undefined) {
       namespace.add(this)
-      const told = { sid: this.id, ...greeting(connection, this.contract) }
+      const told = { sid: this.id, ...greeting(connection, this.contract, this.rights?.greeting) }
       connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : told))
     } else namespace.recovery.admit(this)
+    if (this.isConnected) this.rights?.schedule()
     observer.debug("namespace", "socket connected", this.annotations, connection)
   }
 
@@ -646,6 +670,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, In
     this.acks = this.ending = this.waiting = undefined
     if (waiting !== undefined) for (const giveUp of waiting) giveUp()
     namespace.recovery?.onEnd(this, reason)
+    this.rights?.stop()
     namespace.remove(this, reason)
     acks?.abandon()
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))

@@ -34,6 +34,11 @@ export abstract class Supervisor {
   /** Whether the socket has ended. */
   abstract readonly isDisconnected: boolean
 
+  /** The effects that have suspended, and not ended yet. */
+  get running(): ReadonlyArray<Fiber.Fiber<any, any>> {
+    return this.fibers === undefined ? [] : Array.from(this.fibers.values)
+  }
+
   /**
    * Starts an effect in this turn. If it ends at once, it never becomes a waiting fiber. If it
    * suspends, its fiber is kept, to be interrupted when the socket ends, and its event is in the

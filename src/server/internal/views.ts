@@ -21,6 +21,7 @@ import { ConnectionView } from "./connectionView.ts"
 import { DECLARED, UNDECLARED } from "./eventStreams.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
+import { reauthorize } from "./reauthorize.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /** The socket as the application sees it: with its contract's events, or with all others. */
@@ -197,6 +198,16 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
     return this.#socket.leave(rooms)
   }
 
+  reauthorize<E, R>(may: (room: string) => Effect.Effect<boolean, E, R>): Effect.Effect<ReadonlyArray<string>, E, R> {
+    return reauthorize(this.#socket, may)
+  }
+
+  onAuth<E, R>(handler: (service: any) => Effect.Effect<unknown, E, R>): Effect.Effect<void, never, R | Scope.Scope> {
+    return adding(this.#socket, (run) =>
+      this.#socket.addAuthHandler({ run, handle: (_event, [service]) => handler(service) })
+    )
+  }
+
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
     return Effect.sync(() => this.#socket.disconnectUnsafe(options?.close === true))
   }
@@ -313,7 +324,7 @@ const adding = <R>(
 ): Effect.Effect<void, never, R | Scope.Scope> =>
   Effect.contextWith((context: Context.Context<R | Scope.Scope>) =>
     Effect.suspend(() => {
-      const run = Effect.runForkWith(context) as RunFork
+      const run = runnerOf(socket, context)
       const scope = Context.get(context, Scope.Scope)
       if (scope === socket.scope) {
         add(run, context)
@@ -337,6 +348,12 @@ const adding = <R>(
       return whenEither(scope, socket.scope, release)
     })
   )
+
+/** Runs effects in a context: with the services that refreshes have replaced, where there may be some. */
+const runnerOf = (socket: SocketRuntime, context: Context.Context<any>): RunFork =>
+  socket.contract?.refreshes === undefined
+    ? (Effect.runForkWith(context) as RunFork)
+    : (effect) => Effect.runForkWith(socket.current(context))(effect)
 
 /**
  * Runs a finalizer when the first of two scopes closes. The other scope keeps no reference then.

@@ -62,8 +62,8 @@ export class Wire {
   }
 
   /** An event of this library's own, for clients that understand it. */
-  controlEvent(data: ReadonlyArray<unknown>, id: number | undefined): OutboundMessage {
-    return this.control({ type: PacketType.EVENT, namespace: "/", id, data }, false)
+  controlEvent(data: ReadonlyArray<unknown>, id: number | undefined, namespace = "/"): OutboundMessage {
+    return this.control({ type: PacketType.EVENT, namespace, id, data }, false)
   }
 
   /** Tells a client that it is in the namespace. */

@@ -1,5 +1,5 @@
 /**
- * What travels between two servers of a cluster, over one connection for all requests.
+ * The frames between two servers of a cluster, over one connection for all requests.
  *
  * HTTP would need a connection for each held poll: thousands of them between two servers, or polls
  * that wait for one another. Frames carry the id of their request instead.

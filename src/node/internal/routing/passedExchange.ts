@@ -158,7 +158,7 @@ export class PassedExchange extends Exchange<PassedEngineRequest> implements Htt
     this.onReleased?.()
   }
 
-  /** The client has gone, or its response has left. */
+  /** The client has left, or its response has left. */
   onOver(): void {
     if (this.isOver) return
     const { body, onAborted, responded, watcher } = this

@@ -1,0 +1,211 @@
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+
+import type { DisconnectReason } from "../../DisconnectReason.ts"
+import { costOf } from "../../internal/cost.ts"
+import {
+  type Membership as Handle,
+  PresenceRefused,
+  type PresentSocket,
+  type RefusalReason,
+  type Tracking
+} from "../PresenceModel.ts"
+import type { Cluster, Metadata } from "./cluster.ts"
+import type { Member, Room, Rooms } from "./members.ts"
+import { type Membership, Memberships } from "./memberships.ts"
+
+/** The ends of connections after which a client is likely to come back. */
+const LOSSES: ReadonlySet<DisconnectReason> = new Set([
+  "transport close",
+  "transport error",
+  "ping timeout",
+  "session resumed",
+  "server shutting down"
+])
+
+/** Bounds of the members of this server, and the form of their metadata. */
+export interface TrackerOptions {
+  /** For so long a member stays whose connection is lost, in milliseconds. */
+  readonly linger: number
+  readonly maxMembers: number
+  readonly maxPerSocket: number
+  readonly maxBytes: number
+  /** Encodes metadata. Throws if their schema refuses them. */
+  readonly encode: (meta: unknown) => Metadata
+}
+
+/** The surroundings of a tracker. */
+export interface TrackerHost {
+  /** The time in milliseconds. */
+  readonly now: () => number
+  /** A member of the room has changed. The socket `except` is about to get the whole state. */
+  readonly changed: (room: Room, except?: string) => void
+  /** Sends the state of a room to a socket. */
+  readonly show: (socket: PresentSocket, room: string) => void
+}
+
+/** Tracks the sockets of this server: the beginning, the changes and the end of their memberships. */
+export class Tracker {
+  private readonly namespace: string
+  private readonly rooms: Rooms
+  private readonly cluster: Cluster
+  private readonly options: TrackerOptions
+  private readonly host: TrackerHost
+  private readonly memberships = new Memberships()
+  /** The memberships whose connections are lost, and until when they stay, in that order. */
+  private readonly lingering = new Map<Member, { readonly membership: Membership; readonly until: number }>()
+
+  constructor(namespace: string, rooms: Rooms, cluster: Cluster, options: TrackerOptions, host: TrackerHost) {
+    this.namespace = namespace
+    this.rooms = rooms
+    this.cluster = cluster
+    this.options = options
+    this.host = host
+  }
+
+  track(socket: PresentSocket, tracking: Tracking<unknown>) {
+    const owner = {}
+    return Effect.gen({ self: this }, function* () {
+      const metadata = this.options.encode(tracking.meta)
+      const reason = this.refusal(socket, tracking, metadata)
+      if (reason !== undefined) return yield* new PresenceRefused({ room: tracking.room, reason })
+      yield* this.enter(socket, tracking.room)
+      const membership = yield* Effect.acquireRelease(
+        Effect.tap(
+          Effect.suspend(() => this.begin(socket, tracking, metadata, owner)),
+          () => Effect.sync(() => this.host.show(socket, tracking.room))
+        ),
+        (membership) => Effect.sync(() => this.end(membership, owner))
+      )
+      yield* socket.onDisconnecting((reason) => Effect.sync(() => this.lose(membership, owner, reason)))
+      return { update: (meta) => this.update(membership, owner, meta) } satisfies Handle<unknown>
+    })
+  }
+
+  untrack(socket: PresentSocket, room: string): void {
+    for (const membership of this.memberships.inRoom(socket.id, room)) this.remove(membership)
+  }
+
+  enter(socket: PresentSocket, room: string): Effect.Effect<void> {
+    return socket.namespace === this.namespace
+      ? socket.join(room)
+      : Effect.die(new Error(`presence of "${this.namespace}": the socket is in "${socket.namespace}"`))
+  }
+
+  /** Runs several times in a period. */
+  tick(now: number): void {
+    for (const { membership, until } of this.lingering.values()) {
+      if (now < until) return
+      this.remove(membership)
+    }
+  }
+
+  endPeriod(): void {
+    this.memberships.endPeriod()
+  }
+
+  /** The bound that a member would exceed. */
+  private refusal(
+    { id }: PresentSocket,
+    { key, room }: Tracking<unknown>,
+    { encoded }: Metadata
+  ): RefusalReason | undefined {
+    const { maxBytes, maxMembers, maxPerSocket } = this.options
+    if (key === "" || key === "__proto__") return "InvalidKey"
+    if (costOf([room, key, encoded]) > maxBytes) return "TooLarge"
+    if (this.memberships.get(id, room, key) !== undefined) return undefined
+    if (!this.memberships.hasCapacity(id, maxPerSocket)) return "SocketFull"
+    if ((this.rooms.get(room)?.connections ?? 0) >= maxMembers) return "RoomFull"
+    return this.cluster.isFull ? "ServerFull" : undefined
+  }
+
+  /** Adds a member, or takes it over from an earlier call. */
+  private begin(
+    socket: PresentSocket,
+    tracking: Tracking<unknown>,
+    metadata: Metadata,
+    owner: object
+  ): Effect.Effect<Membership | undefined, PresenceRefused> {
+    if (!socket.connected) return Effect.succeed(undefined)
+    const { key, room } = tracking
+    const known = this.memberships.get(socket.id, room, key)
+    // Others may have come while the socket joined the room.
+    const reason = this.refusal(socket, tracking, metadata)
+    if (reason !== undefined) return Effect.fail(new PresenceRefused({ room, reason }))
+    if (known !== undefined) {
+      known.owner = owner
+      this.lingering.delete(known.member)
+      this.replace(known, metadata)
+      return Effect.succeed(known)
+    }
+    const { own } = this.cluster
+    const member = own.add(room, key, own.version(metadata.meta, metadata.encoded))
+    const membership = { sid: socket.id, member, owner }
+    this.memberships.add(membership)
+    this.host.changed(this.rooms.show(member), socket.id)
+    this.relieve(room, key)
+    return Effect.succeed(membership)
+  }
+
+  /** A key has come back with another socket: its lost connections need not stay. */
+  private relieve(room: string, key: string): void {
+    if (this.lingering.size === 0) return
+    for (const member of Array.from(this.rooms.get(room)?.keys.get(key) ?? [])) {
+      const lost = this.lingering.get(member)
+      if (lost !== undefined) this.remove(lost.membership)
+    }
+  }
+
+  private update(
+    membership: Membership | undefined,
+    owner: object,
+    meta: unknown
+  ): Effect.Effect<void, PresenceRefused> {
+    return Effect.suspend(() => {
+      if (membership === undefined || !this.isCurrent(membership, owner)) return Effect.void
+      const { key, room } = membership.member
+      const metadata = this.options.encode(meta)
+      if (costOf([room, key, metadata.encoded]) > this.options.maxBytes) {
+        return Effect.fail(new PresenceRefused({ room, reason: "TooLarge" }))
+      }
+      this.replace(membership, metadata)
+      return Effect.void
+    })
+  }
+
+  /** Replaces the metadata, if they differ. */
+  private replace({ member }: Membership, { encoded, meta }: Metadata): void {
+    const { ref, wire } = member.version
+    if (Equal.equals({ ...encoded, phx_ref: ref }, wire)) return
+    const { own } = this.cluster
+    own.changed(member)
+    this.host.changed(this.rooms.show(member, own.version(meta, encoded, member)))
+  }
+
+  private end(membership: Membership | undefined, owner: object): void {
+    if (membership !== undefined && this.isCurrent(membership, owner)) this.remove(membership)
+  }
+
+  /** The socket has disconnected. */
+  private lose(membership: Membership | undefined, owner: object, reason: DisconnectReason): void {
+    const { linger } = this.options
+    if (linger === 0 || !LOSSES.has(reason)) return this.end(membership, owner)
+    if (membership === undefined || !this.isCurrent(membership, owner)) return
+    // Its scope closes now, and does not end it.
+    membership.owner = {}
+    this.lingering.set(membership.member, { membership, until: this.host.now() + linger })
+  }
+
+  private isCurrent(membership: Membership, owner: object): boolean {
+    const { member, sid } = membership
+    return membership.owner === owner && this.memberships.get(sid, member.room, member.key) === membership
+  }
+
+  private remove(membership: Membership): void {
+    this.lingering.delete(membership.member)
+    if (!this.memberships.remove(membership)) return
+    this.cluster.own.remove(membership.member)
+    const room = this.rooms.hide(membership.member, this.host.now())
+    if (room !== undefined) this.host.changed(room)
+  }
+}
