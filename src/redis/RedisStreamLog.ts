@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -13,7 +14,14 @@ import type * as Scope from "effect/Scope"
 import { millis as readMillis } from "../engine/OptionReaders.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as StreamLog from "../streams/StreamLog.ts"
-import { type About, type Followed, type Piece, type Store, StreamLogError } from "../streams/StreamStore.ts"
+import {
+  type About,
+  type Followed,
+  type Piece,
+  type Store,
+  StreamLogError,
+  type Wishes
+} from "../streams/StreamStore.ts"
 import { makeSender } from "./internal/sender.ts"
 import * as Scripts from "./internal/streamScripts.ts"
 import { RedisClient } from "./RedisClient.ts"
@@ -54,9 +62,8 @@ const unavailable = (cause: RedisError) =>
   new StreamLogError({ reason: "Unavailable", message: `Redis: ${cause.message}`, cause })
 
 /** A stream of this server. */
-interface Own {
+interface Own extends Wishes {
   readonly claim: string | undefined
-  readonly onStop: Effect.Effect<void>
 }
 
 const makeStore = (
@@ -74,7 +81,7 @@ const makeStore = (
 
     const keysOf = (id: string) => {
       const name = `${prefix}-stream:{${id}}`
-      return [name, `${name}:run`, `${name}:about`] as const
+      return [name, `${name}:run`, `${name}:about`, `${name}:read`] as const
     }
     const claimOf = (about: About) =>
       about.key === undefined ? undefined : `${prefix}-stream-key:${Scripts.writeAbout(about)}`
@@ -101,10 +108,10 @@ const makeStore = (
     const renew = Effect.suspend(() =>
       Effect.forEach(
         Array.from(own),
-        ([id, { claim }]) =>
+        ([id, { claim, onRead, onStop }]) =>
           Effect.all([
-            Effect.flatMap(run(Scripts.RENEW, keysOf(id), lease, retain), (isStopped) =>
-              isStopped === 1 ? stopHere(id) : Effect.void
+            Effect.flatMap(run(Scripts.RENEW, keysOf(id), lease, retain), (told) =>
+              Effect.andThen(Number(told) & 2 ? onRead : Effect.void, Number(told) & 1 ? onStop : Effect.void)
             ),
             claim === undefined ? Effect.void : run(Scripts.CLAIM, [claim], id, lease)
           ]),
@@ -122,20 +129,22 @@ const makeStore = (
       claim === undefined ? Effect.void : Effect.ignore(run(Scripts.RELEASE, [claim], id))
 
     return {
-      begin: (id, about, onStop) =>
+      told: times.lease,
+      begin: (id, about, wishes) =>
         Effect.gen(function* () {
           const claim = claimOf(about)
-          if (claim !== undefined) {
-            const other = String(yield* run(Scripts.CLAIM, [claim], id, lease))
-            if (other !== "") return other
-          }
-          own.set(id, { claim, onStop })
+          // Before the claim: it may have been made though its reply was lost.
           yield* Effect.addFinalizer(() =>
             Effect.suspend(() => {
               own.delete(id)
               return release(id, claim)
             })
           )
+          if (claim !== undefined) {
+            const other = String(yield* run(Scripts.CLAIM, [claim], id, lease))
+            if (other !== "") return other
+          }
+          own.set(id, { claim, ...wishes })
           const [, life, what] = keysOf(id)
           yield* Effect.all(
             [
@@ -180,7 +189,7 @@ const makeStore = (
           const keys = keysOf(id)
           return Effect.flatMap(ask(keys[2], "GET", keys[2]), (text) => {
             const about = text === null ? undefined : Scripts.readAbout(String(text))
-            return about === undefined ? Effect.undefined : following(redis, ask, keys, about)
+            return about === undefined ? Effect.undefined : following(redis, ask, keys, about, times.lease)
           })
         })
     }
@@ -190,8 +199,9 @@ const makeStore = (
 const following = (
   redis: RedisClient["Service"],
   ask: (key: string, ...command: ReadonlyArray<string>) => Effect.Effect<Reply, StreamLogError>,
-  [name, life]: readonly [string, string, string],
-  about: About
+  [name, life, , read]: readonly [string, string, string, string],
+  about: About,
+  lease: number
 ): Effect.Effect<Followed, never, Scope.Scope> =>
   Effect.gen(function* () {
     const news = Latch.makeUnsafe(false)
@@ -226,7 +236,15 @@ const following = (
       const ended = yield* look
       return ended.length > 0 ? ended : [{ from: next, values: [], kept: 0, end: { _tag: "Lost" } }]
     })
-    return { about, pieces, changed: Effect.asVoid(Effect.timeoutOption(news.await, LOOK)) }
+    const clock = yield* Clock.Clock
+    let saidAt = -Infinity
+    const reading = Effect.suspend(() => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now - saidAt < lease / 3) return Effect.void
+      saidAt = now
+      return Effect.asVoid(ask(read, "SET", read, "1", "PX", String(Math.ceil(lease))))
+    })
+    return { about, pieces, reading, changed: Effect.asVoid(Effect.timeoutOption(news.await, LOOK)) }
   })
 
 /**
@@ -238,6 +256,9 @@ const following = (
  * them from there while somebody reads them at it. It is told of new values by a message (`PUBLISH`),
  * and looks every second, too. Pieces of up to 500 values, and of 256 KiB beyond the first value, leave
  * one after the other.
+ *
+ * A stream whose readers are at other servers is not idle. So no stream is stopped for want of readers
+ * before a lease is over.
  *
  * If a server dies, what it has copied can be read at the others. It ends with `Lost`, at most a lease
  * after that. A server that is closed ends its streams with `Lost` itself, and waits up to 2 seconds

@@ -63,7 +63,8 @@ export interface Piece {
 
 /**
  * A stream of another server, as a store tells it. `pieces` gives those that it has not given
- * before, from the first one on, and `changed` waits until there may be more.
+ * before, from the first one on, and `changed` waits until there may be more. `reading` says that
+ * somebody reads it here; it is called often.
  *
  * @since 0.1.0
  * @category models
@@ -72,19 +73,32 @@ export interface Followed {
   readonly about: About
   readonly pieces: Effect.Effect<ReadonlyArray<Piece>, StreamLogError>
   readonly changed: Effect.Effect<void>
+  readonly reading: Effect.Effect<void, StreamLogError>
+}
+
+/**
+ * The wishes of other servers about a stream of this one: it is to stop, or somebody reads it there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wishes {
+  readonly onStop: Effect.Effect<void>
+  readonly onRead: Effect.Effect<void>
 }
 
 /**
  * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
  *
  * - `begin`: keeps that a stream runs on this server, until the scope closes. It gives the id of
- *   another stream with the same key that runs, and keeps nothing then. `onStop` is run when another
- *   server wants the stream to stop.
+ *   another stream with the same key that runs, and keeps nothing then.
  * - `append`: adds a piece. A piece with an end is the last one, and frees the key.
  * - `find`: gives the id of the stream of a key that runs.
  * - `follow`: gives a stream of another server, or `undefined` if there is none, until the scope closes. A
  *   stream whose server has died ends with `{ _tag: "Lost" }`.
  * - `stop`: tells the server of a stream to stop it.
+ * - `told`: the time within which a server is told that others read its streams, in milliseconds. No
+ *   stream is stopped sooner for want of readers.
  *
  * @since 0.1.0
  * @category models
@@ -93,10 +107,11 @@ export interface Store {
   readonly begin: (
     id: string,
     about: About,
-    onStop: Effect.Effect<void>
+    wishes: Wishes
   ) => Effect.Effect<string | undefined, StreamLogError, Scope.Scope>
   readonly append: (id: string, piece: Piece) => Effect.Effect<void, StreamLogError>
   readonly find: (about: About) => Effect.Effect<string | undefined, StreamLogError>
   readonly follow: (id: string) => Effect.Effect<Followed | undefined, StreamLogError, Scope.Scope>
   readonly stop: (id: string) => Effect.Effect<void, StreamLogError>
+  readonly told: number
 }

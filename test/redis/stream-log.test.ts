@@ -135,6 +135,28 @@ describe("streams in Redis", requires("Redis"), () => {
     })
   )
 
+  it.live("are not idle while they have readers at other servers", () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* server("redis", { lease: "1 second" }), yield* server("redis", { lease: "1 second" })]
+      const idle = (key: string) =>
+        Effect.flatMap(a.begin({ about: about(key), client: "client", idle: 1 }), (begun) =>
+          begun._tag === "Began" ? Effect.succeed(begun.log.id) : Effect.die(new Error("it runs"))
+        )
+      const running = yield* idle("a key that is read elsewhere")
+      const far = (yield* b.open(running))!
+      far.watch({ onChange: () => {} })
+      // It outlives others that nobody reads, one after the other.
+      for (const key of ["a key that nobody reads", "another key that nobody reads"]) {
+        const id = yield* idle(key)
+        yield* Effect.repeat(a.open(id), {
+          until: (log) => log?.end?._tag === "Idle",
+          schedule: Schedule.spaced("50 millis")
+        })
+      }
+      assert.isUndefined((yield* a.open(running))!.end)
+    })
+  )
+
   it.live("are refused while Redis does not answer", () =>
     Effect.gen(function* () {
       const down = yield* RedisClient.fromNodeRedis(

@@ -2,8 +2,8 @@ import { readValues, writeValues } from "../../internal/storedValues.ts"
 import type { About, EncodedEnd, Piece } from "../../streams/StreamStore.ts"
 import type { Reply } from "../RedisCommand.ts"
 
-// A stream has three keys in one slot: its pieces (a Redis Stream), the sign of life of its server, and
-// what it is of. A fourth one leads from its key to its id.
+// A stream has four keys in one slot: its pieces (a Redis Stream), the sign of life of its server, what
+// it is of, and the sign that other servers have readers. Another one leads from its key to its id.
 
 /**
  * Adds a piece. The same one once more, after a reply that was lost, changes nothing. The last one takes
@@ -15,11 +15,14 @@ redis.call('pexpire', KEYS[1], ARGV[4]) redis.call('pexpire', KEYS[3], ARGV[4])
 if ARGV[6] == '1' then redis.call('del', KEYS[2]) end
 redis.call('publish', ARGV[5], '') return 1`
 
-/** Renews the sign of life. Returns 1 if another server wants the stream to stop. */
+/**
+ * Renews the sign of life. Returns 1 if another server wants the stream to stop, and 2 more if another
+ * one has readers.
+ */
 export const RENEW = `local v = redis.call('get', KEYS[2]) or 'run'
 redis.call('set', KEYS[2], v, 'px', ARGV[1])
 redis.call('pexpire', KEYS[1], ARGV[2]) redis.call('pexpire', KEYS[3], ARGV[2])
-return v == 'stop' and 1 or 0`
+return (v == 'stop' and 1 or 0) + 2 * redis.call('exists', KEYS[4])`
 
 /** Asks the server of a stream to stop it, if it lives. */
 export const STOP = `if redis.call('exists', KEYS[2]) == 0 then return 0 end

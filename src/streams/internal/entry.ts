@@ -131,6 +131,11 @@ export class LogEntry {
     }
   }
 
+  /** Another server has a reader. */
+  onReadElsewhere(): void {
+    this.lonelyAt = this.now()
+  }
+
   /** Values were sent to a reader up to a position, and are known to have come up to another one. */
   reached(sent: number, received: number): void {
     if (sent <= this.sent && received <= this.received) return

@@ -24,12 +24,13 @@ const add = (ledger: Ledger, mirror: LogEntry, { end, from, values }: Piece): vo
 }
 
 /** Adds the pieces of a stream, until its end. */
-const feed = (ledger: Ledger, mirror: LogEntry, { changed, pieces }: Followed, scope: Scope.Closeable) =>
+const feed = (ledger: Ledger, mirror: LogEntry, { changed, pieces, reading }: Followed, scope: Scope.Closeable) =>
   pieces.pipe(
     Effect.retry(AGAIN),
     Effect.flatMap((found) => {
       for (const piece of found) add(ledger, mirror, piece)
-      return found.length === 0 ? changed : Effect.void
+      const told = mirror.readers > 0 ? Effect.ignore(reading) : Effect.void
+      return found.length === 0 ? Effect.andThen(told, changed) : told
     }),
     Effect.repeat({ until: () => mirror.end !== undefined }),
     Effect.ignore,

@@ -6,7 +6,7 @@ import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 
-import type { Store, StreamLogError } from "../StreamStore.ts"
+import type { Store, StreamLogError, Wishes } from "../StreamStore.ts"
 import type { LogEntry } from "./entry.ts"
 import type { Ledger } from "./ledger.ts"
 
@@ -64,10 +64,10 @@ export const makeShipping = (ledger: Ledger, store: Store) =>
 
     return {
       /** Begins to copy a stream, unless another one has its key: then it gives the id of that. */
-      begin: (entry: LogEntry, onStop: Effect.Effect<void>): Effect.Effect<string | undefined, StreamLogError> =>
+      begin: (entry: LogEntry, wishes: Wishes): Effect.Effect<string | undefined, StreamLogError> =>
         Effect.uninterruptibleMask((restore) => {
           const scope = Scope.makeUnsafe()
-          return restore(Scope.provide(store.begin(entry.id, entry.about, onStop), scope)).pipe(
+          return restore(Scope.provide(store.begin(entry.id, entry.about, wishes), scope)).pipe(
             Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
             Effect.flatMap((other) => {
               if (other !== undefined) return Effect.as(Scope.close(scope, Exit.void), other)

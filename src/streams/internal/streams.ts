@@ -117,13 +117,13 @@ export const makeStreams = (ledger: Ledger, store: Store | undefined, { full, ne
           if (running !== undefined) return Effect.succeed(found(running.id))
           const bound = ledger.refuses(stream.client) ?? (ledger.isFull ? "maxStreams" : undefined)
           if (bound !== undefined) return Effect.fail(full(bound))
-          const entry = ledger.begin({ ...stream, id: newId() })
+          const entry = ledger.begin({ ...stream, id: newId(), idle: Math.max(stream.idle, store?.told ?? 0) })
           if (shared === undefined) return Effect.succeed(began(entry))
           return shared.shipping
-            .begin(
-              entry,
-              Effect.sync(() => end(entry, stopped))
-            )
+            .begin(entry, {
+              onStop: Effect.sync(() => end(entry, stopped)),
+              onRead: Effect.sync(() => entry.onReadElsewhere())
+            })
             .pipe(
               Effect.onError(() => Effect.sync(() => ledger.remove(entry))),
               Effect.map((other) => {
