@@ -130,7 +130,7 @@ export class StreamEvents {
             : refuse(`the stream cannot be read now (${bound})`, { bound })
         }),
       [`${name}:find`]: (key: string) =>
-        Effect.flatMap(rule.aboutOf(key, work), (about) =>
+        Effect.flatMap(rule.aboutOf(key), (about) =>
           about === undefined
             ? Effect.succeed(null)
             : Effect.flatMap(Effect.mapError(log.find(about), refusalOf), (id) =>
@@ -153,7 +153,7 @@ export class StreamEvents {
   private start(socket: StreamSocket, event: Prepared, work: Work, rule: Rule, payload: unknown) {
     const { log } = this
     return Effect.contextWith((context: Context.Context<any>) =>
-      Effect.flatMap(rule.aboutOf(event.declaration.key?.(payload), work), (about) => {
+      Effect.flatMap(rule.aboutOf(event.declaration.key?.(payload)), (about) => {
         if (about === undefined) return refuse("the key of a stream must be hard to guess", { key: "invalid" })
         const client = about.owner === undefined ? socket.connection.session.id : `owner ${about.owner}`
         // A client that leaves meanwhile must not leave a log without work.
@@ -196,7 +196,8 @@ class Rule {
   }
 
   /** A stream of the client with a key; `undefined` if it may have no such key. */
-  aboutOf(key: string | undefined, { allow }: Work): Effect.Effect<About | undefined> {
+  aboutOf(key: string | undefined): Effect.Effect<About | undefined> {
+    const { allow } = this.work
     return Effect.map(this.owner, (owner) => {
       const shortest = owner === undefined && allow === undefined ? StreamEvent.MIN_SHARED_KEY : 1
       if (key !== undefined && (key.length < shortest || key.length > StreamEvent.MAX_KEY)) return undefined
