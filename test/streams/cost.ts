@@ -20,6 +20,9 @@ import * as StreamEvent from "../../src/StreamEvent.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
 
 const RATE = 50
+
+/** The rounds that only warm up. */
+const WARMUP = 2
 const PER_SOCKET = 10
 
 const Item = Schema.Struct({ word: Schema.String, n: Schema.Int })
@@ -103,14 +106,13 @@ export const measure = async (streams: number, seconds: number, rounds: number) 
   const costs = { answer: [] as Array<number>, tell: [] as Array<number> }
   try {
     await done()
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = -WARMUP; round < rounds; round++) {
       for (const kind of round % 2 === 0 ? (["tell", "answer"] as const) : (["answer", "tell"] as const)) {
         const before = process.cpuUsage()
         child.send({ kind, count })
         await done()
         const { system, user } = process.cpuUsage(before)
-        // The first round warms up.
-        if (round > 0) costs[kind].push((user + system) / (running * count))
+        if (round >= 0) costs[kind].push((user + system) / (running * count))
       }
     }
   } finally {
