@@ -11,6 +11,7 @@ import type * as Stream from "effect/Stream"
 import type { DeliveryOrder } from "./DeliveryOrder.ts"
 import type { Handshake } from "../Handshake.ts"
 import type { ServersMissingError } from "../SocketIoError.ts"
+import type { TraceContext } from "../TraceContext.ts"
 
 /**
  * A socket of this process, as an adapter sees it.
@@ -123,6 +124,12 @@ export interface BroadcastPacket {
    * unless recovery is on.
    */
   readonly position?: string | undefined
+  /**
+   * The trace context of the span that has emitted it, if there is a tracer and the span is sampled.
+   * An adapter for a cluster passes it on. Only clients of this library that have asked for it get
+   * it.
+   */
+  readonly trace?: TraceContext | undefined
 }
 
 /**
@@ -223,11 +230,12 @@ export interface Host {
   /**
    * Delivers an event of another server of the cluster. If that server asks for an answer, `reply`
    * is called once: with the arguments of an acknowledgement, or with `undefined` if there will be
-   * none.
+   * none. `trace` is the trace context of the span that has emitted it, if it came with one.
    */
   readonly onServerEvent: (
     data: readonly [event: string, ...args: Array<unknown>],
-    reply: ((args: ReadonlyArray<unknown> | undefined) => void) | undefined
+    reply: ((args: ReadonlyArray<unknown> | undefined) => void) | undefined,
+    trace?: TraceContext | undefined
   ) => void
 }
 
@@ -283,14 +291,21 @@ export interface Adapter {
   readonly socketsLeave: (selection: Selection, rooms: ReadonlyArray<string>, local: boolean) => Effect.Effect<void>
   /** Disconnects the sockets in a selection. With `close` it also closes their connections. */
   readonly disconnectSockets: (selection: Selection, close: boolean, local: boolean) => Effect.Effect<void>
-  /** Sends an event to every other server of the cluster, not to this one. */
-  readonly serverSideEmit: (data: readonly [event: string, ...args: Array<unknown>]) => Effect.Effect<void>
+  /**
+   * Sends an event to every other server of the cluster, not to this one. `trace` is the trace
+   * context of the emitting span, if there is a tracer.
+   */
+  readonly serverSideEmit: (
+    data: readonly [event: string, ...args: Array<unknown>],
+    trace?: TraceContext | undefined
+  ) => Effect.Effect<void>
   /**
    * Does the same, and yields the arguments of each answer. The stream ends when every other server
    * has answered or has declined. It fails at its end if some have not, and will not.
    */
   readonly serverSideEmitWithAck: (
-    data: readonly [event: string, ...args: Array<unknown>]
+    data: readonly [event: string, ...args: Array<unknown>],
+    trace?: TraceContext | undefined
   ) => Stream.Stream<ReadonlyArray<unknown>, ServersMissingError>
 }
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { TraceContext } from "../TraceContext.ts"
 import type { Acknowledgement, Selection, SocketDetails } from "./Adapter.ts"
 
 /**
@@ -46,11 +47,13 @@ export type ClusterMessage =
       readonly mayHaveBinary: boolean
       readonly selection: Selection
       readonly flags: RemoteFlags
+      /** Official servers ignore it. */
+      readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Question"; readonly requestId: string; readonly question: Question }
   | { readonly _tag: "Join" | "Leave"; readonly selection: Selection; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Disconnect"; readonly selection: Selection; readonly close: boolean }
-  | { readonly _tag: "ServerEvent"; readonly data: EventData }
+  | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
   | { readonly _tag: "Cancel"; readonly requestId: string }
   | { readonly _tag: "Ping"; readonly requestId: string }
 
@@ -77,9 +80,11 @@ export type Question =
       readonly selection: Selection
       readonly flags: RemoteFlags
       readonly timeout: number | undefined
+      /** Official servers ignore it. */
+      readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Fetch" | "Count"; readonly selection: Selection }
-  | { readonly _tag: "ServerEvent"; readonly data: EventData }
+  | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
 
 /**
  * An answer to one server.

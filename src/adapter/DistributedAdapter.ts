@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
 import { ServersMissingError } from "../SocketIoError.ts"
+import type { TraceContext } from "../TraceContext.ts"
 import type {
   Acknowledgement,
   Adapter,
@@ -143,8 +144,8 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     return Effect.sync(() => {
       this.own.broadcastUnsafe(packet, selection, flags)
       if (flags.local) return
-      const { data, mayHaveBinary } = packet
-      this.link.send({ _tag: "Broadcast", data, mayHaveBinary, selection, flags })
+      const { data, mayHaveBinary, trace } = packet
+      this.link.send({ _tag: "Broadcast", data, mayHaveBinary, selection, flags, trace })
     })
   }
 
@@ -154,7 +155,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement, ServersMissingError> {
     if (flags.local) return this.own.broadcastWithAck(packet, selection, flags)
-    const { data, mayHaveBinary } = packet
+    const { data, mayHaveBinary, trace } = packet
     return Stream.callback<Acknowledgement, ServersMissingError>(
       (queue) =>
         Effect.acquireRelease(
@@ -172,7 +173,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
               onEnd: settle
             })
             const forget = this.questions.ask(
-              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined },
+              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined, trace },
               {
                 onAnswer: (answer) => {
                   if (answer._tag === "Acknowledged") Queue.offerUnsafe(queue, answer.acknowledgement)
@@ -245,17 +246,17 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     })
   }
 
-  serverSideEmit(data: EventData): Effect.Effect<void> {
-    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data }))
+  serverSideEmit(data: EventData, trace?: TraceContext): Effect.Effect<void> {
+    return Effect.sync(() => this.link.send({ _tag: "ServerEvent", data, trace }))
   }
 
-  serverSideEmitWithAck(data: EventData): Stream.Stream<ReadonlyArray<unknown>, ServersMissingError> {
+  serverSideEmitWithAck(data: EventData, trace?: TraceContext): ReturnType<Adapter["serverSideEmitWithAck"]> {
     return Stream.callback<ReadonlyArray<unknown>, ServersMissingError>(
       (queue) =>
         Effect.acquireRelease(
           Effect.sync(() =>
             this.questions.ask(
-              { _tag: "ServerEvent", data },
+              { _tag: "ServerEvent", data, trace },
               {
                 onAnswer: (answer) => {
                   if (answer._tag === "Answered" && answer.args !== undefined) Queue.offerUnsafe(queue, answer.args)
@@ -316,10 +317,10 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   private receive(from: Sender, message: ClusterMessage): void {
     switch (message._tag) {
       case "Broadcast": {
-        const { data, flags, mayHaveBinary, selection } = message
+        const { data, flags, mayHaveBinary, selection, trace } = message
         if (!this.mayReach(selection)) return
         refuseReserved(data)
-        const packet = { data, mayHaveBinary, position: from.position }
+        const packet = { data, mayHaveBinary, position: from.position, trace }
         return this.own.broadcastUnsafe(packet, selection, { ...flags, local: false })
       }
       case "Question":
@@ -332,7 +333,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
       case "Disconnect":
         return this.own.disconnectUnsafe(message.selection, message.close)
       case "ServerEvent":
-        return this.host.onServerEvent(message.data, undefined)
+        return this.host.onServerEvent(message.data, undefined, message.trace)
       case "Cancel":
         return this.answering.cancel(from, message.requestId)
       case "Ping":

@@ -9,6 +9,7 @@
  *
  * @since 0.1.0
  */
+import type { TraceContext } from "../TraceContext.ts"
 import type { Selection } from "./Adapter.ts"
 import type { ClusterAnswer, ClusterMessage, EventData, Question, RemoteFlags, Sender } from "./ClusterMessage.ts"
 import { type LaneEnd, type Received, refused } from "./Received.ts"
@@ -73,8 +74,9 @@ const CLOSING = 13
 export const toEnvelope = (here: Here, message: ClusterMessage, number: number | undefined): Envelope => {
   switch (message._tag) {
     case "Broadcast": {
-      const { data, flags, selection } = message
-      return make(here, BROADCAST, { packet: { type: 2, data }, opts: options(selection, flags) }, { n: number })
+      const { data, flags, selection, trace } = message
+      const x = { n: number, ...Values.writeTrace(trace) }
+      return make(here, BROADCAST, { packet: { type: 2, data }, opts: options(selection, flags) }, x)
     }
     case "Question":
       return question(here, message.requestId, message.question, number)
@@ -89,7 +91,7 @@ export const toEnvelope = (here: Here, message: ClusterMessage, number: number |
       return make(here, DISCONNECT, { opts: options(selection), close }, { n: number })
     }
     case "ServerEvent":
-      return make(here, SERVER_EVENT, { packet: message.data }, { n: number })
+      return make(here, SERVER_EVENT, { packet: message.data }, { n: number, ...Values.writeTrace(message.trace) })
     case "Cancel":
     case "Ping":
       return make(here, Values.OwnType[message._tag], { requestId: message.requestId }, { n: number })
@@ -99,16 +101,22 @@ export const toEnvelope = (here: Here, message: ClusterMessage, number: number |
 const question = (here: Here, requestId: string, question: Question, number: number | undefined): Envelope => {
   switch (question._tag) {
     case "Ask": {
-      const { data, flags, selection, timeout } = question
+      const { data, flags, selection, timeout, trace } = question
       const opts = options(selection, flags, timeout)
-      return make(here, BROADCAST, { packet: { type: 2, data }, requestId, opts }, { n: number })
+      const x = { n: number, ...Values.writeTrace(trace) }
+      return make(here, BROADCAST, { packet: { type: 2, data }, requestId, opts }, x)
     }
     case "Fetch":
       return make(here, FETCH, { opts: options(question.selection), requestId }, { n: number })
     case "Count":
       return make(here, FETCH, { opts: options(question.selection), requestId }, { n: number, c: 1 })
     case "ServerEvent":
-      return make(here, SERVER_EVENT, { requestId, packet: question.data }, { n: number })
+      return make(
+        here,
+        SERVER_EVENT,
+        { requestId, packet: question.data },
+        { n: number, ...Values.writeTrace(question.trace) }
+      )
   }
 }
 
@@ -247,7 +255,8 @@ const readMessage = (
   if (requestId !== undefined && !Values.isId(requestId)) return "the id of a question is none"
   if (type === SERVER_EVENT) {
     const event = Values.readEvent(data["packet"])
-    return event === undefined ? "an event between servers without a name" : serverEvent(requestId, event)
+    if (event === undefined) return "an event between servers without a name"
+    return serverEvent(requestId, event, Values.readTrace(extension))
   }
   if (type >= Values.OwnType.Cancel) {
     if (requestId === undefined) return "a message without the id of a question"
@@ -260,7 +269,8 @@ const readMessage = (
     case BROADCAST: {
       const event = Values.readPacket(data["packet"])
       if (event === undefined) return "a broadcast without an event"
-      return broadcast(requestId, event, selection, opts as Readonly<Record<string, unknown>>, mayHaveBinary)
+      const trace = Values.readTrace(extension)
+      return broadcast(requestId, event, selection, opts as Readonly<Record<string, unknown>>, mayHaveBinary, trace)
     }
     case JOIN:
     case LEAVE: {
@@ -278,10 +288,20 @@ const readMessage = (
   }
 }
 
-const serverEvent = (requestId: string | undefined, data: EventData): ClusterMessage =>
-  requestId === undefined
-    ? { _tag: "ServerEvent", data }
-    : { _tag: "Question", requestId, question: { _tag: "ServerEvent", data } }
+/**
+ * An event between servers that has been read, or with a `requestId` the question for its answers.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const serverEvent = (
+  requestId: string | undefined,
+  data: EventData,
+  trace: TraceContext | undefined
+): ClusterMessage => {
+  const event = { _tag: "ServerEvent", data, ...(trace !== undefined && { trace }) } as const
+  return requestId === undefined ? event : { _tag: "Question", requestId, question: event }
+}
 
 /**
  * A broadcast that has been read, or with a `requestId` the question for its acknowledgements.
@@ -294,12 +314,14 @@ export const broadcast = (
   data: EventData,
   selection: Selection,
   opts: Readonly<Record<string, unknown>>,
-  mayHaveBinary: boolean
+  mayHaveBinary: boolean,
+  trace?: TraceContext | undefined
 ): ClusterMessage => {
   const flags = Values.readFlags(opts)
-  if (requestId === undefined) return { _tag: "Broadcast", data, mayHaveBinary, selection, flags }
+  const common = { data, mayHaveBinary, selection, flags, ...(trace !== undefined && { trace }) }
+  if (requestId === undefined) return { _tag: "Broadcast", ...common }
   const timeout = Values.readTimeout(opts)
-  return { _tag: "Question", requestId, question: { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout } }
+  return { _tag: "Question", requestId, question: { _tag: "Ask", ...common, timeout } }
 }
 
 /** Returns the problem if the data is wrong. */

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
+import type { TraceContext } from "../TraceContext.ts"
 import type { Selection } from "./Adapter.ts"
 import type { EventData, RemoteFlags } from "./ClusterMessage.ts"
 import type { LaneEnd } from "./Received.ts"
@@ -30,6 +31,10 @@ export interface Extension {
   readonly l?: ReadonlyArray<LaneEnd> | undefined
   /** In an answer of the classic format, which has no other place for it: the id of the sender. */
   readonly u?: string | undefined
+  /** In a broadcast: the `traceparent` of the span that has emitted it. */
+  readonly t?: string | undefined
+  /** In a broadcast: the `tracestate` that belongs to it. */
+  readonly ts?: string | undefined
 }
 
 /**
@@ -58,6 +63,10 @@ export const EMITTER = "emitter"
 
 /** Longer texts are no ids of servers, sockets or questions: they are remembered. Official ones have 20 characters at most. */
 const MAX_ID = 128
+
+/** The characters of a `traceparent`, and the most of a `tracestate`. */
+const TRACEPARENT = 55
+const MAX_TRACESTATE = 256
 
 /** The lanes that a beat may have. Links send several beats for more. */
 const MAX_BEAT_LANES = 10_000
@@ -222,15 +231,43 @@ export const furtherArgs = (args: ReadonlyArray<unknown>): ReadonlyArray<unknown
  */
 export const readExtension = (value: unknown): Extension | undefined => {
   if (!isRecord(value)) return undefined
-  const { a, c, l, n, s, u } = value
+  const { a, c, l, n, s, t, ts, u } = value
   return {
     n: isCount(n) && n > 0 ? n : undefined,
     c: isCount(c) ? c : undefined,
     s: isId(s) ? s : undefined,
     a: Array.isArray(a) ? a : undefined,
     l: Array.isArray(l) && l.length <= MAX_BEAT_LANES && l.every(isLaneEnd) ? l : undefined,
-    u: isId(u) ? u : undefined
+    u: isId(u) ? u : undefined,
+    t: typeof t === "string" && t.length === TRACEPARENT ? t : undefined,
+    ts: typeof ts === "string" && ts.length <= MAX_TRACESTATE ? ts : undefined
   }
+}
+
+/**
+ * The fields of a trace context in an extension. Without one there are none, so that a message is
+ * the same as without a tracer.
+ *
+ * @since 0.1.0
+ * @category writers
+ */
+export const writeTrace = (trace: TraceContext | undefined): Pick<Extension, "t" | "ts"> | undefined =>
+  trace === undefined
+    ? undefined
+    : trace.tracestate === undefined
+      ? { t: trace.traceparent }
+      : { t: trace.traceparent, ts: trace.tracestate }
+
+/**
+ * Reads the trace context of an extension.
+ *
+ * @since 0.1.0
+ * @category readers
+ */
+export const readTrace = (extension: Extension | undefined): TraceContext | undefined => {
+  if (extension?.t === undefined) return undefined
+  const { t: traceparent, ts: tracestate } = extension
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
 const isLaneEnd = (value: unknown): value is LaneEnd =>

@@ -20,6 +20,7 @@ import { Parser } from "../Parser.ts"
 import { log } from "../internal/log.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { ClientDebug } from "./ClientDebug.ts"
+import { ClientTelemetry } from "./ClientTelemetry.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
 import { makeManager, type Manager, type ManagerRuntime } from "./internal/manager.ts"
@@ -75,7 +76,8 @@ export const make: <R = never>(
     memory: { upgraded: false },
     unique: (yield* Random.next).toString(36).slice(2),
     debug: (...step) => runFork(writeStep(...step)),
-    warn: (...line) => runFork(log("Warn", ...line))
+    warn: (...line) => runFork(log("Warn", ...line)),
+    observer: (yield* ClientTelemetry)?.observer
   }
   const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser)
   yield* scoped(() => manager.close)

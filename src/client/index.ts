@@ -5,8 +5,10 @@
  */
 export * as ClientConfig from "./ClientConfig.ts"
 export * as ClientDebug from "./ClientDebug.ts"
+export * as ClientMetrics from "./ClientMetrics.ts"
 export * as ClientOptions from "./ClientOptions.ts"
 export * as ClientSocket from "./ClientSocket.ts"
+export * as ClientTelemetry from "./ClientTelemetry.ts"
 export * as Reconnection from "./Reconnection.ts"
 export * as RetryingEmitter from "./RetryingEmitter.ts"
 export * as SocketIoClient from "./SocketIoClient.ts"

@@ -34,15 +34,25 @@ export const attributesOf = ({ length }: Pick<EventCodec, "length">, data: Reado
   return attributes
 }
 
-/** Adds attributes to an event that a contract has encoded. */
+/**
+ * Adds attributes to an event that a contract has encoded. It may have some already, right after its
+ * declared arguments.
+ */
 export const withAttributes = (
   { length }: Pick<EventCodec, "length">,
   data: ReadonlyArray<unknown>,
   attributes: Attributes
-): ReadonlyArray<unknown> => {
-  const all = [...data]
+): [string, ...Array<unknown>] => {
+  // It begins with the event's name.
+  const all = [...data] as [string, ...Array<unknown>]
   // A tuple may end before its optional elements do.
   while (all.length <= length) all.push(null)
-  all.push(attributes)
+  all[1 + length] = { ...(all[1 + length] as Attributes | undefined), ...attributes }
   return all
 }
+
+/** The value of `fx` in the requests of a client of this library. */
+export const OUR_CLIENT = "1"
+
+/** The same of a client that takes trace contexts. */
+export const TRACED_CLIENT = "1.trace"

@@ -36,6 +36,8 @@ export interface ClientContract {
 export interface ClientWire {
   /** The codec of an event of clients. */
   readonly codec: (event: string) => EventCodec | undefined
+  /** The codec of an event of the server. */
+  readonly serverCodec: (event: string) => EventCodec | undefined
   /**
    * Encodes an event as its data, `[name, ...args]`, and returns whether it may hold bytes. Throws
    * on an event or a payload that the contract does not declare. It takes `WireData` as they are.
@@ -93,6 +95,7 @@ const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): Cli
     new Error(`"${event}" is no event of the ${whose} in "${contract._tag}"`)
   return {
     codec: (event) => incoming.get(event),
+    serverCodec: (event) => outgoing.get(event),
     encode: (event, payload) => {
       const codec = incoming.get(event)
       if (codec === undefined) throw refuse(event, "client")

@@ -114,23 +114,26 @@ export const compileContract = (contract: Declaration, prepare: Prepare | undefi
     auth: codec(service.auth),
     error: codec(service.error)
   }))
-  const refreshing = middlewares.filter(({ service }) => service.refresh !== undefined)
-  // A contract that declares no events has these all the same.
-  const requests = refreshing.map(({ service }) => [service.refresh!.request._tag, service.refresh!.request] as const)
+  // A contract that declares no events has those of its middlewares all the same.
+  const received = new Map(contract.clientToServer)
+  const refreshes = new Map<string, CompiledMiddleware>()
+  for (const middleware of middlewares) {
+    const request = middleware.service.refresh?.request
+    if (!request) continue
+    received.set(request._tag, request)
+    refreshes.set(request._tag, middleware)
+  }
   return {
     contract,
     untyped: contract.untyped,
-    incoming: events(new Map([...contract.clientToServer, ...requests])),
+    incoming: events(received),
     outgoing: events(contract.serverToClient),
     serverToServer: events(contract.serverToServer),
     auth: codec(contract.auth),
     declaresAuth: contract.auth !== undeclaredAuth,
     data: fields(contract.data),
     middlewares,
-    refreshes:
-      refreshing.length === 0
-        ? undefined
-        : new Map(refreshing.map((middleware) => [middleware.service.refresh!.request._tag, middleware])),
+    refreshes: refreshes.size > 0 ? refreshes : undefined,
     pattern: contract.pattern,
     params: fields(contract.params ?? {})
   }

@@ -16,6 +16,7 @@ import type { HandshakeOptions, HeartbeatOptions, UpgradeOptions } from "../engi
 import { constantCase, optional } from "../internal/configOptions.ts"
 import type { RecoveryOptions } from "../server/RecoveryOptions.ts"
 import type { AuthOptions, ReadingOptions, ServerLimits } from "../server/ServerOptions.ts"
+import type { TracingOptions } from "../server/TracingOptions.ts"
 import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "./NodeEngine.ts"
 import type { ListeningOptions, NodeOptions } from "./NodeSocketIoServer.ts"
 
@@ -39,8 +40,7 @@ const top = {
   transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
   allowEIO3: Config.Boolean,
   cookie: Config.Boolean,
-  drainTimeout: Config.Duration,
-  tracing: Config.Boolean
+  drainTimeout: Config.Duration
 } satisfies Readers<NodeOptions>
 
 const heartbeat = { pingInterval: Config.Duration, pingTimeout: Config.Duration } satisfies Readers<HeartbeatOptions>
@@ -100,6 +100,17 @@ const polling = { compression: Config.Boolean } satisfies Readers<PollingOptions
 
 const webSocket = { perMessageDeflate: Config.Boolean } satisfies Readers<WebSocketOptions>
 
+const tracingOptions = {
+  names: (name: string) => Config.Literals(["effect", "messaging"], name),
+  trust: (name: string) => Config.Literals(["parent", "link", "none"], name)
+} satisfies Readers<TracingOptions>
+
+/** The switch of spans, or their options. With `false` these count for nothing. */
+const tracing: Config.Config<Record<string, unknown>> = Config.map(
+  Config.all([optional({ tracing: Config.Boolean }), Config.nested(optional(tracingOptions), constantCase("tracing"))]),
+  ([set, options]) => (Object.keys(options).length === 0 || set.tracing === false ? set : { tracing: options })
+)
+
 /** The switch of recovery, or its options. */
 const recovery: Config.Config<Record<string, unknown>> = Config.map(
   Config.all([
@@ -142,6 +153,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
   Config.all([
     optional(top),
     recovery,
+    tracing,
     grouped("heartbeat", optional(heartbeat)),
     grouped("handshake", optional(handshake)),
     grouped("upgrade", optional(upgrade)),
@@ -168,7 +180,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
  * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`,
  * `…_TRANSPORTS`, `…_ALLOW_EIO3`, `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`,
  * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_READY_PATH`,
- * `…_DRAIN_TIMEOUT`, `…_TRACING`.
+ * `…_DRAIN_TIMEOUT`.
  * In groups:
  *
  * - `SOCKETIO_HEARTBEAT_PING_INTERVAL`, `…_PING_TIMEOUT`
@@ -183,6 +195,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
  * - `SOCKETIO_AUTH_TOLERANCE`, `…_RATE`
  * - `SOCKETIO_RECOVERY` (a switch), `SOCKETIO_RECOVERY_MAX_DISCONNECTION` and so on, as
  *   `RecoveryOptions` has them
+ * - `SOCKETIO_TRACING` (a switch), `SOCKETIO_TRACING_NAMES`, `…_TRUST`
  * - `SOCKETIO_POLLING_COMPRESSION`
  * - `SOCKETIO_WEB_SOCKET_PER_MESSAGE_DEFLATE`
  * - `SOCKETIO_CORS_ORIGIN` (origins with commas between, or `*`), `…_CREDENTIALS`

@@ -8,13 +8,15 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 import type { EngineLimits, EngineOptions } from "../engine/EngineOptions.ts"
-import { flag, group, integer, millis, type Names, refuse, separate } from "../engine/OptionReaders.ts"
+import { group, integer, millis, type Names, refuse, separate } from "../engine/OptionReaders.ts"
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_DEPTH } from "../protocol/ProtocolLimits.ts"
 import { rateOf } from "../internal/tokenBucket.ts"
 import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { RecoveryOptions, ResolvedRecoveryOptions } from "./RecoveryOptions.ts"
 import * as Recovery from "./RecoveryOptions.ts"
+import type { ResolvedTracingOptions, TracingOptions } from "./TracingOptions.ts"
+import * as Tracing from "./TracingOptions.ts"
 
 /**
  * Options of the Socket.IO server. They include those of the engine.
@@ -47,10 +49,11 @@ export interface ServerOptions<out R = never> extends EngineOptions<R> {
    */
   readonly reading?: ReadingOptions
   /**
-   * Whether every handled event runs in a span of its own (`socket.io <event>`). Default: true if
-   * the server's layer has a tracer. Without a tracer, or with `false`, it costs nothing.
+   * Whether every handled event runs in a span of its own (`socket.io <event>`), or how (see
+   * {@link TracingOptions}). Default: true if the server's layer has a tracer. Without a tracer, or
+   * with `false`, it costs nothing, and no trace context is read or sent.
    */
-  readonly tracing?: boolean
+  readonly tracing?: boolean | TracingOptions
   /**
    * Connection state recovery: a client that has lost its connection comes back as the same socket,
    * and receives what it has missed. `true` stands for all defaults of {@link RecoveryOptions}.
@@ -244,7 +247,7 @@ export interface ResolvedServerOptions {
   readonly maxAttachmentBytes: number
   readonly attachmentTimeout: number
   readonly maxDepth: number
-  readonly tracing: boolean | undefined
+  readonly tracing: ResolvedTracingOptions
   readonly authTolerance: number
   readonly authRate: number
   /** `undefined` if recovery is off. */
@@ -356,7 +359,7 @@ export const resolve = Effect.fnUntraced(function* (
     ),
     attachmentTimeout: yield* millis("limits.attachmentTimeout", limits.attachmentTimeout, 30_000, 1),
     maxDepth: yield* integer("limits.maxDepth", limits.maxDepth, MAX_DEPTH, 1),
-    tracing: options.tracing === undefined ? undefined : yield* flag("tracing", options.tracing, false),
+    tracing: yield* Tracing.resolve(options.tracing),
     ...(yield* authOptions(options.auth)),
     recovery: yield* Recovery.resolve(options.recovery)
   }

@@ -214,6 +214,13 @@ describe("what the client costs a page, compressed", () => {
       const { bytes, modules } = await bundle(client('"/chat"', '"Ada"', '"Hello"'))
       assert.isTrue(modules.some(of("internal/effect")))
       for (const module of ["Schema", "SchemaAST", "SchemaParser"]) assert.isFalse(modules.some(of(module)), module)
+      // Nor has it what nobody has asked for.
+      const telemetry = ["client/internal/telemetry.ts", "client/ClientMetrics.ts", "src/TraceContext.ts"]
+      for (const module of telemetry)
+        assert.isFalse(
+          modules.some((path) => path.endsWith(module)),
+          module
+        )
       hold(`a client without a contract, ${bundler}`, bytes, limits.plain)
     })
 

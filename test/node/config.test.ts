@@ -61,7 +61,8 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["RECOVERY_MAX_DIRECT_BYTES", "12", "recovery.maxDirectBytes", 12],
   ["RECOVERY_MAX_SESSIONS", "13", "recovery.maxSessions", 13],
   ["RECOVERY_MAX_REPLAY", "14", "recovery.maxReplay", 14],
-  ["TRACING", "false", "tracing", false]
+  ["TRACING_NAMES", "messaging", "tracing.names", "messaging"],
+  ["TRACING_TRUST", "link", "tracing.trust", "link"]
 ]
 
 const byOption = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : 1)
@@ -108,6 +109,14 @@ describe("options from the environment", () => {
         SOCKETIO_RECOVERY_MAX_SESSIONS: "5"
       })
       assert.deepStrictEqual(off, { recovery: false })
+    })
+  )
+
+  it.effect("switch spans", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* reading(NodeConfig.attached, { SOCKETIO_TRACING: "true" }), { tracing: true })
+      const off = yield* reading(NodeConfig.attached, { SOCKETIO_TRACING: "false", SOCKETIO_TRACING_TRUST: "link" })
+      assert.deepStrictEqual(off, { tracing: false })
     })
   )
 

@@ -14,6 +14,7 @@ import type { ForeignUpgradeOptions, PollingOptions, WebSocketOptions } from "..
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import type { RecoveryOptions } from "../../src/server/RecoveryOptions.ts"
 import type { AuthOptions, ReadingOptions, ServerLimits } from "../../src/server/ServerOptions.ts"
+import type { TracingOptions } from "../../src/server/TracingOptions.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { request, within } from "../support/RawClient.ts"
 import { call, connect, grace, listen } from "../support/serve.ts"
@@ -119,6 +120,11 @@ const auth: Nonsense<AuthOptions> = {
   rate: [0, -1, Number.NaN, "fast"]
 }
 
+const tracing: Nonsense<TracingOptions> = {
+  names: ["otel", 1, null],
+  trust: ["child", true, null]
+}
+
 const recovery: Nonsense<RecoveryOptions> = {
   maxDisconnection: [0, "soon", Infinity, 2 ** 31],
   maxEvents: [-1, 1.5, Infinity],
@@ -141,7 +147,8 @@ const groups = {
   foreignUpgrades,
   onShutdown,
   auth,
-  recovery
+  recovery,
+  tracing
 }
 
 /** The same for the options on top, the groups themselves among them. */
@@ -166,7 +173,7 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   cookie: [{ name: "a b" }, { path: "/;" }, { domain: "a;b" }, { maxAge: "soon" }, { sameSite: "never" }, 5],
   cors: ["*", 5],
   drainTimeout: ["forever", -1, Infinity, 2 ** 31],
-  tracing: notASwitch,
+  tracing: ["yes", 1, null, []],
   path: ["socket.io", "?", "/chat?room=1", "/chat#1", "/a b", "http://example.com/chat"],
   serveClient: notASwitch,
   keepRequests: notASwitch,

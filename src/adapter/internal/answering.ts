@@ -52,7 +52,7 @@ export class Answering {
       case "Count":
         return this.say(from, { _tag: "Counted", requestId, count: this.own.countUnsafe(question.selection) })
       case "ServerEvent":
-        return this.askHandlers(from, requestId, question.data)
+        return this.askHandlers(from, requestId, question)
       case "Ask":
         return this.askClients(from, requestId, question)
     }
@@ -96,7 +96,8 @@ export class Answering {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  private askHandlers(from: Sender, requestId: string, data: readonly [event: string, ...args: Array<unknown>]): void {
+  private askHandlers(from: Sender, requestId: string, question: Question & { readonly _tag: "ServerEvent" }): void {
+    const { data, trace } = question
     const key = keyOf(from, requestId)
     if (this.work.has(key)) return
     let isOver = false
@@ -104,13 +105,17 @@ export class Answering {
       isOver = true
     })
     try {
-      this.host.onServerEvent(data, (args) => {
-        if (isOver) return
-        isOver = true
-        this.finish(key)
-        // Official servers wait for an answer until their time is over; they know no other one.
-        if (args !== undefined || from.native) this.say(from, { _tag: "Answered", requestId, args })
-      })
+      this.host.onServerEvent(
+        data,
+        (args) => {
+          if (isOver) return
+          isOver = true
+          this.finish(key)
+          // Official servers wait for an answer until their time is over; they know no other one.
+          if (args !== undefined || from.native) this.say(from, { _tag: "Answered", requestId, args })
+        },
+        trace
+      )
     } catch (defect) {
       this.finish(key)
       throw defect
@@ -118,8 +123,8 @@ export class Answering {
   }
 
   private askClients(from: Sender, requestId: string, question: Question & { readonly _tag: "Ask" }): void {
-    const { data, mayHaveBinary, selection, timeout } = question
-    const packet: BroadcastPacket = { data, mayHaveBinary }
+    const { data, mayHaveBinary, selection, timeout, trace } = question
+    const packet: BroadcastPacket = { data, mayHaveBinary, trace }
     const flags: BroadcastFlags = { ...question.flags, local: false }
     const key = keyOf(from, requestId)
     if (this.work.has(key)) return

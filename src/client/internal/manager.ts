@@ -13,6 +13,7 @@ import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { WriteStep } from "../ClientDebug.ts"
 import type { Outage } from "../Reconnection.ts"
+import type { ClientObserver } from "./observing.ts"
 
 /** The namespaces whose former sockets are remembered: a page may go through thousands over one connection. */
 const MAX_FORMER = 1_000
@@ -33,6 +34,8 @@ export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
   /** Writes a debug line about a step of the connection, if the application wants that. */
   readonly debug: (...step: Parameters<WriteStep>) => void
   readonly warn: (message: string, annotations: Readonly<Record<string, unknown>>) => void
+  /** The observer of the client, if it has telemetry. */
+  readonly observer: ClientObserver | undefined
 }
 
 /** The end of the connection, or of an attempt to open it. */
@@ -130,7 +133,7 @@ export const makeManager = <M extends Member>(
     const given = {
       ...options,
       // A server of ours may then use more than the protocol.
-      query: { ...(Effect.isEffect(query) ? yield* query : query), fx: "1" },
+      query: { ...(Effect.isEffect(query) ? yield* query : query), fx: runtime.observer?.fx ?? "1" },
       headers: Effect.isEffect(headers) ? yield* headers : headers
     }
     const decoder = parser.makeDecoder(options)

@@ -5,7 +5,7 @@ import type { ClientWire } from "../../internal/clientWire.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
 import type { ConnectionEnd, Manager, Member, Received } from "./manager.ts"
@@ -36,28 +36,23 @@ export interface SocketRuntime extends Member {
   readonly awaitConnected: Effect.Effect<void, ConnectError>
 }
 
-/** CONNECT is on its way: the auth payload is being made, or the server has not answered yet. */
-interface Asking {
-  /** Makes the auth payload. */
-  making?: Fiber.Fiber<unknown, unknown> | undefined
-  /** Events that came before the answer. */
-  readonly early: Array<Received>
-}
-
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
-  const { namespace, wire } = target
-  const { debug, warn } = manager.runtime
+  const { namespace } = target
+  const { debug, observer, warn } = manager.runtime
+  const observed = observer?.observe(target, manager.runtime)
+  const { wire } = observed ?? target
   /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
   let status: SocketStatus = { _tag: "Connecting" }
-  let asking: Asking | undefined
+  /** CONNECT is on its way: events that came before the answer. */
+  let asking: Array<Received> | undefined
   /** The name of this connection for a server that recovers it, and the last packet that came over it. */
   let pid: string | undefined
   let offset: string | undefined
   /** The fingerprint of the contract that is expected: that of the program, or the first one of the server. */
   let { fingerprint } = target
   let isSkewTold = false
-  /** Makes the auth payload for a refresh of the client's rights. */
-  let refreshing: Fiber.Fiber<unknown, unknown> | undefined
+  /** Makes an auth payload: for a CONNECT, or for a refresh of the client's rights. */
+  let making: Fiber.Fiber<unknown, unknown> | undefined
   /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
   const statuses: Listeners = new Set()
@@ -86,15 +81,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const enter = (next: SocketStatus) => {
     status = next
-    asking?.making?.interruptUnsafe()
-    asking = undefined
-    stopRefresh()
+    observed?.onStatus(next)
+    stopAsking()
     inbound.close()
   }
 
-  const stopRefresh = () => {
-    const late = refreshing
-    refreshing = undefined
+  const stopAsking = () => {
+    const late = making
+    making = asking = undefined
     late?.interruptUnsafe()
   }
 
@@ -132,7 +126,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const leave = () => {
     if (!isWanted()) return
     if (isJoined()) manager.send(packet(DISCONNECT))
-    manager.leave(namespace, asking && !asking.making ? "asked" : "left")
+    manager.leave(namespace, asking && !making ? "asked" : "left")
     outbound.clear()
     disconnected("io client disconnect")
   }
@@ -156,23 +150,32 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const onOpen = (isMoving = false) => {
     if (asking || !isWanted()) return
     if (!isMoving && status._tag !== "Connecting") change({ _tag: "Connecting" })
-    const current: Asking = (asking = { early: [] })
+    asking = []
+    send(
+      (auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth),
+      (cause) => refuse(`auth failed: ${cause}`, { cause })
+    )
+  }
+
+  /** Sends a packet with the auth payload, when that is made. */
+  const send = (
+    encode: (auth: Readonly<Record<string, unknown>> | undefined) => EncodedPacket,
+    onFailed: (cause: unknown) => void
+  ) => {
     const [makeAuth] = users
-    const making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth))
-    current.making = making
-    making.addObserver((exit) => {
-      if (asking !== current) return
-      current.making = undefined
-      if (exit._tag === "Success") return manager.send(exit.value)
-      const cause = defectOf(exit.cause.reasons[0]!)
-      refuse(`auth failed: ${cause}`, { cause })
+    const fiber = (making = makeAuth!(encode))
+    fiber.addObserver((exit) => {
+      if (making !== fiber) return
+      making = undefined
+      if (exit._tag === "Failure") onFailed(defectOf(exit.cause.reasons[0]!))
+      // A connection that moves takes nothing more. The next one gets the payload with its CONNECT.
+      else if (asking || canSend()) manager.send(exit.value)
     })
   }
 
   const onMove = () => {
     const forget = outbound.mark()
-    asking?.making?.interruptUnsafe()
-    asking = undefined
+    stopAsking()
     onOpen(true)
     return forget
   }
@@ -203,6 +206,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       ...(typeof expiresIn === "number" && { auth: { expiresIn } })
     }
     enter(connected)
+    observed?.onGreeting(fx)
     inbound.open()
     for (const packet of early) {
       onEvent(packet)
@@ -218,30 +222,25 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     // looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
-    inbound.receive(packet)
+    inbound.receive(observed?.onEvent(packet) ?? packet)
   }
 
   /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
   const onAuthAsked = (asked: unknown) => {
-    const [makeAuth] = users
-    if (target.auth !== true || !makeAuth || !canSend()) return
+    if (target.auth !== true || !canSend()) return
     const { event } = Object(asked) as { readonly event?: unknown }
-    stopRefresh()
-    const making = (refreshing = makeAuth((auth) => packet(EVENT, [event, auth])))
-    making.addObserver((exit) => {
-      if (refreshing !== making) return
-      // A connection that moves takes nothing more. The next one gets the payload with CONNECT.
-      if (exit._tag === "Success") {
-        if (canSend()) manager.send(exit.value)
-      } else warn(`not refreshed: auth failed in "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
-    })
+    stopAsking()
+    send(
+      (auth) => packet(EVENT, [event, auth]),
+      (cause) => warn(`auth failed: "${namespace}" is not refreshed`, { cause })
+    )
   }
 
   const onPacket = (packet: Received) => {
     const { data, id, type } = packet
     switch (type) {
       case CONNECT:
-        if (asking) onConnected(data, asking.early)
+        if (asking) onConnected(data, asking)
         return
       case CONNECT_ERROR:
         if (asking) {
@@ -255,7 +254,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case EVENT:
         if ((data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
         if (isJoined()) onEvent(packet)
-        else if (asking && asking.early.length < CAPACITY) asking.early.push(packet)
+        else if (asking && asking.length < CAPACITY) asking.push(packet)
         return
       case ACK:
         return outbound.answer(id, data as Arguments)
@@ -326,7 +325,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const self: SocketRuntime = {
     namespace,
     target,
-    socket,
+    socket: observed?.face(socket) ?? socket,
     awaitConnected,
     use: (makeAuth) => {
       users.add(makeAuth)
@@ -353,6 +352,7 @@ interface Greeting {
   readonly pid?: unknown
   readonly fx?: {
     readonly contract?: string
+    readonly trace?: unknown
     readonly recovered?: { readonly reason?: unknown }
     readonly auth?: { readonly expiresIn?: unknown }
   }

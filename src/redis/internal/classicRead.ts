@@ -2,7 +2,7 @@
  * Reads the format of `createAdapter` of `@socket.io/redis-adapter`, and of `@socket.io/redis-emitter`.
  */
 import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
-import { broadcast, type Here, readSockets } from "../../adapter/Envelope.ts"
+import { broadcast, type Here, readSockets, serverEvent } from "../../adapter/Envelope.ts"
 import { type Received, refused } from "../../adapter/Received.ts"
 import * as Values from "../../adapter/WireValues.ts"
 import { ClassicType } from "./classicTypes.ts"
@@ -102,7 +102,9 @@ const decodeBroadcast = (body: Uint8Array, here: Here, maxBytes: number): Receiv
   if (event === undefined) return refused("a broadcast without an event")
   const selection = Values.readSelection(opts)
   if (selection === undefined) return refused("a selection without rooms")
-  const message = broadcast(undefined, event, selection, opts as Fields, decoded.hasBinary)
+  const options = opts as Fields
+  const trace = options["x"] === undefined ? undefined : Values.readTrace(Values.readExtension(options["x"]))
+  const message = broadcast(undefined, event, selection, options, decoded.hasBinary, trace)
   return { _tag: "Message", from, number, message }
 }
 
@@ -151,8 +153,7 @@ const readRequest = (
     case ClassicType.ServerEvent: {
       const data = Values.readEvent(fields["data"])
       if (data === undefined) return "an event between servers without a name"
-      if (requestId === undefined) return { _tag: "ServerEvent", data }
-      return { _tag: "Question", requestId, question: { _tag: "ServerEvent", data } }
+      return serverEvent(requestId, data, Values.readTrace(extension))
     }
   }
   const known = type <= ClassicType.Ask || type === Values.OwnType.Cancel || type === Values.OwnType.Ping
@@ -179,7 +180,7 @@ const readRequest = (
   if (Values.isRecord(packet) && (packet["nsp"] ?? here.namespace) !== here.namespace) return undefined
   const event = Values.readPacket(packet)
   if (event === undefined) return "a broadcast without an event"
-  return broadcast(requestId, event, selection, opts as Fields, hasBinary)
+  return broadcast(requestId, event, selection, opts as Fields, hasBinary, Values.readTrace(extension))
 }
 
 /** Reads a join, a leave or a disconnection, in the form of today or for one socket alone. */

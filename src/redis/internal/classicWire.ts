@@ -77,7 +77,7 @@ export const make = (options: WireOptions): ClassicWire => {
     },
     encode: (message, number) =>
       message._tag === "Broadcast"
-        ? encode([uid, packet(message.data, namespace), flagged(message.selection, message.flags), uint64(number ?? 0)])
+        ? encode([uid, packet(message.data, namespace), optionsOf(message), uint64(number ?? 0)])
         : encodeRequest(uid, namespace, message, number),
     answerChannelOf(to, answer) {
       // Official servers answer events on the common channel only, and hear each other on both.
@@ -102,6 +102,12 @@ const flagged = ({ except, rooms }: Selection, flags: Parameters<typeof Values.w
   except,
   flags: Values.writeFlags(flags, timeout)
 })
+
+/** The options of a broadcast. A trace context is among them, as the message's number has to be at its end. */
+const optionsOf = ({ flags, selection, trace }: Extract<ClusterMessage, { readonly _tag: "Broadcast" }>) => {
+  const options = flagged(selection, flags)
+  return trace === undefined ? options : { ...options, x: Values.writeTrace(trace) }
+}
 
 /** The same without flags. */
 const plain = ({ except, rooms }: Selection) => ({ rooms, except })
@@ -129,7 +135,10 @@ const encodeRequest = (uid: string, namespace: string, message: Request, number:
         x
       })
     case "ServerEvent":
-      return text({ uid, type: ClassicType.ServerEvent, data: message.data, x }, mayHaveBinary(message))
+      return text(
+        { uid, type: ClassicType.ServerEvent, data: message.data, x: { ...x, ...Values.writeTrace(message.trace) } },
+        mayHaveBinary(message)
+      )
     case "Cancel":
     case "Ping":
       return JSON.stringify({ uid, requestId: message.requestId, type: Values.OwnType[message._tag], x })
@@ -147,9 +156,10 @@ const encodeQuestion = (
 ): Body => {
   switch (question._tag) {
     case "Ask": {
-      const { data, flags, selection, timeout } = question
+      const { data, flags, selection, timeout, trace } = question
       const opts = flagged(selection, flags, timeout)
-      return encode({ uid, requestId, type: ClassicType.Ask, packet: packet(data, namespace), opts, x })
+      const extension = { ...x, ...Values.writeTrace(trace) }
+      return encode({ uid, requestId, type: ClassicType.Ask, packet: packet(data, namespace), opts, x: extension })
     }
     case "Fetch":
       return JSON.stringify({ uid, requestId, type: ClassicType.Fetch, opts: plain(question.selection), x })
@@ -161,8 +171,10 @@ const encodeQuestion = (
         opts: plain(question.selection),
         x: { ...x, c: 1 }
       })
-    case "ServerEvent":
-      return text({ uid, requestId, type: ClassicType.ServerEvent, data: question.data, x }, true)
+    case "ServerEvent": {
+      const extension = { ...x, ...Values.writeTrace(question.trace) }
+      return text({ uid, requestId, type: ClassicType.ServerEvent, data: question.data, x: extension }, true)
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionHandler } from "../../engine/EngineSession.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { queryOf } from "../../engine/RequestDetails.ts"
+import { OUR_CLIENT, TRACED_CLIENT } from "../../internal/attributes.ts"
 import { costOf } from "../../internal/cost.ts"
 import { TokenBucket } from "../../internal/tokenBucket.ts"
 import { hashOf, isMatchable } from "../../internal/namespacePattern.ts"
@@ -226,7 +227,13 @@ export class Connection implements SessionHandler, WheelEntry {
 
   /** Whether the client is one of this library: it understands more than the protocol. */
   get isOurs(): boolean {
-    return this.session.details.query.get("fx") === "1"
+    const fx = this.session.details.query.get("fx")
+    return fx === OUR_CLIENT || fx === TRACED_CLIENT
+  }
+
+  /** Whether the client takes trace contexts, and the server has some. */
+  get isTraced(): boolean {
+    return this.environment.observer.tracing !== undefined && this.session.details.query.get("fx") === TRACED_CLIENT
   }
 
   /** Whether nothing is sent to its sockets any more, as the client moves to another server. */

@@ -194,7 +194,11 @@ export class Dispatch {
     const limit = codec.event.concurrency ?? socket.contract!.contract.concurrency
     const isOnce = codec.event.once !== undefined
     const answer = isOnce ? answeringOnce(socket, codec, id) : answering(socket, codec, id)
-    const handle = isOnce ? () => handleOnce(socket, codec, payload.value, data, handler) : () => handler(payload.value)
+    const untraced = isOnce
+      ? () => handleOnce(socket, codec, payload.value, data, handler)
+      : () => handler(payload.value)
+    const { tracing } = socket.connection.environment.observer
+    const handle = tracing === undefined ? untraced : tracing.ofDeclared(untraced, socket, codec, data, id)
     if (limit === undefined) return this.startHandler(name, socket.runFork, handle, answer, data)
     const cost = costOfEvent(data)
     this.gateOf(codec, limit).enter(cost, (leave) => {
@@ -269,17 +273,20 @@ export class Dispatch {
       return
     }
     let isAnswered = id === undefined
+    const { tracing } = socket.connection.environment.observer
+    const start = (run: RunFork, handle: Handle) => {
+      const handled = tracing === undefined ? handle : tracing.ofUndeclared(handle, socket, id)
+      this.startHandler("", run, handled, onExit, data)
+    }
     const onExit = (exit: Exit.Exit<any, any>) => {
       if (exit._tag === "Failure") return report(socket, name, exit.cause)
       if (isAnswered) return
       isAnswered = true
       answerUntyped(socket, name, id!, exit.value)
     }
-    if (own !== undefined) this.startHandler("", socket.runFork, () => own(...args), onExit, data)
+    if (own !== undefined) start(socket.runFork, () => own(...args))
     if (added === undefined) return
-    for (const handler of added) {
-      this.startHandler("", handler.run, () => handler.handle(name, args), onExit, data)
-    }
+    for (const handler of added) start(handler.run, () => handler.handle(name, args))
   }
 
   /** Returns the builder's handler of an untyped event. The client has chosen the name. */
@@ -289,20 +296,16 @@ export class Dispatch {
     return Object.hasOwn(handlers!, name) ? handlers![name] : undefined
   }
 
-  /** Starts an event's handler, with tracing and metrics. */
+  /** Starts an event's handler, with metrics. */
   private startHandler(
     name: string,
     run: RunFork,
-    make: () => Effect.Effect<any, any, any>,
+    make: Handle,
     onExit: (exit: Exit.Exit<any, any>) => void,
     cost: Cost
   ): void {
-    const { connection, id, namespace } = this.socket
+    const { connection, namespace } = this.socket
     const { observer } = connection.environment
-    if (observer.tracesHandlers) {
-      const untraced = make
-      make = () => observer.traced(Effect.suspend(untraced), namespace, name, id)
-    }
     const started = observer.now()
     this.socket.start(
       run,
@@ -315,6 +318,9 @@ export class Dispatch {
     )
   }
 }
+
+/** Makes the effect that handles an event. */
+type Handle = () => Effect.Effect<any, any, any>
 
 const refuseReserved = (event: string): void => {
   if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)

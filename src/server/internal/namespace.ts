@@ -29,6 +29,7 @@ import { NamespaceRecovery } from "./recovery.ts"
 import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
 import { type SocketNamespace, SocketRuntime } from "./socket.ts"
+import { traced, withTrace } from "./tracing.ts"
 import type { EncodedEvent } from "./wire.ts"
 
 /** The parts of the server that a namespace uses. */
@@ -368,12 +369,16 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
         return isWatched()
       },
       onRoomChange: (change) => this.lazyHubs?.rooms.publish(change),
-      onServerEvent: (data, reply) => this.serverEvents.receive(data, reply)
+      onServerEvent: (data, reply, trace) => this.serverEvents.receive(data, reply, trace)
     }
   }
 
   private encode(packet: BroadcastPacket, id: number | undefined, { compress }: BroadcastFlags): EncodedEvent {
-    return this.environment.wire.broadcast(this.name, packet, id, compress)
+    const { wire } = this.environment
+    const encoded = wire.broadcast(this.name, packet, id, compress)
+    const form = withTrace(packet, this.contract)
+    if (form !== undefined) encoded.makeTraced = () => wire.broadcast(this.name, form, id, compress).message
+    return encoded
   }
 
   /** Acknowledgement ids are the namespace's, so that a broadcast can ask all by the same id. */
@@ -423,7 +428,9 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   ): Effect.Effect<void> {
     if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return this.check(packet, flags)
-    const sent = this.adapter.broadcast(packet, selection, flags)
+    const sent = this.isTraced(encoding)
+      ? traced((trace) => this.adapter.broadcast({ ...packet, trace }, selection, flags))
+      : this.adapter.broadcast(packet, selection, flags)
     if (!this.environment.options.suspends || flags.volatile) return sent
     return Effect.andThen(sent, this.awaitCapacity(selection))
   }
@@ -437,7 +444,15 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   ): Stream.Stream<Acknowledgement, ServersMissingError> {
     if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
     if (this.isDeserted) return Stream.fromEffectDrain(this.check(packet, flags))
-    return this.adapter.broadcastWithAck(packet, selection, flags)
+    if (!this.isTraced(encoding)) return this.adapter.broadcastWithAck(packet, selection, flags)
+    return Stream.unwrap(
+      traced((trace) => Effect.sync(() => this.adapter.broadcastWithAck({ ...packet, trace }, selection, flags)))
+    )
+  }
+
+  /** Whether broadcasts may have the trace context of their emitter. */
+  private isTraced({ isDeclared }: Encoding): boolean {
+    return isDeclared && this.environment.observer.tracing !== undefined
   }
 
   check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {

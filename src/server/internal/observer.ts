@@ -10,7 +10,9 @@ import * as Tracer from "effect/Tracer"
 import type { DebugNamespaces } from "../../internal/debugNamespaces.ts"
 import { logText } from "../../internal/logText.ts"
 import { type Culprit, type LeftOut, LineLimits } from "../../internal/lineLimits.ts"
+import type { ResolvedTracingOptions } from "../TracingOptions.ts"
 import { type DurationSeries, seriesOf } from "./durations.ts"
+import { Tracing } from "./tracing.ts"
 
 /** The parts of the server that log, with their names in `DEBUG`. */
 export type Subsystem = "engine" | "connection" | "namespace" | "socket"
@@ -26,8 +28,8 @@ export interface ObservedNamespace {
 
 export interface ObserverOptions {
   readonly debug: DebugNamespaces
-  /** Whether handlers run in spans. `undefined`: they do if a tracer was provided. */
-  readonly tracing: boolean | undefined
+  /** The spans of handlers. They are there if a tracer was provided, unless the options say otherwise. */
+  readonly tracing: ResolvedTracingOptions
   /** The time in milliseconds, monotonic. */
   readonly now: () => number
 }
@@ -45,7 +47,8 @@ const safe = (annotations: Annotations, leftOut: LeftOut): Annotations => {
 
 /** Logs, metrics and spans of a server. Those that are off cost nothing. */
 export class Observer {
-  readonly tracesHandlers: boolean
+  /** The spans of handlers; `undefined` where they are off, which costs nothing. */
+  readonly tracing: Tracing | undefined
   readonly now: () => number
   private readonly context: Context.Context<never>
   private readonly log: (line: Effect.Effect<void>) => Fiber.Fiber<void>
@@ -69,7 +72,7 @@ export class Observer {
     // A subsystem that `DEBUG` names is logged, whatever else the application logs.
     this.logDebug = Effect.runForkWith(everything ? context : Context.add(context, References.MinimumLogLevel, "Debug"))
     this.log = Effect.runForkWith(context)
-    this.tracesHandlers = tracing ?? context.mapUnsafe.has(Tracer.Tracer.key)
+    this.tracing = (tracing.isOn ?? context.mapUnsafe.has(Tracer.TracerKey)) ? new Tracing(tracing) : undefined
   }
 
   /** Whether a subsystem's debug lines are wanted. */
@@ -138,19 +141,5 @@ export class Observer {
       namespace.durations.set(event, series)
     }
     series.record((this.now() - started) / 1_000)
-  }
-
-  /** A handler in a span of its own. */
-  traced<A, E, R>(
-    handler: Effect.Effect<A, E, R>,
-    namespace: ObservedNamespace,
-    event: string,
-    sid: string
-  ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> {
-    return Effect.withSpan(handler, event === "" ? "socket.io event" : `socket.io ${event}`, {
-      kind: "server",
-      root: true,
-      attributes: { "socketio.namespace": namespace.name, "socketio.event": event, "socketio.sid": sid }
-    })
   }
 }

@@ -1,7 +1,7 @@
 import type { BroadcastFlags, BroadcastPacket, Selection } from "../../adapter/Adapter.ts"
 import { DeliveryOrder } from "../../adapter/DeliveryOrder.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { type AwayHost, AwayRooms, AwaySession, type SessionEndReason } from "../../recovery/AwaySessions.ts"
 import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
@@ -10,7 +10,8 @@ import { recoveries } from "../ServerMetrics.ts"
 import { greeting } from "./greeting.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
-import { EncodedEvent, type EventData } from "./wire.ts"
+import { withTrace } from "./tracing.ts"
+import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
 
 /** In the place of the hash of an offset. No text has it. */
 const NO_OFFSET = 2 ** 30
@@ -78,22 +79,30 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   /** Encodes a broadcast, and keeps it for those who miss it. */
   broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent {
     const { log, namespace } = this
-    const { name } = namespace
-    const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0])
     const position = isLogged ? log.head + 1 : log.head
-    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
-    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
-    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
+    const encoded = this.encode(packet, flags, isLogged, position)
+    // The log does not have this form: a client that gets it late is not in that trace any more.
+    const form = withTrace(packet, namespace.contract)
+    if (form !== undefined) encoded.makeTraced = () => this.encode(form, flags, isLogged, position).message
     // A session that begins later does not need it.
     if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
       // The frames of the one before were for its recipients. They may also keep much more alive than
       // themselves: they are cut out of larger buffers.
       if (this.latest !== undefined) this.latest.prepared = undefined
-      this.latest = message
+      const message = (this.latest = encoded.message)
       log.append(message, selection, message.memory, this.server.now())
       this.server.watch()
     } else if (isLogged) log.next()
+    return encoded
+  }
+
+  private encode(packet: BroadcastPacket, flags: BroadcastFlags, isLogged: boolean, position: number): EncodedEvent {
+    const { environment, name } = this.namespace
+    const { wire } = environment
+    if (!isLogged && !endsInText(packet.data)) return wire.broadcast(name, packet, undefined, flags.compress)
+    const data = this.withOffset(packet.data, position) as BroadcastPacket["data"]
+    const { message } = wire.broadcast(name, { ...packet, data }, undefined, flags.compress)
     // Handlers of outgoing events see it as it was emitted.
     return new EncodedEvent(message, packet.data, isLogged)
   }
@@ -340,14 +349,6 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
 /** The end of a session whose client may not come back. */
 const endOf = (reason: DisconnectReason): SessionEndReason =>
   reason === "client namespace disconnect" ? "left" : "kicked"
-
-/** The same message, which no outbox drops: the client is told that it gets it. */
-const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
-  const message = new OutboundMessage(text, attachments, false)
-  message.compress = compress
-  message.droppable = false
-  return message
-}
 
 /** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
 const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"

@@ -11,9 +11,11 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import { decodeAck, unsent } from "../../internal/decodeAck.ts"
 import { betweenServers, encodeServerEvent } from "../../internal/emits.ts"
 import type { AckError, ServersMissingError } from "../../SocketIoError.ts"
+import type { TraceContext } from "../../TraceContext.ts"
 import { AckArguments } from "../ServerSocket.ts"
 import type { Environment } from "./environment.ts"
 import type { Broadcaster, RunFork } from "./ports.ts"
+import { traced, type Tracing } from "./tracing.ts"
 
 /** Handles an event of another server. */
 export interface ServerEventHandler {
@@ -25,6 +27,7 @@ export interface ServerEventHandler {
 /** A namespace, as the events between servers see it. */
 export interface ClusterNamespace extends Pick<Broadcaster, "ask"> {
   readonly name: string
+  readonly label: string
   readonly environment: Environment
   readonly contract: CompiledContract | undefined
   joinCluster(): void
@@ -65,6 +68,10 @@ export class ServerEvents {
     }
   }
 
+  private get tracing(): Tracing | undefined {
+    return this.namespace.environment.observer.tracing
+  }
+
   /** The codec of an event that the contract declares between servers. */
   codec(event: string): EventCodec {
     return betweenServers(this.namespace.contract, this.namespace.name, event)
@@ -73,7 +80,8 @@ export class ServerEvents {
   emit(codec: EventCodec | undefined, event: string, args: ReadonlyArray<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const encoded = encodeServerEvent(codec, event, args)
-      return this.namespace.ask(undefined, (adapter) => adapter.serverSideEmit(encoded))
+      if (this.tracing === undefined) return this.namespace.ask(undefined, (adapter) => adapter.serverSideEmit(encoded))
+      return traced((trace) => this.namespace.ask(undefined, (adapter) => adapter.serverSideEmit(encoded, trace)))
     })
   }
 
@@ -81,7 +89,9 @@ export class ServerEvents {
     const answers = Stream.suspend((): Stream.Stream<ReadonlyArray<unknown>, AckError | ServersMissingError> => {
       try {
         const encoded = encodeServerEvent(codec, event, args)
-        return this.namespace.askAll((adapter) => adapter.serverSideEmitWithAck(encoded))
+        const ask = (trace?: TraceContext) =>
+          this.namespace.askAll((adapter) => adapter.serverSideEmitWithAck(encoded, trace))
+        return this.tracing === undefined ? ask() : Stream.unwrap(traced((trace) => Effect.sync(() => ask(trace))))
       } catch (defect) {
         return Stream.fromEffect(unsent(event, Cause.die(defect)))
       }
@@ -90,7 +100,11 @@ export class ServerEvents {
   }
 
   /** Takes an event of another server. */
-  receive([event, ...args]: readonly [event: string, ...args: Array<unknown>], reply: Reply | undefined): void {
+  receive(
+    [event, ...args]: readonly [event: string, ...args: Array<unknown>],
+    reply: Reply | undefined,
+    trace: TraceContext | undefined
+  ): void {
     const handlers = Array.from(this.handlers?.get(event) ?? [])
     let asked = reply
     let running = handlers.length
@@ -102,7 +116,7 @@ export class ServerEvents {
     }
     if (running === 0) return answer(undefined)
     for (const handler of handlers) {
-      this.start(handler, event, args, (exit) => {
+      this.start(handler, event, args, { isAsked: reply !== undefined, trace }, (exit) => {
         running--
         answer(this.answer(handler.codec, event, exit, asked !== undefined))
       })
@@ -113,6 +127,7 @@ export class ServerEvents {
     { codec, fibers, handle, run }: Registered,
     event: string,
     args: ReadonlyArray<unknown>,
+    { isAsked, trace }: { readonly isAsked: boolean; readonly trace: TraceContext | undefined },
     onExit: (exit: Exit.Exit<unknown, any>) => void
   ): void {
     let payload: ReadonlyArray<unknown> = args
@@ -124,7 +139,9 @@ export class ServerEvents {
     if (fibers.size >= MAX_RUNNING) {
       return onExit(Exit.die(new Error(`${MAX_RUNNING} earlier ones are still in work`)))
     }
-    const fiber = run(Effect.suspend(() => handle(...payload)))
+    const { namespace, tracing } = this
+    const handled = Effect.suspend(() => handle(...payload))
+    const fiber = run(tracing?.ofServerEvent(handled, namespace, event, isAsked, trace) ?? handled)
     fibers.add(fiber)
     fiber.addObserver((exit) => {
       fibers.delete(fiber)

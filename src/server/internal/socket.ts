@@ -4,7 +4,14 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 
-import type { Adapter, BroadcastFlags, EncodedBroadcast, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
+import type {
+  Adapter,
+  BroadcastFlags,
+  BroadcastPacket,
+  EncodedBroadcast,
+  LocalSocket,
+  SocketDetails
+} from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
@@ -14,6 +21,7 @@ import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
+import type { TraceContext } from "../../TraceContext.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
 import type { ServerSocket } from "../ServerSocket.ts"
@@ -24,6 +32,7 @@ import { greeting } from "./greeting.ts"
 import type { ObservedNamespace } from "./observer.ts"
 import { PendingAcks } from "./pendingAcks.ts"
 import {
+  type Encoding,
   type EventHandler,
   type HandlerRecord,
   refusalOf,
@@ -37,6 +46,7 @@ import type { End } from "./expiry.ts"
 import { type Entitled, Rights } from "./rights.ts"
 import { RoomsView } from "./roomsView.ts"
 import { Supervisor } from "./supervisor.ts"
+import { packetOf, traced, withTrace } from "./tracing.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
 
 /** A namespace, as its sockets see it. */
@@ -303,8 +313,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const { data, isRecoverable, message } = encoded as EncodedEvent
+    const event = encoded as EncodedEvent
+    const { data, isRecoverable, makeTraced } = event
     if (this.isUnreachable || (flags.volatile && this.isBehind())) return
+    const message = makeTraced === undefined ? event.message : event.messageFor(this.connection)
     this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
     // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
@@ -319,10 +331,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     if (!this.isConnected || this.isUnreachable || (flags.volatile && this.isBehind())) return undefined
     if (this.connection.owesTooMany) return undefined
     const acks = (this.acks ??= new PendingAcks(this.connection))
-    const { data, message } = encoded as EncodedEvent
+    const event = encoded as EncodedEvent
+    const { data } = event
     acks.add(id, onAck)
     this.connection.onAwaiting()
-    this.connection.session.sendUnsafe(message, () => acks.settle(id, undefined))
+    this.connection.session.sendUnsafe(event.messageFor(this.connection), () => acks.settle(id, undefined))
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
     return () => acks.remove(id)
   }
@@ -341,8 +354,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
-  private send(packet: EventData, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
+  private send(emitted: BroadcastPacket, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
     const { recoverable } = this
+    const packet: EventData = withTrace(emitted, this.contract) ?? emitted
     const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) {
@@ -355,17 +369,33 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     if (isSilent && recovery === undefined) return false
     if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
     else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(emitted.data)
     return true
+  }
+
+  /** Whether messages to the client may have the trace context of their emitter. */
+  private isTraced({ isDeclared }: Encoding): boolean {
+    return isDeclared && this.connection.environment.observer.tracing !== undefined && this.connection.isTraced
   }
 
   /** Sends an event: now, or once there is capacity, where the policy is to wait for it. */
   emit({ encoding }: Target, event: string, args: ReadonlyArray<unknown>, flags: BroadcastFlags): Effect.Effect<void> {
+    if (this.isTraced(encoding)) return traced((trace) => this.emitNow(encoding, event, args, flags, trace))
+    return this.emitNow(encoding, event, args, flags)
+  }
+
+  private emitNow(
+    encoding: Encoding,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags,
+    trace?: TraceContext
+  ): Effect.Effect<void> {
     if (!this.connection.environment.options.suspends || flags.volatile) {
-      return Effect.sync(() => void this.send(encoding.packet(event, args), flags))
+      return Effect.sync(() => void this.send(packetOf(encoding, event, args, trace), flags))
     }
     return Effect.suspend(() => {
-      const packet = encoding.packet(event, args)
+      const packet = packetOf(encoding, event, args, trace)
       return this.onCapacity<void, never>((resume) => {
         this.send(packet, flags)
         resume(Effect.void)
@@ -379,6 +409,17 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     event: string,
     args: ReadonlyArray<unknown>,
     flags: BroadcastFlags
+  ): Effect.Effect<any, any> {
+    if (this.isTraced(encoding)) return traced((trace) => this.ask(encoding, event, args, flags, trace))
+    return this.ask(encoding, event, args, flags)
+  }
+
+  private ask(
+    encoding: Encoding,
+    event: string,
+    args: ReadonlyArray<unknown>,
+    flags: BroadcastFlags,
+    trace?: TraceContext
   ): Effect.Effect<any, any> {
     const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
       const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
@@ -394,7 +435,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
         fail("NotSent")
       }
       try {
-        if (!this.send(encoding.packet(event, args), flags, id, onDropped)) return onDropped()
+        if (!this.send(packetOf(encoding, event, args, trace), flags, id, onDropped)) return onDropped()
       } catch (defect) {
         acks.remove(id)
         return resume(unsent(event, Cause.die(defect)))

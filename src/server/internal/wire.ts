@@ -15,11 +15,19 @@ export class EncodedEvent implements EncodedBroadcast {
   readonly data: BroadcastPacket["data"]
   /** Whether clients that miss it get it later, where recovery is on. */
   readonly isRecoverable: boolean
+  /** Makes its form with the trace context of its emitter; `undefined` if it has none. */
+  makeTraced: (() => OutboundMessage) | undefined = undefined
+  private traced: OutboundMessage | undefined = undefined
 
   constructor(message: OutboundMessage, data: BroadcastPacket["data"], isRecoverable = false) {
     this.message = message
     this.data = data
     this.isRecoverable = isRecoverable
+  }
+
+  /** The message for a connection. All that take the trace context share the form that has it. */
+  messageFor({ isTraced }: { readonly isTraced: boolean }): OutboundMessage {
+    return this.makeTraced !== undefined && isTraced ? (this.traced ??= this.makeTraced()) : this.message
   }
 }
 
@@ -102,6 +110,14 @@ export class Wire {
     }
     return new OutboundMessage(text === undefined ? undefined : "4" + text, attachments, shared)
   }
+}
+
+/** The same message, which no outbox drops: the client is told that it gets it. */
+export const undroppable = ({ attachments, compress, text }: OutboundMessage): OutboundMessage => {
+  const message = new OutboundMessage(text, attachments, false)
+  message.compress = compress
+  message.droppable = false
+  return message
 }
 
 /** An event's name and wire arguments. */

@@ -50,31 +50,54 @@ export const details: fc.Arbitrary<SocketDetails> = fc.record({
   data: object
 })
 
+const hex = (length: number) => fc.stringMatching(new RegExp(`^[1-9a-f][0-9a-f]{${length - 1}}$`))
+
+/** The trace context of a broadcast, which most do not have. */
+const trace = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({}) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(hex(32), hex(16), fc.option(fc.stringMatching(/^[a-z]{1,8}=[a-z0-9]{1,16}$/), { nil: undefined }))
+      .map(([traceId, spanId, tracestate]) => ({
+        trace: { traceparent: `00-${traceId}-${spanId}-01`, ...(tracestate !== undefined && { tracestate }) }
+      }))
+  }
+)
+
+/** The same, some of them with a trace context. */
+const traced = <A extends object>(arbitrary: fc.Arbitrary<A>) =>
+  fc.tuple(arbitrary, trace).map(([message, trace]) => Object.assign({}, message, trace))
+
 const question = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Ask" as const),
-    data: event,
-    mayHaveBinary: fc.constant(true),
-    selection,
-    flags,
-    timeout: fc.option(fc.nat(60_000), { nil: undefined })
-  }),
+  traced(
+    fc.record({
+      _tag: fc.constant("Ask" as const),
+      data: event,
+      mayHaveBinary: fc.constant(true),
+      selection,
+      flags,
+      timeout: fc.option(fc.nat(60_000), { nil: undefined })
+    })
+  ),
   fc.record({ _tag: fc.constantFrom("Fetch" as const, "Count" as const), selection }),
-  fc.record({ _tag: fc.constant("ServerEvent" as const), data: event })
+  traced(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }))
 )
 
 export const message = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Broadcast" as const),
-    data: event,
-    mayHaveBinary: fc.constant(true),
-    selection,
-    flags
-  }),
+  traced(
+    fc.record({
+      _tag: fc.constant("Broadcast" as const),
+      data: event,
+      mayHaveBinary: fc.constant(true),
+      selection,
+      flags
+    })
+  ),
   fc.record({ _tag: fc.constant("Question" as const), requestId: id, question }),
   fc.record({ _tag: fc.constantFrom("Join" as const, "Leave" as const), selection, rooms }),
   fc.record({ _tag: fc.constant("Disconnect" as const), selection, close: fc.boolean() }),
-  fc.record({ _tag: fc.constant("ServerEvent" as const), data: event }),
+  traced(fc.record({ _tag: fc.constant("ServerEvent" as const), data: event })),
   fc.record({ _tag: fc.constantFrom("Cancel" as const, "Ping" as const), requestId: id })
 ) as fc.Arbitrary<ClusterMessage>
 

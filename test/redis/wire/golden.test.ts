@@ -98,6 +98,27 @@ for (const format of formats) {
       assert.deepInclude(ann.heard[1]!.options, { volatile: undefined, compress: undefined })
     })
 
+    it("are the same to them with a trace context", async () => {
+      const { ann, node, ours, send } = await setUp()
+      const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01`, tracestate: "vendor=value" }
+      const common = { data: ["hi", 1], mayHaveBinary: true, selection: all, flags } as const
+      await send({ _tag: "Broadcast", ...common, trace })
+      assert.deepStrictEqual(ann.heard[0]!.packets as unknown, [`2${NAMESPACE},["hi",1]`])
+      const question = { _tag: "Ask", ...common, timeout: undefined, trace } as const
+      await send({ _tag: "Question", requestId: "question1", question })
+      assert.match(String(ann.heard[1]!.packets[0]), new RegExp(`^2${NAMESPACE},\\d+\\["hi",1\\]$`))
+      // It answers as to any other question.
+      const answers = node.published.map((published) => ours.read(published))
+      assert.isTrue(
+        answers.some((received) => received._tag === "Answer" && received.answer._tag === "Recipients"),
+        JSON.stringify(answers)
+      )
+      const notes: Array<unknown> = []
+      node.io.on("note" as never, (...args: Array<unknown>) => void notes.push(args))
+      await send({ _tag: "ServerEvent", data: ["note", 1], trace })
+      assert.deepStrictEqual(notes, [[1]])
+    })
+
     it("make sockets join, leave and disconnect", async () => {
       const { ann, bob, node, send } = await setUp()
       await send({ _tag: "Join", selection: { rooms: ["r"], except: [] }, rooms: ["s", "t"] })

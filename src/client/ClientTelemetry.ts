@@ -1,0 +1,91 @@
+/**
+ * Spans and metrics of clients. A client has none of them without this module, and then does not bundle it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+import type { ClientObserver } from "./internal/observing.ts"
+import { makeObserver } from "./internal/telemetry.ts"
+
+/**
+ * The options of the spans and metrics of clients.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientTelemetryOptions {
+  /**
+   * Whether there are spans, and trace contexts in events. Default: true if the layer has a tracer.
+   */
+  readonly tracing?: boolean
+  /**
+   * The names of spans and of their attributes.
+   *
+   * - `effect`: `socket.io <event>`, with `socketio.namespace`, `socketio.event` and `socketio.sid`.
+   * - `messaging`: OpenTelemetry's conventions for messaging: `send <event>` and `process <event>`, with
+   *   `messaging.system` and so on. These conventions are in development: names may change with them.
+   *
+   * Default: `effect`.
+   */
+  readonly names?: "effect" | "messaging"
+}
+
+/**
+ * The observer of a client. Opaque: {@link layer} makes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Telemetry {
+  /** @internal */
+  readonly observer: ClientObserver
+}
+
+/**
+ * The observer of the clients that are made. Default: none.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const ClientTelemetry: Context.Reference<Telemetry | undefined> = Context.Reference<Telemetry | undefined>(
+  "effect-socket.io/client/ClientTelemetry",
+  { defaultValue: () => undefined }
+)
+
+/**
+ * Gives clients spans and metrics. Provide it to the client, and a tracer to this layer.
+ *
+ * **Details**
+ *
+ * Metrics are those of `ClientMetrics`. Spans are there with a tracer:
+ *
+ * - An `emit` or `emitWithAck` within a sampled span has a span of its own, until the acknowledgement has come. A server of
+ *   this library that has a tracer gets its trace context with the event, and its handler's span is a child of it. Other
+ *   servers get nothing: their events are the same as without this layer. So are events that are emitted while the socket
+ *   is not connected, events that no contract declares, and events that have other arguments in the server's contract.
+ * - A handler (`respond`) runs in a span. If the server has sent its trace context, this span is a child of the server's
+ *   where the server awaits an acknowledgement, and has a link to it otherwise.
+ * - An event with a trace context that streams alone take has a span that ends at once, with a link to the server's.
+ *
+ * `Tracer.DisablePropagation` keeps trace contexts from being sent.
+ *
+ * **Example** (A page that exports its spans over OTLP)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layer({ url: location.origin }).pipe(
+ *   Layer.provide(ClientTelemetry.layer()),
+ *   Layer.provide(OtlpTracer.layer({ url: "/v1/traces", resource: { serviceName: "page" } }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: ClientTelemetryOptions = {}): Layer.Layer<never> =>
+  Layer.effect(
+    ClientTelemetry,
+    Effect.map(Effect.context<never>(), (context) => ({ observer: makeObserver(context, options) }))
+  )
