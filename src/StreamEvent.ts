@@ -282,7 +282,8 @@ export interface Guarded<Payload, Item, E> {
  *
  * **Gotchas**
  *
- * The socket may have left: a stream that uses it sees a socket that is not connected.
+ * The socket may have left: a stream that uses it sees a socket that is not connected. A dynamic namespace
+ * may have closed, too, and with it the scope in which it was opened.
  *
  * @since 0.1.0
  * @category models

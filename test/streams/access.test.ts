@@ -131,6 +131,26 @@ describe("a stream without an owner", () => {
   )
 })
 
+describe("a stream of a dynamic namespace", () => {
+  it.live("belongs to that namespace alone", () =>
+    Effect.gen(function* () {
+      class Rooms extends Namespace.dynamic("/room/:id").add(Shared) {}
+      const { url } = yield* serve(
+        SocketIoServer.layerDynamicNamespace(Rooms, () =>
+          Effect.succeed(() => Effect.succeed(Rooms.of({ shared: () => endless })))
+        )
+      )
+      const [one, two] = [yield* connect(`${url}/room/1`), yield* connect(`${url}/room/2`)]
+      const chat = "a".repeat(20)
+      const { stream } = yield* call(one, "shared", { chat })
+      assert.deepStrictEqual(yield* call(one, "shared:read", { stream, after: 0 }), there)
+      assert.deepStrictEqual(yield* call(two, "shared:read", { stream, after: 0 }), gone)
+      assert.isNull(yield* call(two, "shared:find", chat))
+      assert.notStrictEqual((yield* call(two, "shared", { chat })).stream, stream)
+    })
+  )
+})
+
 describe("the rule of a handler", () => {
   it.live("decides on reading and stopping, with the services of the socket that asks", () =>
     Effect.gen(function* () {
