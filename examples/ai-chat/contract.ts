@@ -19,7 +19,7 @@ export const Answer = StreamEvent.make("answer", {
   payload: { chat: Schema.String, prompt: Schema.String.check(Schema.isMaxLength(2_000)) },
   item: UiChunk,
   error: ModelBusy,
-  // Whoever knows the id of a chat may read its answer, so ids are hard to guess.
+  // A client that knows the id of a chat may read its answer, so ids are hard to guess.
   key: ({ chat }) => chat,
   idle: "1 minute",
   rateLimit: { limit: 1, burst: 5 }

@@ -36,7 +36,7 @@ const showing = Effect.fnUntraced(function* (answer: Answer) {
     Effect.andThen(Effect.never)
   )
   yield* Effect.raceFirst(reading, stopping).pipe(
-    // Whoever has stopped it wants to see what there is.
+    // A visitor who has stopped it sees the part that there is.
     Effect.catchTag("StreamEnded", (error) => (error.reason === "Stopped" ? Effect.void : Effect.fail(error)))
   )
 })

@@ -1,5 +1,5 @@
 /**
- * What both pages show.
+ * The view of both pages.
  */
 
 export interface Message {

@@ -1,6 +1,6 @@
 /**
  * Streams that several servers share, in Redis: each of them can be read and stopped at any server, and
- * what a server has sent of its streams survives it.
+ * the values that a server has sent survive it.
  *
  * @since 0.1.0
  */
@@ -260,7 +260,7 @@ const following = (
  * A stream whose readers are at other servers is not idle. So no stream is stopped for want of readers
  * before a lease is over.
  *
- * If a server dies, what it has copied can be read at the others. It ends with `Lost`, at most a lease
+ * If a server dies, the values that it has copied can be read at the others. The stream ends with `Lost`, at most a lease
  * after that. A server that is closed ends its streams with `Lost` itself, and waits up to 2 seconds
  * until Redis has them.
  *

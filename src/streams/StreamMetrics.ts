@@ -1,5 +1,5 @@
 /**
- * What a server's streams are doing, as Effect metrics.
+ * The streams of a server, as Effect metrics.
  *
  * @since 0.1.0
  */

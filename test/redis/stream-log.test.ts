@@ -99,7 +99,7 @@ describe("streams in Redis", requires("Redis"), () => {
     )
   }
 
-  it.live("are gone for ids that nobody has", () =>
+  it.live("are not there for ids that nobody has", () =>
     Effect.gen(function* () {
       const log = yield* server()
       for (const id of ["none", "a}b", "", "x y", "{", "x".repeat(65)]) assert.isUndefined(yield* log.open(id), id)
@@ -215,7 +215,7 @@ describe("streams in Redis", requires("Redis"), () => {
       assert.deepStrictEqual(yield* beside.end, { _tag: "Lost" })
       const expected = Array.from({ length: beside.values.length }, (_, i) => word(i))
       assert.deepStrictEqual(beside.values, expected)
-      // What the dead server's own readers have seen is there, but for what was on its way.
+      // The values that readers of the dead server have seen are there, except those on their way.
       assert.isAtLeast(beside.values.length, 30)
       // Its readers go on at the other server, and its key is free.
       const after = yield* read(yield* connect(`${url}/talk`), "tell", stream, 10)

@@ -1,5 +1,5 @@
 /**
- * Who may start, read and stop streams, and how many: what a client can make a server do.
+ * Rights to start, read and stop streams, and their numbers.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Metric, Queue, Schema, Stream } from "effect"
@@ -371,7 +371,7 @@ describe("a reader that is slow", () => {
       // Its reading has begun, and stands still.
       while ((yield* held) < 65_536) yield* call(honest, "long:find", "x")
       for (let i = 0; i < 20; i++) yield* call(honest, "long:find", "x")
-      // What may wait, one message more, and a thousand acknowledgements.
+      // The bytes that may wait, one message more, and a thousand acknowledgements.
       assert.isBelow(yield* held, 65_536 + 65_536 + 1_000 * 60)
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )

@@ -1,5 +1,5 @@
 /**
- * What a value of a resumable stream costs, beside a plain emit.
+ * The cost of a value of a resumable stream, beside that of a plain emit.
  */
 import { assert, describe, it } from "@effect/vitest"
 

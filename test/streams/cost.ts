@@ -1,5 +1,5 @@
 /**
- * What a value of a resumable stream costs a server, beside the same value in a plain emit: the CPU time of the server's process, with
+ * The cost of a value of a resumable stream for a server, beside the same value in a plain emit: the CPU time of the server's process, with
  * the clients in another one. Rounds alternate, so that a busy machine concerns both.
  *
  *     npm run streams:cost                     1,000 streams of 50 values a second

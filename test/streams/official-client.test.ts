@@ -164,7 +164,7 @@ describe("a stream event, read by the official client", () => {
     })
   )
 
-  it.live("is gone for a wrong id, and for the id of another event", () =>
+  it.live("is not there for a wrong id, and for the id of another event", () =>
     Effect.gen(function* () {
       const { start, url } = yield* open
       const socket = yield* connect(url)

@@ -69,7 +69,7 @@ export class StreamWork {
       const encoded = error!.encode(failure.value)
       if (encoded._tag === "Success") return { _tag: "Failure", error: encoded.value }
     }
-    // Whoever has interrupted it has told the end before.
+    // An interruption comes after the end was told.
     if (!Cause.hasInterruptsOnly(exit.cause)) this.report(name, exit.cause)
     return { _tag: "InternalError" }
   }
