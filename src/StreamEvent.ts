@@ -22,7 +22,7 @@
  *   reader skips. If `from` is larger than its position, it has missed values: it reads again.
  * - `gone: true` says that there is no such stream, or no longer, or not for this client. If `from` of
  *   that answer is larger than `after`, the server has dropped the values in between.
- * - The items with an `end` are the last ones. See {@link End} for the ways in which a stream ends.
+ * - The items with an `end` are the last ones. See `StreamWire.End` for the ways in which a stream ends.
  * - With a `window` the server sends no more than that many values beyond the last `answer:ack`. A
  *   reader that wants no more of a stream reads with the window 0.
  *
@@ -38,142 +38,7 @@ import type * as Stream from "effect/Stream"
 import * as Event from "./Event.ts"
 import type * as Once from "./Once.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
-
-/**
- * The longest key, and the longest owner, in characters.
- *
- * @since 0.1.0
- * @category constants
- */
-export const MAX_KEY = 256
-
-/**
- * The shortest key that clients of all owners share, in characters: it must be hard to guess.
- *
- * @since 0.1.0
- * @category constants
- */
-export const MIN_SHARED_KEY = 16
-
-/**
- * The largest window of a reader, in values.
- *
- * @since 0.1.0
- * @category constants
- */
-export const MAX_WINDOW = 10_000
-
-/**
- * The end of a stream.
- *
- * - `Success`: the stream has given all of its values.
- * - `Failure`: it has failed with an error that the event declares.
- * - `InternalError`: it has died, or failed with another error. Clients get no details.
- * - `Stopped`: a client has stopped it.
- * - `Idle`: nobody has read it for its `idle` time.
- * - `Lost`: its server has ended before it.
- *
- * @since 0.1.0
- * @category models
- */
-export type End<E> =
-  | { readonly _tag: "Success" | "InternalError" | "Stopped" | "Idle" | "Lost" }
-  | ([E] extends [never] ? never : { readonly _tag: "Failure"; readonly error: E })
-
-/**
- * The schema of an {@link End}.
- *
- * @since 0.1.0
- * @category schemas
- */
-export type EndSchema<E extends Event.AnySchema> = Schema.Codec<End<E["Type"]>, End<E["Encoded"]>>
-
-const Position = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-const Id = Schema.String.check(Schema.isMaxLength(64))
-
-/**
- * The acknowledgement of a stream event: the id of its stream. It is hard to guess.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Started = Schema.Struct({ stream: Schema.String })
-
-/**
- * The payload of `…:read`: the stream, the number of values that were read, and the number of values
- * that may be under way. Default of `window`: no limit but that of the connection. With the window 0
- * the client reads no more.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Read = Schema.Struct({
-  stream: Id,
-  after: Position,
-  window: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: MAX_WINDOW })))
-})
-
-/**
- * The acknowledgement of `…:read`: whether there is no such stream, and the first position from
- * `after` on that the server still has.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Reading = Schema.Struct({ gone: Schema.Boolean, from: Schema.Int })
-
-/**
- * The payload of `…:find`: the key of a stream.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Key = Schema.String.check(Schema.isMaxLength(MAX_KEY))
-
-/**
- * The acknowledgement of `…:find`: the id of the stream of that key that runs.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Found = Schema.NullOr(Schema.String)
-
-/**
- * The payload of `…:stop`.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Stop = Schema.Struct({ stream: Id })
-
-/**
- * The acknowledgement of `…:stop`: whether there is no such stream.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Stopping = Schema.Struct({ gone: Schema.Boolean })
-
-/**
- * The payload of `…:ack`: the number of values that were read.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Progress = Schema.Struct({ stream: Id, at: Position })
-
-/**
- * The payload of `…:items`: values of a stream from a position on, and its end if they are the last.
- *
- * @since 0.1.0
- * @category schemas
- */
-export type ItemsSchema<Item extends Event.AnySchema, E extends Event.AnySchema> = Schema.Struct<{
-  readonly stream: Schema.String
-  readonly from: Schema.Int
-  readonly values: Schema.$Array<Item>
-  readonly end: Schema.optionalKey<EndSchema<E>>
-}>
+import * as StreamWire from "./StreamWire.ts"
 
 /**
  * The part of a stream event that servers read.
@@ -201,7 +66,7 @@ export interface StartEvent<
   out Payload extends Event.AnySchema,
   out Item extends Event.AnySchema,
   out E extends Event.AnySchema
-> extends Event.Event<Name, Payload, typeof Started, Schema.Never> {
+> extends Event.Event<Name, Payload, typeof StreamWire.Started, Schema.Never> {
   readonly stream: Declaration<Item, E>
 }
 
@@ -235,12 +100,12 @@ export interface StreamEvent<
   readonly name: Name
   readonly clientToServer: readonly [
     StartEvent<Name, Payload, Item, E>,
-    PartEvent<`${Name}:read`, typeof Read, typeof Reading>,
-    PartEvent<`${Name}:find`, typeof Key, typeof Found>,
-    PartEvent<`${Name}:stop`, typeof Stop, typeof Stopping>,
-    PartEvent<`${Name}:ack`, typeof Progress, Schema.Never>
+    PartEvent<`${Name}:read`, typeof StreamWire.Read, typeof StreamWire.Reading>,
+    PartEvent<`${Name}:find`, typeof StreamWire.Key, typeof StreamWire.Found>,
+    PartEvent<`${Name}:stop`, typeof StreamWire.Stop, typeof StreamWire.Stopping>,
+    PartEvent<`${Name}:ack`, typeof StreamWire.Progress, Schema.Never>
   ]
-  readonly serverToClient: readonly [PartEvent<`${Name}:items`, ItemsSchema<Item, E>, Schema.Never>]
+  readonly serverToClient: readonly [PartEvent<`${Name}:items`, StreamWire.ItemsSchema<Item, E>, Schema.Never>]
 }
 
 /**
@@ -335,11 +200,6 @@ export interface Options<Payload, Item, E> {
   readonly examples?: ReadonlyArray<Payload>
 }
 
-const endOf = (error: Event.AnySchema | undefined): Schema.Codec<any, any> => {
-  const Plain = Schema.Struct({ _tag: Schema.Literals(["Success", "InternalError", "Stopped", "Idle", "Lost"]) })
-  return error === undefined ? Plain : Schema.Union([Plain, Schema.TaggedStruct("Failure", { error })])
-}
-
 /** The types of the events are those of the result. */
 const declare = Event.make as (name: string, options: object) => Event.Any
 
@@ -416,7 +276,7 @@ export const make: {
   const described = `Answered with a stream: its values come as \`${name}:items\`, once \`${name}:read\` asks for them.`
   const start = declare(name, {
     ...options,
-    ack: Started,
+    ack: StreamWire.Started,
     description: description === undefined ? described : `${description}\n\n${described}`
   })
   const part = (suffix: string, description: string, options: object) =>
@@ -425,16 +285,22 @@ export const make: {
     stream: Schema.String,
     from: Schema.Int,
     values: Schema.Array(item),
-    end: Schema.optionalKey(endOf(error))
+    end: Schema.optionalKey(StreamWire.endSchema(error))
   })
   return {
     name,
     clientToServer: [
       Object.assign(start, { stream }),
-      part("read", `Reads a stream of \`${name}\` from a position on.`, { payload: Read, ack: Reading }),
-      part("find", `Finds the stream of \`${name}\` with a key that runs.`, { payload: Key, ack: Found }),
-      part("stop", `Stops a stream of \`${name}\`.`, { payload: Stop, ack: Stopping }),
-      part("ack", `Tells how far a reader of \`${name}\` with a window has read.`, { payload: Progress })
+      part("read", `Reads a stream of \`${name}\` from a position on.`, {
+        payload: StreamWire.Read,
+        ack: StreamWire.Reading
+      }),
+      part("find", `Finds the stream of \`${name}\` with a key that runs.`, {
+        payload: StreamWire.Key,
+        ack: StreamWire.Found
+      }),
+      part("stop", `Stops a stream of \`${name}\`.`, { payload: StreamWire.Stop, ack: StreamWire.Stopping }),
+      part("ack", `Tells how far a reader of \`${name}\` with a window has read.`, { payload: StreamWire.Progress })
     ],
     serverToClient: [part("items", `Values of a stream of \`${name}\`.`, { payload: Items, recover: false })]
   }

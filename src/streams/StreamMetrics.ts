@@ -36,7 +36,7 @@ export const streamBytes: Metric.Gauge<number> = Metric.gauge("socketio_stream_b
 })
 
 /**
- * Streams that have ended, by `end`: the tag of `StreamEvent.End`.
+ * Streams that have ended, by `end`: the tag of `StreamWire.End`.
  *
  * @since 0.1.0
  * @category metrics

@@ -21,7 +21,7 @@ export interface About {
 }
 
 /**
- * The end of a stream, encoded; see `StreamEvent.End`.
+ * The end of a stream, encoded; see `StreamWire.End`.
  *
  * @since 0.1.0
  * @category models

@@ -229,7 +229,7 @@ describe("what the client costs a page, compressed", () => {
       assert.isTrue(modules.some(of("SchemaAST")))
       // What it does not use of `Event` is not there.
       assert.isFalse(modules.some((path) => path.endsWith("internal/standardSchema.ts")))
-      assert.isFalse(modules.some((path) => /StreamEvent|streamReading/.test(path)))
+      assert.isFalse(modules.some((path) => /StreamEvent|StreamWire|streamReading/.test(path)))
       hold(`a client with a contract, ${bundler}`, bytes, limits.contract)
     })
 

@@ -11,6 +11,7 @@ import { compile, type CompiledContract } from "../../internal/compileContract.t
 import { enableCompiler } from "../../internal/schemaCompiler.ts"
 import type { OwnerSocket } from "../../Once.ts"
 import * as StreamEvent from "../../StreamEvent.ts"
+import * as StreamWire from "../../StreamWire.ts"
 import { StreamLog, type StreamLogShape } from "../../streams/StreamLog.ts"
 import type { About, StreamLogError } from "../../streams/StreamStore.ts"
 import { EventRefused } from "../ServerSocket.ts"
@@ -117,7 +118,7 @@ export class StreamEvents {
       )
     return {
       [name]: (payload: unknown) => this.start(socket, event, work, rule, payload),
-      [`${name}:read`]: ({ after, stream, window }: typeof StreamEvent.Read.Type) =>
+      [`${name}:read`]: ({ after, stream, window }: typeof StreamWire.Read.Type) =>
         Effect.flatMap(open(stream, "read"), (found) => {
           if (found === undefined) return Effect.succeed({ gone: true, from: 0 })
           if (window === 0) {
@@ -139,13 +140,13 @@ export class StreamEvents {
                   : Effect.map(rule.allows("read", about), (isAllowed) => (isAllowed ? id : null))
               )
         ),
-      [`${name}:stop`]: ({ stream }: typeof StreamEvent.Stop.Type) =>
+      [`${name}:stop`]: ({ stream }: typeof StreamWire.Stop.Type) =>
         Effect.flatMap(open(stream, "stop"), (found) =>
           found === undefined
             ? Effect.succeed({ gone: true })
             : Effect.as(Effect.mapError(log.stop(stream), refusalOf), { gone: false })
         ),
-      [`${name}:ack`]: ({ at, stream }: typeof StreamEvent.Progress.Type) =>
+      [`${name}:ack`]: ({ at, stream }: typeof StreamWire.Progress.Type) =>
         Effect.sync(() => readers.get(stream)?.onAck(at))
     }
   }
@@ -160,7 +161,7 @@ export class StreamEvents {
         return Effect.uninterruptible(
           Effect.flatMap(
             Effect.mapError(log.begin({ about, client, idle: event.idle }), refusalOf),
-            (begun): Effect.Effect<typeof StreamEvent.Started.Type, EventRefused, any> => {
+            (begun): Effect.Effect<typeof StreamWire.Started.Type, EventRefused, any> => {
               if (begun._tag === "Began") {
                 this.work.start(event, begun.log, () => work.stream(payload), context)
                 return Effect.succeed({ stream: begun.log.id })
@@ -199,8 +200,8 @@ class Rule {
   aboutOf(key: string | undefined): Effect.Effect<About | undefined> {
     const { allow } = this.work
     return Effect.map(this.owner, (owner) => {
-      const shortest = owner === undefined && allow === undefined ? StreamEvent.MIN_SHARED_KEY : 1
-      if (key !== undefined && (key.length < shortest || key.length > StreamEvent.MAX_KEY)) return undefined
+      const shortest = owner === undefined && allow === undefined ? StreamWire.MIN_SHARED_KEY : 1
+      if (key !== undefined && (key.length < shortest || key.length > StreamWire.MAX_KEY)) return undefined
       return { namespace: this.socket.namespace.name, event: this.event.name, owner, key }
     })
   }
@@ -217,8 +218,8 @@ class Rule {
     if (owner === undefined) return Effect.undefined
     return Effect.contextWith((context: Context.Context<never>) => {
       const own = owner(this.socket.view!, context)
-      if (typeof own === "string" && own.length > 0 && own.length <= StreamEvent.MAX_KEY) return Effect.succeed(own)
-      throw new Error(`owner of stream event "${name}" must be a text of 1 to ${StreamEvent.MAX_KEY} characters`)
+      if (typeof own === "string" && own.length > 0 && own.length <= StreamWire.MAX_KEY) return Effect.succeed(own)
+      throw new Error(`owner of stream event "${name}" must be a text of 1 to ${StreamWire.MAX_KEY} characters`)
     })
   }
 }
