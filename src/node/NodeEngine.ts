@@ -16,6 +16,7 @@ import { flag, group, integer, millis, type Names, refuse } from "../engine/Opti
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
 import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
+import type { Route } from "../engine/Routes.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
 import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
@@ -23,7 +24,6 @@ import type { ExchangeSettings } from "./internal/exchange.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
 import * as Openings from "./internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
-import { readyPathOf } from "./internal/readyPath.ts"
 import { ownerOf } from "./internal/routing/owner.ts"
 import type { Origin } from "./internal/routing/passing.ts"
 import { readTrust, type Trust } from "./internal/trustedProxies.ts"
@@ -72,12 +72,6 @@ export interface AttachOptions {
    * on the request. Default: false.
    */
   readonly keepRequests?: boolean
-  /**
-   * A path, such as `/readyz`, whose requests are answered with the server's readiness, for
-   * balancers: status 200 while new clients should come, and 503 from the first moment of a drain or
-   * a shutdown on. It is answered until the server has closed. Default: none.
-   */
-  readonly readyPath?: string
 }
 
 /**
@@ -148,8 +142,7 @@ export const ATTACH_OPTIONS: Names<AttachOptions> = {
   foreignUpgrades: true,
   serveClient: true,
   trustedProxies: true,
-  keepRequests: true,
-  readyPath: true
+  keepRequests: true
 }
 
 const POLLING: Names<PollingOptions> = { compression: true }
@@ -216,7 +209,6 @@ export const attach = Effect.fnUntraced(function* (
     const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
     return yield* refuse("path", problem)
   }
-  const ready = options.readyPath === undefined ? undefined : yield* readyPathOf(options.readyPath, path, engine)
   const trust = readTrust(options.trustedProxies)
   if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
   const { compression = true } = polling
@@ -289,11 +281,12 @@ export const attach = Effect.fnUntraced(function* (
   }
   const interceptor: Interceptor = {
     path,
-    owns: (request) => isBelow(request.url, path) || ready?.owns(request) === true,
+    owns: ({ url }) => isBelow(url, path) || engine.routes.find(url) !== undefined,
     request: (request, response, expectsContinue) => {
       if (!isBelow(request.url, path)) {
-        if (ready?.owns(request) !== true) return false
-        ready.answer(request, response as never)
+        const route = engine.routes.find(request.url)
+        if (route === undefined) return false
+        onRoute(context, route, request, response)
         return true
       }
       const run = () => {
@@ -353,6 +346,7 @@ export const attach = Effect.fnUntraced(function* (
         const problem = `"${path}" is taken: another server is attached to this http.Server at "${taken}"`
         return refuse("path", problem)
       }
+      engine.routes.attach(path)
       server.on("upgrade", onForeignUpgrade)
       return Effect.succeed(intercept(server, interceptor))
     }),
@@ -445,6 +439,22 @@ const onRequest = (
 ): void => {
   const request = new NodeRequest(incoming, trust, keepRequests)
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges))
+}
+
+/** Answers a request for a path beside the engine's. */
+const onRoute = (
+  { engine, exchanges, trust }: Context,
+  { answer, rest }: Route,
+  incoming: IncomingMessage,
+  response: ServerResponse
+): void => {
+  const request = new NodeRequest(incoming, trust)
+  try {
+    answer(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges), rest)
+  } catch (defect) {
+    engine.report("a request for another path failed", defect)
+    response.destroy()
+  }
 }
 
 /** Runs a step of the opening of a WebSocket. An error ends the connection. */

@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 
+import { layer as layerAdmin } from "../../src/admin/Admin.ts"
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
@@ -84,7 +85,15 @@ serveUsage()
 /** The option of the same name. `test/recovery/cost.ts` measures what it costs. */
 const recovery = process.env["RECOVERY"]
 
-const Main = BenchLive.pipe(
+/** The mode of the Admin UI, if it is served. `test/admin/cost.ts` measures what it costs. */
+const admin = process.env["ADMIN"]
+
+const AdminLive =
+  admin === undefined
+    ? Layer.empty
+    : Layer.orDie(layerAdmin({ auth: false, mode: admin === "development" ? admin : "production" }))
+
+const Main = Layer.merge(BenchLive, AdminLive).pipe(
   Layer.provide(
     NodeSocketIoServer.layer({
       port: settings.port,

@@ -300,10 +300,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     get connected() {
       return isConnected()
     },
+    get recoverable() {
+      return pid !== undefined
+    },
     get recovered() {
       return status._tag === "Connected" && status.recovered
     },
     status: inbound.watch(statuses, () => status),
+    onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
     disconnect: () => Effect.sync(leave),
     disconnected: awaitStatus((status) =>
       status._tag === "Disconnected"
