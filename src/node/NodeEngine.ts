@@ -12,6 +12,8 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
+import * as EnginePath from "../engine/EnginePath.ts"
+import { readTrust, type Trust } from "../engine/TrustedProxies.ts"
 import { flag, group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
@@ -19,15 +21,14 @@ import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
 import type { Route } from "../engine/Routes.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
-import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
+import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
 import type { ExchangeSettings } from "./internal/exchange.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
-import * as Openings from "./internal/openings.ts"
+import * as Openings from "../internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
 import { ownerOf } from "./internal/routing/owner.ts"
 import type { Origin } from "./internal/routing/passing.ts"
-import { readTrust, type Trust } from "./internal/trustedProxies.ts"
-import { atTurnEnd, endTurn } from "./internal/turn.ts"
+import { atTurnEnd, endTurn } from "../internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 import { NodeSessionRouting, type SessionRouting } from "./NodeSessionRouting.ts"
 
@@ -204,11 +205,7 @@ export const attach = Effect.fnUntraced(function* (
   const polling = yield* group("polling", options.polling, POLLING)
   const webSocket = yield* group("webSocket", options.webSocket, WEB_SOCKET)
   const foreignUpgrades = yield* group("foreignUpgrades", options.foreignUpgrades, FOREIGN_UPGRADES)
-  const path = normalizePath(options.path)
-  if (!/^\/[^?#\s]*$/.test(path)) {
-    const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
-    return yield* refuse("path", problem)
-  }
+  const path = yield* EnginePath.read(options.path)
   const trust = readTrust(options.trustedProxies)
   if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
   const { compression = true } = polling
@@ -281,9 +278,9 @@ export const attach = Effect.fnUntraced(function* (
   }
   const interceptor: Interceptor = {
     path,
-    owns: ({ url }) => isBelow(url, path) || engine.routes.find(url) !== undefined,
+    owns: ({ url }) => EnginePath.isBelow(url, path) || engine.routes.find(url) !== undefined,
     request: (request, response, expectsContinue) => {
-      if (!isBelow(request.url, path)) {
+      if (!EnginePath.isBelow(request.url, path)) {
         const route = engine.routes.find(request.url)
         if (route === undefined) return false
         onRoute(context, route, request, response)
@@ -297,11 +294,11 @@ export const attach = Effect.fnUntraced(function* (
         router!.passRequest(tag, request, response, originOf(request, trust), answer)
         if (expectsContinue && !response.headersSent) response.writeContinue()
       }
-      Pipeline.take(request.socket, isOpening(request) ? () => Openings.take(request.socket, run) : run)
+      Pipeline.take(request.socket, EnginePath.isOpening(request.url) ? () => Openings.take(request.socket, run) : run)
       return true
     },
     upgrade: (request, socket, head) => {
-      if (!isBelow(request.url, path)) return false
+      if (!EnginePath.isBelow(request.url, path)) return false
       // Earlier requests are still unanswered, and their responses would be mixed into the frames.
       if (Pipeline.isWaiting(socket)) socket.destroy()
       else {
@@ -318,7 +315,7 @@ export const attach = Effect.fnUntraced(function* (
         if (refusal !== undefined)
           refuseUpgrade(socket, refusal, engine.responseHeaders(new NodeRequest(request, trust)))
         else if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
-        else if (isOpening(request)) Openings.take(socket, run)
+        else if (EnginePath.isOpening(request.url)) Openings.take(socket, run)
         else run()
       }
       return true
@@ -400,16 +397,6 @@ const originOf = (request: IncomingMessage, trust: Trust | undefined): Origin =>
   const { address, secure } = new NodeRequest(request, trust)
   return { address, secure }
 }
-
-/**
- * Whether a request's target is the path, or lies below it. `/socket.io` counts as `/socket.io/`.
- */
-const isBelow = (url: string | undefined, path: string): boolean =>
-  url !== undefined &&
-  (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
-
-/** Whether a request may open a session: it names none. */
-const isOpening = ({ url }: IncomingMessage): boolean => url?.includes("sid=") !== true
 
 interface Context {
   readonly engine: EngineServer
@@ -514,6 +501,9 @@ const onUpgrade = (
 }
 
 const ignore = () => {}
+
+// A process that exits ends no more turns, but Node still writes to its sockets.
+process.on("exit", endTurn)
 
 /** Waits until a connection is closed. */
 const closed = (socket: Duplex): Effect.Effect<void> =>

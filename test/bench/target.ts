@@ -17,6 +17,9 @@ import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import * as BunSocketIoServer from "../../src/web/BunSocketIoServer.ts"
+import * as DenoSocketIoServer from "../../src/web/DenoSocketIoServer.ts"
+import type { Edge } from "../support/runtimePrograms.ts"
 import { serveUsage, settings } from "./usage.ts"
 
 const Message = Schema.Struct({ id: Schema.Finite, user: Schema.String, text: Schema.String })
@@ -93,9 +96,14 @@ const AdminLive =
     ? Layer.empty
     : Layer.orDie(layerAdmin({ auth: false, mode: admin === "development" ? admin : "production" }))
 
+/** The edge: `node`, `bun` or `deno`. */
+const { layer } = { node: NodeSocketIoServer, bun: BunSocketIoServer, deno: DenoSocketIoServer }[
+  (process.env["EDGE"] ?? "node") as Edge
+]
+
 const Main = Layer.merge(BenchLive, AdminLive).pipe(
   Layer.provide(
-    NodeSocketIoServer.layer({
+    layer({
       port: settings.port,
       heartbeat: { pingInterval: settings.pingInterval, pingTimeout: settings.pingTimeout },
       ...(recovery === undefined ? {} : { recovery: JSON.parse(recovery) }),

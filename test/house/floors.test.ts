@@ -15,6 +15,7 @@ const floors: Record<string, number> = {
   adapter: 3,
   recovery: 3,
   idempotency: 3,
+  streams: 3,
   server: 4,
   client: 4,
   atom: 5,
@@ -26,7 +27,8 @@ const floors: Record<string, number> = {
   redis: 5,
   rpc: 5,
   presence: 5,
-  testing: 5
+  testing: 5,
+  web: 5
 }
 
 /** What a folder may not import, though its floor would allow it. The folders of the highest floor know nothing of each other. */
@@ -146,6 +148,9 @@ describe("the floors", () => {
     ["src/node/index.ts", 'export * as NodeSocketIoHttp from "./NodeSocketIoHttp.ts"', "optional"],
     ["src/testing/A.ts", 'import * as Fs from "node:fs"', "edge"],
     ["src/testing/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/web/A.ts", 'import * as Net from "node:net"', "edge"],
+    ["src/web/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/node/A.ts", 'import { x } from "../web/B.ts"', "knows nothing"],
     ["src/server/A.ts", 'import { x } from "../testing/B.ts"', "higher floor"],
     ["src/cellar/A.ts", "", "no floor"],
     ["src/server/A.ts", 'import x from "../../test/support/x.ts"', "not a source"]

@@ -191,7 +191,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     fingerprint ??= fx?.contract
     if (fx?.contract && fx.contract !== fingerprint && !isSkewTold) {
       isSkewTold = true
-      warn(`the server has another contract of "${namespace}" than this client`, {
+      warn(`"${namespace}" has another contract at the server`, {
         expected: fingerprint,
         told: fx.contract
       })
@@ -228,11 +228,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
   const onAuthAsked = (asked: unknown) => {
     if (target.auth !== true || !canSend()) return
-    const { event } = Object(asked) as { readonly event?: unknown }
     stopAsking()
     send(
-      (auth) => packet(EVENT, [event, auth]),
-      (cause) => warn(`auth failed: "${namespace}" is not refreshed`, { cause })
+      (auth) => packet(EVENT, [(Object(asked) as { readonly event?: unknown }).event, auth]),
+      (cause) => warn(`auth failed: "${namespace}"`, { cause })
     )
   }
 
@@ -338,7 +337,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         if (users.delete(makeAuth) && users.size === 0) dispose()
       }
     },
-    onOpen: () => onOpen(),
+    onOpen,
     onMove,
     onPacket,
     onEnd: (ending: ConnectionEnd) =>
