@@ -19,58 +19,28 @@ import { requires } from "../support/peers.ts"
 import { type RunningServers, startRedis, until } from "../support/redisServer.ts"
 import { makeDesk, token } from "../auth/desk.ts"
 import { type Node, startCluster } from "../cluster/nodes.ts"
-import { type CutClient, eventually, startClient } from "./clients.ts"
-import { startOfficial, startSubject, type Subject } from "./servers.ts"
-
-const numbersOf = ({ heard }: CutClient): ReadonlyArray<unknown> => heard.map(([, n]) => n)
+import { eventually, startClient } from "./clients.ts"
+import { startOfficial } from "./servers.ts"
+import { backTo, numbersOf, StreamServers, withoutMarks } from "./streamServers.ts"
 
 describe("recovery over Redis Streams", requires("Redis"), () => {
   let redis: RunningServers
+  let world: StreamServers
   const endings: Array<() => unknown> = []
   beforeAll(async () => {
     redis = await startRedis()
+    world = new StreamServers(redis)
   })
   afterAll(async () => {
     for (const end of endings.toReversed()) await end()
-    await redis?.stop()
+    await world?.stop()
   })
 
   const command = (...args: ReadonlyArray<string>) => redis.server.command(...args)
-
-  /** Servers in a cluster of their own. */
-  const start = async (streamName: string, count: number, recovery: RecoveryOptions = {}) => {
-    const client = RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url: redis.url }))))
-    const adapter = Layer.provide(RedisStreamsAdapter.layer({ streamName }), client)
-    const servers: Array<Subject> = []
-    for (let i = 0; i < count; i++) {
-      const server = await startSubject("ours", { adapter, recovery })
-      servers.push(server)
-      endings.push(() => server.stop())
-    }
-    return servers as [Subject, Subject, ...Array<Subject>]
-  }
-
-  const connect = async (server: { readonly port: number }, rooms: ReadonlyArray<string> = []) => {
-    const client = await startClient("official", server.port, { rooms })
-    endings.push(() => client.end())
-    return client
-  }
-
-  /** Connects a client again, to a server. */
-  const backTo = (client: CutClient, server: { readonly port: number }): Promise<boolean> =>
-    client.back(() => {
-      client.relay.target = server.port
-    })
-
-  let marks = 0
-  /** What was sent before has come: the client that tells must be connected. */
-  const settle = async (server: Subject, witness: CutClient) => {
-    const mark = `mark ${++marks}`
-    await server.emit({ to: [witness.id!] }, "mark", mark)
-    await eventually("a mark", () => numbersOf(witness).includes(mark))
-  }
-
-  const withoutMarks = (client: CutClient) => numbersOf(client).filter((n) => !String(n).startsWith("mark"))
+  const connect: StreamServers["connect"] = (server, rooms) => world.connect(server, rooms)
+  const settle: StreamServers["settle"] = (server, witness) => world.settle(server, witness)
+  const start = (streamName: string, count: number, recovery: RecoveryOptions = {}) =>
+    world.start(streamName, count, { recovery })
 
   it("gives a client back to any server, with its rooms and what it has missed, in order", async () => {
     const [one, two] = await start("any-server", 2)

@@ -49,6 +49,8 @@ export interface Subject {
   /** The sockets that have connected, and their ends, in their order. */
   readonly arrivals: ReadonlyArray<{ readonly id: string; readonly recovered: boolean }>
   readonly departures: ReadonlyArray<{ readonly id: string; readonly reason: string }>
+  /** The sessions that have ended. Only of this library. */
+  readonly sessionEnds: ReadonlyArray<{ readonly sid: string; readonly reason: string }>
   isBanning: boolean
   emit(to: Recipients, event: string, ...args: ReadonlyArray<unknown>): Promise<void>
   /** Asks all clients, and does not wait for the answers. */
@@ -103,6 +105,7 @@ const official = async ({
     url,
     arrivals,
     departures,
+    sessionEnds: [],
     isBanning: false,
     emit: async ({ except = [], to = [], volatile = false }: Recipients, event: string, ...args: Array<unknown>) => {
       const target = io.to([...to]).except([...except])
@@ -204,6 +207,10 @@ const ours = async ({
   const port = await listen(http)
   const run = Effect.runPromiseWith(Context.pick(SocketIoServer.SocketIoServer)(context))
   const handle = await run(SocketIoServer.namespace("/"))
+  const sessionEnds: Array<{ readonly sid: string; readonly reason: string }> = []
+  void run(
+    Stream.runForEach(handle.sessionEnds(), (end) => Effect.sync(() => sessionEnds.push(end))).pipe(Effect.ignore)
+  )
   const target = ({ except = [], to = [], volatile = false }: Recipients): BroadcastOperator<Untyped> => {
     let operator = handle.all
     if (to.length > 0) operator = operator.to(to)
@@ -216,6 +223,7 @@ const ours = async ({
     url: `http://127.0.0.1:${port}`,
     arrivals,
     departures,
+    sessionEnds,
     get isBanning() {
       return isBanning
     },
