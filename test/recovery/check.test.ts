@@ -66,4 +66,34 @@ describe("clients that are cut off again and again", () => {
       assert.isAbove(report.outcomes["node killed"]?.recovered ?? 0, 0, JSON.stringify(report))
     }
   )
+
+  for (const officials of [0, 2]) {
+    it(
+      `miss nothing that is in the log, with ${officials} official nodes beside, though connections of Redis are killed`,
+      { ...requires("Redis"), timeout: 90_000 },
+      async () => {
+        const report = await runStorm({
+          kind: "ours",
+          adapter: "streams",
+          nodes: 2,
+          officials,
+          hop: true,
+          strike: 400,
+          duration: costly(20_000, 8_000, 4_000),
+          hz: 50,
+          clients: 9,
+          transport: "both",
+          every: 500,
+          down: 300,
+          seed: 9
+        })
+        isTrue(report)
+        const { dropped, struck, unlogged } = report
+        assert.isAbove(struck, 9)
+        // What is not in the log was counted by the node that has emitted it.
+        assert.isAtMost(unlogged, dropped)
+        assert.isBelow(unlogged, 100)
+      }
+    )
+  }
 })

@@ -3,6 +3,7 @@
  *
  *     npm run recovery:check -- --adapter memory --seconds 60 --cuts reset,close,stall --hz 200 --seed 7
  *     npm run recovery:check -- --adapter streams --kinds ours --hop --kill 5000 --transport both
+ *     npm run recovery:check -- --adapter streams --kinds ours --nodes 2 --officials 2 --hop --strike 1000
  *
  * It prints a table, and with `--json` appends a line with all figures of each run to a file. It fails if a server of this library has
  * lost something in silence, or has sent something twice or in disorder.
@@ -29,6 +30,8 @@ const { values } = parseArgs({
     down: { type: "string", default: "800" },
     hop: { type: "boolean", default: false },
     kill: { type: "string", default: "0" },
+    strike: { type: "string", default: "0" },
+    officials: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
     recovery: { type: "string", default: "30000" },
     env: { type: "string", default: "{}" },
@@ -48,6 +51,8 @@ const scenario: Omit<StormOptions, "kind"> = {
   down: Number(values.down),
   hop: values.hop,
   kill: Number(values.kill),
+  strike: Number(values.strike),
+  officials: Number(values.officials),
   seed: Number(values.seed),
   maxDisconnection: Number(values.recovery),
   env: JSON.parse(values.env)
@@ -76,6 +81,13 @@ row("lost, and told so", ({ lost, lostInSilence }) => String(Math.max(0, lost - 
 row("heard twice", ({ duplicates }) => String(duplicates))
 row("heard in disorder", ({ disordered }) => String(disordered))
 row("recovered where it was possible", ({ recoverable }) => share(recoverable))
+if (scenario.strike! > 0) {
+  row("connections of Redis that were killed", ({ struck }) => String(struck))
+  row("never in the log (counted as dropped)", ({ dropped, unlogged }) => `${unlogged} (${dropped})`)
+}
+if (scenario.officials! > 0) {
+  row("lost in silence by clients of official nodes", ({ atOfficials }) => String(atOfficials.lostInSilence))
+}
 for (const name of [...new Set(reports.flatMap(({ outcomes }) => Object.keys(outcomes)))].toSorted()) {
   row(`recovered: ${name}`, ({ outcomes }) => share(outcomes[name]))
 }

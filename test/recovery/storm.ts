@@ -5,6 +5,7 @@
 import { setTimeout as pause } from "node:timers/promises"
 
 import { type AdapterName, type Cluster, type Node, startCluster } from "../cluster/nodes.ts"
+import { entriesOf, killConnections } from "./stormRedis.ts"
 import { type Cut, eventually, type Way } from "./clients.ts"
 import { makeRandom } from "./random.ts"
 import type { Kind } from "./servers.ts"
@@ -15,6 +16,8 @@ export interface StormOptions {
   readonly kind: Kind
   readonly adapter: AdapterName
   readonly nodes?: number
+  /** Official nodes beside. Every second client stays away from them: their own losses are told apart. */
+  readonly officials?: number
   /** Of both kinds: two in three are official ones. */
   readonly clients?: number
   readonly transport?: Way | "both"
@@ -30,6 +33,8 @@ export interface StormOptions {
   readonly hop?: boolean
   /** A node is killed and replaced every so often; 0: never. */
   readonly kill?: number
+  /** Some connections of Redis are killed every so often, whosever they are; 0: never. */
+  readonly strike?: number
   readonly seed?: number
   readonly maxDisconnection?: number
   readonly env?: Readonly<Record<string, string>>
@@ -40,11 +45,21 @@ export interface Outcome {
   refused: number
 }
 
+/**
+ * Its figures are those of the nodes of the kind, and of the clients that were nowhere else. What never came into the log of the servers
+ * is not among what was lost.
+ */
 export interface StormReport extends Verdict {
   readonly kind: Kind
   readonly adapter: AdapterName
   /** The clients that have lost something in silence. */
   readonly clientsThatLost: number
+  /** Of the clients that were also at official nodes. */
+  readonly atOfficials: Verdict
+  /** The numbers that never came into the log, those that the nodes have counted as dropped, and the connections of Redis that were killed. */
+  readonly unlogged: number
+  readonly dropped: number
+  readonly struck: number
   /** The cuts by how the client was cut, and where it came back. */
   readonly outcomes: Readonly<Record<string, Outcome>>
   /** Those after which the client could be recovered: the session is where the client came back. */
@@ -68,19 +83,27 @@ export const runStorm = async ({
   kind,
   maxDisconnection = 30_000,
   nodes = adapter === "memory" ? 1 : 3,
+  officials = 0,
   seed = 1,
+  strike = 0,
   transport = "websocket"
 }: StormOptions): Promise<StormReport> => {
   const { below, next, pick } = makeRandom(seed)
   const cluster: Cluster = await startCluster({
     adapter,
-    kinds: Array.from({ length: nodes }, () => kind),
+    kinds: [
+      ...Array.from({ length: nodes }, () => kind),
+      ...Array.from({ length: officials }, () => "official" as const)
+    ],
     env: { RECOVERY_MS: String(maxDisconnection), PING_INTERVAL: "2000", PING_TIMEOUT: "1500", ...env }
   })
   const alive = (): ReadonlyArray<Node> => cluster.nodes.filter(({ exit }) => exit === undefined)
   /** The one that is being killed. */
   let doomed: Node | undefined
   const usable = (): ReadonlyArray<Node> => alive().filter((node) => node !== doomed)
+  /** Whether a client keeps to the nodes of the kind. */
+  const keepsTo = (index: number): boolean => officials > 0 && index % 2 === 0
+  const goesTo = (index: number) => (node: Node) => !keepsTo(index) || node.kind === kind
   const outcomes: Record<string, Outcome> = {}
   const recoverable: Outcome = { recovered: 0, refused: 0 }
   const count = (node: Node) => node.call("ticker", { id: node.name, to: ["all"], hz })
@@ -89,12 +112,12 @@ export const runStorm = async ({
     transport === "both" ? [index % 2 === 0 ? "websocket" : "polling"] : [transport]
 
   const begin = async (index: number) => {
-    const node = pick(alive())
+    const node = pick(alive().filter(goesTo(index)))
     const counter = await startCounter(index % 3 === 2 ? "ours" : "official", node.ready.port, {
       rooms: ["all"],
       transports: ways(index)
     })
-    return { ...counter, node }
+    return { ...counter, node, index }
   }
 
   const killed = Promise.withResolvers<void>()
@@ -103,7 +126,7 @@ export const runStorm = async ({
   const isOver = () => over.signal.aborted
 
   /** One client's life. */
-  const live = async ({ client, node: first }: Awaited<ReturnType<typeof begin>>) => {
+  const live = async ({ client, index, node: first }: Awaited<ReturnType<typeof begin>>) => {
     let node: Node | undefined = first
     while (!isOver()) {
       const until = performance.now() + next() * 2 * every
@@ -118,8 +141,8 @@ export const runStorm = async ({
       await pause(below(down))
       const isKilled = () => before!.exit !== undefined || before === doomed
       const recovered = await client.back(() => {
-        const [some] = usable()
-        node = !hop && !isKilled() ? before : some && pick(usable())
+        const candidates = usable().filter(goesTo(index))
+        node = !hop && !isKilled() ? before : candidates.length === 0 ? undefined : pick(candidates)
         if (node !== undefined) client.relay.target = node.ready.port
       })
       const isElsewhere = node !== before
@@ -127,7 +150,8 @@ export const runStorm = async ({
       const outcome = (outcomes[name] ??= { recovered: 0, refused: 0 })
       const result = recovered ? "recovered" : "refused"
       outcome[result]++
-      if (!isElsewhere || keepsSessions(adapter)) recoverable[result]++
+      const isOurs = officials === 0 || keepsTo(index)
+      if (isOurs && (!isElsewhere || keepsSessions(adapter))) recoverable[result]++
     }
   }
 
@@ -138,7 +162,15 @@ export const runStorm = async ({
       if (isOver()) return
       doomed = pick(alive())
       await doomed.kill()
-      await count(await cluster.start(kind))
+      await count(await cluster.start(doomed.kind))
+    }
+  }
+
+  let struck = 0
+  const strikeRedis = async () => {
+    while (strike > 0 && !isOver()) {
+      await pause(strike)
+      if (!isOver()) struck += await killConnections(cluster.redis!, next)
     }
   }
 
@@ -152,37 +184,62 @@ export const runStorm = async ({
       for (const finish of later.splice(0, Math.max(0, later.length - number))) finish()
     }, 500)
     try {
-      await Promise.all([killNodes().finally(killed.resolve), ...all.map(live)])
+      await Promise.all([killNodes().finally(killed.resolve), strikeRedis(), ...all.map(live)])
     } finally {
       clearTimeout(timer)
       clearInterval(telling)
       over.abort()
     }
     const sent: Sent & Map<string, number> = new Map()
+    let dropped = 0
     for (const node of cluster.nodes) {
+      if (node.kind !== kind) {
+        if (node.exit === undefined) await node.call("ticker", { id: node.name })
+        continue
+      }
       const counted = node.exit === undefined ? (await node.call("ticker", { id: node.name })).sent : undefined
+      if (node.exit === undefined) dropped += (await node.call("status")).dropped ?? 0
       // Of a node that has ended: what somebody has heard.
       const heard = Math.max(0, ...all.map(({ tally }) => tally.heard.get(node.name) ?? 0))
       if ((counted ?? heard) > 0) sent.set(node.name, counted ?? heard)
     }
+    // Without a log, everything counts that was sent.
+    const logged = strike > 0 ? await entriesOf(cluster.redis!) : undefined
+    const wasSent = (id: string, n: number) => logged === undefined || logged.get(id)?.has(n) === true
+    let unlogged = 0
+    for (const [id, last] of sent) for (let n = 1; n <= last; n++) if (!wasSent(id, n)) unlogged++
     await eventually("the last numbers", () => all.every(({ tally }) => tally.hasAll(sent)), 3_000).catch(() => {})
-    const verdicts = all.map(({ tally }) => tally.verdict(sent))
+    const judge = (isOurs: boolean) => {
+      const those = all.filter(({ index }) => (officials === 0 || keepsTo(index)) === isOurs)
+      return those.map(({ tally }) => tally.verdict(sent, wasSent))
+    }
+    const verdicts = judge(true)
     await Promise.all(all.map(({ client }) => client.end()))
-    const sum = (name: keyof Verdict) => verdicts.reduce((total, verdict) => total + verdict[name], 0)
     return {
       kind,
       adapter,
-      received: sum("received"),
-      lost: sum("lost"),
-      lostInSilence: sum("lostInSilence"),
+      ...sumOf(verdicts),
       clientsThatLost: verdicts.filter(({ lostInSilence }) => lostInSilence > 0).length,
-      duplicates: sum("duplicates"),
-      disordered: sum("disordered"),
-      contradictions: sum("contradictions"),
+      atOfficials: sumOf(judge(false)),
+      unlogged,
+      dropped,
+      struck,
       outcomes,
       recoverable
     }
   } finally {
     await cluster.stop()
+  }
+}
+
+const sumOf = (verdicts: ReadonlyArray<Verdict>): Verdict => {
+  const sum = (name: keyof Verdict) => verdicts.reduce((total, verdict) => total + verdict[name], 0)
+  return {
+    received: sum("received"),
+    lost: sum("lost"),
+    lostInSilence: sum("lostInSilence"),
+    duplicates: sum("duplicates"),
+    disordered: sum("disordered"),
+    contradictions: sum("contradictions")
   }
 }

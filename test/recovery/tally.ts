@@ -12,6 +12,11 @@ interface Count {
   /** Since the last flag, the greatest number. */
   last: number | undefined
   first: number
+  /** The numbers that no connection since has told of. */
+  readonly silent: Array<number>
+  received: number
+  duplicates: number
+  disordered: number
 }
 
 /** What is wrong about what was heard. */
@@ -32,10 +37,6 @@ export type Sent = ReadonlyMap<string, number>
 
 export class Tally {
   private readonly counts = new Map<string, Count>()
-  private received = 0
-  private duplicates = 0
-  private disordered = 0
-  private lostInSilence = 0
   private contradictions = 0
   /** The id of the connection that was looked at last. */
   private id: string | undefined
@@ -46,7 +47,7 @@ export class Tally {
     if (id === this.id) return
     this.id = id
     for (const count of this.counts.values()) {
-      this.lostInSilence += count.missing.size
+      count.silent.push(...count.missing)
       count.missing = new Set()
       count.last = undefined
     }
@@ -59,17 +60,17 @@ export class Tally {
   }
 
   onNumber(id: string, n: number): void {
-    const count = this.counts.get(id) ?? { seen: new Set(), missing: new Set(), last: undefined, first: n }
+    const count = this.counts.get(id) ?? begin(n)
     this.counts.set(id, count)
-    this.received++
+    count.received++
     if (count.seen.has(n)) {
-      this.duplicates++
+      count.duplicates++
       return
     }
     count.seen.add(n)
     // Late, whether the client was told that it had missed it or not.
     if (count.missing.delete(n) || n < (count.last ?? n) || n < count.first) {
-      this.disordered++
+      count.disordered++
       return
     }
     for (let missing = (count.last ?? n - 1) + 1; missing < n; missing++) count.missing.add(missing)
@@ -86,18 +87,33 @@ export class Tally {
     return Array.from(sent).every(([id, n]) => this.counts.get(id)?.seen.has(n) ?? true)
   }
 
-  verdict(sent: Sent): Verdict {
-    let { lostInSilence } = this
-    let lost = 0
-    for (const [id, { first, last, missing, seen }] of this.counts) {
-      const end = sent.get(id) ?? 0
-      lostInSilence += missing.size + Math.max(0, end - (last ?? end))
-      for (let n = first; n <= end; n++) if (!seen.has(n)) lost++
+  /** Looks at the counts whose last numbers are given. `wasSent` tells whether a number counts. */
+  verdict(sent: Sent, wasSent: (id: string, n: number) => boolean = () => true): Verdict {
+    const total = { received: 0, lost: 0, lostInSilence: 0, duplicates: 0, disordered: 0 }
+    for (const [id, { disordered, duplicates, first, last, missing, received, seen, silent }] of this.counts) {
+      const end = sent.get(id)
+      if (end === undefined) continue
+      total.received += received
+      total.duplicates += duplicates
+      total.disordered += disordered
+      for (let n = (last ?? end) + 1; n <= end; n++) silent.push(n)
+      total.lostInSilence += [...silent, ...missing].filter((n) => wasSent(id, n)).length
+      for (let n = first; n <= end; n++) if (!seen.has(n) && wasSent(id, n)) total.lost++
     }
-    const { contradictions, disordered, duplicates, received } = this
-    return { received, lost, lostInSilence, duplicates, disordered, contradictions }
+    return { ...total, contradictions: this.contradictions }
   }
 }
+
+const begin = (first: number): Count => ({
+  seen: new Set(),
+  missing: new Set(),
+  last: undefined,
+  first,
+  silent: [],
+  received: 0,
+  duplicates: 0,
+  disordered: 0
+})
 
 /** A client with a tally of the events `tick`. */
 export const startCounter = async (
