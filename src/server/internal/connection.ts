@@ -410,11 +410,24 @@ export class Connection implements SessionHandler, WheelEntry {
     this.connectTo(name, isBounded ? Object.fromEntries(queryOf(namespace.slice(at))) : undefined)
   }
 
+  /**
+   * The client asks again while it waits for the answer: official clients do so without a DISCONNECT
+   * in between, if the application disconnects and connects them, or connects them twice. The last
+   * payload counts, and there is one answer.
+   */
+  private startOver(member: Member): void {
+    this.forget(member)
+    // A session that it has asked for waits for it.
+    member.end("session resumed")
+  }
+
   /** Connects to a namespace. `undefined` stands for an auth payload that is too large. */
   private connectTo(namespace: string, auth: Auth | undefined): void {
-    if (this.members.get(namespace) !== undefined) {
+    const member = this.members.get(namespace)
+    if (member?.isConnected === true) {
       return this.session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
     }
+    if (member !== undefined) this.startOver(member)
     if (this.members.size >= this.environment.options.maxNamespaces || this.leaving >= MAX_LEAVING) {
       return this.turnAway(namespace, "Too many namespaces")
     }
