@@ -64,6 +64,22 @@ export class Sequences {
     return ++lane.number
   }
 
+  /**
+   * Encodes the next message on a lane with its number. If that throws, nothing is sent, and the next
+   * message has the number: others would miss it otherwise.
+   */
+  numbered<A>(name: string, encode: (number: number) => A): A {
+    const number = this.next(name)
+    try {
+      return encode(number)
+    } catch (error) {
+      const lane = this.sent.get(name)
+      // Encoding may have sent another message.
+      if (lane?.number === number) lane.number--
+      throw error
+    }
+  }
+
   /** The number of the last message on a lane of this server; 0 if there was none. */
   last(lane: string): number {
     return this.sent.get(lane)?.number ?? 0

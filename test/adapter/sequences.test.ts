@@ -25,6 +25,30 @@ describe("sequences", () => {
     )
   })
 
+  it("give the number of a message that cannot be encoded to the next one", () => {
+    const sequences = new Sequences()
+    const fail = () => {
+      throw new Error("no value")
+    }
+    assert.throws(() => sequences.numbered("x", fail), "no value")
+    assert.strictEqual(sequences.last("x"), 0)
+    assert.strictEqual(
+      sequences.numbered("x", (number) => number),
+      1
+    )
+    sequences.next("y")
+    assert.throws(() => sequences.numbered("x", fail), "no value")
+    assert.throws(() => sequences.numbered("x", fail), "no value")
+    assert.deepStrictEqual([sequences.next("x"), sequences.last("x"), sequences.next("y")], [2, 2, 2])
+    // Encoding one message sends another: both have numbers of their own.
+    const nested = () => {
+      sequences.next("x")
+      return fail()
+    }
+    assert.throws(() => sequences.numbered("x", nested), "no value")
+    assert.strictEqual(sequences.next("x"), 5)
+  })
+
   it("tell how many messages have not come", () => {
     const sequences = new Sequences()
     assert.deepStrictEqual(

@@ -65,7 +65,8 @@ export const make =
 
       const send = (message: ClusterMessage): void => {
         const lane = message._tag === "Broadcast" ? BROADCASTS : REQUESTS
-        bus.publish(wire.channelOf(message), wire.encode(message, sequences.next(lane)), false)
+        const body = sequences.numbered(lane, (number) => wire.encode(message, number))
+        bus.publish(wire.channelOf(message), body, false)
         beat.changed(lane)
       }
       const link: ClusterLink = {

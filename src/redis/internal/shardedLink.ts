@@ -75,7 +75,8 @@ export const make =
 
       const send = (message: ClusterMessage): void => {
         const channel = wire.channelOf(message)
-        bus.publish(channel, wire.encode(message, sequences.next(channel)), true)
+        const body = sequences.numbered(channel, (number) => wire.encode(message, number))
+        bus.publish(channel, body, true)
         beat.changed(channel)
       }
       const link: ClusterLink = {

@@ -62,16 +62,18 @@ export const make = (
 
       const add = (fields: StreamsWire.EntryFields, done?: (reply: Reply | undefined) => void): void =>
         bus.send(stream, log?.addCommand(fields) ?? StreamsWire.addCommand(stream, maxLength, fields), done)
+      const entryOf = (message: ClusterMessage) =>
+        sequences.numbered(STREAM, (number) => ({ number, fields: wire.encodeEntry(message, number) }))
       const publish = (channel: string, body: Parameters<Bus["publish"]>[1]): void =>
         bus.publish(channel, body, useShardedPubSub)
 
       const log =
         receiver.recovery &&
         new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, permits, (message, done) => {
-          const number = sequences.next(STREAM)
-          add(wire.encodeEntry(message, number), done)
+          const entry = entryOf(message)
+          add(entry.fields, done)
           beat.changed(STREAM)
-          return number
+          return entry.number
         })
       const beat = yield* makeBeat(sequences, (lanes) => {
         const ofStream = lanes.filter(([lane]) => lane === STREAM)
@@ -97,10 +99,11 @@ export const make = (
 
       const send = (message: ClusterMessage): void => {
         if (wire.goesByStream(message)) {
-          add(wire.encodeEntry(message, sequences.next(STREAM)))
+          add(entryOf(message).fields)
           beat.changed(STREAM)
         } else {
-          publish(wire.channelOf(message), wire.encode(message, sequences.next(COMMON)))
+          const body = sequences.numbered(COMMON, (number) => wire.encode(message, number))
+          publish(wire.channelOf(message), body)
           beat.changed(COMMON)
         }
       }
