@@ -27,6 +27,8 @@ export interface Checkpoint {
 export interface StoredSession {
   /** The secret by which the client asks for it. */
   readonly pid: string
+  /** The namespace of its sockets; `undefined` if an official server has written it. */
+  readonly namespace: string | undefined
   /** The id of its sockets. */
   readonly sid: string
   /** Its rooms when it was written, without that of its id. */
@@ -69,12 +71,12 @@ export const isSecret = (value: unknown): value is string => typeof value === "s
  * @since 0.1.0
  * @category conversions
  */
-export const toValue = ({ at, checkpoint, data, former, pid, rooms, sid }: StoredSession) => ({
+export const toValue = ({ at, checkpoint, data, former, namespace, pid, rooms, sid }: StoredSession) => ({
   sid,
   pid,
   rooms: [sid, ...rooms],
   data,
-  x: { at, former, ...(checkpoint && { p: checkpoint.position, i: checkpoint.index, r: checkpoint.rooms }) }
+  x: { n: namespace, at, former, ...(checkpoint && { p: checkpoint.position, i: checkpoint.index, r: checkpoint.rooms }) }
 })
 
 /**
@@ -90,10 +92,12 @@ export const fromValue = (value: unknown, secret: string): StoredSession | undef
   if (pid !== secret || !isName(sid) || rooms === undefined) return undefined
   const own = isRecord(x) ? x : undefined
   const checkpoint = own && readCheckpoint(own)
+  const namespace = own?.["n"]
   // One of this library without its checkpoint says nothing of what the client has had.
-  if (own !== undefined && checkpoint === undefined) return undefined
+  if (own !== undefined && (checkpoint === undefined || typeof namespace !== "string")) return undefined
   return {
     pid: secret,
+    namespace: typeof namespace === "string" ? namespace : undefined,
     sid,
     rooms: rooms.filter((room) => room !== sid),
     data: isRecord(data) ? data : {},

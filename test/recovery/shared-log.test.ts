@@ -7,6 +7,7 @@ import * as fc from "fast-check"
 import { CatchUp, type CatchUpBounds } from "../../src/recovery/CatchUp.ts"
 import * as LogPosition from "../../src/adapter/LogPosition.ts"
 import { LogBudget } from "../../src/recovery/MessageLog.ts"
+import { ReadAllowance } from "../../src/recovery/ReadAllowance.ts"
 import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
 import type { SharedMessage } from "../../src/adapter/SharedLog.ts"
 import { SharedSession } from "../../src/recovery/SharedSession.ts"
@@ -28,6 +29,7 @@ const broadcast = (n: unknown, rooms: ReadonlyArray<string> = [], except: Readon
 
 const session: StoredSession.StoredSession = {
   pid: "secret-of-a-session",
+  namespace: "/",
   sid: "sid",
   rooms: ["now"],
   data: {},
@@ -190,7 +192,66 @@ describe("a client that catches up", () => {
     for (const index of [13, 14]) trimmed.take(at(index), broadcast(index, ["now"]), 10)
     trimmed.onRead(false)
     assert.strictEqual(trimmed.finish(), "trimmed")
+    // The offset of an event of another namespace, or of something that is no event.
+    for (const message of [undefined, { _tag: "Taken", sid: "sid", by: "g" } as const]) {
+      const forged = catchUp(at(12), {}, 14, official)
+      forged.take(at(12), message, 10)
+      forged.onRead(false)
+      assert.strictEqual(forged.finish(), "trimmed")
+    }
     assert.strictEqual(catchUp(undefined, {}, 14, official).finish(), "unknown")
+  })
+})
+
+describe("what a client may make a server read", () => {
+  it("is four times the most of one return, and as much again in ten seconds", () => {
+    let now = 0
+    const reads = new ReadAllowance(100, () => now)
+    const come = (read: number): boolean => {
+      const may = reads.reserve("a")
+      if (may) reads.settle("a", read)
+      return may
+    }
+    assert.deepStrictEqual([100, 100, 100, 100, 0].map(come), [true, true, true, true, false])
+    assert.isTrue(reads.reserve("b"))
+    now = 9_900
+    assert.isFalse(come(0))
+    now = 10_000
+    assert.deepStrictEqual([100, 0].map(come), [true, false])
+    now = 100_000
+    // Those that read little may come back often.
+    for (let i = 0; i < 300; i++) assert.isTrue(come(1), `${i}`)
+  })
+
+  it("is that of all reads at the same time, too", () => {
+    const reads = new ReadAllowance(100, () => 0)
+    assert.deepStrictEqual(
+      Array.from({ length: 6 }, () => reads.reserve("a")),
+      [true, true, true, true, false, false]
+    )
+    reads.settle("a", 10)
+    assert.isFalse(reads.reserve("a"))
+    for (let i = 0; i < 3; i++) reads.settle("a", 10)
+    assert.isTrue(reads.reserve("a"))
+  })
+
+  it("is remembered of 10,000 clients", () => {
+    let now = 0
+    const reads = new ReadAllowance(100, () => now)
+    for (let i = 0; i < 20_000; i++) reads.reserve(`${i}`)
+    assert.strictEqual(reads.size, 10_000)
+    now = 10_000
+    reads.reserve("another one")
+    assert.strictEqual(reads.size, 1)
+  })
+
+  it("is nothing where nothing may be read", () => {
+    const reads = new ReadAllowance(0, () => 0)
+    for (let i = 0; i < 10; i++) {
+      assert.isTrue(reads.reserve("a"))
+      reads.settle("a", 0)
+    }
+    assert.strictEqual(reads.size, 0)
   })
 })
 

@@ -90,8 +90,9 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
     if (session.isTaken) return
     if (data === undefined || session.isIncomplete) return sessions.remove(session.pid, session.generation)
     const { checkpoint, former, generation, pid, sid } = session
+    const namespace = this.namespace.name
     const at = this.clock.currentTimeMillisUnsafe()
-    const stored: StoredSession = { pid, sid, rooms: [...(socket.joined ?? [])], data, checkpoint, former, at }
+    const stored: StoredSession = { pid, namespace, sid, rooms: [...(socket.joined ?? [])], data, checkpoint, former, at }
     const timeToLive = this.server.maxDisconnection + (isLive ? 2 * REFRESH : 0)
     const onKept = (kept: Kept) => this.onKept(socket, session, kept)
     if (isNew) sessions.create(stored, generation, timeToLive, onKept)

@@ -3,6 +3,7 @@ import type { OutboxOverflow } from "../../engine/Outbox.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import { type AwaySession, AwaySessions } from "../../recovery/AwaySessions.ts"
 import { LogBudget } from "../../recovery/MessageLog.ts"
+import { ReadAllowance } from "../../recovery/ReadAllowance.ts"
 import type { DirectBudget, SessionBounds } from "../../recovery/RecoverySession.ts"
 import type { ResolvedRecoveryOptions } from "../RecoveryOptions.ts"
 
@@ -25,6 +26,7 @@ export class ServerRecovery implements WheelEntry {
   readonly maxSessions: number
   /** The entries of a log that one client may make a server read. */
   readonly maxScan: number
+  readonly reads: ReadAllowance
   /** The time for which a message is needed, in milliseconds. */
   readonly retention: number
   readonly wheel: TimerWheel
@@ -45,6 +47,7 @@ export class ServerRecovery implements WheelEntry {
     this.direct = { bytes: 0, maxBytes: maxDirectBytes }
     this.maxDisconnection = maxDisconnection
     this.maxScan = maxScan
+    this.reads = new ReadAllowance(maxScan, () => this.now())
     this.maxSessions = maxSessions
     this.retention = retention
     this.wheel = wheel

@@ -182,10 +182,13 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       if (session === "unavailable") return miss(session)
       if (session === undefined) return miss(LogPosition.isPosition(offset) ? "expired" : "unknown")
       const received = LogPosition.isPosition(offset) ? offset : undefined
-      if (received === undefined && offset !== undefined && former !== session.former) {
-        // Something has taken the place of its offset: nobody knows what it has received.
+      const isForeign = session.namespace !== undefined && session.namespace !== namespace.name
+      const isUnclear = received === undefined && offset !== undefined && former !== session.former
+      // Rooms and data mean nothing in another namespace. Or something has taken the place of its
+      // offset: nobody knows what it has received.
+      if (isForeign || isUnclear) {
         log.sessions.remove(pid, generation)
-        namespace.onSessionEnd(session.sid, "refused")
+        if (!isForeign) namespace.onSessionEnd(session.sid, "refused")
         return miss("unknown")
       }
       const isReached = yield* reached(log, received, session)
@@ -205,8 +208,11 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       socket.resumption = { _tag: "CatchingUp", catchUp, generation, former, stop }
       // The server that has taken the client for connected until now learns that it is not.
       log.append({ _tag: "Taken", sid: session.sid, by: generation }, () => {})
+      if (!catchUp.isOver && !server.reads.reserve(pid)) catchUp.fail("overflow")
       if (catchUp.isOver) return
-      const problem = yield* log.read(catchUp.after, start.position, server.maxScan, catchUp.take)
+      const problem = yield* log
+        .read(catchUp.after, start.position, server.maxScan, catchUp.take)
+        .pipe(Effect.ensuring(Effect.sync(() => server.reads.settle(pid, catchUp.taken))))
       if (problem === "overflow" || problem === "unavailable") catchUp.fail(problem)
       else catchUp.onRead(problem === "whole")
     })
