@@ -76,7 +76,12 @@ export const toValue = ({ at, checkpoint, data, former, namespace, pid, rooms, s
   pid,
   rooms: [sid, ...rooms],
   data,
-  x: { n: namespace, at, former, ...(checkpoint && { p: checkpoint.position, i: checkpoint.index, r: checkpoint.rooms }) }
+  x: {
+    n: namespace,
+    at,
+    former,
+    ...(checkpoint && { p: checkpoint.position, i: checkpoint.index, r: checkpoint.rooms })
+  }
 })
 
 /**

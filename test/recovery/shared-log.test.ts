@@ -327,6 +327,15 @@ describe("the place of a reader", () => {
     assert.strictEqual(other.gaps(), 1)
   })
 
+  it("is compared with Redis once in a second, and sooner where much has come", () => {
+    const { state, stream } = reader()
+    assert.isTrue(stream.isDue(0, false))
+    state(7, 7)
+    assert.isFalse(stream.isDue(999, false))
+    assert.isTrue(stream.isDue(999, true))
+    assert.isTrue(stream.isDue(1_000, false))
+  })
+
   it("is not known of a Redis that does not count", () => {
     const { gaps, state, stream } = reader()
     state(-1, 7, 7)

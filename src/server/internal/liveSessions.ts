@@ -92,7 +92,16 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
     const { checkpoint, former, generation, pid, sid } = session
     const namespace = this.namespace.name
     const at = this.clock.currentTimeMillisUnsafe()
-    const stored: StoredSession = { pid, namespace, sid, rooms: [...(socket.joined ?? [])], data, checkpoint, former, at }
+    const stored: StoredSession = {
+      pid,
+      namespace,
+      sid,
+      rooms: [...(socket.joined ?? [])],
+      data,
+      checkpoint,
+      former,
+      at
+    }
     const timeToLive = this.server.maxDisconnection + (isLive ? 2 * REFRESH : 0)
     const onKept = (kept: Kept) => this.onKept(socket, session, kept)
     if (isNew) sessions.create(stored, generation, timeToLive, onKept)
