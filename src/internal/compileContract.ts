@@ -58,6 +58,10 @@ const neverThrowing =
 
 const argumentCount = (ast: SchemaAST.AST): number => (ast._tag === "Arrays" ? ast.elements.length : 1)
 
+/** The number of arguments that cannot be left out: optional ones come last. */
+const requiredCount = (ast: SchemaAST.AST): number =>
+  ast._tag === "Arrays" ? ast.elements.filter((element) => !SchemaAST.isOptional(element)).length : 1
+
 /** The declarations of a contract that its codecs need. */
 export interface Declaration {
   readonly _tag: string
@@ -145,6 +149,7 @@ export const compileEvent = (event: Event.Any, prepare?: Prepare): EventCodec =>
   ack: compile(event.ack, prepare),
   error: compile(event.error, prepare),
   length: event.arity === "none" ? 0 : event.arity === "one" ? 1 : argumentCount(event.payload.ast),
+  required: event.arity === "many" ? requiredCount(SchemaAST.toEncoded(event.payload.ast)) : 0,
   ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
 })
 
