@@ -13,7 +13,7 @@ import {
   type Tracking
 } from "../PresenceModel.ts"
 import type { Cluster, Metadata } from "./cluster.ts"
-import type { Member, Room, Rooms } from "./members.ts"
+import { isKey, type Member, type Room, type Rooms } from "./members.ts"
 import { type Membership, Memberships } from "./memberships.ts"
 
 /** The ends of connections after which a client is likely to come back. */
@@ -128,7 +128,7 @@ export class Tracker {
     { encoded }: Metadata
   ): RefusalReason | undefined {
     const { maxBytes, maxMembers, maxPerSocket } = this.options
-    if (key === "" || key === "__proto__") return "InvalidKey"
+    if (!isKey(key)) return "InvalidKey"
     if (costOf([room, key, encoded]) > maxBytes) return "TooLarge"
     if (this.memberships.get(id, room, key) !== undefined) return undefined
     if (!this.memberships.hasCapacity(id, maxPerSocket)) return "SocketFull"
