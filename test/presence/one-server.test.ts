@@ -381,6 +381,31 @@ describe("a socket that is tracked again and again", () => {
   )
 })
 
+describe("a socket whose rights have ended", () => {
+  for (const [reason, stays] of [
+    ["auth expired", true],
+    ["auth changed", false]
+  ] as const) {
+    it.effect(`with "${reason}" ${stays ? "stays for linger, as its client comes back" : "leaves at once"}`, () =>
+      Effect.gen(function* () {
+        let disconnect = Effect.void as Effect.Effect<unknown, any, any>
+        const socket: ReturnType<typeof fakeSocket> = {
+          ...fakeSocket("a"),
+          onDisconnecting: (handler) =>
+            Effect.sync(() => {
+              disconnect = handler(reason)
+            })
+        }
+        yield* track(socket, "red", "ada")
+        yield* disconnect
+        assert.strictEqual((yield* count("red")).connections, stays ? 1 : 0)
+        yield* TestClock.adjust(5_000 + period)
+        assert.strictEqual((yield* count("red")).connections, 0)
+      }).pipe(Effect.provide(alone({ linger: 5_000 })))
+    )
+  }
+})
+
 describe("the types", () => {
   it("refuse other metadata, and know the events", () => {
     const wrong = (online: PresenceShape<Meta>) =>

@@ -22,6 +22,7 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
   "transport error",
   "ping timeout",
   "session resumed",
+  "auth expired",
   "server shutting down"
 ])
 
