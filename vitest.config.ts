@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config"
 
+import { isCi, isFull } from "./test/support/extent.ts"
+import { isInstalled, type RuntimeName } from "./test/support/runtimePrograms.ts"
+
 /**
  * Files that need a process of their own: they count what a process holds or logs, take what is global into their hands, or look at
  * what is made once per process. All others share the processes that they run in, as to start one and to load Effect into it takes
@@ -21,10 +24,46 @@ const alone = [
   "test/testing/simulated.test.ts"
 ]
 
-const project = (name: string, include: Array<string>, exclude: Array<string>, isolate: boolean) => ({
+const project = (
+  name: string,
+  include: ReadonlyArray<string>,
+  exclude: ReadonlyArray<string>,
+  isolate: boolean,
+  env: Record<string, string> = {}
+) => ({
   extends: true as const,
-  test: { name, include, exclude: ["**/node_modules/**", ...exclude], isolate }
+  test: { name, include: [...include], exclude: ["**/node_modules/**", ...exclude], isolate, env }
 })
+
+const target = "test/runtimes/target.test.ts"
+const conformance = "test/conformance/*.test.ts"
+const official = "test/interop/official-client.test.ts"
+const others = "test/interop/{v2-client,python-client}.test.ts"
+
+/**
+ * The suites that run once more with the server as a process on another runtime, and a test that it is that runtime. The ordinary ones
+ * have it in their own process, on the Node that runs the tests. A runtime that is missing fails in CI.
+ */
+const suites: Partial<Record<RuntimeName, ReadonlyArray<string>>> = {
+  bun: isFull ? [conformance, official, others] : [conformance, official],
+  deno: isFull ? [conformance, official, others] : [conformance, official],
+  ...(isFull
+    ? {
+        node22: [conformance, official],
+        node24: [official],
+        node26: [conformance, official],
+        "node-on-bun": [official],
+        "node-on-deno": [official]
+      }
+    : {})
+}
+
+/** Runs with the name of a runtime, or of the official server, run that one alone. */
+const isChosen = process.env.SOCKETIO_TARGET !== undefined
+
+const onRuntimes = (Object.keys(suites) as Array<RuntimeName>)
+  .filter((name) => !isChosen && (isCi || isInstalled(name)))
+  .map((name) => project(name, [target, ...suites[name]!], [], false, { SOCKETIO_TARGET: name }))
 
 export default defineConfig({
   test: {
@@ -34,6 +73,10 @@ export default defineConfig({
     hookTimeout: 60_000,
     pool: "forks",
     maxWorkers: 2,
-    projects: [project("shared", ["test/**/*.test.ts"], alone, false), project("alone", alone, [], true)]
+    projects: [
+      project("shared", ["test/**/*.test.ts"], isChosen ? alone : [...alone, target], false),
+      project("alone", alone, [], true),
+      ...onRuntimes
+    ]
   }
 })

@@ -130,10 +130,23 @@ export interface ClientSocketBase {
    */
   readonly recovered: boolean
   /**
+   * Whether the server keeps the socket's session for it: after an outage the socket may recover.
+   * `false` before the first connection.
+   */
+  readonly recoverable: boolean
+  /**
    * The status of the socket, and its changes from the moment on in which the stream is run. It ends when the socket's scope
    * closes. A reader that is 10,000 changes late misses the oldest.
    */
   readonly status: Stream.Stream<SocketStatus>
+  /**
+   * Runs a handler at every change of the status from now on, until the scope closes. It starts in
+   * the moment of the change, before the events that follow it, where {@link status} tells later: a
+   * protocol on top of the socket needs that. A failure of the handler is logged.
+   */
+  onStatus<E, R>(
+    handler: (status: SocketStatus) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<void, never, R | Scope.Scope>
   /**
    * Leaves the namespace, for everybody who shares the socket: the server sees `client namespace disconnect`. The socket does
    * not connect again by itself. The connection is closed when no other namespace needs it.

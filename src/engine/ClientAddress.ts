@@ -4,8 +4,25 @@
  *
  * @since 0.1.0
  */
-/** Returns an IPv6 address as its eight groups of 16 bits; `undefined` for other texts. */
-const groupsOf = (address: string): ReadonlyArray<number> | undefined => {
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
+const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)
+
+/**
+ * Whether a text is an IPv4 address, in its usual form.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isIpv4 = (text: string): boolean => IPV4.test(text)
+
+/**
+ * Returns an IPv6 address as its eight groups of 16 bits; `undefined` for other texts. The zone does
+ * not count.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const groupsOf = (address: string): ReadonlyArray<number> | undefined => {
   if (address.length > 100) return undefined
   const zone = address.indexOf("%")
   let text = zone < 0 ? address : address.slice(0, zone)
@@ -13,12 +30,9 @@ const groupsOf = (address: string): ReadonlyArray<number> | undefined => {
   if (colon < 0) return undefined
   // The last 32 bits may be written as an IPv4 address.
   if (text.includes(".")) {
-    const octets = text
-      .slice(colon + 1)
-      .split(".")
-      .map(Number)
-    if (octets.length !== 4 || !octets.every((octet) => octet >= 0 && octet < 256)) return undefined
-    const [a, b, c, d] = octets as [number, number, number, number]
+    const last = text.slice(colon + 1)
+    if (!isIpv4(last)) return undefined
+    const [a, b, c, d] = last.split(".").map(Number) as [number, number, number, number]
     text = `${text.slice(0, colon + 1)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
   }
   const [head, tail, ...more] = text.split("::").map(groups)

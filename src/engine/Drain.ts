@@ -10,15 +10,6 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
 import { group, millis, type Names, refuse } from "./OptionReaders.ts"
 
 /**
- * Whether a balancer should lead new clients to a server: `draining` from the first moment of a
- * drain or a shutdown on.
- *
- * @since 0.1.0
- * @category models
- */
-export type Readiness = "ready" | "draining"
-
-/**
  * The times of a drain.
  *
  * @since 0.1.0

@@ -7,6 +7,32 @@
 import * as Metric from "effect/Metric"
 
 /**
+ * The counts since the start, of all servers that share a metric registry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineTraffic {
+  /** Sessions that have opened. */
+  readonly opened: number
+  /** Sessions that have ended. */
+  readonly closed: number
+  readonly packetsReceived: number
+  readonly packetsSent: number
+}
+
+/**
+ * The bytes since the start, over all transports, of all servers that share a metric registry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EngineBytes {
+  readonly bytesReceived: number
+  readonly bytesSent: number
+}
+
+/**
  * Sessions that are open now, by `transport` (`polling`, `websocket`).
  *
  * @since 0.1.0

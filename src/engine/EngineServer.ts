@@ -14,7 +14,6 @@ import * as Inspectable from "effect/Inspectable"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
@@ -22,6 +21,7 @@ import { ClosingTime } from "./ClosingTime.ts"
 import * as Cors from "./Cors.ts"
 import * as Drain from "./Drain.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
+import type { EngineBytes, EngineTraffic } from "./EngineMetrics.ts"
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
 import { EngineSession, type SessionClose, type SessionHandler, type SessionOwner } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
@@ -35,6 +35,8 @@ import { Mover, type ShutdownStep } from "./internal/mover.ts"
 import type { Retirement } from "./internal/retiring.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
+import * as Readiness from "./Readiness.ts"
+import { Routes } from "./Routes.ts"
 import * as TimerWheel from "./TimerWheel.ts"
 import type { AnyTransport, Carriage, TransportDefinition, WebSocketChannel } from "./Transport.ts"
 import { Transports } from "./Transports.ts"
@@ -72,6 +74,12 @@ export interface EngineServer {
   readonly closing: ClosingTime
   /** The number of open sessions. */
   readonly sessionCount: number
+  /** The number of open sessions by the transports that they use now. */
+  readonly sessionsByTransport: ReadonlyMap<string, number>
+  /** The counts since the start, of all servers that share this one's metrics. */
+  readonly traffic: () => EngineTraffic
+  /** The same for bytes. It takes time for each session. */
+  readonly trafficBytes: () => EngineBytes
   /**
    * Streams the sessions that open from now on. The stream ends with the server.
    *
@@ -106,11 +114,13 @@ export interface EngineServer {
    */
   readonly drain: Effect.Effect<void>
   /** Whether new clients should come. `draining` from the begin of {@link move} or a shutdown on. */
-  readonly readiness: Effect.Effect<Drain.Readiness>
+  readonly readiness: Effect.Effect<Readiness.Readiness>
   /** The readiness, and then each change. A slow reader delays nothing. */
-  readonly readinessChanges: Stream.Stream<Drain.Readiness>
-  /** The same as {@link readiness}, for code that is no effect. @internal */
-  readonly isReady: boolean
+  readonly readinessChanges: Stream.Stream<Readiness.Readiness>
+  /** The server is not ready for this reason until the scope closes. */
+  readonly notReady: (reason: Readiness.NotReady) => Effect.Effect<void, never, Scope.Scope>
+  /** The answers to requests for other paths than the engine's. */
+  readonly routes: Routes
   /**
    * Moves all sessions to other servers, a few at a time: each is closed with reason `server
    * shutting down`, after what waits for it was sent, and what the client had sent before it knew is
@@ -242,7 +252,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   // This is forked before the drain is added to the scope, so it closes after the drain: transports
   // flush while they drain.
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const readiness = yield* SubscriptionRef.make<Drain.Readiness>("ready")
+  const readiness = yield* Readiness.make
   const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches, readiness)
   yield* Effect.acquireRelease(
     Effect.sync(() => server.stats.add(server.registry)),
@@ -304,6 +314,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
   readonly closing: ClosingTime
+  private readonly readinessState: Readiness.ReadinessState
+  readonly routes: Routes = new Routes()
   readonly heartbeat: Heartbeat
   readonly stats: EngineStats
   readonly context: Context.Context<never>
@@ -322,12 +334,14 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private readonly admission: Admission
   private readonly reportCause: Report
   private openCount = 0
+  readonly sessionsByTransport = new Map<string, number>()
   /** The end of the drain, on the wheel's clock, once it has begun. */
   private drainEnd: number | undefined
   /** The polling sessions that still hold resources, once every session is closed. */
   private polling = Infinity
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
+  private isFull = false
   private readonly mover: Mover<EngineSession | PassingSession>
   private readonly passing = new Set<PassingSession>()
   /** Whether any session has ever been opened. */
@@ -345,7 +359,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     onSession: (session: EngineSession) => SessionHandler,
     events: EngineEvents,
     latches: Latches,
-    readiness: SubscriptionRef.SubscriptionRef<Drain.Readiness>
+    readiness: Readiness.ReadinessState
   ) {
     super()
     this.options = options
@@ -353,6 +367,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.context = context
     this.scope = scope
     this.streams = new SessionStreams(scope)
+    this.readinessState = readiness
     this.heartbeat = new Heartbeat(options, wheel, context)
     this.stats = statsOf(context)
     for (const transport of transports) {
@@ -401,6 +416,10 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   get sessionCount(): number {
     return this.openCount
   }
+
+  readonly traffic = (): EngineTraffic => this.stats.traffic()
+
+  readonly trafficBytes = (): EngineBytes => this.stats.bytes()
 
   sessions<O extends Exclude<Overflow, "suspend"> = "fail">(
     options: StreamOptions<O> = {}
@@ -542,14 +561,26 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       // From here on the session itself is counted.
       forget()
       done(id)
+      this.tellWhetherFull()
     })
+    this.tellWhetherFull()
     return (
       cancel &&
       (() => {
         forget()
         cancel()
+        this.tellWhetherFull()
       })
     )
+  }
+
+  /** The readiness follows the number of connections: after each change, not in the middle of one. */
+  private tellWhetherFull(): void {
+    const isFull = this.limits?.isFull === true
+    if (isFull === this.isFull) return
+    this.isFull = isFull
+    if (isFull) this.readinessState.add("full")
+    else this.readinessState.remove("full")
   }
 
   private full(limits: ConnectionLimits, option: ConnectionLimit): HandshakeError.HandshakeError {
@@ -634,6 +665,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.registry.set(session.id, session)
     this.limits?.add(session.details.address)
     this.openCount++
+    this.countTransport(session.transport, 1)
     this.wasUsed = true
     this.stats.opened++
     session.start()
@@ -654,8 +686,18 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.reportCause("a session has failed", Cause.die(defect), { session: session.id })
   }
 
+  private countTransport(name: string, change: number): void {
+    this.sessionsByTransport.set(name, (this.sessionsByTransport.get(name) ?? 0) + change)
+  }
+
+  onTransportChanged(from: string, to: string): void {
+    this.countTransport(from, -1)
+    this.countTransport(to, 1)
+  }
+
   onSessionClosed(session: EngineSession, { reason }: SessionClose): void {
     this.openCount--
+    this.countTransport(session.transport, -1)
     this.stats.onClosed(reason)
     this.mover.onClosed(session)
   }
@@ -663,6 +705,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   onSessionReleased(session: EngineSession): void {
     this.registry.delete(session.id)
     this.limits?.remove(session.details.address)
+    this.tellWhetherFull()
     if (this.drainEnd === undefined) return
     if (session.isPolling && --this.polling === 0) this.latches.polled.openUnsafe()
     if (this.registry.size === 0) this.latches.released.openUnsafe()
@@ -699,17 +742,19 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     })
   }
 
-  get readiness(): Effect.Effect<Drain.Readiness> {
-    return SubscriptionRef.get(this.mover.readiness)
+  get readiness(): Effect.Effect<Readiness.Readiness> {
+    return Effect.sync(() => this.readinessState.current)
   }
 
-  get readinessChanges(): Stream.Stream<Drain.Readiness> {
-    return SubscriptionRef.changes(this.mover.readiness)
+  get readinessChanges(): Stream.Stream<Readiness.Readiness> {
+    return this.readinessState.changes
   }
 
-  get isReady(): boolean {
-    return this.mover.isReady
-  }
+  readonly notReady = (reason: Readiness.NotReady): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => this.readinessState.add(reason)),
+      () => Effect.sync(() => this.readinessState.remove(reason))
+    )
 
   readonly move = (options?: Drain.DrainOptions): Effect.Effect<Drain.DrainReport, InvalidOptionError> =>
     this.moveThen(options, Effect.void)

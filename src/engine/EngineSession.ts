@@ -107,6 +107,8 @@ export interface SessionOwner {
    * runs in a later turn.
    */
   readonly after: (millis: number, run: () => void) => () => void
+  /** An open session has changed from a transport to another one. */
+  onTransportChanged(from: string, to: string): void
   /** The session has ended; a transport may still be flushing. */
   onSessionClosed(session: EngineSession, close: SessionClose): void
   /** The session holds no resources any more. */
@@ -616,6 +618,7 @@ export class EngineSession extends Inspectable.Class {
   changeTo(transport: ServerTransport): void {
     this.others!.add(this.current)
     this.others!.delete(transport)
+    if (this.isOpen) this.owner.onTransportChanged(this.current.name, transport.name)
     this.current = transport
     transport.sink = this
     if (this.paused !== 0) transport.pause()

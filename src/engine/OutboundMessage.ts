@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { utf8Length } from "../internal/utf8.ts"
 
 /**
  * An encoded message: the text of an Engine.IO message packet with its leading `4`, and the binary
@@ -63,21 +64,3 @@ export class OutboundMessage {
 const OBJECTS = 280
 
 const none: ReadonlyArray<Uint8Array> = []
-
-/**
- * Returns the size of a text in UTF-8, in bytes. Half a surrogate pair is written as three bytes.
- */
-const utf8Length = (text: string): number => {
-  let bytes = text.length
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    if (unit < 0x80) continue
-    if (unit < 0x800) bytes++
-    else if (unit >= 0xd800 && unit < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
-      // Two units, four bytes.
-      bytes += 2
-      i++
-    } else bytes += 2
-  }
-  return bytes
-}

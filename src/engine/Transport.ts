@@ -300,7 +300,11 @@ export interface WebSocketReceiver {
  * @category models
  */
 export interface WebSocketFailure {
-  /** `overflow`: the peer does not read the answers to its own pings. */
-  readonly kind: "too large" | "invalid frame" | "overflow" | "error"
+  /**
+   * - `overflow`: the peer does not read the answers to its own pings.
+   * - `inbound overflow`: the platform cannot stop reading, and more messages wait for the session
+   *   than it may hold.
+   */
+  readonly kind: "too large" | "invalid frame" | "overflow" | "inbound overflow" | "error"
   readonly message: string
 }

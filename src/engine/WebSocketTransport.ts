@@ -41,6 +41,7 @@ const reasons: Record<WebSocketFailure["kind"], SessionCloseReason> = {
   "too large": "payload too large",
   "invalid frame": "parse error",
   overflow: "outbox overflow",
+  "inbound overflow": "inbound overflow",
   error: "transport error"
 }
 

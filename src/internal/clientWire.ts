@@ -40,7 +40,7 @@ export interface ClientWire {
   readonly serverCodec: (event: string) => EventCodec | undefined
   /**
    * Encodes an event as its data, `[name, ...args]`, and returns whether it may hold bytes. Throws
-   * on an event or a payload that the contract does not declare. It takes `WireData` as they are.
+   * on an event or a payload that the contract does not declare. It takes `WireData` as they are, declared or not.
    */
   readonly encode: (
     event: string,
@@ -98,8 +98,9 @@ const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): Cli
     serverCodec: (event) => outgoing.get(event),
     encode: (event, payload) => {
       const codec = incoming.get(event)
+      if (payload instanceof WireData) return [payload.data, codec?.payload.mayHaveBinary ?? true]
       if (codec === undefined) throw refuse(event, "client")
-      return [payload instanceof WireData ? payload.data : encodePayload(codec, payload), codec.payload.mayHaveBinary]
+      return [encodePayload(codec, payload), codec.payload.mayHaveBinary]
     },
     answered: (event, answer) =>
       Effect.flatMap(

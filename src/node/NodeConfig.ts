@@ -35,7 +35,6 @@ const top = {
       list.length === 1 && /^\d+$/.test(list[0]!) ? Number(list[0]) : list
     ),
   keepRequests: Config.Boolean,
-  readyPath: Config.String,
   allowedOrigins: (name: string) => Config.Array(Schema.Trim, name),
   transports: (name: string) => Config.Array(trimmed(Schema.Literals(["polling", "websocket"])), name),
   allowEIO3: Config.Boolean,
@@ -179,7 +178,7 @@ const settings: Config.Config<NodeOptions> = Config.map(
  *
  * The name of an option is its path, in capitals, after `SOCKETIO_`. On top: `SOCKETIO_PATH`,
  * `…_TRANSPORTS`, `…_ALLOW_EIO3`, `…_ALLOWED_ORIGINS`, `…_COOKIE`, `…_SERVE_CLIENT`,
- * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`, `…_READY_PATH`,
+ * `…_TRUSTED_PROXIES` (a number, or addresses), `…_KEEP_REQUESTS`,
  * `…_DRAIN_TIMEOUT`.
  * In groups:
  *

@@ -12,22 +12,23 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { type PerMessageDeflateOptions, WebSocketServer } from "ws"
 
+import * as EnginePath from "../engine/EnginePath.ts"
+import { readTrust, type Trust } from "../engine/TrustedProxies.ts"
 import { flag, group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { EngineServer, UpgradeDecision } from "../engine/EngineServer.ts"
 import { HandshakeError, headersOf } from "../engine/HandshakeError.ts"
+import type { Route } from "../engine/Routes.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { clientFiles } from "./internal/clientFiles.ts"
-import { intercept, type Interceptor, normalizePath, takenPath } from "./internal/listeners.ts"
+import { intercept, type Interceptor, takenPath } from "./internal/listeners.ts"
 import type { ExchangeSettings } from "./internal/exchange.ts"
 import { NodeExchange, NodeRequest } from "./internal/nodeRequest.ts"
-import * as Openings from "./internal/openings.ts"
+import * as Openings from "../internal/openings.ts"
 import * as Pipeline from "./internal/pipeline.ts"
-import { readyPathOf } from "./internal/readyPath.ts"
 import { ownerOf } from "./internal/routing/owner.ts"
 import type { Origin } from "./internal/routing/passing.ts"
-import { readTrust, type Trust } from "./internal/trustedProxies.ts"
-import { atTurnEnd, endTurn } from "./internal/turn.ts"
+import { atTurnEnd, endTurn } from "../internal/turn.ts"
 import { type ChannelSettings, NodeWebSocketChannel, Peer } from "./internal/webSocketChannel.ts"
 import { NodeSessionRouting, type SessionRouting } from "./NodeSessionRouting.ts"
 
@@ -72,12 +73,6 @@ export interface AttachOptions {
    * on the request. Default: false.
    */
   readonly keepRequests?: boolean
-  /**
-   * A path, such as `/readyz`, whose requests are answered with the server's readiness, for
-   * balancers: status 200 while new clients should come, and 503 from the first moment of a drain or
-   * a shutdown on. It is answered until the server has closed. Default: none.
-   */
-  readonly readyPath?: string
 }
 
 /**
@@ -148,8 +143,7 @@ export const ATTACH_OPTIONS: Names<AttachOptions> = {
   foreignUpgrades: true,
   serveClient: true,
   trustedProxies: true,
-  keepRequests: true,
-  readyPath: true
+  keepRequests: true
 }
 
 const POLLING: Names<PollingOptions> = { compression: true }
@@ -211,12 +205,7 @@ export const attach = Effect.fnUntraced(function* (
   const polling = yield* group("polling", options.polling, POLLING)
   const webSocket = yield* group("webSocket", options.webSocket, WEB_SOCKET)
   const foreignUpgrades = yield* group("foreignUpgrades", options.foreignUpgrades, FOREIGN_UPGRADES)
-  const path = normalizePath(options.path)
-  if (!/^\/[^?#\s]*$/.test(path)) {
-    const problem = `must start with "/", and be without query, fragment and spaces, unlike "${options.path}"`
-    return yield* refuse("path", problem)
-  }
-  const ready = options.readyPath === undefined ? undefined : yield* readyPathOf(options.readyPath, path, engine)
+  const path = yield* EnginePath.read(options.path)
   const trust = readTrust(options.trustedProxies)
   if (typeof trust === "string") return yield* refuse("trustedProxies", trust)
   const { compression = true } = polling
@@ -289,11 +278,12 @@ export const attach = Effect.fnUntraced(function* (
   }
   const interceptor: Interceptor = {
     path,
-    owns: (request) => isBelow(request.url, path) || ready?.owns(request) === true,
+    owns: ({ url }) => EnginePath.isBelow(url, path) || engine.routes.find(url) !== undefined,
     request: (request, response, expectsContinue) => {
-      if (!isBelow(request.url, path)) {
-        if (ready?.owns(request) !== true) return false
-        ready.answer(request, response as never)
+      if (!EnginePath.isBelow(request.url, path)) {
+        const route = engine.routes.find(request.url)
+        if (route === undefined) return false
+        onRoute(context, route, request, response)
         return true
       }
       const run = () => {
@@ -304,11 +294,11 @@ export const attach = Effect.fnUntraced(function* (
         router!.passRequest(tag, request, response, originOf(request, trust), answer)
         if (expectsContinue && !response.headersSent) response.writeContinue()
       }
-      Pipeline.take(request.socket, isOpening(request) ? () => Openings.take(request.socket, run) : run)
+      Pipeline.take(request.socket, EnginePath.isOpening(request.url) ? () => Openings.take(request.socket, run) : run)
       return true
     },
     upgrade: (request, socket, head) => {
-      if (!isBelow(request.url, path)) return false
+      if (!EnginePath.isBelow(request.url, path)) return false
       // Earlier requests are still unanswered, and their responses would be mixed into the frames.
       if (Pipeline.isWaiting(socket)) socket.destroy()
       else {
@@ -325,7 +315,7 @@ export const attach = Effect.fnUntraced(function* (
         if (refusal !== undefined)
           refuseUpgrade(socket, refusal, engine.responseHeaders(new NodeRequest(request, trust)))
         else if (tag !== undefined) router!.passUpgrade(tag, request, socket, head, originOf(request, trust), run)
-        else if (isOpening(request)) Openings.take(socket, run)
+        else if (EnginePath.isOpening(request.url)) Openings.take(socket, run)
         else run()
       }
       return true
@@ -353,6 +343,7 @@ export const attach = Effect.fnUntraced(function* (
         const problem = `"${path}" is taken: another server is attached to this http.Server at "${taken}"`
         return refuse("path", problem)
       }
+      engine.routes.attach(path)
       server.on("upgrade", onForeignUpgrade)
       return Effect.succeed(intercept(server, interceptor))
     }),
@@ -407,16 +398,6 @@ const originOf = (request: IncomingMessage, trust: Trust | undefined): Origin =>
   return { address, secure }
 }
 
-/**
- * Whether a request's target is the path, or lies below it. `/socket.io` counts as `/socket.io/`.
- */
-const isBelow = (url: string | undefined, path: string): boolean =>
-  url !== undefined &&
-  (url.startsWith(path) || (url.startsWith(path.slice(0, -1)) && url.charCodeAt(path.length - 1) === 63))
-
-/** Whether a request may open a session: it names none. */
-const isOpening = ({ url }: IncomingMessage): boolean => url?.includes("sid=") !== true
-
 interface Context {
   readonly engine: EngineServer
   readonly ws: WebSocketServer
@@ -445,6 +426,22 @@ const onRequest = (
 ): void => {
   const request = new NodeRequest(incoming, trust, keepRequests)
   engine.handleRequest(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges))
+}
+
+/** Answers a request for a path beside the engine's. */
+const onRoute = (
+  { engine, exchanges, trust }: Context,
+  { answer, rest }: Route,
+  incoming: IncomingMessage,
+  response: ServerResponse
+): void => {
+  const request = new NodeRequest(incoming, trust)
+  try {
+    answer(new NodeExchange(request, incoming, response, engine.responseHeaders(request), exchanges), rest)
+  } catch (defect) {
+    engine.report("a request for another path failed", defect)
+    response.destroy()
+  }
 }
 
 /** Runs a step of the opening of a WebSocket. An error ends the connection. */
@@ -504,6 +501,9 @@ const onUpgrade = (
 }
 
 const ignore = () => {}
+
+// A process that exits ends no more turns, but Node still writes to its sockets.
+process.on("exit", endTurn)
 
 /** Waits until a connection is closed. */
 const closed = (socket: Duplex): Effect.Effect<void> =>

@@ -11,12 +11,12 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { Handshake } from "../Handshake.ts"
 import { NamespaceGrace, type ServerOptions } from "../server/ServerOptions.ts"
+import { ListenError } from "../server/ListenError.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
 import { separate } from "../engine/OptionReaders.ts"
@@ -32,19 +32,10 @@ import {
   stopListening
 } from "./internal/httpServer.ts"
 import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
-import { normalizePath } from "./internal/listeners.ts"
+import * as EnginePath from "../engine/EnginePath.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
-/**
- * The server could not listen.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
-  message: Schema.String,
-  cause: Schema.Defect()
-}) {}
+export { ListenError }
 
 /**
  * Options of a server that is attached to an `http.Server`.
@@ -331,7 +322,7 @@ const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
     })
   )
   yield* Effect.addFinalizer((exit) => Scope.close(namespaces, exit))
-  yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${normalizePath(options.path)}`)
+  yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${EnginePath.normalize(options.path)}`)
   return [shape, built]
 })
 

@@ -117,6 +117,11 @@ export interface SocketBase extends ConnectedSocket {
   readonly recovered: boolean
   /** The number of messages that it had missed, and the time without a connection. */
   readonly recovery: Option.Option<SocketRecovery>
+  /**
+   * Whether its client may come back to it after a lost connection: the server's `recovery` is on,
+   * and the client knows of it. `false` once the socket has disconnected.
+   */
+  readonly recoverable: boolean
   /** The transport that the connection uses now. */
   readonly transport: string
   /** Whether the socket is connected. */

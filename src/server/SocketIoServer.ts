@@ -14,8 +14,9 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-import type { DrainOptions, DrainReport, Readiness } from "../engine/Drain.ts"
+import type { DrainOptions, DrainReport } from "../engine/Drain.ts"
 import * as EngineServer from "../engine/EngineServer.ts"
+import type { NotReady, Readiness } from "../engine/Readiness.ts"
 import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import { ANYONE } from "../internal/lineLimits.ts"
@@ -24,7 +25,7 @@ import type * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import type { OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
-import { handleByName, makeDynamicHandles } from "./internal/handle.ts"
+import { handleByName, handleOfOpen, makeDynamicHandles } from "./internal/handle.ts"
 import { serveDynamic, serveNamespace } from "./internal/serve.ts"
 import * as ServerRuntime from "./internal/server.ts"
 import type { DynamicHandle, DynamicHandles, NamespaceHandle, NewsOverflow } from "./NamespaceHandle.ts"
@@ -78,6 +79,12 @@ export interface SocketIoServerShape {
   }
   /** See {@link dynamicNamespaces}. */
   readonly dynamicNamespaces: <N extends Namespace.Dynamic>(namespace: N) => Effect.Effect<DynamicHandles<N>>
+  /** See {@link namespaces}. */
+  readonly namespaces: Effect.Effect<ReadonlyArray<NamespaceHandle<Namespace.Untyped>>>
+  /** See {@link namespaceOpenings}. */
+  readonly namespaceOpenings: <O extends NewsOverflow = "fail">(
+    options?: StreamOptions<O>
+  ) => Stream.Stream<NamespaceHandle<Namespace.Untyped>, OverflowError<O>>
   /**
    * Serves a namespace until the scope closes, with the services of the calling effect:
    * {@link layerNamespace}, with its types, is a layer of this.
@@ -113,6 +120,8 @@ export interface SocketIoServerShape {
   readonly readiness: Effect.Effect<Readiness>
   /** See {@link readinessChanges}. */
   readonly readinessChanges: Stream.Stream<Readiness>
+  /** See {@link notReady}. */
+  readonly notReady: (reason: NotReady) => Effect.Effect<void, never, Scope.Scope>
   /** The engine below: the edge of a platform brings it requests and WebSockets. */
   readonly engine: Effect.Effect<EngineServer.EngineServer>
 }
@@ -181,6 +190,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
           : handleByName(directory, namespace._tag, namespace.untyped ? undefined : compiledOf(namespace))
       )) as SocketIoServerShape["namespace"],
     dynamicNamespaces: (namespace) => Effect.sync(() => makeDynamicHandles(directory, compiledOf(namespace)) as any),
+    namespaces: Effect.sync(() => directory.open.map((namespace) => handleOfOpen(directory, namespace))),
+    namespaceOpenings: (options) =>
+      directory.opened.stream("namespaceOpenings", options, (namespace) => handleOfOpen(directory, namespace)),
     register: (namespace, build) => serveNamespace(runtime, namespace, build),
     registerDynamic: (namespace, open, options) => serveDynamic(runtime, namespace, open, options),
     connections: (options) => runtime.connections(options),
@@ -188,6 +200,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
     drain: (options) => engine.moveThen(options, environment.closing.finalizers),
     readiness: engine.readiness,
     readinessChanges: engine.readinessChanges,
+    notReady: engine.notReady,
     engine: Effect.succeed(engine)
   }
 })
@@ -514,6 +527,35 @@ export const dynamicNamespaces = <N extends Namespace.Dynamic>(
   Effect.flatMap(SocketIoServer, (server) => server.dynamicNamespaces(namespace))
 
 /**
+ * The namespaces that are open on this server: those that layers serve, and the dynamic ones that
+ * clients have opened and that have not closed yet. They have no contract here: any event can be
+ * sent, and those that come in are seen with their arguments.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const namespaces: Effect.Effect<
+  ReadonlyArray<NamespaceHandle<Namespace.Untyped>>,
+  never,
+  SocketIoServer
+> = Effect.flatMap(SocketIoServer, (server) => server.namespaces)
+
+/**
+ * The namespaces that open on this server, from the time on at which the stream is run, as {@link
+ * namespaces} has them. The streams of a dynamic one end when it closes.
+ *
+ * By default it fails with `StreamOverflow` when more than 10,000 wait for its reader;
+ * `StreamOptions` say otherwise.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const namespaceOpenings = <O extends NewsOverflow = "fail">(
+  options?: StreamOptions<O>
+): Stream.Stream<NamespaceHandle<Namespace.Untyped>, OverflowError<O>, SocketIoServer> =>
+  Stream.unwrap(Effect.map(SocketIoServer, (server) => server.namespaceOpenings(options)))
+
+/**
  * The connections that open, from the time on at which the stream is run: each as its client
  * connects, before it has joined any namespace. The stream ends with the server.
  *
@@ -589,8 +631,9 @@ export const drain = (options?: DrainOptions): Effect.Effect<DrainReport, Invali
   Effect.flatMap(SocketIoServer, (server) => server.drain(options))
 
 /**
- * Whether a balancer should lead new clients to this server: `draining` from the begin of a
- * {@link drain} or a shutdown on. In Node, the option `readyPath` answers requests with it.
+ * Whether a balancer should lead new clients to this server, and why not: `draining` from the begin
+ * of a {@link drain} or a shutdown on, `full` while there are `limits.maxConnections` connections,
+ * and what {@link notReady} says. `Health.layerHealth` answers requests with it.
  *
  * @since 0.1.0
  * @category accessors
@@ -609,3 +652,19 @@ export const readiness: Effect.Effect<Readiness, never, SocketIoServer> = Effect
 export const readinessChanges: Stream.Stream<Readiness, never, SocketIoServer> = Stream.unwrap(
   Effect.map(SocketIoServer, (server) => server.readinessChanges)
 )
+
+/**
+ * The server is not ready, for this reason, until the scope closes: see {@link readiness}. It goes
+ * on as before, and takes the clients that come.
+ *
+ * **Example** (Not ready until the cache is warm)
+ *
+ * ```ts
+ * const Warm = Layer.effectDiscard(Effect.scoped(Effect.andThen(SocketIoServer.notReady("held"), warmUp)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const notReady = (reason: NotReady): Effect.Effect<void, never, SocketIoServer | Scope.Scope> =>
+  Effect.flatMap(SocketIoServer, (server) => server.notReady(reason))

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as BroadcastOperator from "./BroadcastOperator.ts"
+export * as Health from "./Health.ts"
 export * as NamespaceHandle from "./NamespaceHandle.ts"
 export * as RateLimiter from "./RateLimiter.ts"
 export * as RecoveryOptions from "./RecoveryOptions.ts"

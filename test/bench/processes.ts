@@ -35,9 +35,10 @@ const start = (
   processor: number | undefined,
   script: string,
   args: ReadonlyArray<string>,
-  env: NodeJS.ProcessEnv
+  env: NodeJS.ProcessEnv,
+  program: ReadonlyArray<string> = [process.execPath, "--expose-gc"]
 ): ChildProcess => {
-  const command = [process.execPath, "--expose-gc", script, ...args]
+  const command = [...program, script, ...args]
   if (arePinned) command.unshift("taskset", "-c", String(processor))
   return spawn(command[0]!, command.slice(1), {
     // Standard output is for the tables.
@@ -119,22 +120,24 @@ export interface Ports {
   readonly usagePort: number
 }
 
-/** Starts a server, which a script is, for as long as it is used. */
+/** Starts a server, which a script is, for as long as it is used. `program` is what runs it, by default Node. */
 export const withServer = async <A>(
   script: string,
   env: Readonly<Record<string, string>>,
-  use: (ports: Ports) => Promise<A>
+  use: (ports: Ports) => Promise<A>,
+  program?: ReadonlyArray<string>
 ): Promise<A> => {
   const port = await freePort()
   const usagePort = await freePort()
-  const server = start(serverProcessor, script, [], {
+  const variables = {
     NODE_ENV: "production",
     // Native helpers that happen to be installed would be a difference between machines.
     WS_NO_BUFFER_UTIL: "1",
     PORT: String(port),
     USAGE_PORT: String(usagePort),
     ...env
-  })
+  }
+  const server = start(serverProcessor, script, [], variables, program)
   try {
     await untilListening(server, port)
     await untilListening(server, usagePort)
@@ -148,9 +151,10 @@ export const withServer = async <A>(
 export const run = (
   script: string,
   { kind, parameters }: Run,
-  env: Readonly<Record<string, string>> = {}
-): Promise<Figures> =>
-  withServer(script, { PING_INTERVAL: String(parameters.pingInterval), ...env }, async (ports) => {
+  env: Readonly<Record<string, string>> = {},
+  program?: ReadonlyArray<string>
+): Promise<Figures> => {
+  const use = async (ports: Ports) => {
     const load = start(
       loadProcessor,
       pathOf("load/main.ts"),
@@ -162,7 +166,9 @@ export const run = (
     } finally {
       await end(load)
     }
-  })
+  }
+  return withServer(script, { PING_INTERVAL: String(parameters.pingInterval), ...env }, use, program)
+}
 
 /** Runs a script that measures within its own process, on the server's processor. */
 export const runAlone = (script: string, argument: unknown): Promise<Figures> =>

@@ -11,11 +11,15 @@ import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 
+import { layer as layerAdmin } from "../../src/admin/Admin.ts"
 import * as Binary from "../../src/Binary.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import * as BunSocketIoServer from "../../src/web/BunSocketIoServer.ts"
+import * as DenoSocketIoServer from "../../src/web/DenoSocketIoServer.ts"
+import type { Edge } from "../support/runtimePrograms.ts"
 import { serveUsage, settings } from "./usage.ts"
 
 const Message = Schema.Struct({ id: Schema.Finite, user: Schema.String, text: Schema.String })
@@ -84,9 +88,22 @@ serveUsage()
 /** The option of the same name. `test/recovery/cost.ts` measures what it costs. */
 const recovery = process.env["RECOVERY"]
 
-const Main = BenchLive.pipe(
+/** The mode of the Admin UI, if it is served. `test/admin/cost.ts` measures what it costs. */
+const admin = process.env["ADMIN"]
+
+const AdminLive =
+  admin === undefined
+    ? Layer.empty
+    : Layer.orDie(layerAdmin({ auth: false, mode: admin === "development" ? admin : "production" }))
+
+/** The edge: `node`, `bun` or `deno`. */
+const { layer } = { node: NodeSocketIoServer, bun: BunSocketIoServer, deno: DenoSocketIoServer }[
+  (process.env["EDGE"] ?? "node") as Edge
+]
+
+const Main = Layer.merge(BenchLive, AdminLive).pipe(
   Layer.provide(
-    NodeSocketIoServer.layer({
+    layer({
       port: settings.port,
       heartbeat: { pingInterval: settings.pingInterval, pingTimeout: settings.pingTimeout },
       ...(recovery === undefined ? {} : { recovery: JSON.parse(recovery) }),

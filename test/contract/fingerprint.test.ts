@@ -93,7 +93,7 @@ const logged = Effect.fnUntraced(function* (fingerprint: string | undefined, tol
 })
 
 describe("a client", () => {
-  const warning = 'Warn the server has another contract of "/chat" than this client'
+  const warning = 'Warn "/chat" has another contract at the server'
 
   it.effect("warns once, when the server has another contract than before", () =>
     Effect.gen(function* () {

@@ -10,6 +10,7 @@ import { Cause, Effect, Exit, Layer, Logger } from "effect"
 import * as NodeSessionRouting from "../../src/node/NodeSessionRouting.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as UnixSocketDirectory from "../../src/node/UnixSocketDirectory.ts"
+import { layerHealth } from "../../src/server/Health.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 
 const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL } = process.env
@@ -66,10 +67,9 @@ const Telling = Layer.effectDiscard(
 
 const Main = Layer.effectDiscard(Effect.promise(() => tell("listening"))).pipe(
   Layer.provide(
-    NodeSocketIoServer.serve(Application, {
+    NodeSocketIoServer.serve(Layer.merge(Application, layerHealth()), {
       port: Number(PORT),
       host: "127.0.0.1",
-      readyPath: "/readyz",
       onShutdown: { notice: Number(NOTICE), over: Number(OVER), rate: Number(RATE) },
       ...(RECOVERY === "1" ? { recovery: true } : {})
     })

@@ -9,6 +9,7 @@ import { io, type Socket } from "socket.io-client"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
+import { layerHealth } from "../../src/server/Health.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { balance } from "../support/balancer.ts"
 import { count } from "../support/extent.ts"
@@ -49,10 +50,9 @@ const start = Effect.fnUntraced(function* (
   const port = yield* freePort
   const scope = yield* Scope.make()
   yield* Layer.buildWithScope(
-    NodeSocketIoServer.serve(application(name, log), {
+    NodeSocketIoServer.serve(Layer.merge(application(name, log), layerHealth()), {
       port,
       host: "127.0.0.1",
-      readyPath: "/readyz",
       drainTimeout: "2 seconds",
       ...options
     }).pipe(Layer.provide(Logger.layer([]))),
@@ -215,32 +215,5 @@ describe("a rolling restart", () => {
         assert.isBelow(took, 6_200)
       }),
     60_000
-  )
-})
-
-describe("the path of readiness", () => {
-  it.live("tells balancers, until the server has closed", () =>
-    Effect.gen(function* () {
-      const { close, url } = yield* start("first", new Map(), { onShutdown: { notice: "300 millis", over: 0 } })
-      const ask = (method = "GET", path = "/readyz") =>
-        Effect.promise(() =>
-          request(`${url}${path}`, { method }).then(
-            ({ body, headers, status }) => [status, body, headers["cache-control"]],
-            () => ["closed"]
-          )
-        )
-      assert.deepStrictEqual(yield* ask(), [200, "ready", "no-store"])
-      assert.deepStrictEqual(yield* ask("GET", "/readyz?verbose"), [200, "ready", "no-store"])
-      assert.deepStrictEqual(yield* ask("HEAD"), [200, "", "no-store"])
-      assert.strictEqual((yield* ask("POST"))[0], 405)
-      assert.strictEqual((yield* ask("GET", "/readyz/more"))[0], 404)
-      assert.strictEqual((yield* ask("GET", "/readyzoo"))[0], 404)
-      const socket = io(url, { transports: ["websocket"], forceNew: true, reconnection: false })
-      yield* eventually(() => socket.connected)
-      const closing = yield* Effect.forkChild(close, { startImmediately: true })
-      assert.deepStrictEqual(yield* ask(), [503, "draining", "no-store"])
-      yield* eventually(() => closing.pollUnsafe() !== undefined)
-      assert.deepStrictEqual(yield* ask(), ["closed"])
-    })
   )
 })

@@ -63,7 +63,7 @@ describe("a shutdown with onShutdown", () => {
         yield* leaves.receive
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
         yield* settle
-        assert.isFalse(first.engine.isReady)
+        assert.strictEqual(yield* first.engine.readiness, "draining")
         // It is one of two, so that it has half of the time.
         yield* TestClock.adjust("1900 millis")
         assert.deepStrictEqual(yield* leaves.received, [])
@@ -72,9 +72,9 @@ describe("a shutdown with onShutdown", () => {
         assert.strictEqual(yield* leaves.closed, "closed")
         yield* TestClock.adjust("100 millis")
         assert.isDefined(closing.pollUnsafe())
-        assert.isFalse(first.engine.isReady)
+        assert.strictEqual(yield* first.engine.readiness, "draining")
         yield* TestClock.adjust("1100 millis")
-        assert.isTrue(first.engine.isReady)
+        assert.strictEqual(yield* first.engine.readiness, "ready")
         yield* stays.send('421["ask","stays"]')
         assert.strictEqual(yield* stays.receive, '431["first"]')
       })
@@ -137,9 +137,9 @@ describe("a shutdown with onShutdown", () => {
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
       yield* TestClock.adjust("1100 millis")
       yield* Fiber.join(closing)
-      assert.isFalse(first.engine.isReady)
+      assert.strictEqual(yield* first.engine.readiness, "draining")
       yield* serve(yield* Scope.make())
-      assert.isTrue(first.engine.isReady)
+      assert.strictEqual(yield* first.engine.readiness, "ready")
     })
   )
 })

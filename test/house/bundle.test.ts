@@ -136,6 +136,37 @@ const withRolldown = async (contents: string): Promise<Bundle> => {
   return { bytes: gzipSync(output[0].code, { level: 9 }).length, modules }
 }
 
+/** A page that calls, over a client of its own: with a protocol that is given, beside the modules of Effect RPC. */
+const caller = (protocol: string, imports = "") => `
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Rpc from "effect/rpc/Rpc"
+import * as RpcClient from "effect/rpc/RpcClient"
+import * as RpcGroup from "effect/rpc/RpcGroup"
+import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
+${imports}
+const Rpcs = RpcGroup.make(
+  Rpc.make("Find", { payload: { id: Schema.String }, success: Schema.String }),
+  Rpc.make("Words", { success: Schema.String, stream: true })
+)
+const program = Effect.gen(function* () {
+  const chat = yield* SocketIoClient.connect("/chat")
+  const said = yield* chat.subscribe("said")
+  yield* chat.emit("say", "Hello")
+  const rpcs = yield* RpcClient.make(Rpcs)
+  console.log(yield* rpcs.Find({ id: "1" }))
+  yield* Stream.runForEach(rpcs.Words(), (word) => Effect.sync(() => console.log(word)))
+})
+Effect.runFork(
+  program.pipe(
+    Effect.scoped,
+    Effect.provide(${protocol}),
+    Effect.provide(SocketIoClient.layer({ url: location.origin }))
+  )
+)`
+
 /** A page on the official client, whose types come from a contract. */
 const officialPage = `
 import type { Official } from "effect-socket.io"
@@ -236,6 +267,23 @@ describe("what the client costs a page, compressed", () => {
       const without = await bundle(application())
       const { bytes } = await bundle(applicationWithClient)
       hold(`what the client adds to an application, ${bundler}`, bytes - without.bytes, limits.more)
+    })
+
+    it(`is little for the protocol of RPC beside the modules of RPC, and brings no server (${bundler})`, async () => {
+      // Effect's own protocols would count, too, if a page had them.
+      const without = await bundle(caller("Layer.succeed(RpcClient.Protocol, globalThis.protocol)"))
+      const { bytes, modules } = await bundle(
+        caller(
+          'SocketIoRpcClient.layerProtocol("/rpc")',
+          'import * as SocketIoRpcClient from "effect-socket.io/rpc/SocketIoRpcClient"'
+        )
+      )
+      assert.isTrue(modules.some((path) => path.endsWith("rpc/internal/calls.ts")))
+      assert.deepStrictEqual(
+        modules.filter((path) => /src\/(server|adapter|recovery)\/|rpc\/(SocketIoRpcServer|internal\/peer)/.test(path)),
+        []
+      )
+      hold(`what the protocol of RPC adds to a page with RPC, ${bundler}`, bytes - without.bytes, 4_200)
     })
   }
 })

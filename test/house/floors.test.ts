@@ -19,33 +19,37 @@ const floors: Record<string, number> = {
   client: 4,
   atom: 5,
   node: 5,
+  admin: 5,
   cluster: 5,
   cli: 5,
   browser: 5,
   redis: 5,
+  rpc: 5,
   presence: 5,
-  testing: 5
+  testing: 5,
+  web: 5
 }
 
-/** What a folder may not import, though its floor would allow it. */
+/** What a folder may not import, though its floor would allow it. The folders of the highest floor know nothing of each other. */
 const strangers: Record<string, ReadonlyArray<string>> = {
   protocol: ["", "internal"],
   adapter: ["engine", "recovery"],
   recovery: ["engine"],
   server: ["client"],
   client: ["server"],
-  atom: ["server", "adapter", "recovery", "node", "browser", "cluster", "redis", "testing"],
-  cli: ["engine", "adapter", "recovery", "server", "client", "node", "browser", "cluster", "redis", "testing"],
-  node: ["browser", "cluster", "redis", "testing"],
-  cluster: ["node", "browser", "redis", "testing"],
-  browser: ["node", "cluster", "redis", "testing", "server"],
-  redis: ["node", "browser", "cluster", "testing", "client"],
-  presence: ["node", "browser", "cluster", "redis", "testing", "client"],
-  testing: ["node", "browser", "cluster", "redis"]
+  atom: ["server", "adapter", "recovery"],
+  cli: ["engine", "adapter", "recovery", "server", "client"],
+  admin: ["client"],
+  browser: ["server"],
+  redis: ["client"],
+  presence: ["client"]
 }
 
+const isStranger = (folder: string, other: string): boolean =>
+  strangers[folder]?.includes(other) === true || (floors[folder] === 5 && floors[other] === 5 && folder !== other)
+
 /** The folders that run in Node alone. */
-const edges = new Set(["node", "cluster", "cli"])
+const edges = new Set(["node", "admin", "cluster", "cli"])
 
 /** The modules of Effect that the wire formats may use: small, and without a runtime. */
 const pure = new Set([
@@ -84,7 +88,7 @@ const violations = (path: string, source: string): ReadonlyArray<string> => {
       if (!target.startsWith("src/")) complain("it is not a source")
       else if (floors[other] === undefined) complain("it stands on no floor")
       else if (floors[other]! > floor) complain("it stands on a higher floor")
-      else if (strangers[folder]?.includes(other)) complain(`${folder} knows nothing of it`)
+      else if (isStranger(folder, other)) complain(`${folder} knows nothing of it`)
       else if (target in optional) complain("its dependency is optional")
       if (/(^|\/)index\.ts$/.test(target) && !path.endsWith("index.ts")) complain("it is a barrel")
       continue
@@ -143,6 +147,9 @@ describe("the floors", () => {
     ["src/node/index.ts", 'export * as NodeSocketIoHttp from "./NodeSocketIoHttp.ts"', "optional"],
     ["src/testing/A.ts", 'import * as Fs from "node:fs"', "edge"],
     ["src/testing/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/web/A.ts", 'import * as Net from "node:net"', "edge"],
+    ["src/web/A.ts", 'import { x } from "../node/B.ts"', "knows nothing"],
+    ["src/node/A.ts", 'import { x } from "../web/B.ts"', "knows nothing"],
     ["src/server/A.ts", 'import { x } from "../testing/B.ts"', "higher floor"],
     ["src/cellar/A.ts", "", "no floor"],
     ["src/server/A.ts", 'import x from "../../test/support/x.ts"', "not a source"]

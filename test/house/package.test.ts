@@ -18,6 +18,8 @@ import { dirname, join, relative } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
 import { isExhaustive } from "../support/extent.ts"
+import { requires } from "../support/peers.ts"
+import { runtimes } from "../support/runtimePrograms.ts"
 import { filesBelow, read, root } from "../support/sources.ts"
 import { tsc } from "../support/typecheck.ts"
 
@@ -64,6 +66,26 @@ socket.emit("upload", new Date().toISOString(), new Blob([]), (answer) => {
 })
 // @ts-expect-error: a date is a string on the wire
 socket.emit("upload", new Date(), new Blob([]), () => {})
+`
+
+/** A program for Bun and Deno. */
+const webProgram = `
+import { Effect, Layer } from "effect"
+import { SocketIoServer } from "effect-socket.io/server"
+import { BunSocketIoServer, DenoSocketIoServer } from "effect-socket.io/web"
+import { io } from "socket.io-client"
+
+const port = 40_000 + (process.pid % 20_000)
+const Double = SocketIoServer.layerNamespace("/", (socket) => socket.on("double", (n) => Effect.succeed(Number(n) * 2)))
+const { serve } = "Deno" in globalThis ? DenoSocketIoServer : BunSocketIoServer
+const answered = Effect.gen(function*() {
+  yield* Layer.build(serve(Double, { port, host: "127.0.0.1" }))
+  const socket = io(\`http://127.0.0.1:\${port}\`)
+  const answer = yield* Effect.promise(() => socket.timeout(10_000).emitWithAck("double", 21))
+  socket.disconnect()
+  console.log("answer", answer)
+})
+await Effect.runPromise(Effect.scoped(answered))
 `
 
 const msgpackProgram = `
@@ -176,6 +198,7 @@ describe("the published package", () => {
     writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
     writeFileSync(join(project, "program.ts"), program)
     writeFileSync(join(project, "msgpack.ts"), msgpackProgram)
+    writeFileSync(join(project, "web.ts"), webProgram)
     writeFileSync(join(project, "page.ts"), pageProgram)
   }, 120_000)
 
@@ -307,6 +330,17 @@ describe("the published package", () => {
     assert.strictEqual(output.trim(), "[ 'chat' ] true true\n11")
   })
 
+  for (const [name, peer] of [
+    ["bun", "Bun"],
+    ["deno", "Deno"]
+  ] as const) {
+    it(`serves in ${peer}, by that runtime's own server`, requires(peer), () => {
+      const [program, ...args] = runtimes[name].command
+      const output = execFileSync(program!, [...args, "web.ts"], { cwd: project, encoding: "utf8", timeout: 30_000 })
+      assert.include(output, "answer 42")
+    })
+  }
+
   it("has a command that compares contracts", () => {
     writeFileSync(join(project, "contract.ts"), contractProgram)
     const { bin } = JSON.parse(readFileSync(join(project, "node_modules", "effect-socket.io", "package.json"), "utf8"))
@@ -335,7 +369,7 @@ describe("the published package", () => {
           noEmit: true,
           skipLibCheck: true
         },
-        include: ["program.ts", "msgpack.ts", "page.ts"]
+        include: ["program.ts", "msgpack.ts", "page.ts", "web.ts"]
       })
     )
     assert.strictEqual(await tsc("-p", project), "")

@@ -1,7 +1,7 @@
 /**
  * The runs of these tests themselves: what is said of missing peers, and how much a short run does.
  */
-import { execFile } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -67,8 +67,23 @@ describe("peers that are missing", () => {
       lineOf([a, b, a]),
       "3 tests are skipped, as peers are missing: A (2), B (1). To run them: sudo apt-get install x y z"
     )
+    assert.strictEqual(
+      lineOf([a, { peer: "Bun", packages: "", command: "npm install" }]),
+      "2 tests are skipped, as peers are missing: A (1), Bun (1). To run them: sudo apt-get install x y && npm install"
+    )
     // Nothing to install.
     assert.strictEqual(lineOf([{ peer: "C", packages: "" }]), "1 test is skipped, as peers are missing: C (1).")
+  })
+})
+
+describe("npm scripts", () => {
+  it("run on the Node of the package `node`, and not on that of another runtime under test", () => {
+    const { version } = createRequire(import.meta.url)("node/package.json")
+    // Where this fails: npm rebuild node
+    assert.strictEqual(
+      execFileSync(join(root, "node_modules/.bin/node"), ["--version"], { encoding: "utf8" }),
+      `v${version}\n`
+    )
   })
 })
 

@@ -33,7 +33,6 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["ALLOW_EIO3", "true", "allowEIO3", true],
   ["COOKIE", "true", "cookie", true],
   ["DRAIN_TIMEOUT", "1 second", "drainTimeout", 1_000],
-  ["READY_PATH", "/readyz", "readyPath", "/readyz"],
   ["ON_SHUTDOWN_NOTICE", "1 second", "onShutdown.notice", 1_000],
   ["ON_SHUTDOWN_OVER", "2 seconds", "onShutdown.over", 2_000],
   ["ON_SHUTDOWN_RATE", "50.5", "onShutdown.rate", 50.5],

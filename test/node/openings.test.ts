@@ -6,7 +6,7 @@ import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
-import * as Openings from "../../src/node/internal/openings.ts"
+import * as Openings from "../../src/internal/openings.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { engineUrl, request } from "../support/RawClient.ts"
 import { call, connect, serve } from "../support/serve.ts"

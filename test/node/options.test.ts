@@ -163,7 +163,6 @@ const nonsense: Nonsense<NodeSocketIoServer.ListeningOptions> = {
   foreignUpgrades: noGroup,
   onShutdown: noGroup,
   auth: noGroup,
-  readyPath: ["readyz", "", "/ready?", "/re ady", 5, "/socket.io/readyz", "/socket.io"],
   recovery: [5, null, "yes", []],
   allowedOrigins: ["example.com", ["https://a.example/path"], ["https://a.example", 1], /a/g, /a/y, ""],
   trustedProxies: [-1, 1.5, "10.0.0.1", ["10.0.0.1", "proxy"], ["10.0.0.0/33"], ["10.0.0.0/"], ["fd00::/a"], [""]],

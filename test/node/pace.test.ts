@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 
-import { LARGE_MESSAGE, LongMessages, Pace, speak, TURN_MESSAGES } from "../../src/node/internal/pace.ts"
+import { LARGE_MESSAGE, LongMessages, Pace, speak, TURN_MESSAGES } from "../../src/internal/pace.ts"
 
 /** The messages that a connection is given in so many milliseconds, if it always has more; each of them takes `cost` milliseconds. */
 const given = (pace: Pace, millis: number, cost: number, meanwhile: (now: number) => void = () => {}) => {

@@ -8,7 +8,7 @@ import { Effect, Layer, Queue, type Scope } from "effect"
 import { WebSocket } from "ws"
 
 import type { DisconnectReason } from "../../src/DisconnectReason.ts"
-import { Chunks } from "../../src/node/internal/chunks.ts"
+import { Chunks } from "../../src/internal/chunks.ts"
 import type { NodeOptions } from "../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { soon } from "../support/handshake.ts"
@@ -264,7 +264,7 @@ describe("a request that trickles in", () => {
       expected.push(Buffer.from(chunk))
       chunks.add(chunk)
     }
-    assert.isTrue(chunks.join().equals(Buffer.concat(expected)))
+    assert.isTrue(Buffer.concat(expected).equals(chunks.join()))
     assert.strictEqual(chunks.size, Buffer.concat(expected).length)
     assert.strictEqual(new Chunks().join().length, 0)
   })

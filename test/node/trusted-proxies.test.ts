@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
-import { addressOf, readTrust, type Trust } from "../../src/node/internal/trustedProxies.ts"
+import { addressOf, readTrust, type Trust } from "../../src/engine/TrustedProxies.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { poll, start } from "../support/handshake.ts"
 import { within } from "../support/RawClient.ts"

@@ -12,9 +12,11 @@ export const lineOf = (skipped: ReadonlyArray<Missing>): string | undefined => {
   for (const { peer } of skipped) tests.set(peer, (tests.get(peer) ?? 0) + 1)
   const peers = Array.from(tests, ([peer, count]) => `${peer} (${count})`).join(", ")
   const packages = [...new Set(skipped.flatMap((missing) => missing.packages.split(" ")))].filter(Boolean).join(" ")
+  const others = new Set(skipped.flatMap(({ command }) => (command === undefined ? [] : [command])))
+  const commands = [...(packages === "" ? [] : [`sudo apt-get install ${packages}`]), ...others].join(" && ")
   return (
     `${skipped.length === 1 ? "1 test is" : `${skipped.length} tests are`} skipped, as peers are missing: ${peers}.` +
-    (packages === "" ? "" : ` To run them: sudo apt-get install ${packages}`)
+    (commands === "" ? "" : ` To run them: ${commands}`)
   )
 }
 

@@ -146,8 +146,8 @@ export class RawSocket {
     return this.inbox.rest
   }
 
-  close(): void {
-    this.ws.close()
+  close(code?: number): void {
+    this.ws.close(code)
   }
 
   /** Drops the connection. */

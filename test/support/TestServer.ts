@@ -1,36 +1,17 @@
 /**
- * The test application on our server. The same application on the official server is in ReferenceServer.ts.
+ * The test application on our server, in Node and in this process.
  */
 import { createServer, type RequestListener } from "node:http"
 import type { AddressInfo } from "node:net"
-import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 
-import * as Namespace from "../../src/Namespace.ts"
-import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
-import { Parser } from "../../src/Parser.ts"
-import { msgpack } from "../../src/protocol/MsgpackParser.ts"
-import { json } from "../../src/protocol/PacketParser.ts"
-import { NamespaceGrace } from "../../src/server/ServerOptions.ts"
-import * as ServerSocket from "../../src/server/ServerSocket.ts"
-import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import * as Application from "./application.ts"
 
-export interface TestServerOptions {
+export interface TestServerOptions extends Application.ApplicationOptions {
   readonly port?: number
-  readonly pingInterval?: number
-  readonly pingTimeout?: number
-  readonly maxPayload?: number
-  readonly connectTimeout?: number
-  readonly upgradeTimeout?: number
-  readonly attachmentTimeout?: number
-  readonly drainTimeout?: number
-  readonly transports?: ReadonlyArray<"polling" | "websocket">
-  readonly allowEIO3?: boolean
-  /** Default: JSON. */
-  readonly parser?: "json" | "msgpack"
   /** Answers what is not Socket.IO's. Default: 404. */
   readonly page?: RequestListener
-  readonly cors?: { readonly origin: string | true | ReadonlyArray<string>; readonly credentials?: boolean }
 }
 
 export interface RunningServer {
@@ -39,106 +20,13 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-interface LogEntry {
-  readonly sid: string
-  readonly namespace: string
-  readonly reason: string
-}
-
-class TokenRequired extends NamespaceMiddleware.Service<TokenRequired>()("test/TokenRequired", {}) {}
-
-const TokenRequiredLive = Layer.succeed(TokenRequired, ({ handshake }) =>
-  handshake.auth.token === "secret"
-    ? Effect.void
-    : Effect.fail(
-        new NamespaceMiddleware.ConnectRefused({ message: "not authorized", data: { code: 401, need: "token" } })
-      )
-)
-
-class Guarded extends Namespace.make("/auth").middleware(TokenRequired) {}
-
-const app = (name: string, log: Array<LogEntry>) =>
-  Effect.fnUntraced(function* (socket: ServerSocket.ServerSocket<Namespace.Untyped>) {
-    const all = yield* SocketIoServer.namespace(name)
-    yield* Effect.forkScoped(
-      Effect.map(socket.disconnected, (reason) => log.push({ sid: socket.id, namespace: socket.namespace, reason })),
-      { startImmediately: true, uninterruptible: true }
-    )
-    yield* socket.on("message", (...args) => socket.emit("message-back", ...args))
-    yield* socket.on("message-with-ack", (...args) => Effect.succeed(ServerSocket.ackArguments(...args)))
-    yield* socket.on("ask", (...args) =>
-      Effect.flatMap(socket.emitWithAck("question", ...args), (answer) => socket.emit("answered", ...answer))
-    )
-    yield* socket.on("join", (room) => socket.join(room as string))
-    yield* socket.on("leave", (room) => socket.leave(room as string))
-    yield* socket.on("to-room", (room, ...args) => socket.to(room as string).emit("room-message", ...args))
-    yield* socket.on("in-room", (room, ...args) => all.to(room as string).emit("room-message", ...args))
-    yield* socket.on("to-room-except", (room, except, ...args) =>
-      all
-        .to(room as string)
-        .except(except as string)
-        .emit("room-message", ...args)
-    )
-    yield* socket.on("broadcast", (...args) => socket.broadcast.emit("broadcasted", ...args))
-    yield* socket.on("everyone", (...args) => all.emit("broadcasted", ...args))
-    yield* socket.on("rooms", () =>
-      Effect.sync(() =>
-        Array.from(socket.rooms)
-          .filter((room) => room !== socket.id)
-          .toSorted()
-      )
-    )
-    yield* socket.on("burst", (count) =>
-      Effect.forEach(
-        Array.from({ length: Number(count) }, (_, i) => i),
-        (i) => socket.emit("burst-item", i),
-        { discard: true }
-      )
-    )
-    yield* socket.on("whoami", () => Effect.succeed(socket.id))
-    yield* socket.on("transport", () => Effect.sync(() => socket.transport))
-    yield* socket.on("handshake", () =>
-      Effect.sync(() => ({ headers: socket.handshake.headers, address: socket.handshake.address }))
-    )
-    yield* socket.on("process", () => Effect.succeed(process.pid))
-    yield* socket.on("bye", (close) => socket.disconnect({ close: close === true }))
-    yield* socket.on("boom", () => Effect.die(new Error("boom")))
-    yield* socket.on("log", () => Effect.sync(() => log.filter((entry) => entry.sid !== socket.id)))
-    yield* socket.emit("auth", socket.handshake.auth)
-  })
-
-/** The settings that are given. */
-const given = <A extends object>(settings: A) =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as {
-    readonly [K in keyof A]?: NonNullable<A[K]>
-  }
-
 /** Runs the application until it is stopped. */
 export const start = async (options: TestServerOptions = {}): Promise<RunningServer> => {
-  const { page = (_request, response) => response.writeHead(404).end(), parser = "json", port = 0, cors } = options
-  const { allowEIO3, attachmentTimeout, connectTimeout, drainTimeout = "2 seconds", maxPayload } = options
-  const { pingInterval, pingTimeout, transports, upgradeTimeout } = options
-  const log: Array<LogEntry> = []
+  const { page = (_request, response) => response.writeHead(404).end(), port = 0 } = options
   const http = createServer(page)
-  const namespaces = Layer.mergeAll(
-    SocketIoServer.layerNamespace("/", app("/", log)),
-    SocketIoServer.layerNamespace("/custom", app("/custom", log)),
-    SocketIoServer.layerNamespace(Guarded, (socket) => app("/auth", log)(socket.untyped).pipe(Effect.as({})))
-  ).pipe(
-    Layer.provide(TokenRequiredLive),
-    Layer.provide(
-      NodeSocketIoServer.layerAttached(http, {
-        drainTimeout,
-        heartbeat: given({ pingInterval, pingTimeout }),
-        limits: given({ maxPayload, connectTimeout, attachmentTimeout }),
-        upgrade: given({ timeout: upgradeTimeout }),
-        ...given({ transports, allowEIO3, cors })
-      })
-    ),
-    Layer.provide(Layer.succeed(NamespaceGrace, 0)),
-    Layer.provide(Layer.succeed(Parser, parser === "json" ? json : msgpack)),
-    Layer.provide(Logger.layer([])),
-    Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))
+  const namespaces = Application.layer(
+    NodeSocketIoServer.layerAttached(http, Application.serverOptions(options)),
+    options
   )
   const scope = Scope.makeUnsafe()
   await Effect.runPromise(Layer.buildWithScope(namespaces, scope))

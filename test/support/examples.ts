@@ -22,13 +22,14 @@ export interface ExampleProcess {
   readonly stop: () => Promise<number | null>
 }
 
-/** Starts `node examples/<name>`. */
+/** Starts `node examples/<name>`, or another runtime with it. */
 export const startExample = (
   name: string,
   args: ReadonlyArray<string> = [],
-  env: Record<string, string> = {}
+  env: Record<string, string> = {},
+  [program, ...flags]: ReadonlyArray<string> = [process.execPath]
 ): ExampleProcess => {
-  const child = spawn(process.execPath, [`examples/${name}`, ...args], {
+  const child = spawn(program!, [...flags, `examples/${name}`, ...args], {
     cwd: root,
     env: { ...process.env, PORT: "0", NO_COLOR: "1", ...env },
     stdio: ["pipe", "pipe", "pipe"]
@@ -73,9 +74,14 @@ export interface RunningExample extends ExampleProcess {
 }
 
 /** Starts an example that is a server on a free port, and waits until it listens. */
-export const runExample = async (name: string, env: Record<string, string> = {}): Promise<RunningExample> => {
-  const running = startExample(name, [], env)
-  const listening = /listening on http:\/\/[^:]*(?:\[::\])?:(\d+)/i
+export const runExample = async (
+  name: string,
+  env: Record<string, string> = {},
+  command?: ReadonlyArray<string>
+): Promise<RunningExample> => {
+  const running = startExample(name, [], env, command)
+  // Bun says it in other words where it serves what a module exports.
+  const listening = /(?:listening on|development server:) http:\/\/[^:]*(?:\[::\])?:(\d+)/i
   await running.printed(listening)
   return { ...running, url: `http://localhost:${listening.exec(running.output())![1]}` }
 }

@@ -1,11 +1,12 @@
 /**
- * Peers that come from the operating system. In CI a missing one fails the run. On a user's machine its tests are skipped, and a line at
+ * Peers that come from the operating system, and runtimes that come from npm. In CI a missing one fails the run. On a user's machine its tests are skipped, and a line at
  * the end of the run says what to install (see `MissingPeers.ts`). `WITHOUT_PEERS=Chromium,Firefox` runs as if these were missing.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, globSync } from "node:fs"
 
 import { isCi } from "./extent.ts"
+import { isInstalled } from "./runtimePrograms.ts"
 
 const runs = (command: string, ...args: ReadonlyArray<string>): boolean => {
   try {
@@ -40,7 +41,12 @@ interface Source {
   readonly isHere: () => boolean
   /** Debian's packages that bring it. */
   readonly packages: string
+  /** Another command that brings it. */
+  readonly command?: string
 }
+
+/** Runtimes are dependencies of the development. Their programs come with scripts of their packages. */
+const NPM = "npm install"
 
 const sources = {
   Chromium: { isHere: () => chromium !== undefined, packages: "chromium" },
@@ -55,6 +61,11 @@ const sources = {
     isHere: () => runs(python, "-c", "import socketio, requests, websocket, aiohttp"),
     packages: "python3-socketio python3-requests python3-websocket python3-aiohttp"
   },
+  "Node 22": { isHere: () => isInstalled("node22"), packages: "", command: NPM },
+  "Node 24": { isHere: () => isInstalled("node24"), packages: "", command: NPM },
+  "Node 26": { isHere: () => isInstalled("node26"), packages: "", command: NPM },
+  Bun: { isHere: () => isInstalled("bun"), packages: "", command: NPM },
+  Deno: { isHere: () => isInstalled("deno"), packages: "", command: NPM },
   "network namespaces": {
     isHere: () => runs("ip", "-V") && runs("unshare", "--version"),
     packages: "iproute2 util-linux"
@@ -68,6 +79,7 @@ export interface Missing {
   readonly peer: string
   /** What to install; nothing where that does not help. */
   readonly packages: string
+  readonly command?: string
 }
 
 declare module "vitest" {
@@ -84,10 +96,10 @@ const isRefused = (peer: Peer): boolean =>
 const without = new Set((process.env["WITHOUT_PEERS"] ?? "").split(","))
 
 const find = (peer: Peer): Missing | undefined => {
-  const { isHere, packages } = sources[peer]
+  const { command, isHere, packages }: Source = sources[peer]
   if (without.has(peer) || !isHere()) {
-    if (isCi) throw new Error(`${peer} is missing: apt-get install ${packages}`)
-    return { peer, packages }
+    if (isCi) throw new Error(`${peer} is missing: ${command ?? `apt-get install ${packages}`}`)
+    return { peer, packages, ...(command === undefined ? {} : { command }) }
   }
   return isRefused(peer) ? { peer, packages: "" } : undefined
 }

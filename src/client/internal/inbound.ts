@@ -48,6 +48,8 @@ export interface Inbound {
   readonly receive: (packet: Received) => void
   /** Runs a handler for everything that listeners are called with, until the scope closes. */
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
+  /** The same for listeners that are called with one value. */
+  readonly observe: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
   /** A stream of everything that listeners are called with, after a first value. Newer values take the place of old ones. */
   readonly watch: <A>(listeners: Listeners, first: () => A) => Stream.Stream<A>
   /** The part of the socket's face that reads events. */
@@ -88,7 +90,8 @@ export const makeInbound = (
   /** Gives an event to its readers, or keeps it for a while if there are none. */
   const hear: (...heard: Heard) => void = (event, args, packet) => {
     if (declared.size > 0 || taps.has(event) || handlers.has(event)) return deliver(event, args, packet)
-    if (unheard.length === MAX_UNHEARD || now() - openedAt >= UNHEARD_FOR) return
+    // Nobody can read an undeclared event later: it would take the place of others.
+    if ((wire && !wire.serverCodec(event)) || unheard.length === MAX_UNHEARD || now() - openedAt >= UNHEARD_FOR) return
     forgetting ??= runFork(Effect.map(Effect.sleep(UNHEARD_FOR), forget))
     unheard.push([event, args, packet])
   }
@@ -199,6 +202,8 @@ export const makeInbound = (
       hear(event, args, packet)
     },
     handle: (listeners, handler) => handle(handler, (listener) => listen(listeners, listener)),
+    observe: (listeners, handler) =>
+      handle(handler, (listener) => listen(listeners, (value) => listener([value], "status"))),
     watch: (listeners, first) =>
       toStream(
         buffered("status", { overflow: "dropOldest" }, (offer) => {

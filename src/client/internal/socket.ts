@@ -192,7 +192,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     fingerprint ??= fx?.contract
     if (fx?.contract && fx.contract !== fingerprint && !isSkewTold) {
       isSkewTold = true
-      warn(`the server has another contract of "${namespace}" than this client`, {
+      warn(`"${namespace}" has another contract at the server`, {
         expected: fingerprint,
         told: fx.contract
       })
@@ -229,11 +229,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
   const onAuthAsked = (asked: unknown) => {
     if (target.auth !== true || !canSend()) return
-    const { event } = Object(asked) as { readonly event?: unknown }
     stopAsking()
     send(
-      (auth) => packet(EVENT, [event, auth]),
-      (cause) => warn(`auth failed: "${namespace}" is not refreshed`, { cause })
+      (auth) => packet(EVENT, [(Object(asked) as { readonly event?: unknown }).event, auth]),
+      (cause) => warn(`auth failed: "${namespace}"`, { cause })
     )
   }
 
@@ -301,10 +300,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     get connected() {
       return isConnected()
     },
+    get recoverable() {
+      return pid !== undefined
+    },
     get recovered() {
       return status._tag === "Connected" && status.recovered
     },
     status: inbound.watch(statuses, () => status),
+    onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
     disconnect: () => Effect.sync(leave),
     disconnected: awaitStatus((status) =>
       status._tag === "Disconnected"
@@ -335,7 +338,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         if (users.delete(makeAuth) && users.size === 0) dispose()
       }
     },
-    onOpen: () => onOpen(),
+    onOpen,
     onMove,
     onPacket,
     onEnd: (ending: ConnectionEnd) =>

@@ -22,6 +22,11 @@ export class ConnectionLimits {
     if (maxPerAddress !== undefined) this.counts = new Map()
   }
 
+  /** Whether there are as many connections as there may be. */
+  get isFull(): boolean {
+    return this.count >= this.max
+  }
+
   /** Returns the limit that another connection from the address would exceed. */
   exceeded(address: string): ConnectionLimit | undefined {
     if (this.count >= this.max) return "maxConnections"

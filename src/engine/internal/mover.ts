@@ -1,9 +1,9 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import type { SessionCloseReason } from "../../DisconnectReason.ts"
-import type { DrainReport, Readiness, ResolvedDrainOptions } from "../Drain.ts"
+import type { DrainReport, ResolvedDrainOptions } from "../Drain.ts"
+import type { ReadinessState } from "../Readiness.ts"
 import type { TimerWheel } from "../TimerWheel.ts"
 import { Credit, MAX_RATE, TICK } from "./credit.ts"
 import { CLOSE_TIMEOUT, Leaving, type LeavingSession } from "./leaving.ts"
@@ -60,7 +60,7 @@ interface Pacer {
  * allows. A later drain sets the pace for earlier ones that are still at work.
  */
 export class Mover<S extends LeavingSession> {
-  readonly readiness: SubscriptionRef.SubscriptionRef<Readiness>
+  private readonly readiness: ReadinessState
   private readonly server: MovingServer<S>
   private readonly claims = new Set<Claim>()
   private readonly pacers: Array<Pacer> = []
@@ -69,17 +69,13 @@ export class Mover<S extends LeavingSession> {
   /** Made with the first session that retires. */
   private retiring: Retiring<S> | undefined
 
-  constructor(server: MovingServer<S>, readiness: SubscriptionRef.SubscriptionRef<Readiness>) {
+  constructor(server: MovingServer<S>, readiness: ReadinessState) {
     this.server = server
     this.readiness = readiness
   }
 
   /** Whether a session is open, and does not leave yet. */
   private readonly isWaiting = (session: S): boolean => session.isOpen && !this.leaving.has(session)
-
-  get isReady(): boolean {
-    return this.claims.size === 0
-  }
 
   /** Whether new sessions are refused. */
   get isRefusing(): boolean {
@@ -167,14 +163,16 @@ export class Mover<S extends LeavingSession> {
   }
 
   private announce(claim: Claim): Effect.Effect<void> {
-    const wasReady = this.isReady
-    this.claims.add(claim)
-    return wasReady ? SubscriptionRef.set(this.readiness, "draining") : Effect.void
+    return Effect.sync(() => {
+      if (this.claims.has(claim)) return
+      this.claims.add(claim)
+      this.readiness.add("draining")
+    })
   }
 
   private withdraw(claim: Claim): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      return this.claims.delete(claim) && this.isReady ? SubscriptionRef.set(this.readiness, "ready") : Effect.void
+    return Effect.sync(() => {
+      if (this.claims.delete(claim)) this.readiness.remove("draining")
     })
   }
 

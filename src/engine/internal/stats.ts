@@ -29,6 +29,7 @@ export class EngineStats {
   packetsSent = 0
   /** The number of pauses of reading from clients. */
   readPauses = 0
+  private closedInAll = 0
   private readonly context: Context.Context<never>
   private readonly closed = new Map<SessionCloseReason, number>()
   private readonly refused = new Map<number, number>()
@@ -76,6 +77,7 @@ export class EngineStats {
   }
 
   onClosed(reason: SessionCloseReason): void {
+    this.closedInAll++
     const count = this.closed.get(reason)
     this.closed.set(reason, (count ?? 0) + 1)
     if (count === undefined) this.counter(EngineMetrics.disconnects, { reason }, () => this.closed.get(reason)!)
@@ -108,6 +110,28 @@ export class EngineStats {
     if (released === undefined) return
     released.received += bytesReceived
     released.sent += bytesSent
+  }
+
+  traffic(): EngineMetrics.EngineTraffic {
+    const { closedInAll: closed, opened, packetsReceived, packetsSent } = this
+    return { opened, closed, packetsReceived, packetsSent }
+  }
+
+  /** The bytes of all transports. It takes time for each session. */
+  bytes(): EngineMetrics.EngineBytes {
+    let [bytesReceived, bytesSent] = [0, 0]
+    for (const { received, sent } of this.released.values()) {
+      bytesReceived += received
+      bytesSent += sent
+    }
+    this.sum(({ stats }) => {
+      if (stats !== undefined) {
+        bytesReceived += stats.bytesReceived
+        bytesSent += stats.bytesSent
+      }
+      return 0
+    })
+    return { bytesReceived, bytesSent }
   }
 
   private sum(count: (session: SessionStats) => number): number {

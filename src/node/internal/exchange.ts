@@ -1,11 +1,9 @@
 /** The parts that all exchanges share, whether their requests come from clients or from other servers. */
 import * as Zlib from "node:zlib"
 
-import type { EngineRequest, Pacer, RequestBody } from "../../engine/EngineRequest.ts"
-import { type Headers, merge, negotiateCoding } from "../../engine/HttpHeaders.ts"
-import { speak } from "./pace.ts"
-import { PollingPacer } from "./pollingPacer.ts"
-import { atTurnEnd } from "./turn.ts"
+import type { EngineRequest, RequestBody } from "../../engine/EngineRequest.ts"
+import { type Headers, negotiateCoding } from "../../engine/HttpHeaders.ts"
+import { PacedExchange } from "../../engine/PacedExchange.ts"
 
 /** The settings that all exchanges of a server share. */
 export interface ExchangeSettings {
@@ -15,21 +13,13 @@ export interface ExchangeSettings {
   readonly report: (message: string, defect: unknown) => void
 }
 
-/** A request and its one response. */
-export abstract class Exchange<Request extends EngineRequest> {
-  readonly request: Request
+/** A request and its one response, which is compressed where that pays. */
+export abstract class Exchange<Request extends EngineRequest> extends PacedExchange<Request> {
   protected readonly settings: ExchangeSettings
-  protected extraHeaders: Headers | undefined
-  protected responded = false
 
   constructor(request: Request, extraHeaders: Headers | undefined, settings: ExchangeSettings) {
-    this.request = request
-    this.extraHeaders = extraHeaders
+    super(request, extraHeaders)
     this.settings = settings
-  }
-
-  addHeaders(headers: Headers): void {
-    this.extraHeaders = merge(this.extraHeaders, headers)
   }
 
   respond(
@@ -59,21 +49,6 @@ export abstract class Exchange<Request extends EngineRequest> {
     body: string | Uint8Array,
     size: number
   ): void
-
-  /** A step has failed: the peer is not left waiting. */
-  abstract onDefect(defect: unknown): void
-
-  speak(session: object, bytes: number): void {
-    speak(session, bytes)
-  }
-
-  makePacer(session: object): Pacer {
-    return new PollingPacer(session)
-  }
-
-  defer(task: () => void): void {
-    atTurnEnd({ onTurnEnd: task, onDefect: (defect) => this.onDefect(defect) })
-  }
 }
 
 const CODINGS = ["gzip", "deflate", "identity"] as const
@@ -100,8 +75,8 @@ const compress = (
 export class Body implements RequestBody {
   private readonly buffer: Buffer
 
-  constructor(buffer: Buffer) {
-    this.buffer = buffer
+  constructor(bytes: Uint8Array) {
+    this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   get size(): number {

@@ -12,9 +12,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
-/** Brings a path into the form that requests are compared with: with one slash at its end. */
-export const normalizePath = (path: string = "/socket.io"): string => path.replace(/\/+$/, "") + "/"
-
 /**
  * Whether a request asks for a WebSocket. Other requests with an `Upgrade` header (`h2c` of Java's
  * HttpClient and of `curl --http2`) are plain requests: HTTP lets a server ignore unknown upgrades.

@@ -10,11 +10,11 @@ import type {
 } from "../../engine/EngineRequest.ts"
 import type { Headers } from "../../engine/HttpHeaders.ts"
 import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
-import { Chunks } from "./chunks.ts"
+import { Chunks } from "../../internal/chunks.ts"
 import { Body, Exchange, type ExchangeSettings } from "./exchange.ts"
 import { readOffHeap } from "./offHeap.ts"
-import { addressOf, type Trust } from "./trustedProxies.ts"
-import { atTurnEnd, type TurnTask } from "./turn.ts"
+import { addressOf, type Trust } from "../../engine/TrustedProxies.ts"
+import { atTurnEnd, type TurnTask } from "../../internal/turn.ts"
 
 /**
  * The kept requests that opened sessions, by their headers. A session keeps the same headers object

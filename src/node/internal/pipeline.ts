@@ -7,8 +7,8 @@
  */
 import type { Duplex } from "node:stream"
 
-import { setImmediate } from "./turn.ts"
-import * as Turn from "./turn.ts"
+import { setImmediate } from "../../internal/turn.ts"
+import * as Turn from "../../internal/turn.ts"
 
 /** The number of requests of one connection in one turn. */
 const TURN_REQUESTS = 8

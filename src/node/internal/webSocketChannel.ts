@@ -3,12 +3,11 @@ import { Duplex } from "node:stream"
 import * as Ws from "ws"
 
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
-import type { WebSocketChannel, WebSocketFailure, WebSocketReceiver } from "../../engine/Transport.ts"
+import { PacedChannel } from "../../engine/PacedChannel.ts"
+import type { WebSocketChannel } from "../../engine/Transport.ts"
 import { FrameBatch, framesOf } from "./frameBatch.ts"
 import { readOffHeap } from "./offHeap.ts"
-import { isLong, LARGE_MESSAGE, leave, Pace, speak, TURN_MESSAGES } from "./pace.ts"
-import { now, setImmediate, setTimeout } from "./turn.ts"
-import * as Turn from "./turn.ts"
+import * as Turn from "../../internal/turn.ts"
 
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
@@ -116,8 +115,7 @@ function push(this: Duplex & Emitter, chunk: Buffer | null, encoding?: BufferEnc
  * A WebSocket of `ws`. Everything that is sent over it within one turn of the event loop leaves in
  * one system call.
  */
-export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
-  receiver: WebSocketReceiver = beforeTheFirst
+export class NodeWebSocketChannel extends PacedChannel<Buffer> implements WebSocketChannel, Turn.TurnTask {
   private readonly ws: Ws.WebSocket & Emitter
   private readonly socket: Duplex & Partial<Counted> & Emitter
   /**
@@ -136,23 +134,11 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
   private readonly writtenBefore: number
   private isWaiting = false
   onWritten: (() => void) | undefined
-  /**
-   * Messages that were read after reading was stopped. While this list exists, every message goes
-   * through it.
-   */
-  private held: Array<readonly [data: Buffer, isBinary: boolean]> | undefined
-  /** The session has paused reading. */
-  private isPaused = false
-  /** Other connections have their turn; then this one continues. */
-  private isYielding = false
-  private turn = -1
-  private messages = 0
+  /** The bytes of large reads in this turn. */
   private bytes = 0
-  /** Set once the connection has sent more messages than one turn allows. */
-  private pace: Pace | undefined
-  private failure: WebSocketFailure | undefined
 
   constructor(ws: Ws.WebSocket, socket: Duplex & Partial<Counted>, settings: ChannelSettings) {
+    super()
     this.ws = ws
     this.socket = socket
     this.settings = settings
@@ -176,37 +162,21 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     this.socket.push = push
   }
 
-  /** @internal */
-  onMessage(data: Buffer, isBinary: boolean): void {
-    this.beginTurn()
-    speak(this, data.length)
-    if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
-    if (this.held !== undefined) this.held.push([data, isBinary])
-    else {
-      this.receive(data, isBinary)
-      if (this.pace?.isDue && this.held === undefined) this.yield(true)
-    }
+  protected handOver(data: Buffer, isBinary: boolean): void {
+    if (isBinary) this.receiver.onBinary(data)
+    else this.receiver.onText(data.toString())
   }
 
-  private receive(data: Buffer, isBinary: boolean): void {
-    const began = this.pace !== undefined || data.length >= LARGE_MESSAGE ? now() : 0
-    try {
-      if (isBinary) this.receiver.onBinary(data)
-      else this.receiver.onText(data.toString())
-    } catch (defect) {
-      this.onDefect(defect)
-    }
-    if (began === 0) return
-    const time = now() - began
-    if (this.pace !== undefined || isLong(time, data.length)) (this.pace ??= new Pace()).took(time, data.length)
+  protected stopReading(): void {
+    this.ws.pause()
   }
 
-  private beginTurn(): void {
-    if (this.turn === Turn.turn) return
-    this.turn = Turn.turn
-    this.messages = this.bytes = 0
-    this.pace?.beginTurn()
-    Turn.awaitTurnEnd()
+  protected startReading(): void {
+    this.ws.resume()
+  }
+
+  protected override onTurn(): void {
+    this.bytes = 0
   }
 
   /**
@@ -221,7 +191,7 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     readOffHeap(chunk.length)
     if (this.bytes >= TURN_BYTES && this.held === undefined) this.yield()
     let takesMore = true
-    let portion = this.pace?.isHasty ? PORTION : chunk.length
+    let portion = this.isHasty ? PORTION : chunk.length
     for (let at = 0; at < chunk.length;) {
       const before = this.messages
       const end = Math.min(at + portion, chunk.length)
@@ -230,13 +200,6 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
       if (this.held === undefined && this.messages - before < FEW_MESSAGES) portion *= 2
     }
     return takesMore
-  }
-
-  /** The peer has sent a ping, and `ws` has answered it. @internal */
-  onPing(): void {
-    this.beginTurn()
-    if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
-    this.receiver.onPing?.()
   }
 
   /** The connection was dropped: by this module, or by `ws`. @internal */
@@ -261,81 +224,6 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
             : "error",
       message: error.message
     }
-  }
-
-  /** @internal */
-  onClose(): void {
-    leave(this)
-    // Messages that came before the end are delivered before it, unless the session has paused.
-    if (!this.isPaused) this.deliver(Infinity)
-    this.held = undefined
-    try {
-      this.receiver.onClose(this.failure)
-    } catch (defect) {
-      this.onDefect(defect)
-    }
-  }
-
-  pause(): void {
-    this.isPaused = true
-    this.stop()
-  }
-
-  resume(): void {
-    if (!this.isPaused) return
-    this.isPaused = false
-    // The caller may be in the middle of a dispatch, so resume later.
-    this.yield()
-  }
-
-  private stop(): void {
-    if (this.held !== undefined) return
-    this.held = []
-    this.ws.pause()
-  }
-
-  private yield(hasManyMessages = false): void {
-    this.stop()
-    if (this.isYielding) return
-    this.isYielding = true
-    const goOn = () => {
-      this.isYielding = false
-      this.goOn()
-    }
-    let pause = 0
-    if (hasManyMessages) {
-      const pace = (this.pace ??= new Pace())
-      if (this.messages > TURN_MESSAGES) pace.isHasty = true
-      pause = pace.next(now())
-    }
-    if (pause > 0) setTimeout(goOn, pause)
-    else setImmediate(goOn)
-  }
-
-  private goOn(): void {
-    this.beginTurn()
-    this.deliver(TURN_MESSAGES - this.messages)
-    if (this.isPaused || this.held === undefined) return
-    if (this.held.length > 0 || this.pace?.isDue) return this.yield(true)
-    this.held = undefined
-    this.ws.resume()
-  }
-
-  /**
-   * Delivers held messages: up to this number, for one turn's time, or until the session pauses.
-   * Infinity delivers all.
-   */
-  private deliver(count: number): void {
-    const { held } = this
-    if (held === undefined) return
-    let n = 0
-    while (n < count && n < held.length && !this.isPaused) {
-      const [data, isBinary] = held[n++]!
-      this.receive(data, isBinary)
-      if (this.pace?.isOver && count !== Infinity) break
-    }
-    held.splice(0, n)
-    this.messages += n
   }
 
   get buffered(): number {
@@ -445,5 +333,3 @@ export class NodeWebSocketChannel implements WebSocketChannel, Turn.TurnTask {
     Turn.atTurnEnd(this)
   }
 }
-
-const beforeTheFirst: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }

@@ -20,6 +20,8 @@ export type Admit = (directory: Directory, namespace: NamespaceRuntime, socket: 
 export class Directory implements ConnectionDirectory, NamespaceOwner {
   readonly environment: Environment
   readonly admit: NamespaceOwner["admit"]
+  /** The namespaces that open: a layer of their own serves them, or their first client has come. */
+  readonly opened = new Hub<NamespaceRuntime>()
   private readonly namespaces = new Map<string, NamespaceRuntime>()
   private readonly dynamic = new Set<DynamicNamespaces>()
   /** The namespaces without a layer for which clients wait. */
@@ -74,6 +76,7 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
     for (const namespace of this.namespaces.values()) namespace.dispose()
     this.namespaces.clear()
     this.awaited.clear()
+    this.opened.close()
     for (const { closings, openings } of this.lifecycles.values()) {
       openings.close()
       closings.close()
@@ -133,11 +136,19 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
     return false
   }
 
+  /** The namespaces that are open: those that layers serve, and dynamic ones with clients or shortly after. */
+  get open(): ReadonlyArray<NamespaceRuntime> {
+    return Array.from(this.namespaces.values()).filter(
+      ({ instance, isRegistered, stays }) => isRegistered && (stays || instance !== undefined)
+    )
+  }
+
   /** Serves the namespace of a name. Throws if it is served already. */
   register(name: string, registration: Registration): NamespaceRuntime {
     const namespace = this.getOrCreate(name)
     if (namespace.isRegistered) throw new Error(`namespace "${name}" is served by two layers`)
     namespace.serve(registration)
+    this.opened.publish(namespace)
     return namespace
   }
 

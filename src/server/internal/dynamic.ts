@@ -38,6 +38,8 @@ export interface DynamicOptions {
   readonly scope: Scope.Scope
   /** Their openings and closings. */
   readonly lifecycle: Lifecycle
+  /** One of them has opened. */
+  readonly onOpen: (namespace: NamespaceRuntime) => void
   /** Whether a name that the contract's pattern matches is one of them. */
   readonly match: ((request: NamespaceRequest) => Effect.Effect<boolean, never, any>) | undefined
   /**
@@ -272,6 +274,7 @@ class Instance implements NamespaceInstance, WheelEntry {
     if (!Number.isFinite(options.idleTimeToLive)) this.onOccupied()
     environment.observer.debug("namespace", "namespace opened", { namespace: this.namespace.name }, ANYONE)
     options.lifecycle.openings.publish(this.namespace)
+    options.onOpen(this.namespace)
   }
 
   onOccupied(): void {

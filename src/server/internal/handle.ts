@@ -144,6 +144,16 @@ export const handleByName = (
     : makeHandle(name, reference, { encoding: encodingOf(contract), namespace: reference }, false)
 }
 
+/**
+ * The handle of a namespace that is open, without its contract. That of a dynamic one keeps nothing
+ * of it: its streams end when it closes.
+ */
+export const handleOfOpen = (directory: Directory, namespace: NamespaceRuntime): NamespaceHandle<any> => {
+  if (namespace.stays) return handleOf(namespace, true)
+  const reference = new DynamicReference(directory, namespace.name, undefined)
+  return makeHandle(namespace.name, reference, { encoding: untypedEncoding, namespace: reference }, true)
+}
+
 /** All namespaces of a dynamic contract. */
 export const makeDynamicHandles = (directory: Directory, contract: CompiledContract) => {
   const encoding = encodingOf(contract)

@@ -96,6 +96,7 @@ export const serveDynamic = (
       // This is added before the release of the layer below, so it closes after it.
       scope: yield* Scope.fork(yield* Effect.scope),
       lifecycle: directory.lifecycleOf(contract),
+      onOpen: (namespace) => directory.opened.publish(namespace),
       match: options.match,
       open: (namespace, params) => open({ ...handleOf(namespace, contract.untyped), params }),
       idleTimeToLive: Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds")),

@@ -122,6 +122,10 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
     return Option.some({ missed, outage: Duration.millis(outage) })
   }
 
+  get recoverable(): boolean {
+    return this.#socket.recoverable !== undefined
+  }
+
   get transport(): string {
     return this.#socket.connection.session.transport
   }

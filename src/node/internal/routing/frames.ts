@@ -9,7 +9,7 @@
  */
 import type { Socket } from "node:net"
 
-import { atTurnEnd, type TurnTask } from "../turn.ts"
+import { atTurnEnd, type TurnTask } from "../../../internal/turn.ts"
 
 /** To the owner: a request, as {@link RequestHead} in JSON. */
 export const REQUEST = 1

@@ -8,10 +8,10 @@ import type {
 } from "../../../engine/EngineRequest.ts"
 import type { Headers } from "../../../engine/HttpHeaders.ts"
 import { queryOf, RequestDetails } from "../../../engine/RequestDetails.ts"
-import { Chunks } from "../chunks.ts"
+import { Chunks } from "../../../internal/chunks.ts"
 import { Body, Exchange, type ExchangeSettings } from "../exchange.ts"
 import { readOffHeap } from "../offHeap.ts"
-import { atTurnEnd } from "../turn.ts"
+import { atTurnEnd } from "../../../internal/turn.ts"
 import * as Frames from "./frames.ts"
 import { encodeResponse, type RequestHead } from "./heads.ts"
 
@@ -52,7 +52,7 @@ export class PassedEngineRequest implements EngineRequest {
 interface Reading {
   readonly chunks: Chunks
   readonly max: number
-  readonly onEnd: (body: Buffer) => void
+  readonly onEnd: (body: Uint8Array) => void
   readonly onFailure: (failure: BodyFailure) => void
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 
-import { setImmediate } from "../turn.ts"
+import { setImmediate } from "../../../internal/turn.ts"
 import * as Frames from "./frames.ts"
 import { encodeRequest, type RequestHead, type ResponseHead } from "./heads.ts"
 import type { Link, Passed } from "./link.ts"

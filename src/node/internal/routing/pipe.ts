@@ -1,7 +1,7 @@
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 
-import { setTimeout } from "../turn.ts"
+import { setTimeout } from "../../../internal/turn.ts"
 
 /** The time for a peer to read the last bytes after the other one has closed, in milliseconds. */
 const LINGER = 30_000

@@ -5,8 +5,6 @@
  * from all clients when a server is back. Opening one takes a hundred times as long as a message.
  * Connected clients therefore wait only for a few openings at a time.
  */
-import type { Duplex } from "node:stream"
-
 import { now, setImmediate } from "./turn.ts"
 import * as Turn from "./turn.ts"
 
@@ -17,8 +15,13 @@ import * as Turn from "./turn.ts"
 const TURN_OPENINGS = 8
 const TURN_TIME = 1
 
+/** The connection, or the request, that opens one. */
+interface Connection {
+  readonly destroyed: boolean
+}
+
 interface Opening {
-  readonly connection: Duplex
+  readonly connection: Connection
   readonly run: () => void
 }
 
@@ -32,7 +35,7 @@ let taken = 0
  * Opens a connection: now, or after the waiting ones. A connection that has ended by then is
  * skipped.
  */
-export const take = (connection: Duplex, run: () => void): void => {
+export const take = (connection: Connection, run: () => void): void => {
   if (turn !== Turn.turn) beginTurn()
   if (waiting.length === 0 && !isOver()) return open({ connection, run })
   if (waiting.push({ connection, run }) === 1) setImmediate(goOn)

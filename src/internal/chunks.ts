@@ -7,7 +7,7 @@ const SMALL = 2 * 1024
 /** The size in bytes of a block that small chunks are copied to. */
 const BLOCK = 16 * 1024
 
-const nothing = Buffer.alloc(0)
+const nothing = new Uint8Array(0)
 
 /**
  * The bytes of a request's body, as they arrive. The peer chooses the size of the chunks, down to
@@ -15,11 +15,11 @@ const nothing = Buffer.alloc(0)
  */
 export class Chunks {
   size = 0
-  private readonly whole: Array<Buffer> = []
-  private block: Buffer | undefined
+  private readonly whole: Array<Uint8Array> = []
+  private block: Uint8Array | undefined
   private used = 0
 
-  add(chunk: Buffer): void {
+  add(chunk: Uint8Array): void {
     this.size += chunk.length
     // Most bodies are one chunk.
     if (chunk.length >= SMALL || this.size === chunk.length) {
@@ -27,22 +27,30 @@ export class Chunks {
       this.whole.push(chunk)
       return
     }
-    this.block ??= Buffer.allocUnsafeSlow(BLOCK)
-    this.used += chunk.copy(this.block, this.used)
+    this.block ??= new Uint8Array(BLOCK)
+    this.block.set(chunk, this.used)
+    this.used += chunk.length
     // The next small chunk may not fit.
     if (this.used > BLOCK - SMALL) this.closeBlock()
   }
 
   /** The whole body. */
-  join(): Buffer {
+  join(): Uint8Array {
     this.closeBlock()
     const [first = nothing, ...more] = this.whole
-    return more.length === 0 ? first : Buffer.concat(this.whole, this.size)
+    if (more.length === 0) return first
+    const joined = new Uint8Array(this.size)
+    let at = 0
+    for (const chunk of this.whole) {
+      joined.set(chunk, at)
+      at += chunk.length
+    }
+    return joined
   }
 
   private closeBlock(): void {
     // A block between large chunks may be almost empty, so only its used part is kept.
-    if (this.block !== undefined) this.whole.push(Buffer.from(this.block.subarray(0, this.used)))
+    if (this.block !== undefined) this.whole.push(this.block.slice(0, this.used))
     this.block = undefined
     this.used = 0
   }

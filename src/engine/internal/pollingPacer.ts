@@ -1,7 +1,7 @@
-import type { Pacer } from "../../engine/EngineRequest.ts"
-import { Pace, speak, TURN_MESSAGES } from "./pace.ts"
-import { now, setImmediate, setTimeout } from "./turn.ts"
-import * as Turn from "./turn.ts"
+import { Pace, speak, TURN_MESSAGES } from "../../internal/pace.ts"
+import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
+import * as Turn from "../../internal/turn.ts"
+import type { Pacer } from "../EngineRequest.ts"
 
 /**
  * Gives the packets of a long-polling session the same turns as the messages of a WebSocket (see

@@ -11,7 +11,11 @@
  * The timers as they were when this module was loaded. An application's tests may install fake
  * ones, which must not hold bytes back.
  */
-export const { setImmediate, setTimeout } = globalThis
+export const { setTimeout } = globalThis
+
+/** Some platforms have none. */
+export const setImmediate: <Args extends Array<any>>(task: (...args: Args) => void, ...args: Args) => void =
+  globalThis.setImmediate ?? ((task, ...args) => setTimeout(task, 0, ...args))
 
 /** The monotonic time in milliseconds. */
 export const now: () => number = performance.now.bind(performance)
@@ -49,9 +53,6 @@ export const endTurn = (): void => {
   tasks.length = begun = 0
   awaited = false
 }
-
-// A process that exits ends no more turns, but Node still writes to its sockets.
-process.on("exit", endTurn)
 
 /** Ensures that `turn` changes at the end of this turn. */
 export const awaitTurnEnd = (): void => {

@@ -1,0 +1,189 @@
+/**
+ * The receiving part of a WebSocket that edges share: messages take turns with those of other
+ * connections, and wait while a session has paused.
+ *
+ * @since 0.1.0
+ */
+import { isLong, LARGE_MESSAGE, leave, Pace, speak, TURN_MESSAGES } from "../internal/pace.ts"
+import { now, setImmediate, setTimeout } from "../internal/turn.ts"
+import * as Turn from "../internal/turn.ts"
+import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
+
+/**
+ * A WebSocket whose messages take turns. An edge adds sending, and says how reading stops.
+ *
+ * **Details**
+ *
+ * The edge calls `onMessage` for each message, and `onClose` at the end. A message is handled at
+ * once, unless the session has paused or the connection has sent more than fits into one turn of the
+ * event loop. Then `stopReading` is called, and later messages wait until `startReading`. An edge
+ * whose platform cannot stop reading bounds the messages that wait: it overrides `hold` and
+ * `onTaken`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export abstract class PacedChannel<Data extends string | Uint8Array> {
+  receiver: WebSocketReceiver = beforeTheFirst
+  /**
+   * Messages that came after reading was stopped. While this list exists, every message goes through
+   * it.
+   */
+  protected held: Array<readonly [data: Data, isBinary: boolean]> | undefined
+  /** The session has paused reading. */
+  private isPaused = false
+  /** Other connections have their turn; then this one continues. */
+  private isYielding = false
+  private turn = -1
+  /** The number of messages in this turn. */
+  protected messages = 0
+  /** Set once the connection has sent more messages than one turn allows. */
+  private pace: Pace | undefined
+  /** The fault that ends the connection. */
+  protected failure: WebSocketFailure | undefined
+
+  /** Makes the platform stop reading, if it can. */
+  protected abstract stopReading(): void
+  /** Makes the platform read again. */
+  protected abstract startReading(): void
+  /** Brings a message to the receiver. */
+  protected abstract handOver(data: Data, isBinary: boolean): void
+  /** Ends the connection after an error of the receiver, which is a bug. */
+  protected abstract onDefect(defect: unknown): void
+
+  /** A message has come. */
+  onMessage(data: Data, isBinary: boolean): void {
+    this.beginTurn()
+    speak(this, data.length)
+    if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
+    if (this.held !== undefined) this.hold(data, isBinary)
+    else {
+      this.receive(data, isBinary)
+      if (this.pace?.isDue && this.held === undefined) this.yield(true)
+    }
+  }
+
+  /** The peer has sent a ping, which the platform has answered. */
+  onPing(): void {
+    this.beginTurn()
+    if (++this.messages > TURN_MESSAGES && this.held === undefined) this.yield(true)
+    this.receiver.onPing?.()
+  }
+
+  /** The connection is closed. */
+  onClose(): void {
+    leave(this)
+    // Messages that came before the end are delivered before it, unless the session has paused.
+    if (!this.isPaused) this.deliver(Infinity)
+    this.held = undefined
+    try {
+      this.receiver.onClose(this.failure)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
+  }
+
+  pause(): void {
+    this.isPaused = true
+    this.stop()
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    // The caller may be in the middle of a dispatch, so resume later.
+    this.yield()
+  }
+
+  /** Keeps a message until its turn. */
+  protected hold(data: Data, isBinary: boolean): void {
+    this.held!.push([data, isBinary])
+  }
+
+  /** A message that has waited is handled now. */
+  protected onTaken(_data: Data): void {}
+
+  /** Begins the turn of the event loop, unless it has begun. */
+  protected beginTurn(): void {
+    if (this.turn === Turn.turn) return
+    this.turn = Turn.turn
+    this.messages = 0
+    this.pace?.beginTurn()
+    this.onTurn()
+    Turn.awaitTurnEnd()
+  }
+
+  /** Whether a turn of this connection has ended because of the number of its messages. */
+  protected get isHasty(): boolean {
+    return this.pace?.isHasty === true
+  }
+
+  /** A turn has begun. */
+  protected onTurn(): void {}
+
+  /** Gives others their turn, before the next message of this connection. */
+  protected yield(hasManyMessages = false): void {
+    this.stop()
+    if (this.isYielding) return
+    this.isYielding = true
+    const goOn = () => {
+      this.isYielding = false
+      this.goOn()
+    }
+    let pause = 0
+    if (hasManyMessages) {
+      const pace = (this.pace ??= new Pace())
+      if (this.messages > TURN_MESSAGES) pace.isHasty = true
+      pause = pace.next(now())
+    }
+    if (pause > 0) setTimeout(goOn, pause)
+    else setImmediate(goOn)
+  }
+
+  private receive(data: Data, isBinary: boolean): void {
+    const began = this.pace !== undefined || data.length >= LARGE_MESSAGE ? now() : 0
+    try {
+      this.handOver(data, isBinary)
+    } catch (defect) {
+      this.onDefect(defect)
+    }
+    if (began === 0) return
+    const time = now() - began
+    if (this.pace !== undefined || isLong(time, data.length)) (this.pace ??= new Pace()).took(time, data.length)
+  }
+
+  private stop(): void {
+    if (this.held !== undefined) return
+    this.held = []
+    this.stopReading()
+  }
+
+  private goOn(): void {
+    this.beginTurn()
+    this.deliver(TURN_MESSAGES - this.messages)
+    if (this.isPaused || this.held === undefined) return
+    if (this.held.length > 0 || this.pace?.isDue) return this.yield(true)
+    this.held = undefined
+    this.startReading()
+  }
+
+  /**
+   * Delivers held messages: up to this number, for one turn's time, or until the session pauses.
+   * Infinity delivers all.
+   */
+  private deliver(count: number): void {
+    const { held } = this
+    if (held === undefined) return
+    let n = 0
+    while (n < count && n < held.length && !this.isPaused) {
+      const [data, isBinary] = held[n++]!
+      this.onTaken(data)
+      this.receive(data, isBinary)
+      if (this.pace?.isOver && count !== Infinity) break
+    }
+    held.splice(0, n)
+    this.messages += n
+  }
+}
+
+const beforeTheFirst: WebSocketReceiver = { onText() {}, onBinary() {}, onClose() {} }

@@ -1,0 +1,121 @@
+import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import { PacedChannel } from "../../engine/PacedChannel.ts"
+import type { WebSocketChannel } from "../../engine/Transport.ts"
+import { utf8Length } from "../../internal/utf8.ts"
+
+/** The settings that all channels of a server share. */
+export interface ChannelSettings {
+  /** The memory in bytes that messages may take while they wait for the session. */
+  readonly maxHeld: number
+  /** Logs a defect. */
+  readonly report: (message: string, defect: unknown) => void
+}
+
+/** A message is too large, or the server is too busy for the client (RFC 6455, 7.4.1). */
+const TOO_LARGE = 1009
+const TRY_LATER = 1013
+
+/** The objects of a waiting message, in bytes: a text, or bytes with their memory. */
+const TEXT_OBJECTS = 96
+const BYTES_OBJECTS = 280
+
+/** The most memory that a waiting message takes, in bytes: a character takes up to two. */
+const memoryOf = (data: string | Uint8Array): number =>
+  typeof data === "string" ? TEXT_OBJECTS + 2 * data.length : BYTES_OBJECTS + data.byteLength
+
+/**
+ * A WebSocket of a platform that cannot stop reading: messages that wait for the session are held in
+ * memory, up to a limit.
+ */
+export abstract class WebChannel extends PacedChannel<string | Uint8Array> implements WebSocketChannel {
+  bytesReceived = 0
+  bytesSent = 0
+  abstract onWritten: (() => void) | undefined
+  protected readonly settings: ChannelSettings
+  /** The memory of the held messages, in bytes. */
+  private pending = 0
+  private isOver = false
+
+  constructor(settings: ChannelSettings) {
+    super()
+    this.settings = settings
+  }
+
+  abstract readonly buffered: number
+  abstract close(code?: number): void
+  abstract terminate(): void
+  /** Sends a message of this many bytes. */
+  protected abstract send(data: string | Uint8Array, size: number): void
+
+  /** The platform has received a message. */
+  take(data: string | Uint8Array): void {
+    if (this.isOver) return
+    this.bytesReceived += typeof data === "string" ? utf8Length(data) : data.byteLength
+    this.onMessage(data, typeof data !== "string")
+  }
+
+  /** The platform has closed the connection. */
+  override onClose(): void {
+    if (this.isOver) return
+    this.isOver = true
+    super.onClose()
+  }
+
+  sendText(text: string): void {
+    const size = utf8Length(text)
+    this.bytesSent += size
+    this.send(text, size)
+  }
+
+  sendBinary(bytes: Uint8Array): void {
+    this.bytesSent += bytes.byteLength
+    this.send(bytes, bytes.byteLength)
+  }
+
+  sendShared(message: OutboundMessage): void {
+    const { attachments, byteLength, text } = message
+    // The message knows its size, so the text is not measured for every recipient.
+    this.bytesSent += byteLength
+    let textSize = byteLength
+    for (const attachment of attachments ?? []) textSize -= attachment.byteLength
+    if (text !== undefined) this.send(text, textSize)
+    for (const attachment of attachments ?? []) this.send(attachment, attachment.byteLength)
+  }
+
+  protected override hold(data: string | Uint8Array, isBinary: boolean): void {
+    super.hold(data, isBinary)
+    this.pending += memoryOf(data)
+    // One message may be larger than the limit, as the largest message has a limit of its own.
+    if (this.pending <= this.settings.maxHeld || this.held!.length === 1) return
+    this.held!.length = this.pending = 0
+    this.fail("inbound overflow", `more than ${this.settings.maxHeld} bytes waited to be handled`)
+  }
+
+  protected override onTaken(data: string | Uint8Array): void {
+    this.pending -= memoryOf(data)
+  }
+
+  protected handOver(data: string | Uint8Array): void {
+    if (typeof data === "string") this.receiver.onText(data)
+    else this.receiver.onBinary(data)
+  }
+
+  // The platform reads on.
+  protected stopReading(): void {}
+  protected startReading(): void {}
+
+  protected onDefect(defect: unknown): void {
+    this.settings.report("a WebSocket has failed", defect)
+    this.terminate()
+  }
+
+  /** Ends the connection with a fault of the peer. The session learns of it now. */
+  protected fail(kind: "inbound overflow" | "too large", message: string): void {
+    this.failure ??= { kind, message }
+    this.drop(kind === "too large" ? TOO_LARGE : TRY_LATER)
+    this.onClose()
+  }
+
+  /** Ends the connection at once if the platform can, and otherwise with this code. */
+  protected abstract drop(code: number): void
+}
