@@ -134,7 +134,9 @@ describe("the trace context of an event", () => {
 
   it.effect("is taken for a refresh of rights, whose span knows nothing of the credentials", () => {
     const recorded = recording()
-    const guarded = SocketIoServer.layerNamespace(Guarded, () => Effect.succeed(Guarded.of({ order: Effect.succeed }))).pipe(
+    const guarded = SocketIoServer.layerNamespace(Guarded, () =>
+      Effect.succeed(Guarded.of({ order: Effect.succeed }))
+    ).pipe(
       Layer.provide(Layer.succeed(Guard, () => Effect.withSpan(Effect.void, "verify"))),
       Layer.provideMerge(TestSocketIo.layer()),
       Layer.provide(recorded.layer)
@@ -147,7 +149,10 @@ describe("the trace context of an event", () => {
       assert.strictEqual(parentOf(span), SENT)
       assert.notInclude(JSON.stringify(Array.from(span.attributes)), "secret")
       const verified = recorded.spans.filter(({ name }) => name === "verify")
-      assert.deepStrictEqual(verified.map(({ traceId }) => traceId === TRACE), [false, true])
+      assert.deepStrictEqual(
+        verified.map(({ traceId }) => traceId === TRACE),
+        [false, true]
+      )
     }).pipe(Effect.scoped, Effect.provide(guarded))
   })
 

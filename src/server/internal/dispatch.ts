@@ -253,7 +253,11 @@ export class Dispatch {
   }
 
   /** Lets handlers of a declared event run in a span, if there are spans. */
-  private tracedAs(codec: EventCodec, data: ReadonlyArray<unknown>, id: number | undefined): (handle: Handle) => Handle {
+  private tracedAs(
+    codec: EventCodec,
+    data: ReadonlyArray<unknown>,
+    id: number | undefined
+  ): (handle: Handle) => Handle {
     const { socket } = this
     const { tracing } = socket.connection.environment.observer
     return tracing === undefined ? identity : (handle) => tracing.ofDeclared(handle, socket, codec, data, id)
