@@ -60,11 +60,10 @@ const decodeArguments = (
   args: ReadonlyArray<unknown>
 ): Exit.Exit<any, Schema.SchemaError> => {
   const exit = payload.decode(args)
+  if (exit._tag === "Success") return exit
   let { length } = args
   while (length > required && args[length - 1] === null) length--
-  if (exit._tag === "Success" || length === args.length) return exit
-  const left = payload.decode(args.slice(0, length))
-  return left._tag === "Success" ? left : exit
+  return length < args.length ? payload.decode(args.slice(0, length)) : exit
 }
 
 /**
