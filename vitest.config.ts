@@ -20,6 +20,7 @@ const alone = [
   "test/cluster/worker-flood.test.ts",
   "test/redis/{abuse,flood,flood-cost}.test.ts",
   "test/redis/wire/hostile.test.ts",
+  "test/streams/cost.test.ts",
   "test/server/{admission,ambiguity,auth-payload,backlog,backpressure,churn,limits,observability,references,unhandled}.test.ts",
   "test/testing/simulated.test.ts"
 ]

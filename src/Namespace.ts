@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 
 import * as Event from "./Event.ts"
 import { type ClientContract, makeClientContract } from "./internal/clientWire.ts"
@@ -21,6 +22,7 @@ import {
 } from "./internal/compileContract.ts"
 import { compilePattern, matchPattern } from "./internal/namespacePattern.ts"
 import type * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
+import type * as StreamEvent from "./StreamEvent.ts"
 
 /**
  * @since 0.1.0
@@ -421,24 +423,27 @@ export type HandlerValue<E extends Event.Any> = E extends Event.Untyped
 export type HandlerError<E extends Event.Any> = E extends Event.Untyped ? unknown : Event.Error<E>
 
 /**
- * The handler of an event: of its payload, or of its arguments if it is untyped.
+ * The handler of an event: of its payload, or of its arguments if it is untyped. That of a
+ * `StreamEvent` returns a stream.
  *
  * @since 0.1.0
  * @category utility types
  */
 export type Handler<E extends Event.Any> = E extends Event.Untyped
   ? (...args: ReadonlyArray<unknown>) => HandlerResult<E>
-  : (payload: Event.Payload<E>) => HandlerResult<E>
+  : E extends { readonly stream: StreamEvent.Declaration<infer Item, infer Failure> }
+    ? StreamEvent.Handler<Event.Payload<E>, Item["Type"], Failure["Type"]>
+    : (payload: Event.Payload<E>) => HandlerResult<E>
 
 /**
  * The handlers of a set of events, by name: one for each event. A record for untyped events may
- * hold any names.
+ * hold any names. The other events of a `StreamEvent` have none, as the server handles them.
  *
  * @since 0.1.0
  * @category utility types
  */
 export type Handlers<E extends Event.Any> = {
-  readonly [Current in E as Current["_tag"]]: Handler<Current>
+  readonly [Current in E as Current extends { readonly streamOf: string } ? never : Current["_tag"]]: Handler<Current>
 }
 
 /**
@@ -448,7 +453,7 @@ export type Handlers<E extends Event.Any> = {
  * @category utility types
  */
 export type OnlyDeclared<E extends Event.Any, H> = {
-  readonly [K in Exclude<keyof H, E["_tag"]>]: NotAClientToServerEvent<K>
+  readonly [K in Exclude<keyof H, keyof Handlers<E>>]: NotAClientToServerEvent<K>
 }
 
 /**
@@ -471,7 +476,14 @@ export interface NotAClientToServerEvent<Name> {
 export type HandlersServices<H> = H[keyof H] extends infer F
   ? F extends (...args: Array<any>) => Effect.Effect<infer _A, infer _E, infer R>
     ? R
-    : never
+    : F extends (...args: Array<any>) => Stream.Stream<infer _A, infer _E, infer R>
+      ? R
+      : F extends {
+            readonly stream: (...args: Array<any>) => Stream.Stream<infer _A, infer _E, infer R>
+            readonly allow: (...args: Array<any>) => Effect.Effect<boolean, never, infer R2>
+          }
+        ? R | R2
+        : never
   : never
 
 type Fields = { readonly [key: string]: Event.AnySchema }

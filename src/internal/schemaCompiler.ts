@@ -7,7 +7,8 @@ import type { CompiledContract, Prepare } from "./compileContract.ts"
 /** A contract's codecs, made faster by Schema's compiler. Programs in pages do without: see `Prepare`. */
 export const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(enableCompiler)
 
-const enableCompiler: Prepare = (codec) => {
+/** Makes a codec faster by Schema's compiler. */
+export const enableCompiler: Prepare = (codec) => {
   SchemaJITCompiler.enable(codec.ast)
   SchemaJITCompiler.enable(Schema.flip(codec).ast)
 }

@@ -238,8 +238,8 @@ describe("what the client costs a page, compressed", () => {
   const of = (module: string) => (path: string) => path.endsWith(`/effect/dist/${module}.js`)
 
   for (const [bundler, bundle, limits] of [
-    ["esbuild", withEsbuild, { plain: 28_000, contract: 47_200, more: 11_500 }],
-    ["rolldown", withRolldown, { plain: 27_000, contract: 43_700, more: 11_500 }]
+    ["esbuild", withEsbuild, { plain: 28_000, contract: 47_200, more: 11_500, streams: 3_000 }],
+    ["rolldown", withRolldown, { plain: 27_000, contract: 43_700, more: 11_500, streams: 3_000 }]
   ] as const) {
     it(`is little without a contract, and has no Schema in it (${bundler})`, async () => {
       const { bytes, modules } = await bundle(client('"/chat"', '"Ada"', '"Hello"'))
@@ -260,7 +260,23 @@ describe("what the client costs a page, compressed", () => {
       assert.isTrue(modules.some(of("SchemaAST")))
       // What it does not use of `Event` is not there.
       assert.isFalse(modules.some((path) => path.endsWith("internal/standardSchema.ts")))
+      assert.isFalse(modules.some((path) => /StreamEvent|StreamWire|streamReading/.test(path)))
       hold(`a client with a contract, ${bundler}`, bytes, limits.contract)
+    })
+
+    it(`is little more for resumable streams (${bundler})`, async () => {
+      const plain = await bundle(client("Chat", '{ name: "Ada" }', '{ text: "Hello" }', contract))
+      const { bytes, modules } =
+        await bundle(`${client("Chat.add(Answer)", '{ name: "Ada" }', '{ text: "Hello" }', contract)}
+import * as StreamEvent from "effect-socket.io/StreamEvent"
+import * as SocketStream from "effect-socket.io/client/SocketStream"
+const Answer = StreamEvent.make("answer", { payload: { prompt: Schema.String }, item: Schema.String })
+Effect.runFork(Effect.gen(function* () {
+  const chat = yield* SocketIoClient.connect(Chat.add(Answer))
+  yield* Stream.runForEach(SocketStream.open(chat, "answer", { prompt: "Hello" }), (word) => Effect.sync(() => console.log(word)))
+}).pipe(Effect.scoped, Effect.provide(SocketIoClient.layer({ url: location.origin }))))`)
+      assert.isTrue(modules.some((path) => path.endsWith("internal/streamReading.ts")))
+      hold(`what resumable streams add, ${bundler}`, bytes - plain.bytes, limits.streams)
     })
 
     it(`is little for an application that uses Effect already (${bundler})`, async () => {

@@ -15,6 +15,7 @@ const floors: Record<string, number> = {
   adapter: 3,
   recovery: 3,
   idempotency: 3,
+  streams: 3,
   server: 4,
   client: 4,
   atom: 5,

@@ -10,6 +10,7 @@ import { Effect } from "effect"
 
 import { resolve as resolveEngine } from "../../src/engine/EngineOptions.ts"
 import { resolve as resolveServer } from "../../src/server/ServerOptions.ts"
+import { resolve as resolveStreams } from "../../src/streams/StreamLog.ts"
 import { filesBelow, read, root } from "../support/sources.ts"
 import { diagnosticsOfAll } from "../support/typecheck.ts"
 
@@ -117,7 +118,7 @@ describe("README and the guides", () => {
   })
 
   it("tell the limits as they are", async () => {
-    const resolved = await Effect.runPromise(Effect.all([resolveEngine({}), resolveServer({})]))
+    const resolved = await Effect.runPromise(Effect.all([resolveEngine({}), resolveServer({}), resolveStreams({})]))
     const defaults: Readonly<Record<string, unknown>> = Object.assign({}, ...(resolved as ReadonlyArray<object>))
     const rows = Array.from(
       texts["examples/guides/limits.md"]!.matchAll(/^\| `([\w.]+)` \| (none|[\d,]+)( seconds)? \|/gm)

@@ -122,7 +122,8 @@ const build = (
   // It replaces the existing context, as the context of the handlers does.
   const built = own === undefined ? handlers : Effect.updateContext(handlers, () => own)
   return Effect.map(built as Effect.Effect<HandlerRecord | void>, (handlers) => {
-    socket.setReady(handlers ?? undefined)
+    const streams = namespace.registration?.streams
+    socket.setReady(streams?.handlersOf(socket, handlers ?? {}) ?? handlers ?? undefined)
     // A builder may have disconnected its own socket.
     if (socket.isConnected) namespace.onReady(socket)
   })

@@ -64,12 +64,20 @@ export const answering =
       return
     }
     const { event } = codec
+    if (isRefused(codec, exit.cause)) return refuseEvent(socket, event._tag, id, exit.cause)
     const failure = event.hasError ? Cause.findErrorOption(exit.cause) : undefined
     if (failure === undefined || failure._tag === "None") {
       report(socket, event._tag, exit.cause)
       if (id !== undefined) fail(socket, id, internalError)
     } else if (id !== undefined) acknowledge(socket, codec, id, failure.value, false)
   }
+
+/** Whether a handler of the server's own has refused the event. */
+export const isRefused = ({ event }: EventCodec, cause: Cause.Cause<unknown>): boolean => {
+  if (event.hasError) return false
+  const failure = Cause.findErrorOption(cause)
+  return failure._tag === "Some" && failure.value instanceof EventRefused
+}
 
 /** A value that does not fit its contract, or cannot be encoded, is a bug of its handler alone. */
 const acknowledge = (socket: InboundSocket, codec: EventCodec, id: number, value: unknown, isSuccess: boolean) => {

@@ -14,7 +14,7 @@ import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { Environment } from "./environment.ts"
 import type { Hub } from "./hub.ts"
 import type { NamespaceGroup, NamespaceInstance, NamespaceRuntime } from "./namespace.ts"
-import { type Build, type Registration, refusalOf } from "./ports.ts"
+import { type Build, type Registration, refusalOf, type StreamHandling } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
 /** A client's request for a namespace that is not open. */
@@ -34,6 +34,7 @@ export interface DynamicOptions {
   readonly label: string
   readonly contract: CompiledContract
   readonly context: Context.Context<any>
+  readonly streams: StreamHandling | undefined
   /** The layer's scope: the scopes of the namespaces are forked from it. */
   readonly scope: Scope.Scope
   /** Their openings and closings. */
@@ -80,7 +81,8 @@ export class DynamicNamespaces implements NamespaceGroup {
     this.options = options
     this.label = options.label
     this.contract = options.contract
-    this.registration = { contract: options.contract, context: options.context, build: undefined }
+    const { context, contract, streams } = options
+    this.registration = { contract, context, build: undefined, streams }
   }
 
   /** Those that are open, that open, or that close. */

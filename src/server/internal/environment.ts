@@ -1,3 +1,4 @@
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -16,12 +17,14 @@ import { makeGenerator } from "../../engine/SessionId.ts"
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
 import { Idempotency, type IdempotencyShape, makeMemory } from "../../idempotency/Idempotency.ts"
 import { parseDebug } from "../../internal/debugNamespaces.ts"
+import { ANYONE } from "../../internal/lineLimits.ts"
 import { Parser } from "../../Parser.ts"
 import * as JsonDepth from "../../protocol/JsonDepth.ts"
 import type { DecoderLimits } from "../../protocol/PacketDecoder.ts"
 import { json, type PacketParser } from "../../protocol/PacketParser.ts"
 import * as PacketPreview from "../../protocol/PacketPreview.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { makeMemory as makeStreamLog, StreamLog, type StreamLogShape } from "../../streams/StreamLog.ts"
 import type { ResolvedServerOptions } from "../ServerOptions.ts"
 import { Closing, type ShutdownClock } from "./closing.ts"
 import { Observer } from "./observer.ts"
@@ -82,6 +85,7 @@ export class Environment {
   recovery: ServerRecovery | undefined
   private startedAt = 0
   private ownIdempotency: IdempotencyShape | undefined
+  private ownStreamLog: StreamLogShape | undefined
 
   constructor({ adapters, clock, context, observer, options, parser, scope }: Parts) {
     this.options = options
@@ -99,6 +103,8 @@ export class Environment {
     this.generateId = makeGenerator(context)
     this.runFork = Effect.runForkWith(context)
     this.closing = new Closing(this.runFork, observer)
+    const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
+    this.schedule = (task) => dispatcher.scheduleTask(task, 0)
   }
 
   /** The engine runs: the time in which clients may wait for namespaces begins. */
@@ -117,6 +123,20 @@ export class Environment {
       Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeMemory()), this.scope))
     ))
   }
+
+  /** The memory for streams. The default is made at its first use. */
+  get streamLog(): StreamLogShape {
+    return (this.ownStreamLog ??= Option.getOrElse(Context.getOption(this.context, StreamLog), () =>
+      Effect.runSyncWith(this.context)(Scope.provide(Effect.orDie(makeStreamLog()), this.scope))
+    ))
+  }
+
+  /** Runs a task in the next turn, with the handlers. */
+  readonly schedule: (task: () => void) => void
+
+  /** A stream has died, or failed with what its event does not declare. */
+  readonly report = (event: string, cause: Cause.Cause<unknown>): void =>
+    this.observer.error("a stream failed", cause, { event }, ANYONE)
 
   /** The time for which a client may still wait for a missing namespace, in milliseconds. */
   get graceLeft(): number {

@@ -14,7 +14,7 @@ import type { CompiledContract } from "../../internal/compileContract.ts"
 import { encodeFailure, encodeSuccess, type EventCodec } from "../../internal/contractCodec.ts"
 import { readValues, writeValues } from "../../internal/storedValues.ts"
 import { eventsRefused, eventsRepeated } from "../ServerMetrics.ts"
-import { fail, type InboundSocket, report } from "./answers.ts"
+import { fail, type InboundSocket, isRefused, refuseEvent, report } from "./answers.ts"
 
 /** Ids that clients share are hard to guess. */
 const MIN_ID = 16
@@ -208,6 +208,7 @@ export const answeringOnce =
     }
     const failure = Cause.findErrorOption(exit.cause)
     if (failure._tag === "Some" && failure.value instanceof Refusal) return refuse(socket, codec, id, failure.value)
+    if (isRefused(codec, exit.cause)) return refuseEvent(socket, event._tag, id, exit.cause)
     report(socket, event._tag, exit.cause)
     if (id !== undefined) fail(socket, id, internalError)
   }

@@ -51,12 +51,20 @@ export const refusalOf = (cause: Cause.Cause<unknown>): ConnectRefused | undefin
     : undefined
 }
 
+/** The events of a contract that are answered with streams: the server adds handlers for them. */
+export interface StreamHandling {
+  handlersOf(socket: any, handlers: HandlerRecord): HandlerRecord
+  /** The layer has closed: all streams end. */
+  close(): void
+}
+
 /** The admission and the builder of a namespace's sockets: the arguments of its layer. */
 export interface Registration {
   readonly contract: CompiledContract
   readonly context: Context.Context<any>
   /** Builds the sockets. A dynamic namespace has none here: its own is made when it opens. */
   readonly build: Build | undefined
+  readonly streams: StreamHandling | undefined
 }
 
 /** Encodes and decodes events, acknowledgements and data: by a contract, or as they are. */

@@ -15,6 +15,7 @@ import { handleOf } from "./handle.ts"
 import { checkWindows } from "./once.ts"
 import type { Build } from "./ports.ts"
 import type { ServerRuntime } from "./server.ts"
+import { streamEventsOf } from "./streamEvents.ts"
 
 /** The services of the caller, and the scheduler that all handlers share. */
 const contextOf = (runtime: ServerRuntime): Effect.Effect<Context.Context<any>, never, any> =>
@@ -51,12 +52,16 @@ export const serveNamespace = (
     checkWindows(contract)
     yield* warn(contract)
     const context = yield* contextOf(runtime)
+    const streams = streamEventsOf(contract, context, environment)
     yield* Effect.acquireRelease(
-      Effect.sync(() => directory.register(name, { contract, context, build })),
+      Effect.sync(() => directory.register(name, { contract, context, build, streams })),
       (namespace) =>
         // The finalizers of its sockets may need the services that the layer was built with.
         environment.closing.closeNamespaces(
-          () => namespace.unregister(),
+          () => {
+            streams?.close()
+            namespace.unregister()
+          },
           (other) => other === name
         )
     )
@@ -89,10 +94,13 @@ export const serveDynamic = (
     limitsOf(contract)
     checkWindows(contract)
     yield* warn(contract)
+    const context = yield* contextOf(runtime)
+    const streams = streamEventsOf(contract, context, environment)
     const group = new DynamicNamespaces(environment, {
       label,
       contract,
-      context: yield* contextOf(runtime),
+      context,
+      streams,
       // This is added before the release of the layer below, so it closes after it.
       scope: yield* Scope.fork(yield* Effect.scope),
       lifecycle: directory.lifecycleOf(contract),
@@ -106,7 +114,10 @@ export const serveDynamic = (
       Effect.sync(() => directory.addDynamic(group)),
       () =>
         environment.closing.closeNamespaces(
-          () => directory.removeDynamic(group),
+          () => {
+            streams?.close()
+            directory.removeDynamic(group)
+          },
           (name) => group.mayMatch(name)
         )
     )

@@ -447,6 +447,18 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return Effect.flatMap(answered, (answer) => encoding.decodeAck(event, answer))
   }
 
+  /**
+   * Sends an event of this library's own, encoded, that is not recovered: its reader asks again after
+   * an outage. Throws if it cannot be encoded.
+   */
+  sendEncoded(packet: EventData, onDropped: () => void): void {
+    if (this.recoverable !== undefined) this.namespace.recovery!.order.finish()
+    if (!this.isConnected || this.isUnreachable) return
+    const { environment, session } = this.connection
+    session.sendUnsafe(environment.wire.event(this.namespace.name, packet, undefined, true), onDropped)
+    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
+  }
+
   sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
     if (!this.isConnected) return
     const { environment, session } = this.connection

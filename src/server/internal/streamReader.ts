@@ -1,0 +1,161 @@
+import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
+import type { ReadableLog, Watcher } from "../../streams/StreamLog.ts"
+import type { EventData } from "./wire.ts"
+
+/** The values of one message, and their bytes beyond the first one. */
+const MAX_ITEMS = 256
+const MAX_BYTES = 65_536
+
+/** No more values are sent while so many bytes wait for the client. */
+const MAX_BUFFERED = 65_536
+
+/** The pause after which it is looked again whether the client has read, in milliseconds. */
+const PAUSE = 10
+
+/** A socket, as the readers of streams use it. */
+export interface ReadingSocket {
+  readonly isConnected: boolean
+  readonly connection: { readonly session: { readonly buffered: number } }
+  /** Sends an event; throws if it cannot be encoded. Calls back if the outbox has dropped it. */
+  sendEncoded(packet: EventData, onDropped: () => void): void
+}
+
+/** The readers of a server for which something has come: they send it in the next turn, together. */
+export class Flush {
+  private dirty: Array<StreamReader> = []
+  private readonly schedule: (task: () => void) => void
+
+  constructor(schedule: (task: () => void) => void) {
+    this.schedule = schedule
+  }
+
+  mark(reader: StreamReader): void {
+    if (this.dirty.push(reader) === 1) this.schedule(this.run)
+  }
+
+  readonly run = (): void => {
+    const { dirty } = this
+    this.dirty = []
+    for (const reader of dirty) reader.pump()
+  }
+}
+
+interface Options {
+  readonly socket: ReadingSocket
+  readonly log: ReadableLog
+  /** The name of the event with the values. */
+  readonly event: string
+  readonly mayHaveBinary: boolean
+  readonly window: number | undefined
+  readonly after: number
+  readonly flush: Flush
+  readonly wheel: TimerWheel
+  /** It has sent everything, or cannot go on. */
+  readonly onDone: (defect?: unknown) => void
+}
+
+/** A socket that reads a stream: it sends what comes, as fast as the client takes it. */
+export class StreamReader implements WheelEntry, Watcher {
+  bucket: number = IDLE
+  private readonly options: Options
+  private readonly unwatch: () => void
+  /** The position of the next value to send. */
+  private sent: number
+  private acked: number
+  private isMarked = false
+  private isDone = false
+
+  constructor(options: Options) {
+    const { after, log } = options
+    this.options = options
+    // A client that has read more than there is counts wrong.
+    this.sent = this.acked = Math.min(after, log.length)
+    this.unwatch = log.watch(this)
+    log.reached(this.sent, this.sent)
+    this.onChange()
+  }
+
+  /** There is something new. */
+  onChange(): void {
+    if (this.isMarked || this.isDone || this.bucket !== IDLE) return
+    this.isMarked = true
+    this.options.flush.mark(this)
+  }
+
+  /** The client has read so far. Some of it may have come over an earlier connection, or an earlier reading. */
+  onAck(at: number): void {
+    this.acked = Math.max(this.acked, Math.min(at, this.options.log.length))
+    this.sent = Math.max(this.sent, this.acked)
+    this.options.log.reached(this.sent, this.acked)
+    // It is reading, so that there is no need to wait.
+    this.options.wheel.cancel(this)
+    this.onChange()
+  }
+
+  onDeadline(): void {
+    this.pump()
+  }
+
+  onDefect(defect: unknown): void {
+    this.finish(defect)
+  }
+
+  /** Sends what the client can take. */
+  pump(): void {
+    this.isMarked = false
+    if (this.isDone) return
+    const { log, socket, wheel, window } = this.options
+    while (socket.isConnected) {
+      if (socket.connection.session.buffered > MAX_BUFFERED) return wheel.schedule(this, PAUSE)
+      const from = Math.max(this.sent, log.start)
+      const credit = window === undefined ? MAX_ITEMS : window - (this.sent - this.acked)
+      const values = credit <= 0 ? [] : log.slice(from, this.most(credit), MAX_BYTES)
+      const next = from + values.length
+      const isLast = log.end !== undefined && next === log.length
+      if (values.length === 0 && !isLast) return
+      this.sent = next
+      if (!this.send(from, values, isLast) || isLast) return
+      log.reached(next, this.acked)
+    }
+  }
+
+  /** Clients take a bounded number of attachments in a message. */
+  private most(credit: number): number {
+    return Math.min(credit, this.options.mayHaveBinary ? 1 : MAX_ITEMS)
+  }
+
+  private send(from: number, values: ReadonlyArray<unknown>, isLast: boolean): boolean {
+    const { event, log, mayHaveBinary, socket } = this.options
+    const items = { stream: log.id, from, values }
+    const data = [event, isLast ? { ...items, end: log.end } : items]
+    try {
+      socket.sendEncoded({ data, mayHaveBinary }, () => this.onDropped(from))
+    } catch (defect) {
+      const failed = { stream: log.id, from, values: [], end: { _tag: "InternalError" } }
+      socket.sendEncoded({ data: [event, failed], mayHaveBinary: false }, () => {})
+      this.finish(defect)
+      return false
+    }
+    if (isLast) this.finish()
+    return true
+  }
+
+  /** The outbox had no capacity for a message: it is sent again later. */
+  private onDropped(from: number): void {
+    if (this.isDone) return
+    this.sent = Math.min(this.sent, from)
+    if (this.bucket === IDLE) this.options.wheel.schedule(this, PAUSE)
+  }
+
+  private finish(defect?: unknown): void {
+    this.close()
+    this.options.onDone(defect)
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    this.isDone = true
+    this.unwatch()
+    this.options.wheel.cancel(this)
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The memory for streams: its bounds, and what they cost those who read.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Metric } from "effect"
+import { TestClock } from "effect/testing"
+
+import { costOf } from "../../src/internal/cost.ts"
+import * as StreamLog from "../../src/streams/StreamLog.ts"
+import * as StreamMetrics from "../../src/streams/StreamMetrics.ts"
+import type { RunningLog } from "../../src/streams/StreamLog.ts"
+
+const about = (key?: string, owner?: string) => ({ namespace: "/chat", event: "answer", owner, key })
+
+const stream = (client = "client", key?: string) => ({ about: about(key), client, idle: 60_000 })
+
+const make = Effect.fnUntraced(function* (limits: StreamLog.Limits = {}) {
+  const log = yield* StreamLog.makeMemory(limits)
+  const begin = (client?: string, key?: string) =>
+    Effect.flatMap(log.begin(stream(client, key)), (begun) =>
+      begun._tag === "Began" ? Effect.succeed(begun.log) : Effect.die(new Error("it runs"))
+    )
+  const finished = (client?: string) =>
+    Effect.tap(begin(client), (running) => Effect.sync(() => running.finish({ _tag: "Success" })))
+  const read = Effect.fnUntraced(function* ({ id }: { readonly id: string }) {
+    const found = yield* log.open(id)
+    return found === undefined ? undefined : [found.start, found.length]
+  })
+  return { ...log, begin, finished, read }
+})
+
+/** A reader that has everything at once. */
+const reading = Effect.fnUntraced(function* (log: Effect.Success<ReturnType<typeof make>>, { id }: RunningLog) {
+  const readable = (yield* log.open(id))!
+  return readable.watch({ onChange: () => readable.reached(readable.length, readable.length) })
+})
+
+describe("the memory for streams", () => {
+  it.effect("keeps a number of values of one stream, and drops the oldest", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxItems: 3 })
+      const running = yield* log.begin()
+      yield* reading(log, running)
+      yield* running.append([1, 2, 3])
+      assert.deepStrictEqual(yield* log.read(running), [0, 3])
+      yield* running.append([4, 5])
+      assert.deepStrictEqual(yield* log.read(running), [2, 5])
+      const { slice } = (yield* log.open(running.id))!
+      assert.isFunction(slice)
+      assert.deepStrictEqual((yield* log.open(running.id))!.slice(0, 10, 1_000), [3, 4, 5])
+      assert.deepStrictEqual((yield* log.open(running.id))!.slice(3, 1, 1_000), [4])
+      assert.deepStrictEqual((yield* log.open(running.id))!.slice(9, 1, 1_000), [])
+    })
+  )
+
+  it.effect("keeps a number of bytes of one stream, and one value whatever its size", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxBytes: 4_096 })
+      const running = yield* log.begin()
+      yield* reading(log, running)
+      const kilobyte = "x".repeat(1_000)
+      for (let i = 0; i < 5; i++) yield* running.append([kilobyte])
+      assert.deepStrictEqual(yield* log.read(running), [3, 5])
+      yield* running.append(["x".repeat(10_000)])
+      assert.deepStrictEqual(yield* log.read(running), [5, 6])
+      // No more than its share in a message, and one value at least.
+      assert.strictEqual((yield* log.open(running.id))!.slice(0, 10, 1).length, 1)
+    })
+  )
+
+  it.effect("makes a stream wait for a reader before it drops values, but not for ever", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxItems: 4 })
+      const running = yield* log.begin()
+      const writing = yield* Effect.forkChild(running.append([1, 2, 3, 4, 5, 6]), { startImmediately: true })
+      assert.deepStrictEqual(yield* log.read(running), [0, 4])
+      const readable = (yield* log.open(running.id))!
+      // A quarter of the log may be on its way when the connection is lost.
+      readable.reached(2, 0)
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(yield* log.read(running), [1, 5])
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(writing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(writing)
+      assert.deepStrictEqual(yield* log.read(running), [2, 6])
+      // It has waited: nobody reads.
+      yield* running.append([7, 8, 9])
+      assert.deepStrictEqual(yield* log.read(running), [5, 9])
+    })
+  )
+
+  it.effect("refuses a stream beyond those that may run, for one client and in all", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxRunning: 3, maxRunningPerClient: 2 })
+      yield* log.begin("one")
+      const second = yield* log.begin("one")
+      assert.strictEqual((yield* Effect.flip(log.begin("one"))).bound, "maxRunningPerClient")
+      yield* log.begin("two")
+      assert.strictEqual((yield* Effect.flip(log.begin("three"))).bound, "maxRunning")
+      second.finish({ _tag: "Success" })
+      yield* log.begin("one")
+    })
+  )
+
+  it.effect("keeps a stream for its time after its end", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ retain: "1 minute" })
+      const running = yield* log.finished()
+      yield* TestClock.adjust("59 seconds")
+      assert.isDefined(yield* log.open(running.id))
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(yield* log.open(running.id))
+    })
+  )
+
+  it.effect("drops ended streams beyond their number: those of the client, and the oldest of all", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxStreams: 4, maxStreamsPerClient: 2, maxRunningPerClient: 2 })
+      const mine = [yield* log.finished("one"), yield* log.finished("one"), yield* log.finished("one")]
+      assert.deepStrictEqual(yield* Effect.forEach(mine, log.read), [undefined, [0, 0], [0, 0]])
+      const others = [yield* log.finished("two"), yield* log.finished("three"), yield* log.begin("four")]
+      assert.deepStrictEqual(yield* Effect.forEach(mine, log.read), [undefined, undefined, [0, 0]])
+      assert.deepStrictEqual(yield* Effect.forEach(others, log.read), [
+        [0, 0],
+        [0, 0],
+        [0, 0]
+      ])
+    })
+  )
+
+  it.effect("drops ended streams beyond the bytes of a client and of all, and then values of the one that grows", () =>
+    Effect.gen(function* () {
+      const kilobytes = (count: number) => Array.from({ length: count }, () => "x".repeat(1_000))
+      const log = yield* make({ maxBytesPerClient: 20_000, maxTotalBytes: 40_000 })
+      const old = yield* log.begin("one")
+      yield* old.append(kilobytes(8))
+      old.finish({ _tag: "Success" })
+      const growing = yield* log.begin("one")
+      yield* reading(log, growing)
+      yield* growing.append(kilobytes(8))
+      assert.isDefined(yield* log.open(old.id))
+      yield* growing.append(kilobytes(4))
+      assert.isUndefined(yield* log.open(old.id))
+      yield* growing.append(kilobytes(40))
+      const [start, length] = (yield* log.read(growing))!
+      assert.strictEqual(length, 52)
+      assert.isAtMost((length! - start!) * costOf(kilobytes(1)[0]), 20_000)
+      // The client has its share, and the others have theirs until all is full.
+      const other = yield* log.begin("two")
+      yield* other.append(kilobytes(10))
+      other.finish({ _tag: "Success" })
+      const third = yield* log.begin("three")
+      yield* third.append(kilobytes(15))
+      assert.isUndefined(yield* log.open(other.id))
+      assert.deepStrictEqual(yield* log.read(growing), [start, length])
+    })
+  )
+
+  it.effect("tells the first end only, and forgets the key then", () =>
+    Effect.gen(function* () {
+      const log = yield* make()
+      const running = yield* log.begin("one", "key")
+      assert.deepStrictEqual(
+        yield* log.begin("two", "key").pipe(Effect.catchDefect(() => log.find(about("key")))),
+        running.id
+      )
+      assert.isUndefined(yield* log.find(about("key", "somebody")))
+      let interrupted = 0
+      running.onInterrupt(() => interrupted++)
+      yield* log.stop(running.id)
+      running.finish({ _tag: "Success" })
+      yield* running.append(["late"])
+      assert.strictEqual(interrupted, 1)
+      assert.deepStrictEqual((yield* log.open(running.id))!.end, { _tag: "Stopped" })
+      assert.deepStrictEqual(yield* log.read(running), [0, 0])
+      assert.isUndefined(yield* log.find(about("key")))
+      running.onInterrupt(() => interrupted++)
+      assert.strictEqual(interrupted, 2)
+    })
+  )
+
+  it.effect("tells its metrics, and takes them back", () =>
+    Effect.gen(function* () {
+      const values = Effect.map(
+        Effect.all([
+          Metric.value(StreamMetrics.streamsRunning),
+          Metric.value(StreamMetrics.streamsKept),
+          Metric.value(StreamMetrics.streamBytes)
+        ]),
+        (gauges) => gauges.map(({ value }) => value)
+      )
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const log = yield* make({ maxItems: 1, maxRunningPerClient: 1 })
+          const running = yield* log.begin()
+          yield* reading(log, running)
+          yield* running.append([1, 2, 3])
+          yield* Effect.flip(log.begin())
+          yield* log.finished("other")
+          yield* TestClock.adjust("1 second")
+          const [runs, kept, bytes] = yield* values
+          assert.deepStrictEqual([runs, kept], [1, 2])
+          assert.isAbove(bytes!, 2_000)
+        })
+      )
+      assert.deepStrictEqual(yield* values, [0, 0, 0])
+      const count = (counter: Metric.Counter<number>, attributes: Readonly<Record<string, string>>) =>
+        Effect.map(Metric.value(Metric.withAttributes(counter, attributes)), ({ count }) => count)
+      assert.strictEqual(yield* count(StreamMetrics.streamValuesDropped, {}), 2)
+      assert.strictEqual(yield* count(StreamMetrics.streamsRefused, { bound: "maxRunningPerClient" }), 1)
+      assert.strictEqual(yield* count(StreamMetrics.streamsEnded, { end: "Success" }), 1)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
+  )
+
+  it.effect("refuses options that make no sense", () =>
+    Effect.gen(function* () {
+      for (const [option, value] of [
+        ["maxItems", 0],
+        ["maxBytes", 1],
+        ["maxRunning", 0.5],
+        ["retain", "-1 second"],
+        ["maxReaders", 0]
+      ] as const) {
+        const error = yield* Effect.flip(StreamLog.makeMemory({ [option]: value }))
+        assert.strictEqual(error.option, option)
+      }
+    })
+  )
+})
