@@ -107,6 +107,11 @@ export class Rights implements WheelEntry {
     return expiresIn === undefined ? {} : { auth: { expiresIn } }
   }
 
+  get tellsUsers(): boolean {
+    for (const { service } of this.grants.keys()) if (service.refresh !== undefined) return true
+    return false
+  }
+
   /** Whether the user is the same as in the rights of an earlier connection. */
   isSameAs(former: AwayRights | undefined): boolean {
     if (!(former instanceof ParkedRights)) return true
