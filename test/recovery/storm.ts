@@ -168,7 +168,8 @@ export const runStorm = async ({
 
   let struck = 0
   const strikeRedis = async () => {
-    while (strike > 0 && !isOver()) {
+    if (strike === 0) return
+    while (!isOver()) {
       await pause(strike)
       if (!isOver()) struck += await killConnections(cluster.redis!, next)
     }

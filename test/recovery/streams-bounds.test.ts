@@ -153,9 +153,10 @@ describe("recovery while Redis is away", requires("Redis"), () => {
     const otherId = other.id
     server.pause()
     let isJoined = false
-    const joined = one.join(client.id!, "late").then(() => {
+    const joined = (async () => {
+      await one.join(client.id!, "late")
       isJoined = true
-    })
+    })()
     await one.emit({ to: ["late"] }, "e", 1)
     // It comes at once, and in no room are more clients than before.
     await one.emit({ to: ["room"], volatile: true }, "e", "at once")
