@@ -137,6 +137,42 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
   })
 })
 
+describe("entries that are deleted by hand before any server has read them", requires("Redis"), () => {
+  let world: StreamServers
+  beforeAll(async () => {
+    world = new StreamServers(await startRedis())
+  })
+  afterAll(() => world?.stop())
+
+  it("are noticed within a second or so: clients begin anew the next time, at the latest", async () => {
+    const stream = "by-hand"
+    const [one] = await world.start(stream, 1)
+    const client = await world.connect(one, ["room"])
+    const witness = await world.connect(one)
+    await world.settle(one, client)
+    await client.cut("reset")
+    await eventually("the end", () => one.departures.length === 1)
+    // An event for the client, which is there and deleted in one turn of Redis; then one for nobody.
+    const data = (n: unknown, room: string) =>
+      JSON.stringify({ opts: { rooms: [room], except: [], flags: {} }, packet: { type: 2, data: ["e", n], nsp: "/" } })
+    const add = "redis.call('xadd', KEYS[1], '*', 'uid', 'stranger', 'nsp', '/', 'type', '3', 'data', ARGV"
+    const script = `${add}[1]) redis.call('xtrim', KEYS[1], 'maxlen', 0) ${add}[2])`
+    await world.command("eval", script, "1", stream, data("lost", "room"), data("fine", "nobody"))
+    await world.settle(one, witness)
+    await backTo(client, one)
+    // The server compares its count with that of Redis when entries come: then it removes the sessions of its clients.
+    const { pid } = client
+    await until("the end of its session", async () => {
+      await world.settle(one, witness)
+      const isKept = (await world.command("exists", `sio:session:${pid}`)) === "1"
+      return isKept ? undefined : true
+    })
+    await client.cut("reset")
+    assert.isFalse(await backTo(client, one))
+    assert.notInclude(numbersOf(client), "lost")
+  }, 20_000)
+})
+
 describe("recovery while Redis is away", requires("Redis"), () => {
   let world: StreamServers
   beforeAll(async () => {
