@@ -2,6 +2,7 @@
  * The decisions of recovery over a log that servers share: they need no Redis.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
 import * as fc from "fast-check"
 
 import { CatchUp, type CatchUpBounds } from "../../src/recovery/CatchUp.ts"
@@ -326,6 +327,33 @@ describe("the place of a reader", () => {
     other.stream.advance(at(10))
     assert.strictEqual(other.gaps(), 1)
   })
+
+  it.effect("is waited for by as many as want to, each until its position", () =>
+    Effect.gen(function* () {
+      const { state, stream } = reader()
+      state(0, 0)
+      const reached: Array<number> = []
+      const positions = [5, 3, 9, 3, 1, 7, 0, 9]
+      const fibers = []
+      for (const index of positions) {
+        const waits = Effect.map(stream.reach(at(index)), () => reached.push(index))
+        fibers.push(yield* Effect.forkChild(waits, { startImmediately: true }))
+      }
+      yield* Fiber.interrupt(fibers[5]!)
+      yield* Fiber.interrupt(fibers[1]!)
+      for (let index = 1; index <= 8; index++) {
+        stream.advance(at(index))
+        stream.settle()
+        yield* Effect.yieldNow
+        const expected = [0, 1, 3, 5].filter((position) => position <= index)
+        assert.deepStrictEqual(reached, expected, `${index}`)
+      }
+      stream.advance(at(9))
+      stream.settle()
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(reached, [0, 1, 3, 5, 9, 9])
+    })
+  )
 
   it("is compared with Redis once in a second, and sooner where much has come", () => {
     const { state, stream } = reader()

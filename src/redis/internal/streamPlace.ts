@@ -32,7 +32,8 @@ export class StreamPlace {
   /** An entry whose number is known. It has not been read yet. */
   private anchor: Place | undefined
   private checkedAt = -Infinity
-  private readonly waiters = new Set<Waiter>()
+  /** The one that waits for the earliest position is the last. Clients may make thousands of others wait. */
+  private readonly waiters: Array<Waiter> = []
 
   get place(): Place | undefined {
     const { index, last } = this
@@ -83,8 +84,11 @@ export class StreamPlace {
 
   /** The entry has been delivered. */
   settle(): void {
-    if (this.waiters.size === 0) return
-    for (const waiter of this.waiters) if (this.has(waiter.position)) waiter.done()
+    const { waiters } = this
+    for (let next = waiters.at(-1); next !== undefined && this.has(next.position); next = waiters.at(-1)) {
+      waiters.pop()
+      next.done()
+    }
   }
 
   private has(position: string): boolean {
@@ -95,15 +99,25 @@ export class StreamPlace {
   reach(position: string): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (this.has(position)) return resume(Effect.void)
-      const waiter = {
-        position,
-        done: () => {
-          this.waiters.delete(waiter)
-          resume(Effect.void)
-        }
-      }
-      this.waiters.add(waiter)
-      return Effect.sync(() => void this.waiters.delete(waiter))
+      const waiter = { position, done: () => resume(Effect.void) }
+      this.waiters.splice(this.rankOf(position), 0, waiter)
+      return Effect.sync(() => {
+        const at = this.waiters.indexOf(waiter)
+        if (at >= 0) this.waiters.splice(at, 1)
+      })
     })
+  }
+
+  /** The number of those that wait for a later position, and so come before. */
+  private rankOf(position: string): number {
+    const { waiters } = this
+    let low = 0
+    let high = waiters.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (LogPosition.compare(waiters[middle]!.position, position) > 0) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 }
