@@ -7,10 +7,11 @@ import * as fc from "fast-check"
 
 import { CatchUp, type CatchUpBounds } from "../../src/recovery/CatchUp.ts"
 import * as LogPosition from "../../src/adapter/LogPosition.ts"
+import { type Beginning, LaterEntries } from "../../src/recovery/LaterEntries.ts"
 import { LogBudget } from "../../src/recovery/MessageLog.ts"
 import { ReadAllowance } from "../../src/recovery/ReadAllowance.ts"
 import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
-import type { SharedMessage } from "../../src/adapter/SharedLog.ts"
+import type { OnEntry, SharedMessage } from "../../src/adapter/SharedLog.ts"
 import { SharedSession } from "../../src/recovery/SharedSession.ts"
 import * as StoredSession from "../../src/adapter/StoredSession.ts"
 import { StreamPlace } from "../../src/redis/internal/streamPlace.ts"
@@ -253,6 +254,49 @@ describe("what a client may make a server read", () => {
       reads.settle("a", 0)
     }
     assert.strictEqual(reads.size, 0)
+  })
+})
+
+describe("entries that come while clients catch up", () => {
+  it("are kept once for all of them, each from its beginning, and only while they are needed", () => {
+    let onEntry: OnEntry | undefined
+    const later = new LaterEntries((f) => {
+      onEntry = f
+      return () => (onEntry = undefined)
+    })
+    let index = 0
+    const come = (times: number) => {
+      for (let i = 0; i < times; i++) onEntry?.(at(++index), undefined, 1)
+    }
+    const since = (beginning: Beginning): number => {
+      const positions: Array<string> = []
+      later.passOn(beginning, (position) => positions.push(position))
+      assert.deepStrictEqual(
+        positions,
+        Array.from({ length: positions.length }, (_, i) => at(index - positions.length + 1 + i))
+      )
+      return positions.length
+    }
+    const first = later.begin()
+    come(10)
+    const clients = Array.from({ length: 1_000 }, () => later.begin())
+    come(100)
+    assert.strictEqual(later.size, 110)
+    assert.deepStrictEqual([since(first), since(clients[0]!), since(clients[999]!)], [110, 100, 100])
+    const last = later.begin()
+    come(5)
+    later.end(first)
+    later.end(first)
+    assert.strictEqual(since(clients[7]!), 105)
+    for (const client of clients) later.end(client)
+    assert.strictEqual(later.size, 5)
+    assert.strictEqual(since(last), 5)
+    later.end(last)
+    assert.deepStrictEqual([later.size, onEntry], [0, undefined])
+    come(3)
+    const again = later.begin()
+    come(2)
+    assert.strictEqual(since(again), 2)
   })
 })
 

@@ -30,7 +30,8 @@ export type Resumption =
       readonly catchUp: CatchUp
       readonly generation: string
       readonly former: number
-      readonly stop: () => void
+      /** Entries that come are not for it any more. It takes those until now if it is admitted. */
+      readonly stop: (isAdmitted: boolean) => void
     }
   | Resumed
 

@@ -10,6 +10,7 @@ import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { CatchUp, type CaughtUp } from "../../recovery/CatchUp.ts"
 import * as LogPosition from "../../adapter/LogPosition.ts"
+import { LaterEntries } from "../../recovery/LaterEntries.ts"
 import { RecentEntries } from "../../recovery/RecentEntries.ts"
 import type { MissReason } from "../../recovery/RecoverySession.ts"
 import type { Recent, SharedLog, SharedMessage } from "../../adapter/SharedLog.ts"
@@ -53,6 +54,8 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private readonly sessions: LiveSessions<S>
   /** The clients that this server reads the log for. */
   private readonly catching = new Set<CatchUp>()
+  /** What comes meanwhile. */
+  private readonly later = new LaterEntries((onEntry) => this.log.watch(onEntry))
 
   constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
     this.namespace = namespace
@@ -172,7 +175,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     miss: (reason: MissReason) => void
   ): Effect.Effect<void> {
     const { log, namespace, server } = this
-    const { catching, sessions } = this
+    const { catching, later, sessions } = this
     return Effect.gen(function* () {
       if (!isSecret(pid)) return miss("unknown")
       // The client's earlier connection, if this server still takes it for open.
@@ -199,10 +202,11 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const { maxReplay, maxReplayBytes } = server.sessionBounds
       const bounds = { maxReplay, maxReplayBytes, maxScan: server.maxScan }
       const catchUp = new CatchUp(session, received, start, bounds)
-      const unwatch = log.watch(catchUp.hold)
-      const stop = () => {
-        unwatch()
+      const beginning = later.begin()
+      const stop = (isAdmitted: boolean) => {
         catching.delete(catchUp)
+        if (isAdmitted) later.passOn(beginning, catchUp.hold)
+        later.end(beginning)
       }
       catching.add(catchUp)
       socket.resumption = { _tag: "CatchingUp", catchUp, generation, former, stop }
@@ -225,7 +229,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     if (resumption?._tag !== "CatchingUp") {
       return this.begin(socket, resumption?._tag === "Missing" ? resumption.reason : undefined, formerOf(resumption))
     }
-    resumption.stop()
+    resumption.stop(true)
     // The rights of before are at another server: nobody can say that this is the same user.
     const isUnknownUser = socket.rights?.tellsUsers === true
     if (isUnknownUser) resumption.catchUp.fail("refused")
@@ -354,7 +358,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     const { resumption } = socket
     const session = sessionOf(socket)
     socket.recoverable = undefined
-    if (resumption?._tag === "CatchingUp") resumption.stop()
+    if (resumption?._tag === "CatchingUp") resumption.stop(false)
     if (session !== undefined) this.sessions.onEnd(socket, session, reason)
   }
 }
