@@ -584,7 +584,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   }
 
   private full(limits: ConnectionLimits, option: ConnectionLimit): HandshakeError.HandshakeError {
-    const refused = limits.onRefused(this.wheel.now())
+    const refused = limits.refusals.add(this.wheel.now())
     if (refused !== undefined) {
       this.warn(
         `${option}: ${refused} ${refused === 1 ? "handshake was" : "handshakes were"} refused since this was said last`
