@@ -111,7 +111,10 @@ const makeStore = (
         Effect.flatMap(run(Scripts.RENEW, keysOf(id), lease, retain), (told) =>
           Effect.andThen(Number(told) & 2 ? onRead : Effect.void, Number(told) & 1 ? onStop : Effect.void)
         ),
-        claim === undefined ? Effect.void : run(Scripts.CLAIM, [claim], id, lease)
+        // It may have ended, and released its key, meanwhile.
+        Effect.suspend(() =>
+          claim === undefined || !own.has(id) ? Effect.void : run(Scripts.CLAIM, [claim], id, lease)
+        )
       ]).pipe(Effect.catch((error) => Effect.logDebug("a stream of this server was not renewed", error)))
     // Each by itself: a part of Redis that does not answer, or a damaged key, concerns no other stream.
     const renewals = yield* FiberMap.make<string>()

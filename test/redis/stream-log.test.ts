@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
 
+import { RENEW } from "../../src/redis/internal/streamScripts.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisStreamLog from "../../src/redis/RedisStreamLog.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
@@ -159,6 +160,38 @@ describe("streams in Redis", requires("Redis"), () => {
         })
       }
       assert.isUndefined((yield* a.open(running))!.end)
+    })
+  )
+
+  it.live("leave their key free, also if they end while their server renews it", () =>
+    Effect.gen(function* () {
+      const service = yield* clientOf("redis")
+      const [isHeld, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let isBack = false
+      const slow: typeof service = {
+        ...service,
+        command: (command, options) => {
+          const reply = service.command(command, options)
+          if (command[1] !== RENEW) return reply
+          const held = Effect.andThen(Deferred.succeed(isHeld, undefined), Deferred.await(goOn))
+          return Effect.tap(reply, () => Effect.tap(held, () => Effect.sync(() => (isBack = true))))
+        }
+      }
+      const a = yield* Effect.orDie(
+        Effect.provideService(RedisStreamLog.make({ lease: "1 second" }), RedisClient.RedisClient, slow)
+      )
+      const key = "a key that is renewed at the end"
+      const running = yield* begin(a, key)
+      yield* Deferred.await(isHeld)
+      running.finish({ _tag: "Success" })
+      const isFree = { until: (id: string | undefined) => id === undefined, schedule: Schedule.spaced("10 millis") }
+      yield* Effect.repeat(a.find(about(key)), isFree)
+      yield* Deferred.succeed(goOn, undefined)
+      while (!isBack) yield* Effect.yieldNow
+      // Commands of one client are executed in their order.
+      for (let i = 0; i < 10; i++) yield* Effect.yieldNow
+      assert.isUndefined(yield* a.find(about(key)))
+      assert.notStrictEqual((yield* begin(a, key)).id, running.id)
     })
   )
 
