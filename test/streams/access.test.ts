@@ -221,6 +221,21 @@ describe("the bounds of streams", () => {
     })
   )
 
+  it.live("of bytes hold for readers that do not read: they are told that values are missing", () =>
+    Effect.gen(function* () {
+      const { as } = yield* world({ maxStreamsPerClient: 1 })
+      const ada = yield* as("ada")
+      const { stream } = yield* call(ada, "image")
+      const reader = yield* read(ada, "image", stream, 0, 1)
+      yield* reader.has(1)
+      // Another one takes its place.
+      yield* call(ada, "image")
+      yield* reader.gap
+      assert.strictEqual(reader.values.length, 1)
+      assert.deepStrictEqual(yield* reader.ask(), gone)
+    })
+  )
+
   it.live("hold against nonsense", () =>
     Effect.gen(function* () {
       const { as } = yield* world()

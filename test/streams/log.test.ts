@@ -129,6 +129,25 @@ describe("the memory for streams", () => {
     })
   )
 
+  it.effect("keeps no values of a stream that it has dropped, also for its readers, and tells them", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxStreamsPerClient: 1, retain: "1 minute" })
+      for (const drop of [log.finished(), TestClock.adjust("1 minute")]) {
+        const running = yield* log.begin()
+        yield* running.append([1, 2])
+        running.finish({ _tag: "Success" })
+        const readable = (yield* log.open(running.id))!
+        let told = 0
+        readable.watch({ onChange: () => told++ })
+        assert.deepStrictEqual(readable.slice(0, 10, 1_000), [1, 2])
+        yield* drop
+        assert.isUndefined(yield* log.open(running.id))
+        assert.deepStrictEqual(readable.slice(0, 10, 1_000), [])
+        assert.deepStrictEqual([readable.start, readable.length, told], [2, 2, 1])
+      }
+    })
+  )
+
   it.effect("drops ended streams beyond the bytes of a client and of all, and then values of the one that grows", () =>
     Effect.gen(function* () {
       const kilobytes = (count: number) => Array.from({ length: count }, () => "x".repeat(1_000))

@@ -192,6 +192,7 @@ export class Ledger {
     share.bytes -= entry.bytes
     this.total -= entry.bytes
     if (share.size === 0) this.shares.delete(entry.client)
+    entry.clear()
   }
 
   private charge(entry: LogEntry, bytes: number): void {
