@@ -113,7 +113,7 @@ const makeStore = (
         ),
         // It may have ended, and released its key, meanwhile.
         Effect.suspend(() =>
-          claim === undefined || !own.has(id) ? Effect.void : run(Scripts.CLAIM, [claim], id, lease)
+          claim === undefined || !own.has(id) ? Effect.void : Effect.asVoid(run(Scripts.CLAIM, [claim], id, lease))
         )
       ]).pipe(Effect.catch((error) => Effect.logDebug("a stream of this server was not renewed", error)))
     // Each by itself: a part of Redis that does not answer, or a damaged key, concerns no other stream.
