@@ -381,6 +381,22 @@ describe("a standard WebSocket", () => {
     })
   )
 
+  it.live("that opens after the end of the session that it would take over is closed", () =>
+    Effect.gen(function* () {
+      const { engine, fetch, handshake, sessions, sockets } = yield* open()
+      const sid = yield* handshake
+      yield* fetch({ transport: "websocket", sid }, { headers: { upgrade: "websocket" } })
+      yield* sessions[0]!.close()
+      yield* fetch({ sid })
+      assert.strictEqual(engine.sessionCount, 0)
+      const socket = sockets[0]!
+      socket.open()
+      socket.receive("2probe")
+      assert.strictEqual(socket.readyState, 2)
+      assert.deepStrictEqual(socket.sent, [])
+    })
+  )
+
   it.live("is closed with 1009 after a message that is too large, by its bytes", () =>
     Effect.gen(function* () {
       const { closes, messages, webSocket } = yield* open({ limits: { maxPayload: 100 } })
