@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
 
-import { RENEW } from "../../src/redis/internal/streamScripts.ts"
+import { APPEND, RENEW } from "../../src/redis/internal/streamScripts.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisStreamLog from "../../src/redis/RedisStreamLog.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
@@ -192,6 +192,40 @@ describe("streams in Redis", requires("Redis"), () => {
       for (let i = 0; i < 10; i++) yield* Effect.yieldNow
       assert.isUndefined(yield* a.find(about(key)))
       assert.notStrictEqual((yield* begin(a, key)).id, running.id)
+    })
+  )
+
+  it.live("come to Redis as a whole, also if their server has dropped them before that", () =>
+    Effect.gen(function* () {
+      const service = yield* clientOf("redis")
+      const [isHeld, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const slow: typeof service = {
+        ...service,
+        command: (command, options) =>
+          command[1] === APPEND
+            ? Deferred.succeed(isHeld, undefined).pipe(
+                Effect.andThen(Deferred.await(goOn)),
+                Effect.andThen(service.command(command, options))
+              )
+            : service.command(command, options)
+      }
+      const a = yield* Effect.orDie(
+        Effect.provideService(RedisStreamLog.make({ maxStreamsPerClient: 1 }), RedisClient.RedisClient, slow)
+      )
+      const running = yield* begin(a, "a key of a stream that is dropped")
+      yield* running.append([1])
+      yield* Deferred.await(isHeld)
+      yield* running.append([2, 3])
+      running.finish({ _tag: "Success" })
+      const readable = (yield* a.open(running.id))!
+      yield* begin(a, "a key of the next stream")
+      yield* Deferred.succeed(goOn, undefined)
+      assert.deepStrictEqual(yield* reads(yield* server(), running.id), { values: [1, 2, 3], end: "Success" })
+      // And then it is not held any more.
+      yield* Effect.repeat(
+        Effect.sync(() => readable.start),
+        { until: (start) => start === 3, schedule: Schedule.spaced("10 millis") }
+      )
     })
   )
 
