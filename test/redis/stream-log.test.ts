@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 
 import { APPEND, RENEW } from "../../src/redis/internal/streamScripts.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
@@ -226,6 +226,24 @@ describe("streams in Redis", requires("Redis"), () => {
         Effect.sync(() => readable.start),
         { until: (start) => start === 3, schedule: Schedule.spaced("10 millis") }
       )
+    })
+  )
+
+  it.live("end with Lost for readers where their values in Redis cannot be read", () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* server(), yield* server()]
+      const redis = yield* clientOf("redis")
+      const { id } = yield* begin(a, "a key of a stream with a damaged value")
+      const name = `socket.io-stream:{${id}}`
+      const depth = 100_000
+      const piece = `[[0,0,[${"[".repeat(depth)}${"]".repeat(depth)}],null]]`
+      const reading = yield* Effect.forkChild(reads(b, id))
+      yield* Effect.repeat(redis.numSub(name, false), { until: (count) => count > 0 })
+      yield* redis.command(["XADD", name, "1-0", "p", piece], { key: name })
+      // A server looks by itself after a second.
+      assert.strictEqual((yield* Fiber.join(reading))!.end, "Lost")
+      // A server that opens it later says the same.
+      assert.strictEqual((yield* reads(yield* server(), id))!.end, "Lost")
     })
   )
 
