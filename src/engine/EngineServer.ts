@@ -663,8 +663,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     const session = new EngineSession(id, revisionOf(request), request.details(), this)
     session.take(definition, carrier)
     // Some edges accept later than this server has decided: others may have taken the last place, or it has closed.
-    const isTooLate =
-      this.leavingError !== undefined || this.limits?.exceeded(session.details.address) !== undefined
+    const isTooLate = this.leavingError !== undefined || this.limits?.exceeded(session.details.address) !== undefined
     this.registry.set(session.id, session)
     this.limits?.add(session.details.address)
     this.openCount++

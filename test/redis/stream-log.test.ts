@@ -166,15 +166,14 @@ describe("streams in Redis", requires("Redis"), () => {
   it.live("leave their key free, also if they end while their server renews it", () =>
     Effect.gen(function* () {
       const service = yield* clientOf("redis")
-      const [isHeld, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      let isBack = false
+      const [isHeld, goOn, isBack] = yield* Effect.replicateEffect(Deferred.make<void>(), 3)
       const slow: typeof service = {
         ...service,
         command: (command, options) => {
           const reply = service.command(command, options)
           if (command[1] !== RENEW) return reply
-          const held = Effect.andThen(Deferred.succeed(isHeld, undefined), Deferred.await(goOn))
-          return Effect.tap(reply, () => Effect.tap(held, () => Effect.sync(() => (isBack = true))))
+          const held = Effect.andThen(Deferred.succeed(isHeld!, undefined), Deferred.await(goOn!))
+          return Effect.tap(reply, () => Effect.andThen(held, Deferred.succeed(isBack!, undefined)))
         }
       }
       const a = yield* Effect.orDie(
@@ -182,12 +181,12 @@ describe("streams in Redis", requires("Redis"), () => {
       )
       const key = "a key that is renewed at the end"
       const running = yield* begin(a, key)
-      yield* Deferred.await(isHeld)
+      yield* Deferred.await(isHeld!)
       running.finish({ _tag: "Success" })
       const isFree = { until: (id: string | undefined) => id === undefined, schedule: Schedule.spaced("10 millis") }
       yield* Effect.repeat(a.find(about(key)), isFree)
-      yield* Deferred.succeed(goOn, undefined)
-      while (!isBack) yield* Effect.yieldNow
+      yield* Deferred.succeed(goOn!, undefined)
+      yield* Deferred.await(isBack!)
       // Commands of one client are executed in their order.
       for (let i = 0; i < 10; i++) yield* Effect.yieldNow
       assert.isUndefined(yield* a.find(about(key)))

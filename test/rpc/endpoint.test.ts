@@ -305,7 +305,10 @@ describe("mistakes of an application", () => {
       yield* socket.emit("rpc", "no frame")
       while (names.length === 0) yield* Effect.yieldNow
       yield* Effect.repeat(Effect.yieldNow, { times: 20 })
-      assert.deepStrictEqual(names.filter((name) => name !== undefined && name !== "/room\\u001b[2J"), [])
+      assert.deepStrictEqual(
+        names.filter((name) => name !== undefined && name !== "/room\\u001b[2J"),
+        []
+      )
       assert.include(names, "/room\\u001b[2J")
     }).pipe(Effect.scoped)
   )
