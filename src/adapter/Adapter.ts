@@ -10,6 +10,7 @@ import type * as Stream from "effect/Stream"
 
 import type { DeliveryOrder } from "./DeliveryOrder.ts"
 import type { Handshake } from "../Handshake.ts"
+import type { Recent, SharedLog } from "./SharedLog.ts"
 import type { ServersMissingError } from "../SocketIoError.ts"
 import type { TraceContext } from "../TraceContext.ts"
 
@@ -189,6 +190,25 @@ export interface AwaySockets extends SelectionTarget {
 }
 
 /**
+ * The recovery of a namespace, as an adapter sees it that has a log which all servers share.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecoveryHost {
+  /** The time for which the log must keep messages, in milliseconds. */
+  readonly retention: number
+  /** Makes what keeps the entries after one of a number, within the bounds of the server. */
+  remember(floor: number): Recent
+  /** Whether clients that miss an event get it later. */
+  isRecoverable(event: string): boolean
+  /** Entries of the log were lost before this server has read them. */
+  onGap(): void
+  /** A server has taken the session of a socket, in a generation. */
+  onTaken(sid: string, generation: string): void
+}
+
+/**
  * A namespace, as its adapter sees it.
  *
  * @since 0.1.0
@@ -223,6 +243,8 @@ export interface Host {
    * make while another one is being delivered.
    */
   readonly order?: DeliveryOrder | undefined
+  /** The recovery of the namespace, where it is on and the factory says that its adapters share a log. */
+  readonly recovery?: RecoveryHost | undefined
   /** Whether changes of rooms are observed. Adapters need not report them otherwise. */
   readonly watchesRooms: boolean
   /** Reports a change of rooms, after it has happened. */
@@ -243,7 +265,9 @@ export interface Host {
  * The rooms of one namespace.
  *
  * The effects of the in-memory adapter are synchronous. Effects of other adapters may take time to
- * inform other nodes, but must act on this process's own sockets in the emitting fiber.
+ * inform other nodes, but must act on this process's own sockets in the emitting fiber. Where
+ * recovery is on and the adapter has a `log`, that says when: the effects of `join`, `leave`,
+ * `socketsJoin`, `socketsLeave` and `disconnectSockets` end then, and a broadcast comes later.
  *
  * A question for `local` sockets must not fail: the types of operators promise that. The in-memory
  * adapter has no other servers, so none of its questions fail.
@@ -307,6 +331,10 @@ export interface Adapter {
     data: readonly [event: string, ...args: Array<unknown>],
     trace?: TraceContext | undefined
   ) => Stream.Stream<ReadonlyArray<unknown>, ServersMissingError>
+  /** The log that all servers share, where the host asks for one. */
+  readonly log?: SharedLog | undefined
+  /** Puts a client that has come back into its rooms: the log knows of them. Synchronous. */
+  readonly restore?: (socket: LocalSocket, rooms: ReadonlyArray<string>) => void
 }
 
 /**
@@ -324,8 +352,13 @@ export interface Adapter {
  *
  * An adapter for a cluster must deliver a broadcast to this process's sockets in the emitting fiber,
  * before it informs the other servers. Otherwise the order of broadcasts and other emits is lost.
+ * The exception is one with a log, where recovery is on: there, the log has the order.
  *
  * @since 0.1.0
  * @category models
  */
-export type Factory = (host: Host) => Effect.Effect<Adapter, never, Scope.Scope>
+export interface Factory {
+  (host: Host): Effect.Effect<Adapter, never, Scope.Scope>
+  /** Whether its adapters have a log that all servers share, where the host asks for one. */
+  readonly sharesLog?: boolean
+}

@@ -7,6 +7,8 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+import type { SharedLog } from "./SharedLog.ts"
+import type { RecoveryHost } from "./Adapter.ts"
 import type { ClusterAnswer, ClusterMessage, Sender } from "./ClusterMessage.ts"
 
 /**
@@ -42,6 +44,11 @@ export interface ClusterLink {
    * not wait for a broker that is away.
    */
   readonly whenHeard?: (room: string) => Effect.Effect<void> | undefined
+  /**
+   * The log that all servers share, where the receiver asks for one. The receiver gets what its own
+   * server has appended as it gets what others have.
+   */
+  readonly log?: Omit<SharedLog, "watch"> | undefined
 }
 
 /**
@@ -61,6 +68,8 @@ export interface ClusterReceiver {
   readonly socketIds: (rooms: ReadonlyArray<string>) => ReadonlyArray<string>
   /** The rooms of this server's sockets, with those of their own ids. */
   readonly roomNames: () => ReadonlyArray<string>
+  /** Recovery, where a link with a log is asked for it. */
+  readonly recovery?: RecoveryHost | undefined
 }
 
 /**

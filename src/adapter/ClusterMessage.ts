@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { TraceContext } from "../TraceContext.ts"
+import type { SharedMessage } from "./SharedLog.ts"
 import type { Acknowledgement, Selection, SocketDetails } from "./Adapter.ts"
 
 /**
@@ -33,6 +34,8 @@ export interface RemoteFlags {
  * - `Broadcast`: delivers an event to the selected sockets.
  * - `Question`: one of {@link Question}; the others answer with {@link ClusterAnswer}s.
  * - `Join`, `Leave`, `Disconnect`: acts on the selected sockets.
+ * - `Enter`, `Exit`: the socket `sid` alone joins or leaves rooms. `Taken`: a server has its session.
+ *   Both exist where recovery is on and servers share a log. Official servers ignore them.
  * - `ServerEvent`: an event between servers that needs no answer.
  * - `Cancel`: the asker no longer needs the answers to a question. Official servers ignore it.
  * - `Ping`: asks which servers are at work on a question. Official servers ignore it.
@@ -47,12 +50,18 @@ export type ClusterMessage =
       readonly mayHaveBinary: boolean
       readonly selection: Selection
       readonly flags: RemoteFlags
+      /** It is for the one socket alone whose id is the only room, and not for others in that room. */
+      readonly direct?: boolean | undefined
+      /** The sender has a log with other servers, and its own sockets did not wait for that. */
+      readonly atOnce?: boolean | undefined
       /** Official servers ignore it. */
       readonly trace?: TraceContext | undefined
     }
   | { readonly _tag: "Question"; readonly requestId: string; readonly question: Question }
   | { readonly _tag: "Join" | "Leave"; readonly selection: Selection; readonly rooms: ReadonlyArray<string> }
   | { readonly _tag: "Disconnect"; readonly selection: Selection; readonly close: boolean }
+  | { readonly _tag: "Enter" | "Exit"; readonly sid: string; readonly rooms: ReadonlyArray<string> }
+  | { readonly _tag: "Taken"; readonly sid: string; readonly by: string }
   | { readonly _tag: "ServerEvent"; readonly data: EventData; readonly trace?: TraceContext | undefined }
   | { readonly _tag: "Cancel"; readonly requestId: string }
   | { readonly _tag: "Ping"; readonly requestId: string }
@@ -158,3 +167,21 @@ export const mayHaveBinary = (message: ClusterMessage): boolean => {
  */
 export const answerMayHaveBinary = ({ _tag }: ClusterAnswer): boolean =>
   _tag === "Sockets" || _tag === "Acknowledged" || _tag === "Answered"
+
+/**
+ * Whether a message has its place in a log that servers share, where recovery is on.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isShared = (message: ClusterMessage): message is SharedMessage => {
+  switch (message._tag) {
+    case "Question":
+    case "ServerEvent":
+    case "Cancel":
+    case "Ping":
+      return false
+    default:
+      return true
+  }
+}

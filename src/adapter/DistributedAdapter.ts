@@ -12,6 +12,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import type { SharedMessage } from "./SharedLog.ts"
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
 import { ServersMissingError } from "../SocketIoError.ts"
 import type { TraceContext } from "../TraceContext.ts"
@@ -30,6 +31,7 @@ import type { ClusterAnswer, ClusterMessage, EventData, Question, Sender } from 
 import type { ClusterMonitor } from "./ClusterStatus.ts"
 import { InMemoryAdapter } from "./InMemoryAdapter.ts"
 import { Answering } from "./internal/answering.ts"
+import { Logged } from "./internal/logged.ts"
 import { OpenQuestions } from "./internal/openQuestions.ts"
 
 /**
@@ -56,8 +58,10 @@ export interface Options {
  * **Details**
  *
  * A broadcast reaches the sockets of this process at once, in the emitting fiber, and the other
- * servers through the link. A question ends when every server has answered: those that die or hang
- * meanwhile are counted as missing. Messages that make no sense are counted and dropped.
+ * servers through the link. Where recovery is on and the link has a log, it reaches them when this
+ * server reads it there, unless it cannot be recovered. A question ends when every server has
+ * answered: those that die or hang meanwhile are counted as missing. Messages that make no sense are
+ * counted and dropped.
  *
  * @since 0.1.0
  * @category constructors
@@ -80,11 +84,13 @@ export const make = (
   })
 
 class DistributedAdapter implements Adapter, ClusterReceiver {
-  readonly leave: Adapter["leave"]
   readonly leaveAll: Adapter["leaveAll"]
   readonly rooms: Adapter["rooms"]
   readonly localSockets: Adapter["localSockets"]
   readonly hasRoom: (room: string) => boolean
+  readonly recovery: Host["recovery"]
+  /** What goes by the log of the link, if it has one. */
+  log: Logged | undefined
   readonly watch: Effect.Effect<never>
   private readonly host: Host
   private readonly monitor: ClusterMonitor
@@ -101,8 +107,8 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.own = own
     this.questions = new OpenQuestions(link, clock, timeout)
     this.answering = new Answering((to, answer) => this.answer(to, answer), host, own, clock)
+    this.recovery = host.recovery
     // The rooms of a socket are kept by its own server.
-    this.leave = (socket, rooms) => own.leave(socket, rooms)
     this.leaveAll = (socket) => own.leaveAll(socket)
     this.rooms = own.rooms
     this.localSockets = (selection) => own.localSockets(selection)
@@ -112,6 +118,10 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
 
   connect(link: ClusterLink): void {
     this.link = link
+    const { host } = this
+    if (link.log !== undefined && host.recovery !== undefined) {
+      this.log = new Logged(link.log, host, host.recovery, this.own)
+    }
     if (link.onRoomCreated === undefined) return
     this.host.away?.watchRooms(({ _tag, room }) => {
       if (_tag === "Created" && !this.own.hasRoom(room)) link.onRoomCreated?.(room)
@@ -128,6 +138,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
 
   /** Joins at once, and ends when what others send to the rooms is heard. */
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    if (this.log !== undefined) return this.log.join(socket, rooms)
     const joined = this.own.join(socket, rooms)
     const { link } = this
     if (link.whenHeard === undefined) return joined
@@ -140,12 +151,23 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     )
   }
 
+  leave(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.log === undefined ? this.own.leave(socket, rooms) : this.log.leave(socket, rooms)
+  }
+
+  restore(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
+    this.own.addUnsafe(socket, rooms)
+  }
+
   broadcast(packet: BroadcastPacket, selection: Selection, flags: BroadcastFlags): Effect.Effect<void> {
     return Effect.sync(() => {
+      const { log } = this
+      if (log?.takes(packet, flags)) return log.broadcast(packet, selection, flags)
       this.own.broadcastUnsafe(packet, selection, flags)
       if (flags.local) return
       const { data, mayHaveBinary, trace } = packet
-      this.link.send({ _tag: "Broadcast", data, mayHaveBinary, selection, flags, trace })
+      const message = { _tag: "Broadcast", data, mayHaveBinary, selection, flags, trace } as const
+      this.link.send(log === undefined ? message : { ...message, atOnce: true })
     })
   }
 
@@ -226,23 +248,26 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   }
 
   socketsJoin(selection: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.own.joinUnsafe(selection, rooms)
-      if (!local) this.link.send({ _tag: "Join", selection, rooms })
-    })
+    return this.act({ _tag: "Join", selection, rooms }, local, () => this.own.joinUnsafe(selection, rooms))
   }
 
   socketsLeave(selection: Selection, rooms: ReadonlyArray<string>, local: boolean): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.own.leaveUnsafe(selection, rooms)
-      if (!local) this.link.send({ _tag: "Leave", selection, rooms })
-    })
+    return this.act({ _tag: "Leave", selection, rooms }, local, () => this.own.leaveUnsafe(selection, rooms))
   }
 
   disconnectSockets(selection: Selection, close: boolean, local: boolean): Effect.Effect<void> {
+    return this.act({ _tag: "Disconnect", selection, close }, local, () => this.own.disconnectUnsafe(selection, close))
+  }
+
+  private act(message: Acting, local: boolean, actHere: () => void): Effect.Effect<void> {
+    const { log } = this
+    if (log !== undefined && !local) return log.act(message)
+    if (log !== undefined && message._tag !== "Disconnect") {
+      return log.moveLocal(message._tag === "Join" ? "Enter" : "Exit", message.selection, message.rooms)
+    }
     return Effect.sync(() => {
-      this.own.disconnectUnsafe(selection, close)
-      if (!local) this.link.send({ _tag: "Disconnect", selection, close })
+      actHere()
+      if (!local) this.link.send(message)
     })
   }
 
@@ -281,6 +306,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     // Most messages are broadcasts, which say nothing about open questions.
     if (message._tag !== "Broadcast" && from.native && from.uid !== undefined) this.questions.onHeard(from.uid)
     try {
+      if (this.log?.onMessage(from, message, this.link.uid)) return
       this.receive(from, message)
     } catch (defect) {
       this.monitor.refused(this.host.namespace, String(defect))
@@ -332,6 +358,11 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
         return this.own.leaveUnsafe(message.selection, message.rooms)
       case "Disconnect":
         return this.own.disconnectUnsafe(message.selection, message.close)
+      case "Enter":
+      case "Exit":
+      case "Taken":
+        // It is for servers that share a log.
+        return
       case "ServerEvent":
         return this.host.onServerEvent(message.data, undefined, message.trace)
       case "Cancel":
@@ -393,6 +424,8 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     }
   }
 }
+
+type Acting = SharedMessage & { readonly _tag: "Join" | "Leave" | "Disconnect" }
 
 /** Clients would take it for the library's own. */
 const refuseReserved = ([event]: EventData): void => {

@@ -74,8 +74,8 @@ const CLOSING = 13
 export const toEnvelope = (here: Here, message: ClusterMessage, number: number | undefined): Envelope => {
   switch (message._tag) {
     case "Broadcast": {
-      const { data, flags, selection, trace } = message
-      const x = { n: number, ...Values.writeTrace(trace) }
+      const { atOnce, data, direct, flags, selection, trace } = message
+      const x = { n: number, ...Values.writeTrace(trace), ...(direct && { d: 1 }), ...(atOnce && { o: 1 }) }
       return make(here, BROADCAST, { packet: { type: 2, data }, opts: options(selection, flags) }, x)
     }
     case "Question":
@@ -90,6 +90,11 @@ export const toEnvelope = (here: Here, message: ClusterMessage, number: number |
       const { close, selection } = message
       return make(here, DISCONNECT, { opts: options(selection), close }, { n: number })
     }
+    case "Enter":
+    case "Exit":
+      return make(here, Values.OwnType[message._tag], { sid: message.sid, rooms: message.rooms }, { n: number })
+    case "Taken":
+      return make(here, Values.OwnType.Taken, { sid: message.sid, by: message.by }, { n: number })
     case "ServerEvent":
       return make(here, SERVER_EVENT, { packet: message.data }, { n: number, ...Values.writeTrace(message.trace) })
     case "Cancel":
@@ -237,7 +242,8 @@ const isMessage = (type: number): boolean =>
   (type >= BROADCAST && type <= FETCH) ||
   type === SERVER_EVENT ||
   type === Values.OwnType.Cancel ||
-  type === Values.OwnType.Ping
+  type === Values.OwnType.Ping ||
+  (type >= Values.OwnType.Enter && type <= Values.OwnType.Taken)
 
 const isAnswer = (type: number): boolean =>
   type === SOCKETS ||
@@ -258,6 +264,7 @@ const readMessage = (
     if (event === undefined) return "an event between servers without a name"
     return serverEvent(requestId, event, Values.readTrace(extension))
   }
+  if (type >= Values.OwnType.Enter) return readOfOne(type, data)
   if (type >= Values.OwnType.Cancel) {
     if (requestId === undefined) return "a message without the id of a question"
     return { _tag: type === Values.OwnType.Cancel ? "Cancel" : "Ping", requestId }
@@ -270,7 +277,10 @@ const readMessage = (
       const event = Values.readPacket(data["packet"])
       if (event === undefined) return "a broadcast without an event"
       const trace = Values.readTrace(extension)
-      return broadcast(requestId, event, selection, opts as Readonly<Record<string, unknown>>, mayHaveBinary, trace)
+      const options = opts as Readonly<Record<string, unknown>>
+      const read = broadcast(requestId, event, selection, options, mayHaveBinary, trace)
+      const isPlain = read._tag !== "Broadcast" || (extension?.d !== 1 && extension?.o !== 1)
+      return isPlain ? read : { ...read, direct: extension?.d === 1, atOnce: extension?.o === 1 }
     }
     case JOIN:
     case LEAVE: {
@@ -286,6 +296,18 @@ const readMessage = (
       if (requestId === undefined) return "a fetch without an id"
       return { _tag: "Question", requestId, question: { _tag: extension?.c === 1 ? "Count" : "Fetch", selection } }
   }
+}
+
+/** Reads a message about one socket. */
+const readOfOne = (
+  type: number,
+  { by, rooms: names, sid }: Readonly<Record<string, unknown>>
+): ClusterMessage | string => {
+  if (!Values.isId(sid)) return "a socket without an id"
+  if (type === Values.OwnType.Taken) return Values.isId(by) ? { _tag: "Taken", sid, by } : "a session of nobody"
+  const rooms = Values.readRooms(names)
+  if (rooms === undefined) return "names of rooms that are no texts"
+  return { _tag: type === Values.OwnType.Enter ? "Enter" : "Exit", sid, rooms }
 }
 
 /**

@@ -304,7 +304,7 @@ export class InMemoryAdapter implements Adapter {
     for (const room of rooms) if (room !== socket.id) this.add(socket, room)
   }
 
-  private removeAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
+  removeAll(socket: LocalSocket, rooms: ReadonlyArray<string>): void {
     for (const room of rooms) if (socket.joined?.delete(room)) this.remove(socket, room)
   }
 

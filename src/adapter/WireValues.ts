@@ -31,6 +31,10 @@ export interface Extension {
   readonly l?: ReadonlyArray<LaneEnd> | undefined
   /** In an answer of the classic format, which has no other place for it: the id of the sender. */
   readonly u?: string | undefined
+  /** In a broadcast: 1, it is for the socket alone whose id is its room. */
+  readonly d?: number | undefined
+  /** In a broadcast: 1, the sender's own sockets did not wait for the log. */
+  readonly o?: number | undefined
   /** In a broadcast: the `traceparent` of the span that has emitted it. */
   readonly t?: string | undefined
   /** In a broadcast: the `tracestate` that belongs to it. */
@@ -50,7 +54,10 @@ export const OwnType = {
   RecipientLeft: 103,
   Declined: 104,
   Beat: 105,
-  Closing: 106
+  Closing: 106,
+  Enter: 107,
+  Exit: 108,
+  Taken: 109
 } as const
 
 /**
@@ -231,7 +238,7 @@ export const furtherArgs = (args: ReadonlyArray<unknown>): ReadonlyArray<unknown
  */
 export const readExtension = (value: unknown): Extension | undefined => {
   if (!isRecord(value)) return undefined
-  const { a, c, l, n, s, t, ts, u } = value
+  const { a, c, d, l, n, o, s, t, ts, u } = value
   return {
     n: isCount(n) && n > 0 ? n : undefined,
     c: isCount(c) ? c : undefined,
@@ -239,6 +246,8 @@ export const readExtension = (value: unknown): Extension | undefined => {
     a: Array.isArray(a) ? a : undefined,
     l: Array.isArray(l) && l.length <= MAX_BEAT_LANES && l.every(isLaneEnd) ? l : undefined,
     u: isId(u) ? u : undefined,
+    d: isCount(d) ? d : undefined,
+    o: isCount(o) ? o : undefined,
     t: typeof t === "string" && t.length === TRACEPARENT ? t : undefined,
     ts: typeof ts === "string" && ts.length <= MAX_TRACESTATE ? ts : undefined
   }

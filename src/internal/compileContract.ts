@@ -56,8 +56,6 @@ const neverThrowing =
     }
   }
 
-const argumentCount = (ast: SchemaAST.AST): number => (ast._tag === "Arrays" ? ast.elements.length : 1)
-
 /** The declarations of a contract that its codecs need. */
 export interface Declaration {
   readonly _tag: string
@@ -139,14 +137,20 @@ export const compileContract = (contract: Declaration, prepare: Prepare | undefi
   }
 }
 
-export const compileEvent = (event: Event.Any, prepare?: Prepare): EventCodec => ({
-  event,
-  payload: compile(event.payload, prepare),
-  ack: compile(event.ack, prepare),
-  error: compile(event.error, prepare),
-  length: event.arity === "none" ? 0 : event.arity === "one" ? 1 : argumentCount(event.payload.ast),
-  ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
-})
+export const compileEvent = (event: Event.Any, prepare?: Prepare): EventCodec => {
+  const { arity, payload } = event
+  const ast = SchemaAST.toEncoded(payload.ast)
+  const args = arity === "many" && ast._tag === "Arrays" ? ast.elements : []
+  return {
+    event,
+    payload: compile(payload, prepare),
+    ack: compile(event.ack, prepare),
+    error: compile(event.error, prepare),
+    length: arity === "one" ? 1 : args.length,
+    required: args.filter(({ context }) => !context?.isOptional).length,
+    ackIsVoid: !event.hasAck || event.ack.ast._tag === "Void"
+  }
+}
 
 /** Whether values of the encoded form can hold bytes. If this is unknown, they can. */
 const mayHaveBinary = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): boolean => {

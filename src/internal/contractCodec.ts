@@ -25,6 +25,8 @@ export interface EventCodec {
   readonly error: Codec
   /** The number of wire arguments that the payload takes. */
   readonly length: number
+  /** The number of them that cannot be left out, if there are several. */
+  readonly required: number
   readonly ackIsVoid: boolean
 }
 
@@ -45,8 +47,23 @@ export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): 
     case "one":
       return decodeArgument(codec.payload, data, 1)
     case "many":
-      return codec.payload.decode(data.slice(1, 1 + codec.length))
+      return decodeArguments(codec, data.slice(1, 1 + codec.length))
   }
+}
+
+/**
+ * Decodes several arguments. `null` stands for one that was left out where something comes after it,
+ * such as attributes.
+ */
+const decodeArguments = (
+  { payload, required }: EventCodec,
+  args: ReadonlyArray<unknown>
+): Exit.Exit<any, Schema.SchemaError> => {
+  const exit = payload.decode(args)
+  if (exit._tag === "Success") return exit
+  let { length } = args
+  while (length > required && args[length - 1] === null) length--
+  return length < args.length ? payload.decode(args.slice(0, length)) : exit
 }
 
 /**

@@ -90,7 +90,8 @@ const recoveryBounds = {
   maxBytes: Config.Int,
   maxDirectBytes: Config.Int,
   maxSessions: Config.Int,
-  maxReplay: Config.Int
+  maxReplay: Config.Int,
+  maxScan: Config.Int
 } satisfies Readers<RecoveryOptions>
 
 const auth = { tolerance: Config.Duration, rate: Config.Finite } satisfies Readers<AuthOptions>

@@ -156,6 +156,12 @@ export class MessageLog<in out M> {
     this.floor = this.entries.shift().position
   }
 
+  /** The last broadcast at a position or before. */
+  lastUpTo(position: number): LogEntry<M> | undefined {
+    const at = this.indexAfter(position) - 1
+    return at < 0 ? undefined : this.entries.at(at)
+  }
+
   /** The broadcast of a position. */
   get(position: number): LogEntry<M> | undefined {
     const at = this.indexAfter(position - 1)

@@ -18,11 +18,12 @@ import type { MessageLog } from "./MessageLog.ts"
  * - `overflow`: the client has missed more messages than it may get (`maxReplay`), or a message to
  *   it was dropped because it read too slowly (`outboxOverflow`).
  * - `refused`: the server has disconnected it while it was away.
+ * - `unavailable`: the sessions or messages that the servers of a cluster share could not be read.
  *
  * @since 0.1.0
  * @category models
  */
-export type MissReason = "unknown" | "expired" | "epoch" | "trimmed" | "overflow" | "refused"
+export type MissReason = "unknown" | "expired" | "epoch" | "trimmed" | "overflow" | "refused" | "unavailable"
 
 /**
  * The most that one client may make a server keep, or send again.

@@ -6,6 +6,9 @@
  * @since 0.1.0
  */
 export * as AwaySessions from "./AwaySessions.ts"
+export * as CatchUp from "./CatchUp.ts"
 export * as Memberships from "./Memberships.ts"
 export * as MessageLog from "./MessageLog.ts"
 export * as RecoverySession from "./RecoverySession.ts"
+export * as RecentEntries from "./RecentEntries.ts"
+export * as SharedSession from "./SharedSession.ts"

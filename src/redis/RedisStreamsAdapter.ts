@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import type { ClusterStatus } from "../adapter/ClusterStatus.ts"
 import { adapterLayer } from "./internal/adapterLayer.ts"
 import { MAX_BYTES } from "./internal/msgpack.ts"
+import * as Sessions from "./internal/sessions.ts"
 import * as StreamReaders from "./internal/streamReaders.ts"
 import * as StreamsLink from "./internal/streamsLink.ts"
 import type { RedisAdapterOptions } from "./RedisAdapterOptions.ts"
@@ -29,11 +30,14 @@ export interface RedisStreamsAdapterOptions extends Omit<RedisAdapterOptions, "k
   readonly streamCount?: number
   /**
    * The number of entries that the stream keeps, about. A server that is away for longer loses the
-   * older ones, and counts them. Default: 10,000.
+   * older ones, and counts them. Default: 10,000. Where recovery is on, the stream keeps what clients
+   * may have missed instead, whatever its number is.
    */
   readonly maxLen?: number
   /** The number of entries that are read at once. Default: 100. */
   readonly readCount?: number
+  /** The first part of the keys of sessions, where recovery is on. Default: `sio:session:`. */
+  readonly sessionKeyPrefix?: string
   /** The first part of the channels of questions and answers. Default: `socket.io`. */
   readonly channelPrefix?: string
   /** Whether questions and answers take the sharded channels of Redis 7. Default: false. */
@@ -52,27 +56,31 @@ const BLOCK_TIME = 5_000
  * **Details**
  *
  * Broadcasts, joins, leaves and disconnections go by the stream; questions and their answers, and
- * events between servers, by PUBLISH. See `RedisAdapter.layer` for everything else, but for the
+ * events between servers, by PUBLISH. If the server's `recovery` is on, the stream is also its log, and
+ * sessions are in Redis: a client is recovered by any server. That takes Redis 7. See `RedisAdapter.layer` for everything else, but for the
  * costs: a message by a stream costs about twice as much CPU time.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options: RedisStreamsAdapterOptions = {}): Layer.Layer<ClusterStatus, never, RedisClient> =>
-  adapterLayer(options, (bus) =>
-    Effect.map(
-      StreamReaders.make(bus.redis, { readCount: options.readCount ?? 100, blockTime: BLOCK_TIME }),
-      (readers) =>
-        StreamsLink.make(bus, readers, {
-          prefix: options.channelPrefix ?? "socket.io",
-          streamName: options.streamName ?? "socket.io",
-          streamCount: options.streamCount ?? 1,
-          maxLength: options.maxLen ?? 10_000,
-          onlyPlaintext: options.onlyPlaintext ?? false,
-          useShardedPubSub: options.useShardedPubSub ?? false,
-          maxBytes: options.maxMessageBytes ?? MAX_BYTES
-        })
-    )
+  adapterLayer(
+    options,
+    Effect.fnUntraced(function* (bus) {
+      const { redis } = bus
+      const readers = yield* StreamReaders.make(redis, { readCount: options.readCount ?? 100, blockTime: BLOCK_TIME })
+      const sessions = yield* Sessions.make(redis, { keyPrefix: options.sessionKeyPrefix ?? "sio:session:" })
+      return StreamsLink.make(bus, readers, sessions, {
+        prefix: options.channelPrefix ?? "socket.io",
+        streamName: options.streamName ?? "socket.io",
+        streamCount: options.streamCount ?? 1,
+        maxLength: options.maxLen ?? 10_000,
+        onlyPlaintext: options.onlyPlaintext ?? false,
+        useShardedPubSub: options.useShardedPubSub ?? false,
+        maxBytes: options.maxMessageBytes ?? MAX_BYTES
+      })
+    }),
+    true
   )
 
 /**

@@ -46,6 +46,11 @@ export interface RecoveryOptions {
    * than half of `limits.maxOutbox` bytes. Default: 1,000.
    */
   readonly maxReplay?: number
+  /**
+   * Where servers share a log (`RedisStreamsAdapter`): the number of its entries that are read for one
+   * client that comes back, those for others included. Default: 20,000.
+   */
+  readonly maxScan?: number
 }
 
 /**
@@ -61,6 +66,7 @@ export interface ResolvedRecoveryOptions {
   readonly maxDirectBytes: number
   readonly maxSessions: number
   readonly maxReplay: number
+  readonly maxScan: number
 }
 
 const NAMES: Names<RecoveryOptions> = {
@@ -69,7 +75,8 @@ const NAMES: Names<RecoveryOptions> = {
   maxBytes: true,
   maxDirectBytes: true,
   maxSessions: true,
-  maxReplay: true
+  maxReplay: true,
+  maxScan: true
 }
 
 /**
@@ -92,6 +99,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxBytes: yield* integer("recovery.maxBytes", options.maxBytes, 67_108_864, 0),
     maxDirectBytes: yield* integer("recovery.maxDirectBytes", options.maxDirectBytes, 67_108_864, 0),
     maxSessions: yield* integer("recovery.maxSessions", options.maxSessions, 10_000, 0),
-    maxReplay: yield* integer("recovery.maxReplay", options.maxReplay, 1_000, 0)
+    maxReplay: yield* integer("recovery.maxReplay", options.maxReplay, 1_000, 0),
+    maxScan: yield* integer("recovery.maxScan", options.maxScan, 20_000, 0)
   }
 })

@@ -139,6 +139,9 @@ export type ServerEnd = Link.LinkEnd<FromClient, FromServer>
  * @category models
  */
 export interface MediumObserver {
+  /** The number for the next link, and for the next network: several servers may have one observer. */
+  nextLink(): number
+  nextNetwork(): number
   /** A network was made. Networks are counted from 0. */
   onNetwork(id: number, network: Network): void
   /** `cut`, `stall` or `restore` begins. */
@@ -194,8 +197,8 @@ export const makeMedium = (later: Link.Later, deliver?: Link.Deliver, observer?:
       deliverWith(transmission, later)
     },
     transmissions: () => transmissions,
-    nextLink: () => links++,
-    nextNetwork: () => networks++,
+    nextLink: () => observer?.nextLink() ?? links++,
+    nextNetwork: () => observer?.nextNetwork() ?? networks++,
     observer
   }
 }

@@ -352,7 +352,7 @@ describe("the notice of an end", () => {
       yield* TestClock.adjust(9 * MINUTE)
       assert.deepStrictEqual(yield* peer.received, [
         notice(MINUTE),
-        `42/desk,["~fx:auth",{"event":"auth","expiresIn":${MINUTE}}]`
+        `42/desk,2147483647["~fx:auth",{"event":"auth","expiresIn":${MINUTE}}]`
       ])
     })
   )

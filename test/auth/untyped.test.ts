@@ -74,6 +74,30 @@ describe("a namespace without declared events", () => {
     })
   )
 
+  it.effect("that passes on whatever its clients send gives nobody's credentials away", () =>
+    Effect.gen(function* () {
+      // An application that trusts the names of events, on a server of any kind.
+      const { client, context, socket } = yield* joined((socket) =>
+        socket.onAny((event, args) => socket.broadcast.emit(event, ...args))
+      )
+      const thief = yield* Effect.provideContext(
+        Effect.gen(function* () {
+          const peer = yield* TestSocketIo.rawClient()
+          yield* peer.receive
+          yield* peer.send(`40/plain,${JSON.stringify({ token: token({ name: "eve" }) })}`)
+          yield* peer.receive
+          return peer
+        }),
+        context
+      )
+      yield* thief.send('42/plain,["hello"]')
+      for (const id of ["", "0"]) yield* thief.send(`42/plain,${id}["~fx:auth",{"event":"loot"}]`)
+      yield* settle
+      assert.deepStrictEqual(yield* thief.received, [])
+      assert.isTrue(client.connected && socket.connected)
+    })
+  )
+
   it.effect("whose middleware reads the handshake finds the payload of a refresh there", () =>
     Effect.gen(function* () {
       class Raw extends NamespaceMiddleware.Service<Raw>()("test/Raw", {

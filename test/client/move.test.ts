@@ -352,6 +352,21 @@ describe("a connection that is asked to move", () => {
     )
   )
 
+  it.effect("is not begun by an event of this name that a server has passed on", () =>
+    run(
+      Effect.gen(function* () {
+        const { connection } = yield* connected()
+        for (const id of ["", "0"]) yield* connection.send(`42${id}["~fx:move",{"within":5000}]`)
+        yield* settle
+        const server = yield* TestSocketIo.RawServer
+        const next = yield* Effect.forkChild(server.accept, { startImmediately: true })
+        yield* settle
+        assert.isUndefined(next.pollUnsafe())
+        yield* Fiber.interrupt(next)
+      })
+    )
+  )
+
   it.effect("takes no harm from a server that asks again and again, or says that it has moved when it has not", () =>
     run(
       Effect.gen(function* () {

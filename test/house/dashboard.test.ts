@@ -10,8 +10,10 @@ import * as ClientMetrics from "../../src/client/ClientMetrics.ts"
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
 import * as NodeSessionRouting from "../../src/node/NodeSessionRouting.ts"
 import * as PresenceMetrics from "../../src/presence/PresenceMetrics.ts"
+import * as SocketIoRpcServer from "../../src/rpc/SocketIoRpcServer.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import * as StreamMetrics from "../../src/streams/StreamMetrics.ts"
 import { alone } from "../support/metrics.ts"
 import { eventually } from "../support/official.ts"
 import { request } from "../support/RawClient.ts"
@@ -36,7 +38,16 @@ const panels: ReadonlyArray<Panel> = dashboard.panels
 const targets = panels.flatMap(({ targets = [] }) => targets)
 
 // Two modules may use one name for metrics of their own.
-const modules = [EngineMetrics, ServerMetrics, ClusterMetrics, NodeSessionRouting, PresenceMetrics, ClientMetrics]
+const modules = [
+  EngineMetrics,
+  ServerMetrics,
+  ClusterMetrics,
+  NodeSessionRouting,
+  PresenceMetrics,
+  ClientMetrics,
+  StreamMetrics,
+  SocketIoRpcServer
+]
 const metrics = modules
   .flatMap((module) => Object.values<unknown>(module))
   .filter((value): value is Metric.Metric<number, unknown> => Metric.isMetric(value))

@@ -131,7 +131,8 @@ const recovery: Nonsense<RecoveryOptions> = {
   maxBytes: [-1, 1.5, Infinity],
   maxDirectBytes: [-1, 1.5, Infinity],
   maxSessions: [-1, 1.5, Infinity],
-  maxReplay: [-1, 1.5, Infinity]
+  maxReplay: [-1, 1.5, Infinity],
+  maxScan: [-1, 1.5, Infinity]
 }
 
 const noGroup = [5, null, "none", []]

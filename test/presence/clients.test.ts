@@ -110,6 +110,42 @@ describe("clients", () => {
     }).pipe(Effect.provide(chat()))
   )
 
+  it.effect("that enter and leave for hours keep nothing in their socket's scope", () => {
+    let scope: Scope.Scope
+    const Live = SocketIoServer.layerNamespace(
+      Chat,
+      Effect.fnUntraced(function* (socket) {
+        const online = yield* Online
+        scope = yield* Effect.scope
+        return Chat.of({
+          enter: (place) => enter(socket, place),
+          watch: (room) => online.watch(socket, room),
+          leave: (room) => online.untrack(socket, room)
+        })
+      })
+    )
+    const kept = () => (scope.state._tag === "Open" ? (scope.state.finalizers?.size ?? 1) : 0)
+    return Effect.gen(function* () {
+      const { socket } = yield* join
+      const before = kept()
+      for (let i = 0; i < 50; i++) yield* socket.emitWithAck("enter", { room: "red", key: "ada" })
+      yield* socket.emitWithAck("leave", "red")
+      for (let i = 0; i < 50; i++) {
+        yield* socket.emitWithAck("enter", { room: "blue", key: `ada ${i}` })
+        yield* socket.emitWithAck("leave", "blue")
+      }
+      assert.strictEqual(kept(), before)
+      assert.deepStrictEqual(yield* count("blue"), { keys: 0, connections: 0 })
+    }).pipe(
+      Effect.provide(
+        Live.pipe(
+          Layer.provideMerge(Presence.layer(Online, { namespace: Chat, period })),
+          Layer.provideMerge(TestSocketIo.layer())
+        )
+      )
+    )
+  })
+
   it.effect("that come back after a moment have left and joined in one difference, where recovery is on", () =>
     Effect.gen(function* () {
       const [ada, bob] = [yield* join, yield* join]

@@ -226,6 +226,12 @@ describe("frames of a server that does harm", () => {
       }
     }
     assert.strictEqual(cluster.size, 2_000)
+    // Of members that were refused not even the ids are kept.
+    const servers = Array.from(cluster["servers"].values(), ({ reception }) => reception?.ids.size ?? 0)
+    assert.strictEqual(
+      servers.reduce((sum, ids) => sum + ids),
+      2_000
+    )
   })
 
   it("with members that are too large, or of another schema, bring the others", () => {
@@ -233,8 +239,12 @@ describe("frames of a server that does harm", () => {
     cluster.receive(delta(1, [entry(0, "x"), entry(1, 1, "k".repeat(2_000)), entry(2, 2)]), 0)
     assert.deepStrictEqual(Array.from(rooms.get("red")!.keys.keys()), ["k2"])
     assert.strictEqual(cluster.refused, 2)
+    // Names that this server refuses to its own members.
+    cluster.receive(delta(2, [entry(3, 0, ""), entry(4, 0, "__proto__"), entry(5, 5)]), 0)
+    assert.deepStrictEqual(Array.from(rooms.get("red")!.keys.keys()), ["k2", "k5"])
+    assert.strictEqual(cluster.refused, 4)
     // An update that is refused ends the member: its earlier metadata are not true any more.
-    cluster.receive(delta(2, [[2, 1, "red", "k2", { n: "x" }]]), 0)
+    cluster.receive(delta(3, [[2, 1, "red", "k2", { n: "x" }]], [5]), 0)
     assert.isUndefined(rooms.get("red"))
   })
 

@@ -324,6 +324,88 @@ describe("bounds", () => {
   })
 })
 
+describe("a socket that is tracked again and again", () => {
+  /** A socket that counts its handlers of the end, and the items that its scope keeps. */
+  const counting = Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    let handlers = 0
+    const socket: ReturnType<typeof fakeSocket> = {
+      ...fakeSocket("a"),
+      onDisconnecting: () =>
+        Effect.asVoid(
+          Effect.acquireRelease(
+            Effect.sync(() => handlers++),
+            () => Effect.sync(() => handlers--)
+          )
+        )
+    }
+    const kept = () => {
+      const { state } = scope
+      return state._tag === "Open" ? (state.finalizers?.size ?? 1) : 0
+    }
+    return { scope, socket, handlers: () => handlers, kept }
+  })
+
+  it.effect("under one key keeps one of each, and the last call counts", () =>
+    Effect.gen(function* () {
+      const { handlers, kept, scope, socket } = yield* counting
+      for (let n = 0; n < 50; n++) yield* Scope.provide(track(socket, "red", "ada", n), scope)
+      assert.strictEqual(yield* list("red"), normal([["ada", [49]]]))
+      assert.deepStrictEqual([handlers(), kept()], [1, 1])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(yield* count("red"), { keys: 0, connections: 0 })
+      assert.strictEqual(handlers(), 0)
+    }).pipe(Effect.provide(alone()))
+  )
+
+  it.effect("from room to room keeps nothing of those that it has left", () =>
+    Effect.gen(function* () {
+      const online = yield* Online
+      const { handlers, kept, scope, socket } = yield* counting
+      for (let i = 0; i < 50; i++) {
+        yield* Scope.provide(track(socket, `room ${i}`, "ada"), scope)
+        yield* online.untrack(socket, `room ${i}`)
+      }
+      assert.deepStrictEqual([handlers(), kept()], [0, 0])
+    }).pipe(Effect.provide(alone()))
+  )
+
+  it.effect("keeps nothing of a call that is refused", () =>
+    Effect.gen(function* () {
+      const { handlers, kept, scope, socket } = yield* counting
+      yield* Scope.provide(track(socket, "red", "ada"), scope)
+      for (const room of ["blue", "green"])
+        assert.strictEqual(yield* refusal(Scope.provide(track(socket, room, "ada"), scope)), "SocketFull")
+      assert.deepStrictEqual([handlers(), kept()], [1, 1])
+    }).pipe(Effect.provide(alone({ maxPerSocket: 1 })))
+  )
+})
+
+describe("a socket whose rights have ended", () => {
+  for (const [reason, stays] of [
+    ["auth expired", true],
+    ["auth changed", false]
+  ] as const) {
+    it.effect(`with "${reason}" ${stays ? "stays for linger, as its client comes back" : "leaves at once"}`, () =>
+      Effect.gen(function* () {
+        let disconnect = Effect.void as Effect.Effect<unknown, any, any>
+        const socket: ReturnType<typeof fakeSocket> = {
+          ...fakeSocket("a"),
+          onDisconnecting: (handler) =>
+            Effect.sync(() => {
+              disconnect = handler(reason)
+            })
+        }
+        yield* track(socket, "red", "ada")
+        yield* disconnect
+        assert.strictEqual((yield* count("red")).connections, stays ? 1 : 0)
+        yield* TestClock.adjust(5_000 + period)
+        assert.strictEqual((yield* count("red")).connections, 0)
+      }).pipe(Effect.provide(alone({ linger: 5_000 })))
+    )
+  }
+})
+
 describe("the types", () => {
   it("refuse other metadata, and know the events", () => {
     const wrong = (online: PresenceShape<Meta>) =>

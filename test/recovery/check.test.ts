@@ -1,11 +1,32 @@
 /**
- * A short run of the checker: clients of both kinds, cut off again and again while a node of this library counts aloud. `check.ts` has
- * longer ones, clusters, and official servers beside.
+ * Short runs of the checker: clients of both kinds, cut off again and again while nodes of this library count aloud, and are killed.
+ * `check.ts` has longer ones, and official servers beside.
  */
 import { assert, describe, it } from "@effect/vitest"
 
 import { costly } from "../support/extent.ts"
-import { runStorm } from "./storm.ts"
+import { requires } from "../support/peers.ts"
+import { runStorm, type StormReport } from "./storm.ts"
+
+/** Nothing was lost in silence, and nearly all came back that could. */
+const isTrue = (report: StormReport): void => {
+  const text = JSON.stringify(report)
+  const { contradictions, disordered, duplicates, lostInSilence, received, recoverable } = report
+  assert.deepStrictEqual(
+    { contradictions, disordered, duplicates, lostInSilence },
+    {
+      contradictions: 0,
+      disordered: 0,
+      duplicates: 0,
+      lostInSilence: 0
+    },
+    text
+  )
+  const cuts = recoverable.recovered + recoverable.refused
+  assert.isAbove(cuts, 9, text)
+  assert.isAtLeast(recoverable.recovered / cuts, 0.95, text)
+  assert.isAbove(received, 100, text)
+}
 
 describe("clients that are cut off again and again", () => {
   it("miss nothing in silence, hear nothing twice, and are recovered", async () => {
@@ -20,21 +41,29 @@ describe("clients that are cut off again and again", () => {
       down: 300,
       seed: 7
     })
-    const text = JSON.stringify(report)
-    const { contradictions, disordered, duplicates, lostInSilence, received, recoverable } = report
-    assert.deepStrictEqual(
-      { contradictions, disordered, duplicates, lostInSilence },
-      {
-        contradictions: 0,
-        disordered: 0,
-        duplicates: 0,
-        lostInSilence: 0
-      },
-      text
-    )
-    const cuts = recoverable.recovered + recoverable.refused
-    assert.isAbove(cuts, 9, text)
-    assert.isAtLeast(recoverable.recovered / cuts, 0.95, text)
-    assert.isAbove(received, 100, text)
+    isTrue(report)
   }, 60_000)
+
+  it(
+    "miss nothing over Redis Streams either, at any node, though nodes are killed",
+    { ...requires("Redis"), timeout: 90_000 },
+    async () => {
+      const report = await runStorm({
+        kind: "ours",
+        adapter: "streams",
+        nodes: 3,
+        hop: true,
+        kill: 1_300,
+        duration: costly(20_000, 8_000, 4_000),
+        hz: 50,
+        clients: 9,
+        transport: "both",
+        every: 700,
+        down: 300,
+        seed: 8
+      })
+      isTrue(report)
+      assert.isAbove(report.outcomes["node killed"]?.recovered ?? 0, 0, JSON.stringify(report))
+    }
+  )
 })

@@ -22,6 +22,8 @@ export interface ModelOptions {
   readonly pause: () => number
   /** Whether it answers a ping twice, or sends a pong that answers none, when the server cannot mistake it. */
   readonly pongsTwice: () => boolean
+  /** Whether the next attempt goes to another network, and so perhaps to another server. Default: no. */
+  readonly hops?: () => boolean
 }
 
 type Args = ReadonlyArray<unknown>
@@ -334,6 +336,7 @@ export class OfficialModel {
     if (this.engine !== undefined || this.isDone) return
     this.attempt?.()
     this.attempt = undefined
+    if (this.options.hops?.() === true) this.network = this.options.makeNetwork()
     this.decoder = Parser.json.makeDecoder(limits)
     const events: EngineEvents = {
       onPacket: (packet) => this.onEnginePacket(packet),

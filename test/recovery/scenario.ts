@@ -49,7 +49,7 @@ const STEPS = 40
 const ROOMS = ["red", "green", "blue"]
 
 /** The ends of connections after which a client may come back. */
-const LOSSES = new Set([
+export const LOSSES = new Set([
   "transport close",
   "transport error",
   "ping timeout",

@@ -1,6 +1,7 @@
 """Calls one Rpc, and reads one stream, by hand: python_rpc.py URL TRANSPORT[,TRANSPORT]
 
-Prints the answers as JSON, one in a line.
+Prints the answers as JSON, one in a line. The client of Python handles each event in a thread of its own: frames may overtake each
+other here, so the numbers are sorted.
 """
 import json
 import os
@@ -19,16 +20,19 @@ sio.emit("rpc", {"_tag": "Request", "id": 1, "tag": "Find", "payload": {"id": "7
 print(json.dumps(frames.get(timeout=10)))
 
 # A stream: every chunk is acknowledged, the end is an Exit.
-sio.emit("rpc", {"_tag": "Request", "id": 2, "tag": "Chapters", "payload": {"count": 40}}, namespace="/library")
+COUNT = 40
+sio.emit("rpc", {"_tag": "Request", "id": 2, "tag": "Chapters", "payload": {"count": COUNT}}, namespace="/library")
 numbers = []
-while True:
+end = None
+while end is None or len(numbers) < COUNT:
     frame = frames.get(timeout=10)
     if frame["_tag"] == "Exit":
-        print(json.dumps(numbers))
-        print(json.dumps(frame))
-        break
-    numbers += frame["values"]
-    sio.emit("rpc", {"_tag": "Ack", "requestId": 2}, namespace="/library")
+        end = frame
+    else:
+        numbers += frame["values"]
+        sio.emit("rpc", {"_tag": "Ack", "requestId": 2}, namespace="/library")
+print(json.dumps(sorted(numbers)))
+print(json.dumps(end))
 
 # Its disconnect() waits for the end of a poll, which may be a heartbeat away.
 sys.stdout.flush()

@@ -24,15 +24,26 @@ def call(client, event, payload):
 
 
 def read(stream, values, until):
-    """Reads on from the values that there are, until there are so many, or the end."""
+    """Reads on from the values that there are, until there are so many, or the end.
+
+    The client of Python handles each event in a thread of its own: items may overtake each other here.
+    """
     client = connect()
     done = threading.Event()
+    lock = threading.Lock()
+    early = []
     ends = []
 
     def on_items(items):
-        if items["stream"] != stream or done.is_set():
-            return
-        assert items["from"] <= len(values), "values are missing"
+        with lock:
+            if items["stream"] != stream or done.is_set():
+                return
+            early.append(items)
+            early.sort(key=lambda one: one["from"])
+            while early and early[0]["from"] <= len(values) and not done.is_set():
+                take(early.pop(0))
+
+    def take(items):
         values.extend(items["values"][len(values) - items["from"]:])
         if "end" in items:
             ends.append(items["end"]["_tag"])

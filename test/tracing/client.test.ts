@@ -23,7 +23,7 @@ const ShopLive = SocketIoServer.layerNamespace(Shop, (socket) =>
     Shop.of({
       order: (article) =>
         Effect.andThen(socket.emit("sold", article), Effect.orDie(socket.emitWithAck("confirm", article))),
-      several: ([one, two]) => Effect.succeed(`${one} ${two}`),
+      several: ([one, two]) => Effect.succeed(`${one} ${two ?? "alone"}`),
       bare: () => Effect.fail("no reason" as never),
       pay: Effect.succeed
     })
@@ -119,6 +119,7 @@ describe("a client with telemetry", () => {
         const shop = yield* connected
         assert.strictEqual(yield* Effect.withSpan(shop.emitWithAck("several", ["a", "b"]), "two"), "a b")
         assert.strictEqual(parentOf(server.only("socket.io several")), idOf(client.only("socket.io several")))
+        assert.strictEqual(yield* Effect.withSpan(shop.emitWithAck("several", ["a"]), "one"), "a alone")
         const orders = yield* RetryingEmitter.make(shop, { retries: 1, ackTimeout: "5 seconds" })
         // With an id, without which the server would refuse the event.
         assert.strictEqual(yield* Effect.withSpan(orders.emitWithAck("pay", "bill"), "paid"), "bill")

@@ -113,4 +113,5 @@ const compare = async (): Promise<void> => {
   process.exit()
 }
 
-await (process.argv[2] === "serve" ? serve(process.env["TRACED"] === "1") : compare())
+// Its contracts are read by other tests.
+if (import.meta.main) await (process.argv[2] === "serve" ? serve(process.env["TRACED"] === "1") : compare())

@@ -6,6 +6,7 @@ import { Context, Effect, Layer, References, Schema, Stream, Tracer } from "effe
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import { Parser } from "../../src/Parser.ts"
 import { json, type PacketParser } from "../../src/protocol/PacketParser.ts"
 import * as PacketType from "../../src/protocol/PacketType.ts"
@@ -31,6 +32,18 @@ import {
 class Room extends Namespace.dynamic("/room/:name", {
   clientToServer: [Event.make("knock", { ack: Schema.String })]
 }) {}
+
+class Added extends Namespace.make("/added", {
+  clientToServer: [Event.make("order", { payload: Schema.String, ack: Schema.String })]
+}) {}
+
+class Guard extends NamespaceMiddleware.Service<Guard>()("test/Guard", {
+  refresh: { event: "auth", same: () => true }
+}) {}
+
+class Guarded extends Namespace.make("/guarded", {
+  clientToServer: [Event.make("order", { payload: Schema.String, ack: Schema.String })]
+}).middleware(Guard) {}
 
 type ShopSocket = ServerSocket<typeof Shop>
 
@@ -103,6 +116,45 @@ describe("the trace context of an event", () => {
       )
     )
   }
+
+  it.effect("is taken for handlers that a builder has added, too", () => {
+    const recorded = recording()
+    const added = SocketIoServer.layerNamespace(Added, (socket) =>
+      Effect.as(
+        socket.on("order", () => Effect.withSpan(Effect.void, "inner")),
+        Added.of({ order: Effect.succeed })
+      )
+    ).pipe(Layer.provideMerge(TestSocketIo.layer()), Layer.provide(recorded.layer))
+    return Effect.gen(function* () {
+      const { ask } = yield* joined("/added")
+      assert.strictEqual(yield* ask("order", "book", { traceparent }), '43/added,1["book"]')
+      assert.strictEqual(recorded.only("inner").traceId, TRACE)
+    }).pipe(Effect.scoped, Effect.provide(added))
+  })
+
+  it.effect("is taken for a refresh of rights, whose span knows nothing of the credentials", () => {
+    const recorded = recording()
+    const guarded = SocketIoServer.layerNamespace(Guarded, () =>
+      Effect.succeed(Guarded.of({ order: Effect.succeed }))
+    ).pipe(
+      Layer.provide(Layer.succeed(Guard, () => Effect.withSpan(Effect.void, "verify"))),
+      Layer.provideMerge(TestSocketIo.layer()),
+      Layer.provide(recorded.layer)
+    )
+    return Effect.gen(function* () {
+      const { ask } = yield* joined("/guarded")
+      const answer = yield* ask("auth", { token: "secret" }, { traceparent })
+      assert.strictEqual(answer, '43/guarded,1[{"_tag":"Success","value":{}}]')
+      const span = recorded.only("socket.io auth")
+      assert.strictEqual(parentOf(span), SENT)
+      assert.notInclude(JSON.stringify(Array.from(span.attributes)), "secret")
+      const verified = recorded.spans.filter(({ name }) => name === "verify")
+      assert.deepStrictEqual(
+        verified.map(({ traceId }) => traceId === TRACE),
+        [false, true]
+      )
+    }).pipe(Effect.scoped, Effect.provide(guarded))
+  })
 
   it.effect("of the opening request is a link of every handler's span", () =>
     served(({ only }) =>

@@ -5,6 +5,7 @@ import * as Schedule from "effect/Schedule"
 
 import type { ClientCloseReason } from "../../DisconnectReason.ts"
 import * as EngineClient from "../../engine/EngineClient.ts"
+import { CONTROL_ID } from "../../internal/controlEvents.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
@@ -315,7 +316,7 @@ export const makeManager = <M extends Member>(
     }
     if (type === EVENT && namespace === "/") {
       const [event, value] = data as ReadonlyArray<any>
-      if (event === "~fx:move") return onMoveAsked(link, Number(value?.within) || 0, id)
+      if (event === "~fx:move" && id === CONTROL_ID) return onMoveAsked(link, Number(value?.within) || 0, id)
       if (event === "~fx:moved") return isMoving ? move() : undefined
     }
     const earlier = former.get(namespace)

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
 import type { ClientWire } from "../../internal/clientWire.ts"
+import { CONTROL_ID } from "../../internal/controlEvents.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
@@ -251,7 +252,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
-        if ((data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
+        if (id === CONTROL_ID && (data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
         if (isJoined()) onEvent(packet)
         else if (asking && asking.length < CAPACITY) asking.push(packet)
         return

@@ -19,9 +19,11 @@ export class Credit {
 
   /** Time has passed, in which this many sessions may go per millisecond. */
   earn(now: number, rate: number): void {
-    const elapsed = Math.min(now - this.before, 2 * TICK)
+    const elapsed = now - this.before
     this.before = now
-    this.value = Math.min(this.value + rate * elapsed, MAX_STEP)
+    this.value = Math.min(this.value + rate * Math.min(elapsed, 2 * TICK), MAX_STEP)
+    // However long the pause was, one may go after its time.
+    if (rate * elapsed >= 1) this.value = Math.max(this.value, 1)
   }
 
   /** Lets one session go. Returns whether it may. */

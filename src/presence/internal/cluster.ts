@@ -1,7 +1,7 @@
 import { costOf } from "../../internal/cost.ts"
 import type { OtherServer } from "../PresenceModel.ts"
 import { type Entry, type Frame, readFrame } from "./frames.ts"
-import { Member, type Room, type Rooms, type Version } from "./members.ts"
+import { isKey, Member, type Room, type Rooms, type Version } from "./members.ts"
 import { OwnMembers, refOf } from "./ownMembers.ts"
 import { RemoteServer } from "./remoteServer.ts"
 
@@ -235,9 +235,9 @@ export class Cluster {
   private setAll(server: RemoteServer, entries: ReadonlyArray<Entry>, now: number): void {
     const ids = server.reception?.ids
     for (const entry of entries) {
-      // Beyond that, members are refused in any case.
-      if (ids !== undefined && ids.size < this.options.maxTotal) ids.add(entry[0])
       this.set(server, entry, now)
+      // Those that were refused need no mark to be kept, and there may be any number of them.
+      if (ids !== undefined && server.members.has(entry[0])) ids.add(entry[0])
     }
   }
 
@@ -265,7 +265,8 @@ export class Cluster {
 
   /** Reads a member's version; `undefined` if this server refuses it. */
   private versionOf(server: RemoteServer, [id, number, room, key, encoded]: Entry): Version | undefined {
-    const metadata = costOf([room, key, encoded]) > this.options.maxBytes ? undefined : this.readMeta(encoded)
+    const isRefused = !isKey(key) || costOf([room, key, encoded]) > this.options.maxBytes
+    const metadata = isRefused ? undefined : this.readMeta(encoded)
     if (metadata === undefined) {
       this.refused++
       return undefined

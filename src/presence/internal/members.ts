@@ -10,6 +10,9 @@ export interface Version {
   readonly wire: Readonly<Record<string, unknown>>
 }
 
+/** Whether a text may be a key. Clients have keys as names in objects, and one of those is no name. */
+export const isKey = (text: string): boolean => text !== "" && text !== "__proto__"
+
 /** One presence of a key in a room. Its server alone decides about it. */
 export class Member {
   /** Unique among the members of its server. */

@@ -1,3 +1,5 @@
+import type * as Scope from "effect/Scope"
+
 import type { Member } from "./members.ts"
 
 /** The memberships of one socket. */
@@ -11,8 +13,8 @@ interface Socket {
 export interface Membership {
   readonly sid: string
   readonly member: Member
-  /** The latest call that has tracked it. */
-  owner: object
+  /** The scope of the latest call that has tracked it; `undefined` if its socket has disconnected. */
+  owner: Scope.Closeable | undefined
 }
 
 /** Rooms and keys are any texts: the length of the room tells where the key begins. */

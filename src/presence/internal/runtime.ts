@@ -81,7 +81,8 @@ export class PresenceRuntime {
     this.tracker = new Tracker(io.name, this.rooms, this.cluster, options, {
       now: () => this.now,
       changed: (room, except) => this.changed(room, except),
-      show: (socket, room) => this.show(socket, room)
+      show: (socket, room) => this.show(socket, room),
+      run: surroundings.run
     })
   }
 

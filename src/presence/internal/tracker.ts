@@ -1,5 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { costOf } from "../../internal/cost.ts"
@@ -11,7 +13,7 @@ import {
   type Tracking
 } from "../PresenceModel.ts"
 import type { Cluster, Metadata } from "./cluster.ts"
-import type { Member, Room, Rooms } from "./members.ts"
+import { isKey, type Member, type Room, type Rooms } from "./members.ts"
 import { type Membership, Memberships } from "./memberships.ts"
 
 /** The ends of connections after which a client is likely to come back. */
@@ -20,6 +22,7 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
   "transport error",
   "ping timeout",
   "session resumed",
+  "auth expired",
   "server shutting down"
 ])
 
@@ -42,6 +45,8 @@ export interface TrackerHost {
   readonly changed: (room: Room, except?: string) => void
   /** Sends the state of a room to a socket. */
   readonly show: (socket: PresentSocket, room: string) => void
+  /** Runs an effect in the background. */
+  readonly run: (effect: Effect.Effect<void>) => void
 }
 
 /** Tracks the sockets of this server: the beginning, the changes and the end of their memberships. */
@@ -64,20 +69,33 @@ export class Tracker {
   }
 
   track(socket: PresentSocket, tracking: Tracking<unknown>) {
-    const owner = {}
     return Effect.gen({ self: this }, function* () {
       const metadata = this.options.encode(tracking.meta)
       const reason = this.refusal(socket, tracking, metadata)
       if (reason !== undefined) return yield* new PresenceRefused({ room: tracking.room, reason })
       yield* this.enter(socket, tracking.room)
-      const membership = yield* Effect.acquireRelease(
-        Effect.tap(
-          Effect.suspend(() => this.begin(socket, tracking, metadata, owner)),
-          () => Effect.sync(() => this.host.show(socket, tracking.room))
-        ),
-        (membership) => Effect.sync(() => this.end(membership, owner))
+      return yield* Effect.uninterruptible(this.own(socket, tracking, metadata, yield* Effect.scope))
+    })
+  }
+
+  /**
+   * Begins a membership that belongs to a scope. All that it keeps there is in a scope of its own, which
+   * closes with it: the one of a socket may see any number of memberships.
+   */
+  private own(socket: PresentSocket, tracking: Tracking<unknown>, metadata: Metadata, scope: Scope.Scope) {
+    return Effect.gen({ self: this }, function* () {
+      const owner = Scope.forkUnsafe(scope)
+      const begun = this.begin(socket, tracking, metadata, owner)
+      const membership = yield* Effect.onError(begun, () => Scope.close(owner, Exit.void))
+      yield* Scope.addFinalizer(
+        owner,
+        Effect.sync(() => this.end(membership, owner))
       )
-      yield* socket.onDisconnecting((reason) => Effect.sync(() => this.lose(membership, owner, reason)))
+      const onLoss = socket.onDisconnecting((reason) => Effect.sync(() => this.lose(membership, owner, reason)))
+      yield* Scope.provide(onLoss, owner)
+      // The socket may have disconnected before that.
+      if (!socket.connected) yield* Scope.close(owner, Exit.void)
+      else this.host.show(socket, tracking.room)
       return { update: (meta) => this.update(membership, owner, meta) } satisfies Handle<unknown>
     })
   }
@@ -111,7 +129,7 @@ export class Tracker {
     { encoded }: Metadata
   ): RefusalReason | undefined {
     const { maxBytes, maxMembers, maxPerSocket } = this.options
-    if (key === "" || key === "__proto__") return "InvalidKey"
+    if (!isKey(key)) return "InvalidKey"
     if (costOf([room, key, encoded]) > maxBytes) return "TooLarge"
     if (this.memberships.get(id, room, key) !== undefined) return undefined
     if (!this.memberships.hasCapacity(id, maxPerSocket)) return "SocketFull"
@@ -124,7 +142,7 @@ export class Tracker {
     socket: PresentSocket,
     tracking: Tracking<unknown>,
     metadata: Metadata,
-    owner: object
+    owner: Scope.Closeable
   ): Effect.Effect<Membership | undefined, PresenceRefused> {
     if (!socket.connected) return Effect.succeed(undefined)
     const { key, room } = tracking
@@ -133,7 +151,9 @@ export class Tracker {
     const reason = this.refusal(socket, tracking, metadata)
     if (reason !== undefined) return Effect.fail(new PresenceRefused({ room, reason }))
     if (known !== undefined) {
+      const before = known.owner
       known.owner = owner
+      this.release(before)
       this.lingering.delete(known.member)
       this.replace(known, metadata)
       return Effect.succeed(known)
@@ -158,7 +178,7 @@ export class Tracker {
 
   private update(
     membership: Membership | undefined,
-    owner: object,
+    owner: Scope.Closeable,
     meta: unknown
   ): Effect.Effect<void, PresenceRefused> {
     return Effect.suspend(() => {
@@ -182,21 +202,21 @@ export class Tracker {
     this.host.changed(this.rooms.show(member, own.version(meta, encoded, member)))
   }
 
-  private end(membership: Membership | undefined, owner: object): void {
+  private end(membership: Membership | undefined, owner: Scope.Closeable): void {
     if (membership !== undefined && this.isCurrent(membership, owner)) this.remove(membership)
   }
 
   /** The socket has disconnected. */
-  private lose(membership: Membership | undefined, owner: object, reason: DisconnectReason): void {
+  private lose(membership: Membership | undefined, owner: Scope.Closeable, reason: DisconnectReason): void {
     const { linger } = this.options
     if (linger === 0 || !LOSSES.has(reason)) return this.end(membership, owner)
     if (membership === undefined || !this.isCurrent(membership, owner)) return
     // Its scope closes now, and does not end it.
-    membership.owner = {}
+    membership.owner = undefined
     this.lingering.set(membership.member, { membership, until: this.host.now() + linger })
   }
 
-  private isCurrent(membership: Membership, owner: object): boolean {
+  private isCurrent(membership: Membership, owner: Scope.Closeable): boolean {
     const { member, sid } = membership
     return membership.owner === owner && this.memberships.get(sid, member.room, member.key) === membership
   }
@@ -204,8 +224,15 @@ export class Tracker {
   private remove(membership: Membership): void {
     this.lingering.delete(membership.member)
     if (!this.memberships.remove(membership)) return
+    this.release(membership.owner)
     this.cluster.own.remove(membership.member)
     const room = this.rooms.hide(membership.member, this.host.now())
     if (room !== undefined) this.host.changed(room)
+  }
+
+  /** A membership does not belong to a call any more. */
+  private release(owner: Scope.Closeable | undefined): void {
+    const closing = owner && Scope.closeUnsafe(owner, Exit.void)
+    if (closing !== undefined) this.host.run(closing)
   }
 }

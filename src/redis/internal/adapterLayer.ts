@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
-import type { Factory } from "../../adapter/Adapter.ts"
+import type { Factory, Host } from "../../adapter/Adapter.ts"
 import { AdapterFactory } from "../../adapter/AdapterFactory.ts"
 import type { LinkFactory } from "../../adapter/ClusterLink.ts"
 import { ClusterStatus, makeMonitor } from "../../adapter/ClusterStatus.ts"
@@ -15,14 +15,17 @@ import { type Bus, makeBus } from "./bus.ts"
 /** The layer of an adapter over Redis, of the links that it has. */
 export const adapterLayer = (
   options: RedisAdapterOptions,
-  links: (bus: Bus) => Effect.Effect<LinkFactory, never, Scope.Scope>
+  links: (bus: Bus) => Effect.Effect<LinkFactory, never, Scope.Scope>,
+  sharesLog = false
 ): Layer.Layer<ClusterStatus, never, RedisClient> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const monitor = yield* makeMonitor
       const bus = yield* makeBus(yield* RedisClient, monitor, options)
       const open = yield* links(bus)
-      const factory: Factory = (host) => DistributedAdapter.make(host, open, monitor, options)
+      const factory: Factory = Object.assign((host: Host) => DistributedAdapter.make(host, open, monitor, options), {
+        sharesLog
+      })
       return Context.make(ClusterStatus, monitor.status).pipe(Context.add(AdapterFactory, factory))
     })
   )

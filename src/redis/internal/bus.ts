@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
 import type { RedisAdapterOptions } from "../RedisAdapterOptions.ts"
 import type { RedisClient } from "../RedisClient.ts"
-import type { Command } from "../RedisCommand.ts"
+import type { Command, Reply } from "../RedisCommand.ts"
 import * as Membership from "./membership.ts"
 import type { Body } from "./msgpack.ts"
 import * as Publisher from "./publisher.ts"
@@ -15,8 +15,11 @@ export interface Bus {
   readonly monitor: ClusterMonitor
   /** Publishes a message, in the order of the calls. It waits, within bounds, while Redis is away. */
   readonly publish: (channel: string, body: Body, isSharded: boolean) => void
-  /** The same with any command; `key` decides the server in a Redis Cluster. */
-  readonly send: (key: string, command: Command) => void
+  /**
+   * The same with any command; `key` decides the server in a Redis Cluster. `done` is called once, with
+   * the reply, or without one: it was dropped, or has failed and may still have been executed.
+   */
+  readonly send: (key: string, command: Command, done?: (reply: Reply | undefined) => void) => void
   /**
    * See `ClusterLink.servers`: the number of subscribers of a channel that every server subscribes
    * to. The first channel is also the one by which others are known to be back after an outage.
@@ -49,7 +52,7 @@ export const makeBus = (
       redis,
       monitor,
       publish,
-      send: (key, command) => add(command, key),
+      send: (key, command, done) => add(command, key, done),
       servers: (channel, isSharded) => {
         membership.track(channel, isSharded)
         return membership.servers(channel, isSharded)

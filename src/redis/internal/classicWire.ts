@@ -134,6 +134,11 @@ const encodeRequest = (uid: string, namespace: string, message: Request, number:
         close: message.close,
         x
       })
+    case "Enter":
+    case "Exit":
+    case "Taken":
+      // They belong to a log, which this format has not.
+      return JSON.stringify({ uid, type: Values.OwnType[message._tag], x })
     case "ServerEvent":
       return text(
         { uid, type: ClassicType.ServerEvent, data: message.data, x: { ...x, ...Values.writeTrace(message.trace) } },
@@ -215,7 +220,10 @@ const text = (body: object, mayHaveBinary: boolean): Body =>
   mayHaveBinary && hasBinary(body) ? encode(body) : JSON.stringify(body)
 
 /** The messages of a process that is no server. */
-export type EmitterMessage = Exclude<ClusterMessage, { readonly _tag: "Question" | "Cancel" | "Ping" }>
+export type EmitterMessage = Extract<
+  ClusterMessage,
+  { readonly _tag: "Broadcast" | "Join" | "Leave" | "Disconnect" | "ServerEvent" }
+>
 
 /** Messages of a process that is no server, as `@socket.io/redis-emitter` writes them. No answers come. */
 export interface EmitterWire {

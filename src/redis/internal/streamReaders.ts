@@ -1,9 +1,12 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 
+import * as LogPosition from "../../adapter/LogPosition.ts"
 import type { Reader, RedisClient } from "../RedisClient.ts"
 import type { Reply } from "../RedisCommand.ts"
 import { textOf } from "./msgpack.ts"
+import { StreamPlace, type StreamState } from "./streamPlace.ts"
 
 /** The fields of an entry: names, and values as bytes. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -20,8 +23,16 @@ export interface StreamReaderOptions {
 
 /** Reads streams, each over one connection for all namespaces. */
 export interface StreamReaders {
-  /** Reads the entries of a namespace from now on, until the scope closes. */
-  readonly read: (stream: string, namespace: string, onEntry: OnEntry) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * Reads the entries of a namespace from now on, until the scope closes. With `onGap`, places are
+   * counted, and it is called when entries were lost before they were read.
+   */
+  readonly read: (
+    stream: string,
+    namespace: string,
+    onEntry: OnEntry,
+    onGap?: () => void
+  ) => Effect.Effect<StreamPlace, never, Scope.Scope>
 }
 
 /** A reply that has not come so long after its time means that the connection is dead. */
@@ -40,61 +51,89 @@ export const make = (
 ): Effect.Effect<StreamReaders, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const streams = new Map<string, Map<string, OnEntry>>()
-    const start = (stream: string, namespaces: ReadonlyMap<string, OnEntry>) =>
+    const streams = new Map<string, Followed>()
+    const start = (stream: string, followed: Followed) =>
       Effect.gen(function* () {
         const reader = yield* redis.reader(stream)
-        yield* Effect.forkScoped(follow(reader, stream, namespaces, options))
+        yield* Effect.forkScoped(follow(reader, stream, followed, options, yield* Clock.Clock))
       }).pipe(Scope.provide(scope))
     return {
-      read: (stream, namespace, onEntry) =>
+      read: (stream, namespace, onEntry, onGap) =>
         Effect.acquireRelease(
           Effect.gen(function* () {
-            let namespaces = streams.get(stream)
-            if (namespaces === undefined) {
-              streams.set(stream, (namespaces = new Map()))
-              yield* start(stream, namespaces)
+            let followed = streams.get(stream)
+            const isNew = followed === undefined
+            if (followed === undefined) {
+              streams.set(stream, (followed = { namespaces: new Map(), place: new StreamPlace() }))
             }
-            namespaces.set(namespace, onEntry)
-            return namespaces
+            followed.namespaces.set(namespace, onEntry)
+            if (onGap !== undefined) followed.place.gapListeners.add(onGap)
+            if (isNew) yield* start(stream, followed)
+            return followed
           }),
-          (namespaces) => Effect.sync(() => namespaces.delete(namespace))
-        ).pipe(Effect.asVoid)
+          ({ namespaces, place }) =>
+            Effect.sync(() => {
+              namespaces.delete(namespace)
+              if (onGap !== undefined) place.gapListeners.delete(onGap)
+            })
+        ).pipe(Effect.map(({ place }) => place))
     }
   })
+
+/** A stream, and its readers. */
+interface Followed {
+  readonly namespaces: Map<string, OnEntry>
+  readonly place: StreamPlace
+}
+
+/** The state of a stream, without its entries, which may be large. */
+const STATE =
+  "local r = redis.pcall('xinfo', 'stream', KEYS[1]) if r.err then return {0, 0, '0-0'} end local t = {} " +
+  "for i = 1, #r, 2 do t[r[i]] = r[i + 1] end return {t['entries-added'] or -1, t['length'], t['last-generated-id']}"
 
 /** Reads a stream, for ever. */
 const follow = (
   reader: Reader,
   stream: string,
-  namespaces: ReadonlyMap<string, OnEntry>,
-  { blockTime, readCount }: StreamReaderOptions
+  { namespaces, place }: Followed,
+  { blockTime, readCount }: StreamReaderOptions,
+  clock: Clock.Clock
 ): Effect.Effect<never> => {
-  let last: string | undefined
   const command = (command: ReadonlyArray<string>, timeout: number) =>
     reader.command(command, { key: stream, bytes: true, timeout })
-  /** Where reading begins, and where it goes on if the stream has begun anew meanwhile. */
-  const begin = Effect.map(command(["XREVRANGE", stream, "+", "-", "COUNT", "1"], SLACK), (reply) => {
+  const count = Effect.map(command(["EVAL", STATE, "1", stream], SLACK), (reply) =>
+    place.onState(stateOf(reply), clock.currentTimeMillisUnsafe())
+  )
+  const newest = Effect.map(command(["XREVRANGE", stream, "+", "-", "COUNT", "1"], SLACK), (reply) => {
     const newest = entriesOf(reply)[0]?.id ?? "0-0"
-    if (last === undefined || isBefore(newest, last)) last = newest
+    if (place.last === undefined || LogPosition.compare(newest, place.last) < 0) place.last = newest
   })
-  let count = readCount
+  /** Where reading begins, and where it goes on if the stream has begun anew meanwhile. */
+  const begin = Effect.suspend(() => (place.gapListeners.size > 0 ? count : newest))
+  let size = readCount
+  const deliver = (entries: ReadonlyArray<Entry>) => {
+    let bytes = 1
+    for (const { fields, id } of entries) {
+      // It goes on after an entry that cannot be read.
+      place.advance(id)
+      bytes += sizeOfEntry(fields)
+      namespaces.get(text(fields["nsp"]))?.(fields, id)
+      place.settle()
+    }
+    size = Math.max(1, Math.min(readCount, Math.floor((MAX_REPLY * entries.length) / bytes)))
+  }
   const next = Effect.suspend(() =>
-    command(["XREAD", "COUNT", `${count}`, "BLOCK", `${blockTime}`, "STREAMS", stream, last!], blockTime + SLACK)
+    command(["XREAD", "COUNT", `${size}`, "BLOCK", `${blockTime}`, "STREAMS", stream, place.last!], blockTime + SLACK)
   ).pipe(
     Effect.flatMap((reply) => {
       const entries = entriesOf(contentOf(reply))
       // A stream that was deleted may have begun anew with lower ids.
       if (entries.length === 0) return begin
-      let bytes = 1
-      for (const { fields, id } of entries) {
-        // It goes on after an entry that cannot be read.
-        last = id
-        for (const field in fields) bytes += sizeOf(fields[field])
-        namespaces.get(text(fields["nsp"]))?.(fields, id)
+      if (!place.isDue(clock.currentTimeMillisUnsafe(), entries.length === size)) {
+        deliver(entries)
+        return Effect.void
       }
-      count = Math.max(1, Math.min(readCount, Math.floor((MAX_REPLY * entries.length) / bytes)))
-      return Effect.void
+      return Effect.map(count, () => deliver(entries))
     })
   )
   return reader.whenUp.pipe(
@@ -104,6 +143,45 @@ const follow = (
     Effect.forever
   )
 }
+
+/**
+ * Reads the entries after an id, up to another one. It ends with a reason if there are more than
+ * `maxEntries`, or if they cannot be read.
+ */
+export const range = Effect.fnUntraced(function* (
+  redis: RedisClient["Service"],
+  stream: string,
+  after: string,
+  upTo: string,
+  maxEntries: number,
+  onEntry: (fields: Fields, id: string, bytes: number) => void
+) {
+  let from = after
+  let left = maxEntries
+  let size = FIRST_PAGE
+  while (LogPosition.compare(from, upTo) < 0) {
+    const reply = yield* redis
+      .command(["XRANGE", stream, `(${from}`, upTo, "COUNT", `${size}`], { key: stream, bytes: true })
+      .pipe(Effect.catch(() => Effect.undefined))
+    if (reply === undefined) return "unavailable"
+    const entries = entriesOf(reply)
+    let bytes = 1
+    for (const { fields, id } of entries) {
+      if (left-- === 0) return "overflow"
+      const size = sizeOfEntry(fields)
+      bytes += size
+      onEntry(fields, id, size)
+      from = id
+    }
+    if (entries.length < size) return undefined
+    size = Math.max(1, Math.min(LARGEST_PAGE, 2 * size, Math.floor((MAX_REPLY * entries.length) / bytes)))
+  }
+  return undefined
+})
+
+/** The entries of the first reply, and of the largest one. */
+const FIRST_PAGE = 50
+const LARGEST_PAGE = 500
 
 interface Entry {
   readonly id: string
@@ -133,13 +211,19 @@ const entriesOf = (reply: Reply): ReadonlyArray<Entry> => {
   return entries
 }
 
-const sizeOf = (value: unknown): number => (value instanceof Uint8Array ? value.length : 0)
+const stateOf = (reply: Reply): StreamState => {
+  const [added, length, last] = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
+  return { added: Number(added), length: Number(length), last: text(last) }
+}
+
+/** The size of an entry, in bytes. */
+export const sizeOfEntry = (fields: Fields): number => {
+  let bytes = 0
+  for (const field in fields) {
+    const value = fields[field]
+    if (value instanceof Uint8Array) bytes += value.length
+  }
+  return bytes
+}
 
 const text = (value: unknown): string => (value instanceof Uint8Array ? (textOf(value) ?? "") : String(value))
-
-/** Whether an entry's id is lower than another one. */
-const isBefore = (id: string, other: string): boolean => {
-  const [millis = 0, number = 0] = id.split("-").map(Number)
-  const [otherMillis = 0, otherNumber = 0] = other.split("-").map(Number)
-  return millis === otherMillis ? number < otherNumber : millis < otherMillis
-}

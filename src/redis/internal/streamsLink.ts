@@ -1,12 +1,17 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 
 import type { ClusterLink, LinkFactory } from "../../adapter/ClusterLink.ts"
 import type { ClusterMessage } from "../../adapter/ClusterMessage.ts"
+import type { SessionStore } from "../../adapter/SharedLog.ts"
 import { Sequences } from "../../adapter/Sequences.ts"
+import type { Reply } from "../RedisCommand.ts"
 import { makeBeat } from "./beat.ts"
 import type { Bus } from "./bus.ts"
 import { longId } from "./ids.ts"
 import { Inbox } from "./inbox.ts"
+import { StreamLog } from "./streamLog.ts"
 import type { Fields, StreamReaders } from "./streamReaders.ts"
 import * as StreamsWire from "./streamsWire.ts"
 import { sayGoodbye, subscribed } from "./subscribed.ts"
@@ -15,6 +20,9 @@ import { sayGoodbye, subscribed } from "./subscribed.ts"
 const STREAM = "s"
 /** The lane of what goes to all by PUBLISH. */
 const COMMON = "p"
+
+/** The reads of a stream that are under way at the same time, for clients that come back. */
+const MAX_READS = 8
 
 const hears = (lane: string) => lane === STREAM || lane === COMMON
 
@@ -30,24 +38,41 @@ export interface StreamsLinkOptions {
 
 /**
  * Links namespaces by the messages of `@socket.io/redis-streams-adapter` 0.3: broadcasts and what
- * acts on sockets by a stream, questions and answers by PUBLISH.
+ * acts on sockets by a stream, questions and answers by PUBLISH. Where recovery is on, the stream is
+ * the log of all servers.
  */
-export const make =
-  (bus: Bus, readers: StreamReaders, options: StreamsLinkOptions): LinkFactory =>
-  (namespace, receiver) =>
+export const make = (
+  bus: Bus,
+  readers: StreamReaders,
+  sessions: SessionStore,
+  options: StreamsLinkOptions
+): LinkFactory => {
+  /** Each read takes memory: clients that come at the same time wait for each other. */
+  const permits = Semaphore.makeUnsafe(MAX_READS)
+  return (namespace, receiver) =>
     Effect.gen(function* () {
       const { maxLength, streamCount, streamName, useShardedPubSub } = options
       const uid = longId()
       const wire = StreamsWire.make({ ...options, namespace, uid })
       const { common, stream } = wire
+      const clock = yield* Clock.Clock
+      const now = () => clock.currentTimeMillisUnsafe()
       const sequences = new Sequences()
       const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
 
-      const add = (fields: StreamsWire.EntryFields): void =>
-        bus.send(stream, StreamsWire.addCommand(stream, maxLength, fields))
+      const add = (fields: StreamsWire.EntryFields, done?: (reply: Reply | undefined) => void): void =>
+        bus.send(stream, log?.addCommand(fields) ?? StreamsWire.addCommand(stream, maxLength, fields), done)
       const publish = (channel: string, body: Parameters<Bus["publish"]>[1]): void =>
         bus.publish(channel, body, useShardedPubSub)
 
+      const log =
+        receiver.recovery &&
+        new StreamLog(bus.redis, uid, wire, receiver.recovery, sessions, now, permits, (message, done) => {
+          const number = sequences.next(STREAM)
+          add(wire.encodeEntry(message, number), done)
+          beat.changed(STREAM)
+          return number
+        })
       const beat = yield* makeBeat(sequences, (lanes) => {
         const ofStream = lanes.filter(([lane]) => lane === STREAM)
         // Each beat takes the way of its lane: otherwise it may overtake the messages that it counts.
@@ -58,10 +83,16 @@ export const make =
       const kind = useShardedPubSub ? "sharded" : "channel"
       yield* subscribed(bus.redis, kind, common, (_channel, body) => inbox.take(wire.decode(body), COMMON))
       yield* subscribed(bus.redis, kind, wire.own, (_channel, body) => inbox.take(wire.decode(body), ""))
-      const onEntry = (fields: Fields, id: string) => inbox.take(wire.decodeEntry(fields, id), STREAM)
-      // Official servers may write to another stream than ours do.
-      const streams = new Set([stream, StreamsWire.officialStreamOf(namespace, streamName, streamCount)])
-      for (const name of streams) yield* readers.read(name, namespace, onEntry)
+      const onEntry = (fields: Fields, id: string) => {
+        const received = wire.decodeEntry(fields, id, log !== undefined)
+        inbox.take(received, STREAM)
+        log?.onEntry(received, fields, id)
+      }
+      if (log === undefined) {
+        // Official servers may write to another stream than ours do.
+        const streams = new Set([stream, StreamsWire.officialStreamOf(namespace, streamName, streamCount)])
+        for (const name of streams) yield* readers.read(name, namespace, onEntry)
+      } else log.stream = yield* readers.read(stream, namespace, onEntry, () => log.onGap())
       yield* sayGoodbye(bus.redis, () => publish(common, wire.encodeClosing()))
 
       const send = (message: ClusterMessage): void => {
@@ -80,7 +111,9 @@ export const make =
           const body = wire.encodeAnswer(to, answer, undefined)
           if (body !== undefined) publish(wire.answerChannelOf(to, answer), body)
         },
-        servers: bus.servers(common, useShardedPubSub)
+        servers: bus.servers(common, useShardedPubSub),
+        log
       }
       return link
     })
+}

@@ -39,8 +39,11 @@ export interface StreamsWire extends PubSubWire {
   readonly encodeEntry: (message: ClusterMessage, number: number | undefined) => EntryFields
   readonly encodeBeatEntry: (lanes: ReadonlyArray<LaneEnd>) => EntryFields
   readonly decode: (body: Body) => Received
-  /** Reads the fields of an entry, values as texts or bytes; `position` is its id. */
-  readonly decodeEntry: (fields: Readonly<Record<string, unknown>>, position: string) => Received
+  /**
+   * Reads the fields of an entry, values as texts or bytes; `position` is its id. Those of this
+   * server are ignored unless `withOwn`.
+   */
+  readonly decodeEntry: (fields: Readonly<Record<string, unknown>>, position: string, withOwn?: boolean) => Received
 }
 
 /**
@@ -71,9 +74,21 @@ export const addCommand = (stream: string, maxLength: number, fields: EntryField
   ...Object.entries(fields).flat()
 ]
 
+/** The same for a stream that keeps the entries from a time on, in milliseconds, about. */
+export const addCommandSince = (stream: string, since: number, fields: EntryFields): Command => [
+  "XADD",
+  stream,
+  "MINID",
+  "~",
+  String(Math.max(0, since)),
+  "*",
+  ...Object.entries(fields).flat()
+]
+
 export const make = (options: StreamsOptions): StreamsWire => {
   const { maxBytes = MAX_BYTES, namespace, onlyPlaintext = false, prefix, uid } = options
   const here = { uid, namespace }
+  const anyone = { uid: "", namespace }
   const common = `${prefix}#${namespace}#`
   const channel = (uid: string) => `${common}${uid}#`
   return {
@@ -99,21 +114,22 @@ export const make = (options: StreamsOptions): StreamsWire => {
         ? refused(decoded)
         : Envelope.fromEnvelope(decoded.value, here, decoded.hasBinary)
     },
-    decodeEntry(fields, position) {
+    decodeEntry(fields, position, withOwn = false) {
       const uid = text(fields["uid"])
       const nsp = text(fields["nsp"])
       const type = text(fields["type"])
+      const reader = withOwn ? anyone : here
       // Most entries of a shared stream are those of other namespaces: they are not decoded.
-      const isOther = uid === here.uid || nsp !== namespace
+      const isOther = uid === reader.uid || nsp !== namespace
       const x = jsonField(fields["x"], maxBytes)
       if (isOther || type === undefined || !/^\d{1,9}$/.test(type)) {
         const entry = { type: isOther ? 0 : undefined, uid, nsp, x }
-        return Envelope.fromEnvelope(entry, here, false, position)
+        return Envelope.fromEnvelope(entry, reader, false, position)
       }
       const decoded = dataField(fields["data"], maxBytes)
       if (typeof decoded === "string") return refused(decoded)
       const entry = { type: Number(type), data: decoded.value, uid, nsp, x }
-      return Envelope.fromEnvelope(entry, here, decoded.hasBinary, position)
+      return Envelope.fromEnvelope(entry, reader, decoded.hasBinary, position)
     }
   }
 }

@@ -94,16 +94,31 @@ const enter = (
   context: Context.Context<any>
 ): Effect.Effect<unknown> => {
   if (!isStillServed(namespace, socket, registration)) return Effect.void
-  if (registration.build !== undefined) return build(namespace, socket, registration.build, context)
+  if (registration.build !== undefined) return prepare(namespace, socket, registration, registration.build, context)
   if (namespace.instance === undefined) socket.connection.onOpening()
   return Effect.flatMap((namespace.group as DynamicNamespaces).open(namespace), (opened) => {
     if (!isStillServed(namespace, socket, registration)) return Effect.void
-    if (typeof opened === "function") return build(namespace, socket, opened, context)
+    if (typeof opened === "function") return prepare(namespace, socket, registration, opened, context)
     const { data, message }: { readonly message: string; readonly data?: unknown } = opened ?? {
       message: "Internal error"
     }
     return Effect.sync(() => socket.refuse(message, data))
   })
+}
+
+/** Waits for what the admission needs of other servers, if it needs anything. */
+const prepare = (
+  namespace: NamespaceRuntime,
+  socket: SocketRuntime,
+  registration: Registration,
+  make: Build,
+  context: Context.Context<any>
+): Effect.Effect<unknown> => {
+  const prepared = namespace.recovery?.prepare(socket)
+  if (prepared === undefined) return build(namespace, socket, make, context)
+  return Effect.flatMap(prepared, () =>
+    isStillServed(namespace, socket, registration) ? build(namespace, socket, make, context) : Effect.void
+  )
 }
 
 /** Admits the client and builds its handlers. */

@@ -191,19 +191,28 @@ export const withoutHandler = <A>(handlers: ReadonlyArray<A> | undefined, handle
   return left?.length === 0 ? undefined : left
 }
 
-/** Starts handlers that answer nothing. */
+/** Makes the effect that handles an event. */
+export type Handle = () => Effect.Effect<any, any, any>
+
+/** Starts handlers that answer nothing, each with something around it. */
 export const startAll = (
   socket: InboundSocket,
   handlers: ReadonlyArray<EventHandler>,
   name: string,
   args: ReadonlyArray<unknown>,
-  cost: Cost
+  cost: Cost,
+  around: (handle: Handle) => Handle = (handle) => handle
 ): void => {
   const onExit = (exit: Exit.Exit<any, any>) => {
     if (exit._tag === "Failure") report(socket, name, exit.cause)
   }
   for (const handler of handlers) {
-    socket.start(handler.run, (): Effect.Effect<any, any, any> => handler.handle(name, args), onExit, cost)
+    socket.start(
+      handler.run,
+      around(() => handler.handle(name, args)),
+      onExit,
+      cost
+    )
   }
 }
 

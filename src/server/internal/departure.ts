@@ -1,14 +1,9 @@
 import { IDLE, type TimerWheel, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
+import { CONTROL_ID } from "../../internal/controlEvents.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { Wire } from "./wire.ts"
-
-/**
- * The id of the acknowledgement with which a client says that it is ready to move. Namespaces count
- * their own from 0.
- */
-const MOVE_ID = 2_147_483_647
 
 /** The time for handlers that run to answer before the connection closes, in milliseconds. */
 const SETTLING = 1_000
@@ -62,12 +57,12 @@ export class Departure implements WheelEntry {
   start(within: number): void {
     if (!this.connection.isOurs) return this.settle(() => this.leaveNow())
     this.isAsked = true
-    this.tell("~fx:move", { within }, MOVE_ID)
+    this.tell("~fx:move", { within }, CONTROL_ID)
   }
 
   /** The client sends nothing more over this connection. Returns whether the packet says that. */
   onPacket({ id, namespace, type }: SocketPacket): boolean {
-    if (!this.isAsked || type !== PacketType.ACK || id !== MOVE_ID || namespace !== "/") return false
+    if (!this.isAsked || type !== PacketType.ACK || id !== CONTROL_ID || namespace !== "/") return false
     this.isAsked = false
     this.settle(() => {
       this.isSilent = true

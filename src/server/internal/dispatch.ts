@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
@@ -15,6 +16,7 @@ import {
   answering,
   answerUntyped,
   fail,
+  type Handle,
   type InboundSocket,
   leaveUnhandled,
   refusePayload,
@@ -188,8 +190,9 @@ export class Dispatch {
     }
     this.streams?.publish(name, payload.value, data)
     socket.publishEvent(name, payload.value, data, true)
+    const traced = this.tracedAs(codec, data, id)
     const added = this.added?.get(name)
-    if (added !== undefined) startAll(socket, added, name, [payload.value], data)
+    if (added !== undefined) startAll(socket, added, name, [payload.value], data, traced)
     const handler = this.handlers![codec.event._tag]!
     const limit = codec.event.concurrency ?? socket.contract!.contract.concurrency
     const isOnce = codec.event.once !== undefined
@@ -197,8 +200,7 @@ export class Dispatch {
     const untraced = isOnce
       ? () => handleOnce(socket, codec, payload.value, data, handler)
       : () => handler(payload.value)
-    const { tracing } = socket.connection.environment.observer
-    const handle = tracing === undefined ? untraced : tracing.ofDeclared(untraced, socket, codec, data, id)
+    const handle = traced(untraced)
     if (limit === undefined) return this.startHandler(name, socket.runFork, handle, answer, data)
     const cost = costOfEvent(data)
     this.gateOf(codec, limit).enter(cost, (leave) => {
@@ -236,6 +238,7 @@ export class Dispatch {
     if (auth._tag === "Failure") return refuse(payloadRefused("Invalid auth payload"))
     const answer = answering(socket, codec, id)
     const cost = costOfEvent(data)
+    const traced = this.tracedAs(codec, data, id)
     this.gateOf(codec, 1).enter(cost, (leave) => {
       const { rights } = socket
       if (!socket.isConnected || rights === undefined) return leave()
@@ -244,8 +247,20 @@ export class Dispatch {
         rights.onAnswered()
         leave()
       }
-      this.startHandler(name, socket.runFork, () => rights.refresh(middleware, auth.value, raw), onExit, cost)
+      const handle = traced(() => rights.refresh(middleware, auth.value, raw))
+      this.startHandler(name, socket.runFork, handle, onExit, cost)
     })
+  }
+
+  /** Lets handlers of a declared event run in a span, if there are spans. */
+  private tracedAs(
+    codec: EventCodec,
+    data: ReadonlyArray<unknown>,
+    id: number | undefined
+  ): (handle: Handle) => Handle {
+    const { socket } = this
+    const { tracing } = socket.connection.environment.observer
+    return tracing === undefined ? identity : (handle) => tracing.ofDeclared(handle, socket, codec, data, id)
   }
 
   /** Events without a limit of their own share the namespace's. */
@@ -318,9 +333,6 @@ export class Dispatch {
     )
   }
 }
-
-/** Makes the effect that handles an event. */
-type Handle = () => Effect.Effect<any, any, any>
 
 const refuseReserved = (event: string): void => {
   if (isReservedEvent(event)) throw new Error(`"${event}" is a reserved event name`)

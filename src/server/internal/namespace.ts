@@ -26,6 +26,8 @@ import type { Environment } from "./environment.ts"
 import type { Emission } from "./emissions.ts"
 import { Hub } from "./hub.ts"
 import { NamespaceRecovery } from "./recovery.ts"
+import type { Recovery } from "./recoveryPorts.ts"
+import { SharedRecovery } from "./sharedRecovery.ts"
 import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
 import { type SocketNamespace, SocketRuntime } from "./socket.ts"
@@ -180,7 +182,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   /** The clients that are not admitted yet, with their deadlines, or whose builders are at work. */
   private readonly connecting = new Map<SocketRuntime, AdmissionDeadline | undefined>()
   /** The recovery of its clients, if it is on. */
-  readonly recovery: NamespaceRecovery<SocketRuntime> | undefined
+  readonly recovery: Recovery<SocketRuntime> | undefined
   private lazyHubs: Hubs | undefined
   private lazyAdapter: Adapter | undefined
   private adapterScope: Scope.Closeable | undefined
@@ -190,8 +192,9 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     this.name = name
     this.environment = environment
     this.owner = owner
-    const { recovery } = environment
-    this.recovery = recovery === undefined ? undefined : new NamespaceRecovery(this, recovery)
+    const { adapters, recovery } = environment
+    if (recovery === undefined) this.recovery = undefined
+    else this.recovery = adapters.sharesLog ? new SharedRecovery(this, recovery) : new NamespaceRecovery(this, recovery)
   }
 
   // ---------------------------------------------------------------- layers
@@ -365,6 +368,7 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
       },
       away: this.recovery?.away,
       order: this.recovery?.order,
+      recovery: this.recovery?.host,
       get watchesRooms() {
         return isWatched()
       },
@@ -567,6 +571,14 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   /** A client that has come back is in its rooms again. */
   rejoin(socket: SocketRuntime, rooms: ReadonlyArray<string>): void {
     this.runGuarded(socket, "joining the rooms again failed", () => this.adapter.join(socket, rooms))
+  }
+
+  restore(socket: SocketRuntime, rooms: ReadonlyArray<string>): void {
+    this.adapter.restore!(socket, rooms)
+  }
+
+  decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    return this.target.encoding.decodeData(data)
   }
 
   /** Runs an effect of the adapter. Its failure affects nothing else. */

@@ -1,9 +1,12 @@
+import type { Adapter } from "../../adapter/Adapter.ts"
 import type { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { AwayRights, AwaySession, SessionEndReason } from "../../recovery/AwaySessions.ts"
+import type { CatchUp } from "../../recovery/CatchUp.ts"
 import type { MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import type { Connection } from "./connection.ts"
 import type { Environment } from "./environment.ts"
+import type { LiveSession } from "./liveSession.ts"
 
 // The shapes that recovery has of sockets and namespaces, and they of it.
 
@@ -21,6 +24,14 @@ export type Resumption =
     }
   /** It is not. The client has an offset with a hash. */
   | { readonly _tag: "Missing"; readonly reason: MissReason; readonly former: number }
+  /** All servers have it: this one reads what the client has missed. */
+  | {
+      readonly _tag: "CatchingUp"
+      readonly catchUp: CatchUp
+      readonly generation: string
+      readonly former: number
+      readonly stop: () => void
+    }
   | Resumed
 
 /** The client has its session. */
@@ -40,10 +51,12 @@ export interface RecoverableSocket {
   readonly joined: ReadonlySet<string> | undefined
   readonly isDisconnected: boolean
   readonly data: Readonly<Record<string, unknown>>
+  /** Its data, encoded by its contract. Throws on data that cannot be. */
+  readonly encodedData: Readonly<Record<string, unknown>>
   /** The session that it asks for, or has asked for. */
   resumption: Resumption | undefined
   /** Its session, from its admission to its end. */
-  recoverable: Session | undefined
+  recoverable: Session | LiveSession | undefined
   /** The grants of its middlewares, if they end or can be refreshed. */
   readonly rights: RecoverableRights | undefined
   /** It has its state back. */
@@ -53,6 +66,8 @@ export interface RecoverableSocket {
 /** The rights of a socket, as recovery sees them. */
 export interface RecoverableRights {
   readonly greeting: object
+  /** Whether they tell users apart. Only the server that has the earlier ones can do so. */
+  readonly tellsUsers: boolean
   park(away: AwaySession<OutboundMessage>): AwayRights
   /** Whether they are those of the same user. */
   isSameAs(former: AwayRights | undefined): boolean
@@ -64,8 +79,14 @@ export interface RecoverableNamespace<S extends RecoverableSocket> {
   readonly label: string
   readonly environment: Environment
   readonly contract: CompiledContract | undefined
+  readonly sockets: ReadonlyMap<string, S>
+  readonly adapter: Pick<Adapter, "log">
+  /** Decodes the data of a socket. What cannot be decoded is left out. */
+  decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
   add(socket: S): void
   rejoin(socket: S, rooms: ReadonlyArray<string>): void
+  /** The same, where the log of all servers knows of it. */
+  restore(socket: S, rooms: ReadonlyArray<string>): void
   onSessionEnd(sid: string, reason: SessionEndReason): void
   forgetIfUnused(): void
 }

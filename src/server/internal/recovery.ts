@@ -7,25 +7,13 @@ import { MessageLog } from "../../recovery/MessageLog.ts"
 import { type MissReason, RecoverySession } from "../../recovery/RecoverySession.ts"
 import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
+import { NO_OFFSET } from "../../adapter/StoredSession.ts"
 import { greeting } from "./greeting.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
+import { endOf, endsInText, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { withTrace } from "./tracing.ts"
 import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
-
-/** In the place of the hash of an offset. No text has it. */
-const NO_OFFSET = 2 ** 30
-
-/** The ends of connections after which a client may come back. */
-const LOSSES: ReadonlySet<DisconnectReason> = new Set([
-  "transport close",
-  "transport error",
-  "ping timeout",
-  "forced close",
-  "server shutting down",
-  "session resumed",
-  "auth expired"
-])
 
 /**
  * The recovery of one namespace.
@@ -33,7 +21,8 @@ const LOSSES: ReadonlySet<DisconnectReason> = new Set([
  * Every message that can be recovered has a position, which the client gets as a further argument:
  * it names the last one when it comes back.
  */
-export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage> {
+export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<OutboundMessage>, Recovery<S> {
+  readonly host = undefined
   readonly away: AwayRooms<OutboundMessage>
   readonly order = new DeliveryOrder()
   private readonly namespace: RecoverableNamespace<S>
@@ -111,40 +100,35 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
    * Sends an event to one client, and keeps it until the client has confirmed it. Throws if it
    * cannot be encoded.
    */
-  direct({ connection }: S, session: Session, packet: EventData, flags: BroadcastFlags): void {
+  direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean {
+    const { connection } = socket
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
     const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
     // A client that moves to another server gets it after that.
     const isSent = !connection.isSilent
-    if (!isLogged && !isSent) return
+    if (!isLogged && !isSent) return true
     if (!isLogged && !endsInText(packet.data)) {
-      return connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+      connection.session.sendUnsafe(wire.event(name, packet, undefined, flags.compress))
+      return true
     }
+    const session = sessionOf(socket)
     const position = isLogged ? log.head + 1 : log.head
     const data = this.withOffset(packet.data, position)
     const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
-    if (isLogged) session.keep(log.next(), message)
+    if (isLogged) session?.keep(log.next(), message)
     // A connection that has ended takes nothing.
-    if (isSent) connection.session.sendUnsafe(message, isLogged ? session.onDropped : undefined)
+    if (isSent) connection.session.sendUnsafe(message, isLogged ? session?.onDropped : undefined)
+    return true
   }
 
   private isRecoverable(event: string): boolean {
     return this.namespace.contract?.outgoing.get(event)?.event.recover !== false
   }
 
-  /**
-   * Adds the offset of a position after the declared arguments. Clients take the last argument of
-   * an event for an offset if it is a text, so an event that ends in another text gets one, too.
-   */
   private withOffset(data: ReadonlyArray<unknown>, position: number): ReadonlyArray<unknown> {
-    const length = this.namespace.contract?.outgoing.get(data[0] as string)?.length ?? 0
-    const extended = data.slice()
-    // Arguments without a value may have been left out.
-    while (extended.length <= length) extended.push(null)
-    extended.push(this.epoch + position.toString(36))
-    return extended
+    return withOffset(this.namespace.contract, data, this.epoch + position.toString(36))
   }
 
   /** The position of an offset that a client has sent; `undefined` if it is none of this epoch. */
@@ -311,11 +295,32 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     return missed
   }
 
+  /** It needs nothing. */
+  prepare(): undefined {}
+
+  onJoined(socket: S, room: string): void {
+    sessionOf(socket)?.memberships.join(room, this.log.head)
+  }
+
+  onLeft(socket: S, room: string): void {
+    sessionOf(socket)?.memberships.leave(room, this.log.head)
+  }
+
+  onPing(socket: S, ping: number): void {
+    sessionOf(socket)?.onPing(ping, this.log.head)
+  }
+
+  // Data stay with the socket, and events are sent at once.
+  onData(): void {}
+  flush(): void {}
+  settled(): undefined {}
+
   // ---------------------------------------------------------------- a client leaves
 
   /** A socket ends. Its session waits for its client if the connection was lost. */
   onEnd(socket: S, reason: DisconnectReason): void {
-    const { recoverable: session, resumption: claim } = socket
+    const { resumption: claim } = socket
+    const session = sessionOf(socket)
     socket.recoverable = undefined
     if (claim?._tag === "Claimed") this.forget(socket, claim.away.session.pid)
     if (claim?._tag === "Claimed" && claim.away.state === "claimed") {
@@ -346,12 +351,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 }
 
-/** The end of a session whose client may not come back. */
-const endOf = (reason: DisconnectReason): SessionEndReason =>
-  reason === "client namespace disconnect" ? "left" : "kicked"
-
-/** Whether a client takes the last argument of an event for an offset. Its name counts, too. */
-const endsInText = (data: ReadonlyArray<unknown>): boolean => typeof data[data.length - 1] === "string"
-
 /** Whether a text is an offset of a process like this one. */
 const isOffset = (offset: unknown): boolean => typeof offset === "string" && /^[\w-]{6}\.[0-9a-z]{1,11}$/.test(offset)
+
+const sessionOf = ({ recoverable }: RecoverableSocket): Session | undefined =>
+  recoverable instanceof RecoverySession ? recoverable : undefined

@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledMiddleware } from "../../internal/compileContract.ts"
+import { CONTROL_ID } from "../../internal/controlEvents.ts"
 import { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { AwayRights, AwaySession } from "../../recovery/AwaySessions.ts"
 import { authEnds, authRefreshes } from "../ServerMetrics.ts"
@@ -106,6 +107,11 @@ export class Rights implements WheelEntry {
     return expiresIn === undefined ? {} : { auth: { expiresIn } }
   }
 
+  get tellsUsers(): boolean {
+    for (const { service } of this.grants.keys()) if (service.refresh !== undefined) return true
+    return false
+  }
+
   /** Whether the user is the same as in the rights of an earlier connection. */
   isSameAs(former: AwayRights | undefined): boolean {
     if (!(former instanceof ParkedRights)) return true
@@ -180,7 +186,7 @@ export class Rights implements WheelEntry {
     const data = [notice._tag, { expiresIn }]
     session.sendUnsafe(wire.event(namespace.name, { data, mayHaveBinary: false }, undefined, true))
     if (!isOurs) return
-    session.sendUnsafe(wire.controlEvent(["~fx:auth", { event: request._tag, expiresIn }], undefined, namespace.name))
+    session.sendUnsafe(wire.controlEvent(["~fx:auth", { event: request._tag, expiresIn }], CONTROL_ID, namespace.name))
   }
 
   /** The socket has ended. */

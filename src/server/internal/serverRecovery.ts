@@ -22,13 +22,18 @@ export class ServerRecovery implements WheelEntry {
   readonly sessionBounds: SessionBounds
   readonly direct: DirectBudget
   readonly maxDisconnection: number
-  private readonly wheel: TimerWheel
+  readonly maxSessions: number
+  /** The entries of a log that one client may make a server read. */
+  readonly maxScan: number
+  /** The time for which a message is needed, in milliseconds. */
+  readonly retention: number
+  readonly wheel: TimerWheel
   private readonly sweepAfter: number
   /** The time of the next look, if one is scheduled. */
   private looksAt = 0
 
   constructor(options: ResolvedRecoveryOptions, bounds: RecoveryBounds, wheel: TimerWheel) {
-    const { maxBytes, maxDirectBytes, maxDisconnection, maxEvents, maxReplay, maxSessions } = options
+    const { maxBytes, maxDirectBytes, maxDisconnection, maxEvents, maxReplay, maxScan, maxSessions } = options
     // A client that has received a message long ago may still not have confirmed it, and its loss
     // may be noticed late.
     const retention = bounds.pingInterval + bounds.pingTimeout + maxDisconnection
@@ -39,6 +44,9 @@ export class ServerRecovery implements WheelEntry {
     this.sessionBounds = { maxReplay, maxReplayBytes: Math.floor(maxOutbox / 2), dropsMessages }
     this.direct = { bytes: 0, maxBytes: maxDirectBytes }
     this.maxDisconnection = maxDisconnection
+    this.maxScan = maxScan
+    this.maxSessions = maxSessions
+    this.retention = retention
     this.wheel = wheel
     this.sweepAfter = Math.max(1, retention / 8)
   }

@@ -20,6 +20,7 @@ import { unsent } from "../../internal/decodeAck.ts"
 import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import { SharedSession } from "../../recovery/SharedSession.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { TraceContext } from "../../TraceContext.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
@@ -40,8 +41,9 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
+import type { LiveSession } from "./liveSession.ts"
 import type { RecoverableSocket, Resumed, Resumption, Session } from "./recoverable.ts"
-import type { NamespaceRecovery } from "./recovery.ts"
+import type { Recovery } from "./recoveryPorts.ts"
 import type { End } from "./expiry.ts"
 import { type Entitled, Rights } from "./rights.ts"
 import { RoomsView } from "./roomsView.ts"
@@ -59,7 +61,7 @@ export interface SocketNamespace extends ObservedNamespace {
   readonly target: Target
   /** The parameters of its name. */
   readonly params: Readonly<Record<string, unknown>>
-  readonly recovery: NamespaceRecovery<SocketRuntime> | undefined
+  readonly recovery: Recovery<SocketRuntime> | undefined
   nextAckId(): number
   /** Whether the events of all its sockets have readers. */
   readonly watchesEvents: boolean
@@ -115,7 +117,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   private context: Context.Context<any> | undefined
   private ownData: Readonly<Record<string, unknown>> = noData
   resumption: Resumption | undefined
-  recoverable: Session | undefined
+  recoverable: Session | LiveSession | undefined
   /** The grants of its middlewares, if they end or can be refreshed. */
   rights: Rights | undefined
   private roomsView: RoomsView | undefined
@@ -245,6 +247,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     const next: Record<string, unknown> = { ...this.ownData, ...data }
     for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
     this.ownData = next
+    this.namespace.recovery?.onData(this)
+  }
+
+  get encodedData(): Readonly<Record<string, unknown>> {
+    return this.encodeData(this.ownData)
   }
 
   /** Data as the contract encodes them; fields that it does not declare stay as they are. */
@@ -291,9 +298,11 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   enterRoom(room: string): boolean {
     const { connection } = this
     if (connection.enterRoom(roomWeight(room))) {
-      this.recoverable?.memberships.join(room, this.namespace.recovery!.position)
+      if (this.recoverable !== undefined) this.namespace.recovery!.onJoined(this, room)
       return true
     }
+    // The log that servers may share says that it has joined.
+    if (this.recoverable instanceof SharedSession) this.recoverable.spoil()
     const annotations = { room, ...this.annotations }
     const message = "room not joined: its connection is in as many as it may be"
     connection.environment.observer.debug("socket", message, annotations, connection)
@@ -302,7 +311,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
 
   leaveRoom(room: string): void {
     this.connection.leaveRoom(roomWeight(room))
-    this.recoverable?.memberships.leave(room, this.namespace.recovery!.position)
+    if (this.recoverable !== undefined) this.namespace.recovery!.onLeft(this, room)
   }
 
   // ---------------------------------------------------------------- out
@@ -314,12 +323,17 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
 
   deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
     const event = encoded as EncodedEvent
-    const { data, isRecoverable, makeTraced } = event
+    const { data, isRecoverable, makeTraced, spoiled } = event
     if (this.isUnreachable || (flags.volatile && this.isBehind())) return
-    const message = makeTraced === undefined ? event.message : event.messageFor(this.connection)
+    const shared = makeTraced === undefined ? event.message : event.messageFor(this.connection)
+    const message = spoiled !== undefined && this.isSpoiled ? spoiled : shared
     this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
     // Handlers may send, too: after this.
     if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
+  }
+
+  private get isSpoiled(): boolean {
+    return this.recoverable instanceof SharedSession && this.recoverable.isIncomplete
   }
 
   deliverForAck(
@@ -361,14 +375,16 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     if (recoverable !== undefined) this.namespace.recovery!.order.finish()
     if (this.isDisconnected || (flags.volatile && this.isBehind())) {
       // It has waited for capacity until the connection was lost: the client misses it.
-      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, this.recoverable, packet, flags)
+      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, packet, flags)
       return false
     }
     const { environment, isSilent, session } = this.connection
     // A client that moves gets what can be recovered when it comes back.
     if (isSilent && recovery === undefined) return false
-    if (recovery !== undefined) recovery.direct(this, recoverable!, packet, flags)
-    else session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
+    // What comes out of a log is shown when it is sent.
+    if (recovery !== undefined && !recovery.direct(this, packet, flags)) return true
+    if (recovery === undefined)
+      session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
     if (this.outgoingHandlers !== undefined) this.showOutgoing(emitted.data)
     return true
   }
@@ -443,8 +459,14 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
       return Effect.sync(() => acks.remove(id))
     })
     const waits = this.connection.environment.options.suspends && !flags.volatile
-    const answered = waits ? Effect.andThen(this.awaitCapacity, request) : request
+    const ordered = this.namespace.recovery === undefined ? request : Effect.andThen(this.settled, request)
+    const answered = waits ? Effect.andThen(this.awaitCapacity, ordered) : ordered
     return Effect.flatMap(answered, (answer) => encoding.decodeAck(event, answer))
+  }
+
+  /** Waits until the events before have been sent, which may be on their way through a log. */
+  private get settled(): Effect.Effect<void> {
+    return Effect.suspend(() => this.namespace.recovery?.settled(this) ?? Effect.void)
   }
 
   /**
@@ -631,7 +653,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   onPing(ping: number): void {
-    this.recoverable?.onPing(ping, this.namespace.recovery!.position)
+    if (this.recoverable !== undefined) this.namespace.recovery!.onPing(this, ping)
   }
 
   onPong(ping: number): void {
@@ -680,6 +702,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     if (close) return connection.disconnectAll()
     // Handlers of the end can still send before it.
     this.startDisconnectingHandlers("server namespace disconnect")
+    this.namespace.recovery?.flush(this)
     connection.session.sendUnsafe(connection.environment.wire.disconnect(this.namespace.name))
     connection.forget(this)
     this.end("server namespace disconnect")

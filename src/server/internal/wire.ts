@@ -15,14 +15,22 @@ export class EncodedEvent implements EncodedBroadcast {
   readonly data: BroadcastPacket["data"]
   /** Whether clients that miss it get it later, where recovery is on. */
   readonly isRecoverable: boolean
+  /** For clients that may have missed something: they get no offset that says that they have not. */
+  readonly spoiled: OutboundMessage | undefined
   /** Makes its form with the trace context of its emitter; `undefined` if it has none. */
   makeTraced: (() => OutboundMessage) | undefined = undefined
   private traced: OutboundMessage | undefined = undefined
 
-  constructor(message: OutboundMessage, data: BroadcastPacket["data"], isRecoverable = false) {
+  constructor(
+    message: OutboundMessage,
+    data: BroadcastPacket["data"],
+    isRecoverable = false,
+    spoiled?: OutboundMessage
+  ) {
     this.message = message
     this.data = data
     this.isRecoverable = isRecoverable
+    this.spoiled = spoiled
   }
 
   /** The message for a connection. All that take the trace context share the form that has it. */

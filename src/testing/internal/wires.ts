@@ -22,6 +22,8 @@ export class Wires implements MediumObserver {
   private readonly halfOpen = new Set<number>()
   private readonly waiting = new Map<number, number>()
   private isCalm = false
+  private linkCount = 0
+  private networkCount = 0
 
   constructor(world: World) {
     this.world = world
@@ -45,6 +47,14 @@ export class Wires implements MediumObserver {
         this.open.get(link)?.()
       })
     }
+  }
+
+  nextLink(): number {
+    return this.linkCount++
+  }
+
+  nextNetwork(): number {
+    return this.networkCount++
   }
 
   onNetwork(_id: number, network: Network): void {

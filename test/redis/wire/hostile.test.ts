@@ -76,6 +76,11 @@ const isMessage = (message: ClusterMessage): boolean => {
       return isSelection(message.selection) && typeof message.close === "boolean"
     case "ServerEvent":
       return isEvent(message.data)
+    case "Enter":
+    case "Exit":
+      return isText(message.sid) && isList(isText, message.rooms)
+    case "Taken":
+      return isText(message.sid) && isText(message.by)
     default:
       return ["Cancel", "Ping"].includes(message._tag) && isText(message.requestId)
   }

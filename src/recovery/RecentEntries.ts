@@ -1,0 +1,73 @@
+/**
+ * The entries of a shared log that one server has read last.
+ *
+ * @since 0.1.0
+ */
+import * as LogPosition from "../adapter/LogPosition.ts"
+import { type LogBudget, MessageLog } from "./MessageLog.ts"
+import type { From, OnEntry, Place, Recent, SharedMessage } from "../adapter/SharedLog.ts"
+
+interface Kept {
+  readonly position: string
+  readonly message: SharedMessage
+  readonly bytes: number
+}
+
+/**
+ * The entries of one namespace that a server has read last, so that it need not read them again for
+ * each client that comes back. None is missing between the first and the last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class RecentEntries implements Recent {
+  private readonly log: MessageLog<Kept>
+
+  /** It begins after the entry with a number. */
+  constructor(budget: LogBudget, floor: number) {
+    this.log = new MessageLog(budget)
+    this.log.floor = floor
+  }
+
+  /** Adds the entry at a place, of so many bytes, at a time in milliseconds. */
+  add({ index, position }: Place, message: SharedMessage, bytes: number, at: number): void {
+    const { log } = this
+    log.head = index - 1
+    // Decoded, it takes more.
+    log.append({ position, message, bytes }, nobody, OVERHEAD + 2 * bytes, at)
+  }
+
+  /** Whether everything after a place is here, up to where the server is now. Others may have made the place up. */
+  has({ index, position }: From, now: Place): boolean {
+    const { log } = this
+    if (index === undefined || index < log.floor || index > now.index) return false
+    const before = log.lastUpTo(index)
+    // Of entries that it does not keep, as they belong to other namespaces, it knows only where they are.
+    if (before !== undefined) {
+      const order = LogPosition.compare(before.message.position, position)
+      if (before.position === index ? order !== 0 : order >= 0) return false
+    }
+    let isBefore = true
+    log.forEachAfter(index, ({ message }) => {
+      isBefore = LogPosition.compare(message.position, position) > 0
+      return false
+    })
+    return isBefore
+  }
+
+  /** Passes on the entries after a place, up to a position. */
+  read({ index }: From, upTo: string, maxEntries: number, onEntry: OnEntry): "overflow" | "whole" {
+    let left = maxEntries
+    this.log.forEachAfter(index!, ({ message: { bytes, message, position }, position: at }) => {
+      if (LogPosition.compare(position, upTo) > 0) return false
+      if (left-- > 0) onEntry(position, message, bytes, at)
+      return left >= 0
+    })
+    return left < 0 ? "overflow" : "whole"
+  }
+}
+
+const nobody = { rooms: [], except: [] }
+
+/** The objects of an entry, in bytes. */
+const OVERHEAD = 300

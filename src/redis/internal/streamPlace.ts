@@ -1,0 +1,109 @@
+import * as Effect from "effect/Effect"
+
+import * as LogPosition from "../../adapter/LogPosition.ts"
+import type { Place } from "../../adapter/SharedLog.ts"
+
+/** What Redis says of a stream: how many entries it has ever had, and has, and the last id. */
+export interface StreamState {
+  /** `-1` if it does not say that: it is older than Redis 7. */
+  readonly added: number
+  readonly length: number
+  readonly last: string
+}
+
+/** From one look at the state of a stream to the next, in milliseconds. */
+const INTERVAL = 1_000
+
+interface Waiter {
+  readonly position: string
+  readonly done: () => void
+}
+
+/**
+ * The place of a reader in its stream: the last id, and the number of entries up to it. It notices
+ * that entries were trimmed, or the stream deleted, before they were read: the numbers differ from
+ * those of Redis.
+ */
+export class StreamPlace {
+  /** Called when entries were lost, before what comes after them is delivered. */
+  readonly gapListeners = new Set<() => void>()
+  last: string | undefined
+  private index: number | undefined
+  /** An entry whose number is known. It has not been read yet. */
+  private anchor: Place | undefined
+  private checkedAt = -Infinity
+  private readonly waiters = new Set<Waiter>()
+
+  get place(): Place | undefined {
+    const { index, last } = this
+    return index === undefined || last === undefined ? undefined : { position: last, index }
+  }
+
+  /** Whether the state is to be looked at before the entries of a reply are delivered. */
+  isDue(now: number, isFull: boolean): boolean {
+    return this.gapListeners.size > 0 && (isFull || now - this.checkedAt >= INTERVAL || this.index === undefined)
+  }
+
+  /** Redis has told the state, after the last reply and before the next. */
+  onState({ added, last, length }: StreamState, now: number): void {
+    this.checkedAt = now
+    if (this.last === undefined || LogPosition.compare(last, this.last) < 0) {
+      // A stream that was deleted may have begun anew with lower ids.
+      if (this.last !== undefined) this.lose()
+      this.last = last
+      this.index = added < 0 ? undefined : added
+      return this.settle()
+    }
+    if (this.index !== undefined && (added - length > this.index || added < this.index)) this.lose()
+    if (added < 0) return
+    this.anchor ??= { position: last, index: added }
+    this.compare(this.last)
+  }
+
+  /** The next entry has been read, and is delivered after that. */
+  advance(id: string): void {
+    this.last = id
+    if (this.index !== undefined) this.index++
+    this.compare(id)
+  }
+
+  private compare(id: string): void {
+    const { anchor } = this
+    if (anchor === undefined || LogPosition.compare(id, anchor.position) < 0) return
+    this.anchor = undefined
+    const index = id === anchor.position ? anchor.index : undefined
+    if (this.index !== undefined && this.index !== index) this.lose()
+    this.index = index
+  }
+
+  private lose(): void {
+    this.index = this.anchor = undefined
+    for (const onGap of this.gapListeners) onGap()
+  }
+
+  /** The entry has been delivered. */
+  settle(): void {
+    if (this.waiters.size === 0) return
+    for (const waiter of this.waiters) if (this.has(waiter.position)) waiter.done()
+  }
+
+  private has(position: string): boolean {
+    return this.last !== undefined && LogPosition.compare(this.last, position) >= 0
+  }
+
+  /** Waits until everything up to a position has been delivered. */
+  reach(position: string): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.has(position)) return resume(Effect.void)
+      const waiter = {
+        position,
+        done: () => {
+          this.waiters.delete(waiter)
+          resume(Effect.void)
+        }
+      }
+      this.waiters.add(waiter)
+      return Effect.sync(() => void this.waiters.delete(waiter))
+    })
+  }
+}
