@@ -2,10 +2,12 @@
  * The memory for streams: its bounds, and what they cost those who read.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric } from "effect"
+import { Duration, Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as TimerWheel from "../../src/engine/TimerWheel.ts"
 import { costOf } from "../../src/internal/cost.ts"
+import { Flush, StreamReader } from "../../src/server/internal/streamReader.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
 import * as StreamMetrics from "../../src/streams/StreamMetrics.ts"
 import type { RunningLog } from "../../src/streams/StreamLog.ts"
@@ -244,6 +246,41 @@ describe("the memory for streams", () => {
         const error = yield* Effect.flip(StreamLog.makeMemory({ [option]: value }))
         assert.strictEqual(error.option, option)
       }
+    })
+  )
+})
+
+describe("readers of a client that does not read", () => {
+  it.effect("look seldom after a while, and go on soon when it does", () =>
+    Effect.gen(function* () {
+      const log = yield* StreamLog.makeMemory()
+      const begun = yield* log.begin(stream())
+      if (begun._tag !== "Began") return assert.fail("it runs")
+      yield* begun.log.append(["a", "b"])
+      const readable = (yield* log.open(begun.log.id))!
+      let looks = 0
+      let buffered = 1_000_000
+      let sent = 0
+      const session = {
+        get buffered() {
+          looks++
+          return buffered
+        }
+      }
+      const socket = { isConnected: true, connection: { session }, sendEncoded: () => void sent++ }
+      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
+      const flush = new Flush((task) => task())
+      const about = { socket, log: readable, event: "items", mayHaveBinary: false, window: undefined, after: 0 }
+      for (let i = 0; i < 10; i++) new StreamReader({ ...about, flush, wheel, onDone: () => {} })
+      yield* TestClock.adjust("100 millis")
+      // While it may be slow only, they look often.
+      assert.isAtLeast(looks, 10 * 4)
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(looks, 10 * 220)
+      assert.strictEqual(sent, 0)
+      buffered = 0
+      yield* TestClock.adjust("400 millis")
+      assert.strictEqual(sent, 10)
     })
   )
 })
