@@ -127,6 +127,10 @@ export interface Access {
  * of the owner: see {@link Options}. It runs in the context of the socket that asks, so it sees that
  * socket's services.
  *
+ * **Gotchas**
+ *
+ * It is not asked when a stream starts: `stream` fails for clients that may start none.
+ *
  * @since 0.1.0
  * @category models
  */

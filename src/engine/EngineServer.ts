@@ -584,7 +584,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   }
 
   private full(limits: ConnectionLimits, option: ConnectionLimit): HandshakeError.HandshakeError {
-    const refused = limits.onRefused(this.wheel.now())
+    const refused = limits.refusals.add(this.wheel.now())
     if (refused !== undefined) {
       this.warn(
         `${option}: ${refused} ${refused === 1 ? "handshake was" : "handshakes were"} refused since this was said last`
@@ -662,6 +662,8 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   ): void {
     const session = new EngineSession(id, revisionOf(request), request.details(), this)
     session.take(definition, carrier)
+    // Some edges accept later than this server has decided: others may have taken the last place, or it has closed.
+    const isTooLate = this.leavingError !== undefined || this.limits?.exceeded(session.details.address) !== undefined
     this.registry.set(session.id, session)
     this.limits?.add(session.details.address)
     this.openCount++
@@ -669,6 +671,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.wasUsed = true
     this.stats.opened++
     session.start()
+    if (isTooLate) session.terminate()
     // This also happens if the session has ended: the request is then answered with that.
     onStarted?.(session)
     // A handler would never be told of an end that has already happened.

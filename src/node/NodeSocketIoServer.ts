@@ -7,7 +7,6 @@
 import type * as Http from "node:http"
 import type { TlsOptions } from "node:tls"
 import * as Config from "effect/Config"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -15,10 +14,10 @@ import * as Scope from "effect/Scope"
 
 import type { EngineRequest } from "../engine/EngineRequest.ts"
 import type { Handshake } from "../Handshake.ts"
-import { NamespaceGrace, type ServerOptions } from "../server/ServerOptions.ts"
+import type { ServerOptions } from "../server/ServerOptions.ts"
 import { ListenError } from "../server/ListenError.ts"
+import * as Listening from "../server/Listening.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
-import type { EngineServer } from "../engine/EngineServer.ts"
 import { separate } from "../engine/OptionReaders.ts"
 import { InvalidOptionError } from "../SocketIoError.ts"
 import {
@@ -32,7 +31,6 @@ import {
   stopListening
 } from "./internal/httpServer.ts"
 import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
-import * as EnginePath from "../engine/EnginePath.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
 export { ListenError }
@@ -220,14 +218,7 @@ export const layerAttached = <R = never>(server: Http.Server, options: NodeOptio
  */
 export const layer = <R = never>(
   options: ListeningOptions<R>
-): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError, R> =>
-  Layer.effect(
-    SocketIoServer.SocketIoServer,
-    Effect.map(
-      makeListening(options, () => Effect.void),
-      ([server]) => server
-    )
-  )
+): Layer.Layer<SocketIoServer.SocketIoServer, InvalidOptionError | ListenError, R> => Listening.layer(prepare(options))
 
 /**
  * Builds namespaces, and then listens: every client that can connect finds all of them.
@@ -275,55 +266,24 @@ export const serve = <A, E, R, R2 = never>(
   SocketIoServer.SocketIoServer | A,
   E | InvalidOptionError | ListenError,
   R2 | Exclude<R, SocketIoServer.SocketIoServer>
-> =>
-  Layer.effectContext(
-    makeListening(options, (server, scope) =>
-      Effect.contextWith((context: Context.Context<never>) =>
-        Layer.buildWithMemoMap(
-          Layer.provideMerge(namespaces, Layer.succeed(SocketIoServer.SocketIoServer, server)),
-          Layer.CurrentMemoMap.forkOrCreate(context),
-          scope
-        )
-      )
-    ).pipe(
-      Effect.map(([, context]) => context),
-      Effect.provideService(NamespaceGrace, 0)
-    )
-  )
+> => Listening.serve(namespaces, prepare(options))
 
-/**
- * Makes a server, builds its namespaces in a scope that closes before the server does, and then
- * listens.
- */
-const makeListening = Effect.fnUntraced(function* <A, E, R, R2>(
-  options: ListeningOptions<R2>,
-  build: (server: SocketIoServer.SocketIoServerShape, scope: Scope.Scope) => Effect.Effect<A, E, R>
-): Effect.fn.Return<
-  readonly [server: SocketIoServer.SocketIoServerShape, built: A],
-  E | InvalidOptionError | ListenError,
-  R | R2 | Scope.Scope
-> {
+/** The `http.Server` of a server that listens itself. */
+const prepare = Effect.fnUntraced(function* <R>(
+  options: ListeningOptions<R>
+): Effect.fn.Return<Listening.Listener<R>, InvalidOptionError> {
   yield* checkPort(options)
   const server = yield* createServer(options, notFound)
-  // The order at the end: close the namespaces, let the clients leave, stop listening once the
-  // polling clients have come once more, and wait until every connection is closed. The steps share
-  // the time of `drainTimeout`.
-  let engine: EngineServer | undefined
-  yield* Effect.addFinalizer(() => Effect.suspend(() => awaitClosed(server, engine?.drainTimeLeft() ?? 0)))
-  const shape = yield* makeAttached(server, separate(options, LISTENING)[1])
-  const attached = (engine = yield* shape.engine)
-  const namespaces = yield* Scope.fork(yield* Effect.scope)
-  const built = yield* build(shape, namespaces)
-  yield* Effect.mapError(listen(server, options), (cause) => new ListenError({ message: cause.message, cause }))
-  yield* Effect.addFinalizer(() =>
-    Effect.all([attached.drain, Effect.andThen(attached.lastPolls, stopListening(server))], {
-      concurrency: "unbounded",
-      discard: true
-    })
-  )
-  yield* Effect.addFinalizer((exit) => Scope.close(namespaces, exit))
-  yield* Effect.logInfo(`Socket.IO server listening on ${addressOf(server)}${EnginePath.normalize(options.path)}`)
-  return [shape, built]
+  return {
+    make: makeAttached(server, separate(options, LISTENING)[1]),
+    listen: Effect.matchEffect(listen(server, options), {
+      onFailure: (cause) => new ListenError({ message: cause.message, cause }),
+      onSuccess: () => Effect.sync(() => addressOf(server))
+    }),
+    stop: stopListening(server),
+    awaitClosed: (time) => awaitClosed(server, time),
+    path: options.path
+  }
 })
 
 /**

@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -105,22 +106,25 @@ const makeStore = (
       (subscription) => Effect.sync(() => subscription.unsubscribe())
     )
 
-    const renew = Effect.suspend(() =>
-      Effect.forEach(
-        Array.from(own),
-        ([id, { claim, onRead, onStop }]) =>
-          Effect.all([
-            Effect.flatMap(run(Scripts.RENEW, keysOf(id), lease, retain), (told) =>
-              Effect.andThen(Number(told) & 2 ? onRead : Effect.void, Number(told) & 1 ? onStop : Effect.void)
-            ),
-            claim === undefined ? Effect.void : run(Scripts.CLAIM, [claim], id, lease)
-          ]),
-        { discard: true, concurrency: "unbounded" }
-      )
+    const renew = (id: string, { claim, onRead, onStop }: Own) =>
+      Effect.all([
+        Effect.flatMap(run(Scripts.RENEW, keysOf(id), lease, retain), (told) =>
+          Effect.andThen(Number(told) & 2 ? onRead : Effect.void, Number(told) & 1 ? onStop : Effect.void)
+        ),
+        // It may have ended, and released its key, meanwhile.
+        Effect.suspend(() =>
+          claim === undefined || !own.has(id) ? Effect.void : Effect.asVoid(run(Scripts.CLAIM, [claim], id, lease))
+        )
+      ]).pipe(Effect.catch((error) => Effect.logDebug("a stream of this server was not renewed", error)))
+    // Each by itself: a part of Redis that does not answer, or a damaged key, concerns no other stream.
+    const renewals = yield* FiberMap.make<string>()
+    const renewAll = Effect.suspend(() =>
+      Effect.forEach(own, ([id, stream]) => FiberMap.run(renewals, id, renew(id, stream), { onlyIfMissing: true }), {
+        discard: true
+      })
     )
     yield* Effect.sleep(Duration.millis(times.lease / 3)).pipe(
-      Effect.andThen(renew),
-      Effect.catch((error) => Effect.logDebug("the streams of this server were not renewed", error)),
+      Effect.andThen(renewAll),
       Effect.forever,
       Effect.forkScoped
     )

@@ -5,6 +5,7 @@
  */
 export * as BroadcastOperator from "./BroadcastOperator.ts"
 export * as Health from "./Health.ts"
+export * as Listening from "./Listening.ts"
 export * as NamespaceHandle from "./NamespaceHandle.ts"
 export * as RateLimiter from "./RateLimiter.ts"
 export * as RecoveryOptions from "./RecoveryOptions.ts"

@@ -149,7 +149,7 @@ export class StreamLog extends Context.Service<StreamLog, StreamLogShape>()("eff
  * Bytes are estimates of memory. Streams that have ended are dropped before their time if there are
  * too many: beyond its own bounds a client loses its oldest ones, and beyond the bounds of all the
  * oldest ones go, whosever they are. A stream that runs is never dropped. It loses its oldest values
- * instead, and its readers are told.
+ * instead. In both cases its readers are told.
  *
  * A client is an owner (`owner` of the event), or a connection.
  *

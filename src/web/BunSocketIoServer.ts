@@ -15,6 +15,7 @@ import type { SocketIoServer } from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { BunChannel, type Opening } from "./internal/bunChannel.ts"
 import * as Listening from "./internal/listening.ts"
+import * as ServerListening from "../server/Listening.ts"
 import { makeRoute } from "./internal/router.ts"
 import { ATTACH_OPTIONS, type AttachOptions, notFound, type RequestInfo } from "./WebEngine.ts"
 import type { BunWebSocket } from "./WebSocketChannel.ts"
@@ -234,7 +235,8 @@ const listen = Effect.fnUntraced(function* (
  */
 export const layer = <R = never>(
   options: ListeningOptions<R>
-): Layer.Layer<SocketIoServer, InvalidOptionError | ListenError, R> => Listening.layer(options, listen)
+): Layer.Layer<SocketIoServer, InvalidOptionError | ListenError, R> =>
+  ServerListening.layer(Listening.prepare(options, listen))
 
 /**
  * Builds namespaces, and then listens: every client that can connect finds all of them. See
@@ -248,4 +250,4 @@ export const serve = <A, E, R, R2 = never>(
   namespaces: Layer.Layer<A, E, R>,
   options: ListeningOptions<R2>
 ): Layer.Layer<SocketIoServer | A, E | InvalidOptionError | ListenError, R2 | Exclude<R, SocketIoServer>> =>
-  Listening.serve(namespaces, options, listen)
+  ServerListening.serve(namespaces, Listening.prepare(options, listen))

@@ -12,6 +12,7 @@ import type { ServerOptions } from "../server/ServerOptions.ts"
 import type { SocketIoServer } from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import * as Listening from "./internal/listening.ts"
+import * as ServerListening from "../server/Listening.ts"
 import { type AttachOptions, makeHandlerOn } from "./WebEngine.ts"
 import type { StandardWebSocket } from "./WebSocketChannel.ts"
 
@@ -130,7 +131,8 @@ const listen = Effect.fnUntraced(function* (
  */
 export const layer = <R = never>(
   options: ListeningOptions<R>
-): Layer.Layer<SocketIoServer, InvalidOptionError | ListenError, R> => Listening.layer(options, listen)
+): Layer.Layer<SocketIoServer, InvalidOptionError | ListenError, R> =>
+  ServerListening.layer(Listening.prepare(options, listen))
 
 /**
  * Builds namespaces, and then listens: every client that can connect finds all of them. See
@@ -144,4 +146,4 @@ export const serve = <A, E, R, R2 = never>(
   namespaces: Layer.Layer<A, E, R>,
   options: ListeningOptions<R2>
 ): Layer.Layer<SocketIoServer | A, E | InvalidOptionError | ListenError, R2 | Exclude<R, SocketIoServer>> =>
-  Listening.serve(namespaces, options, listen)
+  ServerListening.serve(namespaces, Listening.prepare(options, listen))

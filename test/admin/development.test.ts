@@ -209,6 +209,28 @@ describe("the load that clients can put on a page", () => {
     }).pipe(withAdmin({ maxSockets: 2 }))
   )
 
+  it.effect("shows new namespaces, however many have come and closed while it looks", () =>
+    Effect.gen(function* () {
+      const page = yield* openPage(undefined)
+      for (let i = 0; i < 1_001; i += 50) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const peer = yield* TestSocketIo.rawClient()
+            for (let j = i; j < i + 50; j++) yield* peer.send(`40/room-${j},`)
+            yield* settle
+            yield* peer.close
+          })
+        )
+        yield* settle
+        yield* TestClock.adjust("2 seconds")
+        yield* settle
+      }
+      assert.isAbove(page.all("socket_connected").length, 1_000)
+      const last = yield* openPage(undefined, { namespace: "/room-5000" })
+      assert.isTrue(page.all("socket_connected").some(([socket]) => socket.id === last.id))
+    }).pipe(withAdmin())
+  )
+
   it.effect("is limited by the number of events in a second, and a line tells how many were left out", () =>
     Effect.gen(function* () {
       const plain = yield* openPage(undefined, { namespace: "/plain" })

@@ -4,8 +4,9 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 
+import { APPEND, RENEW } from "../../src/redis/internal/streamScripts.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisStreamLog from "../../src/redis/RedisStreamLog.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
@@ -135,9 +136,14 @@ describe("streams in Redis", requires("Redis"), () => {
     })
   )
 
-  it.live("are not idle while they have readers at other servers", () =>
+  it.live("are not idle while they have readers at other servers, whatever Redis says of others", () =>
     Effect.gen(function* () {
       const [a, b] = [yield* server("redis", { lease: "1 second" }), yield* server("redis", { lease: "1 second" })]
+      const redis = yield* clientOf("redis")
+      const { id } = yield* begin(a, "a key of a stream whose keys are damaged")
+      const life = `socket.io-stream:{${id}}:run`
+      yield* redis.command(["DEL", life], { key: life })
+      yield* redis.command(["LPUSH", life, "x"], { key: life })
       const idle = (key: string) =>
         Effect.flatMap(a.begin({ about: about(key), client: "client", idle: 1 }), (begun) =>
           begun._tag === "Began" ? Effect.succeed(begun.log.id) : Effect.die(new Error("it runs"))
@@ -154,6 +160,89 @@ describe("streams in Redis", requires("Redis"), () => {
         })
       }
       assert.isUndefined((yield* a.open(running))!.end)
+    })
+  )
+
+  it.live("leave their key free, also if they end while their server renews it", () =>
+    Effect.gen(function* () {
+      const service = yield* clientOf("redis")
+      const [isHeld, goOn, isBack] = yield* Effect.replicateEffect(Deferred.make<void>(), 3)
+      const slow: typeof service = {
+        ...service,
+        command: (command, options) => {
+          const reply = service.command(command, options)
+          if (command[1] !== RENEW) return reply
+          const held = Effect.andThen(Deferred.succeed(isHeld!, undefined), Deferred.await(goOn!))
+          return Effect.tap(reply, () => Effect.andThen(held, Deferred.succeed(isBack!, undefined)))
+        }
+      }
+      const a = yield* Effect.orDie(
+        Effect.provideService(RedisStreamLog.make({ lease: "1 second" }), RedisClient.RedisClient, slow)
+      )
+      const key = "a key that is renewed at the end"
+      const running = yield* begin(a, key)
+      yield* Deferred.await(isHeld!)
+      running.finish({ _tag: "Success" })
+      const isFree = { until: (id: string | undefined) => id === undefined, schedule: Schedule.spaced("10 millis") }
+      yield* Effect.repeat(a.find(about(key)), isFree)
+      yield* Deferred.succeed(goOn!, undefined)
+      yield* Deferred.await(isBack!)
+      // Commands of one client are executed in their order.
+      for (let i = 0; i < 10; i++) yield* Effect.yieldNow
+      assert.isUndefined(yield* a.find(about(key)))
+      assert.notStrictEqual((yield* begin(a, key)).id, running.id)
+    })
+  )
+
+  it.live("come to Redis as a whole, also if their server has dropped them before that", () =>
+    Effect.gen(function* () {
+      const service = yield* clientOf("redis")
+      const [isHeld, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const slow: typeof service = {
+        ...service,
+        command: (command, options) =>
+          command[1] === APPEND
+            ? Deferred.succeed(isHeld, undefined).pipe(
+                Effect.andThen(Deferred.await(goOn)),
+                Effect.andThen(service.command(command, options))
+              )
+            : service.command(command, options)
+      }
+      const a = yield* Effect.orDie(
+        Effect.provideService(RedisStreamLog.make({ maxStreamsPerClient: 1 }), RedisClient.RedisClient, slow)
+      )
+      const running = yield* begin(a, "a key of a stream that is dropped")
+      yield* running.append([1])
+      yield* Deferred.await(isHeld)
+      yield* running.append([2, 3])
+      running.finish({ _tag: "Success" })
+      const readable = (yield* a.open(running.id))!
+      yield* begin(a, "a key of the next stream")
+      yield* Deferred.succeed(goOn, undefined)
+      assert.deepStrictEqual(yield* reads(yield* server(), running.id), { values: [1, 2, 3], end: "Success" })
+      // And then it is not held any more.
+      yield* Effect.repeat(
+        Effect.sync(() => readable.start),
+        { until: (start) => start === 3, schedule: Schedule.spaced("10 millis") }
+      )
+    })
+  )
+
+  it.live("end with Lost for readers where their values in Redis cannot be read", () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* server(), yield* server()]
+      const redis = yield* clientOf("redis")
+      const { id } = yield* begin(a, "a key of a stream with a damaged value")
+      const name = `socket.io-stream:{${id}}`
+      const depth = 100_000
+      const piece = `[[0,0,[${"[".repeat(depth)}${"]".repeat(depth)}],null]]`
+      const reading = yield* Effect.forkChild(reads(b, id))
+      yield* Effect.repeat(redis.numSub(name, false), { until: (count) => count > 0 })
+      yield* redis.command(["XADD", name, "1-0", "p", piece], { key: name })
+      // A server looks by itself after a second.
+      assert.strictEqual((yield* Fiber.join(reading))!.end, "Lost")
+      // A server that opens it later says the same.
+      assert.strictEqual((yield* reads(yield* server(), id))!.end, "Lost")
     })
   )
 

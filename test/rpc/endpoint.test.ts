@@ -2,7 +2,7 @@
  * Calls beside events: one socket, one authentication, the same rooms.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Option, References, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Rpc, RpcClient, RpcGroup, RpcServer, RpcTest } from "effect/rpc"
 
@@ -14,6 +14,7 @@ import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoRpc from "../../src/rpc/SocketIoRpc.ts"
 import * as SocketIoRpcClient from "../../src/rpc/SocketIoRpcClient.ts"
 import * as SocketIoRpcServer from "../../src/rpc/SocketIoRpcServer.ts"
+import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 
@@ -279,6 +280,36 @@ describe("mistakes of an application", () => {
       const socket = yield* SocketIoClient.connect("/").pipe(Effect.provide(context))
       const defect = yield* Stream.runHead(socket.stream("defect"))
       assert.deepStrictEqual(defect, Option.some(["Error: a socket is attached twice to one endpoint"]))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("writes the names that clients have chosen as safe text into its log lines", () =>
+    Effect.gen(function* () {
+      const rooms = SocketIoServer.layerDynamicNamespace(/^\/room/, () =>
+        Effect.succeed((socket: ServerSocket<any>) =>
+          Effect.flatMap(SocketIoRpcServer.Endpoint, ({ attach }) => Effect.as(attach(socket), {}))
+        )
+      )
+      const names: Array<unknown> = []
+      const logger = Logger.make(({ fiber }) => {
+        names.push(fiber.getRef(References.CurrentLogAnnotations)["namespace"])
+      })
+      const context = yield* Layer.build(
+        rooms.pipe(
+          Layer.provide(SocketIoRpcServer.layerEndpoint()),
+          Layer.provideMerge(TestSocketIo.layer()),
+          Layer.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")])
+        )
+      )
+      const socket = yield* SocketIoClient.connect("/room\u001b[2J").pipe(Effect.provide(context))
+      yield* socket.emit("rpc", "no frame")
+      while (names.length === 0) yield* Effect.yieldNow
+      yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+      assert.deepStrictEqual(
+        names.filter((name) => name !== undefined && name !== "/room\\u001b[2J"),
+        []
+      )
+      assert.include(names, "/room\\u001b[2J")
     }).pipe(Effect.scoped)
   )
 })

@@ -54,6 +54,10 @@ class Chat extends Namespace.make("/chat", { auth: Auth })
   .add(Once_)
   .middleware(Authentication) {}
 
+class Slow extends Namespace.make("/slow").add(
+  StreamEvent.make("slow", { payload: Schema.String, item: Schema.String, key: (key) => key })
+) {}
+
 const endless = Stream.concat(Stream.make("begun"), Stream.never)
 
 const images = Array.from({ length: 20 }, (_, i) => ({ name: `${i}`, bytes: new Uint8Array([i, i, i]) }))
@@ -152,6 +156,43 @@ describe("a stream of a dynamic namespace", () => {
 })
 
 describe("the rule of a handler", () => {
+  it.live("is interrupted when the client that asks has left, wherever it is asked", () =>
+    Effect.gen(function* () {
+      const asked = yield* Queue.unbounded<string>()
+      const interrupted = yield* Queue.unbounded<string>()
+      const { url } = yield* serve(
+        SocketIoServer.layerNamespace(Slow, () =>
+          Effect.succeed(
+            Slow.of({
+              slow: {
+                stream: () => endless,
+                allow: ({ action }) =>
+                  Effect.andThen(
+                    Queue.offer(asked, action),
+                    Effect.onInterrupt(Effect.never, () => Queue.offer(interrupted, action))
+                  )
+              }
+            })
+          )
+        )
+      )
+      const owner = yield* connect(`${url}/slow`)
+      const { stream } = yield* call(owner, "slow", "key")
+      for (const [event, payload, action] of [
+        ["slow", "key", "read"],
+        ["slow:find", "key", "read"],
+        ["slow:read", { stream, after: 0 }, "read"],
+        ["slow:stop", { stream }, "stop"]
+      ] as const) {
+        const socket = yield* connect(`${url}/slow`)
+        socket.emit(event, payload, () => {})
+        assert.strictEqual(yield* Queue.take(asked), action)
+        socket.disconnect()
+        assert.strictEqual(yield* Queue.take(interrupted), action, event)
+      }
+    })
+  )
+
   it.live("decides on reading and stopping, with the services of the socket that asks", () =>
     Effect.gen(function* () {
       const { as, asked } = yield* world()
@@ -218,6 +259,21 @@ describe("the bounds of streams", () => {
       assert.deepStrictEqual(yield* ask(ada, c), there)
       yield* call(ada, "shared:stop", { stream: b })
       assert.deepStrictEqual(yield* ask(eve, b), there)
+    })
+  )
+
+  it.live("of bytes hold for readers that do not read: they are told that values are missing", () =>
+    Effect.gen(function* () {
+      const { as } = yield* world({ maxStreamsPerClient: 1 })
+      const ada = yield* as("ada")
+      const { stream } = yield* call(ada, "image")
+      const reader = yield* read(ada, "image", stream, 0, 1)
+      yield* reader.has(1)
+      // Another one takes its place.
+      yield* call(ada, "image")
+      yield* reader.gap
+      assert.strictEqual(reader.values.length, 1)
+      assert.deepStrictEqual(yield* reader.ask(), gone)
     })
   )
 

@@ -2,10 +2,12 @@
  * The memory for streams: its bounds, and what they cost those who read.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric } from "effect"
+import { Duration, Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as TimerWheel from "../../src/engine/TimerWheel.ts"
 import { costOf } from "../../src/internal/cost.ts"
+import { Flush, StreamReader } from "../../src/server/internal/streamReader.ts"
 import * as StreamLog from "../../src/streams/StreamLog.ts"
 import * as StreamMetrics from "../../src/streams/StreamMetrics.ts"
 import type { RunningLog } from "../../src/streams/StreamLog.ts"
@@ -129,6 +131,25 @@ describe("the memory for streams", () => {
     })
   )
 
+  it.effect("keeps no values of a stream that it has dropped, also for its readers, and tells them", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxStreamsPerClient: 1, retain: "1 minute" })
+      for (const drop of [log.finished(), TestClock.adjust("1 minute")]) {
+        const running = yield* log.begin()
+        yield* running.append([1, 2])
+        running.finish({ _tag: "Success" })
+        const readable = (yield* log.open(running.id))!
+        let told = 0
+        readable.watch({ onChange: () => told++ })
+        assert.deepStrictEqual(readable.slice(0, 10, 1_000), [1, 2])
+        yield* drop
+        assert.isUndefined(yield* log.open(running.id))
+        assert.deepStrictEqual(readable.slice(0, 10, 1_000), [])
+        assert.deepStrictEqual([readable.start, readable.length, told], [2, 2, 1])
+      }
+    })
+  )
+
   it.effect("drops ended streams beyond the bytes of a client and of all, and then values of the one that grows", () =>
     Effect.gen(function* () {
       const kilobytes = (count: number) => Array.from({ length: count }, () => "x".repeat(1_000))
@@ -225,6 +246,41 @@ describe("the memory for streams", () => {
         const error = yield* Effect.flip(StreamLog.makeMemory({ [option]: value }))
         assert.strictEqual(error.option, option)
       }
+    })
+  )
+})
+
+describe("readers of a client that does not read", () => {
+  it.effect("look seldom after a while, and go on soon when it does", () =>
+    Effect.gen(function* () {
+      const log = yield* StreamLog.makeMemory()
+      const begun = yield* log.begin(stream())
+      if (begun._tag !== "Began") return assert.fail("it runs")
+      yield* begun.log.append(["a", "b"])
+      const readable = (yield* log.open(begun.log.id))!
+      let looks = 0
+      let buffered = 1_000_000
+      let sent = 0
+      const session = {
+        get buffered() {
+          looks++
+          return buffered
+        }
+      }
+      const socket = { isConnected: true, connection: { session }, sendEncoded: () => void sent++ }
+      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
+      const flush = new Flush((task) => task())
+      const about = { socket, log: readable, event: "items", mayHaveBinary: false, window: undefined, after: 0 }
+      const readers = Array.from({ length: 10 }, () => new StreamReader({ ...about, flush, wheel, onDone: () => {} }))
+      yield* TestClock.adjust("100 millis")
+      // While it may be slow only, they look often.
+      assert.isAtLeast(looks, 10 * 4)
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(looks, 10 * 220)
+      assert.strictEqual(sent, 0)
+      buffered = 0
+      yield* TestClock.adjust("400 millis")
+      assert.strictEqual(sent, readers.length)
     })
   )
 })

@@ -57,13 +57,18 @@ export class OfficialReader {
     if (stream !== this.id || this.ended !== undefined) return
     if (from > this.at) {
       this.gaps++
-      return this.askAnyway()
+      this.askAnyway()
+      return this.tell()
     }
     this.values.push(...values.slice(this.at - from))
     if (end !== undefined) {
       this.ended = end
       this.socket.off(`${this.event}:items`, this.onItems).off("connect", this.askAnyway)
     }
+    this.tell()
+  }
+
+  private tell(): void {
     for (const wake of Array.from(this.waiting)) wake()
   }
 
@@ -89,6 +94,10 @@ export class OfficialReader {
       `${count} values of ${this.event}, of which ${this.values.length} have come`,
       () => this.values.length >= count
     )
+  }
+
+  get gap(): Effect.Effect<void> {
+    return this.until(`gap in ${this.event}`, () => this.gaps > 0)
   }
 
   get end(): Effect.Effect<Items["end"]> {

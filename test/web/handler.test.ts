@@ -55,7 +55,7 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}, web: WebE
     return socket
   })
   const handshake = Effect.map(text(), (body) => JSON.parse(body.slice(1)).sid as string)
-  return { engine, handler, fetch, text, webSocket, handshake, sessions, closes, messages, upgraded }
+  return { engine, handler, fetch, text, webSocket, handshake, sessions, closes, messages, upgraded, sockets }
 })
 
 /** Waits until something is so. */
@@ -354,6 +354,46 @@ describe("a standard WebSocket", () => {
       yield* fetch({ transport: "websocket" }, { headers: { upgrade: "websocket" } })
       assert.strictEqual(sessions.length, 0)
       assert.strictEqual(engine.sessionCount, 0)
+    })
+  )
+
+  it.live("that opens after the last place was taken, or after the server has closed, is closed at once", () =>
+    Effect.gen(function* () {
+      const { engine, fetch, sessions, sockets } = yield* open({ limits: { maxConnections: 1 } })
+      const ask = fetch({ transport: "websocket" }, { headers: { upgrade: "websocket" } })
+      yield* ask
+      yield* ask
+      yield* ask
+      sockets[0]!.open()
+      sockets[1]!.open()
+      assert.strictEqual(sessions.length, 1)
+      assert.strictEqual(engine.sessionCount, 1)
+      assert.strictEqual(sockets[0]!.readyState, 1)
+      assert.strictEqual(sockets[1]!.readyState, 2)
+      sockets[1]!.end(1006)
+      sockets[0]!.end(1005)
+      yield* engine.drain
+      sockets[2]!.open()
+      assert.strictEqual(sessions.length, 1)
+      assert.strictEqual(engine.sessionCount, 0)
+      assert.strictEqual(sockets[2]!.readyState, 2)
+      sockets[2]!.end(1006)
+    })
+  )
+
+  it.live("that opens after the end of the session that it would take over is closed", () =>
+    Effect.gen(function* () {
+      const { engine, fetch, handshake, sessions, sockets } = yield* open()
+      const sid = yield* handshake
+      yield* fetch({ transport: "websocket", sid }, { headers: { upgrade: "websocket" } })
+      yield* sessions[0]!.close()
+      yield* fetch({ sid })
+      assert.strictEqual(engine.sessionCount, 0)
+      const socket = sockets[0]!
+      socket.open()
+      socket.receive("2probe")
+      assert.strictEqual(socket.readyState, 2)
+      assert.deepStrictEqual(socket.sent, [])
     })
   )
 

@@ -58,7 +58,7 @@ export const makeGuard = <R>(
     if (!username || !password) return yield* refusal
     const { address } = handshake
     if (!tries.take(address, now)) {
-      const count = tries.onRefused(now)
+      const count = tries.refusals.add(now)
       if (count !== undefined) yield* warn("admin: too many tries to log in", { address: logText(address), count })
       return yield* tooMany
     }

@@ -1,12 +1,10 @@
 import { networkOf } from "../../engine/ClientAddress.ts"
+import { RefusalCount } from "../../internal/refusalCount.ts"
 import { TokenBucket } from "../../internal/tokenBucket.ts"
 import type { Rate } from "../../RateLimit.ts"
 
 /** The number of addresses from which those are forgotten that have all their tries again. */
 const SWEEP_AT = 1_000
-
-/** The time between two log lines about tries beyond the limits, in milliseconds. */
-const LOG_INTERVAL = 10_000
 
 /**
  * Counts tries to log in, by address and in all. A refused try is not counted, so the rate of all
@@ -17,8 +15,8 @@ export class Tries {
   private readonly all: TokenBucket
   private readonly byNetwork = new Map<string, TokenBucket>()
   private sweepAt = SWEEP_AT
-  private refused = 0
-  private loggedAt = -Infinity
+  /** The clients that had no try. */
+  readonly refusals = new RefusalCount()
 
   constructor(rate: Rate, inAll: Rate) {
     this.rate = rate
@@ -37,19 +35,6 @@ export class Tries {
     if (address !== "" && this.bucketOf(networkOf(address), now).take(now) > 0) return false
     this.all.spend(now)
     return true
-  }
-
-  /**
-   * Counts a client that had no try. Returns their number since the last log line, if the next line
-   * is due.
-   */
-  onRefused(now: number): number | undefined {
-    this.refused++
-    if (now - this.loggedAt < LOG_INTERVAL) return undefined
-    const { refused } = this
-    this.loggedAt = now
-    this.refused = 0
-    return refused
   }
 
   private bucketOf(network: string, now: number): TokenBucket {

@@ -87,20 +87,22 @@ export const makeUiFiles = (
   onDefect: (message: string, defect: unknown) => void,
   find: () => string | undefined = locate
 ): ((exchange: HttpExchange, rest: string) => void) => {
+  let folder: string | undefined
   let files: Promise<ReadonlyMap<string, UiFile>> | undefined
   const load = (folder: string) => {
     files ??= readAll(folder)
-    files.catch(() => {
-      files = undefined
-    })
+    files.catch(forget)
     return files
+  }
+  const forget = () => {
+    files = folder = undefined
   }
   const answer = async (exchange: HttpExchange, rest: string): Promise<void> => {
     const { method } = exchange.request
     if (method !== "GET" && method !== "HEAD") {
       return refuse(exchange, 405, "the page can only be read\n", { allow: "GET, HEAD" })
     }
-    const folder = find()
+    folder ??= find()
     if (folder === undefined)
       return refuse(exchange, 404, "to serve the page from here: npm install @socket.io/admin-ui\n")
     const name = rest === "" ? "index.html" : rest

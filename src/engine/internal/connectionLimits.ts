@@ -1,7 +1,5 @@
+import { RefusalCount } from "../../internal/refusalCount.ts"
 import { networkOf } from "../ClientAddress.ts"
-
-/** The time between two log lines about too many connections, in milliseconds. */
-const LOG_INTERVAL = 10_000
 
 /** The limits, by the names of their options. */
 export type ConnectionLimit = "maxConnections" | "maxConnectionsPerAddress"
@@ -13,8 +11,8 @@ export class ConnectionLimits {
   private count = 0
   /** The counts by address. An address without connections has no entry. */
   private readonly counts: Map<string, number> | undefined
-  private refused = 0
-  private loggedAt = -Infinity
+  /** The connections that were refused. */
+  readonly refusals = new RefusalCount()
 
   constructor(max: number | undefined, maxPerAddress: number | undefined) {
     this.max = max ?? Infinity
@@ -49,18 +47,5 @@ export class ConnectionLimits {
     const count = this.counts.get(network)! - 1
     if (count > 0) this.counts.set(network, count)
     else this.counts.delete(network)
-  }
-
-  /**
-   * Counts a refused connection. Returns the number since the last log line, if the next line is
-   * due.
-   */
-  onRefused(now: number): number | undefined {
-    this.refused++
-    if (now - this.loggedAt < LOG_INTERVAL) return undefined
-    const { refused } = this
-    this.loggedAt = now
-    this.refused = 0
-    return refused
   }
 }

@@ -7,6 +7,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 
 import { costOf } from "../../internal/cost.ts"
+import { logText } from "../../internal/logText.ts"
 import type * as Namespace from "../../Namespace.ts"
 import type { ServerConnection } from "../../server/ServerConnection.ts"
 import type { ServerSocket } from "../../server/ServerSocket.ts"
@@ -273,7 +274,7 @@ export class Peer {
       Metric.update(refusalsOf[reason], 1),
       Effect.annotateLogs(Effect.logDebug(`RPC frame refused: ${message}`), {
         sid: this.sid,
-        namespace: this.namespace
+        namespace: logText(this.namespace)
       })
     )
     return id === undefined || this.requests.has(id) ? told : Effect.andThen(told, this.emit(die(id, message)))

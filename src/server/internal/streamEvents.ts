@@ -158,7 +158,7 @@ export class StreamEvents {
         if (about === undefined) return refuse("the key of a stream must be hard to guess", { key: "invalid" })
         const client = about.owner === undefined ? socket.connection.session.id : `owner ${about.owner}`
         // A client that leaves meanwhile must not leave a log without work.
-        return Effect.uninterruptible(
+        return Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
             Effect.mapError(log.begin({ about, client, idle: event.idle }), refusalOf),
             (begun): Effect.Effect<typeof StreamWire.Started.Type, EventRefused, any> => {
@@ -166,7 +166,7 @@ export class StreamEvents {
                 this.work.start(event, begun.log, () => work.stream(payload), context)
                 return Effect.succeed({ stream: begun.log.id })
               }
-              return Effect.flatMap(rule.allows("read", about), (isAllowed) =>
+              return Effect.flatMap(restore(rule.allows("read", about)), (isAllowed) =>
                 isAllowed
                   ? Effect.succeed({ stream: begun.id })
                   : refuse("the stream of this key is not for this client", { key: "refused" })

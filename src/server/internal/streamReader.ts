@@ -9,8 +9,15 @@ const MAX_BYTES = 65_536
 /** No more values are sent while so many bytes wait for the client. */
 const MAX_BUFFERED = 65_536
 
-/** The pause after which it is looked again whether the client has read, in milliseconds. */
+/**
+ * The pause after which it is looked again whether the client has read, in milliseconds: half of the
+ * time for which it has not, so that a client that does not read at all costs little.
+ */
 const PAUSE = 10
+const MAX_PAUSE = 320
+
+/** The times since which connections have more than that waiting. Their readers share it, and so take turns. */
+const stalls = new WeakMap<object, number>()
 
 /** A socket, as the readers of streams use it. */
 export interface ReadingSocket {
@@ -104,9 +111,10 @@ export class StreamReader implements WheelEntry, Watcher {
   pump(): void {
     this.isMarked = false
     if (this.isDone) return
-    const { log, socket, wheel, window } = this.options
+    const { log, socket, window } = this.options
     while (socket.isConnected) {
-      if (socket.connection.session.buffered > MAX_BUFFERED) return wheel.schedule(this, PAUSE)
+      if (socket.connection.session.buffered > MAX_BUFFERED) return this.waitForClient()
+      stalls.delete(socket.connection)
       const from = Math.max(this.sent, log.start)
       const credit = window === undefined ? MAX_ITEMS : window - (this.sent - this.acked)
       const values = credit <= 0 ? [] : log.slice(from, this.most(credit), MAX_BYTES)
@@ -117,6 +125,14 @@ export class StreamReader implements WheelEntry, Watcher {
       if (!this.send(from, values, isLast) || isLast) return
       log.reached(next, this.acked)
     }
+  }
+
+  private waitForClient(): void {
+    const { socket, wheel } = this.options
+    const now = wheel.now()
+    const since = stalls.get(socket.connection) ?? now
+    stalls.set(socket.connection, since)
+    wheel.schedule(this, Math.min(MAX_PAUSE, Math.max(PAUSE, (now - since) / 2)))
   }
 
   /** Clients take a bounded number of attachments in a message. */

@@ -113,6 +113,15 @@ export class LogEntry {
     return cost
   }
 
+  /** It is dropped: a reader that still has it keeps no values, and learns that it has missed them. */
+  clear(): void {
+    this.start = this.length
+    this.values = []
+    this.costs = []
+    this.first = 0
+    this.tell()
+  }
+
   /** A mirror goes on after values that the other server has dropped. It has none itself then. */
   skipTo(position: number): void {
     this.start = position

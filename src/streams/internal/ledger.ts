@@ -192,6 +192,8 @@ export class Ledger {
     share.bytes -= entry.bytes
     this.total -= entry.bytes
     if (share.size === 0) this.shares.delete(entry.client)
+    // Until its values are in the store; see `makeShipping`.
+    if (entry.shipper === undefined) entry.clear()
   }
 
   private charge(entry: LogEntry, bytes: number): void {

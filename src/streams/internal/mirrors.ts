@@ -23,12 +23,23 @@ const add = (ledger: Ledger, mirror: LogEntry, { end, from, values }: Piece): vo
   if (end !== undefined) ledger.finish(mirror, end)
 }
 
+/** Adds pieces. If they cannot be held, as they are damaged, the stream ends for its readers here. */
+const addAll = (ledger: Ledger, mirror: LogEntry, pieces: ReadonlyArray<Piece>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const piece of pieces) add(ledger, mirror, piece)
+  }).pipe(
+    Effect.catchDefect((defect) => {
+      ledger.finish(mirror, { _tag: "Lost" })
+      return Effect.logWarning("the values of a stream in the store cannot be read", defect)
+    })
+  )
+
 /** Adds the pieces of a stream, until its end. */
 const feed = (ledger: Ledger, mirror: LogEntry, { changed, pieces, reading }: Followed, scope: Scope.Closeable) =>
   pieces.pipe(
     Effect.retry(AGAIN),
+    Effect.tap((found) => addAll(ledger, mirror, found)),
     Effect.flatMap((found) => {
-      for (const piece of found) add(ledger, mirror, piece)
       const told = mirror.readers > 0 ? Effect.ignore(reading) : Effect.void
       return found.length === 0 ? Effect.andThen(told, changed) : told
     }),
@@ -58,10 +69,11 @@ export const makeMirrors = (ledger: Ledger, store: Store, full: () => StreamLogE
             const [{ about }, pieces] = found
             // Its share is its own: it is no client of this server that makes its values.
             const mirror = ledger.begin({ id, about, client: `mirror ${id}`, idle: LINGER }, true)
-            for (const piece of pieces) add(ledger, mirror, piece)
-            const fiber = run(feed(ledger, mirror, found[0], scope))
-            mirror.interrupt = () => fiber.interruptUnsafe()
-            return Effect.succeed(mirror)
+            return Effect.map(addAll(ledger, mirror, pieces), () => {
+              const fiber = run(feed(ledger, mirror, found[0], scope))
+              mirror.interrupt = () => fiber.interruptUnsafe()
+              return mirror
+            })
           })
         )
       })

@@ -49,6 +49,7 @@ const ship = (ledger: Ledger, store: Store, entry: LogEntry, scope: Scope.Closea
     Effect.ensuring(
       Effect.suspend(() => {
         entry.shipper = undefined
+        if (ledger.get(entry.id) !== entry) entry.clear()
         return Scope.close(scope, Exit.void)
       })
     )
