@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config"
 
 import { isCi, isFull } from "./test/support/extent.ts"
+import { areLeftOut, long } from "./test/support/longTests.ts"
 import { isInstalled, type RuntimeName } from "./test/support/runtimePrograms.ts"
 
 /**
@@ -33,7 +34,13 @@ const project = (
   env: Record<string, string> = {}
 ) => ({
   extends: true as const,
-  test: { name, include: [...include], exclude: ["**/node_modules/**", ...exclude], isolate, env }
+  test: {
+    name,
+    include: [...include],
+    exclude: ["**/node_modules/**", ...exclude, ...(areLeftOut ? long : [])],
+    isolate,
+    env
+  }
 })
 
 const target = "test/runtimes/target.test.ts"
@@ -63,7 +70,7 @@ const suites: Partial<Record<RuntimeName, ReadonlyArray<string>>> = {
 const isChosen = process.env.SOCKETIO_TARGET !== undefined
 
 const onRuntimes = (Object.keys(suites) as Array<RuntimeName>)
-  .filter((name) => !isChosen && (isCi || isInstalled(name)))
+  .filter((name) => !isChosen && !areLeftOut && (isCi || isInstalled(name)))
   .map((name) => project(name, [target, ...suites[name]!], [], false, { SOCKETIO_TARGET: name }))
 
 export default defineConfig({

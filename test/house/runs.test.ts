@@ -2,10 +2,12 @@
  * The runs of these tests themselves: what is said of missing peers, and how much a short run does.
  */
 import { execFile, execFileSync } from "node:child_process"
+import { globSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 
+import { long } from "../support/longTests.ts"
 import { lineOf } from "../support/MissingPeers.ts"
 import { Progress } from "../support/progress.ts"
 import { root } from "../support/sources.ts"
@@ -26,6 +28,25 @@ const node = (
       (error, stdout, stderr) => resolve({ code: error === null ? 0 : error.code, output: `${stdout}${stderr}` })
     )
   })
+
+describe("tests that take minutes", () => {
+  const files = async (env: Record<string, string>, ...args: ReadonlyArray<string>) =>
+    (await node(env, vitest, "list", "--filesOnly", "--project=shared", "--project=alone", ...args)).output
+
+  it("are left out of a plain run alone, and are there", { timeout: 60_000 }, async () => {
+    for (const pattern of long) assert.isNotEmpty(globSync(join(root, pattern)), pattern)
+    const one = "test/redis/client.test.ts"
+    const [plain, full, ci, chosen] = await Promise.all([
+      files({}),
+      files({ FULL: "1" }),
+      files({ CI: "true" }),
+      files({}, one)
+    ])
+    assert.include(plain!, "test/client/client.test.ts")
+    assert.notInclude(plain!, one)
+    for (const other of [full, ci, chosen]) assert.include(other!, one)
+  })
+})
 
 describe("peers that are missing", () => {
   const without = { WITHOUT_PEERS: "python-socketio,network namespaces" }

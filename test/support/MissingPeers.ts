@@ -1,8 +1,10 @@
 /**
- * A reporter that says at the end of a run which tests were skipped as their peers are missing, and what to install: in one line.
+ * A reporter that says at the end of a run what was not run, each in one line: tests that were skipped as their peers are missing,
+ * with what to install, and those that take minutes.
  */
 import type { Reporter, TestModule } from "vitest/node"
 
+import { areLeftOut } from "./longTests.ts"
 import type { Missing } from "./peers.ts"
 
 /** The line; `undefined` where nothing was skipped for a peer. */
@@ -31,5 +33,6 @@ export default class MissingPeers implements Reporter {
     }
     const line = lineOf(skipped)
     if (line !== undefined) console.log(`${line}\n`)
+    if (areLeftOut) console.log("The tests that take minutes were left out. To run them, too: FULL=1 npm test\n")
   }
 }
