@@ -18,7 +18,7 @@ export const long = [
   "test/house/*example*.test.ts",
   "test/interop/*.test.ts",
   "test/once/{crash,server}.test.ts",
-  "test/recovery/{cases,check,cluster-simulated,facts,hostile,pong,redis-streams,resumption}.test.ts",
+  "test/recovery/{cases,check,cluster-simulated,facts,hostile,pong,redis-streams,resumption,streams-*}.test.ts",
   "test/redis/*.test.ts",
   "test/rpc/examples.test.ts",
   "test/runtimes/*.test.ts",
