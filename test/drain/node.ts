@@ -2,7 +2,7 @@
  * A node of a rolling restart: a process that tells its parent what it has handled, and that drains on SIGTERM.
  *
  * `PORT`, `DIRECTORY` (of session routing), `NOTICE`, `OVER` (in milliseconds), `RATE`; `REDIS_URL` for a cluster; `RECOVERY=1`
- * switches recovery on.
+ * switches recovery on, and `STREAMS=1` makes the nodes share it over Redis Streams.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
@@ -13,7 +13,7 @@ import * as UnixSocketDirectory from "../../src/node/UnixSocketDirectory.ts"
 import { layerHealth } from "../../src/server/Health.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 
-const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL } = process.env
+const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL, STREAMS } = process.env
 
 /** What a node tells: that it listens, or names of clients and numbers of their events, by turns. */
 export type Told = "listening" | ReadonlyArray<string | number>
@@ -46,10 +46,13 @@ const redis = Layer.unwrap(
   Effect.promise(async () => {
     if (REDIS_URL === undefined) return Layer.empty
     const { createClient } = await import("redis")
-    const RedisAdapter = await import("../../src/redis/RedisAdapter.ts")
+    const { layer } =
+      STREAMS === "1"
+        ? await import("../../src/redis/RedisStreamsAdapter.ts")
+        : await import("../../src/redis/RedisAdapter.ts")
     const RedisClient = await import("../../src/redis/RedisClient.ts")
     const client = RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url: REDIS_URL }))))
-    return RedisAdapter.layer().pipe(Layer.provide(client))
+    return layer().pipe(Layer.provide(client))
   })
 )
 

@@ -3,7 +3,7 @@
  *
  *     node test/drain/rolling.ts
  *     node test/drain/rolling.ts --official 5000 --ours 500 --events 2000 --over 25000 --rate 500
- *     node test/drain/rolling.ts --retries 10 --env '{"RECOVERY":"1"}'
+ *     node test/drain/rolling.ts --retries 10 --env '{"RECOVERY":"1","STREAMS":"1"}'
  *
  * It ends with code 1 if an event of a client was lost that had left it before its connection began to close, or was handled twice, if a
  * client of this library saw an outage, if more handshakes came at once than the rate allows, or if a node took too long.

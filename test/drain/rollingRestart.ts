@@ -319,7 +319,7 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
                 yield* Effect.sleep(1_000 / options.broadcasts)
               }
             }).pipe(
-              Effect.provide(RedisEmitter.layer()),
+              Effect.provide(options.env?.["STREAMS"] === "1" ? RedisEmitter.layerStreams() : RedisEmitter.layer()),
               Effect.provide(
                 RedisClient.layer(
                   Effect.flatMap(
