@@ -89,7 +89,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   readonly localSockets: Adapter["localSockets"]
   readonly hasRoom: (room: string) => boolean
   readonly recovery: Host["recovery"]
-  /** What goes by the log of the link, if it has one. */
+  /** The part that goes by the log of the link, if it has one. */
   log: Logged | undefined
   readonly watch: Effect.Effect<never>
   private readonly host: Host

@@ -1,5 +1,5 @@
 /**
- * Who is present in the rooms of a namespace, on all servers: a service with typed metadata.
+ * The members of the rooms of a namespace, on all servers: a service with typed metadata.
  *
  * Clients are told in the form of Phoenix: `presence_state` and `presence_diff`. Its reducers in the
  * npm package `phoenix` understand them, and those of `PresenceList`.

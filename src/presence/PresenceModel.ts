@@ -1,5 +1,5 @@
 /**
- * Who is present in a room, as the application sees it.
+ * The members of a room, as the application sees them.
  *
  * @since 0.1.0
  */
@@ -29,7 +29,7 @@ export interface Tracking<out Meta> {
   readonly room: string
   /** The person or thing that is present: all its connections have the same key. */
   readonly key: string
-  /** What the others see of this connection. */
+  /** The metadata of this connection, as the others see it. */
   readonly meta: Meta
 }
 
@@ -123,7 +123,7 @@ export interface Diff<out Meta> {
 }
 
 /**
- * What happens in a room: first a {@link Snapshot}, and then each {@link Diff}.
+ * The changes of a room: first a {@link Snapshot}, and then each {@link Diff}.
  *
  * @since 0.1.0
  * @category models
@@ -200,7 +200,7 @@ export interface PresenceShape<in out Meta> {
   /** The number of members of a room on all servers. Its cost does not depend on the room. */
   readonly count: (room: string) => Effect.Effect<Count>
   /**
-   * What happens in a room, on all servers: first a snapshot, then differences, at most one in a
+   * The changes of a room, on all servers: first a snapshot, then differences, at most one in a
    * period. A reader for whom more than 10,000 changes wait gets a new snapshot in their place. The
    * stream ends with the layer.
    */

@@ -1,5 +1,5 @@
 /**
- * Who is present in the rooms of a namespace, on all servers.
+ * The members of the rooms of a namespace, on all servers.
  *
  * @since 0.1.0
  */

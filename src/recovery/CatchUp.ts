@@ -1,5 +1,5 @@
 /**
- * What a client has missed, found in the log that the servers of a cluster share.
+ * The messages that a client has missed, found in the log that the servers of a cluster share.
  *
  * @since 0.1.0
  */
@@ -36,7 +36,7 @@ export interface Missed {
 }
 
 /**
- * What a client has missed, its rooms now, and the last place that it has confirmed.
+ * The messages that a client has missed, its rooms now, and the last place that it has confirmed.
  *
  * @since 0.1.0
  * @category models
@@ -84,7 +84,7 @@ export class CatchUp {
   private counted = 0
   private bytes = 0
   private last: string
-  /** What the client has confirmed: the position, its rooms, and the number of entries up to there. */
+  /** The place that the client has confirmed: the position, its rooms, and the number of entries up to there. */
   private confirmed: { readonly position: string; readonly rooms: ReadonlyArray<string>; readonly count: number }
   private isPast = false
   private reason: MissReason | undefined

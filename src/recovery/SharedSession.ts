@@ -7,7 +7,7 @@ import type { Place } from "../adapter/SharedLog.ts"
 import type { Checkpoint, StoredSession } from "../adapter/StoredSession.ts"
 
 /**
- * What one server knows of the session of a client that it has: how far the client has certainly
+ * The knowledge of one server about the session of a client that it has: how far the client has certainly
  * received everything, and the rooms in which it was then. All else is in the log.
  *
  * **Details**

@@ -12,11 +12,11 @@ const NONE = () => {}
 /** From an entry that was lost to the next attempt. */
 const RETRY_DELAY = Duration.millis(100)
 
-/** What changes the rooms or the connections of sockets. */
+/** The changes of the rooms or the connections of sockets. */
 type Acting = Exclude<SharedMessage, { readonly _tag: "Broadcast" | "Taken" }>
 
 /**
- * What an adapter does by the log that all servers share: its own sockets get messages, and change
+ * The part of an adapter that works by the log that all servers share: its own sockets get messages, and change
  * rooms, when this server reads that in the log.
  */
 export class Logged implements SharedLog {

@@ -182,7 +182,7 @@ export class Cluster {
 
   private onState(server: RemoteServer, { clock, isLast, part, round, set }: State, now: number): void {
     if (server.clock !== undefined) {
-      // What others have asked for tells this server, too, that it has missed something.
+      // A question of others tells this server, too, that it has missed something.
       if (clock <= server.clock) return
       server.clock = undefined
     }

@@ -27,9 +27,9 @@ export class StreamLog implements Omit<SharedLog, "watch"> {
   private readonly uid: string
   private readonly now: () => number
   private readonly recovery: RecoveryHost
-  /** What this server has read last. */
+  /** The entry that this server has read last. */
   private recent: Recent | undefined
-  /** What waits until this server reads its own entries, by their numbers. */
+  /** The callers that wait until this server reads its own entries, by their numbers. */
   private readonly waiting = new Map<number, (isRead: boolean) => void>()
 
   constructor(

@@ -36,7 +36,7 @@ type CatchingUp = Resumption & { readonly _tag: "CatchingUp" }
 /**
  * The recovery of one namespace, where all servers of a cluster share the log and the sessions.
  *
- * What can be recovered is appended to the log, and reaches clients of this server, too, when this
+ * A message that can be recovered is appended to the log, and reaches clients of this server, too, when this
  * server reads it there. The position in the log is the offset that clients get. A session is stored
  * when it begins: whichever server its client comes back to takes it, reads the log from the last
  * place that the client has confirmed, and finds the rooms of the client at each message, and the
@@ -54,7 +54,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   private readonly sessions: LiveSessions<S>
   /** The clients that this server reads the log for. */
   private readonly catching = new Set<CatchUp>()
-  /** What comes meanwhile. */
+  /** The entries that come meanwhile. */
   private readonly later = new LaterEntries((onEntry) => this.log.watch(onEntry))
 
   constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
@@ -62,7 +62,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
     this.server = server
     this.clock = Context.get(namespace.environment.context, Clock.Clock)
     this.sessions = new LiveSessions(namespace, server, this.clock)
-    // What a client has confirmed was written a while before its server died.
+    // The confirmation of a client was written a while before its server died.
     this.retention = server.retention + 2 * REFRESH
   }
 
