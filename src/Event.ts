@@ -499,6 +499,7 @@ const Prototype = {
     return pipeArguments(this, arguments)
   },
   annotate(key: Context.Key<any, any>, value: unknown) {
+    // `this` is an event: the prototype alone has no type for it.
     return (this as any).annotateMerge(Context.make(key, value))
   },
   annotateMerge(this: Any, annotations: Context.Context<any>) {

@@ -150,6 +150,7 @@ export type EventAnswer<E extends Event.Any> =
  */
 export const schema = <E extends Event.Any>(event: E): Schema.Codec<EventAnswer<E>, unknown> => {
   const value: Schema.Struct.Fields = event.hasAck && event.ack.ast._tag !== "Void" ? { value: event.ack } : {}
+  // The fields depend on the event at run time. `EventAnswer` says the same in types.
   return Schema.toCodecJson(
     Schema.Union([
       Schema.TaggedStruct(SUCCESS, value),

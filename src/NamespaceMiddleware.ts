@@ -382,6 +382,7 @@ export const Service =
     NoInfer<RefreshName>
   > => {
     const { auth = Schema.Unknown, error, refresh } = options
+    // The types of the options are those of the declared result.
     return Object.assign(Context.Service<Self, any>()(id), {
       [TypeId]: TypeId,
       provides: options.provides,

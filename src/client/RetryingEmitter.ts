@@ -222,6 +222,7 @@ export const make: {
     identify,
     fail: (reason, message, cause) => new OutboxError({ reason, message, cause })
   })
+  // The overloads of the declaration type both forms.
   return {
     ...durable,
     emit: (...event: [string, ...Array<unknown>]) => Effect.asVoid(Effect.flatten(durable.offer(...event))),

@@ -233,6 +233,7 @@ export const namespace: {
   /** A namespace, to emit its `serverToClient` and `serverToServer` events. */
   <N extends Namespace.Static>(namespace: N): Effect.Effect<EmitterNamespace<N>, never, RedisEmitter>
 } = (namespace: string | Namespace.Any): Effect.Effect<EmitterNamespace<any>, never, RedisEmitter> =>
+  // A union of arguments fits neither of the two overloads.
   Effect.flatMap(RedisEmitter, (emitter) => emitter.namespace(namespace as any))
 
 /**

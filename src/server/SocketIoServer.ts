@@ -189,6 +189,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
           ? handleByName(directory, namespace, undefined)
           : handleByName(directory, namespace._tag, namespace.untyped ? undefined : compiledOf(namespace))
       )) as SocketIoServerShape["namespace"],
+    // The handles have no types of a contract inside.
     dynamicNamespaces: (namespace) => Effect.sync(() => makeDynamicHandles(directory, compiledOf(namespace)) as any),
     namespaces: Effect.sync(() => directory.open.map((namespace) => handleOfOpen(directory, namespace))),
     namespaceOpenings: (options) =>
@@ -348,6 +349,7 @@ export const layerNamespace: <T extends Namespace.Static | string, const H exten
   namespace: string | Namespace.Any,
   build: (socket: any) => Effect.Effect<any, NamespaceMiddleware.ConnectRefused, any>
 ): Layer.Layer<never, never, any> =>
+  // The declared type relates the namespace to its builder.
   Layer.effectDiscard(Effect.flatMap(SocketIoServer, (server) => server.register(namespace as any, build)))
 
 /**
@@ -486,6 +488,7 @@ export const layerDynamicNamespace: <
   options: DynamicLayerOptions<any, any> = {}
 ): Layer.Layer<never, never, any> =>
   Layer.effectDiscard(
+    // The declared type relates the namespace to its builder.
     Effect.flatMap(SocketIoServer, (server) => server.registerDynamic(namespace as any, open, options))
   )
 
@@ -513,6 +516,7 @@ export const namespace: {
    */
   <N extends Namespace.Static>(namespace: N): Effect.Effect<NamespaceHandle<N>, never, SocketIoServer>
 } = (namespace: string | Namespace.Any): Effect.Effect<NamespaceHandle<any>, never, SocketIoServer> =>
+  // A union of arguments fits neither of the two overloads.
   Effect.flatMap(SocketIoServer, (server) => server.namespace(namespace as any))
 
 /**

@@ -247,6 +247,7 @@ export const make = (medium: Medium, accept: (end: ServerEnd, request: ClientReq
       id: number,
       deliver,
       later,
+      // The direction decides the type of the content, which a function of both cannot say.
       onArrived: observer && ((direction, content) => observer.onArrived(number, direction, content as any)),
       onEnded: () => {
         links.delete(link)

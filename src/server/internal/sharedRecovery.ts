@@ -223,7 +223,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   }
 
   admit(socket: S): void {
-    // What is being delivered comes to all of its recipients before this one is among them.
+    // A message that is being delivered comes to all of its recipients before this one is among them.
     this.order.finish()
     const { resumption } = socket
     if (resumption?._tag !== "CatchingUp") {

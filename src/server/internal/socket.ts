@@ -381,7 +381,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     const { environment, isSilent, session } = this.connection
     // A client that moves gets what can be recovered when it comes back.
     if (isSilent && recovery === undefined) return false
-    // What comes out of a log is shown when it is sent.
+    // An event that comes out of a log is shown when it is sent.
     if (recovery !== undefined && !recovery.direct(this, packet, flags)) return true
     if (recovery === undefined)
       session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
