@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 
+import * as Away from "../../src/redis/internal/away.ts"
 import * as Membership from "../../src/redis/internal/membership.ts"
 import { keySlot } from "../../src/redis/internal/keySlot.ts"
 import { routesOf } from "../../src/redis/internal/routes.ts"
@@ -148,6 +149,39 @@ describe.concurrent("An outage of Redis", requires("Redis"), () => {
       for (const count of counts) assert.isUndefined(yield* Fiber.join(count))
       yield* servers.pipe(Effect.repeat({ until: (count) => count === 1 }))
       assert.isAtLeast(performance.now() - began, 2_000)
+    })
+  )
+
+  it.live("does not hide that all servers are back: as many as before are counted at once", () =>
+    Effect.gen(function* () {
+      const running = yield* redis()
+      const [one, two] = [yield* client("redis", running), yield* client("redis", running)]
+      yield* numbers(one, "a")
+      yield* numbers(two, "a")
+      const membership = yield* Membership.make(one)
+      const servers = membership.counter("a", false)
+      assert.strictEqual(yield* servers, 2)
+      // It does not last long.
+      const counts: Array<Fiber.Fiber<number | undefined>> = []
+      const stops = [one, two].map((each) => each.onChange(() => counts.push(Effect.runFork(servers))))
+      yield* Effect.promise(() => running.server.command("client", "kill", "type", "pubsub"))
+      yield* wait("the outage and its end", () => counts.length > 3 && one.isConnected() && two.isConnected())
+      for (const stop of stops) stop()
+      assert.strictEqual(yield* servers, 2)
+      for (const count of counts) assert.include([undefined, 2], yield* Fiber.join(count))
+    })
+  )
+
+  it.live("is told to questions: for how long there has been no connection", () =>
+    Effect.gen(function* () {
+      const running = yield* redis()
+      const service = yield* client("redis", running)
+      const awayFor = yield* Away.make(service, "a", false)
+      assert.strictEqual(awayFor(), 0)
+      yield* Effect.promise(() => running.server.kill())
+      yield* wait("the outage", () => awayFor() > 500)
+      yield* Effect.promise(() => running.server.start())
+      yield* wait("its end", () => awayFor() === 0)
     })
   )
 
