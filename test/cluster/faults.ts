@@ -107,8 +107,10 @@ const summaryOf = ({
   fetches,
   lostInSilence,
   own,
+  pauseMs,
   sent,
   statuses,
+  turnMs,
   victim
 }: FaultReport): string => {
   const sum = (name: "lost" | "dropped" | "refused") =>
@@ -117,7 +119,7 @@ const summaryOf = ({
     `crashes ${crashes.length}`,
     `lost ${far.lost} / ${victim.lost} of ${sent}`,
     `in silence ${lostInSilence}`,
-    `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)})`,
+    `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)}), of its own ${Math.round(pauseMs)} ms, turn ≤ ${Math.round(turnMs)} ms`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
     `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`
