@@ -22,6 +22,7 @@ const holds = (report: FaultReport, text: string): void => {
   assert.strictEqual(report.fetches.failed, 0, text)
   // What a busy machine takes from a process is no pause of the node's.
   assert.isBelow(report.own.latestMs, 100 + report.delayMs, text)
+  assert.isBelow(report.turnMs, 100, text)
 }
 
 describe(`clusters of this library with the adapters ${adapters.join(", ")}`, requires("Redis"), () => {

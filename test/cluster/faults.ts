@@ -63,6 +63,7 @@ const rows: ReadonlyArray<Row> = [
   { title: "subscribers cut", fault: "redis-drop-subscribers", after: 4_000, adapters: redis },
   { title: "all connections cut", fault: "redis-drop-all", after: 4_000, adapters: redis },
   { title: "malformed messages", fault: "malformed", after: 3_000, adapters: redis },
+  { title: "10 MB/s of malformed messages", fault: "malformed-flood", for: 6_000, after: 2_000, adapters: redis },
   { title: "Redis Cluster: master killed", fault: "master-kill", after: 12_000, adapters: redis },
   { title: "Redis Cluster: planned failover", fault: "master-failover", after: 6_000, adapters: redis }
 ]
