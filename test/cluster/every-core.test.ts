@@ -32,13 +32,13 @@ const connect = (url: string): Socket =>
 const CLIENTS = 8
 
 /** Programs take long to start on a busy machine. */
-const PATIENCE = { timeout: 60_000, every: 100 }
+const PATIENCE = { timeout: 120_000, every: 100 }
 
 describe("one command for every core", () => {
   it(
     "serves polling clients by all workers, replaces one that dies, and ends all of them",
     {
-      timeout: 240_000
+      timeout: 600_000
     },
     async () => {
       const running = startExample("cluster-workers.ts", [], { WORKERS: "3", ...heartbeat })
