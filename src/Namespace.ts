@@ -11,7 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 
-import * as Event from "./Event.ts"
+import type * as Event from "./Event.ts"
 import { type ClientContract, makeClientContract } from "./internal/clientWire.ts"
 import {
   compileContract,
@@ -20,6 +20,7 @@ import {
   type Prepare,
   undeclaredAuth
 } from "./internal/compileContract.ts"
+import { checkConcurrency } from "./internal/declarationChecks.ts"
 import { compilePattern, matchPattern } from "./internal/namespacePattern.ts"
 import type * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
 import type * as StreamEvent from "./StreamEvent.ts"
@@ -861,7 +862,7 @@ const documented = (options: AuthOptions<Event.AnySchema>) => ({
 
 const declare = (name: string, options: AnyOptions, more: Partial<ContractFields>): any => {
   checkName(name)
-  Event.checkConcurrency(`namespace "${name}"`, options.concurrency)
+  checkConcurrency(`namespace "${name}"`, options.concurrency)
   return makeContract({
     ...withEvents({ ...defaults, _tag: name }, options),
     ...documented(options),
