@@ -10,7 +10,15 @@ import * as Context from "effect/Context"
 import { pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 
-import { type Any, type AnySchema, type Arity, type Event, TypeId } from "./EventContract.ts"
+import {
+  type Any,
+  type AnySchema,
+  type Arity,
+  type Event,
+  type Fields,
+  type PayloadOf,
+  TypeId
+} from "./EventContract.ts"
 import { checkConcurrency } from "./internal/declarationChecks.ts"
 import { rateOf } from "./internal/tokenBucket.ts"
 import type * as Once from "./Once.ts"
@@ -27,11 +35,13 @@ export {
   type EmitPayload,
   type Error,
   type Event,
+  type Fields,
   isEvent,
   type Message,
   type Name,
   type OneEventAtATime,
   type Payload,
+  type PayloadOf,
   TypeId,
   type Untyped,
   type WithAck,
@@ -39,10 +49,6 @@ export {
 } from "./EventContract.ts"
 
 export { type MustBeSynchronous, type Standard, standard } from "./StandardSchema.ts"
-
-type Fields = { readonly [key: string]: AnySchema }
-
-type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P> : never
 
 type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? ArgsSchema<A> : never
 

@@ -28,6 +28,22 @@ export const TypeId = "~effect-socket.io/Event"
 export type AnySchema = Schema.Codec<any, any, never, never>
 
 /**
+ * Schemas by name: the fields of a struct, or of a socket's data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fields = { readonly [key: string]: AnySchema }
+
+/**
+ * The schema of a payload that is declared as a schema, or as the fields of a struct.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P> : never
+
+/**
  * The schema of any arguments, as {@link Untyped} events have them.
  *
  * @since 0.1.0

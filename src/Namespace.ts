@@ -487,11 +487,9 @@ export type HandlersServices<H> = H[keyof H] extends infer F
         : never
   : never
 
-type Fields = { readonly [key: string]: Event.AnySchema }
+type TypesOf<F extends Event.Fields> = { readonly [K in keyof F]: F[K]["Type"] }
 
-type TypesOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Type"] }
-
-type EncodedOf<F extends Fields> = { readonly [K in keyof F]: F[K]["Encoded"] }
+type EncodedOf<F extends Event.Fields> = { readonly [K in keyof F]: F[K]["Encoded"] }
 
 /**
  * Events, by direction. An event may be in several directions.
@@ -589,7 +587,7 @@ export const make = <
   const C2S extends ReadonlyArray<Event.Any> = readonly [],
   const S2C extends ReadonlyArray<Event.Any> = readonly [],
   const S2S extends ReadonlyArray<Event.Any> = readonly [],
-  D extends Fields = {}
+  D extends Event.Fields = {}
 >(
   name: Name,
   options: Options<Auth, C2S, S2C, S2S, D> = {}
@@ -647,7 +645,7 @@ export const dynamic = <
   const C2S extends ReadonlyArray<Event.Any> = readonly [],
   const S2C extends ReadonlyArray<Event.Any> = readonly [],
   const S2S extends ReadonlyArray<Event.Any> = readonly [],
-  D extends Fields = {},
+  D extends Event.Fields = {},
   P extends { readonly [K in ParameterNames<Pattern>]?: ParameterSchema } = {}
 >(
   pattern: Pattern,
@@ -752,7 +750,10 @@ export const untypedDynamic: {
         : string
     }
   >
-} = (pattern: string | RegExp, options: AuthOptions<Event.AnySchema> & { readonly params?: Fields } = {}): any => {
+} = (
+  pattern: string | RegExp,
+  options: AuthOptions<Event.AnySchema> & { readonly params?: Event.Fields } = {}
+): any => {
   if (typeof pattern === "string") return declareDynamic(pattern, options, options.params, true)
   if (pattern.global || pattern.sticky) throw new Error("stateful regular expressions are not supported")
   return makeContract({
@@ -826,7 +827,7 @@ type AnyOptions = Options<
   ReadonlyArray<Event.Any>,
   ReadonlyArray<Event.Any>,
   ReadonlyArray<Event.Any>,
-  Fields
+  Event.Fields
 >
 
 type Direction = "clientToServer" | "serverToClient" | "serverToServer"
