@@ -57,8 +57,10 @@ describe(`clusters of this library with the adapters ${adapters.join(", ")}`, re
   )
 
   it.skipIf(!isFull)("go on without Redis for their own clients, and count what others miss", () =>
-    under("redis-kill", ({ statuses }, text) => {
+    under("redis-kill", ({ delayMs, fetches, statuses }, text) => {
       for (const { outages = 0 } of statuses) assert.isAbove(outages, 0, text)
+      // A second, and not the five of `requestTimeout`.
+      assert.isBelow(fetches.longestMs, 2_500 + 2 * delayMs, text)
     })
   )
 
