@@ -263,17 +263,12 @@ export class OpenQuestion {
     return now - this.openedAt >= timeout
   }
 
-  /**
-   * The number of servers that are missing in the answers so far. If it was never known how many there are: the known ones that have
-   * not answered, and one at least.
-   */
+  /** The number of servers that are missing so far. If their number was never known: the `known` ones without an answer, one at least. */
   missing(known: ReadonlyMap<string, unknown>): number {
     let owing = 0
     for (const debt of this.debts.values()) if (isOwed(debt)) owing++
     if (this.expected !== undefined) return owing + Math.max(0, this.expected - this.done - this.excused)
-    let unanswered = 0
-    for (const uid of known.keys()) if (!this.answered.has(uid)) unanswered++
-    return owing + Math.max(1, unanswered)
+    return owing + Math.max(1, Array.from(known.keys()).filter((uid) => !this.answered.has(uid)).length)
   }
 
   // ---------------------------------------------------------------- who is waited for
