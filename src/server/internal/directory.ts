@@ -2,10 +2,11 @@ import * as Effect from "effect/Effect"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
-import type { Directory as ConnectionDirectory } from "./connection.ts"
+import type { Connection } from "./connection.ts"
 import type { DynamicNamespaces, Lifecycle } from "./dynamic.ts"
 import type { Environment } from "./environment.ts"
 import { Hub } from "./hub.ts"
+import type { Entrances } from "./joining.ts"
 import { type NamespaceOwner, NamespaceRuntime } from "./namespace.ts"
 import type { Registration } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
@@ -17,7 +18,7 @@ const MAX_AWAITED = 1_000
 export type Admit = (directory: Directory, namespace: NamespaceRuntime, socket: SocketRuntime) => Effect.Effect<unknown>
 
 /** The namespaces of a server, by their names. */
-export class Directory implements ConnectionDirectory, NamespaceOwner {
+export class Directory implements Entrances<Connection>, NamespaceOwner {
   readonly environment: Environment
   readonly admit: NamespaceOwner["admit"]
   /** The namespaces that open: a layer of their own serves them, or their first client has come. */

@@ -19,12 +19,13 @@ import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { ServersMissingError } from "../../SocketIoError.ts"
 import type { Disconnection, NamespaceHandle, SessionEnd } from "../NamespaceHandle.ts"
-import type { Auth, Connection, Entrance } from "./connection.ts"
+import type { Connection } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { Environment } from "./environment.ts"
 import type { Emission } from "./emissions.ts"
 import { Hub } from "./hub.ts"
+import type { Auth, Entrance } from "./joining.ts"
 import { NamespaceRecovery } from "./recovery.ts"
 import type { Recovery } from "./recoveryPorts.ts"
 import { SharedRecovery } from "./sharedRecovery.ts"
@@ -149,7 +150,9 @@ class NamespaceTarget implements Target {
  * A namespace of a server. Clients may wait for it, or the application use it, before a layer
  * serves it. A dynamic namespace is there while it has sockets.
  */
-export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance, Reference<NamespaceRuntime> {
+export class NamespaceRuntime
+  implements SocketNamespace, Broadcaster, Entrance<Connection>, Reference<NamespaceRuntime>
+{
   readonly name: string
   readonly environment: Environment
   readonly sockets = new Map<string, SocketRuntime>()

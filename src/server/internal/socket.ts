@@ -27,7 +27,7 @@ import type { RoomSelection } from "../BroadcastOperator.ts"
 import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
 import type { ServerSocket } from "../ServerSocket.ts"
 import { startAll, withHandler, withoutHandler } from "./answers.ts"
-import type { Auth, Connection, Member } from "./connection.ts"
+import type { Connection } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
 import type { ObservedNamespace } from "./observer.ts"
@@ -41,7 +41,9 @@ import {
   type RunFork,
   type Target
 } from "./ports.ts"
+import { type Auth, enterUnserved, refuse } from "./joining.ts"
 import type { LiveSession } from "./liveSession.ts"
+import type { Member } from "./members.ts"
 import type { RecoverableSocket, Resumed, Resumption, Session } from "./recoverable.ts"
 import type { Recovery } from "./recoveryPorts.ts"
 import type { End } from "./expiry.ts"
@@ -671,10 +673,10 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     const { connection, namespace } = this
     const { observer } = connection.environment
     try {
-      connection.refuse(namespace.name, message, data)
+      refuse(connection, namespace.name, message, data)
     } catch {
       // Sends the refusal without its data if that cannot be encoded: the refusal itself counts.
-      connection.refuse(namespace.name, message)
+      refuse(connection, namespace.name, message)
     }
     connection.forget(this)
     observer.count(namespaceRefusals, { namespace: namespace.registration === undefined ? "" : namespace.label })
@@ -690,7 +692,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   leaveUnserved(): void {
     if (!this.isConnecting) return
     this.connection.forget(this)
-    this.connection.enterUnserved()
+    enterUnserved(this.connection)
     this.end("server namespace disconnect")
   }
 
