@@ -14,6 +14,7 @@ import { type Entrances, joinDefault, type Joining, mayFit, onConnect } from "./
 import { type Member, Members } from "./members.ts"
 import { OpeningLimiter } from "./openingLimiter.ts"
 import { Receipts } from "./receipts.ts"
+import type { RoomCount } from "./roomLimit.ts"
 
 /** The size from which a message's beginning is checked first, in bytes or characters. */
 const LARGE = 16 * 1024
@@ -28,7 +29,7 @@ export interface ConnectionHolder {
  * One engine session, and the namespaces that its client has joined over it (Socket.IO protocol 5;
  * for clients of Engine.IO 3, Socket.IO protocol 4).
  */
-export class Connection implements SessionHandler, Joining, WheelEntry {
+export class Connection implements SessionHandler, Joining, RoomCount, WheelEntry {
   readonly session: EngineSession
   bucket: number = IDLE
   readonly environment: Environment
@@ -41,11 +42,8 @@ export class Connection implements SessionHandler, Joining, WheelEntry {
   private attachments: AttachmentWatch | undefined
   /** The acknowledgements that its client owes. */
   owedAcks = 0
-  /**
-   * The number of rooms of its sockets, without those of their own ids. A long name counts as
-   * several.
-   */
-  private rooms = 0
+  /** The rooms of its sockets, as {@link RoomCount} says. */
+  rooms = 0
   /** The cost of the auth payloads that its sockets keep, in bytes. */
   authBytes = 0
   /** The sockets that have ended, but still hold resources. */
@@ -92,22 +90,6 @@ export class Connection implements SessionHandler, Joining, WheelEntry {
    */
   get owesTooMany(): boolean {
     return this.owedAcks >= this.environment.options.maxPendingAcks
-  }
-
-  /** Whether the connection may be in more rooms, by this weight. */
-  mayEnterRooms(weight: number): boolean {
-    return this.rooms + weight <= this.environment.options.maxRooms
-  }
-
-  /** Counts a room, unless the limit is reached. */
-  enterRoom(weight: number): boolean {
-    if (!this.mayEnterRooms(weight)) return false
-    this.rooms += weight
-    return true
-  }
-
-  leaveRoom(weight: number): void {
-    this.rooms -= weight
   }
 
   /** Whether the client speaks protocol 4, which connects to namespaces in another way. */

@@ -15,7 +15,6 @@ import type {
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
 import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
-import { getOrThrow } from "../../internal/contractCodec.ts"
 import { unsent } from "../../internal/decodeAck.ts"
 import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
@@ -48,7 +47,9 @@ import type { RecoverableSocket, Resumed, Resumption, Session } from "./recovera
 import type { Recovery } from "./recoveryPorts.ts"
 import type { End } from "./expiry.ts"
 import { type Entitled, Rights } from "./rights.ts"
+import { checkRooms, enterRoom, leaveRoom } from "./roomLimit.ts"
 import { RoomsView } from "./roomsView.ts"
+import { type Data, detailsOf, encodeData, handshakeOf, withChanges } from "./socketDetails.ts"
 import { Supervisor } from "./supervisor.ts"
 import { packetOf, traced, withTrace } from "./tracing.ts"
 import type { EncodedEvent, EventData } from "./wire.ts"
@@ -117,7 +118,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   private lifecycle: Lifecycle = "connecting"
   /** The context in which its effects run, without its scope. */
   private context: Context.Context<any> | undefined
-  private ownData: Readonly<Record<string, unknown>> = noData
+  private ownData: Data = noData
   resumption: Resumption | undefined
   recoverable: Session | LiveSession | undefined
   /** The grants of its middlewares, if they end or can be refreshed. */
@@ -163,21 +164,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   // ---------------------------------------------------------------- what the application sees
 
   get handshake(): Handshake {
-    const { address, headers, issued, query, secure, url } = this.connection.session.details
-    return {
-      headers,
-      query,
-      url,
-      address,
-      secure,
-      issued,
-      // Rarely used, and a microsecond of work.
-      get time() {
-        return new Date(issued).toString()
-      },
-      xdomain: Boolean(headers.origin),
-      auth: this.ownAuth
-    }
+    return handshakeOf(this.connection.session.details, this.ownAuth)
   }
 
   get rooms(): ReadonlySet<string> {
@@ -193,11 +180,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return this.ownData
   }
 
-  /** A copy of the current state: other servers may read it later. */
   get details(): SocketDetails {
-    const rooms = new Set([this.id])
-    for (const room of this.roomsNow ?? []) rooms.add(room)
-    return { id: this.id, handshake: this.handshake, rooms, data: this.encodeData(this.ownData) }
+    return detailsOf(this)
   }
 
   get disconnected(): Effect.Effect<DisconnectReason> {
@@ -231,43 +215,19 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
 
   // ---------------------------------------------------------------- data
 
-  /** Throws on a field that the contract does not declare. */
-  checkDeclared(data: Readonly<Record<string, unknown>>): void {
-    const codecs = this.contract?.data
-    const undeclared = Object.keys(data).find((field) => !codecs?.has(field))
-    if (undeclared === undefined) return
-    throw new Error(`"${undeclared}" is not among the data of sockets in "${this.namespace.name}"`)
-  }
-
   /**
    * Sets data, declared or not. Throws on a value that is not of its type, and changes nothing
    * then.
    */
-  setData(data: Readonly<Record<string, unknown>>): void {
+  setData(data: Data): void {
     // Encoded here, so that a wrong value fails at its caller and not where the socket is fetched.
-    this.encodeData(data)
-    const next: Record<string, unknown> = { ...this.ownData, ...data }
-    for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
-    this.ownData = next
+    encodeData(this.contract, data)
+    this.ownData = withChanges(this.ownData, data)
     this.namespace.recovery?.onData(this)
   }
 
-  get encodedData(): Readonly<Record<string, unknown>> {
-    return this.encodeData(this.ownData)
-  }
-
-  /** Data as the contract encodes them; fields that it does not declare stay as they are. */
-  private encodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-    const codecs = this.contract?.data
-    if (codecs === undefined || codecs.size === 0) return data
-    const encoded: Record<string, unknown> = {}
-    for (const field of Object.keys(data)) {
-      // A field that is taken away has no type.
-      if (data[field] === undefined) continue
-      const codec = codecs.get(field)
-      encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
-    }
-    return encoded
+  get encodedData(): Data {
+    return encodeData(this.contract, this.ownData)
   }
 
   // ---------------------------------------------------------------- rooms
@@ -276,7 +236,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return Effect.suspend(() => {
       if (this.isDisconnected) return Effect.void
       const names = asRooms(rooms)
-      this.checkRooms(names)
+      checkRooms(this, names)
       return this.namespace.adapter.join(this, names)
     })
   }
@@ -285,21 +245,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return Effect.suspend(() => this.namespace.adapter.leave(this, asRooms(rooms)))
   }
 
-  /** Throws if the connection would be in more rooms than it may. */
-  private checkRooms(names: ReadonlyArray<string>): void {
-    const { connection } = this
-    let added = 0
-    for (const room of names) added += roomWeight(room)
-    if (connection.mayEnterRooms(added)) return
-    // It may be in some of them already.
-    for (const room of names) if (this.joined?.has(room) || room === this.id) added -= roomWeight(room)
-    if (connection.mayEnterRooms(added)) return
-    throw new Error(`a connection may be in ${connection.environment.options.maxRooms} rooms (maxRooms)`)
-  }
-
   enterRoom(room: string): boolean {
     const { connection } = this
-    if (connection.enterRoom(roomWeight(room))) {
+    if (enterRoom(connection, room)) {
       if (this.recoverable !== undefined) this.namespace.recovery!.onJoined(this, room)
       return true
     }
@@ -312,7 +260,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   leaveRoom(room: string): void {
-    this.connection.leaveRoom(roomWeight(room))
+    leaveRoom(this.connection, room)
     if (this.recoverable !== undefined) this.namespace.recovery!.onLeft(this, room)
   }
 
@@ -649,7 +597,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     observer.debug("namespace", "socket connected", this.annotations, connection)
   }
 
-  onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void {
+  onResumed(data: Data, resumed: Resumed): void {
     this.ownData = data
     this.resumption = resumed
   }
@@ -769,9 +717,6 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
 /** Whether the auth payload stays as it came, as the contract declares nothing at all. */
 export const keepsRawAuth = ({ declaresAuth, untyped }: CompiledContract): boolean => untyped && !declaresAuth
 
-const noData: Readonly<Record<string, unknown>> = {}
+const noData: Data = {}
 
 const noRooms: ReadonlySet<string> = new Set()
-
-/** The number of rooms that a room counts as: a long name takes memory, too. */
-const roomWeight = (room: string): number => 1 + (room.length >> 8)

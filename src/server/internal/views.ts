@@ -24,6 +24,7 @@ import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
 import { reauthorize } from "./reauthorize.ts"
 import type { SocketRuntime } from "./socket.ts"
+import { checkDeclared } from "./socketDetails.ts"
 
 /** The socket as the application sees it: with its contract's events, or with all others. */
 export const viewOf = (socket: SocketRuntime, isUntyped: boolean): ServerSocket<any> =>
@@ -219,7 +220,8 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
 
   setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
     return Effect.sync(() => {
-      if (!this.#isUntyped) this.#socket.checkDeclared(data)
+      const { contract, namespace } = this.#socket
+      if (!this.#isUntyped) checkDeclared(contract, namespace.name, data)
       this.#socket.setData(data)
     })
   }
