@@ -71,10 +71,10 @@ interface Disconnected {
 }
 
 /**
- * The state of a socket: its admission is being decided; it is admitted; it has ended. The first
- * two carry no data, as most sockets are in the second.
+ * The state of a socket: its admission is being decided; it is admitted; it is about to end, and can
+ * still send; it has ended. All but the last carry no data, as most sockets are in the second.
  */
-type Lifecycle = "connecting" | "connected" | Disconnected
+type Lifecycle = "connecting" | "connected" | "ending" | Disconnected
 
 /** A client in a namespace, from its CONNECT packet to its end, whether it is admitted or not. */
 export class SocketRuntime extends Recipient implements LocalSocket, Member, RecoverableSocket, Entitled {
@@ -107,8 +107,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   rights: Rights | undefined
   private roomsView: RoomsView | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
-  /** The handlers of its end are starting: it has its reason, and ends only once. */
-  private isEnding = false
   private ending: Deferred.Deferred<DisconnectReason> | undefined
   /** The application's forms of the socket. Each is made at its first use. */
   view: ServerSocket<any> | undefined
@@ -128,7 +126,7 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   }
 
   get isConnected(): boolean {
-    return this.lifecycle === "connected"
+    return this.lifecycle === "connected" || this.lifecycle === "ending"
   }
 
   get isDisconnected(): boolean {
@@ -402,30 +400,29 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   // ---------------------------------------------------------------- end
 
   disconnectUnsafe(close: boolean): void {
-    if (this.isDisconnected || this.isEnding) return
+    if (this.isDisconnected || this.lifecycle === "ending") return
     const { connection } = this
     if (close) return connection.disconnectAll()
     // Handlers of the end can still send before it.
-    this.startDisconnectingHandlers("server namespace disconnect")
+    this.beginEnd("server namespace disconnect")
     this.namespace.recovery?.flush(this)
     connection.session.sendUnsafe(connection.environment.wire.disconnect(this.namespace.name))
     connection.forget(this)
     this.end("server namespace disconnect")
   }
 
-  /** Starts the handlers of the end, once: the rooms are still intact. */
-  private startDisconnectingHandlers(reason: DisconnectReason): void {
+  /** The end of an admitted socket begins: its handlers start, once. The rooms are still intact. */
+  private beginEnd(reason: DisconnectReason): void {
+    if (this.lifecycle !== "connected") return
+    this.lifecycle = "ending"
     const handlers = this.disconnectingHandlers
-    if (handlers === undefined || !this.isConnected) return
     this.disconnectingHandlers = undefined
-    this.isEnding = true
-    startAll(this, handlers, reason, [], 0)
-    this.isEnding = false
+    if (handlers !== undefined) startAll(this, handlers, reason, [], 0)
   }
 
   /** The end: nothing is delivered any more, acknowledgements fail, the scope closes. */
   end(reason: DisconnectReason): void {
-    this.startDisconnectingHandlers(reason)
+    this.beginEnd(reason)
     if (this.isDisconnected) return
     const wasAdmitted = this.isConnected
     // A copy, as the socket leaves the rooms. A socket without rooms has none to show.
