@@ -168,7 +168,9 @@ const runMiddlewares = (
   return whenDone(decision, (exit) => {
     if (exit._tag === "Success") {
       const end = made.make()
-      if (Rights.concerns(middleware, end)) socket.grant(middleware, exit.value, end, own)
+      if (Rights.concerns(middleware, end)) {
+        ;(socket.rights ??= new Rights(socket, own)).grant(middleware, exit.value, end)
+      }
       const next = service.provides === undefined ? context : Context.add(context, service.provides, exit.value)
       return runMiddlewares(socket, middlewares, own, next, at + 1)
     }

@@ -18,7 +18,6 @@ export interface ReportingSocket extends Supervisor {
   readonly namespace: ObservedNamespace
   /** The contract by which it was admitted. */
   readonly contract: CompiledContract | undefined
-  readonly annotations: Readonly<Record<string, string>>
 }
 
 /** The parts of a socket that the answers of its events use. */

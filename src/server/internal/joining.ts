@@ -126,12 +126,23 @@ const turnAway = (connection: Joining, namespace: string, message: string): void
   refuse(connection, namespace, message, connection.isLegacy ? { message } : undefined)
 }
 
-/** Tells a client that it is not admitted. Throws on data that cannot be encoded. */
-export const refuse = (
+/**
+ * Tells a client that it is not admitted. Sends the refusal without its data if they cannot be
+ * encoded: the refusal itself counts.
+ */
+export const refuse = (connection: Joining, namespace: string, message: string, data?: unknown): void => {
+  try {
+    sendRefusal(connection, namespace, message, data)
+  } catch {
+    sendRefusal(connection, namespace, message, undefined)
+  }
+}
+
+const sendRefusal = (
   { environment, isLegacy, session }: Joining,
   namespace: string,
   message: string,
-  data?: unknown
+  data: unknown
 ): void => {
   const error = isLegacy ? (data ?? message) : data === undefined ? { message } : { message, data }
   session.sendUnsafe(environment.wire.connectError(namespace, error, data !== undefined))

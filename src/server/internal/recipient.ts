@@ -34,7 +34,6 @@ export abstract class Recipient extends Supervisor implements ReportingSocket {
   abstract readonly namespace: SendingNamespace
   /** The contract by which it was admitted, or is being. */
   abstract readonly contract: CompiledContract | undefined
-  abstract readonly annotations: Readonly<Record<string, string>>
   abstract readonly isConnected: boolean
   /** Its session, from its admission to its end, if its client may come back. */
   recoverable: Session | LiveSession | undefined

@@ -2,12 +2,11 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
 
 import type { Adapter, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
-import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -19,21 +18,13 @@ import { startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
-import {
-  type EventHandler,
-  type HandlerRecord,
-  refusalOf,
-  type Registration,
-  type RunFork,
-  type Target
-} from "./ports.ts"
+import { type EventHandler, type HandlerRecord, refusalOf, type Registration, type Target } from "./ports.ts"
 import { type Auth, enterUnserved, refuse } from "./joining.ts"
 import type { Member } from "./members.ts"
 import { Recipient, type SendingNamespace } from "./recipient.ts"
 import type { RecoverableSocket, Resumed, Resumption } from "./recoverable.ts"
 import type { Recovery } from "./recoveryPorts.ts"
-import type { End } from "./expiry.ts"
-import { type Entitled, Rights } from "./rights.ts"
+import type { Entitled, Rights } from "./rights.ts"
 import { checkRooms, enterRoom, leaveRoom } from "./roomLimit.ts"
 import { RoomsView } from "./roomsView.ts"
 import { type Data, detailsOf, encodeData, handshakeOf, withChanges } from "./socketDetails.ts"
@@ -81,11 +72,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   /** Another one only until the socket is admitted: that of the session that it asks for. */
   id: string
   readonly namespace: SocketNamespace
-  /**
-   * It has no parent: the socket's end closes it with `Closing`, after the handlers that use it
-   * have ended. A scope forked from the namespace's would take 133 bytes more per idle connection.
-   */
-  readonly scope: Scope.Closeable = Scope.makeUnsafe()
   readonly dispatch: Dispatch
   /** The auth payload: raw at first, and decoded by the contract from the admission on. */
   private ownAuth: Auth
@@ -99,8 +85,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   auth: unknown = undefined
   joined: Set<string> | undefined
   private lifecycle: Lifecycle = "connecting"
-  /** The context in which its effects run, without its scope. */
-  private context: Context.Context<any> | undefined
   private ownData: Data = noData
   resumption: Resumption | undefined
   /** The grants of its middlewares, if they end or can be refreshed. */
@@ -174,11 +158,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     return () => {
       this.disconnectingHandlers = withoutHandler(this.disconnectingHandlers, handler)
     }
-  }
-
-  /** Adds a handler; gives the function that removes it. */
-  addAuthHandler(handler: EventHandler): () => void {
-    return this.rights?.addHandler(handler) ?? (() => {})
   }
 
   // ---------------------------------------------------------------- data
@@ -285,27 +264,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     })
   }
 
-  /**
-   * The builder and the handlers run in the given context from now on, with the socket's scope. It
-   * does nothing if they do already.
-   */
-  enterContext(context: Context.Context<any>): Context.Context<any> | undefined {
-    if (context === this.context) return undefined
-    this.context = context
-    const own: Context.Context<any> = Context.add(context, Scope.Scope, this.scope)
-    this.runFork = Effect.runForkWith(own) as RunFork
-    return own
-  }
-
-  /** A middleware has granted something that ends, or that the client can refresh. */
-  grant(middleware: CompiledMiddleware, value: unknown, end: End | undefined, context: Context.Context<any>): void {
-    ;(this.rights ??= new Rights(this, context)).grant(middleware, value, end)
-  }
-
-  provide(key: Context.Key<any, any>, service: unknown): void {
-    this.enterContext(Context.add(this.context!, key, service))
-  }
-
   current(context: Context.Context<any>): Context.Context<any> {
     return this.rights?.current(context) ?? context
   }
@@ -373,12 +331,7 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     if (!this.isConnecting) return
     const { connection, namespace } = this
     const { observer } = connection.environment
-    try {
-      refuse(connection, namespace.name, message, data)
-    } catch {
-      // Sends the refusal without its data if that cannot be encoded: the refusal itself counts.
-      refuse(connection, namespace.name, message)
-    }
+    refuse(connection, namespace.name, message, data)
     connection.forget(this)
     observer.count(namespaceRefusals, { namespace: namespace.registration === undefined ? "" : namespace.label })
     const annotations = { message, ...this.annotations }
@@ -428,7 +381,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     // A copy, as the socket leaves the rooms. A socket without rooms has none to show.
     this.lifecycle = { reason, rooms: wasAdmitted ? new Set(this.joined) : noRooms }
     const { connection, ending, namespace } = this
-    const { closing, observer } = connection.environment
     this.ending = undefined
     this.stopWaiting()
     namespace.recovery?.onEnd(this, reason)
@@ -438,27 +390,21 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
     connection.leaving++
     this.dispatch.discardInbox()
-    this.interruptAll(
-      () => this.dispatch.endStreams(),
-      (running) => {
-        // Finalizers start before the rooms are left, so that they can still send to them at once.
-        // They wait for handlers that end slowly, as these use the scope, too.
-        closing.close(this.scope, {
-          annotations: this.annotations,
-          culprit: connection,
-          users: running,
-          onClosed: () => {
-            this.releaseAuth()
-            connection.onReleased()
-          }
-        })
-        // A socket that was not admitted is in no rooms; it needs no adapter.
+    this.interruptAll({
+      onInterrupted: () => this.dispatch.endStreams(),
+      onClosing: () => {
+        // Finalizers have started before, so that they can still send to the rooms at once. A socket
+        // that was not admitted is in no rooms; it needs no adapter.
         if (wasAdmitted) namespace.leaveAll(this)
+      },
+      onClosed: () => {
+        this.releaseAuth()
+        connection.onReleased()
       }
-    )
-    if (wasAdmitted) {
-      observer.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
-    }
+    })
+    if (!wasAdmitted) return
+    const annotations = { reason, ...this.annotations }
+    connection.environment.observer.debug("namespace", "socket disconnected", annotations, connection)
   }
 }
 

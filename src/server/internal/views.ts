@@ -209,9 +209,10 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
   }
 
   onAuth<E, R>(handler: (service: any) => Effect.Effect<unknown, E, R>): Effect.Effect<void, never, R | Scope.Scope> {
-    return adding(this.#socket, (run) =>
-      this.#socket.addAuthHandler({ run, handle: (_event, [service]) => handler(service) })
-    )
+    return adding(this.#socket, (run) => {
+      const { rights } = this.#socket
+      return rights?.addHandler({ run, handle: (_event, [service]) => handler(service) }) ?? (() => {})
+    })
   }
 
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
