@@ -58,7 +58,7 @@ const findRegistration = Effect.fnUntraced(function* (
     // Another client may have been quicker.
     if (namespace.registration !== undefined) return namespace.registration
     if (group !== undefined) group.serve(namespace)
-    else if (environment.graceLeft === 0 || (yield* namespace.awaitChange(environment.graceLeft))) {
+    else if (environment.graceLeft === 0 || (yield* namespace.layer.awaitChange(environment.graceLeft))) {
       return namespace.registration as Registration | undefined
     }
   }
@@ -128,7 +128,7 @@ const build = (
   make: Build,
   context: Context.Context<any>
 ): Effect.Effect<unknown> => {
-  namespace.onAdmissionOver(socket)
+  namespace.arrivals.settle(socket)
   socket.admit()
   // The end of its connection may have been noticed only by sending.
   if (!socket.isConnected) return Effect.void

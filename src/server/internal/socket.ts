@@ -1,4 +1,3 @@
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,7 +17,7 @@ import { startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
-import { type EventHandler, type HandlerRecord, refusalOf, type Registration, type Target } from "./ports.ts"
+import { type EventHandler, type HandlerRecord, type Registration, type Target } from "./ports.ts"
 import { type Auth, enterUnserved, refuse } from "./joining.ts"
 import type { Member } from "./members.ts"
 import { Recipient, type SendingNamespace } from "./recipient.ts"
@@ -237,32 +236,6 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   }
 
   // ---------------------------------------------------------------- admission
-
-  /**
-   * Runs the effect that admits the socket and builds its handlers, in its scope, and in the
-   * context of the layer that serves the namespace, if that is known. The socket's end interrupts
-   * it. If it fails, the socket is refused or disconnected, as it has no handlers.
-   */
-  launch(make: () => Effect.Effect<unknown>, onExit: () => void): void {
-    const { connection, namespace } = this
-    const { context, observer } = connection.environment
-    this.enterContext(namespace.registration?.context ?? (context as Context.Context<any>))
-    this.start(this.runFork, make, (exit) => {
-      if (exit._tag === "Failure") {
-        if (this.isConnecting) this.refuse("Internal error")
-        else this.disconnectUnsafe(false)
-      }
-      onExit()
-      if (exit._tag === "Success") return
-      const refusal = refusalOf(exit.cause)
-      if (refusal !== undefined) {
-        const { message } = refusal
-        observer.debug("namespace", "socket refused by its builder", { message, ...this.annotations }, connection)
-      } else if (!Cause.hasInterruptsOnly(exit.cause)) {
-        observer.error("connecting a socket failed", exit.cause, this.annotations, connection)
-      }
-    })
-  }
 
   current(context: Context.Context<any>): Context.Context<any> {
     return this.rights?.current(context) ?? context
