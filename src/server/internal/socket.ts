@@ -1,4 +1,4 @@
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 
@@ -17,9 +17,9 @@ import { startAll, withHandler, withoutHandler } from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
-import { type EventHandler, type HandlerRecord, type Registration, type Target } from "./ports.ts"
 import { type Auth, enterUnserved, refuse } from "./joining.ts"
 import type { Member } from "./members.ts"
+import type { EventHandler, HandlerRecord, Registration, Target } from "./ports.ts"
 import { Recipient, type SendingNamespace } from "./recipient.ts"
 import type { RecoverableSocket, Resumed, Resumption } from "./recoverable.ts"
 import type { Recovery } from "./recoveryPorts.ts"
@@ -90,7 +90,8 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   rights: Rights | undefined
   private roomsView: RoomsView | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
-  private ending: Deferred.Deferred<DisconnectReason> | undefined
+  /** Made for the first effect that waits for the end. */
+  private ended: Deferred.Deferred<DisconnectReason> | undefined
   /** The application's forms of the socket. Each is made at its first use. */
   view: ServerSocket<any> | undefined
   untypedView: ServerSocket<any> | undefined
@@ -146,7 +147,7 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
   get disconnected(): Effect.Effect<DisconnectReason> {
     return Effect.suspend(() =>
       typeof this.lifecycle === "string"
-        ? Deferred.await((this.ending ??= Deferred.makeUnsafe<DisconnectReason>()))
+        ? Deferred.await((this.ended ??= Deferred.makeUnsafe<DisconnectReason>()))
         : Effect.succeed(this.lifecycle.reason)
     )
   }
@@ -353,14 +354,14 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     const wasAdmitted = this.isConnected
     // A copy, as the socket leaves the rooms. A socket without rooms has none to show.
     this.lifecycle = { reason, rooms: wasAdmitted ? new Set(this.joined) : noRooms }
-    const { connection, ending, namespace } = this
-    this.ending = undefined
+    const { connection, ended, namespace } = this
+    this.ended = undefined
     this.stopWaiting()
     namespace.recovery?.onEnd(this, reason)
     this.rights?.stop()
     namespace.remove(this, reason)
     this.abandonAcks()
-    if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
+    if (ended !== undefined) Deferred.doneUnsafe(ended, Effect.succeed(reason))
     connection.leaving++
     this.dispatch.discardInbox()
     this.interruptAll({
