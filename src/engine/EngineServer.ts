@@ -10,6 +10,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
@@ -23,7 +24,7 @@ import * as Drain from "./Drain.ts"
 import { type EngineOptions, resolve, type ResolvedEngineOptions } from "./EngineOptions.ts"
 import type { EngineBytes, EngineTraffic } from "./EngineMetrics.ts"
 import type { EngineRequest, EngineRevision, HttpExchange } from "./EngineRequest.ts"
-import { EngineSession, type SessionClose, type SessionHandler, type SessionOwner } from "./EngineSession.ts"
+import type { EngineSession, SessionClose, SessionHandler } from "./EngineSession.ts"
 import * as HandshakeError from "./HandshakeError.ts"
 import { type Headers, isHeaderValue, merge } from "./HttpHeaders.ts"
 import { Admission } from "./internal/admission.ts"
@@ -33,12 +34,16 @@ import { Heartbeat } from "./internal/heartbeat.ts"
 import { type Passing, PassingSession } from "./internal/leaving.ts"
 import { Mover, type ShutdownStep } from "./internal/mover.ts"
 import type { Retirement } from "./internal/retiring.ts"
+import { Inflow } from "./internal/session/inflow.ts"
+import { Outflow } from "./internal/session/outflow.ts"
+import type { SessionOwner } from "./internal/session/owner.ts"
+import { Session } from "./internal/session/session.ts"
 import { handlerOf, HOLD, SessionStreams } from "./internal/sessionEffects.ts"
 import { type EngineStats, statsOf } from "./internal/stats.ts"
 import * as Readiness from "./Readiness.ts"
 import { Routes } from "./Routes.ts"
 import * as TimerWheel from "./TimerWheel.ts"
-import type { AnyTransport, Carriage, TransportDefinition, WebSocketChannel } from "./Transport.ts"
+import type { AnyTransport, Carriage, ServerTransport, TransportDefinition, WebSocketChannel } from "./Transport.ts"
 import { Transports } from "./Transports.ts"
 
 /**
@@ -232,34 +237,10 @@ export interface EngineEvents {
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: EngineOptions<R>,
-  onSession: (session: EngineSession) => SessionHandler = HOLD,
+  onSession?: (session: EngineSession) => SessionHandler,
   events: EngineEvents = {}
 ): Effect.fn.Return<EngineServer, InvalidOptionError, R | Scope.Scope> {
-  // Only the heartbeat needs services of R, and its schedule has that type.
-  const context = (yield* Effect.context<R>()) as Context.Context<never>
-  const transports = yield* Transports
-  const resolved = yield* resolve(
-    options,
-    transports.map(({ name }) => name)
-  )
-  const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
-  const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
-  const latches = {
-    draining: Latch.makeUnsafe(false),
-    released: Latch.makeUnsafe(false),
-    polled: Latch.makeUnsafe(false)
-  }
-  // This is forked before the drain is added to the scope, so it closes after the drain: transports
-  // flush while they drain.
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const readiness = yield* Readiness.make
-  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches, readiness)
-  yield* Effect.acquireRelease(
-    Effect.sync(() => server.stats.add(server.registry)),
-    (remove) => Effect.sync(remove)
-  )
-  yield* Effect.addFinalizer(() => server.drain)
-  return server
+  return yield* makeServer(options, onSession ?? HOLD, events)
 })
 
 /**
@@ -307,28 +288,63 @@ export const run = Effect.fnUntraced(function* <E, R2, R = never>(
   // This is forked before the engine is added to the scope, so it closes after the engine: it waits
   // for the effects of all sessions.
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-  return yield* make(options, handlerOf(onSession, context, scope), events)
+  return yield* makeServer(options, handlerOf(onSession, context, scope), events)
 })
 
-class Server extends Inspectable.Class implements EngineServer, SessionOwner {
+const makeServer = Effect.fnUntraced(function* <R>(
+  options: EngineOptions<R>,
+  onSession: (session: Session) => SessionHandler,
+  events: EngineEvents
+): Effect.fn.Return<EngineServer, InvalidOptionError, R | Scope.Scope> {
+  // Only the heartbeat needs services of R, and its schedule has that type.
+  const context = (yield* Effect.context<R>()) as Context.Context<never>
+  const transports = yield* Transports
+  const resolved = yield* resolve(
+    options,
+    transports.map(({ name }) => name)
+  )
+  const maxPause = Math.max(50, Math.min(1_000, resolved.pingInterval, resolved.pingTimeout))
+  const wheel = yield* TimerWheel.make(Duration.millis(maxPause))
+  const latches = {
+    draining: Latch.makeUnsafe(false),
+    released: Latch.makeUnsafe(false),
+    polled: Latch.makeUnsafe(false)
+  }
+  // This is forked before the drain is added to the scope, so it closes after the drain: transports
+  // flush while they drain.
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const readiness = yield* Readiness.make
+  const server = new Server(resolved, transports, wheel, context, scope, onSession, events, latches, readiness)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => server.stats.add(server.registry)),
+    (remove) => Effect.sync(remove)
+  )
+  yield* Effect.addFinalizer(() => server.drain)
+  return server
+})
+
+class Server extends Inspectable.Class implements EngineServer, SessionOwner<Session> {
   readonly options: ResolvedEngineOptions
   readonly wheel: TimerWheel.TimerWheel
   readonly closing: ClosingTime
   private readonly readinessState: Readiness.ReadinessState
   readonly routes: Routes = new Routes()
   readonly heartbeat: Heartbeat
+  readonly inflow: Inflow
+  readonly outflow: Outflow
   readonly stats: EngineStats
   readonly context: Context.Context<never>
   readonly scope: Scope.Closeable
-  readonly upgrades: ReadonlyArray<string>
+  /** The names of the transports that clients may upgrade to. */
+  private readonly upgrades: ReadonlyArray<string>
   /**
    * The sessions that hold resources: open ones, and closed ones whose transport is still flushing.
    */
-  readonly registry = new Map<string, EngineSession>()
+  readonly registry = new Map<string, Session>()
   /** The transports that clients may use, by name. */
   private readonly transports = new Map<string, AnyTransport>()
   private readonly streams: SessionStreams
-  private readonly onSession: (session: EngineSession) => SessionHandler
+  private readonly onSession: (session: Session) => SessionHandler
   private readonly events: EngineEvents
   private readonly latches: Latches
   private readonly admission: Admission
@@ -342,12 +358,13 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
   private readonly cors: Cors.CorsOptions | undefined
   private readonly limits: ConnectionLimits | undefined
   private isFull = false
-  private readonly mover: Mover<EngineSession | PassingSession>
+  private readonly mover: Mover<Session | PassingSession>
   private readonly passing = new Set<PassingSession>()
   /** Whether any session has ever been opened. */
   private wasUsed = false
   readonly now: () => number
   readonly after: (millis: number, run: () => void) => () => void
+  readonly closeScope: (scope: Scope.Closeable) => void
   private readonly warn: (message: string) => void
 
   constructor(
@@ -356,7 +373,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     wheel: TimerWheel.TimerWheel,
     context: Context.Context<never>,
     scope: Scope.Closeable,
-    onSession: (session: EngineSession) => SessionHandler,
+    onSession: (session: Session) => SessionHandler,
     events: EngineEvents,
     latches: Latches,
     readiness: Readiness.ReadinessState
@@ -384,6 +401,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       const fiber = runFork(Effect.andThen(millis === 0 ? Effect.yieldNow : Effect.sleep(millis), Effect.sync(run)))
       return () => fiber.interruptUnsafe()
     }
+    this.outflow = new Outflow(options, this.stats, this.after)
+    this.inflow = new Inflow(this.stats, this.heartbeat, this.outflow)
+    this.closeScope = (scope) => void runFork(Scope.close(scope, Exit.void))
     this.onSession = onSession
     this.events = events
     this.latches = latches
@@ -397,7 +417,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     }
     this.warn = (message) => void runFork(Effect.logWarning(message))
     const { passing, registry } = this
-    this.mover = new Mover<EngineSession | PassingSession>(
+    this.mover = new Mover<Session | PassingSession>(
       {
         get sessions() {
           return [...registry.values(), ...passing]
@@ -658,9 +678,9 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     request: EngineRequest,
     definition: TransportDefinition<Carrier>,
     carrier: Carrier,
-    onStarted?: (session: EngineSession) => void
+    onStarted?: (session: Session) => void
   ): void {
-    const session = new EngineSession(id, revisionOf(request), request.details(), this)
+    const session = new Session(id, revisionOf(request), request.details(), this)
     session.take(definition, carrier)
     // Some edges accept later than this server has decided: others may have taken the last place, or it has closed.
     const isTooLate = this.leavingError !== undefined || this.limits?.exceeded(session.details.address) !== undefined
@@ -685,7 +705,12 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.streams.onSession(session)
   }
 
-  onSessionDefect(session: EngineSession, defect: unknown): void {
+  upgradesOf({ handover, name }: ServerTransport): ReadonlyArray<string> {
+    if (!this.options.allowUpgrades || handover === undefined) return []
+    return this.upgrades.filter((other) => other !== name)
+  }
+
+  onSessionDefect(session: Session, defect: unknown): void {
     this.reportCause("a session has failed", Cause.die(defect), { session: session.id })
   }
 
@@ -698,14 +723,14 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     this.countTransport(to, 1)
   }
 
-  onSessionClosed(session: EngineSession, { reason }: SessionClose): void {
+  onSessionClosed(session: Session, { reason }: SessionClose): void {
     this.openCount--
     this.countTransport(session.transport, -1)
     this.stats.onClosed(reason)
     this.mover.onClosed(session)
   }
 
-  onSessionReleased(session: EngineSession): void {
+  onSessionReleased(session: Session): void {
     this.registry.delete(session.id)
     this.limits?.remove(session.details.address)
     this.tellWhetherFull()
@@ -774,7 +799,7 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
       // A server that no client has ever found, such as one that could not listen, ends at once.
       if (onShutdown === undefined || !this.wasUsed) return step?.close ?? Effect.void
       return this.mover.moveForShutdown(onShutdown, {
-        concerns: (session) => step === undefined || (session instanceof EngineSession && step.concerns(session)),
+        concerns: (session) => step === undefined || (session instanceof Session && step.concerns(session)),
         close: step?.close ?? Effect.void,
         isNeeded: step?.isNeeded ?? (() => false)
       })
@@ -785,7 +810,10 @@ class Server extends Inspectable.Class implements EngineServer, SessionOwner {
     if (session !== undefined) this.mover.moveOne(session, within)
   }
 
-  readonly retire = (session: EngineSession, retirement: Retirement): void => this.mover.retire(session, retirement)
+  readonly retire = ({ id }: EngineSession, retirement: Retirement): void => {
+    const session = this.registry.get(id)
+    if (session !== undefined) this.mover.retire(session, retirement)
+  }
 
   readonly addPassing = (passing: Passing): (() => void) => {
     const session = new PassingSession(passing)
@@ -830,7 +858,7 @@ type Door = Carriage | TransportDefinition<any>
 /** A request that may be handled: its transport, and its session unless it may open one. */
 interface Verified {
   readonly definition: AnyTransport
-  readonly session: EngineSession | undefined
+  readonly session: Session | undefined
 }
 
 const ignore = () => {}
