@@ -155,7 +155,11 @@ export const attach = Effect.fnUntraced(function* (
       return true
     }
   }
-  const onForeignUpgrade = yield* makeForeignUpgrades(server, resolved)
+  const onForeignUpgrade = yield* makeForeignUpgrades(
+    server,
+    resolved.destroysForeignUpgrades,
+    resolved.foreignUpgradeTimeout
+  )
   yield* Effect.acquireRelease(
     Effect.suspend(() => {
       const taken = takenPath(server, path)

@@ -5,13 +5,16 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 
-import type { ResolvedAttachOptions } from "../AttachOptions.ts"
 import { ignore } from "./webSocketUpgrades.ts"
 
-/** Makes the listener of a server's upgrades. It does nothing while there is another one. */
+/**
+ * Makes the listener of a server's upgrades. It does nothing while there is another one. Upgrades
+ * without an answer end after `timeout` milliseconds, if `destroys`.
+ */
 export const makeForeignUpgrades = Effect.fnUntraced(function* (
   server: Server,
-  { destroysForeignUpgrades, foreignUpgradeTimeout }: ResolvedAttachOptions
+  destroys: boolean,
+  timeout: number
 ): Effect.fn.Return<(request: IncomingMessage, socket: Duplex) => void, never, Scope.Scope> {
   // Upgrades of other paths that wait for an answer. They end with the scope.
   const awaitAnswer = yield* FiberSet.makeRuntime<never>()
@@ -20,13 +23,13 @@ export const makeForeignUpgrades = Effect.fnUntraced(function* (
     if (server.listenerCount("upgrade") > 1) return
     // Without a listener, a reset of the connection would end the process.
     socket.on("error", ignore)
-    if (!destroysForeignUpgrades) return
+    if (!destroys) return
     const expire = Effect.sync(() => {
       // `end` alone is not enough: a connection that is not read does not notice that the peer has
       // closed it.
       if ((socket as Duplex & { bytesWritten?: number }).bytesWritten === 0) socket.destroy()
     })
-    awaitAnswer(Effect.ensuring(Effect.raceFirst(Effect.sleep(foreignUpgradeTimeout), closed(socket)), expire))
+    awaitAnswer(Effect.ensuring(Effect.raceFirst(Effect.sleep(timeout), closed(socket)), expire))
   }
 })
 
