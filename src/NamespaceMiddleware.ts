@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Event from "./Event.ts"
 import type { Handshake } from "./Handshake.ts"
 import type { RateLimit } from "./RateLimit.ts"
+import { TypeId as ErrorTypeId } from "./SocketIoError.ts"
 
 /**
  * @since 0.1.0
@@ -124,6 +125,10 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
     Error.stackTraceLimit = 0
     super(props)
     Error.stackTraceLimit = stackTraceLimit
+  }
+
+  get [ErrorTypeId](): true {
+    return true
   }
 }
 

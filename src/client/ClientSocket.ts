@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -12,7 +11,7 @@ import type { ConnectionDetails } from "../engine/ClientPlatform.ts"
 import type { ClientCloseReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError } from "../SocketIoError.ts"
+import { type AckError, TaggedError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 
 export { AckArguments, ackArguments } from "../AckArguments.ts"
@@ -26,31 +25,67 @@ export { AckArguments, ackArguments } from "../AckArguments.ts"
 export type ClientDisconnectReason = ClientCloseReason | "io server disconnect" | "io client disconnect"
 
 /**
+ * The reasons why a connection to a namespace does not come about.
+ *
+ * - `Refused`: the server refuses it, with the message of the error and `data`. A middleware or a builder has failed with
+ *   `ConnectRefused`, the auth payload does not fit the contract, or there is no such namespace.
+ * - `Disconnected`: there is no connection to the server, or one side has left the namespace meanwhile; `reason` says which.
+ *   `status` and `body` are those of the HTTP response that was no success, `closeCode` and `closeReason` those of the
+ *   WebSocket, and `cause` is the error that led to it, each where the platform tells.
+ * - `AuthFailed`: the effect that makes the auth payload has died, or its payload does not fit the contract; `cause` says why.
+ * - `OldServer`: the server speaks the protocol of Socket.IO 2, or an older one.
+ * - `Closed`: the socket cannot connect any more. Its scope has closed, or another socket of the client has connected to the
+ *   namespace since this one left it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectErrorReason =
+  | { readonly _tag: "Refused"; readonly data?: unknown }
+  | (ConnectionDetails & { readonly _tag: "Disconnected"; readonly reason: ClientDisconnectReason })
+  | { readonly _tag: "AuthFailed"; readonly cause: unknown }
+  | { readonly _tag: "OldServer" }
+  | { readonly _tag: "Closed" }
+
+/**
  * A connection to a namespace did not come about.
  *
  * **Details**
  *
- * With `willRetry` the client tries again by itself: the connection to the server failed, and the schedule of reconnection
- * goes on. Without it, the server has refused (`data` is its answer), or there are no more attempts; `reconnect` tries again.
+ * `reason` is a tagged value: `Effect.catchReason("ConnectError", "Refused", …)` handles one of them.
  *
- * Where the connection to the server failed, `reason` says how. `status` and `body` are those of the HTTP response that was
- * no success, `closeCode` and `closeReason` those of the WebSocket, and `cause` is the error that led to it, each where the
- * platform tells.
+ * With `willRetry` the client tries again by itself: there is no connection to the server, and the schedule of reconnection
+ * goes on. Without it, it does not: the server has refused, or there are no more attempts. `reconnect` tries again.
+ *
+ * **Gotchas**
+ *
+ * `connect` and `reconnect` do not fail while the client tries again by itself. With the default schedule they wait for ever
+ * for a server that cannot be reached. `status` tells each attempt that has failed.
+ *
+ * **Example** (A user who has to sign in)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { SocketIoClient } from "effect-socket.io/client"
+ *
+ * const chat = SocketIoClient.connect("/chat").pipe(
+ *   Effect.timeout("30 seconds"),
+ *   Effect.catchReason("ConnectError", "Refused", ({ data }, { message }) => askToSignIn(message, data))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
  */
-export class ConnectError extends Data.TaggedError("ConnectError")<
-  ConnectionDetails & {
-    readonly namespace: string
-    readonly message: string
-    /** The data of the server's refusal. */
-    readonly data?: unknown
-    readonly willRetry: boolean
-    /** The way in which the connection ended, unless it was the namespace that was refused. */
-    readonly reason?: ClientDisconnectReason
-  }
-> {}
+export class ConnectError extends TaggedError("ConnectError")<{
+  readonly namespace: string
+  readonly message: string
+  readonly reason: ConnectErrorReason
+  /** Whether the client tries again by itself. */
+  readonly willRetry: boolean
+  /** The error that led to it, if there is one: that of the reason. */
+  readonly cause?: unknown
+}> {}
 
 /**
  * The reason why a server of this library has not recovered a socket, which has missed events then.

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -15,7 +14,7 @@ import { integer, millis, refuse } from "../engine/OptionReaders.ts"
 import { makeGenerator } from "../engine/SessionId.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError, InvalidOptionError } from "../SocketIoError.ts"
+import { type AckError, type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import type { ClientEmitter, ClientSocket } from "./ClientSocket.ts"
 import { makeDurable } from "./internal/durable.ts"
 import { identified, makeRetries, makeTurns, type RetriedSocket } from "./internal/retries.ts"
@@ -69,17 +68,32 @@ export interface RestoredEvent {
 }
 
 /**
- * Why an event does not get into the outbox.
+ * The reasons why an event does not get into the outbox.
  *
  * - `Full`: as many events, or characters, are in it as may be.
  * - `Unstorable`: the payload is no JSON and no bytes, such as a `Blob`.
  * - `StoreFailed`: the store does not work; `cause` says why. `make` fails with it, too, if the outbox cannot be read.
  *
  * @since 0.1.0
+ * @category models
+ */
+export type OutboxErrorReason =
+  | { readonly _tag: "Full" }
+  | { readonly _tag: "Unstorable" }
+  | { readonly _tag: "StoreFailed" }
+
+/**
+ * An event does not get into the outbox, or the outbox cannot be read.
+ *
+ * **Details**
+ *
+ * `reason` is a tagged value: `Effect.catchReason("OutboxError", "Full", …)` handles one of them.
+ *
+ * @since 0.1.0
  * @category errors
  */
-export class OutboxError extends Data.TaggedError("OutboxError")<{
-  readonly reason: "Full" | "Unstorable" | "StoreFailed"
+export class OutboxError extends TaggedError("OutboxError")<{
+  readonly reason: OutboxErrorReason
   readonly message: string
   readonly cause?: unknown
 }> {}
@@ -220,7 +234,7 @@ export const make: {
     onRestored,
     newId,
     identify,
-    fail: (reason, message, cause) => new OutboxError({ reason, message, cause })
+    fail: (reason, message, cause) => new OutboxError({ reason: { _tag: reason }, message, cause })
   })
   // The overloads of the declaration type both forms.
   return {

@@ -3,20 +3,19 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError } from "../SocketIoError.ts"
+import { type AckError, TaggedError } from "../SocketIoError.ts"
 import type * as StreamEvent from "../StreamEvent.ts"
 import type { ClientSocket } from "./ClientSocket.ts"
 import { readStream, type StreamSocket } from "./internal/streamReading.ts"
 
 /**
- * A stream that cannot be read to its end.
+ * The reasons why a stream cannot be read to its end.
  *
  * - `Stopped`: a client has stopped it.
  * - `Idle`: nobody has read it for its `idle` time, and the server has stopped it.
@@ -27,18 +26,37 @@ import { readStream, type StreamSocket } from "./internal/streamReading.ts"
  * - `Unreadable`: its values do not fit the contract.
  *
  * @since 0.1.0
+ * @category models
+ */
+export type StreamEndedReason =
+  | { readonly _tag: "Stopped" }
+  | { readonly _tag: "Idle" }
+  | { readonly _tag: "Lost" }
+  | { readonly _tag: "InternalError" }
+  | { readonly _tag: "Gone" }
+  | { readonly _tag: "Trimmed"; readonly from: number }
+  | { readonly _tag: "Unreadable" }
+
+/**
+ * A stream cannot be read to its end.
+ *
+ * **Details**
+ *
+ * `reason` is a tagged value: `Effect.catchReason("StreamEnded", "Trimmed", …)` handles one of them. The stream has given
+ * `at` values before.
+ *
+ * @since 0.1.0
  * @category errors
  */
-export class StreamEnded extends Data.TaggedError("StreamEnded")<{
+export class StreamEnded extends TaggedError("StreamEnded")<{
   readonly event: string
   readonly stream: string
-  readonly reason: "Stopped" | "Idle" | "Lost" | "InternalError" | "Gone" | "Trimmed" | "Unreadable"
+  readonly reason: StreamEndedReason
   /** The number of values that were read. */
   readonly at: number
-  readonly from?: number
 }> {
   override get message(): string {
-    return `stream of "${this.event}": ${this.reason} after ${this.at} values`
+    return `stream of "${this.event}": ${this.reason._tag} after ${this.at} values`
   }
 }
 
@@ -132,7 +150,7 @@ export const resume = <N extends Namespace.Any, const Name extends Event.Name<St
     readStream(
       untyped(socket),
       { event, id, after, window },
-      (reason, at, from) => new StreamEnded({ event, stream: id, reason, at, ...(from === undefined ? {} : { from }) })
+      (reason, at) => new StreamEnded({ event, stream: id, reason, at })
     ),
   stop: Effect.asVoid(untyped(socket).emitWithAck(`${event}:stop`, { stream: id }))
 })

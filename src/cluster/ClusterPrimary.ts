@@ -6,7 +6,6 @@
  */
 import cluster, { type Worker } from "node:cluster"
 import { availableParallelism } from "node:os"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +14,7 @@ import type * as Scope from "effect/Scope"
 
 import { ClusterStatus, makeMonitor } from "../adapter/ClusterStatus.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import { MAX_BUFFER, type Send } from "./internal/outbox.ts"
 import { Relay } from "./internal/relay.ts"
 
@@ -67,7 +66,7 @@ export interface WorkersOptions extends Options {
  * @since 0.1.0
  * @category errors
  */
-export class WorkerEndedError extends Data.TaggedError("WorkerEndedError")<{
+export class WorkerEndedError extends TaggedError("WorkerEndedError")<{
   readonly pid: number | undefined
   /** Its exit code; `null` if a signal has ended it. */
   readonly code: number | null

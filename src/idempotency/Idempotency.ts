@@ -6,14 +6,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
 import { integer } from "../engine/OptionReaders.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import { makeClaims } from "./internal/claims.ts"
 import { Ledger } from "./internal/ledger.ts"
 
@@ -54,16 +53,24 @@ export type Claim =
     }
 
 /**
- * Why a message can be neither claimed nor answered.
+ * The reasons why a message can be neither claimed nor answered.
  *
  * - `Unavailable`: the store does not answer.
  * - `Full`: as many messages are being handled as may be.
  *
  * @since 0.1.0
+ * @category models
+ */
+export type IdempotencyErrorReason = { readonly _tag: "Unavailable" } | { readonly _tag: "Full" }
+
+/**
+ * A message can be neither claimed nor answered. Its client gets the answer `EventRefused`.
+ *
+ * @since 0.1.0
  * @category errors
  */
-export class IdempotencyError extends Data.TaggedError("IdempotencyError")<{
-  readonly reason: "Unavailable" | "Full"
+export class IdempotencyError extends TaggedError("IdempotencyError")<{
+  readonly reason: IdempotencyErrorReason
   readonly message: string
   readonly cause?: unknown
 }> {}
@@ -244,7 +251,7 @@ const makeWith = Effect.fnUntraced(function* (
     Effect.forkScoped
   )
   const full = new IdempotencyError({
-    reason: "Full",
+    reason: { _tag: "Full" },
     message: `${resolved.maxRunning} messages are being handled (maxRunning)`
   })
   return { claim: makeClaims(store, ledger, { now, maxRunning: resolved.maxRunning, full }) }

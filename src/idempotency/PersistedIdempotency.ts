@@ -37,7 +37,7 @@ class Answer extends Persistable.Class<{ payload: { readonly key: string; readon
 
 const unavailable = (cause: unknown) =>
   new Idempotency.IdempotencyError({
-    reason: "Unavailable",
+    reason: { _tag: "Unavailable" },
     message: "the store of the answers does not work",
     cause
   })

@@ -56,8 +56,8 @@ const refusal = (event: string, error: unknown): Effect.Effect<never, AckError> 
   if (_tag === undefined) return undefined
   const reason = {
     _tag,
-    ...(typeof message === "string" ? { description: message } : {}),
-    ...(data === undefined ? {} : { data })
+    ...(typeof message === "string" && { description: message }),
+    ...(data !== undefined && { data })
   } as AckErrorReason
   return Effect.fail(new AckError({ event, reason }))
 }

@@ -20,7 +20,7 @@ import * as Scope from "effect/Scope"
 import { type NodeAddress, NodeDirectory, type NodeDirectoryError } from "../engine/NodeDirectory.ts"
 import { group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
 import { drawTag } from "../engine/SessionId.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TypeId } from "../SocketIoError.ts"
 import * as Listener from "./internal/routing/listener.ts"
 import { type Failure, SessionRouter } from "./internal/routing/sessionRouter.ts"
 
@@ -106,7 +106,11 @@ const OPTIONS: Names<SessionRoutingOptions> = {
 export class SessionRoutingError extends Schema.TaggedError<SessionRoutingError>()("SessionRoutingError", {
   message: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  get [TypeId](): true {
+    return true
+  }
+}
 
 /**
  * A server's part in session routing: its tag, and its connections with other servers.

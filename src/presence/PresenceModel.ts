@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { SocketBase } from "../server/ServerSocket.ts"
+import { TypeId } from "../SocketIoError.ts"
 
 /**
  * The parts of a socket that presence uses. Every `ServerSocket` has them.
@@ -49,7 +50,7 @@ export interface Membership<in Meta> {
 }
 
 /**
- * The reason why a member is not tracked.
+ * The reasons why a member is not tracked.
  *
  * - `RoomFull`: the room has `maxMembers` members.
  * - `ServerFull`: this server keeps `maxTotal` members, those of other servers included.
@@ -59,9 +60,14 @@ export interface Membership<in Meta> {
  * - `InvalidKey`: the key is empty, or `__proto__`, which is not safe in objects of JavaScript.
  *
  * @since 0.1.0
- * @category errors
+ * @category models
  */
-export type RefusalReason = "RoomFull" | "ServerFull" | "SocketFull" | "TooLarge" | "InvalidKey"
+export type RefusalReason =
+  | { readonly _tag: "RoomFull" }
+  | { readonly _tag: "ServerFull" }
+  | { readonly _tag: "SocketFull" }
+  | { readonly _tag: "TooLarge" }
+  | { readonly _tag: "InvalidKey" }
 
 /**
  * A member is not tracked, or not updated, because of a bound.
@@ -71,10 +77,20 @@ export type RefusalReason = "RoomFull" | "ServerFull" | "SocketFull" | "TooLarge
  */
 export class PresenceRefused extends Schema.TaggedError<PresenceRefused>()("PresenceRefused", {
   room: Schema.String,
-  reason: Schema.Literals(["RoomFull", "ServerFull", "SocketFull", "TooLarge", "InvalidKey"])
+  reason: Schema.Union([
+    Schema.TaggedStruct("RoomFull", {}),
+    Schema.TaggedStruct("ServerFull", {}),
+    Schema.TaggedStruct("SocketFull", {}),
+    Schema.TaggedStruct("TooLarge", {}),
+    Schema.TaggedStruct("InvalidKey", {})
+  ])
 }) {
+  get [TypeId](): true {
+    return true
+  }
+
   override get message(): string {
-    return `presence in a room is refused: ${this.reason}`
+    return `presence in a room is refused: ${this.reason._tag}`
   }
 }
 

@@ -206,11 +206,12 @@ const reconnection = Schedule.min([
 const LOG_INTERVAL = 5_000
 const DEFAULT_TIMEOUT = Duration.seconds(5)
 
-const timedOut = (): RedisError => new RedisError({ reason: "Timeout", message: "Redis has not replied in time" })
+const timedOut = (): RedisError =>
+  new RedisError({ reason: { _tag: "Timeout" }, message: "Redis has not replied in time" })
 
 /** Errors that say that the command has to go elsewhere. */
 const isElsewhere = (error: RedisError): boolean =>
-  error.reason === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
+  error.reason._tag === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
 
 const send = (
   line: Line.Line | undefined,
@@ -256,7 +257,7 @@ const makeReader = (
           Effect.tapError((error) =>
             Effect.sync(() => {
               if (isElsewhere(error)) routes.refresh()
-              if (error.reason === "Timeout" || isElsewhere(error)) line.reset(error)
+              if (error.reason._tag === "Timeout" || isElsewhere(error)) line.reset(error)
             })
           )
         )
@@ -273,7 +274,7 @@ const make = (
     const run = Effect.runForkWith(yield* Effect.context<never>())
     let loggedAt = -Infinity
     const onProblem = (cause: unknown) => {
-      const isRefused = cause instanceof RedisError && cause.reason === "Refused"
+      const isRefused = cause instanceof RedisError && cause.reason._tag === "Refused"
       const now = clock.currentTimeMillisUnsafe()
       if (!isRefused) run(Effect.logDebug("redis: a connection has ended", cause))
       else if (now - loggedAt >= LOG_INTERVAL) {
@@ -304,7 +305,7 @@ const make = (
         const owner = isSharded ? routes.laneOf(channel) : undefined
         const lanes = isSharded ? (owner === undefined ? [] : [owner]) : routes.lanes()
         if (lanes.length === 0)
-          return Effect.fail(new RedisError({ reason: "Disconnected", message: "no server is known" }))
+          return Effect.fail(new RedisError({ reason: { _tag: "Disconnected" }, message: "no server is known" }))
         const command: Command = ["PUBSUB", isSharded ? "SHARDNUMSUB" : "NUMSUB", channel]
         return Effect.forEach(lanes, ({ line }) => send(line, [command], {}), { concurrency: "unbounded" }).pipe(
           Effect.map((replies) => replies.reduce((sum, [reply]) => sum + toCount(reply), 0))

@@ -58,7 +58,7 @@ const LONGEST_PAUSE = 500
 const RELEASE_TIMEOUT = Duration.seconds(1)
 
 const unavailable = (cause: RedisError) =>
-  new Idempotency.IdempotencyError({ reason: "Unavailable", message: `Redis: ${cause.message}`, cause })
+  new Idempotency.IdempotencyError({ reason: { _tag: "Unavailable" }, message: `Redis: ${cause.message}`, cause })
 
 const LOST = "another server has taken over a message while this one was handling it: it may be handled twice"
 

@@ -60,7 +60,7 @@ const PIECE = 500
 const ID = /^[\w-]{1,64}$/
 
 const unavailable = (cause: RedisError) =>
-  new StreamLogError({ reason: "Unavailable", message: `Redis: ${cause.message}`, cause })
+  new StreamLogError({ reason: { _tag: "Unavailable" }, message: `Redis: ${cause.message}`, cause })
 
 /** A stream of this server. */
 interface Own extends Wishes {

@@ -16,7 +16,7 @@ import type * as Event from "../Event.ts"
 import type { Handshake } from "../Handshake.ts"
 import type * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
-import type { AckError } from "../SocketIoError.ts"
+import { type AckError, TypeId } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "./ServerConnection.ts"
@@ -58,6 +58,10 @@ export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefus
     } finally {
       Error.stackTraceLimit = stackTraceLimit
     }
+  }
+
+  get [TypeId](): true {
+    return true
   }
 }
 

@@ -247,7 +247,7 @@ const makeWith = Effect.fnUntraced(function* (
     newId: makeGenerator(context),
     full: (bound) => {
       onRefused(bound)
-      return new StreamLogError({ reason: "Full", bound, message: `as many streams run as may (${bound})` })
+      return new StreamLogError({ reason: { _tag: "Full", bound }, message: `as many streams run as may (${bound})` })
     }
   })
   yield* Effect.sleep("1 second").pipe(

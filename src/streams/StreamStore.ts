@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+
+import { TaggedError } from "../SocketIoError.ts"
 
 /**
  * The stream that a log is of.
@@ -32,18 +33,25 @@ export interface EncodedEnd {
 }
 
 /**
- * Why a stream can be neither started nor read.
+ * The reasons why a stream can be neither started nor read.
  *
- * - `Full`: a bound is reached; `bound` is its name.
+ * - `Full`: a bound is reached; `bound` is the name of its option.
  * - `Unavailable`: the store does not answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StreamLogErrorReason = { readonly _tag: "Full"; readonly bound: string } | { readonly _tag: "Unavailable" }
+
+/**
+ * A stream can be neither started nor read.
  *
  * @since 0.1.0
  * @category errors
  */
-export class StreamLogError extends Data.TaggedError("StreamLogError")<{
-  readonly reason: "Full" | "Unavailable"
+export class StreamLogError extends TaggedError("StreamLogError")<{
+  readonly reason: StreamLogErrorReason
   readonly message: string
-  readonly bound?: string
   readonly cause?: unknown
 }> {}
 

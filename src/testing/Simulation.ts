@@ -12,7 +12,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -25,7 +24,7 @@ import type * as Scope from "effect/Scope"
 import type * as SocketIoClient from "../client/SocketIoClient.ts"
 import { RandomBytes } from "../engine/SessionId.ts"
 import type * as SocketIoServer from "../server/SocketIoServer.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import { Wires } from "./internal/wires.ts"
 import { World } from "./internal/world.ts"
 import type { Network } from "./Network.ts"
@@ -82,21 +81,36 @@ export interface SimulationOptions extends SimulationLimits {
   readonly seed: number
 }
 
+const STUCK = { Deadlock: "deadlock", TooMuchTime: "too much time", TooManyTasks: "too many tasks" }
+
 /**
- * The effect did not end. A `deadlock` means that nothing could go on and no timer was set (also
- * where the effect waits for something outside of the world, such as I/O). Otherwise the effect
- * took more time, or more tasks, than its limits allow.
+ * The reasons why an effect does not end.
+ *
+ * - `Deadlock`: nothing could go on and no timer was set, also where the effect waits for something
+ *   outside of the world, such as I/O.
+ * - `TooMuchTime`, `TooManyTasks`: the effect took more than its limits allow.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StuckReason =
+  | { readonly _tag: "Deadlock" }
+  | { readonly _tag: "TooMuchTime" }
+  | { readonly _tag: "TooManyTasks" }
+
+/**
+ * The effect did not end.
  *
  * @since 0.1.0
  * @category errors
  */
-export class Stuck extends Data.TaggedError("Stuck")<{
-  readonly reason: "deadlock" | "too much time" | "too many tasks"
+export class Stuck extends TaggedError("Stuck")<{
+  readonly reason: StuckReason
   /** Everything that had not ended, in words. */
   readonly waiting: ReadonlyArray<string>
 }> {
   override get message(): string {
-    return `${this.reason}: ${this.waiting.join("; ")}`
+    return `${STUCK[this.reason._tag]}: ${this.waiting.join("; ")}`
   }
 }
 
@@ -187,22 +201,22 @@ export const run = <A, E, R>(
         const { hash, now, tasks, trace } = world
         resume(Effect.succeed({ seed, exit, hash, trace, tasks, elapsed: Duration.millis(now / 1e6), leaks }))
       }
-      const giveUp = (reason: Stuck["reason"]) =>
-        finish(exit ?? Exit.fail(new Stuck({ reason, waiting: waiting() })), exit && waiting())
+      const giveUp = (_tag: StuckReason["_tag"]) =>
+        finish(exit ?? Exit.fail(new Stuck({ reason: { _tag }, waiting: waiting() })), exit && waiting())
       const turn = (): void => {
         if (abandoned) return
         try {
           if (world.step()) {
             idle = 0
-            if (world.tasks >= maxTasks) return giveUp("too many tasks")
+            if (world.tasks >= maxTasks) return giveUp("TooManyTasks")
             // Work that was deferred to the end of the task comes before the next task.
             return world.tasks % SLICE === 0 ? host.scheduleTask(turn, 0) : queueMicrotask(turn)
           }
           // Promises need a turn of the host to go on.
           if (idle++ === 0) return host.scheduleTask(turn, 0)
           const next = world.nextTimer
-          if (next === undefined) return giveUp("deadlock")
-          if (next > end) return giveUp("too much time")
+          if (next === undefined) return giveUp("Deadlock")
+          if (next > end) return giveUp("TooMuchTime")
           world.advance()
         } catch (defect) {
           // Nothing else would catch the defect.
@@ -233,7 +247,7 @@ const toNanos = (duration: Duration.Input): number => Duration.toMillis(Duration
  * @since 0.1.0
  * @category errors
  */
-export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
+export class SimulationFailed extends TaggedError("SimulationFailed")<{
   readonly report: Report<unknown, unknown>
 }> {
   override get message(): string {

@@ -7,7 +7,12 @@ import { defectOf } from "../../internal/defectOf.ts"
 import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
-import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
+import {
+  type ClientDisconnectReason,
+  ConnectError,
+  type ConnectErrorReason,
+  type SocketStatus
+} from "../ClientSocket.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
 import type { ConnectionEnd, Manager, Member, Received } from "./manager.ts"
 import { makeOutbound } from "./outbound.ts"
@@ -115,12 +120,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     outbound.forget()
   }
 
-  const makeError = (message: string, details?: object) =>
-    new ConnectError({ namespace, message, willRetry: false, ...details })
+  const makeError = (message: string, reason: ConnectErrorReason & { readonly cause?: unknown }, willRetry = false) =>
+    new ConnectError({ namespace, message, reason, willRetry, cause: reason.cause })
 
-  const errorOf = ({ _tag, description, ...details }: Ending) => makeError(description ?? details.reason, details)
+  const errorOf = ({ description, willRetry, ...details }: Ending) =>
+    makeError(description ?? details.reason, { ...details, _tag: "Disconnected" }, willRetry)
 
-  const refuse = (message: string, details?: object) => end({ _tag: "Failed", error: makeError(message, details) })
+  const refuse = (message: string, reason: ConnectErrorReason) =>
+    end({ _tag: "Failed", error: makeError(message, reason) })
 
   const disconnected = (reason: ClientDisconnectReason) => end({ _tag: "Disconnected", reason, willRetry: false })
 
@@ -154,7 +161,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     asking = []
     send(
       (auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth),
-      (cause) => refuse(`auth failed: ${cause}`, { cause })
+      (cause) => refuse(`auth failed: ${cause}`, { _tag: "AuthFailed", cause })
     )
   }
 
@@ -183,7 +190,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const onConnected = (data: unknown, early: ReadonlyArray<Received>) => {
     const { fx, pid: newPid, sid } = (data ?? {}) as Greeting
-    if (typeof sid !== "string" || !sid) return refuse("older protocol")
+    if (typeof sid !== "string" || !sid) return refuse("older protocol", { _tag: "OldServer" })
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
@@ -246,7 +253,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         if (asking) {
           // A text, or an object that should have one.
           const { data: more, message = data } = Object(data) as { readonly data?: unknown; readonly message?: unknown }
-          refuse(typeof message === "string" ? message : "refused", { data: more })
+          refuse(typeof message === "string" ? message : "refused", { _tag: "Refused", data: more })
         }
         return
       case DISCONNECT:
@@ -280,7 +287,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("its scope closed")
+      ? makeError("its scope closed", { _tag: "Closed" })
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -309,17 +316,15 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     status: inbound.watch(statuses, () => status),
     onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
     disconnect: () => Effect.sync(leave),
-    disconnected: awaitStatus((status) =>
-      status._tag === "Disconnected"
-        ? Effect.succeed(status.reason)
-        : status._tag === "Failed" && !status.error.willRetry
-          ? Effect.succeed(status.error.reason ?? "io server disconnect")
-          : undefined
-    ),
+    disconnected: awaitStatus((status) => {
+      const end = status._tag === "Failed" && !status.error.willRetry ? status.error.reason : status
+      if (end._tag === "Disconnected") return Effect.succeed(end.reason)
+      return end === status ? undefined : Effect.succeed("io server disconnect" as const)
+    }),
     reconnect: () =>
       Effect.suspend(() => {
         // Somebody has connected to the namespace since this socket has left it.
-        if (!isWanted() && manager.members.has(namespace)) return makeError("it has another socket")
+        if (!isWanted() && manager.members.has(namespace)) return makeError("it has another socket", { _tag: "Closed" })
         want()
         return awaitConnected
       }),
@@ -366,4 +371,4 @@ interface Greeting {
 type EndStatus = Extract<SocketStatus, { readonly _tag: "Failed" | "Disconnected" }>
 
 /** The end of a connection, or of the socket itself. */
-type Ending = Omit<Extract<SocketStatus, { readonly _tag: "Disconnected" }>, "_tag"> & { readonly _tag?: string }
+type Ending = ConnectionEnd | Extract<SocketStatus, { readonly _tag: "Disconnected" }>

@@ -76,7 +76,7 @@ export const guardOf =
   }
 
 export const disconnected = (cause?: unknown): RedisError =>
-  new RedisError({ reason: "Disconnected", message: "there is no connection to Redis", cause })
+  new RedisError({ reason: { _tag: "Disconnected" }, message: "there is no connection to Redis", cause })
 
 /** The errors of servers begin with a code: `MOVED 1 127.0.0.1:7000`, `ERR unknown command`. */
 const isReply = (message: string): boolean => /^[A-Z][A-Z0-9_]*( |$)/.test(message)
@@ -84,7 +84,7 @@ const isReply = (message: string): boolean => /^[A-Z][A-Z0-9_]*( |$)/.test(messa
 /** A rejection of a client library: an error of the server, or one of the connection. */
 export const errorOf = (cause: unknown): RedisError => {
   const message = cause instanceof Error ? cause.message : String(cause)
-  return isReply(message) ? new RedisError({ reason: "Refused", message, cause }) : disconnected(cause)
+  return isReply(message) ? new RedisError({ reason: { _tag: "Refused" }, message, cause }) : disconnected(cause)
 }
 
 const toBuffer = (bytes: Uint8Array): Buffer =>

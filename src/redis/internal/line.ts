@@ -117,7 +117,9 @@ export const make = (
         Effect.timeoutOrElse({
           duration: Duration.millis(options.connectTimeout),
           orElse: () =>
-            Effect.fail(new RedisError({ reason: "Timeout", message: "Redis did not answer a new connection" }))
+            Effect.fail(
+              new RedisError({ reason: { _tag: "Timeout" }, message: "Redis did not answer a new connection" })
+            )
         })
       )
 

@@ -190,14 +190,14 @@ export const make = (
           item.done?.(result)
           continue
         }
-        if (result.reason === "Refused" && isTransient(result)) {
+        if (result.reason._tag === "Refused" && isTransient(result)) {
           again ??= []
           again.push(item)
           continue
         }
         failed++
         item.done?.(undefined)
-        if (result.reason === "Refused") onRefused(result)
+        if (result.reason._tag === "Refused") onRefused(result)
       }
       if (failed > 0) monitor.dropped(failed, "failed")
       if (again !== undefined) {

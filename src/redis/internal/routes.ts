@@ -121,13 +121,13 @@ const ask = (address: Address | undefined, line: Line.Line) =>
       resume(
         ranges.length > 0
           ? Effect.succeed(ranges)
-          : Effect.fail(new RedisError({ reason: "Refused", message: "no slots are known", cause: reply }))
+          : Effect.fail(new RedisError({ reason: { _tag: "Refused" }, message: "no slots are known", cause: reply }))
       )
     })
   }).pipe(
     Effect.timeoutOrElse({
       duration: Duration.seconds(2),
-      orElse: () => Effect.fail(new RedisError({ reason: "Timeout", message: "CLUSTER SLOTS has no answer" }))
+      orElse: () => Effect.fail(new RedisError({ reason: { _tag: "Timeout" }, message: "CLUSTER SLOTS has no answer" }))
     })
   )
 
@@ -198,7 +198,8 @@ const makeCluster = (
       ).pipe(
         Effect.timeoutOrElse({
           duration: Duration.seconds(2),
-          orElse: () => Effect.fail(new RedisError({ reason: "Timeout", message: "a server does not answer" }))
+          orElse: () =>
+            Effect.fail(new RedisError({ reason: { _tag: "Timeout" }, message: "a server does not answer" }))
         })
       )
 

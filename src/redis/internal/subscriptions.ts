@@ -165,7 +165,7 @@ class Subscriber {
       }
     }
     if (error === undefined) return
-    if (error.reason === "Refused") this.shared.onProblem(error)
+    if (error.reason._tag === "Refused") this.shared.onProblem(error)
     this.shared.refresh()
     this.shared.retry(() => this.flush())
   }
