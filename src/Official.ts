@@ -37,8 +37,8 @@
  * import type { Chat } from "./contract.ts"
  *
  * const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
- * const answer = await socket.emitWithAck("join", { room: "lobby" })
- * if (answer._tag === "Success") show(answer.value)
+ * const answer = await socket.emitWithAck("join", { name: "Ada" })
+ * if (answer._tag === "Failure") show(answer.error._tag)
  * ```
  *
  * @since 0.1.0

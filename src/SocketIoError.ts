@@ -46,7 +46,7 @@ export interface SocketIoError extends Error {
  * import * as Effect from "effect/Effect"
  * import { SocketIoError } from "effect-socket.io"
  *
- * const joined = chat.emitWithAck("join", { name: "Ada" }).pipe(
+ * const joined = chat.emitWithAck("join", { room: "lobby" }).pipe(
  *   Effect.catchIf(SocketIoError.isSocketIoError, ({ message }) => Effect.logWarning(message))
  * )
  * ```

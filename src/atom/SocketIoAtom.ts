@@ -83,7 +83,7 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    * **Example** (The last hundred messages)
    *
    * ```ts
-   * const messages = chat.fold([], { said: (all, message) => [...all, message].slice(-100) })
+   * const messages = chat.fold([], { said: (all: ReadonlyArray<string>, message) => [...all, message].slice(-100) })
    * ```
    */
   fold<State>(
@@ -160,8 +160,8 @@ interface AnyMessage {
  * const chat = SocketIoAtom.make(runtime, Chat)
  *
  * const status = chat.status
- * const messages = chat.fold([], { said: (all: ReadonlyArray<Message>, message) => [...all, message].slice(-100) })
- * const say = chat.ask("say")
+ * const messages = chat.fold([], { said: (all: ReadonlyArray<string>, message) => [...all, message].slice(-100) })
+ * const join = chat.ask("join")
  * ```
  *
  * @since 0.1.0

@@ -169,7 +169,7 @@ const RELEASED: Life = { _tag: "Ending", isReleased: true }
  * **Example** (Echo)
  *
  * ```ts
- * const echo = (session: EngineSession) => Stream.run(session.messages(), session.sink)
+ * const echo = (session: EngineSession.EngineSession) => Stream.run(session.messages(), session.sink)
  * ```
  *
  * @since 0.1.0
