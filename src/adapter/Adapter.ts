@@ -234,7 +234,7 @@ export interface Host {
   ) => { readonly encoded: EncodedBroadcast; readonly id: number }
   /**
    * The sockets whose clients have lost their connection and may come back, where recovery is on.
-   * What an adapter does with the rooms and the connections of a selection counts for them, too, and
+   * An adapter treats the rooms and the connections of a selection in the same way for them, and
    * it encodes the broadcasts of other servers for them as it does for connected sockets.
    */
   readonly away?: AwaySockets | undefined

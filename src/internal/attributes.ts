@@ -1,7 +1,7 @@
 import type { EventCodec } from "./contractCodec.ts"
 
 /**
- * What a message says about itself, beside its payload: an object right after the declared
+ * The attributes of a message, beside its payload: an object right after the declared
  * arguments. Any client can send it, as in `socket.emit("order", order, { id })`.
  */
 export interface Attributes {

@@ -92,7 +92,7 @@ export class WireSubset {
     this.active.push([p, a])
     const findings = this.compare(p, a)
     this.active.pop()
-    // What holds only if an unfinished comparison holds must not be remembered.
+    // A result that holds only if an unfinished comparison holds must not be remembered.
     if (this.lowest >= depth || findings.some(isHarmful)) {
       let results = this.results.get(p)
       if (results === undefined) this.results.set(p, (results = new Map()))

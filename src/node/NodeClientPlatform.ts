@@ -46,12 +46,12 @@ export interface NodeClientOptions {
     readonly servername?: string
   }
   /**
-   * What connects, over polling and WebSocket: an agent of `node:http`, for `https:` and `wss:` one of `node:https`, or one of a package
+   * The agent of all connections, over polling and WebSocket: an agent of `node:http`, for `https:` and `wss:` one of `node:https`, or one of a package
    * for proxies. Polling then has the certificates of `tls`, too, and follows no redirects. Default: what Node has.
    */
   readonly agent?: Agent
   /**
-   * What polls, in the place of the `agent`. Default: `globalThis.fetch`. Another one can bring its own certificates, proxies or connection
+   * The function that polls, in the place of the `agent`. Default: `globalThis.fetch`. Another one can bring its own certificates, proxies or connection
    * pool.
    */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
@@ -61,7 +61,7 @@ export interface NodeClientOptions {
  * Makes a platform of Node.
  *
  * With `withCredentials` each client has a cookie jar, in memory: what responses set, those to a WebSocket's handshake included, goes back
- * with later requests and handshakes to the same origin until it expires. Redirects are followed by polling only, and cookies stay behind
+ * with later requests and handshakes to the same origin until it expires. Redirects are followed by polling only, and cookies are not sent
  * when they lead to another origin.
  *
  * Fails with {@link InvalidOptionError} if `maxPayload` is not a positive integer.

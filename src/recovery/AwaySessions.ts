@@ -269,7 +269,7 @@ export class AwaySessions<in out M extends Sized> {
     const expired: Array<AwaySession<M>> = []
     for (const away of this.waiting.values()) {
       // Sessions wait for the same time, so they are in the order of their deadlines. One that was
-      // claimed in vain begins to wait anew, behind the others.
+      // claimed in vain begins to wait anew, after the others.
       if (away.deadline > now) break
       this.waiting.delete(away.session.pid)
       expired.push(away)

@@ -89,7 +89,7 @@ const listen = Effect.fnUntraced(function* (
       // It would also drop the WebSockets, which may still be flushing.
       stop: () => {},
       ended: server.shutdown,
-      // Whatever is left has not ended in time, and Deno has no other means.
+      // Deno has no means to end the requests that have not ended in time.
       cut: async () => {}
     }
   }

@@ -34,7 +34,7 @@ export interface StandardWebSocket {
  * @category models
  */
 export interface BunWebSocket {
-  /** Whatever the request was upgraded with. */
+  /** The data that the request was upgraded with. */
   readonly data: any
   send(data: string | Uint8Array<ArrayBuffer>, compress?: boolean): number
   getBufferedAmount(): number
