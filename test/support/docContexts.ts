@@ -57,103 +57,103 @@ declare const market: NamespaceHandle.NamespaceHandle<typeof Market>`
 
 const handle = `declare const chat: NamespaceHandle.NamespaceHandle<typeof Chat>`
 
-/** What one example uses, by its name. */
+/** What one example uses, by its title. */
 export const contexts: Readonly<Record<string, string>> = {
-  "src/Binary.ts: Sending a file of a page": `class Files extends Namespace.make("/files", {
+  "Sending a file of a page": `class Files extends Namespace.make("/files", {
   clientToServer: [Event.make("upload", { payload: { name: Schema.String, content: Binary.Bytes }, ack: Schema.Int })]
 }) {}
 declare const chat: ClientSocket.ClientSocket<typeof Files>`,
-  "src/Event.ts: The three forms of a payload": `class Title extends Context.Service<Title, string>()("Title") {}`,
-  "src/EventAnswer.ts: A page on the official client": `declare const showFull: (capacity: number) => void
+  "The three forms of a payload": `class Title extends Context.Service<Title, string>()("Title") {}`,
+  "A page on the official client": `declare const showFull: (capacity: number) => void
 declare const showProblem: (tag: string) => void`,
-  "src/EventAnswer.ts: An answer that the official client has received": `const socket = io("/chat")`,
-  "src/Namespace.ts: A chat for signed-in clients": `class Presence extends Namespace.make("/presence") {}`,
-  "src/Namespace.ts: A namespace for every document": `const Edit = Event.make("edit", { payload: Schema.String })
+  "An answer that the official client has received": `const socket = io("/chat")`,
+  "A chat for signed-in clients": `class Presence extends Namespace.make("/presence") {}`,
+  "A namespace for every document": `const Edit = Event.make("edit", { payload: Schema.String })
 const Edited = Event.make("edited", { payload: Schema.String })`,
-  "src/NamespaceMiddleware.ts: A token that says itself when it ends": `declare const verify: (
+  "A token that says itself when it ends": `declare const verify: (
   token: string
 ) => Effect.Effect<{ sub: string; name: string; exp: number }, NamespaceMiddleware.ConnectRefused>`,
-  "src/NamespaceMiddleware.ts: A namespace for signed-in users, with declared events or without": `declare const lookup: (
+  "A namespace for signed-in users, with declared events or without": `declare const lookup: (
   token: string
 ) => Effect.Effect<User, NamespaceMiddleware.ConnectRefused>`,
-  "src/Official.ts: Connecting with a token": `class Chat extends Namespace.make("/chat", { auth: Schema.Struct({ token: Schema.String }) }) {}`,
-  "src/Official.ts: An official server of the contract": `import type { Server as HttpServer } from "node:http"
+  "Connecting with a token": `class Chat extends Namespace.make("/chat", { auth: Schema.Struct({ token: Schema.String }) }) {}`,
+  "An official server of the contract": `import type { Server as HttpServer } from "node:http"
 declare const httpServer: HttpServer`,
-  "src/Official.ts: The message of a chat, as a page gets it": `class ChatMessage extends Schema.Class<ChatMessage>("ChatMessage")({
+  "The message of a chat, as a page gets it": `class ChatMessage extends Schema.Class<ChatMessage>("ChatMessage")({
   text: Schema.String,
   at: Schema.DateFromString
 }) {}`,
-  "src/SocketIoError.ts: Asking again after an outage": `declare const showHint: (text?: string) => Effect.Effect<void>`,
-  "src/SocketIoError.ts: The sockets of the servers that answer": handle,
-  "src/StreamEvent.ts: Answers of a model, one at a time for each chat": `const User = Schema.Struct({ user: Schema.String })
+  "Asking again after an outage": `declare const showHint: (text?: string) => Effect.Effect<void>`,
+  "The sockets of the servers that answer": handle,
+  "Answers of a model, one at a time for each chat": `const User = Schema.Struct({ user: Schema.String })
 class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed", {}) {}
 declare const askModel: (prompt: string) => Stream.Stream<string, ModelFailed>`,
-  "src/atom/SocketIoAtom.ts: The last hundred messages": `declare const chat: SocketIoAtom.SocketIoAtom<typeof Chat>`,
-  "src/client/ClientSocket.ts: A user who has to sign in": `declare const askToSignIn: (
+  "The last hundred messages": `declare const chat: SocketIoAtom.SocketIoAtom<typeof Chat>`,
+  "A user who has to sign in": `declare const askToSignIn: (
   message: string,
   data: unknown
 ) => Effect.Effect<never>`,
-  "src/client/RetryingEmitter.ts: Orders that are not lost, and not made twice": `class Shop extends Namespace.make("/shop", {
+  "Orders that are not lost, and not made twice": `class Shop extends Namespace.make("/shop", {
   clientToServer: [Event.make("order", { payload: { article: Schema.String }, ack: Schema.Int })]
 }) {}
 declare const shop: ClientSocket.ClientSocket<typeof Shop>`,
-  "src/client/SocketStream.ts: A page that was loaded again": `${answers}
+  "A page that was loaded again": `${answers}
 declare const saved: { readonly stream: string; readonly count: number }`,
-  "src/client/SocketStream.ts: An answer, word for word": answers,
-  "src/client/SocketStream.ts: Another tab reads the answer, too": answers,
-  "src/engine/Transports.ts: Adding a transport": `interface WebTransportSession {}`,
-  "src/idempotency/Idempotency.ts: An order that exists once": `import { SqlClient } from "effect/sql"
+  "An answer, word for word": answers,
+  "Another tab reads the answer, too": answers,
+  "Adding a transport": `interface WebTransportSession {}`,
+  "An order that exists once": `import { SqlClient } from "effect/sql"
 interface Order { readonly article: string }
 declare const sql: SqlClient.SqlClient`,
-  "src/idempotency/PersistedIdempotency.ts: Answers in the application's database": `import { SqlClient } from "effect/sql"
+  "Answers in the application's database": `import { SqlClient } from "effect/sql"
 declare const SqlLive: Layer.Layer<SqlClient.SqlClient>`,
-  "src/node/NodeSocketIoServer.ts: Middleware of Express for the request that opens a session": `import type { RequestHandler } from "express"
+  "Middleware of Express for the request that opens a session": `import type { RequestHandler } from "express"
 import { ServerResponse } from "node:http"
 declare module "node:http" { interface IncomingMessage { session: { user: string } } }
 declare const session: (request: unknown, response: ServerResponse, next: () => void) => void`,
-  "src/node/NodeSocketIoServer.ts: Beside Express": `import express from "express"
+  "Beside Express": `import express from "express"
 import { createServer } from "node:http"`,
-  "src/presence/Presence.ts: The official client, with the reducers of `phoenix`": `const socket = io("/chat")`,
-  "src/presence/Presence.ts: A namespace with its presence": `class Chat extends Namespace.make("/chat", {
+  "The official client, with the reducers of `phoenix`": `const socket = io("/chat")`,
+  "A namespace with its presence": `class Chat extends Namespace.make("/chat", {
   auth: Schema.Struct({ name: Schema.String }),
   clientToServer: [Event.make("status", { payload: Schema.Literals(["active", "away"]) })],
   serverToClient: [...Presence.events(Online)]
 }) {}`,
-  "src/presence/PresenceList.ts: The keys in a room, as they come and leave": `class Chat extends Namespace.make("/chat", {
+  "The keys in a room, as they come and leave": `class Chat extends Namespace.make("/chat", {
   serverToClient: [...Presence.events(Online)]
 }) {}`,
-  "src/rpc/SocketIoRpcServer.ts: Calls and events in one namespace": `class Chat extends Namespace.make("/chat", {
+  "Calls and events in one namespace": `class Chat extends Namespace.make("/chat", {
   clientToServer: [Say],
   serverToClient: [Event.make("said", { payload: Schema.String })]
 }) {}`,
-  "src/server/BroadcastOperator.ts: Prices for the members of a room": `${market}
+  "Prices for the members of a room": `${market}
 declare const prices: Stream.Stream<{ readonly symbol: string; readonly price: number }>`,
-  "src/server/BroadcastOperator.ts: Publishes prices, and reads what is published": `${market}
+  "Publishes prices, and reads what is published": `${market}
 declare const record: (price: unknown) => Effect.Effect<void>`,
-  "src/server/BroadcastOperator.ts: The members of a room, as far as the servers answer": handle,
-  "src/server/ServerConnection.ts: Two namespaces of one client": `class Admin extends Namespace.make("/admin", {
+  "The members of a room, as far as the servers answer": handle,
+  "Two namespaces of one client": `class Admin extends Namespace.make("/admin", {
   clientToServer: [Event.make("announce", { payload: Schema.String })]
 }) {}
 class Chat extends Namespace.make("/chat", { serverToClient: [Event.make("notice", { payload: Schema.String })] }) {}`,
-  "src/server/ServerSocket.ts: A log of one exchange": `declare const exchange: (socket: unknown) => Effect.Effect<void>`,
-  "src/server/ServerSocket.ts: Rooms that the user may not read any more": `class Members extends Context.Service<Members, { readonly rooms: ReadonlyArray<string> }>()("Members") {}
+  "A log of one exchange": `declare const exchange: (socket: unknown) => Effect.Effect<void>`,
+  "Rooms that the user may not read any more": `class Members extends Context.Service<Members, { readonly rooms: ReadonlyArray<string> }>()("Members") {}
 class Auth extends NamespaceMiddleware.Service<Auth>()("Auth", {
   provides: Members,
   refresh: { event: "renew", same: () => true }
 }) {}
 class Desk extends Namespace.make("/desk").middleware(Auth) {}
 declare const socket: ServerSocket.ServerSocket<typeof Desk>`,
-  "src/server/SocketIoServer.ts: An edge of your own": `declare const listen: (edge: {
+  "An edge of your own": `declare const listen: (edge: {
   readonly onRequest: (exchange: EngineRequest.HttpExchange) => void
   readonly onUpgrade: EngineServer.EngineServer["handleUpgrade"]
 }) => Effect.Effect<void>`,
-  "src/server/SocketIoServer.ts: A test of a service that broadcasts": `class Shop extends Namespace.make("/shop", {
+  "A test of a service that broadcasts": `class Shop extends Namespace.make("/shop", {
   serverToClient: [Event.make("shipped", { payload: Schema.String })]
 }) {}
 class Orders extends Context.Service<Orders, { readonly ship: (id: string) => Effect.Effect<void> }>()("Orders") {
   declare static readonly layer: Layer.Layer<Orders, never, SocketIoServer.SocketIoServer>
 }`,
-  "src/server/SocketIoServer.ts: Two builders of one namespace": `interface Message { readonly room: string; readonly text: string }
+  "Two builders of one namespace": `interface Message { readonly room: string; readonly text: string }
 class Chat extends Namespace.make("/chat", {
   clientToServer: [
     Event.make("enter", { payload: Schema.String }),
@@ -161,7 +161,7 @@ class Chat extends Namespace.make("/chat", {
   ],
   serverToClient: [Event.make("say", { payload: { room: Schema.String, text: Schema.String } })]
 }) {}`,
-  "src/server/SocketIoServer.ts: A namespace for each document": `const Edit = Schema.Struct({ at: Schema.Int, text: Schema.String })
+  "A namespace for each document": `const Edit = Schema.Struct({ at: Schema.Int, text: Schema.String })
 interface Open {
   readonly save: Effect.Effect<void>
   readonly apply: (edit: typeof Edit.Type) => Effect.Effect<void>
@@ -169,10 +169,10 @@ interface Open {
 class Documents extends Context.Service<Documents, {
   readonly open: (id: string) => Effect.Effect<Open, "not found">
 }>()("Documents") {}`,
-  "src/server/SocketIoServer.ts: Not ready until the cache is warm": `declare const warmUp: Effect.Effect<void>`,
-  "src/web/BunSocketIoServer.ts: Beside an application of Hono": `declare const app: { readonly fetch: (request: Request) => Response }
+  "Not ready until the cache is warm": `declare const warmUp: Effect.Effect<void>`,
+  "Beside an application of Hono": `declare const app: { readonly fetch: (request: Request) => Response }
 declare const Bun: { readonly serve: (options: object) => void }`,
-  "src/web/WebEngine.ts: A server in Deno": `declare const Deno: {
+  "A server in Deno": `declare const Deno: {
   readonly upgradeWebSocket: (request: Request) => { readonly socket: WebSocket; readonly response: Response }
   readonly serve: (
     handler: (request: Request, info: { readonly remoteAddr: { readonly hostname: string } }) => Response | Promise<Response>

@@ -6,8 +6,9 @@ import { contexts, declarations } from "./docContexts.ts"
 import { filesBelow, read, root } from "./sources.ts"
 
 export interface DocExample {
-  /** The file and the title, or the number among those of the file without one. */
+  /** The file and the title. */
   readonly name: string
+  readonly title: string
   readonly code: string
 }
 
@@ -17,8 +18,9 @@ const examplesOf = (path: string): ReadonlyArray<DocExample> => {
   for (const [comment] of read(path).matchAll(/\/\*\*[^]*?\*\//g)) {
     const text = comment.replaceAll(/^ *\* ?/gm, "")
     for (const { 1: code, index } of text.matchAll(/^```ts\n([^]*?)^```$/gm)) {
-      const title = Array.from(text.slice(0, index).matchAll(/^\*\*Example\*\* \((.*)\)$/gm)).at(-1)?.[1]
-      found.push({ name: `${path}: ${title ?? `number ${found.length + 1}`}`, code: code! })
+      const titles = Array.from(text.slice(0, index).matchAll(/^\*\*Example\*\* \((.*)\)$/gm))
+      const title = titles.at(-1)?.[1] ?? `without a title, number ${found.length + 1}`
+      found.push({ name: `${path}: ${title}`, title, code: code! })
     }
   }
   return found
@@ -99,11 +101,11 @@ const declarationsFor = (code: string): string => {
 }
 
 /** The example as a module, with its imports and the declarations around it. */
-export const programOf = ({ code, name }: DocExample): string => {
+export const programOf = ({ code, title }: DocExample): string => {
   const linked = code.replaceAll('"./contract.ts"', `"${root}examples/chat/contract.ts"`)
   const own = Array.from(linked.matchAll(/^import .*$/gm), ([line]) => line).join("\n")
   const rest = linked.replaceAll(/^import .*\n/gm, "")
-  const context = contexts[name] ?? ""
+  const context = contexts[title] ?? ""
   const around = `${declarationsFor(`${own}\n${context}\n${rest}`)}\n${context}`
   // An expression of its own is inside of an `Effect.gen`.
   const isInside = /^(?:.* )?\(?yield\* /m.test(rest.replaceAll(/^ .*$/gm, "").replaceAll(/function\*.*$/gm, ""))

@@ -13,8 +13,8 @@ import {
   type ConnectErrorReason,
   type SocketStatus
 } from "../ClientSocket.ts"
+import type { ConnectionEnd, Manager, Member, Received } from "./connection.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
-import type { ConnectionEnd, Manager, Member, Received } from "./manager.ts"
 import { makeOutbound } from "./outbound.ts"
 
 /** Makes the auth payload, anew for every connection, and something of it. */
@@ -124,7 +124,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     new ConnectError({ namespace, message, reason, willRetry, cause: reason.cause })
 
   const errorOf = ({ description, willRetry, ...details }: Ending) =>
-    makeError(description ?? details.reason, { ...details, _tag: "Disconnected" }, willRetry)
+    makeError(description ?? details.reason, { _tag: "Disconnected", ...details }, willRetry)
 
   const refuse = (message: string, reason: ConnectErrorReason) =>
     end({ _tag: "Failed", error: makeError(message, reason) })
