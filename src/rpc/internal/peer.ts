@@ -50,14 +50,15 @@ export interface PeerHost {
   readonly sendAway: (peer: Peer, frame: ServerFrame) => Effect.Effect<void>
 }
 
-type PlainSocket = ServerSocket<Namespace.Untyped>
+/** A socket, whatever its contract is. */
+export type UntypedSocket = ServerSocket<Namespace.Untyped>
 
 /**
  * A request of a peer. Its context is that of the handler. It is used again for later requests of
  * the same socket, as `RpcServer` prepares something for every context that it sees.
  */
 export class Slot {
-  readonly socket: PlainSocket
+  readonly socket: UntypedSocket
   /** The services of the builder that has attached the socket. */
   readonly services: Context.Context<never>
   readonly context: Context.Context<never>
@@ -76,7 +77,7 @@ export class Slot {
   isAnswered = false
   isInterrupted = false
 
-  constructor(socket: PlainSocket, services: Context.Context<never>) {
+  constructor(socket: UntypedSocket, services: Context.Context<never>) {
     this.socket = socket
     this.services = services
     // No other service of the builder: they would take the place of those of the RPC's own layer.
@@ -125,7 +126,7 @@ export class Peer {
   /** Whether its client may come back. */
   readonly isRecoverable: boolean
   private readonly host: PeerHost
-  socket: PlainSocket
+  socket: UntypedSocket
   private services: Context.Context<never>
   private readonly requests = new Map<RequestId, Slot>()
   private free: Array<Slot> = []
@@ -142,7 +143,7 @@ export class Peer {
   private isBack = false
   isEnded = false
 
-  constructor(host: PeerHost, id: number, socket: PlainSocket, services: Context.Context<never>) {
+  constructor(host: PeerHost, id: number, socket: UntypedSocket, services: Context.Context<never>) {
     this.host = host
     this.id = id
     this.namespace = socket.namespace
@@ -160,7 +161,7 @@ export class Peer {
   }
 
   /** The client is back, on another socket. */
-  bind(socket: PlainSocket, services: Context.Context<never>): void {
+  bind(socket: UntypedSocket, services: Context.Context<never>): void {
     this.socket = socket
     this.services = services
     this.free = []
