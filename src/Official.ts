@@ -360,7 +360,10 @@ type HasValue<E extends Event.Any> = [Event.Ack<E>] extends [never]
     ? false
     : true
 
-/** The payloads that the middlewares of a union read, as parameters of functions: inferred together, they meet. */
+/**
+ * The payloads that the middlewares of a union read, as parameters of functions: inferred together,
+ * they meet.
+ */
 type MiddlewareAuth<M> = M extends { readonly auth: { readonly Encoded: infer A } }
   ? (auth: Wire<A, SentBytes>) => void
   : never

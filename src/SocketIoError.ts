@@ -191,7 +191,8 @@ export class ServersMissingError<out A = void>
     readonly partial: unknown
   }>
 {
-  // Clients do not use the class: bundlers leave it out of pages, as the call above is marked as pure.
+  // Clients do not use the class: bundlers leave it out of pages, as the call above is marked as
+  // pure.
   declare readonly partial: A
 
   override get message(): string {

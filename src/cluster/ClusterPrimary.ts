@@ -88,9 +88,9 @@ const CHANNEL_END = "100 millis"
  *
  * **Details**
  *
- * The workers may have the adapter of this library or the official one. An answer goes to the worker
- * that has asked, all else to all others. When a worker ends, the others learn at once that its
- * servers are dead. Messages of the application are left alone.
+ * The workers may have the adapter of this library or the official one. An answer goes to the
+ * worker that has asked, all else to all others. When a worker ends, the others learn at once that
+ * its servers are dead. Messages of the application are left alone.
  *
  * The result tells what was dropped for slow workers, and what was refused. Workers that are
  * forked later use `serialization: "advanced"`, because bytes arrive damaged otherwise.

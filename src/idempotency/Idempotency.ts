@@ -1,6 +1,6 @@
 /**
- * The memory of a server for the messages that it has handled: events with `once` ask it before their
- * handlers run.
+ * The memory of a server for the messages that it has handled: events with `once` ask it before
+ * their handlers run.
  *
  * @since 0.1.0
  */
@@ -48,7 +48,10 @@ export type Claim =
   | { readonly _tag: "Answered"; readonly answer: string }
   | {
       readonly _tag: "Claimed"
-      /** Keeps the answer, and ends the claim. Those who wait get the answer, even if it cannot be kept. */
+      /**
+       * Keeps the answer, and ends the claim. Those who wait get the answer, even if it cannot be
+       * kept.
+       */
       readonly complete: (answer: string) => Effect.Effect<void, IdempotencyError>
     }
 
@@ -120,8 +123,8 @@ export class Idempotency extends Context.Service<Idempotency, IdempotencyShape>(
  *
  * Between the effect of a handler and the record of its answer lies a gap, in which the process may
  * die; then the message is handled again. A handler that writes the id to a unique column, in the
- * transaction of its effect, closes the gap. If the event has an owner, the column is unique together
- * with the owner.
+ * transaction of its effect, closes the gap. If the event has an owner, the column is unique
+ * together with the owner.
  *
  * **Example** (An order that exists once)
  *
@@ -147,9 +150,10 @@ export const CurrentMessageId: Context.Reference<Option.Option<string>> = Contex
  *
  * **Details**
  *
- * Answers whose window is over go first. Beyond its own bounds a client loses its oldest answers, and
- * beyond the bounds of all the oldest answers go, whosever they are. A message whose answer has been dropped
- * is handled again if it comes again. Messages that are being handled are never dropped.
+ * Answers whose window is over go first. Beyond its own bounds a client loses its oldest answers,
+ * and beyond the bounds of all the oldest answers go, whosever they are. A message whose answer has
+ * been dropped is handled again if it comes again. Messages that are being handled are never
+ * dropped.
  *
  * A client is an owner (`once.owner`), or a connection. A client that invents ids displaces its own
  * answers, and those of others only with `maxEntries / maxEntriesPerClient` connections.
@@ -184,8 +188,8 @@ export interface Store {
   /**
    * Looks for the answer of a message, and gives `undefined` if there is none. A store that several
    * processes share claims the message then, until the scope closes; it waits while another process
-   * has claimed it, and only this wait may be interrupted. Within this process there is one claim of
-   * a key at a time.
+   * has claimed it, and only this wait may be interrupted. Within this process there is one claim
+   * of a key at a time.
    */
   readonly claim: (key: string) => Effect.Effect<string | undefined, IdempotencyError, Scope.Scope>
   /** Keeps an answer for the window, in milliseconds, and ends the claim. */
@@ -210,11 +214,12 @@ const resolve = (limits: Limits) =>
  *
  * **Details**
  *
- * The store gets the SHA-256 of each key, in 64 hexadecimal digits: neither ids nor owners can be read
- * from it. A server that starts anew does not count the answers that it has left in the store before;
- * the store drops them when their window is over.
+ * The store gets the SHA-256 of each key, in 64 hexadecimal digits: neither ids nor owners can be
+ * read from it. A server that starts anew does not count the answers that it has left in the store
+ * before; the store drops them when their window is over.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -228,7 +233,8 @@ export const make = (
  * Makes the service in memory: answers end with the process. See {@link Limits} for what is dropped
  * first.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * @since 0.1.0
  * @category constructors

@@ -51,7 +51,8 @@ const unavailable = (cause: unknown) =>
  * message that two processes get at the same time is handled by both. Use it where one process at a
  * time serves the clients, and `RedisIdempotency` for several.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * **Gotchas**
  *

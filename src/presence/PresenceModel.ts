@@ -42,9 +42,9 @@ export interface Tracking<out Meta> {
  */
 export interface Membership<in Meta> {
   /**
-   * Replaces the metadata. The others see the last of several updates within a period. It fails with
-   * {@link PresenceRefused} if the member would be too large, dies of metadata that their schema
-   * refuses, and does nothing after the membership's end.
+   * Replaces the metadata. The others see the last of several updates within a period. It fails
+   * with {@link PresenceRefused} if the member would be too large, dies of metadata that their
+   * schema refuses, and does nothing after the membership's end.
    */
   readonly update: (meta: Meta) => Effect.Effect<void, PresenceRefused>
 }
@@ -101,7 +101,10 @@ export class PresenceRefused extends Schema.TaggedError<PresenceRefused>()("Pres
  * @category models
  */
 export interface Present<out Meta> {
-  /** The reference of this version of the member: unique on all servers, and another one after each update. */
+  /**
+   * The reference of this version of the member: unique on all servers, and another one after each
+   * update.
+   */
   readonly ref: string
   readonly meta: Meta
 }
@@ -191,11 +194,11 @@ export interface PresenceShape<in out Meta> {
    * After the end of its membership it stays in the room and still sees the others, until
    * `socket.leave(room)`.
    *
-   * A socket is one member of a room per key. If it is tracked again, the metadata are replaced, and
-   * the new scope counts instead of the earlier one.
+   * A socket is one member of a room per key. If it is tracked again, the metadata are replaced,
+   * and the new scope counts instead of the earlier one.
    *
-   * Fails with {@link PresenceRefused} beyond a bound. It dies of metadata that their schema refuses,
-   * and of a socket of another namespace. Nothing happens if the socket has disconnected.
+   * Fails with {@link PresenceRefused} beyond a bound. It dies of metadata that their schema
+   * refuses, and of a socket of another namespace. Nothing happens if the socket has disconnected.
    */
   readonly track: (
     socket: PresentSocket,

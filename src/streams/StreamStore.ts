@@ -1,5 +1,6 @@
 /**
- * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
+ * A place in which several servers keep their streams, from which `StreamLog.make` makes the
+ * service.
  *
  * @since 0.1.0
  */
@@ -56,8 +57,8 @@ export class StreamLogError extends TaggedError("StreamLogError")<{
 }> {}
 
 /**
- * A piece of a stream, as a store keeps it: values from a position on, encoded, and the end if they are
- * the last ones. `kept` is the first position that readers may still ask for.
+ * A piece of a stream, as a store keeps it: values from a position on, encoded, and the end if they
+ * are the last ones. `kept` is the first position that readers may still ask for.
  *
  * @since 0.1.0
  * @category models
@@ -85,7 +86,8 @@ export interface Followed {
 }
 
 /**
- * The wishes of other servers about a stream of this one: it is to stop, or somebody reads it there.
+ * The wishes of other servers about a stream of this one: it is to stop, or somebody reads it
+ * there.
  *
  * @since 0.1.0
  * @category models
@@ -96,17 +98,18 @@ export interface Wishes {
 }
 
 /**
- * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
+ * A place in which several servers keep their streams, from which `StreamLog.make` makes the
+ * service.
  *
  * - `begin`: keeps that a stream runs on this server, until the scope closes. It gives the id of
  *   another stream with the same key that runs, and keeps nothing then.
  * - `append`: adds a piece. A piece with an end is the last one, and frees the key.
  * - `find`: gives the id of the stream of a key that runs.
- * - `follow`: gives a stream of another server, or `undefined` if there is none, until the scope closes. A
- *   stream whose server has died ends with `{ _tag: "Lost" }`.
+ * - `follow`: gives a stream of another server, or `undefined` if there is none, until the scope
+ *   closes. A stream whose server has died ends with `{ _tag: "Lost" }`.
  * - `stop`: tells the server of a stream to stop it.
- * - `told`: the time within which a server is told that others read its streams, in milliseconds. No
- *   stream is stopped sooner for want of readers.
+ * - `told`: the time within which a server is told that others read its streams, in milliseconds.
+ *   No stream is stopped sooner for want of readers.
  *
  * @since 0.1.0
  * @category models

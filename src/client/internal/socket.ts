@@ -20,7 +20,10 @@ import { makeOutbound } from "./outbound.ts"
 /** Makes the auth payload, anew for every connection, and something of it. */
 export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undefined) => A) => Fiber.Fiber<A>
 
-/** The target of a connection: what was connected to, and with which auth payload; `true` stands for an effect. */
+/**
+ * The target of a connection: what was connected to, and with which auth payload; `true` stands for
+ * an effect.
+ */
 export interface Target {
   readonly namespace: string
   /** The contract, or the name. */
@@ -31,7 +34,10 @@ export interface Target {
   readonly fingerprint: string | undefined
 }
 
-/** A client's socket: it wants to be connected until somebody disconnects it, or the server refuses it. */
+/**
+ * A client's socket: it wants to be connected until somebody disconnects it, or the server refuses
+ * it.
+ */
 export interface SocketRuntime extends Member {
   readonly target: Target
   /** The face of the socket, typed by `ClientSocket`. */
@@ -47,14 +53,23 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const { debug, observer, warn } = manager.runtime
   const observed = observer?.observe(target, manager.runtime)
   const { wire } = observed ?? target
-  /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
+  /**
+   * The state of the socket, as users see it. The manager knows the socket while it wants to be
+   * connected.
+   */
   let status: SocketStatus = { _tag: "Connecting" }
   /** CONNECT is on its way: events that came before the answer. */
   let asking: Array<Received> | undefined
-  /** The name of this connection for a server that recovers it, and the last packet that came over it. */
+  /**
+   * The name of this connection for a server that recovers it, and the last packet that came over
+   * it.
+   */
   let pid: string | undefined
   let offset: string | undefined
-  /** The fingerprint of the contract that is expected: that of the program, or the first one of the server. */
+  /**
+   * The fingerprint of the contract that is expected: that of the program, or the first one of the
+   * server.
+   */
   let { fingerprint } = target
   let isSkewTold = false
   /** Makes an auth payload: for a CONNECT, or for a refresh of the client's rights. */
@@ -108,7 +123,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     tell(next)
   }
 
-  /** The socket is not connected, or not on its way any more. Without another attempt it does not want to be. */
+  /**
+   * The socket is not connected, or not on its way any more. Without another attempt it does not
+   * want to be.
+   */
   const end = (next: EndStatus, willRetry = false) => {
     if (!willRetry) manager.remove(self)
     // Nobody would ever know.
@@ -116,7 +134,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
     }
     change(next)
-    // After the change, as callers look at the state. An event that is still to be sent keeps waiting for its answer.
+    // After the change, as callers look at the state. An event that is still to be sent keeps
+    // waiting for its answer.
     outbound.forget()
   }
 
@@ -226,14 +245,17 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const onEvent = (packet: Received) => {
-    // A server that recovers connections adds the packet's offset to the arguments, unless it asks for an acknowledgement. It
-    // looks like any other argument.
+    // A server that recovers connections adds the packet's offset to the arguments, unless it asks
+    // for an acknowledgement. It looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(observed?.onEvent(packet) ?? packet)
   }
 
-  /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
+  /**
+   * The server asks for new credentials, before the rights of these end. Only an effect makes
+   * others.
+   */
   const onAuthAsked = (asked: unknown) => {
     if (target.auth !== true || !canSend()) return
     stopAsking()

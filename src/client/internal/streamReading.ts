@@ -37,17 +37,24 @@ interface Items {
   readonly end?: { readonly _tag: string; readonly error?: unknown }
 }
 
-/** Something that concerns a reader: the socket's status, or the arguments of the event with values. */
+/**
+ * Something that concerns a reader: the socket's status, or the arguments of the event with values.
+ */
 type News = SocketStatus | Arguments
 
 type Values = ReadonlyArray<unknown>
 
 type Chunk = readonly [unknown, ...Array<unknown>]
 
-/** The messages that may wait for a reader. The window bounds them, unless the server ignores it. */
+/**
+ * The messages that may wait for a reader. The window bounds them, unless the server ignores it.
+ */
 const CAPACITY = 10_000
 
-/** Reads a stream by its id. It asks for the values after its position, at first and after each outage. */
+/**
+ * Reads a stream by its id. It asks for the values after its position, at first and after each
+ * outage.
+ */
 export const readStream = <Ended>(
   socket: StreamSocket,
   { after, event, id, window }: Position,

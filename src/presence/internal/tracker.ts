@@ -49,7 +49,9 @@ export interface TrackerHost {
   readonly run: (effect: Effect.Effect<void>) => void
 }
 
-/** Tracks the sockets of this server: the beginning, the changes and the end of their memberships. */
+/**
+ * Tracks the sockets of this server: the beginning, the changes and the end of their memberships.
+ */
 export class Tracker {
   private readonly namespace: string
   private readonly rooms: Rooms
@@ -79,8 +81,8 @@ export class Tracker {
   }
 
   /**
-   * Begins a membership that belongs to a scope. All that it keeps there is in a scope of its own, which
-   * closes with it: the one of a socket may see any number of memberships.
+   * Begins a membership that belongs to a scope. All that it keeps there is in a scope of its own,
+   * which closes with it: the one of a socket may see any number of memberships.
    */
   private own(socket: PresentSocket, tracking: Tracking<unknown>, metadata: Metadata, scope: Scope.Scope) {
     return Effect.gen({ self: this }, function* () {

@@ -1,5 +1,6 @@
 /**
- * Which server a key's commands go to: the one server, or the masters of a Redis Cluster as they change.
+ * Which server a key's commands go to: the one server, or the masters of a Redis Cluster as they
+ * change.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -92,7 +93,10 @@ interface SlotRange {
   readonly master: Address
 }
 
-/** Reads the reply of CLUSTER SLOTS. A server that does not know its own host has the one that was asked. */
+/**
+ * Reads the reply of CLUSTER SLOTS. A server that does not know its own host has the one that was
+ * asked.
+ */
 export const readSlots = (reply: Result, asked: Address | undefined): ReadonlyArray<SlotRange> => {
   if (!Array.isArray(reply)) return []
   const ranges: Array<SlotRange> = []

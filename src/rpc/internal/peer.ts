@@ -101,7 +101,10 @@ export class Slot {
 /** The request that a fiber handles. */
 export class CurrentSlot extends Context.Service<CurrentSlot, Slot>()("effect-socket.io/rpc/CurrentSlot") {}
 
-/** The memory of a request beside its frame, as measured: the handler's fiber, its context, its scope and its span. */
+/**
+ * The memory of a request beside its frame, as measured: the handler's fiber, its context, its
+ * scope and its span.
+ */
 const REQUEST = 6_500
 
 /** The ids of notifications, which have none. They are longer than those of clients may be. */
@@ -196,8 +199,8 @@ export class Peer {
   // ---------------------------------------------------------------- in
 
   /**
-   * A frame has come. The effect is that of the event's handler: it waits where the answer has to wait for the client, so that
-   * the client is not read any more.
+   * A frame has come. The effect is that of the event's handler: it waits where the answer has to
+   * wait for the client, so that the client is not read any more.
    */
   receive(value: unknown): Effect.Effect<void> {
     if (this.isEnded || this.isClosing) return Effect.void
@@ -238,8 +241,8 @@ export class Peer {
     this.requests.set(id, slot)
     this.cost += cost
     this.addLoad(1, cost)
-    // A discarded request is answered when its handler starts: that is the moment from which on the end of a
-    // handler without an answer can be seen.
+    // A discarded request is answered when its handler starts: that is the moment from which on the
+    // end of a handler without an answer can be seen.
     const { isNotification: _, ...request } = frame
     return this.forward(isNotification ? { ...request, id, discard: true } : frame, slot.context)
   }
@@ -282,8 +285,8 @@ export class Peer {
   }
 
   /**
-   * Gives a frame to the RPC server, which mostly takes it at once. Otherwise, as while a payload is decoded, this is no part of
-   * the event: with recovery it may outlive the socket.
+   * Gives a frame to the RPC server, which mostly takes it at once. Otherwise, as while a payload
+   * is decoded, this is no part of the event: with recovery it may outlive the socket.
    */
   private forward(frame: FromClientEncoded, context: Context.Context<never> = this.services): Effect.Effect<void> {
     const fiber = Effect.runForkWith(context)(this.host.write(this.id, frame))
@@ -295,7 +298,9 @@ export class Peer {
 
   // ---------------------------------------------------------------- out
 
-  /** Sends a response of the RPC server. It runs in the fiber of the request, if it is about one. */
+  /**
+   * Sends a response of the RPC server. It runs in the fiber of the request, if it is about one.
+   */
   send(response: FromServerEncoded): Effect.Effect<void> {
     if (this.isEnded) return Effect.void
     switch (response._tag) {
@@ -344,7 +349,10 @@ export class Peer {
     })
   }
 
-  /** A request has died, and with it all requests of its client, which does not hear of it by its id. */
+  /**
+   * A request has died, and with it all requests of its client, which does not hear of it by its
+   * id.
+   */
   private readonly releaseCurrent = Effect.contextWith((context: Context.Context<never>) => {
     const slot = Context.getOption(context, CurrentSlot)
     if (slot._tag === "Some") this.release(slot.value)

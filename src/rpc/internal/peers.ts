@@ -36,7 +36,10 @@ class Peers implements PeerHost {
   private readonly places = new Map<string, Place>()
   private readonly attached = new WeakSet<UntypedSocket>()
   private readonly loads = new WeakMap<ServerConnection, Load>()
-  /** The peers whose clients are away, with the memory of their requests when they left: the longest first. */
+  /**
+   * The peers whose clients are away, with the memory of their requests when they left: the longest
+   * first.
+   */
   private readonly away = new Map<Peer, number>()
   private awayBytes = 0
   private lastId = 0
@@ -196,7 +199,8 @@ export const makeEndpoint = Effect.fnUntraced(function* (
         supportsTransferables: false,
         supportsSpanPropagation: true,
         supportsNotifications: true,
-        // The packet's own parser does the rest: frames are objects, and bytes leave as attachments.
+        // The packet's own parser does the rest: frames are objects, and bytes leave as
+        // attachments.
         codecFor: Schema.toCodecJson as RpcSerialization.CodecFor
       })
     }

@@ -45,7 +45,9 @@ export class WebRequest implements EngineRequest {
     return this.request.headers.get(name) ?? undefined
   }
 
-  /** Some platforms forget a request when it becomes a WebSocket: then they are read before that. */
+  /**
+   * Some platforms forget a request when it becomes a WebSocket: then they are read before that.
+   */
   details(): ConnectionDetails {
     return (this.known ??= new RequestDetails(
       Object.fromEntries(this.request.headers),
