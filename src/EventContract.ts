@@ -1,5 +1,6 @@
 /**
- * The events of a contract as types: their model, and what follows from it for `emit` and for handlers.
+ * The events of a contract as types: their model, and what follows from it for `emit` and for
+ * handlers.
  *
  * Users meet these types as those of `Event`.
  *
@@ -68,7 +69,8 @@ export type Arity = "none" | "one" | "many"
  * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
  *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
- * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
+ * - `once`: how the server knows a message that it has handled; `undefined` if it handles each
+ *   arrival.
  * - `description`, `deprecated`, `examples`: for people who read about the event; see `AsyncApi`.
  * - `annotations`: values that the application attaches for its tools. The library does not read
  *   them.

@@ -37,8 +37,8 @@
  * import type { Chat } from "./contract.ts"
  *
  * const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
- * const answer = await socket.emitWithAck("join", { room: "lobby" })
- * if (answer._tag === "Success") show(answer.value)
+ * const answer = await socket.emitWithAck("join", { name: "Ada" })
+ * if (answer._tag === "Failure") show(answer.error._tag)
  * ```
  *
  * @since 0.1.0
@@ -360,7 +360,10 @@ type HasValue<E extends Event.Any> = [Event.Ack<E>] extends [never]
     ? false
     : true
 
-/** The payloads that the middlewares of a union read, as parameters of functions: inferred together, they meet. */
+/**
+ * The payloads that the middlewares of a union read, as parameters of functions: inferred together,
+ * they meet.
+ */
 type MiddlewareAuth<M> = M extends { readonly auth: { readonly Encoded: infer A } }
   ? (auth: Wire<A, SentBytes>) => void
   : never

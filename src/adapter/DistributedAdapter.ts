@@ -63,8 +63,8 @@ export interface Options {
  * A broadcast reaches the sockets of this process at once, in the emitting fiber, and the other
  * servers through the link. Where recovery is on and the link has a log, it reaches them when this
  * server reads it there, unless it cannot be recovered. A question ends when every server has
- * answered: those that die or hang meanwhile are counted as missing. Messages that make no sense are
- * counted and dropped.
+ * answered: those that die or hang meanwhile are counted as missing. Messages that make no sense
+ * are counted and dropped.
  *
  * @since 0.1.0
  * @category constructors

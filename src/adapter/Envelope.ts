@@ -375,8 +375,8 @@ const readAnswer = (
 }
 
 /**
- * Reads the answer to a fetch: sockets, or for a server of this library a count. Returns the problem
- * if it is wrong.
+ * Reads the answer to a fetch: sockets, or for a server of this library a count. Returns the
+ * problem if it is wrong.
  *
  * @since 0.1.0
  * @category conversions

@@ -1,8 +1,8 @@
 /**
  * A session in the form in which it is stored for all servers of a cluster.
  *
- * The first five fields are those of official servers (`@socket.io/redis-streams-adapter` 0.3): they
- * read sessions of this library, and this library reads theirs.
+ * The first five fields are those of official servers (`@socket.io/redis-streams-adapter` 0.3):
+ * they read sessions of this library, and this library reads theirs.
  *
  * @since 0.1.0
  */

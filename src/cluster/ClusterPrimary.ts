@@ -6,7 +6,6 @@
  */
 import cluster, { type Worker } from "node:cluster"
 import { availableParallelism } from "node:os"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +14,7 @@ import type * as Scope from "effect/Scope"
 
 import { ClusterStatus, makeMonitor } from "../adapter/ClusterStatus.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import { watchHandover } from "./internal/handover.ts"
 import { MAX_BUFFER, type Send } from "./internal/outbox.ts"
 import { Relay } from "./internal/relay.ts"
@@ -68,7 +67,7 @@ export interface WorkersOptions extends Options {
  * @since 0.1.0
  * @category errors
  */
-export class WorkerEndedError extends Data.TaggedError("WorkerEndedError")<{
+export class WorkerEndedError extends TaggedError("WorkerEndedError")<{
   readonly pid: number | undefined
   /** Its exit code; `null` if a signal has ended it. */
   readonly code: number | null
@@ -90,10 +89,10 @@ const CHANNEL_END = "100 millis"
  *
  * **Details**
  *
- * The workers may have the adapter of this library or the official one. An answer goes to the worker
- * that has asked, all else to all others. When a worker ends, the others learn at once that its
- * servers are dead. Connections that it was handed and has not taken yet are closed: their clients
- * come back at once. Messages of the application are left alone.
+ * The workers may have the adapter of this library or the official one. An answer goes to the
+ * worker that has asked, all else to all others. When a worker ends, the others learn at once that
+ * its servers are dead. Connections that it was handed and has not taken yet are closed: their
+ * clients come back at once. Messages of the application are left alone.
  *
  * The result tells what was dropped for slow workers, and what was refused. Workers that are
  * forked later use `serialization: "advanced"`, because bytes arrive damaged otherwise.

@@ -83,7 +83,7 @@ export interface EngineOptions<out R = never> {
    *
    * ```ts
    * const seen = new Map<string, string>()     // the latest token by the session's id
-   * const options: EngineOptions = {
+   * const options: EngineOptions.EngineOptions = {
    *   handshake: {
    *     generateId: (request) =>
    *       Effect.sync(() => {

@@ -231,9 +231,12 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
  * import { EngineServer } from "effect-socket.io/engine"
+ * import { NodeEngine } from "effect-socket.io/node"
+ * import * as Http from "node:http"
  *
  * const echo = Effect.gen(function* () {
  *   const engine = yield* EngineServer.run({}, (session) => Stream.run(session.messages(), session.sink))
+ *   const server = Http.createServer().listen(3000)
  *   yield* NodeEngine.attach(engine, server)
  *   return yield* Effect.never
  * })

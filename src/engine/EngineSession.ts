@@ -92,7 +92,7 @@ export type PauseReason = "backlog" | "rate" | "openings" | "streams"
  * **Example** (Echo)
  *
  * ```ts
- * const echo = (session: EngineSession) => Stream.run(session.messages(), session.sink)
+ * const echo = (session: EngineSession.EngineSession) => Stream.run(session.messages(), session.sink)
  * ```
  *
  * @since 0.1.0

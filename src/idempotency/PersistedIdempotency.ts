@@ -37,7 +37,7 @@ class Answer extends Persistable.Class<{ payload: { readonly key: string; readon
 
 const unavailable = (cause: unknown) =>
   new Idempotency.IdempotencyError({
-    reason: "Unavailable",
+    reason: { _tag: "Unavailable" },
     message: "the store of the answers does not work",
     cause
   })
@@ -51,7 +51,8 @@ const unavailable = (cause: unknown) =>
  * message that two processes get at the same time is handled by both. Use it where one process at a
  * time serves the clients, and `RedisIdempotency` for several.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * **Gotchas**
  *

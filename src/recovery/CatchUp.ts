@@ -84,7 +84,10 @@ export class CatchUp {
   private counted = 0
   private bytes = 0
   private last: string
-  /** The place that the client has confirmed: the position, its rooms, and the number of entries up to there. */
+  /**
+   * The place that the client has confirmed: the position, its rooms, and the number of entries up
+   * to there.
+   */
   private confirmed: { readonly position: string; readonly rooms: ReadonlyArray<string>; readonly count: number }
   private isPast = false
   private reason: MissReason | undefined

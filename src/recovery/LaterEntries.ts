@@ -16,8 +16,9 @@ export interface Beginning {
 }
 
 /**
- * The entries of one namespace that come while clients catch up, once for all of these clients: many
- * come at the same time when a server has died. Those that nobody waits for any more are dropped.
+ * The entries of one namespace that come while clients catch up, once for all of these clients:
+ * many come at the same time when a server has died. Those that nobody waits for any more are
+ * dropped.
  *
  * @since 0.1.0
  * @category models

@@ -37,12 +37,16 @@ export class RecentEntries implements Recent {
     log.append({ position, message, bytes }, nobody, OVERHEAD + 2 * bytes, at)
   }
 
-  /** Whether everything after a place is here, up to where the server is now. Others may have made the place up. */
+  /**
+   * Whether everything after a place is here, up to where the server is now. Others may have made
+   * the place up.
+   */
   has({ index, position }: From, now: Place): boolean {
     const { log } = this
     if (index === undefined || index < log.floor || index > now.index) return false
     const before = log.lastUpTo(index)
-    // Of entries that it does not keep, as they belong to other namespaces, it knows only where they are.
+    // Of entries that it does not keep, as they belong to other namespaces, it knows only where
+    // they are.
     if (before !== undefined) {
       const order = LogPosition.compare(before.message.position, position)
       if (before.position === index ? order !== 0 : order >= 0) return false

@@ -1,6 +1,6 @@
 /**
- * Redis as the adapters need it, over the client that an application has: the packages `redis` and `ioredis`, each for one
- * server and for a Redis Cluster.
+ * Redis as the adapters need it, over the client that an application has: the packages `redis` and
+ * `ioredis`, each for one server and for a Redis Cluster.
  *
  * @since 0.1.0
  */
@@ -24,15 +24,17 @@ import type { Command, Reply, SubscriptionKind } from "./RedisCommand.ts"
 import { RedisError } from "./RedisError.ts"
 
 /**
- * The news of a subscription. Functions are called in the turn in which something comes, and must not
- * throw.
+ * The news of a subscription. Functions are called in the turn in which something comes, and must
+ * not throw.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SubscriptionHandlers {
   readonly onMessage: (channel: string, message: Uint8Array) => void
-  /** Redis has confirmed the subscription: messages come from now on. Called after each outage, too. */
+  /**
+   * Redis has confirmed the subscription: messages come from now on. Called after each outage, too.
+   */
   readonly onConfirmed?: () => void
   /** The connection was lost: messages do not come until the next confirmation. */
   readonly onInterrupted?: () => void
@@ -71,7 +73,9 @@ export interface CommandOptions {
  * @category models
  */
 export interface Reader {
-  /** Runs one command. The connection is made again if the reply does not come within the timeout. */
+  /**
+   * Runs one command. The connection is made again if the reply does not come within the timeout.
+   */
   readonly command: (command: Command, options?: CommandOptions) => Effect.Effect<Reply, RedisError>
   /** Waits for a connection. */
   readonly whenUp: Effect.Effect<void>
@@ -122,7 +126,9 @@ export interface RedisClientOptions {
 export class RedisClient extends Context.Service<
   RedisClient,
   {
-    /** Sends commands in one pipeline, in their order. Fails with the first error among the replies. */
+    /**
+     * Sends commands in one pipeline, in their order. Fails with the first error among the replies.
+     */
     readonly execute: (
       commands: ReadonlyArray<Command>,
       options?: CommandOptions
@@ -131,13 +137,18 @@ export class RedisClient extends Context.Service<
     readonly command: (command: Command, options?: CommandOptions) => Effect.Effect<Reply, RedisError>
     /** Subscribes, at once if there is a connection, and again after each outage. Never throws. */
     readonly subscribe: (kind: SubscriptionKind, name: string, handlers: SubscriptionHandlers) => Subscription
-    /** The number of subscribers of a channel; in a Redis Cluster at all masters, or at the one of a sharded channel. */
+    /**
+     * The number of subscribers of a channel; in a Redis Cluster at all masters, or at the one of a
+     * sharded channel.
+     */
     readonly numSub: (channel: string, isSharded: boolean) => Effect.Effect<number, RedisError>
     /** Opens a connection for commands that block, to the server of a key. */
     readonly reader: (key: string) => Effect.Effect<Reader, never, Scope.Scope>
     /** Whether commands can be sent and all subscriptions are confirmed. */
     readonly isConnected: () => boolean
-    /** When that changed last, in milliseconds of the Clock; -Infinity before the first connection. */
+    /**
+     * When that changed last, in milliseconds of the Clock; -Infinity before the first connection.
+     */
     readonly changedAt: () => number
     /** Calls back after a change of `isConnected`, and perhaps without one. Gives how to stop. */
     readonly onChange: (listener: () => void) => () => void
@@ -208,7 +219,7 @@ const LOG_INTERVAL = 5_000
 
 /** Errors that say that the command has to go elsewhere. */
 const isElsewhere = (error: RedisError): boolean =>
-  error.reason === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
+  error.reason._tag === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
 
 const makeReader = (
   driver: Driver,
@@ -234,7 +245,7 @@ const makeReader = (
           Effect.tapError((error) =>
             Effect.sync(() => {
               if (isElsewhere(error)) routes.refresh()
-              if (error.reason === "Timeout" || isElsewhere(error)) line.reset(error)
+              if (error.reason._tag === "Timeout" || isElsewhere(error)) line.reset(error)
             })
           )
         )
@@ -251,7 +262,7 @@ const make = (
     const run = Effect.runForkWith(yield* Effect.context<never>())
     let loggedAt = -Infinity
     const onProblem = (cause: unknown) => {
-      const isRefused = cause instanceof RedisError && cause.reason === "Refused"
+      const isRefused = cause instanceof RedisError && cause.reason._tag === "Refused"
       const now = clock.currentTimeMillisUnsafe()
       if (!isRefused) run(Effect.logDebug("redis: a connection has ended", cause))
       else if (now - loggedAt >= LOG_INTERVAL) {

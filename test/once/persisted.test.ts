@@ -91,7 +91,7 @@ describe("answers that are persisted", () => {
       assert.strictEqual(yield* answerOf(service, message("a")), "")
       yield* kvs.set(key!, "{")
       const error = yield* Effect.flip(answerOf(service, message("a")))
-      assert.strictEqual(error.reason, "Unavailable")
+      assert.strictEqual(error.reason._tag, "Unavailable")
       // The claim was given back.
       yield* kvs.remove(key!)
       yield* handle(service, message("a"), "again")

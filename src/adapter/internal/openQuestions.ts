@@ -36,12 +36,14 @@ export class OpenQuestions {
   private isClosed = false
   private asked = 0
   /**
-   * The time that the watch has been awake, in milliseconds. While this process sleeps, answers wait
-   * unread: that time must accuse nobody.
+   * The time that the watch has been awake, in milliseconds. While this process sleeps, answers
+   * wait unread: that time must accuse nobody.
    */
   private time = 0
 
-  /** `timeout` is the time that questions wait for servers that cannot be pinged, in milliseconds. */
+  /**
+   * `timeout` is the time that questions wait for servers that cannot be pinged, in milliseconds.
+   */
   constructor(link: () => ClusterLink, clock: Clock.Clock, timeout: number) {
     this.link = link
     this.clock = clock
@@ -143,7 +145,8 @@ export class OpenQuestions {
   }
 
   private endIfOver(question: OpenQuestion): void {
-    // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
+    // Acknowledgements are many: the rest is looked at where it may be the last one of the
+    // survivors.
     const isComplete = question.isComplete(this.time, this.known)
     if (isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
   }

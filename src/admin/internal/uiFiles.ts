@@ -33,7 +33,10 @@ interface UiFile {
   readonly gzip: Buffer
 }
 
-/** The folder of the page's files, of the package that the application or this library has installed. */
+/**
+ * The folder of the page's files, of the package that the application or this library has
+ * installed.
+ */
 export const locate = (): string | undefined => {
   for (const from of [() => join(process.cwd(), "/"), () => import.meta.url]) {
     try {
@@ -45,7 +48,9 @@ export const locate = (): string | undefined => {
   return undefined
 }
 
-/** Reads all files of the page: 1.3 MB, and a third of that compressed. No other file is ever read. */
+/**
+ * Reads all files of the page: 1.3 MB, and a third of that compressed. No other file is ever read.
+ */
 const readAll = async (folder: string): Promise<ReadonlyMap<string, UiFile>> => {
   const files = new Map<string, UiFile>()
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

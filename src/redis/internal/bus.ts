@@ -15,11 +15,13 @@ import * as Publisher from "./publisher.ts"
 export interface Bus {
   readonly redis: RedisClient["Service"]
   readonly monitor: ClusterMonitor
-  /** Publishes a message, in the order of the calls. It waits, within bounds, while Redis is away. */
+  /**
+   * Publishes a message, in the order of the calls. It waits, within bounds, while Redis is away.
+   */
   readonly publish: (channel: string, body: Body, isSharded: boolean) => void
   /**
-   * The same with any command; `key` decides the server in a Redis Cluster. `done` is called once, with
-   * the reply, or without one: it was dropped, or has failed and may still have been executed.
+   * The same with any command; `key` decides the server in a Redis Cluster. `done` is called once,
+   * with the reply, or without one: it was dropped, or has failed and may still have been executed.
    */
   readonly send: (key: string, command: Command, done?: (reply: Reply | undefined) => void) => void
   /**

@@ -12,7 +12,8 @@ import type { Lane, Routes } from "./routes.ts"
 
 const DEFAULT_TIMEOUT = Duration.seconds(5)
 
-const timedOut = (): RedisError => new RedisError({ reason: "Timeout", message: "Redis has not replied in time" })
+const timedOut = (): RedisError =>
+  new RedisError({ reason: { _tag: "Timeout" }, message: "Redis has not replied in time" })
 
 /** Sends commands in one pipeline. Fails with the first error among the replies. */
 export const execute = (
@@ -43,7 +44,8 @@ const lanesOf = (routes: Routes, channel: string, isSharded: boolean): ReadonlyA
 }
 
 const count = (lanes: ReadonlyArray<Lane>, channel: string, isSharded: boolean): Effect.Effect<number, RedisError> => {
-  if (lanes.length === 0) return Effect.fail(new RedisError({ reason: "Disconnected", message: "no server is known" }))
+  if (lanes.length === 0)
+    return Effect.fail(new RedisError({ reason: { _tag: "Disconnected" }, message: "no server is known" }))
   const command: Command = ["PUBSUB", isSharded ? "SHARDNUMSUB" : "NUMSUB", channel]
   return Effect.forEach(lanes, ({ line }) => execute(line, [command]), { concurrency: "unbounded" }).pipe(
     Effect.map((replies) => replies.reduce((sum, [reply]) => sum + toCount(reply), 0))

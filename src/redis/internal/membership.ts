@@ -1,5 +1,6 @@
 /**
- * How many servers there are: the number of subscribers of a channel that each of them subscribes to.
+ * How many servers there are: the number of subscribers of a channel that each of them subscribes
+ * to.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -78,7 +79,8 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
         if (waiting !== undefined) return Deferred.await(waiting)
         const answer = Deferred.makeUnsafe<number | undefined>()
         requests.set(key, answer)
-        // Messages that this turn publishes leave first, and the callers of one turn share a request.
+        // Messages that this turn publishes leave first, and the callers of one turn share a
+        // request.
         setImmediate(() => {
           requests.delete(key)
           run(Effect.flatMap(ask(channel, isSharded), (count) => Deferred.succeed(answer, count)))

@@ -32,7 +32,10 @@ export class StreamPlace {
   /** An entry whose number is known. It has not been read yet. */
   private anchor: Place | undefined
   private checkedAt = -Infinity
-  /** The one that waits for the earliest position is the last. Clients may make thousands of others wait. */
+  /**
+   * The one that waits for the earliest position is the last. Clients may make thousands of others
+   * wait.
+   */
   private readonly waiters: Array<Waiter> = []
 
   get place(): Place | undefined {

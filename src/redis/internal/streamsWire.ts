@@ -29,7 +29,7 @@ export interface StreamsOptions extends WireOptions {
 
 /** `encode`, `channelOf` are for messages of which `goesByStream` is false. */
 export interface StreamsWire extends PubSubWire {
-  /** What all servers hear. */
+  /** The channel that all servers hear. */
   readonly common: string
   /** Answers to this server. */
   readonly own: string

@@ -15,7 +15,7 @@ export interface RecoveryBounds {
   readonly outboxOverflow: OutboxOverflow
 }
 
-/** What the namespaces of a server share: the budgets, and the sessions that wait. */
+/** The budgets and the waiting sessions that the namespaces of a server share. */
 export class ServerRecovery implements WheelEntry {
   bucket: number = IDLE
   readonly budget: LogBudget

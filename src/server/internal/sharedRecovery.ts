@@ -311,7 +311,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const message = tryTo(() =>
         environment.wire.event(name, { data, mayHaveBinary: event.mayHaveBinary }, undefined, event.flags.compress)
       )
-      // What cannot be encoded was sent to nobody.
+      // A broadcast that cannot be encoded was sent to nobody.
       if (message === undefined) continue
       messages.push(message)
       bytes += message.memory
