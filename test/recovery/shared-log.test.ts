@@ -8,6 +8,7 @@ import * as fc from "fast-check"
 import { CatchUp, type CatchUpBounds } from "../../src/recovery/CatchUp.ts"
 import * as LogPosition from "../../src/adapter/LogPosition.ts"
 import { type Beginning, LaterEntries } from "../../src/recovery/LaterEntries.ts"
+import { memoryOf } from "../../src/recovery/RecentEntries.ts"
 import { LogBudget } from "../../src/recovery/MessageLog.ts"
 import { ReadAllowance } from "../../src/recovery/ReadAllowance.ts"
 import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
@@ -263,7 +264,8 @@ describe("entries that come while clients catch up", () => {
     const later = new LaterEntries((f) => {
       onEntry = f
       return () => (onEntry = undefined)
-    })
+    }, Infinity)
+    const begin = () => later.begin(() => assert.fail("there is no bound"))
     let index = 0
     const come = (times: number) => {
       for (let i = 0; i < times; i++) onEntry?.(at(++index), undefined, 1)
@@ -277,13 +279,13 @@ describe("entries that come while clients catch up", () => {
       )
       return positions.length
     }
-    const first = later.begin()
+    const first = begin()
     come(10)
-    const clients = Array.from({ length: 1_000 }, () => later.begin())
+    const clients = Array.from({ length: 1_000 }, () => begin())
     come(100)
     assert.strictEqual(later.size, 110)
     assert.deepStrictEqual([since(first), since(clients[0]!), since(clients[999]!)], [110, 100, 100])
-    const last = later.begin()
+    const last = begin()
     come(5)
     later.end(first)
     later.end(first)
@@ -294,9 +296,47 @@ describe("entries that come while clients catch up", () => {
     later.end(last)
     assert.deepStrictEqual([later.size, onEntry], [0, undefined])
     come(3)
-    const again = later.begin()
+    const again = begin()
     come(2)
     assert.strictEqual(since(again), 2)
+  })
+
+  it("are bounded in bytes for each client: one that waits for too long waits no more, and they are dropped", () => {
+    let onEntry: OnEntry | undefined
+    const later = new LaterEntries(
+      (f) => {
+        onEntry = f
+        return () => (onEntry = undefined)
+      },
+      10 * memoryOf(100)
+    )
+    let index = 0
+    const come = (times: number) => {
+      for (let i = 0; i < times; i++) onEntry?.(at(++index), undefined, 100)
+    }
+    const full: Array<string> = []
+    const begin = (name: string) => later.begin(() => full.push(name))
+    const since = (beginning: Beginning): number => {
+      let count = 0
+      later.passOn(beginning, () => count++)
+      return count
+    }
+    const first = begin("first")
+    come(6)
+    const second = begin("second")
+    come(4)
+    assert.deepStrictEqual([full, since(first), since(second)], [[], 10, 4])
+    come(1)
+    assert.deepStrictEqual([full, since(first), since(second)], [["first"], 0, 5])
+    later.end(first)
+    assert.isAtMost(later.size, 10)
+    come(5)
+    assert.deepStrictEqual([full, since(second)], [["first"], 10])
+    onEntry!(at(++index), undefined, 1_000)
+    assert.deepStrictEqual([full, since(second), later.size, onEntry], [["first", "second"], 0, 0, undefined])
+    const third = begin("third")
+    come(10)
+    assert.strictEqual(since(third), 10)
   })
 })
 
