@@ -258,6 +258,40 @@ describe("what a client may make a server read", () => {
   })
 })
 
+describe("a log that another server has taken over", () => {
+  const { checkpoint } = session
+  const of = (era: string | undefined, now: string | undefined) => {
+    const stored = { ...session, checkpoint: { ...checkpoint!, ...(era !== undefined && { era }) } }
+    const start = { ...place(12), ...(now !== undefined && { era: now }) }
+    const client = new CatchUp(stored, undefined, start, wide)
+    for (const index of [11, 12]) client.take(at(index), broadcast(index), 1)
+    client.onRead(false)
+    return client.finish()
+  }
+
+  it("recovers nobody of before, though the numbers are right", () => {
+    for (const [era, now] of [
+      ["a", "b"],
+      ["a", undefined],
+      [undefined, "b"]
+    ] as const) {
+      assert.strictEqual(of(era, now), "trimmed")
+    }
+    for (const era of ["a", undefined]) {
+      const result = of(era, era)
+      if (typeof result === "string") assert.fail(result)
+      assert.lengthOf(result.missed, 2)
+      assert.strictEqual(result.checkpoint.era, era)
+    }
+  })
+
+  it("is told by the session that is stored", () => {
+    const stored = { ...session, checkpoint: { ...checkpoint!, era: "a" } }
+    const read = StoredSession.fromValue(JSON.parse(JSON.stringify(StoredSession.toValue(stored))), session.pid)
+    assert.deepStrictEqual(read, stored)
+  })
+})
+
 describe("entries that come while clients catch up", () => {
   it("are kept once for all of them, each from its beginning, and only while they are needed", () => {
     let onEntry: OnEntry | undefined
@@ -397,6 +431,27 @@ describe("the place of a reader", () => {
       state(3, 3, last)
       assert.strictEqual(gaps(), 1, `${last}`)
     }
+  })
+
+  it("shows that another server has taken over, also one that seems to have everything, before the next entry", () => {
+    const stream = new StreamPlace()
+    const gaps: Array<StreamPlace["place"]> = []
+    stream.gapListeners.add(() => gaps.push(stream.place))
+    const state = (added: number, era?: string) => stream.onState({ added, length: added, last: at(added), era }, 0)
+    state(7, "a")
+    assert.deepStrictEqual(stream.place, { ...place(7), era: "a" })
+    state(8, "a")
+    stream.advance(at(8))
+    state(8, undefined)
+    assert.deepStrictEqual([stream.place, gaps], [{ ...place(8), era: "a" }, []])
+    state(8, "b")
+    assert.deepStrictEqual([stream.place, gaps], [{ ...place(8), era: "b" }, [undefined]])
+    // It lacks an entry, and has another one instead.
+    state(9, "c")
+    assert.lengthOf(gaps, 2)
+    assert.isUndefined(stream.place)
+    stream.advance(at(9))
+    assert.deepStrictEqual(stream.place, { ...place(9), era: "c" })
   })
 
   it("shows an entry that has never come", () => {
