@@ -32,6 +32,7 @@ describe("recovery by any server", () => {
         assert.isAbove(tally.missed, count)
         assert.isAbove(tally.killed, count / 10)
         assert.isAbove(tally.frozen, count / 2)
+        assert.isAbove(tally.failedOver, count / 10)
       }),
     60_000 + count * 200
   )
@@ -52,6 +53,7 @@ describe("recovery by any server", () => {
     },
     "a session that lacks something is recovered": { patch: () => replace(SharedSession.prototype, "spoil", nothing) },
     "the rooms of now stand for those of then": { store: "rooms" },
+    "nobody learns that another server has taken over the log": { store: "era" },
     "a server keeps a session that another one has taken": { store: "generation" }
   }
 
