@@ -165,11 +165,8 @@ export type ServerTypes<N extends Namespace.Any> = [
  * **Example** (An order that counts once, however often the client sends it)
  *
  * ```ts
- * const socket: Socket<Official.ListenEvents<typeof Shop>, Official.EmitEvents<typeof Shop>> = io("/shop", {
- *   retries: 10,
- *   ackTimeout: 5000
- * })
- * const answer = await socket.emitWithAck("order", { article: "book" }, { id: crypto.randomUUID() })
+ * const shop: ShopSocket = io("/shop", { retries: 10, ackTimeout: 5000 })
+ * const answer = await shop.emitWithAck("order", { article: "book" }, { id: crypto.randomUUID() })
  * ```
  *
  * @since 0.1.0

@@ -193,9 +193,6 @@ const options = ({ except, rooms }: Selection, flags?: RemoteFlags, timeout?: nu
   flags: Values.writeFlags(flags, timeout)
 })
 
-/** Most messages are in no log. Senders have the same form then. */
-const NOWHERE = { position: undefined }
-
 /**
  * Reads an envelope. It never throws, whatever the value is.
  *
@@ -211,7 +208,7 @@ export const fromEnvelope = (
   value: unknown,
   here: Here,
   mayHaveBinary: boolean,
-  place: Pick<Sender, "position" | "bytes"> = NOWHERE
+  place: Pick<Sender, "position" | "bytes"> = { position: undefined }
 ): Received => {
   if (!Values.isRecord(value)) return refused("it is not an object")
   const { nsp, type, uid, x } = value
