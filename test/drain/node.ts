@@ -4,6 +4,7 @@
  * `PORT`, `DIRECTORY` (of session routing), `NOTICE`, `OVER` (in milliseconds), `RATE`; `REDIS_URL` for a cluster, in which each
  * order is handled once; `RECOVERY=1` switches recovery on, and `STREAMS=1` makes the nodes share it over Redis Streams.
  */
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
 
@@ -18,14 +19,20 @@ const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL, STREAMS } = pr
 
 /**
  * What a node tells: that it listens, or what has happened since: names of clients and numbers of their events that were handled,
- * by turns, and the times of handshakes, in milliseconds since the epoch.
+ * by turns, the times of handshakes, in milliseconds since the epoch, and the longest time in which it did nothing, in milliseconds.
  */
 export type Told =
   | "listening"
-  | { readonly handled: ReadonlyArray<string | number>; readonly handshakes: ReadonlyArray<number> }
+  | {
+      readonly handled: ReadonlyArray<string | number>
+      readonly handshakes: ReadonlyArray<number>
+      readonly pause: number
+    }
 
 let handled: Array<string | number> = []
 let handshakes: Array<number> = []
+const delay = monitorEventLoopDelay()
+delay.enable()
 
 const tell = (told: Told) =>
   new Promise<void>((resolve) => {
@@ -35,9 +42,10 @@ const tell = (told: Told) =>
 
 const flush = async () => {
   if (handled.length === 0 && handshakes.length === 0) return
-  const told = { handled, handshakes }
+  const told = { handled, handshakes, pause: delay.max / 1e6 }
   handled = []
   handshakes = []
+  delay.reset()
   await tell(told)
 }
 

@@ -80,6 +80,11 @@ const rows: ReadonlyArray<readonly [what: string, value: string, isGood: boolean
     report.peak <= 1.2 * rate
   ],
   [
+    "… the longest pause of a node, of clients",
+    `${Math.round(report.pause)} ms, ${Math.round(report.pauseOfClients)} ms`,
+    undefined
+  ],
+  [
     "ends of nodes",
     report.exits.map((millis) => `${(millis / 1_000).toFixed(1)} s`).join(", "),
     report.exits.every((millis) => millis <= longest)

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
 import { Effect, Fiber, Stream } from "effect"
 import { io, type Socket } from "socket.io-client"
@@ -68,6 +69,12 @@ export interface RollingReport {
   /** Handshakes, as the nodes have taken them: their number, and the most in any second. */
   readonly handshakes: number
   readonly peak: number
+  /**
+   * The longest times in which a node, and the process of all clients, did nothing, in milliseconds: others had the processor. Clients whose
+   * delays end meanwhile come back together.
+   */
+  readonly pause: number
+  readonly pauseOfClients: number
   /** The time of each node's end, in milliseconds. */
   readonly exits: ReadonlyArray<number>
 }
@@ -162,6 +169,9 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
   const ends: Array<() => unknown> = [() => rmSync(folder, { recursive: true, force: true })]
   const ledger = new Ledger()
   let handshakes: Array<number> = []
+  let longestPause = 0
+  const delay = monitorEventLoopDelay()
+  delay.enable()
   try {
     const redis = options.redis ? await startRedis() : undefined
     if (redis !== undefined) ends.push(() => redis.stop())
@@ -191,6 +201,7 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
               ledger.handle(told.handled[i] as string, told.handled[i + 1] as number)
             }
             handshakes.push(...told.handshakes)
+            longestPause = Math.max(longestPause, told.pause)
           })
         })
       )
@@ -313,6 +324,8 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
     say(`${senders.length} clients are connected`)
     // Those that are still told are of before.
     const restartAt = Date.now()
+    longestPause = 0
+    delay.reset()
 
     // ---------------------------------------------------------------- traffic
 
@@ -387,6 +400,8 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       longestOutage,
       handshakes: handshakes.length,
       peak: peakOf(handshakes),
+      pause: longestPause,
+      pauseOfClients: delay.max / 1e6,
       exits
     }
   } finally {
