@@ -16,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import { ClusterStatus, makeMonitor } from "../adapter/ClusterStatus.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import { watchHandover } from "./internal/handover.ts"
 import { MAX_BUFFER, type Send } from "./internal/outbox.ts"
 import { Relay } from "./internal/relay.ts"
 
@@ -91,7 +92,8 @@ const CHANNEL_END = "100 millis"
  *
  * The workers may have the adapter of this library or the official one. An answer goes to the worker
  * that has asked, all else to all others. When a worker ends, the others learn at once that its
- * servers are dead. Messages of the application are left alone.
+ * servers are dead. Connections that it was handed and has not taken yet are closed: their clients
+ * come back at once. Messages of the application are left alone.
  *
  * The result tells what was dropped for slow workers, and what was refused. Workers that are
  * forked later use `serialization: "advanced"`, because bytes arrive damaged otherwise.
@@ -112,8 +114,19 @@ export const setup = Effect.fnUntraced(function* (
   const onDisconnect = ({ id }: Worker) => relay.onWorkerEnd(id)
   const onExit = ({ id }: Worker) =>
     void run(Effect.andThen(Effect.sleep(CHANNEL_END), () => Effect.sync(() => relay.onWorkerEnd(id))))
+  const handovers = new Map<number, () => void>()
+  const onFork = (worker: Worker) => {
+    if (handovers.has(worker.id)) return
+    const stop = watchHandover(worker)
+    handovers.set(worker.id, stop)
+    worker.once("exit", () => {
+      handovers.delete(worker.id)
+    })
+  }
   yield* Effect.acquireRelease(
     Effect.sync(() => {
+      for (const worker of Object.values(cluster.workers ?? {})) if (worker !== undefined) onFork(worker)
+      cluster.on("fork", onFork)
       cluster.on("message", onMessage)
       cluster.on("disconnect", onDisconnect)
       cluster.on("exit", onExit)
@@ -121,6 +134,8 @@ export const setup = Effect.fnUntraced(function* (
     }),
     () =>
       Effect.sync(() => {
+        cluster.off("fork", onFork)
+        for (const stop of handovers.values()) stop()
         cluster.off("message", onMessage)
         cluster.off("disconnect", onDisconnect)
         cluster.off("exit", onExit)

@@ -13,7 +13,8 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
-import type { Driver, Result } from "./internal/driver.ts"
+import * as Commands from "./internal/commands.ts"
+import type { Driver } from "./internal/driver.ts"
 import * as ioredisDriver from "./internal/ioredisDriver.ts"
 import * as Line from "./internal/line.ts"
 import * as nodeRedisDriver from "./internal/nodeRedisDriver.ts"
@@ -204,33 +205,10 @@ const reconnection = Schedule.min([
 
 /** Between two lines of log about the same kind of problem, in milliseconds. */
 const LOG_INTERVAL = 5_000
-const DEFAULT_TIMEOUT = Duration.seconds(5)
-
-const timedOut = (): RedisError => new RedisError({ reason: "Timeout", message: "Redis has not replied in time" })
 
 /** Errors that say that the command has to go elsewhere. */
 const isElsewhere = (error: RedisError): boolean =>
   error.reason === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
-
-const send = (
-  line: Line.Line | undefined,
-  commands: ReadonlyArray<Command>,
-  { bytes = false, timeout = DEFAULT_TIMEOUT }: CommandOptions
-): Effect.Effect<ReadonlyArray<Reply>, RedisError> =>
-  Effect.callback<ReadonlyArray<Result>>((resume) => {
-    Line.send(line, commands, bytes, (results) => resume(Effect.succeed(results)))
-  }).pipe(
-    Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(timedOut()) }),
-    Effect.flatMap((results) => {
-      const error = results.find((result) => result instanceof RedisError)
-      return error === undefined ? Effect.succeed(results as ReadonlyArray<Reply>) : Effect.fail(error)
-    })
-  )
-
-const toCount = (reply: Reply | undefined): number => {
-  const count = Array.isArray(reply) ? Number((reply as ReadonlyArray<Reply>)[1]) : Number.NaN
-  return Number.isFinite(count) ? count : 0
-}
 
 const makeReader = (
   driver: Driver,
@@ -251,7 +229,7 @@ const makeReader = (
     return {
       whenUp: up.await,
       command: (command, commandOptions = {}) =>
-        send(line, [command], commandOptions).pipe(
+        Commands.execute(line, [command], commandOptions).pipe(
           Effect.map(([reply]) => reply!),
           Effect.tapError((error) =>
             Effect.sync(() => {
@@ -296,25 +274,14 @@ const make = (
 
     const laneFor = (key: string | undefined) => (key === undefined ? routes.commonLane() : routes.laneOf(key))
     const execute = (commands: ReadonlyArray<Command>, commandOptions: CommandOptions = {}) =>
-      Effect.suspend(() => send(laneFor(commandOptions.key)?.line, commands, commandOptions)).pipe(
+      Effect.suspend(() => Commands.execute(laneFor(commandOptions.key)?.line, commands, commandOptions)).pipe(
         Effect.tapError((error) => (isElsewhere(error) ? Effect.sync(routes.refresh) : Effect.void))
       )
-    const numSub = (channel: string, isSharded: boolean) =>
-      Effect.suspend(() => {
-        const owner = isSharded ? routes.laneOf(channel) : undefined
-        const lanes = isSharded ? (owner === undefined ? [] : [owner]) : routes.lanes()
-        if (lanes.length === 0)
-          return Effect.fail(new RedisError({ reason: "Disconnected", message: "no server is known" }))
-        const command: Command = ["PUBSUB", isSharded ? "SHARDNUMSUB" : "NUMSUB", channel]
-        return Effect.forEach(lanes, ({ line }) => send(line, [command], {}), { concurrency: "unbounded" }).pipe(
-          Effect.map((replies) => replies.reduce((sum, [reply]) => sum + toCount(reply), 0))
-        )
-      })
     const service: RedisClient["Service"] = {
       execute,
       command: (command, commandOptions) => Effect.map(execute([command], commandOptions), ([reply]) => reply!),
       subscribe: subscriptions.subscribe,
-      numSub,
+      numSub: (channel, isSharded) => Commands.numSub(routes, channel, isSharded),
       reader: (key) => makeReader(driver, routes, key, lineOptions, onProblem),
       isConnected() {
         const lanes = routes.lanes()

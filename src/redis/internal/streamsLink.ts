@@ -114,7 +114,7 @@ export const make = (
           const body = wire.encodeAnswer(to, answer, undefined)
           if (body !== undefined) publish(wire.answerChannelOf(to, answer), body)
         },
-        servers: bus.servers(common, useShardedPubSub),
+        ...(yield* bus.others(common, useShardedPubSub)),
         log
       }
       return link
