@@ -82,7 +82,8 @@ export interface Event<
   in out Name extends string,
   out Payload extends AnySchema,
   out Ack extends AnySchema,
-  out Error extends AnySchema
+  out Error extends AnySchema,
+  out OnceOptions extends Once.Options | undefined = Once.Options | undefined
 > extends Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly _tag: Name
@@ -95,15 +96,15 @@ export interface Event<
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
-  readonly once: Once.Options | undefined
+  readonly once: OnceOptions
   readonly description: string | undefined
   readonly deprecated: boolean
   readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
-  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
+  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error, OnceOptions>
   /** The same event with more annotations; they replace those of the same key. */
-  annotateMerge<I>(annotations: Context.Context<I>): Event<Name, Payload, Ack, Error>
+  annotateMerge<I>(annotations: Context.Context<I>): Event<Name, Payload, Ack, Error, OnceOptions>
 }
 
 /**

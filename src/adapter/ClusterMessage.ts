@@ -138,6 +138,8 @@ export interface Sender {
   readonly native: boolean
   /** The message's position in a log, for adapters that keep one. */
   readonly position?: string | undefined
+  /** The size of the message in that log, in bytes. */
+  readonly bytes?: number | undefined
 }
 
 /**

@@ -20,6 +20,11 @@ import type { StoredSession } from "./StoredSession.ts"
 export interface Place {
   readonly position: string
   readonly index: number
+  /**
+   * Names the life of the store that keeps the log. After a failover or a restart it is another one,
+   * and the last entries of the one before may be missing. Default: there is one life alone.
+   */
+  readonly era?: string | undefined
 }
 
 /**

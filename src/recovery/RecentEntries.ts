@@ -33,8 +33,7 @@ export class RecentEntries implements Recent {
   add({ index, position }: Place, message: SharedMessage, bytes: number, at: number): void {
     const { log } = this
     log.head = index - 1
-    // Decoded, it takes more.
-    log.append({ position, message, bytes }, nobody, OVERHEAD + 2 * bytes, at)
+    log.append({ position, message, bytes }, nobody, memoryOf(bytes), at)
   }
 
   /**
@@ -70,6 +69,14 @@ export class RecentEntries implements Recent {
     return left < 0 ? "overflow" : "whole"
   }
 }
+
+/**
+ * The memory of an entry of so many bytes, in bytes: decoded, it takes more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const memoryOf = (bytes: number): number => OVERHEAD + 2 * bytes
 
 const nobody = { rooms: [], except: [] }
 

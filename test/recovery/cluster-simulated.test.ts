@@ -27,6 +27,7 @@ describe("recovery by any server says the truth, and succeeds", () => {
       assert.isAbove(tally.missed, seeds)
       assert.isAbove(tally.killed, seeds / 10)
       assert.isAbove(tally.frozen, seeds / 2)
+      assert.isAbove(tally.failedOver, seeds / 10)
     })
   )
 })
@@ -48,6 +49,7 @@ describe("recovery by any server", () => {
     },
     "a session that lacks something is recovered": { patch: () => replace(SharedSession.prototype, "spoil", nothing) },
     "the rooms of now stand for those of then": { store: "rooms" },
+    "nobody learns that another server has taken over the log": { store: "era" },
     "a server keeps a session that another one has taken": { store: "generation" }
   }
 

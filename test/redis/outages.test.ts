@@ -12,7 +12,8 @@ import { routesOf } from "../../src/redis/internal/routes.ts"
 import { requires } from "../support/peers.ts"
 import { client, clientKinds, isClusterKind, lost, wait } from "../support/redisClients.ts"
 import { counted, isRising, numbers } from "../support/redisPublisher.ts"
-import { redis, type RunningRedis, type RunningServers, until } from "../support/redisServer.ts"
+import { ownerOf, replicaOf } from "../support/redisCluster.ts"
+import { redis } from "../support/redisServer.ts"
 
 const singles = clientKinds.filter((kind) => !isClusterKind(kind))
 const clusters = clientKinds.filter(isClusterKind)
@@ -30,36 +31,6 @@ const keepPublishing = (publish: (n: number) => void) => {
     Effect.map((fiber) => ({ stop: Effect.map(Fiber.interrupt(fiber), () => n) }))
   )
 }
-
-/** The server with the master of a key. */
-const ownerOf = ({ servers }: RunningServers, key: string) =>
-  Effect.promise(async () => {
-    for (const server of servers) {
-      const lines = (await server.command("cluster", "nodes")).split("\n")
-      const own = lines.find((line) => line.includes("myself") && line.includes("master"))
-      const ranges = own?.split(" ").slice(8) ?? []
-      const slot = keySlot(key)
-      if (
-        ranges.some((range) => {
-          const [from, to] = range.split("-").map(Number)
-          return slot >= from! && slot <= (to ?? from!)
-        })
-      )
-        return server
-    }
-    throw new Error("no server has the slot")
-  })
-
-/** The server with the replica of a master. */
-const replicaOf = ({ servers }: RunningServers, master: RunningRedis) =>
-  Effect.promise(async () => {
-    const id = await master.command("cluster", "myid")
-    // A master may hear of its replica late.
-    return until("the replica", async () => {
-      const line = await master.command("cluster", "replicas", id)
-      return servers.find(({ port }) => line.includes(`:${port}@`))
-    })
-  })
 
 // At once, as they mostly wait.
 describe.concurrent("An outage of Redis", requires("Redis"), () => {
@@ -221,12 +192,12 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           const running = yield* redis({ masters: 3, replicas: 1 })
           const service = yield* client(kind, running)
           const far = yield* client(kind, running)
-          const owner = yield* ownerOf(running, "a")
-          const replica = yield* replicaOf(running, owner)
+          const owner = yield* Effect.promise(() => ownerOf(running, "a"))
+          const replica = yield* Effect.promise(() => replicaOf(running, owner))
           // An election is lost easily on a busy machine, and is repeated only after 8 seconds. So there is none.
           yield* Effect.promise(() => replica.command("config", "set", "cluster-replica-no-failover", "yes"))
           const other = "b"
-          assert.notStrictEqual(yield* ownerOf(running, other), owner)
+          assert.notStrictEqual(yield* Effect.promise(() => ownerOf(running, other)), owner)
           const heard = yield* numbers(far, "a", true)
           const heardElsewhere = yield* numbers(far, other, true)
           const heardClassic = yield* numbers(far, "c")
@@ -270,7 +241,7 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           const { dropped, publisher } = yield* counted(service)
           const publishing = yield* keepPublishing((n) => publisher.publish("a", String(n), true))
           yield* wait("messages", () => heard.length > 20)
-          const owner = yield* ownerOf(running, "a")
+          const owner = yield* Effect.promise(() => ownerOf(running, "a"))
           const target = running.servers.find((server) => server !== owner)!
           yield* Effect.promise(async () => {
             const id = await target.command("cluster", "myid")

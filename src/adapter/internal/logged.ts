@@ -100,9 +100,9 @@ export class Logged implements SharedLog {
    * Takes a message. Returns whether that is all: it was for one socket alone, or this server has
    * done it before.
    */
-  onMessage({ position, uid }: Sender, message: ClusterMessage, ownUid: string): boolean {
+  onMessage({ bytes = 0, position, uid }: Sender, message: ClusterMessage, ownUid: string): boolean {
     if (position === undefined || !isShared(message)) return false
-    for (const onEntry of this.watchers) onEntry(position, message, 0)
+    for (const onEntry of this.watchers) onEntry(position, message, bytes)
     switch (message._tag) {
       case "Broadcast": {
         if (message.atOnce && uid === ownUid) return true
