@@ -11,6 +11,7 @@ import type {
 import type { Headers } from "../../engine/HttpHeaders.ts"
 import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "../../internal/chunks.ts"
+import { discard, onChunk } from "./bodyChunks.ts"
 import { Body, Exchange, type ExchangeSettings } from "./exchange.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { addressOf, type Trust } from "../../engine/TrustedProxies.ts"
@@ -119,8 +120,7 @@ export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange,
     if (!response.destroyed && !response.headersSent) {
       response.writeHead(status, headers)
       response.end(body)
-      // An unread body would keep the connection busy.
-      if (!incoming.complete) incoming.resume()
+      discard(incoming)
     }
     if (this.watcher !== undefined) this.report(this.watcher)
   }
@@ -173,6 +173,7 @@ export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange,
     }
     const onData = (chunk: Buffer) => {
       chunks.add(chunk)
+      onChunk(incoming, chunk.length)
       if (chunks.size <= maxBytes) return
       finish()
       onFailure("too large")
@@ -194,8 +195,7 @@ export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange,
   }
 
   onAbort(callback: () => void): void {
-    // An unread body would hide that the peer has closed the connection after it.
-    if (this.request.method !== "POST") this.incoming.resume()
+    if (this.request.method !== "POST") discard(this.incoming)
     this.response.on("close", () => {
       if (!this.responded) {
         this.responded = true
