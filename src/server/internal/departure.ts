@@ -57,7 +57,7 @@ export class Departure implements WheelEntry {
   start(within: number): void {
     if (!this.connection.isOurs) return this.settle(() => this.leaveNow())
     this.isAsked = true
-    this.tell("~fx:move", { within }, CONTROL_ID)
+    this.tell(["~fx:move", { within }])
   }
 
   /** The client sends nothing more over this connection. Returns whether the packet says that. */
@@ -66,7 +66,7 @@ export class Departure implements WheelEntry {
     this.isAsked = false
     this.settle(() => {
       this.isSilent = true
-      this.tell("~fx:moved")
+      this.tell(["~fx:moved"])
       this.whenIdle(Infinity, this.leave)
     })
     return true
@@ -85,9 +85,9 @@ export class Departure implements WheelEntry {
     this.leave()
   }
 
-  private tell(event: string, value?: unknown, id?: number): void {
+  private tell(event: ReadonlyArray<unknown>): void {
     const { environment, session } = this.connection
-    session.sendUnsafe(environment.wire.controlEvent(value === undefined ? [event] : [event, value], id))
+    session.sendUnsafe(environment.wire.controlEvent(event, CONTROL_ID))
   }
 
   private settle(next: () => void): void {
