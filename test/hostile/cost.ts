@@ -32,7 +32,8 @@
  */
 import { check, settings, table } from "../bench/roles.ts"
 import { Progress } from "../support/progress.ts"
-import { type Entrance, entrances, type Transport, transports } from "./cost/entrances.ts"
+import { type Entrance, type Transport, transports } from "./cost/entrance.ts"
+import { entrances } from "./cost/entrances.ts"
 import { Bench, type Row } from "./cost/measure.ts"
 
 /** How much more a byte may cost than an ordinary one. */

@@ -2,66 +2,9 @@
  * Every entrance of a server, and what comes in there: as data.
  */
 import { frame, text } from "../../bench/load/frames.ts"
-import {
-  type Attack,
-  chunkOf,
-  EIO4,
-  fragments,
-  polling,
-  probes,
-  requests,
-  times,
-  trickled,
-  unwanted,
-  webSocket,
-  type WebSocketPlan
-} from "./traffic.ts"
-
-/** What a byte is compared with: the ordinary message of each, which is in the list itself. */
-export const transports = {
-  websocket: "an acknowledged event of 50 bytes over a WebSocket that is open, one after the other without waiting",
-  connection: "a WebSocket that is opened, joins a namespace, has one such event acknowledged and is closed",
-  polling: "a POST with one such event, and the poll that brings its acknowledgement",
-  handshake: "a handshake over polling that is served, on a connection that is open",
-  large: "an acknowledged event of a megabyte, of 7,700 messages of a chat, over a WebSocket that is open"
-} as const
-
-export type Transport = keyof typeof transports
-
-export interface Entrance {
-  readonly name: string
-  readonly transport: Transport
-  readonly attack: Attack
-  /** It is what others are compared with. */
-  readonly isOrdinary?: boolean
-  /**
-   * The bytes of a segment of TCP, where these are small: it costs its sender a head of 40 bytes,
-   * which count.
-   */
-  readonly segment?: number
-  /**
-   * It sends messages of a megabyte. Such a message is read in one go, so the others' times are
-   * compared with their times beside ordinary messages of that size.
-   */
-  readonly isLarge?: boolean
-  /**
-   * It opens connections all the time, as it is closed for what it sends. The others' times are
-   * compared with their times beside ordinary clients that come and go. Those of the transport
-   * "connection" are anyway.
-   */
-  readonly opens?: boolean
-  /** How many times as long the others may wait as beside what is ordinary. Default: twice. */
-  readonly slower?: number
-  /**
-   * A few bytes on a connection of their own cost what the connection does, which is compared with
-   * one that is ordinary. By the byte it would look dear to open one and send nothing.
-   */
-  readonly isPerConnection?: boolean
-  /**
-   * It is about namespaces that are not there: a server waits for them in its first two seconds.
-   */
-  readonly afterGrace?: boolean
-}
+import { type Entrance, flood, offence, OPENS, packets, socket } from "./entrance.ts"
+import { featureEntrances } from "./featureEntrances.ts"
+import { chunkOf, EIO4, fragments, polling, probes, requests, times, trickled, unwanted, webSocket } from "./traffic.ts"
 
 const repeat = (count: number, what: string, separator = ","): string => Array(count).fill(what).join(separator)
 
@@ -98,15 +41,6 @@ const ONE_PARSE = { isLarge: true, slower: 15 } as const
 const LARGE = { isLarge: true } as const
 
 /**
- * A connection that has ended is still there when V8 next collects the young objects, and is moved
- * twice: since Node 24 its streams live on until then, which they do not in Node 22. At 3,000 connections per
- * second such a collection takes 5 to 7 ms instead of 0.5, beside ordinary clients that come and go as beside
- * these; it moves as many bytes per connection with the official server, and a quarter of it with bare
- * `ws`.
- */
-const OPENS = { opens: true } as const
-
-/**
  * Node parses what it has read in one go, and calls back for each chunk: a read is 64 KiB, which are
  * 11,000 chunks of one byte, and take 10 ms. Reading stops then, and goes on after a pause.
  */
@@ -117,23 +51,6 @@ const placeholder = (num: number): string => `{"_placeholder":true,"num":${num}}
 const holders = (count: number): string => Array.from({ length: count }, (_, num) => placeholder(num)).join(",")
 
 const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth)
-
-const packets = (...messages: ReadonlyArray<string>): Buffer => chunkOf(...messages.map(text))
-
-const socket = (name: string, plan: WebSocketPlan, rest: Partial<Entrance> = {}): Entrance => ({
-  name: `WebSocket: ${name}`,
-  transport: plan.once === true ? "connection" : "websocket",
-  attack: times(plan.once === true ? 8 : 1, webSocket(plan)),
-  ...rest
-})
-
-/** What is sent again and again over one WebSocket, in a namespace. */
-const flood = (name: string, namespace: string, ...messages: ReadonlyArray<string>): Entrance =>
-  socket(name, { join: [`40${namespace}`], traffic: packets(...messages) })
-
-/** What closes the WebSocket over which it is sent. */
-const offence = (name: string, ...frames: ReadonlyArray<Buffer>): Entrance =>
-  socket(name, { traffic: Buffer.concat(frames), once: true })
 
 /** The same, of a megabyte. */
 const largeOffence = (name: string, packet: string, rest: Partial<Entrance>): Entrance => ({
@@ -503,4 +420,4 @@ const overHttp: ReadonlyArray<Entrance> = [
   { name: "request: probes of an upgrade", transport: "connection", attack: times(4, probes) }
 ]
 
-export const entrances: ReadonlyArray<Entrance> = [...overWebSocket, ...overPolling, ...overHttp]
+export const entrances: ReadonlyArray<Entrance> = [...overWebSocket, ...overPolling, ...overHttp, ...featureEntrances]
