@@ -8,7 +8,7 @@ import type { JsonSchema } from "effect/JsonSchema"
 
 import { hashText } from "./internal/hashText.ts"
 import { canonical, formOfNamespace } from "./internal/namespaceForm.ts"
-import { requireUniqueNames } from "./internal/requireUniqueNames.ts"
+import { requireUniqueNames } from "./internal/declarationChecks.ts"
 import { uncomparedIn } from "./internal/wireFindings.ts"
 import type * as Namespace from "./Namespace.ts"
 

@@ -7,240 +7,48 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as JsonSchema from "effect/JsonSchema"
-import { type Pipeable, pipeArguments } from "effect/Pipeable"
-import * as Predicate from "effect/Predicate"
+import { pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
-import type { StandardSchemaV1 } from "effect/StandardSchema"
 
-import type { Attachment } from "./Binary.ts"
-import { standardCodec } from "./internal/standardSchema.ts"
+import {
+  type Any,
+  type AnySchema,
+  type Arity,
+  type Event,
+  type Fields,
+  type PayloadOf,
+  TypeId
+} from "./EventContract.ts"
+import { checkConcurrency } from "./internal/declarationChecks.ts"
 import { rateOf } from "./internal/tokenBucket.ts"
 import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 
-/**
- * @since 0.1.0
- * @category type IDs
- */
-export const TypeId = "~effect-socket.io/Event"
+export {
+  type Ack,
+  type Any,
+  type AnyArguments,
+  type AnySchema,
+  type Arity,
+  type EmitArguments,
+  type EmitPayload,
+  type Error,
+  type Event,
+  type Fields,
+  isEvent,
+  type Message,
+  type Name,
+  type OneEventAtATime,
+  type Payload,
+  type PayloadOf,
+  TypeId,
+  type Untyped,
+  type WithAck,
+  type WithName
+} from "./EventContract.ts"
 
-/**
- * A schema that needs no services, as every message is decoded and encoded synchronously.
- *
- * @since 0.1.0
- * @category models
- */
-export type AnySchema = Schema.Codec<any, any, never, never>
-
-/**
- * The schema of any arguments, as {@link Untyped} events have them.
- *
- * @since 0.1.0
- * @category models
- */
-export type AnyArguments = Schema.Codec<ReadonlyArray<unknown>>
-
-/**
- * The mapping of the payload to the arguments of the EVENT packet: none, one value, or a tuple
- * spread over several.
- *
- * @since 0.1.0
- * @category models
- */
-export type Arity = "none" | "one" | "many"
-
-/**
- * An event of a contract.
- *
- * - `payload`: the schema of the value that `emit` and handlers take; `Schema.Void` for an event
- *   without arguments.
- * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
- *   acknowledgement has no value.
- * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
- * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
- * - `description`, `deprecated`, `examples`: for people who read about the event; see `AsyncApi`.
- * - `annotations`: values that the application attaches for its tools. The library does not read
- *   them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Event<
-  in out Name extends string,
-  out Payload extends AnySchema,
-  out Ack extends AnySchema,
-  out Error extends AnySchema
-> extends Pipeable {
-  readonly [TypeId]: typeof TypeId
-  readonly _tag: Name
-  readonly arity: Arity
-  readonly payload: Payload
-  readonly ack: Ack
-  readonly error: Error
-  readonly hasAck: boolean
-  readonly hasError: boolean
-  readonly concurrency: number | undefined
-  readonly rateLimit: EventRateLimit | undefined
-  readonly recover: boolean
-  readonly once: Once.Options | undefined
-  readonly description: string | undefined
-  readonly deprecated: boolean
-  readonly examples: ReadonlyArray<unknown>
-  readonly annotations: Context.Context<never>
-  /** The same event with one more annotation. */
-  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
-  /** The same event with more annotations; they replace those of the same key. */
-  annotateMerge<I>(annotations: Context.Context<I>): Event<Name, Payload, Ack, Error>
-}
-
-/**
- * Any event.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Any extends Pipeable {
-  readonly [TypeId]: typeof TypeId
-  readonly _tag: string
-  readonly arity: Arity
-  readonly payload: AnySchema
-  readonly ack: AnySchema
-  readonly error: AnySchema
-  readonly hasAck: boolean
-  readonly hasError: boolean
-  readonly concurrency: number | undefined
-  readonly rateLimit: EventRateLimit | undefined
-  readonly recover: boolean
-  readonly once: Once.Options | undefined
-  readonly description: string | undefined
-  readonly deprecated: boolean
-  readonly examples: ReadonlyArray<unknown>
-  readonly annotations: Context.Context<never>
-}
-
-/**
- * The events of a namespace that declares none: any name, any arguments, any acknowledgement. It
- * exists in types only; see `Namespace.untyped`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Untyped extends Event<string, AnyArguments, AnyArguments, Schema.Never> {
-  readonly untyped: true
-}
-
-/**
- * Whether a value is an event.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isEvent = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
-
-/**
- * The name of an event.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type Name<E extends Any> = E["_tag"]
-
-/**
- * The event with the name `N` in a union of events. An {@link Untyped} event has every name.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type WithName<E extends Any, N extends string> = E extends Untyped ? E : Extract<E, { readonly _tag: N }>
-
-/**
- * The value that an event carries.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type Payload<E extends Any> = E["payload"]["Type"]
-
-/**
- * The value of an event's acknowledgement; `never` if the event is not acknowledged with a value.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type Ack<E extends Any> = E["ack"]["Type"]
-
-/**
- * The failures that the handler of an event may answer with.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type Error<E extends Any> = E["error"]["Type"]
-
-/**
- * The events that are acknowledged with a value.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type WithAck<E extends Any> = E extends Any ? ([Ack<E>] extends [never] ? never : E) : never
-
-/**
- * The arguments of `emit` after the event's name: none for an event without payload, any number for
- * an {@link Untyped} event, otherwise the payload.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type EmitArguments<E extends Any> =
-  IsUnion<E> extends true
-    ? [payload: OneEventAtATime<E["_tag"]>]
-    : E extends Untyped
-      ? ReadonlyArray<unknown>
-      : E["payload"] extends Schema.Void
-        ? []
-        : [payload: Payload<E>]
-
-/**
- * The value of one emission of an event, in a sink or a `PubSub`: the payload, or the list of
- * arguments of an {@link Untyped} event.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type EmitPayload<E extends Any> = IsUnion<E> extends true ? OneEventAtATime<E["_tag"]> : Payload<E>
-
-/**
- * An event as one value, for each of a union of events: its name and its payload. An
- * {@link Untyped} event has its name and its arguments.
- *
- * @since 0.1.0
- * @category utility types
- */
-export type Message<E extends Any> = E extends Untyped
-  ? { readonly event: string; readonly args: ReadonlyArray<unknown> }
-  : E extends Any
-    ? { readonly event: Name<E>; readonly payload: Payload<E> }
-    : never
-
-/**
- * Appears in an error message where `emit` gets a union of names: the right payload is unknown
- * then.
- *
- * @since 0.1.0
- * @category utility types
- */
-export interface OneEventAtATime<Names> {
-  readonly "emit one event at a time, its name may be any of": Names
-}
-
-type IsUnion<A, B = A> = [A] extends [never] ? false : A extends unknown ? ([B] extends [A] ? false : true) : never
-
-type Fields = { readonly [key: string]: AnySchema }
-
-type PayloadOf<P> = P extends AnySchema ? P : P extends Fields ? Schema.Struct<P> : never
+export { type MustBeSynchronous, type Standard, standard } from "./StandardSchema.ts"
 
 type ArgsOf<A> = A extends ReadonlyArray<AnySchema> ? ArgsSchema<A> : never
 
@@ -418,81 +226,6 @@ export const make: {
   })
 }
 
-/**
- * The schema of a Standard Schema, as {@link standard} makes it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Standard<S extends StandardSchemaV1> = Schema.Codec<
-  StandardSchemaV1.InferOutput<S>,
-  WithAttachments<StandardSchemaV1.InferInput<S>>
->
-
-/** Bytes travel as attachments, whatever schema they have. */
-type WithAttachments<A> = unknown extends A
-  ? A
-  : A extends Uint8Array | ArrayBuffer | Blob
-    ? Attachment
-    : A extends Date | ((...args: never) => unknown)
-      ? A
-      : A extends object
-        ? { [K in keyof A]: WithAttachments<A[K]> }
-        : A
-
-/**
- * Appears in an error message where {@link standard} gets a schema that is asynchronous.
- *
- * @since 0.1.0
- * @category utility types
- */
-export interface MustBeSynchronous {
-  readonly "the schema is asynchronous; a message is validated at once": never
-}
-
-/**
- * Takes a schema of another library, such as zod, valibot or ArkType, for a payload, an
- * acknowledgement, a failure or an auth payload: anything with the interface of
- * [Standard Schema](https://standardschema.dev).
- *
- * Throws on a schema that says it is asynchronous, as those of valibot do. An asynchronous schema
- * of zod does not say so: its first value is a defect, which answers `InternalError`.
- *
- * **Details**
- *
- * - Values that come in are validated, and their handlers get the result. A value that the schema
- *   refuses is answered as any other: at most five of its issues are told, each cut at 200
- *   characters.
- * - Values that go out are validated, too, and the result is sent: fields that the schema drops do
- *   not leave. The packet's encoder makes JSON of it, and attachments of bytes.
- * - `jsonSchema` describes the value on the wire, for documentation. Default: what the schema says
- *   itself (`~standard.jsonSchema`), otherwise anything.
- *
- * **Gotchas**
- *
- * A schema whose result it would refuse, such as zod's `z.string().transform(Number)`, serves for
- * values that only come in. Dates are strings on the wire: `z.coerce.date()` reads them, `z.date()`
- * does not.
- *
- * **Example** (A payload of zod)
- *
- * ```ts
- * import * as z from "zod"
- *
- * const Say = Event.make("say", {
- *   payload: Event.standard(z.object({ text: z.string().max(2_000), at: z.coerce.date() })),
- *   ack: Schema.Int
- * })
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export const standard = <S extends StandardSchemaV1>(
-  schema: S & (S extends { readonly async: true } ? MustBeSynchronous : unknown),
-  options: { readonly jsonSchema?: JsonSchema.JsonSchema } = {}
-): Standard<S> => standardCodec(schema, options.jsonSchema) as Standard<S>
-
 const Prototype = {
   [TypeId]: TypeId,
   pipe() {
@@ -508,10 +241,3 @@ const Prototype = {
 }
 
 const makeEvent = (fields: Omit<Any, "pipe" | typeof TypeId>): Any => Object.assign(Object.create(Prototype), fields)
-
-/** @internal */
-export const checkConcurrency = (owner: string, concurrency: number | undefined): void => {
-  if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1)) {
-    throw new Error(`concurrency of ${owner} must be a positive integer, not ${String(concurrency)}`)
-  }
-}

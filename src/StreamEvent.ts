@@ -159,10 +159,6 @@ export interface Guarded<Payload, Item, E> {
  */
 export type Handler<Payload, Item, E> = ((payload: Payload) => Stream.Stream<Item, E, any>) | Guarded<Payload, Item, E>
 
-type Fields = { readonly [key: string]: Event.AnySchema }
-
-type PayloadOf<P> = P extends Event.AnySchema ? P : P extends Fields ? Schema.Struct<P> : never
-
 /**
  * Options of a stream event.
  *
@@ -242,13 +238,13 @@ export const make: {
   /** Declares an event that is answered with a stream. Throws if the name is reserved by the protocol. */
   <
     const Name extends string,
-    Payload extends Event.AnySchema | Fields,
+    Payload extends Event.AnySchema | Event.Fields,
     Item extends Event.AnySchema,
     E extends Event.AnySchema = Schema.Never
   >(
     name: Name,
-    options: Options<PayloadOf<Payload>["Type"], Item, E> & { readonly payload: Payload }
-  ): StreamEvent<Name, PayloadOf<Payload>, Item, E>
+    options: Options<Event.PayloadOf<Payload>["Type"], Item, E> & { readonly payload: Payload }
+  ): StreamEvent<Name, Event.PayloadOf<Payload>, Item, E>
   /**
    * Declares an event without a payload that is answered with a stream. Throws if the name is reserved by
    * the protocol.
@@ -267,7 +263,7 @@ export const make: {
     key,
     owner,
     ...options
-  }: Options<any, Event.AnySchema, Event.AnySchema> & { readonly payload?: Event.AnySchema | Fields }
+  }: Options<any, Event.AnySchema, Event.AnySchema> & { readonly payload?: Event.AnySchema | Event.Fields }
 ): any => {
   const stream: Declaration<Event.AnySchema, Event.AnySchema> = {
     item,

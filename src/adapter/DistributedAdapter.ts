@@ -4,17 +4,15 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 
 import type { SharedMessage } from "./SharedLog.ts"
 import { isReservedEvent } from "../protocol/SocketPacket.ts"
-import { ServersMissingError } from "../SocketIoError.ts"
+import type { ServersMissingError } from "../SocketIoError.ts"
 import type { TraceContext } from "../TraceContext.ts"
 import type {
   Acknowledgement,
@@ -27,10 +25,11 @@ import type {
   SocketDetails
 } from "./Adapter.ts"
 import type { ClusterLink, ClusterReceiver, LinkFactory } from "./ClusterLink.ts"
-import type { ClusterAnswer, ClusterMessage, EventData, Question, Sender } from "./ClusterMessage.ts"
+import type { ClusterAnswer, ClusterMessage, EventData, Sender } from "./ClusterMessage.ts"
 import type { ClusterMonitor } from "./ClusterStatus.ts"
 import { InMemoryAdapter } from "./InMemoryAdapter.ts"
 import { Answering } from "./internal/answering.ts"
+import { Asking } from "./internal/asking.ts"
 import { Logged } from "./internal/logged.ts"
 import { OpenQuestions } from "./internal/openQuestions.ts"
 
@@ -96,6 +95,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   private readonly monitor: ClusterMonitor
   private readonly own: InMemoryAdapter
   private readonly questions: OpenQuestions
+  private readonly asking: Asking
   private readonly answering: Answering
   private link!: ClusterLink
 
@@ -106,6 +106,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     this.monitor = monitor
     this.own = own
     this.questions = new OpenQuestions(link, clock, timeout)
+    this.asking = new Asking(this.questions, own, (missing) => monitor.incomplete(host.namespace, missing))
     this.answering = new Answering((to, answer) => this.answer(to, answer), host, own, clock)
     this.recovery = host.recovery
     // The rooms of a socket are kept by its own server.
@@ -177,50 +178,12 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     flags: BroadcastFlags
   ): Stream.Stream<Acknowledgement, ServersMissingError> {
     if (flags.local) return this.own.broadcastWithAck(packet, selection, flags)
-    const { data, mayHaveBinary, trace } = packet
-    return Stream.callback<Acknowledgement, ServersMissingError>(
-      (queue) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            // One for this server, one for the others.
-            let awaited = 2
-            let absent = 0
-            const settle = () => {
-              if (--awaited > 0) return
-              if (absent > 0) Queue.failCauseUnsafe(queue, Cause.fail(this.missing(absent)))
-              else Queue.endUnsafe(queue)
-            }
-            const { cancel } = this.own.askUnsafe(packet, selection, flags, {
-              onAck: (acknowledgement) => void Queue.offerUnsafe(queue, acknowledgement),
-              onEnd: settle
-            })
-            const forget = this.questions.ask(
-              { _tag: "Ask", data, mayHaveBinary, selection, flags, timeout: undefined, trace },
-              {
-                onAnswer: (answer) => {
-                  if (answer._tag === "Acknowledged") Queue.offerUnsafe(queue, answer.acknowledgement)
-                },
-                onEnd: (missing) => {
-                  absent = missing
-                  settle()
-                }
-              }
-            )
-            return () => {
-              cancel()
-              forget()
-            }
-          }),
-          Effect.sync
-        ),
-      // The number of recipients bounds the buffer.
-      { bufferSize: Infinity }
-    )
+    return this.asking.acknowledgements(packet, selection, flags)
   }
 
   count(selection: Selection, local: boolean): Effect.Effect<number, ServersMissingError<number>> {
     if (local) return this.own.count(selection)
-    return this.ask(
+    return this.asking.sum(
       { _tag: "Count", selection },
       () => this.own.countUnsafe(selection),
       (count, answer) =>
@@ -237,7 +200,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     local: boolean
   ): Effect.Effect<ReadonlyArray<SocketDetails>, ServersMissingError<ReadonlyArray<SocketDetails>>> {
     if (local) return this.own.fetchSockets(selection)
-    return this.ask(
+    return this.asking.sum(
       { _tag: "Fetch", selection },
       (): Array<SocketDetails> => [...this.own.fetchUnsafe(selection)],
       (sockets, answer) => {
@@ -276,28 +239,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
   }
 
   serverSideEmitWithAck(data: EventData, trace?: TraceContext): ReturnType<Adapter["serverSideEmitWithAck"]> {
-    return Stream.callback<ReadonlyArray<unknown>, ServersMissingError>(
-      (queue) =>
-        Effect.acquireRelease(
-          Effect.sync(() =>
-            this.questions.ask(
-              { _tag: "ServerEvent", data, trace },
-              {
-                onAnswer: (answer) => {
-                  if (answer._tag === "Answered" && answer.args !== undefined) Queue.offerUnsafe(queue, answer.args)
-                },
-                onEnd: (missing) => {
-                  if (missing > 0) Queue.failCauseUnsafe(queue, Cause.fail(this.missing(missing)))
-                  else Queue.endUnsafe(queue)
-                }
-              }
-            )
-          ),
-          Effect.sync
-        ),
-      // The number of servers bounds the buffer.
-      { bufferSize: Infinity }
-    )
+    return this.asking.answers({ _tag: "ServerEvent", data, trace })
   }
 
   // ---------------------------------------------------------------- the other servers
@@ -378,33 +320,6 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
     if (rooms.length === 0) return sockets.size > 0 || (away !== undefined && away.size > 0)
     for (const room of rooms) if (this.hasRoom(room)) return true
     return false
-  }
-
-  /** Asks all servers, this one first, and puts their answers together. */
-  private ask<A>(
-    question: Question,
-    own: () => A,
-    add: (sum: A, answer: ClusterAnswer) => A
-  ): Effect.Effect<A, ServersMissingError<A>> {
-    return Effect.callback<A, ServersMissingError<A>>((resume) => {
-      let sum = own()
-      const forget = this.questions.ask(question, {
-        onAnswer: (answer) => {
-          sum = add(sum, answer)
-        },
-        onEnd: (missing) => {
-          if (missing === 0) return resume(Effect.succeed(sum))
-          this.monitor.incomplete(this.host.namespace, missing)
-          resume(Effect.fail(new ServersMissingError({ missing, partial: sum })))
-        }
-      })
-      return Effect.sync(forget)
-    })
-  }
-
-  private missing(missing: number): ServersMissingError {
-    this.monitor.incomplete(this.host.namespace, missing)
-    return new ServersMissingError({ missing, partial: undefined })
   }
 
   /** The namespace, with changes of rooms told to the link, if it wants them. */

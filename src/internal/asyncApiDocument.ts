@@ -12,7 +12,7 @@ import { FAILURE, SUCCESS } from "./answers.ts"
 import { undeclaredAuth } from "./compileContract.ts"
 import { type Codec, encodePayload, getOrThrow } from "./contractCodec.ts"
 import { jsonSchemaOf, type JsonSchemas, makeJsonSchemas } from "./jsonSchemas.ts"
-import { requireUniqueNames } from "./requireUniqueNames.ts"
+import { requireUniqueNames } from "./declarationChecks.ts"
 
 const AnyRefusal: Event.AnySchema = Refusal.annotate({
   identifier: "Refusal",

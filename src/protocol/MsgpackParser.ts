@@ -10,7 +10,8 @@
 import { Encoder, ExtData } from "@msgpack/msgpack"
 
 import { allowIndexes, isIndexLike, put } from "./internal/members.ts"
-import { readHead, readMap } from "./internal/msgpackReader.ts"
+import { readHead } from "./internal/msgpackHead.ts"
+import { readMap } from "./internal/msgpackReader.ts"
 import { checked, notEncodable } from "./internal/packets.ts"
 import type { Decoder, PacketParser } from "./PacketParser.ts"
 import { isProtocolError, make, type ProtocolError } from "./ProtocolError.ts"

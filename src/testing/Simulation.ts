@@ -12,7 +12,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,8 +27,12 @@ import type * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { Wires } from "./internal/wires.ts"
 import { World } from "./internal/world.ts"
-import type { Network } from "./Network.ts"
+import { type Report, SimulationFailed, Stuck } from "./SimulationReport.ts"
 import { layerObserved, type TestOptions, type TestSocketIo } from "./TestSocketIo.ts"
+
+export { type Networked, type OutageOptions, outages, partition } from "./SimulationOutages.ts"
+
+export { type Report, SimulationFailed, Stuck } from "./SimulationReport.ts"
 
 /**
  * @since 0.1.0
@@ -80,50 +83,6 @@ export interface SimulationLimits {
 export interface SimulationOptions extends SimulationLimits {
   /** Any whole number. The same seed makes the same world. */
   readonly seed: number
-}
-
-/**
- * The effect did not end. A `deadlock` means that nothing could go on and no timer was set (also
- * where the effect waits for something outside of the world, such as I/O). Otherwise the effect
- * took more time, or more tasks, than its limits allow.
- *
- * @since 0.1.0
- * @category errors
- */
-export class Stuck extends Data.TaggedError("Stuck")<{
-  readonly reason: "deadlock" | "too much time" | "too many tasks"
-  /** Everything that had not ended, in words. */
-  readonly waiting: ReadonlyArray<string>
-}> {
-  override get message(): string {
-    return `${this.reason}: ${this.waiting.join("; ")}`
-  }
-}
-
-/**
- * The result of a simulation.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Report<A, E> {
-  readonly seed: number
-  readonly exit: Exit.Exit<A, E | Stuck>
-  /**
-   * The hash of everything that has happened, in its order: 16 hexadecimal digits. Two runs are
-   * equal if (and, but for an accident, only if) their hashes are.
-   */
-  readonly hash: string
-  /** The last lines of the trace, each with its time: events of the networks, and notes. */
-  readonly trace: ReadonlyArray<string>
-  /** The number of tasks that have run, and the time that has passed in the world. */
-  readonly tasks: number
-  readonly elapsed: Duration.Duration
-  /**
-   * Everything that should have ended with the effect and has not: fibers, timers, connections, in
-   * words.
-   */
-  readonly leaks: ReadonlyArray<string>
 }
 
 /** The tasks that run in one turn of the host. */
@@ -225,24 +184,6 @@ export const run = <A, E, R>(
   ) as any
 
 const toNanos = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration)) * 1e6
-
-/**
- * A simulation has failed, or has leaked something. Its message says how to run it again, and ends
- * with the last lines of its trace.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
-  readonly report: Report<unknown, unknown>
-}> {
-  override get message(): string {
-    const { elapsed, exit, hash, leaks, seed, tasks, trace } = this.report
-    const why = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : `it has not closed: ${leaks.join("; ")}`
-    const when = `after ${tasks} tasks and ${Duration.format(elapsed)}, with trace ${hash}`
-    return [`the simulation with seed ${seed} has failed ${when}: ${why}`, ...trace.slice(-40)].join("\n  ")
-  }
-}
 
 /**
  * The seeds to try.
@@ -374,68 +315,3 @@ export const calm: Effect.Effect<void, never, Simulation> = Effect.map(Simulatio
  */
 export const note = (line: string): Effect.Effect<void, never, Simulation> =>
   Effect.map(Simulation, ({ world }) => world.note(line))
-
-/**
- * Something with a network, such as a `TestClient` or a raw client.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Networked {
-  readonly network: Network
-}
-
-/**
- * Separates clients from the server, together and unnoticed, until the scope closes. Data that was
- * sent meanwhile arrives then.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const partition = (clients: Iterable<Networked>): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.forEach(clients, ({ network }) => network.stall, { discard: true }),
-    () => Effect.forEach(clients, ({ network }) => network.restore, { discard: true })
-  )
-
-/**
- * The kinds of outages, and how often they happen.
- *
- * @since 0.1.0
- * @category options
- */
-export interface OutageOptions {
-  /** The time between two outages, on average. Default: 10 seconds. */
-  readonly every?: Duration.Input
-  /** The longest duration of one outage. Default: 10 seconds. */
-  readonly lasting?: Duration.Input
-}
-
-const upTo = (millis: number) => Effect.map(Random.next, (random) => Duration.millis(random * millis))
-
-/**
- * Makes outages from now on until the scope closes: at random times it drops the connections of a
- * random client, or cuts or stalls its network, for a random time. When the scope closes, all
- * networks work again.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const outages = Effect.fnUntraced(function* (
-  clients: Iterable<Networked>,
-  { every = "10 seconds", lasting = "10 seconds" }: OutageOptions = {}
-): Effect.fn.Return<void, never, Scope.Scope> {
-  const networks = Array.from(clients, ({ network }) => network)
-  const [pause, length] = [every, lasting].map((duration) => Duration.toMillis(Duration.fromInputUnsafe(duration)))
-  const outage = Effect.gen(function* () {
-    yield* Effect.sleep(yield* upTo(2 * pause!))
-    const network = networks[Math.floor((yield* Random.next) * networks.length)]!
-    const kind = Math.floor((yield* Random.next) * 3)
-    if (kind === 0) return yield* network.drop
-    yield* kind === 1 ? network.cut : network.stall
-    yield* Effect.sleep(yield* upTo(length!))
-    return yield* network.restore
-  })
-  yield* Effect.acquireRelease(Effect.void, () => Effect.forEach(networks, ({ restore }) => restore, { discard: true }))
-  yield* Effect.forkScoped(Effect.forever(outage))
-})

@@ -41,10 +41,10 @@ registerHooks({
     return resolved
   },
   load: (url, context, next) => {
-    if (url !== `${pathToFileURL(root)}src/Namespace.ts`) return next(url, context)
+    if (url !== `${pathToFileURL(root)}src/internal/makeContract.ts`) return next(url, context)
     const source = readFileSync(new URL(url), "utf8")
     const recorded = source.replace(
-      "const makeContract = (fields: ContractFields): any => {",
+      "export const makeContract = (fields: ContractFields): any => {",
       `$&
   const contract = makeUnrecorded(fields)
   ;(globalThis as any).gathered.contracts.push(contract)

@@ -13,7 +13,7 @@ import { log } from "../../internal/log.ts"
 import { makeStreamBuffer, type StreamBuffer } from "../../internal/streamBuffer.ts"
 import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { ClientOverflow } from "../ClientSocket.ts"
-import type { Received } from "./manager.ts"
+import type { Received } from "./connection.ts"
 import { runForkHere, scoped } from "./scoped.ts"
 
 export type Arguments = ReadonlyArray<unknown>

@@ -5,7 +5,7 @@ import { EVENT } from "../../protocol/PacketType.ts"
 import { type EncodedPacket, RESERVED_EVENTS } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import type { Arguments } from "./inbound.ts"
-import type { Connection } from "./manager.ts"
+import type { Connection } from "./connection.ts"
 
 type OutgoingEvent = readonly [
   packet: EncodedPacket,

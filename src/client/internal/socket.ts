@@ -8,8 +8,8 @@ import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
 import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
+import type { ConnectionEnd, Manager, Member, Received } from "./connection.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
-import type { ConnectionEnd, Manager, Member, Received } from "./manager.ts"
 import { makeOutbound } from "./outbound.ts"
 
 /** Makes the auth payload, anew for every connection, and something of it. */

@@ -44,30 +44,8 @@ const read = (reader: Reader, levels: number, maxDepth: number) => {
   }
 }
 
-/** The members of a packet beside its payload, and the payload's first item. */
-export interface Head {
-  readonly type: unknown
-  readonly first: unknown
-  readonly nsp: unknown
-  readonly id: unknown
-}
-
-/**
- * Reads a packet's members, but skips its payload: it reads the first item of a list. It checks
- * only the lengths of skipped values. Returns `undefined` if the payload comes before the type, or
- * if only reading the whole message can tell its error.
- */
-export const readHead = (message: Uint8Array): Head | undefined => {
-  const reader = new Reader(message, false)
-  try {
-    return reader.head()
-  } catch {
-    return undefined
-  }
-}
-
 const truncated = () => make("invalid payload", "the message ends within a value")
-const unknown = (what: string) => make("invalid payload", `${what} that is not understood`)
+export const unknown = (what: string) => make("invalid payload", `${what} that is not understood`)
 
 /** Shorter ASCII texts are read faster character by character. */
 const SHORT = 12
@@ -86,7 +64,8 @@ interface NativeBytes {
 }
 const native = (globalThis as { readonly Buffer?: NativeBuffer }).Buffer
 
-class Reader {
+/** Reads the values of a message, one after the other. It throws a `ProtocolError`. */
+export class Reader {
   private readonly bytes: Uint8Array
   private readonly view: DataView
   /** Whether the message is one of a server. */
@@ -181,109 +160,6 @@ class Reader {
         return this.map(this.uint32(), levels)
       default:
         // 0xc1, and extensions of 2, 4 and 16 bytes, which notepack does not write.
-        throw unknown(`a value of form 0x${head.toString(16)}`)
-    }
-  }
-
-  head(): Head | undefined {
-    let type: unknown
-    let first: unknown
-    let nsp: unknown
-    let id: unknown
-    const head = this.uint8()
-    const size = head === 0xde ? this.uint16() : head === 0xdf ? this.uint32() : head - 0x80
-    if (head < 0x80 || (head > 0x8f && head < 0xde)) return undefined
-    for (let i = 0; i < size; i++) {
-      switch (this.value(0)) {
-        case "type":
-          type = this.value(0)
-          break
-        case "nsp":
-          nsp = this.value(0)
-          break
-        case "id":
-          id = this.value(0) ?? undefined
-          break
-        case "data":
-          if (type === undefined) return undefined
-          first = this.firstItem()
-          break
-        default:
-          this.skip(1)
-      }
-    }
-    return this.left === 0 ? { type, first, nsp, id } : undefined
-  }
-
-  /** Skips a value. Returns the first item if the value is a list that begins with a text. */
-  private firstItem(): unknown {
-    const head = this.bytes[this.at]!
-    let items = head - 0x90
-    if (head === 0xdc || head === 0xdd) {
-      this.take(1)
-      items = head === 0xdc ? this.uint16() : this.uint32()
-    } else if (items >= 0 && items < 16) this.take(1)
-    else return this.skip(1)
-    if (items === 0) return undefined
-    const first = this.bytes[this.at]!
-    const isText = (first >= 0xa0 && first < 0xc0) || (first >= 0xd9 && first <= 0xdb)
-    if (!isText) return this.skip(items)
-    const text = this.value(0)
-    this.skip(items - 1)
-    return text
-  }
-
-  /** Skips this many values with their content, and allocates nothing. */
-  private skip(values: number): undefined {
-    for (let left = values; left > 0; left--) {
-      const head = this.bytes[this.take(1)]!
-      if (head < 0x80 || head >= 0xe0) continue
-      if (head < 0x90) left += 2 * (head & 0x0f)
-      else if (head < 0xa0) left += head & 0x0f
-      else if (head < 0xc0) this.take(head & 0x1f)
-      else if (head < 0xc4) continue
-      else if (head === 0xdc || head === 0xdd) left += head === 0xdc ? this.uint16() : this.uint32()
-      else if (head === 0xde || head === 0xdf) left += 2 * (head === 0xde ? this.uint16() : this.uint32())
-      else this.take(this.length(head))
-    }
-  }
-
-  /** Returns the length of the rest of a value that holds no other values. */
-  private length(head: number): number {
-    switch (head) {
-      case 0xc4:
-      case 0xd9:
-        return this.uint8()
-      case 0xc5:
-      case 0xda:
-        return this.uint16()
-      case 0xc6:
-      case 0xdb:
-        return this.uint32()
-      case 0xc7:
-        return this.uint8() + 1
-      case 0xc8:
-        return this.uint16() + 1
-      case 0xc9:
-        return this.uint32() + 1
-      case 0xcc:
-      case 0xd0:
-        return 1
-      case 0xcd:
-      case 0xd1:
-      case 0xd4:
-        return 2
-      case 0xca:
-      case 0xce:
-      case 0xd2:
-        return 4
-      case 0xcb:
-      case 0xcf:
-      case 0xd3:
-        return 8
-      case 0xd7:
-        return 9
-      default:
         throw unknown(`a value of form 0x${head.toString(16)}`)
     }
   }
@@ -397,15 +273,20 @@ class Reader {
     return date
   }
 
-  private uint8(): number {
+  /** Returns the next byte, without moving on. It is no number at the end of the message. */
+  peek(): number {
+    return this.bytes[this.at]!
+  }
+
+  uint8(): number {
     return this.bytes[this.take(1)]!
   }
 
-  private uint16(): number {
+  uint16(): number {
     return this.view.getUint16(this.take(2))
   }
 
-  private uint32(): number {
+  uint32(): number {
     return this.view.getUint32(this.take(4))
   }
 
@@ -415,7 +296,7 @@ class Reader {
   }
 
   /** Moves on by this many bytes and returns the place of the first. */
-  private take(length: number): number {
+  take(length: number): number {
     const start = this.at
     if (length > this.bytes.length - start) throw truncated()
     this.at = start + length

@@ -10,10 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
-import type { ClusterMonitor, DropReason } from "../../adapter/ClusterStatus.ts"
+import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command, Reply } from "../RedisCommand.ts"
 import { RedisError } from "../RedisError.ts"
+import { Backlog } from "./backlog.ts"
 import type { Connection, Result } from "./driver.ts"
 import { Outbox, type Waiting } from "./outbox.ts"
 import { routesOf, type Lane } from "./routes.ts"
@@ -45,8 +46,6 @@ export interface Publisher {
   /** Bytes and commands that wait at present. */
   readonly waiting: () => { readonly commands: number; readonly bytes: number }
 }
-
-type Monitor = Pick<ClusterMonitor, "dropped">
 
 /** A pipeline has so much at most: more is in the next one. */
 const PIPELINE_COMMANDS = 1_000
@@ -82,12 +81,6 @@ const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" 
 const millis = (input: Duration.Input | undefined, fallback: number): number =>
   input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
 
-const dropAll = (monitor: Monitor, items: ReadonlyArray<Waiting>, reason: DropReason): void => {
-  if (items.length === 0) return
-  monitor.dropped(items.length, reason)
-  for (const item of items) item.done?.(undefined)
-}
-
 /** Waits until the client's own subscriptions are confirmed. */
 export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -106,7 +99,7 @@ export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<vo
  */
 export const make = (
   client: RedisClient["Service"],
-  monitor: Monitor,
+  monitor: Pick<ClusterMonitor, "dropped">,
   options: PublisherOptions = {}
 ): Effect.Effect<Publisher, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -134,17 +127,9 @@ export const make = (
     /** Something was refused for the moment. */
     let isRefused = false
     let version = routes.version()
-    let bytes = 0
-    let commands = 0
-    let next = 0
     /** Called when a pipeline has come back, once the scope closes. */
     let idle: (() => void) | undefined
-    const isFull = () => bytes > maxBytes
 
-    const forget = (item: Waiting) => {
-      bytes -= item.bytes
-      commands--
-    }
     const laneOf = (key: string | undefined) => (key === undefined ? routes.commonLane() : routes.laneOf(key))
     const wayOf = (lane: Lane): Way => {
       let way = ways.get(lane)
@@ -162,23 +147,7 @@ export const make = (
       return way
     }
     const outboxes = () => [stranded, ...Array.from(ways.values(), ({ outbox }) => outbox)]
-
-    /** The oldest of all that waits. */
-    const oldest = (): Outbox | undefined => {
-      let found: Outbox | undefined
-      for (const outbox of outboxes()) {
-        const { first } = outbox
-        if (first !== undefined && (found === undefined || first.number < found.first!.number)) found = outbox
-      }
-      return found
-    }
-    const dropOldest = (): boolean => {
-      const item = oldest()?.shift()
-      if (item === undefined) return false
-      forget(item)
-      dropAll(monitor, [item], "overflow")
-      return true
-    }
+    const backlog = new Backlog(outboxes, monitor, clock, maxBytes, maxAge)
 
     const onResults = (way: Way, batch: ReadonlyArray<Waiting>, results: ReadonlyArray<Result>) => {
       way.pipelines--
@@ -201,8 +170,7 @@ export const make = (
       }
       if (failed > 0) monitor.dropped(failed, "failed")
       if (again !== undefined) {
-        for (const item of again) bytes += item.bytes
-        commands += again.length
+        for (const item of again) backlog.add(item)
         way.outbox.putBack(again)
         isHeld = true
         isRefused = true
@@ -251,10 +219,9 @@ export const make = (
         const batch = way.outbox.take(PIPELINE_COMMANDS, PIPELINE_BYTES)
         const sent: Array<Command> = []
         for (const item of batch) {
-          bytes -= item.bytes
+          backlog.take(item)
           sent.push(item.command)
         }
-        commands -= batch.length
         way.pipelines++
         connection.send(sent, false, (results) => onResults(way, batch, results))
       }
@@ -338,11 +305,8 @@ export const make = (
       size: number,
       done?: (reply: Reply | undefined) => void
     ) => {
-      const item: Waiting = { command, key, bytes: size, at: clock.currentTimeMillisUnsafe(), number: next++, done }
-      if (size > maxBytes) return dropAll(monitor, [item], "overflow")
-      bytes += size
-      commands++
-      while (isFull() && dropOldest());
+      const item = backlog.admit(command, key, size, done)
+      if (item === undefined) return
       const lane = isHeld ? undefined : laneOf(key)
       if (lane === undefined) return stranded.push(item)
       const way = wayOf(lane)
@@ -350,21 +314,8 @@ export const make = (
       if (way.pipelines < maxPipelines) schedule(way)
     }
 
-    const expire = Effect.sync(() => {
-      const limit = clock.currentTimeMillisUnsafe() - maxAge
-      let expired = 0
-      for (const outbox of outboxes()) {
-        while (outbox.first !== undefined && outbox.first.at <= limit) {
-          const item = outbox.shift()!
-          forget(item)
-          expired++
-          item.done?.(undefined)
-        }
-      }
-      if (expired > 0) monitor.dropped(expired, "expired")
-    })
     yield* Effect.sleep(Duration.millis(Math.min(1_000, Math.max(10, maxAge / 10)))).pipe(
-      Effect.andThen(expire),
+      Effect.andThen(Effect.sync(() => backlog.expire())),
       Effect.forever,
       Effect.forkScoped
     )
@@ -392,9 +343,7 @@ export const make = (
             }
             idle()
           }).pipe(Effect.timeoutOption(CLOSING_TIME))
-          for (const outbox of outboxes()) dropAll(monitor, outbox.clear(), "failed")
-          bytes = 0
-          commands = 0
+          backlog.drop()
         })
     )
 
@@ -409,6 +358,6 @@ export const make = (
         for (const part of command) size += sizeOf(part)
         enqueue(command, key, size, done)
       },
-      waiting: () => ({ commands, bytes })
+      waiting: () => ({ commands: backlog.commands, bytes: backlog.bytes })
     }
   })
