@@ -9,7 +9,7 @@ import type {
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
 import type { Headers } from "../../engine/HttpHeaders.ts"
-import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
+import { keepHeaders, queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "../../internal/chunks.ts"
 import { discard, onChunk } from "./bodyChunks.ts"
 import { Body, Exchange, type ExchangeSettings } from "./exchange.ts"
@@ -62,10 +62,12 @@ export class NodeRequest implements EngineRequest {
   }
 
   details(): ConnectionDetails {
-    const { url } = this.incoming
+    const { rawHeaders, url } = this.incoming
     const headers = joined(this.incoming.headers)
     if (this.isKept) kept.set(headers, this.incoming)
-    return new RequestDetails(headers, url!, this.address, this.secure, Date.now())
+    // A kept request has its headers anyway, and is found by them.
+    const head = this.isKept ? headers : keepHeaders(headers, rawHeaders.length / 2)
+    return new RequestDetails(head, url!, this.address, this.secure, Date.now())
   }
 }
 

@@ -161,9 +161,12 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   // ---------------------------------------------------------------- what the application sees
 
   get handshake(): Handshake {
-    const { address, headers, issued, query, secure, url } = this.connection.session.details
+    const { details } = this.connection.session
+    const { address, issued, query, secure, url } = details
     return {
-      headers,
+      get headers() {
+        return details.headers
+      },
       query,
       url,
       address,
@@ -173,7 +176,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
       get time() {
         return new Date(issued).toString()
       },
-      xdomain: Boolean(headers.origin),
+      get xdomain() {
+        return Boolean(details.headers.origin)
+      },
       auth: this.ownAuth
     }
   }
