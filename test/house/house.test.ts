@@ -16,11 +16,7 @@ const outgrown: Readonly<Record<string, string>> = {
   "src/engine/EngineServer.ts": "not split yet: the service and the sessions that it keeps",
   "src/engine/EngineSession.ts": "not split yet: the measured message path of a session",
   "src/engine/PollingTransport.ts": "one transport, with the requests of both directions",
-  "src/node/NodeEngine.ts": "not split yet: the HTTP server's side and the attaching to it",
-  "src/server/SocketIoServer.ts": "not split yet: the service, its layers and the registration of namespaces",
-  "src/server/internal/connection.ts": "not split yet: the measured message path of a connection",
-  "src/server/internal/namespace.ts": "not split yet: the life of a namespace and its broadcasts",
-  "src/server/internal/socket.ts": "not split yet: the measured message path of a socket"
+  "src/node/NodeEngine.ts": "not split yet: the HTTP server's side and the attaching to it"
 }
 
 const linesOf = (path: string): number => read(path).trimEnd().split("\n").length

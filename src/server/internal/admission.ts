@@ -58,7 +58,7 @@ const findRegistration = Effect.fnUntraced(function* (
     // Another client may have been quicker.
     if (namespace.registration !== undefined) return namespace.registration
     if (group !== undefined) group.serve(namespace)
-    else if (environment.graceLeft === 0 || (yield* namespace.awaitChange(environment.graceLeft))) {
+    else if (environment.graceLeft === 0 || (yield* namespace.layer.awaitChange(environment.graceLeft))) {
       return namespace.registration as Registration | undefined
     }
   }
@@ -128,7 +128,7 @@ const build = (
   make: Build,
   context: Context.Context<any>
 ): Effect.Effect<unknown> => {
-  namespace.onAdmissionOver(socket)
+  namespace.arrivals.settle(socket)
   socket.admit()
   // The end of its connection may have been noticed only by sending.
   if (!socket.isConnected) return Effect.void
@@ -168,7 +168,9 @@ const runMiddlewares = (
   return whenDone(decision, (exit) => {
     if (exit._tag === "Success") {
       const end = made.make()
-      if (Rights.concerns(middleware, end)) socket.grant(middleware, exit.value, end, own)
+      if (Rights.concerns(middleware, end)) {
+        ;(socket.rights ??= new Rights(socket, own)).grant(middleware, exit.value, end)
+      }
       const next = service.provides === undefined ? context : Context.add(context, service.provides, exit.value)
       return runMiddlewares(socket, middlewares, own, next, at + 1)
     }

@@ -13,16 +13,19 @@ import type { ObservedNamespace } from "./observer.ts"
 import type { EventHandler } from "./ports.ts"
 import type { Cost, Supervisor } from "./supervisor.ts"
 
-/** The parts of a socket that the answers of its events use. */
-export interface InboundSocket extends Supervisor {
-  readonly id: string
+/** The parts of a socket that a report of its handlers' failures uses. */
+export interface ReportingSocket extends Supervisor {
   readonly namespace: ObservedNamespace
   /** The contract by which it was admitted. */
   readonly contract: CompiledContract | undefined
+}
+
+/** The parts of a socket that the answers of its events use. */
+export interface InboundSocket extends ReportingSocket {
+  readonly id: string
   readonly isConnected: boolean
   /** The socket as its builder has got it. */
   readonly view: OwnerSocket | undefined
-  readonly annotations: Readonly<Record<string, string>>
   /** The grants of its middlewares, if they end or can be refreshed. */
   readonly rights:
     | {
@@ -171,7 +174,7 @@ export const leaveUnhandled = (socket: InboundSocket, name: string, id: number |
 }
 
 /** Counts and logs the failure of a handler. */
-export const report = (socket: InboundSocket, event: string, cause: Cause.Cause<unknown>): void => {
+export const report = (socket: ReportingSocket, event: string, cause: Cause.Cause<unknown>): void => {
   if (Cause.hasInterruptsOnly(cause)) return
   const { annotations, connection, namespace } = socket
   const { observer } = connection.environment
@@ -196,7 +199,7 @@ export type Handle = () => Effect.Effect<any, any, any>
 
 /** Starts handlers that answer nothing, each with something around it. */
 export const startAll = (
-  socket: InboundSocket,
+  socket: ReportingSocket,
   handlers: ReadonlyArray<EventHandler>,
   name: string,
   args: ReadonlyArray<unknown>,
@@ -217,4 +220,4 @@ export const startAll = (
 }
 
 /** Whether the contract declares an event of clients. Clients choose other names. */
-const declares = ({ contract }: InboundSocket, event: string): boolean => contract?.incoming.has(event) === true
+const declares = ({ contract }: ReportingSocket, event: string): boolean => contract?.incoming.has(event) === true

@@ -6,7 +6,8 @@ import type * as Stream from "effect/Stream"
 import type { ConnectionDetails } from "../../engine/EngineRequest.ts"
 import type { SessionClose } from "../../engine/EngineSession.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
-import type { Connection, ConnectionHolder, Member } from "./connection.ts"
+import type { Connection, ConnectionHolder } from "./connection.ts"
+import type { Member } from "./members.ts"
 
 /** A connection in the form that the application uses. Made at its first use. */
 export class ConnectionView extends Inspectable.Class implements ServerConnection, ConnectionHolder {

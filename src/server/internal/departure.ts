@@ -25,6 +25,17 @@ export interface Departing {
   abandonAcks(): void
 }
 
+type State =
+  /** The client was asked to move, and has not said that nothing more comes. */
+  | { readonly _tag: "Asked" }
+  /** Handlers that run may answer until a time. `next` follows. */
+  | { readonly _tag: "Settling"; readonly until: number; readonly next: () => void }
+  /**
+   * Nothing is sent to the sockets any more. `next` follows when the handlers have ended: the engine
+   * limits the time for that.
+   */
+  | { readonly _tag: "Silent"; readonly next: (() => void) | undefined }
+
 /**
  * The departure of a connection from a server that is to end.
  *
@@ -39,50 +50,44 @@ export interface Departing {
  */
 export class Departure implements WheelEntry {
   bucket: number = IDLE
-  /** Nothing is sent to the sockets any more. */
-  isSilent = false
   private readonly connection: Departing
   private readonly leave: () => void
-  /** Called when the handlers have ended, or the time for that is over. */
-  private next: (() => void) | undefined
-  /** Infinite if the engine limits the time. */
-  private until = Infinity
-  private isAsked = false
+  private state: State = { _tag: "Asked" }
 
   constructor(connection: Departing, leave: () => void) {
     this.connection = connection
     this.leave = leave
   }
 
+  /** Whether nothing is sent to the sockets any more. */
+  get isSilent(): boolean {
+    return this.state._tag === "Silent"
+  }
+
   start(within: number): void {
-    if (!this.connection.isOurs) return this.settle(() => this.leaveNow())
-    this.isAsked = true
-    this.tell(["~fx:move", { within }])
+    if (this.connection.isOurs) return this.tell(["~fx:move", { within }])
+    this.settle(() => {
+      this.state = { _tag: "Silent", next: undefined }
+      this.leave()
+    })
   }
 
   /** The client sends nothing more over this connection. Returns whether the packet says that. */
   onPacket({ id, namespace, type }: SocketPacket): boolean {
-    if (!this.isAsked || type !== PacketType.ACK || id !== CONTROL_ID || namespace !== "/") return false
-    this.isAsked = false
+    if (this.state._tag !== "Asked" || type !== PacketType.ACK || id !== CONTROL_ID || namespace !== "/") return false
     this.settle(() => {
-      this.isSilent = true
+      this.state = { _tag: "Silent", next: this.leave }
       this.tell(["~fx:moved"])
-      this.whenIdle(Infinity, this.leave)
+      this.onDeadline()
     })
     return true
   }
 
   /** The client has left: handlers end. */
   onLeft(end: () => void): void {
-    this.isAsked = false
-    this.isSilent = true
+    this.state = { _tag: "Silent", next: end }
     this.connection.abandonAcks()
-    this.whenIdle(Infinity, end)
-  }
-
-  private leaveNow(): void {
-    this.isSilent = true
-    this.leave()
+    this.onDeadline()
   }
 
   private tell(event: ReadonlyArray<unknown>): void {
@@ -91,23 +96,20 @@ export class Departure implements WheelEntry {
   }
 
   private settle(next: () => void): void {
-    this.whenIdle(this.connection.environment.wheel.now() + SETTLING, next)
-  }
-
-  private whenIdle(until: number, next: () => void): void {
-    this.until = until
-    this.next = next
+    this.state = { _tag: "Settling", until: this.connection.environment.wheel.now() + SETTLING, next }
     this.onDeadline()
   }
 
   onDeadline(): void {
-    const { connection, next } = this
+    const { connection, state } = this
+    if (state._tag === "Asked") return
     const { wheel } = connection.environment
     const isIdle = connection.inFlight === 0 && connection.owedAcks === 0
-    if (!isIdle && wheel.now() < this.until) return wheel.schedule(this, PAUSE)
+    const mayWait = state._tag === "Silent" || wheel.now() < state.until
+    if (!isIdle && mayWait) return wheel.schedule(this, PAUSE)
     wheel.cancel(this)
-    this.next = undefined
-    next?.()
+    if (state._tag === "Silent") this.state = { _tag: "Silent", next: undefined }
+    state.next?.()
   }
 
   onDefect(defect: unknown): void {

@@ -2,10 +2,11 @@ import * as Effect from "effect/Effect"
 
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import { isMatchable, ownCopy } from "../../internal/namespacePattern.ts"
-import type { Directory as ConnectionDirectory } from "./connection.ts"
+import type { Connection } from "./connection.ts"
 import type { DynamicNamespaces, Lifecycle } from "./dynamic.ts"
 import type { Environment } from "./environment.ts"
 import { Hub } from "./hub.ts"
+import type { Entrances } from "./joining.ts"
 import { type NamespaceOwner, NamespaceRuntime } from "./namespace.ts"
 import type { Registration } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
@@ -17,7 +18,7 @@ const MAX_AWAITED = 1_000
 export type Admit = (directory: Directory, namespace: NamespaceRuntime, socket: SocketRuntime) => Effect.Effect<unknown>
 
 /** The namespaces of a server, by their names. */
-export class Directory implements ConnectionDirectory, NamespaceOwner {
+export class Directory implements Entrances<Connection>, NamespaceOwner {
   readonly environment: Environment
   readonly admit: NamespaceOwner["admit"]
   /** The namespaces that open: a layer of their own serves them, or their first client has come. */
@@ -87,7 +88,7 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
 
   find(name: string): NamespaceRuntime | undefined {
     const namespace = this.namespaces.get(name)
-    if (namespace?.isRegistered) return namespace
+    if (namespace?.registration !== undefined) return namespace
     for (const group of this.dynamic) if (group.mayMatch(name)) return this.getOrCreate(name)
     if (this.environment.graceLeft === 0) return undefined
     if (namespace !== undefined || !isMatchable(name)) return namespace
@@ -111,7 +112,7 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
 
   /** Whether a layer has served the namespace before, but not now. */
   wasServed(name: string): boolean {
-    if (this.namespaces.get(name)?.wasServed === true) return true
+    if (this.namespaces.get(name)?.layer.wasServed === true) return true
     for (const group of this.retired.values()) if (group.matchesSurely(name)) return true
     return false
   }
@@ -132,21 +133,21 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
   /** Whether any layer serves a namespace. */
   get isServing(): boolean {
     if (this.dynamic.size > 0) return true
-    for (const { isRegistered } of this.namespaces.values()) if (isRegistered) return true
+    for (const { registration } of this.namespaces.values()) if (registration !== undefined) return true
     return false
   }
 
   /** The namespaces that are open: those that layers serve, and dynamic ones with clients or shortly after. */
   get open(): ReadonlyArray<NamespaceRuntime> {
     return Array.from(this.namespaces.values()).filter(
-      ({ instance, isRegistered, stays }) => isRegistered && (stays || instance !== undefined)
+      ({ instance, registration, stays }) => registration !== undefined && (stays || instance !== undefined)
     )
   }
 
   /** Serves the namespace of a name. Throws if it is served already. */
   register(name: string, registration: Registration): NamespaceRuntime {
     const namespace = this.getOrCreate(name)
-    if (namespace.isRegistered) throw new Error(`namespace "${name}" is served by two layers`)
+    if (namespace.registration !== undefined) throw new Error(`namespace "${name}" is served by two layers`)
     namespace.serve(registration)
     this.opened.publish(namespace)
     return namespace
@@ -158,7 +159,8 @@ export class Directory implements ConnectionDirectory, NamespaceOwner {
     this.environment.closing.forgetShutdown()
     this.retired.delete(group.label)
     for (const namespace of this.namespaces.values()) {
-      if (!namespace.isRegistered && group.mayMatch(namespace.name)) namespace.announceChange()
+      const { layer, name } = namespace
+      if (layer.registration === undefined && group.mayMatch(name)) layer.announceChange()
     }
   }
 

@@ -13,7 +13,8 @@ import { isMatchable } from "../../internal/namespacePattern.ts"
 import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import type { Environment } from "./environment.ts"
 import type { Hub } from "./hub.ts"
-import type { NamespaceGroup, NamespaceInstance, NamespaceRuntime } from "./namespace.ts"
+import type { NamespaceGroup } from "./layerState.ts"
+import type { NamespaceInstance, NamespaceRuntime } from "./namespace.ts"
 import { type Build, type Registration, refusalOf, type StreamHandling } from "./ports.ts"
 import type { SocketRuntime } from "./socket.ts"
 
@@ -61,7 +62,7 @@ export interface DynamicOptions {
  * has been idle the longest. It opens a name anew while the last resource of that name still
  * closes. And every reference to it takes a finalizer, which is memory for each connection.
  */
-export class DynamicNamespaces implements NamespaceGroup {
+export class DynamicNamespaces implements NamespaceGroup<NamespaceRuntime> {
   readonly label: string
   readonly contract: CompiledContract
   readonly environment: Environment

@@ -1,38 +1,23 @@
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 
-import type {
-  Acknowledgement,
-  Adapter,
-  BroadcastFlags,
-  BroadcastPacket,
-  Host,
-  RoomChange,
-  Selection
-} from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
-import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
-import type { ServersMissingError } from "../../SocketIoError.ts"
-import type { Disconnection, NamespaceHandle, SessionEnd } from "../NamespaceHandle.ts"
-import type { Auth, Connection, Entrance } from "./connection.ts"
+import type { NamespaceHandle, SessionEnd } from "../NamespaceHandle.ts"
+import { type ArrivalNamespace, Arrivals } from "./arrivals.ts"
+import { NamespaceBroadcaster } from "./broadcaster.ts"
+import type { Connection } from "./connection.ts"
 import type { DurationSeries } from "./durations.ts"
 import { encodingOf, untypedEncoding } from "./encoding.ts"
 import type { Environment } from "./environment.ts"
-import type { Emission } from "./emissions.ts"
-import { Hub } from "./hub.ts"
+import type { Auth, Entrance } from "./joining.ts"
+import { LayerState, type NamespaceGroup } from "./layerState.ts"
+import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { NamespaceRecovery } from "./recovery.ts"
 import type { Recovery } from "./recoveryPorts.ts"
-import { SharedRecovery } from "./sharedRecovery.ts"
-import type { Broadcaster, Encoding, Reference, Registration, Target } from "./ports.ts"
 import { ServerEvents } from "./serverEvents.ts"
-import { type SocketNamespace, SocketRuntime } from "./socket.ts"
-import { traced, withTrace } from "./tracing.ts"
-import type { EncodedEvent } from "./wire.ts"
+import { SharedRecovery } from "./sharedRecovery.ts"
+import type { SocketRuntime } from "./socket.ts"
 
 /** The parts of the server that a namespace uses. */
 export interface NamespaceOwner {
@@ -44,16 +29,6 @@ export interface NamespaceOwner {
   forgetIfUnused(namespace: NamespaceRuntime): void
 }
 
-/** The dynamic namespaces of one layer, in the form that one of them uses. */
-export interface NamespaceGroup {
-  /** Their pattern: metrics use it, as clients choose the names. */
-  readonly label: string
-  /** The parameters of a name; `undefined` if they do not decode. */
-  params(name: string): Readonly<Record<string, unknown>> | undefined
-  /** The server has forgotten one of them. */
-  release(namespace: NamespaceRuntime): void
-}
-
 /** The time in which a dynamic namespace is open, as the namespace sees it. */
 export interface NamespaceInstance {
   readonly isClosing: boolean
@@ -63,76 +38,6 @@ export interface NamespaceInstance {
   onOccupied(): void
   /** The last client has left. */
   onEmpty(): void
-}
-
-/** A layer of its own serves the namespace. */
-interface Served {
-  readonly _tag: "Served"
-  readonly registration: Registration
-}
-
-/** It is one of a layer's dynamic namespaces. */
-interface Dynamic {
-  readonly _tag: "Dynamic"
-  readonly registration: Registration
-  readonly group: NamespaceGroup
-}
-
-/** No layer serves it now. `last` served it before. */
-interface Absent {
-  readonly _tag: "Absent"
-  readonly last: Served | Dynamic | undefined
-}
-
-/** No layer serves it, and clients wait for one. */
-interface Awaited {
-  readonly _tag: "Awaited"
-  readonly last: Served | Dynamic | undefined
-  readonly change: Latch.Latch
-}
-
-/** An event of a client. */
-export interface InboundEvent {
-  readonly socket: SocketRuntime
-  readonly event: string
-  /** Its payload, where the contract declares it; otherwise its arguments. */
-  readonly value: unknown
-  readonly isDeclared: boolean
-  /** The event's name and its wire arguments. */
-  readonly data: ReadonlyArray<unknown>
-}
-
-/** The hubs of a namespace's news. */
-class Hubs {
-  readonly connections = new Hub<SocketRuntime>()
-  readonly disconnections = new Hub<Disconnection>()
-  readonly rooms = new Hub<RoomChange>()
-  readonly broadcasts = new Hub<Emission>()
-  readonly events = new Hub<InboundEvent>()
-  readonly sessionEnds = new Hub<SessionEnd>()
-
-  close(): void {
-    this.connections.close()
-    this.disconnections.close()
-    this.rooms.close()
-    this.broadcasts.close()
-    this.events.close()
-    this.sessionEnds.close()
-  }
-}
-
-/** Ends the wait of a client that is not admitted in time. */
-class AdmissionDeadline implements WheelEntry {
-  bucket: number = IDLE
-  private readonly socket: SocketRuntime
-
-  constructor(socket: SocketRuntime) {
-    this.socket = socket
-  }
-
-  onDeadline(): void {
-    this.socket.refuse("Connect timeout")
-  }
 }
 
 /** Sends to a namespace. Its encoding changes when the namespace gets a contract. */
@@ -149,48 +54,37 @@ class NamespaceTarget implements Target {
  * A namespace of a server. Clients may wait for it, or the application use it, before a layer
  * serves it. A dynamic namespace is there while it has sockets.
  */
-export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance, Reference<NamespaceRuntime> {
-  readonly name: string
-  readonly environment: Environment
-  readonly sockets = new Map<string, SocketRuntime>()
+export class NamespaceRuntime
+  extends NamespaceBroadcaster
+  implements ArrivalNamespace, Entrance<Connection>, Reference<NamespaceRuntime>
+{
   readonly durations = new Map<string, DurationSeries>()
   readonly serverEvents: ServerEvents = new ServerEvents(this)
+  /** The layer that serves it, if there is one. */
+  readonly layer = new LayerState<NamespaceRuntime>()
+  /** The clients that are not admitted yet, or whose builders are at work. */
+  readonly arrivals = new Arrivals(this)
   /** Sends any event. */
   readonly untypedTarget: Target = new NamespaceTarget(this)
   /** Sends the contract's events. */
   readonly target = new NamespaceTarget(this)
   /** The application's handles. Each is made at its first use. */
   readonly handles: { typed?: NamespaceHandle<any>; untyped?: NamespaceHandle<any> } = {}
-  /** The layer that serves it, if there is one. */
-  private state: Absent | Awaited | Served | Dynamic = { _tag: "Absent", last: undefined }
   /**
-   * The time in which a dynamic namespace is open. It is not a part of the state: it may outlast
-   * its layer while it closes, and the next layer's waits for it.
+   * The time in which a dynamic namespace is open. It is not a part of the layer's state: it may
+   * outlast its layer while it closes, and the next layer's waits for it.
    */
   instance: NamespaceInstance | undefined
-  /**
-   * A layer of its own serves it, or has served it. It stays from then on, because handles refer to
-   * it.
-   */
-  stays = false
   /** The uses in progress for which it must exist. */
   retained = 0
   /** The running streams that go on after a dynamic namespace of this name has closed. */
   watchers = 0
   private currentContract: CompiledContract | undefined
   private readonly owner: NamespaceOwner
-  /** The clients that are not admitted yet, with their deadlines, or whose builders are at work. */
-  private readonly connecting = new Map<SocketRuntime, AdmissionDeadline | undefined>()
-  /** The recovery of its clients, if it is on. */
   readonly recovery: Recovery<SocketRuntime> | undefined
-  private lazyHubs: Hubs | undefined
-  private lazyAdapter: Adapter | undefined
-  private adapterScope: Scope.Closeable | undefined
-  private ackIds = 0
 
   constructor(name: string, environment: Environment, owner: NamespaceOwner) {
-    this.name = name
-    this.environment = environment
+    super(name, environment)
     this.owner = owner
     const { adapters, recovery } = environment
     if (recovery === undefined) this.recovery = undefined
@@ -199,29 +93,18 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   // ---------------------------------------------------------------- layers
 
-  /** The layer that serves it now. */
   get registration(): Registration | undefined {
-    const { state } = this
-    return state._tag === "Served" || state._tag === "Dynamic" ? state.registration : undefined
-  }
-
-  get isRegistered(): boolean {
-    return this.registration !== undefined
-  }
-
-  /**
-   * Whether a layer has served it before: clients should then come back rather than give up.
-   */
-  get wasServed(): boolean {
-    const { state } = this
-    return state._tag === "Served" || state._tag === "Dynamic" || state.last !== undefined
+    return this.layer.registration
   }
 
   /** The dynamic namespaces of which it is one, or was. */
-  get group(): NamespaceGroup | undefined {
-    const { state } = this
-    const service = state._tag === "Absent" || state._tag === "Awaited" ? state.last : state
-    return service?._tag === "Dynamic" ? service.group : undefined
+  get group(): NamespaceGroup<NamespaceRuntime> | undefined {
+    return this.layer.group
+  }
+
+  /** Whether it stays, because handles refer to it: a layer of its own serves it, or has served it. */
+  get stays(): boolean {
+    return this.layer.hadOwn
   }
 
   /** Its name in metrics: dynamic namespaces go by their pattern, as clients choose the names. */
@@ -236,23 +119,19 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   /** A layer of its own serves it from now on. */
   serve(registration: Registration): void {
     this.joinCluster()
-    this.stays = true
-    this.register({ _tag: "Served", registration })
+    this.begin(registration)
     // An earlier close was not that of the server.
     this.environment.closing.forgetShutdown()
   }
 
   /** It is one of a layer's dynamic namespaces from now on. It joins the cluster when it opens. */
-  joinGroup(group: NamespaceGroup, registration: Registration): void {
-    this.register({ _tag: "Dynamic", group, registration })
+  joinGroup(group: NamespaceGroup<NamespaceRuntime>, registration: Registration): void {
+    this.begin(registration, group)
   }
 
-  private register(service: Served | Dynamic): void {
-    const { state } = this
-    const { contract } = service.registration
-    this.state = service
-    if (!contract.untyped) this.replaceContract(contract)
-    if (state._tag === "Awaited") state.change.openUnsafe()
+  private begin(registration: Registration, group?: NamespaceGroup<NamespaceRuntime>): void {
+    if (!registration.contract.untyped) this.replaceContract(registration.contract)
+    this.layer.begin(registration, group)
     this.owner.notAwaited(this)
   }
 
@@ -261,38 +140,10 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
    * they can come back to the next layer.
    */
   unregister(): void {
-    const { state } = this
-    if (state._tag !== "Served" && state._tag !== "Dynamic") return
-    this.state = { _tag: "Absent", last: state }
-    for (const socket of [...this.connecting.keys(), ...this.sockets.values()]) {
+    if (!this.layer.end()) return
+    for (const socket of [...this.arrivals.sockets, ...this.sockets.values()]) {
       socket.connection.session.closeUnsafe("server shutting down")
     }
-  }
-
-  /**
-   * Waits until a layer may serve it, up to `millis` milliseconds. Returns whether the wait was in
-   * vain.
-   */
-  awaitChange(millis: number): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      let { state } = this
-      if (state._tag === "Served" || state._tag === "Dynamic") return Effect.succeed(false)
-      if (state._tag === "Absent") {
-        this.state = state = { _tag: "Awaited", last: state.last, change: Latch.makeUnsafe(false) }
-      }
-      return Effect.map(
-        Effect.timeoutOption(state.change.await, Duration.millis(millis)),
-        (result) => result._tag === "None"
-      )
-    })
-  }
-
-  /** A layer may serve it: waiting clients check again. */
-  announceChange(): void {
-    const { state } = this
-    if (state._tag !== "Awaited") return
-    this.state = { _tag: "Absent", last: state.last }
-    state.change.openUnsafe()
   }
 
   // ---------------------------------------------------------------- contract
@@ -319,77 +170,6 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
     this.target.encoding = encodingOf(contract)
   }
 
-  // ---------------------------------------------------------------- adapter
-
-  /** Made when it is first used; the other servers of a cluster know of this one from then on. */
-  get adapter(): Adapter {
-    return (this.lazyAdapter ??= this.makeAdapter())
-  }
-
-  /** Makes the adapter before its first use: other servers may send to this one. */
-  joinCluster(): void {
-    this.lazyAdapter ??= this.makeAdapter()
-  }
-
-  private makeAdapter(): Adapter {
-    const { adapters, runFork, scope } = this.environment
-    this.adapterScope ??= Scope.forkUnsafe(scope)
-    const fiber = runFork(Scope.provide(adapters(this.host), this.adapterScope))
-    const exit = fiber.pollUnsafe()
-    if (exit === undefined) {
-      fiber.interruptUnsafe()
-      throw new Error(`the factory of adapters must not suspend, but did for "${this.name}"`)
-    }
-    if (exit._tag === "Failure") throw Cause.squash(exit.cause)
-    return exit.value
-  }
-
-  /**
-   * Whether it is certainly empty: a namespace that is served here has its adapter, and one that is
-   * not may be served by other servers.
-   */
-  private get isDeserted(): boolean {
-    return this.lazyAdapter === undefined && this.environment.isAlone
-  }
-
-  /** The namespace, as the adapter sees it. */
-  private get host(): Host {
-    const isWatched = () => this.lazyHubs !== undefined && this.lazyHubs.rooms.isWatched
-    return {
-      namespace: this.name,
-      sockets: this.sockets,
-      encode: (packet, flags, selection) =>
-        this.recovery === undefined
-          ? this.encode(packet, undefined, flags)
-          : this.recovery.broadcast(packet, flags, selection),
-      encodeForAck: (packet, flags) => {
-        const id = this.nextAckId()
-        return { encoded: this.encode(packet, id, flags), id }
-      },
-      away: this.recovery?.away,
-      order: this.recovery?.order,
-      recovery: this.recovery?.host,
-      get watchesRooms() {
-        return isWatched()
-      },
-      onRoomChange: (change) => this.lazyHubs?.rooms.publish(change),
-      onServerEvent: (data, reply, trace) => this.serverEvents.receive(data, reply, trace)
-    }
-  }
-
-  private encode(packet: BroadcastPacket, id: number | undefined, { compress }: BroadcastFlags): EncodedEvent {
-    const { wire } = this.environment
-    const encoded = wire.broadcast(this.name, packet, id, compress)
-    const form = withTrace(packet, this.contract)
-    if (form !== undefined) encoded.makeTraced = () => wire.broadcast(this.name, form, id, compress).message
-    return encoded
-  }
-
-  /** Acknowledgement ids are the namespace's, so that a broadcast can ask all by the same id. */
-  nextAckId(): number {
-    return this.ackIds++
-  }
-
   // ---------------------------------------------------------------- as a reference to itself
 
   get current(): NamespaceRuntime {
@@ -410,84 +190,6 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   get scoped(): Effect.Effect<NamespaceRuntime> {
     return Effect.succeed(this)
-  }
-
-  // ---------------------------------------------------------------- broadcasts
-
-  /** The hubs of its news. */
-  get hubs(): Hubs {
-    return (this.lazyHubs ??= new Hubs())
-  }
-
-  get emissions(): Hub<Emission> {
-    return this.hubs.broadcasts
-  }
-
-  broadcast(
-    packet: BroadcastPacket,
-    selection: Selection,
-    flags: BroadcastFlags,
-    encoding: Encoding,
-    emitted: ReadonlyArray<unknown>
-  ): Effect.Effect<void> {
-    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
-    if (this.isDeserted) return this.check(packet, flags)
-    const sent = this.isTraced(encoding)
-      ? traced((trace) => this.adapter.broadcast({ ...packet, trace }, selection, flags))
-      : this.adapter.broadcast(packet, selection, flags)
-    if (!this.environment.options.suspends || flags.volatile) return sent
-    return Effect.andThen(sent, this.awaitCapacity(selection))
-  }
-
-  broadcastWithAck(
-    packet: BroadcastPacket,
-    selection: Selection,
-    flags: BroadcastFlags,
-    encoding: Encoding,
-    emitted: ReadonlyArray<unknown>
-  ): Stream.Stream<Acknowledgement, ServersMissingError> {
-    if (this.lazyHubs?.broadcasts.isWatched) this.publishBroadcast(packet, selection, encoding, emitted)
-    if (this.isDeserted) return Stream.fromEffectDrain(this.check(packet, flags))
-    if (!this.isTraced(encoding)) return this.adapter.broadcastWithAck(packet, selection, flags)
-    return Stream.unwrap(
-      traced((trace) => Effect.sync(() => this.adapter.broadcastWithAck({ ...packet, trace }, selection, flags)))
-    )
-  }
-
-  /** Whether broadcasts may have the trace context of their emitter. */
-  private isTraced({ isDeclared }: Encoding): boolean {
-    return isDeclared && this.environment.observer.tracing !== undefined
-  }
-
-  check(packet: BroadcastPacket, flags: BroadcastFlags): Effect.Effect<void> {
-    return Effect.sync(() => void this.encode(packet, undefined, flags))
-  }
-
-  ask<A, E>(ofNobody: A, question: (adapter: Adapter) => Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return this.isDeserted ? Effect.succeed(ofNobody) : question(this.adapter)
-  }
-
-  /** The same for a stream: where the namespace is certain to be empty, so is the stream. */
-  askAll<A, E>(question: (adapter: Adapter) => Stream.Stream<A, E>): Stream.Stream<A, E> {
-    return this.isDeserted ? Stream.empty : question(this.adapter)
-  }
-
-  /** Waits until the outboxes of all selected sockets of this server have capacity. */
-  private awaitCapacity(selection: Selection): Effect.Effect<void> {
-    return Effect.flatMap(this.adapter.localSockets(selection), (sockets) => {
-      const full = (sockets as ReadonlyArray<SocketRuntime>).filter((socket) => !socket.hasCapacity)
-      return full.length === 0 ? Effect.void : Effect.forEach(full, (socket) => socket.awaitCapacity, { discard: true })
-    })
-  }
-
-  private publishBroadcast(
-    { data }: BroadcastPacket,
-    selection: Selection,
-    { isDeclared }: Encoding,
-    [payload]: ReadonlyArray<unknown>
-  ): void {
-    const declared = isDeclared ? { payload } : undefined
-    this.hubs.broadcasts.publish({ data: data as Emission["data"], declared, selection })
   }
 
   // ---------------------------------------------------------------- events
@@ -513,39 +215,16 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
   // ---------------------------------------------------------------- clients
 
   connect(connection: Connection, auth: Auth, authBytes: number): void {
-    const socket = new SocketRuntime(this.idFor(connection), connection, this, auth, authBytes)
-    connection.add(socket, authBytes)
-    this.connecting.set(socket, undefined)
     this.instance?.onOccupied()
-    socket.launch(
-      () => this.owner.admit(this, socket),
-      () => {
-        this.onAdmissionOver(socket)
-        this.connecting.delete(socket)
-        this.onLeft()
-      }
-    )
-    if (!socket.isConnecting) return
-    // Its admission takes time. Most do not, and have no deadline.
-    const deadline = new AdmissionDeadline(socket)
-    this.connecting.set(socket, deadline)
-    this.environment.wheel.schedule(deadline, this.environment.options.connectTimeout)
+    this.arrivals.begin(connection, auth, authBytes)
   }
 
-  private idFor(connection: Connection): string {
-    if (!connection.isLegacy) return this.environment.generateId()
-    // Clients of protocol 4 know their id before they are told.
-    return this.name === "/" ? connection.session.id : `${this.name}#${connection.session.id}`
+  admit(socket: SocketRuntime): Effect.Effect<unknown> {
+    return this.owner.admit(this, socket)
   }
 
   forgetIfUnused(): void {
     this.owner.forgetIfUnused(this)
-  }
-
-  /** A socket is admitted, or never will be. */
-  onAdmissionOver(socket: SocketRuntime): void {
-    const deadline = this.connecting.get(socket)
-    if (deadline !== undefined) this.environment.wheel.cancel(deadline)
   }
 
   add(socket: SocketRuntime): void {
@@ -598,10 +277,10 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   /** Whether it has no clients, and none is being admitted. */
   get isEmpty(): boolean {
-    return this.connecting.size === 0 && this.sockets.size === 0
+    return this.arrivals.isEmpty && this.sockets.size === 0
   }
 
-  private onLeft(): void {
+  onLeft(): void {
     if (!this.isEmpty) return
     const { instance } = this
     if (instance === undefined) this.owner.forgetIfUnused(this)
@@ -625,11 +304,10 @@ export class NamespaceRuntime implements SocketNamespace, Broadcaster, Entrance,
 
   /** The server has forgotten it. */
   dispose(): void {
-    const { adapterScope, group } = this
+    const { group } = this
     group?.release(this)
     this.lazyHubs?.close()
-    if (adapterScope === undefined) return
-    this.environment.closing.close(adapterScope, { annotations: { namespace: this.name }, culprit: group })
+    this.leaveCluster(group)
   }
 }
 

@@ -43,22 +43,28 @@ export const withOffset = (
   return extended
 }
 
-/** The recovery of the clients of one namespace. */
-export interface Recovery<S extends RecoverableSocket> {
-  /** The sockets whose clients may come back, where this server has them. */
-  readonly away: AwaySockets | undefined
-  /** Where all servers share a log. */
-  readonly host: RecoveryHost | undefined
+/** The recovery of the clients of one namespace, as its sockets send. */
+export interface SendingRecovery<S> {
   readonly order: DeliveryOrder
-  /** Whether the namespace must stay, as sessions wait for their clients. */
-  readonly isAwaiting: boolean
-  /** Encodes a broadcast. */
-  broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent
   /**
    * Sends an event to one client, which gets it later if it misses it. Returns whether it was sent
    * already. Throws if it cannot be encoded.
    */
   direct(socket: S, packet: EventData, flags: BroadcastFlags): boolean
+  /** Waits until what was sent to a socket before has been sent. `undefined` if it has. */
+  settled(socket: S): Effect.Effect<void> | undefined
+}
+
+/** The recovery of the clients of one namespace. */
+export interface Recovery<S extends RecoverableSocket> extends SendingRecovery<S> {
+  /** The sockets whose clients may come back, where this server has them. */
+  readonly away: AwaySockets | undefined
+  /** Where all servers share a log. */
+  readonly host: RecoveryHost | undefined
+  /** Whether the namespace must stay, as sessions wait for their clients. */
+  readonly isAwaiting: boolean
+  /** Encodes a broadcast. */
+  broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent
   /** A client asks for its session, before its admission is decided. */
   claim(socket: S): void
   /** A client may be admitted: what `admit` needs. `undefined` if that is nothing. */
@@ -74,6 +80,4 @@ export interface Recovery<S extends RecoverableSocket> {
   onData(socket: S): void
   /** The server disconnects a socket: what it has sent to it before comes before that. */
   flush(socket: S): void
-  /** Waits until what was sent to a socket before has been sent. `undefined` if it has. */
-  settled(socket: S): Effect.Effect<void> | undefined
 }

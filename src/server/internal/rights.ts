@@ -21,10 +21,7 @@ const MOVE = 5_000
 
 /** A socket, as its rights see it. */
 export interface Entitled extends InboundSocket {
-  readonly scope: Scope.Scope
   readonly handshake: object
-  /** Its handlers see another service from now on. */
-  provide(key: Context.Key<any, any>, service: unknown): void
   disconnectUnsafe(close: boolean): void
 }
 

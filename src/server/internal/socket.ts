@@ -1,58 +1,35 @@
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
 
-import type {
-  Adapter,
-  BroadcastFlags,
-  BroadcastPacket,
-  EncodedBroadcast,
-  LocalSocket,
-  SocketDetails
-} from "../../adapter/Adapter.ts"
+import type { Adapter, LocalSocket, SocketDetails } from "../../adapter/Adapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { Handshake } from "../../Handshake.ts"
-import type { CompiledContract, CompiledMiddleware } from "../../internal/compileContract.ts"
-import { getOrThrow } from "../../internal/contractCodec.ts"
-import { unsent } from "../../internal/decodeAck.ts"
+import type { CompiledContract } from "../../internal/compileContract.ts"
 import { asRooms } from "../../internal/rooms.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { SharedSession } from "../../recovery/SharedSession.ts"
-import { AckError } from "../../SocketIoError.ts"
-import type { TraceContext } from "../../TraceContext.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
-import { namespaceRefusals, volatileDropped } from "../ServerMetrics.ts"
+import { namespaceRefusals } from "../ServerMetrics.ts"
 import type { ServerSocket } from "../ServerSocket.ts"
 import { startAll, withHandler, withoutHandler } from "./answers.ts"
-import type { Auth, Connection, Member } from "./connection.ts"
+import type { Connection } from "./connection.ts"
 import { Dispatch } from "./dispatch.ts"
 import { greeting } from "./greeting.ts"
-import type { ObservedNamespace } from "./observer.ts"
-import { PendingAcks } from "./pendingAcks.ts"
-import {
-  type Encoding,
-  type EventHandler,
-  type HandlerRecord,
-  refusalOf,
-  type Registration,
-  type RunFork,
-  type Target
-} from "./ports.ts"
-import type { LiveSession } from "./liveSession.ts"
-import type { RecoverableSocket, Resumed, Resumption, Session } from "./recoverable.ts"
+import { type Auth, enterUnserved, refuse } from "./joining.ts"
+import type { Member } from "./members.ts"
+import type { EventHandler, HandlerRecord, Registration, Target } from "./ports.ts"
+import { Recipient, type SendingNamespace } from "./recipient.ts"
+import type { RecoverableSocket, Resumed, Resumption } from "./recoverable.ts"
 import type { Recovery } from "./recoveryPorts.ts"
-import type { End } from "./expiry.ts"
-import { type Entitled, Rights } from "./rights.ts"
+import type { Entitled, Rights } from "./rights.ts"
+import { checkRooms, enterRoom, leaveRoom } from "./roomLimit.ts"
 import { RoomsView } from "./roomsView.ts"
-import { Supervisor } from "./supervisor.ts"
-import { packetOf, traced, withTrace } from "./tracing.ts"
-import type { EncodedEvent, EventData } from "./wire.ts"
+import { type Data, detailsOf, encodeData, handshakeOf, withChanges } from "./socketDetails.ts"
 
 /** A namespace, as its sockets see it. */
-export interface SocketNamespace extends ObservedNamespace {
+export interface SocketNamespace extends SendingNamespace {
   readonly registration: Registration | undefined
   readonly adapter: Adapter
   /** Sends any event. */
@@ -62,7 +39,6 @@ export interface SocketNamespace extends ObservedNamespace {
   /** The parameters of its name. */
   readonly params: Readonly<Record<string, unknown>>
   readonly recovery: Recovery<SocketRuntime> | undefined
-  nextAckId(): number
   /** Whether the events of all its sockets have readers. */
   readonly watchesEvents: boolean
   publishEvent(
@@ -85,21 +61,16 @@ interface Disconnected {
 }
 
 /**
- * The state of a socket: its admission is being decided; it is admitted; it has ended. The first
- * two carry no data, as most sockets are in the second.
+ * The state of a socket: its admission is being decided; it is admitted; it is about to end, and can
+ * still send; it has ended. All but the last carry no data, as most sockets are in the second.
  */
-type Lifecycle = "connecting" | "connected" | Disconnected
+type Lifecycle = "connecting" | "connected" | "ending" | Disconnected
 
 /** A client in a namespace, from its CONNECT packet to its end, whether it is admitted or not. */
-export class SocketRuntime extends Supervisor implements LocalSocket, Member, RecoverableSocket, Entitled {
+export class SocketRuntime extends Recipient implements LocalSocket, Member, RecoverableSocket, Entitled {
   /** Another one only until the socket is admitted: that of the session that it asks for. */
   id: string
   readonly namespace: SocketNamespace
-  /**
-   * It has no parent: the socket's end closes it with `Closing`, after the handlers that use it
-   * have ended. A scope forked from the namespace's would take 133 bytes more per idle connection.
-   */
-  readonly scope: Scope.Closeable = Scope.makeUnsafe()
   readonly dispatch: Dispatch
   /** The auth payload: raw at first, and decoded by the contract from the admission on. */
   private ownAuth: Auth
@@ -113,22 +84,14 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   auth: unknown = undefined
   joined: Set<string> | undefined
   private lifecycle: Lifecycle = "connecting"
-  /** The context in which its effects run, without its scope. */
-  private context: Context.Context<any> | undefined
-  private ownData: Readonly<Record<string, unknown>> = noData
+  private ownData: Data = noData
   resumption: Resumption | undefined
-  recoverable: Session | LiveSession | undefined
   /** The grants of its middlewares, if they end or can be refreshed. */
   rights: Rights | undefined
   private roomsView: RoomsView | undefined
-  private outgoingHandlers: ReadonlyArray<EventHandler> | undefined
   private disconnectingHandlers: ReadonlyArray<EventHandler> | undefined
-  /** The handlers of its end are starting: it has its reason, and ends only once. */
-  private isEnding = false
-  private acks: PendingAcks | undefined
-  /** Effects that wait for capacity in the client's outbox. */
-  private waiting: Set<() => void> | undefined
-  private ending: Deferred.Deferred<DisconnectReason> | undefined
+  /** Made for the first effect that waits for the end. */
+  private ended: Deferred.Deferred<DisconnectReason> | undefined
   /** The application's forms of the socket. Each is made at its first use. */
   view: ServerSocket<any> | undefined
   untypedView: ServerSocket<any> | undefined
@@ -147,7 +110,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   get isConnected(): boolean {
-    return this.lifecycle === "connected"
+    return this.lifecycle === "connected" || this.lifecycle === "ending"
   }
 
   get isDisconnected(): boolean {
@@ -161,26 +124,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   // ---------------------------------------------------------------- what the application sees
 
   get handshake(): Handshake {
-    const { details } = this.connection.session
-    const { address, issued, query, secure, url } = details
-    return {
-      get headers() {
-        return details.headers
-      },
-      query,
-      url,
-      address,
-      secure,
-      issued,
-      // Rarely used, and a microsecond of work.
-      get time() {
-        return new Date(issued).toString()
-      },
-      get xdomain() {
-        return Boolean(details.headers.origin)
-      },
-      auth: this.ownAuth
-    }
+    return handshakeOf(this.connection.session.details, this.ownAuth)
   }
 
   get rooms(): ReadonlySet<string> {
@@ -196,27 +140,16 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return this.ownData
   }
 
-  /** A copy of the current state: other servers may read it later. */
   get details(): SocketDetails {
-    const rooms = new Set([this.id])
-    for (const room of this.roomsNow ?? []) rooms.add(room)
-    return { id: this.id, handshake: this.handshake, rooms, data: this.encodeData(this.ownData) }
+    return detailsOf(this)
   }
 
   get disconnected(): Effect.Effect<DisconnectReason> {
     return Effect.suspend(() =>
       typeof this.lifecycle === "string"
-        ? Deferred.await((this.ending ??= Deferred.makeUnsafe<DisconnectReason>()))
+        ? Deferred.await((this.ended ??= Deferred.makeUnsafe<DisconnectReason>()))
         : Effect.succeed(this.lifecycle.reason)
     )
-  }
-
-  /** Adds a handler; gives the function that removes it. */
-  addOutgoingHandler(handler: EventHandler): () => void {
-    this.outgoingHandlers = withHandler(this.outgoingHandlers, handler)
-    return () => {
-      this.outgoingHandlers = withoutHandler(this.outgoingHandlers, handler)
-    }
   }
 
   /** Adds a handler; gives the function that removes it. */
@@ -227,50 +160,21 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     }
   }
 
-  /** Adds a handler; gives the function that removes it. */
-  addAuthHandler(handler: EventHandler): () => void {
-    return this.rights?.addHandler(handler) ?? (() => {})
-  }
-
   // ---------------------------------------------------------------- data
-
-  /** Throws on a field that the contract does not declare. */
-  checkDeclared(data: Readonly<Record<string, unknown>>): void {
-    const codecs = this.contract?.data
-    const undeclared = Object.keys(data).find((field) => !codecs?.has(field))
-    if (undeclared === undefined) return
-    throw new Error(`"${undeclared}" is not among the data of sockets in "${this.namespace.name}"`)
-  }
 
   /**
    * Sets data, declared or not. Throws on a value that is not of its type, and changes nothing
    * then.
    */
-  setData(data: Readonly<Record<string, unknown>>): void {
+  setData(data: Data): void {
     // Encoded here, so that a wrong value fails at its caller and not where the socket is fetched.
-    this.encodeData(data)
-    const next: Record<string, unknown> = { ...this.ownData, ...data }
-    for (const field of Object.keys(data)) if (data[field] === undefined) delete next[field]
-    this.ownData = next
+    encodeData(this.contract, data)
+    this.ownData = withChanges(this.ownData, data)
     this.namespace.recovery?.onData(this)
   }
 
-  get encodedData(): Readonly<Record<string, unknown>> {
-    return this.encodeData(this.ownData)
-  }
-
-  /** Data as the contract encodes them; fields that it does not declare stay as they are. */
-  private encodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-    const codecs = this.contract?.data
-    if (codecs === undefined || codecs.size === 0) return data
-    const encoded: Record<string, unknown> = {}
-    for (const field of Object.keys(data)) {
-      // A field that is taken away has no type.
-      if (data[field] === undefined) continue
-      const codec = codecs.get(field)
-      encoded[field] = codec === undefined ? data[field] : getOrThrow(codec.encode(data[field]), `data "${field}"`)
-    }
-    return encoded
+  get encodedData(): Data {
+    return encodeData(this.contract, this.ownData)
   }
 
   // ---------------------------------------------------------------- rooms
@@ -279,7 +183,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return Effect.suspend(() => {
       if (this.isDisconnected) return Effect.void
       const names = asRooms(rooms)
-      this.checkRooms(names)
+      checkRooms(this, names)
       return this.namespace.adapter.join(this, names)
     })
   }
@@ -288,21 +192,9 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     return Effect.suspend(() => this.namespace.adapter.leave(this, asRooms(rooms)))
   }
 
-  /** Throws if the connection would be in more rooms than it may. */
-  private checkRooms(names: ReadonlyArray<string>): void {
-    const { connection } = this
-    let added = 0
-    for (const room of names) added += roomWeight(room)
-    if (connection.mayEnterRooms(added)) return
-    // It may be in some of them already.
-    for (const room of names) if (this.joined?.has(room) || room === this.id) added -= roomWeight(room)
-    if (connection.mayEnterRooms(added)) return
-    throw new Error(`a connection may be in ${connection.environment.options.maxRooms} rooms (maxRooms)`)
-  }
-
   enterRoom(room: string): boolean {
     const { connection } = this
-    if (connection.enterRoom(roomWeight(room))) {
+    if (enterRoom(connection, room)) {
       if (this.recoverable !== undefined) this.namespace.recovery!.onJoined(this, room)
       return true
     }
@@ -315,223 +207,8 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   leaveRoom(room: string): void {
-    this.connection.leaveRoom(roomWeight(room))
+    leaveRoom(this.connection, room)
     if (this.recoverable !== undefined) this.namespace.recovery!.onLeft(this, room)
-  }
-
-  // ---------------------------------------------------------------- out
-
-  /** Whether nothing can be sent: the socket has ended, or its client moves to another server. */
-  private get isUnreachable(): boolean {
-    return this.isDisconnected || this.connection.isSilent
-  }
-
-  deliver(encoded: EncodedBroadcast, flags: BroadcastFlags): void {
-    const event = encoded as EncodedEvent
-    const { data, isRecoverable, makeTraced, spoiled } = event
-    if (this.isUnreachable || (flags.volatile && this.isBehind())) return
-    const shared = makeTraced === undefined ? event.message : event.messageFor(this.connection)
-    const message = spoiled !== undefined && this.isSpoiled ? spoiled : shared
-    this.connection.session.sendUnsafe(message, isRecoverable ? this.recoverable?.onDropped : undefined)
-    // Handlers may send, too: after this.
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
-  }
-
-  private get isSpoiled(): boolean {
-    return this.recoverable instanceof SharedSession && this.recoverable.isIncomplete
-  }
-
-  deliverForAck(
-    encoded: EncodedBroadcast,
-    id: number,
-    flags: BroadcastFlags,
-    onAck: (args: ReadonlyArray<unknown> | undefined) => void
-  ): (() => void) | undefined {
-    if (!this.isConnected || this.isUnreachable || (flags.volatile && this.isBehind())) return undefined
-    if (this.connection.owesTooMany) return undefined
-    const acks = (this.acks ??= new PendingAcks(this.connection))
-    const event = encoded as EncodedEvent
-    const { data } = event
-    acks.add(id, onAck)
-    this.connection.onAwaiting()
-    this.connection.session.sendUnsafe(event.messageFor(this.connection), () => acks.settle(id, undefined))
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(data)
-    return () => acks.remove(id)
-  }
-
-  /** Whether a volatile packet would have to wait for the client; it is dropped then. */
-  private isBehind(): boolean {
-    const { environment, session } = this.connection
-    if (session.writable) return false
-    environment.observer.count(volatileDropped, { namespace: this.namespace.label })
-    return true
-  }
-
-  private showOutgoing([event, ...args]: ReadonlyArray<unknown>): void {
-    if (this.isDisconnected) return
-    startAll(this, this.outgoingHandlers!, event as string, args, [event])
-  }
-
-  /** Sends an event; throws if it cannot be encoded. Returns whether it was sent. */
-  private send(emitted: BroadcastPacket, flags: BroadcastFlags, id?: number, onDropped?: () => void): boolean {
-    const { recoverable } = this
-    const packet: EventData = withTrace(emitted, this.contract) ?? emitted
-    const recovery = id === undefined && recoverable !== undefined ? this.namespace.recovery : undefined
-    if (recoverable !== undefined) this.namespace.recovery!.order.finish()
-    if (this.isDisconnected || (flags.volatile && this.isBehind())) {
-      // It has waited for capacity until the connection was lost: the client misses it.
-      if (!flags.volatile && this.recoverable !== undefined) recovery?.direct(this, packet, flags)
-      return false
-    }
-    const { environment, isSilent, session } = this.connection
-    // A client that moves gets what can be recovered when it comes back.
-    if (isSilent && recovery === undefined) return false
-    // An event that comes out of a log is shown when it is sent.
-    if (recovery !== undefined && !recovery.direct(this, packet, flags)) return true
-    if (recovery === undefined)
-      session.sendUnsafe(environment.wire.event(this.namespace.name, packet, id, flags.compress), onDropped)
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(emitted.data)
-    return true
-  }
-
-  /** Whether messages to the client may have the trace context of their emitter. */
-  private isTraced({ isDeclared }: Encoding): boolean {
-    return isDeclared && this.connection.environment.observer.tracing !== undefined && this.connection.isTraced
-  }
-
-  /** Sends an event: now, or once there is capacity, where the policy is to wait for it. */
-  emit({ encoding }: Target, event: string, args: ReadonlyArray<unknown>, flags: BroadcastFlags): Effect.Effect<void> {
-    if (this.isTraced(encoding)) return traced((trace) => this.emitNow(encoding, event, args, flags, trace))
-    return this.emitNow(encoding, event, args, flags)
-  }
-
-  private emitNow(
-    encoding: Encoding,
-    event: string,
-    args: ReadonlyArray<unknown>,
-    flags: BroadcastFlags,
-    trace?: TraceContext
-  ): Effect.Effect<void> {
-    if (!this.connection.environment.options.suspends || flags.volatile) {
-      return Effect.sync(() => void this.send(packetOf(encoding, event, args, trace), flags))
-    }
-    return Effect.suspend(() => {
-      const packet = packetOf(encoding, event, args, trace)
-      return this.onCapacity<void, never>((resume) => {
-        this.send(packet, flags)
-        resume(Effect.void)
-      })
-    })
-  }
-
-  /** Sends an event and waits for its acknowledgement. */
-  emitWithAck(
-    { encoding }: Target,
-    event: string,
-    args: ReadonlyArray<unknown>,
-    flags: BroadcastFlags
-  ): Effect.Effect<any, any> {
-    if (this.isTraced(encoding)) return traced((trace) => this.ask(encoding, event, args, flags, trace))
-    return this.ask(encoding, event, args, flags)
-  }
-
-  private ask(
-    encoding: Encoding,
-    event: string,
-    args: ReadonlyArray<unknown>,
-    flags: BroadcastFlags,
-    trace?: TraceContext
-  ): Effect.Effect<any, any> {
-    const request = Effect.callback<ReadonlyArray<unknown>, AckError>((resume) => {
-      const fail = (_tag: "Disconnected" | "NotSent" | "TooManyPending") =>
-        resume(Effect.fail(new AckError({ event, reason: { _tag } })))
-      if (this.isUnreachable) return fail("Disconnected")
-      if (this.connection.owesTooMany) return fail("TooManyPending")
-      const acks = (this.acks ??= new PendingAcks(this.connection))
-      const id = this.namespace.nextAckId()
-      acks.add(id, (args) => (args === undefined ? fail("Disconnected") : resume(Effect.succeed(args))))
-      this.connection.onAwaiting()
-      const onDropped = () => {
-        acks.remove(id)
-        fail("NotSent")
-      }
-      try {
-        if (!this.send(packetOf(encoding, event, args, trace), flags, id, onDropped)) return onDropped()
-      } catch (defect) {
-        acks.remove(id)
-        return resume(unsent(event, Cause.die(defect)))
-      }
-      return Effect.sync(() => acks.remove(id))
-    })
-    const waits = this.connection.environment.options.suspends && !flags.volatile
-    const ordered = this.namespace.recovery === undefined ? request : Effect.andThen(this.settled, request)
-    const answered = waits ? Effect.andThen(this.awaitCapacity, ordered) : ordered
-    return Effect.flatMap(answered, (answer) => encoding.decodeAck(event, answer))
-  }
-
-  /** Waits until the events before have been sent, which may be on their way through a log. */
-  private get settled(): Effect.Effect<void> {
-    return Effect.suspend(() => this.namespace.recovery?.settled(this) ?? Effect.void)
-  }
-
-  /**
-   * Sends an event of this library's own, encoded, that is not recovered: its reader asks again after
-   * an outage. Throws if it cannot be encoded.
-   */
-  sendEncoded(packet: EventData, onDropped: () => void): void {
-    if (this.recoverable !== undefined) this.namespace.recovery!.order.finish()
-    if (!this.isConnected || this.isUnreachable) return
-    const { environment, session } = this.connection
-    session.sendUnsafe(environment.wire.event(this.namespace.name, packet, undefined, true), onDropped)
-    if (this.outgoingHandlers !== undefined) this.showOutgoing(packet.data)
-  }
-
-  sendAck(id: number, args: ReadonlyArray<unknown>, mayHaveBinary: boolean): void {
-    if (!this.isConnected) return
-    const { environment, session } = this.connection
-    session.sendUnsafe(environment.wire.ack(this.namespace.name, id, args, mayHaveBinary))
-  }
-
-  /** Whether the client's outbox has capacity, or the client has left. */
-  get hasCapacity(): boolean {
-    return this.isDisconnected || this.connection.session.hasCapacity
-  }
-
-  /** Waits for that. */
-  get awaitCapacity(): Effect.Effect<void> {
-    return this.onCapacity((resume) => resume(Effect.void))
-  }
-
-  /**
-   * Acts once the client's outbox has capacity, in the order of the calls, or once the socket has
-   * disconnected. Interruption cancels it.
-   */
-  private onCapacity<A, E>(act: (resume: (effect: Effect.Effect<A, E>) => void) => void): Effect.Effect<A, E> {
-    return Effect.callback<A, E>((resume) => {
-      let isWaiting = true
-      const run = () => {
-        isWaiting = false
-        this.waiting?.delete(giveUp)
-        try {
-          act(resume)
-        } catch (defect) {
-          resume(Effect.die(defect))
-        }
-      }
-      let cancel: (() => void) | undefined
-      const giveUp = () => {
-        cancel?.()
-        run()
-      }
-      if (this.isDisconnected) return run()
-      cancel = this.connection.session.onCapacity(run)
-      if (!isWaiting) return
-      ;(this.waiting ??= new Set()).add(giveUp)
-      return Effect.sync(() => {
-        cancel?.()
-        this.waiting?.delete(giveUp)
-      })
-    })
   }
 
   // ---------------------------------------------------------------- in
@@ -560,53 +237,6 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   }
 
   // ---------------------------------------------------------------- admission
-
-  /**
-   * Runs the effect that admits the socket and builds its handlers, in its scope, and in the
-   * context of the layer that serves the namespace, if that is known. The socket's end interrupts
-   * it. If it fails, the socket is refused or disconnected, as it has no handlers.
-   */
-  launch(make: () => Effect.Effect<unknown>, onExit: () => void): void {
-    const { connection, namespace } = this
-    const { context, observer } = connection.environment
-    this.enterContext(namespace.registration?.context ?? (context as Context.Context<any>))
-    this.start(this.runFork, make, (exit) => {
-      if (exit._tag === "Failure") {
-        if (this.isConnecting) this.refuse("Internal error")
-        else this.disconnectUnsafe(false)
-      }
-      onExit()
-      if (exit._tag === "Success") return
-      const refusal = refusalOf(exit.cause)
-      if (refusal !== undefined) {
-        const { message } = refusal
-        observer.debug("namespace", "socket refused by its builder", { message, ...this.annotations }, connection)
-      } else if (!Cause.hasInterruptsOnly(exit.cause)) {
-        observer.error("connecting a socket failed", exit.cause, this.annotations, connection)
-      }
-    })
-  }
-
-  /**
-   * The builder and the handlers run in the given context from now on, with the socket's scope. It
-   * does nothing if they do already.
-   */
-  enterContext(context: Context.Context<any>): Context.Context<any> | undefined {
-    if (context === this.context) return undefined
-    this.context = context
-    const own: Context.Context<any> = Context.add(context, Scope.Scope, this.scope)
-    this.runFork = Effect.runForkWith(own) as RunFork
-    return own
-  }
-
-  /** A middleware has granted something that ends, or that the client can refresh. */
-  grant(middleware: CompiledMiddleware, value: unknown, end: End | undefined, context: Context.Context<any>): void {
-    ;(this.rights ??= new Rights(this, context)).grant(middleware, value, end)
-  }
-
-  provide(key: Context.Key<any, any>, service: unknown): void {
-    this.enterContext(Context.add(this.context!, key, service))
-  }
 
   current(context: Context.Context<any>): Context.Context<any> {
     return this.rights?.current(context) ?? context
@@ -652,7 +282,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     observer.debug("namespace", "socket connected", this.annotations, connection)
   }
 
-  onResumed(data: Readonly<Record<string, unknown>>, resumed: Resumed): void {
+  onResumed(data: Data, resumed: Resumed): void {
     this.ownData = data
     this.resumption = resumed
   }
@@ -675,12 +305,7 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
     if (!this.isConnecting) return
     const { connection, namespace } = this
     const { observer } = connection.environment
-    try {
-      connection.refuse(namespace.name, message, data)
-    } catch {
-      // Sends the refusal without its data if that cannot be encoded: the refusal itself counts.
-      connection.refuse(namespace.name, message)
-    }
+    refuse(connection, namespace.name, message, data)
     connection.forget(this)
     observer.count(namespaceRefusals, { namespace: namespace.registration === undefined ? "" : namespace.label })
     const annotations = { message, ...this.annotations }
@@ -695,86 +320,71 @@ export class SocketRuntime extends Supervisor implements LocalSocket, Member, Re
   leaveUnserved(): void {
     if (!this.isConnecting) return
     this.connection.forget(this)
-    this.connection.enterUnserved()
+    enterUnserved(this.connection)
     this.end("server namespace disconnect")
   }
 
   // ---------------------------------------------------------------- end
 
   disconnectUnsafe(close: boolean): void {
-    if (this.isDisconnected || this.isEnding) return
+    if (this.isDisconnected || this.lifecycle === "ending") return
     const { connection } = this
     if (close) return connection.disconnectAll()
     // Handlers of the end can still send before it.
-    this.startDisconnectingHandlers("server namespace disconnect")
+    this.beginEnd("server namespace disconnect")
     this.namespace.recovery?.flush(this)
     connection.session.sendUnsafe(connection.environment.wire.disconnect(this.namespace.name))
     connection.forget(this)
     this.end("server namespace disconnect")
   }
 
-  /** Starts the handlers of the end, once: the rooms are still intact. */
-  private startDisconnectingHandlers(reason: DisconnectReason): void {
+  /** The end of an admitted socket begins: its handlers start, once. The rooms are still intact. */
+  private beginEnd(reason: DisconnectReason): void {
+    if (this.lifecycle !== "connected") return
+    this.lifecycle = "ending"
     const handlers = this.disconnectingHandlers
-    if (handlers === undefined || !this.isConnected) return
     this.disconnectingHandlers = undefined
-    this.isEnding = true
-    startAll(this, handlers, reason, [], 0)
-    this.isEnding = false
-  }
-
-  abandonAcks(): void {
-    this.acks?.abandon()
+    if (handlers !== undefined) startAll(this, handlers, reason, [], 0)
   }
 
   /** The end: nothing is delivered any more, acknowledgements fail, the scope closes. */
   end(reason: DisconnectReason): void {
-    this.startDisconnectingHandlers(reason)
+    this.beginEnd(reason)
     if (this.isDisconnected) return
     const wasAdmitted = this.isConnected
     // A copy, as the socket leaves the rooms. A socket without rooms has none to show.
     this.lifecycle = { reason, rooms: wasAdmitted ? new Set(this.joined) : noRooms }
-    const { acks, connection, ending, namespace, waiting } = this
-    const { closing, observer } = connection.environment
-    this.acks = this.ending = this.waiting = undefined
-    if (waiting !== undefined) for (const giveUp of waiting) giveUp()
+    const { connection, ended, namespace } = this
+    this.ended = undefined
+    this.stopWaiting()
     namespace.recovery?.onEnd(this, reason)
     this.rights?.stop()
     namespace.remove(this, reason)
-    acks?.abandon()
-    if (ending !== undefined) Deferred.doneUnsafe(ending, Effect.succeed(reason))
+    this.abandonAcks()
+    if (ended !== undefined) Deferred.doneUnsafe(ended, Effect.succeed(reason))
     connection.leaving++
     this.dispatch.discardInbox()
-    this.interruptAll(
-      () => this.dispatch.endStreams(),
-      (running) => {
-        // Finalizers start before the rooms are left, so that they can still send to them at once.
-        // They wait for handlers that end slowly, as these use the scope, too.
-        closing.close(this.scope, {
-          annotations: this.annotations,
-          culprit: connection,
-          users: running,
-          onClosed: () => {
-            this.releaseAuth()
-            connection.onReleased()
-          }
-        })
-        // A socket that was not admitted is in no rooms; it needs no adapter.
+    this.interruptAll({
+      onInterrupted: () => this.dispatch.endStreams(),
+      onClosing: () => {
+        // Finalizers have started before, so that they can still send to the rooms at once. A socket
+        // that was not admitted is in no rooms; it needs no adapter.
         if (wasAdmitted) namespace.leaveAll(this)
+      },
+      onClosed: () => {
+        this.releaseAuth()
+        connection.onReleased()
       }
-    )
-    if (wasAdmitted) {
-      observer.debug("namespace", "socket disconnected", { reason, ...this.annotations }, connection)
-    }
+    })
+    if (!wasAdmitted) return
+    const annotations = { reason, ...this.annotations }
+    connection.environment.observer.debug("namespace", "socket disconnected", annotations, connection)
   }
 }
 
 /** Whether the auth payload stays as it came, as the contract declares nothing at all. */
 export const keepsRawAuth = ({ declaresAuth, untyped }: CompiledContract): boolean => untyped && !declaresAuth
 
-const noData: Readonly<Record<string, unknown>> = {}
+const noData: Data = {}
 
 const noRooms: ReadonlySet<string> = new Set()
-
-/** The number of rooms that a room counts as: a long name takes memory, too. */
-const roomWeight = (room: string): number => 1 + (room.length >> 8)

@@ -16,13 +16,15 @@ import type { StreamOptions } from "../../StreamOptions.ts"
 import type { RoomSelection } from "../BroadcastOperator.ts"
 import type { ConnectedSocket, ServerConnection } from "../ServerConnection.ts"
 import type { EventRefused, IncomingEvent, ServerSocket, SocketRecovery } from "../ServerSocket.ts"
-import type { Connection, Member } from "./connection.ts"
+import type { Connection } from "./connection.ts"
 import { ConnectionView } from "./connectionView.ts"
 import { DECLARED, UNDECLARED } from "./eventStreams.ts"
+import type { Member } from "./members.ts"
 import { allBut, noFlags, type Operator } from "./operator.ts"
 import type { RunFork, Target } from "./ports.ts"
 import { reauthorize } from "./reauthorize.ts"
 import type { SocketRuntime } from "./socket.ts"
+import { checkDeclared } from "./socketDetails.ts"
 
 /** The socket as the application sees it: with its contract's events, or with all others. */
 export const viewOf = (socket: SocketRuntime, isUntyped: boolean): ServerSocket<any> =>
@@ -207,9 +209,10 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
   }
 
   onAuth<E, R>(handler: (service: any) => Effect.Effect<unknown, E, R>): Effect.Effect<void, never, R | Scope.Scope> {
-    return adding(this.#socket, (run) =>
-      this.#socket.addAuthHandler({ run, handle: (_event, [service]) => handler(service) })
-    )
+    return adding(this.#socket, (run) => {
+      const { rights } = this.#socket
+      return rights?.addHandler({ run, handle: (_event, [service]) => handler(service) }) ?? (() => {})
+    })
   }
 
   disconnect(options?: { readonly close?: boolean }): Effect.Effect<void> {
@@ -218,7 +221,8 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
 
   setData(data: Readonly<Record<string, unknown>>): Effect.Effect<void> {
     return Effect.sync(() => {
-      if (!this.#isUntyped) this.#socket.checkDeclared(data)
+      const { contract, namespace } = this.#socket
+      if (!this.#isUntyped) checkDeclared(contract, namespace.name, data)
       this.#socket.setData(data)
     })
   }
