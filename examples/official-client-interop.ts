@@ -154,7 +154,7 @@ const officialServer = (http: HttpServer) => {
 const useOurClient = Effect.gen(function* () {
   const says = print("our client")
   const refusal = yield* Effect.flip(SocketIoClient.connect("/forms", { auth: { token: "guess" } })).pipe(Effect.scoped)
-  yield* says("is refused:", refusal.message, refusal.data)
+  yield* says("is refused:", refusal.message, refusal.reason._tag === "Refused" && refusal.reason.data)
   const forms = yield* SocketIoClient.connect(Forms, { auth: { token: "secret" } })
   const news = yield* forms.subscribe("news")
   yield* forms.respond("question", () => Effect.succeed("the client of this library"))

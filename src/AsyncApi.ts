@@ -64,8 +64,8 @@ export const fromNamespaces = (namespaces: ReadonlyArray<Namespace.Any>, options
 
 /**
  * Returns the JSON Schemas (draft 7) of a contract's values on the wire: `auth`, `params.<name>`,
- * and for each event `receive.<event>` or `send.<event>`, with `.ack` and `.error`. Each one has its
- * own definitions.
+ * and for each event `receive.<event>` or `send.<event>`, with `.ack` and `.error`. Each one has
+ * its own definitions.
  *
  * **Details**
  *
@@ -98,9 +98,9 @@ export interface HttpOptions extends Options {
 }
 
 /**
- * Serves the document of contracts as `{path}.json`, and a page at `{path}` that shows it: events by
- * namespace and direction, their schemas and examples, and a form that sends them with the official
- * client.
+ * Serves the document of contracts as `{path}.json`, and a page at `{path}` that shows it: events
+ * by namespace and direction, their schemas and examples, and a form that sends them with the
+ * official client.
  *
  * Building the layer dies as {@link fromNamespaces} throws. The document is made once.
  *

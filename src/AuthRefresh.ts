@@ -27,13 +27,13 @@ export const Refreshed = Schema.Struct({ expiresIn: Schema.optionalKey(Schema.Fi
  *
  * The namespace gets two events: the client sends `event` with a new auth payload, and the server
  * sends `<event>:expiring` with `{ expiresIn }` (milliseconds) before the end. The middleware runs
- * again for the new payload. The answer is `{ _tag: "Success", value: { expiresIn } }`; handlers that
- * start from then on see the new service. If the middleware refuses the payload, the answer is a
- * `Failure` with its error: the old rights stand, and so does their end.
+ * again for the new payload. The answer is `{ _tag: "Success", value: { expiresIn } }`; handlers
+ * that start from then on see the new service. If the middleware refuses the payload, the answer is
+ * a `Failure` with its error: the old rights stand, and so does their end.
  *
- * - `same`: whether the new credentials are those of the same user. If not, the connection is closed
- *   with the reason `auth changed`. It is also asked when a client takes its session over to a new
- *   connection (`recovery`): if not, it begins anew.
+ * - `same`: whether the new credentials are those of the same user. If not, the connection is
+ *   closed with the reason `auth changed`. It is also asked when a client takes its session over to
+ *   a new connection (`recovery`): if not, it begins anew.
  * - `rateLimit`: how often the client of one socket may send the event. Default: once per second,
  *   and 5 at once. Refreshes of one socket run one after another.
  *

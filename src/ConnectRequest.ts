@@ -11,6 +11,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import type { Handshake } from "./Handshake.ts"
+import { TypeId } from "./SocketIoError.ts"
 
 /**
  * A client's request to connect, as a middleware sees it.
@@ -31,18 +32,18 @@ export interface ConnectRequest<Auth> {
    */
   readonly auth: Auth
   /**
-   * Says when the client's rights end: at a time, or after a duration. The connection is closed then,
-   * or the socket is disconnected; see {@link ExpiryOptions}.
+   * Says when the client's rights end: at a time, or after a duration. The connection is closed
+   * then, or the socket is disconnected; see {@link ExpiryOptions}.
    *
    * **Details**
    *
    * Several calls, and several middlewares, each say an end: the earliest one counts. A refresh
    * replaces those of its own middleware. Clocks differ, so a time (not a duration) ends later by
-   * the server's `auth.tolerance`. The server looks at the clock once a minute at least, so a change
-   * of the clock counts, too.
+   * the server's `auth.tolerance`. The server looks at the clock once a minute at least, so a
+   * change of the clock counts, too.
    *
-   * Fails with {@link ConnectRefused} (`data` is `{ code: "expired" }`) if the time is over already:
-   * the client is not admitted. Dies when it is called after the middleware has decided.
+   * Fails with {@link ConnectRefused} (`data` is `{ code: "expired" }`) if the time is over
+   * already: the client is not admitted. Dies when it is called after the middleware has decided.
    *
    * **Gotchas**
    *
@@ -87,9 +88,10 @@ export interface ExpiryOptions {
    */
   readonly notice?: Duration.Input
   /**
-   * - `reconnect` (default): the connection is closed with the reason `auth expired`, and with it the
-   *   client's sockets in other namespaces. Clients come back by themselves, with the credentials
-   *   that they have then. Of many connections at once, each waits for its turn (`auth.rate`).
+   * - `reconnect` (default): the connection is closed with the reason `auth expired`, and with it
+   *   the client's sockets in other namespaces. Clients come back by themselves, with the
+   *   credentials that they have then. Of many connections at once, each waits for its turn
+   *   (`auth.rate`).
    * - `leave`: the socket is disconnected from its namespace, and the client does not come back by
    *   itself.
    */
@@ -115,5 +117,9 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
     Error.stackTraceLimit = 0
     super(props)
     Error.stackTraceLimit = stackTraceLimit
+  }
+
+  get [TypeId](): true {
+    return true
   }
 }

@@ -63,8 +63,8 @@ export type Level = "breaking" | "risky" | "safe"
  * - `where`: the event, such as `/chat:join`, or the namespace.
  * - `path`: the place in it, such as `receive payload [0].room`; `receive` is what the server
  *   receives, `send` what it sends.
- * - `breaks`: the programs that the change is a danger for. A `safe` one may still break new clients
- *   that meet an old server, while servers are replaced.
+ * - `breaks`: the programs that the change is a danger for. A `safe` one may still break new
+ *   clients that meet an old server, while servers are replaced.
  *
  * @since 0.1.0
  * @category models

@@ -19,9 +19,9 @@ export { type ContractSnapshot, fingerprint, parse, snapshot, stringify, uncompa
  *
  * **Details**
  *
- * What clients send, and the auth payload, must fit the new contract. What the server sends must fit
- * the old one, acknowledgements and failures included: its clients have that one. So the same change
- * of a schema may be safe in one direction and breaking in the other one.
+ * The events of clients, and the auth payload, must fit the new contract. The events of the server
+ * must fit the old one, acknowledgements and failures included: clients have that one. So the same
+ * change of a schema may be safe in one direction and breaking in the other one.
  *
  * | change | clients send | the server sends |
  * |---|---|---|

@@ -38,7 +38,8 @@ export interface EventSnapshot {
  * A namespace in a snapshot: the events that the server receives, and those that it sends.
  *
  * Schemas are JSON Schemas with references to `definitions`, without texts for people, and with
- * keywords of their own for what decoders do beyond them: `x-checks`, `x-then`, `x-any`, `x-opaque`.
+ * keywords of their own for what decoders do beyond them: `x-checks`, `x-then`, `x-any`,
+ * `x-opaque`.
  *
  * @since 0.1.0
  * @category models

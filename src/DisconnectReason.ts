@@ -21,8 +21,8 @@
  * - `internal error`: code of the server threw that must not, such as the application's own parser
  *   or adapter. The error is logged.
  * - `forced close`: the server closed it.
- * - `server shutting down`: the server's scope closed, or a drain has moved the connection to another
- *   server.
+ * - `server shutting down`: the server's scope closed, or a drain has moved the connection to
+ *   another server.
  * - `session resumed`: the client came back over another connection before the server had noticed
  *   the end of this one.
  * - `auth expired`: the client's rights have ended, as a middleware had said (`expires`). Clients

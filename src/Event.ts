@@ -76,7 +76,17 @@ interface Documentation<A> {
 
 type TypeOf<S> = S extends AnySchema ? S["Type"] : never
 
-interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
+/** The type of the options `once` as they are given, and nothing else. It is `unknown` if there are none. */
+type Given<O> = O & { readonly [K in Exclude<keyof O, keyof Once.Options>]: NoOption<K> }
+
+/** Appears in an error message where `once` has an option that does not exist. */
+interface NoOption<Name> {
+  readonly "once has no option": Name
+}
+
+type OnceOf<O> = unknown extends O ? undefined : O extends Once.Options ? O : Once.Options
+
+interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload, OnceOptions> {
   /**
    * The acknowledgement's value. Default: the event is acknowledged without arguments, if the
    * sender asks for it.
@@ -107,7 +117,7 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload> {
    * Whether the server handles a message once, however often its client sends it; see
    * `Once.Options`. It has no meaning for events of the server. Default: every arrival is handled.
    */
-  readonly once?: Once.Options<Payload>
+  readonly once?: Once.Options<Payload> & Given<OnceOptions>
 }
 
 /**
@@ -153,10 +163,16 @@ export const make: {
   // `NoInfer`: otherwise an event that is declared within a namespace would infer its missing
   // options from there, as `any`.
   /** Declares an event that carries no data. Throws if the name is reserved by the protocol. */
-  <const Name extends string, Ack extends AnySchema = Schema.Never, Error extends AnySchema = Schema.Never>(
+  <
+    const Name extends string,
+    Ack extends AnySchema = Schema.Never,
+    Error extends AnySchema = Schema.Never,
+    OnceOptions = unknown
+  >(
     name: Name,
-    options?: Answers<Ack, Error, void> & Documentation<never> & { readonly payload?: never; readonly args?: never }
-  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>>
+    options?: Answers<Ack, Error, void, OnceOptions> &
+      Documentation<never> & { readonly payload?: never; readonly args?: never }
+  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>, OnceOf<NoInfer<OnceOptions>>>
   /**
    * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
    * Throws if the name is reserved by the protocol.
@@ -165,12 +181,13 @@ export const make: {
     const Name extends string,
     const Args extends ReadonlyArray<AnySchema>,
     Ack extends AnySchema = Schema.Never,
-    Error extends AnySchema = Schema.Never
+    Error extends AnySchema = Schema.Never,
+    OnceOptions = unknown
   >(
     name: Name,
-    options: Answers<Ack, Error, ArgsOf<Args>["Type"]> &
+    options: Answers<Ack, Error, ArgsOf<Args>["Type"], OnceOptions> &
       Documentation<NoInfer<TypeOf<ArgsOf<Args>>>> & { readonly args: Args; readonly payload?: never }
-  ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>>
+  ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>, OnceOf<NoInfer<OnceOptions>>>
   // The last one: mistakes are explained by it.
   /**
    * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
@@ -180,15 +197,16 @@ export const make: {
     const Name extends string,
     Payload extends AnySchema | Fields,
     Ack extends AnySchema = Schema.Never,
-    Error extends AnySchema = Schema.Never
+    Error extends AnySchema = Schema.Never,
+    OnceOptions = unknown
   >(
     name: Name,
-    options: Answers<Ack, Error, PayloadOf<Payload>["Type"]> &
+    options: Answers<Ack, Error, PayloadOf<Payload>["Type"], OnceOptions> &
       Documentation<NoInfer<TypeOf<PayloadOf<Payload>>>> & { readonly payload: Payload; readonly args?: never }
-  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>>
+  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>, OnceOf<NoInfer<OnceOptions>>>
 } = (
   name: string,
-  options: Answers<AnySchema, AnySchema, any> &
+  options: Answers<AnySchema, AnySchema, any, unknown> &
     Documentation<unknown> & {
       readonly payload?: AnySchema | Fields
       readonly args?: ReadonlyArray<AnySchema>

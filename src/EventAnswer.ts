@@ -49,8 +49,8 @@ export const PayloadRefused = Schema.TaggedStruct(PAYLOAD_REFUSED, { message: Sc
  * `{ retryAfter }` as `data`, in milliseconds.
  *
  * An event with `once` is refused with one of these as `data`: `{ id: "missing" }` or
- * `{ id: "invalid" }`, `{ retryAfter }` while the answers cannot be reached, and `{ handled: true }`
- * if it was handled before and its answer was too large to be kept.
+ * `{ id: "invalid" }`, `{ retryAfter }` while the answers cannot be reached, and
+ * `{ handled: true }` if it was handled before and its answer was too large to be kept.
  *
  * @since 0.1.0
  * @category schemas

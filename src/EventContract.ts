@@ -1,5 +1,6 @@
 /**
- * The events of a contract as types: their model, and what follows from it for `emit` and for handlers.
+ * The events of a contract as types: their model, and what follows from it for `emit` and for
+ * handlers.
  *
  * Users meet these types as those of `Event`.
  *
@@ -68,7 +69,8 @@ export type Arity = "none" | "one" | "many"
  * - `ack`: the schema of the acknowledgement's value; `Schema.Never` for an event whose
  *   acknowledgement has no value.
  * - `error`: the schema of the failures that the handler may answer with; `Schema.Never` for none.
- * - `once`: how the server knows a message that it has handled; `undefined` if it handles each arrival.
+ * - `once`: how the server knows a message that it has handled; `undefined` if it handles each
+ *   arrival.
  * - `description`, `deprecated`, `examples`: for people who read about the event; see `AsyncApi`.
  * - `annotations`: values that the application attaches for its tools. The library does not read
  *   them.
@@ -80,7 +82,8 @@ export interface Event<
   in out Name extends string,
   out Payload extends AnySchema,
   out Ack extends AnySchema,
-  out Error extends AnySchema
+  out Error extends AnySchema,
+  out OnceOptions extends Once.Options | undefined = Once.Options | undefined
 > extends Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly _tag: Name
@@ -93,15 +96,15 @@ export interface Event<
   readonly concurrency: number | undefined
   readonly rateLimit: EventRateLimit | undefined
   readonly recover: boolean
-  readonly once: Once.Options | undefined
+  readonly once: OnceOptions
   readonly description: string | undefined
   readonly deprecated: boolean
   readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
   /** The same event with one more annotation. */
-  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error>
+  annotate<I, S>(key: Context.Key<I, S>, value: NoInfer<S>): Event<Name, Payload, Ack, Error, OnceOptions>
   /** The same event with more annotations; they replace those of the same key. */
-  annotateMerge<I>(annotations: Context.Context<I>): Event<Name, Payload, Ack, Error>
+  annotateMerge<I>(annotations: Context.Context<I>): Event<Name, Payload, Ack, Error, OnceOptions>
 }
 
 /**

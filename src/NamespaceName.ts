@@ -62,6 +62,7 @@ type Punctuation =
  * @category guards
  */
 export const checkName = (name: string): void => {
-  if (!name.startsWith("/")) throw new Error(`a namespace's name starts with "/", unlike "${name}"`)
-  if (name.includes(",")) throw new Error(`a namespace's name has no comma, unlike "${name}"`)
+  if (!/^\/[^,]*$/.test(name)) {
+    throw new Error(`a namespace's name starts with "/" and has no comma, unlike "${name}"`)
+  }
 }

@@ -20,6 +20,7 @@
  * | a transformation, such as `Schema.FiniteFromString` | its encoded side |
  * | `ack` without `error` | the value; from the server possibly an `EventAnswer.Failure` |
  * | `error` | `{ _tag: "Success", value }` or `{ _tag: "Failure", error }`, with the refusals of `EventAnswer` |
+ * | `once` without `key` | one more argument after those of the event: {@link Attributes} |
  * | any other class | `unknown` |
  *
  * **Gotchas**
@@ -37,8 +38,8 @@
  * import type { Chat } from "./contract.ts"
  *
  * const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
- * const answer = await socket.emitWithAck("join", { room: "lobby" })
- * if (answer._tag === "Success") show(answer.value)
+ * const answer = await socket.emitWithAck("join", { name: "Ada" })
+ * if (answer._tag === "Failure") show(answer.error._tag)
  * ```
  *
  * @since 0.1.0
@@ -69,7 +70,7 @@ import type * as Namespace from "./Namespace.ts"
  */
 export type ListenEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyped
   ? AnyEvents
-  : { [E in Namespace.ServerEvents<N> as Event.Name<E>]: Listener<E, Bytes, FromClient<E, SentBytes>> }
+  : { [E in Namespace.ServerEvents<N> as Event.Name<E>]: Listener<E, Arguments<E, Bytes>, FromClient<E, SentBytes>> }
 
 /**
  * The events that the official client may emit: the second type of its `Socket`.
@@ -91,7 +92,7 @@ export type EmitEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyped
   : {
       [E in Namespace.ClientEvents<N> as Event.Name<E>]: Listener<
         E,
-        SentBytes,
+        ClientArguments<E, SentBytes>,
         FromServer<E, Bytes, [answer: Failure<Refusal> | undefined]>
       >
     }
@@ -138,24 +139,46 @@ export type ServerTypes<N extends Namespace.Any> = [
     : {
         [E in Namespace.ClientEvents<N> as Event.Name<E>]: Listener<
           E,
-          Bytes,
+          ClientArguments<E, Bytes>,
           FromServer<E, Bytes, [answer?: Failure<Refusal>]>
         >
       },
   emitEvents: N extends Namespace.AnyUntyped
     ? AnyEvents
-    : { [E in Namespace.ServerEvents<N> as Event.Name<E>]: Listener<E, Bytes, FromClient<E, Bytes>> },
+    : { [E in Namespace.ServerEvents<N> as Event.Name<E>]: Listener<E, Arguments<E, Bytes>, FromClient<E, Bytes>> },
   serverSideEvents: N extends Namespace.AnyUntyped
     ? AnyEvents
     : {
         [E in Namespace.ServerToServer<N> as Event.Name<E>]: Listener<
           E,
-          Bytes,
+          Arguments<E, Bytes>,
           FromServer<E, Bytes, [answer?: Failure<Refusal>]>
         >
       },
   socketData: N extends Namespace.AnyUntyped ? any : SocketData<N[typeof Namespace.TypeId]["encodedData"]>
 ]
+
+/**
+ * What a message says about itself: an object after the arguments of an event that is handled once
+ * (`once`), unless its id is in the payload.
+ *
+ * **Example** (An order that counts once, however often the client sends it)
+ *
+ * ```ts
+ * const shop: ShopSocket = io("/shop", { retries: 10, ackTimeout: 5000 })
+ * const answer = await shop.emitWithAck("order", { article: "book" }, { id: crypto.randomUUID() })
+ * ```
+ *
+ * @since 0.1.0
+ * @category client
+ */
+export interface Attributes {
+  /** The id of the message, the same in every attempt to send it. */
+  readonly id: string
+  /** The W3C trace context of the sender. */
+  readonly traceparent?: string
+  readonly tracestate?: string
+}
 
 /**
  * The events of a namespace that declares none.
@@ -316,12 +339,19 @@ type IsMethod<A> = 0 extends 1 & A ? false : [Extract<A, (...args: never) => unk
 type Exact = { a?: undefined } extends { a?: never } ? false : true
 
 /** The listener of an event: its arguments, and a callback if it is acknowledged with something. */
-type Listener<E extends Event.Any, B, Answer extends ReadonlyArray<unknown>> = [Event.Ack<E>, Event.Error<E>] extends [
-  never,
-  never
-]
-  ? (...args: Arguments<E, B>) => void
-  : (...args: [...args: Arguments<E, B>, ack: (...answer: Answer) => void]) => void
+type Listener<E extends Event.Any, Args extends ReadonlyArray<unknown>, Answer extends ReadonlyArray<unknown>> = [
+  Event.Ack<E>,
+  Event.Error<E>
+] extends [never, never]
+  ? (...args: Args) => void
+  : (...args: [...args: Args, ack: (...answer: Answer) => void]) => void
+
+/** The arguments of an event of clients: an id follows where `once` takes it from there. */
+type ClientArguments<E extends Event.Any, B> = undefined extends E["once"]
+  ? Arguments<E, B>
+  : E["once"] extends { readonly key: unknown }
+    ? Arguments<E, B>
+    : [...args: Arguments<E, B>, attributes: Attributes]
 
 type Arguments<E extends Event.Any, B> = E["payload"] extends Schema.Void
   ? []
@@ -360,7 +390,10 @@ type HasValue<E extends Event.Any> = [Event.Ack<E>] extends [never]
     ? false
     : true
 
-/** The payloads that the middlewares of a union read, as parameters of functions: inferred together, they meet. */
+/**
+ * The payloads that the middlewares of a union read, as parameters of functions: inferred together,
+ * they meet.
+ */
 type MiddlewareAuth<M> = M extends { readonly auth: { readonly Encoded: infer A } }
   ? (auth: Wire<A, SentBytes>) => void
   : never

@@ -39,8 +39,8 @@ export interface OwnerSocket<out Auth = unknown, out Data = Readonly<Record<stri
  * answered as the first one was after that. A success and a declared failure are kept. A defect, an
  * undeclared failure and an interruption are not: the next attempt runs the handler again.
  *
- * The handler is not interruptible: if its client leaves, which is when clients try again, it goes on
- * to its end, and its answer is kept. The socket's scope closes after that.
+ * The handler is not interruptible: if its client leaves, which is when clients try again, it goes
+ * on to its end, and its answer is kept. The socket's scope closes after that.
  *
  * The answers are in memory, unless a layer of `Idempotency` says otherwise.
  *
@@ -71,9 +71,9 @@ export interface Options<Payload = any> {
    */
   readonly window?: Duration.Input
   /**
-   * Whose id it is: the same id of two owners is two messages. Ids have 1 to 256 characters then, and
-   * the owner has, too. Default: all clients share the ids, which must be hard to guess therefore,
-   * and have 16 to 256 characters.
+   * Whose id it is: the same id of two owners is two messages. Ids have 1 to 256 characters then,
+   * and the owner has, too. Default: all clients share the ids, which must be hard to guess
+   * therefore, and have 16 to 256 characters.
    *
    * `services` are those of the handlers, such as the ones that middleware provides:
    * `owner: (_, services) => Context.getUnsafe(services, CurrentUser).id`. A defect is a defect of

@@ -40,8 +40,8 @@ export interface Rate {
  * **Details**
  *
  * - `refuse` (default): the event is dropped and counted (`ServerMetrics.eventsLimited`). A client
- *   that asks for an acknowledgement gets the failure `EventRefused` (see `EventAnswer`). Its `data`
- *   is `{ retryAfter }`: the milliseconds until the next token.
+ *   that asks for an acknowledgement gets the failure `EventRefused` (see `EventAnswer`). Its
+ *   `data` is `{ retryAfter }`: the milliseconds until the next token.
  * - `disconnect`: the connection is closed with reason `rate limit exceeded`.
  *
  * **Gotchas**

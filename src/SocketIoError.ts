@@ -1,9 +1,82 @@
 /**
- * The errors that callers of the library can act on.
+ * The errors that callers of the library can act on, and the base of all errors of the library.
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
+import * as Predicate from "effect/Predicate"
+import type * as Types from "effect/Types"
+
+/**
+ * The mark of this library's errors.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId = "~effect-socket.io/Error"
+
+/**
+ * An error of this library. Every error that its effects and streams fail with is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SocketIoError extends Error {
+  readonly [TypeId]: true
+  readonly _tag: string
+}
+
+/**
+ * Whether a value is an error of this library.
+ *
+ * **Details**
+ *
+ * The type narrows a union of errors to those of the library.
+ *
+ * **Gotchas**
+ *
+ * The refusals that an application makes itself (`ConnectRefused`, `EventRefused`,
+ * `RequestForbidden`) are errors of the library, too. A `ProtocolError` is none: codecs return it,
+ * and nothing fails with it.
+ *
+ * **Example** (The application's own errors go on)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { SocketIoError } from "effect-socket.io"
+ *
+ * const joined = chat.emitWithAck("join", { room: "lobby" }).pipe(
+ *   Effect.catchIf(SocketIoError.isSocketIoError, ({ message }) => Effect.logWarning(message))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSocketIoError = <E>(
+  value: E
+): value is unknown extends E ? E & SocketIoError : Extract<E, SocketIoError> => Predicate.hasProperty(value, TypeId)
+
+/**
+ * The base of this library's error classes: as `Data.TaggedError`, with the mark that
+ * {@link isSocketIoError} looks for. It is for parts of the library that live elsewhere, such as an
+ * adapter or a store.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const TaggedError = <const Tag extends string>(
+  tag: Tag
+): new <A extends Record<string, any> = {}>(
+  args: Types.VoidIfEmpty<{ readonly [P in keyof A as P extends "_tag" ? never : P]: A[P] }>
+) => Cause.YieldableError & { readonly _tag: Tag; readonly [TypeId]: true } & Readonly<A> => {
+  // Untyped, as no class can say that its instances have the properties of a type parameter.
+  const Base: any = Data.TaggedError(tag)
+  // Not of each error: logs would show it.
+  Base.prototype[TypeId] = true
+  return Base
+}
 
 /**
  * The reasons why an acknowledgement will not come.
@@ -67,7 +140,7 @@ export type AckErrorReason =
  * @since 0.1.0
  * @category errors
  */
-export class AckError extends Data.TaggedError("AckError")<{
+export class AckError extends TaggedError("AckError")<{
   readonly event: string
   readonly reason: AckErrorReason
 }> {
@@ -83,7 +156,7 @@ export class AckError extends Data.TaggedError("AckError")<{
  * @since 0.1.0
  * @category errors
  */
-export class InvalidOptionError extends Data.TaggedError("InvalidOptionError")<{
+export class InvalidOptionError extends TaggedError("InvalidOptionError")<{
   readonly option: string
   readonly problem: string
 }> {
@@ -113,12 +186,13 @@ export class InvalidOptionError extends Data.TaggedError("InvalidOptionError")<{
  * @category errors
  */
 export class ServersMissingError<out A = void>
-  extends /* @__PURE__ */ Data.TaggedError("ServersMissingError")<{
+  extends /* @__PURE__ */ TaggedError("ServersMissingError")<{
     readonly missing: number
     readonly partial: unknown
   }>
 {
-  // Clients do not use the class: bundlers leave it out of pages, as the call above is marked as pure.
+  // Clients do not use the class: bundlers leave it out of pages, as the call above is marked as
+  // pure.
   declare readonly partial: A
 
   override get message(): string {

@@ -20,9 +20,10 @@
  *   `answer:read`. After an outage it reads again, from its position.
  * - `from` of the items is the position of their first value. Values before its own position a
  *   reader skips. If `from` is larger than its position, it has missed values: it reads again.
- * - `gone: true` says that there is no such stream, or no longer, or not for this client. If `from` of
- *   that answer is larger than `after`, the server has dropped the values in between.
- * - The items with an `end` are the last ones. See `StreamWire.End` for the ways in which a stream ends.
+ * - `gone: true` says that there is no such stream, or no longer, or not for this client. If `from`
+ *   of that answer is larger than `after`, the server has dropped the values in between.
+ * - The items with an `end` are the last ones. See `StreamWire.End` for the ways in which a stream
+ *   ends.
  * - With a `window` the server sends no more than that many values beyond the last `answer:ack`. A
  *   reader that wants no more of a stream reads with the window 0.
  *
@@ -123,9 +124,9 @@ export interface Access {
 }
 
 /**
- * A handler with a rule that says which clients may read or stop its streams. The rule replaces that
- * of the owner: see {@link Options}. It runs in the context of the socket that asks, so it sees that
- * socket's services.
+ * A handler with a rule that says which clients may read or stop its streams. The rule replaces
+ * that of the owner: see {@link Options}. It runs in the context of the socket that asks, so it
+ * sees that socket's services.
  *
  * **Gotchas**
  *
@@ -144,15 +145,15 @@ export interface Guarded<Payload, Item, E> {
  *
  * **Details**
  *
- * The stream runs in a scope of its own: the end of its socket does not end it, and the `Scope` of its
- * context is its own. It ends by itself, when a client stops it, when nobody reads it for its `idle`
- * time, or with the layer of its namespace; all but the first interrupt it. It has the services of the
- * socket that has started it.
+ * The stream runs in a scope of its own: the end of its socket does not end it, and the `Scope` of
+ * its context is its own. It ends by itself, when a client stops it, when nobody reads it for its
+ * `idle` time, or with the layer of its namespace; all but the first interrupt it. It has the
+ * services of the socket that has started it.
  *
  * **Gotchas**
  *
- * The socket may have left: a stream that uses it sees a socket that is not connected. A dynamic namespace
- * may have closed, too, and with it the scope in which it was opened.
+ * The socket may have left: a stream that uses it sees a socket that is not connected. A dynamic
+ * namespace may have closed, too, and with it the scope in which it was opened.
  *
  * @since 0.1.0
  * @category models
@@ -171,21 +172,21 @@ export interface Options<Payload, Item, E> {
   /** The failures of the stream. Default: none. */
   readonly error?: E
   /**
-   * The key of a stream, from its payload: a client that asks with the key of a stream that runs gets
-   * that one, and none is started. It has 1 to 256 characters, and from 16 on if there is neither an
-   * `owner` nor a rule (see {@link Guarded}): then all clients share the keys, which must be hard to
-   * guess. Default: every event starts a stream, and none is found by a key.
+   * The key of a stream, from its payload: a client that asks with the key of a stream that runs
+   * gets that one, and none is started. It has 1 to 256 characters, and from 16 on if there is
+   * neither an `owner` nor a rule (see {@link Guarded}): then all clients share the keys, which
+   * must be hard to guess. Default: every event starts a stream, and none is found by a key.
    */
   key?(payload: Payload): string
   /**
-   * Whose stream it is, from the socket and its services, as 1 to 256 characters. Streams of another
-   * owner are not found, read or stopped. Default: a client that knows the id of a stream, or its key,
-   * may read and stop it.
+   * Whose stream it is, from the socket and its services, as 1 to 256 characters. Streams of
+   * another owner are not found, read or stopped. Default: a client that knows the id of a stream,
+   * or its key, may read and stop it.
    */
   owner?(socket: Once.OwnerSocket, services: Context.Context<never>): string
   /**
-   * The time without a reader after which the server stops a stream. `Infinity` stands for no limit.
-   * Default: 5 minutes.
+   * The time without a reader after which the server stops a stream. `Infinity` stands for no
+   * limit. Default: 5 minutes.
    */
   readonly idle?: Duration.Input
   /** The rate at which the client of one socket may start streams. Default: no limit. */
@@ -210,9 +211,9 @@ const declare = Event.make as (name: string, options: object) => Event.Any
  *
  * **Details**
  *
- * The handler returns a `Stream`; see {@link Handler}. The server keeps its values in a `StreamLog`,
- * within bounds: in memory by default. This library's clients read it with `SocketStream`, others with
- * the events above.
+ * The handler returns a `Stream`; see {@link Handler}. The server keeps its values in a
+ * `StreamLog`, within bounds: in memory by default. This library's clients read it with
+ * `SocketStream`, others with the events above.
  *
  * **Example** (Answers of a model, one at a time for each chat)
  *
@@ -235,7 +236,10 @@ const declare = Event.make as (name: string, options: object) => Event.Any
  * @category constructors
  */
 export const make: {
-  /** Declares an event that is answered with a stream. Throws if the name is reserved by the protocol. */
+  /**
+   * Declares an event that is answered with a stream. Throws if the name is reserved by the
+   * protocol.
+   */
   <
     const Name extends string,
     Payload extends Event.AnySchema | Event.Fields,
@@ -246,8 +250,8 @@ export const make: {
     options: Options<Event.PayloadOf<Payload>["Type"], Item, E> & { readonly payload: Payload }
   ): StreamEvent<Name, Event.PayloadOf<Payload>, Item, E>
   /**
-   * Declares an event without a payload that is answered with a stream. Throws if the name is reserved by
-   * the protocol.
+   * Declares an event without a payload that is answered with a stream. Throws if the name is
+   * reserved by the protocol.
    */
   <const Name extends string, Item extends Event.AnySchema, E extends Event.AnySchema = Schema.Never>(
     name: Name,

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
+import { TaggedError } from "./SocketIoError.ts"
 
 /**
  * The policy of a stream whose reader is too slow: it applies when a value comes while `capacity`
@@ -56,7 +56,7 @@ export interface StreamOptions<out O extends Overflow = Overflow> {
  * @since 0.1.0
  * @category errors
  */
-export class StreamOverflow extends Data.TaggedError("StreamOverflow")<{
+export class StreamOverflow extends TaggedError("StreamOverflow")<{
   /** The stream: an event's name, or the name of the property that returns the stream. */
   readonly stream: string
   /** The number of values that could wait. */

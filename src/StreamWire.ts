@@ -68,9 +68,9 @@ const Id = Schema.String.check(Schema.isMaxLength(64))
 export const Started = Schema.Struct({ stream: Schema.String })
 
 /**
- * The payload of `…:read`: the stream, the number of values that were read, and the number of values
- * that may be under way. Default of `window`: no limit but that of the connection. With the window 0
- * the client reads no more.
+ * The payload of `…:read`: the stream, the number of values that were read, and the number of
+ * values that may be under way. Default of `window`: no limit but that of the connection. With the
+ * window 0 the client reads no more.
  *
  * @since 0.1.0
  * @category schemas
@@ -131,7 +131,8 @@ export const Stopping = Schema.Struct({ gone: Schema.Boolean })
 export const Progress = Schema.Struct({ stream: Id, at: Position })
 
 /**
- * The payload of `…:items`: values of a stream from a position on, and its end if they are the last.
+ * The payload of `…:items`: values of a stream from a position on, and its end if they are the
+ * last.
  *
  * @since 0.1.0
  * @category schemas
@@ -144,7 +145,8 @@ export type ItemsSchema<Item extends Event.AnySchema, E extends Event.AnySchema>
 }>
 
 /**
- * Makes the schema of an {@link End}, with the failures that the event declares, if it declares any.
+ * Makes the schema of an {@link End}, with the failures that the event declares, if it declares
+ * any.
  *
  * @since 0.1.0
  * @category schemas

@@ -1,6 +1,6 @@
 /**
- * The W3C trace context of messages: it names the span that has sent a message, so that the spans of its receivers
- * belong to the same trace.
+ * The W3C trace context of messages: it names the span that has sent a message, so that the spans
+ * of its receivers belong to the same trace.
  *
  * **Details**
  *
@@ -68,8 +68,8 @@ export const toSpan = (context: {
 const isState = (text: string): boolean => text.length > 0 && text.length <= MAX_STATE && /^[ -~]+$/.test(text)
 
 /**
- * The trace context of a span, for its messages. Returns `undefined` if there is nothing to send: the
- * span is not sampled, has no W3C ids, or neither it nor a span above it may be propagated
+ * The trace context of a span, for its messages. Returns `undefined` if there is nothing to send:
+ * the span is not sampled, has no W3C ids, or neither it nor a span above it may be propagated
  * (`Tracer.DisablePropagation`).
  *
  * @since 0.1.0
@@ -108,8 +108,8 @@ const stateOf = (span: Tracer.AnySpan): string => {
 
 /**
  * The trace context of the span that a fiber is in. Returns `undefined` outside of spans, where
- * {@link ofSpan} does, where `Tracer.DisablePropagation` is set or tracing is disabled, and in fibers
- * that have no tracer: nobody would find their spans.
+ * {@link ofSpan} does, where `Tracer.DisablePropagation` is set or tracing is disabled, and in
+ * fibers that have no tracer: nobody would find their spans.
  *
  * @since 0.1.0
  * @category conversions
@@ -122,8 +122,8 @@ export const ofFiber = (fiber: Fiber.Fiber<any, any>): TraceContext | undefined 
 }
 
 /**
- * The trace context of the current span, or `undefined`, as {@link ofFiber} gives it. It is for events that no contract
- * declares: those that are declared carry it by themselves.
+ * The trace context of the current span, or `undefined`, as {@link ofFiber} gives it. It is for
+ * events that no contract declares: those that are declared carry it by themselves.
  *
  * **Example** (A trace context as an argument of its own)
  *

@@ -37,7 +37,7 @@ const showing = Effect.fnUntraced(function* (answer: Answer) {
   )
   yield* Effect.raceFirst(reading, stopping).pipe(
     // A visitor who has stopped it sees the part that there is.
-    Effect.catchTag("StreamEnded", (error) => (error.reason === "Stopped" ? Effect.void : Effect.fail(error)))
+    Effect.catchReason("StreamEnded", "Stopped", () => Effect.void)
   )
 })
 

@@ -112,7 +112,7 @@ const visits = Effect.gen(function* () {
               return view.showProblem("That name is taken.")
             case "PresenceRefused":
               return view.showProblem(
-                failure.reason === "InvalidKey" ? "That name is not possible." : "The chat is full."
+                failure.reason._tag === "InvalidKey" ? "That name is not possible." : "The chat is full."
               )
             case "AckError":
               return view.showProblem(`That name is not possible: ${failure.message}.`)

@@ -36,7 +36,8 @@ const join = () =>
     leave()
     const { error } = answer
     if (error._tag === "NameTaken") view.showProblem("That name is taken.")
-    else if (error._tag === "PresenceRefused" && error.reason !== "InvalidKey") view.showProblem("The chat is full.")
+    else if (error._tag === "PresenceRefused" && error.reason._tag !== "InvalidKey")
+      view.showProblem("The chat is full.")
     else view.showProblem("That name is not possible.")
   })
 

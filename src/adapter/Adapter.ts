@@ -126,9 +126,9 @@ export interface BroadcastPacket {
    */
   readonly position?: string | undefined
   /**
-   * The trace context of the span that has emitted it, if there is a tracer and the span is sampled.
-   * An adapter for a cluster passes it on. Only clients of this library that have asked for it get
-   * it.
+   * The trace context of the span that has emitted it, if there is a tracer and the span is
+   * sampled. An adapter for a cluster passes it on. Only clients of this library that have asked
+   * for it get it.
    */
   readonly trace?: TraceContext | undefined
 }
@@ -219,9 +219,9 @@ export interface Host {
   /** The connected sockets of this process by their ids. */
   readonly sockets: ReadonlyMap<string, LocalSocket>
   /**
-   * Encodes a packet once, for the sockets of a selection. Throws on a value that cannot be encoded,
-   * which is a bug of the caller. It is called once for each broadcast, right before the packet is
-   * delivered.
+   * Encodes a packet once, for the sockets of a selection. Throws on a value that cannot be
+   * encoded, which is a bug of the caller. It is called once for each broadcast, right before the
+   * packet is delivered.
    */
   readonly encode: (packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection) => EncodedBroadcast
   /**
@@ -234,7 +234,7 @@ export interface Host {
   ) => { readonly encoded: EncodedBroadcast; readonly id: number }
   /**
    * The sockets whose clients have lost their connection and may come back, where recovery is on.
-   * What an adapter does with the rooms and the connections of a selection counts for them, too, and
+   * An adapter treats the rooms and the connections of a selection in the same way for them, and
    * it encodes the broadcasts of other servers for them as it does for connected sockets.
    */
   readonly away?: AwaySockets | undefined
@@ -243,7 +243,10 @@ export interface Host {
    * make while another one is being delivered.
    */
   readonly order?: DeliveryOrder | undefined
-  /** The recovery of the namespace, where it is on and the factory says that its adapters share a log. */
+  /**
+   * The recovery of the namespace, where it is on and the factory says that its adapters share a
+   * log.
+   */
   readonly recovery?: RecoveryHost | undefined
   /** Whether changes of rooms are observed. Adapters need not report them otherwise. */
   readonly watchesRooms: boolean
@@ -350,9 +353,9 @@ export interface Adapter {
  *
  * **Gotchas**
  *
- * An adapter for a cluster must deliver a broadcast to this process's sockets in the emitting fiber,
- * before it informs the other servers. Otherwise the order of broadcasts and other emits is lost.
- * The exception is one with a log, where recovery is on: there, the log has the order.
+ * An adapter for a cluster must deliver a broadcast to this process's sockets in the emitting
+ * fiber, before it informs the other servers. Otherwise the order of broadcasts and other emits is
+ * lost. The exception is one with a log, where recovery is on: there, the log has the order.
  *
  * @since 0.1.0
  * @category models

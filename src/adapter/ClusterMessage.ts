@@ -34,8 +34,8 @@ export interface RemoteFlags {
  * - `Broadcast`: delivers an event to the selected sockets.
  * - `Question`: one of {@link Question}; the others answer with {@link ClusterAnswer}s.
  * - `Join`, `Leave`, `Disconnect`: acts on the selected sockets.
- * - `Enter`, `Exit`: the socket `sid` alone joins or leaves rooms. `Taken`: a server has its session.
- *   Both exist where recovery is on and servers share a log. Official servers ignore them.
+ * - `Enter`, `Exit`: the socket `sid` alone joins or leaves rooms. `Taken`: a server has its
+ *   session. Both exist where recovery is on and servers share a log. Official servers ignore them.
  * - `ServerEvent`: an event between servers that needs no answer.
  * - `Cancel`: the asker no longer needs the answers to a question. Official servers ignore it.
  * - `Ping`: asks which servers are at work on a question. Official servers ignore it.
@@ -50,7 +50,9 @@ export type ClusterMessage =
       readonly mayHaveBinary: boolean
       readonly selection: Selection
       readonly flags: RemoteFlags
-      /** It is for the one socket alone whose id is the only room, and not for others in that room. */
+      /**
+       * It is for the one socket alone whose id is the only room, and not for others in that room.
+       */
       readonly direct?: boolean | undefined
       /** The sender has a log with other servers, and its own sockets did not wait for that. */
       readonly atOnce?: boolean | undefined
@@ -71,8 +73,8 @@ export type ClusterMessage =
  *
  * **Details**
  *
- * - `Ask`: delivers an event that asks for acknowledgements. A server answers with the number of its
- *   recipients (`Recipients`), and with an `Acknowledged` for each that answers. `timeout`, in
+ * - `Ask`: delivers an event that asks for acknowledgements. A server answers with the number of
+ *   its recipients (`Recipients`), and with an `Acknowledged` for each that answers. `timeout`, in
  *   milliseconds, is known only of official askers.
  * - `Fetch`: the details of the selected sockets.
  * - `Count`: the number of the selected sockets. Official servers understand it as `Fetch`.
@@ -107,8 +109,8 @@ export type Question =
  *   one; such a server also passes on the first argument alone.
  * - `RecipientLeft`: one of them will not answer, because its client has left.
  * - `Answered`: the answer to a `ServerEvent`; `undefined` if there will be none.
- * - `Alive`: the answer to a `Ping`: the server is at work on the question. One that is not, because
- *   it has answered or has never got the question, does not answer the ping.
+ * - `Alive`: the answer to a `Ping`: the server is at work on the question. One that is not,
+ *   because it has answered or has never got the question, does not answer the ping.
  *
  * `Counted`, `RecipientLeft`, `Alive` and an `Answered` without arguments exist between servers of
  * this library alone.
@@ -136,6 +138,8 @@ export interface Sender {
   readonly native: boolean
   /** The message's position in a log, for adapters that keep one. */
   readonly position?: string | undefined
+  /** The size of the message in that log, in bytes. */
+  readonly bytes?: number | undefined
 }
 
 /**

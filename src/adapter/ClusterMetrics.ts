@@ -18,8 +18,8 @@ export const messagesLost: Metric.Counter<number> = Metric.counter("socketio_clu
 })
 
 /**
- * Messages of this server that were not sent, by `reason`: `overflow` and `expired` while the broker
- * was away, `failed` where it is not known whether the broker has got them.
+ * Messages of this server that were not sent, by `reason`: `overflow` and `expired` while the
+ * broker was away, `failed` where it is not known whether the broker has got them.
  *
  * @since 0.1.0
  * @category metrics

@@ -5,9 +5,9 @@
  */
 
 /**
- * The deliveries of one namespace. To deliver a message may run code of the application, which sends
- * another one or changes rooms: when a slow client is disconnected, or to show an outgoing event. The
- * first message comes to all of its recipients before that.
+ * The deliveries of one namespace. To deliver a message may run code of the application, which
+ * sends another one or changes rooms: when a slow client is disconnected, or to show an outgoing
+ * event. The first message comes to all of its recipients before that.
  *
  * @since 0.1.0
  * @category models

@@ -42,7 +42,11 @@ import { OpenQuestions } from "./internal/openQuestions.ts"
 export interface Options {
   /**
    * The time for which a question waits for servers that do not answer and cannot be known to be
-   * dead: official servers, and all servers while the broker is away. Default: 5 seconds.
+   * dead: official servers, and those that were at work on it before the broker was away. Default: 5
+   * seconds.
+   *
+   * A question that nobody is at work on ends when the broker has been away for a second; one that is
+   * asked later ends at once.
    *
    * Servers of this library say whether they are at work on it: a dead one is not waited for, and a
    * live one may take any time for its handlers and clients. Clients of an official server may take
@@ -59,8 +63,8 @@ export interface Options {
  * A broadcast reaches the sockets of this process at once, in the emitting fiber, and the other
  * servers through the link. Where recovery is on and the link has a log, it reaches them when this
  * server reads it there, unless it cannot be recovered. A question ends when every server has
- * answered: those that die or hang meanwhile are counted as missing. Messages that make no sense are
- * counted and dropped.
+ * answered: those that die or hang meanwhile are counted as missing. Messages that make no sense
+ * are counted and dropped.
  *
  * @since 0.1.0
  * @category constructors

@@ -198,8 +198,8 @@ const options = ({ except, rooms }: Selection, flags?: RemoteFlags, timeout?: nu
  *
  * **Details**
  *
- * `mayHaveBinary` says whether bytes may be in the value; `false` for JSON. `position` is the
- * message's position in a log.
+ * `mayHaveBinary` says whether bytes may be in the value; `false` for JSON. `place` is
+ * where the message is in a log, and its size there.
  *
  * @since 0.1.0
  * @category conversions
@@ -208,14 +208,14 @@ export const fromEnvelope = (
   value: unknown,
   here: Here,
   mayHaveBinary: boolean,
-  position?: string | undefined
+  place: Pick<Sender, "position" | "bytes"> = { position: undefined }
 ): Received => {
   if (!Values.isRecord(value)) return refused("it is not an object")
   const { nsp, type, uid, x } = value
   if (!Values.isCount(type)) return refused("it has no type")
   if (uid !== undefined && uid !== null && !Values.isId(uid)) return refused("the sender has no id")
   const extension = Values.readExtension(x)
-  const from: Sender = { uid: uid ?? undefined, native: extension !== undefined, position }
+  const from: Sender = { uid: uid ?? undefined, native: extension !== undefined, ...place }
   const number = extension?.n
   if (uid === here.uid || nsp !== here.namespace) return { _tag: "Ignored", from, number: undefined }
   if (type === Values.OwnType.Beat) {
@@ -375,8 +375,8 @@ const readAnswer = (
 }
 
 /**
- * Reads the answer to a fetch: sockets, or for a server of this library a count. Returns the problem
- * if it is wrong.
+ * Reads the answer to a fetch: sockets, or for a server of this library a count. Returns the
+ * problem if it is wrong.
  *
  * @since 0.1.0
  * @category conversions

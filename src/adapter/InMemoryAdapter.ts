@@ -372,5 +372,7 @@ export class InMemoryAdapter implements Adapter {
   }
 }
 
-/** A short list is as it is. In a long one of another server, a large room may be a million times. */
+/**
+ * A short list is as it is. In a long one of another server, a large room may be a million times.
+ */
 const distinct = (rooms: ReadonlyArray<string>): Iterable<string> => (rooms.length < 16 ? rooms : new Set(rooms))

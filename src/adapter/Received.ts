@@ -1,6 +1,6 @@
 /**
- * The result of reading a wire format: a message of another server in the form that all formats share, or
- * the reason that there is none.
+ * The result of reading a wire format: a message of another server in the form that all formats
+ * share, or the reason that there is none.
  *
  * @since 0.1.0
  */

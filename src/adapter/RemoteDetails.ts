@@ -88,7 +88,9 @@ const readHandshake = (value: Readonly<Record<string, unknown>>): Handshake => {
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
 
-/** The headers and parameters that are read of a socket. Node's servers take no request with more. */
+/**
+ * The headers and parameters that are read of a socket. Node's servers take no request with more.
+ */
 const MAX_TEXTS = 2_000
 
 /** The members that are texts, or lists with texts in them. */

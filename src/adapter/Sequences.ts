@@ -65,8 +65,8 @@ export class Sequences {
   }
 
   /**
-   * Encodes the next message on a lane with its number. If that throws, nothing is sent, and the next
-   * message has the number: others would miss it otherwise.
+   * Encodes the next message on a lane with its number. If that throws, nothing is sent, and the
+   * next message has the number: others would miss it otherwise.
    */
   numbered<A>(name: string, encode: (number: number) => A): A {
     const number = this.next(name)
@@ -85,7 +85,10 @@ export class Sequences {
     return this.sent.get(lane)?.number ?? 0
   }
 
-  /** Takes the number of a received message. Returns how many before it have not come, and never will. */
+  /**
+   * Takes the number of a received message. Returns how many before it have not come, and never
+   * will.
+   */
   observe(uid: string, lane: string, number: number): number {
     const heard = this.byLane.get(lane)?.get(uid)
     if (heard === undefined) return this.remember(uid, lane, number)

@@ -10,8 +10,9 @@ import type { TraceContext } from "../TraceContext.ts"
 import type { StoredSession } from "./StoredSession.ts"
 
 /**
- * A place in the log: the position of an entry, and the number of entries up to it since the log was
- * made. Two places tell how many entries there have been between them, whatever is left of them.
+ * A place in the log: the position of an entry, and the number of entries up to it since the log
+ * was made. Two places tell how many entries there have been between them, whatever is left of
+ * them.
  *
  * @since 0.1.0
  * @category models
@@ -19,6 +20,11 @@ import type { StoredSession } from "./StoredSession.ts"
 export interface Place {
   readonly position: string
   readonly index: number
+  /**
+   * Names the life of the store that keeps the log. After a failover or a restart it is another one,
+   * and the last entries of the one before may be missing. Default: there is one life alone.
+   */
+  readonly era?: string | undefined
 }
 
 /**
@@ -49,9 +55,9 @@ export interface SharedSelection {
  *
  * **Details**
  *
- * - `Broadcast`: an event for the selected sockets. If it is `direct`, it is for the one socket alone
- *   whose id is the only room. If it is `atOnce`, its own server did not wait for the log: it is not
- *   recovered, as volatile events are not.
+ * - `Broadcast`: an event for the selected sockets. If it is `direct`, it is for the one socket
+ *   alone whose id is the only room. If it is `atOnce`, its own server did not wait for the log: it
+ *   is not recovered, as volatile events are not.
  * - `Join`, `Leave`, `Disconnect`: what happens to the selected sockets.
  * - `Enter`, `Exit`: one socket alone joins or leaves rooms.
  * - `Taken`: a server has the session of a socket from now on, in the generation `by`.
@@ -77,8 +83,8 @@ export type SharedMessage =
 
 /**
  * Takes the entries of a log, in their order. `message` is `undefined` where an entry is one of
- * another namespace, or cannot be read. `bytes` is its size, about. `index` is the number of entries
- * up to it, if that is known.
+ * another namespace, or cannot be read. `bytes` is its size, about. `index` is the number of
+ * entries up to it, if that is known.
  *
  * @since 0.1.0
  * @category models
@@ -107,13 +113,16 @@ export interface SharedLog {
   readonly place: Place | undefined
   /**
    * Appends an entry, in the order of the calls. `onEnd` is called once: with `true` after this
-   * server has read it, or with `false` if it may not be in the log. Throws on a value that cannot be
-   * encoded.
+   * server has read it, or with `false` if it may not be in the log. Throws on a value that cannot
+   * be encoded.
    */
   append(message: SharedMessage, onEnd: (isRead: boolean) => void): void
   /** Waits until this server has read everything up to a position. */
   reach(position: string): Effect.Effect<void>
-  /** Calls `onEntry` for each entry of the namespace from now on, before it is delivered. Gives how to stop. */
+  /**
+   * Calls `onEntry` for each entry of the namespace from now on, before it is delivered. Gives how
+   * to stop.
+   */
   watch(onEntry: OnEntry): () => void
   /**
    * Reads the entries after a place, up to a position, of all namespaces. It ends with a reason if
@@ -161,8 +170,8 @@ export interface SessionStore {
   /** Forgets a session, if its generation is still this one. */
   readonly remove: (pid: string, generation: string) => void
   /**
-   * Takes a session for a new generation, atomically: of several that ask for it, the last one has it.
-   * Gives `undefined` if there is none, or it cannot be read.
+   * Takes a session for a new generation, atomically: of several that ask for it, the last one has
+   * it. Gives `undefined` if there is none, or it cannot be read.
    */
   readonly claim: (pid: string, generation: string) => Effect.Effect<StoredSession | "unavailable" | undefined>
 }

@@ -1,8 +1,8 @@
 /**
  * A session in the form in which it is stored for all servers of a cluster.
  *
- * The first five fields are those of official servers (`@socket.io/redis-streams-adapter` 0.3): they
- * read sessions of this library, and this library reads theirs.
+ * The first five fields are those of official servers (`@socket.io/redis-streams-adapter` 0.3):
+ * they read sessions of this library, and this library reads theirs.
  *
  * @since 0.1.0
  */
@@ -17,6 +17,8 @@ import { isPosition } from "./LogPosition.ts"
 export interface Checkpoint {
   readonly position: string
   readonly index: number
+  /** The era of the log, see `SharedLog.Place`. */
+  readonly era?: string | undefined
   readonly rooms: ReadonlyArray<string>
 }
 
@@ -80,7 +82,7 @@ export const toValue = ({ at, checkpoint, data, former, namespace, pid, rooms, s
     n: namespace,
     at,
     former,
-    ...(checkpoint && { p: checkpoint.position, i: checkpoint.index, r: checkpoint.rooms })
+    ...(checkpoint && { p: checkpoint.position, i: checkpoint.index, e: checkpoint.era, r: checkpoint.rooms })
   }
 })
 
@@ -112,9 +114,10 @@ export const fromValue = (value: unknown, secret: string): StoredSession | undef
   }
 }
 
-const readCheckpoint = ({ i, p, r }: Readonly<Record<string, unknown>>): Checkpoint | undefined => {
+const readCheckpoint = ({ e, i, p, r }: Readonly<Record<string, unknown>>): Checkpoint | undefined => {
   const rooms = readRooms(r)
-  return isPosition(p) && isCount(i) && rooms !== undefined ? { position: p, index: i, rooms } : undefined
+  if (!isPosition(p) || !isCount(i) || rooms === undefined) return undefined
+  return { position: p, index: i, ...(typeof e === "string" && { era: e }), rooms }
 }
 
 /**

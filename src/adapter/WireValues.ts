@@ -68,7 +68,10 @@ export const OwnType = {
  */
 export const EMITTER = "emitter"
 
-/** Longer texts are no ids of servers, sockets or questions: they are remembered. Official ones have 20 characters at most. */
+/**
+ * Longer texts are no ids of servers, sockets or questions: they are remembered. Official ones have
+ * 20 characters at most.
+ */
 const MAX_ID = 128
 
 /** The characters of a `traceparent`, and the most of a `tracestate`. */

@@ -65,21 +65,21 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
  *
  * In production mode nothing is attached to connections, and no message takes longer: the numbers
  * come from counters that exist anyway. Nothing happens at all while nobody looks. In development
- * mode sockets, rooms and events are shown, up to `maxSockets` and `maxEvents`: handlers are attached
- * when the first administrator connects, and taken back when the last one has left.
+ * mode sockets, rooms and events are shown, up to `maxSockets` and `maxEvents`: handlers are
+ * attached when the first administrator connects, and taken back when the last one has left.
  *
  * With an adapter for a cluster, every server with this layer tells its own numbers, sockets and
  * events, and commands reach the clients of all servers.
  *
  * Administrators can only look, unless `readonly` is `false`. Each command is logged at level Info.
- * Closing the layer's scope closes their connections, as with `SocketIoServer.layerNamespace`. Fails
- * with `InvalidOptionError` on an option that makes no sense.
+ * Closing the layer's scope closes their connections, as with `SocketIoServer.layerNamespace`.
+ * Fails with `InvalidOptionError` on an option that makes no sense.
  *
  * **Gotchas**
  *
- * An administrator in development mode sees the messages of all users, and headers, queries and data
- * of their sockets. Cookies and `Authorization` are hidden. Behind a proxy, set `trustedProxies`, or
- * all tries to log in come from one address.
+ * An administrator in development mode sees the messages of all users, and headers, queries and
+ * data of their sockets. Cookies and `Authorization` are hidden. Behind a proxy, set
+ * `trustedProxies`, or all tries to log in come from one address.
  *
  * **Example** (Numbers at http://localhost:3000/socket.io-admin/)
  *

@@ -14,7 +14,8 @@ import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
- * The name and the password that an administrator types into the page. Neither is longer than 256 characters.
+ * The name and the password that an administrator types into the page. Neither is longer than 256
+ * characters.
  *
  * @since 0.1.0
  * @category models
@@ -69,8 +70,8 @@ export interface AdminOptions<out R = never> {
   readonly sessions?: SessionOptions
   /**
    * The rate of tries to log in from one address, or from 64 bits of IPv6, right ones included. In
-   * excess of it the client is refused with `too many tries`. Sessions do not count. Default: 5 in a
-   * minute.
+   * excess of it the client is refused with `too many tries`. Sessions do not count. Default: 5 in
+   * a minute.
    */
   readonly tries?: RateLimit
   /** The same for all addresses together. Default: 100 in a minute. */
@@ -102,8 +103,8 @@ export interface SessionOptions {
   /** The time after which credentials are asked for again. Default: 1 day. At least 1 ms. */
   readonly timeToLive?: Duration.Input
   /**
-   * The key of the signature, of at least 16 characters. With the same one, a session holds on every
-   * server of a cluster, and after a restart. Default: a random one for each server.
+   * The key of the signature, of at least 16 characters. With the same one, a session holds on
+   * every server of a cluster, and after a restart. Default: a random one for each server.
    */
   readonly secret?: Redacted.Redacted
 }

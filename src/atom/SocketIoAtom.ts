@@ -1,6 +1,6 @@
 /**
- * A client's connection to a namespace as the atoms of `effect/reactivity`: its status, the events that come in, and those
- * that a view sends.
+ * A client's connection to a namespace as the atoms of `effect/reactivity`: its status, the events
+ * that come in, and those that a view sends.
  *
  * @since 0.1.0
  */
@@ -19,8 +19,9 @@ import type { AckError } from "../SocketIoError.ts"
 import type { StreamOverflow } from "../StreamOptions.ts"
 
 /**
- * The value that a view writes into an atom of {@link SocketIoAtom.emit} or {@link SocketIoAtom.ask}: the event's payload, nothing for
- * an event without payload, or the list of the arguments of an untyped event.
+ * The value that a view writes into an atom of {@link SocketIoAtom.emit} or
+ * {@link SocketIoAtom.ask}: the event's payload, nothing for an event without payload, or the list
+ * of the arguments of an untyped event.
  *
  * @since 0.1.0
  * @category utility types
@@ -32,8 +33,9 @@ export type Argument<E extends Event.Any> = E extends Event.Untyped
     : Event.Payload<E>
 
 /**
- * The functions of {@link SocketIoAtom.fold}, by the names of events: each makes the next state from the last one and an
- * event's payload. The payload of an untyped event is the list of its arguments.
+ * The functions of {@link SocketIoAtom.fold}, by the names of events: each makes the next state
+ * from the last one and an event's payload. The payload of an untyped event is the list of its
+ * arguments.
  *
  * @since 0.1.0
  * @category models
@@ -47,9 +49,10 @@ export type Reducers<E extends Event.Any, State> = {
  *
  * **Details**
  *
- * All atoms share one socket. It connects when a registry mounts the first of them, and leaves the namespace when the last one
- * is not mounted any more, after the registry's idle time. Atoms of the same event are the same atom, so a view may ask for
- * them each time that it renders. Values are `AsyncResult`s: `Failure` where the runtime's layer could not be built.
+ * All atoms share one socket. It connects when a registry mounts the first of them, and leaves the
+ * namespace when the last one is not mounted any more, after the registry's idle time. Atoms of the
+ * same event are the same atom, so a view may ask for them each time that it renders. Values are
+ * `AsyncResult`s: `Failure` where the runtime's layer could not be built.
  *
  * @since 0.1.0
  * @category models
@@ -60,21 +63,22 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
   /** The status of the socket, and its changes. `Connecting` at first. */
   readonly status: Atom.Atom<AsyncResult.AsyncResult<SocketStatus, E>>
   /**
-   * The payload of the last event of this name, since the atom was mounted; `Initial` before the first one. Where several
-   * come at once, a view sees the last of them alone.
+   * The payload of the last event of this name, since the atom was mounted; `Initial` before the
+   * first one. Where several come at once, a view sees the last of them alone.
    */
   last<const Name extends Event.Name<Namespace.ServerEvents<N>>>(
     event: Name
   ): Atom.Atom<AsyncResult.AsyncResult<Event.Payload<Event.WithName<Namespace.ServerEvents<N>, Name>>, E>>
   /**
-   * A state that grows with the events of the server, in the order of their arrival, across reconnections. Events that came
-   * at once change it once.
+   * A state that grows with the events of the server, in the order of their arrival, across
+   * reconnections. Events that came at once change it once.
    *
    * **Details**
    *
-   * Each call makes an atom: call it outside of what renders. Refresh the atom to begin with `initial` again, for example when
-   * `status` tells of a connection that has not recovered. A function that throws makes the atom fail, and so do more than 10,000
-   * events that come before the last ones are handled (`StreamOverflow`).
+   * Each call makes an atom: call it outside of what renders. Refresh the atom to begin with
+   * `initial` again, for example when `status` tells of a connection that has not recovered. A
+   * function that throws makes the atom fail, and so do more than 10,000 events that come before
+   * the last ones are handled (`StreamOverflow`).
    *
    * **Gotchas**
    *
@@ -83,7 +87,7 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
    * **Example** (The last hundred messages)
    *
    * ```ts
-   * const messages = chat.fold([], { said: (all, message) => [...all, message].slice(-100) })
+   * const messages = chat.fold([], { said: (all: ReadonlyArray<string>, message) => [...all, message].slice(-100) })
    * ```
    */
   fold<State>(
@@ -91,26 +95,27 @@ export interface SocketIoAtom<N extends Namespace.Any, E = never> {
     reducers: Reducers<Namespace.ServerEvents<N>, State>
   ): Atom.Atom<AsyncResult.AsyncResult<State, E | StreamOverflow>>
   /**
-   * Sends an event with the payload that is written into the atom. While the socket is not connected the event waits, as with
-   * `emit` of the socket.
+   * Sends an event with the payload that is written into the atom. While the socket is not
+   * connected the event waits, as with `emit` of the socket.
    *
    * **Gotchas**
    *
-   * The atom has to be mounted, or another one of this namespace: otherwise nobody keeps the socket, and the event may be
-   * lost with it.
+   * The atom has to be mounted, or another one of this namespace: otherwise nobody keeps the
+   * socket, and the event may be lost with it.
    */
   emit<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name
   ): Atom.AtomResultFn<Argument<Event.WithName<Namespace.ClientEvents<N>, Name>>, void, E>
   /**
-   * Sends an event with the payload that is written into the atom; the atom's value is the acknowledgement. `waiting` says
-   * that it has not come yet.
+   * Sends an event with the payload that is written into the atom; the atom's value is the
+   * acknowledgement. `waiting` says that it has not come yet.
    *
    * **Details**
    *
-   * Of several questions the newest one's answer is the value. The events of the others are sent, too, and their answers are
-   * ignored. Fails as `emitWithAck` of the socket does. It waits as long as the socket lives: an event that the
-   * server does not handle has no answer. `Atom.Interrupt` and `Atom.Reset` end the wait, and do not take the event back.
+   * Of several questions the newest one's answer is the value. The events of the others are sent,
+   * too, and their answers are ignored. Fails as `emitWithAck` of the socket does. It waits as long
+   * as the socket lives: an event that the server does not handle has no answer. `Atom.Interrupt`
+   * and `Atom.Reset` end the wait, and do not take the event back.
    */
   ask<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(
     event: Name
@@ -139,8 +144,9 @@ export type NamespaceOf<T extends SocketIoClient.Target> = T extends Namespace.A
 
 type Services<R> = SocketIoClient.SocketIoClient | Scope.Scope | R
 
-// Inside, a socket is an untyped one: the types of a contract's events are those of the result of `make`. Streams do not end
-// before their atom, so they never fail for want of a value, as the types of streams in atoms say they may.
+// Inside, a socket is an untyped one: the types of a contract's events are those of the result of
+// `make`. Streams do not end before their atom, so they never fail for want of a value, as the
+// types of streams in atoms say they may.
 type AnySocket = ClientSocket<Namespace.Untyped>
 
 /** An event with its payload, or the arguments of an untyped one. */
@@ -160,8 +166,8 @@ interface AnyMessage {
  * const chat = SocketIoAtom.make(runtime, Chat)
  *
  * const status = chat.status
- * const messages = chat.fold([], { said: (all: ReadonlyArray<Message>, message) => [...all, message].slice(-100) })
- * const say = chat.ask("say")
+ * const messages = chat.fold([], { said: (all: ReadonlyArray<string>, message) => [...all, message].slice(-100) })
+ * const join = chat.ask("join")
  * ```
  *
  * @since 0.1.0
@@ -188,7 +194,10 @@ export const make = <const T extends SocketIoClient.Target, R = never, E = never
       return Stream.concat(Stream.unwrap(Effect.map(connected, ({ socket }) => of(socket))), Stream.never)
     }, options)
 
-  /** Sends in the scope of the socket: a newer event does not take back an older one that waits, nor does a view that ends. */
+  /**
+   * Sends in the scope of the socket: a newer event does not take back an older one that waits, nor
+   * does a view that ends.
+   */
   const sender = <A, E2>(send: (socket: AnySocket, args: ReadonlyArray<unknown>) => Effect.Effect<A, E2>) =>
     runtime.fn<unknown>()((argument, get) => {
       get.mount(connection)

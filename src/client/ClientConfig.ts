@@ -1,9 +1,10 @@
 /**
  * The client's options from the configuration: by default the environment.
  *
- * Every option that a string can say has a name: `connectTimeout` is `SOCKETIO_CLIENT_CONNECT_TIMEOUT`. Durations are written
- * as `20 seconds`, lists with commas between, switches as `true` and `false`. An option that is not set has its default. A value
- * that cannot be read is a `ConfigError`, a value that makes no sense an `InvalidOptionError`.
+ * Every option that a string can say has a name: `connectTimeout` is
+ * `SOCKETIO_CLIENT_CONNECT_TIMEOUT`. Durations are written as `20 seconds`, lists with commas
+ * between, switches as `true` and `false`. An option that is not set has its default. A value that
+ * cannot be read is a `ConfigError`, a value that makes no sense an `InvalidOptionError`.
  *
  * @since 0.1.0
  */
@@ -39,8 +40,9 @@ const readers = {
 } satisfies { readonly [K in keyof ClientOptions]?: (name: string) => Config.Config<NonNullable<ClientOptions[K]>> }
 
 /**
- * The options of a client: `SOCKETIO_CLIENT_URL`, which must be set, `SOCKETIO_CLIENT_PATH`, `SOCKETIO_CLIENT_TRANSPORTS` and so
- * on. `SOCKETIO_CLIENT_RECONNECTION` is a switch: `true` for `Reconnection.default`.
+ * The options of a client: `SOCKETIO_CLIENT_URL`, which must be set, `SOCKETIO_CLIENT_PATH`,
+ * `SOCKETIO_CLIENT_TRANSPORTS` and so on. `SOCKETIO_CLIENT_RECONNECTION` is a switch: `true` for
+ * `Reconnection.default`.
  *
  * **Example** (A client that is configured by the environment alone)
  *

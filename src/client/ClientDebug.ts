@@ -20,7 +20,8 @@ import { log } from "../internal/log.ts"
 export type ClientPart = "engine" | "manager" | "socket"
 
 /**
- * Writes a step of a client: `manager` with the message `connecting`, for example. It must not fail.
+ * Writes a step of a client: `manager` with the message `connecting`, for example. It must not
+ * fail.
  *
  * @since 0.1.0
  * @category models
@@ -57,16 +58,18 @@ const currentSetting = (): string => {
 }
 
 /**
- * Logs the steps of clients at level Debug, annotated with their `subsystem`: `socket.io-client:engine`,
- * `socket.io-client:manager` or `socket.io-client:socket`.
+ * Logs the steps of clients at level Debug, annotated with their `subsystem`:
+ * `socket.io-client:engine`, `socket.io-client:manager` or `socket.io-client:socket`.
  *
  * **Details**
  *
- * A step is logged if the application's minimum level is Debug, or if the setting includes its subsystem. The setting is in
- * the notation of the package `debug`, as `socket.io-client:*,-socket.io-client:socket`. Default: `DEBUG` in the
- * environment, or `localStorage.debug` in a page, as it is when the layer is built.
+ * A step is logged if the application's minimum level is Debug, or if the setting includes its
+ * subsystem. The setting is in the notation of the package `debug`, as
+ * `socket.io-client:*,-socket.io-client:socket`. Default: `DEBUG` in the environment, or
+ * `localStorage.debug` in a page, as it is when the layer is built.
  *
- * `NodeClientPlatform` includes this layer. In pages, and in programs without that platform, provide it to the client.
+ * `NodeClientPlatform` includes this layer. In pages, and in programs without that platform,
+ * provide it to the client.
  *
  * **Example** (A page that logs what `localStorage.debug` asks for)
  *

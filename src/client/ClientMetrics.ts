@@ -3,8 +3,8 @@
  *
  * **Details**
  *
- * `namespace` is the pattern of a dynamic namespace. `event` is empty for events that no contract declares, as there may be
- * any number of their names.
+ * `namespace` is the pattern of a dynamic namespace. `event` is empty for events that no contract
+ * declares, as there may be any number of their names.
  *
  * @since 0.1.0
  */
@@ -32,8 +32,8 @@ export const connects: Metric.Counter<number> = Metric.counter("socketio_client_
 })
 
 /**
- * Attempts to connect that have failed, by `namespace` and `reason`: the way in which the connection to the server failed,
- * or `refused`.
+ * Attempts to connect that have failed, by `namespace` and `reason`: the way in which the
+ * connection to the server failed, or `refused`.
  *
  * @since 0.1.0
  * @category metrics
@@ -44,7 +44,8 @@ export const connectFailures: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Sockets that have lost or left their namespace, by `namespace` and `reason` (see `ClientDisconnectReason`).
+ * Sockets that have lost or left their namespace, by `namespace` and `reason` (see
+ * `ClientDisconnectReason`).
  *
  * @since 0.1.0
  * @category metrics
@@ -55,7 +56,8 @@ export const disconnects: Metric.Counter<number> = Metric.counter("socketio_clie
 })
 
 /**
- * Events that were emitted, by `namespace` and `event`. Those that were dropped later are among them.
+ * Events that were emitted, by `namespace` and `event`. Those that were dropped later are among
+ * them.
  *
  * @since 0.1.0
  * @category metrics
@@ -96,8 +98,8 @@ export const payloadsRefused: Metric.Counter<number> = Metric.counter("socketio_
 export const DURATION_BOUNDS: ReadonlyArray<number> = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30]
 
 /**
- * The time from an `emitWithAck` to its end, in seconds, by `namespace` and `event`. The wait for a connection is a part
- * of it.
+ * The time from an `emitWithAck` to its end, in seconds, by `namespace` and `event`. The wait for a
+ * connection is a part of it.
  *
  * @since 0.1.0
  * @category metrics
@@ -108,8 +110,8 @@ export const ackDuration: Metric.Histogram<number> = Metric.histogram("socketio_
 })
 
 /**
- * Acknowledgements that were not got, by `namespace`, `event` and `reason` (that of `AckError`). A declared failure of the
- * server's is none of them.
+ * Acknowledgements that were not got, by `namespace`, `event` and `reason` (that of `AckError`). A
+ * declared failure of the server's is none of them.
  *
  * @since 0.1.0
  * @category metrics

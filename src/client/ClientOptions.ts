@@ -23,31 +23,38 @@ import { default as defaultReconnection, type Outage } from "./Reconnection.ts"
  * @category options
  */
 export interface ClientOptions<R = never> {
-  /** The server: scheme, host and port, as `https://example.org`. It has no path: namespaces are connected to by name. */
+  /**
+   * The server: scheme, host and port, as `https://example.org`. It has no path: namespaces are
+   * connected to by name.
+   */
   readonly url: string
   /** The path of the Socket.IO server on its host. Default: `/socket.io`. */
   readonly path?: string
   /**
-   * Whether requests have a slash at the end of the path: `/socket.io/`. Some hosts redirect such addresses, and WebSockets
-   * follow no redirects. Default: true.
+   * Whether requests have a slash at the end of the path: `/socket.io/`. Some hosts redirect such
+   * addresses, and WebSockets follow no redirects. Default: true.
    */
   readonly addTrailingSlash?: boolean
   /**
-   * Parameters of every request, or an effect that gives them and is run anew for every connection. The protocol owns `EIO`,
-   * `transport`, `sid`, `b64`, `t` and `fx`. Default: none.
+   * Parameters of every request, or an effect that gives them and is run anew for every connection.
+   * The protocol owns `EIO`, `transport`, `sid`, `b64`, `t` and `fx`. Default: none.
    */
   readonly query?: Strings | Effect.Effect<Strings, never, R>
   /**
-   * Headers of every request, or an effect that gives them and is run anew for every connection, such as a token that
-   * expires. No attempt begins before the effect is done; if it dies, the attempt has failed. Browsers send them over polling
-   * only, as their WebSockets cannot have headers. Default: none.
+   * Headers of every request, or an effect that gives them and is run anew for every connection,
+   * such as a token that expires. No attempt begins before the effect is done; if it dies, the
+   * attempt has failed. Browsers send them over polling only, as their WebSockets cannot have
+   * headers. Default: none.
    */
   readonly headers?: Strings | Effect.Effect<Strings, never, R>
   /** The transports that may be used, the first one first. Default: polling, then WebSocket. */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether to change from polling to WebSocket when the server offers it. Default: true. */
   readonly upgrade?: boolean
-  /** Whether to try the other transports when the first one cannot connect, or not in time. Default: false. */
+  /**
+   * Whether to try the other transports when the first one cannot connect, or not in time. Default:
+   * false.
+   */
   readonly tryAllTransports?: boolean
   /** Whether to begin with WebSocket once an upgrade has succeeded. Default: false. */
   readonly rememberUpgrade?: boolean
@@ -57,35 +64,42 @@ export interface ClientOptions<R = never> {
   readonly protocols?: ReadonlyArray<string>
   /** Whether bytes travel as base64, over WebSocket too. Default: false. */
   readonly forceBase64?: boolean
-  /** Whether to close the connection when the page is left or frozen. Default: true, where there is a page. */
+  /**
+   * Whether to close the connection when the page is left or frozen. Default: true, where there is
+   * a page.
+   */
   readonly closeOnPageHide?: boolean
   /**
-   * The time for the opening of the connection over each transport that is tried, then for the upgrade, and for the closing
-   * when the server does not take the rest. Default: 20 seconds.
+   * The time for the opening of the connection over each transport that is tried, then for the
+   * upgrade, and for the closing when the server does not take the rest. Default: 20 seconds.
    */
   readonly connectTimeout?: Duration.Input
   /**
-   * The schedule on which the client connects again after the connection was lost or could not be opened, or `false` for no
-   * reconnection. It is run anew for every outage, in the context of the client; its delays are the pauses, and there are no
-   * more attempts when it is done or fails. Default: `Reconnection.default`, 1 second doubled up to 5, without end.
+   * The schedule on which the client connects again after the connection was lost or could not be
+   * opened, or `false` for no reconnection. It is run anew for every outage, in the context of the
+   * client; its delays are the pauses, and there are no more attempts when it is done or fails.
+   * Default: `Reconnection.default`, 1 second doubled up to 5, without end.
    */
   readonly reconnection?: false | Schedule.Schedule<unknown, Outage, unknown, R>
   /** The events that may wait in each namespace while it is not connected. Default: 10,000. */
   readonly maxBuffered?: number
-  /** The event that is dropped when more would wait. Default: `newest`, the event that does not fit. */
+  /**
+   * The event that is dropped when more would wait. Default: `newest`, the event that does not fit.
+   */
   readonly bufferOverflow?: "newest" | "oldest"
   /** The acknowledgements that may be awaited in each namespace. Default: 10,000. */
   readonly maxPendingAcks?: number
   /** The binary attachments of one packet. Default: 10. */
   readonly maxAttachments?: number
   /**
-   * The bytes of the attachments of one packet together. Default: no limit of its own, as with the official client: the
-   * platform limits each message (`maxPayload` of `NodeClientPlatform`), and `maxAttachments` their number.
+   * The bytes of the attachments of one packet together. Default: no limit of its own, as with the
+   * official client: the platform limits each message (`maxPayload` of `NodeClientPlatform`), and
+   * `maxAttachments` their number.
    */
   readonly maxAttachmentBytes?: number
   /**
-   * The nesting of arrays and objects in the payload of a packet. Deeper values could exhaust the stack of their reader; our
-   * server sends none. Default: 1,000.
+   * The nesting of arrays and objects in the payload of a packet. Deeper values could exhaust the
+   * stack of their reader; our server sends none. Default: 1,000.
    */
   readonly maxDepth?: number
 }

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -12,13 +11,14 @@ import type { ConnectionDetails } from "../engine/ClientPlatform.ts"
 import type { ClientCloseReason } from "../DisconnectReason.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError } from "../SocketIoError.ts"
+import { type AckError, TaggedError } from "../SocketIoError.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 
 export { AckArguments, ackArguments } from "../AckArguments.ts"
 
 /**
- * The reason for which a client's socket disconnected: its connection ended, or one side left the namespace.
+ * The reason for which a client's socket disconnected: its connection ended, or one side left the
+ * namespace.
  *
  * @since 0.1.0
  * @category models
@@ -26,31 +26,73 @@ export { AckArguments, ackArguments } from "../AckArguments.ts"
 export type ClientDisconnectReason = ClientCloseReason | "io server disconnect" | "io client disconnect"
 
 /**
+ * The reasons why a connection to a namespace does not come about.
+ *
+ * - `Refused`: the server refuses it, with the message of the error and `data`. A middleware or a
+ *   builder has failed with `ConnectRefused`, the auth payload does not fit the contract, or there
+ *   is no such namespace.
+ * - `Disconnected`: there is no connection to the server, or one side has left the namespace
+ *   meanwhile; `reason` says which. `status` and `body` are those of the HTTP response that was no
+ *   success, `closeCode` and `closeReason` those of the WebSocket, and `cause` is the error that
+ *   led to it, each where the platform tells.
+ * - `AuthFailed`: the effect that makes the auth payload has died, or its payload does not fit the
+ *   contract; `cause` says why.
+ * - `OldServer`: the server speaks the protocol of Socket.IO 2, or an older one.
+ * - `Closed`: the socket cannot connect any more. Its scope has closed, or another socket of the
+ *   client has connected to the namespace since this one left it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectErrorReason =
+  | { readonly _tag: "Refused"; readonly data?: unknown }
+  | (ConnectionDetails & { readonly _tag: "Disconnected"; readonly reason: ClientDisconnectReason })
+  | { readonly _tag: "AuthFailed"; readonly cause: unknown }
+  | { readonly _tag: "OldServer" }
+  | { readonly _tag: "Closed" }
+
+/**
  * A connection to a namespace did not come about.
  *
  * **Details**
  *
- * With `willRetry` the client tries again by itself: the connection to the server failed, and the schedule of reconnection
- * goes on. Without it, the server has refused (`data` is its answer), or there are no more attempts; `reconnect` tries again.
+ * `reason` is a tagged value: `Effect.catchReason("ConnectError", "Refused", …)` handles one of
+ * them.
  *
- * Where the connection to the server failed, `reason` says how. `status` and `body` are those of the HTTP response that was
- * no success, `closeCode` and `closeReason` those of the WebSocket, and `cause` is the error that led to it, each where the
- * platform tells.
+ * With `willRetry` the client tries again by itself: there is no connection to the server, and the
+ * schedule of reconnection goes on. Without it, it does not: the server has refused, or there are
+ * no more attempts. `reconnect` tries again.
+ *
+ * **Gotchas**
+ *
+ * `connect` and `reconnect` do not fail while the client tries again by itself. With the default
+ * schedule they wait for ever for a server that cannot be reached. `status` tells each attempt that
+ * has failed.
+ *
+ * **Example** (A user who has to sign in)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { SocketIoClient } from "effect-socket.io/client"
+ *
+ * const chat = SocketIoClient.connect("/chat").pipe(
+ *   Effect.timeout("30 seconds"),
+ *   Effect.catchReason("ConnectError", "Refused", ({ data }, { message }) => askToSignIn(message, data))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
  */
-export class ConnectError extends Data.TaggedError("ConnectError")<
-  ConnectionDetails & {
-    readonly namespace: string
-    readonly message: string
-    /** The data of the server's refusal. */
-    readonly data?: unknown
-    readonly willRetry: boolean
-    /** The way in which the connection ended, unless it was the namespace that was refused. */
-    readonly reason?: ClientDisconnectReason
-  }
-> {}
+export class ConnectError extends TaggedError("ConnectError")<{
+  readonly namespace: string
+  readonly message: string
+  readonly reason: ConnectErrorReason
+  /** Whether the client tries again by itself. */
+  readonly willRetry: boolean
+  /** The error that led to it, if there is one: that of the reason. */
+  readonly cause?: unknown
+}> {}
 
 /**
  * The reason why a server of this library has not recovered a socket, which has missed events then.
@@ -73,14 +115,16 @@ export type RecoveryRefusal = "expired" | "unknown" | "trimmed" | "overflow" | "
  * The connection status of a socket.
  *
  * - `Connecting`: it is on its way, for the first time or after an outage.
- * - `Connected`: it is connected, under this id. `recovered` says whether the server has kept its id, rooms and data since an
- *   outage, and has sent the events that it missed. A server of this library says in `recovery` why it has not. A socket that
- *   moves to another connection, because its server is drained or its rights have ended, is `Connected` anew, and not
- *   `Disconnected` before that. A server of this library says in `auth` after how many milliseconds the rights end that the
- *   client has come with, if they do.
+ * - `Connected`: it is connected, under this id. `recovered` says whether the server has kept its
+ *   id, rooms and data since an outage, and has sent the events that it missed. A server of this
+ *   library says in `recovery` why it has not. A socket that moves to another connection, because
+ *   its server is drained or its rights have ended, is `Connected` anew, and not `Disconnected`
+ *   before that. A server of this library says in `auth` after how many milliseconds the rights end
+ *   that the client has come with, if they do.
  * - `Failed`: an attempt has failed. The error says whether another one follows.
- * - `Disconnected`: it has left the namespace, or lost the connection. `willRetry` says whether it connects again by itself,
- *   `description` tells the circumstances; the other fields are as in {@link ConnectError}, each where it is known.
+ * - `Disconnected`: it has left the namespace, or lost the connection. `willRetry` says whether it
+ *   connects again by itself, `description` tells the circumstances; the other fields are as in
+ *   {@link ConnectError}, each where it is known.
  *
  * @since 0.1.0
  * @category models
@@ -103,8 +147,8 @@ export type SocketStatus =
     })
 
 /**
- * The overflow policies of a client's streams. There is no `suspend`: a client that stopped reading would not see the
- * server's pings either, and all namespaces share the connection.
+ * The overflow policies of a client's streams. There is no `suspend`: a client that stopped reading
+ * would not see the server's pings either, and all namespaces share the connection.
  *
  * @since 0.1.0
  * @category models
@@ -120,13 +164,16 @@ export type ClientOverflow = Exclude<Overflow, "suspend">
 export interface ClientSocketBase {
   /** The name of the namespace. */
   readonly namespace: string
-  /** The socket's id on the server: another one after every connection, `undefined` while it is not connected. */
+  /**
+   * The socket's id on the server: another one after every connection, `undefined` while it is not
+   * connected.
+   */
   readonly id: string | undefined
   /** Whether the socket is connected. */
   readonly connected: boolean
   /**
-   * Whether the socket has recovered after an outage, with nothing missed. This needs a server that recovers connections,
-   * such as the official one with `connectionStateRecovery`.
+   * Whether the socket has recovered after an outage, with nothing missed. This needs a server that
+   * recovers connections, such as the official one with `connectionStateRecovery`.
    */
   readonly recovered: boolean
   /**
@@ -135,8 +182,8 @@ export interface ClientSocketBase {
    */
   readonly recoverable: boolean
   /**
-   * The status of the socket, and its changes from the moment on in which the stream is run. It ends when the socket's scope
-   * closes. A reader that is 10,000 changes late misses the oldest.
+   * The status of the socket, and its changes from the moment on in which the stream is run. It
+   * ends when the socket's scope closes. A reader that is 10,000 changes late misses the oldest.
    */
   readonly status: Stream.Stream<SocketStatus>
   /**
@@ -148,30 +195,34 @@ export interface ClientSocketBase {
     handler: (status: SocketStatus) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
   /**
-   * Leaves the namespace, for everybody who shares the socket: the server sees `client namespace disconnect`. The socket does
-   * not connect again by itself. The connection is closed when no other namespace needs it.
+   * Leaves the namespace, for everybody who shares the socket: the server sees
+   * `client namespace disconnect`. The socket does not connect again by itself. The connection is
+   * closed when no other namespace needs it.
    */
   disconnect(): Effect.Effect<void>
   /**
-   * Waits until the socket is not connected any more, and gives the reason. It does not wait if the socket has disconnected
-   * already. An outage counts, though the socket connects again after it: `status` tells more.
+   * Waits until the socket is not connected any more, and gives the reason. It does not wait if the
+   * socket has disconnected already. An outage counts, though the socket connects again after it:
+   * `status` tells more.
    */
   readonly disconnected: Effect.Effect<ClientDisconnectReason>
   /**
-   * Connects again after the socket was disconnected or refused, and waits until it is connected. While the socket is on its
-   * way by itself, this only waits. Fails with {@link ConnectError} as `connect` does, and if another socket has been
-   * connected to the namespace meanwhile. Interruption only ends the wait.
+   * Connects again after the socket was disconnected or refused, and waits until it is connected.
+   * While the socket is on its way by itself, this only waits. Fails with {@link ConnectError} as
+   * `connect` does, and if another socket has been connected to the namespace meanwhile.
+   * Interruption only ends the wait.
    */
   reconnect(): Effect.Effect<void, ConnectError>
   /**
-   * Sees every event that comes in, with its wire arguments, until the scope closes. A failure of the handler is logged.
+   * Sees every event that comes in, with its wire arguments, until the scope closes. A failure of
+   * the handler is logged.
    */
   onAny<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<void, never, R | Scope.Scope>
   /**
-   * Sees every event that is sent, with its wire arguments, until the scope closes. Events that wait for the connection are
-   * seen when they leave. A failure of the handler is logged.
+   * Sees every event that is sent, with its wire arguments, until the scope closes. Events that
+   * wait for the connection are seen when they leave. A failure of the handler is logged.
    */
   onAnyOutgoing<E, R>(
     handler: (event: string, args: ReadonlyArray<unknown>) => Effect.Effect<unknown, E, R>
@@ -179,18 +230,20 @@ export interface ClientSocketBase {
 }
 
 /**
- * A connection to a namespace. `ClientSocket<Namespace.Untyped>` is that to a namespace whose events
- * are not declared: any event, arguments of type `unknown`.
+ * A connection to a namespace. `ClientSocket<Namespace.Untyped>` is that to a namespace whose
+ * events are not declared: any event, arguments of type `unknown`.
  *
  * **Details**
  *
- * Events that are emitted while the socket is not connected wait, up to `maxBuffered`, and are sent when it is. The socket
- * lives until its scope closes, which leaves the namespace and ends the socket's streams.
+ * Events that are emitted while the socket is not connected wait, up to `maxBuffered`, and are sent
+ * when it is. The socket lives until its scope closes, which leaves the namespace and ends the
+ * socket's streams.
  *
  * **Gotchas**
  *
- * A stream listens from the moment on in which it is run. Events that come in the second after the connection wait for the
- * first stream or handler of their name, up to 256 of any name; {@link ClientSocket.subscribe} begins at once, for later.
+ * A stream listens from the moment on in which it is run. Events that come in the second after the
+ * connection wait for the first stream or handler of their name, up to 256 of any name;
+ * {@link ClientSocket.subscribe} begins at once, for later.
  *
  * **Example** (Reads one event, and answers another)
  *
@@ -205,24 +258,26 @@ export interface ClientSocketBase {
  */
 export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase, ClientEmitter<N> {
   /**
-   * All events of the server, each with its name, in the order of their arrival: those that the contract declares. See
-   * {@link ClientSocket.stream}; the stream of its `StreamOverflow` is `events`.
+   * All events of the server, each with its name, in the order of their arrival: those that the
+   * contract declares. See {@link ClientSocket.stream}; the stream of its `StreamOverflow` is
+   * `events`.
    */
   events<O extends ClientOverflow = "fail">(
     options?: StreamOptions<O>
   ): Stream.Stream<Event.Message<Namespace.ServerEvents<N>>, OverflowError<O>>
   /**
-   * The payloads of an event of the server from the moment on in which the stream is run, also across reconnections. It ends
-   * when the socket's scope closes. By default it fails with `StreamOverflow` when more than 10,000 payloads wait for
-   * the reader. A payload that its schema refuses is left out, and logged at level Debug.
+   * The payloads of an event of the server from the moment on in which the stream is run, also
+   * across reconnections. It ends when the socket's scope closes. By default it fails with
+   * `StreamOverflow` when more than 10,000 payloads wait for the reader. A payload that its schema
+   * refuses is left out, and logged at level Debug.
    */
   stream<const Name extends Event.Name<Namespace.ServerEvents<N>>, O extends ClientOverflow = "fail">(
     event: Name,
     options?: StreamOptions<O>
   ): Stream.Stream<Event.Payload<Event.WithName<Namespace.ServerEvents<N>, Name>>, OverflowError<O>>
   /**
-   * The same as {@link ClientSocket.stream} from now on: payloads that come before the stream is run wait in it. It ends when
-   * the scope, or the socket's, closes.
+   * The same as {@link ClientSocket.stream} from now on: payloads that come before the stream is
+   * run wait in it. It ends when the scope, or the socket's, closes.
    */
   subscribe<const Name extends Event.Name<Namespace.ServerEvents<N>>, O extends ClientOverflow = "fail">(
     event: Name,
@@ -233,11 +288,12 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
     Scope.Scope
   >
   /**
-   * Answers an event for which the server awaits an acknowledgement, until the scope closes: with the value of the handler,
-   * or with one of the event's declared failures. Of several handlers the first one answers.
+   * Answers an event for which the server awaits an acknowledgement, until the scope closes: with
+   * the value of the handler, or with one of the event's declared failures. Of several handlers the
+   * first one answers.
    *
-   * The handler of an untyped event takes its arguments and answers with one argument, none for `undefined`, several for
-   * `ackArguments(…)`. A failure is logged then, and not answered.
+   * The handler of an untyped event takes its arguments and answers with one argument, none for
+   * `undefined`, several for `ackArguments(…)`. A failure is logged then, and not answered.
    */
   respond<const Name extends Event.Name<Namespace.ServerEvents<N>>, R>(
     event: Name,
@@ -260,13 +316,14 @@ export interface ClientSocket<N extends Namespace.Any> extends ClientSocketBase,
  */
 export interface ClientEmitter<N extends Namespace.Any> {
   /**
-   * Drops events rather than to let them wait: while the socket is not connected, or earlier events have not left yet. An
-   * acknowledgement then fails with `NotSent`.
+   * Drops events rather than to let them wait: while the socket is not connected, or earlier events
+   * have not left yet. An acknowledgement then fails with `NotSent`.
    */
   readonly volatile: ClientEmitter<N>
   /**
-   * Whether events may be compressed, where the platform compresses WebSocket messages (`perMessageDeflate` of
-   * `NodeClientPlatform`) and the server agrees. Browsers decide by themselves. Default: true.
+   * Whether events may be compressed, where the platform compresses WebSocket messages
+   * (`perMessageDeflate` of `NodeClientPlatform`) and the server agrees. Browsers decide by
+   * themselves. Default: true.
    */
   compress(compress: boolean): ClientEmitter<N>
   /**
@@ -274,13 +331,14 @@ export interface ClientEmitter<N extends Namespace.Any> {
    *
    * **Details**
    *
-   * Events of one turn leave together, in a microtask. Close the client's scope before you make the process exit: that sends
-   * the events that wait.
+   * Events of one turn leave together, in a microtask. Close the client's scope before you make the
+   * process exit: that sends the events that wait.
    *
    * **Gotchas**
    *
-   * A payload that its schema refuses, or that cannot be encoded, is a defect. Check a payload that comes from a user
-   * (`Schema.decodeUnknownEffect`), or send it with {@link ClientEmitter.emitWithAck}, which fails then.
+   * A payload that its schema refuses, or that cannot be encoded, is a defect. Check a payload that
+   * comes from a user (`Schema.decodeUnknownEffect`), or send it with
+   * {@link ClientEmitter.emitWithAck}, which fails then.
    */
   emit<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name,
@@ -291,15 +349,17 @@ export interface ClientEmitter<N extends Namespace.Any> {
    *
    * **Details**
    *
-   * Fails with one of the event's declared failures, or with an {@link AckError}: when the connection ends after the event was
-   * sent (`Disconnected`), when there is no capacity for it to wait (`NotSent`), when its schema refuses the payload and it
-   * is not sent (`PayloadRefused`), when the server says why it does not handle the event (`PayloadRefused`,
-   * `EventRefused`, `HandlerFailed`), or when the server answers something else. Interruption forgets the acknowledgement,
-   * and the event if it waits to be sent.
+   * Fails with one of the event's declared failures, or with an {@link AckError}: when the
+   * connection ends after the event was sent (`Disconnected`), when there is no capacity for it to
+   * wait (`NotSent`), when its schema refuses the payload and it is not sent (`PayloadRefused`),
+   * when the server says why it does not handle the event (`PayloadRefused`, `EventRefused`,
+   * `HandlerFailed`), or when the server answers something else. Interruption forgets the
+   * acknowledgement, and the event if it waits to be sent.
    *
    * **Gotchas**
    *
-   * A server that has no handler for the event, or a handler that does not answer, says nothing: add `Effect.timeout`.
+   * A server that has no handler for the event, or a handler that does not answer, says nothing:
+   * add `Effect.timeout`.
    */
   emitWithAck<const Name extends Event.Name<Event.WithAck<Namespace.ClientEvents<N>>>>(
     event: Name,

@@ -1,5 +1,6 @@
 /**
- * Spans and metrics of clients. A client has none of them without this module, and then does not bundle it.
+ * Spans and metrics of clients. A client has none of them without this module, and then does not
+ * bundle it.
  *
  * @since 0.1.0
  */
@@ -24,9 +25,11 @@ export interface ClientTelemetryOptions {
   /**
    * The names of spans and of their attributes.
    *
-   * - `effect`: `socket.io <event>`, with `socketio.namespace`, `socketio.event` and `socketio.sid`.
-   * - `messaging`: OpenTelemetry's conventions for messaging: `send <event>` and `process <event>`, with
-   *   `messaging.system` and so on. These conventions are in development: names may change with them.
+   * - `effect`: `socket.io <event>`, with `socketio.namespace`, `socketio.event` and
+   *   `socketio.sid`.
+   * - `messaging`: OpenTelemetry's conventions for messaging: `send <event>` and `process <event>`,
+   *   with `messaging.system` and so on. These conventions are in development: names may change
+   *   with them.
    *
    * Default: `effect`.
    */
@@ -62,13 +65,17 @@ export const ClientTelemetry: Context.Reference<Telemetry | undefined> = Context
  *
  * Metrics are those of `ClientMetrics`. Spans are there with a tracer:
  *
- * - An `emit` or `emitWithAck` within a sampled span has a span of its own, until the acknowledgement has come. A server of
- *   this library that has a tracer gets its trace context with the event, and its handler's span is a child of it. Other
- *   servers get nothing: their events are the same as without this layer. So are events that are emitted while the socket
- *   is not connected, events that no contract declares, and events that have other arguments in the server's contract.
- * - A handler (`respond`) runs in a span. If the server has sent its trace context, this span is a child of the server's
- *   where the server awaits an acknowledgement, and has a link to it otherwise.
- * - An event with a trace context that streams alone take has a span that ends at once, with a link to the server's.
+ * - An `emit` or `emitWithAck` within a sampled span has a span of its own, until the
+ *   acknowledgement has come. A server of this library that has a tracer gets its trace context
+ *   with the event, and its handler's span is a child of it. Other servers get nothing: their
+ *   events are the same as without this layer. So are events that are emitted while the socket is
+ *   not connected, events that no contract declares, and events that have other arguments in the
+ *   server's contract.
+ * - A handler (`respond`) runs in a span. If the server has sent its trace context, this span is a
+ *   child of the server's where the server awaits an acknowledgement, and has a link to it
+ *   otherwise.
+ * - An event with a trace context that streams alone take has a span that ends at once, with a link
+ *   to the server's.
  *
  * `Tracer.DisablePropagation` keeps trace contexts from being sent.
  *

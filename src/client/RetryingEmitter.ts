@@ -1,9 +1,9 @@
 /**
- * Events that reach the server at least once: each is sent again until the server has acknowledged it.
+ * Events that reach the server at least once: each is sent again until the server has acknowledged
+ * it.
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -15,7 +15,7 @@ import { integer, millis, refuse } from "../engine/OptionReaders.ts"
 import { makeGenerator } from "../engine/SessionId.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError, InvalidOptionError } from "../SocketIoError.ts"
+import { type AckError, type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import type { ClientEmitter, ClientSocket } from "./ClientSocket.ts"
 import { makeDurable } from "./internal/durable.ts"
 import { identified, makeRetries, makeTurns, type RetriedSocket } from "./internal/retries.ts"
@@ -26,11 +26,15 @@ import { identified, makeRetries, makeTurns, type RetriedSocket } from "./intern
  */
 export interface RetryOptions {
   /**
-   * How often an event is sent again: a number, at once and in all `retries + 1` times, or a schedule, which gets the failure as its
-   * input, is run anew for every event, and pauses in between. A lost connection takes one try, as an acknowledgement that does not come.
+   * How often an event is sent again: a number, at once and in all `retries + 1` times, or a
+   * schedule, which gets the failure as its input, is run anew for every event, and pauses in
+   * between. A lost connection takes one try, as an acknowledgement that does not come.
    */
   readonly retries: number | Schedule.Schedule<unknown, AckError>
-  /** How long an acknowledgement is waited for, from the sending on. While the socket is not connected, no time passes. */
+  /**
+   * How long an acknowledgement is waited for, from the sending on. While the socket is not
+   * connected, no time passes.
+   */
   readonly ackTimeout: Duration.Input
 }
 
@@ -42,8 +46,9 @@ export interface RetryOptions {
  */
 export interface OutboxOptions extends RetryOptions {
   /**
-   * Where the events are until they are acknowledged: `KeyValueStore.layerStorage(() => localStorage)` in a page, a database or a
-   * folder in Node. One emitter at a time uses an outbox.
+   * Where the events are until they are acknowledged:
+   * `KeyValueStore.layerStorage(() => localStorage)` in a page, a database or a folder in Node. One
+   * emitter at a time uses an outbox.
    */
   readonly outbox: KeyValueStore.KeyValueStore
   /** The name of the outbox within the store. Use one for each user. Default: the namespace. */
@@ -52,12 +57,16 @@ export interface OutboxOptions extends RetryOptions {
   readonly maxEvents?: number
   /** The characters of the events that may be in the outbox, as JSON. Default: 1,048,576. */
   readonly maxBytes?: number
-  /** Is told the end of each event of an earlier process. Default: those that fail are logged at level Warn. */
+  /**
+   * Is told the end of each event of an earlier process. Default: those that fail are logged at
+   * level Warn.
+   */
   readonly onRestored?: (restored: RestoredEvent) => Effect.Effect<void>
 }
 
 /**
- * An event of an earlier process that was acknowledged, or has failed. The payload of an untyped event is the list of its arguments.
+ * An event of an earlier process that was acknowledged, or has failed. The payload of an untyped
+ * event is the list of its arguments.
  *
  * @since 0.1.0
  * @category models
@@ -69,31 +78,49 @@ export interface RestoredEvent {
 }
 
 /**
- * Why an event does not get into the outbox.
+ * The reasons why an event does not get into the outbox.
  *
  * - `Full`: as many events, or characters, are in it as may be.
  * - `Unstorable`: the payload is no JSON and no bytes, such as a `Blob`.
- * - `StoreFailed`: the store does not work; `cause` says why. `make` fails with it, too, if the outbox cannot be read.
+ * - `StoreFailed`: the store does not work; `cause` says why. `make` fails with it, too, if the
+ *   outbox cannot be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OutboxErrorReason =
+  | { readonly _tag: "Full" }
+  | { readonly _tag: "Unstorable" }
+  | { readonly _tag: "StoreFailed" }
+
+/**
+ * An event does not get into the outbox, or the outbox cannot be read.
+ *
+ * **Details**
+ *
+ * `reason` is a tagged value: `Effect.catchReason("OutboxError", "Full", …)` handles one of them.
  *
  * @since 0.1.0
  * @category errors
  */
-export class OutboxError extends Data.TaggedError("OutboxError")<{
-  readonly reason: "Full" | "Unstorable" | "StoreFailed"
+export class OutboxError extends TaggedError("OutboxError")<{
+  readonly reason: OutboxErrorReason
   readonly message: string
   readonly cause?: unknown
 }> {}
 
 /**
- * Sends a contract's events at least once, one after the other in the order in which the effects are started: the next one is sent
- * when the one before it was acknowledged, or given up. The server may see an event more than once, whenever an acknowledgement is
- * late or lost: let its handlers be idempotent, or declare the event with `once`. Then every event gets an id, which is the same in
- * every try, and the server handles it once.
+ * Sends a contract's events at least once, one after the other in the order in which the effects
+ * are started: the next one is sent when the one before it was acknowledged, or given up. The
+ * server may see an event more than once, whenever an acknowledgement is late or lost: let its
+ * handlers be idempotent, or declare the event with `once`. Then every event gets an id, which is
+ * the same in every try, and the server handles it once.
  *
- * Both effects wait for the acknowledgement. They fail with {@link AckError} when the retries are used up (the reason is that of
- * the last one: `Timeout`, `Disconnected`, or `EventRefused`), and when the socket's scope closes; an answer that is a failure fails
- * them at once, as does a payload that its schema refuses (`PayloadRefused`). A refusal that names a time (`retryAfter`), as that of
- * a rate limit, takes one try, and the next one comes after that time, up to one minute.
+ * Both effects wait for the acknowledgement. They fail with {@link AckError} when the retries are
+ * used up (the reason is that of the last one: `Timeout`, `Disconnected`, or `EventRefused`), and
+ * when the socket's scope closes; an answer that is a failure fails them at once, as does a payload
+ * that its schema refuses (`PayloadRefused`). A refusal that names a time (`retryAfter`), as that
+ * of a rate limit, takes one try, and the next one comes after that time, up to one minute.
  * Interruption takes the event out of the queue; it may have reached the server.
  *
  * @since 0.1.0
@@ -111,12 +138,14 @@ export interface RetryingEmitter<N extends Namespace.Any> extends Pick<ClientEmi
 type AckOf<E extends Event.Any> = [Event.Ack<E>] extends [never] ? void : Event.Ack<E>
 
 /**
- * The same as {@link RetryingEmitter} over an outbox: an event is in the store before it is sent, and until it is acknowledged or
- * given up. Those that an earlier process has left are sent first, in their order and with their ids.
+ * The same as {@link RetryingEmitter} over an outbox: an event is in the store before it is sent,
+ * and until it is acknowledged or given up. Those that an earlier process has left are sent first,
+ * in their order and with their ids.
  *
- * All effects fail with {@link OutboxError} if the event does not get into the outbox. Interruption of one that waits does not take
- * the event out: it is sent all the same, now or by the next process. When the scope of the emitter or that of the socket closes,
- * those who wait fail with {@link AckError} (`Disconnected`), and the events stay in the outbox.
+ * All effects fail with {@link OutboxError} if the event does not get into the outbox. Interruption
+ * of one that waits does not take the event out: it is sent all the same, now or by the next
+ * process. When the scope of the emitter or that of the socket closes, those who wait fail with
+ * {@link AckError} (`Disconnected`), and the events stay in the outbox.
  *
  * @since 0.1.0
  * @category models
@@ -136,8 +165,8 @@ export interface DurableEmitter<N extends Namespace.Any> {
     AckError | OutboxError | Event.Error<Event.WithName<Namespace.ClientEvents<N>, Name>>
   >
   /**
-   * Puts an event into the outbox: when it is done, the event survives the process. It yields the wait for the acknowledgement,
-   * which may be left out.
+   * Puts an event into the outbox: when it is done, the event survives the process. It yields the
+   * wait for the acknowledgement, which may be left out.
    */
   offer<const Name extends Event.Name<Namespace.ClientEvents<N>>>(
     event: Name,
@@ -154,19 +183,20 @@ export interface DurableEmitter<N extends Namespace.Any> {
 }
 
 /**
- * Makes a queue of events over a socket, which are sent until they are acknowledged. Events that are emitted on the socket itself do not
- * wait for it. Every event needs an acknowledgement of the server's: from our servers each gets one, from others those whose
- * handler calls back.
+ * Makes a queue of events over a socket, which are sent until they are acknowledged. Events that
+ * are emitted on the socket itself do not wait for it. Every event needs an acknowledgement of the
+ * server's: from our servers each gets one, from others those whose handler calls back.
  *
- * With an `outbox` the queue survives the process: a page that is loaded again, or a client that has crashed, goes on where it was.
- * The events are sent until the scope closes.
+ * With an `outbox` the queue survives the process: a page that is loaded again, or a client that
+ * has crashed, goes on where it was. The events are sent until the scope closes.
  *
- * Fails with {@link InvalidOptionError} on an option that makes no sense, and with {@link OutboxError} if the outbox cannot be read.
+ * Fails with {@link InvalidOptionError} on an option that makes no sense, and with
+ * {@link OutboxError} if the outbox cannot be read.
  *
  * **Gotchas**
  *
- * The server knows an id for the `window` of its event (10 minutes by default). An event that was handled, whose acknowledgement
- * was lost, and that is sent again later than that is handled again.
+ * The server knows an id for the `window` of its event (10 minutes by default). An event that was
+ * handled, whose acknowledgement was lost, and that is sent again later than that is handled again.
  *
  * **Example** (Orders that are not lost, and not made twice)
  *
@@ -220,7 +250,7 @@ export const make: {
     onRestored,
     newId,
     identify,
-    fail: (reason, message, cause) => new OutboxError({ reason, message, cause })
+    fail: (reason, message, cause) => new OutboxError({ reason: { _tag: reason }, message, cause })
   })
   // The overloads of the declaration type both forms.
   return {

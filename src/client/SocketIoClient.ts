@@ -1,6 +1,6 @@
 /**
- * The Socket.IO client (Socket.IO protocol 5 over Engine.IO protocol 4): one connection for all namespaces of a server, opened
- * when the first one needs it, and opened again after an outage.
+ * The Socket.IO client (Socket.IO protocol 5 over Engine.IO protocol 4): one connection for all
+ * namespaces of a server, opened when the first one needs it, and opened again after an outage.
  *
  * @since 0.1.0
  */
@@ -48,14 +48,15 @@ export class SocketIoClient extends Context.Service<SocketIoClient, SocketIoClie
 ) {}
 
 /**
- * Makes a client. It connects when a namespace is connected to. Closing the scope sends the events that wait, and closes the
- * connection. Fails with {@link InvalidOptionError} on an option that makes no sense.
+ * Makes a client. It connects when a namespace is connected to. Closing the scope sends the events
+ * that wait, and closes the connection. Fails with {@link InvalidOptionError} on an option that
+ * makes no sense.
  *
  * **Details**
  *
- * While the server cannot be connected to, a warning is logged: when the first attempt has failed and another one follows,
- * and then once a minute at the most. `ClientDebug.layer`, which `NodeClientPlatform` includes, logs every step of the
- * connection at level Debug.
+ * While the server cannot be connected to, a warning is logged: when the first attempt has failed
+ * and another one follows, and then once a minute at the most. `ClientDebug.layer`, which
+ * `NodeClientPlatform` includes, logs every step of the connection at level Debug.
  *
  * @since 0.1.0
  * @category constructors
@@ -95,8 +96,8 @@ export const layer = <R = never>(options: ClientOptions<R>): Layer.Layer<SocketI
   Layer.effect(SocketIoClient, make(options)) as Layer.Layer<SocketIoClient, InvalidOptionError, R>
 
 /**
- * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one, as `ClientConfig.options`
- * is. Fails with a `ConfigError`, too.
+ * The same as {@link layer}, with options that are configured: each a `Config`, or all of them one,
+ * as `ClientConfig.options` is. Fails with a `ConfigError`, too.
  *
  * **Example** (Reads the address of the server from the environment)
  *
@@ -132,8 +133,8 @@ export type Target = Namespace.Any | string
 export type SocketOf<T extends Target> = T extends Namespace.Any ? ClientSocket<T> : ClientSocket<Namespace.Untyped>
 
 /**
- * The auth payload that a namespace takes: its contract declares one, and each middleware may add to it. Without a contract
- * it is any object.
+ * The auth payload that a namespace takes: its contract declares one, and each middleware may add
+ * to it. Without a contract it is any object.
  *
  * @since 0.1.0
  * @category utility types
@@ -151,12 +152,14 @@ type MiddlewareAuth<M> = [M] extends [never]
 /**
  * The options of a connection to a namespace.
  *
- * - `auth`: the auth payload: a value, or an effect that is run anew for every connection. It may be left out if `{}` is one.
- * - `params`: the parameters of a dynamic namespace's name; nothing else has one. A name that does not match the contract's
- *   pattern is a defect.
- * - `fingerprint`: that of the program's contract, as `ContractDiff.fingerprint` gives it in a build. If a server of this
- *   library has another one, the client logs a warning, once. Default: the first one that the server tells, so that the
- *   warning means that the server has changed since.
+ * - `auth`: the auth payload: a value, or an effect that is run anew for every connection. It may
+ *   be left out if `{}` is one.
+ * - `params`: the parameters of a dynamic namespace's name; nothing else has one. A name that does
+ *   not match the contract's pattern is a defect.
+ * - `fingerprint`: that of the program's contract, as `ContractDiff.fingerprint` gives it in a
+ *   build. If a server of this library has another one, the client logs a warning, once. Default:
+ *   the first one that the server tells, so that the warning means that the server has changed
+ *   since.
  *
  * @since 0.1.0
  * @category options
@@ -182,27 +185,30 @@ export type ConnectArguments<T extends Target, R = never> =
   {} extends ConnectOptions<T, R> ? [options?: ConnectOptions<T, R>] : [options: ConnectOptions<T, R>]
 
 /**
- * Connects to a namespace until the scope closes, and waits until the socket is connected for the first time, however many
- * attempts that takes. Fails with {@link ConnectError} when the server refuses, or when there are no more attempts.
+ * Connects to a namespace until the scope closes, and waits until the socket is connected for the
+ * first time, however many attempts that takes. Fails with {@link ConnectError} when the server
+ * refuses, or when there are no more attempts.
  *
  * **Details**
  *
- * After the first time the socket connects again by itself after an outage; its `status` tells. Interruption leaves the
- * namespace.
+ * After the first time the socket connects again by itself after an outage; its `status` tells.
+ * Interruption leaves the namespace.
  *
- * A client has one socket per namespace. Those who connect to the same one, by the same contract and with the same `auth`,
- * share it: `disconnect` leaves it for all of them, and the last of their scopes closes it. Another contract or another `auth`
- * is a defect: make another client for that. If `auth` is an effect, one of the effects that were given is run: that of
- * somebody who still uses the socket.
+ * A client has one socket per namespace. Those who connect to the same one, by the same contract
+ * and with the same `auth`, share it: `disconnect` leaves it for all of them, and the last of their
+ * scopes closes it. Another contract or another `auth` is a defect: make another client for that.
+ * If `auth` is an effect, one of the effects that were given is run: that of somebody who still
+ * uses the socket.
  *
- * Events that come within a second after the connection, such as those that a server emits when it sees a new client, wait
- * for the first stream or handler of their name, up to 256 of them. A reader that begins right after `connect`, in a new fiber
- * too, misses nothing. A reader that needs longer subscribes to the {@link socket} first, and then awaits its `reconnect`.
+ * Events that come within a second after the connection, such as those that a server emits when it
+ * sees a new client, wait for the first stream or handler of their name, up to 256 of them. A
+ * reader that begins right after `connect`, in a new fiber too, misses nothing. A reader that needs
+ * longer subscribes to the {@link socket} first, and then awaits its `reconnect`.
  *
  * **Gotchas**
  *
- * The default schedule of reconnection never ends: if nobody ever answers at the `url`, `connect` waits for ever. Limit it, as
- * below, or with a schedule that ends (`Reconnection`).
+ * The default schedule of reconnection never ends: if nobody ever answers at the `url`, `connect`
+ * waits for ever. Limit it, as below, or with a schedule that ends (`Reconnection`).
  *
  * **Example** (Gives up when the server does not answer in time)
  *
@@ -222,8 +228,8 @@ export const connect = <const T extends Target, R = never>(
   ) as Effect.Effect<any, ConnectError, any>
 
 /**
- * Connects to a namespace without waiting, until the scope closes. Events that are emitted wait until the socket is connected.
- * See {@link connect}.
+ * Connects to a namespace without waiting, until the scope closes. Events that are emitted wait
+ * until the socket is connected. See {@link connect}.
  *
  * @since 0.1.0
  * @category constructors

@@ -3,42 +3,61 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
-import type { AckError } from "../SocketIoError.ts"
+import { type AckError, TaggedError } from "../SocketIoError.ts"
 import type * as StreamEvent from "../StreamEvent.ts"
 import type { ClientSocket } from "./ClientSocket.ts"
 import { readStream, type StreamSocket } from "./internal/streamReading.ts"
 
 /**
- * A stream that cannot be read to its end.
+ * The reasons why a stream cannot be read to its end.
  *
  * - `Stopped`: a client has stopped it.
  * - `Idle`: nobody has read it for its `idle` time, and the server has stopped it.
  * - `Lost`: its server has ended before it.
  * - `InternalError`: it has died, or failed with an error that the event does not declare.
  * - `Gone`: the server does not have it, or not any more, or not for this client.
- * - `Trimmed`: the server has dropped values that were not read. It has those from position `from` on.
+ * - `Trimmed`: the server has dropped values that were not read. It has those from position `from`
+ *   on.
  * - `Unreadable`: its values do not fit the contract.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StreamEndedReason =
+  | { readonly _tag: "Stopped" }
+  | { readonly _tag: "Idle" }
+  | { readonly _tag: "Lost" }
+  | { readonly _tag: "InternalError" }
+  | { readonly _tag: "Gone" }
+  | { readonly _tag: "Trimmed"; readonly from: number }
+  | { readonly _tag: "Unreadable" }
+
+/**
+ * A stream cannot be read to its end.
+ *
+ * **Details**
+ *
+ * `reason` is a tagged value: `Effect.catchReason("StreamEnded", "Trimmed", …)` handles one of
+ * them. The stream has given `at` values before.
  *
  * @since 0.1.0
  * @category errors
  */
-export class StreamEnded extends Data.TaggedError("StreamEnded")<{
+export class StreamEnded extends TaggedError("StreamEnded")<{
   readonly event: string
   readonly stream: string
-  readonly reason: "Stopped" | "Idle" | "Lost" | "InternalError" | "Gone" | "Trimmed" | "Unreadable"
+  readonly reason: StreamEndedReason
   /** The number of values that were read. */
   readonly at: number
-  readonly from?: number
 }> {
   override get message(): string {
-    return `stream of "${this.event}": ${this.reason} after ${this.at} values`
+    return `stream of "${this.event}": ${this.reason._tag} after ${this.at} values`
   }
 }
 
@@ -52,8 +71,8 @@ export interface ReadOptions {
   /** The number of values that were read before, and are left out. Default: 0. */
   readonly after?: number
   /**
-   * The number of values that may be under way: the server sends no more until they are read. At most
-   * 10,000. Default: 256.
+   * The number of values that may be under way: the server sends no more until they are read. At
+   * most 10,000. Default: 256.
    */
   readonly window?: number
 }
@@ -110,8 +129,8 @@ type Remote<N extends Namespace.Any, Name extends string> = RemoteStream<
 const untyped = (socket: object): StreamSocket => socket as StreamSocket
 
 /**
- * A stream whose id is known, such as one that the program has read before it started anew. Nothing is
- * sent before its `values` are run, which fail with `Gone` if there is none.
+ * A stream whose id is known, such as one that the program has read before it started anew. Nothing
+ * is sent before its `values` are run, which fail with `Gone` if there is none.
  *
  * **Example** (A page that was loaded again)
  *
@@ -132,17 +151,17 @@ export const resume = <N extends Namespace.Any, const Name extends Event.Name<St
     readStream(
       untyped(socket),
       { event, id, after, window },
-      (reason, at, from) => new StreamEnded({ event, stream: id, reason, at, ...(from === undefined ? {} : { from }) })
+      (reason, at) => new StreamEnded({ event, stream: id, reason, at })
     ),
   stop: Effect.asVoid(untyped(socket).emitWithAck(`${event}:stop`, { stream: id }))
 })
 
 /**
- * Starts a stream, or finds the one that runs with the key of the payload. It runs on the server from
- * then on, whether or not its values are read.
+ * Starts a stream, or finds the one that runs with the key of the payload. It runs on the server
+ * from then on, whether or not its values are read.
  *
- * Fails with `AckError` as `emitWithAck` does. After `Disconnected` the stream may have been started:
- * with a key, the same call finds it.
+ * Fails with `AckError` as `emitWithAck` does. After `Disconnected` the stream may have been
+ * started: with a key, the same call finds it.
  *
  * @since 0.1.0
  * @category constructors
@@ -159,9 +178,9 @@ export const start = <N extends Namespace.Any, const Name extends Event.Name<Sta
  *
  * **Details**
  *
- * The stream goes on by itself after an outage, and gives every value once. It fails with one of the
- * failures that the event declares, with {@link StreamEnded} where it was stopped or is lost, and with
- * `AckError` if the server refuses it, or the socket does not connect again by itself.
+ * The stream goes on by itself after an outage, and gives every value once. It fails with one of
+ * the failures that the event declares, with {@link StreamEnded} where it was stopped or is lost,
+ * and with `AckError` if the server refuses it, or the socket does not connect again by itself.
  *
  * **Gotchas**
  *

@@ -32,15 +32,18 @@ import { MAX_BUFFER, type Send } from "./internal/outbox.ts"
  */
 export interface Options extends DistributedAdapter.Options {
   /**
-   * The bytes of messages that may wait for a primary that is slow. Further messages are dropped and
-   * counted. Default: 16 MiB.
+   * The bytes of messages that may wait for a primary that is slow. Further messages are dropped
+   * and counted. Default: 16 MiB.
    */
   readonly maxBuffer?: number
-  /** After so long without another message, a server tells the others that it is there. Default: 5 seconds. */
+  /**
+   * After so long without another message, a server tells the others that it is there. Default: 5
+   * seconds.
+   */
   readonly heartbeatInterval?: Duration.Input
   /**
-   * A server that was not heard for so long is taken for dead. It has to be longer than the interval
-   * of all servers. Default: 10 seconds.
+   * A server that was not heard for so long is taken for dead. It has to be longer than the
+   * interval of all servers. Default: 10 seconds.
    */
   readonly heartbeatTimeout?: Duration.Input
 }
@@ -61,8 +64,8 @@ export interface Options extends DistributedAdapter.Options {
  *
  * **Gotchas**
  *
- * - In a process that is not a worker there are no other servers. The layer works then, and writes a
- *   warning.
+ * - In a process that is not a worker there are no other servers. The layer works then, and writes
+ *   a warning.
  * - An official primary has to set `serialization: "advanced"`: otherwise bytes arrive damaged.
  *
  * **Example** (A server on every core)

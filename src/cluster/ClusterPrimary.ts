@@ -6,7 +6,6 @@
  */
 import cluster, { type Worker } from "node:cluster"
 import { availableParallelism } from "node:os"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +14,8 @@ import type * as Scope from "effect/Scope"
 
 import { ClusterStatus, makeMonitor } from "../adapter/ClusterStatus.ts"
 import { integer, millis } from "../engine/OptionReaders.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
+import { watchHandover } from "./internal/handover.ts"
 import { MAX_BUFFER, type Send } from "./internal/outbox.ts"
 import { Relay } from "./internal/relay.ts"
 
@@ -67,7 +67,7 @@ export interface WorkersOptions extends Options {
  * @since 0.1.0
  * @category errors
  */
-export class WorkerEndedError extends Data.TaggedError("WorkerEndedError")<{
+export class WorkerEndedError extends TaggedError("WorkerEndedError")<{
   readonly pid: number | undefined
   /** Its exit code; `null` if a signal has ended it. */
   readonly code: number | null
@@ -89,9 +89,10 @@ const CHANNEL_END = "100 millis"
  *
  * **Details**
  *
- * The workers may have the adapter of this library or the official one. An answer goes to the worker
- * that has asked, all else to all others. When a worker ends, the others learn at once that its
- * servers are dead. Messages of the application are left alone.
+ * The workers may have the adapter of this library or the official one. An answer goes to the
+ * worker that has asked, all else to all others. When a worker ends, the others learn at once that
+ * its servers are dead. Connections that it was handed and has not taken yet are closed: their
+ * clients come back at once. Messages of the application are left alone.
  *
  * The result tells what was dropped for slow workers, and what was refused. Workers that are
  * forked later use `serialization: "advanced"`, because bytes arrive damaged otherwise.
@@ -112,8 +113,19 @@ export const setup = Effect.fnUntraced(function* (
   const onDisconnect = ({ id }: Worker) => relay.onWorkerEnd(id)
   const onExit = ({ id }: Worker) =>
     void run(Effect.andThen(Effect.sleep(CHANNEL_END), () => Effect.sync(() => relay.onWorkerEnd(id))))
+  const handovers = new Map<number, () => void>()
+  const onFork = (worker: Worker) => {
+    if (handovers.has(worker.id)) return
+    const stop = watchHandover(worker)
+    handovers.set(worker.id, stop)
+    worker.once("exit", () => {
+      handovers.delete(worker.id)
+    })
+  }
   yield* Effect.acquireRelease(
     Effect.sync(() => {
+      for (const worker of Object.values(cluster.workers ?? {})) if (worker !== undefined) onFork(worker)
+      cluster.on("fork", onFork)
       cluster.on("message", onMessage)
       cluster.on("disconnect", onDisconnect)
       cluster.on("exit", onExit)
@@ -121,6 +133,8 @@ export const setup = Effect.fnUntraced(function* (
     }),
     () =>
       Effect.sync(() => {
+        cluster.off("fork", onFork)
+        for (const stop of handovers.values()) stop()
         cluster.off("message", onMessage)
         cluster.off("disconnect", onDisconnect)
         cluster.off("exit", onExit)

@@ -58,7 +58,7 @@ export interface PollResponse {
  */
 export interface ClientWebSocket {
   /**
-   * Sends a message behind the ones before, however long it takes to read a Blob; one that cannot be read ends the connection.
+   * Sends a message after the ones before, however long it takes to read a Blob; one that cannot be read ends the connection.
    * Without `compress` it is not compressed, where the platform has a say in that.
    */
   send(data: string | Uint8Array | Blob, compress?: boolean): void
@@ -106,7 +106,7 @@ export interface ClientPlatformShape {
   readonly onOffline: (callback: () => void) => () => void
   /** Calls back when the page is left or frozen, where there is one; gives the function that ends it. */
   readonly onPageHide: (callback: () => void) => () => void
-  /** Runs a task behind the code that is running now: what is sent meanwhile leaves together. Default: as a microtask. */
+  /** Runs a task after the code that is running now: messages of that time leave together. Default: as a microtask. */
   readonly defer?: (task: () => void) => void
   /** The platform for one client, where clients have something of their own, as cookies. Default: all have the same. */
   readonly forClient?: () => ClientPlatformShape

@@ -4,10 +4,13 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 
+import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
 import { isHeaderValue, isNameList } from "./HttpHeaders.ts"
+import { group, type Names, refuse } from "./OptionReaders.ts"
 
 /**
  * @since 0.1.0
@@ -42,6 +45,43 @@ export interface CorsOptions {
  * @category options
  */
 export type OriginMatcher = string | RegExp | ((origin: string) => boolean)
+
+const CORS: Names<CorsOptions> = {
+  origin: true,
+  credentials: true,
+  methods: true,
+  allowedHeaders: true,
+  exposedHeaders: true,
+  maxAge: true
+}
+
+/**
+ * Refuses options that make no sense.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const resolve = Effect.fnUntraced(function* (
+  option: CorsOptions | undefined
+): Effect.fn.Return<CorsOptions | undefined, InvalidOptionError> {
+  if (option === undefined) return undefined
+  const options = yield* group("cors", option, CORS)
+  // Browsers refuse credentials together with every origin. A refusal here is noticed earlier than
+  // one in a page.
+  if (options.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
+    const problem = 'needs cors.origin to say which origins may send them (or true for any), not "*"'
+    return yield* refuse("cors.credentials", problem)
+  }
+  // An invalid header would fail every response.
+  for (const setting of ["methods", "allowedHeaders", "exposedHeaders"] as const) {
+    const names = options[setting]
+    if (names === undefined) continue
+    if (!Array.isArray(names) || !names.every((name) => typeof name === "string" && isHeaderValue(name))) {
+      return yield* refuse(`cors.${setting}`, "must be a list of names")
+    }
+  }
+  return options
+})
 
 /**
  * Returns the same options with predicates that do not throw: if one throws, the origin is not

@@ -30,7 +30,8 @@ export interface DrainOptions {
   /**
    * The number of connections that are moved in a second at most. The drain takes longer than
    * `over` if there are more: connections divided by this, in seconds. Values above 10,000 have the
-   * effect of 10,000. Default: 500. More than 0.
+   * effect of 10,000. Clients come back after delays of their own, so single seconds may have more
+   * handshakes. Default: 500. More than 0.
    */
   readonly rate?: number
 }

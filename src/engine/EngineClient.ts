@@ -3,18 +3,26 @@
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-
 import type { ClientCloseReason } from "../DisconnectReason.ts"
 import { decodeBinaryText, decodeOpen, encodeBinaryText, type OpenData } from "../protocol/EnginePacket.ts"
 import { isProtocolError } from "../protocol/ProtocolError.ts"
-import { type ClientPolling, makePolling } from "./internal/client/polling.ts"
-import { after, type ClientTransport, type Packet, type TransportEnd } from "./internal/client/transport.ts"
+import type { ConnectionDetails } from "./ClientPlatform.ts"
+import type { EngineClientOptions, EngineClientRuntime } from "./EngineClientOptions.ts"
+import { addressOf } from "./internal/client/address.ts"
+import { batchOf } from "./internal/client/batch.ts"
+import { makePolling } from "./internal/client/polling.ts"
+import {
+  after,
+  type ClientPolling,
+  type ClientTransport,
+  type Packet,
+  type TransportEnd
+} from "./internal/client/transport.ts"
 import { makeWebSocket } from "./internal/client/webSocket.ts"
 import { microtask } from "./internal/microtask.ts"
-import type { ClientPlatformShape, ConnectionDetails } from "./ClientPlatform.ts"
 import type { TransportName } from "./Transport.ts"
+
+export type { EngineClientOptions, EngineClientRuntime } from "./EngineClientOptions.ts"
 
 /**
  * The end of a client's session.
@@ -26,32 +34,6 @@ export interface ClientClose extends ConnectionDetails {
   readonly reason: ClientCloseReason
   /** A sentence about what happened, where more is known than the reason. */
   readonly description?: string
-}
-
-/**
- * The way in which a session is opened. Options without a value are off.
- *
- * @since 0.1.0
- * @category options
- */
-export interface EngineClientOptions {
-  /** Scheme, host and port: `http://…` or `https://…`. */
-  readonly origin: string
-  /** Begins with a slash. */
-  readonly path: string
-  readonly query: Readonly<Record<string, string>>
-  readonly headers: Readonly<Record<string, string>>
-  /** In the order in which they are tried. */
-  readonly transports: ReadonlyArray<TransportName>
-  readonly upgrade: boolean
-  readonly tryAllTransports?: boolean
-  readonly rememberUpgrade?: boolean
-  readonly withCredentials: boolean
-  readonly protocols: ReadonlyArray<string>
-  readonly forceBase64?: boolean
-  readonly closeOnPageHide: boolean
-  /** The time for the opening over each transport, then for the upgrade, and for the closing: milliseconds. */
-  readonly connectTimeout: number
 }
 
 /**
@@ -69,26 +51,6 @@ export interface EngineClientSink {
   onUpgrade(): void
   /** The session has ended, or could not be opened. Called once, and nothing is called after it. */
   onClose(close: ClientClose): void
-}
-
-/**
- * The environment of a session.
- *
- * @since 0.1.0
- * @category models
- */
-export interface EngineClientRuntime {
-  readonly platform: ClientPlatformShape
-  readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  /** The monotonic time in milliseconds. */
-  readonly now: () => number
-  /** The memory that the sessions of one client share. */
-  readonly memory: { upgraded: boolean }
-  /**
-   * A text that no other client has. The addresses of polling begin with it in their parameter `t`, so that a cache never
-   * takes one client's request for another's.
-   */
-  readonly unique: string
 }
 
 /**
@@ -132,15 +94,6 @@ const PONG = "3"
 
 let counter = 0
 
-/** Escapes a part of an address. Half a character, which has no form there, is replaced. */
-const escape = (text: string): string => encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, "\ufffd"))
-
-const encoder = new TextEncoder()
-
-/** The bytes of a packet in a polling payload. */
-const sizeOf = (packet: string | Uint8Array): number =>
-  typeof packet === "string" ? encoder.encode(packet).length : 1 + Math.ceil(packet.byteLength / 3) * 4
-
 /**
  * Makes a session, which is not opened yet: see {@link EngineClient}.
  *
@@ -160,9 +113,8 @@ export const make = (
   /** The transports that have not failed yet, in the order in which they are tried. */
   let names: ReadonlyArray<TransportName> =
     options.rememberUpgrade && memory.upgraded && transports[1] === "websocket" ? ["websocket", "polling"] : transports
-  let transport: ClientTransport | undefined
-  /** The transport, if it is polling. */
-  let polling: ClientPolling | undefined
+  /** The transport that is in use, or being tried. */
+  let transport: ClientPolling | ClientTransport | undefined
   /** The WebSocket that may take the place of polling. */
   let candidate: ClientTransport | undefined
   let pingWait = 0
@@ -191,11 +143,11 @@ export const make = (
 
   const connect = () => {
     expect(connectTimeout)
-    polling =
+    transport =
       names[0] === "polling"
         ? // Some caches in the field answer a GET with the response to an earlier one, of any client.
           makePolling(
-            () => `${url("polling")}&t=${runtime.unique}_${(counter++).toString(36)}`,
+            () => `${addressOf(options, "polling", id)}&t=${runtime.unique}_${(counter++).toString(36)}`,
             options,
             runtime,
             onPacket,
@@ -205,19 +157,8 @@ export const make = (
             },
             fail
           )
-        : undefined
-    transport = polling ?? webSocket(() => {}, onPacket, onBinary, fail)
+        : webSocket(() => {}, onPacket, onBinary, fail)
     transport.open()
-  }
-
-  // Without `URLSearchParams`, as React Native has only a part of it.
-  const url = (transport: TransportName): string => {
-    const params = { ...options.query, EIO: "4", transport, b64: forceBase64 ? "1" : undefined, sid: id }
-    let address = `${options.origin}${options.path}?`
-    for (const [name, value] of Object.entries(params)) {
-      if (value !== undefined) address += `${escape(name)}=${escape(value)}&`
-    }
-    return address.slice(0, -1)
   }
 
   const webSocket = (
@@ -226,7 +167,7 @@ export const make = (
     onBinary: (bytes: Uint8Array) => void,
     onEnd: TransportEnd
   ) => {
-    const request = { ...options, url: url("websocket").replace("http", "ws") }
+    const request = { ...options, url: addressOf(options, "websocket", id).replace("http", "ws") }
     return makeWebSocket(platform, request, onOpen, onPacket, onBinary, onEnd)
   }
 
@@ -246,6 +187,7 @@ export const make = (
     pingWait = pingInterval + pingTimeout
     id = sid
     state = "Open"
+    const polling = transport?.pause && transport
     memory.upgraded = !polling
     sink.onOpen(handshake)
     if (!isOpen()) return
@@ -274,7 +216,7 @@ export const make = (
 
   const completeUpgrade = (upgraded: ClientTransport) => {
     transport = upgraded
-    polling = candidate = undefined
+    candidate = undefined
     isPosting = isUpgrading = false
     forgetUpgrade?.()
     upgraded.write(["5"])
@@ -285,9 +227,9 @@ export const make = (
 
   /** The session stays with polling. */
   const failUpgrade = () => {
-    const wasUpgrading = isUpgrading
+    const polling = isUpgrading && transport?.pause && transport
     dropCandidate()
-    if (wasUpgrading) polling!.resume()
+    if (polling) polling.resume()
   }
 
   const dropCandidate = () => {
@@ -363,39 +305,23 @@ export const make = (
     if (state === "Opening" || state === "Closed" || !isIdle()) return
     const batch = takeBatch()
     if (batch.length > 0) {
-      isPosting = !!polling
+      isPosting = !!transport!.pause
       transport!.write(batch, raw.size > 0 ? raw : undefined)
       if (queue.length === 0) raw.clear()
     }
     if (state === "Closing" && queue.length === 0 && isIdle()) end("forced close")
   }
 
-  /**
-   * Takes everything, or over polling as much as the server accepts at once; a larger packet goes alone. A Blob that the
-   * transport cannot send is read once the packets before it have left.
-   */
+  /** Takes what leaves together. A Blob that the transport cannot send is read once the packets before it have left. */
   const takeBatch = (): ReadonlyArray<Packet> => {
     const waiting = queue
-    let blob: Blob | undefined
-    let count = 0
-    let size = 0
-    for (const packet of waiting) {
-      if (!packet) break
-      if (packet instanceof Blob) {
-        if (polling || forceBase64) {
-          blob = packet
-          break
-        }
-      } else if (polling && waiting.length > 1) {
-        // A packet that is alone need not be measured.
-        size += sizeOf(packet)
-        if (count > 0 && size + count > maxPayload) break
-      }
-      count++
-    }
+    const isPolling = !!transport!.pause
+    const count = batchOf(waiting, isPolling ? maxPayload : undefined, !isPolling && !forceBase64)
+    const next = waiting[count]
     // The array stays while its head is being read.
     if (count > 0) queue = waiting.slice(count)
-    if (blob) read(blob)
+    if (next instanceof Blob) read(next)
+    // None of these is missing.
     return waiting.slice(0, count) as Array<Packet>
   }
 
@@ -428,7 +354,7 @@ export const make = (
       return isOpen()
     },
     get transportName() {
-      return polling ? "polling" : "websocket"
+      return transport?.pause ? "polling" : "websocket"
     },
     get writable() {
       return isWritable()

@@ -3,37 +3,23 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
-import { MAX_PACKETS_PER_PAYLOAD } from "../protocol/ProtocolLimits.ts"
-import { rateOf } from "../internal/tokenBucket.ts"
-import type { ConnectionRateLimit, Rate } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
-import * as Cookies from "effect/http/Cookies"
-import * as Result from "effect/Result"
-
-import type { CorsOptions, OriginMatcher } from "./Cors.ts"
+import * as Cors from "./Cors.ts"
 import * as Drain from "./Drain.ts"
+import * as Limits from "./EngineLimits.ts"
 import type { EngineRequest } from "./EngineRequest.ts"
-import type { Ping } from "./Heartbeat.ts"
 import type { RequestForbidden } from "./HandshakeError.ts"
+import type { Ping } from "./Heartbeat.ts"
 import { AllowedOrigins } from "./internal/allowedOrigins.ts"
-import { isHeaderValue } from "./HttpHeaders.ts"
-import {
-  flag,
-  group,
-  hook,
-  integer,
-  MAX_TIMER,
-  millis,
-  type Names,
-  oneOf,
-  refuse,
-  transports
-} from "./OptionReaders.ts"
-import type { OutboxOverflow } from "./Outbox.ts"
+import { flag, group, hook, MAX_TIMER, millis, type Names, refuse, transports } from "./OptionReaders.ts"
+import * as Cookie from "./SessionCookie.ts"
+
+export type { EngineLimits, ReadLimit } from "./EngineLimits.ts"
+export type { CookieOptions } from "./SessionCookie.ts"
 
 /**
  * Options of the Engine.IO server, in groups by subject. An unknown name fails with
@@ -50,7 +36,7 @@ export interface EngineOptions<out R = never> {
   /** The change of a session from polling to WebSocket. */
   readonly upgrade?: UpgradeOptions
   /** The most that clients may send, open, or leave waiting. */
-  readonly limits?: EngineLimits
+  readonly limits?: Limits.EngineLimits
   /**
    * The origins whose pages may use the server, over every transport (`cors` affects neither
    * WebSocket nor JSONP). It is one or a list of: origins, such as `https://example.com` (compared
@@ -65,9 +51,9 @@ export interface EngineOptions<out R = never> {
    * Default: every origin. Any page that a user of the application opens can then connect with that
    * user's cookies, unless these are `SameSite`. Set this option if cookies identify a client.
    */
-  readonly allowedOrigins?: OriginMatcher | ReadonlyArray<OriginMatcher>
+  readonly allowedOrigins?: Cors.OriginMatcher | ReadonlyArray<Cors.OriginMatcher>
   /** Cross-origin requests of browsers. Default: none are allowed, and no header is sent. */
-  readonly cors?: CorsOptions
+  readonly cors?: Cors.CorsOptions
   /** The names of the transports that clients may use, of those in `Transports`. Default: all. */
   readonly transports?: ReadonlyArray<string>
   /**
@@ -82,7 +68,7 @@ export interface EngineOptions<out R = never> {
    * A cookie with the session's id, for load balancers. The response that opens a session over HTTP
    * sets it. `true` means a cookie called `io`. Default: none.
    */
-  readonly cookie?: boolean | CookieOptions
+  readonly cookie?: boolean | Cookie.CookieOptions
   /**
    * Headers for every response, including the one that opens a session; several values of one
    * header (`Set-Cookie`) are an array. Default: none except those of `cors`.
@@ -97,7 +83,7 @@ export interface EngineOptions<out R = never> {
    *
    * ```ts
    * const seen = new Map<string, string>()     // the latest token by the session's id
-   * const options: EngineOptions = {
+   * const options: EngineOptions.EngineOptions = {
    *   handshake: {
    *     generateId: (request) =>
    *       Effect.sync(() => {
@@ -211,108 +197,17 @@ export interface UpgradeOptions {
 }
 
 /**
- * The most that clients may send, open, or leave waiting. Sizes are in bytes.
- *
- * @since 0.1.0
- * @category options
- */
-export interface EngineLimits {
-  /**
-   * The largest message in bytes: of one long-polling request body, and of one WebSocket message.
-   * Clients are told this value. Default: 1,000,000.
-   */
-  readonly maxPayload?: number
-  /** The largest number of packets in one long-polling request body. Default: 10,000. */
-  readonly maxPacketsPerPayload?: number
-  /**
-   * The bytes that may wait for one client that does not read them. `outboxOverflow` is the policy
-   * for more. Default: 16,777,216.
-   *
-   * A larger message is accepted if nothing else waits. With the policy `disconnect`, messages that
-   * are sent within one turn of the event loop do not close a client, up to four times the budget:
-   * the client could not read any of them yet. While more than the budget waits, the client must
-   * read as much as is sent to it, except for an eighth of the budget. So the most that waits for
-   * one client is the messages of one turn on top of a full outbox (at most four times the budget,
-   * or one larger message) and an eighth of the budget. With the other policies it is at most twice
-   * the budget, one larger message, and 64 KiB.
-   */
-  readonly maxOutbox?: number
-  /** The policy for a message that does not fit into `maxOutbox`. Default: `disconnect`. */
-  readonly outboxOverflow?: OutboxOverflow
-  /**
-   * The rate of packets of every kind that the client of one connection may send. `rateLimit` of
-   * `Event.make` limits single events. Default: no limit.
-   */
-  readonly rateLimit?: ConnectionRateLimit
-  /**
-   * The number of connections: open ones, those that `allowRequest` and `generateId` have not
-   * decided on, and closed ones whose client has not read its waiting messages. Further requests
-   * are refused with code 4 and status 503, so that clients come again later. They are counted like
-   * other refusals, and logged at level Warn, every ten seconds at most. Default: no limit.
-   */
-  readonly maxConnections?: number
-  /**
-   * The same for each address of clients. IPv6 addresses count by their first 64 bits. Clients of a
-   * proxy all have its address, unless the edge trusts it (`trustedProxies` in Node). Clients
-   * without an address, such as over a Unix socket, are not limited. Default: no limit.
-   */
-  readonly maxConnectionsPerAddress?: number
-}
-
-/**
- * The resolved `rateLimit`: the rate of packets of a client, and the consequence of more.
- *
- * @since 0.1.0
- * @category options
- */
-export interface ReadLimit extends Rate {
-  /** Whether the session is closed, rather than not read for a while. */
-  readonly disconnects: boolean
-}
-
-/**
- * The cookie with a session's id.
- *
- * @since 0.1.0
- * @category options
- */
-export interface CookieOptions {
-  /** Default: `io`. */
-  readonly name?: string
-  /** Default: `/`; `false` leaves it out. */
-  readonly path?: string | false
-  readonly domain?: string
-  /** Default: a cookie of the browser's session. */
-  readonly maxAge?: Duration.Input
-  /** Default: true. */
-  readonly httpOnly?: boolean
-  /** Default: false. */
-  readonly secure?: boolean
-  /** Default: false. */
-  readonly partitioned?: boolean
-  /** Default: `lax`. */
-  readonly sameSite?: "lax" | "strict" | "none"
-}
-
-/**
  * Options with every default filled in; durations in milliseconds.
  *
  * @since 0.1.0
  * @category options
  */
-export interface ResolvedEngineOptions {
+export interface ResolvedEngineOptions extends Limits.ResolvedEngineLimits {
   readonly pingInterval: number
   readonly pingTimeout: number
   /** It runs in the context of the server's layer, which has the services that it needs. */
   readonly heartbeat: Schedule.Schedule<unknown, Ping> | undefined
   readonly upgradeTimeout: number
-  readonly maxPayload: number
-  readonly maxPacketsPerPayload: number
-  readonly maxOutbox: number
-  readonly outboxOverflow: OutboxOverflow
-  readonly rateLimit: ReadLimit | undefined
-  readonly maxConnections: number | undefined
-  readonly maxConnectionsPerAddress: number | undefined
   /** @internal */
   readonly allowedOrigins: AllowedOrigins | undefined
   readonly transports: ReadonlyArray<string>
@@ -325,12 +220,10 @@ export interface ResolvedEngineOptions {
   readonly responseHeaders: EngineOptions["responseHeaders"] | undefined
   /** Makes the `Set-Cookie` header for a session's id. */
   readonly cookie: ((id: string) => string) | undefined
-  readonly cors: CorsOptions | undefined
+  readonly cors: Cors.CorsOptions | undefined
   readonly drainTimeout: number
   readonly onShutdown: Drain.ResolvedDrainOptions | undefined
 }
-
-const OVERFLOWS = ["disconnect", "dropNewest", "dropOldest", "suspend"] as const
 
 const OPTIONS: Names<EngineOptions> = {
   heartbeat: true,
@@ -353,69 +246,6 @@ const HANDSHAKE: Names<HandshakeOptions> = { allowRequest: true, generateId: tru
 
 const UPGRADE: Names<UpgradeOptions> = { allow: true, timeout: true }
 
-const LIMITS: Names<EngineLimits> = {
-  maxPayload: true,
-  maxPacketsPerPayload: true,
-  maxOutbox: true,
-  outboxOverflow: true,
-  rateLimit: true,
-  maxConnections: true,
-  maxConnectionsPerAddress: true
-}
-
-const CORS: Names<CorsOptions> = {
-  origin: true,
-  credentials: true,
-  methods: true,
-  allowedHeaders: true,
-  exposedHeaders: true,
-  maxAge: true
-}
-
-const COOKIE: Names<CookieOptions> = {
-  name: true,
-  path: true,
-  domain: true,
-  maxAge: true,
-  httpOnly: true,
-  secure: true,
-  partitioned: true,
-  sameSite: true
-}
-
-const RATE_LIMIT: Names<ConnectionRateLimit> = { limit: true, interval: true, burst: true, onExceeded: true }
-
-const cookie = Effect.fnUntraced(function* (
-  option: EngineOptions["cookie"]
-): Effect.fn.Return<((id: string) => string) | undefined, InvalidOptionError> {
-  if (option === undefined || option === false) return undefined
-  const given = yield* group("cookie", option === true ? undefined : option, COOKIE)
-  const { httpOnly = true, name = "io", path = "/", sameSite = "lax", ...rest } = given
-  const options = { ...rest, httpOnly, sameSite, ...(path === false ? {} : { path }) }
-  if (!["lax", "strict", "none"].includes(sameSite)) return yield* refuse("cookie", `unknown sameSite "${sameSite}"`)
-  if (rest.maxAge !== undefined && Duration.fromInput(rest.maxAge)._tag === "None") {
-    return yield* refuse("cookie", "maxAge must be a duration")
-  }
-  // An error in the options would appear with every id.
-  const checked = Cookies.makeCookie(name, "id", options)
-  if (Result.isFailure(checked)) return yield* refuse("cookie", checked.failure.reason._tag)
-  return (id: string) => Cookies.serializeCookie(Cookies.makeCookieUnsafe(name, id, options))
-})
-
-const rateLimit = Effect.fnUntraced(function* (
-  option: ConnectionRateLimit | undefined
-): Effect.fn.Return<ReadLimit | undefined, InvalidOptionError> {
-  if (option === undefined) return undefined
-  yield* group("limits.rateLimit", option, RATE_LIMIT)
-  const rate = rateOf(option)
-  if (typeof rate === "string") return yield* refuse("limits.rateLimit", rate)
-  const onExceeded = yield* oneOf("limits.rateLimit.onExceeded", option.onExceeded, ["pause", "disconnect"])
-  return { ...rate, disconnects: onExceeded === "disconnect" }
-})
-
-const limit = (option: string, value: number | undefined): Effect.Effect<number | undefined, InvalidOptionError> =>
-  value === undefined ? Effect.succeed(undefined) : integer(option, value, 0, 1)
-
 const allowedOrigins = (
   option: EngineOptions["allowedOrigins"]
 ): Effect.Effect<AllowedOrigins | undefined, InvalidOptionError> => {
@@ -423,28 +253,6 @@ const allowedOrigins = (
   const read = AllowedOrigins.read(option)
   return typeof read === "string" ? refuse("allowedOrigins", read) : Effect.succeed(read)
 }
-
-const cors = Effect.fnUntraced(function* (
-  option: CorsOptions | undefined
-): Effect.fn.Return<CorsOptions | undefined, InvalidOptionError> {
-  if (option === undefined) return undefined
-  const options = yield* group("cors", option, CORS)
-  // Browsers refuse credentials together with every origin. A refusal here is noticed earlier than
-  // one in a page.
-  if (options.credentials === true && [options.origin ?? "*"].flat().includes("*")) {
-    const problem = 'needs cors.origin to say which origins may send them (or true for any), not "*"'
-    return yield* refuse("cors.credentials", problem)
-  }
-  // An invalid header would fail every response.
-  for (const setting of ["methods", "allowedHeaders", "exposedHeaders"] as const) {
-    const names = options[setting]
-    if (names === undefined) continue
-    if (!Array.isArray(names) || !names.every((name) => typeof name === "string" && isHeaderValue(name))) {
-      return yield* refuse(`cors.${setting}`, "must be a list of names")
-    }
-  }
-  return options
-})
 
 /**
  * Fills in the defaults and refuses options that make no sense. The resolved options are flat, and
@@ -462,7 +270,6 @@ export const resolve = Effect.fnUntraced(function* (
   const heartbeat = yield* group("heartbeat", options.heartbeat, HEARTBEAT)
   const handshake = yield* group("handshake", options.handshake, HANDSHAKE)
   const upgrade = yield* group("upgrade", options.upgrade, UPGRADE)
-  const limits = yield* group("limits", options.limits, LIMITS)
   const pingInterval = yield* millis("heartbeat.pingInterval", heartbeat.pingInterval, 25_000, 10)
   const pingTimeout = yield* millis("heartbeat.pingTimeout", heartbeat.pingTimeout, 20_000, 10)
   if (pingInterval + pingTimeout > MAX_TIMER) {
@@ -478,18 +285,7 @@ export const resolve = Effect.fnUntraced(function* (
     pingTimeout,
     heartbeat: heartbeat.schedule as Schedule.Schedule<unknown, Ping> | undefined,
     upgradeTimeout: yield* millis("upgrade.timeout", upgrade.timeout, 10_000, 1),
-    maxPayload: yield* integer("limits.maxPayload", limits.maxPayload, 1_000_000, 1),
-    maxPacketsPerPayload: yield* integer(
-      "limits.maxPacketsPerPayload",
-      limits.maxPacketsPerPayload,
-      MAX_PACKETS_PER_PAYLOAD,
-      1
-    ),
-    maxOutbox: yield* integer("limits.maxOutbox", limits.maxOutbox, 16 * 1024 * 1024, 1),
-    outboxOverflow: yield* oneOf("limits.outboxOverflow", limits.outboxOverflow, OVERFLOWS),
-    rateLimit: yield* rateLimit(limits.rateLimit),
-    maxConnections: yield* limit("limits.maxConnections", limits.maxConnections),
-    maxConnectionsPerAddress: yield* limit("limits.maxConnectionsPerAddress", limits.maxConnectionsPerAddress),
+    ...(yield* Limits.resolve(options.limits)),
     allowedOrigins: yield* allowedOrigins(options.allowedOrigins),
     transports: yield* transports(options.transports, known),
     allowUpgrades: yield* flag("upgrade.allow", upgrade.allow, true),
@@ -499,8 +295,8 @@ export const resolve = Effect.fnUntraced(function* (
     handshakeTimeout: yield* millis("handshake.timeout", handshake.timeout, 20_000, 1),
     handshakeHeaders: yield* hook("handshake.headers", handshake.headers),
     responseHeaders: yield* hook("responseHeaders", options.responseHeaders),
-    cookie: yield* cookie(options.cookie),
-    cors: yield* cors(options.cors),
+    cookie: yield* Cookie.resolve(options.cookie),
+    cors: yield* Cors.resolve(options.cors),
     drainTimeout: yield* millis("drainTimeout", options.drainTimeout, 5_000, 0),
     onShutdown: options.onShutdown === undefined ? undefined : yield* Drain.resolve("onShutdown", options.onShutdown)
   }

@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 
 import type { HttpExchange } from "./EngineRequest.ts"
+import { TaggedError } from "../SocketIoError.ts"
 
 /**
  * The codes of Engine.IO's error responses.
@@ -65,7 +65,7 @@ const messages: Record<HandshakeErrorCode, string> = {
  * @since 0.1.0
  * @category errors
  */
-export class HandshakeError extends Data.TaggedError("HandshakeError")<{
+export class HandshakeError extends TaggedError("HandshakeError")<{
   readonly code: HandshakeErrorCode
   readonly message: string
   readonly context: string
@@ -82,7 +82,7 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
  * @since 0.1.0
  * @category errors
  */
-export class RequestForbidden extends Data.TaggedError("RequestForbidden")<{ readonly message: string }> {}
+export class RequestForbidden extends TaggedError("RequestForbidden")<{ readonly message: string }> {}
 
 /**
  * Makes a {@link HandshakeError}. Default for its message: the code's standard message.

@@ -5,11 +5,12 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+
+import { TaggedError } from "../SocketIoError.ts"
 
 /**
  * The address at which a server takes requests of other servers: a Unix socket, or a host and a
@@ -29,7 +30,7 @@ export type NodeAddress = { readonly secret: string } & (
  * @since 0.1.0
  * @category errors
  */
-export class TagTakenError extends Data.TaggedError("TagTakenError")<{ readonly tag: string }> {
+export class TagTakenError extends TaggedError("TagTakenError")<{ readonly tag: string }> {
   override get message(): string {
     return `the tag ${this.tag} belongs to another server`
   }
@@ -41,7 +42,7 @@ export class TagTakenError extends Data.TaggedError("TagTakenError")<{ readonly 
  * @since 0.1.0
  * @category errors
  */
-export class NodeDirectoryError extends Data.TaggedError("NodeDirectoryError")<{
+export class NodeDirectoryError extends TaggedError("NodeDirectoryError")<{
   readonly message: string
   readonly cause?: unknown
 }> {}

@@ -44,7 +44,7 @@ export const millis = (
   if (value === undefined) return Effect.succeed(fallback)
   let n = -1
   try {
-    n = Duration.toMillis(Duration.fromInputUnsafe(value))
+    n = Duration.toMillis(value)
   } catch {
     // An invalid duration is refused below, like a negative one.
   }

@@ -7,9 +7,9 @@
 import type { SessionCloseReason } from "../DisconnectReason.ts"
 import type { HttpExchange } from "./EngineRequest.ts"
 import * as HandshakeError from "./HandshakeError.ts"
-import { Arrivals } from "./internal/arrivals.ts"
 import { microtask } from "./internal/microtask.ts"
 import { format3, format4, type PollingFormat } from "./internal/pollingFormat.ts"
+import { Posts } from "./internal/posts.ts"
 import { UnreadResponses } from "./internal/unreadResponses.ts"
 import type { OutboundMessage } from "./OutboundMessage.ts"
 import { type Outbox, packetsOf } from "./Outbox.ts"
@@ -20,7 +20,6 @@ import type {
   ServerTransport,
   TransportContext,
   TransportDefinition,
-  TransportOptions,
   TransportSink
 } from "./Transport.ts"
 
@@ -43,13 +42,19 @@ const UPGRADING_RELEASES = 4
  */
 const UPGRADING_HOLD = 100
 
-const POST_HEADERS = { "content-type": "text/html", "cache-control": "no-store" }
-
-/**
- * The state of a poll-based transport. It is `closing` until the client has taken the last packets.
- * It is `told` after that if requests that are on their way count, and `closed` otherwise.
- */
-type State = "open" | "closing" | "told" | "closed"
+/** The state of a poll-based transport. */
+type State =
+  | "open"
+  /** The server has closed it, and the client has not taken the last packets. */
+  | "closing"
+  /** The same for a drain: packets of requests that are on their way are still taken. */
+  | "leaving"
+  /** A drain has closed it, and the client knows. Packets that are on their way are still taken. */
+  | "told"
+  /** It has ended. The client may not have read the last responses. */
+  | "closed"
+  /** It holds no resources. */
+  | "released"
 
 /**
  * Long-polling, as the server's end of a session.
@@ -60,42 +65,26 @@ type State = "open" | "closing" | "told" | "closed"
 export class PollingTransport implements ServerTransport, Handover {
   readonly name = "polling"
   sink: TransportSink
-  private readonly options: TransportOptions
   private readonly wheel: TimerWheel
   private readonly format: PollingFormat
-  bytesReceived = 0
   bytesSent = 0
   readonly outbox: Outbox
   private readonly unread: UnreadResponses
-  private readonly arrivals: Arrivals
-  /** Represents the session where turns are counted. That record may outlive the session. */
-  private readonly voice = {}
+  private readonly posts: Posts
   private poll: HttpExchange | undefined
-  /**
-   * A request that brings packets. It is answered once they are handled; no other may come before
-   * that.
-   */
-  private post: HttpExchange | undefined
-  /** Whether the body of that request has come. */
-  private posted = false
   private flushing = false
-  private upgrading = false
-  private upgraded = false
-  private releases = 0
+  /** The number of polls that were released since an upgrade began, if there is one. */
+  private releases: number | undefined
   private state: State = "open"
-  /** A drain has closed it: packets of requests that are on their way are still taken. */
-  private isLeaving = false
   private timer: WheelEntry | undefined
-  private isReleased = false
 
   /** @internal */
   constructor({ base64, options, revision, wheel }: TransportContext, sink: TransportSink, outbox: Outbox) {
     this.sink = sink
-    this.options = options
     this.wheel = wheel
     this.format = revision === 4 ? format4 : format3(base64)
     this.outbox = outbox
-    this.arrivals = new Arrivals((packet) => this.receive(packet))
+    this.posts = new Posts(this, options, this.format)
     this.unread = new UnreadResponses(wheel, options.pingTimeout, () => {
       if (this.state === "closed") this.release()
       else this.sink.onDrain()
@@ -104,6 +93,10 @@ export class PollingTransport implements ServerTransport, Handover {
 
   get writable(): boolean {
     return this.state === "open" && this.poll !== undefined
+  }
+
+  get bytesReceived(): number {
+    return this.posts.bytes
   }
 
   get buffered(): number {
@@ -115,7 +108,11 @@ export class PollingTransport implements ServerTransport, Handover {
   }
 
   get isLingering(): boolean {
-    return this.state === "closing"
+    return this.state === "closing" || this.state === "leaving"
+  }
+
+  private get isEnded(): boolean {
+    return this.state === "closed" || this.state === "released"
   }
 
   get handover(): Handover {
@@ -139,11 +136,11 @@ export class PollingTransport implements ServerTransport, Handover {
   }
 
   pause(): void {
-    this.arrivals.pause()
+    this.posts.arrivals.pause()
   }
 
   resume(): void {
-    this.arrivals.resume()
+    this.posts.arrivals.resume()
   }
 
   onRequest(exchange: HttpExchange): void {
@@ -151,7 +148,8 @@ export class PollingTransport implements ServerTransport, Handover {
       case "GET":
         return this.onPoll(exchange)
       case "POST":
-        return this.onPost(exchange)
+        if (!this.isEnded) return this.posts.take(exchange)
+        return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
       default:
         exchange.respond(500, {}, "")
     }
@@ -159,31 +157,30 @@ export class PollingTransport implements ServerTransport, Handover {
 
   /** Releases the held poll: the client waits until it has no open poll. */
   begin(): void {
-    this.upgrading = true
     this.releases = 0
     this.releasePoll()
   }
 
   cancel(): void {
-    this.upgrading = false
+    this.releases = undefined
   }
 
   get isBehind(): boolean {
-    return this.arrivals.isPending
+    return this.posts.arrivals.isPending
   }
 
   whenHandled(callback: () => void): void {
-    this.arrivals.drain(callback)
+    this.posts.arrivals.drain(callback)
   }
 
   finish(): void {
     const { poll } = this
     this.poll = undefined
     if (poll !== undefined) this.respond(poll, ["6"], false)
-    this.upgraded = true
+    // The outbox belongs to the other transport now.
+    if (!this.isEnded) this.stop()
     // A client that has upgraded has read its last poll.
     this.unread.destroy()
-    this.end()
   }
 
   close(cause: CloseCause): void {
@@ -192,20 +189,19 @@ export class PollingTransport implements ServerTransport, Handover {
     if (cause === "fault") return this.abort()
     if (this.state !== "open") return
     this.state = "closing"
-    this.arrivals.stopPausing()
+    this.posts.arrivals.stopPausing()
     this.after(CLOSE_TIMEOUT, () => this.end())
     if (this.poll !== undefined) this.flushClosing()
   }
 
   leave(): void {
     if (this.state !== "open") return
-    this.state = "closing"
-    this.isLeaving = true
+    this.state = "leaving"
     if (this.poll !== undefined) this.flushClosing()
   }
 
   abort(): void {
-    if (this.state === "closed") return this.unread.destroy()
+    if (this.isEnded) return this.unread.destroy()
     // The client has its last packets, or takes them at the moment.
     if (this.state === "told") return this.end()
     const poll = this.poll
@@ -219,7 +215,7 @@ export class PollingTransport implements ServerTransport, Handover {
    * The client has sent a close packet: its held poll is released, and no more packets are sent.
    */
   private closeByPeer(): void {
-    if (this.state === "closed") return
+    if (this.isEnded) return
     this.outbox.clear()
     this.releasePoll()
     this.unread.destroy()
@@ -227,7 +223,7 @@ export class PollingTransport implements ServerTransport, Handover {
   }
 
   private onPoll(exchange: HttpExchange): void {
-    if (this.state === "closed" || this.state === "told")
+    if (this.isEnded || this.state === "told")
       return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
     if (this.poll !== undefined) {
       exchange.respond(400, {}, "")
@@ -242,69 +238,24 @@ export class PollingTransport implements ServerTransport, Handover {
     exchange.onRelease?.(() => {
       if (this.poll === exchange) this.releasePoll()
     })
-    if (this.state === "closing") this.flushClosing()
+    if (this.isLingering) this.flushClosing()
     else if (!this.outbox.isEmpty) this.flush()
-    else if (this.upgrading) {
+    else if (this.releases !== undefined) {
       if (++this.releases <= UPGRADING_RELEASES) this.releasePoll()
-      else this.after(UPGRADING_HOLD, () => this.upgrading && this.releasePoll())
+      else this.after(UPGRADING_HOLD, () => this.releases !== undefined && this.releasePoll())
     }
   }
 
-  private onPost(exchange: HttpExchange): void {
-    if (this.state === "closed")
-      return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
-    if (this.post !== undefined) {
-      exchange.respond(400, {}, "")
-      return this.fail("transport error", "overlap of two posts")
-    }
-    this.post = exchange
-    this.posted = false
-    exchange.readBody(
-      this.options.maxPayload,
-      (body) => {
-        if (this.post !== exchange)
-          return HandshakeError.respond(exchange, HandshakeError.make(1, "the session has ended"))
-        this.posted = true
-        this.bytesReceived += body.size
-        exchange.speak?.(this.voice, body.size)
-        const packets: Array<string | Uint8Array> = []
-        const add = (packet: string | Uint8Array) => void packets.push(packet)
-        const limits = { maxPackets: this.options.maxPacketsPerPayload }
-        const makePacer = exchange.makePacer && (() => exchange.makePacer!(this.voice))
-        const decode = () => this.format.decode(body, exchange.request, limits, add, add)
-        const error = this.arrivals.decode(body.size, makePacer, decode)
-        // Packets before the first malformed one are handled.
-        const onHandled = () => {
-          if (error !== undefined) this.fail("parse error", error.message)
-          this.accept()
-        }
-        this.arrivals.take(packets, makePacer, onHandled)
-        if (this.post === exchange) exchange.onAbort(() => this.fail("transport error", "a post was aborted"))
-      },
-      (failure) => {
-        if (this.post !== exchange) return
-        this.post = undefined
-        if (failure === "too large") exchange.respond(413, { connection: "close" }, "")
-        else this.fail("transport error", "a post was aborted")
-      }
-    )
-  }
-
-  /** Answers the request whose packets are handled, or will never be handled. */
-  private accept(): void {
-    const { post } = this
-    this.post = undefined
-    post?.respond(200, POST_HEADERS, "ok")
-  }
-
-  private receive(packet: string | Uint8Array): void {
+  /** Takes a packet of a POST request. @internal */
+  receive(packet: string | Uint8Array): void {
     if (typeof packet !== "string") this.sink.onBinary(packet)
     // Once the server has closed the session, the only packet it accepts is the client's own close.
-    else if (packet === "1" && this.state === "closing" && !this.isLeaving) this.closeByPeer()
+    else if (packet === "1" && this.state === "closing") this.closeByPeer()
     else this.sink.onPacket(packet)
   }
 
-  private fail(reason: SessionCloseReason, description: string): void {
+  /** @internal */
+  fail(reason: SessionCloseReason, description: string): void {
     if (this.state === "open") this.sink.onTransportClose(this, reason, description)
     this.abort()
   }
@@ -349,7 +300,7 @@ export class PollingTransport implements ServerTransport, Handover {
     if (!this.outbox.isEmpty) return this.flush()
     this.outbox.offer("1", 0)
     this.flush()
-    if (!this.isLeaving) return this.end()
+    if (this.state !== "leaving") return this.end()
     this.state = "told"
     this.sink.onTransportClose(this, "transport close")
   }
@@ -371,22 +322,23 @@ export class PollingTransport implements ServerTransport, Handover {
     this.timer = undefined
   }
 
+  /** Ends; waiting data is lost. */
   private end(): void {
-    if (this.state === "closed") return
+    if (this.isEnded) return
+    this.outbox.clear()
+    this.stop()
+  }
+
+  private stop(): void {
     this.state = "closed"
-    if (!this.upgraded) this.outbox.clear()
-    this.arrivals.drop()
-    if (this.posted) this.accept()
-    // The body may never come.
-    else this.post?.destroy?.()
-    this.post = undefined
+    this.posts.end()
     this.stopTimer()
     this.release()
   }
 
   private release(): void {
-    if (this.isReleased || !this.unread.isEmpty) return
-    this.isReleased = true
+    if (this.state !== "closed" || !this.unread.isEmpty) return
+    this.state = "released"
     this.sink.onTransportReleased(this)
   }
 }

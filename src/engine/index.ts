@@ -4,9 +4,11 @@
  * @since 0.1.0
  */
 export * as ClientAddress from "./ClientAddress.ts"
+export * as ClientPlatform from "./ClientPlatform.ts"
 export * as ClosingTime from "./ClosingTime.ts"
 export * as Cors from "./Cors.ts"
 export * as Drain from "./Drain.ts"
+export * as EngineClient from "./EngineClient.ts"
 export * as EngineMetrics from "./EngineMetrics.ts"
 export * as EngineOptions from "./EngineOptions.ts"
 export * as EngineRequest from "./EngineRequest.ts"

@@ -1,19 +1,18 @@
 /**
- * The memory of a server for the messages that it has handled: events with `once` ask it before their
- * handlers run.
+ * The memory of a server for the messages that it has handled: events with `once` ask it before
+ * their handlers run.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
 import { integer } from "../engine/OptionReaders.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TaggedError } from "../SocketIoError.ts"
 import { makeClaims } from "./internal/claims.ts"
 import { Ledger } from "./internal/ledger.ts"
 
@@ -49,21 +48,32 @@ export type Claim =
   | { readonly _tag: "Answered"; readonly answer: string }
   | {
       readonly _tag: "Claimed"
-      /** Keeps the answer, and ends the claim. Those who wait get the answer, even if it cannot be kept. */
+      /**
+       * Keeps the answer, and ends the claim. Those who wait get the answer, even if it cannot be
+       * kept.
+       */
       readonly complete: (answer: string) => Effect.Effect<void, IdempotencyError>
     }
 
 /**
- * Why a message can be neither claimed nor answered.
+ * The reasons why a message can be neither claimed nor answered.
  *
  * - `Unavailable`: the store does not answer.
  * - `Full`: as many messages are being handled as may be.
  *
  * @since 0.1.0
+ * @category models
+ */
+export type IdempotencyErrorReason = { readonly _tag: "Unavailable" } | { readonly _tag: "Full" }
+
+/**
+ * A message can be neither claimed nor answered. Its client gets the answer `EventRefused`.
+ *
+ * @since 0.1.0
  * @category errors
  */
-export class IdempotencyError extends Data.TaggedError("IdempotencyError")<{
-  readonly reason: "Unavailable" | "Full"
+export class IdempotencyError extends TaggedError("IdempotencyError")<{
+  readonly reason: IdempotencyErrorReason
   readonly message: string
   readonly cause?: unknown
 }> {}
@@ -113,8 +123,8 @@ export class Idempotency extends Context.Service<Idempotency, IdempotencyShape>(
  *
  * Between the effect of a handler and the record of its answer lies a gap, in which the process may
  * die; then the message is handled again. A handler that writes the id to a unique column, in the
- * transaction of its effect, closes the gap. If the event has an owner, the column is unique together
- * with the owner.
+ * transaction of its effect, closes the gap. If the event has an owner, the column is unique
+ * together with the owner.
  *
  * **Example** (An order that exists once)
  *
@@ -140,9 +150,10 @@ export const CurrentMessageId: Context.Reference<Option.Option<string>> = Contex
  *
  * **Details**
  *
- * Answers whose window is over go first. Beyond its own bounds a client loses its oldest answers, and
- * beyond the bounds of all the oldest answers go, whosever they are. A message whose answer has been dropped
- * is handled again if it comes again. Messages that are being handled are never dropped.
+ * Answers whose window is over go first. Beyond its own bounds a client loses its oldest answers,
+ * and beyond the bounds of all the oldest answers go, whosever they are. A message whose answer has
+ * been dropped is handled again if it comes again. Messages that are being handled are never
+ * dropped.
  *
  * A client is an owner (`once.owner`), or a connection. A client that invents ids displaces its own
  * answers, and those of others only with `maxEntries / maxEntriesPerClient` connections.
@@ -177,8 +188,8 @@ export interface Store {
   /**
    * Looks for the answer of a message, and gives `undefined` if there is none. A store that several
    * processes share claims the message then, until the scope closes; it waits while another process
-   * has claimed it, and only this wait may be interrupted. Within this process there is one claim of
-   * a key at a time.
+   * has claimed it, and only this wait may be interrupted. Within this process there is one claim
+   * of a key at a time.
    */
   readonly claim: (key: string) => Effect.Effect<string | undefined, IdempotencyError, Scope.Scope>
   /** Keeps an answer for the window, in milliseconds, and ends the claim. */
@@ -203,11 +214,12 @@ const resolve = (limits: Limits) =>
  *
  * **Details**
  *
- * The store gets the SHA-256 of each key, in 64 hexadecimal digits: neither ids nor owners can be read
- * from it. A server that starts anew does not count the answers that it has left in the store before;
- * the store drops them when their window is over.
+ * The store gets the SHA-256 of each key, in 64 hexadecimal digits: neither ids nor owners can be
+ * read from it. A server that starts anew does not count the answers that it has left in the store
+ * before; the store drops them when their window is over.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -221,7 +233,8 @@ export const make = (
  * Makes the service in memory: answers end with the process. See {@link Limits} for what is dropped
  * first.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -244,7 +257,7 @@ const makeWith = Effect.fnUntraced(function* (
     Effect.forkScoped
   )
   const full = new IdempotencyError({
-    reason: "Full",
+    reason: { _tag: "Full" },
     message: `${resolved.maxRunning} messages are being handled (maxRunning)`
   })
   return { claim: makeClaims(store, ledger, { now, maxRunning: resolved.maxRunning, full }) }

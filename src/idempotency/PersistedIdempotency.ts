@@ -37,7 +37,7 @@ class Answer extends Persistable.Class<{ payload: { readonly key: string; readon
 
 const unavailable = (cause: unknown) =>
   new Idempotency.IdempotencyError({
-    reason: "Unavailable",
+    reason: { _tag: "Unavailable" },
     message: "the store of the answers does not work",
     cause
   })
@@ -47,11 +47,14 @@ const unavailable = (cause: unknown) =>
  *
  * **Details**
  *
- * Answers survive the end of the process. Claims do not, and other processes do not see them: a
- * message that two processes get at the same time is handled by both. Use it where one process at a
- * time serves the clients, and `RedisIdempotency` for several.
+ * Answers survive the end of the process. Claims do not, and other processes do not see them:
+ * `Persistence` can read and write a value, but not write it unless there is one. So a message that
+ * two processes get at the same time is handled by both, also in a restart in which the next process
+ * starts before the former one has ended. Use it where one process at a time serves the clients, and
+ * `RedisIdempotency` for several.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * **Gotchas**
  *

@@ -40,7 +40,9 @@ const hash = async (text: string): Promise<string> => {
 
 export interface Page {
   readonly html: string
-  /** The value of its `Content-Security-Policy`: nothing but its own script, and the client, runs. */
+  /**
+   * The value of its `Content-Security-Policy`: nothing but its own script, and the client, runs.
+   */
   readonly policy: string
 }
 

@@ -1,7 +1,7 @@
 import type { EventCodec } from "./contractCodec.ts"
 
 /**
- * What a message says about itself, beside its payload: an object right after the declared
+ * The attributes of a message, beside its payload: an object right after the declared
  * arguments. Any client can send it, as in `socket.emit("order", order, { id })`.
  */
 export interface Attributes {
@@ -18,9 +18,9 @@ export const MAX_ATTRIBUTE = 256
 const names = ["id", "traceparent", "tracestate"] as const
 
 /**
- * Reads the attributes of an event from its `[name, ...args]`. Any other value in their place, other
- * members, and members that are no text or too long are ignored, as arguments beyond the declared
- * ones are.
+ * Reads the attributes of an event from its `[name, ...args]`. Any other value in their place,
+ * other members, and members that are no text or too long are ignored, as arguments beyond the
+ * declared ones are.
  */
 export const attributesOf = ({ length }: Pick<EventCodec, "length">, data: ReadonlyArray<unknown>): Attributes => {
   const value = data[1 + length]
@@ -35,8 +35,8 @@ export const attributesOf = ({ length }: Pick<EventCodec, "length">, data: Reado
 }
 
 /**
- * Adds attributes to an event that a contract has encoded. It may have some already, right after its
- * declared arguments.
+ * Adds attributes to an event that a contract has encoded. It may have some already, right after
+ * its declared arguments.
  */
 export const withAttributes = (
   { length }: Pick<EventCodec, "length">,

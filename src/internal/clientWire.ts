@@ -40,7 +40,8 @@ export interface ClientWire {
   readonly serverCodec: (event: string) => EventCodec | undefined
   /**
    * Encodes an event as its data, `[name, ...args]`, and returns whether it may hold bytes. Throws
-   * on an event or a payload that the contract does not declare. It takes `WireData` as they are, declared or not.
+   * on an event or a payload that the contract does not declare. It takes `WireData` as they are,
+   * declared or not.
    */
   readonly encode: (
     event: string,

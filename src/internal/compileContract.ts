@@ -93,7 +93,10 @@ export interface CompiledContract extends NameCodec {
   readonly declaresAuth: boolean
   readonly data: ReadonlyMap<string, Codec>
   readonly middlewares: ReadonlyArray<CompiledMiddleware>
-  /** The middlewares that a client may run again, by the event with which it does; `undefined` if none. */
+  /**
+   * The middlewares that a client may run again, by the event with which it does; `undefined` if
+   * none.
+   */
   readonly refreshes: ReadonlyMap<string, CompiledMiddleware> | undefined
 }
 

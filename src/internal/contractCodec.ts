@@ -52,8 +52,8 @@ export const decodePayload = (codec: EventCodec, data: ReadonlyArray<unknown>): 
 }
 
 /**
- * Decodes several arguments. `null` stands for one that was left out where something comes after it,
- * such as attributes.
+ * Decodes several arguments. `null` stands for one that was left out where something comes after
+ * it, such as attributes.
  */
 const decodeArguments = (
   { payload, required }: EventCodec,

@@ -54,11 +54,8 @@ const refusal = (event: string, error: unknown): Effect.Effect<never, AckError> 
   const { _tag: tag, data, message } = Object(error) as Readonly<Record<string, unknown>>
   const _tag = refusals.get(tag)
   if (_tag === undefined) return undefined
-  const reason = {
-    _tag,
-    ...(typeof message === "string" ? { description: message } : {}),
-    ...(data === undefined ? {} : { data })
-  } as AckErrorReason
+  const described = typeof message === "string" && { description: message }
+  const reason = { _tag, ...described, ...(data !== undefined && { data }) } as AckErrorReason
   return Effect.fail(new AckError({ event, reason }))
 }
 

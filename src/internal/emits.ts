@@ -25,14 +25,19 @@ export const encodeDeclared = (contract: CompiledContract, event: string, payloa
   return { data: encodePayload(codec, payload), mayHaveBinary: codec.payload.mayHaveBinary }
 }
 
-/** The codec of an event that a contract sends to clients. Throws if it declares none of the name. */
+/**
+ * The codec of an event that a contract sends to clients. Throws if it declares none of the name.
+ */
 export const outgoingOf = ({ contract, outgoing }: CompiledContract, event: string): EventCodec => {
   const codec = outgoing.get(event)
   if (codec !== undefined) return codec
   throw new Error(`"${event}" is not among the events that "${contract._tag}" sends to clients`)
 }
 
-/** The codec of an event that a contract declares between servers. Throws if it declares none of the name. */
+/**
+ * The codec of an event that a contract declares between servers. Throws if it declares none of the
+ * name.
+ */
 export const betweenServers = (contract: CompiledContract | undefined, name: string, event: string): EventCodec => {
   const codec = contract?.serverToServer.get(event)
   if (codec !== undefined) return codec

@@ -6,7 +6,10 @@ import { ChangeList, type Direction, type Part } from "./changeList.ts"
 import { isHarmful } from "./wireFindings.ts"
 import { type Definitions, WireSubset } from "./wireSubset.ts"
 
-/** Compares two snapshots of a namespace: its events, its auth payload, its parameters and its refusals. */
+/**
+ * Compares two snapshots of a namespace: its events, its auth payload, its parameters and its
+ * refusals.
+ */
 export class NamespaceChanges {
   private readonly before: NamespaceSnapshot
   private readonly after: NamespaceSnapshot

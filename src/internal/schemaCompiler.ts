@@ -4,7 +4,10 @@ import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import type * as Namespace from "../Namespace.ts"
 import type { CompiledContract, Prepare } from "./compileContract.ts"
 
-/** A contract's codecs, made faster by Schema's compiler. Programs in pages do without: see `Prepare`. */
+/**
+ * A contract's codecs, made faster by Schema's compiler. Programs in pages do without: see
+ * `Prepare`.
+ */
 export const compiledOf = (namespace: Namespace.Any): CompiledContract => namespace.compiled(enableCompiler)
 
 /** Makes a codec faster by Schema's compiler. */

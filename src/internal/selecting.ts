@@ -57,7 +57,9 @@ export abstract class Selecting<F extends Flags, Self> extends Inspectable.Class
     return this.copy(this.selection, { ...this.flags, compress })
   }
 
-  /** Servers read an empty list as all sockets, like those of the reference, so they are not asked. */
+  /**
+   * Servers read an empty list as all sockets, like those of the reference, so they are not asked.
+   */
   protected get isNobody(): boolean {
     return this.selection.rooms.length === 0 && this.selection.rooms !== none
   }

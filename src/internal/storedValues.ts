@@ -6,8 +6,8 @@ import * as Result from "effect/Result"
 type Path = ReadonlyArray<string | number>
 
 /**
- * Writes wire values as text: JSON and bytes of any kind. Throws on a value that is neither, such as
- * a `Blob` or a cycle. Only values that `mayHaveBinary` are searched for bytes.
+ * Writes wire values as text: JSON and bytes of any kind. Throws on a value that is neither, such
+ * as a `Blob` or a cycle. Only values that `mayHaveBinary` are searched for bytes.
  */
 export const writeValues = (values: ReadonlyArray<unknown>, mayHaveBinary: boolean): string => {
   const bytes: Array<readonly [path: Path, base64: string]> = []

@@ -6,7 +6,7 @@ import type { Rate, RateLimit } from "../RateLimit.ts"
 export const rateOf = ({ burst, interval = 1_000, limit }: RateLimit): Rate | string => {
   let millis = 0
   try {
-    millis = Duration.toMillis(Duration.fromInputUnsafe(interval))
+    millis = Duration.toMillis(interval)
   } catch {
     // An invalid duration is refused below, like a duration of zero.
   }

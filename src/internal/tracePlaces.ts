@@ -1,11 +1,15 @@
 import type { EventCodec } from "./contractCodec.ts"
 
-/** The numbers of declared arguments, by event. Events with one argument, which most are, are left out. */
+/**
+ * The numbers of declared arguments, by event. Events with one argument, which most are, are left
+ * out.
+ */
 export type Lengths = Readonly<Record<string, number>>
 
 /**
- * Where a server looks for the trace contexts of a namespace's events, and where it puts them: right after the
- * arguments that its contract declares. A client may have another version of the contract.
+ * Where a server looks for the trace contexts of a namespace's events, and where it puts them:
+ * right after the arguments that its contract declares. A client may have another version of the
+ * contract.
  */
 export interface TracePlaces {
   /** Of events that clients send. */

@@ -25,7 +25,10 @@ const transformations = new Map<unknown, string>(
 )
 transformations.set(SchemaTransformation.passthrough(), "passthrough")
 
-/** The function of a getter. Those that Effect makes anew each time have the same one, or the same text. */
+/**
+ * The function of a getter. Those that Effect makes anew each time have the same one, or the same
+ * text.
+ */
 const functionOf = (transformation: unknown): unknown =>
   (transformation as { readonly decode?: { readonly transform?: unknown } }).decode?.transform
 

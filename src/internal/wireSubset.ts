@@ -24,13 +24,18 @@ import type { WireCheck, WireNode } from "./wireSchema.ts"
 
 export type Definitions = Readonly<Record<string, WireNode>>
 
-/** More comparisons than these are not understood. A contract with some hundred events takes some thousand. */
+/**
+ * More comparisons than these are not understood. A contract with some hundred events takes some
+ * thousand.
+ */
 const MAX_COMPARISONS = 100_000
 
 /** More nested unions than these are not searched for a difference of their members. */
 const MAX_DEPTH = 8
 
-/** Decoders that refuse some texts: those of the Effect schemas of these names, and transformations. */
+/**
+ * Decoders that refuse some texts: those of the Effect schemas of these names, and transformations.
+ */
 const NARROW = new Set(
   ["BigDecimal", "ByteSize", "Date", "DateTimeUtc", "DateTimeZoned", "SemVer", "SemVerRange", "TimeZone"]
     .concat(["TimeZoneNamed", "TimeZoneOffset", "URL", "Uint8Array"])
@@ -55,7 +60,10 @@ const TEXTUAL: ReadonlyMap<string, string> = new Map([
   ["uncapitalize", "isUncapitalized"]
 ])
 
-/** Compares forms on the wire: whether a decoder of one takes all that an encoder of another one sends. */
+/**
+ * Compares forms on the wire: whether a decoder of one takes all that an encoder of another one
+ * sends.
+ */
 export class WireSubset {
   private readonly producers: Definitions
   private readonly acceptors: Definitions
@@ -92,7 +100,7 @@ export class WireSubset {
     this.active.push([p, a])
     const findings = this.compare(p, a)
     this.active.pop()
-    // What holds only if an unfinished comparison holds must not be remembered.
+    // A result that holds only if an unfinished comparison holds must not be remembered.
     if (this.lowest >= depth || findings.some(isHarmful)) {
       let results = this.results.get(p)
       if (results === undefined) this.results.set(p, (results = new Map()))
@@ -317,7 +325,10 @@ export class WireSubset {
     )
   }
 
-  /** Whether a value of the acceptor's form may be taken by several members of a union, and what they do differs. */
+  /**
+   * Whether a value of the acceptor's form may be taken by several members of a union, and what
+   * they do differs.
+   */
   private isAmbiguous(acceptor: WireNode, seen: Set<WireNode> = new Set()): boolean {
     const a = this.resolve(acceptor, this.acceptors)
     if (seen.has(a)) return false

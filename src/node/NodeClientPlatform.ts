@@ -1,5 +1,6 @@
 /**
- * The platform of a client in Node: WebSockets of `ws`, which can have headers, polling over `fetch`, and cookies.
+ * The platform of a client in Node: WebSockets of `ws`, which can have headers, polling over
+ * `fetch`, and cookies.
  *
  * @since 0.1.0
  */
@@ -26,18 +27,20 @@ import { openWebSocket } from "./internal/clientWebSocket.ts"
  */
 export interface NodeClientOptions {
   /**
-   * The bytes of one WebSocket message, and of one polled response, that a server may send; more end the connection. Default:
-   * 104,857,600 (100 MiB).
+   * The bytes of one WebSocket message, and of one polled response, that a server may send; more
+   * end the connection. Default: 104,857,600 (100 MiB).
    */
   readonly maxPayload?: number
   /**
-   * Whether to offer compression of WebSocket messages (RFC 7692); if the server agrees, those from 1,024 bytes on are sent compressed.
-   * It costs memory and time. Default: false.
+   * Whether to offer compression of WebSocket messages (RFC 7692); if the server agrees, those from
+   * 1,024 bytes on are sent compressed. It costs memory and time. Default: false.
    */
   readonly perMessageDeflate?: boolean
   /**
-   * How WebSockets of `wss:` verify the server, and say who they are. `fetch` knows nothing of it: polling trusts what Node trusts
-   * (`NODE_EXTRA_CA_CERTS` adds to that), unless there is an `agent`, or `fetch` below is told the same. With `transports: ["websocket"]` there is no polling.
+   * How WebSockets of `wss:` verify the server, and say who they are. `fetch` knows nothing of it:
+   * polling trusts what Node trusts (`NODE_EXTRA_CA_CERTS` adds to that), unless there is an
+   * `agent`, or `fetch` below is told the same. With `transports: ["websocket"]` there is no
+   * polling.
    */
   readonly tls?: Pick<SecureContextOptions, "ca" | "cert" | "key" | "passphrase" | "pfx" | "ciphers"> & {
     /** Whether a certificate that cannot be verified is an error. Default: true. */
@@ -46,13 +49,14 @@ export interface NodeClientOptions {
     readonly servername?: string
   }
   /**
-   * What connects, over polling and WebSocket: an agent of `node:http`, for `https:` and `wss:` one of `node:https`, or one of a package
-   * for proxies. Polling then has the certificates of `tls`, too, and follows no redirects. Default: what Node has.
+   * The agent of all connections, over polling and WebSocket: an agent of `node:http`, for `https:`
+   * and `wss:` one of `node:https`, or one of a package for proxies. Polling then has the
+   * certificates of `tls`, too, and follows no redirects. Default: what Node has.
    */
   readonly agent?: Agent
   /**
-   * What polls, in the place of the `agent`. Default: `globalThis.fetch`. Another one can bring its own certificates, proxies or connection
-   * pool.
+   * The function that polls, in the place of the `agent`. Default: `globalThis.fetch`. Another one
+   * can bring its own certificates, proxies or connection pool.
    */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
@@ -60,9 +64,10 @@ export interface NodeClientOptions {
 /**
  * Makes a platform of Node.
  *
- * With `withCredentials` each client has a cookie jar, in memory: what responses set, those to a WebSocket's handshake included, goes back
- * with later requests and handshakes to the same origin until it expires. Redirects are followed by polling only, and cookies stay behind
- * when they lead to another origin.
+ * With `withCredentials` each client has a cookie jar, in memory: what responses set, those to a
+ * WebSocket's handshake included, goes back with later requests and handshakes to the same origin
+ * until it expires. Redirects are followed by polling only, and cookies are not sent when they lead
+ * to another origin.
  *
  * Fails with {@link InvalidOptionError} if `maxPayload` is not a positive integer.
  *
@@ -107,7 +112,8 @@ export const make = Effect.fnUntraced(function* (
 /**
  * The platform of Node with options as a layer. See {@link make}.
  *
- * The layer includes `ClientDebug.layer`: `DEBUG='socket.io-client:*'` in the environment logs the steps of clients.
+ * The layer includes `ClientDebug.layer`: `DEBUG='socket.io-client:*'` in the environment logs the
+ * steps of clients.
  *
  * @since 0.1.0
  * @category layers

@@ -91,7 +91,8 @@ const recoveryBounds = {
   maxDirectBytes: Config.Int,
   maxSessions: Config.Int,
   maxReplay: Config.Int,
-  maxScan: Config.Int
+  maxScan: Config.Int,
+  maxCatchUpBytes: Config.Int
 } satisfies Readers<RecoveryOptions>
 
 const auth = { tolerance: Config.Duration, rate: Config.Finite } satisfies Readers<AuthOptions>

@@ -20,7 +20,7 @@ import * as Scope from "effect/Scope"
 import { type NodeAddress, NodeDirectory, type NodeDirectoryError } from "../engine/NodeDirectory.ts"
 import { group, integer, millis, type Names, refuse } from "../engine/OptionReaders.ts"
 import { drawTag } from "../engine/SessionId.ts"
-import type { InvalidOptionError } from "../SocketIoError.ts"
+import { type InvalidOptionError, TypeId } from "../SocketIoError.ts"
 import * as Listener from "./internal/routing/listener.ts"
 import { type Failure, SessionRouter } from "./internal/routing/sessionRouter.ts"
 
@@ -60,15 +60,15 @@ export const requestsForwardFailed: Metric.Counter<number> = Metric.counter("soc
 export interface SessionRoutingOptions {
   /**
    * The address on which other servers reach this one, if the directory is for several machines: of
-   * a network that clients cannot reach. It is the address in the directory, too. Directories of one
-   * machine prescribe a Unix socket instead. Default: `127.0.0.1`.
+   * a network that clients cannot reach. It is the address in the directory, too. Directories of
+   * one machine prescribe a Unix socket instead. Default: `127.0.0.1`.
    */
   readonly host?: string
   /** The port for other servers; 0 takes a free one. Default: 0. */
   readonly port?: number
   /**
-   * The host in the directory, if other servers reach this one by another name than `host`. Default:
-   * `host`.
+   * The host in the directory, if other servers reach this one by another name than `host`.
+   * Default: `host`.
    */
   readonly advertisedHost?: string
   /**
@@ -106,7 +106,11 @@ const OPTIONS: Names<SessionRoutingOptions> = {
 export class SessionRoutingError extends Schema.TaggedError<SessionRoutingError>()("SessionRoutingError", {
   message: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  get [TypeId](): true {
+    return true
+  }
+}
 
 /**
  * A server's part in session routing: its tag, and its connections with other servers.
@@ -117,7 +121,9 @@ export class SessionRoutingError extends Schema.TaggedError<SessionRoutingError>
 export interface SessionRouting {
   /** The first four characters of the ids of this server's sessions. */
   readonly tag: string
-  /** Takes the requests of other servers. Fails if another server has taken this already. @internal */
+  /**
+   * Takes the requests of other servers. Fails if another server has taken this already. @internal
+   */
   readonly bind: (owner: Listener.Owner) => Effect.Effect<SessionRouter, InvalidOptionError, Scope.Scope>
 }
 
@@ -206,31 +212,32 @@ export const make = Effect.fnUntraced(function* (
  *
  * The ids of the server's sessions begin with a tag that is its own (see `SessionId`). A request or
  * an upgrade with the id of another server's session is passed on to that server, which the
- * `NodeDirectory` finds. Long-polling, upgrades, JSONP and clients of revision 3 then work through a
- * balancer that sends each request to any server. A connection that starts with WebSocket is never
- * passed on.
+ * `NodeDirectory` finds. Long-polling, upgrades, JSONP and clients of revision 3 then work through
+ * a balancer that sends each request to any server. A connection that starts with WebSocket is
+ * never passed on.
  *
- * The owner sees the client's address as the first server does (see `trustedProxies`), the
- * headers of the client, and whether its connection is encrypted. They travel beside the request, so
- * no header of a client can be mistaken for them. The owner's limits and CORS headers apply. Hooks
- * that run after the handshake (`responseHeaders`, predicates of origins) see such a request without
- * its Node request.
+ * The owner sees the client's address as the first server does (see `trustedProxies`), the headers
+ * of the client, and whether its connection is encrypted. They travel beside the request, so no
+ * header of a client can be mistaken for them. The owner's limits and CORS headers apply. Hooks
+ * that run after the handshake (`responseHeaders`, predicates of origins) see such a request
+ * without its Node request.
  *
  * If the owner is unknown, dead or too slow, the client is told that its session is unknown, and
  * opens a new one. See {@link requestsForwardFailed}.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense, with `NodeDirectoryError` if the
- * directory cannot be used, and with {@link SessionRoutingError} if the server cannot listen. When
- * the server shuts down, it first ends its own sessions, also those of clients at other servers. It
- * releases the polls that it has passed on, whose clients come again to other servers, passes no
- * more upgrades on, and then closes the WebSockets that it has passed on. Closing the layer's scope
- * takes the server out of the directory.
+ * Fails with `InvalidOptionError` on an option that makes no sense, with `NodeDirectoryError` if
+ * the directory cannot be used, and with {@link SessionRoutingError} if the server cannot listen.
+ * When the server shuts down, it first ends its own sessions, also those of clients at other
+ * servers. It releases the polls that it has passed on, whose clients come again to other servers,
+ * passes no more upgrades on, and then closes the WebSockets that it has passed on. Closing the
+ * layer's scope takes the server out of the directory.
  *
  * **Gotchas**
  *
  * A layer is for one server. `handshake.generateId` is refused: ids of the application do not name
  * their server. Connections between servers are not encrypted: let them run on one machine, or in a
- * private network. Callers and owners prove to one another that they know the secret in the directory.
+ * private network. Callers and owners prove to one another that they know the secret in the
+ * directory.
  *
  * **Example** (The processes of one machine)
  *

@@ -31,6 +31,7 @@ import {
   stopListening
 } from "./internal/httpServer.ts"
 import { keptRequest, NodeRequest } from "./internal/nodeRequest.ts"
+import { ATTACH_OPTIONS } from "./AttachOptions.ts"
 import * as NodeEngine from "./NodeEngine.ts"
 
 export { ListenError }
@@ -95,7 +96,7 @@ export interface ListeningOptions<out R = never> extends NodeOptions<R> {
  *   }
  * }
  *
- * const user = (socket: SocketBase) =>
+ * const user = (socket: ServerSocket.SocketBase) =>
  *   Option.map(NodeSocketIoServer.requestOf(socket), (request) => request.session.user)
  * ```
  *
@@ -141,7 +142,7 @@ export const makeAttached = Effect.fnUntraced(function* <R = never>(
       problem: "must be an http.Server; for Express or Koa pass http.createServer(app)"
     })
   }
-  const [attachOptions, serverOptions] = separate(options, NodeEngine.ATTACH_OPTIONS)
+  const [attachOptions, serverOptions] = separate(options, ATTACH_OPTIONS)
   const shape = yield* SocketIoServer.make(serverOptions)
   yield* NodeEngine.attach(yield* shape.engine, server, attachOptions)
   return shape

@@ -40,12 +40,12 @@ const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, NodeD
  * **Details**
  *
  * The folder is created, with access for its owner alone, unless it exists. All processes of the
- * same user with the same folder find one another. Each server has two files there: `<tag>.sock`, on
- * which it listens, and `<tag>.json` with the secret. Both disappear when the server's scope closes.
- * Those of a process that has died are removed when the next directory is made.
+ * same user with the same folder find one another. Each server has two files there: `<tag>.sock`,
+ * on which it listens, and `<tag>.json` with the secret. Both disappear when the server's scope
+ * closes. Those of a process that has died are removed when the next directory is made.
  *
- * Fails with `NodeDirectoryError` if the folder cannot be used, if other users have access to it, or
- * if its path is longer than 94 bytes.
+ * Fails with `NodeDirectoryError` if the folder cannot be used, if other users have access to it,
+ * or if its path is longer than 94 bytes.
  *
  * @since 0.1.0
  * @category constructors

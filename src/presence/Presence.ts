@@ -1,8 +1,8 @@
 /**
  * The members of the rooms of a namespace, on all servers: a service with typed metadata.
  *
- * Clients are told in the form of Phoenix: `presence_state` and `presence_diff`. Its reducers in the
- * npm package `phoenix` understand them, and those of `PresenceList`.
+ * Clients are told in the form of Phoenix: `presence_state` and `presence_diff`. Its reducers in
+ * the npm package `phoenix` understand them, and those of `PresenceList`.
  *
  * @since 0.1.0
  */
@@ -40,8 +40,8 @@ export type MetaSchema = Schema.Struct<{ readonly [key: string]: Event.AnySchema
 export interface Declaration<Meta extends MetaSchema, Name extends string> {
   readonly meta: Meta
   /**
-   * The beginning of the names of its two events, `presence_state` and `presence_diff` by default: two
-   * presences of one namespace need different ones.
+   * The beginning of the names of its two events, `presence_state` and `presence_diff` by default:
+   * two presences of one namespace need different ones.
    */
   readonly event?: Name
 }
@@ -63,8 +63,8 @@ export interface ServiceClass<
 }
 
 /**
- * Declares a presence. Extend it as a class, beside the contract of its namespace: it imports nothing
- * of the server before its {@link layer} is used.
+ * Declares a presence. Extend it as a class, beside the contract of its namespace: it imports
+ * nothing of the server before its {@link layer} is used.
  *
  * Throws if the metadata have a field `phx_ref` or `phx_ref_prev`.
  *
@@ -101,8 +101,8 @@ export const Service =
   }
 
 /**
- * The schema of a key's connections on the wire: their metadata, each with the reference `phx_ref` of
- * this version, and with `phx_ref_prev`, that of the version before, where it was updated.
+ * The schema of a key's connections on the wire: their metadata, each with the reference `phx_ref`
+ * of this version, and with `phx_ref_prev`, that of the version before, where it was updated.
  *
  * @since 0.1.0
  * @category models
@@ -149,8 +149,8 @@ export type Events<Meta extends MetaSchema, Name extends string> = readonly [
  *
  * `presence_state` has all members of a room by key, and comes once, when the socket is tracked or
  * watches. `presence_diff` has those who joined and left since then, at most one in a period. Where
- * `recovery` is on, a client that comes back gets the differences that it has missed, but no state: its
- * builder tracks or watches again.
+ * `recovery` is on, a client that comes back gets the differences that it has missed, but no state:
+ * its builder tracks or watches again.
  *
  * **Example** (The official client, with the reducers of `phoenix`)
  *
@@ -200,25 +200,28 @@ export const events = <Meta extends MetaSchema, Name extends string>({
  * @category options
  */
 export interface Options {
-  /** The namespace of its sockets, or the name of one whose events are not declared. Not a dynamic one. */
+  /**
+   * The namespace of its sockets, or the name of one whose events are not declared. Not a dynamic
+   * one.
+   */
   readonly namespace: Namespace.Static | string
   /**
-   * The time between two differences of a room, for clients and readers, and between two signs of life
-   * for other servers. The first join or update after a quiet period is told at once, and the first
-   * leave after a period. Default: 1.5 seconds.
+   * The time between two differences of a room, for clients and readers, and between two signs of
+   * life for other servers. The first join or update after a quiet period is told at once, and the
+   * first leave after a period. Default: 1.5 seconds.
    */
   readonly period?: Duration.Input
   /**
-   * A server that is silent for so long is down: its members are reported as left, until it is heard
-   * again. At least twice the period. Default: 10 seconds.
+   * A server that is silent for so long is down: its members are reported as left, until it is
+   * heard again. At least twice the period. Default: 10 seconds.
    */
   readonly down?: Duration.Input
   /** A server that is silent for so long is forgotten with its members. Default: 20 minutes. */
   readonly forget?: Duration.Input
   /**
    * For so long a member stays whose connection is lost, unless its key comes back with another
-   * connection. The time counts from the moment in which the server notices the loss, which may take a
-   * ping timeout. A client that leaves by itself leaves at once. Default: 0.
+   * connection. The time counts from the moment in which the server notices the loss, which may
+   * take a ping timeout. A client that leaves by itself leaves at once. Default: 0.
    */
   readonly linger?: Duration.Input
   /** The members of one room, on all servers. Default: 10,000. */
@@ -227,7 +230,9 @@ export interface Options {
   readonly maxTotal?: number
   /** The members that one socket may be, and that it may begin in a period. Default: 100. */
   readonly maxPerSocket?: number
-  /** The memory that room, key and encoded metadata of a member may take, in bytes. Default: 1,024. */
+  /**
+   * The memory that room, key and encoded metadata of a member may take, in bytes. Default: 1,024.
+   */
   readonly maxBytes?: number
 }
 
@@ -286,7 +291,10 @@ const resolve = (
 /** The events of the presences that run, by their servers. */
 const taken = new WeakMap<object, Set<string>>()
 
-/** Takes the names of two events in a namespace until the scope closes. Clients could not tell two presences apart. */
+/**
+ * Takes the names of two events in a namespace until the scope closes. Clients could not tell two
+ * presences apart.
+ */
 const take = (server: object, namespace: string, event: string): Effect.Effect<void, never, Scope.Scope> => {
   const name = `${namespace} ${event}`
   return Effect.acquireRelease(
@@ -312,20 +320,21 @@ const newId = (fill: (bytes: Uint8Array<ArrayBuffer>) => void): string => {
  *
  * **Details**
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. On several servers, all of them run
- * it with the same options, and an adapter for a cluster. Each server decides about the members of its
- * own sockets, and tells the others. When the layer's scope closes, the others are told that its
- * members have left, and streams of changes end. A server that dies without a word is noticed after
- * `down`.
+ * Fails with `InvalidOptionError` on an option that makes no sense. On several servers, all of them
+ * run it with the same options, and an adapter for a cluster. Each server decides about the members
+ * of its own sockets, and tells the others. When the layer's scope closes, the others are told that
+ * its members have left, and streams of changes end. A server that dies without a word is noticed
+ * after `down`.
  *
  * **Gotchas**
  *
- * A member leaves as soon as its connection is noticed as lost, also where `recovery` is on: the builder
- * of the socket that comes back tracks it again. If that takes less than a period, clients usually get
- * one difference with the leave and the join, so that the key was never absent. `linger` makes sure of it.
+ * A member leaves as soon as its connection is noticed as lost, also where `recovery` is on: the
+ * builder of the socket that comes back tracks it again. If that takes less than a period, clients
+ * usually get one difference with the leave and the join, so that the key was never absent.
+ * `linger` makes sure of it.
  *
- * A call makes a layer of its own. Keep it in a constant where several layers need the presence: two of
- * them for the same events of a namespace are a defect.
+ * A call makes a layer of its own. Keep it in a constant where several layers need the presence:
+ * two of them for the same events of a namespace are a defect.
  *
  * **Example** (A namespace with its presence)
  *

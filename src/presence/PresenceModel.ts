@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { SocketBase } from "../server/ServerSocket.ts"
+import { TypeId } from "../SocketIoError.ts"
 
 /**
  * The parts of a socket that presence uses. Every `ServerSocket` has them.
@@ -41,15 +42,15 @@ export interface Tracking<out Meta> {
  */
 export interface Membership<in Meta> {
   /**
-   * Replaces the metadata. The others see the last of several updates within a period. It fails with
-   * {@link PresenceRefused} if the member would be too large, dies of metadata that their schema
-   * refuses, and does nothing after the membership's end.
+   * Replaces the metadata. The others see the last of several updates within a period. It fails
+   * with {@link PresenceRefused} if the member would be too large, dies of metadata that their
+   * schema refuses, and does nothing after the membership's end.
    */
   readonly update: (meta: Meta) => Effect.Effect<void, PresenceRefused>
 }
 
 /**
- * The reason why a member is not tracked.
+ * The reasons why a member is not tracked.
  *
  * - `RoomFull`: the room has `maxMembers` members.
  * - `ServerFull`: this server keeps `maxTotal` members, those of other servers included.
@@ -59,9 +60,14 @@ export interface Membership<in Meta> {
  * - `InvalidKey`: the key is empty, or `__proto__`, which is not safe in objects of JavaScript.
  *
  * @since 0.1.0
- * @category errors
+ * @category models
  */
-export type RefusalReason = "RoomFull" | "ServerFull" | "SocketFull" | "TooLarge" | "InvalidKey"
+export type RefusalReason =
+  | { readonly _tag: "RoomFull" }
+  | { readonly _tag: "ServerFull" }
+  | { readonly _tag: "SocketFull" }
+  | { readonly _tag: "TooLarge" }
+  | { readonly _tag: "InvalidKey" }
 
 /**
  * A member is not tracked, or not updated, because of a bound.
@@ -71,10 +77,20 @@ export type RefusalReason = "RoomFull" | "ServerFull" | "SocketFull" | "TooLarge
  */
 export class PresenceRefused extends Schema.TaggedError<PresenceRefused>()("PresenceRefused", {
   room: Schema.String,
-  reason: Schema.Literals(["RoomFull", "ServerFull", "SocketFull", "TooLarge", "InvalidKey"])
+  reason: Schema.Union([
+    Schema.TaggedStruct("RoomFull", {}),
+    Schema.TaggedStruct("ServerFull", {}),
+    Schema.TaggedStruct("SocketFull", {}),
+    Schema.TaggedStruct("TooLarge", {}),
+    Schema.TaggedStruct("InvalidKey", {})
+  ])
 }) {
+  get [TypeId](): true {
+    return true
+  }
+
   override get message(): string {
-    return `presence in a room is refused: ${this.reason}`
+    return `presence in a room is refused: ${this.reason._tag}`
   }
 }
 
@@ -85,7 +101,10 @@ export class PresenceRefused extends Schema.TaggedError<PresenceRefused>()("Pres
  * @category models
  */
 export interface Present<out Meta> {
-  /** The reference of this version of the member: unique on all servers, and another one after each update. */
+  /**
+   * The reference of this version of the member: unique on all servers, and another one after each
+   * update.
+   */
   readonly ref: string
   readonly meta: Meta
 }
@@ -175,11 +194,11 @@ export interface PresenceShape<in out Meta> {
    * After the end of its membership it stays in the room and still sees the others, until
    * `socket.leave(room)`.
    *
-   * A socket is one member of a room per key. If it is tracked again, the metadata are replaced, and
-   * the new scope counts instead of the earlier one.
+   * A socket is one member of a room per key. If it is tracked again, the metadata are replaced,
+   * and the new scope counts instead of the earlier one.
    *
-   * Fails with {@link PresenceRefused} beyond a bound. It dies of metadata that their schema refuses,
-   * and of a socket of another namespace. Nothing happens if the socket has disconnected.
+   * Fails with {@link PresenceRefused} beyond a bound. It dies of metadata that their schema
+   * refuses, and of a socket of another namespace. Nothing happens if the socket has disconnected.
    */
   readonly track: (
     socket: PresentSocket,

@@ -37,8 +37,8 @@ let isBusy = false
  * - `toJSON` is honoured. `Map`s and `Set`s are empty maps, as in JSON.
  * - Half a surrogate pair is U+FFFD.
  *
- * It throws on a `BigInt` without `toJSON`, a `Blob`, and more than 1,000 levels. `allocate` gives the
- * memory for the bytes; `Buffer.allocUnsafe` takes it from Node's pool.
+ * It throws on a `BigInt` without `toJSON`, a `Blob`, and more than 1,000 levels. `allocate` gives
+ * the memory for the bytes; `Buffer.allocUnsafe` takes it from Node's pool.
  *
  * @since 0.1.0
  * @category encoding

@@ -11,8 +11,8 @@ import type { RecoverySession, Sized } from "./RecoverySession.ts"
  * The end of a session that cannot be recovered any more.
  *
  * - `left`: the client has left the namespace by itself.
- * - `kicked`: the server has disconnected the client, or has closed its connection for a fault, such
- *   as a limit that the client has exceeded.
+ * - `kicked`: the server has disconnected the client, or has closed its connection for a fault,
+ *   such as a limit that the client has exceeded.
  * - `expired`: the client did not come back in time.
  * - `refused`: the client came back, and was not admitted, or did not know what it had received.
  * - `overflow`: the server had to drop the session, or messages that the client has missed.
@@ -269,7 +269,7 @@ export class AwaySessions<in out M extends Sized> {
     const expired: Array<AwaySession<M>> = []
     for (const away of this.waiting.values()) {
       // Sessions wait for the same time, so they are in the order of their deadlines. One that was
-      // claimed in vain begins to wait anew, behind the others.
+      // claimed in vain begins to wait anew, after the others.
       if (away.deadline > now) break
       this.waiting.delete(away.session.pid)
       expired.push(away)

@@ -84,7 +84,10 @@ export class CatchUp {
   private counted = 0
   private bytes = 0
   private last: string
-  /** The place that the client has confirmed: the position, its rooms, and the number of entries up to there. */
+  /**
+   * The place that the client has confirmed: the position, its rooms, and the number of entries up
+   * to there.
+   */
   private confirmed: { readonly position: string; readonly rooms: ReadonlyArray<string>; readonly count: number }
   private isPast = false
   private reason: MissReason | undefined
@@ -98,6 +101,8 @@ export class CatchUp {
     this.rooms = new Set(checkpoint?.rooms ?? rooms)
     if (checkpoint !== undefined) {
       this.after = checkpoint
+      // Entries that others have had may be missing since, and counting does not show it.
+      if (checkpoint.era !== start.era) this.reason = "trimmed"
       this.received =
         offset !== undefined && LogPosition.compare(offset, checkpoint.position) > 0 ? offset : checkpoint.position
     } else if (offset === undefined) {
@@ -158,8 +163,8 @@ export class CatchUp {
     if (!this.isPast) this.confirm()
     if (this.reason !== undefined) return this.reason
     const { count, position, rooms } = this.confirmed
-    const index = this.start.index - (this.scanned - count)
-    return { missed: this.missed, rooms: [...this.rooms], checkpoint: { position, index, rooms } }
+    const checkpoint = { ...this.start, position, index: this.start.index - (this.scanned - count), rooms }
+    return { missed: this.missed, rooms: [...this.rooms], checkpoint }
   }
 
   /** The entries up to the last one are confirmed by what the client says. */

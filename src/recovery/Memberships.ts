@@ -76,7 +76,8 @@ export class Memberships {
     if (from !== undefined && from < position) return true
     const intervals = this.past?.get(room)
     if (intervals === undefined) return false
-    // They are in their order: a client may have made hundreds, for a log of a hundred thousand messages.
+    // They are in their order: a client may have made hundreds, for a log of a hundred thousand
+    // messages.
     let low = 0
     let high = intervals.length
     while (low < high) {

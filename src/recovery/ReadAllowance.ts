@@ -43,7 +43,9 @@ export class ReadAllowance {
     this.now = now
   }
 
-  /** Whether a client may read the log now. If so, the most that it may read counts until `settle`. */
+  /**
+   * Whether a client may read the log now. If so, the most that it may read counts until `settle`.
+   */
   reserve(pid: string): boolean {
     const entries = this.entriesOf(pid)
     if (entries + this.maxScan > BURST * this.maxScan) return false

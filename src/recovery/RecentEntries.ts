@@ -33,16 +33,19 @@ export class RecentEntries implements Recent {
   add({ index, position }: Place, message: SharedMessage, bytes: number, at: number): void {
     const { log } = this
     log.head = index - 1
-    // Decoded, it takes more.
-    log.append({ position, message, bytes }, nobody, OVERHEAD + 2 * bytes, at)
+    log.append({ position, message, bytes }, nobody, memoryOf(bytes), at)
   }
 
-  /** Whether everything after a place is here, up to where the server is now. Others may have made the place up. */
+  /**
+   * Whether everything after a place is here, up to where the server is now. Others may have made
+   * the place up.
+   */
   has({ index, position }: From, now: Place): boolean {
     const { log } = this
     if (index === undefined || index < log.floor || index > now.index) return false
     const before = log.lastUpTo(index)
-    // Of entries that it does not keep, as they belong to other namespaces, it knows only where they are.
+    // Of entries that it does not keep, as they belong to other namespaces, it knows only where
+    // they are.
     if (before !== undefined) {
       const order = LogPosition.compare(before.message.position, position)
       if (before.position === index ? order !== 0 : order >= 0) return false
@@ -66,6 +69,14 @@ export class RecentEntries implements Recent {
     return left < 0 ? "overflow" : "whole"
   }
 }
+
+/**
+ * The memory of an entry of so many bytes, in bytes: decoded, it takes more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const memoryOf = (bytes: number): number => OVERHEAD + 2 * bytes
 
 const nobody = { rooms: [], except: [] }
 

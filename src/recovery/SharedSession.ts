@@ -7,8 +7,8 @@ import type { Place } from "../adapter/SharedLog.ts"
 import type { Checkpoint, StoredSession } from "../adapter/StoredSession.ts"
 
 /**
- * The knowledge of one server about the session of a client that it has: how far the client has certainly
- * received everything, and the rooms in which it was then. All else is in the log.
+ * The knowledge of one server about the session of a client that it has: how far the client has
+ * certainly received everything, and the rooms in which it was then. All else is in the log.
  *
  * **Details**
  *
@@ -50,8 +50,8 @@ export class SharedSession {
   }
 
   /**
-   * Something is missing, or its rooms are not those of the log. From now on the client must not get
-   * positions: one says that the client has had everything before it.
+   * Something is missing, or its rooms are not those of the log. From now on the client must not
+   * get positions: one says that the client has had everything before it.
    */
   spoil(): void {
     if (this.isIncomplete) return

@@ -1,5 +1,6 @@
 /**
- * The recipients of what a process emits that is no server: immutable values that are made cheaply and used at once or kept.
+ * The recipients of what a process emits that is no server: immutable values that are made cheaply
+ * and used at once or kept.
  *
  * @since 0.1.0
  */
@@ -52,7 +53,9 @@ export interface EmitterOperator<N extends Namespace.Any> {
     event: Name,
     ...payload: Event.EmitArguments<Event.WithName<Namespace.ServerToClient<N>, Name>>
   ): Effect.Effect<void, RedisError>
-  /** Emits every payload of a stream to the selection, one after the other, as {@link emit} does. */
+  /**
+   * Emits every payload of a stream to the selection, one after the other, as {@link emit} does.
+   */
   sink<const Name extends Event.Name<Namespace.ServerToClient<N>>>(
     event: Name
   ): Sink.Sink<void, Event.EmitPayload<Event.WithName<Namespace.ServerToClient<N>, Name>>, never, RedisError>

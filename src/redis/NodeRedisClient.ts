@@ -1,5 +1,6 @@
 /**
- * Redis for the adapters through the service `NodeRedis` of `@effect/platform-node`, and from configuration.
+ * Redis for the adapters through the service `NodeRedis` of `@effect/platform-node`, and from
+ * configuration.
  *
  * @since 0.1.0
  */

@@ -49,12 +49,12 @@ const linkOptions = ({ key = "socket.io", maxMessageBytes = MAX_BYTES }: RedisAd
  * **Details**
  *
  * The layer goes below the server's layer. Broadcasts, acknowledgements, `fetchSockets`, joins,
- * leaves, disconnections and events between servers then reach all servers with the same `key`, with
- * the same API as on one server.
+ * leaves, disconnections and events between servers then reach all servers with the same `key`,
+ * with the same API as on one server.
  *
  * The server's own clients hear a broadcast at once, whether or not Redis is there. All messages of
- * one turn of the event loop leave in one pipeline. While Redis is away they wait, within the bounds
- * of `outbox`. Losses are counted: see {@link ClusterStatus}, which the layer provides, and
+ * one turn of the event loop leave in one pipeline. While Redis is away they wait, within the
+ * bounds of `outbox`. Losses are counted: see {@link ClusterStatus}, which the layer provides, and
  * `ClusterMetrics`.
  *
  * A question, such as `fetchSockets`, fails with a `ServersMissingError` if a server dies, hangs or

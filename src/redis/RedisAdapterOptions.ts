@@ -21,11 +21,19 @@ export interface RedisAdapterOptions extends DistributedAdapter.Options {
   readonly key?: string
   /** The bounds of the messages that wait while Redis is away. */
   readonly outbox?: {
-    /** The size of all messages that wait, in bytes. More are dropped, and counted. Default: 16 MiB. */
+    /**
+     * The size of all messages that wait, in bytes. More are dropped, and counted. Default: 16 MiB.
+     */
     readonly maxBytes?: number
-    /** The time for which a message may wait. Older ones are dropped, and counted. Default: 10 seconds. */
+    /**
+     * The time for which a message may wait. Older ones are dropped, and counted. Default: 10
+     * seconds.
+     */
     readonly maxAge?: Duration.Input
   }
-  /** The size of a message of another server, in bytes. Larger ones are refused, and counted. Default: 16 MiB. */
+  /**
+   * The size of a message of another server, in bytes. Larger ones are refused, and counted.
+   * Default: 16 MiB.
+   */
   readonly maxMessageBytes?: number
 }

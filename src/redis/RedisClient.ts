@@ -1,6 +1,6 @@
 /**
- * Redis as the adapters need it, over the client that an application has: the packages `redis` and `ioredis`, each for one
- * server and for a Redis Cluster.
+ * Redis as the adapters need it, over the client that an application has: the packages `redis` and
+ * `ioredis`, each for one server and for a Redis Cluster.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,8 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
-import type { Driver, Result } from "./internal/driver.ts"
+import * as Commands from "./internal/commands.ts"
+import type { Driver } from "./internal/driver.ts"
 import * as ioredisDriver from "./internal/ioredisDriver.ts"
 import * as Line from "./internal/line.ts"
 import * as nodeRedisDriver from "./internal/nodeRedisDriver.ts"
@@ -23,15 +24,17 @@ import type { Command, Reply, SubscriptionKind } from "./RedisCommand.ts"
 import { RedisError } from "./RedisError.ts"
 
 /**
- * The news of a subscription. Functions are called in the turn in which something comes, and must not
- * throw.
+ * The news of a subscription. Functions are called in the turn in which something comes, and must
+ * not throw.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SubscriptionHandlers {
   readonly onMessage: (channel: string, message: Uint8Array) => void
-  /** Redis has confirmed the subscription: messages come from now on. Called after each outage, too. */
+  /**
+   * Redis has confirmed the subscription: messages come from now on. Called after each outage, too.
+   */
   readonly onConfirmed?: () => void
   /** The connection was lost: messages do not come until the next confirmation. */
   readonly onInterrupted?: () => void
@@ -70,7 +73,9 @@ export interface CommandOptions {
  * @category models
  */
 export interface Reader {
-  /** Runs one command. The connection is made again if the reply does not come within the timeout. */
+  /**
+   * Runs one command. The connection is made again if the reply does not come within the timeout.
+   */
   readonly command: (command: Command, options?: CommandOptions) => Effect.Effect<Reply, RedisError>
   /** Waits for a connection. */
   readonly whenUp: Effect.Effect<void>
@@ -121,7 +126,9 @@ export interface RedisClientOptions {
 export class RedisClient extends Context.Service<
   RedisClient,
   {
-    /** Sends commands in one pipeline, in their order. Fails with the first error among the replies. */
+    /**
+     * Sends commands in one pipeline, in their order. Fails with the first error among the replies.
+     */
     readonly execute: (
       commands: ReadonlyArray<Command>,
       options?: CommandOptions
@@ -130,13 +137,18 @@ export class RedisClient extends Context.Service<
     readonly command: (command: Command, options?: CommandOptions) => Effect.Effect<Reply, RedisError>
     /** Subscribes, at once if there is a connection, and again after each outage. Never throws. */
     readonly subscribe: (kind: SubscriptionKind, name: string, handlers: SubscriptionHandlers) => Subscription
-    /** The number of subscribers of a channel; in a Redis Cluster at all masters, or at the one of a sharded channel. */
+    /**
+     * The number of subscribers of a channel; in a Redis Cluster at all masters, or at the one of a
+     * sharded channel.
+     */
     readonly numSub: (channel: string, isSharded: boolean) => Effect.Effect<number, RedisError>
     /** Opens a connection for commands that block, to the server of a key. */
     readonly reader: (key: string) => Effect.Effect<Reader, never, Scope.Scope>
     /** Whether commands can be sent and all subscriptions are confirmed. */
     readonly isConnected: () => boolean
-    /** When that changed last, in milliseconds of the Clock; -Infinity before the first connection. */
+    /**
+     * When that changed last, in milliseconds of the Clock; -Infinity before the first connection.
+     */
     readonly changedAt: () => number
     /** Calls back after a change of `isConnected`, and perhaps without one. Gives how to stop. */
     readonly onChange: (listener: () => void) => () => void
@@ -204,33 +216,10 @@ const reconnection = Schedule.min([
 
 /** Between two lines of log about the same kind of problem, in milliseconds. */
 const LOG_INTERVAL = 5_000
-const DEFAULT_TIMEOUT = Duration.seconds(5)
-
-const timedOut = (): RedisError => new RedisError({ reason: "Timeout", message: "Redis has not replied in time" })
 
 /** Errors that say that the command has to go elsewhere. */
 const isElsewhere = (error: RedisError): boolean =>
-  error.reason === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
-
-const send = (
-  line: Line.Line | undefined,
-  commands: ReadonlyArray<Command>,
-  { bytes = false, timeout = DEFAULT_TIMEOUT }: CommandOptions
-): Effect.Effect<ReadonlyArray<Reply>, RedisError> =>
-  Effect.callback<ReadonlyArray<Result>>((resume) => {
-    Line.send(line, commands, bytes, (results) => resume(Effect.succeed(results)))
-  }).pipe(
-    Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(timedOut()) }),
-    Effect.flatMap((results) => {
-      const error = results.find((result) => result instanceof RedisError)
-      return error === undefined ? Effect.succeed(results as ReadonlyArray<Reply>) : Effect.fail(error)
-    })
-  )
-
-const toCount = (reply: Reply | undefined): number => {
-  const count = Array.isArray(reply) ? Number((reply as ReadonlyArray<Reply>)[1]) : Number.NaN
-  return Number.isFinite(count) ? count : 0
-}
+  error.reason._tag === "Refused" && /^(MOVED|ASK|CLUSTERDOWN|READONLY|MASTERDOWN)\b/.test(error.message)
 
 const makeReader = (
   driver: Driver,
@@ -251,12 +240,12 @@ const makeReader = (
     return {
       whenUp: up.await,
       command: (command, commandOptions = {}) =>
-        send(line, [command], commandOptions).pipe(
+        Commands.execute(line, [command], commandOptions).pipe(
           Effect.map(([reply]) => reply!),
           Effect.tapError((error) =>
             Effect.sync(() => {
               if (isElsewhere(error)) routes.refresh()
-              if (error.reason === "Timeout" || isElsewhere(error)) line.reset(error)
+              if (error.reason._tag === "Timeout" || isElsewhere(error)) line.reset(error)
             })
           )
         )
@@ -273,7 +262,7 @@ const make = (
     const run = Effect.runForkWith(yield* Effect.context<never>())
     let loggedAt = -Infinity
     const onProblem = (cause: unknown) => {
-      const isRefused = cause instanceof RedisError && cause.reason === "Refused"
+      const isRefused = cause instanceof RedisError && cause.reason._tag === "Refused"
       const now = clock.currentTimeMillisUnsafe()
       if (!isRefused) run(Effect.logDebug("redis: a connection has ended", cause))
       else if (now - loggedAt >= LOG_INTERVAL) {
@@ -296,25 +285,14 @@ const make = (
 
     const laneFor = (key: string | undefined) => (key === undefined ? routes.commonLane() : routes.laneOf(key))
     const execute = (commands: ReadonlyArray<Command>, commandOptions: CommandOptions = {}) =>
-      Effect.suspend(() => send(laneFor(commandOptions.key)?.line, commands, commandOptions)).pipe(
+      Effect.suspend(() => Commands.execute(laneFor(commandOptions.key)?.line, commands, commandOptions)).pipe(
         Effect.tapError((error) => (isElsewhere(error) ? Effect.sync(routes.refresh) : Effect.void))
       )
-    const numSub = (channel: string, isSharded: boolean) =>
-      Effect.suspend(() => {
-        const owner = isSharded ? routes.laneOf(channel) : undefined
-        const lanes = isSharded ? (owner === undefined ? [] : [owner]) : routes.lanes()
-        if (lanes.length === 0)
-          return Effect.fail(new RedisError({ reason: "Disconnected", message: "no server is known" }))
-        const command: Command = ["PUBSUB", isSharded ? "SHARDNUMSUB" : "NUMSUB", channel]
-        return Effect.forEach(lanes, ({ line }) => send(line, [command], {}), { concurrency: "unbounded" }).pipe(
-          Effect.map((replies) => replies.reduce((sum, [reply]) => sum + toCount(reply), 0))
-        )
-      })
     const service: RedisClient["Service"] = {
       execute,
       command: (command, commandOptions) => Effect.map(execute([command], commandOptions), ([reply]) => reply!),
       subscribe: subscriptions.subscribe,
-      numSub,
+      numSub: (channel, isSharded) => Commands.numSub(routes, channel, isSharded),
       reader: (key) => makeReader(driver, routes, key, lineOptions, onProblem),
       isConnected() {
         const lanes = routes.lanes()

@@ -1,5 +1,6 @@
 /**
- * Emits events to the clients of a cluster from a process that is no server of it: a worker, a job, a script.
+ * Emits events to the clients of a cluster from a process that is no server of it: a worker, a job,
+ * a script.
  *
  * @since 0.1.0
  */
@@ -103,8 +104,8 @@ export interface RedisEmitterOptions {
 export interface ShardedEmitterOptions extends RedisEmitterOptions {
   /**
    * The mode of the servers: whether rooms have channels of their own (`dynamic`), or not
-   * (`static`). An emitter with `static` reaches servers of every mode, and `dynamic` those of every
-   * mode with such channels. Default: `dynamic`.
+   * (`static`). An emitter with `static` reaches servers of every mode, and `dynamic` those of
+   * every mode with such channels. Default: `dynamic`.
    */
   readonly subscriptionMode?: "dynamic" | "static"
 }

@@ -1,9 +1,9 @@
 /**
- * The error of what is asked of Redis.
+ * The error of a command of Redis.
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
+import { TaggedError } from "../SocketIoError.ts"
 
 /**
  * Why a command has no reply.
@@ -16,15 +16,22 @@ import * as Data from "effect/Data"
  * @since 0.1.0
  * @category models
  */
-export type RedisErrorReason = "Disconnected" | "Refused" | "Timeout"
+export type RedisErrorReason =
+  | { readonly _tag: "Disconnected" }
+  | { readonly _tag: "Refused" }
+  | { readonly _tag: "Timeout" }
 
 /**
  * A command has no reply.
  *
+ * **Details**
+ *
+ * `reason` is a tagged value: `Effect.catchReason("RedisError", "Timeout", …)` handles one of them.
+ *
  * @since 0.1.0
  * @category errors
  */
-export class RedisError extends Data.TaggedError("RedisError")<{
+export class RedisError extends TaggedError("RedisError")<{
   readonly reason: RedisErrorReason
   readonly message: string
   readonly cause?: unknown

@@ -1,5 +1,6 @@
 /**
- * Answers that several servers share, in Redis: a message is handled once, whichever server gets it.
+ * Answers that several servers share, in Redis: a message is handled once, whichever server gets
+ * it.
  *
  * @since 0.1.0
  */
@@ -23,7 +24,9 @@ import type { RedisError } from "./RedisError.ts"
  * @category options
  */
 export interface RedisIdempotencyOptions extends Idempotency.Limits {
-  /** The first part of all keys: that of a message is `<key>-once:<SHA-256>`. Default: `socket.io`. */
+  /**
+   * The first part of all keys: that of a message is `<key>-once:<SHA-256>`. Default: `socket.io`.
+   */
   readonly key?: string
   /**
    * For how long the claim of a server that has died stays. A living one renews it three times in
@@ -58,7 +61,7 @@ const LONGEST_PAUSE = 500
 const RELEASE_TIMEOUT = Duration.seconds(1)
 
 const unavailable = (cause: RedisError) =>
-  new Idempotency.IdempotencyError({ reason: "Unavailable", message: `Redis: ${cause.message}`, cause })
+  new Idempotency.IdempotencyError({ reason: { _tag: "Unavailable" }, message: `Redis: ${cause.message}`, cause })
 
 const LOST = "another server has taken over a message while this one was handling it: it may be handled twice"
 
@@ -74,14 +77,15 @@ const LOST = "another server has taken over a message while this one was handlin
  * While Redis does not answer, messages are refused with `retryAfter`, and not handled: a
  * `RetryingEmitter` tries again.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * **Gotchas**
  *
  * A message is handled a second time if its server hangs, or is cut from Redis, for longer than the
  * lease. The same holds if Redis loses keys: in a failover, or because its memory is full and its
- * `maxmemory-policy` is not `noeviction`. `Idempotency.CurrentMessageId` in a unique column makes up
- * for that.
+ * `maxmemory-policy` is not `noeviction`. `Idempotency.CurrentMessageId` in a unique column makes
+ * up for that.
  *
  * @since 0.1.0
  * @category constructors

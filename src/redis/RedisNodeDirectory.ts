@@ -1,5 +1,6 @@
 /**
- * The directory of the servers of a cluster in Redis: with it, requests reach the owners of their sessions on other machines.
+ * The directory of the servers of a cluster in Redis: with it, requests reach the owners of their
+ * sessions on other machines.
  *
  * @since 0.1.0
  */
@@ -44,7 +45,10 @@ export interface RedisNodeDirectoryOptions {
    * that it is there. Default: 10 seconds. At least 1 second.
    */
   readonly timeToLive?: Duration.Input
-  /** For how long the answer to a lookup is kept, also that there is no such server. Default: 1 second. */
+  /**
+   * For how long the answer to a lookup is kept, also that there is no such server. Default: 1
+   * second.
+   */
   readonly cacheTime?: Duration.Input
   /** The number of answers that are kept. Default: 1,024. */
   readonly maxCached?: number

@@ -1,6 +1,6 @@
 /**
- * Streams that several servers share, in Redis: each of them can be read and stopped at any server, and
- * the values that a server has sent survive it.
+ * Streams that several servers share, in Redis: each of them can be read and stopped at any server,
+ * and the values that a server has sent survive it.
  *
  * @since 0.1.0
  */
@@ -30,18 +30,21 @@ import type { Reply } from "./RedisCommand.ts"
 import type { RedisError } from "./RedisError.ts"
 
 /**
- * Options of streams in Redis. The limits bound what this server holds; Redis keeps the same of each
- * stream, for the same time.
+ * Options of streams in Redis. The limits bound what this server holds; Redis keeps the same of
+ * each stream, for the same time.
  *
  * @since 0.1.0
  * @category options
  */
 export interface RedisStreamLogOptions extends StreamLog.Limits {
-  /** The first part of all keys: those of a stream begin with `<key>-stream:{<id>}`. Default: `socket.io`. */
+  /**
+   * The first part of all keys: those of a stream begin with `<key>-stream:{<id>}`. Default:
+   * `socket.io`.
+   */
   readonly key?: string
   /**
-   * For how long the streams of a server that has died count as running. A living one says three times in
-   * it that it lives. Default: 10 seconds. At least 1 second.
+   * For how long the streams of a server that has died count as running. A living one says three
+   * times in it that it lives. Default: 10 seconds. At least 1 second.
    */
   readonly lease?: Duration.Input
   /** For how long a command waits for a connection, and then for its reply. Default: 3 seconds. */
@@ -51,7 +54,9 @@ export interface RedisStreamLogOptions extends StreamLog.Limits {
 /** The pieces that are read at once. */
 const COUNT = "64"
 
-/** The time after which a stream is looked at, whether or not Redis has told that it has changed. */
+/**
+ * The time after which a stream is looked at, whether or not Redis has told that it has changed.
+ */
 const LOOK = Duration.seconds(1)
 
 /** Fewer pieces are dropped than values: a piece has no more than this many. */
@@ -60,7 +65,7 @@ const PIECE = 500
 const ID = /^[\w-]{1,64}$/
 
 const unavailable = (cause: RedisError) =>
-  new StreamLogError({ reason: "Unavailable", message: `Redis: ${cause.message}`, cause })
+  new StreamLogError({ reason: { _tag: "Unavailable" }, message: `Redis: ${cause.message}`, cause })
 
 /** A stream of this server. */
 interface Own extends Wishes {
@@ -116,7 +121,8 @@ const makeStore = (
           claim === undefined || !own.has(id) ? Effect.void : Effect.asVoid(run(Scripts.CLAIM, [claim], id, lease))
         )
       ]).pipe(Effect.catch((error) => Effect.logDebug("a stream of this server was not renewed", error)))
-    // Each by itself: a part of Redis that does not answer, or a damaged key, concerns no other stream.
+    // Each by itself: a part of Redis that does not answer, or a damaged key, concerns no other
+    // stream.
     const renewals = yield* FiberMap.make<string>()
     const renewAll = Effect.suspend(() =>
       Effect.forEach(own, ([id, stream]) => FiberMap.run(renewals, id, renew(id, stream), { onlyIfMissing: true }), {
@@ -256,28 +262,29 @@ const following = (
  *
  * **Details**
  *
- * A server runs its streams itself, and copies their values to Redis (`XADD`). Any other server reads
- * them from there while somebody reads them at it. It is told of new values by a message (`PUBLISH`),
- * and looks every second, too. Pieces of up to 500 values, and of 256 KiB beyond the first value, leave
- * one after the other.
+ * A server runs its streams itself, and copies their values to Redis (`XADD`). Any other server
+ * reads them from there while somebody reads them at it. It is told of new values by a message
+ * (`PUBLISH`), and looks every second, too. Pieces of up to 500 values, and of 256 KiB beyond the
+ * first value, leave one after the other.
  *
- * A stream whose readers are at other servers is not idle. So no stream is stopped for want of readers
- * before a lease is over.
+ * A stream whose readers are at other servers is not idle. So no stream is stopped for want of
+ * readers before a lease is over.
  *
- * If a server dies, the values that it has copied can be read at the others. The stream ends with `Lost`, at most a lease
- * after that. A server that is closed ends its streams with `Lost` itself, and waits up to 2 seconds
- * until Redis has them.
+ * If a server dies, the values that it has copied can be read at the others. The stream ends with
+ * `Lost`, at most a lease after that. A server that is closed ends its streams with `Lost` itself,
+ * and waits up to 2 seconds until Redis has them.
  *
- * While Redis does not answer, streams of this server are read on at this server, and no new ones are
- * started: clients are refused with `retryAfter`.
+ * While Redis does not answer, streams of this server are read on at this server, and no new ones
+ * are started: clients are refused with `retryAfter`.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * **Gotchas**
  *
- * A server that is cut from Redis for longer than the lease counts as dead elsewhere: its streams have
- * ended with `Lost` there, and a stream with the same key may be started, while it runs them on. The
- * same holds if Redis loses keys.
+ * A server that is cut from Redis for longer than the lease counts as dead elsewhere: its streams
+ * have ended with `Lost` there, and a stream with the same key may be started, while it runs them
+ * on. The same holds if Redis loses keys.
  *
  * @since 0.1.0
  * @category constructors

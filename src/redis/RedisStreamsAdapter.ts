@@ -30,8 +30,8 @@ export interface RedisStreamsAdapterOptions extends Omit<RedisAdapterOptions, "k
   readonly streamCount?: number
   /**
    * The number of entries that the stream keeps, about. A server that is away for longer loses the
-   * older ones, and counts them. Default: 10,000. Where recovery is on, the stream keeps what clients
-   * may have missed instead, whatever its number is.
+   * older ones, and counts them. Default: 10,000. Where recovery is on, the stream keeps what
+   * clients may have missed instead, whatever its number is.
    */
   readonly maxLen?: number
   /** The number of entries that are read at once. Default: 100. */
@@ -56,9 +56,10 @@ const BLOCK_TIME = 5_000
  * **Details**
  *
  * Broadcasts, joins, leaves and disconnections go by the stream; questions and their answers, and
- * events between servers, by PUBLISH. If the server's `recovery` is on, the stream is also its log, and
- * sessions are in Redis: a client is recovered by any server. That takes Redis 7. See `RedisAdapter.layer` for everything else, but for the
- * costs: a message by a stream costs about twice as much CPU time.
+ * events between servers, by PUBLISH. If the server's `recovery` is on, the stream is also its log,
+ * and sessions are in Redis: a client is recovered by any server. That takes Redis 7. See
+ * `RedisAdapter.layer` for everything else, but for the costs: a message by a stream costs about
+ * twice as much CPU time.
  *
  * @since 0.1.0
  * @category layers

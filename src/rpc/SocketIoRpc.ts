@@ -63,11 +63,12 @@ export interface MiddlewareFrom<M extends NamespaceMiddleware.AnyService> extend
 }
 
 /**
- * Declares a middleware of RPCs that hands on the service that a namespace's middleware has provided
- * for the socket: one authentication for events and for calls. Its handlers get {@link CurrentSocket}, too.
+ * Declares a middleware of RPCs that hands on the service that a namespace's middleware has
+ * provided for the socket: one authentication for events and for calls. Its handlers get
+ * {@link CurrentSocket}, too.
  *
- * The server's layer of it is `SocketIoRpcServer.layerMiddlewareFrom`. A call over another protocol,
- * or over a namespace without that middleware, dies.
+ * The server's layer of it is `SocketIoRpcServer.layerMiddlewareFrom`. A call over another
+ * protocol, or over a namespace without that middleware, dies.
  *
  * **Example** (A call that knows its user, and enters a room)
  *
@@ -91,5 +92,6 @@ export const middlewareFrom = <M extends NamespaceMiddleware.AnyService>(middlew
       `effect-socket.io/rpc/from/${middleware.key}`
     ),
     { from: middleware }
-    // The options' types are those of a middleware without an error, which a conditional type hides here.
+    // The options' types are those of a middleware without an error, which a conditional type hides
+    // here.
   ) as unknown as MiddlewareFrom<M>

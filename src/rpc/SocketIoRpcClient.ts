@@ -28,8 +28,8 @@ export interface ProtocolOptions {
   /** The event that carries the frames, on both sides. Default: `rpc`. */
   readonly event?: string
   /**
-   * New calls while the socket is not connected: they wait, or fail at once. Default: `wait`. If the
-   * socket does not connect again by itself, they fail in any case.
+   * New calls while the socket is not connected: they wait, or fail at once. Default: `wait`. If
+   * the socket does not connect again by itself, they fail in any case.
    */
   readonly whenDisconnected?: "wait" | "fail"
   /** The calls that may wait. The next one fails. Default: 1,000. */
@@ -64,8 +64,8 @@ const take = (socket: ClientSocket<any>, event: string): Effect.Effect<void, nev
  * **Details**
  *
  * A call fails with `RpcClientError` when the connection is lost; the message of its reason
- * (`RpcClientDefect`) is that of the disconnection. The handler may have done its work. With recovery
- * on the server a call waits for the socket's return instead: the answers of the meantime
+ * (`RpcClientDefect`) is that of the disconnection. The handler may have done its work. With
+ * recovery on the server a call waits for the socket's return instead: the answers of the meantime
  * come then, requests that were lost on their way are sent again, and each request is handled once.
  * The call fails only if the session is over.
  *
@@ -77,8 +77,8 @@ const take = (socket: ClientSocket<any>, event: string): Effect.Effect<void, nev
  *
  * **Gotchas**
  *
- * A socket has one protocol for each event, and all connections of a client to a namespace share its socket. Any
- * number of RPC clients can use the protocol. A second one is a defect.
+ * A socket has one protocol for each event, and all connections of a client to a namespace share
+ * its socket. Any number of RPC clients can use the protocol. A second one is a defect.
  *
  * **Example** (Calls beside events)
  *
@@ -98,7 +98,8 @@ export const protocolOf = (
 ): Effect.Effect<RpcClient.Protocol["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     yield* take(socket, event)
-    // A socket with a contract does not declare the frames. `wire`, which the client's own modules use, says whether it has one.
+    // A socket with a contract does not declare the frames. `wire`, which the client's own modules
+    // use, says whether it has one.
     const { wire } = socket as { readonly wire?: unknown }
     const context = yield* Effect.context<never>()
     const hooks = yield* Effect.serviceOption(RpcClient.ConnectionHooks)

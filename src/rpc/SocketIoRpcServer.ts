@@ -1,6 +1,6 @@
 /**
- * Effect RPC over Socket.IO, for servers: calls and streams over the connection that carries events,
- * over WebSocket and long-polling.
+ * Effect RPC over Socket.IO, for servers: calls and streams over the connection that carries
+ * events, over WebSocket and long-polling.
  *
  * @since 0.1.0
  */
@@ -37,8 +37,9 @@ export interface ServerOptions {
    */
   readonly window?: number
   /**
-   * The requests of one connection whose handlers have not ended, streams and notifications included,
-   * over all of its sockets that this protocol serves. The next one is not handled: it is answered with a defect. Default: 1,000.
+   * The requests of one connection whose handlers have not ended, streams and notifications
+   * included, over all of its sockets that this protocol serves. The next one is not handled: it is
+   * answered with a defect. Default: 1,000.
    */
   readonly maxInFlight?: number
   /**
@@ -103,8 +104,8 @@ const resolve = Effect.fnUntraced(function* ({
 })
 
 /**
- * The protocol of an RPC server for sockets that namespaces attach: calls beside events, on the same
- * socket. Every client may call that a builder has passed to {@link EndpointShape.attach}.
+ * The protocol of an RPC server for sockets that namespaces attach: calls beside events, on the
+ * same socket. Every client may call that a builder has passed to {@link EndpointShape.attach}.
  *
  * **Details**
  *
@@ -206,7 +207,8 @@ export const layerMiddlewareFrom = <M extends NamespaceMiddleware.AnyService>(
   middleware: MiddlewareFrom<M>
 ): Layer.Layer<FromNamespace<M>> => {
   const { key, provides } = middleware.from
-  // Each handler's effect needs the service, and `applyTo` gives it: the types of a middleware say so of any effect.
+  // Each handler's effect needs the service, and `applyTo` gives it: the types of a middleware say
+  // so of any effect.
   const applyTo = (effect: Effect.Effect<any, any, any>): Effect.Effect<any, any, any> =>
     Effect.contextWith((context: Context.Context<any>) => {
       const slot = Context.getOption(context, CurrentSlot)

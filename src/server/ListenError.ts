@@ -5,6 +5,8 @@
  */
 import * as Schema from "effect/Schema"
 
+import { TypeId } from "../SocketIoError.ts"
+
 /**
  * The server could not listen.
  *
@@ -14,4 +16,8 @@ import * as Schema from "effect/Schema"
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
   message: Schema.String,
   cause: Schema.Defect()
-}) {}
+}) {
+  get [TypeId](): true {
+    return true
+  }
+}

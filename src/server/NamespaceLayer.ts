@@ -98,11 +98,11 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * **Example** (Two builders of one namespace)
  *
  * ```ts
- * const rooms = Effect.fnUntraced(function*(socket: ServerSocket<typeof Chat>) {
+ * const rooms = Effect.fnUntraced(function*(socket: ServerSocket.ServerSocket<typeof Chat>) {
  *   yield* Effect.addFinalizer(() => Effect.logInfo(`${socket.id} has left`))
  *   return { enter: (room: string) => socket.join(room) }
  * })
- * const messages = (socket: ServerSocket<typeof Chat>) =>
+ * const messages = (socket: ServerSocket.ServerSocket<typeof Chat>) =>
  *   Effect.succeed({ say: (message: Message) => socket.to(message.room).emit("say", message) })
  *
  * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>

@@ -52,6 +52,12 @@ export interface RecoveryOptions {
    * server reads four times as many, and as many again every 10 seconds. Default: 20,000.
    */
   readonly maxScan?: number
+  /**
+   * Where servers share a log: the memory of the entries of its namespace that come while one client that is
+   * back waits for its session, in bytes. Clients that wait at the same time share them. Default:
+   * 16,777,216 (16 MiB).
+   */
+  readonly maxCatchUpBytes?: number
 }
 
 /**
@@ -68,6 +74,7 @@ export interface ResolvedRecoveryOptions {
   readonly maxSessions: number
   readonly maxReplay: number
   readonly maxScan: number
+  readonly maxCatchUpBytes: number
 }
 
 const NAMES: Names<RecoveryOptions> = {
@@ -77,7 +84,8 @@ const NAMES: Names<RecoveryOptions> = {
   maxDirectBytes: true,
   maxSessions: true,
   maxReplay: true,
-  maxScan: true
+  maxScan: true,
+  maxCatchUpBytes: true
 }
 
 /**
@@ -101,6 +109,7 @@ export const resolve = Effect.fnUntraced(function* (
     maxDirectBytes: yield* integer("recovery.maxDirectBytes", options.maxDirectBytes, 67_108_864, 0),
     maxSessions: yield* integer("recovery.maxSessions", options.maxSessions, 10_000, 0),
     maxReplay: yield* integer("recovery.maxReplay", options.maxReplay, 1_000, 0),
-    maxScan: yield* integer("recovery.maxScan", options.maxScan, 20_000, 0)
+    maxScan: yield* integer("recovery.maxScan", options.maxScan, 20_000, 0),
+    maxCatchUpBytes: yield* integer("recovery.maxCatchUpBytes", options.maxCatchUpBytes, 16_777_216, 0)
   }
 })

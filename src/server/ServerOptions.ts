@@ -30,7 +30,7 @@ import * as Tracing from "./TracingOptions.ts"
  * **Example** (Smaller messages, a rate limit and slower pings)
  *
  * ```ts
- * const options: ServerOptions = {
+ * const options: ServerOptions.ServerOptions = {
  *   limits: { maxPayload: 100_000, rateLimit: { limit: 50, burst: 200 } },
  *   heartbeat: { pingInterval: "60 seconds" },
  *   allowedOrigins: "https://example.com"

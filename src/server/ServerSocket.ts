@@ -6,7 +6,6 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
@@ -17,8 +16,11 @@ import type * as Namespace from "../Namespace.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import type { Overflow, OverflowError, StreamOptions } from "../StreamOptions.ts"
 import type { BroadcastOperator, RoomSelection } from "./BroadcastOperator.ts"
+import type { EventRefused } from "./EventRefused.ts"
 import type { ConnectedSocket, ServerConnection } from "./ServerConnection.ts"
 import type { SocketEmitter } from "./SocketEmitter.ts"
+
+export { EventRefused } from "./EventRefused.ts"
 
 /**
  * An event of the client, as packet middleware sees it: before its payload is decoded.
@@ -32,32 +34,6 @@ export interface IncomingEvent {
   readonly args: ReadonlyArray<unknown>
   /** Whether the client asks for an acknowledgement. */
   readonly needsAck: boolean
-}
-
-/**
- * The failure of packet middleware that keeps an event from its handlers.
- *
- * A client that asks for the acknowledgement of a declared event gets `{ _tag: "Failure", error: {
- * _tag: "EventRefused", message, data? } }`.
- *
- * @since 0.1.0
- * @category errors
- */
-export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefused", {
-  message: Schema.String,
-  data: Schema.optionalKey(Schema.Unknown)
-}) {
-  constructor(props: { readonly message: string; readonly data?: unknown }) {
-    const { stackTraceLimit } = Error
-    // It is no bug, and a client can cause it at will: a stack trace would be a quarter of its
-    // cost.
-    Error.stackTraceLimit = 0
-    try {
-      super(props)
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit
-    }
-  }
 }
 
 /**

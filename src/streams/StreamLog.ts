@@ -62,11 +62,16 @@ export interface ReadableLog {
   readonly end: EncodedEnd | undefined
   /** The number of readers. */
   readonly readers: number
-  /** At most `maxItems` values from a position on, encoded, and no more than `maxBytes` beyond the first. */
+  /**
+   * At most `maxItems` values from a position on, encoded, and no more than `maxBytes` beyond the
+   * first.
+   */
   slice(from: number, maxItems: number, maxBytes: number): ReadonlyArray<unknown>
   /** Adds a reader. Returns the function that removes it. */
   watch(watcher: Watcher): () => void
-  /** Values were sent to a reader up to a position, and are known to have come up to another one. */
+  /**
+   * Values were sent to a reader up to a position, and are known to have come up to another one.
+   */
   reached(sent: number, received: number): void
 }
 
@@ -80,13 +85,16 @@ export interface RunningLog {
   readonly id: string
   /**
    * Adds values, encoded. It waits while the log is full of values that nobody has read, up to 10
-   * seconds from the last progress of a reader. After that the oldest values are dropped. Values after
-   * the end are ignored.
+   * seconds from the last progress of a reader. After that the oldest values are dropped. Values
+   * after the end are ignored.
    */
   append(values: ReadonlyArray<unknown>): Effect.Effect<void>
   /** Ends the stream. Only the first end counts. */
   finish(end: EncodedEnd): void
-  /** Sets the function that interrupts the work. It is called at once if the stream has ended already. */
+  /**
+   * Sets the function that interrupts the work. It is called at once if the stream has ended
+   * already.
+   */
   onInterrupt(interrupt: () => void): void
 }
 
@@ -148,8 +156,8 @@ export class StreamLog extends Context.Service<StreamLog, StreamLogShape>()("eff
  *
  * Bytes are estimates of memory. Streams that have ended are dropped before their time if there are
  * too many: beyond its own bounds a client loses its oldest ones, and beyond the bounds of all the
- * oldest ones go, whosever they are. A stream that runs is never dropped. It loses its oldest values
- * instead. In both cases its readers are told.
+ * oldest ones go, whosever they are. A stream that runs is never dropped. It loses its oldest
+ * values instead. In both cases its readers are told.
  *
  * A client is an owner (`owner` of the event), or a connection.
  *
@@ -161,7 +169,10 @@ export interface Limits {
   readonly retain?: Duration.Input
   /** The number of values that are kept of one stream. Default: 10,000. */
   readonly maxItems?: number
-  /** The bytes of the values that are kept of one stream; one value is kept, whatever its size. Default: 4 MiB. */
+  /**
+   * The bytes of the values that are kept of one stream; one value is kept, whatever its size.
+   * Default: 4 MiB.
+   */
   readonly maxBytes?: number
   /** The number of streams that are kept. Default: 10,000. */
   readonly maxStreams?: number
@@ -205,14 +216,16 @@ export const resolve = (limits: Limits) =>
   })
 
 /**
- * Makes the service over a store that several servers share. The limits bound what this server holds.
+ * Makes the service over a store that several servers share. The limits bound what this server
+ * holds.
  *
  * **Details**
  *
- * A server keeps its own streams in memory, too, and copies them to the store: its own readers do not
- * wait for it. Streams of other servers are read from the store while somebody reads them.
+ * A server keeps its own streams in memory, too, and copies them to the store: its own readers do
+ * not wait for it. Streams of other servers are read from the store while somebody reads them.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -225,7 +238,8 @@ export const make = (
 /**
  * Makes the service in memory: streams end with the process.
  *
- * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its scope.
+ * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
+ * scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -247,7 +261,7 @@ const makeWith = Effect.fnUntraced(function* (
     newId: makeGenerator(context),
     full: (bound) => {
       onRefused(bound)
-      return new StreamLogError({ reason: "Full", bound, message: `as many streams run as may (${bound})` })
+      return new StreamLogError({ reason: { _tag: "Full", bound }, message: `as many streams run as may (${bound})` })
     }
   })
   yield* Effect.sleep("1 second").pipe(

@@ -1,11 +1,13 @@
 /**
- * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
+ * A place in which several servers keep their streams, from which `StreamLog.make` makes the
+ * service.
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+
+import { TaggedError } from "../SocketIoError.ts"
 
 /**
  * The stream that a log is of.
@@ -32,24 +34,31 @@ export interface EncodedEnd {
 }
 
 /**
- * Why a stream can be neither started nor read.
+ * The reasons why a stream can be neither started nor read.
  *
- * - `Full`: a bound is reached; `bound` is its name.
+ * - `Full`: a bound is reached; `bound` is the name of its option.
  * - `Unavailable`: the store does not answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StreamLogErrorReason = { readonly _tag: "Full"; readonly bound: string } | { readonly _tag: "Unavailable" }
+
+/**
+ * A stream can be neither started nor read.
  *
  * @since 0.1.0
  * @category errors
  */
-export class StreamLogError extends Data.TaggedError("StreamLogError")<{
-  readonly reason: "Full" | "Unavailable"
+export class StreamLogError extends TaggedError("StreamLogError")<{
+  readonly reason: StreamLogErrorReason
   readonly message: string
-  readonly bound?: string
   readonly cause?: unknown
 }> {}
 
 /**
- * A piece of a stream, as a store keeps it: values from a position on, encoded, and the end if they are
- * the last ones. `kept` is the first position that readers may still ask for.
+ * A piece of a stream, as a store keeps it: values from a position on, encoded, and the end if they
+ * are the last ones. `kept` is the first position that readers may still ask for.
  *
  * @since 0.1.0
  * @category models
@@ -77,7 +86,8 @@ export interface Followed {
 }
 
 /**
- * The wishes of other servers about a stream of this one: it is to stop, or somebody reads it there.
+ * The wishes of other servers about a stream of this one: it is to stop, or somebody reads it
+ * there.
  *
  * @since 0.1.0
  * @category models
@@ -88,17 +98,18 @@ export interface Wishes {
 }
 
 /**
- * A place in which several servers keep their streams, from which `StreamLog.make` makes the service.
+ * A place in which several servers keep their streams, from which `StreamLog.make` makes the
+ * service.
  *
  * - `begin`: keeps that a stream runs on this server, until the scope closes. It gives the id of
  *   another stream with the same key that runs, and keeps nothing then.
  * - `append`: adds a piece. A piece with an end is the last one, and frees the key.
  * - `find`: gives the id of the stream of a key that runs.
- * - `follow`: gives a stream of another server, or `undefined` if there is none, until the scope closes. A
- *   stream whose server has died ends with `{ _tag: "Lost" }`.
+ * - `follow`: gives a stream of another server, or `undefined` if there is none, until the scope
+ *   closes. A stream whose server has died ends with `{ _tag: "Lost" }`.
  * - `stop`: tells the server of a stream to stop it.
- * - `told`: the time within which a server is told that others read its streams, in milliseconds. No
- *   stream is stopped sooner for want of readers.
+ * - `told`: the time within which a server is told that others read its streams, in milliseconds.
+ *   No stream is stopped sooner for want of readers.
  *
  * @since 0.1.0
  * @category models

@@ -19,8 +19,8 @@ import * as Link from "./Link.ts"
  * **Gotchas**
  *
  * After `stall` a side notices nothing until its heartbeat fails: adjust the `TestClock` by
- * `pingInterval + pingTimeout`. After `cut` the client reconnects only after `restore`, and when the
- * clock reaches its next attempt.
+ * `pingInterval + pingTimeout`. After `cut` the client reconnects only after `restore`, and when
+ * the clock reaches its next attempt.
  *
  * **Example** (A client that comes back)
  *
@@ -139,7 +139,9 @@ export type ServerEnd = Link.LinkEnd<FromClient, FromServer>
  * @category models
  */
 export interface MediumObserver {
-  /** The number for the next link, and for the next network: several servers may have one observer. */
+  /**
+   * The number for the next link, and for the next network: several servers may have one observer.
+   */
   nextLink(): number
   nextNetwork(): number
   /** A network was made. Networks are counted from 0. */

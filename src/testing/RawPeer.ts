@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -12,6 +11,7 @@ import type * as Scope from "effect/Scope"
 
 import { openWebSocket } from "./internal/clientEdge.ts"
 import type { LinkEnd, LinkEnding } from "./Link.ts"
+import { TaggedError } from "../SocketIoError.ts"
 import {
   type ClientRequest,
   type Frame,
@@ -28,7 +28,7 @@ import {
  * @since 0.1.0
  * @category errors
  */
-export class RawPeerClosed extends Data.TaggedError("RawPeerClosed")<{ readonly ending: LinkEnding }> {
+export class RawPeerClosed extends TaggedError("RawPeerClosed")<{ readonly ending: LinkEnding }> {
   override get message(): string {
     return `the connection was ${this.ending}`
   }
@@ -40,7 +40,7 @@ export class RawPeerClosed extends Data.TaggedError("RawPeerClosed")<{ readonly 
  * @since 0.1.0
  * @category errors
  */
-export class RawPeerRefused extends Data.TaggedError("RawPeerRefused")<{
+export class RawPeerRefused extends TaggedError("RawPeerRefused")<{
   readonly status: number
   readonly body: string
 }> {

@@ -27,12 +27,12 @@ import type * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { Wires } from "./internal/wires.ts"
 import { World } from "./internal/world.ts"
-import { type Report, SimulationFailed, Stuck } from "./SimulationReport.ts"
+import { type Report, SimulationFailed, Stuck, type StuckReason } from "./SimulationReport.ts"
 import { layerObserved, type TestOptions, type TestSocketIo } from "./TestSocketIo.ts"
 
 export { type Networked, type OutageOptions, outages, partition } from "./SimulationOutages.ts"
 
-export { type Report, SimulationFailed, Stuck } from "./SimulationReport.ts"
+export { type Report, SimulationFailed, Stuck, type StuckReason } from "./SimulationReport.ts"
 
 /**
  * @since 0.1.0
@@ -146,22 +146,22 @@ export const run = <A, E, R>(
         const { hash, now, tasks, trace } = world
         resume(Effect.succeed({ seed, exit, hash, trace, tasks, elapsed: Duration.millis(now / 1e6), leaks }))
       }
-      const giveUp = (reason: Stuck["reason"]) =>
-        finish(exit ?? Exit.fail(new Stuck({ reason, waiting: waiting() })), exit && waiting())
+      const giveUp = (_tag: StuckReason["_tag"]) =>
+        finish(exit ?? Exit.fail(new Stuck({ reason: { _tag }, waiting: waiting() })), exit && waiting())
       const turn = (): void => {
         if (abandoned) return
         try {
           if (world.step()) {
             idle = 0
-            if (world.tasks >= maxTasks) return giveUp("too many tasks")
+            if (world.tasks >= maxTasks) return giveUp("TooManyTasks")
             // Work that was deferred to the end of the task comes before the next task.
             return world.tasks % SLICE === 0 ? host.scheduleTask(turn, 0) : queueMicrotask(turn)
           }
           // Promises need a turn of the host to go on.
           if (idle++ === 0) return host.scheduleTask(turn, 0)
           const next = world.nextTimer
-          if (next === undefined) return giveUp("deadlock")
-          if (next > end) return giveUp("too much time")
+          if (next === undefined) return giveUp("Deadlock")
+          if (next > end) return giveUp("TooMuchTime")
           world.advance()
         } catch (defect) {
           // Nothing else would catch the defect.

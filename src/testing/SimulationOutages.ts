@@ -1,5 +1,6 @@
 /**
- * Outages of simulated networks: clients that are separated from the server, and networks that fail at random.
+ * Outages of simulated networks: clients that are separated from the server, and networks that fail
+ * at random.
  *
  * Users meet all of it as a part of `Simulation`.
  *

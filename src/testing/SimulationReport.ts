@@ -6,25 +6,41 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 
+import { TaggedError } from "../SocketIoError.ts"
+
+const STUCK = { Deadlock: "deadlock", TooMuchTime: "too much time", TooManyTasks: "too many tasks" }
+
 /**
- * The effect did not end. A `deadlock` means that nothing could go on and no timer was set (also
- * where the effect waits for something outside of the world, such as I/O). Otherwise the effect
- * took more time, or more tasks, than its limits allow.
+ * The reasons why an effect does not end.
+ *
+ * - `Deadlock`: nothing could go on and no timer was set, also where the effect waits for something
+ *   outside of the world, such as I/O.
+ * - `TooMuchTime`, `TooManyTasks`: the effect took more than its limits allow.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StuckReason =
+  | { readonly _tag: "Deadlock" }
+  | { readonly _tag: "TooMuchTime" }
+  | { readonly _tag: "TooManyTasks" }
+
+/**
+ * The effect did not end.
  *
  * @since 0.1.0
  * @category errors
  */
-export class Stuck extends Data.TaggedError("Stuck")<{
-  readonly reason: "deadlock" | "too much time" | "too many tasks"
+export class Stuck extends TaggedError("Stuck")<{
+  readonly reason: StuckReason
   /** Everything that had not ended, in words. */
   readonly waiting: ReadonlyArray<string>
 }> {
   override get message(): string {
-    return `${this.reason}: ${this.waiting.join("; ")}`
+    return `${STUCK[this.reason._tag]}: ${this.waiting.join("; ")}`
   }
 }
 
@@ -61,7 +77,7 @@ export interface Report<A, E> {
  * @since 0.1.0
  * @category errors
  */
-export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{
+export class SimulationFailed extends TaggedError("SimulationFailed")<{
   readonly report: Report<unknown, unknown>
 }> {
   override get message(): string {

@@ -100,10 +100,10 @@ const UNLIMITED = 2 ** 31 - 1
  *
  * **Details**
  *
- * Fails with {@link InvalidOptionError} on an option that makes no sense. The option `fetch` answers
- * requests of other paths: `app.fetch` of Hono or Elysia. Polls are not subject to the `idleTimeout`
- * of the server. Closing the scope of the Socket.IO server ends its connections; `Bun.serve` stays
- * with its owner.
+ * Fails with {@link InvalidOptionError} on an option that makes no sense. The option `fetch`
+ * answers requests of other paths: `app.fetch` of Hono or Elysia. Polls are not subject to the
+ * `idleTimeout` of the server. Closing the scope of the Socket.IO server ends its connections;
+ * `Bun.serve` stays with its owner.
  *
  * **Gotchas**
  *
@@ -219,8 +219,8 @@ const listen = Effect.fnUntraced(function* (
  * **Gotchas**
  *
  * The server listens before the namespaces' layers are built. In the first two seconds a client
- * that asks for a missing namespace waits for it; later it is refused for good. Use {@link serve} if
- * namespaces take longer to build.
+ * that asks for a missing namespace waits for it; later it is refused for good. Use {@link serve}
+ * if namespaces take longer to build.
  *
  * **Example** (A namespace on a port of its own)
  *

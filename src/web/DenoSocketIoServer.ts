@@ -25,7 +25,9 @@ import type { StandardWebSocket } from "./WebSocketChannel.ts"
 export interface ListeningOptions<out R = never> extends ServerOptions<R>, AttachOptions {
   /** The port to listen on; 0 takes a free one. */
   readonly port: number
-  /** The address to listen on. Default: every IPv4 address of the machine, as `Deno.serve` has it. */
+  /**
+   * The address to listen on. Default: every IPv4 address of the machine, as `Deno.serve` has it.
+   */
   readonly host?: string
   /** The certificate and key, as `Deno.serve` takes them: `{ cert, key }`. Default: none. */
   readonly tls?: { readonly cert: string; readonly key: string }
@@ -89,7 +91,7 @@ const listen = Effect.fnUntraced(function* (
       // It would also drop the WebSockets, which may still be flushing.
       stop: () => {},
       ended: server.shutdown,
-      // Whatever is left has not ended in time, and Deno has no other means.
+      // Deno has no means to end the requests that have not ended in time.
       cut: async () => {}
     }
   }
@@ -102,8 +104,8 @@ const listen = Effect.fnUntraced(function* (
  *
  * It listens on the port of the options, answers requests for other paths with 404 or by the option
  * `fetch`, and logs its address. Fails with `InvalidOptionError` on an option that makes no sense,
- * and with `ListenError` if it cannot listen, or if this is not Deno. Closing the layer's scope ends
- * the connections (see `SocketIoServer.make`), and then shuts the server of Deno down.
+ * and with `ListenError` if it cannot listen, or if this is not Deno. Closing the layer's scope
+ * ends the connections (see `SocketIoServer.make`), and then shuts the server of Deno down.
  *
  * A `Deno.serve` of your own takes a handler of `WebEngine.makeHandler`.
  *
@@ -115,8 +117,8 @@ const listen = Effect.fnUntraced(function* (
  * `limits.maxConnections` until then.
  *
  * The server listens before the namespaces' layers are built. In the first two seconds a client
- * that asks for a missing namespace waits for it; later it is refused for good. Use {@link serve} if
- * namespaces take longer to build.
+ * that asks for a missing namespace waits for it; later it is refused for good. Use {@link serve}
+ * if namespaces take longer to build.
  *
  * **Example** (A namespace on a port of its own)
  *

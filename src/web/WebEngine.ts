@@ -1,6 +1,7 @@
 /**
- * Brings the requests of a server that speaks the fetch API to an Engine.IO server: Deno, Cloudflare
- * Workers, and frameworks on them. `BunSocketIoServer` does the same with the WebSockets of Bun.
+ * Brings the requests of a server that speaks the fetch API to an Engine.IO server: Deno,
+ * Cloudflare Workers, and frameworks on them. `BunSocketIoServer` does the same with the WebSockets
+ * of Bun.
  *
  * @since 0.1.0
  */
@@ -35,7 +36,10 @@ export interface AttachOptions {
    * Default: none; the address is the peer's.
    */
   readonly trustedProxies?: number | ReadonlyArray<string>
-  /** Answers requests of other paths, except for those of health checks and the like (`Health.layerHealth`). Default: status 404. */
+  /**
+   * Answers requests of other paths, except for those of health checks and the like
+   * (`Health.layerHealth`). Default: status 404.
+   */
   readonly fetch?: (request: Request) => Response | Promise<Response>
 }
 

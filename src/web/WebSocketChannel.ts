@@ -18,7 +18,9 @@ import { type ChannelSettings, WebChannel } from "./internal/webChannel.ts"
 export interface StandardWebSocket {
   /** 0 while it is connecting, 1 while it is open. */
   readonly readyState: number
-  /** The bytes that the platform has not sent. A platform that does not tell has sent everything. */
+  /**
+   * The bytes that the platform has not sent. A platform that does not tell has sent everything.
+   */
   readonly bufferedAmount?: number
   binaryType?: string
   send(data: string | Uint8Array<ArrayBuffer>): void
@@ -34,7 +36,7 @@ export interface StandardWebSocket {
  * @category models
  */
 export interface BunWebSocket {
-  /** Whatever the request was upgraded with. */
+  /** The data that the request was upgraded with. */
   readonly data: any
   send(data: string | Uint8Array<ArrayBuffer>, compress?: boolean): number
   getBufferedAmount(): number
@@ -61,7 +63,9 @@ export interface ChannelOptions {
    * with a larger one is closed with reason `payload too large`. Default: no limit.
    */
   readonly maxPayload?: number
-  /** Takes an error of the code that receives messages, which is a bug. Default: it is thrown away. */
+  /**
+   * Takes an error of the code that receives messages, which is a bug. Default: it is thrown away.
+   */
   readonly onDefect?: (message: string, defect: unknown) => void
 }
 
@@ -85,8 +89,8 @@ export const MAX_HELD_BYTES = 16 * 1024 * 1024
  * **Gotchas**
  *
  * A standard WebSocket cannot be paused, and cannot be dropped: `terminate` only starts the closing
- * handshake. If the peer never answers, the platform keeps the connection until the network gives it
- * up, and until then it counts for `maxConnections`.
+ * handshake. If the peer never answers, the platform keeps the connection until the network gives
+ * it up, and until then it counts for `maxConnections`.
  *
  * @since 0.1.0
  * @category constructors
@@ -101,7 +105,9 @@ const OPEN = 1
 /** The bytes that the platform gets while more wait. */
 const SHARE = 256 * 1024
 
-/** The turns of the event loop in which a slow peer is looked at before a pause, and the pause (ms). */
+/**
+ * The turns of the event loop in which a slow peer is looked at before a pause, and the pause (ms).
+ */
 const TURNS = 16
 const PAUSE = 5
 

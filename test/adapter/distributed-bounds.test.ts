@@ -20,7 +20,7 @@ const pair = Effect.gen(function* () {
 })
 
 /** An adapter, and the test as all other servers. It can be paused. */
-const alone = Effect.fnUntraced(function* (servers: () => number | undefined = () => 3) {
+const alone = Effect.fnUntraced(function* (servers: () => number | undefined = () => 3, awayFor?: () => number) {
   const process = (yield* Bus.make()).server("a")
   const host = new FakeHost("a")
   const monitor = new Bus.CountingMonitor()
@@ -36,7 +36,8 @@ const alone = Effect.fnUntraced(function* (servers: () => number | undefined = (
           uid: "a",
           send: (message) => void sent.push(message),
           answer: (_, answer) => void answers.push(answer),
-          servers: Effect.sync(servers)
+          servers: Effect.sync(servers),
+          ...(awayFor !== undefined && { awayFor })
         }
       }),
     monitor
@@ -206,6 +207,47 @@ describe("numbers of servers, and time", () => {
       receiver.onAnswer(native("b"), { _tag: "Answered", requestId: id, args: ["b"] })
       yield* TestClock.adjust(1)
       assert.strictEqual(answers.missing(), 0)
+    })
+  )
+})
+
+describe("a broker that is away", () => {
+  /** The broker is away from the second 10 on. */
+  const AWAY = 10_000
+  const cut = Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const awayFor = () => Math.max(0, clock.currentTimeMillisUnsafe() - AWAY)
+    return yield* alone(() => (awayFor() > 0 ? undefined : 3), awayFor)
+  })
+
+  it.effect(
+    "ends questions after a second, and later ones at once, with the number of servers that were heard before",
+    () =>
+      Effect.gen(function* () {
+        const { adapter, receiver } = yield* cut
+        for (const uid of ["b", "c"]) receiver.onMessage(native(uid), { _tag: "Ping", requestId: "x" })
+        yield* TestClock.adjust(AWAY + 10)
+        const early = yield* ask(adapter.count(all, false))
+        yield* TestClock.adjust(900)
+        assert.strictEqual(early.result(), undefined)
+        yield* TestClock.adjust(200)
+        assert.deepStrictEqual(early.result(), { value: 0, missing: 2 })
+        const late = yield* ask(adapter.count(all, false))
+        yield* TestClock.adjust(60)
+        assert.deepStrictEqual(late.result(), { value: 0, missing: 2 })
+      })
+  )
+
+  it.effect("leaves the time of requestTimeout to servers that are at work on a question", () =>
+    Effect.gen(function* () {
+      const { adapter, receiver, requestId } = yield* cut
+      yield* TestClock.adjust(AWAY - 100)
+      const answers = yield* gather(adapter.serverSideEmitWithAck(["ready"]))
+      receiver.onAnswer(native("b"), { _tag: "Alive", requestId: requestId() })
+      yield* TestClock.adjust(4_900)
+      assert.strictEqual(answers.missing(), undefined)
+      yield* TestClock.adjust(400)
+      assert.strictEqual(answers.missing(), 2)
     })
   )
 })

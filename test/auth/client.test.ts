@@ -92,7 +92,8 @@ describe("a client of this library", () => {
       yield* pass(1)
       const last = statuses.at(-1)!
       assert(last._tag === "Failed")
-      assert.deepStrictEqual([last.error.message, last.error.data], ["Auth expired", { code: "expired" }])
+      assert.strictEqual(last.error.message, "Auth expired")
+      assert.deepStrictEqual(last.error.reason, { _tag: "Refused", data: { code: "expired" } })
       assert.isFalse(last.error.willRetry)
       assert.deepStrictEqual(told, [])
     })

@@ -231,11 +231,12 @@ describe("the cause of a connection that did not come about", () => {
         )
         const error = yield* Effect.flip(use(SocketIoClient.connect("/")))
         assert.match(error.message, /answered with status 403: token expired$/)
-        assert.deepInclude(error, {
+        assert.isFalse(error.willRetry)
+        assert.deepInclude(error.reason, {
+          _tag: "Disconnected",
           reason: "transport error",
           status: 403,
-          body: '{"code":4,"message":"token expired"}',
-          willRetry: false
+          body: '{"code":4,"message":"token expired"}'
         })
       })
     )
@@ -245,7 +246,7 @@ describe("the cause of a connection that did not come about", () => {
     Effect.gen(function* () {
       const use = yield* clientOf({ url: yield* refusing, transports: ["polling"], reconnection: false })
       const error = yield* Effect.flip(use(SocketIoClient.connect("/")))
-      assert.strictEqual(error.status, 403)
+      assert.strictEqual(error.reason._tag === "Disconnected" && error.reason.status, 403)
     })
   )
 

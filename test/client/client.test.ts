@@ -113,8 +113,8 @@ for (const [peer, start] of Object.entries(peers)) {
             Effect.gen(function* () {
               const refused = yield* Effect.flip(SocketIoClient.connect("/auth").pipe(Effect.scoped))
               assert.deepStrictEqual(
-                [refused.message, refused.data, refused.willRetry],
-                ["not authorized", { code: 401, need: "token" }, false]
+                [refused.message, refused.reason, refused.willRetry],
+                ["not authorized", { _tag: "Refused", data: { code: 401, need: "token" } }, false]
               )
               const admitted = yield* SocketIoClient.connect("/auth", { auth: { token: "secret" } })
               assert.isTrue(admitted.connected)

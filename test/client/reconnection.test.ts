@@ -231,7 +231,7 @@ describe("the end of a client", () => {
       const exit = waiting.pollUnsafe()
       assert.deepInclude(exit?._tag === "Success" ? exit.value : undefined, {
         _tag: "ConnectError",
-        reason: "forced close",
+        reason: { _tag: "Disconnected", reason: "forced close" },
         willRetry: false
       })
     })

@@ -6,6 +6,7 @@ import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 
+import { type Stalls, watchStalls } from "./stalls.ts"
 import { parse, sleep, stringify } from "./wire.ts"
 
 /** Recipients. `from` is the local socket whose `broadcast` is used; `timeout` is in milliseconds. */
@@ -47,7 +48,7 @@ export interface NodeStatus {
   readonly refused?: number
 }
 
-export interface Usage extends NodeJS.MemoryUsage {
+export interface Usage extends NodeJS.MemoryUsage, Stalls {
   /** Processor time since the start of the process, in microseconds. */
   readonly user: number
   readonly system: number
@@ -167,6 +168,7 @@ const operationsOf = (own: Own, heard: Array<Heard>): Record<string, (input: any
   }
   const lag = monitorEventLoopDelay({ resolution: 10 })
   lag.enable()
+  const watch = watchStalls()
   return {
     ...own.operations,
     health: () => ({ pid: process.pid, adapter: settings.adapter, errors: own.errors() }),
@@ -204,7 +206,7 @@ const operationsOf = (own: Own, heard: Array<Heard>): Record<string, (input: any
     usage() {
       const lagMs = lag.max / 1e6
       lag.reset()
-      return { ...process.cpuUsage(), ...process.memoryUsage(), lagMs } satisfies Usage
+      return { ...process.cpuUsage(), ...process.memoryUsage(), lagMs, ...watch.take() } satisfies Usage
     }
   }
 }

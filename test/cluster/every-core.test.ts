@@ -16,10 +16,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/**
- * The primary hands connections to the workers in turn. One that it hands to a worker that is being killed stays open, and nobody
- * answers: a client notices when its heartbeat expires, or the time for its connecting.
- */
+/** Short ones: a client whose server has died without a word notices soon. */
 const heartbeat = { SOCKETIO_HEARTBEAT_PING_INTERVAL: "1 second", SOCKETIO_HEARTBEAT_PING_TIMEOUT: "4 seconds" }
 
 /** A polling client. Its requests go to any worker, each over a connection of its own. */
@@ -35,13 +32,13 @@ const connect = (url: string): Socket =>
 const CLIENTS = 8
 
 /** Programs take long to start on a busy machine. */
-const PATIENCE = { timeout: 60_000, every: 100 }
+const PATIENCE = { timeout: 120_000, every: 100 }
 
 describe("one command for every core", () => {
   it(
     "serves polling clients by all workers, replaces one that dies, and ends all of them",
     {
-      timeout: 240_000
+      timeout: 600_000
     },
     async () => {
       const running = startExample("cluster-workers.ts", [], { WORKERS: "3", ...heartbeat })

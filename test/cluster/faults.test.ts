@@ -22,6 +22,7 @@ const holds = (report: FaultReport, text: string): void => {
   assert.strictEqual(report.fetches.failed, 0, text)
   // What a busy machine takes from a process is no pause of the node's.
   assert.isBelow(report.own.latestMs, 100 + report.delayMs, text)
+  assert.isBelow(report.turnMs, 100, text)
 }
 
 describe(`clusters of this library with the adapters ${adapters.join(", ")}`, requires("Redis"), () => {
@@ -56,8 +57,10 @@ describe(`clusters of this library with the adapters ${adapters.join(", ")}`, re
   )
 
   it.skipIf(!isFull)("go on without Redis for their own clients, and count what others miss", () =>
-    under("redis-kill", ({ statuses }, text) => {
+    under("redis-kill", ({ delayMs, fetches, statuses }, text) => {
       for (const { outages = 0 } of statuses) assert.isAbove(outages, 0, text)
+      // A second, and not the five of `requestTimeout`.
+      assert.isBelow(fetches.longestMs, 2_500 + 2 * delayMs, text)
     })
   )
 

@@ -63,6 +63,7 @@ const rows: ReadonlyArray<Row> = [
   { title: "subscribers cut", fault: "redis-drop-subscribers", after: 4_000, adapters: redis },
   { title: "all connections cut", fault: "redis-drop-all", after: 4_000, adapters: redis },
   { title: "malformed messages", fault: "malformed", after: 3_000, adapters: redis },
+  { title: "10 MB/s of malformed messages", fault: "malformed-flood", for: 6_000, after: 2_000, adapters: redis },
   { title: "Redis Cluster: master killed", fault: "master-kill", after: 12_000, adapters: redis },
   { title: "Redis Cluster: planned failover", fault: "master-failover", after: 6_000, adapters: redis }
 ]
@@ -107,8 +108,10 @@ const summaryOf = ({
   fetches,
   lostInSilence,
   own,
+  pauseMs,
   sent,
   statuses,
+  turnMs,
   victim
 }: FaultReport): string => {
   const sum = (name: "lost" | "dropped" | "refused") =>
@@ -117,7 +120,7 @@ const summaryOf = ({
     `crashes ${crashes.length}`,
     `lost ${far.lost} / ${victim.lost} of ${sent}`,
     `in silence ${lostInSilence}`,
-    `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)})`,
+    `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)}), of its own ${Math.round(pauseMs)} ms, turn ≤ ${Math.round(turnMs)} ms`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
     `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`

@@ -87,6 +87,52 @@ const sendMalformed = async ({ adapter, cluster }: Target): Promise<void> => {
   }
 }
 
+/** Large bodies that are refused late: at their ends, or for what is deep in them. */
+const large = (): ReadonlyArray<Buffer> => {
+  const open = '{"type":3,"uid":"x","nsp":"/","data":{"packet":{"type":2,"data":["x",'
+  const list = (item: string) => Array.from({ length: 100_000 / (item.length + 1) }, () => item).join(",")
+  return [
+    list("[]"),
+    list("{}"),
+    list("1.5e-7"),
+    list('"\\u00e9"'),
+    "[".repeat(90) + list("1") + "]".repeat(89)
+  ].flatMap((data) => [
+    Buffer.from(`${open}${data}`),
+    Buffer.from(`${open}${data}]},"opts":{"rooms":1,"except":[],"flags":{}}}}`)
+  ])
+}
+
+/** 10 MB of them in a second, until it is told to end. */
+const flood = async ({ adapter, cluster }: Target): Promise<() => Promise<void>> => {
+  const client = await createClient({ url: cluster.redis!.url })
+    .on("error", () => {})
+    .connect()
+  const bodies = large()
+  let sent = 0
+  const timer = setInterval(() => {
+    const body = bodies[sent++ % bodies.length]!
+    const sending =
+      adapter === "sharded"
+        ? client.sPublish("socket.io#/#", body)
+        : adapter === "redis"
+          ? client.publish(sent % 2 === 0 ? "socket.io#/#" : "socket.io-request#/#", body)
+          : client.xAdd("socket.io", "*", {
+              uid: "x",
+              nsp: "/",
+              type: "3",
+              data: body.subarray(body.indexOf('{"packet'))
+            })
+    sending.catch(() => {})
+  }, 10)
+  return async () => {
+    clearInterval(timer)
+    client.destroy()
+  }
+}
+
+const floods = new WeakMap<Cluster, () => Promise<void>>()
+
 export const faults = {
   none: { strike: () => {} },
   /** A question is under way when the node dies. */
@@ -121,7 +167,11 @@ export const faults = {
   },
   "master-kill": { strike: async (target) => (await ownersOf(target)).master.kill() },
   "master-failover": { strike: async (target) => (await ownersOf(target)).replica.command("cluster", "failover") },
-  malformed: { strike: sendMalformed }
+  malformed: { strike: sendMalformed },
+  "malformed-flood": {
+    strike: async (target) => void floods.set(target.cluster, await flood(target)),
+    heal: ({ cluster }) => floods.get(cluster)!()
+  }
 } satisfies Record<string, Fault>
 
 export type FaultName = keyof typeof faults

@@ -16,6 +16,7 @@ import {
   startClient,
   startCluster
 } from "./nodes.ts"
+import { type Stalls, watchStalls, without } from "./stalls.ts"
 import { type Fault, type FaultName, faults, type Target } from "./strikes.ts"
 import { sleep } from "./wire.ts"
 
@@ -79,6 +80,10 @@ export interface FaultReport {
   readonly statuses: ReadonlyArray<NodeStatus>
   /** The longest delays of the process that measures and of the nodes: on a busy machine figures are no better than that. */
   readonly delayMs: number
+  /** The most processor time that one turn of the publishing node's event loop took. */
+  readonly turnMs: number
+  /** The longest silence of its own client, less the time for which it and the process that measures got no processor. */
+  readonly pauseMs: number
 }
 
 interface Arrival {
@@ -152,17 +157,12 @@ export const startSubject = async (
   return { kind, adapter, cluster, clients, stop }
 }
 
-/** The longest delays of the event loops of nodes, since the last call. */
-const lagOf = async (nodes: ReadonlyArray<Node>): Promise<number> => {
-  const lags = await Promise.all(
-    nodes.map((node) =>
-      node.call("usage", {}, 5_000).then(
-        ({ lagMs }) => lagMs,
-        () => 0
-      )
-    )
+/** The event loops of nodes since the last call: their longest delays, and the turns and stalls of the first one. */
+const lagOf = async (nodes: ReadonlyArray<Node>): Promise<Stalls & { readonly lagMs: number }> => {
+  const usages = await Promise.all(
+    nodes.map((node) => node.call("usage", {}, 5_000).catch(() => ({ lagMs: 0, turnMs: 0, stalls: [] })))
   )
-  return Math.max(...lags)
+  return { ...usages[0]!, lagMs: Math.max(...usages.map(({ lagMs }) => lagMs)) }
 }
 
 const statusesOf = (nodes: ReadonlyArray<Node>): Promise<ReadonlyArray<NodeStatus>> =>
@@ -217,6 +217,7 @@ export const strikeSubject = async (
   // Delays count from the first number on.
   await lagOf(nodes)
   delay.enable()
+  const watching = watchStalls()
   await publisher.call("ticker", { id: fault, hz, pad: "x".repeat(pad) })
   await until("the first numbers", () => arrivals.every(({ length }) => length > 0) || undefined)
   const asking = setInterval(() => void ask(), 250)
@@ -239,7 +240,10 @@ export const strikeSubject = async (
   await sleep(500)
   // Of a publisher that has ended, what its own client has heard.
   const sent = last?.sent ?? arrivals[0]!.reduce((max, { n }) => Math.max(max, n), 0)
-  const delayMs = delay.max / 1e6 + (await lagOf([publisher, asker]))
+  const { lagMs, stalls, turnMs } = await lagOf([publisher, asker])
+  const allStalls = [...stalls, ...watching.take().stalls]
+  watching.stop()
+  const delayMs = delay.max / 1e6 + lagMs
   delay.disable()
   const heard = clients.map((client, index) => heardOf(client, arrivals[index]!, sent))
   for (const { stop } of watches) stop()
@@ -275,7 +279,12 @@ export const strikeSubject = async (
     },
     counts,
     statuses,
-    delayMs
+    delayMs,
+    turnMs,
+    pauseMs: arrivals[0]!.reduce(
+      (longest, { now }, i, all) => (i === 0 ? 0 : Math.max(longest, without(allStalls, all[i - 1]!.now, now))),
+      0
+    )
   }
 }
 

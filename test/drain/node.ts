@@ -1,9 +1,10 @@
 /**
  * A node of a rolling restart: a process that tells its parent what it has handled, and that drains on SIGTERM.
  *
- * `PORT`, `DIRECTORY` (of session routing), `NOTICE`, `OVER` (in milliseconds), `RATE`; `REDIS_URL` for a cluster; `RECOVERY=1`
- * switches recovery on, and `STREAMS=1` makes the nodes share it over Redis Streams.
+ * `PORT`, `DIRECTORY` (of session routing), `NOTICE`, `OVER` (in milliseconds), `RATE`; `REDIS_URL` for a cluster, in which each
+ * order is handled once; `RECOVERY=1` switches recovery on, and `STREAMS=1` makes the nodes share it over Redis Streams.
  */
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
 
@@ -12,13 +13,26 @@ import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as UnixSocketDirectory from "../../src/node/UnixSocketDirectory.ts"
 import { layerHealth } from "../../src/server/Health.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { Notes } from "./notes.ts"
 
 const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL, STREAMS } = process.env
 
-/** What a node tells: that it listens, or names of clients and numbers of their events, by turns. */
-export type Told = "listening" | ReadonlyArray<string | number>
+/**
+ * What a node tells: that it listens, or what has happened since: names of clients and numbers of their events that were handled,
+ * by turns, the times of handshakes, in milliseconds since the epoch, and the longest time in which it did nothing, in milliseconds.
+ */
+export type Told =
+  | "listening"
+  | {
+      readonly handled: ReadonlyArray<string | number>
+      readonly handshakes: ReadonlyArray<number>
+      readonly pause: number
+    }
 
 let handled: Array<string | number> = []
+let handshakes: Array<number> = []
+const delay = monitorEventLoopDelay()
+delay.enable()
 
 const tell = (told: Told) =>
   new Promise<void>((resolve) => {
@@ -27,19 +41,25 @@ const tell = (told: Told) =>
   })
 
 const flush = async () => {
-  if (handled.length === 0) return
-  const told = handled
+  if (handled.length === 0 && handshakes.length === 0) return
+  const told = { handled, handshakes, pause: delay.max / 1e6 }
   handled = []
+  handshakes = []
+  delay.reset()
   await tell(told)
 }
 
-const Application = SocketIoServer.layerNamespace("/", (socket) =>
-  socket.on("note", (client, n) =>
-    Effect.sync(() => {
-      handled.push(client as string, n as number)
-      return n
-    })
-  )
+const handle = ([client, n]: readonly [client: string, n: number]) =>
+  Effect.sync(() => {
+    handled.push(client, n)
+    return n
+  })
+
+const Application = SocketIoServer.layerNamespace(Notes, (socket) =>
+  Effect.sync(() => {
+    handshakes.push(socket.handshake.issued)
+    return Notes.of({ note: handle, order: handle })
+  })
 )
 
 const redis = Layer.unwrap(
@@ -51,8 +71,9 @@ const redis = Layer.unwrap(
         ? await import("../../src/redis/RedisStreamsAdapter.ts")
         : await import("../../src/redis/RedisAdapter.ts")
     const RedisClient = await import("../../src/redis/RedisClient.ts")
+    const RedisIdempotency = await import("../../src/redis/RedisIdempotency.ts")
     const client = RedisClient.layer(Effect.suspend(() => RedisClient.fromNodeRedis(createClient({ url: REDIS_URL }))))
-    return layer().pipe(Layer.provide(client))
+    return Layer.merge(layer(), RedisIdempotency.layer()).pipe(Layer.provide(client))
   })
 )
 

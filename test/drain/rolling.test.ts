@@ -21,6 +21,7 @@ describe("a rolling restart of processes behind nginx", requires("nginx"), () =>
           over: 1_000,
           rate: 100,
           retries: 0,
+          once: false,
           redis: false,
           env: {}
         },

@@ -2,14 +2,17 @@
  * A rolling restart of three processes behind nginx, under the eyes of official clients and of this library's.
  */
 import { type ChildProcess, fork } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
 import { Effect, Fiber, Stream } from "effect"
 import { io, type Socket } from "socket.io-client"
 
+import * as RetryingEmitter from "../../src/client/RetryingEmitter.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisEmitter from "../../src/redis/RedisEmitter.ts"
@@ -17,6 +20,7 @@ import { startNginx } from "../support/nginx.ts"
 import { within } from "../support/RawClient.ts"
 import { startRedis, until } from "../support/redisServer.ts"
 import type { Told } from "./node.ts"
+import { Notes } from "./notes.ts"
 
 export interface RollingOptions {
   /** Official clients, and clients of this library. */
@@ -31,6 +35,8 @@ export interface RollingOptions {
   readonly rate: number
   /** The `retries` of official clients: they send an event again until it is acknowledged. */
   readonly retries: number
+  /** Whether events have ids, so that a repeated one is handled once. Then clients of this library have the same `retries`. */
+  readonly once: boolean
   /** Whether there is a cluster, by Redis: without it there are no broadcasts. */
   readonly redis: boolean
   /** Further variables of the nodes, such as `RECOVERY`. */
@@ -60,10 +66,21 @@ export interface RollingReport {
   readonly ourOutages: number
   /** The longest time that an official client was away, in milliseconds. */
   readonly longestOutage: number
-  /** The most handshakes in any second, and the time of each node's end, in milliseconds. */
+  /** Handshakes, as the nodes have taken them: their number, and the most in any second. */
+  readonly handshakes: number
   readonly peak: number
+  /**
+   * The longest times in which a node, and the process of all clients, did nothing, in milliseconds: others had the processor. Clients whose
+   * delays end meanwhile come back together.
+   */
+  readonly pause: number
+  readonly pauseOfClients: number
+  /** The time of each node's end, in milliseconds. */
   readonly exits: ReadonlyArray<number>
 }
+
+/** The `ackTimeout` of clients, in milliseconds. */
+const ACK_TIMEOUT = 5_000
 
 const freePort = () =>
   new Promise<number>((resolve) => {
@@ -151,6 +168,10 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
   const folder = mkdtempSync(join(tmpdir(), "rolling-"))
   const ends: Array<() => unknown> = [() => rmSync(folder, { recursive: true, force: true })]
   const ledger = new Ledger()
+  let handshakes: Array<number> = []
+  let longestPause = 0
+  const delay = monitorEventLoopDelay()
+  delay.enable()
   try {
     const redis = options.redis ? await startRedis() : undefined
     if (redis !== undefined) ends.push(() => redis.stop())
@@ -176,7 +197,11 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
           child.once("exit", (code) => reject(new Error(`a node has ended with ${code}`)))
           child.on("message", (told: Told) => {
             if (told === "listening") return resolve()
-            for (let i = 0; i < told.length; i += 2) ledger.handle(told[i] as string, told[i + 1] as number)
+            for (let i = 0; i < told.handled.length; i += 2) {
+              ledger.handle(told.handled[i] as string, told.handled[i + 1] as number)
+            }
+            handshakes.push(...told.handshakes)
+            longestPause = Math.max(longestPause, told.pause)
           })
         })
       )
@@ -202,7 +227,6 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
 
     // ---------------------------------------------------------------- clients
 
-    const connects: Array<number> = []
     const senders: Array<(n: number) => void> = []
     const receipts = { official: [] as Array<Receipts>, ours: [] as Array<Receipts> }
     let broadcasts = 0
@@ -217,12 +241,11 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       const socket = io(nginx.url, {
         transports: i % 5 === 4 ? ["polling", "websocket"] : ["websocket"],
         forceNew: true,
-        ...(options.retries > 0 ? { retries: options.retries, ackTimeout: 5_000 } : {})
+        ...(options.retries > 0 ? { retries: options.retries, ackTimeout: ACK_TIMEOUT } : {})
       })
       ends.push(() => socket.disconnect())
       let left: number | undefined
       socket.on("connect", () => {
-        connects.push(performance.now())
         if (left !== undefined) longestOutage = Math.max(longestOutage, performance.now() - left)
         left = undefined
       })
@@ -237,6 +260,7 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       senders.push((n) => {
         if (isIntact(socket)) ledger.send(name, n)
         else dropped++
+        if (options.once) return void socket.emit("order", name, n, { id: randomUUID() }, () => {})
         // With retries every event is acknowledged.
         if (options.retries > 0) socket.emit("note", name, n, () => {})
         else socket.emit("note", name, n)
@@ -248,27 +272,28 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       const transports = i % 5 === 4 ? (["polling", "websocket"] as const) : (["websocket"] as const)
       const client = yield* SocketIoClient.make({ url: nginx.url, transports })
       const provide = Effect.provideService(SocketIoClient.SocketIoClient, client)
-      const socket = yield* provide(SocketIoClient.connect("/"))
+      const socket = yield* provide(SocketIoClient.connect(Notes))
       const mine = new Receipts(broadcasts + 1)
       receipts.ours.push(mine)
       yield* socket.stream("news").pipe(
-        Stream.runForEach(([n]) => Effect.sync(() => mine.add(n as number))),
+        Stream.runForEach((n) => Effect.sync(() => mine.add(n))),
         Effect.forkScoped({ startImmediately: true })
       )
       yield* socket.status.pipe(
         Stream.runForEach(({ _tag }) =>
           Effect.sync(() => {
-            if (_tag === "Connected") connects.push(performance.now())
             if (_tag === "Disconnected") ourOutages++
           })
         ),
         Effect.forkScoped({ startImmediately: true })
       )
+      const orders = yield* RetryingEmitter.make(socket, { retries: options.retries, ackTimeout: ACK_TIMEOUT })
       senders.push((n) => {
         ledger.send(name, n)
-        if (n % 4 !== 0) return void Effect.runFork(socket.emit("note", name, n))
+        if (!options.once && n % 4 !== 0) return void Effect.runFork(socket.emit("note", [name, n]))
         unanswered++
-        Effect.runFork(Effect.map(socket.emitWithAck("note", name, n), () => unanswered--))
+        const answer = options.once ? orders.emitWithAck("order", [name, n]) : socket.emitWithAck("note", [name, n])
+        Effect.runFork(Effect.map(answer, () => unanswered--))
       })
     })
 
@@ -297,7 +322,10 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       timeout: 60_000
     })
     say(`${senders.length} clients are connected`)
-    connects.length = 0
+    // Those that are still told are of before.
+    const restartAt = Date.now()
+    longestPause = 0
+    delay.reset()
 
     // ---------------------------------------------------------------- traffic
 
@@ -355,6 +383,7 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
     clearInterval(timer)
     if (publishing !== undefined) await Effect.runPromise(Fiber.interrupt(publishing))
     await pause(2_500)
+    handshakes = handshakes.filter((at) => at >= restartAt)
     const toOfficial: Fate = { sent: 0, lost: 0, twice: 0 }
     const toOurs: Fate = { sent: 0, lost: 0, twice: 0 }
     for (const mine of receipts.official) mine.addTo(toOfficial, broadcasts)
@@ -369,7 +398,10 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       officialOutages,
       ourOutages,
       longestOutage,
-      peak: peakOf(connects),
+      handshakes: handshakes.length,
+      peak: peakOf(handshakes),
+      pause: longestPause,
+      pauseOfClients: delay.max / 1e6,
       exits
     }
   } finally {

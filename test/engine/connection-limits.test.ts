@@ -7,8 +7,9 @@ import { TestClock } from "effect/testing"
 
 import * as EngineMetrics from "../../src/engine/EngineMetrics.ts"
 import { networkOf, unmapped } from "../../src/engine/ClientAddress.ts"
+import { HandshakeError } from "../../src/engine/HandshakeError.ts"
 import { makeEngine } from "../support/engine.ts"
-import type { FakeExchange } from "../support/fakes.ts"
+import { FakeChannel, type FakeExchange, fakeRequest } from "../support/fakes.ts"
 
 const outcome = ({ responses }: FakeExchange): string | number => {
   const [response] = responses
@@ -97,6 +98,22 @@ describe("a server that is full", () => {
       const more = [engine.http({}), engine.http({})]
       yield* TestClock.adjust(10)
       assert.deepStrictEqual(more.map(outcome), [200, 503])
+    })
+  )
+
+  it.effect("is not ready while it is full, also by a connection that its edge accepts in a later turn", () =>
+    Effect.gen(function* () {
+      const { server } = yield* makeEngine({ limits: { maxConnections: 1 } })
+      const channel = new FakeChannel()
+      let accept: (() => void) | undefined
+      server.handleUpgrade(fakeRequest({ transport: "websocket" }), (decision) => {
+        if (!(decision instanceof HandshakeError)) accept = () => decision.accept(channel)
+      })
+      assert.strictEqual(yield* server.readiness, "ready")
+      accept!()
+      assert.strictEqual(yield* server.readiness, "full")
+      channel.end()
+      assert.strictEqual(yield* server.readiness, "ready")
     })
   )
 

@@ -95,6 +95,19 @@ describe("a drain", () => {
     })
   )
 
+  it.effect("mixes those that came one after the other: clients of one kind come back after the same delay", () =>
+    Effect.gen(function* () {
+      const { channels, drain } = yield* draining(100, { notice: 0, over: "10 seconds" })
+      const late = channels.slice(80)
+      for (let second = 1; second <= 10; second++) {
+        yield* answerFor(channels, 1_000, 1_000)
+        assert.closeTo(late.filter(({ isEnded }) => isEnded).length, 2 * second, 1.5)
+      }
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(drain)).moved, 100)
+    })
+  )
+
   it.effect("handles messages that came before the client's own close frame, and ends the session after it", () =>
     Effect.gen(function* () {
       const { channels, closes, drain, messages, sessions } = yield* draining(1, { notice: 0, over: 0 })

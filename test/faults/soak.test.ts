@@ -10,10 +10,10 @@ import { root } from "../support/sources.ts"
 
 const CLIENTS = count(300, 60)
 
-it("clients that come, talk and go in every way leave nothing behind in the server", { timeout: 120_000 }, async () => {
+it("clients that come, talk and go in every way leave nothing behind in the server", { timeout: 250_000 }, async () => {
   const args = [`${root}test/faults/soak.ts`, "--rounds", "5", "--clients", String(CLIENTS)]
   const { code, output } = await new Promise<{ readonly code: unknown; readonly output: string }>((resolve) =>
-    execFile(process.execPath, args, { timeout: 110_000 }, (error, stdout, stderr) =>
+    execFile(process.execPath, args, { timeout: 240_000 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : error.code, output: `${stdout}${stderr}` })
     )
   )

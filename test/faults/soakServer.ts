@@ -7,7 +7,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Schema, Stream } from "effect"
 
 import * as Binary from "../../src/Binary.ts"
-import { EngineSession } from "../../src/engine/EngineSession.ts"
+import { Session } from "../../src/engine/internal/session/session.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
@@ -91,7 +91,7 @@ const census = async () => {
     descriptors: readdirSync("/proc/self/fd").length,
     timers: resources.filter((kind) => /Timeout|Immediate/.test(kind)).length,
     ...Object.fromEntries(
-      [FiberImpl, EngineSession, Connection, SocketRuntime, NamespaceRuntime].map((type) => [
+      [FiberImpl, Session, Connection, SocketRuntime, NamespaceRuntime].map((type) => [
         type.name,
         queryObjects(type, { format: "count" })
       ])

@@ -60,6 +60,8 @@ const settings: ReadonlyArray<readonly [name: string, setting: string, option: s
   ["RECOVERY_MAX_DIRECT_BYTES", "12", "recovery.maxDirectBytes", 12],
   ["RECOVERY_MAX_SESSIONS", "13", "recovery.maxSessions", 13],
   ["RECOVERY_MAX_REPLAY", "14", "recovery.maxReplay", 14],
+  ["RECOVERY_MAX_SCAN", "15", "recovery.maxScan", 15],
+  ["RECOVERY_MAX_CATCH_UP_BYTES", "16", "recovery.maxCatchUpBytes", 16],
   ["TRACING_NAMES", "messaging", "tracing.names", "messaging"],
   ["TRACING_TRUST", "link", "tracing.trust", "link"]
 ]

@@ -132,7 +132,8 @@ const recovery: Nonsense<RecoveryOptions> = {
   maxDirectBytes: [-1, 1.5, Infinity],
   maxSessions: [-1, 1.5, Infinity],
   maxReplay: [-1, 1.5, Infinity],
-  maxScan: [-1, 1.5, Infinity]
+  maxScan: [-1, 1.5, Infinity],
+  maxCatchUpBytes: [-1, 1.5, Infinity]
 }
 
 const noGroup = [5, null, "none", []]

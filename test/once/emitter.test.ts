@@ -297,13 +297,13 @@ describe("the outbox of a RetryingEmitter", () => {
       yield* emitter.offer("order", "a")
       yield* emitter.offer("order", "b")
       const error = yield* Effect.flip(emitter.offer("order", "c"))
-      assert.strictEqual(error._tag === "OutboxError" && error.reason, "Full")
+      assert.strictEqual(error._tag === "OutboxError" && error.reason._tag, "Full")
       assert.strictEqual(map.size, 2)
       const { socket: other } = yield* setup
       const next = yield* open(other, store, { maxBytes: 400 })
       assert.strictEqual(yield* next.size, 2)
       const large = yield* Effect.flip(next.offer("order", "x".repeat(300)))
-      assert.strictEqual(large._tag === "OutboxError" && large.reason, "Full")
+      assert.strictEqual(large._tag === "OutboxError" && large.reason._tag, "Full")
       yield* next.offer("order", "c")
       assert.strictEqual(map.size, 3)
     })
@@ -317,7 +317,7 @@ describe("the outbox of a RetryingEmitter", () => {
       const emitter = yield* open(socket, store)
       fails.set = true
       const error = yield* Effect.flip(emitter.emit("order", "a"))
-      assert.strictEqual(error._tag === "OutboxError" && error.reason, "StoreFailed")
+      assert.strictEqual(error._tag === "OutboxError" && error.reason._tag, "StoreFailed")
       assert.strictEqual(yield* emitter.size, 0)
       assert.deepStrictEqual(yield* sent(last()), [])
       fails.set = false
@@ -331,7 +331,7 @@ describe("the outbox of a RetryingEmitter", () => {
       fails.get = true
       const { socket: other } = yield* setup
       const unread = yield* Effect.flip(open(other, store))
-      assert.strictEqual(unread._tag === "OutboxError" && unread.reason, "StoreFailed")
+      assert.strictEqual(unread._tag === "OutboxError" && unread.reason._tag, "StoreFailed")
     })
   )
 
@@ -369,7 +369,7 @@ describe("the outbox of a RetryingEmitter", () => {
       const emitter = yield* open(first.socket, store)
       yield* emitter.offer("image", new Uint8Array([1, 2, 3]))
       const blob = yield* Effect.flip(emitter.offer("image", Binary.fromBlob(new Blob(["x"]))))
-      assert.strictEqual(blob._tag === "OutboxError" && blob.reason, "Unstorable")
+      assert.strictEqual(blob._tag === "OutboxError" && blob.reason._tag, "Unstorable")
       yield* Scope.close(first.scope, Exit.void)
       const second = yield* setup
       yield* admit(second.last())

@@ -166,7 +166,7 @@ describe("answers in memory", () => {
       const first = yield* claim(memory, message("1"))
       yield* claim(memory, message("2"))
       const error = yield* Effect.flip(claim(memory, message("3")))
-      assert.strictEqual(error.reason, "Full")
+      assert.strictEqual(error.reason._tag, "Full")
       yield* first.release
       yield* claim(memory, message("3"))
     })

@@ -61,6 +61,18 @@ describe("answers that are persisted", () => {
     })
   )
 
+  it.effect("are no claims: two processes that get a message at the same time both handle it", () =>
+    Effect.gen(function* () {
+      const { process } = yield* setup
+      const [first, second] = [yield* process(), yield* process()]
+      const claims = yield* Effect.forEach([first, second], (service) => service.claim(message("a")))
+      assert.deepStrictEqual(
+        claims.map(({ _tag }) => _tag),
+        ["Claimed", "Claimed"]
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("are removed where there are too many", () =>
     Effect.gen(function* () {
       const { kvs, process } = yield* setup
@@ -91,7 +103,7 @@ describe("answers that are persisted", () => {
       assert.strictEqual(yield* answerOf(service, message("a")), "")
       yield* kvs.set(key!, "{")
       const error = yield* Effect.flip(answerOf(service, message("a")))
-      assert.strictEqual(error.reason, "Unavailable")
+      assert.strictEqual(error.reason._tag, "Unavailable")
       // The claim was given back.
       yield* kvs.remove(key!)
       yield* handle(service, message("a"), "again")

@@ -451,7 +451,7 @@ describe("the owner of a message", () => {
 
 describe("a store of answers that does not work", () => {
   const failing = (fails: { claim: boolean; complete: boolean }) => {
-    const error = new IdempotencyError({ reason: "Unavailable", message: "secret: 10.0.0.7 is down" })
+    const error = new IdempotencyError({ reason: { _tag: "Unavailable" }, message: "secret: 10.0.0.7 is down" })
     return Layer.succeed(Idempotency, {
       claim: () =>
         fails.claim

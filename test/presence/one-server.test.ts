@@ -25,8 +25,8 @@ const list = (room: string) =>
 const count = (room: string) => Effect.flatMap(Online, (online) => online.count(room))
 
 /** Why a member is refused. */
-const refusal = <A, R>(effect: Effect.Effect<A, { readonly reason: string }, R>) =>
-  Effect.map(Effect.result(effect), (result) => (Result.isFailure(result) ? result.failure.reason : "none"))
+const refusal = <A, R>(effect: Effect.Effect<A, { readonly reason: { readonly _tag: string } }, R>) =>
+  Effect.map(Effect.result(effect), (result) => (Result.isFailure(result) ? result.failure.reason._tag : "none"))
 
 /** Gathers the changes of a room from now on. */
 const changesOf = Effect.fnUntraced(function* (room: string) {

@@ -1,7 +1,6 @@
 /**
- * Recovery by several servers, in worlds in which connections are lost, and servers hang and die: see `clusterScenario.ts`.
- *
- * `SIMULATION_SEEDS=5000` runs so many instead, from `SIMULATION_FROM` on.
+ * Recovery by several servers, in worlds in which connections are lost, and servers hang and die: see `clusterScenario.ts`. One seed alone
+ * is run with its trace.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
@@ -11,31 +10,29 @@ import { CatchUp } from "../../src/recovery/CatchUp.ts"
 import { SharedSession } from "../../src/recovery/SharedSession.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
 import { costly } from "../support/extent.ts"
+import { eachPart } from "../support/seeds.ts"
 import { clusterScenario, makeClusterTally } from "./clusterScenario.ts"
 import type { Mutation } from "./modelLog.ts"
 
-const asked = process.env["SIMULATION_SEEDS"]
-const from = Number(process.env["SIMULATION_FROM"] ?? 0)
-const count = Number(asked ?? costly(10_000, 2_000, 250))
+describe("recovery by any server says the truth, and succeeds", () => {
+  eachPart(
+    costly(10_000, 2_000, 250),
+    Effect.fnUntraced(function* ({ first, name, print, seeds }) {
+      const tally = makeClusterTally()
+      yield* Simulation.check({ seeds, from: first, maxTrace: seeds === 1 ? 10_000 : 0 }, clusterScenario(tally))
+      print(`${name}: ${JSON.stringify(tally)}`)
+      if (seeds === 1) return
+      assert.isAbove(tally.recovered, 2 * seeds)
+      assert.isAbove(tally.moved, seeds)
+      assert.isAbove(tally.missed, seeds)
+      assert.isAbove(tally.killed, seeds / 10)
+      assert.isAbove(tally.frozen, seeds / 2)
+      assert.isAbove(tally.failedOver, seeds / 10)
+    })
+  )
+})
 
 describe("recovery by any server", () => {
-  it.live(
-    `says the truth, and succeeds: seeds ${from} to ${from + count - 1}`,
-    () =>
-      Effect.gen(function* () {
-        const tally = makeClusterTally()
-        yield* Simulation.check({ seeds: count, from, maxTrace: count === 1 ? 10_000 : 0 }, clusterScenario(tally))
-        if (asked !== undefined) console.log(JSON.stringify(tally))
-        if (count === 1) return
-        assert.isAbove(tally.recovered, 2 * count)
-        assert.isAbove(tally.moved, count)
-        assert.isAbove(tally.missed, count)
-        assert.isAbove(tally.killed, count / 10)
-        assert.isAbove(tally.frozen, count / 2)
-      }),
-    60_000 + count * 200
-  )
-
   const nothing = () => {}
 
   /** What is taken away, so that the simulation has something to find. */
@@ -52,6 +49,7 @@ describe("recovery by any server", () => {
     },
     "a session that lacks something is recovered": { patch: () => replace(SharedSession.prototype, "spoil", nothing) },
     "the rooms of now stand for those of then": { store: "rooms" },
+    "nobody learns that another server has taken over the log": { store: "era" },
     "a server keeps a session that another one has taken": { store: "generation" }
   }
 

@@ -33,6 +33,7 @@ export interface ClusterTally {
   killed: number
   drained: number
   frozen: number
+  failedOver: number
 }
 
 export const makeClusterTally = (): ClusterTally => ({
@@ -44,7 +45,8 @@ export const makeClusterTally = (): ClusterTally => ({
   heard: 0,
   killed: 0,
   drained: 0,
-  frozen: 0
+  frozen: 0,
+  failedOver: 0
 })
 
 const STEPS = 45
@@ -70,6 +72,8 @@ interface Stay {
   isOver: boolean
   /** Its server has lost entries of the log while it was there: it may hear anything, unless it comes back. */
   hasGap: boolean
+  /** Another server has taken over the log since. */
+  isBefore: boolean
 }
 
 const numberOf = (data: ReadonlyArray<unknown>): number => data[1] as number
@@ -131,6 +135,8 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
     const isTight = chance(0.25)
     const isLossy = chance(0.15)
     const isDeadly = chance(0.4)
+    const failsOver = chance(0.2)
+    let failedAt = 0
     const slowest = oneOf([2, 20, 120])
     const log = new ModelLog({
       world,
@@ -165,7 +171,9 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
     /** The last time that each stay has come back. */
     const comings = new Map<string, number>()
     log.onBegin = (namespace, { checkpoint, pid, sid }) => {
-      const stay = { sid, namespace, start: checkpoint!.index, node: "", isOver: false, hasGap: false }
+      // Its server may not have learnt of it yet.
+      const isBefore = checkpoint!.era !== log.state.era
+      const stay = { sid, namespace, start: checkpoint!.index, node: "", isOver: isBefore, hasGap: false, isBefore }
       stays.set(sid, stay)
       pids.set(pid, stay)
     }
@@ -198,6 +206,10 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
             }
             // Another server knew of what its own has lost.
             asked.hasGap = false
+            const isCalm = servers.every(({ node }) => !node.isFrozen && node.thawedAt < log.now() - 2_000)
+            if (asked.isBefore && isCalm && failedAt < log.now() - 2_000) {
+              faults.push(`${socket.id} is recovered, though entries may be missing`)
+            }
             if (asked.sid !== socket.id) faults.push(`${socket.id} is back, and was not asked for`)
           } else if (isDue) {
             faults.push(`${asked.sid} is not recovered, and nothing speaks against it`)
@@ -373,7 +385,12 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
           return
         }
         case 7:
-          if (isTight && chance(0.5)) log.trim(random.below(20))
+          if (failsOver) {
+            tally.failedOver++
+            failedAt = log.now()
+            for (const stay of stays.values()) stay.isOver = stay.isBefore = true
+            log.failOver(random.below(4))
+          } else if (isTight && chance(0.5)) log.trim(random.below(20))
           else if (chance(0.2)) oneOf(model.sockets).leave()
       }
     })
@@ -412,7 +429,7 @@ export const clusterScenario = (tally: ClusterTally, mutation?: ModelOptions["mu
       for (const socket of sockets) {
         for (const [i, { heard, sid }] of socket.stays.entries()) {
           const stay = stays.get(sid)
-          if (stay === undefined || stay.hasGap) continue
+          if (stay === undefined || stay.hasGap || stay.isBefore) continue
           const { numbers: due, tail } = expected(log.history, stay)
           const got = heard.map(numberOf).filter((n) => logged.has(n))
           tally.heard += got.length

@@ -30,11 +30,12 @@ interface Stored {
 /**
  * Faults that the simulation must find.
  *
+ * - `era`: nobody learns that another server has taken over.
  * - `generation`: a session can be written by a server that has it no more.
  * - `order`: clients of a server get its broadcasts at once, and those of others when they come.
  * - `rooms`: a session tells the rooms of now for those of its last confirmed place.
  */
-export type Mutation = "generation" | "order" | "rooms"
+export type Mutation = "era" | "generation" | "order" | "rooms"
 
 export interface ModelOptions {
   readonly world: World
@@ -53,6 +54,8 @@ export class ModelLog {
   readonly history: Array<LogEntry> = []
   /** The entries up to this index are not there any more. */
   trimmed = 0
+  /** Each failover begins another one. */
+  era = 0
   readonly sessions = new Map<string, Stored>()
   /** The secrets of sessions that are not stored yet, as their server hangs, and were asked for. */
   readonly early = new Set<string>()
@@ -90,7 +93,15 @@ export class ModelLog {
 
   get state() {
     const added = this.history.length
-    return { added, length: added - this.trimmed, last: this.history.at(-1)?.id ?? "0-0" }
+    const era = this.options.mutation === "era" ? undefined : String(this.era)
+    return { added, length: added - this.trimmed, last: this.history.at(-1)?.id ?? "0-0", era }
+  }
+
+  /** Another server takes over, which lacks the last entries. */
+  failOver(lost: number): void {
+    this.history.splice(Math.max(this.trimmed, this.history.length - lost))
+    this.era++
+    for (const node of this.nodes) node.reconnect()
   }
 
   /** Forgets all but the last entries. */
@@ -180,6 +191,16 @@ export class ModelNode {
     })
   }
 
+  /** Its connection to the log has ended, and is made again. */
+  reconnect(): void {
+    if (this.isFrozen || this.place.last === undefined) return
+    this.later(() => {
+      if (this.isFrozen) return
+      this.place.onState(this.log.state, 0)
+      this.look()
+    })
+  }
+
   freeze(): void {
     this.isFrozen = true
   }
@@ -188,6 +209,7 @@ export class ModelNode {
     this.isFrozen = false
     this.thawedAt = this.log.now()
     this.flush()
+    this.reconnect()
     this.look()
   }
 

@@ -8,6 +8,7 @@ import * as fc from "fast-check"
 import { CatchUp, type CatchUpBounds } from "../../src/recovery/CatchUp.ts"
 import * as LogPosition from "../../src/adapter/LogPosition.ts"
 import { type Beginning, LaterEntries } from "../../src/recovery/LaterEntries.ts"
+import { memoryOf } from "../../src/recovery/RecentEntries.ts"
 import { LogBudget } from "../../src/recovery/MessageLog.ts"
 import { ReadAllowance } from "../../src/recovery/ReadAllowance.ts"
 import { RecentEntries } from "../../src/recovery/RecentEntries.ts"
@@ -257,13 +258,48 @@ describe("what a client may make a server read", () => {
   })
 })
 
+describe("a log that another server has taken over", () => {
+  const { checkpoint } = session
+  const of = (era: string | undefined, now: string | undefined) => {
+    const stored = { ...session, checkpoint: { ...checkpoint!, ...(era !== undefined && { era }) } }
+    const start = { ...place(12), ...(now !== undefined && { era: now }) }
+    const client = new CatchUp(stored, undefined, start, wide)
+    for (const index of [11, 12]) client.take(at(index), broadcast(index), 1)
+    client.onRead(false)
+    return client.finish()
+  }
+
+  it("recovers nobody of before, though the numbers are right", () => {
+    for (const [era, now] of [
+      ["a", "b"],
+      ["a", undefined],
+      [undefined, "b"]
+    ] as const) {
+      assert.strictEqual(of(era, now), "trimmed")
+    }
+    for (const era of ["a", undefined]) {
+      const result = of(era, era)
+      if (typeof result === "string") assert.fail(result)
+      assert.lengthOf(result.missed, 2)
+      assert.strictEqual(result.checkpoint.era, era)
+    }
+  })
+
+  it("is told by the session that is stored", () => {
+    const stored = { ...session, checkpoint: { ...checkpoint!, era: "a" } }
+    const read = StoredSession.fromValue(JSON.parse(JSON.stringify(StoredSession.toValue(stored))), session.pid)
+    assert.deepStrictEqual(read, stored)
+  })
+})
+
 describe("entries that come while clients catch up", () => {
   it("are kept once for all of them, each from its beginning, and only while they are needed", () => {
     let onEntry: OnEntry | undefined
     const later = new LaterEntries((f) => {
       onEntry = f
       return () => (onEntry = undefined)
-    })
+    }, Infinity)
+    const begin = () => later.begin(() => assert.fail("there is no bound"))
     let index = 0
     const come = (times: number) => {
       for (let i = 0; i < times; i++) onEntry?.(at(++index), undefined, 1)
@@ -277,13 +313,13 @@ describe("entries that come while clients catch up", () => {
       )
       return positions.length
     }
-    const first = later.begin()
+    const first = begin()
     come(10)
-    const clients = Array.from({ length: 1_000 }, () => later.begin())
+    const clients = Array.from({ length: 1_000 }, () => begin())
     come(100)
     assert.strictEqual(later.size, 110)
     assert.deepStrictEqual([since(first), since(clients[0]!), since(clients[999]!)], [110, 100, 100])
-    const last = later.begin()
+    const last = begin()
     come(5)
     later.end(first)
     later.end(first)
@@ -294,9 +330,47 @@ describe("entries that come while clients catch up", () => {
     later.end(last)
     assert.deepStrictEqual([later.size, onEntry], [0, undefined])
     come(3)
-    const again = later.begin()
+    const again = begin()
     come(2)
     assert.strictEqual(since(again), 2)
+  })
+
+  it("are bounded in bytes for each client: one that waits for too long waits no more, and they are dropped", () => {
+    let onEntry: OnEntry | undefined
+    const later = new LaterEntries(
+      (f) => {
+        onEntry = f
+        return () => (onEntry = undefined)
+      },
+      10 * memoryOf(100)
+    )
+    let index = 0
+    const come = (times: number) => {
+      for (let i = 0; i < times; i++) onEntry?.(at(++index), undefined, 100)
+    }
+    const full: Array<string> = []
+    const begin = (name: string) => later.begin(() => full.push(name))
+    const since = (beginning: Beginning): number => {
+      let count = 0
+      later.passOn(beginning, () => count++)
+      return count
+    }
+    const first = begin("first")
+    come(6)
+    const second = begin("second")
+    come(4)
+    assert.deepStrictEqual([full, since(first), since(second)], [[], 10, 4])
+    come(1)
+    assert.deepStrictEqual([full, since(first), since(second)], [["first"], 0, 5])
+    later.end(first)
+    assert.isAtMost(later.size, 10)
+    come(5)
+    assert.deepStrictEqual([full, since(second)], [["first"], 10])
+    onEntry!(at(++index), undefined, 1_000)
+    assert.deepStrictEqual([full, since(second), later.size, onEntry], [["first", "second"], 0, 0, undefined])
+    const third = begin("third")
+    come(10)
+    assert.strictEqual(since(third), 10)
   })
 })
 
@@ -357,6 +431,27 @@ describe("the place of a reader", () => {
       state(3, 3, last)
       assert.strictEqual(gaps(), 1, `${last}`)
     }
+  })
+
+  it("shows that another server has taken over, also one that seems to have everything, before the next entry", () => {
+    const stream = new StreamPlace()
+    const gaps: Array<StreamPlace["place"]> = []
+    stream.gapListeners.add(() => gaps.push(stream.place))
+    const state = (added: number, era?: string) => stream.onState({ added, length: added, last: at(added), era }, 0)
+    state(7, "a")
+    assert.deepStrictEqual(stream.place, { ...place(7), era: "a" })
+    state(8, "a")
+    stream.advance(at(8))
+    state(8, undefined)
+    assert.deepStrictEqual([stream.place, gaps], [{ ...place(8), era: "a" }, []])
+    state(8, "b")
+    assert.deepStrictEqual([stream.place, gaps], [{ ...place(8), era: "b" }, [undefined]])
+    // It lacks an entry, and has another one instead.
+    state(9, "c")
+    assert.lengthOf(gaps, 2)
+    assert.isUndefined(stream.place)
+    stream.advance(at(9))
+    assert.deepStrictEqual(stream.place, { ...place(9), era: "c" })
   })
 
   it("shows an entry that has never come", () => {

@@ -1,48 +1,29 @@
 /**
- * Recovery in worlds in which connections are lost in every way: see `scenario.ts`.
- *
- * `SIMULATION_SEEDS=5000` runs so many instead, from `SIMULATION_FROM` on: `SIMULATION_SEEDS=1 SIMULATION_FROM=1322` runs one again, with
- * its trace.
+ * Recovery in worlds in which connections are lost in every way: see `scenario.ts`. One seed alone is run with its trace.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
 
 import * as Simulation from "../../src/testing/Simulation.ts"
 import { costly } from "../support/extent.ts"
-import { Progress } from "../support/progress.ts"
+import { eachPart } from "../support/seeds.ts"
 import { makeTally, scenario } from "./scenario.ts"
 
-const asked = process.env["SIMULATION_SEEDS"]
-const from = Number(process.env["SIMULATION_FROM"] ?? 0)
-const count = Number(asked ?? costly(20_000, 2_000, 100))
-
-const PART = 500
-
-/** A long run says how far it is. */
-const progress = asked === undefined ? undefined : new Progress({ steps: Math.ceil(count / PART) })
-
 describe("recovery says the truth, and succeeds, however connections are lost", () => {
-  for (let first = from; first < from + count; first += PART) {
-    const seeds = Math.min(PART, from + count - first)
-    const name = `seeds ${first} to ${first + seeds - 1}`
-    it.live(
-      name,
-      () =>
-        Effect.gen(function* () {
-          progress?.step(name)
-          const tally = makeTally()
-          yield* Simulation.check({ seeds, from: first, maxTrace: seeds === 1 ? 10_000 : 0 }, scenario(tally))
-          progress?.print(`${name}: ${JSON.stringify({ ...tally, reasons: Object.fromEntries(tally.reasons) })}`)
-          if (seeds === 1) return
-          // Every client of which the server had to keep the session has got it: the scenario sees to that. There were many.
-          assert.isAbove(tally.due, 2.5 * seeds)
-          assert.isAtLeast(tally.recovered, tally.due)
-          assert.isAbove(tally.missed, 4 * seeds)
-          assert.isAbove(tally.abandoned, seeds)
-          const reasons = ["transport close", "transport error", "ping timeout", "forced close", "session resumed"]
-          for (const reason of reasons) assert.isAbove(tally.reasons.get(reason) ?? 0, seeds / 10, reason)
-        }),
-      60_000 + seeds * 100
-    )
-  }
+  eachPart(
+    costly(20_000, 2_000, 100),
+    Effect.fnUntraced(function* ({ first, name, print, seeds }) {
+      const tally = makeTally()
+      yield* Simulation.check({ seeds, from: first, maxTrace: seeds === 1 ? 10_000 : 0 }, scenario(tally))
+      print(`${name}: ${JSON.stringify({ ...tally, reasons: Object.fromEntries(tally.reasons) })}`)
+      if (seeds === 1) return
+      // Every client of which the server had to keep the session has got it: the scenario sees to that. There were many.
+      assert.isAbove(tally.due, 2.5 * seeds)
+      assert.isAtLeast(tally.recovered, tally.due)
+      assert.isAbove(tally.missed, 4 * seeds)
+      assert.isAbove(tally.abandoned, seeds)
+      const reasons = ["transport close", "transport error", "ping timeout", "forced close", "session resumed"]
+      for (const reason of reasons) assert.isAbove(tally.reasons.get(reason) ?? 0, seeds / 10, reason)
+    })
+  )
 })

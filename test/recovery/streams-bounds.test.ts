@@ -10,9 +10,22 @@ import * as RedisClient from "../../src/redis/RedisClient.ts"
 import { requires } from "../support/peers.ts"
 import { startRedis, until } from "../support/redisServer.ts"
 import { eventually } from "./clients.ts"
-import { backTo, numbersOf, StreamServers, withoutMarks } from "./streamServers.ts"
+import { backTo, numbersOf, StreamServers, type StreamServersOptions, withoutMarks } from "./streamServers.ts"
 
 const MIB = 1 << 20
+
+/** A client of Redis whose reads of the log are another effect. */
+const withReads = (
+  { redis }: StreamServers,
+  change: <A, E>(read: Effect.Effect<A, E>) => Effect.Effect<A, E>
+): NonNullable<StreamServersOptions["redisClient"]> =>
+  Effect.map(RedisClient.fromNodeRedis(createClient({ url: redis.url })), (service) => {
+    const { command } = service
+    return Object.assign(service, {
+      command: ((sent, options) =>
+        sent[0] === "XRANGE" ? change(command(sent, options)) : command(sent, options)) satisfies typeof command
+    })
+  })
 
 describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
   let world: StreamServers
@@ -74,21 +87,15 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
     let reads = 0
     let most = 0
     const opened = Promise.withResolvers<void>()
-    const redisClient = Effect.map(RedisClient.fromNodeRedis(createClient({ url: world.redis.url })), (service) => {
-      const { command } = service
-      return Object.assign(service, {
-        command: ((sent, options) => {
-          if (sent[0] !== "XRANGE") return command(sent, options)
-          return Effect.suspend(() => {
-            most = Math.max(most, ++reads)
-            return Effect.promise(() => opened.promise).pipe(
-              Effect.andThen(command(sent, options)),
-              Effect.ensuring(Effect.sync(() => void reads--))
-            )
-          })
-        }) satisfies typeof command
+    const redisClient = withReads(world, (read) =>
+      Effect.suspend(() => {
+        most = Math.max(most, ++reads)
+        return Effect.promise(() => opened.promise).pipe(
+          Effect.andThen(read),
+          Effect.ensuring(Effect.sync(() => void reads--))
+        )
       })
-    })
+    )
     const [late] = await world.start("reads", 1, { redisClient })
     const isBack = clients.map(async (client) => {
       const recovered = await backTo(client, late)
@@ -114,6 +121,42 @@ describe("the bounds of recovery over Redis Streams", requires("Redis"), () => {
       await world.settle(late, client)
       assert.deepStrictEqual(withoutMarks(client), [1])
     }
+  }, 30_000)
+
+  it("keeps so many bytes of what comes while a client waits for its session, which begins anew beyond that", async () => {
+    const [one] = await world.start("held", 1)
+    const [early, late] = [await world.connect(one), await world.connect(one)]
+    const witness = await world.connect(one)
+    for (const client of [early, late]) await world.settle(one, client)
+    const { id } = early
+    for (const client of [early, late]) await client.cut("reset")
+    await eventually("the ends", () => one.departures.length === 2)
+    let reads = 0
+    const opened = Promise.withResolvers<void>()
+    const redisClient = withReads(world, (read) =>
+      Effect.suspend(() => {
+        reads++
+        return Effect.andThen(
+          Effect.promise(() => opened.promise),
+          read
+        )
+      })
+    )
+    const [two] = await world.start("held", 1, { redisClient, recovery: { maxCatchUpBytes: 100_000 } })
+    const isEarlyBack = backTo(early, two)
+    await eventually("the first read", () => reads === 1)
+    for (let n = 1; n <= 8; n++) await one.emit({}, "e", n, { text: "x".repeat(10_000) })
+    await world.settle(two, witness)
+    const isLateBack = backTo(late, two)
+    await eventually("the second read", () => reads === 2)
+    await one.emit({}, "e", 9)
+    await world.settle(two, witness)
+    opened.resolve()
+    assert.deepStrictEqual([await isEarlyBack, await isLateBack], [false, true])
+    assert.notStrictEqual(early.id, id)
+    assert.deepStrictEqual(two.sessionEnds, [{ sid: id!, reason: "overflow" }])
+    await world.settle(two, late)
+    assert.deepStrictEqual(withoutMarks(late), [1, 2, 3, 4, 5, 6, 7, 8, 9])
   }, 30_000)
 
   it("tells of a session that has expired, once, at the server where its client was last", async () => {

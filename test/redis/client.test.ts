@@ -102,7 +102,7 @@ describe("Redis", requires("Redis"), () => {
         const service = yield* client(kind, yield* serversFor(kind))
         yield* service.command(["SET", "text", "a"], { key: "text" })
         const result = yield* Effect.result(service.command(["INCR", "text"], { key: "text" }))
-        assert.isTrue(Result.isFailure(result) && result.failure.reason === "Refused")
+        assert.isTrue(Result.isFailure(result) && result.failure.reason._tag === "Refused")
         assert.strictEqual(yield* service.command(["GET", "text"], { key: "text" }), "a")
       })
     )

@@ -270,7 +270,7 @@ describe("an emitter of which Redis refuses an event for the moment", () => {
       isConnected: () => true,
       command: () =>
         Effect.suspend(() =>
-          ++asked > times ? Effect.succeed(1) : Effect.fail(new RedisError({ reason: "Refused", message }))
+          ++asked > times ? Effect.succeed(1) : Effect.fail(new RedisError({ reason: { _tag: "Refused" }, message }))
         )
     } as unknown as RedisClient.RedisClient["Service"]
     return { layer: Layer.succeed(RedisClient.RedisClient, service), asked: () => asked }
@@ -295,7 +295,7 @@ describe("an emitter of which Redis refuses an event for the moment", () => {
       const redis = refusing(Infinity, "CLUSTERDOWN The cluster is down")
       const fiber = yield* start(redis)
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber))).reason, "Refused")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber))).reason._tag, "Refused")
       assert.approximately(redis.asked(), 21, 2)
     })
   )
@@ -303,7 +303,7 @@ describe("an emitter of which Redis refuses an event for the moment", () => {
   it.effect("does not send again what is refused for good", () =>
     Effect.gen(function* () {
       const redis = refusing(1, "NOPERM this user has no permissions")
-      assert.strictEqual((yield* Effect.flip(Fiber.join(yield* start(redis)))).reason, "Refused")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(yield* start(redis)))).reason._tag, "Refused")
       assert.strictEqual(redis.asked(), 1)
     })
   )
@@ -398,7 +398,7 @@ describe("an emitter with Redis", requires("Redis"), () => {
           concurrency: "unbounded"
         }
       ).pipe(Effect.provide(emitterOf(running.url)))
-      const outcomes = results.map((result) => (Result.isFailure(result) ? result.failure.reason : "sent"))
+      const outcomes = results.map((result) => (Result.isFailure(result) ? result.failure.reason._tag : "sent"))
       assert.deepStrictEqual(outcomes, ["sent", "Refused", "sent"])
     })
   )
@@ -410,7 +410,7 @@ describe("an emitter with Redis", requires("Redis"), () => {
         yield* emit("a")
         yield* Effect.promise(() => running.server.kill())
         const error = yield* Effect.flip(emit("a"))
-        assert.deepInclude(error, { _tag: "RedisError", reason: "Disconnected" })
+        assert.deepInclude(error, { _tag: "RedisError", reason: { _tag: "Disconnected" } })
         yield* Effect.promise(() => running.server.start())
         yield* Effect.retry(emit("a"), { times: 20 })
       }).pipe(Effect.provide(emitterOf(running.url, { timeout: "500 millis" })))
@@ -437,7 +437,7 @@ describe("an emitter with Redis", requires("Redis"), () => {
         yield* emit("a")
         running.server.pause()
         const error = yield* Effect.flip(emit("a")).pipe(Effect.ensuring(Effect.sync(() => running.server.resume())))
-        assert.deepInclude(error, { _tag: "RedisError", reason: "Timeout" })
+        assert.deepInclude(error, { _tag: "RedisError", reason: { _tag: "Timeout" } })
       }).pipe(Effect.provide(emitterOf(running.url, { timeout: "300 millis" })))
     })
   )

@@ -195,7 +195,7 @@ describe("answers in Redis", requires("Redis"), () => {
       )
       yield* Effect.promise(() => own.server.kill())
       const error = yield* Effect.flip(answerOf(service, message("a")))
-      assert.strictEqual(error.reason, "Unavailable")
+      assert.strictEqual(error.reason._tag, "Unavailable")
       yield* Effect.promise(() => own.server.start())
       yield* wait("a connection", () => redis.isConnected())
       yield* handle(service, message("a"), "answer")

@@ -61,7 +61,7 @@ describe("The layer of Redis", requires("Redis"), () => {
         const service = yield* RedisClient.RedisClient
         assert.isFalse(service.isConnected())
         const { reason } = yield* Effect.flip(service.command(["PING"]))
-        return reason
+        return reason._tag
       })
       assert.strictEqual(yield* Effect.provide(state, layer), "Disconnected")
     })

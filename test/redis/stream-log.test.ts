@@ -257,7 +257,7 @@ describe("streams in Redis", requires("Redis"), () => {
         down
       )
       const error = yield* Effect.flip(begin(log, "a key that is refused"))
-      assert.strictEqual(error.reason, "Unavailable")
+      assert.strictEqual(error.reason._tag, "Unavailable")
       const { url } = yield* serve(TalkLive.pipe(Layer.provide(Layer.succeed(StreamLog.StreamLog, log))))
       const answer = yield* call(yield* connect(`${url}/talk`), "tell", { key: "a key that is refused", words: 1 })
       assert.deepStrictEqual(answer.error.data, { retryAfter: 1_000 })

@@ -151,7 +151,7 @@ describe("SocketStream", () => {
         assert.instanceOf(error, SocketStream.StreamEnded)
         assert.strictEqual(error.message, 'stream of "answer": Stopped after 0 values')
         const gone = yield* Effect.flip(Stream.runDrain(SocketStream.resume(socket, "answer", "none").values()))
-        assert.propertyVal(gone, "reason", "Gone")
+        assert.deepPropertyVal(gone, "reason", { _tag: "Gone" })
         const failing = SocketStream.open(socket, "answer", { chat, prompt: "hi" })
         const failed = yield* Effect.forkChild(Effect.flip(Stream.runDrain(failing)), { startImmediately: true })
         yield* Queue.fail(said, new ModelFailed({ why: "tired" }))
@@ -190,8 +190,7 @@ describe("SocketStream", () => {
         // A socket keeps what comes in its first second for readers that are late.
         yield* TestClock.adjust("2 seconds")
         const late = yield* Effect.flip(Stream.runDrain(ticks.values()))
-        assert.propertyVal(late, "reason", "Trimmed")
-        assert.propertyVal(late, "from", 4_900)
+        assert.deepPropertyVal(late, "reason", { _tag: "Trimmed", from: 4_900 })
       }),
       { maxItems: 100 }
     )
@@ -210,7 +209,7 @@ describe("SocketStream", () => {
         yield* TestClock.adjust("3 seconds")
         assert.isTrue(yield* Deferred.isDone(interrupted))
         const late = yield* Effect.flip(Stream.runDrain(started.values()))
-        assert.propertyVal(late, "reason", "Idle")
+        assert.deepPropertyVal(late, "reason", { _tag: "Idle" })
       })
     )
   )

@@ -101,9 +101,12 @@ describe("the memory for streams", () => {
       const log = yield* make({ maxRunning: 3, maxRunningPerClient: 2 })
       yield* log.begin("one")
       const second = yield* log.begin("one")
-      assert.strictEqual((yield* Effect.flip(log.begin("one"))).bound, "maxRunningPerClient")
+      assert.deepStrictEqual((yield* Effect.flip(log.begin("one"))).reason, {
+        _tag: "Full",
+        bound: "maxRunningPerClient"
+      })
       yield* log.begin("two")
-      assert.strictEqual((yield* Effect.flip(log.begin("three"))).bound, "maxRunning")
+      assert.deepStrictEqual((yield* Effect.flip(log.begin("three"))).reason, { _tag: "Full", bound: "maxRunning" })
       second.finish({ _tag: "Success" })
       yield* log.begin("one")
     })

@@ -28,6 +28,9 @@ export const startWorker = (...flags: ReadonlyArray<string>): Promise<RunningWor
 export const startRoutedWorker = (folder: string, port = 0): Promise<RunningWorker> =>
   start([program("routed-worker.ts")], { DIRECTORY: folder, PORT: String(port) })
 
+/** A program takes long to start on a busy machine. */
+const STARTING = 60_000
+
 const start = async (args: ReadonlyArray<string>, env: Record<string, string> = {}): Promise<RunningWorker> => {
   const child = spawn(process.execPath, args, { stdio: "pipe", env: { ...process.env, ...env } })
   let output = ""
@@ -46,7 +49,8 @@ const start = async (args: ReadonlyArray<string>, env: Record<string, string> = 
         if (line !== null) resolve(Number(line[1]))
       })
       void closed.then(() => reject(new Error(`a worker has ended: ${errors}`)))
-    })
+    }),
+    STARTING
   )
   return {
     pid: child.pid!,

@@ -96,7 +96,8 @@ for (const [name, client] of Object.entries(transports)) {
     it.effect("refuse who is refused by their middleware, with its data", () =>
       Effect.gen(function* () {
         const refused = yield* Effect.flip(SocketIoClient.connect(Club, { auth: { token: "wrong" } }))
-        assert.deepStrictEqual([refused.message, refused.data], ["not authorized", { code: 401 }])
+        assert.strictEqual(refused.message, "not authorized")
+        assert.deepStrictEqual(refused.reason, { _tag: "Refused", data: { code: 401 } })
         const unknown = yield* Effect.flip(SocketIoClient.connect("/nowhere"))
         assert.strictEqual(unknown.message, "Invalid namespace")
         assert.strictEqual(yield* Clock.currentTimeMillis, 0)

@@ -1,14 +1,12 @@
 /**
  * The server and the client in worlds in which everything goes wrong: see `scenarios/`.
- *
- * `SIMULATION_SEEDS=2000` runs so many instead, from `SIMULATION_FROM` on: `SIMULATION_SEEDS=1 SIMULATION_FROM=1322` runs one again.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 
 import * as Simulation from "../../src/testing/Simulation.ts"
-import { count as extent } from "../support/extent.ts"
-import { Progress } from "../support/progress.ts"
+import { count } from "../support/extent.ts"
+import { eachPart, isAsked } from "../support/seeds.ts"
 import { conversation } from "./scenarios/conversation.ts"
 import { duplicateAcks } from "./scenarios/wire.ts"
 
@@ -19,15 +17,6 @@ const knownSeeds: Readonly<Record<number, string>> = {
   1081: "a deadline slept for less than a nanosecond, again and again",
   1404: "the answer to a CONNECT that was taken back made a socket ask over a connection that was being closed"
 }
-
-const asked = process.env["SIMULATION_SEEDS"]
-const from = Number(process.env["SIMULATION_FROM"] ?? 0)
-const count = Number(asked ?? extent(2_000, 100))
-
-const PART = 500
-
-/** A long run says how far it is. */
-const progress = asked === undefined ? undefined : new Progress({ steps: Math.ceil(count / PART) })
 
 /** Runs a seed, and says what is wrong. */
 const checked = Effect.fnUntraced(function* (seed: number) {
@@ -40,19 +29,14 @@ const checked = Effect.fnUntraced(function* (seed: number) {
 })
 
 describe("conversations go as they must, whatever happens to their networks", () => {
-  if (asked === undefined) {
+  if (!isAsked) {
     for (const [seed, what] of Object.entries(knownSeeds)) it.live(`seed ${seed}: ${what}`, () => checked(Number(seed)))
   }
-  for (let first = from; first < from + count; first += PART) {
-    const last = Math.min(first + PART, from + count)
-    const seeds = Array.from({ length: last - first }, (_, i) => first + i)
-    it.live(
-      `seeds ${first} to ${last - 1}`,
-      () => {
-        progress?.step(`seeds ${first} to ${last - 1}`)
-        return Effect.forEach(seeds, checked, { discard: true })
-      },
-      60_000 + seeds.length * 100
+  eachPart(count(2_000, 100), ({ first, seeds }) =>
+    Effect.forEach(
+      Array.from({ length: seeds }, (_, i) => first + i),
+      checked,
+      { discard: true }
     )
-  }
+  )
 })

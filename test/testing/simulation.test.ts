@@ -105,10 +105,10 @@ describe("a simulation", () => {
         return (error as any).value as Simulation.Stuck
       })
       const deadlock = yield* stuck(Effect.flatMap(Deferred.make<void>(), Deferred.await))
-      assert.strictEqual(deadlock.reason, "deadlock")
+      assert.strictEqual(deadlock.reason._tag, "Deadlock")
       assert.deepStrictEqual(deadlock.waiting, ["1 fibers"])
-      assert.strictEqual((yield* stuck(Effect.sleep("2 minutes"))).reason, "too much time")
-      assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).reason, "too many tasks")
+      assert.strictEqual((yield* stuck(Effect.sleep("2 minutes"))).reason._tag, "TooMuchTime")
+      assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).reason._tag, "TooManyTasks")
     })
   )
 

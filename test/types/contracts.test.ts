@@ -24,7 +24,7 @@ const preludeOf = (inPlace: boolean) => {
     `[${names.map((name) => (inPlace ? events[name] : name)).join(", ")}]`
   return `
 import { type Config, Context, Effect, Layer, type Option, PubSub, type Result, Schedule, Schema, type Scope, Stream } from "effect"
-import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, type SocketIoError, type StreamOptions } from "effect-socket.io"
+import { Binary, Event, EventAnswer, Namespace, NamespaceMiddleware, SocketIoError, type StreamOptions } from "effect-socket.io"
 import { type ClientOptions, ClientSocket, Reconnection, RetryingEmitter, SocketIoClient } from "effect-socket.io/client"
 import { NodeSocketIoServer } from "effect-socket.io/node"
 import { type BroadcastOperator, NamespaceHandle, ServerSocket, SocketIoServer } from "effect-socket.io/server"
@@ -375,6 +375,33 @@ const compiles: Record<string, string> = {
     else if (answer.error._tag === "RoomFull") console.log(answer.error.room)
     else if (answer.error._tag === "EventRefused") console.log(answer.error.data)
     export const decoded: Effect.Effect<ReadonlyArray<User>, RoomFull | SocketIoError.AckError> = EventAnswer.decode(Join, [])`,
+  "the reasons of connections that do not come about, and errors of the library beside those of the contract": `
+    const connected: Effect.Effect<ChatClient | string, ClientSocket.ConnectError, SocketIoClient.SocketIoClient | Scope.Scope> =
+      SocketIoClient.connect(Chat, { auth: { token: "a" } }).pipe(
+        Effect.catchReason("ConnectError", "Refused", ({ data }, { message }) => Effect.as(Effect.log(data), message)),
+        Effect.catchReasons("ConnectError", {
+          Disconnected: ({ closeCode, reason, status }) =>
+            Effect.succeed(reason === "timeout" || status === 401 || closeCode === 1013 ? "later" : "never"),
+          AuthFailed: ({ cause }) => Effect.succeed(String(cause))
+        }))
+    const rest: Effect.Effect<ReadonlyArray<User>, RoomFull> = Effect.flatMap(
+      SocketIoClient.connect(Chat, { auth: { token: "a" } }),
+      (chat) => chat.emitWithAck("join", { room: "a" })
+    ).pipe(
+      Effect.catchIf(SocketIoError.isSocketIoError, (error: SocketIoError.AckError | ClientSocket.ConnectError) =>
+        Effect.as(Effect.logError(error.message, error._tag), [])),
+      Effect.scoped,
+      Effect.provide(SocketIoClient.layer({ url: "http://localhost" })),
+      Effect.catchTag("InvalidOptionError", Effect.die)
+    )
+    export const f = (error: unknown) => {
+      if (!SocketIoError.isSocketIoError(error)) return
+      const one: SocketIoError.SocketIoError = error
+      console.log(one._tag, one.message)
+    }
+    export class StoreError extends SocketIoError.TaggedError("StoreError")<{ readonly reason: { readonly _tag: "Full" } }> {}
+    export const stored: Effect.Effect<void> = Effect.fail(new StoreError({ reason: { _tag: "Full" } })).pipe(
+      Effect.catchIf(SocketIoError.isSocketIoError, ({ reason }) => Effect.log(reason._tag)))`,
   "an untyped namespace with its layer": `
     const added: Layer.Layer<never, never, SocketIoServer.SocketIoServer | Authentication | Rooms> =
       SocketIoServer.layerNamespace(Echo, Effect.fnUntraced(function*(socket) {
@@ -876,6 +903,20 @@ export const f = (client: TestSocketIo.TestClient) => client.connect(Chat)`,
     `export const f = (chat: ChatClient) =>
       Effect.catchReason(chat.emitWithAck("count"), "AckError", "Gone", () => Effect.succeed(0))`,
     /'"Gone"' is not assignable to parameter of type '"Disconnected"/
+  ],
+  "a reason that a ConnectError does not have": [
+    `export const e = Effect.catchReason(
+      SocketIoClient.connect("/"), "ConnectError", "NotThere", () => Effect.succeed(0))`,
+    /'"NotThere"' is not assignable to parameter of type '"(Refused|Disconnected|AuthFailed|OldServer|Closed)"/
+  ],
+  "details of a reason that is not known to be the one": [
+    `export const e = Effect.catchTag(SocketIoClient.connect("/"), "ConnectError", ({ reason }) => Effect.log(reason.data))`,
+    /Property 'data' does not exist on type 'ConnectErrorReason'/
+  ],
+  "an error of the application that is taken for one of the library": [
+    `export const e = Effect.catchIf(
+      Effect.fail(new OtherError({})), SocketIoError.isSocketIoError, (error) => Effect.log(error.message))`,
+    /Property 'message' does not exist on type 'never'/
   ],
   "an undeclared failure in a dynamic namespace": [
     `export const h = Desk.of({ ...inHall, leave: () => Effect.fail(new OtherError({})) })`,

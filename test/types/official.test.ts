@@ -26,6 +26,7 @@ class Authentication extends NamespaceMiddleware.Service<Authentication>()("Auth
   auth: Schema.Union([Schema.Struct({ token: Schema.String }), Schema.Struct({ cookie: Schema.String })])
 }) {}
 class Versions extends NamespaceMiddleware.Service<Versions>()("Versions", { auth: Schema.Struct({ since: Schema.Date }) }) {}
+class Title extends Context.Service<Title, string>()("Title") {}
 class Open extends NamespaceMiddleware.Service<Open>()("Open", {}) {}
 
 const Join = Event.make("join", { payload: { room: Schema.String }, ack: Schema.Array(User), error: RoomFull })
@@ -36,13 +37,17 @@ const Say = Event.make("say", { payload: Message })
 const Cursor = Event.make("cursor", { args: [Schema.Finite, Schema.Date] })
 const Pair = Event.make("pair", { payload: Schema.Tuple([Schema.Finite, Schema.Date]) })
 const Upload = Event.make("upload", { payload: { name: Schema.String, content: Binary.Bytes }, ack: Binary.Bytes })
+const Order = Event.make("order", { payload: { article: Schema.String }, ack: Schema.Int, error: RoomFull, once: { window: "1 hour" } })
+const Move = Event.make("move", { args: [Schema.Finite, Schema.Date], once: {} }).annotate(Title, "a move")
+const Ring = Event.make("ring", { ack: Schema.Int, once: { owner: (socket) => socket.id } })
+const Pay = Event.make("pay", { payload: { number: Schema.String }, ack: Schema.Int, once: { key: ({ number }) => number } })
 const Leave = Event.make("leave")
 const Ask = Event.make("ask", { payload: Schema.String, ack: Schema.Boolean })
 const Vote = Event.make("vote", { payload: Schema.Date, ack: Schema.Date, error: RoomFull })
 const Busy = Event.make("busy", { payload: Schema.Date, ack: Schema.Int, error: RoomFull })
 class Chat extends Namespace.make("/chat", {
   auth: Schema.Struct({ room: Schema.optionalKey(Schema.String) }),
-  clientToServer: [Join, Check, Count, Done, Say, Cursor, Pair, Upload, Leave],
+  clientToServer: [Join, Check, Count, Done, Say, Cursor, Pair, Upload, Leave, Order, Move, Ring, Pay],
   serverToClient: [Say, Cursor, Pair, Upload, Leave, Ask, Vote],
   serverToServer: [Busy, Leave],
   data: { user: User, level: Schema.FiniteFromString }
@@ -107,6 +112,27 @@ const compiles: Record<string, string> = {
       same<typeof done>()<undefined | EventAnswer.Failure<EventAnswer.Refusal>>(true)
       const bytes = await socket.emitWithAck("upload", { name: "a", content: new Uint8Array(1) })
       if (!("_tag" in bytes)) new Uint8Array(bytes)
+    }`,
+  "the ids of events that are handled once": `
+    const id = crypto.randomUUID()
+    socket.emit("order", { article: "book" }, { id }, (answer) => {
+      if (answer._tag === "Success") same<typeof answer.value>()<number>(true)
+    })
+    socket.emit("move", 1, "2026-01-01", { id })
+    socket.emit("ring", { id, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" }, (answer) => console.log(answer))
+    socket.emit("pay", { number: "17" }, (answer) => console.log(answer))
+    server.of("/chat").on("connection", (peer) => {
+      peer.on("order", ({ article }, attributes, answer) => {
+        same<typeof attributes>()<Official.Attributes>(true)
+        answer({ _tag: "Success", value: article.length })
+      })
+      peer.on("ring", ({ id }, answer) => answer(id.length))
+      peer.on("pay", ({ number }, answer) => answer(number.length))
+    })
+    const annotated: { readonly window: "1 hour" } = Order.annotate(Title, "an order").once
+    export const f = async () => {
+      const ordered = await socket.emitWithAck("order", { article: "book" }, { id })
+      if (ordered._tag === "Success") same<typeof ordered.value>()<number>(true)
     }`,
   "the auth payload of the contract and of its middlewares": `
     const auth: Official.Auth<typeof Chat> = { token: "a", since: "2026-01-01", room: "b" }
@@ -187,6 +213,24 @@ const refuses: Record<string, readonly [code: string, problem: string]> = {
   "a tuple in place of arguments": [`socket.emit("cursor", [1, "2026-01-01"])`, "Expected 3 arguments"],
   "an argument of the wrong type": [`socket.emit("cursor", "1", "2026-01-01")`, "'string' is not assignable"],
   "an event without its callback": [`socket.emit("join", { room: "a" })`, "Expected 3 arguments"],
+  "an event that is handled once, without its id": [`socket.emit("move", 1, "2026-01-01")`, "Expected 4 arguments"],
+  "an acknowledged event that is handled once, without its id": [
+    `socket.emit("order", { article: "book" }, () => {})`,
+    "Expected 4 arguments"
+  ],
+  "an id of the wrong type": [`socket.emit("move", 1, "2026-01-01", { id: 1 })`, "'number' is not assignable"],
+  "an id where it is in the payload": [
+    `socket.emit("pay", { number: "17" }, { id: "17" }, () => {})`,
+    "Expected 3 arguments"
+  ],
+  "an option of once that does not exist": [
+    `Event.make("a", { payload: Schema.Int, once: { window: "1 hour", windw: "1 hour" } })`,
+    'NoOption<"windw">'
+  ],
+  "a key of the wrong type": [
+    `Event.make("a", { payload: Schema.Int, once: { key: (n) => n } })`,
+    "'number' is not assignable to type 'string'"
+  ],
   "a failure that is not declared": [
     `socket.on("vote", (_, ack) => ack({ _tag: "Failure", error: { _tag: "Other" } }))`,
     `'"Other"' is not assignable`

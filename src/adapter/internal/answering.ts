@@ -82,7 +82,10 @@ export class Answering {
     for (const key of this.work.keys()) this.giveUp(key)
   }
 
-  /** Gives up the work for askers that no longer wait, for ever. Nothing runs while there is no work. */
+  /**
+   * Gives up the work for askers that no longer wait, for ever. Nothing runs while there is no
+   * work.
+   */
   get watch(): Effect.Effect<never> {
     const sweep = Effect.sync(() => {
       const { now } = this

@@ -9,7 +9,10 @@ import type { ClusterAnswer, Question } from "../ClusterMessage.ts"
 import type { InMemoryAdapter } from "../InMemoryAdapter.ts"
 import type { OpenQuestions } from "./openQuestions.ts"
 
-/** Asks all servers of the cluster, and puts their answers together. It fails if servers are missing. */
+/**
+ * Asks all servers of the cluster, and puts their answers together. It fails if servers are
+ * missing.
+ */
 export class Asking {
   private readonly questions: OpenQuestions
   private readonly own: InMemoryAdapter

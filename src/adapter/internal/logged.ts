@@ -16,8 +16,8 @@ const RETRY_DELAY = Duration.millis(100)
 type Acting = Exclude<SharedMessage, { readonly _tag: "Broadcast" | "Taken" }>
 
 /**
- * The part of an adapter that works by the log that all servers share: its own sockets get messages, and change
- * rooms, when this server reads that in the log.
+ * The part of an adapter that works by the log that all servers share: its own sockets get
+ * messages, and change rooms, when this server reads that in the log.
  */
 export class Logged implements SharedLog {
   readonly sessions: SharedLog["sessions"]
@@ -84,8 +84,8 @@ export class Logged implements SharedLog {
   }
 
   /**
-   * Waits until it has happened. Rooms are always those that the log says: what is not in the log has
-   * not happened, and is tried again until it has.
+   * Waits until it has happened. Rooms are always those that the log says: what is not in the log
+   * has not happened, and is tried again until it has.
    */
   act(message: Acting, isOver = () => false): Effect.Effect<void> {
     const once = Effect.callback<boolean>((resume) => {
@@ -97,12 +97,12 @@ export class Logged implements SharedLog {
   }
 
   /**
-   * Takes a message. Returns whether that is all: it was for one socket alone, or this server has done
-   * it before.
+   * Takes a message. Returns whether that is all: it was for one socket alone, or this server has
+   * done it before.
    */
-  onMessage({ position, uid }: Sender, message: ClusterMessage, ownUid: string): boolean {
+  onMessage({ bytes = 0, position, uid }: Sender, message: ClusterMessage, ownUid: string): boolean {
     if (position === undefined || !isShared(message)) return false
-    for (const onEntry of this.watchers) onEntry(position, message, 0)
+    for (const onEntry of this.watchers) onEntry(position, message, bytes)
     switch (message._tag) {
       case "Broadcast": {
         if (message.atOnce && uid === ownUid) return true

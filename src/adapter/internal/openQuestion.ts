@@ -211,7 +211,7 @@ export class OpenQuestion {
    */
   isComplete(now: number, known: ReadonlyMap<string, unknown>): boolean {
     const { unanswered } = this
-    if (unanswered === undefined || unanswered > 0 || this.owesAcknowledgements || this.isWorkedOn) return false
+    if (unanswered === undefined || unanswered > 0 || this.isInWork) return false
     if (this.doubtfulSince !== undefined && now - this.doubtfulSince >= DEAD_AFTER) return true
     for (const uid of known.keys()) {
       if (this.answered.has(uid) || this.isSilent(uid, now)) continue
@@ -220,6 +220,11 @@ export class OpenQuestion {
       return false
     }
     return true
+  }
+
+  /** Whether others are known to be at work on it, or their clients: what they find out is worth some patience. */
+  get isInWork(): boolean {
+    return this.owesAcknowledgements || this.isWorkedOn
   }
 
   /** Whether a server has disappeared. */
@@ -243,7 +248,7 @@ export class OpenQuestion {
     }
     this.giveUp(now)
     if (this.isComplete(now, known)) return true
-    if (this.owesAcknowledgements || this.isWorkedOn) return false
+    if (this.isInWork) return false
     const { unanswered } = this
     if (unanswered !== undefined && unanswered > 0) {
       let silent = 0
@@ -258,11 +263,12 @@ export class OpenQuestion {
     return now - this.openedAt >= timeout
   }
 
-  /** The number of servers that are missing in the answers so far: one at least, if none is known. */
-  get missing(): number {
+  /** The number of servers that are missing so far. If their number was never known: the `known` ones without an answer, one at least. */
+  missing(known: ReadonlyMap<string, unknown>): number {
     let owing = 0
     for (const debt of this.debts.values()) if (isOwed(debt)) owing++
-    return owing + (this.expected === undefined ? 1 : Math.max(0, this.expected - this.done - this.excused))
+    if (this.expected !== undefined) return owing + Math.max(0, this.expected - this.done - this.excused)
+    return owing + Math.max(1, Array.from(known.keys()).filter((uid) => !this.answered.has(uid)).length)
   }
 
   // ---------------------------------------------------------------- who is waited for

@@ -12,6 +12,9 @@ const INTERVAL = 50
 /** The number of servers is not known if it is not told within this time, in milliseconds. */
 const READ_WITHIN = 500
 
+/** Questions do not wait for a broker that is away for so long, in milliseconds: most connections that are cut are back sooner. */
+const AWAY = 1_000
+
 /** The servers of this library that are remembered. The one that was met first is forgotten. */
 const MAX_KNOWN = 1_000
 
@@ -33,12 +36,14 @@ export class OpenQuestions {
   private isClosed = false
   private asked = 0
   /**
-   * The time that the watch has been awake, in milliseconds. While this process sleeps, answers wait
-   * unread: that time must accuse nobody.
+   * The time that the watch has been awake, in milliseconds. While this process sleeps, answers
+   * wait unread: that time must accuse nobody.
    */
   private time = 0
 
-  /** `timeout` is the time that questions wait for servers that cannot be pinged, in milliseconds. */
+  /**
+   * `timeout` is the time that questions wait for servers that cannot be pinged, in milliseconds.
+   */
   constructor(link: () => ClusterLink, clock: Clock.Clock, timeout: number) {
     this.link = link
     this.clock = clock
@@ -124,10 +129,11 @@ export class OpenQuestions {
   /** `asked` is the number of questions that were sent before the servers were counted. */
   private look(servers: number | undefined, asked: number): void {
     const others = servers === undefined ? undefined : Math.max(0, servers - 1)
+    const isAway = (this.link().awayFor?.() ?? 0) >= Math.min(AWAY, this.timeout)
     for (const question of this.open.values()) {
       if (question.number >= asked) continue
       question.onServers(others, this.time)
-      if (question.isComplete(this.time, this.known)) {
+      if ((isAway && !question.isInWork) || question.isComplete(this.time, this.known)) {
         this.end(question)
         continue
       }
@@ -139,7 +145,8 @@ export class OpenQuestions {
   }
 
   private endIfOver(question: OpenQuestion): void {
-    // Acknowledgements are many: the rest is looked at where it may be the last one of the survivors.
+    // Acknowledgements are many: the rest is looked at where it may be the last one of the
+    // survivors.
     const isComplete = question.isComplete(this.time, this.known)
     if (isComplete || (question.hasShrunk && this.isOver(question))) this.end(question)
   }
@@ -156,7 +163,7 @@ export class OpenQuestions {
 
   private end(question: OpenQuestion): void {
     if (!this.open.delete(question.requestId)) return
-    const { missing } = question
+    const missing = question.missing(this.known)
     // Those that have it still need not answer any more.
     if (missing > 0) this.link().send({ _tag: "Cancel", requestId: question.requestId })
     // Nobody else is there.

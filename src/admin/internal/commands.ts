@@ -9,7 +9,10 @@ import type { SocketIoServerShape } from "../../server/SocketIoServer.ts"
 
 type Operator = BroadcastOperator<Namespace.Untyped>
 
-/** A command on the sockets of a namespace, or on the members of a room: every socket has one of its own. */
+/**
+ * A command on the sockets of a namespace, or on the members of a room: every socket has one of its
+ * own.
+ */
 interface Command {
   readonly name: string
   /** The argument that names the room; the namespace is the first one. */

@@ -4,14 +4,17 @@ import * as Event from "../../Event.ts"
 import * as Namespace from "../../Namespace.ts"
 import { Guard } from "./guard.ts"
 
-/** An event of the page's protocol. A page that was away asks for everything anew, so none is kept for it. */
+/**
+ * An event of the page's protocol. A page that was away asks for everything anew, so none is kept
+ * for it.
+ */
 const toPage = <const Name extends string>(name: Name, length: number) =>
   Event.make(name, { args: Array.from({ length }, () => Schema.Unknown), recover: false })
 
 /**
  * The contract of the page's namespace: `ServerEvents` of the official package, with the number of
- * their arguments. It declares no auth, so that nothing of the payload is kept, which has a password.
- * The events of the page are not declared: `emit` has any number of arguments.
+ * their arguments. It declares no auth, so that nothing of the payload is kept, which has a
+ * password. The events of the page are not declared: `emit` has any number of arguments.
  */
 export const contractOf = (name: string) =>
   Namespace.make(name, {

@@ -12,7 +12,9 @@ import { Tries } from "./tries.ts"
 
 const Text = Schema.String.check(Schema.isMaxLength(256))
 
-/** The auth payload of the page: a session, or credentials. It sends `null` for a missing session. */
+/**
+ * The auth payload of the page: a session, or credentials. It sends `null` for a missing session.
+ */
 const Auth = Schema.Struct({
   sessionId: Schema.optional(Schema.NullOr(Text)),
   username: Schema.optional(Schema.NullOr(Text)),

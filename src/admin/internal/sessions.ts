@@ -4,8 +4,8 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 const MAX_LENGTH = 128
 
 /**
- * Signed sessions: `<end>.<random>.<signature>`. Nothing is remembered, so there is nothing to fill,
- * and a session holds on every server with the same secret.
+ * Signed sessions: `<end>.<random>.<signature>`. Nothing is remembered, so there is nothing to
+ * fill, and a session holds on every server with the same secret.
  */
 export class Sessions {
   private readonly secret: string | Buffer

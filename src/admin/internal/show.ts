@@ -11,7 +11,10 @@ import { guarded, Teller } from "./teller.ts"
 import { Viewers } from "./viewers.ts"
 import { Watcher } from "./watcher.ts"
 
-/** The pause between two messages of numbers. The page calls a server unhealthy after 10 seconds without. */
+/**
+ * The pause between two messages of numbers. The page calls a server unhealthy after 10 seconds
+ * without.
+ */
 const STATS_PAUSE = "2 seconds"
 
 /** The event with which servers tell each other that somebody looks, and which pages are new. */
@@ -42,7 +45,9 @@ export const makeShow = Effect.fnUntraced(function* (
   const teller = yield* Teller.make(home)
   const viewers = new Viewers()
   const watcher = options.isDevelopment ? new Watcher(server, teller, () => viewers.local, clock, options) : undefined
-  /** Pages of other servers that are to see the sockets of this one, once the watcher is attached. */
+  /**
+   * Pages of other servers that are to see the sockets of this one, once the watcher is attached.
+   */
   const newcomers: Array<string> = []
   const tellOthers = (ids: ReadonlyArray<string>) => home.serverSideEmit(LOOKING, ids.slice(0, MAX_NAMED))
 

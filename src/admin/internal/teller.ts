@@ -16,8 +16,8 @@ export type Audience =
 const everybody: Audience = { _tag: "Everybody" }
 
 /**
- * Sends messages to pages, in order, from a fiber of its own: a client whose event is shown waits for
- * no page.
+ * Sends messages to pages, in order, from a fiber of its own: a client whose event is shown waits
+ * for no page.
  */
 export class Teller {
   readonly home: NamespaceHandle<Namespace.Untyped>

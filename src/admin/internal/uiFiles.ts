@@ -33,7 +33,10 @@ interface UiFile {
   readonly gzip: Buffer
 }
 
-/** The folder of the page's files, of the package that the application or this library has installed. */
+/**
+ * The folder of the page's files, of the package that the application or this library has
+ * installed.
+ */
 export const locate = (): string | undefined => {
   for (const from of [() => join(process.cwd(), "/"), () => import.meta.url]) {
     try {
@@ -48,7 +51,9 @@ export const locate = (): string | undefined => {
 /** For how long it is remembered that the package is missing, in milliseconds: a search looks into a dozen folders. */
 const MISSING_FOR = 5_000
 
-/** Reads all files of the page: 1.3 MB, and a third of that compressed. No other file is ever read. */
+/**
+ * Reads all files of the page: 1.3 MB, and a third of that compressed. No other file is ever read.
+ */
 const readAll = async (folder: string): Promise<ReadonlyMap<string, UiFile>> => {
   const files = new Map<string, UiFile>()
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

@@ -5,7 +5,10 @@ import * as Scope from "effect/Scope"
 /** The time in milliseconds for which a server believes another one that somebody looks there. */
 const LEASE = 10_000
 
-/** The viewers of a server: administrators that are connected here, and servers that say the same of theirs. */
+/**
+ * The viewers of a server: administrators that are connected here, and servers that say the same of
+ * theirs.
+ */
 export class Viewers {
   private readonly ids = new Set<string>()
   private leaseEnd = -Infinity
@@ -44,7 +47,9 @@ export class Viewers {
     }
   }
 
-  /** Runs an effect, in a scope of its own, as long as somebody looks, each time that somebody does. */
+  /**
+   * Runs an effect, in a scope of its own, as long as somebody looks, each time that somebody does.
+   */
   whileAny<E, R>(work: Effect.Effect<never, E, R>): Effect.Effect<never, E, Exclude<R, Scope.Scope>> {
     return Effect.forever(Effect.andThen(this.some.await, Effect.raceFirst(Effect.scoped(work), this.none.await)))
   }

@@ -38,8 +38,8 @@ interface Watched {
 const keyOf = ({ id, namespace }: Socket): string => `${namespace} ${id}`
 
 /**
- * Tells administrators of single sockets, rooms and events. It is attached while somebody looks, and
- * everything that it has attached goes with its scope.
+ * Tells administrators of single sockets, rooms and events. It is attached while somebody looks,
+ * and everything that it has attached goes with its scope.
  */
 export class Watcher {
   private readonly server: SocketIoServerShape
@@ -147,7 +147,10 @@ export class Watcher {
     })
   }
 
-  /** Attaches it to a socket, unless it is, or there are too many. Returns whether it was attached now. */
+  /**
+   * Attaches it to a socket, unless it is, or there are too many. Returns whether it was attached
+   * now.
+   */
   private watch(socket: Socket): Effect.Effect<boolean> {
     const key = keyOf(socket)
     return Effect.gen({ self: this }, function* () {

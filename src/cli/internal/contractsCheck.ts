@@ -128,7 +128,9 @@ const run = Effect.fnUntraced(function* (options: {
   }
 })
 
-/** `contracts check`: compares contracts with the snapshot in a file. It fails on a breaking change. */
+/**
+ * `contracts check`: compares contracts with the snapshot in a file. It fails on a breaking change.
+ */
 export const check = Command.make(
   "check",
   {

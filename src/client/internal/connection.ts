@@ -31,8 +31,8 @@ export interface Member {
   readonly onOpen: () => void
   readonly onPacket: (packet: Received) => void
   /**
-   * The connection has moved to another server, which can be asked for the namespace. Gives what to call when the previous
-   * connection has ended: until then acknowledgements come over it.
+   * The connection has moved to another server, which can be asked for the namespace. Gives what to
+   * call when the previous connection has ended: until then acknowledgements come over it.
    */
   readonly onMove: () => () => void
   readonly onEnd: (end: ConnectionEnd) => void
@@ -52,13 +52,18 @@ export interface Connection {
   readonly send: (packet: EncodedPacket, compress?: boolean, link?: EngineClient.EngineClient) => void
 }
 
-/** One connection to a server: opened when a namespace needs it, and opened again after an outage. */
+/**
+ * One connection to a server: opened when a namespace needs it, and opened again after an outage.
+ */
 export interface Manager<M extends Member> extends Connection {
   /** The sockets that want to be connected, by their namespaces. */
   readonly members: ReadonlyMap<string, M>
   /** Opens the connection for a socket, or lets it use the one that is open. */
   readonly add: (member: M) => void
-  /** Remembers that a socket leaves its namespace: before the server has answered its CONNECT, or after. */
+  /**
+   * Remembers that a socket leaves its namespace: before the server has answered its CONNECT, or
+   * after.
+   */
   readonly leave: (namespace: string, how: Former) => void
   /** Takes a socket out, and closes the connection after the last one. */
   readonly remove: (member: M) => void
@@ -67,7 +72,8 @@ export interface Manager<M extends Member> extends Connection {
 }
 
 /**
- * A socket that has left its namespace over this connection. Packets for it are still on their way: for the one that `asked`
- * to be connected an answer, for the one that `left` events, which must not reach a socket that joins the namespace again.
+ * A socket that has left its namespace over this connection. Packets for it are still on their way:
+ * for the one that `asked` to be connected an answer, for the one that `left` events, which must
+ * not reach a socket that joins the namespace again.
  */
 export type Former = "asked" | "left"

@@ -57,7 +57,10 @@ export interface Durable<E> {
 
 const DIGITS = 16
 
-/** Takes the events over that an earlier process has left, and sends all events until the scope closes. */
+/**
+ * Takes the events over that an earlier process has left, and sends all events until the scope
+ * closes.
+ */
 export const makeDurable = Effect.fnUntraced(function* <E>(
   socket: RetriedSocket,
   retries: Retries,

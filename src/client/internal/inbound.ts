@@ -28,7 +28,10 @@ export type Listeners = Set<Listener>
 /** The options of a stream. */
 export type Options = StreamOptions<ClientOverflow>
 
-/** The events that wait for their first reader, and the time after the connection in which they do, in milliseconds. */
+/**
+ * The events that wait for their first reader, and the time after the connection in which they do,
+ * in milliseconds.
+ */
 const MAX_UNHEARD = 256
 const UNHEARD_FOR = 1_000
 
@@ -50,7 +53,10 @@ export interface Inbound {
   readonly handle: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
   /** The same for listeners that are called with one value. */
   readonly observe: (listeners: Listeners, handler: Handler) => Effect.Effect<void, never, any>
-  /** A stream of everything that listeners are called with, after a first value. Newer values take the place of old ones. */
+  /**
+   * A stream of everything that listeners are called with, after a first value. Newer values take
+   * the place of old ones.
+   */
   readonly watch: <A>(listeners: Listeners, first: () => A) => Stream.Stream<A>
   /** The part of the socket's face that reads events. */
   readonly readers: {
@@ -118,7 +124,10 @@ export const makeInbound = (
     })
   }
 
-  /** Adds a listener, and lets the events that wait come again; gives the function that takes it out. */
+  /**
+   * Adds a listener, and lets the events that wait come again; gives the function that takes it
+   * out.
+   */
   const listen = (listeners: Listeners, listener: Listener, each?: (...heard: Heard) => void) => {
     listeners.add(listener)
     const waiting = unheard
@@ -141,7 +150,10 @@ export const makeInbound = (
     }
   }
 
-  /** Runs a handler for everything that its listener is called with. Its failures are logged, and disturb nobody else. */
+  /**
+   * Runs a handler for everything that its listener is called with. Its failures are logged, and
+   * disturb nobody else.
+   */
   const handle = (handler: Handler, begin: (listener: Listener) => () => void) =>
     Effect.flatMap(runForkHere, (run) =>
       scoped(() =>
@@ -161,7 +173,9 @@ export const makeInbound = (
       )
     )
 
-  /** A buffer between a listener and the readers of a stream, until the scope or the socket closes. */
+  /**
+   * A buffer between a listener and the readers of a stream, until the scope or the socket closes.
+   */
   const buffered = <O extends ClientOverflow = "fail">(
     name: string,
     options: StreamOptions<O> | undefined,

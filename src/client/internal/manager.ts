@@ -15,13 +15,18 @@ import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { Outage } from "../Reconnection.ts"
 import type { ConnectionEnd, Former, Manager, ManagerRuntime, Member, Received } from "./connection.ts"
 
-/** The namespaces whose former sockets are remembered: a page may go through thousands over one connection. */
+/**
+ * The namespaces whose former sockets are remembered: a page may go through thousands over one
+ * connection.
+ */
 const MAX_FORMER = 1_000
 
 /** The codes of errors that are limits. Each is a reason of its own for a connection to end. */
 const LIMITS = /many a|large|deep/
 
-/** The shortest time between two warnings that the server cannot be connected to, in milliseconds. */
+/**
+ * The shortest time between two warnings that the server cannot be connected to, in milliseconds.
+ */
 const WARNING_INTERVAL = 60_000
 
 /** The pause between two attempts to connect to the next server, in milliseconds. */
@@ -40,10 +45,16 @@ export const makeManager = <M extends Member>(
   const members = new Map<string, M>()
   const former = new Map<string, Former>()
   let engine: EngineClient.EngineClient | undefined
-  /** The connection to the next server, when this one has asked to move, and the fiber that makes it. */
+  /**
+   * The connection to the next server, when this one has asked to move, and the fiber that makes
+   * it.
+   */
   let next: EngineClient.EngineClient | undefined
   let dialing: Fiber.Fiber<unknown, unknown> | undefined
-  /** The next connection is open. Events wait until the server says that the ones before are handled. */
+  /**
+   * The next connection is open. Events wait until the server says that the ones before are
+   * handled.
+   */
   let isMoving = false
   /** The connection before the last move, its members, and what to do when it has ended. */
   let previous: { link: EngineClient.EngineClient; members: ReadonlySet<M>; onEnd: () => void } | undefined
@@ -127,7 +138,10 @@ export const makeManager = <M extends Member>(
   let onNextEnd: () => void
   let move: () => void
 
-  /** The server asks to move to another one. It keeps this connection for some time, and awaits an acknowledgement. */
+  /**
+   * The server asks to move to another one. It keeps this connection for some time, and awaits an
+   * acknowledgement.
+   */
   const onMoveAsked = (from: EngineClient.EngineClient, within: number, id: number | undefined) => {
     if (next) return
     const until = now() + Math.min(within, MAX_MOVE)
@@ -205,7 +219,8 @@ export const makeManager = <M extends Member>(
         continue
       }
       const [, delay] = next.value
-      // A lost connection is no failed attempt yet. Not every attempt warns, as there may be thousands, of many clients.
+      // A lost connection is no failed attempt yet. Not every attempt warns, as there may be
+      // thousands, of many clients.
       if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
         quietUntil = now() + WARNING_INTERVAL
         const why = error.description ?? reason

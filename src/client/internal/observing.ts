@@ -3,8 +3,8 @@ import type { ClientWire } from "../../internal/clientWire.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import type { SocketStatus } from "../ClientSocket.ts"
 
-// The places at which a client lets itself be observed. A client without telemetry has no observer, and only asks whether
-// there is one.
+// The places at which a client lets itself be observed. A client without telemetry has no observer,
+// and only asks whether there is one.
 
 /** A socket that is observed. */
 export interface Observed {

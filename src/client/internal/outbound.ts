@@ -22,7 +22,10 @@ export interface Emitter {
   readonly compress: (compress: boolean) => Emitter
 }
 
-/** The events that go out, those that wait for the connection, and the acknowledgements that are awaited. */
+/**
+ * The events that go out, those that wait for the connection, and the acknowledgements that are
+ * awaited.
+ */
 export interface Outbound {
   readonly emitter: Emitter
   /** Ends the wait for an acknowledgement, with its arguments. */
@@ -56,10 +59,12 @@ export const makeOutbound = (
     // First of all, as events that are sent over a connection that is overdue would be lost.
     connection.engine?.checkAlive()
     if (!wire && RESERVED_EVENTS.has(event)) throw new Error(`"${event}" is reserved`)
-    // The official library asks for an acknowledgement with a function. JSON would make `null` of it.
+    // The official library asks for an acknowledgement with a function. JSON would make `null` of
+    // it.
     if (args.some((arg) => typeof arg === "function")) throw new Error("use emitWithAck, not a function")
     const [data, mayHaveBinary] = wire?.encode(event, ...args) ?? [[event, ...args], true]
-    // Now, though the event may have to wait: a payload that cannot be encoded is the caller's mistake.
+    // Now, though the event may have to wait: a payload that cannot be encoded is the caller's
+    // mistake.
     return [connection.encode({ type: EVENT, namespace, id, data }, mayHaveBinary), id, data, compress]
   }
 
@@ -68,7 +73,10 @@ export const makeOutbound = (
     connection.send(packet, compress)
   }
 
-  /** Sends an event, or keeps it until it can be sent. False if it may not wait, or if there is no capacity for it. */
+  /**
+   * Sends an event, or keeps it until it can be sent. False if it may not wait, or if there is no
+   * capacity for it.
+   */
   const emit = (event: OutgoingEvent, isVolatile: boolean): boolean => {
     if (isConnected() && (!isVolatile || connection.engine?.writable)) {
       transmit(event)

@@ -21,7 +21,9 @@ export interface RetriedSocket extends ClientSocketBase {
 
 /** Sends events of one socket until they are acknowledged. */
 export interface Retries {
-  /** Sends an event, and waits for its acknowledgement. The arguments are those of `emitWithAck`. */
+  /**
+   * Sends an event, and waits for its acknowledgement. The arguments are those of `emitWithAck`.
+   */
   readonly send: (event: string, args: Arguments) => Effect.Effect<any, any>
   /** Whether the socket's scope has closed: nothing can be sent any more. */
   readonly isOver: () => boolean
@@ -102,13 +104,16 @@ const pauseOf = (error: unknown): number | undefined => {
 }
 
 /**
- * Whether the server may not have seen the event, or takes it later. Everything else is an answer, or
- * will not be better.
+ * Whether the server may not have seen the event, or takes it later. Everything else is an answer,
+ * or will not be better.
  */
 const isWorthAnother = (error: AckError): boolean =>
   ["Timeout", "Disconnected", "NotSent"].includes(error.reason._tag) || pauseOf(error) !== undefined
 
-/** Lets effects run one by one, in the order in which they were started. A semaphore lets whoever comes at the right moment pass. */
+/**
+ * Lets effects run one by one, in the order in which they were started. A semaphore lets whoever
+ * comes at the right moment pass.
+ */
 export const makeTurns = () => {
   const queue: Array<(effect: Effect.Effect<void>) => void> = []
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

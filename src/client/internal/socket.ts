@@ -7,7 +7,12 @@ import { defectOf } from "../../internal/defectOf.ts"
 import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
-import { type ClientDisconnectReason, ConnectError, type SocketStatus } from "../ClientSocket.ts"
+import {
+  type ClientDisconnectReason,
+  ConnectError,
+  type ConnectErrorReason,
+  type SocketStatus
+} from "../ClientSocket.ts"
 import type { ConnectionEnd, Manager, Member, Received } from "./connection.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
 import { makeOutbound } from "./outbound.ts"
@@ -15,7 +20,10 @@ import { makeOutbound } from "./outbound.ts"
 /** Makes the auth payload, anew for every connection, and something of it. */
 export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undefined) => A) => Fiber.Fiber<A>
 
-/** The target of a connection: what was connected to, and with which auth payload; `true` stands for an effect. */
+/**
+ * The target of a connection: what was connected to, and with which auth payload; `true` stands for
+ * an effect.
+ */
 export interface Target {
   readonly namespace: string
   /** The contract, or the name. */
@@ -26,7 +34,10 @@ export interface Target {
   readonly fingerprint: string | undefined
 }
 
-/** A client's socket: it wants to be connected until somebody disconnects it, or the server refuses it. */
+/**
+ * A client's socket: it wants to be connected until somebody disconnects it, or the server refuses
+ * it.
+ */
 export interface SocketRuntime extends Member {
   readonly target: Target
   /** The face of the socket, typed by `ClientSocket`. */
@@ -42,14 +53,23 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const { debug, observer, warn } = manager.runtime
   const observed = observer?.observe(target, manager.runtime)
   const { wire } = observed ?? target
-  /** The state of the socket, as users see it. The manager knows the socket while it wants to be connected. */
+  /**
+   * The state of the socket, as users see it. The manager knows the socket while it wants to be
+   * connected.
+   */
   let status: SocketStatus = { _tag: "Connecting" }
   /** CONNECT is on its way: events that came before the answer. */
   let asking: Array<Received> | undefined
-  /** The name of this connection for a server that recovers it, and the last packet that came over it. */
+  /**
+   * The name of this connection for a server that recovers it, and the last packet that came over
+   * it.
+   */
   let pid: string | undefined
   let offset: string | undefined
-  /** The fingerprint of the contract that is expected: that of the program, or the first one of the server. */
+  /**
+   * The fingerprint of the contract that is expected: that of the program, or the first one of the
+   * server.
+   */
   let { fingerprint } = target
   let isSkewTold = false
   /** Makes an auth payload: for a CONNECT, or for a refresh of the client's rights. */
@@ -103,7 +123,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     tell(next)
   }
 
-  /** The socket is not connected, or not on its way any more. Without another attempt it does not want to be. */
+  /**
+   * The socket is not connected, or not on its way any more. Without another attempt it does not
+   * want to be.
+   */
   const end = (next: EndStatus, willRetry = false) => {
     if (!willRetry) manager.remove(self)
     // Nobody would ever know.
@@ -111,16 +134,19 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
     }
     change(next)
-    // After the change, as callers look at the state. An event that is still to be sent keeps waiting for its answer.
+    // After the change, as callers look at the state. An event that is still to be sent keeps
+    // waiting for its answer.
     outbound.forget()
   }
 
-  const makeError = (message: string, details?: object) =>
-    new ConnectError({ namespace, message, willRetry: false, ...details })
+  const makeError = (message: string, reason: ConnectErrorReason & { readonly cause?: unknown }, willRetry = false) =>
+    new ConnectError({ namespace, message, reason, willRetry, cause: reason.cause })
 
-  const errorOf = ({ _tag, description, ...details }: Ending) => makeError(description ?? details.reason, details)
+  const errorOf = ({ description, willRetry, ...details }: Ending) =>
+    makeError(description ?? details.reason, { _tag: "Disconnected", ...details }, willRetry)
 
-  const refuse = (message: string, details?: object) => end({ _tag: "Failed", error: makeError(message, details) })
+  const refuse = (message: string, reason: ConnectErrorReason) =>
+    end({ _tag: "Failed", error: makeError(message, reason) })
 
   const disconnected = (reason: ClientDisconnectReason) => end({ _tag: "Disconnected", reason, willRetry: false })
 
@@ -154,7 +180,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     asking = []
     send(
       (auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth),
-      (cause) => refuse(`auth failed: ${cause}`, { cause })
+      (cause) => refuse(`auth failed: ${cause}`, { _tag: "AuthFailed", cause })
     )
   }
 
@@ -183,7 +209,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const onConnected = (data: unknown, early: ReadonlyArray<Received>) => {
     const { fx, pid: newPid, sid } = (data ?? {}) as Greeting
-    if (typeof sid !== "string" || !sid) return refuse("older protocol")
+    if (typeof sid !== "string" || !sid) return refuse("older protocol", { _tag: "OldServer" })
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
@@ -219,14 +245,17 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   }
 
   const onEvent = (packet: Received) => {
-    // A server that recovers connections adds the packet's offset to the arguments, unless it asks for an acknowledgement. It
-    // looks like any other argument.
+    // A server that recovers connections adds the packet's offset to the arguments, unless it asks
+    // for an acknowledgement. It looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
     inbound.receive(observed?.onEvent(packet) ?? packet)
   }
 
-  /** The server asks for new credentials, before the rights of these end. Only an effect makes others. */
+  /**
+   * The server asks for new credentials, before the rights of these end. Only an effect makes
+   * others.
+   */
   const onAuthAsked = (asked: unknown) => {
     if (target.auth !== true || !canSend()) return
     stopAsking()
@@ -246,7 +275,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         if (asking) {
           // A text, or an object that should have one.
           const { data: more, message = data } = Object(data) as { readonly data?: unknown; readonly message?: unknown }
-          refuse(typeof message === "string" ? message : "refused", { data: more })
+          refuse(typeof message === "string" ? message : "refused", { _tag: "Refused", data: more })
         }
         return
       case DISCONNECT:
@@ -280,7 +309,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   const awaitConnected = Effect.suspend(() =>
     users.size === 0
-      ? makeError("its scope closed")
+      ? makeError("its scope closed", { _tag: "Closed" })
       : awaitStatus((status): Effect.Effect<void, ConnectError> | undefined => {
           if (status._tag === "Connected") return Effect.void
           if (status._tag === "Connecting") return undefined
@@ -309,17 +338,15 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     status: inbound.watch(statuses, () => status),
     onStatus: (handler: Parameters<typeof inbound.handle>[1]) => inbound.observe(statuses, handler),
     disconnect: () => Effect.sync(leave),
-    disconnected: awaitStatus((status) =>
-      status._tag === "Disconnected"
-        ? Effect.succeed(status.reason)
-        : status._tag === "Failed" && !status.error.willRetry
-          ? Effect.succeed(status.error.reason ?? "io server disconnect")
-          : undefined
-    ),
+    disconnected: awaitStatus((status) => {
+      const end = status._tag === "Failed" && !status.error.willRetry ? status.error.reason : status
+      if (end._tag === "Disconnected") return Effect.succeed(end.reason)
+      return end === status ? undefined : Effect.succeed("io server disconnect" as const)
+    }),
     reconnect: () =>
       Effect.suspend(() => {
         // Somebody has connected to the namespace since this socket has left it.
-        if (!isWanted() && manager.members.has(namespace)) return makeError("it has another socket")
+        if (!isWanted() && manager.members.has(namespace)) return makeError("it has another socket", { _tag: "Closed" })
         want()
         return awaitConnected
       }),
@@ -366,4 +393,4 @@ interface Greeting {
 type EndStatus = Extract<SocketStatus, { readonly _tag: "Failed" | "Disconnected" }>
 
 /** The end of a connection, or of the socket itself. */
-type Ending = Omit<Extract<SocketStatus, { readonly _tag: "Disconnected" }>, "_tag"> & { readonly _tag?: string }
+type Ending = ConnectionEnd | Extract<SocketStatus, { readonly _tag: "Disconnected" }>

@@ -26,7 +26,9 @@ interface Position {
 }
 
 /** How a reading ends before the end of its stream. */
-type Reason = "Stopped" | "Idle" | "Lost" | "InternalError" | "Gone" | "Trimmed" | "Unreadable"
+type Reason =
+  | { readonly _tag: "Stopped" | "Idle" | "Lost" | "InternalError" | "Gone" | "Unreadable" }
+  | { readonly _tag: "Trimmed"; readonly from: number }
 
 interface Items {
   readonly stream: string
@@ -35,21 +37,28 @@ interface Items {
   readonly end?: { readonly _tag: string; readonly error?: unknown }
 }
 
-/** Something that concerns a reader: the socket's status, or the arguments of the event with values. */
+/**
+ * Something that concerns a reader: the socket's status, or the arguments of the event with values.
+ */
 type News = SocketStatus | Arguments
 
 type Values = ReadonlyArray<unknown>
 
 type Chunk = readonly [unknown, ...Array<unknown>]
 
-/** The messages that may wait for a reader. The window bounds them, unless the server ignores it. */
+/**
+ * The messages that may wait for a reader. The window bounds them, unless the server ignores it.
+ */
 const CAPACITY = 10_000
 
-/** Reads a stream by its id. It asks for the values after its position, at first and after each outage. */
+/**
+ * Reads a stream by its id. It asks for the values after its position, at first and after each
+ * outage.
+ */
 export const readStream = <Ended>(
   socket: StreamSocket,
   { after, event, id, window }: Position,
-  ended: (reason: Reason, at: number, from?: number) => Ended
+  ended: (reason: Reason, at: number) => Ended
 ): Stream.Stream<any, any> => {
   const items = `${event}:items`
 
@@ -66,14 +75,14 @@ export const readStream = <Ended>(
       over = how
       return values
     }
-    const cut = (reason: Reason, from?: number) => finish(Effect.fail(ended(reason, at, from)))
+    const cut = (reason: Reason) => finish(Effect.fail(ended(reason, at)))
 
     const ask: Effect.Effect<Values> = Effect.suspend(() =>
       socket.emitWithAck(`${event}:read`, { stream: id, after: at, window })
     ).pipe(
       Effect.map(({ from, gone }: { readonly from: number; readonly gone: boolean }): Values => {
         told = at
-        return gone ? cut("Gone") : from > at ? cut("Trimmed", from) : []
+        return gone ? cut({ _tag: "Gone" }) : from > at ? cut({ _tag: "Trimmed", from }) : []
       }),
       // After an outage the status tells when to ask again.
       Effect.catch((error) =>
@@ -84,7 +93,7 @@ export const readStream = <Ended>(
     const onItems = (args: Arguments): Values | Effect.Effect<Values> => {
       const { wire } = socket
       const batch = wire === undefined ? args : wire.decode(socket.namespace, items, [items, ...args], () => {})
-      if (batch === undefined) return cut("Unreadable")
+      if (batch === undefined) return cut({ _tag: "Unreadable" })
       const { end, from, values } = batch[0] as Items
       // Values are missing. The answer tells whether the server still has them.
       if (from > at) return ask
@@ -92,7 +101,7 @@ export const readStream = <Ended>(
       at += added.length
       if (end === undefined) return added
       if (end._tag === "Success") return finish(Cause.done(), added)
-      return finish(Effect.fail(end._tag === "Failure" ? end.error : ended(end._tag as Reason, at)), added)
+      return finish(Effect.fail(end._tag === "Failure" ? end.error : ended({ _tag: end._tag } as Reason, at)), added)
     }
 
     const onStatus = (status: SocketStatus): Values | Effect.Effect<Values> => {

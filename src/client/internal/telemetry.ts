@@ -148,7 +148,9 @@ class ObservedSocket implements SocketObserver {
     this.places = undefined
     if (status._tag === "Disconnected") series.update(Metrics.disconnects, 1, { namespace, reason: status.reason })
     if (status._tag === "Failed") {
-      series.update(Metrics.connectFailures, 1, { namespace, reason: status.error.reason ?? "refused" })
+      const { reason } = status.error
+      const why = reason._tag === "Disconnected" ? reason.reason : "refused"
+      series.update(Metrics.connectFailures, 1, { namespace, reason: why })
     }
   }
 

@@ -23,7 +23,10 @@ import { Outbox, type Send, sizeOf } from "./outbox.ts"
 /** The servers of a namespace that are remembered. */
 const MAX_MEMBERS = 10_000
 
-/** An official primary does not welcome a server. The others have told that they are here after so long, in milliseconds. */
+/**
+ * An official primary does not welcome a server. The others have told that they are here after so
+ * long, in milliseconds.
+ */
 const INTRODUCTION = 500
 
 /** The estimated memory of a sign of life, in bytes. */
@@ -32,7 +35,10 @@ const PRESENCE_SIZE = 256
 export interface LineOptions {
   /** The bytes that may wait for the primary. */
   readonly maxBuffer: number
-  /** A server that has sent nothing to all others for so long tells that it is here, in milliseconds. */
+  /**
+   * A server that has sent nothing to all others for so long tells that it is here, in
+   * milliseconds.
+   */
   readonly heartbeatInterval: number
   /** A server that was not heard for so long is dead, in milliseconds. */
   readonly heartbeatTimeout: number
@@ -223,7 +229,10 @@ export class Link implements ClusterLink {
     this.isIntroduced = true
   }
 
-  /** Tells that this server is here if it was silent for long, and takes those that are silent for dead. */
+  /**
+   * Tells that this server is here if it was silent for long, and takes those that are silent for
+   * dead.
+   */
   sweep(silentSince: number, deadSince: number): void {
     if (this.lastSent <= silentSince) this.tell("Here")
     for (const [uid, heard] of this.members) {

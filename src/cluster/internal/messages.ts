@@ -26,7 +26,10 @@ export const MAX_FRAMES = 100_000
 /** The id of senders that are no servers. */
 export const EMITTER = "emitter"
 
-/** The name of the property that marks the closing of a server that is dead. Official servers ignore it. */
+/**
+ * The name of the property that marks the closing of a server that is dead. Official servers ignore
+ * it.
+ */
 export const DEAD = "dead"
 
 /** An envelope that is encoded: as JSON, or as MessagePack if it holds bytes. */

@@ -2,7 +2,10 @@ import type { DropReason } from "../../adapter/ClusterStatus.ts"
 import { costOf } from "../../internal/cost.ts"
 import { type Body, SOURCE } from "./messages.ts"
 
-/** The timer as it was when this module was loaded. Fake timers of tests must not hold messages back. */
+/**
+ * The timer as it was when this module was loaded. Fake timers of tests must not hold messages
+ * back.
+ */
 const { setImmediate } = globalThis
 
 /** The bytes that may wait for another process by default: 16 MiB. */
@@ -15,8 +18,8 @@ const FULL = 65_536
 const OVERHEAD = 64
 
 /**
- * Sends a message to another process. `done` is called once, when the message is in the hands of the
- * operating system, or with an error. It throws if the message cannot be encoded.
+ * Sends a message to another process. `done` is called once, when the message is in the hands of
+ * the operating system, or with an error. It throws if the message cannot be encoded.
  */
 export type Send = (message: object, done: (error: Error | null) => void) => void
 
@@ -103,5 +106,7 @@ export class Outbox {
   }
 }
 
-/** The estimated memory of a message, in bytes. Throws on one that is circular or nested too deep. */
+/**
+ * The estimated memory of a message, in bytes. Throws on one that is circular or nested too deep.
+ */
 export const sizeOf = (message: object): number => OVERHEAD + costOf(message)

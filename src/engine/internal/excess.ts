@@ -1,3 +1,5 @@
+import type { ServerTransport } from "../Transport.ts"
+
 /** The number of budgets that may wait within one turn: the client could not read anything yet. */
 const TURN_BUDGETS = 4
 
@@ -9,9 +11,8 @@ const REVIEW = 1_000
 
 /** A client for which more than the budget waits. */
 interface Overfull {
-  /** The number of waiting bytes. */
-  readonly buffered: number
-  exceeds(bytes: number): boolean
+  /** Its transport now. */
+  readonly current: ServerTransport
   onDefect(defect: unknown): void
 }
 
@@ -46,7 +47,7 @@ export class Excess {
 
   /** Whether a message of `size` bytes may wait. It is already among the waiting bytes. */
   admits(size: number): boolean {
-    const { buffered } = this.client
+    const { buffered } = this.client.current
     if (this.cancel === undefined || buffered - size <= this.maxOutbox) this.begin()
     if (buffered <= this.limit) return true
     // Nothing else waits. Base64 makes a message larger by a third.
@@ -57,7 +58,7 @@ export class Excess {
 
   /** Whether the bytes that wait now may wait. */
   get isWithin(): boolean {
-    return this.client.buffered <= this.limit
+    return this.client.current.buffered <= this.limit
   }
 
   /** Stops checking the client. */
@@ -78,8 +79,8 @@ export class Excess {
     const { client, maxOutbox } = this
     this.cancel = this.after(millis, () => {
       try {
-        if (!client.exceeds(maxOutbox)) return this.onOver()
-        this.limit = Math.min(this.limit, client.buffered + maxOutbox * MARGIN)
+        if (!client.current.exceeds(maxOutbox)) return this.onOver()
+        this.limit = Math.min(this.limit, client.current.buffered + maxOutbox * MARGIN)
         this.review(REVIEW)
       } catch (defect) {
         client.onDefect(defect)

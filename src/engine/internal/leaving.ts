@@ -27,7 +27,7 @@ export interface LeavingSession {
   readonly isReading: boolean
   /** Whether its client is changing the transport at the moment. */
   readonly isUpgrading: boolean
-  readonly leavingHandler: LeavingHandler
+  readonly handler: LeavingHandler
   /**
    * Sends what waits, and closes the transport; messages still come. `onGone` is called once the
    * transport has released everything, unless it was cut before.
@@ -52,13 +52,13 @@ export class PassingSession implements LeavingSession {
   isOpen = true
   readonly isReading = true
   readonly isUpgrading = false
-  readonly leavingHandler: LeavingHandler
+  readonly handler: LeavingHandler
   private readonly passing: Passing
 
   constructor(passing: Passing) {
     this.passing = passing
     // The owner closes it. Nobody here can say when.
-    this.leavingHandler = { onLeaving: (within) => passing.move(within) }
+    this.handler = { onLeaving: (within) => passing.move(within) }
   }
 
   beginLeaving(): void {}
@@ -113,10 +113,10 @@ export class Leaving implements WheelEntry {
   }
 
   start(): void {
-    const { leavingHandler } = this.session
-    if (leavingHandler.onLeaving === undefined) return this.close()
+    const { handler } = this.session
+    if (handler.onLeaving === undefined) return this.close()
     this.wheel.schedule(this, this.left)
-    leavingHandler.onLeaving(this.left, () => this.close())
+    handler.onLeaving(this.left, () => this.close())
   }
 
   private get left(): number {
@@ -141,11 +141,11 @@ export class Leaving implements WheelEntry {
   /** Nothing more can come. */
   onGone(): void {
     if (this.step !== "closing") return
-    const { leavingHandler } = this.session
+    const { handler } = this.session
     this.step = "finishing"
-    if (leavingHandler.onLeft === undefined) return this.finish()
+    if (handler.onLeft === undefined) return this.finish()
     this.wheel.schedule(this, Math.max(LAST_HANDLERS, this.left))
-    leavingHandler.onLeft(() => this.finish())
+    handler.onLeft(() => this.finish())
   }
 
   private finish(): void {
@@ -172,7 +172,7 @@ export class Leaving implements WheelEntry {
         session.cut()
         return this.onGone()
       case "finishing":
-        this.inFlight = session.leavingHandler.inFlight ?? 0
+        this.inFlight = session.handler.inFlight ?? 0
         return this.finish()
     }
   }

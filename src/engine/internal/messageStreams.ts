@@ -159,31 +159,3 @@ export class MessageStreams {
     else if (this.held === undefined) this.onEmpty()
   }
 }
-
-/** A session whose transport changes. */
-interface Changing {
-  readonly transport: string
-  readonly isOpen: boolean
-  watchTransport(onChange: (name: string | undefined) => void): () => void
-}
-
-/**
- * Streams the names of a session's transports: the current one, and then each one that it changes
- * to.
- */
-export const transportsOf = (session: Changing): Stream.Stream<string> =>
-  Stream.unwrap(
-    Effect.gen(function* () {
-      const queue = yield* Queue.unbounded<string, Cause.Done>()
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          Queue.offerUnsafe(queue, session.transport)
-          return session.watchTransport((name) =>
-            name === undefined ? void Queue.endUnsafe(queue) : void Queue.offerUnsafe(queue, name)
-          )
-        }),
-        (stop) => Effect.sync(stop)
-      )
-      return Stream.fromQueue(queue)
-    })
-  )

@@ -8,6 +8,7 @@ import type { TimerWheel } from "../TimerWheel.ts"
 import { Credit, MAX_RATE, TICK } from "./credit.ts"
 import { CLOSE_TIMEOUT, Leaving, type LeavingSession } from "./leaving.ts"
 import { type Retirement, Retiring } from "./retiring.ts"
+import { spread } from "./spread.ts"
 
 /** The longest time that another server may give a session to move, in milliseconds. */
 const MAX_WITHIN = 60_000
@@ -197,7 +198,9 @@ export class Mover<S extends LeavingSession> {
         if (at === queue.length) {
           // Sessions whose opening was under way have come since.
           const waiting = Array.from(server.sessions).filter(isWaiting)
-          queue = waiting.filter(concerns)
+          // Clients come back after a delay of their kind. Sessions of one kind may be neighbours: if they
+          // left together, the last ones of a slow kind would come back with the first ones of a quick one.
+          queue = spread(waiting.filter(concerns))
           at = 0
           later = waiting.length - queue.length
           if (queue.length === 0 && !this.awaits(concerns)) break

@@ -1,5 +1,5 @@
 import { TokenBucket } from "../../internal/tokenBucket.ts"
-import type { ReadLimit } from "../EngineOptions.ts"
+import type { ReadLimit } from "../EngineLimits.ts"
 
 /**
  * A pause lasts until this many packets may come, because a pause per packet would cost more than

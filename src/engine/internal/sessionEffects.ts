@@ -10,13 +10,13 @@ import * as Stream from "effect/Stream"
 import { type Overflow, type OverflowError, type StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { EngineSession, SessionHandler } from "../EngineSession.ts"
 import { makeQueue } from "./messageStreams.ts"
-
-const NOTHING: SessionHandler = { onOpen() {}, onMessage() {}, onBinary() {}, onClose() {} }
+import { IGNORE } from "./session/inflow.ts"
+import type { Session } from "./session/session.ts"
 
 /** Leaves the messages of a session to its streams, and holds them for the first one. */
-export const HOLD = (session: EngineSession): SessionHandler => {
+export const HOLD = (session: Session): SessionHandler => {
   session.holdMessages()
-  return NOTHING
+  return IGNORE
 }
 
 /**
@@ -29,7 +29,7 @@ export const handlerOf =
     context: Context.Context<Exclude<R, Scope.Scope>>,
     scope: Scope.Scope
   ) =>
-  (session: EngineSession): SessionHandler => {
+  (session: Session): SessionHandler => {
     const runFork = Effect.runForkWith(context)
     session.holdMessages()
     let fiber: Fiber.Fiber<unknown, E> | undefined

@@ -31,7 +31,10 @@ interface Options<E> {
   readonly full: E
 }
 
-/** A message that is being handled. `ended` is there once somebody waits: the answer, if there is one. */
+/**
+ * A message that is being handled. `ended` is there once somebody waits: the answer, if there is
+ * one.
+ */
 interface Running {
   ended: Deferred.Deferred<string | undefined> | undefined
 }
@@ -40,8 +43,8 @@ const keyOf = ({ event, id, namespace, owner }: Message): string =>
   JSON.stringify([namespace, event, owner ?? null, id])
 
 /**
- * Claims messages: one claim of a message at a time in this process, and in others as far as the store
- * sees to it. Without a store the answers are in the ledger.
+ * Claims messages: one claim of a message at a time in this process, and in others as far as the
+ * store sees to it. Without a store the answers are in the ledger.
  */
 export const makeClaims = <E>(
   store: Store<E> | undefined,
@@ -74,7 +77,10 @@ export const makeClaims = <E>(
     )
   }
 
-  /** Claims a message that nobody in this process handles. It is not interrupted but in the store's wait. */
+  /**
+   * Claims a message that nobody in this process handles. It is not interrupted but in the store's
+   * wait.
+   */
   const enter = (key: string, message: Message, scope: Scope.Scope): Effect.Effect<Claim<E>, E> => {
     if (running.size >= maxRunning) return Effect.fail(full)
     const self: Running = { ended: undefined }

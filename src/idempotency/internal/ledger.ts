@@ -36,8 +36,8 @@ class Place {
 }
 
 /**
- * Entries in the order in which they were added. Unlike a `Set`, it finds its first one at once also
- * after it has lost many.
+ * Entries in the order in which they were added. Unlike a `Set`, it finds its first one at once
+ * also after it has lost many.
  */
 class Chain {
   /** A window in milliseconds, or a client. */
@@ -86,8 +86,8 @@ export interface NewEntry {
 }
 
 /**
- * The answers that are kept, within bounds. Those that are over are dropped first. Beyond its share,
- * a client loses its own oldest answers; beyond the bounds of all, the oldest of all go.
+ * The answers that are kept, within bounds. Those that are over are dropped first. Beyond its
+ * share, a client loses its own oldest answers; beyond the bounds of all, the oldest of all go.
  */
 export class Ledger {
   private readonly limits: LedgerLimits

@@ -30,8 +30,9 @@ export const request = async (
 }
 
 /**
- * Requests over an agent of Node's, where `fetch` takes none: a proxy's, say. It does what polling needs. Redirects are not followed: an
- * agent of somebody's choice is for the server of their choice.
+ * Requests over an agent of Node's, where `fetch` takes none: a proxy's, say. It does what polling
+ * needs. Redirects are not followed: an agent of somebody's choice is for the server of their
+ * choice.
  */
 export const fetchOver =
   (agent: Http.Agent, tls: Https.RequestOptions) =>

@@ -19,7 +19,10 @@ const sizeOf = (data: string | Uint8Array | Blob): number => (data instanceof Bl
 /** The characters of a refusal that are kept. */
 const MAX_BODY = 1_000
 
-/** The beginning of a response's body. A server that does not get on with it is not waited for beyond the client's `connectTimeout`. */
+/**
+ * The beginning of a response's body. A server that does not get on with it is not waited for
+ * beyond the client's `connectTimeout`.
+ */
 const beginningOf = (response: IncomingMessage, onBody: (body: string) => void): void => {
   let body = ""
   const end = () => onBody(body.slice(0, MAX_BODY))

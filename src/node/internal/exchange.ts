@@ -1,4 +1,7 @@
-/** The parts that all exchanges share, whether their requests come from clients or from other servers. */
+/**
+ * The parts that all exchanges share, whether their requests come from clients or from other
+ * servers.
+ */
 import * as Zlib from "node:zlib"
 
 import type { EngineRequest, RequestBody } from "../../engine/EngineRequest.ts"

@@ -31,8 +31,8 @@ type State = Extract<Frame, { readonly type: "state" }>
 
 /**
  * The members of all servers. Each server decides about its own: it tells the others its changes,
- * which it numbers. A server that misses one asks for all. This class is the side of one server; all
- * of it is synchronous.
+ * which it numbers. A server that misses one asks for all. This class is the side of one server;
+ * all of it is synchronous.
  *
  * It puts the frames for the others into `outbox`, and the rooms that a frame has changed into
  * `touched`. Its owner takes them out.

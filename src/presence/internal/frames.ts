@@ -8,8 +8,8 @@ import * as Schema from "effect/Schema"
  * - `delta`: the changes that lead to `clock`, the first of them after `clock - 1`.
  * - `beat`: a sign of life of a sender whose last delta led to `clock`.
  * - `want`: asks the server `of` for all of its members, or every server if it is `*`.
- * - `state`: a part of all members of the sender. Deltas may come between the parts, and each part has the
- *   members as they are at its `clock`. `round` tells several states apart.
+ * - `state`: a part of all members of the sender. Deltas may come between the parts, and each part
+ *   has the members as they are at its `clock`. `round` tells several states apart.
  * - `bye`: the sender ends, and its members with it.
  */
 export type Frame =

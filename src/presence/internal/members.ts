@@ -10,7 +10,9 @@ export interface Version {
   readonly wire: Readonly<Record<string, unknown>>
 }
 
-/** Whether a text may be a key. Clients have keys as names in objects, and one of those is no name. */
+/**
+ * Whether a text may be a key. Clients have keys as names in objects, and one of those is no name.
+ */
 export const isKey = (text: string): boolean => text !== "" && text !== "__proto__"
 
 /** One presence of a key in a room. Its server alone decides about it. */
@@ -166,7 +168,9 @@ export class Rooms {
   private readonly rooms = new Map<string, Room>()
   /** The rooms with changes that are not published. */
   readonly changed = new Set<Room>()
-  /** The rooms that may be unused. They keep their pace until their next publication would be due. */
+  /**
+   * The rooms that may be unused. They keep their pace until their next publication would be due.
+   */
   private readonly idle = new Set<Room>()
   /** The time between two publications of a room, in milliseconds. */
   private readonly period: number
@@ -200,8 +204,9 @@ export class Rooms {
   }
 
   /**
-   * Hides a member. With a time, the leave waits for a period from then on, if nothing else has happened
-   * in the room for one: a key that comes back meanwhile has left and joined in one difference.
+   * Hides a member. With a time, the leave waits for a period from then on, if nothing else has
+   * happened in the room for one: a key that comes back meanwhile has left and joined in one
+   * difference.
    */
   hide(member: Member, now?: number): Room | undefined {
     const room = this.rooms.get(member.room)

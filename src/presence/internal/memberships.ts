@@ -13,7 +13,9 @@ interface Socket {
 export interface Membership {
   readonly sid: string
   readonly member: Member
-  /** The scope of the latest call that has tracked it; `undefined` if its socket has disconnected. */
+  /**
+   * The scope of the latest call that has tracked it; `undefined` if its socket has disconnected.
+   */
   owner: Scope.Closeable | undefined
 }
 

@@ -1,7 +1,10 @@
 import { type Entry, type Frame, MAX_ENTRIES } from "./frames.ts"
 import { Member, type Version } from "./members.ts"
 
-/** The parts of a state that are told at once: a broker, and other servers, take no more than so much in a turn. */
+/**
+ * The parts of a state that are told at once: a broker, and other servers, take no more than so
+ * much in a turn.
+ */
 const MAX_PARTS = 10
 
 /** The reference of a member's version. */
@@ -86,7 +89,10 @@ export class OwnMembers {
     this.isAsked = true
   }
 
-  /** The next frames with all members, after those with the latest changes; none if nobody has asked. */
+  /**
+   * The next frames with all members, after those with the latest changes; none if nobody has
+   * asked.
+   */
   takeState(): ReadonlyArray<Frame> {
     if (this.round === undefined && !this.isAsked) return []
     const frames = Array.from(this.takeDeltas())

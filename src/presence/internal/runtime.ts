@@ -56,7 +56,9 @@ export class PresenceRuntime {
   private readonly cluster: Cluster
   private readonly tracker: Tracker
   private readonly metrics: Metrics
-  /** The rooms of which a message is being sent: the next one waits, however slow the clients are. */
+  /**
+   * The rooms of which a message is being sent: the next one waits, however slow the clients are.
+   */
   private readonly telling = new Set<Room>()
   /** The states that were made since the last tick. */
   private readonly made = new Map<Room, ReturnType<typeof stateOf>>()
@@ -143,7 +145,9 @@ export class PresenceRuntime {
     servers: Effect.sync(() => this.cluster.states)
   }
 
-  /** An own member has changed. The one whose socket `except` has is about to get the whole state. */
+  /**
+   * An own member has changed. The one whose socket `except` has is about to get the whole state.
+   */
   private changed(room: Room, except?: string): void {
     const { now } = this
     this.publish(room, now, except)

@@ -7,9 +7,9 @@ const BUDGET = 1_000
 const MAX_WAITING = 1_000
 
 /**
- * Paces the states of rooms that sockets get. A state costs as much as its room is large, and a client
- * may enter rooms as often as it likes: a socket gets small states at once, and others at the next
- * tick, when all sockets that wait for one room share its encoded state.
+ * Paces the states of rooms that sockets get. A state costs as much as its room is large, and a
+ * client may enter rooms as often as it likes: a socket gets small states at once, and others at
+ * the next tick, when all sockets that wait for one room share its encoded state.
  */
 export class StateQueue {
   private readonly spent = new Map<string, number>()

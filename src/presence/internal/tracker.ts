@@ -49,7 +49,9 @@ export interface TrackerHost {
   readonly run: (effect: Effect.Effect<void>) => void
 }
 
-/** Tracks the sockets of this server: the beginning, the changes and the end of their memberships. */
+/**
+ * Tracks the sockets of this server: the beginning, the changes and the end of their memberships.
+ */
 export class Tracker {
   private readonly namespace: string
   private readonly rooms: Rooms
@@ -71,16 +73,16 @@ export class Tracker {
   track(socket: PresentSocket, tracking: Tracking<unknown>) {
     return Effect.gen({ self: this }, function* () {
       const metadata = this.options.encode(tracking.meta)
-      const reason = this.refusal(socket, tracking, metadata)
-      if (reason !== undefined) return yield* new PresenceRefused({ room: tracking.room, reason })
+      const refusal = this.refusal(socket, tracking, metadata)
+      if (refusal !== undefined) return yield* refused(tracking.room, refusal)
       yield* this.enter(socket, tracking.room)
       return yield* Effect.uninterruptible(this.own(socket, tracking, metadata, yield* Effect.scope))
     })
   }
 
   /**
-   * Begins a membership that belongs to a scope. All that it keeps there is in a scope of its own, which
-   * closes with it: the one of a socket may see any number of memberships.
+   * Begins a membership that belongs to a scope. All that it keeps there is in a scope of its own,
+   * which closes with it: the one of a socket may see any number of memberships.
    */
   private own(socket: PresentSocket, tracking: Tracking<unknown>, metadata: Metadata, scope: Scope.Scope) {
     return Effect.gen({ self: this }, function* () {
@@ -127,7 +129,7 @@ export class Tracker {
     { id }: PresentSocket,
     { key, room }: Tracking<unknown>,
     { encoded }: Metadata
-  ): RefusalReason | undefined {
+  ): RefusalReason["_tag"] | undefined {
     const { maxBytes, maxMembers, maxPerSocket } = this.options
     if (!isKey(key)) return "InvalidKey"
     if (costOf([room, key, encoded]) > maxBytes) return "TooLarge"
@@ -148,8 +150,8 @@ export class Tracker {
     const { key, room } = tracking
     const known = this.memberships.get(socket.id, room, key)
     // Others may have come while the socket joined the room.
-    const reason = this.refusal(socket, tracking, metadata)
-    if (reason !== undefined) return Effect.fail(new PresenceRefused({ room, reason }))
+    const refusal = this.refusal(socket, tracking, metadata)
+    if (refusal !== undefined) return Effect.fail(refused(room, refusal))
     if (known !== undefined) {
       const before = known.owner
       known.owner = owner
@@ -186,7 +188,7 @@ export class Tracker {
       const { key, room } = membership.member
       const metadata = this.options.encode(meta)
       if (costOf([room, key, metadata.encoded]) > this.options.maxBytes) {
-        return Effect.fail(new PresenceRefused({ room, reason: "TooLarge" }))
+        return Effect.fail(refused(room, "TooLarge"))
       }
       this.replace(membership, metadata)
       return Effect.void
@@ -236,3 +238,6 @@ export class Tracker {
     if (closing !== undefined) this.host.run(closing)
   }
 }
+
+const refused = (room: string, _tag: RefusalReason["_tag"]): PresenceRefused =>
+  new PresenceRefused({ room, reason: { _tag } })

@@ -26,7 +26,9 @@ export const stateOf = (room: Room | undefined): ByKey => {
 
 const wireOf = ({ wire }: Version) => wire
 
-/** The payload of `presence_diff`. An update is the leave of one version and the join of the next. */
+/**
+ * The payload of `presence_diff`. An update is the leave of one version and the join of the next.
+ */
 export const diffOf = ({ joined, left, updated }: Difference): { readonly joins: ByKey; readonly leaves: ByKey } => {
   const joins = none()
   const leaves = none()

@@ -35,7 +35,7 @@ export const readValue = (
 const read = (reader: Reader, levels: number, maxDepth: number) => {
   try {
     const value = reader.value(levels)
-    if (reader.left > 0) return make("invalid payload", `${reader.left} bytes behind the packet`)
+    if (reader.left > 0) return make("invalid payload", `${reader.left} bytes after the packet`)
     return { value, hasBinary: reader.hasBinary }
   } catch (cause) {
     if (isProtocolError(cause) && cause.code !== "nesting too deep") return cause

@@ -149,7 +149,10 @@ export class Writer {
     this.at = start + needed + written
   }
 
-  /** Writes UTF-8 behind the place of a head. Returns the number of bytes, or `undefined` if they are too many. */
+  /**
+   * Writes UTF-8 after the place of a head. Returns the number of bytes, or `undefined` if they are
+   * too many.
+   */
   private encode(text: string, maxLength: number): number | undefined {
     this.reserve(maxLength + 5)
     const { read, written } = utf8.encodeInto(text, this.bytes.subarray(this.at + textHead(text.length)))

@@ -1,6 +1,6 @@
 /**
- * The account of the commands that wait for Redis, in all outboxes together: bounded in bytes and in age. The oldest goes first, and is
- * counted.
+ * The account of the commands that wait for Redis, in all outboxes together: bounded in bytes and
+ * in age. The oldest goes first, and is counted.
  */
 import type * as Clock from "effect/Clock"
 
@@ -34,7 +34,10 @@ export class Backlog {
     this.maxAge = maxAge
   }
 
-  /** Counts a new command, and makes space for it. Gives nothing, and drops it, if it alone is too large. */
+  /**
+   * Counts a new command, and makes space for it. Gives nothing, and drops it, if it alone is too
+   * large.
+   */
   admit(
     command: Command,
     key: string | undefined,

@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+import type { ClusterLink } from "../../adapter/ClusterLink.ts"
 import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
 import type { RedisAdapterOptions } from "../RedisAdapterOptions.ts"
 import type { RedisClient } from "../RedisClient.ts"
 import type { Command, Reply } from "../RedisCommand.ts"
+import * as Away from "./away.ts"
 import * as Membership from "./membership.ts"
 import type { Body } from "./msgpack.ts"
 import * as Publisher from "./publisher.ts"
@@ -13,18 +15,23 @@ import * as Publisher from "./publisher.ts"
 export interface Bus {
   readonly redis: RedisClient["Service"]
   readonly monitor: ClusterMonitor
-  /** Publishes a message, in the order of the calls. It waits, within bounds, while Redis is away. */
+  /**
+   * Publishes a message, in the order of the calls. It waits, within bounds, while Redis is away.
+   */
   readonly publish: (channel: string, body: Body, isSharded: boolean) => void
   /**
-   * The same with any command; `key` decides the server in a Redis Cluster. `done` is called once, with
-   * the reply, or without one: it was dropped, or has failed and may still have been executed.
+   * The same with any command; `key` decides the server in a Redis Cluster. `done` is called once,
+   * with the reply, or without one: it was dropped, or has failed and may still have been executed.
    */
   readonly send: (key: string, command: Command, done?: (reply: Reply | undefined) => void) => void
   /**
-   * See `ClusterLink.servers`: the number of subscribers of a channel that every server subscribes
-   * to. The first channel is also the one by which others are known to be back after an outage.
+   * The part of a link that knows of the other servers, by a channel that every server subscribes to. The first channel is also
+   * the one by which others are known to be back after an outage.
    */
-  readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
+  readonly others: (
+    channel: string,
+    isSharded: boolean
+  ) => Effect.Effect<Pick<ClusterLink, "servers" | "awayFor">, never, Scope.Scope>
 }
 
 /** Makes the bus of a server. */
@@ -53,9 +60,10 @@ export const makeBus = (
       monitor,
       publish,
       send: (key, command, done) => add(command, key, done),
-      servers: (channel, isSharded) => {
-        membership.track(channel, isSharded)
-        return membership.servers(channel, isSharded)
-      }
+      others: (channel, isSharded) =>
+        Effect.map(Away.make(redis, channel, isSharded), (awayFor) => {
+          membership.track(channel, isSharded)
+          return { servers: membership.counter(channel, isSharded), awayFor }
+        })
     }
   })

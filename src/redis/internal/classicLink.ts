@@ -76,7 +76,7 @@ export const make =
           const body = wire.encodeAnswer(to, answer, undefined)
           if (body !== undefined) bus.publish(wire.answerChannelOf(to, answer), body, false)
         },
-        servers: bus.servers(channels.request, false)
+        ...(yield* bus.others(channels.request, false))
       }
       return link
     })

@@ -1,5 +1,6 @@
 /**
- * Reads the format of `createAdapter` of `@socket.io/redis-adapter`, and of `@socket.io/redis-emitter`.
+ * Reads the format of `createAdapter` of `@socket.io/redis-adapter`, and of
+ * `@socket.io/redis-emitter`.
  */
 import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
 import { broadcast, type Here, readSockets, serverEvent } from "../../adapter/Envelope.ts"
@@ -51,8 +52,8 @@ const MAX_HEAD_ID = 64
 const TAIL = 9
 
 /**
- * Reads the sender at the head of a broadcast and the number at its tail. Both have fixed places, so
- * a message for a room without members here costs no more than this.
+ * Reads the sender at the head of a broadcast and the number at its tail. Both have fixed places,
+ * so a message for a room without members here costs no more than this.
  */
 export const readHead = (body: Uint8Array): BroadcastHead | undefined => {
   const native = body[0] === NATIVE
@@ -133,7 +134,10 @@ const decodeRequest = (body: Body, here: Here, maxBytes: number): Received | Leg
   return "from" in request ? request : { _tag: "Message", from, number, message: request }
 }
 
-/** Returns the problem if the request is wrong, and `undefined` if it is of an unknown type or of another namespace. */
+/**
+ * Returns the problem if the request is wrong, and `undefined` if it is of an unknown type or of
+ * another namespace.
+ */
 const readRequest = (
   type: number,
   fields: Fields,
@@ -222,7 +226,10 @@ const decodeResponse = (body: Body, here: Here, maxBytes: number): Received => {
   return answer === undefined ? { _tag: "Ignored", from, number } : { _tag: "Answer", from, number, answer }
 }
 
-/** Returns the problem if the answer is wrong, and `undefined` if it is to a question that is never asked here. */
+/**
+ * Returns the problem if the answer is wrong, and `undefined` if it is to a question that is never
+ * asked here.
+ */
 const readAnswer = (fields: Fields, extension: Values.Extension | undefined): ClusterAnswer | string | undefined => {
   const { requestId, sockets, type } = fields
   if (!Values.isId(requestId)) return "an answer without the id of its question"

@@ -1,5 +1,6 @@
 /**
- * The format of `createAdapter` of `@socket.io/redis-adapter`: what it writes. `classicRead.ts` reads it.
+ * The format of `createAdapter` of `@socket.io/redis-adapter`: what it writes. `classicRead.ts`
+ * reads it.
  *
  * Our own fields, which official servers ignore, are a fourth element of broadcasts, the message's
  * number (0: none), and a last member `x` of requests and answers to servers of ours (see
@@ -23,8 +24,8 @@ export interface ClassicChannels {
   /** Broadcasts without a single room. A room's channel adds `<room>#`. */
   readonly broadcast: string
   /**
-   * The pattern of all channels of broadcasts. The namespace is escaped: clients choose the names of dynamic ones, and a name with
-   * many asterisks would keep Redis busy.
+   * The pattern of all channels of broadcasts. The namespace is escaped: clients choose the names
+   * of dynamic ones, and a name with many asterisks would keep Redis busy.
    */
   readonly pattern: string
   readonly request: string
@@ -34,7 +35,10 @@ export interface ClassicChannels {
   readonly ownResponse: string
 }
 
-/** A join, a leave and a disconnection of official servers are for their sender, too: it acts itself. */
+/**
+ * A join, a leave and a disconnection of official servers are for their sender, too: it acts
+ * itself.
+ */
 export interface ClassicWire extends PubSubWire {
   readonly channels: ClassicChannels
   readonly roomChannel: (room: string) => string
@@ -103,7 +107,10 @@ const flagged = ({ except, rooms }: Selection, flags: Parameters<typeof Values.w
   flags: Values.writeFlags(flags, timeout)
 })
 
-/** The options of a broadcast. A trace context is among them, as the message's number has to be at its end. */
+/**
+ * The options of a broadcast. A trace context is among them, as the message's number has to be at
+ * its end.
+ */
 const optionsOf = ({ flags, selection, trace }: Extract<ClusterMessage, { readonly _tag: "Broadcast" }>) => {
   const options = flagged(selection, flags)
   return trace === undefined ? options : { ...options, x: Values.writeTrace(trace) }
@@ -225,7 +232,10 @@ export type EmitterMessage = Extract<
   { readonly _tag: "Broadcast" | "Join" | "Leave" | "Disconnect" | "ServerEvent" }
 >
 
-/** Messages of a process that is no server, as `@socket.io/redis-emitter` writes them. No answers come. */
+/**
+ * Messages of a process that is no server, as `@socket.io/redis-emitter` writes them. No answers
+ * come.
+ */
 export interface EmitterWire {
   readonly channelOf: (message: EmitterMessage) => string
   readonly encode: (message: EmitterMessage) => Body

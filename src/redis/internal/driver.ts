@@ -1,7 +1,7 @@
 /**
- * A client library as we need it: it opens one connection to one Redis server, which ends when it ends. Everything that lives
- * longer than a connection is ours and the same for all libraries: connecting again, subscriptions, heartbeats, the slots of a
- * Redis Cluster.
+ * A client library as we need it: it opens one connection to one Redis server, which ends when it
+ * ends. Everything that lives longer than a connection is ours and the same for all libraries:
+ * connecting again, subscriptions, heartbeats, the slots of a Redis Cluster.
  */
 import type { Command, Reply, SubscriptionKind } from "../RedisCommand.ts"
 import { RedisError } from "../RedisError.ts"
@@ -24,8 +24,8 @@ export interface Connection {
   /** Grows with each reply and each message: what a heartbeat looks at. */
   readonly activity: number
   /**
-   * Sends commands in one write. `done` is called once, later, with a result for each. Strings of replies are buffers if
-   * `bytes` says so.
+   * Sends commands in one write. `done` is called once, later, with a result for each. Strings of
+   * replies are buffers if `bytes` says so.
    */
   readonly send: (
     commands: ReadonlyArray<Command>,
@@ -49,7 +49,10 @@ export interface Driver {
   readonly seeds?: () => ReadonlyArray<Address>
   /** The address to connect to for one that the cluster announces. */
   readonly mapAddress?: (address: Address) => Address
-  /** Listens to the errors of the user's client, so that they do not end the process. Gives how to stop. */
+  /**
+   * Listens to the errors of the user's client, so that they do not end the process. Gives how to
+   * stop.
+   */
   readonly guard: (onError: (cause: unknown) => void) => () => void
 }
 
@@ -76,7 +79,7 @@ export const guardOf =
   }
 
 export const disconnected = (cause?: unknown): RedisError =>
-  new RedisError({ reason: "Disconnected", message: "there is no connection to Redis", cause })
+  new RedisError({ reason: { _tag: "Disconnected" }, message: "there is no connection to Redis", cause })
 
 /** The errors of servers begin with a code: `MOVED 1 127.0.0.1:7000`, `ERR unknown command`. */
 const isReply = (message: string): boolean => /^[A-Z][A-Z0-9_]*( |$)/.test(message)
@@ -84,7 +87,7 @@ const isReply = (message: string): boolean => /^[A-Z][A-Z0-9_]*( |$)/.test(messa
 /** A rejection of a client library: an error of the server, or one of the connection. */
 export const errorOf = (cause: unknown): RedisError => {
   const message = cause instanceof Error ? cause.message : String(cause)
-  return isReply(message) ? new RedisError({ reason: "Refused", message, cause }) : disconnected(cause)
+  return isReply(message) ? new RedisError({ reason: { _tag: "Refused" }, message, cause }) : disconnected(cause)
 }
 
 const toBuffer = (bytes: Uint8Array): Buffer =>

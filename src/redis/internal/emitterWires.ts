@@ -15,7 +15,10 @@ export type Encode = (message: ClassicWire.EmitterMessage) => Outgoing
 /** Makes the encoder of a namespace. */
 export type Encoders = (namespace: string) => Encode
 
-/** As `@socket.io/redis-emitter` writes them. Any server of a Redis Cluster takes PUBLISH: it is always the same one. */
+/**
+ * As `@socket.io/redis-emitter` writes them. Any server of a Redis Cluster takes PUBLISH: it is
+ * always the same one.
+ */
 export const classic =
   (prefix: string): Encoders =>
   (namespace) => {

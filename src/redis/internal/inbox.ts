@@ -3,7 +3,9 @@ import type { ClusterMonitor } from "../../adapter/ClusterStatus.ts"
 import type { Received } from "../../adapter/Received.ts"
 import type { Sequences } from "../../adapter/Sequences.ts"
 
-/** Takes what one namespace of this server hears, counts what is missing, and passes the rest on. */
+/**
+ * Takes what one namespace of this server hears, counts what is missing, and passes the rest on.
+ */
 export class Inbox {
   private readonly namespace: string
   private readonly uid: string
@@ -12,7 +14,9 @@ export class Inbox {
   private readonly monitor: ClusterMonitor
   private readonly hears: (lane: string) => boolean
 
-  /** `hears` says whether this server listens to a lane: of others, it must not remember anything. */
+  /**
+   * `hears` says whether this server listens to a lane: of others, it must not remember anything.
+   */
   constructor(
     namespace: string,
     uid: string,

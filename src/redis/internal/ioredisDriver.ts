@@ -50,7 +50,10 @@ interface NodeAddress {
   readonly port: number
 }
 
-/** A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees to that. */
+/**
+ * A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees
+ * to that.
+ */
 const settings = (address: Address | undefined): object => ({
   lazyConnect: true,
   protocol: 2,
@@ -118,7 +121,8 @@ const connect = (template: Client, address: Address | undefined, events: Connect
     },
     send(commands, bytes, done) {
       const { reject, resolve } = collect(commands.length, onActivity, done)
-      // Between cork and uncork, what the library writes is collected: this costs half of a pipeline of its own.
+      // Between cork and uncork, what the library writes is collected: this costs half of a
+      // pipeline of its own.
       const { stream } = client
       stream?.cork?.()
       try {

@@ -1,5 +1,6 @@
 /**
- * The slot of a key in a Redis Cluster: CRC16 of the key, or of what stands between its first braces, modulo 16384.
+ * The slot of a key in a Redis Cluster: CRC16 of the key, or of what stands between its first
+ * braces, modulo 16384.
  */
 
 const table = Uint16Array.from({ length: 256 }, (_, byte) => {

@@ -1,5 +1,6 @@
 /**
- * A line to one Redis server: a connection that is made again whenever it ends, with a heartbeat that notices a server that hangs.
+ * A line to one Redis server: a connection that is made again whenever it ends, with a heartbeat
+ * that notices a server that hangs.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -15,11 +16,17 @@ import { disconnected, type Address, type Connection, type Driver, type Result }
 export interface LineOptions {
   /** For how long a connection may take until it is ready, in milliseconds. */
   readonly connectTimeout: number
-  /** A server that has said nothing for so long is asked whether it is there, in milliseconds. 0: never. */
+  /**
+   * A server that has said nothing for so long is asked whether it is there, in milliseconds. 0:
+   * never.
+   */
   readonly pingInterval: number
   /** A server that then says nothing for so long is taken for dead, in milliseconds. */
   readonly pingTimeout: number
-  /** The delays between attempts to connect. The first attempt after a connection that has lasted comes at once. */
+  /**
+   * The delays between attempts to connect. The first attempt after a connection that has lasted
+   * comes at once.
+   */
   readonly reconnection: Schedule.Schedule<unknown>
 }
 
@@ -35,7 +42,9 @@ export interface LineEvents {
 export interface Line {
   /** The connection, while there is one that can be used. */
   connection: Connection | undefined
-  /** When that changed last, in milliseconds of the Clock; -Infinity before the first connection. */
+  /**
+   * When that changed last, in milliseconds of the Clock; -Infinity before the first connection.
+   */
   changedAt: number
   /** Ends the connection, which is then made again. */
   readonly reset: (cause: unknown) => void
@@ -47,8 +56,8 @@ export const PING: ReadonlyArray<Command> = [["PING"]]
 const LASTING = 1_000
 
 /**
- * Waits until the server has said nothing for too long. It counts its own steps and not the time, so that a process that has
- * stood still for a while hears first what has come meanwhile.
+ * Waits until the server has said nothing for too long. It counts its own steps and not the time,
+ * so that a process that has stood still for a while hears first what has come meanwhile.
  */
 const silence = (connection: Connection, { pingInterval, pingTimeout }: LineOptions): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -68,7 +77,10 @@ const silence = (connection: Connection, { pingInterval, pingTimeout }: LineOpti
     }
   })
 
-/** Makes a line, which connects in the background until the scope closes. `target` is asked before each attempt. */
+/**
+ * Makes a line, which connects in the background until the scope closes. `target` is asked before
+ * each attempt.
+ */
 export const make = (
   driver: Driver,
   target: () => Address | undefined,
@@ -117,11 +129,16 @@ export const make = (
         Effect.timeoutOrElse({
           duration: Duration.millis(options.connectTimeout),
           orElse: () =>
-            Effect.fail(new RedisError({ reason: "Timeout", message: "Redis did not answer a new connection" }))
+            Effect.fail(
+              new RedisError({ reason: { _tag: "Timeout" }, message: "Redis did not answer a new connection" })
+            )
         })
       )
 
-    /** One connection, from the first attempt to its end. Fails if it was not made, or has ended soon. */
+    /**
+     * One connection, from the first attempt to its end. Fails if it was not made, or has ended
+     * soon.
+     */
     const live = Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const ended = Deferred.makeUnsafe<void>()
@@ -143,8 +160,8 @@ export const make = (
       })
     )
 
-    // A connection that has lasted is made again at once: subscribers miss what is published until then. The delays are for
-    // connections that are not made, or end soon.
+    // A connection that has lasted is made again at once: subscribers miss what is published until
+    // then. The delays are for connections that are not made, or end soon.
     yield* Effect.retry(live, options.reconnection).pipe(
       Effect.catchCause((cause) =>
         Effect.andThen(

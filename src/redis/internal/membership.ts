@@ -1,5 +1,6 @@
 /**
- * How many servers there are: the number of subscribers of a channel that each of them subscribes to.
+ * How many servers there are: the number of subscribers of a channel that each of them subscribes
+ * to.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -7,6 +8,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 import type { RedisClient } from "../RedisClient.ts"
+import * as Commands from "./commands.ts"
+import { routesOf } from "./routes.ts"
 
 export interface Membership {
   /**
@@ -15,6 +18,11 @@ export interface Membership {
    * moment ago, as those of the others may be, or when there is none at all.
    */
   readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
+  /**
+   * The same, and known during an outage and after it, too, once as many are there as before: then nobody is still to come
+   * back. Each call makes a memory of its own.
+   */
+  readonly counter: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
   /** Looks from time to time how many servers a channel has: the first one that is given. */
   readonly track: (channel: string, isSharded: boolean) => void
   /** Waits until the tracked channel has as many servers as at the last look. */
@@ -71,13 +79,31 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
         if (waiting !== undefined) return Deferred.await(waiting)
         const answer = Deferred.makeUnsafe<number | undefined>()
         requests.set(key, answer)
-        // Messages that this turn publishes leave first, and the callers of one turn share a request.
+        // Messages that this turn publishes leave first, and the callers of one turn share a
+        // request.
         setImmediate(() => {
           requests.delete(key)
           run(Effect.flatMap(ask(channel, isSharded), (count) => Deferred.succeed(answer, count)))
         })
         return Deferred.await(answer)
       })
+
+    const routes = routesOf(client)
+    const atLeast = (channel: string, isSharded: boolean) =>
+      Effect.orElseSucceed(Commands.numSubAtLeast(routes, channel, isSharded), () => 0)
+    const counter = (channel: string, isSharded: boolean): Effect.Effect<number | undefined> => {
+      let before = 0
+      return Effect.flatMap(servers(channel, isSharded), (count) => {
+        if (count !== undefined) {
+          before = count
+          return Effect.succeed(count)
+        }
+        // Other namespaces have as many servers as the tracked one, or fewer.
+        const known = before > 0 ? before : last
+        if (known === 0) return Effect.undefined
+        return Effect.map(atLeast(channel, isSharded), (count) => (count >= known ? count : undefined))
+      })
+    }
 
     const look = Effect.suspend(() =>
       tracked === undefined ? Effect.void : Effect.asVoid(servers(tracked.channel, tracked.isSharded))
@@ -87,16 +113,14 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
     const isBack = Effect.suspend(() =>
       tracked === undefined
         ? Effect.succeed(true)
-        : Effect.map(
-            Effect.orElseSucceed(client.numSub(tracked.channel, tracked.isSharded), () => 0),
-            (count) => count >= last
-          )
+        : Effect.map(atLeast(tracked.channel, tracked.isSharded), (count) => count >= last)
     )
     const whenBack: Effect.Effect<void> = Effect.flatMap(isBack, (isBack) =>
       isBack ? Effect.void : Effect.andThen(Effect.sleep(RETURN_INTERVAL), whenBack)
     )
     return {
       servers,
+      counter,
       track: (channel, isSharded) => {
         tracked ??= { channel, isSharded }
       },

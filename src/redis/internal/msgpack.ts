@@ -6,7 +6,10 @@ import { isDeeper } from "../../protocol/JsonDepth.ts"
 import * as MessagePack from "../../protocol/MessagePack.ts"
 import { isProtocolError } from "../../protocol/ProtocolError.ts"
 
-/** The levels of lists and maps in a message. A payload has 64 at most by default, and a message some around it. */
+/**
+ * The levels of lists and maps in a message. A payload has 64 at most by default, and a message
+ * some around it.
+ */
 export const MAX_DEPTH = 100
 
 /** 16 MiB. */

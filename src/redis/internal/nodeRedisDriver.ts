@@ -62,7 +62,10 @@ const BLOB_STRING = 36
 /** The options of a command whose reply is bytes. Version 5 takes them with the command alone. */
 const AS_BYTES = { typeMapping: { [BLOB_STRING]: Buffer } }
 
-/** A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees to that. */
+/**
+ * A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees
+ * to that.
+ */
 const settings = (client: Client, address: Address | undefined): object => ({
   RESP: 2,
   maintNotifications: "disabled",

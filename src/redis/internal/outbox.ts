@@ -1,6 +1,6 @@
 /**
- * Commands that wait for Redis: first in, first out, bounded by bytes and by age. When it is full, the oldest goes: it is also what would be
- * too old first.
+ * Commands that wait for Redis: first in, first out, bounded by bytes and by age. When it is full,
+ * the oldest goes: it is also what would be too old first.
  */
 import type { Command, Reply } from "../RedisCommand.ts"
 
@@ -48,7 +48,10 @@ export class Outbox {
     return item
   }
 
-  /** Takes items from the head, at most so many, and at most so many bytes unless the first one alone is larger. */
+  /**
+   * Takes items from the head, at most so many, and at most so many bytes unless the first one
+   * alone is larger.
+   */
   take(count: number, bytes: number): Array<Waiting> {
     const taken: Array<Waiting> = []
     let size = 0

@@ -1,8 +1,10 @@
 /**
- * The messages of a server to Redis: sent at once and in order if possible, kept within bounds while it is not, and counted if lost.
+ * The messages of a server to Redis: sent at once and in order if possible, kept within bounds
+ * while it is not, and counted if lost.
  *
- * All that is sent in one turn of the event loop leaves in one pipeline. Only few pipelines are under way, so that a slow Redis makes
- * this outbox longer, which is bounded, and not a queue of the client library, which is not.
+ * All that is sent in one turn of the event loop leaves in one pipeline. Only few pipelines are
+ * under way, so that a slow Redis makes this outbox longer, which is bounded, and not a queue of
+ * the client library, which is not.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -27,8 +29,8 @@ export interface PublisherOptions {
   /** Pipelines under way at most, for each server. Default: 4. */
   readonly maxPipelines?: number
   /**
-   * Waited for after each outage, and at the start, before anything is sent: that those who are to hear it are there again.
-   * Default: that this server's own subscriptions are confirmed.
+   * Waited for after each outage, and at the start, before anything is sent: that those who are to
+   * hear it are there again. Default: that this server's own subscriptions are confirmed.
    */
   readonly fence?: Effect.Effect<unknown>
   /** For how long the fence is waited for at most. Default: 2 seconds. */
@@ -36,11 +38,15 @@ export interface PublisherOptions {
 }
 
 export interface Publisher {
-  /** Publishes, in the order of the calls for each channel (for all channels that are not sharded). Never throws. */
+  /**
+   * Publishes, in the order of the calls for each channel (for all channels that are not sharded).
+   * Never throws.
+   */
   readonly publish: (channel: string, body: Uint8Array | string, isSharded: boolean) => void
   /**
-   * Sends any command to the server of a key, in the order of the calls for each key. `done` is called once, with the reply, or
-   * without one: the command was dropped, or has failed, which is counted then.
+   * Sends any command to the server of a key, in the order of the calls for each key. `done` is
+   * called once, with the reply, or without one: the command was dropped, or has failed, which is
+   * counted then.
    */
   readonly add: (command: Command, key: string, done?: (reply: Reply | undefined) => void) => void
   /** Bytes and commands that wait at present. */
@@ -94,8 +100,8 @@ export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<vo
   })
 
 /**
- * Makes a publisher. When its scope closes, it sends what waits if there is a connection, and waits for what is under way, for a
- * second at most. The rest is counted as failed.
+ * Makes a publisher. When its scope closes, it sends what waits if there is a connection, and waits
+ * for what is under way, for a second at most. The rest is counted as failed.
  */
 export const make = (
   client: RedisClient["Service"],
@@ -117,11 +123,14 @@ export const make = (
       Effect.map(Option.isSome)
     )
     const ways = new Map<Lane, Way>()
-    /** Commands that have no server at present: the slots of a Redis Cluster are not known, or everything is held. */
+    /**
+     * Commands that have no server at present: the slots of a Redis Cluster are not known, or
+     * everything is held.
+     */
     const stranded = new Outbox()
     /**
-     * Nothing is sent until all pipelines are back: a slot has got another server, or something was refused for the moment. What
-     * comes later would otherwise overtake what has to be sent again.
+     * Nothing is sent until all pipelines are back: a slot has got another server, or something was
+     * refused for the moment. What comes later would otherwise overtake what has to be sent again.
      */
     let isHeld = false
     /** Something was refused for the moment. */
@@ -159,14 +168,14 @@ export const make = (
           item.done?.(result)
           continue
         }
-        if (result.reason === "Refused" && isTransient(result)) {
+        if (result.reason._tag === "Refused" && isTransient(result)) {
           again ??= []
           again.push(item)
           continue
         }
         failed++
         item.done?.(undefined)
-        if (result.reason === "Refused") onRefused(result)
+        if (result.reason._tag === "Refused") onRefused(result)
       }
       if (failed > 0) monitor.dropped(failed, "failed")
       if (again !== undefined) {
@@ -241,8 +250,9 @@ export const make = (
     }
     let isOpening = false
     /**
-     * Waits for the fence of new connections before there is anything to send: the first message, which may be the last one, does
-     * not have to. One that comes after the time for that waits for a fence of its own.
+     * Waits for the fence of new connections before there is anything to send: the first message,
+     * which may be the last one, does not have to. One that comes after the time for that waits for
+     * a fence of its own.
      */
     const openEarly = () => {
       if (isOpening) return

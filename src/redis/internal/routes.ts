@@ -1,5 +1,6 @@
 /**
- * Which server a key's commands go to: the one server, or the masters of a Redis Cluster as they change.
+ * Which server a key's commands go to: the one server, or the masters of a Redis Cluster as they
+ * change.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -92,7 +93,10 @@ interface SlotRange {
   readonly master: Address
 }
 
-/** Reads the reply of CLUSTER SLOTS. A server that does not know its own host has the one that was asked. */
+/**
+ * Reads the reply of CLUSTER SLOTS. A server that does not know its own host has the one that was
+ * asked.
+ */
 export const readSlots = (reply: Result, asked: Address | undefined): ReadonlyArray<SlotRange> => {
   if (!Array.isArray(reply)) return []
   const ranges: Array<SlotRange> = []
@@ -121,13 +125,13 @@ const ask = (address: Address | undefined, line: Line.Line) =>
       resume(
         ranges.length > 0
           ? Effect.succeed(ranges)
-          : Effect.fail(new RedisError({ reason: "Refused", message: "no slots are known", cause: reply }))
+          : Effect.fail(new RedisError({ reason: { _tag: "Refused" }, message: "no slots are known", cause: reply }))
       )
     })
   }).pipe(
     Effect.timeoutOrElse({
       duration: Duration.seconds(2),
-      orElse: () => Effect.fail(new RedisError({ reason: "Timeout", message: "CLUSTER SLOTS has no answer" }))
+      orElse: () => Effect.fail(new RedisError({ reason: { _tag: "Timeout" }, message: "CLUSTER SLOTS has no answer" }))
     })
   )
 
@@ -198,7 +202,8 @@ const makeCluster = (
       ).pipe(
         Effect.timeoutOrElse({
           duration: Duration.seconds(2),
-          orElse: () => Effect.fail(new RedisError({ reason: "Timeout", message: "a server does not answer" }))
+          orElse: () =>
+            Effect.fail(new RedisError({ reason: { _tag: "Timeout" }, message: "a server does not answer" }))
         })
       )
 

@@ -29,14 +29,14 @@ interface Item {
 
 /** Redis has not executed the command, and would later or elsewhere. */
 const isTransient = ({ message, reason }: RedisError): boolean =>
-  reason === "Refused" && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|READONLY|MASTERDOWN|BUSY)\b/.test(message)
+  reason._tag === "Refused" && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|READONLY|MASTERDOWN|BUSY)\b/.test(message)
 
 /** Before something is sent again that Redis refuses for the moment. */
 const RETRY_DELAY = Duration.millis(100)
 
 const unreached = () =>
-  new RedisError({ reason: "Disconnected", message: "there was no connection with Redis in time" })
-const late = () => new RedisError({ reason: "Timeout", message: "Redis has not replied in time" })
+  new RedisError({ reason: { _tag: "Disconnected" }, message: "there was no connection with Redis in time" })
+const late = () => new RedisError({ reason: { _tag: "Timeout" }, message: "Redis has not replied in time" })
 
 /**
  * Makes the function that sends a command. It waits for a connection, and for the reply, up to

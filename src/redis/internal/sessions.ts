@@ -25,7 +25,8 @@ const CLOSING_TIME = Duration.seconds(1)
 
 /**
  * A value is base64 of MessagePack, as official servers write it: a map that begins with the
- * generation in ours, of 14 characters. So the first 24 characters of base64 say whose session it is.
+ * generation in ours, of 14 characters. So the first 24 characters of base64 say whose session it
+ * is.
  */
 const GENERATION = 14
 const HEAD = 24
@@ -66,8 +67,8 @@ const valueOf = (session: StoredSession.StoredSession, generation: string): stri
 const KEPT: { readonly [reply: number]: Kept } = { 0: "missing", 1: "kept", 2: "taken" }
 
 /**
- * Makes the store of sessions in Redis, in the layout of official servers. When its scope closes, it
- * waits for what is under way, for a second at most.
+ * Makes the store of sessions in Redis, in the layout of official servers. When its scope closes,
+ * it waits for what is under way, for a second at most.
  */
 export const make = (
   redis: RedisClient["Service"],

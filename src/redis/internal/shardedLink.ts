@@ -86,7 +86,7 @@ export const make =
           const body = wire.encodeAnswer(to, answer, undefined)
           if (body !== undefined) bus.publish(wire.answerChannelOf(to, answer), body, true)
         },
-        servers: bus.servers(common, true)
+        ...(yield* bus.others(common, true))
       }
       if (options.mode === "static") return link
       return {

@@ -18,7 +18,7 @@ import { encodeEnvelope, type PubSubWire, type WireOptions } from "./wire.ts"
 export type SubscriptionMode = "static" | "dynamic" | "dynamic-private"
 
 export interface ShardedWire extends PubSubWire {
-  /** What all servers hear. */
+  /** The channel that all servers hear. */
   readonly common: string
   /** Answers to this server. */
   readonly own: string

@@ -9,6 +9,8 @@ export interface StreamState {
   readonly added: number
   readonly length: number
   readonly last: string
+  /** The id of its replication; `undefined` if it does not say that. */
+  readonly era?: string | undefined
 }
 
 /** From one look at the state of a stream to the next, in milliseconds. */
@@ -23,21 +25,29 @@ interface Waiter {
  * The place of a reader in its stream: the last id, and the number of entries up to it. It notices
  * that entries were trimmed, or the stream deleted, before they were read: the numbers differ from
  * those of Redis.
+ *
+ * A replica that has taken over, or a server that has restarted, may lack the last entries of before,
+ * also those that were read and delivered. Nobody can say which: everything before is another era.
  */
 export class StreamPlace {
   /** Called when entries were lost, before what comes after them is delivered. */
   readonly gapListeners = new Set<() => void>()
   last: string | undefined
   private index: number | undefined
+  private era: string | undefined
   /** An entry whose number is known. It has not been read yet. */
   private anchor: Place | undefined
   private checkedAt = -Infinity
-  /** The one that waits for the earliest position is the last. Clients may make thousands of others wait. */
+  /**
+   * The one that waits for the earliest position is the last. Clients may make thousands of others
+   * wait.
+   */
   private readonly waiters: Array<Waiter> = []
 
   get place(): Place | undefined {
-    const { index, last } = this
-    return index === undefined || last === undefined ? undefined : { position: last, index }
+    const { era, index, last } = this
+    if (index === undefined || last === undefined) return undefined
+    return era === undefined ? { position: last, index } : { position: last, index, era }
   }
 
   /** Whether the state is to be looked at before the entries of a reply are delivered. */
@@ -46,8 +56,12 @@ export class StreamPlace {
   }
 
   /** Redis has told the state, after the last reply and before the next. */
-  onState({ added, last, length }: StreamState, now: number): void {
+  onState({ added, era, last, length }: StreamState, now: number): void {
     this.checkedAt = now
+    if (era !== undefined && era !== this.era) {
+      if (this.era !== undefined) this.lose()
+      this.era = era
+    }
     if (this.last === undefined || LogPosition.compare(last, this.last) < 0) {
       // A stream that was deleted may have begun anew with lower ids.
       if (this.last !== undefined) this.lose()

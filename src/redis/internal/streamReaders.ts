@@ -88,8 +88,9 @@ interface Followed {
 
 /** The state of a stream, without its entries, which may be large. */
 const STATE =
-  "local r = redis.pcall('xinfo', 'stream', KEYS[1]) if r.err then return {0, 0, '0-0'} end local t = {} " +
-  "for i = 1, #r, 2 do t[r[i]] = r[i + 1] end return {t['entries-added'] or -1, t['length'], t['last-generated-id']}"
+  "local i = redis.pcall('info', 'replication') local e = type(i) == 'string' and string.match(i, 'master_replid:(%x+)') or '' " +
+  "local r = redis.pcall('xinfo', 'stream', KEYS[1]) if r.err then return {0, 0, '0-0', e} end local t = {} " +
+  "for i = 1, #r, 2 do t[r[i]] = r[i + 1] end return {t['entries-added'] or -1, t['length'], t['last-generated-id'], e}"
 
 /** Reads a stream, for ever. */
 const follow = (
@@ -212,8 +213,8 @@ const entriesOf = (reply: Reply): ReadonlyArray<Entry> => {
 }
 
 const stateOf = (reply: Reply): StreamState => {
-  const [added, length, last] = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
-  return { added: Number(added), length: Number(length), last: text(last) }
+  const [added, length, last, era = ""] = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
+  return { added: Number(added), length: Number(length), last: text(last), era: text(era) || undefined }
 }
 
 /** The size of an entry, in bytes. */

@@ -2,12 +2,13 @@ import { readValues, writeValues } from "../../internal/storedValues.ts"
 import type { About, EncodedEnd, Piece } from "../../streams/StreamStore.ts"
 import type { Reply } from "../RedisCommand.ts"
 
-// A stream has four keys in one slot: its pieces (a Redis Stream), the sign of life of its server, what
-// it is of, and the sign that other servers have readers. Another one leads from its key to its id.
+// A stream has four keys in one slot: its pieces (a Redis Stream), the sign of life of its server,
+// what it is of, and the sign that other servers have readers. Another one leads from its key to
+// its id.
 
 /**
- * Adds a piece. The same one once more, after a reply that was lost, changes nothing. The last one takes
- * the sign of life away.
+ * Adds a piece. The same one once more, after a reply that was lost, changes nothing. The last one
+ * takes the sign of life away.
  */
 export const APPEND = `local r = redis.pcall('xadd', KEYS[1], 'MINID', '~', ARGV[2], ARGV[1], 'p', ARGV[3])
 if type(r) == 'table' and r.err and not string.find(r.err, 'equal or smaller') then return r end
@@ -16,8 +17,8 @@ if ARGV[6] == '1' then redis.call('del', KEYS[2]) end
 redis.call('publish', ARGV[5], '') return 1`
 
 /**
- * Renews the sign of life. Returns 1 if another server wants the stream to stop, and 2 more if another
- * one has readers.
+ * Renews the sign of life. Returns 1 if another server wants the stream to stop, and 2 more if
+ * another one has readers.
  */
 export const RENEW = `local v = redis.call('get', KEYS[2]) or 'run'
 redis.call('set', KEYS[2], v, 'px', ARGV[1])

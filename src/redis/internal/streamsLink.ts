@@ -38,8 +38,8 @@ export interface StreamsLinkOptions {
 
 /**
  * Links namespaces by the messages of `@socket.io/redis-streams-adapter` 0.3: broadcasts and what
- * acts on sockets by a stream, questions and answers by PUBLISH. Where recovery is on, the stream is
- * the log of all servers.
+ * acts on sockets by a stream, questions and answers by PUBLISH. Where recovery is on, the stream
+ * is the log of all servers.
  */
 export const make = (
   bus: Bus,
@@ -77,7 +77,8 @@ export const make = (
         })
       const beat = yield* makeBeat(sequences, (lanes) => {
         const ofStream = lanes.filter(([lane]) => lane === STREAM)
-        // Each beat takes the way of its lane: otherwise it may overtake the messages that it counts.
+        // Each beat takes the way of its lane: otherwise it may overtake the messages that it
+        // counts.
         if (ofStream.length > 0) add(wire.encodeBeatEntry(ofStream))
         if (ofStream.length < lanes.length) publish(common, wire.encodeBeat(lanes.filter(([lane]) => lane === COMMON)))
       })
@@ -114,7 +115,7 @@ export const make = (
           const body = wire.encodeAnswer(to, answer, undefined)
           if (body !== undefined) publish(wire.answerChannelOf(to, answer), body)
         },
-        servers: bus.servers(common, useShardedPubSub),
+        ...(yield* bus.others(common, useShardedPubSub)),
         log
       }
       return link

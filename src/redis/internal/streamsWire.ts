@@ -7,6 +7,7 @@ import * as Envelope from "../../adapter/Envelope.ts"
 import { type LaneEnd, type Received, refused } from "../../adapter/Received.ts"
 import type { Command } from "../RedisCommand.ts"
 import { type Body, decode, decodeBody, encode, hasBinary, MAX_BYTES, textOf } from "./msgpack.ts"
+import { sizeOfEntry } from "./streamReaders.ts"
 import { type PubSubWire, type WireOptions } from "./wire.ts"
 
 /** The fields of a stream entry in their order, as XADD takes them. `x` is our own. */
@@ -29,7 +30,7 @@ export interface StreamsOptions extends WireOptions {
 
 /** `encode`, `channelOf` are for messages of which `goesByStream` is false. */
 export interface StreamsWire extends PubSubWire {
-  /** What all servers hear. */
+  /** The channel that all servers hear. */
   readonly common: string
   /** Answers to this server. */
   readonly own: string
@@ -124,12 +125,12 @@ export const make = (options: StreamsOptions): StreamsWire => {
       const x = jsonField(fields["x"], maxBytes)
       if (isOther || type === undefined || !/^\d{1,9}$/.test(type)) {
         const entry = { type: isOther ? 0 : undefined, uid, nsp, x }
-        return Envelope.fromEnvelope(entry, reader, false, position)
+        return Envelope.fromEnvelope(entry, reader, false, { position })
       }
       const decoded = dataField(fields["data"], maxBytes)
       if (typeof decoded === "string") return refused(decoded)
       const entry = { type: Number(type), data: decoded.value, uid, nsp, x }
-      return Envelope.fromEnvelope(entry, reader, decoded.hasBinary, position)
+      return Envelope.fromEnvelope(entry, reader, decoded.hasBinary, { position, bytes: sizeOfEntry(fields) })
     }
   }
 }

@@ -19,8 +19,8 @@ export const subscribed = (
   )
 
 /**
- * Says goodbye when the scope closes. While Redis is away nobody would hear it: that is no loss, and the others see the server
- * disappear.
+ * Says goodbye when the scope closes. While Redis is away nobody would hear it: that is no loss,
+ * and the others see the server disappear.
  */
 export const sayGoodbye = (redis: RedisClient["Service"], say: () => void): Effect.Effect<void, never, Scope.Scope> =>
   Effect.addFinalizer(() =>

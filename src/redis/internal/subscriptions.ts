@@ -1,5 +1,6 @@
 /**
- * Subscriptions that outlive connections: made again on each new one, and at the right server of a Redis Cluster.
+ * Subscriptions that outlive connections: made again on each new one, and at the right server of a
+ * Redis Cluster.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -71,7 +72,8 @@ class Subscriber {
     onDown: () => this.onDown(),
     onMessage: (kind, name, channel, message) => this.onMessage(kind, name, channel, message),
     onMoved: () => {
-      // The library does not always say which channel it was, so the connection is made again with all that are still here.
+      // The library does not always say which channel it was, so the connection is made again with
+      // all that are still here.
       this.shared.refresh()
       this.line?.reset(new Error("a sharded channel has moved to another server"))
     },
@@ -165,7 +167,7 @@ class Subscriber {
       }
     }
     if (error === undefined) return
-    if (error.reason === "Refused") this.shared.onProblem(error)
+    if (error.reason._tag === "Refused") this.shared.onProblem(error)
     this.shared.refresh()
     this.shared.retry(() => this.flush())
   }
@@ -174,7 +176,8 @@ class Subscriber {
     this.isSettled = false
     for (const kind of kinds) {
       this.sent[kind].clear()
-      // The oldest last: by it, servers are counted, and one that is counted must hear all the others.
+      // The oldest last: by it, servers are counted, and one that is counted must hear all the
+      // others.
       for (const name of [...this.desired[kind].keys()].toReversed()) this.dirty[kind].add(name)
     }
     this.flush(() => {

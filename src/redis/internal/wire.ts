@@ -28,9 +28,14 @@ export interface PubSubWire {
   readonly encode: (message: ClusterMessage, number: number | undefined) => Body
   /** The channel of answers to a server. */
   readonly answerChannelOf: (to: Sender, answer: ClusterAnswer) => string
-  /** `undefined` if the asker, an official server, does not understand the answer: it needs none. */
+  /**
+   * `undefined` if the asker, an official server, does not understand the answer: it needs none.
+   */
   readonly encodeAnswer: (to: Sender, answer: ClusterAnswer, number: number | undefined) => Body | undefined
-  /** The last numbers of lanes, 10,000 at most, for the channel of requests (classic) or the common channel. */
+  /**
+   * The last numbers of lanes, 10,000 at most, for the channel of requests (classic) or the common
+   * channel.
+   */
   readonly encodeBeat: (lanes: ReadonlyArray<LaneEnd>) => Body
   /** This server leaves in good order. */
   readonly encodeClosing: () => Body

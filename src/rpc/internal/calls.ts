@@ -6,7 +6,10 @@ import { RpcClientDefect, RpcClientError } from "effect/rpc/RpcClientError"
 import type { SocketStatus } from "../../client/ClientSocket.ts"
 import type { ClientFrame, RequestId, Resumed, ServerFrame } from "./frames.ts"
 
-/** The chunks of one stream that may wait for its reader. A server of this library sends `window` at the most. */
+/**
+ * The chunks of one stream that may wait for its reader. A server of this library sends `window` at
+ * the most.
+ */
 const MAX_UNREAD = 1_000
 
 /** The parts of the socket that calls need, and their options. */
@@ -24,7 +27,9 @@ export interface CallsHost {
 interface Call {
   readonly clientId: number
   readonly request: RequestEncoded
-  /** Ends the sending of the request, which takes as long as the call: so one call can fail alone. */
+  /**
+   * Ends the sending of the request, which takes as long as the call: so one call can fail alone.
+   */
   readonly settle: (result: Effect.Effect<void, RpcClientError>) => void
   isSent: boolean
   /** The chunks that have come, and those that were read. */
@@ -188,7 +193,10 @@ export class Calls {
     else call.unread.push(response)
   }
 
-  /** A response to a call that is over. A handler that goes on would wait for its reader as long as the socket lives. */
+  /**
+   * A response to a call that is over. A handler that goes on would wait for its reader as long as
+   * the socket lives.
+   */
   private onStranger({ _tag, requestId }: Extract<FromServerEncoded, { _tag: "Chunk" | "Exit" }>): void {
     if (_tag === "Exit" || requestId === this.stranger) return
     this.stranger = requestId
@@ -284,7 +292,10 @@ export class Calls {
     for (const call of Array.from(this.calls.values())) if (call.isSent) this.fail(call, this.lost)
   }
 
-  /** The server tells the requests that it knows. Others were lost on their way; of some it does not know yet that they are over. */
+  /**
+   * The server tells the requests that it knows. Others were lost on their way; of some it does not
+   * know yet that they are over.
+   */
   private onResumed({ question, requests }: Resumed): void {
     if (!this.isResuming || question !== this.question) return
     this.isResuming = false

@@ -7,12 +7,15 @@ export const EVENT = "rpc"
 export type RequestId = string | number
 
 /**
- * A client that has recovered asks for the requests that the server knows. It comes after everything
- * that the client has sent over the new connection.
+ * A client that has recovered asks for the requests that the server knows. It comes after
+ * everything that the client has sent over the new connection.
  */
 export interface Resume {
   readonly _tag: "Resume"
-  /** Another one each time: the client may have missed the answer to an earlier question, and get it late. */
+  /**
+   * Another one each time: the client may have missed the answer to an earlier question, and get it
+   * late.
+   */
   readonly question: number
 }
 
@@ -27,7 +30,9 @@ export interface Resumed {
   readonly requests: ReadonlyArray<readonly [id: RequestId, chunks: number]>
 }
 
-/** The answer to {@link Resume} of a server that does not have the session: its requests are lost. */
+/**
+ * The answer to {@link Resume} of a server that does not have the session: its requests are lost.
+ */
 export interface Reset {
   readonly _tag: "Reset"
   readonly question: number

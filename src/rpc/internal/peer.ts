@@ -50,14 +50,15 @@ export interface PeerHost {
   readonly sendAway: (peer: Peer, frame: ServerFrame) => Effect.Effect<void>
 }
 
-type PlainSocket = ServerSocket<Namespace.Untyped>
+/** A socket, whatever its contract is. */
+export type UntypedSocket = ServerSocket<Namespace.Untyped>
 
 /**
  * A request of a peer. Its context is that of the handler. It is used again for later requests of
  * the same socket, as `RpcServer` prepares something for every context that it sees.
  */
 export class Slot {
-  readonly socket: PlainSocket
+  readonly socket: UntypedSocket
   /** The services of the builder that has attached the socket. */
   readonly services: Context.Context<never>
   readonly context: Context.Context<never>
@@ -76,7 +77,7 @@ export class Slot {
   isAnswered = false
   isInterrupted = false
 
-  constructor(socket: PlainSocket, services: Context.Context<never>) {
+  constructor(socket: UntypedSocket, services: Context.Context<never>) {
     this.socket = socket
     this.services = services
     // No other service of the builder: they would take the place of those of the RPC's own layer.
@@ -100,7 +101,10 @@ export class Slot {
 /** The request that a fiber handles. */
 export class CurrentSlot extends Context.Service<CurrentSlot, Slot>()("effect-socket.io/rpc/CurrentSlot") {}
 
-/** The memory of a request beside its frame, as measured: the handler's fiber, its context, its scope and its span. */
+/**
+ * The memory of a request beside its frame, as measured: the handler's fiber, its context, its
+ * scope and its span.
+ */
 const REQUEST = 6_500
 
 /** The ids of notifications, which have none. They are longer than those of clients may be. */
@@ -125,7 +129,7 @@ export class Peer {
   /** Whether its client may come back. */
   readonly isRecoverable: boolean
   private readonly host: PeerHost
-  socket: PlainSocket
+  socket: UntypedSocket
   private services: Context.Context<never>
   private readonly requests = new Map<RequestId, Slot>()
   private free: Array<Slot> = []
@@ -142,7 +146,7 @@ export class Peer {
   private isBack = false
   isEnded = false
 
-  constructor(host: PeerHost, id: number, socket: PlainSocket, services: Context.Context<never>) {
+  constructor(host: PeerHost, id: number, socket: UntypedSocket, services: Context.Context<never>) {
     this.host = host
     this.id = id
     this.namespace = socket.namespace
@@ -160,7 +164,7 @@ export class Peer {
   }
 
   /** The client is back, on another socket. */
-  bind(socket: PlainSocket, services: Context.Context<never>): void {
+  bind(socket: UntypedSocket, services: Context.Context<never>): void {
     this.socket = socket
     this.services = services
     this.free = []
@@ -195,8 +199,8 @@ export class Peer {
   // ---------------------------------------------------------------- in
 
   /**
-   * A frame has come. The effect is that of the event's handler: it waits where the answer has to wait for the client, so that
-   * the client is not read any more.
+   * A frame has come. The effect is that of the event's handler: it waits where the answer has to
+   * wait for the client, so that the client is not read any more.
    */
   receive(value: unknown): Effect.Effect<void> {
     if (this.isEnded || this.isClosing) return Effect.void
@@ -237,8 +241,8 @@ export class Peer {
     this.requests.set(id, slot)
     this.cost += cost
     this.addLoad(1, cost)
-    // A discarded request is answered when its handler starts: that is the moment from which on the end of a
-    // handler without an answer can be seen.
+    // A discarded request is answered when its handler starts: that is the moment from which on the
+    // end of a handler without an answer can be seen.
     const { isNotification: _, ...request } = frame
     return this.forward(isNotification ? { ...request, id, discard: true } : frame, slot.context)
   }
@@ -281,8 +285,8 @@ export class Peer {
   }
 
   /**
-   * Gives a frame to the RPC server, which mostly takes it at once. Otherwise, as while a payload is decoded, this is no part of
-   * the event: with recovery it may outlive the socket.
+   * Gives a frame to the RPC server, which mostly takes it at once. Otherwise, as while a payload
+   * is decoded, this is no part of the event: with recovery it may outlive the socket.
    */
   private forward(frame: FromClientEncoded, context: Context.Context<never> = this.services): Effect.Effect<void> {
     const fiber = Effect.runForkWith(context)(this.host.write(this.id, frame))
@@ -294,7 +298,9 @@ export class Peer {
 
   // ---------------------------------------------------------------- out
 
-  /** Sends a response of the RPC server. It runs in the fiber of the request, if it is about one. */
+  /**
+   * Sends a response of the RPC server. It runs in the fiber of the request, if it is about one.
+   */
   send(response: FromServerEncoded): Effect.Effect<void> {
     if (this.isEnded) return Effect.void
     switch (response._tag) {
@@ -343,7 +349,10 @@ export class Peer {
     })
   }
 
-  /** A request has died, and with it all requests of its client, which does not hear of it by its id. */
+  /**
+   * A request has died, and with it all requests of its client, which does not hear of it by its
+   * id.
+   */
   private readonly releaseCurrent = Effect.contextWith((context: Context.Context<never>) => {
     const slot = Context.getOption(context, CurrentSlot)
     if (slot._tag === "Some") this.release(slot.value)

@@ -16,9 +16,7 @@ import type { ServerConnection } from "../../server/ServerConnection.ts"
 import type { ServerSocket } from "../../server/ServerSocket.ts"
 import { SocketIoServer, type SocketIoServerShape } from "../../server/SocketIoServer.ts"
 import type { ServerFrame } from "./frames.ts"
-import { type Load, Peer, type PeerHost, type PeerOptions } from "./peer.ts"
-
-type PlainSocket = ServerSocket<Namespace.Untyped>
+import { type Load, Peer, type PeerHost, type PeerOptions, type UntypedSocket } from "./peer.ts"
 
 /** A namespace whose clients may come back, and their peers by the ids of their sockets. */
 interface Place {
@@ -36,9 +34,12 @@ class Peers implements PeerHost {
   private readonly runFork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   private readonly all = new Map<number, Peer>()
   private readonly places = new Map<string, Place>()
-  private readonly attached = new WeakSet<PlainSocket>()
+  private readonly attached = new WeakSet<UntypedSocket>()
   private readonly loads = new WeakMap<ServerConnection, Load>()
-  /** The peers whose clients are away, with the memory of their requests when they left: the longest first. */
+  /**
+   * The peers whose clients are away, with the memory of their requests when they left: the longest
+   * first.
+   */
   private readonly away = new Map<Peer, number>()
   private awayBytes = 0
   private lastId = 0
@@ -72,7 +73,7 @@ class Peers implements PeerHost {
   }
 
   /** Lets a socket call, until its scope, or the current one, closes. */
-  attach(socket: PlainSocket): Effect.Effect<void, never, Scope.Scope> {
+  attach(socket: UntypedSocket): Effect.Effect<void, never, Scope.Scope> {
     return Effect.contextWith((services: Context.Context<Scope.Scope>) =>
       Effect.suspend(() => {
         if (this.attached.has(socket)) throw new Error("a socket is attached twice to one endpoint")
@@ -97,7 +98,7 @@ class Peers implements PeerHost {
     return place === undefined ? Effect.void : place.handle.to(sid).local.emit(this.options.event, frame)
   }
 
-  private add(socket: PlainSocket, services: Context.Context<never>): Peer {
+  private add(socket: UntypedSocket, services: Context.Context<never>): Peer {
     const peer = new Peer(this, ++this.lastId, socket, services)
     this.all.set(peer.id, peer)
     if (peer.isRecoverable) this.placeOf(socket.namespace).peers.set(socket.id, peer)
@@ -105,7 +106,7 @@ class Peers implements PeerHost {
   }
 
   /** A socket has left, or is not attached any more. Without recovery nobody comes back. */
-  private onLeft(peer: Peer, socket: PlainSocket): void {
+  private onLeft(peer: Peer, socket: UntypedSocket): void {
     this.attached.delete(socket)
     if (peer.socket !== socket || peer.isEnded) return
     if (!peer.isRecoverable || socket.connected) return this.end(peer)
@@ -198,7 +199,8 @@ export const makeEndpoint = Effect.fnUntraced(function* (
         supportsTransferables: false,
         supportsSpanPropagation: true,
         supportsNotifications: true,
-        // The packet's own parser does the rest: frames are objects, and bytes leave as attachments.
+        // The packet's own parser does the rest: frames are objects, and bytes leave as
+        // attachments.
         codecFor: Schema.toCodecJson as RpcSerialization.CodecFor
       })
     }

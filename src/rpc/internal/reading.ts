@@ -41,7 +41,10 @@ const readHeaders = (value: unknown): RequestEncoded["headers"] | undefined => {
   return characters > MAX_HEADER_CHARACTERS ? undefined : (value as Array<[string, string]>)
 }
 
-/** Reads a request. The result is new: `RpcServer` changes its requests, and others may read the event's arguments. */
+/**
+ * Reads a request. The result is new: `RpcServer` changes its requests, and others may read the
+ * event's arguments.
+ */
 const readRequest = (frame: Readonly<Record<string, unknown>>): RequestEncoded | Refused => {
   const isNotification = frame["isNotification"] === true
   const { id, payload, sampled, spanId, tag, traceId } = frame

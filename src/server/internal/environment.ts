@@ -81,7 +81,7 @@ export class Environment {
   readonly wallNow: () => number
   wheel!: TimerWheel
   retire!: Retire
-  /** What namespaces share for the recovery of their clients, if it is on. */
+  /** The part of recovery that all namespaces share, if it is on. */
   recovery: ServerRecovery | undefined
   private startedAt = 0
   private ownIdempotency: IdempotencyShape | undefined

@@ -82,7 +82,7 @@ export interface RecoverableNamespace<S extends RecoverableSocket> {
   readonly contract: CompiledContract | undefined
   readonly sockets: ReadonlyMap<string, S>
   readonly adapter: Pick<Adapter, "log">
-  /** Decodes the data of a socket. What cannot be decoded is left out. */
+  /** Decodes the data of a socket. Values that cannot be decoded are left out. */
   decodeData(data: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>
   add(socket: S): void
   rejoin(socket: S, rooms: ReadonlyArray<string>): void

@@ -15,7 +15,7 @@ export interface RecoveryBounds {
   readonly outboxOverflow: OutboxOverflow
 }
 
-/** What the namespaces of a server share: the budgets, and the sessions that wait. */
+/** The budgets and the waiting sessions that the namespaces of a server share. */
 export class ServerRecovery implements WheelEntry {
   bucket: number = IDLE
   readonly budget: LogBudget
@@ -26,6 +26,8 @@ export class ServerRecovery implements WheelEntry {
   readonly maxSessions: number
   /** The entries of a log that one client may make a server read. */
   readonly maxScan: number
+  /** The memory of those that come meanwhile, in bytes. */
+  readonly maxCatchUpBytes: number
   readonly reads: ReadAllowance
   /** The time for which a message is needed, in milliseconds. */
   readonly retention: number
@@ -35,7 +37,8 @@ export class ServerRecovery implements WheelEntry {
   private looksAt = 0
 
   constructor(options: ResolvedRecoveryOptions, bounds: RecoveryBounds, wheel: TimerWheel) {
-    const { maxBytes, maxDirectBytes, maxDisconnection, maxEvents, maxReplay, maxScan, maxSessions } = options
+    const { maxBytes, maxCatchUpBytes, maxDirectBytes, maxDisconnection } = options
+    const { maxEvents, maxReplay, maxScan, maxSessions } = options
     // A client that has received a message long ago may still not have confirmed it, and its loss
     // may be noticed late.
     const retention = bounds.pingInterval + bounds.pingTimeout + maxDisconnection
@@ -47,6 +50,7 @@ export class ServerRecovery implements WheelEntry {
     this.direct = { bytes: 0, maxBytes: maxDirectBytes }
     this.maxDisconnection = maxDisconnection
     this.maxScan = maxScan
+    this.maxCatchUpBytes = maxCatchUpBytes
     this.reads = new ReadAllowance(maxScan, () => this.now())
     this.maxSessions = maxSessions
     this.retention = retention

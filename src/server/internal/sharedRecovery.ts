@@ -55,13 +55,14 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   /** The clients that this server reads the log for. */
   private readonly catching = new Set<CatchUp>()
   /** The entries that come meanwhile. */
-  private readonly later = new LaterEntries((onEntry) => this.log.watch(onEntry))
+  private readonly later: LaterEntries
 
   constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
     this.namespace = namespace
     this.server = server
     this.clock = Context.get(namespace.environment.context, Clock.Clock)
     this.sessions = new LiveSessions(namespace, server, this.clock)
+    this.later = new LaterEntries((onEntry) => this.log.watch(onEntry), server.maxCatchUpBytes)
     // The confirmation of a client was written a while before its server died.
     this.retention = server.retention + 2 * REFRESH
   }
@@ -202,7 +203,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const { maxReplay, maxReplayBytes } = server.sessionBounds
       const bounds = { maxReplay, maxReplayBytes, maxScan: server.maxScan }
       const catchUp = new CatchUp(session, received, start, bounds)
-      const beginning = later.begin()
+      const beginning = later.begin(() => catchUp.fail("overflow"))
       const stop = (isAdmitted: boolean) => {
         catching.delete(catchUp)
         if (isAdmitted) later.passOn(beginning, catchUp.hold)
@@ -311,7 +312,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
       const message = tryTo(() =>
         environment.wire.event(name, { data, mayHaveBinary: event.mayHaveBinary }, undefined, event.flags.compress)
       )
-      // What cannot be encoded was sent to nobody.
+      // A broadcast that cannot be encoded was sent to nobody.
       if (message === undefined) continue
       messages.push(message)
       bytes += message.memory

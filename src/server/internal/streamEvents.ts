@@ -183,8 +183,8 @@ export class StreamEvents {
 
 const refuse = (message: string, data: unknown) => Effect.fail(new EventRefused({ message, data }))
 
-const refusalOf = ({ bound, message, reason }: StreamLogError): EventRefused =>
-  new EventRefused({ message, data: reason === "Full" ? { bound } : { retryAfter: RETRY_AFTER } })
+const refusalOf = ({ message, reason }: StreamLogError): EventRefused =>
+  new EventRefused({ message, data: reason._tag === "Full" ? { bound: reason.bound } : { retryAfter: RETRY_AFTER } })
 
 /** Which streams of an event the client of a socket may use. */
 class Rule {

@@ -16,7 +16,9 @@ const PLACES = 16
 /** Read values at the front of the array are cut off when there are so many. */
 const CUT = 256
 
-/** The values of one stream: a window of positions, and the end. The ledger keeps it within bounds. */
+/**
+ * The values of one stream: a window of positions, and the end. The ledger keeps it within bounds.
+ */
 export class LogEntry {
   readonly id: string
   readonly about: About
@@ -76,7 +78,9 @@ export class LogEntry {
     return this.watchers.size
   }
 
-  /** At most `maxItems` values from a position on, and no more than `maxBytes` beyond the first one. */
+  /**
+   * At most `maxItems` values from a position on, and no more than `maxBytes` beyond the first one.
+   */
   slice(from: number, maxItems: number, maxBytes: number): Array<unknown> {
     const { costs, start } = this
     const begin = this.first + Math.max(0, from - start)
@@ -113,7 +117,9 @@ export class LogEntry {
     return cost
   }
 
-  /** It is dropped: a reader that still has it keeps no values, and learns that it has missed them. */
+  /**
+   * It is dropped: a reader that still has it keeps no values, and learns that it has missed them.
+   */
   clear(): void {
     this.start = this.length
     this.values = []
@@ -145,7 +151,9 @@ export class LogEntry {
     this.lonelyAt = this.now()
   }
 
-  /** Values were sent to a reader up to a position, and are known to have come up to another one. */
+  /**
+   * Values were sent to a reader up to a position, and are known to have come up to another one.
+   */
   reached(sent: number, received: number): void {
     if (sent <= this.sent && received <= this.received) return
     this.sent = Math.max(this.sent, sent)

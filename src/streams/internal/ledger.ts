@@ -188,7 +188,10 @@ export class Ledger {
     return true
   }
 
-  /** Drops the logs whose time is over. Returns those that run and have had no readers for their time. */
+  /**
+   * Drops the logs whose time is over. Returns those that run and have had no readers for their
+   * time.
+   */
   sweep(): ReadonlyArray<LogEntry> {
     const now = this.now()
     for (const entry of this.ended) {

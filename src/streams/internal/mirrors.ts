@@ -10,7 +10,9 @@ import type { Followed, Piece, Store, StreamLogError } from "../StreamStore.ts"
 import type { LogEntry } from "./entry.ts"
 import type { Ledger } from "./ledger.ts"
 
-/** For how long a stream of another server is still followed after its last reader, in milliseconds. */
+/**
+ * For how long a stream of another server is still followed after its last reader, in milliseconds.
+ */
 const LINGER = 10_000
 
 const AGAIN = Schedule.spaced(Duration.millis(500))
@@ -23,7 +25,9 @@ const add = (ledger: Ledger, mirror: LogEntry, { end, from, values }: Piece): vo
   if (end !== undefined) ledger.finish(mirror, end)
 }
 
-/** Adds pieces. If they cannot be held, as they are damaged, the stream ends for its readers here. */
+/**
+ * Adds pieces. If they cannot be held, as they are damaged, the stream ends for its readers here.
+ */
 const addAll = (ledger: Ledger, mirror: LogEntry, pieces: ReadonlyArray<Piece>): Effect.Effect<void> =>
   Effect.sync(() => {
     for (const piece of pieces) add(ledger, mirror, piece)
@@ -79,7 +83,10 @@ export const makeMirrors = (ledger: Ledger, store: Store, full: () => StreamLogE
       })
 
     return {
-      /** Opens the log of a stream of another server; several at once that want the same one get one. */
+      /**
+       * Opens the log of a stream of another server; several at once that want the same one get
+       * one.
+       */
       open: (id: string): Effect.Effect<LogEntry | undefined, StreamLogError> =>
         Effect.suspend(() => {
           const other = opening.get(id)

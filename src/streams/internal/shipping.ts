@@ -56,7 +56,10 @@ const ship = (ledger: Ledger, store: Store, entry: LogEntry, scope: Scope.Closea
   )
 }
 
-/** Copies the streams of this server to a store. While that does not answer, the values wait in their logs. */
+/**
+ * Copies the streams of this server to a store. While that does not answer, the values wait in
+ * their logs.
+ */
 export const makeShipping = (ledger: Ledger, store: Store) =>
   Effect.gen(function* () {
     const fibers = yield* FiberSet.make<void>()

@@ -1,7 +1,7 @@
 import type { BunWebSocket } from "../WebSocketChannel.ts"
 import { type ChannelSettings, WebChannel } from "./webChannel.ts"
 
-/** What a WebSocket of Bun carries: the function that opens its session, and then its channel. */
+/** The data of a WebSocket of Bun: the function that opens its session, and then its channel. */
 export interface Opening {
   readonly open: (socket: BunWebSocket) => void
   channel: BunChannel | undefined

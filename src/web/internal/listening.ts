@@ -82,7 +82,10 @@ export const prepare = Effect.fnUntraced(function* <R>(
 const heldLike = ({ limits }: ServerOptions<any>): Pick<AttachOptions, "maxHeldBytes"> =>
   limits?.maxPendingBytes === undefined ? {} : { maxHeldBytes: limits.maxPendingBytes }
 
-/** Waits for the last connections of a server that accepts no more, and cuts them after the time (ms). */
+/**
+ * Waits for the last connections of a server that accepts no more, and cuts them after the time
+ * (ms).
+ */
 const close = (listener: Listener, time: number): Effect.Effect<void> =>
   Effect.promise(listener.ended).pipe(
     Effect.timeoutOption(Duration.millis(time)),

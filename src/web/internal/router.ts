@@ -21,13 +21,18 @@ export interface RouterOptions {
   readonly maxHeldBytes?: number
 }
 
-/** A WebSocket that the server accepts: the headers of its response, and the function that takes it. */
+/**
+ * A WebSocket that the server accepts: the headers of its response, and the function that takes it.
+ */
 export interface Accepted {
   readonly headers: Headers
   readonly accept: (channel: WebSocketChannel) => void
 }
 
-/** Opens a WebSocket with the means of the platform, or returns the response to a request that asks for none. */
+/**
+ * Opens a WebSocket with the means of the platform, or returns the response to a request that asks
+ * for none.
+ */
 export type Upgrade<Info, Answer> = (
   request: Request,
   info: Info,
@@ -35,7 +40,9 @@ export type Upgrade<Info, Answer> = (
   settings: ChannelSettings
 ) => Answer
 
-/** Answers requests for the engine. Others are left to the application: the result is `undefined`. */
+/**
+ * Answers requests for the engine. Others are left to the application: the result is `undefined`.
+ */
 export type Route<Info, Answer> = (
   request: Request,
   info: Info
@@ -123,7 +130,8 @@ export const makeRoute = Effect.fnUntraced(function* <Info extends RequestInfo, 
     }
     if (!isBelow || !EnginePath.isOpening(target)) return run()
     const { promise, resolve } = Promise.withResolvers<Response | Answer>()
-    // Requests of clients that have disconnected meanwhile are answered, so that nothing waits for them.
+    // Requests of clients that have disconnected meanwhile are answered, so that nothing waits for
+    // them.
     Openings.take(OPEN, () => resolve(request.signal.aborted ? new Response(null, { status: 400 }) : run()))
     return promise
   }

@@ -4,8 +4,8 @@ import type { ResponseWatcher } from "../../engine/EngineRequest.ts"
 const PIECE = 64 * 1024
 
 /**
- * A body that the platform asks for piece by piece, as fast as the peer reads it. So it is known how
- * long that takes, and whether the peer reads at all.
+ * A body that the platform asks for piece by piece, as fast as the peer reads it. So it is known
+ * how long that takes, and whether the peer reads at all.
  */
 export class WatchedBody {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>
@@ -44,7 +44,8 @@ export class WatchedBody {
   /** Closes the connection, if the peer has not read everything. */
   drop(isLengthKnown: boolean): void {
     if (this.isGone) return
-    // A body that is shorter than its length is broken. Without a length only an error breaks it; a reason would be logged.
+    // A body that is shorter than its length is broken. Without a length only an error breaks it; a
+    // reason would be logged.
     if (isLengthKnown) this.controller?.close()
     else this.controller?.error(undefined)
     this.end()

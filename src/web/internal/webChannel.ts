@@ -24,8 +24,8 @@ const memoryOf = (data: string | Uint8Array): number =>
   typeof data === "string" ? TEXT_OBJECTS + 2 * data.length : BYTES_OBJECTS + data.byteLength
 
 /**
- * A WebSocket of a platform that cannot stop reading: messages that wait for the session are held in
- * memory, up to a limit.
+ * A WebSocket of a platform that cannot stop reading: messages that wait for the session are held
+ * in memory, up to a limit.
  */
 export abstract class WebChannel extends PacedChannel<string | Uint8Array> implements WebSocketChannel {
   bytesReceived = 0

@@ -26,7 +26,7 @@ export const headersOf = (...all: ReadonlyArray<EngineHeaders | undefined>): Hea
 /** A shorter body fits into the buffers of the connection, so that it counts as read. */
 const WATCHED = 64 * 1024
 
-/** What exchanges need to know of their platform. */
+/** The facts of the platform that exchanges depend on. */
 export interface ExchangeSettings {
   /** Whether bodies of streams keep their `content-length`. */
   readonly keepsLength: boolean

@@ -2,7 +2,7 @@ import type { ConnectionDetails, EngineRequest } from "../../engine/EngineReques
 import { keepHeaders, queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { addressOf, type Trust } from "../../engine/TrustedProxies.ts"
 
-/** What a request does not tell of its connection. */
+/** The facts of a connection that its requests do not tell. */
 export interface RequestInfo {
   /** The address of the peer. Empty if there is none. */
   readonly address: string
@@ -45,7 +45,9 @@ export class WebRequest implements EngineRequest {
     return this.request.headers.get(name) ?? undefined
   }
 
-  /** Some platforms forget a request when it becomes a WebSocket: then they are read before that. */
+  /**
+   * Some platforms forget a request when it becomes a WebSocket: then they are read before that.
+   */
   details(): ConnectionDetails {
     if (this.known !== undefined) return this.known
     const headers = Array.from(this.request.headers)

@@ -5,7 +5,7 @@ import { defectOf } from "../../../internal/defectOf.ts"
 import { encodeBinaryText } from "../../../protocol/EnginePacket.ts"
 import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts"
 import { type ClientPlatformShape, messageOf, type PollResponse } from "../../ClientPlatform.ts"
-import { after, type ClientTransport, type RunFork, type TransportEnd } from "./transport.ts"
+import { after, type ClientPolling, type RunFork, type TransportEnd } from "./transport.ts"
 
 /** The packets that one response may hold. Servers group packets; a hostile server must not keep the client busy for ever. */
 const MAX_PACKETS = 100_000
@@ -20,13 +20,6 @@ export interface PollingOptions {
 export interface PollingRuntime {
   readonly platform: ClientPlatformShape
   readonly runFork: RunFork
-}
-
-export interface ClientPolling extends ClientTransport {
-  /** Closes and calls back once no request is under way. The server releases the poll that it holds. */
-  readonly pause: (onPaused: () => void) => void
-  /** Goes on, as the upgrade has failed. */
-  readonly resume: () => void
 }
 
 /**

@@ -21,6 +21,16 @@ export interface ClientTransport {
   readonly write: (packets: ReadonlyArray<Packet>, raw?: ReadonlySet<Packet>) => void
   /** Lets go at once, and calls nothing any more. Polling tells the server that its session `sid` has ended. */
   readonly close: (sid?: string) => void
+  /** Only polling can be left for another transport. */
+  readonly pause?: undefined
+}
+
+/** A transport that its session may leave for a WebSocket. */
+export interface ClientPolling extends Omit<ClientTransport, "pause"> {
+  /** Closes and calls back once no request is under way. The server releases the poll that it holds. */
+  readonly pause: (onPaused: () => void) => void
+  /** Goes on, as the upgrade has failed. */
+  readonly resume: () => void
 }
 
 /** Runs a client's effects. */

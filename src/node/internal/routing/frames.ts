@@ -24,7 +24,10 @@ export const GONE = 5
 export const RELEASE = 6
 /** To the server of the client: the response's head (its length, and JSON), and the whole body. */
 export const RESPONSE = 7
-/** To the server of the client: the same with the first part of the body, its parts, and the last one. */
+/**
+ * To the server of the client: the same with the first part of the body, its parts, and the last
+ * one.
+ */
 export const RESPONSE_BEGIN = 8
 export const RESPONSE_PART = 9
 export const RESPONSE_END = 10
@@ -98,7 +101,9 @@ export class FrameReader {
   }
 }
 
-/** The size in bytes up to which the frames of a turn are joined, rather than written one by one. */
+/**
+ * The size in bytes up to which the frames of a turn are joined, rather than written one by one.
+ */
 const JOINED = 64 * 1024
 
 /** Above this many unsent bytes, bodies wait. */

@@ -23,7 +23,9 @@ const proofOf = (secret: string, role: "caller" | "called", ...parts: ReadonlyAr
 /** The peer is a stranger, or has disconnected. */
 export class GreetingError extends Error {}
 
-/** Waits for this many bytes, and returns them with those after them. The connection is paused then. */
+/**
+ * Waits for this many bytes, and returns them with those after them. The connection is paused then.
+ */
 const take = (socket: Socket, before: Buffer, size: number) =>
   Effect.callback<readonly [bytes: Buffer, rest: Buffer], GreetingError>((resume) => {
     let bytes = before
