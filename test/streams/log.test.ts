@@ -118,6 +118,7 @@ describe("the memory for streams", () => {
       const end = Effect.fnUntraced(function* ({ id }: { readonly id: string }) {
         return (yield* log.open(id))!.end?._tag
       })
+      const full = { _tag: "Full", bound: "maxRunning" } as const
       const owned = yield* log.begin("owner Ada", undefined, "Ada")
       const read = yield* log.begin("one")
       yield* reading(log, read)
@@ -127,7 +128,7 @@ describe("the memory for streams", () => {
       let interrupted = 0
       for (const running of pair) running.onInterrupt(() => interrupted++)
       yield* TestClock.adjust("8999 millis")
-      assert.strictEqual((yield* Effect.flip(log.begin("four"))).bound, "maxRunning")
+      assert.deepStrictEqual((yield* Effect.flip(log.begin("four"))).reason, full)
       yield* TestClock.adjust("1 millis")
       const fourth = yield* log.begin("four")
       assert.strictEqual(yield* end(single), "Idle")
@@ -137,7 +138,7 @@ describe("the memory for streams", () => {
       assert.deepStrictEqual(yield* Effect.forEach(pair, end), ["Idle", undefined])
       yield* log.begin("six")
       assert.strictEqual(interrupted, 2)
-      assert.strictEqual((yield* Effect.flip(log.begin("seven"))).bound, "maxRunning")
+      assert.deepStrictEqual((yield* Effect.flip(log.begin("seven"))).reason, full)
       assert.deepStrictEqual(yield* Effect.forEach([owned, read, fourth], end), [undefined, undefined, undefined])
     })
   )
