@@ -147,7 +147,7 @@ export class Pace {
   isHasty = false
   /** Whether there has been a long message. */
   hasLong = false
-  /** Whether the first long message waits for those of others, and the time when it waits no longer. */
+  /** Whether the first long message waits for those of others, and until when at most. */
   isEntering = false
   private entersBy: number | undefined
 
@@ -170,8 +170,8 @@ export class Pace {
   }
 
   /**
-   * The pause before the first message of a connection if it is long, in milliseconds; 0 when it may
-   * be handled. Later ones wait after the message before them.
+   * The pause before the first long message of a connection, in milliseconds; 0 when it may be
+   * handled. Later ones wait after the message before them.
    */
   entrance(now: number): number {
     this.entersBy ??= now + MAX_SHARED_PAUSE

@@ -48,7 +48,10 @@ export const locate = (): string | undefined => {
   return undefined
 }
 
-/** For how long it is remembered that the package is missing, in milliseconds: a search looks into a dozen folders. */
+/**
+ * For how long it is remembered that the package is missing, in milliseconds: a search looks into a
+ * dozen folders.
+ */
 const MISSING_FOR = 5_000
 
 /**

@@ -2,7 +2,7 @@
  * Gives other connections their turn while a body comes in tiny chunks.
  *
  * A peer decides how a body is cut into chunks of HTTP, down to one byte each, and Node calls back
- * for every chunk. Node reads on while there is more, so one turn of the event loop could bring some
+ * for every chunk. Node reads on while there is more, so one turn of the event loop could bring
  * 300,000 chunks of one byte: they take 200 ms. Reading therefore stops at the end of a read that
  * has brought many chunks, and goes on after a pause (see `pace.ts`). One read, at most 64 KiB, is
  * parsed in one go: 11,000 chunks, which take about 10 ms.
@@ -80,7 +80,7 @@ class ManyChunks {
   }
 }
 
-/** The connection of the last chunk, and the number of its chunks in this turn: they come in a row. */
+/** The connection of the last chunk, and the number of its chunks in this turn: they come in rows. */
 let last: Connection | undefined
 let turn = -1
 let count = 0

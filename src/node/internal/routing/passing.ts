@@ -105,7 +105,9 @@ export class PassedRequest implements Passed, TurnTask {
     this.link.send(Frames.BODY_END, this.id)
   }
 
-  /** Sends the bytes that have come in this turn: the peer chooses their chunks, down to a byte each. */
+  /**
+   * Sends the bytes that have come in this turn: the peer chooses their chunks, down to a byte each.
+   */
   private sendParts(): void {
     const { parts } = this
     this.parts = undefined
