@@ -80,7 +80,7 @@ class ManyChunks {
   }
 }
 
-/** The connection of the last chunk, and the number of its chunks in this turn: they come in rows. */
+/** The connection of the last chunk, and the number of its chunks in this turn. */
 let last: Connection | undefined
 let turn = -1
 let count = 0

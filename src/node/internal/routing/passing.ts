@@ -106,7 +106,7 @@ export class PassedRequest implements Passed, TurnTask {
   }
 
   /**
-   * Sends the bytes that have come in this turn: the peer chooses their chunks, down to a byte each.
+   * Sends what has come in this turn: the peer chooses the chunks, down to a byte each.
    */
   private sendParts(): void {
     const { parts } = this
