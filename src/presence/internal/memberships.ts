@@ -62,6 +62,14 @@ export class Memberships {
     return isRemoved
   }
 
+  /**
+   * A socket has ended, and will not begin members again: its record need not stay until the end of
+   * the period.
+   */
+  forget(sid: string): void {
+    if (!this.sockets.has(sid)) this.active.delete(sid)
+  }
+
   /** A period is over. */
   endPeriod(): void {
     for (const socket of this.active.values()) socket.begun = 0

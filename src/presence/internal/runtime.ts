@@ -84,6 +84,7 @@ export class PresenceRuntime {
       now: () => this.now,
       changed: (room, except) => this.changed(room, except),
       show: (socket, room) => this.show(socket, room),
+      ended: (socket) => this.states.forget(socket),
       run: surroundings.run
     })
   }

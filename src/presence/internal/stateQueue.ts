@@ -31,6 +31,12 @@ export class StateQueue {
     if (rooms.size < MAX_WAITING) rooms.add(room)
   }
 
+  /** A socket has ended. */
+  forget(socket: PresentSocket): void {
+    this.spent.delete(socket.id)
+    this.waiting.delete(socket)
+  }
+
   /** The rooms whose states are sent now, each with the ids of the sockets that get it. */
   next(sizeOf: (room: string) => number): ReadonlyMap<string, ReadonlyArray<string>> {
     this.spent.clear()

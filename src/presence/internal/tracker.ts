@@ -45,6 +45,8 @@ export interface TrackerHost {
   readonly changed: (room: Room, except?: string) => void
   /** Sends the state of a room to a socket. */
   readonly show: (socket: PresentSocket, room: string) => void
+  /** A socket has ended. */
+  readonly ended: (socket: PresentSocket) => void
   /** Runs an effect in the background. */
   readonly run: (effect: Effect.Effect<void>) => void
 }
@@ -93,7 +95,7 @@ export class Tracker {
         owner,
         Effect.sync(() => this.end(membership, owner))
       )
-      const onLoss = socket.onDisconnecting((reason) => Effect.sync(() => this.lose(membership, owner, reason)))
+      const onLoss = socket.onDisconnecting((reason) => Effect.sync(() => this.onLoss(socket, membership, owner, reason)))
       yield* Scope.provide(onLoss, owner)
       // The socket may have disconnected before that.
       if (!socket.connected) yield* Scope.close(owner, Exit.void)
@@ -208,7 +210,18 @@ export class Tracker {
     if (membership !== undefined && this.isCurrent(membership, owner)) this.remove(membership)
   }
 
-  /** The socket has disconnected. */
+  /** The socket has disconnected. Clients that come and go leave nothing until the next tick. */
+  private onLoss(
+    socket: PresentSocket,
+    membership: Membership | undefined,
+    owner: Scope.Closeable,
+    reason: DisconnectReason
+  ): void {
+    this.lose(membership, owner, reason)
+    this.memberships.forget(socket.id)
+    this.host.ended(socket)
+  }
+
   private lose(membership: Membership | undefined, owner: Scope.Closeable, reason: DisconnectReason): void {
     const { linger } = this.options
     if (linger === 0 || !LOSSES.has(reason)) return this.end(membership, owner)
