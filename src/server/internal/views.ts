@@ -353,6 +353,8 @@ const adding = <R>(
         remove()
         for (const fiber of fibers) fiber.interruptUnsafe()
       })
+      // The socket's end closes it.
+      if (isWithin(scope, socket.scope)) return Scope.addFinalizer(scope, release)
       return whenEither(scope, socket.scope, release)
     })
   )
@@ -362,6 +364,12 @@ const runnerOf = (socket: SocketRuntime, context: Context.Context<any>): RunFork
   socket.contract?.refreshes === undefined
     ? (Effect.runForkWith(context) as RunFork)
     : (effect) => Effect.runForkWith(socket.current(context))(effect)
+
+/** Whether a scope was forked from another one, at any depth, so that it closes with it. */
+const isWithin = (scope: Scope.Scope, outer: Scope.Scope): boolean => {
+  for (let at = scope.parent; at !== undefined; at = at.parent) if (at === outer) return true
+  return false
+}
 
 /**
  * Runs a finalizer when the first of two scopes closes. The other scope keeps no reference then.
