@@ -72,13 +72,18 @@ export class Tracker {
     this.host = host
   }
 
-  track(socket: PresentSocket, tracking: Tracking<unknown>) {
-    return Effect.gen({ self: this }, function* () {
+  // Clients decide how often they join: these are plain functions and few effects, not generators.
+
+  track(
+    socket: PresentSocket,
+    tracking: Tracking<unknown>
+  ): Effect.Effect<Handle<unknown>, PresenceRefused, Scope.Scope> {
+    return Effect.suspend(() => {
       const metadata = this.options.encode(tracking.meta)
       const refusal = this.refusal(socket, tracking, metadata)
-      if (refusal !== undefined) return yield* refused(tracking.room, refusal)
-      yield* this.enter(socket, tracking.room)
-      return yield* Effect.uninterruptible(this.own(socket, tracking, metadata, yield* Effect.scope))
+      if (refusal !== undefined) return Effect.fail(refused(tracking.room, refusal))
+      const own = Effect.flatMap(Effect.scope, (scope) => this.own(socket, tracking, metadata, scope))
+      return Effect.andThen(this.enter(socket, tracking.room), Effect.uninterruptible(own))
     })
   }
 
@@ -86,21 +91,26 @@ export class Tracker {
    * Begins a membership that belongs to a scope. All that it keeps there is in a scope of its own,
    * which closes with it: the one of a socket may see any number of memberships.
    */
-  private own(socket: PresentSocket, tracking: Tracking<unknown>, metadata: Metadata, scope: Scope.Scope) {
-    return Effect.gen({ self: this }, function* () {
-      const owner = Scope.forkUnsafe(scope)
-      const begun = this.begin(socket, tracking, metadata, owner)
-      const membership = yield* Effect.onError(begun, () => Scope.close(owner, Exit.void))
-      yield* Scope.addFinalizer(
-        owner,
-        Effect.sync(() => this.end(membership, owner))
-      )
-      const onLoss = socket.onDisconnecting((reason) => Effect.sync(() => this.onLoss(socket, membership, owner, reason)))
-      yield* Scope.provide(onLoss, owner)
+  private own(
+    socket: PresentSocket,
+    tracking: Tracking<unknown>,
+    metadata: Metadata,
+    scope: Scope.Scope
+  ): Effect.Effect<Handle<unknown>, PresenceRefused> {
+    const owner = Scope.forkUnsafe(scope)
+    const begun = this.begin(socket, tracking, metadata, owner)
+    if (typeof begun === "string") {
+      return Effect.andThen(Scope.close(owner, Exit.void), Effect.fail(refused(tracking.room, begun)))
+    }
+    const onLoss = socket.onDisconnecting((reason) => Effect.sync(() => this.onLoss(socket, begun, owner, reason)))
+    const onEnd = Effect.sync(() => this.end(begun, owner))
+    const watched = Effect.andThen(Scope.addFinalizer(owner, onEnd), Scope.provide(onLoss, owner))
+    return Effect.flatMap(watched, () => {
+      const handle: Handle<unknown> = { update: (meta) => this.update(begun, owner, meta) }
       // The socket may have disconnected before that.
-      if (!socket.connected) yield* Scope.close(owner, Exit.void)
-      else this.host.show(socket, tracking.room)
-      return { update: (meta) => this.update(membership, owner, meta) } satisfies Handle<unknown>
+      if (!socket.connected) return Effect.as(Scope.close(owner, Exit.void), handle)
+      this.host.show(socket, tracking.room)
+      return Effect.succeed(handle)
     })
   }
 
@@ -141,26 +151,29 @@ export class Tracker {
     return this.cluster.isFull ? "ServerFull" : undefined
   }
 
-  /** Adds a member, or takes it over from an earlier call. */
+  /**
+   * Adds a member, or takes it over from an earlier call. Gives the bound that it would exceed;
+   * `undefined` if the socket has disconnected.
+   */
   private begin(
     socket: PresentSocket,
     tracking: Tracking<unknown>,
     metadata: Metadata,
     owner: Scope.Closeable
-  ): Effect.Effect<Membership | undefined, PresenceRefused> {
-    if (!socket.connected) return Effect.succeed(undefined)
+  ): Membership | RefusalReason["_tag"] | undefined {
+    if (!socket.connected) return undefined
     const { key, room } = tracking
     const known = this.memberships.get(socket.id, room, key)
     // Others may have come while the socket joined the room.
     const refusal = this.refusal(socket, tracking, metadata)
-    if (refusal !== undefined) return Effect.fail(refused(room, refusal))
+    if (refusal !== undefined) return refusal
     if (known !== undefined) {
       const before = known.owner
       known.owner = owner
       this.release(before)
       this.lingering.delete(known.member)
       this.replace(known, metadata)
-      return Effect.succeed(known)
+      return known
     }
     const { own } = this.cluster
     const member = own.add(room, key, own.version(metadata.meta, metadata.encoded))
@@ -168,7 +181,7 @@ export class Tracker {
     this.memberships.add(membership)
     this.host.changed(this.rooms.show(member), socket.id)
     this.relieve(room, key)
-    return Effect.succeed(membership)
+    return membership
   }
 
   /** A key has come back with another socket: its lost connections need not stay. */
