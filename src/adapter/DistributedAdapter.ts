@@ -42,11 +42,11 @@ import { OpenQuestions } from "./internal/openQuestions.ts"
 export interface Options {
   /**
    * The time for which a question waits for servers that do not answer and cannot be known to be
-   * dead: official servers, and those that were at work on it before the broker was away. Default: 5
-   * seconds.
+   * dead: official servers, and those that were at work on it before the broker was away. Default:
+   * 5 seconds.
    *
-   * A question that nobody is at work on ends when the broker has been away for a second; one that is
-   * asked later ends at once.
+   * A question that nobody is at work on ends when the broker has been away for a second; one that
+   * is asked later ends at once.
    *
    * Servers of this library say whether they are at work on it: a dead one is not waited for, and a
    * live one may take any time for its handlers and clients. Clients of an official server may take

@@ -21,8 +21,8 @@ export interface Place {
   readonly position: string
   readonly index: number
   /**
-   * Names the life of the store that keeps the log. After a failover or a restart it is another one,
-   * and the last entries of the one before may be missing. Default: there is one life alone.
+   * Names the life of the store that keeps the log. After a failover or a restart it is another
+   * one, and the last entries of the one before may be missing. Default: there is one life alone.
    */
   readonly era?: string | undefined
 }

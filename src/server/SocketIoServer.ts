@@ -243,8 +243,8 @@ export const connections = <O extends NewsOverflow = "fail">(
  * A connection is closed when handlers that run have answered, or after a second. Waiting messages
  * are sent first. Messages that the client had sent before it knew are handled, for two seconds at
  * most, and those handlers have the rest of the time, at least a second. Then the sockets end with
- * reason `server shutting down`. Official clients connect again by themselves, after about a second.
- * Clients of this library connect to the next server first, and see no outage.
+ * reason `server shutting down`. Official clients connect again by themselves, after about a
+ * second. Clients of this library connect to the next server first, and see no outage.
  *
  * It ends when all of them have left, and the finalizers of their sockets have ended (within
  * `drainTimeout`). The server stays `draining` from then on; close its scope. Interruption leaves

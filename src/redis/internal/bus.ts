@@ -25,8 +25,8 @@ export interface Bus {
    */
   readonly send: (key: string, command: Command, done?: (reply: Reply | undefined) => void) => void
   /**
-   * The part of a link that knows of the other servers, by a channel that every server subscribes to. The first channel is also
-   * the one by which others are known to be back after an outage.
+   * The part of a link that knows of the other servers, by a channel that every server subscribes
+   * to. The first channel is also the one by which others are known to be back after an outage.
    */
   readonly others: (
     channel: string,

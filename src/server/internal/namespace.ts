@@ -102,7 +102,7 @@ export class NamespaceRuntime
     return this.layer.group
   }
 
-  /** Whether it stays, because handles refer to it: a layer of its own serves it, or has served it. */
+  /** Whether it stays, as handles refer to it: a layer of its own serves it, or has served it. */
   get stays(): boolean {
     return this.layer.hadOwn
   }

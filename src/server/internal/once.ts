@@ -25,7 +25,7 @@ const MAX_ID = MAX_ATTRIBUTE
 /** Longer answers are not kept, in characters. */
 const MAX_ANSWER = 1_048_576
 
-/** The pause after which a client may try again if the answers cannot be reached, in milliseconds. */
+/** The pause before a client's next try if the answers cannot be reached, in milliseconds. */
 const RETRY_AFTER = 1_000
 
 /** The longest window: that of a timer, in milliseconds. */
@@ -108,8 +108,8 @@ const messageOf = (
 }
 
 /**
- * Handles a message once, and yields the arguments of its acknowledgement. It runs in the context of
- * the socket's handlers.
+ * Handles a message once, and yields the arguments of its acknowledgement. It runs in the context
+ * of the socket's handlers.
  */
 export const handleOnce = (
   socket: InboundSocket,
@@ -175,7 +175,9 @@ const keep = (
     )
   })
 
-/** The arguments of an acknowledgement, unless the handler died or failed with what is not declared. */
+/**
+ * The arguments of an acknowledgement, unless the handler died or failed with an undeclared error.
+ */
 const answerOf = (codec: EventCodec, exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> | undefined => {
   if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
   if (!codec.event.hasError) return undefined

@@ -305,7 +305,7 @@ class Readers {
   }
 }
 
-/** The stream events that a contract declares, if there are any. Throws on an `idle` that makes no sense. */
+/** The stream events of a contract, if there are any. Throws on an `idle` that makes no sense. */
 export const streamEventsOf = (
   { contract }: CompiledContract,
   context: Context.Context<any>,

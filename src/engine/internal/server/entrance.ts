@@ -87,7 +87,7 @@ export class Entrance {
     )
   }
 
-  /** The readiness follows the number of connections: after each change, not in the middle of one. */
+  /** Readiness follows the number of connections: after each change, not in the middle of one. */
   private tellWhetherFull(): void {
     const isFull = this.limits?.isFull === true
     if (isFull === this.isFull) return

@@ -87,7 +87,7 @@ export class OtherTransports {
     this.session.onOthersChanged()
   }
 
-  // ---------------------------------------------------------------- the upgrade's view of the session
+  // ---------------------------------------------------------------- the session for an upgrade
 
   get isOpen(): boolean {
     return this.session.isOpen
