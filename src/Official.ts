@@ -98,7 +98,7 @@ export type EmitEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyped
     }
 
 /**
- * The auth payload: what the contract and all of its middlewares read. `unknown` if none of them
+ * The auth payload that the contract and all of its middlewares read. `unknown` if none of them
  * declares it.
  *
  * **Example** (Connecting with a token)

@@ -141,7 +141,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
 
   // ---------------------------------------------------------------- the application
 
-  /** Joins at once, and ends when what others send to the rooms is heard. */
+  /** Joins at once, and ends when messages of others to the rooms are heard. */
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
     if (this.log !== undefined) return this.log.join(socket, rooms)
     const joined = this.own.join(socket, rooms)

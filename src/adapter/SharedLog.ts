@@ -29,7 +29,7 @@ export interface Place {
 
 /**
  * A place from which the log is read. Its index is unknown where official servers are concerned; a
- * client, or whoever writes to the store, may have made it up.
+ * client, or anybody who writes to the store, may have made it up.
  *
  * @since 0.1.0
  * @category models

@@ -80,8 +80,8 @@ export interface ClientWebSocketEvents {
   readonly onText: (text: string) => void
   readonly onBinary: (bytes: Uint8Array) => void
   /**
-   * It has closed, or has never been open. `description` says what was wrong, if anything was;
-   * `details` what else is known.
+   * It has closed, or has never been open. `description` names the fault, if there was one;
+   * `details` has everything else that is known.
    */
   readonly onClose: (description: string | undefined, details?: ConnectionDetails) => void
 }
@@ -107,7 +107,7 @@ export interface ClientPlatformShape {
    * response came: a `RangeError` if it is larger than the platform takes.
    */
   readonly request: (request: PollRequest) => Effect.Effect<PollResponse, Error>
-  /** Opens a WebSocket. */
+  /** Opens a WebSocket. It may throw on an address or a header that the platform does not take. */
   readonly openWebSocket: (request: WebSocketRequest, events: ClientWebSocketEvents) => ClientWebSocket
   /** Calls back when the network is lost, where the platform knows. Gives how to stop. */
   readonly onOffline: (callback: () => void) => () => void

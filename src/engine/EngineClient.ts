@@ -66,7 +66,7 @@ export interface EngineClient {
   readonly isOpen: boolean
   /** The transport that is in use, or being tried. */
   readonly transportName: TransportName
-  /** Whether what is sent now leaves at once. */
+  /** Whether a message that is sent now leaves at once. */
   readonly writable: boolean
   /** Begins to open the session. */
   readonly open: () => void
@@ -82,7 +82,7 @@ export interface EngineClient {
   ) => void
   /**
    * Ends the session if the server's ping is overdue. Timers of a page in the background come late,
-   * and whatever is sent meanwhile is lost.
+   * and messages that are sent meanwhile are lost.
    */
   readonly checkAlive: () => void
   /** Closes the session once everything that waits is sent, or after `connectTimeout`. */

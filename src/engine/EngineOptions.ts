@@ -109,7 +109,7 @@ export interface EngineOptions<out R = never> {
   readonly drainTimeout?: Duration.Input
   /**
    * A drain as the first part of closing the server's scope: its connections move to other servers,
-   * a few at a time, before what is left is closed within `drainTimeout`. An object has settings
+   * a few at a time, before the others are closed within `drainTimeout`. An object has settings
    * for it; `{}` has the defaults of `DrainOptions`. A server that has never had a client closes at
    * once. Default: none; all connections are closed within `drainTimeout`.
    *

@@ -127,8 +127,8 @@ export interface EngineServer {
   /** Moves one session, because a server that passes its connection on is to end. @internal */
   readonly moveSession: (id: string, within: number) => void
   /**
-   * Closes a session whose time is over, after what waits for it was sent. Of many at once, each
-   * waits for its turn. @internal
+   * Closes a session whose time is over, after its waiting messages were sent. Of many at once,
+   * each waits for its turn. @internal
    */
   readonly retire: (session: EngineSession, retirement: Retirement) => void
   /**

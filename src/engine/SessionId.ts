@@ -87,8 +87,8 @@ export const drawTag = (context: Context.Context<never> = Context.empty()): stri
 }
 
 /**
- * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the {@link
- * RandomBytes} of the context, so that an id cannot be guessed. With a tag, the first four
+ * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the
+ * {@link RandomBytes} of the context, so that an id cannot be guessed. With a tag, the first four
  * characters are the tag, and 96 bits are random.
  *
  * @since 0.1.0

@@ -183,8 +183,8 @@ export const namespaces: Effect.Effect<
 > = Effect.flatMap(SocketIoServer, (server) => server.namespaces)
 
 /**
- * The namespaces that open on this server, from the time on at which the stream is run, as {@link
- * namespaces} has them. The streams of a dynamic one end when it closes.
+ * The namespaces that open on this server, from the time on at which the stream is run, as
+ * {@link namespaces} has them. The streams of a dynamic one end when it closes.
  *
  * By default it fails with `StreamOverflow` when more than 10,000 wait for its reader;
  * `StreamOptions` say otherwise.

@@ -121,7 +121,7 @@ export class OpenQuestion {
     this.openedAt = now
   }
 
-  // ---------------------------------------------------------------- what is heard
+  // ---------------------------------------------------------------- news of the servers
 
   /** Takes an answer. One that does not belong to the question, or comes twice, changes nothing. */
   onAnswer(from: Sender, answer: ClusterAnswer, now: number): void {
@@ -170,7 +170,7 @@ export class OpenQuestion {
     this.explain(now)
   }
 
-  // ---------------------------------------------------------------- what the watch sees
+  // ---------------------------------------------------------------- the watch
 
   /** Takes the number of other servers. `undefined` if it is not known. */
   onServers(others: number | undefined, now: number): void {

@@ -2,7 +2,7 @@ import type { Worker } from "node:cluster"
 
 import { isRecord } from "./messages.ts"
 
-/** What of the handle of a connection is used. */
+/** The part of a connection's handle that is used. */
 interface Handle {
   readonly close: () => void
 }

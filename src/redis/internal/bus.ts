@@ -11,7 +11,7 @@ import * as Membership from "./membership.ts"
 import type { Body } from "./msgpack.ts"
 import * as Publisher from "./publisher.ts"
 
-/** The way of one server to all others: what the links of its namespaces share. */
+/** The way of one server to all others. The links of its namespaces share it. */
 export interface Bus {
   readonly redis: RedisClient["Service"]
   readonly monitor: ClusterMonitor

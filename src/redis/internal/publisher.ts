@@ -78,10 +78,10 @@ interface Way {
   isScheduled: boolean
 }
 
-/** For so long, the end of a publisher waits for what is under way. */
+/** The end of a publisher waits for so long for commands that are under way. */
 const CLOSING_TIME = Duration.seconds(1)
 
-/** Size of a string within a command, at least: what counts is a bound, and not the last byte. */
+/** The size of a string within a command, at least: a bound needs no exact number of bytes. */
 const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" ? part.length : part.byteLength)
 
 const millis = (input: Duration.Input | undefined, fallback: number): number =>
@@ -130,7 +130,7 @@ export const make = (
     const stranded = new Outbox()
     /**
      * Nothing is sent until all pipelines are back: a slot has got another server, or something was
-     * refused for the moment. What comes later would otherwise overtake what has to be sent again.
+     * refused for the moment. Later commands would overtake those that must be sent again.
      */
     let isHeld = false
     /** Something was refused for the moment. */

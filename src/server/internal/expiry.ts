@@ -18,7 +18,7 @@ export interface End {
 /** Default of `notice`, in milliseconds. */
 const NOTICE = 30_000
 
-/** The end of rights, as a middleware says it while it decides on a client. */
+/** The end of rights, as a middleware sets it while it decides on a client. */
 export class Decision {
   private end: End | undefined
   private isMade = false

@@ -34,7 +34,7 @@ const MAX_WINDOW = 2 ** 31 - 1
 const ID_HINT =
   "send { id } after the arguments of the event, with an id that is the same in every attempt, such as crypto.randomUUID()"
 
-/** Why a message is not handled, as its client is told. */
+/** The reason why a message is not handled, as its client is told. */
 class Refusal {
   readonly _tag = "Refusal"
   readonly message: string
@@ -74,7 +74,7 @@ const idOf = (codec: EventCodec, payload: unknown, data: ReadonlyArray<unknown>)
   return key === undefined ? attributesOf(codec, data).id : key(payload)
 }
 
-/** Returns the message, or why it is refused. Throws on an owner that is none. */
+/** Returns the message, or the reason of its refusal. Throws on an owner that is none. */
 const messageOf = (
   socket: InboundSocket,
   codec: EventCodec,

@@ -283,7 +283,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     environment.observer.count(recoveries, { namespace: label, result })
   }
 
-  /** Returns what a client has missed, or why it does not get its session. */
+  /** Returns the messages that a client has missed, or why it does not get its session. */
   private missedBy(claim: Resumption, { rights }: S): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim

@@ -121,7 +121,7 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     return { sid: this.id, namespace: this.namespace.name }
   }
 
-  // ---------------------------------------------------------------- what the application sees
+  // ---------------------------------------------------------------- the application's view
 
   get handshake(): Handshake {
     return handshakeOf(this.connection.session.details, this.ownAuth)

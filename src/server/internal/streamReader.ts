@@ -10,8 +10,8 @@ const MAX_BYTES = 65_536
 const MAX_BUFFERED = 65_536
 
 /**
- * The pause after which it is looked again whether the client has read, in milliseconds: half of
- * the time for which it has not, so that a client that does not read at all costs little.
+ * The pause before another look whether the client has read, in milliseconds: half of the time for
+ * which it has not, so that a client that does not read at all costs little.
  */
 const PAUSE = 10
 const MAX_PAUSE = 320

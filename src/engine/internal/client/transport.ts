@@ -4,7 +4,7 @@ import type * as Fiber from "effect/Fiber"
 import type { ClientCloseReason } from "../../../DisconnectReason.ts"
 import type { ConnectionDetails } from "../../ClientPlatform.ts"
 
-/** Told when a transport cannot go on. */
+/** Called when a transport cannot go on. */
 export type TransportEnd = (reason: ClientCloseReason, description?: string, details?: ConnectionDetails) => void
 
 /** A packet in the form that transports take. */

@@ -16,7 +16,7 @@ export class Entrance {
   private readonly readiness: ReadinessState
   private readonly wheel: TimerWheel
   private readonly warn: (message: string) => void
-  /** What the readiness was told last. */
+  /** The last state that the readiness was told. */
   private isFull = false
 
   constructor(

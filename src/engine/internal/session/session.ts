@@ -292,7 +292,7 @@ export class Session extends EngineSession {
     this.owner.heartbeat.stop(this)
     this.owner.outflow.stop(this)
     current.leave()
-    // A client that is not read because it is too fast stays so: what it has sent is still bounded.
+    // A client that is not read because it is too fast stays so: its messages are still bounded.
     if (this.paused !== 0) current.pause()
   }
 
