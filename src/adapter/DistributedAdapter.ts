@@ -77,7 +77,7 @@ export const make = (
 ): Effect.Effect<Adapter, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
-    const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.requestTimeout ?? "5 seconds"))
+    const timeout = Duration.toMillis(options.requestTimeout ?? "5 seconds")
     const adapter = new DistributedAdapter(host, monitor, clock, timeout)
     adapter.connect(yield* open(host.namespace, adapter))
     // Before the link closes: the others are told which answers are not needed any more.

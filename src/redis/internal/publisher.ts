@@ -84,9 +84,6 @@ const CLOSING_TIME = Duration.seconds(1)
 /** The size of a string within a command, at least: a bound needs no exact number of bytes. */
 const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" ? part.length : part.byteLength)
 
-const millis = (input: Duration.Input | undefined, fallback: number): number =>
-  input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
-
 /** Waits until the client's own subscriptions are confirmed. */
 export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -114,7 +111,7 @@ export const make = (
     const run = Effect.runForkWith(yield* Effect.context<never>())
     const routes = routesOf(client)
     const maxBytes = options.maxBytes ?? 16 << 20
-    const maxAge = millis(options.maxAge, 10_000)
+    const maxAge = Duration.toMillis(options.maxAge ?? "10 seconds")
     const maxPipelines = options.maxPipelines ?? 4
     /** Whether it has opened in time. */
     const fence = (options.fence ?? whenSubscribed(client)).pipe(

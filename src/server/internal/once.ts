@@ -55,7 +55,7 @@ const windows = new WeakMap<Event.Any, number>()
 const windowOf = (event: Event.Any): number => {
   let window = windows.get(event)
   if (window === undefined) {
-    window = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(event.once!.window ?? "10 minutes")))
+    window = Math.ceil(Duration.toMillis(event.once!.window ?? "10 minutes"))
     if (!(window > 0 && window <= MAX_WINDOW)) {
       throw new Error(`once of event "${event._tag}": window must be more than nothing, and at most 24.8 days`)
     }

@@ -60,7 +60,7 @@ const RETRY_AFTER = 1_000
 
 const prepare = (event: StreamEvent.StartEvent<string, any, any, any>): Prepared => {
   const { stream } = event
-  const idle = stream.idle === undefined ? DEFAULT_IDLE : Duration.toMillis(Duration.fromInputUnsafe(stream.idle))
+  const idle = stream.idle === undefined ? DEFAULT_IDLE : Duration.toMillis(stream.idle)
   if (!(idle > 0)) throw new Error(`idle of stream event "${event._tag}" must be more than nothing`)
   const item = compile(stream.item, enableCompiler)
   const error = stream.hasError ? compile(stream.error, enableCompiler) : undefined
