@@ -13,7 +13,7 @@ const DEAD_AFTER = 150
 const GOODBYE_WITHIN = 50
 
 /** A server that has said goodbye disappears within this time, in milliseconds. */
-const GONE_WITHIN = 300
+const DISAPPEARS_WITHIN = 300
 
 /** The servers of which a question remembers something. Further answers of theirs are ignored. */
 const MAX_SERVERS = 1_000
@@ -85,7 +85,7 @@ export class OpenQuestion {
   private expected: number | undefined
   private present = 0
   /** The servers that have disappeared since; those of them that had answered or said goodbye. */
-  private gone = 0
+  private disappeared = 0
   private explained = 0
   /** The servers that have come since. */
   private joined = 0
@@ -187,7 +187,7 @@ export class OpenQuestion {
     if (this.expected === undefined) this.expected = others
     else if (others > this.present) this.joined += others - this.present
     else if (others < this.present) {
-      this.gone += this.present - others
+      this.disappeared += this.present - others
       this.shrunkAt = now
       this.wantsPing = true
       this.explain(now)
@@ -229,12 +229,12 @@ export class OpenQuestion {
 
   /** Whether a server has disappeared. */
   get hasShrunk(): boolean {
-    return this.gone > 0
+    return this.disappeared > 0
   }
 
   /** Whether all have answered that were there all the time: nobody else was there. */
   get isExact(): boolean {
-    return this.done === this.expected && this.gone === 0 && this.joined === 0 && this.left.size === 0
+    return this.done === this.expected && this.disappeared === 0 && this.joined === 0 && this.left.size === 0
   }
 
   /**
@@ -258,7 +258,7 @@ export class OpenQuestion {
         onSilent(uid)
       }
       // Some of those that are silent may be those that have disappeared.
-      if (unanswered <= Math.max(silent, this.isGoneFor(now) ? this.vanished : 0)) return true
+      if (unanswered <= Math.max(silent, this.isGraceOver(now) ? this.unexplained : 0)) return true
     }
     return now - this.openedAt >= timeout
   }
@@ -290,8 +290,8 @@ export class OpenQuestion {
   }
 
   /** The number of servers that have disappeared without a word. */
-  private get vanished(): number {
-    return this.gone - this.explained
+  private get unexplained(): number {
+    return this.disappeared - this.explained
   }
 
   /**
@@ -299,15 +299,15 @@ export class OpenQuestion {
    * may come before or after it is no longer counted, and it may not have been counted at all.
    */
   private explain(now: number): void {
-    while (this.leaves.length > 0 && now - this.leaves[0]!.at > GONE_WITHIN) this.leaves.shift()
-    while (this.vanished > 0 && this.leaves.length > 0) {
+    while (this.leaves.length > 0 && now - this.leaves[0]!.at > DISAPPEARS_WITHIN) this.leaves.shift()
+    while (this.unexplained > 0 && this.leaves.length > 0) {
       this.explained++
       if (this.leaves.shift()!.isExcused) this.excused++
     }
   }
 
   /** Whether those that disappeared had time for a goodbye, and the others for an answer. */
-  private isGoneFor(now: number): boolean {
+  private isGraceOver(now: number): boolean {
     return this.shrunkAt === undefined || now - this.shrunkAt >= (this.asksHandlers ? DEAD_AFTER : GOODBYE_WITHIN)
   }
 
@@ -335,7 +335,7 @@ export class OpenQuestion {
     }
     if (shrunkAt === undefined || now - shrunkAt < DEAD_AFTER) return
     // More suspects than dead: some of them are only slow.
-    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead - Math.max(0, idle)) {
+    if (suspects.length > 0 && suspects.length <= this.unexplained - this.presumedDead - Math.max(0, idle)) {
       this.presumedDead += suspects.length
       for (const uid of suspects) this.givenUp.add(uid)
     }
