@@ -103,7 +103,6 @@ export interface CompiledContract extends NameCodec {
 /** The schema of an auth payload that a contract does not declare: it accepts anything. */
 export const undeclaredAuth: Event.AnySchema = Schema.Unknown.annotate({})
 
-/** Compiles a contract. */
 export const compileContract = (contract: Declaration, prepare: Prepare | undefined): CompiledContract => {
   const codec = (schema: Event.AnySchema) => compile(schema, prepare)
   const events = (declared: ReadonlyMap<string, Event.Any>): ReadonlyMap<string, EventCodec> =>

@@ -21,7 +21,6 @@ export interface LeavingHandler {
   onLeft?(end: () => void): void
 }
 
-/** A session that leaves. */
 export interface LeavingSession {
   readonly isOpen: boolean
   readonly isReading: boolean

@@ -37,7 +37,6 @@ interface Shutdown extends Claim {
   lastStep: number
 }
 
-/** A step of a shutdown. */
 export interface ShutdownStep<S> {
   /** Whether a session has to leave in this step. */
   readonly concerns: (session: S) => boolean

@@ -295,7 +295,6 @@ export class NamespaceRuntime
     return !this.stays && this.retained === 0 && this.isEmpty && this.instance === undefined && !isAwaited
   }
 
-  /** Its instance has closed. */
   onInstanceClosed(): void {
     this.instance = undefined
     // Streams of the name, rather than of the instance, go on with the next one.

@@ -63,7 +63,6 @@ export interface Recovery<S extends RecoverableSocket> extends SendingRecovery<S
   readonly host: RecoveryHost | undefined
   /** Whether the namespace must stay, as sessions wait for their clients. */
   readonly isAwaiting: boolean
-  /** Encodes a broadcast. */
   broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent
   /** A client asks for its session, before its admission is decided. */
   claim(socket: S): void
@@ -71,7 +70,6 @@ export interface Recovery<S extends RecoverableSocket> extends SendingRecovery<S
   prepare(socket: S): Effect.Effect<void> | undefined
   /** Admits a client, and tells it. */
   admit(socket: S): void
-  /** A socket ends. */
   onEnd(socket: S, reason: DisconnectReason): void
   onJoined(socket: S, room: string): void
   onLeft(socket: S, room: string): void

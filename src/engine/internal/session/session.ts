@@ -44,7 +44,6 @@ export class Session extends EngineSession {
   pace: Beating["pace"]
   handler: SessionHandler = IGNORE
   private readonly owner: SessionOwner<Session>
-  /** Its transport. */
   current!: ServerTransport
   private life: Life = OPEN
   private others: OtherTransports | undefined
