@@ -43,9 +43,14 @@ export class OutboundMessage {
    * a character of the text.
    */
   get memory(): number {
-    let bytes = OBJECTS + 2 * (this.text?.length ?? 0)
-    for (const { byteLength } of this.attachments ?? none) bytes += OBJECTS + byteLength
+    let bytes = OutboundMessage.memoryOf(this.text?.length ?? 0)
+    if (this.attachments !== undefined) for (const { byteLength } of this.attachments) bytes += OBJECTS + byteLength
     return bytes
+  }
+
+  /** The same for a text of so many characters, without attachments. */
+  static memoryOf(characters: number): number {
+    return OBJECTS + 2 * characters
   }
 
   /**
@@ -62,5 +67,3 @@ export class OutboundMessage {
 
 /** The objects of a message, or of an attachment. */
 const OBJECTS = 280
-
-const none: ReadonlyArray<Uint8Array> = []

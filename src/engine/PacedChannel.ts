@@ -55,6 +55,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   onMessage(data: Data, isBinary: boolean): void {
     this.beginTurn()
     speak(this, data.length)
+    if (isLong(0, data.length) && this.pace?.hasLong !== true) this.enter()
     if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
     if (this.held !== undefined) this.hold(data, isBinary)
     else {
@@ -125,16 +126,30 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   protected yield(hasManyMessages = false): void {
     this.stop()
     if (this.isYielding) return
-    this.isYielding = true
-    const goOn = () => {
-      this.isYielding = false
-      this.goOn()
-    }
     let pause = 0
     if (hasManyMessages) {
       const pace = (this.pace ??= new Pace())
       if (this.messages > TURN_MESSAGES) pace.isHasty = true
       pause = pace.next(now())
+    }
+    this.goOnAfter(pause)
+  }
+
+  /** The first long message waits for those of other connections. */
+  private enter(): void {
+    const began = now()
+    this.pace ??= Pace.amidOthers(began)
+    const pause = this.pace.entrance(began)
+    if (pause === 0 || this.held !== undefined) return
+    this.stop()
+    if (!this.isYielding) this.goOnAfter(pause)
+  }
+
+  private goOnAfter(pause: number): void {
+    this.isYielding = true
+    const goOn = () => {
+      this.isYielding = false
+      this.goOn()
     }
     if (pause > 0) setTimeout(goOn, pause)
     else setImmediate(goOn)
@@ -149,7 +164,9 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
     }
     if (began === 0) return
     const time = now() - began
-    if (this.pace !== undefined || isLong(time, data.length)) (this.pace ??= new Pace()).took(time, data.length)
+    if (this.pace === undefined && !isLong(time, data.length)) return
+    this.pace ??= Pace.amidOthers(now())
+    this.pace.took(time, data.length)
   }
 
   private stop(): void {
@@ -159,6 +176,10 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   }
 
   private goOn(): void {
+    const { pace } = this
+    // Others were first when the time came.
+    const pause = pace?.isEntering === true ? pace.entrance(now()) : 0
+    if (pause > 0) return this.goOnAfter(pause)
     this.beginTurn()
     this.deliver(TURN_MESSAGES - this.messages)
     if (this.isPaused || this.held === undefined) return

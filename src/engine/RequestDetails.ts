@@ -42,32 +42,51 @@ const plainQuery = (query: string): ReadonlyMap<string, string> => {
   return parameters
 }
 
+/** The number of headers from which they are kept as text. Browsers send some 20. */
+const MANY_HEADERS = 64
+
+/**
+ * Headers as a session keeps them. Nine hundred take 49 kB as an object, and 12 kB as text: a client
+ * that opens sessions with so many would make the server hold five times what it has sent.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keepHeaders = (
+  headers: Readonly<Record<string, string>>,
+  count: number
+): Readonly<Record<string, string>> | string => (count < MANY_HEADERS ? headers : JSON.stringify(headers))
+
 /**
  * The part of a request that lives as long as its session. The query is parsed from the URL when it
- * is read.
+ * is read, and so are many headers.
  *
  * @since 0.1.0
  * @category models
  */
 export class RequestDetails implements ConnectionDetails {
-  readonly headers: Readonly<Record<string, string>>
+  private readonly head: Readonly<Record<string, string>> | string
   readonly url: string
   readonly address: string
   readonly secure: boolean
   readonly issued: number
 
   constructor(
-    headers: Readonly<Record<string, string>>,
+    headers: Readonly<Record<string, string>> | string,
     url: string,
     address: string,
     secure: boolean,
     issued: number
   ) {
-    this.headers = headers
+    this.head = headers
     this.url = url
     this.address = address
     this.secure = secure
     this.issued = issued
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return typeof this.head === "string" ? JSON.parse(this.head) : this.head
   }
 
   get query(): ReadonlyMap<string, string> {

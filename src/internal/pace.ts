@@ -87,6 +87,10 @@ let changes = 0
 /** The number of short messages of all connections. */
 let short = 0
 
+/** Their number at the last look of a connection that was new, and the time when it had grown. */
+let knownShort = 0
+let knownAt = -Infinity
+
 /** Records a message of this many bytes. */
 export const speak = (connection: object, bytes: number): void => {
   if (bytes < LARGE_MESSAGE) short++
@@ -116,6 +120,11 @@ export class LongMessages {
     this.end = Math.max(this.end, now - time) + time / SHARE
     return Math.min(MAX_SHARED_PAUSE, this.end - now)
   }
+
+  /** The time until the shared part has paid for all messages so far, in milliseconds. */
+  debt(now: number): number {
+    return Math.max(0, this.end - now)
+  }
 }
 
 const longMessages = new LongMessages()
@@ -136,9 +145,39 @@ export class Pace {
   isDue = false
   /** Whether a turn ended because of the number of its messages, and not because of a long one. */
   isHasty = false
+  /** Whether there has been a long message. */
+  hasLong = false
+  /** Whether the first long message waits for those of others, and until when at most. */
+  isEntering = false
+  private entersBy: number | undefined
 
   constructor(long = longMessages) {
     this.long = long
+  }
+
+  /**
+   * Makes the account of a connection that comes with a long message. Others have been active if
+   * they were since the last such connection: a client may open one for each of its messages.
+   */
+  static amidOthers(now: number, long = longMessages): Pace {
+    if (short !== knownShort) {
+      knownShort = short
+      knownAt = now
+    }
+    const pace = new Pace(long)
+    pace.beside = pace.besideShort = knownAt
+    return pace
+  }
+
+  /**
+   * The pause before the first long message of a connection, in milliseconds; 0 when it may be
+   * handled. Later ones wait after the message before them.
+   */
+  entrance(now: number): number {
+    this.entersBy ??= now + MAX_SHARED_PAUSE
+    const pause = Math.max(0, Math.min(this.long.debt(now), this.entersBy - now))
+    this.isEntering = pause > 0
+    return pause
   }
 
   beginTurn(): void {
@@ -152,7 +191,7 @@ export class Pace {
     const counted = Math.max(time, MIN_TIME, weight >= LONG_TIME ? weight : 0)
     this.taken += counted
     this.takenInTurn += counted
-    if (isLong(time, bytes)) this.isDue = true
+    if (isLong(time, bytes)) this.isDue = this.hasLong = true
   }
 
   /** Whether the turn is over. */

@@ -1,5 +1,14 @@
-/** The native function of Node, Bun and Deno, where it exists: it is faster for long texts. */
-const native = (globalThis as { readonly Buffer?: { byteLength(text: string): number } }).Buffer
+interface Native {
+  byteLength(text: string): number
+  allocUnsafeSlow(size: number): NativeBytes
+}
+
+interface NativeBytes extends Uint8Array<ArrayBuffer> {
+  write?(text: string, at: number): number
+}
+
+/** The native functions of Node, Bun and Deno, where they exist: they are faster for long texts. */
+const native = (globalThis as { readonly Buffer?: Native }).Buffer
 
 /** Calling the native function takes as long as looking at this many characters. */
 const LONG = 256
@@ -22,3 +31,16 @@ export const utf8Length = (text: string): number => {
   }
   return bytes
 }
+
+/** Memory for texts, which may hold anything until they are written. */
+export const makeUtf8 = (capacity: number): Uint8Array<ArrayBuffer> =>
+  native === undefined ? new Uint8Array(capacity) : native.allocUnsafeSlow(capacity)
+
+const encoder = /* @__PURE__ */ new TextEncoder()
+
+/**
+ * Writes a text as UTF-8 to a place in memory that `makeUtf8` has made, which must have three bytes
+ * for each of its units. Returns its size in bytes.
+ */
+export const writeUtf8 = (bytes: Uint8Array<ArrayBuffer> & NativeBytes, text: string, at: number): number =>
+  bytes.write === undefined ? encoder.encodeInto(text, bytes.subarray(at)).written : bytes.write(text, at)

@@ -5,7 +5,8 @@
  */
 import type { AwaySockets, LocalSocket, RoomChange, SelectionTarget, SocketDetails } from "../adapter/Adapter.ts"
 import * as InMemoryAdapter from "../adapter/InMemoryAdapter.ts"
-import type { RecoverySession, Sized } from "./RecoverySession.ts"
+import type { Sized } from "./DirectMessages.ts"
+import type { RecoverySession } from "./RecoverySession.ts"
 
 /**
  * The end of a session that cannot be recovered any more.

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { DirectMessages, type MessageTexts, type Sized } from "./DirectMessages.ts"
 import { Memberships } from "./Memberships.ts"
 import type { MessageLog } from "./MessageLog.ts"
 
@@ -52,17 +53,6 @@ export interface DirectBudget {
 }
 
 /**
- * A message in memory.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Sized {
-  /** Its memory, in bytes. */
-  readonly memory: number
-}
-
-/**
  * The session of one client in one namespace: its ids, its rooms over time, and the messages that
  * it may not have received.
  *
@@ -99,22 +89,31 @@ export class RecoverySession<in out M extends Sized> {
   /** The broadcasts up to here that the client may have missed are among `found`. */
   private scanned: number
   private found: ReadonlyArray<number> = none
-  /** Messages for the client alone up to here may be missing in `messages`. */
+  /** Messages for the client alone up to here may be missing in `direct`. */
   private floor: number
-  private positions: Array<number> = none
-  private messages: Array<M> = none
-  private bytes = 0
+  private readonly texts: MessageTexts<M> | undefined
+  /** The messages for the client alone; `undefined` if there are none. */
+  private direct: DirectMessages<M> | undefined
   /** The number of the oldest ping without an answer, and the latest position before it. */
   private ping = 0
   private pingedAt = 0
 
-  constructor(pid: string, sid: string, start: number, former: number, bounds: SessionBounds, budget: DirectBudget) {
+  constructor(
+    pid: string,
+    sid: string,
+    start: number,
+    former: number,
+    bounds: SessionBounds,
+    budget: DirectBudget,
+    texts?: MessageTexts<M>
+  ) {
     this.pid = pid
     this.sid = sid
     this.former = former
     this.confirmed = this.scanned = this.floor = start
     this.bounds = bounds
     this.budget = budget
+    this.texts = texts
     this.onDropped = bounds.dropsMessages
       ? () => {
           this.isIncomplete = true
@@ -124,29 +123,19 @@ export class RecoverySession<in out M extends Sized> {
 
   /** Keeps a message that is sent to this client alone. */
   keep(position: number, message: M): void {
-    this.add(position, message)
+    const direct = (this.direct ??= new DirectMessages(this.texts))
     const { bounds, budget } = this
+    budget.bytes += direct.add(position, message)
     while (
-      this.messages.length > bounds.maxReplay ||
-      this.bytes > bounds.maxReplayBytes ||
-      (budget.bytes > budget.maxBytes && this.messages.length > 0)
+      direct.count > bounds.maxReplay ||
+      direct.memory > bounds.maxReplayBytes ||
+      (budget.bytes > budget.maxBytes && direct.count > 0)
     ) {
       // Several at once, as moving the rest takes time.
-      const count = 1 + (this.messages.length >> 3)
-      this.floor = this.positions[count - 1]!
-      this.dropFirst(count)
+      const count = 1 + (direct.count >> 3)
+      this.floor = direct.positionAt(count - 1)
+      this.dropFirst(direct, count)
     }
-  }
-
-  private add(position: number, message: M): void {
-    if (this.messages === none) {
-      this.messages = []
-      this.positions = []
-    }
-    this.positions.push(position)
-    this.messages.push(message)
-    this.bytes += message.memory
-    this.budget.bytes += message.memory
   }
 
   /** The ping of a number was sent, after all messages up to `head`. */
@@ -173,10 +162,10 @@ export class RecoverySession<in out M extends Sized> {
     this.confirmed = position
     this.memberships.confirm(position)
     if (this.found.length > 0) this.remember(this.found.filter((found) => found > position))
-    const { positions } = this
-    let count = 0
-    while (count < positions.length && positions[count]! <= position) count++
-    if (count > 0) this.dropFirst(count)
+    const { direct } = this
+    if (direct === undefined) return
+    const count = direct.countUpTo(position)
+    if (count > 0) this.dropFirst(direct, count)
   }
 
   private remember(found: ReadonlyArray<number>): void {
@@ -184,17 +173,9 @@ export class RecoverySession<in out M extends Sized> {
     this.found = found.length === 0 ? none : found
   }
 
-  private dropFirst(count: number): void {
-    const { messages } = this
-    let freed = 0
-    for (let i = 0; i < count; i++) freed += messages[i]!.memory
-    if (count === messages.length) this.positions = this.messages = none
-    else {
-      this.positions.splice(0, count)
-      messages.splice(0, count)
-    }
-    this.bytes -= freed
-    this.budget.bytes -= freed
+  private dropFirst(direct: DirectMessages<M>, count: number): void {
+    this.budget.bytes -= direct.dropFirst(count)
+    if (direct.count === 0) this.direct = undefined
   }
 
   /**
@@ -212,7 +193,7 @@ export class RecoverySession<in out M extends Sized> {
     if (from > this.confirmed) this.confirm(from)
     const { maxReplay, maxReplayBytes } = this.bounds
     const found = this.scan(log, unscanned)
-    if (found.length + this.messages.length > maxReplay) return "overflow"
+    if (found.length + (this.direct?.count ?? 0) > maxReplay) return "overflow"
     if (found.length > 0 && found[0]! <= log.floor) return "trimmed"
     const missed = this.merge(log, found)
     let bytes = 0
@@ -245,23 +226,23 @@ export class RecoverySession<in out M extends Sized> {
 
   /** Broadcasts of some positions, and the messages for this client alone, in their order. */
   private merge(log: MessageLog<M>, found: ReadonlyArray<number>): ReadonlyArray<M> {
-    const { messages, positions } = this
-    if (found.length === 0) return messages.slice()
+    const { direct } = this
+    const messages = direct?.toArray() ?? []
+    if (found.length === 0) return messages
     const merged: Array<M> = []
     let next = 0
     for (const position of found) {
-      while (next < positions.length && positions[next]! < position) merged.push(messages[next++]!)
+      while (next < messages.length && direct!.positionAt(next) < position) merged.push(messages[next++]!)
       merged.push(log.get(position)!.message)
     }
-    while (next < positions.length) merged.push(messages[next++]!)
+    while (next < messages.length) merged.push(messages[next++]!)
     return merged
   }
 
   /** Gives the memory of its messages back: the session has ended. */
   dispose(): void {
-    this.budget.bytes -= this.bytes
-    this.bytes = 0
-    this.positions = this.messages = none
+    this.budget.bytes -= this.direct?.memory ?? 0
+    this.direct = undefined
     this.remember(none)
   }
 }

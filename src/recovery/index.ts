@@ -7,6 +7,7 @@
  */
 export * as AwaySessions from "./AwaySessions.ts"
 export * as CatchUp from "./CatchUp.ts"
+export * as DirectMessages from "./DirectMessages.ts"
 export * as LaterEntries from "./LaterEntries.ts"
 export * as Memberships from "./Memberships.ts"
 export * as MessageLog from "./MessageLog.ts"

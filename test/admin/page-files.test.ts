@@ -92,9 +92,11 @@ describe("the page", () => {
   it("is read once, compressed once, and not at all where it is missing", async () => {
     const defects: Array<string> = []
     let found: string | undefined
+    let [searches, now] = [0, 0]
     const answer = makeUiFiles(
       (message) => void defects.push(message),
-      () => found
+      () => (searches++, found),
+      () => now
     )
     const get = (rest: string, coding = "gzip") =>
       new Promise<readonly [number, Readonly<Record<string, string>>, string | Uint8Array]>((resolve) => {
@@ -107,6 +109,10 @@ describe("the page", () => {
     const [missing, , hint] = await get("")
     assert.strictEqual(missing, 404)
     assert.include(String(hint), "npm install @socket.io/admin-ui")
+    // A search costs more than its request: its result is remembered for some seconds.
+    for (let i = 0; i < 10; i++) assert.strictEqual((await get(""))[0], 404)
+    assert.strictEqual(searches, 1)
+    now += 5_000
 
     found = join(tmpdir(), "this folder does not exist")
     assert.strictEqual((await get(""))[0], 500)

@@ -2,7 +2,8 @@
  * The whole tool in its smallest form. What it measures here says nothing; that it measures is the subject.
  */
 import { execFile } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
@@ -102,6 +103,28 @@ describe("npm run bench", () => {
     assert.include(printed, "Every row is within 100000 % of the other checkout's, or better.")
   })
 
+  it("goes on where it was broken off, and adds up what was measured in parts", { timeout: LIMIT }, async () => {
+    const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
+    const directory = mkdtempSync(join(tmpdir(), "bench-"))
+    const file = join(directory, "runs.jsonl")
+    const measured = (scenario: string) =>
+      bench("--scenario", scenario, "--repetitions", "1", "--json", file, "--resume", ...few)
+    const runs = () => readFileSync(file, "utf8").trim().split("\n")
+    try {
+      const [echo] = rowsOf(await measured("echo"))
+      // The run of one server alone does not count, nor does a line that was broken off.
+      const [own, theirs] = runs()
+      writeFileSync(file, `${own}\n${theirs}\n${own!.replaceAll('"echo"', '"ack"')}\n{"scen`)
+      const [ack] = rowsOf(await measured("ack"))
+      assert.lengthOf(runs(), 6)
+      const both = await measured("echo,ack")
+      assert.deepStrictEqual(rowsOf(both), [echo!, ack!])
+      assert.lengthOf(runs(), 6)
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
   it("knows how uncertain a median is, whatever a single run does", () => {
     assert.strictEqual(uncertainty([1, 1]), Infinity)
     assert.strictEqual(uncertainty([1, 1, 1, 1, 9]), 0)
@@ -149,6 +172,7 @@ describe("npm run bench", () => {
       ["--connections", "x"],
       ["--fast"],
       ["--from", "x"],
+      ["--resume"],
       ["--within", "3"]
     ]) {
       assert.throws(() => parse(args), /no such scenario|not a positive integer|Unknown option|needs --/)

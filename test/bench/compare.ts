@@ -1,15 +1,14 @@
 /**
  * The same scenario against two servers, interleaved: ours, and the official one or that of another checkout.
  */
-import { appendFileSync } from "node:fs"
-
 import { Progress } from "../support/progress.ts"
+import { Journal } from "./journal.ts"
 import type { Figures } from "./load/channel.ts"
 import type { Options } from "./options.ts"
 import { run, type Run } from "./processes.ts"
 import { defaults, quicker, type Row, scenarios, titleOf } from "./scenarios.ts"
-import { scriptOf } from "./servers.ts"
-import { cells, columns, median, type Pair, ratiosOf, table, uncertainty } from "./statistics.ts"
+import { scriptOf, type ServerName } from "./servers.ts"
+import { cells, columns, lines, median, type Pair, ratiosOf, uncertainty } from "./statistics.ts"
 
 /** The figures of a repetition. */
 export interface Repetition {
@@ -27,34 +26,41 @@ const SURE = 1 / 3
 export class Comparison {
   readonly options: Options
   readonly progress: Progress
+  private readonly journal: Journal
 
   /** How many loads there are to be repeated, and how many other steps there are. */
   constructor(options: Options, loads: number, others: number) {
     this.options = options
     this.progress = new Progress({ steps: loads * options.repetitions * 2 + others })
+    this.journal = new Journal(options.json, options.resume)
   }
 
   /** Both servers, once. */
   private async once(name: string, load: Run, repetition: number): Promise<Repetition | undefined> {
-    const { against, json } = this.options
-    const sides = ["reference", "ours"] as const
-    const figures: Partial<Record<(typeof sides)[number], Figures>> = {}
-    for (const side of repetition % 2 === 0 ? sides : sides.toReversed()) {
-      const server = side === "reference" && against !== undefined ? "other" : side
+    const { against } = this.options
+    const reference: ServerName = against === undefined ? "reference" : "other"
+    const runOf = (server: ServerName) => ({ scenario: name, server, against, repetition, load })
+    const figures: Partial<Record<ServerName, Figures>> = {}
+    const servers: ReadonlyArray<ServerName> = [reference, "ours"]
+    // Both or none: only what was measured at the same time can be compared.
+    const known = servers.map((server) => this.journal.get(runOf(server)))
+    if (known.every((figures) => figures !== undefined)) {
+      this.progress.step(`${name}, repetition ${repetition + 1}: ${reference}, in the file`)
+      this.progress.step(`${name}, repetition ${repetition + 1}: ours, in the file`)
+      return { reference: known[0]!, ours: known[1]! }
+    }
+    for (const server of repetition % 2 === 0 ? servers : servers.toReversed()) {
       this.progress.step(`${name}, repetition ${repetition + 1}: ${server}`)
       try {
-        figures[side] = await run(scriptOf(server, against), load)
+        figures[server] = await run(scriptOf(server, against), load)
       } catch (error) {
         process.exitCode = 1
         this.progress.say(`${name}, ${server}: ${error instanceof Error ? error.message : String(error)}`)
       }
-      if (json !== undefined) {
-        const entry = { scenario: name, server, repetition, ...figures[side] }
-        appendFileSync(json, `${JSON.stringify(entry)}\n`)
-      }
+      this.journal.add(runOf(server), figures[server])
     }
-    const { ours, reference } = figures
-    return ours === undefined || reference === undefined ? undefined : { ours, reference }
+    const { [reference]: theirs, ours } = figures
+    return ours === undefined || theirs === undefined ? undefined : { ours, reference: theirs }
   }
 
   /**
@@ -87,12 +93,17 @@ const worseBy = ({ isMoreBetter }: Row, pairs: ReadonlyArray<Pair>): number => {
   return (isMoreBetter === true ? 1 / ratio : ratio) - 1
 }
 
-/** The table of the scenarios that the options name, and what follows from it. */
+/** The table of the scenarios that the options name, and what follows from it. Prints each row as soon as it is known. */
 export const compare = async (names: ReadonlyArray<string>, comparison: Comparison): Promise<string> => {
-  const { options } = comparison
+  const { options, progress } = comparison
   const { against } = options
   const within = options.within / 100
-  const rows: Array<ReadonlyArray<string>> = []
+  const head =
+    against === undefined
+      ? ["scenario", "unit", ...columns]
+      : ["scenario", "unit", "other", "ours", "ratio", "spread", "±", "pairs"]
+  const printed = lines(head, [], 2)
+  progress.print(`\n${printed.join("\n")}`)
   const worse: Array<string> = []
   for (const name of names) {
     const scenario = scenarios[name]!
@@ -102,6 +113,7 @@ export const compare = async (names: ReadonlyArray<string>, comparison: Comparis
       against === undefined ||
       scenario.rows.every(({ figure }) => uncertainty(ratiosOf(pairsOf(repetitions, figure))) <= within * SURE)
     const repetitions = await comparison.repeat(name, { kind: scenario.kind, parameters }, isSure)
+    const rows: Array<ReadonlyArray<string>> = []
     for (const row of scenario.rows) {
       const title = titleOf(row, parameters)
       const pairs = pairsOf(repetitions, row.figure)
@@ -115,13 +127,17 @@ export const compare = async (names: ReadonlyArray<string>, comparison: Comparis
       }
       if (against !== undefined && !(pairs.length > 0 && worseBy(row, pairs) <= within)) worse.push(title)
     }
+    const more = lines(head, rows, 2).slice(2)
+    progress.print(more.join("\n"))
+    printed.push(...more)
   }
-  if (against === undefined) return table(["scenario", "unit", ...columns], rows, 2)
-  if (worse.length > 0) process.exitCode = 1
-  const verdict =
-    worse.length === 0
-      ? `Every row is within ${options.within} % of the other checkout's, or better.`
-      : `Worse than the other checkout's by more than ${options.within} %: ${worse.join("; ")}.`
-  const head = ["scenario", "unit", "other", "ours", "ratio", "spread", "±", "pairs"]
-  return `${table(head, rows, 2)}\n\n${verdict}`
+  if (against !== undefined) {
+    if (worse.length > 0) process.exitCode = 1
+    const verdict =
+      worse.length === 0
+        ? `Every row is within ${options.within} % of the other checkout's, or better.`
+        : `Worse than the other checkout's by more than ${options.within} %: ${worse.join("; ")}.`
+    progress.print(`\n${verdict}`)
+  }
+  return printed.join("\n")
 }

@@ -28,7 +28,6 @@ const bench = async (options: Options): Promise<void> => {
   const { progress } = comparison
   if (names.length > 0) {
     const table = await compare(names, comparison)
-    progress.print(`\n${table}`)
     if (options.svg !== undefined) drawTo(options.svg, table, options)
   }
   if (levels > 0) progress.print(`\n${await growth(comparison)}`)

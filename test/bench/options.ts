@@ -12,6 +12,8 @@ export interface Options {
   readonly quick: boolean
   /** A file that gets a line for every single run. */
   readonly json: string | undefined
+  /** Whether the runs in that file count, and are not repeated. */
+  readonly resume: boolean
   /** A file that gets a picture of the table. */
   readonly svg: string | undefined
   /** A file whose table is drawn; nothing is measured then. */
@@ -38,6 +40,8 @@ export const help = `npm run bench -- [options]
   --repetitions N    how often each server is measured; 5, or 1 with --quick
   --quick            less load for shorter times: to look at, not to conclude from
   --json FILE        appends the figures of every run as a line
+  --resume           takes the runs that are in that file already from there: goes on where it was broken off, or adds up what
+                     was measured in parts
   --svg FILE         draws the table of the scenarios
   --from FILE        draws the first table of such a kind in a Markdown file, as the guide or what this command has printed is;
                      measures nothing
@@ -65,6 +69,7 @@ export const parse = (args: ReadonlyArray<string>): Options | undefined => {
       repetitions: { type: "string" },
       quick: { type: "boolean", default: false },
       json: { type: "string" },
+      resume: { type: "boolean", default: false },
       svg: { type: "string" },
       from: { type: "string" },
       against: { type: "string" },
@@ -78,6 +83,7 @@ export const parse = (args: ReadonlyArray<string>): Options | undefined => {
     if (!Object.hasOwn(scenarios, name) && !others.has(name)) throw new Error(`no such scenario: ${name}`)
   }
   if (values.from !== undefined && values.svg === undefined) throw new Error("--from: needs --svg")
+  if (values.resume && values.json === undefined) throw new Error("--resume: needs --json")
   if (values.within !== undefined && values.against === undefined) throw new Error("--within: needs --against")
   if (values.against !== undefined && names.includes("parsers")) {
     throw new Error("--against: parsers are measured within one process, without servers")
@@ -94,6 +100,7 @@ export const parse = (args: ReadonlyArray<string>): Options | undefined => {
       values.repetitions === undefined ? (values.quick ? 1 : 5) : positive("repetitions", values.repetitions),
     quick: values.quick,
     json: values.json,
+    resume: values.resume,
     svg: values.svg,
     from: values.from,
     against: values.against,

@@ -54,8 +54,16 @@ export const cells = (pairs: ReadonlyArray<Pair>, digits = 2): ReadonlyArray<str
 
 export const columns = ["reference", "ours", "ratio", "spread"] as const
 
-/** A table in Markdown; the first `texts` columns are text, the others numbers. */
-export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>, texts = 1): string => {
+/** The lines of a table in Markdown; the first `texts` columns are text, the others numbers. */
+export const lines = (
+  head: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  texts = 1
+): Array<string> => {
   const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
-  return [line(head), `|${head.map((_, i) => (i < texts ? "---" : "---:")).join("|")}|`, ...rows.map(line)].join("\n")
+  return [line(head), `|${head.map((_, i) => (i < texts ? "---" : "---:")).join("|")}|`, ...rows.map(line)]
 }
+
+/** A table in Markdown. */
+export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>, texts = 1): string =>
+  lines(head, rows, texts).join("\n")

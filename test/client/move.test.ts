@@ -30,7 +30,7 @@ describe("a connection that is asked to move", () => {
         yield* connection.send('42/chat,["news","o3"]')
         yield* settle
         assert.deepStrictEqual([yield* connection.received, yield* next.received], [[], []])
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         assert.strictEqual(yield* next.receive, '40/chat,{"pid":"p","offset":"o3"}')
         yield* socket.emit("while it moves", 3)
         assert.strictEqual(socket.id, "first")
@@ -53,7 +53,7 @@ describe("a connection that is asked to move", () => {
         yield* ask(connection)
         const next = yield* accept
         yield* connection.receive
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         assert.strictEqual(yield* next.receive, "40/chat,")
         yield* next.send('40/chat,{"sid":"second"}')
         yield* settle
@@ -75,7 +75,7 @@ describe("a connection that is asked to move", () => {
         assert.strictEqual(yield* connection.receive, '42/chat,1["never"]')
         yield* connection.receive
         const waiting = yield* Effect.forkChild(socket.emitWithAck("waiting"), { startImmediately: true })
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         yield* next.receive
         yield* next.send('40/chat,{"sid":"second"}')
         assert.strictEqual(yield* next.receive, '42/chat,2["waiting"]')
@@ -106,7 +106,7 @@ describe("a connection that is asked to move", () => {
         yield* ask(connection)
         const next = yield* accept
         yield* connection.receive
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         yield* next.receive
         yield* next.send('40/chat,{"sid":"second"}')
         yield* next.send('42/chat,7["question","quick"]')
@@ -149,7 +149,7 @@ describe("a connection that is asked to move", () => {
         const third = yield* SocketIoClient.socket("/third")
         yield* settle
         assert.deepStrictEqual(yield* connection.received, [])
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         const asked = [yield* next.receive, yield* next.receive, yield* next.receive]
         assert.deepStrictEqual(asked, ["40/chat,", "40/other,", "40/third,"])
         // An answer of the previous server counts no more.
@@ -176,7 +176,7 @@ describe("a connection that is asked to move", () => {
         yield* connection.receive
         yield* socket.disconnect()
         assert.strictEqual(yield* connection.receive, "41/chat,")
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         assert.strictEqual(yield* next.receive, "40/keep,")
         yield* next.send('40/keep,{"sid":"keep"}')
         const again = yield* Effect.forkChild(socket.reconnect(), { startImmediately: true })
@@ -277,7 +277,7 @@ describe("a connection that is asked to move", () => {
         const { connection, socket, statuses } = yield* connected()
         yield* ask(connection)
         const next = yield* accept
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         yield* next.receive
         // In the middle of the move, and after it.
         yield* next.close
@@ -304,7 +304,7 @@ describe("a connection that is asked to move", () => {
           yield* ask(current)
           const next = yield* accept
           yield* current.receive
-          yield* current.send('42["~fx:moved"]')
+          yield* current.send('422147483647["~fx:moved"]')
           yield* next.receive
           yield* next.send(`40/chat,{"sid":"${sid}"}`)
           yield* settle
@@ -331,7 +331,7 @@ describe("a connection that is asked to move", () => {
             yield* ask(connection, within)
             const next = yield* accept
             yield* connection.receive
-            yield* connection.send('42["~fx:moved"]')
+            yield* connection.send('422147483647["~fx:moved"]')
             yield* next.receive
             const closed = yield* Effect.forkChild(connection.closed, { startImmediately: true })
             if (millis > 0) {
@@ -371,7 +371,7 @@ describe("a connection that is asked to move", () => {
     run(
       Effect.gen(function* () {
         const { connection, socket, statuses } = yield* connected()
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         yield* connection.send('42["~fx:else",1]')
         for (let i = 0; i < 100; i++) yield* ask(connection)
         const next = yield* accept
@@ -384,8 +384,8 @@ describe("a connection that is asked to move", () => {
         yield* settle
         assert.isUndefined(other.pollUnsafe())
         yield* Fiber.interrupt(other)
-        yield* connection.send('42["~fx:moved"]')
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         assert.strictEqual(yield* next.receive, "40/chat,")
         yield* next.send('40/chat,{"sid":"second"}')
         yield* settle
@@ -407,7 +407,7 @@ describe("a connection that is asked to move", () => {
             yield* connection.receive
           }
           if (when === "while it moves") {
-            yield* connection.send('42["~fx:moved"]')
+            yield* connection.send('422147483647["~fx:moved"]')
             yield* next.receive
           }
           yield* socket.disconnect()

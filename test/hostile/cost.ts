@@ -8,8 +8,9 @@
  *
  * It fails where a byte costs more than ten times as much as one of the ordinary message of its
  * transport (which these are, the table says, and they are the first rows), and where the p99 of an
- * honest client is more than twice as long as without the attack, or as beside ordinary messages of
- * a megabyte where it is attacked with such. An entrance that cannot keep this has a bound of its
+ * honest client is more than twice as long as without the attack. Where it is attacked with messages
+ * of a megabyte, or with connections that come and go, it is compared with ordinary ones of these:
+ * the same collections of garbage are part of both. An entrance that cannot keep this has a bound of its
  * own, with the reason.
  *
  * A byte costs what the server's processor spent, user and system, on what it read from the
@@ -31,7 +32,8 @@
  */
 import { check, settings, table } from "../bench/roles.ts"
 import { Progress } from "../support/progress.ts"
-import { entrances, type Transport, transports } from "./cost/entrances.ts"
+import { type Entrance, type Transport, transports } from "./cost/entrance.ts"
+import { entrances } from "./cost/entrances.ts"
 import { Bench, type Row } from "./cost/measure.ts"
 
 /** How much more a byte may cost than an ordinary one. */
@@ -50,10 +52,18 @@ if (list !== "") {
   process.exit(0)
 }
 
+/** Whether it opens a connection for each of a few bytes. */
+const opens = (entrance: Entrance): boolean => entrance.opens === true || entrance.transport === "connection"
+
 const ordinary = entrances.filter(
   ({ isOrdinary, transport }) =>
     isOrdinary === true &&
-    chosen.some((entrance) => entrance.transport === transport || (entrance.isLarge === true && transport === "large"))
+    chosen.some(
+      (entrance) =>
+        entrance.transport === transport ||
+        (entrance.isLarge === true && transport === "large") ||
+        (opens(entrance) && transport === "connection")
+    )
 )
 const all = [...ordinary, ...chosen]
 
@@ -63,9 +73,16 @@ const ratioOf = ({ entrance, perByte, perLife }: Row): number => {
   return entrance.isPerConnection === true ? perLife / row.perLife : perByte / row.perByte
 }
 const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
-/** The honest client's p99 beside what is ordinary, which is as good as none where it is not large. */
+/**
+ * The honest client's p99 beside what is ordinary. That is as good as none where it is neither large
+ * nor opens connections.
+ */
 const besideOrdinary = ({ entrance, quiet }: Row): number =>
-  entrance.isLarge === true ? Math.max(quiet, usual.get("large")!.attacked) : quiet
+  Math.max(
+    quiet,
+    entrance.isLarge === true ? usual.get("large")!.attacked : 0,
+    opens(entrance) ? usual.get("connection")!.attacked : 0
+  )
 const isSlow = (row: Row): boolean => {
   const ordinary = besideOrdinary(row)
   return !(row.attacked <= (row.entrance.slower ?? SLOWER) * ordinary || row.attacked - ordinary <= FLOOR)

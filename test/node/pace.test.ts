@@ -151,4 +151,49 @@ describe("long messages of several connections", () => {
       0.95
     )
   })
+
+  /** The part of the time that those get who open a connection for each of their messages. */
+  const newcomers = (count: number, millis: number, meanwhile: () => void) => {
+    const long = new LongMessages()
+    const waiting: Array<{ pace: Pace; at: number }> = []
+    let given = 0
+    for (let now = 0; now < millis;) {
+      while (waiting.length < count) waiting.push({ pace: Pace.amidOthers(now, long), at: now })
+      waiting.sort((one, other) => one.at - other.at)
+      const next = waiting[0]!
+      now = Math.max(now, next.at)
+      meanwhile()
+      const pause = next.pace.entrance(now)
+      if (pause > 0) {
+        next.at = now + pause
+        continue
+      }
+      waiting.shift()
+      next.pace.took(TIME, LARGE_MESSAGE)
+      now += TIME
+      given += TIME
+      next.pace.next(now)
+    }
+    return given / millis
+  }
+
+  it("have no more on connections of their own, and come one at a time", () => {
+    for (const count of [1, 2, 8]) assert.closeTo(newcomers(count, 100_000, talk), 0.25, 0.02, String(count))
+    talk()
+    assert.isAtLeast(
+      newcomers(8, 100_000, () => {}),
+      0.9
+    )
+  })
+
+  it("come after five seconds, however many others there are", () => {
+    const long = new LongMessages()
+    long.add(60_000, 0)
+    const pace = Pace.amidOthers(0, long)
+    assert.strictEqual(pace.entrance(0), 5_000)
+    assert.isTrue(pace.isEntering)
+    assert.strictEqual(pace.entrance(4_000), 1_000)
+    assert.strictEqual(pace.entrance(5_000), 0)
+    assert.isFalse(pace.isEntering)
+  })
 })

@@ -53,7 +53,7 @@ describe("a client that moves to another server", () => {
         yield* settle
         const during = yield* fork(client.Ask())
         assert.deepStrictEqual((yield* frames(connection))[0], request(0, "Ask"))
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         yield* settle
         yield* next.received
         yield* next.send('40/chat,{"sid":"first","pid":"p"}')
@@ -82,7 +82,7 @@ describe("a client that moves to another server", () => {
         yield* ask(connection)
         const next = yield* accept
         yield* settle
-        yield* connection.send('42["~fx:moved"]')
+        yield* connection.send('422147483647["~fx:moved"]')
         yield* settle
         yield* next.received
         yield* next.send('40/chat,{"sid":"second"}')
@@ -121,7 +121,7 @@ describe("a client that has recovered", () => {
           yield* ask(connection)
           const next = yield* accept
           yield* settle
-          yield* connection.send('42["~fx:moved"]')
+          yield* connection.send('422147483647["~fx:moved"]')
           yield* settle
           yield* next.received
           yield* next.send('40/chat,{"sid":"first","pid":"p"}')

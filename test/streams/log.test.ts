@@ -14,12 +14,16 @@ import type { RunningLog } from "../../src/streams/StreamLog.ts"
 
 const about = (key?: string, owner?: string) => ({ namespace: "/chat", event: "answer", owner, key })
 
-const stream = (client = "client", key?: string) => ({ about: about(key), client, idle: 60_000 })
+const stream = (client = "client", key?: string, owner?: string) => ({
+  about: about(key, owner),
+  client,
+  idle: 60_000
+})
 
 const make = Effect.fnUntraced(function* (limits: StreamLog.Limits = {}) {
   const log = yield* StreamLog.makeMemory(limits)
-  const begin = (client?: string, key?: string) =>
-    Effect.flatMap(log.begin(stream(client, key)), (begun) =>
+  const begin = (client?: string, key?: string, owner?: string) =>
+    Effect.flatMap(log.begin(stream(client, key, owner)), (begun) =>
       begun._tag === "Began" ? Effect.succeed(begun.log) : Effect.die(new Error("it runs"))
     )
   const finished = (client?: string) =>
@@ -105,6 +109,37 @@ describe("the memory for streams", () => {
       assert.deepStrictEqual((yield* Effect.flip(log.begin("three"))).reason, { _tag: "Full", bound: "maxRunning" })
       second.finish({ _tag: "Success" })
       yield* log.begin("one")
+    })
+  )
+
+  it.effect("stops one without an owner and without readers for another one, when as many run as may", () =>
+    Effect.gen(function* () {
+      const log = yield* make({ maxRunning: 5, maxRunningPerClient: 2 })
+      const end = Effect.fnUntraced(function* ({ id }: { readonly id: string }) {
+        return (yield* log.open(id))!.end?._tag
+      })
+      const full = { _tag: "Full", bound: "maxRunning" } as const
+      const owned = yield* log.begin("owner Ada", undefined, "Ada")
+      const read = yield* log.begin("one")
+      yield* reading(log, read)
+      const single = yield* log.begin("two")
+      yield* TestClock.adjust("1 second")
+      const pair = [yield* log.begin("three"), yield* log.begin("three")]
+      let interrupted = 0
+      for (const running of pair) running.onInterrupt(() => interrupted++)
+      yield* TestClock.adjust("8999 millis")
+      assert.deepStrictEqual((yield* Effect.flip(log.begin("four"))).reason, full)
+      yield* TestClock.adjust("1 millis")
+      const fourth = yield* log.begin("four")
+      assert.strictEqual(yield* end(single), "Idle")
+      yield* TestClock.adjust("1 second")
+      // First of all the client that has more of them.
+      yield* log.begin("five")
+      assert.deepStrictEqual(yield* Effect.forEach(pair, end), ["Idle", undefined])
+      yield* log.begin("six")
+      assert.strictEqual(interrupted, 2)
+      assert.deepStrictEqual((yield* Effect.flip(log.begin("seven"))).reason, full)
+      assert.deepStrictEqual(yield* Effect.forEach([owned, read, fourth], end), [undefined, undefined, undefined])
     })
   )
 
@@ -273,7 +308,15 @@ describe("readers of a client that does not read", () => {
       const socket = { isConnected: true, connection: { session }, sendEncoded: () => void sent++ }
       const wheel = yield* TimerWheel.make(Duration.millis(60_000))
       const flush = new Flush((task) => task())
-      const about = { socket, log: readable, event: "items", mayHaveBinary: false, window: undefined, after: 0 }
+      const about = {
+        socket,
+        log: readable,
+        event: "items",
+        mayHaveBinary: false,
+        window: undefined,
+        after: 0,
+        delay: 0
+      }
       const readers = Array.from({ length: 10 }, () => new StreamReader({ ...about, flush, wheel, onDone: () => {} }))
       yield* TestClock.adjust("100 millis")
       // While it may be slow only, they look often.
@@ -284,6 +327,76 @@ describe("readers of a client that does not read", () => {
       buffered = 0
       yield* TestClock.adjust("400 millis")
       assert.strictEqual(sent, readers.length)
+    })
+  )
+})
+
+describe("readers of an outbox that drops what it has no capacity for", () => {
+  it.effect("send smaller messages, less and less often", () =>
+    Effect.gen(function* () {
+      const log = yield* StreamLog.makeMemory()
+      const begun = yield* log.begin(stream())
+      if (begun._tag !== "Began") return assert.fail("it runs")
+      yield* begun.log.append(Array.from({ length: 200 }, () => "x".repeat(500)))
+      const readable = (yield* log.open(begun.log.id))!
+      const sizes: Array<number> = []
+      let most = 0
+      const socket = {
+        isConnected: true,
+        connection: { session: { buffered: 0 } },
+        sendEncoded: ({ data }: { readonly data: ReadonlyArray<unknown> }, onDropped: () => void) => {
+          const { length } = JSON.stringify(data)
+          sizes.push(length)
+          if (length > most) onDropped()
+        }
+      }
+      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
+      const flush = new Flush((task) => task())
+      const about = {
+        socket,
+        log: readable,
+        event: "items",
+        mayHaveBinary: false,
+        window: undefined,
+        after: 0,
+        delay: 0
+      }
+      const reader = new StreamReader({ ...about, flush, wheel, onDone: () => {} })
+      yield* TestClock.adjust("1 minute")
+      // It would be 6,000 otherwise, of 64 KB each.
+      assert.isAtMost(sizes.length, 220)
+      assert.isAtMost(sizes.at(-1)!, 1_000)
+      most = 1_000_000
+      yield* TestClock.adjust("400 millis")
+      assert.isAtMost(sizes.at(-1)!, 1_000)
+      reader.onAck(200)
+      yield* begun.log.append(Array.from({ length: 200 }, () => "x".repeat(500)))
+      assert.isAtLeast(Math.max(...sizes.slice(-4)), 30_000)
+    })
+  )
+
+  it.effect("begin when it is their time, also when their client says that it has read", () =>
+    Effect.gen(function* () {
+      const log = yield* StreamLog.makeMemory()
+      const begun = yield* log.begin(stream())
+      if (begun._tag !== "Began") return assert.fail("it runs")
+      yield* begun.log.append(["a", "b"])
+      const readable = (yield* log.open(begun.log.id))!
+      let sent = 0
+      const socket = {
+        isConnected: true,
+        connection: { session: { buffered: 0 } },
+        sendEncoded: () => void sent++
+      }
+      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
+      const flush = new Flush((task) => task())
+      const about = { socket, log: readable, event: "items", mayHaveBinary: false, window: undefined, after: 0 }
+      const reader = new StreamReader({ ...about, delay: 500, flush, wheel, onDone: () => {} })
+      yield* TestClock.adjust("400 millis")
+      reader.onAck(0)
+      assert.strictEqual(sent, 0)
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(sent, 1)
     })
   )
 })

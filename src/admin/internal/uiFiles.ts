@@ -49,6 +49,12 @@ export const locate = (): string | undefined => {
 }
 
 /**
+ * For how long it is remembered that the package is missing, in milliseconds: a search looks into a
+ * dozen folders.
+ */
+const MISSING_FOR = 5_000
+
+/**
  * Reads all files of the page: 1.3 MB, and a third of that compressed. No other file is ever read.
  */
 const readAll = async (folder: string): Promise<ReadonlyMap<string, UiFile>> => {
@@ -90,10 +96,18 @@ const send = (exchange: HttpExchange, name: string, file: UiFile): void => {
  */
 export const makeUiFiles = (
   onDefect: (message: string, defect: unknown) => void,
-  find: () => string | undefined = locate
+  find: () => string | undefined = locate,
+  now: () => number = () => performance.now()
 ): ((exchange: HttpExchange, rest: string) => void) => {
   let folder: string | undefined
   let files: Promise<ReadonlyMap<string, UiFile>> | undefined
+  let lookAgainAt = -Infinity
+  const search = (): string | undefined => {
+    if (folder !== undefined || now() < lookAgainAt) return folder
+    folder = find()
+    if (folder === undefined) lookAgainAt = now() + MISSING_FOR
+    return folder
+  }
   const load = (folder: string) => {
     files ??= readAll(folder)
     files.catch(forget)
@@ -107,11 +121,11 @@ export const makeUiFiles = (
     if (method !== "GET" && method !== "HEAD") {
       return refuse(exchange, 405, "the page can only be read\n", { allow: "GET, HEAD" })
     }
-    folder ??= find()
-    if (folder === undefined)
+    const found = search()
+    if (found === undefined)
       return refuse(exchange, 404, "to serve the page from here: npm install @socket.io/admin-ui\n")
     const name = rest === "" ? "index.html" : rest
-    const file = (await load(folder)).get(name)
+    const file = (await load(found)).get(name)
     if (file === undefined) return refuse(exchange, 404, "not found\n")
     send(exchange, name, file)
   }

@@ -261,9 +261,9 @@ export const makeManager = <M extends Member>(
       if (type === ACK && member && link === previous?.link && previous.members.has(member)) member.onPacket(packet)
       return
     }
-    if (type === EVENT && namespace === "/") {
+    if (id === CONTROL_ID && type === EVENT && namespace === "/") {
       const [event, value] = data as ReadonlyArray<any>
-      if (event === "~fx:move" && id === CONTROL_ID) return onMoveAsked(link, Number(value?.within) || 0, id)
+      if (event === "~fx:move") return onMoveAsked(link, Number(value?.within) || 0, id)
       if (event === "~fx:moved") return isMoving ? move() : undefined
     }
     const earlier = former.get(namespace)

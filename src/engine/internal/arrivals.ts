@@ -31,6 +31,16 @@ export class Arrivals {
     this.handle = handle
   }
 
+  /** Decodes a body of this size. A large one takes time by itself, which counts like that of packets. */
+  decode<A>(size: number, makePacer: (() => Pacer) | undefined, run: () => A): A {
+    if (size < LARGE) return run()
+    this.pacer ??= makePacer?.()
+    this.pacer?.mayGoOn(LARGE)
+    const decoded = run()
+    this.pacer?.rest()
+    return decoded
+  }
+
   /**
    * Handles the packets of a request, and then calls back. No other request may be in progress.
    */

@@ -1,4 +1,4 @@
-import { Pace, speak, TURN_MESSAGES } from "../../internal/pace.ts"
+import { isLong, Pace, speak, TURN_MESSAGES } from "../../internal/pace.ts"
 import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
 import * as Turn from "../../internal/turn.ts"
 import type { Pacer } from "../EngineRequest.ts"
@@ -9,7 +9,10 @@ import type { Pacer } from "../EngineRequest.ts"
  */
 export class PollingPacer implements Pacer {
   private readonly session: object
-  private readonly pace = new Pace()
+  /** A session has a pacer from its first request that is large or has many packets. */
+  private readonly pace = Pace.amidOthers(now())
+  /** The time that the first long packet waits. */
+  private wait = 0
   private turn = -1
   private packets = 0
   /** The time at which the current packet began; 0 if there is none. */
@@ -28,6 +31,7 @@ export class PollingPacer implements Pacer {
       this.pace.beginTurn()
       Turn.awaitTurnEnd()
     }
+    if (this.pace.isEntering || (!this.pace.hasLong && isLong(0, bytes))) this.wait = this.pace.entrance(now())
     if (this.packets >= TURN_MESSAGES || this.pace.isOver || this.isDue) return false
     speak(this.session, bytes)
     this.packets++
@@ -42,11 +46,12 @@ export class PollingPacer implements Pacer {
   }
 
   get isDue(): boolean {
-    return this.pace.isDue
+    return this.pace.isDue || this.wait > 0
   }
 
   yield(goOn: () => void): void {
-    const pause = this.pace.next(now())
+    const pause = Math.max(this.pace.next(now()), this.wait)
+    this.wait = 0
     if (pause > 0) setTimeout(goOn, pause)
     else setImmediate(goOn)
   }

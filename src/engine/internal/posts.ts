@@ -56,13 +56,15 @@ export class Posts {
         const packets: Array<string | Uint8Array> = []
         const add = (packet: string | Uint8Array) => void packets.push(packet)
         const limits = { maxPackets: this.options.maxPacketsPerPayload }
-        const error = this.format.decode(body, exchange.request, limits, add, add)
+        const makePacer = exchange.makePacer && (() => exchange.makePacer!(this.voice))
+        const decode = () => this.format.decode(body, exchange.request, limits, add, add)
+        const error = this.arrivals.decode(body.size, makePacer, decode)
         // Packets before the first malformed one are handled.
         const onHandled = () => {
           if (error !== undefined) this.receiver.fail("parse error", error.message)
           this.accept()
         }
-        this.arrivals.take(packets, exchange.makePacer && (() => exchange.makePacer!(this.voice)), onHandled)
+        this.arrivals.take(packets, makePacer, onHandled)
         if (this.handling === exchange) {
           exchange.onAbort(() => this.receiver.fail("transport error", "a post was aborted"))
         }

@@ -8,6 +8,7 @@ import * as Zlib from "node:zlib"
 
 import type { EngineServer } from "../../engine/EngineServer.ts"
 import { negotiateCoding } from "../../engine/HttpHeaders.ts"
+import { discard } from "./bodyChunks.ts"
 import { NodeRequest } from "./nodeRequest.ts"
 
 /**
@@ -210,8 +211,7 @@ const send = ({ cors, incoming, response }: Exchange, status: number, headers: O
   if (response.destroyed || response.headersSent) return
   response.writeHead(status, { ...cors, ...headers, ...(body === undefined ? {} : { "content-length": body.length }) })
   response.end(incoming.method === "HEAD" ? undefined : body)
-  // An unread body would keep the connection busy.
-  if (!incoming.complete) incoming.resume()
+  discard(incoming)
 }
 
 /**

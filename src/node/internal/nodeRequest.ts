@@ -9,8 +9,9 @@ import type {
   ResponseWatcher
 } from "../../engine/EngineRequest.ts"
 import type { Headers } from "../../engine/HttpHeaders.ts"
-import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
+import { keepHeaders, queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { Chunks } from "../../internal/chunks.ts"
+import { discard, onChunk } from "./bodyChunks.ts"
 import { Body, Exchange, type ExchangeSettings } from "./exchange.ts"
 import { readOffHeap } from "./offHeap.ts"
 import { addressOf, type Trust } from "../../engine/TrustedProxies.ts"
@@ -61,10 +62,12 @@ export class NodeRequest implements EngineRequest {
   }
 
   details(): ConnectionDetails {
-    const { url } = this.incoming
+    const { rawHeaders, url } = this.incoming
     const headers = joined(this.incoming.headers)
     if (this.isKept) kept.set(headers, this.incoming)
-    return new RequestDetails(headers, url!, this.address, this.secure, Date.now())
+    // A kept request has its headers anyway, and is found by them.
+    const head = this.isKept ? headers : keepHeaders(headers, rawHeaders.length / 2)
+    return new RequestDetails(head, url!, this.address, this.secure, Date.now())
   }
 }
 
@@ -119,8 +122,7 @@ export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange,
     if (!response.destroyed && !response.headersSent) {
       response.writeHead(status, headers)
       response.end(body)
-      // An unread body would keep the connection busy.
-      if (!incoming.complete) incoming.resume()
+      discard(incoming)
     }
     if (this.watcher !== undefined) this.report(this.watcher)
   }
@@ -173,6 +175,7 @@ export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange,
     }
     const onData = (chunk: Buffer) => {
       chunks.add(chunk)
+      onChunk(incoming, chunk.length)
       if (chunks.size <= maxBytes) return
       finish()
       onFailure("too large")
@@ -194,8 +197,7 @@ export class NodeExchange extends Exchange<NodeRequest> implements HttpExchange,
   }
 
   onAbort(callback: () => void): void {
-    // An unread body would hide that the peer has closed the connection after it.
-    if (this.request.method !== "POST") this.incoming.resume()
+    if (this.request.method !== "POST") discard(this.incoming)
     this.response.on("close", () => {
       if (!this.responded) {
         this.responded = true

@@ -65,7 +65,7 @@ export class Departure implements WheelEntry {
   }
 
   start(within: number): void {
-    if (this.connection.isOurs) return this.tell("~fx:move", { within }, CONTROL_ID)
+    if (this.connection.isOurs) return this.tell(["~fx:move", { within }])
     this.settle(() => {
       this.state = { _tag: "Silent", next: undefined }
       this.leave()
@@ -77,7 +77,7 @@ export class Departure implements WheelEntry {
     if (this.state._tag !== "Asked" || type !== PacketType.ACK || id !== CONTROL_ID || namespace !== "/") return false
     this.settle(() => {
       this.state = { _tag: "Silent", next: this.leave }
-      this.tell("~fx:moved")
+      this.tell(["~fx:moved"])
       this.onDeadline()
     })
     return true
@@ -90,9 +90,9 @@ export class Departure implements WheelEntry {
     this.onDeadline()
   }
 
-  private tell(event: string, value?: unknown, id?: number): void {
+  private tell(event: ReadonlyArray<unknown>): void {
     const { environment, session } = this.connection
-    session.sendUnsafe(environment.wire.controlEvent(value === undefined ? [event] : [event, value], id))
+    session.sendUnsafe(environment.wire.controlEvent(event, CONTROL_ID))
   }
 
   private settle(next: () => void): void {

@@ -9,11 +9,12 @@ import { hashOf } from "../../internal/namespacePattern.ts"
 import { recoveries } from "../ServerMetrics.ts"
 import { NO_OFFSET } from "../../adapter/StoredSession.ts"
 import { greeting } from "./greeting.ts"
+import { isOffset, Offsets } from "./offsets.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
 import { endOf, endsInText, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { withTrace } from "./tracing.ts"
-import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
+import { EncodedEvent, type EventData, messageTexts, undroppable } from "./wire.ts"
 
 /**
  * The recovery of one namespace.
@@ -35,15 +36,14 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   private taken: AwaySession<OutboundMessage> | undefined
   /** The last broadcast that was logged. */
   private latest: OutboundMessage | undefined
-  /** The beginning of its offsets. It is another one in each process. */
-  private readonly epoch: string
+  private readonly offsets: Offsets
 
   constructor(namespace: RecoverableNamespace<S>, server: ServerRecovery) {
     this.namespace = namespace
     this.server = server
     this.log = new MessageLog(server.budget)
     this.away = new AwayRooms(this)
-    this.epoch = `${namespace.environment.generateId().slice(-6)}.`
+    this.offsets = new Offsets(namespace.environment.generateId().slice(-6))
   }
 
   get name(): string {
@@ -116,7 +116,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const session = sessionOf(socket)
     const position = isLogged ? log.head + 1 : log.head
     const data = this.withOffset(packet.data, position)
-    const message = wire.event(name, { ...packet, data }, undefined, flags.compress)
+    const message = wire.event(name, { data, mayHaveBinary: packet.mayHaveBinary }, undefined, flags.compress)
     if (isLogged) session?.keep(log.next(), message)
     // A connection that has ended takes nothing.
     if (isSent) connection.session.sendUnsafe(message, isLogged ? session?.onDropped : undefined)
@@ -128,16 +128,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   }
 
   private withOffset(data: ReadonlyArray<unknown>, position: number): ReadonlyArray<unknown> {
-    return withOffset(this.namespace.contract, data, this.epoch + position.toString(36))
-  }
-
-  /** The position of an offset that a client has sent; `undefined` if it is none of this epoch. */
-  private positionOf(offset: unknown): number | undefined {
-    const { epoch } = this
-    if (typeof offset !== "string" || offset.length > epoch.length + 11 || !offset.startsWith(epoch)) return undefined
-    const position = Number.parseInt(offset.slice(epoch.length), 36)
-    if (!(position >= 0 && position <= this.log.head) || epoch + position.toString(36) !== offset) return undefined
-    return position
+    return withOffset(this.namespace.contract, data, this.offsets.at(position))
   }
 
   // ---------------------------------------------------------------- a client comes
@@ -149,7 +140,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
   claim(socket: S): void {
     const { offset, pid } = socket.rawAuth
     if (typeof pid !== "string") return
-    const position = this.positionOf(offset)
+    const position = this.offsets.positionOf(offset, this.log.head)
     const former = typeof offset === "string" ? hashOf(offset) : NO_OFFSET
     const away = this.take(pid)
     // Handlers of the end of the other connection may have done anything.
@@ -231,7 +222,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
       log.head,
       former,
       server.sessionBounds,
-      server.direct
+      server.direct,
+      messageTexts
     )
     socket.recoverable = session
     this.live.set(pid, socket)
@@ -350,9 +342,6 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (!this.isAwaiting) this.namespace.forgetIfUnused()
   }
 }
-
-/** Whether a text is an offset of a process like this one. */
-const isOffset = (offset: unknown): boolean => typeof offset === "string" && /^[\w-]{6}\.[0-9a-z]{1,11}$/.test(offset)
 
 const sessionOf = ({ recoverable }: RecoverableSocket): Session | undefined =>
   recoverable instanceof RecoverySession ? recoverable : undefined

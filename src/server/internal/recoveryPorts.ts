@@ -36,10 +36,14 @@ export const withOffset = (
   offset: string
 ): ReadonlyArray<unknown> => {
   const length = contract?.outgoing.get(data[0] as string)?.length ?? 0
-  const extended = data.slice()
+  // Most events have one argument.
+  if (data.length === 2 && length < 2) return [data[0], data[1], offset]
+  const last = Math.max(data.length, length + 1)
+  // At once in its size: an array that grows takes several times the memory.
+  const extended = Array<unknown>(last + 1)
   // Arguments without a value may have been left out.
-  while (extended.length <= length) extended.push(null)
-  extended.push(offset)
+  for (let i = 0; i < last; i++) extended[i] = i < data.length ? data[i] : null
+  extended[last] = offset
   return extended
 }
 

@@ -10,9 +10,12 @@ export type Data = Readonly<Record<string, unknown>>
 
 /** The handshake of a socket: that of its connection, with its own auth payload. */
 export const handshakeOf = (details: ConnectionDetails, auth: Handshake["auth"]): Handshake => {
-  const { address, headers, issued, query, secure, url } = details
+  const { address, issued, query, secure, url } = details
   return {
-    headers,
+    // Hundreds of them are parsed each time.
+    get headers() {
+      return details.headers
+    },
     query,
     url,
     address,
@@ -22,7 +25,9 @@ export const handshakeOf = (details: ConnectionDetails, auth: Handshake["auth"])
     get time() {
       return new Date(issued).toString()
     },
-    xdomain: Boolean(headers.origin),
+    get xdomain() {
+      return Boolean(details.headers.origin)
+    },
     auth
   }
 }

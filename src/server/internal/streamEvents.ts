@@ -8,8 +8,10 @@ import type * as Stream from "effect/Stream"
 
 import type { TimerWheel } from "../../engine/TimerWheel.ts"
 import { compile, type CompiledContract } from "../../internal/compileContract.ts"
+import { TokenBucket } from "../../internal/tokenBucket.ts"
 import { enableCompiler } from "../../internal/schemaCompiler.ts"
 import type { OwnerSocket } from "../../Once.ts"
+import type { Rate } from "../../RateLimit.ts"
 import * as StreamEvent from "../../StreamEvent.ts"
 import * as StreamWire from "../../StreamWire.ts"
 import { StreamLog, type StreamLogShape } from "../../streams/StreamLog.ts"
@@ -101,7 +103,7 @@ export class StreamEvents {
   close(): void {
     const users = this.work.close()
     // Clients that are still there are told.
-    this.flush.run()
+    this.flush.drain()
     if (users.length > 0) this.server.closing.close(Scope.makeUnsafe(), { annotations: {}, users })
   }
 
@@ -227,6 +229,14 @@ class Rule {
 /** The number of streams that a connection reads, in all of its namespaces. */
 const reading = new WeakMap<object, number>()
 
+/**
+ * How often a connection may begin to read: 50 times per second, and 100 times at once. A request of
+ * 70 bytes asks for 64 KB, again and again, so that more of them have their values later.
+ */
+const READS: Rate = { cost: 20, capacity: 2_000 }
+
+const reads = new WeakMap<object, TokenBucket>()
+
 /** The streams that a socket reads. */
 class Readers {
   private readonly socket: StreamSocket
@@ -267,6 +277,7 @@ class Readers {
       mayHaveBinary,
       window,
       after,
+      delay: this.delay(),
       flush: this.flush,
       wheel: this.wheel,
       onDone: (defect) => {
@@ -285,6 +296,14 @@ class Readers {
     this.readers.delete(id)
     this.count--
     reader.close()
+  }
+
+  /** The time until another reading may begin, in milliseconds. */
+  private delay(): number {
+    const { connection } = this.socket
+    let bucket = reads.get(connection)
+    if (bucket === undefined) reads.set(connection, (bucket = new TokenBucket(READS)))
+    return bucket.spend(this.wheel.now())
   }
 
   private get count(): number {

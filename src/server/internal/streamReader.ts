@@ -45,6 +45,11 @@ export class Flush {
     this.dirty = []
     for (const reader of dirty) reader.pump()
   }
+
+  /** Sends everything that can be sent. */
+  drain(): void {
+    while (this.dirty.length > 0) this.run()
+  }
 }
 
 interface Options {
@@ -55,6 +60,8 @@ interface Options {
   readonly mayHaveBinary: boolean
   readonly window: number | undefined
   readonly after: number
+  /** The time before the first values, in milliseconds. */
+  readonly delay: number
   readonly flush: Flush
   readonly wheel: TimerWheel
   /** It has sent everything, or cannot go on. */
@@ -71,14 +78,19 @@ export class StreamReader implements WheelEntry, Watcher {
   private acked: number
   private isMarked = false
   private isDone = false
+  private readonly begins: number
+  /** The bytes of a message, and the pause after one that was dropped, until the client has read. */
+  private bytes = MAX_BYTES
+  private retry = PAUSE
 
   constructor(options: Options) {
-    const { after, log } = options
+    const { after, delay, log, wheel } = options
     this.options = options
     // A client that has read more than there is counts wrong.
     this.sent = this.acked = Math.min(after, log.length)
     this.unwatch = log.watch(this)
     log.reached(this.sent, this.sent)
+    this.begins = wheel.now() + delay
     this.onChange()
   }
 
@@ -94,6 +106,8 @@ export class StreamReader implements WheelEntry, Watcher {
     this.acked = Math.max(this.acked, Math.min(at, this.options.log.length))
     this.sent = Math.max(this.sent, this.acked)
     this.options.log.reached(this.sent, this.acked)
+    this.bytes = MAX_BYTES
+    this.retry = PAUSE
     // It is reading, so that there is no need to wait.
     this.options.wheel.cancel(this)
     this.onChange()
@@ -107,24 +121,25 @@ export class StreamReader implements WheelEntry, Watcher {
     this.finish(defect)
   }
 
-  /** Sends what the client can take. */
+  /** Sends a message of what the client can take. The next one is for the next turn: the outbox may have dropped this one. */
   pump(): void {
     this.isMarked = false
-    if (this.isDone) return
-    const { log, socket, window } = this.options
-    while (socket.isConnected) {
-      if (socket.connection.session.buffered > MAX_BUFFERED) return this.waitForClient()
-      stalls.delete(socket.connection)
-      const from = Math.max(this.sent, log.start)
-      const credit = window === undefined ? MAX_ITEMS : window - (this.sent - this.acked)
-      const values = credit <= 0 ? [] : log.slice(from, this.most(credit), MAX_BYTES)
-      const next = from + values.length
-      const isLast = log.end !== undefined && next === log.length
-      if (values.length === 0 && !isLast) return
-      this.sent = next
-      if (!this.send(from, values, isLast) || isLast) return
-      log.reached(next, this.acked)
-    }
+    const { log, socket, wheel, window } = this.options
+    if (this.isDone || this.bucket !== IDLE || !socket.isConnected) return
+    const early = this.begins - wheel.now()
+    if (early > 0) return wheel.schedule(this, early)
+    if (socket.connection.session.buffered > MAX_BUFFERED) return this.waitForClient()
+    stalls.delete(socket.connection)
+    const from = Math.max(this.sent, log.start)
+    const credit = window === undefined ? MAX_ITEMS : window - (this.sent - this.acked)
+    const values = credit <= 0 ? [] : log.slice(from, this.most(credit), this.bytes)
+    const next = from + values.length
+    const isLast = log.end !== undefined && next === log.length
+    if (values.length === 0 && !isLast) return
+    this.sent = next
+    if (!this.send(from, values, isLast) || isLast) return
+    log.reached(next, this.acked)
+    if (next < log.length) this.onChange()
   }
 
   private waitForClient(): void {
@@ -156,11 +171,14 @@ export class StreamReader implements WheelEntry, Watcher {
     return true
   }
 
-  /** The outbox had no capacity for a message: it is sent again later. */
+  /** The outbox had no capacity for a message. It is sent again later, in smaller ones: it may never fit. */
   private onDropped(from: number): void {
     if (this.isDone) return
     this.sent = Math.min(this.sent, from)
-    if (this.bucket === IDLE) this.options.wheel.schedule(this, PAUSE)
+    if (this.bucket !== IDLE) return
+    this.options.wheel.schedule(this, this.retry)
+    this.bytes = Math.max(1, this.bytes / 2)
+    this.retry = Math.min(MAX_PAUSE, this.retry * 2)
   }
 
   private finish(defect?: unknown): void {

@@ -3,6 +3,7 @@ import { OutboundMessage } from "../../engine/OutboundMessage.ts"
 import type { PacketParser } from "../../protocol/PacketParser.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
 import { isProtocolError, make as makeProtocolError } from "../../protocol/ProtocolError.ts"
+import type { MessageTexts } from "../../recovery/DirectMessages.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 
 /**
@@ -126,6 +127,13 @@ export const undroppable = ({ attachments, compress, text }: OutboundMessage): O
   message.compress = compress
   message.droppable = false
   return message
+}
+
+/** The events for one client that are a text and nothing else. */
+export const messageTexts: MessageTexts<OutboundMessage> = {
+  textOf: ({ attachments, compress, text }) => (attachments === undefined && compress ? text : undefined),
+  ofText: (text) => new OutboundMessage(text, undefined, false),
+  memoryOf: OutboundMessage.memoryOf
 }
 
 /** An event's name and wire arguments. */

@@ -89,9 +89,29 @@ export class Ledger {
 
   /** The bound that a new stream of a client would exceed. */
   refuses(client: string): Bound | undefined {
-    if (this.own >= this.limits.maxRunning) return "maxRunning"
     const share = this.shares.get(client)
-    return share !== undefined && share.running >= this.limits.maxRunningPerClient ? "maxRunningPerClient" : undefined
+    if (share !== undefined && share.running >= this.limits.maxRunningPerClient) return "maxRunningPerClient"
+    return this.own >= this.limits.maxRunning ? "maxRunning" : undefined
+  }
+
+  /**
+   * The stream that another one may replace: it has no owner, and has had no reader for so many
+   * milliseconds. It is one of the client with the most streams, and the one that has had none for
+   * longest.
+   */
+  abandoned(millis: number): LogEntry | undefined {
+    const now = this.now()
+    let found: LogEntry | undefined
+    let most = 0
+    for (const entry of this.running) {
+      const { about, client, isMirror, lonelyAt, readers } = entry
+      if (isMirror || about.owner !== undefined || readers > 0 || now - lonelyAt < millis) continue
+      const { running } = this.shares.get(client)!
+      if (running < most || (running === most && found !== undefined && lonelyAt >= found.lonelyAt)) continue
+      found = entry
+      most = running
+    }
+    return found
   }
 
   begin(stream: Pick<LogEntry, "about" | "client" | "id" | "idle">, isMirror = false): LogEntry {

@@ -10,6 +10,13 @@ import { makeShipping } from "./shipping.ts"
 /** For how long a stream waits for its readers when its log is full, in milliseconds. */
 const PATIENCE = 10_000
 
+/**
+ * For how long a stream without an owner must have had no reader, in milliseconds, so that another
+ * one replaces it when as many run as may. A client has its share of them over each of its
+ * connections, and could otherwise fill the server by connecting again.
+ */
+const ABANDONED = 10_000
+
 interface NewStream {
   readonly about: About
   readonly client: string
@@ -97,6 +104,11 @@ export const makeStreams = (ledger: Ledger, store: Store | undefined, { full, ne
       interrupt?.()
     }
 
+    const replace = () => {
+      const abandoned = ledger.abandoned(Math.max(ABANDONED, store?.told ?? 0))
+      if (abandoned !== undefined) end(abandoned, { _tag: "Idle" })
+    }
+
     // Before the copies to the store end.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -115,6 +127,7 @@ export const makeStreams = (ledger: Ledger, store: Store | undefined, { full, ne
         Effect.suspend(() => {
           const running = ledger.find(stream.about)
           if (running !== undefined) return Effect.succeed(found(running.id))
+          if (ledger.refuses(stream.client) === "maxRunning") replace()
           const bound = ledger.refuses(stream.client) ?? (ledger.isFull ? "maxStreams" : undefined)
           if (bound !== undefined) return Effect.fail(full(bound))
           const entry = ledger.begin({ ...stream, id: newId(), idle: Math.max(stream.idle, store?.told ?? 0) })

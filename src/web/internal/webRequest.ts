@@ -1,5 +1,5 @@
 import type { ConnectionDetails, EngineRequest } from "../../engine/EngineRequest.ts"
-import { queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
+import { keepHeaders, queryOf, RequestDetails } from "../../engine/RequestDetails.ts"
 import { addressOf, type Trust } from "../../engine/TrustedProxies.ts"
 
 /** The facts of a connection that its requests do not tell. */
@@ -49,8 +49,10 @@ export class WebRequest implements EngineRequest {
    * Some platforms forget a request when it becomes a WebSocket: then they are read before that.
    */
   details(): ConnectionDetails {
-    return (this.known ??= new RequestDetails(
-      Object.fromEntries(this.request.headers),
+    if (this.known !== undefined) return this.known
+    const headers = Array.from(this.request.headers)
+    return (this.known = new RequestDetails(
+      keepHeaders(Object.fromEntries(headers), headers.length),
       this.target,
       this.address,
       this.info.secure,

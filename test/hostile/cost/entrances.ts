@@ -2,59 +2,9 @@
  * Every entrance of a server, and what comes in there: as data.
  */
 import { frame, text } from "../../bench/load/frames.ts"
-import {
-  type Attack,
-  chunkOf,
-  EIO4,
-  fragments,
-  polling,
-  probes,
-  requests,
-  times,
-  trickled,
-  webSocket,
-  type WebSocketPlan
-} from "./traffic.ts"
-
-/** What a byte is compared with: the ordinary message of each, which is in the list itself. */
-export const transports = {
-  websocket: "an acknowledged event of 50 bytes over a WebSocket that is open, one after the other without waiting",
-  connection: "a WebSocket that is opened, joins a namespace, has one such event acknowledged and is closed",
-  polling: "a POST with one such event, and the poll that brings its acknowledgement",
-  handshake: "a handshake over polling that is served, on a connection that is open",
-  large: "an acknowledged event of a megabyte, of 7,700 messages of a chat, over a WebSocket that is open"
-} as const
-
-export type Transport = keyof typeof transports
-
-export interface Entrance {
-  readonly name: string
-  readonly transport: Transport
-  readonly attack: Attack
-  /** It is what others are compared with. */
-  readonly isOrdinary?: boolean
-  /**
-   * The bytes of a segment of TCP, where these are small: it costs its sender a head of 40 bytes,
-   * which count.
-   */
-  readonly segment?: number
-  /**
-   * It sends messages of a megabyte. Such a message is read in one go, so the others' times are
-   * compared with their times beside ordinary messages of that size.
-   */
-  readonly isLarge?: boolean
-  /** How many times as long the others may wait as beside what is ordinary. Default: twice. */
-  readonly slower?: number
-  /**
-   * A few bytes on a connection of their own cost what the connection does, which is compared with
-   * one that is ordinary. By the byte it would look dear to open one and send nothing.
-   */
-  readonly isPerConnection?: boolean
-  /**
-   * It is about namespaces that are not there: a server waits for them in its first two seconds.
-   */
-  readonly afterGrace?: boolean
-}
+import { type Entrance, flood, offence, OPENS, packets, socket } from "./entrance.ts"
+import { featureEntrances } from "./featureEntrances.ts"
+import { chunkOf, EIO4, fragments, polling, probes, requests, times, trickled, unwanted, webSocket } from "./traffic.ts"
 
 const repeat = (count: number, what: string, separator = ","): string => Array(count).fill(what).join(separator)
 
@@ -90,28 +40,23 @@ const ONE_PARSE = { isLarge: true, slower: 15 } as const
 
 const LARGE = { isLarge: true } as const
 
+/**
+ * Node parses what it has read in one go, and calls back for each chunk: a read is 64 KiB, which are
+ * 11,000 chunks of one byte, and take 10 ms. Reading stops then, and goes on after a pause.
+ */
+const ONE_READ = { slower: 10 } as const
+
 const placeholder = (num: number): string => `{"_placeholder":true,"num":${num}}`
 
 const holders = (count: number): string => Array.from({ length: count }, (_, num) => placeholder(num)).join(",")
 
 const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth)
 
-const packets = (...messages: ReadonlyArray<string>): Buffer => chunkOf(...messages.map(text))
-
-const socket = (name: string, plan: WebSocketPlan, rest: Partial<Entrance> = {}): Entrance => ({
-  name: `WebSocket: ${name}`,
-  transport: plan.once === true ? "connection" : "websocket",
-  attack: times(plan.once === true ? 8 : 1, webSocket(plan)),
+/** The same, of a megabyte. */
+const largeOffence = (name: string, packet: string, rest: Partial<Entrance>): Entrance => ({
+  ...offence(name, text(packet)),
   ...rest
 })
-
-/** What is sent again and again over one WebSocket, in a namespace. */
-const flood = (name: string, namespace: string, ...messages: ReadonlyArray<string>): Entrance =>
-  socket(name, { join: [`40${namespace}`], traffic: packets(...messages) })
-
-/** What closes the WebSocket over which it is sent. */
-const offence = (name: string, ...frames: ReadonlyArray<Buffer>): Entrance =>
-  socket(name, { traffic: Buffer.concat(frames), once: true })
 
 const overWebSocket: ReadonlyArray<Entrance> = [
   socket("acknowledged event", { traffic: packets(ORDINARY) }, { isOrdinary: true }),
@@ -148,7 +93,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
 
   flood("nesting that is allowed", "", `421["size",${nested(60)}]`),
   offence("nesting that is not", text(`421["size",${nested(100)}]`)),
-  offence("nesting of half a megabyte", text(`421["size",${nested(490_000)}]`)),
+  largeOffence("nesting of half a megabyte", `421["size",${nested(490_000)}]`, LARGE),
   socket("ten attachments", {
     traffic: chunkOf(
       text(`4510-1["size",[${holders(10)}]]`),
@@ -166,7 +111,7 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   offence("bytes that nobody has announced", frame(2, Buffer.alloc(100))),
   offence("base64 in a text frame", text(`b${"QUFB".repeat(100)}`)),
   offence("text that is no packet", text("x")),
-  offence("JSON that is none, of a megabyte", text(`42["ack",${OBJECTS.slice(0, -1)}`)),
+  largeOffence("JSON that is none, of a megabyte", `42["ack",${OBJECTS.slice(0, -1)}`, ONE_PARSE),
   offence("a frame that is too large", frame(1, "4".repeat(1_000_001)).subarray(0, 100)),
   offence("text that is no UTF-8", frame(1, Buffer.from([52, 50, 0xff, 0xff]))),
 
@@ -199,8 +144,9 @@ const overWebSocket: ReadonlyArray<Entrance> = [
   offence("pings", text("2")),
   flood("upgrades", "", "5"),
   flood("noop", "", "6"),
-  socket("pings of WebSocket", { traffic: chunkOf(frame(9, "")) }),
-  socket("pings of WebSocket, 125 bytes", { traffic: chunkOf(frame(9, "p".repeat(125))) }),
+  // It is closed when it does not take the answers.
+  socket("pings of WebSocket", { traffic: chunkOf(frame(9, "")) }, OPENS),
+  socket("pings of WebSocket, 125 bytes", { traffic: chunkOf(frame(9, "p".repeat(125))) }, OPENS),
   socket("pongs of WebSocket", { traffic: chunkOf(frame(10, "")) }),
   socket("fragments of one byte", { traffic: chunkOf(fragments(ORDINARY, 1)) }),
   socket("fragments of one byte, a large message", { traffic: fragments(`421["size","${"x".repeat(100_000)}"]`, 1) }),
@@ -284,8 +230,8 @@ const form = "Content-Type: application/x-www-form-urlencoded\r\n"
 
 const overPolling: ReadonlyArray<Entrance> = [
   posts("acknowledged event", { bodies: [ORDINARY] }, { isOrdinary: true }),
-  posts("empty body", { bodies: [""] }),
-  posts("a packet that is none", { bodies: ["x"] }),
+  posts("empty body", { bodies: [""] }, OPENS),
+  posts("a packet that is none", { bodies: ["x"] }, OPENS),
   posts("a type that is unknown", { bodies: [ORDINARY], headers: "Content-Type: a/b\r\n" }),
   posts("large: objects", { bodies: [`421["size",${OBJECTS}]`] }, ONE_PARSE),
   posts("large: one string", { bodies: [`421["size",${STRING}]`] }, LARGE),
@@ -327,10 +273,14 @@ const overPolling: ReadonlyArray<Entrance> = [
     transport: "polling",
     attack: polling({ bodies: [body(100_000, "3")] })
   },
-  posts("chunks of one byte, a large body", {
-    bodies: [`${"1\r\n4\r\n"}${"1\r\n3\r\n"}${"1\r\nx\r\n".repeat(100_000)}0\r\n\r\n`],
-    isChunked: true
-  }),
+  posts(
+    "chunks of one byte, a large body",
+    {
+      bodies: [`${"1\r\n4\r\n"}${"1\r\n3\r\n"}${"1\r\nx\r\n".repeat(100_000)}0\r\n\r\n`],
+      isChunked: true
+    },
+    ONE_READ
+  ),
   posts("chunks of one byte, a small body", {
     bodies: [`${Array.from(ORDINARY, (letter) => `1\r\n${letter}\r\n`).join("")}0\r\n\r\n`],
     isChunked: true
@@ -347,18 +297,26 @@ const overPolling: ReadonlyArray<Entrance> = [
     join: `d=${encodeURIComponent("40")}`,
     bodies: [`d=${encodeURIComponent(ORDINARY)}`]
   }),
-  posts("JSONP: a large form", {
-    query: "EIO=4&transport=polling&j=0",
-    headers: form,
-    join: `d=${encodeURIComponent("40")}`,
-    bodies: [`d=${encodeURIComponent(`421["size","${"é".repeat(150_000)}"]`)}`]
-  }),
-  posts("JSONP: a form of many fields", {
-    query: "EIO=4&transport=polling&j=0",
-    headers: form,
-    join: `d=${encodeURIComponent("40")}`,
-    bodies: [`${"a=b&".repeat(200_000)}d=${encodeURIComponent(ORDINARY)}`]
-  }),
+  posts(
+    "JSONP: a large form",
+    {
+      query: "EIO=4&transport=polling&j=0",
+      headers: form,
+      join: `d=${encodeURIComponent("40")}`,
+      bodies: [`d=${encodeURIComponent(`421["size","${"é".repeat(150_000)}"]`)}`]
+    },
+    LARGE
+  ),
+  posts(
+    "JSONP: a form of many fields",
+    {
+      query: "EIO=4&transport=polling&j=0",
+      headers: form,
+      join: `d=${encodeURIComponent("40")}`,
+      bodies: [`${"a=b&".repeat(200_000)}d=${encodeURIComponent(ORDINARY)}`]
+    },
+    LARGE
+  ),
   posts("Engine.IO 3: acknowledged event", { query: EIO3, join: "", bodies: [encode3(1, ORDINARY)] }),
   {
     name: "polling: Engine.IO 3: acknowledged event, 10,000 in a body",
@@ -394,7 +352,8 @@ const POLLING = "EIO=4&transport=polling"
 const ask = (name: string, request: string, count = 1, fresh = false): Entrance => ({
   name: `request: ${name}`,
   transport: "handshake",
-  attack: times(fresh ? 8 : 2, requests({ requests: request.repeat(count), count, fresh }))
+  attack: times(fresh ? 8 : 2, requests({ requests: request.repeat(count), count, fresh })),
+  ...(fresh ? OPENS : {})
 })
 
 const upgradeTo = (query: string, ...headers: ReadonlyArray<string>): string =>
@@ -430,6 +389,13 @@ const overHttp: ReadonlyArray<Entrance> = [
     transport: "connection",
     isPerConnection: true
   },
+  ask("refused: the shortest ones, 1,200 at once", "GET /socket.io/? HTTP/1.1\r\nHost:\r\n\r\n", 1_200),
+  {
+    name: "request: refused: a body without an end, in chunks of one byte",
+    transport: "handshake",
+    attack: times(2, unwanted(`POST /socket.io/?${POLLING}&sid=AAAAAAAAAAAAAAAAAAAA`)),
+    ...ONE_READ
+  },
   ask("preflight", get(POLLING, "Origin: https://good.example").replace("GET", "OPTIONS"), 20),
   ask(
     "preflight with many headers asked for",
@@ -454,4 +420,4 @@ const overHttp: ReadonlyArray<Entrance> = [
   { name: "request: probes of an upgrade", transport: "connection", attack: times(4, probes) }
 ]
 
-export const entrances: ReadonlyArray<Entrance> = [...overWebSocket, ...overPolling, ...overHttp]
+export const entrances: ReadonlyArray<Entrance> = [...overWebSocket, ...overPolling, ...overHttp, ...featureEntrances]

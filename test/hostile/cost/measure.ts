@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url"
 
 import { now, quantile, type Role, sleep, start } from "../../bench/roles.ts"
-import type { Entrance } from "./entrances.ts"
+import type { Entrance } from "./entrance.ts"
 import type { Answers } from "./honest.ts"
 import type { Usage } from "./server.ts"
 
@@ -104,7 +104,7 @@ export class Bench {
       }
     }
     try {
-      const port: number = await within(3 * PATIENCE, server.ask("listen"))
+      const port: number = await within(3 * PATIENCE, server.ask("listen", entrance.recovers))
       await within(PATIENCE, this.honest.ask("connect", port))
       await server.ask("exclude")
       await this.attacker.ask("attack", { name: this.ordinary, port })

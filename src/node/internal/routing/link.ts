@@ -74,7 +74,7 @@ export class Link {
   }
 
   /** Sends a part of a request's body, and stops reading it while the owner does not keep up. */
-  sendBody(id: number, chunk: Buffer, incoming: IncomingMessage): void {
+  sendBody(id: number, chunk: Uint8Array, incoming: IncomingMessage): void {
     for (let at = 0; at < chunk.length; at += Frames.PART) {
       this.writer.write(Frames.frame(Frames.BODY, id, chunk.subarray(at, at + Frames.PART)))
     }

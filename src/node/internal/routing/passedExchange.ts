@@ -7,7 +7,7 @@ import type {
   ResponseWatcher
 } from "../../../engine/EngineRequest.ts"
 import type { Headers } from "../../../engine/HttpHeaders.ts"
-import { queryOf, RequestDetails } from "../../../engine/RequestDetails.ts"
+import { keepHeaders, queryOf, RequestDetails } from "../../../engine/RequestDetails.ts"
 import { Chunks } from "../../../internal/chunks.ts"
 import { Body, Exchange, type ExchangeSettings } from "../exchange.ts"
 import { readOffHeap } from "../offHeap.ts"
@@ -43,8 +43,9 @@ export class PassedEngineRequest implements EngineRequest {
   details(): ConnectionDetails {
     const { address, headers, secure, url } = this.head
     const joined: Record<string, string> = {}
-    for (const name of Object.keys(headers)) joined[name] = this.header(name)!
-    return new RequestDetails(joined, url, address, secure, Date.now())
+    const names = Object.keys(headers)
+    for (const name of names) joined[name] = this.header(name)!
+    return new RequestDetails(keepHeaders(joined, names.length), url, address, secure, Date.now())
   }
 }
 

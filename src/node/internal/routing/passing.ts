@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 
-import { setImmediate } from "../../../internal/turn.ts"
+import { Chunks } from "../../../internal/chunks.ts"
+import { atTurnEnd, setImmediate, type TurnTask } from "../../../internal/turn.ts"
+import { discard, onChunk } from "../bodyChunks.ts"
 import * as Frames from "./frames.ts"
 import { encodeRequest, type RequestHead, type ResponseHead } from "./heads.ts"
 import type { Link, Passed } from "./link.ts"
@@ -15,13 +17,15 @@ export const headOf = ({ headers, method = "GET", url }: IncomingMessage, origin
   encodeRequest({ method, url: url!, ...origin, headers: headers as RequestHead["headers"] })
 
 /** A request that is passed on to the owner of its session, until its response has left. */
-export class PassedRequest implements Passed {
+export class PassedRequest implements Passed, TurnTask {
   private readonly link: Link
   private readonly incoming: IncomingMessage
   private readonly response: ServerResponse
   private readonly onOver: (isLost: boolean) => void
   private readonly id: number
   private isOver = false
+  /** Bytes of the body that have come and are not sent yet. */
+  private parts: Chunks | undefined
 
   /**
    * `onOver`: called once. If it is lost and has no response, the caller gives one. Whether the
@@ -41,8 +45,7 @@ export class PassedRequest implements Passed {
     this.id = link.begin(this, headOf(incoming, origin))
     // Other requests have no body that anything reads.
     if (incoming.method === "POST") incoming.on("data", this.onData).on("end", this.onEnd)
-    // An unread body would hide that the peer has closed the connection after it.
-    else incoming.resume()
+    else discard(incoming)
     response.on("close", this.onClose)
   }
 
@@ -62,8 +65,7 @@ export class PassedRequest implements Passed {
       return void response.destroy()
     }
     this.onBody(body, isLast)
-    // An unread body would keep the connection busy.
-    if (!incoming.complete) incoming.resume()
+    discard(incoming)
   }
 
   onBody(body: Buffer, isLast: boolean): void {
@@ -88,9 +90,37 @@ export class PassedRequest implements Passed {
     this.finish(true)
   }
 
-  private readonly onData = (chunk: Buffer): void => this.link.sendBody(this.id, chunk, this.incoming)
+  private readonly onData = (chunk: Buffer): void => {
+    onChunk(this.incoming, chunk.length)
+    if (this.parts === undefined) {
+      this.parts = new Chunks()
+      atTurnEnd(this)
+    }
+    this.parts.add(chunk)
+    if (this.parts.size >= Frames.PART) this.sendParts()
+  }
 
-  private readonly onEnd = (): void => this.link.send(Frames.BODY_END, this.id)
+  private readonly onEnd = (): void => {
+    this.sendParts()
+    this.link.send(Frames.BODY_END, this.id)
+  }
+
+  /**
+   * Sends what has come in this turn: the peer chooses the chunks, down to a byte each.
+   */
+  private sendParts(): void {
+    const { parts } = this
+    this.parts = undefined
+    if (parts !== undefined) this.link.sendBody(this.id, parts.join(), this.incoming)
+  }
+
+  onTurnEnd(): void {
+    this.sendParts()
+  }
+
+  onDefect(): void {
+    this.response.destroy()
+  }
 
   private readonly onClose = (): void => {
     this.link.end(this.id, this.response.headersSent ? Frames.GONE : Frames.ABORT)
@@ -98,6 +128,7 @@ export class PassedRequest implements Passed {
   }
 
   private stopReading(): void {
+    this.parts = undefined
     this.incoming.off("data", this.onData).off("end", this.onEnd)
   }
 

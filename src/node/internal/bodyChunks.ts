@@ -1,0 +1,125 @@
+/**
+ * Gives other connections their turn while a body comes in tiny chunks.
+ *
+ * A peer decides how a body is cut into chunks of HTTP, down to one byte each, and Node calls back
+ * for every chunk. Node reads on while there is more, so one turn of the event loop could bring
+ * 300,000 chunks of one byte: they take 200 ms. Reading therefore stops at the end of a read that
+ * has brought many chunks, and goes on after a pause (see `pace.ts`). One read, at most 64 KiB, is
+ * parsed in one go: 11,000 chunks, which take about 10 ms.
+ */
+import type { IncomingMessage } from "node:http"
+import type { Socket } from "node:net"
+
+import { leave, Pace, speak } from "../../internal/pace.ts"
+import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
+import * as Turn from "../../internal/turn.ts"
+import * as Pipeline from "./pipeline.ts"
+
+/** The chunks of one connection in one turn, after which reading stops. Large bodies bring 32. */
+const TURN_CHUNKS = 128
+
+/** The least time that Node and its streams take for a chunk, in milliseconds. */
+const CHUNK_TIME = 0.001
+
+/** The bytes that are read of a body that nobody wants. A longer one ends its connection. */
+const MAX_UNWANTED = 1_000_000
+
+const CHUNKS = Symbol("chunks")
+
+/** A connection, with its account once it has brought many chunks in one turn. */
+type Connection = Socket & { [CHUNKS]?: ManyChunks }
+
+/** The account of a connection, for all of its requests. */
+class ManyChunks {
+  isHolding = false
+  private readonly connection: Connection
+  private readonly pace = new Pace()
+  private count = 0
+  private bytes = 0
+  private began = 0
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /** Counts a chunk of the read after which reading stops. */
+  add(bytes: number): void {
+    this.count++
+    this.bytes += bytes
+  }
+
+  /** Stops reading. This many chunks have come in this turn. */
+  hold(count: number): void {
+    this.isHolding = true
+    this.count = count
+    this.bytes = 0
+    this.began = now()
+    this.connection.on("resume", this.pause).pause()
+    setImmediate(this.takePause)
+  }
+
+  /** Node resumes the connection whenever a request's stream has room. */
+  private readonly pause = (): void => void this.connection.pause()
+
+  private readonly takePause = (): void => {
+    speak(this, this.bytes)
+    const end = now()
+    this.pace.took(Math.max(this.count * CHUNK_TIME, end - this.began))
+    const pause = this.pace.next(end)
+    if (pause > 0) setTimeout(this.goOn, pause)
+    else this.goOn()
+  }
+
+  private readonly goOn = (): void => {
+    const { connection } = this
+    this.isHolding = false
+    leave(this)
+    connection.off("resume", this.pause)
+    // Otherwise requests wait, and the last of them resumes it.
+    if (!connection.destroyed && !Pipeline.isWaiting(connection)) connection.resume()
+  }
+}
+
+/** The connection of the last chunk, and the number of its chunks in this turn. */
+let last: Connection | undefined
+let turn = -1
+let count = 0
+
+const forgetting: Turn.TurnTask = {
+  onTurnEnd: () => {
+    last = undefined
+  },
+  onDefect: () => {}
+}
+
+/** A chunk of so many bytes has come with a request. */
+export const onChunk = ({ socket }: IncomingMessage, bytes: number): void => {
+  const connection: Connection = socket
+  const account = connection[CHUNKS]
+  if (account?.isHolding === true) return account.add(bytes)
+  if (last !== connection) {
+    last = connection
+    count = 0
+    if (turn !== Turn.turn) {
+      turn = Turn.turn
+      Turn.atTurnEnd(forgetting)
+    }
+  }
+  if (++count > TURN_CHUNKS) (connection[CHUNKS] ??= new ManyChunks(connection)).hold(count)
+}
+
+/**
+ * Reads the rest of a body that nobody wants: unread, it would keep the connection busy, and hide
+ * that the peer has closed it.
+ */
+export const discard = (incoming: IncomingMessage): void => {
+  const { complete, headers, socket } = incoming
+  if (complete) return
+  incoming.resume()
+  if (headers["transfer-encoding"] === undefined && headers["content-length"] === undefined) return
+  let bytes = 0
+  incoming.on("data", (chunk: Buffer) => {
+    onChunk(incoming, chunk.length)
+    if ((bytes += chunk.length) > MAX_UNWANTED) socket.destroy()
+  })
+}
