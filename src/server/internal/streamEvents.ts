@@ -230,8 +230,8 @@ class Rule {
 const reading = new WeakMap<object, number>()
 
 /**
- * How often a connection may begin to read: 50 times per second, and 100 times at once. A request of
- * 70 bytes asks for 64 KB, again and again, so that more of them have their values later.
+ * How often a connection may begin to read: 50 times per second, and 100 times at once. A request
+ * of 70 bytes asks for 64 KB, again and again, so that more of them have their values later.
  */
 const READS: Rate = { cost: 20, capacity: 2_000 }
 

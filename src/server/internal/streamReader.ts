@@ -79,7 +79,7 @@ export class StreamReader implements WheelEntry, Watcher {
   private isMarked = false
   private isDone = false
   private readonly begins: number
-  /** The bytes of a message, and the pause after one that was dropped, until the client has read. */
+  /** The bytes of a message, and the pause after a dropped one, until the client has read. */
   private bytes = MAX_BYTES
   private retry = PAUSE
 
@@ -121,7 +121,10 @@ export class StreamReader implements WheelEntry, Watcher {
     this.finish(defect)
   }
 
-  /** Sends a message of what the client can take. The next one is for the next turn: the outbox may have dropped this one. */
+  /**
+   * Sends one message, as large as the client can take. The next one is for the next turn: the
+   * outbox may have dropped this one.
+   */
   pump(): void {
     this.isMarked = false
     const { log, socket, wheel, window } = this.options
@@ -171,7 +174,7 @@ export class StreamReader implements WheelEntry, Watcher {
     return true
   }
 
-  /** The outbox had no capacity for a message. It is sent again later, in smaller ones: it may never fit. */
+  /** The outbox had no capacity for a message. It may never fit: smaller ones follow later. */
   private onDropped(from: number): void {
     if (this.isDone) return
     this.sent = Math.min(this.sent, from)
