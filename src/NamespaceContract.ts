@@ -1,5 +1,5 @@
 /**
- * The contracts of namespaces as types: their model, and what a contract declares.
+ * The contracts of namespaces as types: their model, and the parts of a contract.
  *
  * Users meet these types as those of `Namespace`.
  *

@@ -116,7 +116,7 @@ const exampleOf = (codec: Codec, value: unknown, what: string): unknown =>
 
 const rateOf = ({ burst, interval = 1_000, limit, onExceeded = "refuse" }: EventRateLimit): AsyncApi.RateLimit => ({
   limit,
-  interval: Duration.toMillis(Duration.fromInputUnsafe(interval)),
+  interval: Duration.toMillis(interval),
   burst: burst ?? Math.max(1, limit),
   onExceeded
 })
@@ -149,7 +149,7 @@ const messageOf = (
           concurrency: event.concurrency ?? namespace.concurrency,
           once: event.once && {
             id: event.once.key === undefined ? "attribute" : "payload",
-            window: Duration.toMillis(Duration.fromInputUnsafe(event.once.window ?? "10 minutes"))
+            window: Duration.toMillis(event.once.window ?? "10 minutes")
           }
         }
       : { recover: event.recover ? undefined : false }

@@ -109,8 +109,8 @@ interface Unfinished {
 }
 
 /**
- * Moves the bytes in a value to the packet's attachments. Returns the value with placeholders in their places: the
- * value itself where it has no bytes, otherwise a copy.
+ * Moves the bytes in a value to the packet's attachments. Returns the value with placeholders in
+ * their places: a copy, or the value itself if it has no bytes.
  */
 const withPlaceholders = (value: object, packet: Unfinished, depth: number): object => {
   if (isBinary(value)) {
