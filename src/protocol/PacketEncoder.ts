@@ -141,7 +141,7 @@ const withPlaceholders = (value: object, packet: Unfinished, depth: number): obj
     for (const key of Object.keys(json)) {
       const item: unknown = (json as Record<string, unknown>)[key]
       const placed = isObject(item) ? withPlaceholders(item, packet, depth + 1) : item
-      // A key `__proto__` is an own property of the copy, too: assigning to it changes no prototype.
+      // A key `__proto__` is an own property of the copy, too: setting it changes no prototype.
       if (placed !== item) (copy ??= { ...json })[key] = placed
     }
   }
