@@ -1,6 +1,6 @@
 /**
- * Snapshots of contracts: what clients may rely on, as JSON that is the same for the same contract.
- * `ContractDiff` compares them.
+ * Snapshots of contracts: everything that clients may rely on, as JSON that is the same for the
+ * same contract. `ContractDiff` compares them.
  *
  * @since 0.1.0
  */

@@ -76,7 +76,7 @@ interface Documentation<A> {
 
 type TypeOf<S> = S extends AnySchema ? S["Type"] : never
 
-/** The type of the options `once` as they are given, and nothing else. It is `unknown` if there are none. */
+/** The type of the options `once` as they are given, with no other keys; `unknown` without any. */
 type Given<O> = O & { readonly [K in Exclude<keyof O, keyof Once.Options>]: NoOption<K> }
 
 /** Appears in an error message where `once` has an option that does not exist. */

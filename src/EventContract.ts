@@ -1,5 +1,5 @@
 /**
- * The events of a contract as types: their model, and what follows from it for `emit` and for
+ * The events of a contract as types: their model, and its consequences for `emit` and for
  * handlers.
  *
  * Users meet these types as those of `Event`.

@@ -1,5 +1,5 @@
 /**
- * The contracts of namespaces as types: their model, and what a contract declares.
+ * The contracts of namespaces as types: their model, and the parts of a contract.
  *
  * Users meet these types as those of `Namespace`.
  *
@@ -13,7 +13,7 @@ import type * as Schema from "effect/Schema"
 import type * as Event from "./Event.ts"
 import type { Handlers, OnlyDeclared } from "./EventHandler.ts"
 import type { ClientContract } from "./internal/clientWire.ts"
-import type { CompiledContract, Prepare } from "./internal/compileContract.ts"
+import type { Compile } from "./internal/compileContract.ts"
 import type * as NamespaceMiddleware from "./NamespaceMiddleware.ts"
 import type { EventOptions } from "./NamespaceOptions.ts"
 
@@ -222,11 +222,8 @@ interface Base extends Pipeable {
   readonly deprecated: boolean
   readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
-  /**
-   * The codecs of all declarations, made once. With `prepare`, they are those of prepared schemas.
-   * @internal
-   */
-  readonly compiled: (prepare?: Prepare) => CompiledContract
+  /** What a compiler makes of the declarations. Each compiler is called once. @internal */
+  readonly compiled: <A>(compile: Compile<A>) => A
   /** The contract in the form that clients use. @internal */
   readonly forClient: () => ClientContract
 }

@@ -98,7 +98,7 @@ export type EmitEvents<N extends Namespace.Any> = N extends Namespace.AnyUntyped
     }
 
 /**
- * The auth payload: what the contract and all of its middlewares read. `unknown` if none of them
+ * The auth payload that the contract and all of its middlewares read. `unknown` if none of them
  * declares it.
  *
  * **Example** (Connecting with a token)
@@ -159,7 +159,7 @@ export type ServerTypes<N extends Namespace.Any> = [
 ]
 
 /**
- * What a message says about itself: an object after the arguments of an event that is handled once
+ * The attributes of a message: an object after the arguments of an event that is handled once
  * (`once`), unless its id is in the payload.
  *
  * **Example** (An order that counts once, however often the client sends it)
@@ -332,10 +332,7 @@ type IsOpaque<E> = E extends (...args: never) => unknown
 
 type IsMethod<A> = 0 extends 1 & A ? false : [Extract<A, (...args: never) => unknown>] extends [never] ? false : true
 
-/**
- * Whether the compiler distinguishes an optional field from one that may be `undefined`. It does so
- * with `exactOptionalPropertyTypes`; `Required` then keeps `undefined` where it is declared.
- */
+/** Whether `exactOptionalPropertyTypes` is on: `Required` then keeps a declared `undefined`. */
 type Exact = { a?: undefined } extends { a?: never } ? false : true
 
 /** The listener of an event: its arguments, and a callback if it is acknowledged with something. */
@@ -390,10 +387,7 @@ type HasValue<E extends Event.Any> = [Event.Ack<E>] extends [never]
     ? false
     : true
 
-/**
- * The payloads that the middlewares of a union read, as parameters of functions: inferred together,
- * they meet.
- */
+/** The payloads that middlewares read, as parameters of functions: inferred together, they meet. */
 type MiddlewareAuth<M> = M extends { readonly auth: { readonly Encoded: infer A } }
   ? (auth: Wire<A, SentBytes>) => void
   : never

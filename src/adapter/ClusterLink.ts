@@ -36,9 +36,9 @@ export interface ClusterLink {
    */
   readonly servers: Effect.Effect<number | undefined>
   /**
-   * For how long the broker has been out of reach, in milliseconds; 0 while it is reached. Questions
-   * that nobody is at work on do not wait for a broker that is away for longer than a second.
-   * Default: it is always reached.
+   * For how long the broker has been out of reach, in milliseconds; 0 while it is reached.
+   * Questions that nobody is at work on do not wait for a broker that is away for longer than a
+   * second. Default: it is always reached.
    */
   readonly awayFor?: () => number
   /** A room has its first member on this server: links that subscribe to rooms do so. */

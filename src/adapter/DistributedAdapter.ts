@@ -42,11 +42,11 @@ import { OpenQuestions } from "./internal/openQuestions.ts"
 export interface Options {
   /**
    * The time for which a question waits for servers that do not answer and cannot be known to be
-   * dead: official servers, and those that were at work on it before the broker was away. Default: 5
-   * seconds.
+   * dead: official servers, and those that were at work on it before the broker was away. Default:
+   * 5 seconds.
    *
-   * A question that nobody is at work on ends when the broker has been away for a second; one that is
-   * asked later ends at once.
+   * A question that nobody is at work on ends when the broker has been away for a second; one that
+   * is asked later ends at once.
    *
    * Servers of this library say whether they are at work on it: a dead one is not waited for, and a
    * live one may take any time for its handlers and clients. Clients of an official server may take
@@ -77,7 +77,7 @@ export const make = (
 ): Effect.Effect<Adapter, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
-    const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.requestTimeout ?? "5 seconds"))
+    const timeout = Duration.toMillis(options.requestTimeout ?? "5 seconds")
     const adapter = new DistributedAdapter(host, monitor, clock, timeout)
     adapter.connect(yield* open(host.namespace, adapter))
     // Before the link closes: the others are told which answers are not needed any more.
@@ -141,7 +141,7 @@ class DistributedAdapter implements Adapter, ClusterReceiver {
 
   // ---------------------------------------------------------------- the application
 
-  /** Joins at once, and ends when what others send to the rooms is heard. */
+  /** Joins at once, and ends when messages of others to the rooms are heard. */
   join(socket: LocalSocket, rooms: ReadonlyArray<string>): Effect.Effect<void> {
     if (this.log !== undefined) return this.log.join(socket, rooms)
     const joined = this.own.join(socket, rooms)

@@ -19,7 +19,7 @@ export type LaneEnd = readonly [lane: string, last: number]
  *
  * **Details**
  *
- * - `Message`, `Answer`: what the sender has to say.
+ * - `Message`, `Answer`: the content of the message.
  * - `Beat`: the last numbers of the sender's lanes. It is itself not numbered.
  * - `Presence`: a sign of life, in formats that know servers by such signs. A server that has just
  *   `Started` expects a `Here` of the others.

@@ -30,7 +30,7 @@ interface Lane {
  *
  * **Details**
  *
- * A lane is what keeps the order of messages: a channel, or several channels of one connection. A
+ * A lane keeps the order of messages: it is a channel, or several channels of one connection. A
  * sender numbers the messages of each of its lanes without gaps, from 1. A receiver believes the
  * first number that it gets of a lane, be it a message's or a beat's, and a message's that is not
  * higher than the last: the sender has forgotten the lane, and begins it again.

@@ -21,15 +21,15 @@ export interface Place {
   readonly position: string
   readonly index: number
   /**
-   * Names the life of the store that keeps the log. After a failover or a restart it is another one,
-   * and the last entries of the one before may be missing. Default: there is one life alone.
+   * Names the life of the store that keeps the log. After a failover or a restart it is another
+   * one, and the last entries of the one before may be missing. Default: there is one life alone.
    */
   readonly era?: string | undefined
 }
 
 /**
  * A place from which the log is read. Its index is unknown where official servers are concerned; a
- * client, or whoever writes to the store, may have made it up.
+ * client, or anybody who writes to the store, may have made it up.
  *
  * @since 0.1.0
  * @category models

@@ -129,7 +129,6 @@ type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" |
 /** The options that are off unless they are set. */
 type Off = "tryAllTransports" | "rememberUpgrade" | "forceBase64"
 
-/** The defaults. */
 const defaults = {
   path: "/socket.io",
   addTrailingSlash: true,

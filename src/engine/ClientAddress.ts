@@ -16,8 +16,8 @@ const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)
 export const isIpv4 = (text: string): boolean => IPV4.test(text)
 
 /**
- * Returns an IPv6 address as its eight groups of 16 bits; `undefined` for other texts. The zone does
- * not count.
+ * Returns an IPv6 address as its eight groups of 16 bits; `undefined` for other texts. The zone
+ * does not count.
  *
  * @since 0.1.0
  * @category conversions

@@ -7,14 +7,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /**
- * The details of an end, each where a platform knows it. In browsers a page is not told why a WebSocket or a request to another origin
- * failed.
+ * The details of an end, each where a platform knows it. In browsers a page is not told why a
+ * WebSocket or a request to another origin failed.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionDetails {
-  /** The status of the HTTP response that was no success: of a request, or, in Node, of a WebSocket's handshake. */
+  /**
+   * The status of the HTTP response that was no success: of a request, or, in Node, of a
+   * WebSocket's handshake.
+   */
   readonly status?: number
   /** The body of that response, up to its first 1,000 characters. */
   readonly body?: string
@@ -58,8 +61,9 @@ export interface PollResponse {
  */
 export interface ClientWebSocket {
   /**
-   * Sends a message after the ones before, however long it takes to read a Blob; one that cannot be read ends the connection.
-   * Without `compress` it is not compressed, where the platform has a say in that.
+   * Sends a message after the ones before, however long it takes to read a Blob; one that cannot be
+   * read ends the connection. Without `compress` it is not compressed, where the platform has a say
+   * in that.
    */
   send(data: string | Uint8Array | Blob, compress?: boolean): void
   close(): void
@@ -75,7 +79,10 @@ export interface ClientWebSocketEvents {
   readonly onOpen: () => void
   readonly onText: (text: string) => void
   readonly onBinary: (bytes: Uint8Array) => void
-  /** It has closed, or has never been open. `description` says what was wrong, if anything was; `details` what else is known. */
+  /**
+   * It has closed, or has never been open. `description` names the fault, if there was one;
+   * `details` has everything else that is known.
+   */
   readonly onClose: (description: string | undefined, details?: ConnectionDetails) => void
 }
 
@@ -96,25 +103,31 @@ export interface WebSocketRequest {
  */
 export interface ClientPlatformShape {
   /**
-   * Sends a request; interruption aborts it. Any status is a success; fails with what kept the response from coming: a `RangeError`
-   * if it is larger than the platform takes.
+   * Sends a request; interruption aborts it. Any status is a success. Fails with the reason why no
+   * response came: a `RangeError` if it is larger than the platform takes.
    */
   readonly request: (request: PollRequest) => Effect.Effect<PollResponse, Error>
-  /** Opens a WebSocket. */
+  /** Opens a WebSocket. It may throw on an address or a header that the platform does not take. */
   readonly openWebSocket: (request: WebSocketRequest, events: ClientWebSocketEvents) => ClientWebSocket
-  /** Calls back when the network is lost, where the platform knows; gives the function that ends it. */
+  /** Calls back when the network is lost, where the platform knows. Gives how to stop. */
   readonly onOffline: (callback: () => void) => () => void
-  /** Calls back when the page is left or frozen, where there is one; gives the function that ends it. */
+  /** Calls back when the page is left or frozen, where there is one. Gives how to stop. */
   readonly onPageHide: (callback: () => void) => () => void
-  /** Runs a task after the code that is running now: messages of that time leave together. Default: as a microtask. */
+  /**
+   * Runs a task after the code that is running now: messages of that time leave together. Default:
+   * as a microtask.
+   */
   readonly defer?: (task: () => void) => void
-  /** The platform for one client, where clients have something of their own, as cookies. Default: all have the same. */
+  /**
+   * The platform for one client, where clients have something of their own, such as cookies.
+   * Default: all have the same.
+   */
   readonly forClient?: () => ClientPlatformShape
 }
 
 /**
- * The message in a refusal's body, as Socket.IO servers put it (an object with a `message`), after a colon; nothing of somebody else's
- * words, as a proxy's page.
+ * A colon, and the message in a refusal's body as Socket.IO servers write it (an object with a
+ * `message`). Nothing of any other body, such as a proxy's page.
  *
  * @since 0.1.0
  * @category decoding
@@ -137,7 +150,10 @@ const listen =
     return () => target.removeEventListener?.(type, callback)
   }
 
-/** The most that one response may hold, in bytes: what `ws` takes of one message. Servers send what waits, which they bound. */
+/**
+ * The size of one response, in bytes at most: as much as `ws` takes of one message. Servers send
+ * everything that waits, and bound that.
+ */
 const MAX_RESPONSE = 100_000_000
 
 /** The body as text. A body that does not end makes the request fail, which closes it. */
@@ -194,7 +210,8 @@ const standard: ClientPlatformShape = {
 }
 
 /**
- * The platform that clients use. Default: `fetch` and `WebSocket` as browsers, Deno, Bun and Node have them.
+ * The platform that clients use. Default: `fetch` and `WebSocket` as browsers, Deno, Bun and Node
+ * have them.
  *
  * @since 0.1.0
  * @category services

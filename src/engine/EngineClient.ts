@@ -1,5 +1,5 @@
 /**
- * The client's end of an Engine.IO session: one connection, over any transport (Engine.IO protocol 4).
+ * The client's end of a session (Engine.IO protocol 4): one connection, over any transport.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,8 @@ export interface ClientClose extends ConnectionDetails {
 }
 
 /**
- * The receiver of a session's messages. The session calls it synchronously, in the order of arrival; it must not throw.
+ * The receiver of a session's messages. The session calls it synchronously, in the order of
+ * arrival; it must not throw.
  *
  * @since 0.1.0
  * @category models
@@ -65,14 +66,14 @@ export interface EngineClient {
   readonly isOpen: boolean
   /** The transport that is in use, or being tried. */
   readonly transportName: TransportName
-  /** Whether what is sent now leaves at once. */
+  /** Whether a message that is sent now leaves at once. */
   readonly writable: boolean
   /** Begins to open the session. */
   readonly open: () => void
   /**
-   * Sends a message: the text of a packet with its leading `4`, and binary messages after it. A message that comes after a Blob
-   * waits until the Blob is read; a Blob that cannot be read ends the session. Without `compress` a WebSocket does not
-   * compress the message.
+   * Sends a message: the text of a packet with its leading `4`, and binary messages after it. A
+   * message that comes after a Blob waits until the Blob is read; a Blob that cannot be read ends
+   * the session. Without `compress` a WebSocket does not compress the message.
    */
   readonly send: (
     text: string | undefined,
@@ -80,8 +81,8 @@ export interface EngineClient {
     compress?: boolean
   ) => void
   /**
-   * Ends the session if the server's ping is overdue. Timers of a page in the background come late, and whatever is sent
-   * meanwhile is lost.
+   * Ends the session if the server's ping is overdue. Timers of a page in the background come late,
+   * and messages that are sent meanwhile are lost.
    */
   readonly checkAlive: () => void
   /** Closes the session once everything that waits is sent, or after `connectTimeout`. */
@@ -121,16 +122,16 @@ export const make = (
   let maxPayload = 0
   /** The packets that wait. The first one is `undefined` while a Blob is read in its place. */
   let queue: Array<Packet | undefined> = []
-  /** The packets in the queue that must not be compressed. Of two equal texts either one may be meant. */
+  /** The packets in the queue that are not compressed. Of two equal texts it may be either one. */
   const raw = new Set<Packet>()
   /** Polling takes nothing more until the last request has arrived. */
   let isPosting = false
-  /** The server has answered the probe. Packets wait until the transport has changed, as polling takes no more. */
+  /** The server has answered the probe. Packets wait, as polling takes no more. */
   let isUpgrading = false
   let isFlushing = false
   let deadline = 0
   let forgetDeadline: (() => void) | undefined
-  /** Ends an upgrade that takes too long: packets wait for it, and a WebSocket may swallow the probe. */
+  /** Ends an upgrade that takes too long: packets wait, and a WebSocket may swallow the probe. */
   let forgetUpgrade: (() => void) | undefined
 
   const expect = (millis: number) => {
@@ -171,7 +172,7 @@ export const make = (
     return makeWebSocket(platform, request, onOpen, onPacket, onBinary, onEnd)
   }
 
-  /** Leaves a transport that does not lead to a server of ours: another transport may lead there. */
+  /** Leaves a transport that does not lead to a Socket.IO server: another transport may. */
   const fail: TransportEnd = (reason, description, details) => {
     if (state !== "Opening" || !options.tryAllTransports || names.length < 2) return end(reason, description, details)
     names = names.slice(1)
@@ -312,7 +313,7 @@ export const make = (
     if (state === "Closing" && queue.length === 0 && isIdle()) end("forced close")
   }
 
-  /** Takes what leaves together. A Blob that the transport cannot send is read once the packets before it have left. */
+  /** Takes the next batch. A Blob that must be read is read after the packets before it. */
   const takeBatch = (): ReadonlyArray<Packet> => {
     const waiting = queue
     const isPolling = !!transport!.pause

@@ -31,7 +31,9 @@ export interface EngineClientOptions {
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64?: boolean
   readonly closeOnPageHide: boolean
-  /** The time for the opening over each transport, then for the upgrade, and for the closing: milliseconds. */
+  /**
+   * The time for an opening over one transport, for an upgrade and for a close, in milliseconds.
+   */
   readonly connectTimeout: number
 }
 
@@ -49,8 +51,8 @@ export interface EngineClientRuntime {
   /** The memory that the sessions of one client share. */
   readonly memory: { upgraded: boolean }
   /**
-   * A text that no other client has. The addresses of polling begin with it in their parameter `t`, so that a cache never
-   * takes one client's request for another's.
+   * A text that no other client has. The addresses of polling begin with it in their parameter `t`,
+   * so that a cache never takes one client's request for another's.
    */
   readonly unique: string
 }

@@ -109,8 +109,8 @@ export interface EngineOptions<out R = never> {
   readonly drainTimeout?: Duration.Input
   /**
    * A drain as the first part of closing the server's scope: its connections move to other servers,
-   * a few at a time, before what is left is closed within `drainTimeout`. An object has settings for
-   * it; `{}` has the defaults of `DrainOptions`. A server that has never had a client closes at
+   * a few at a time, before the others are closed within `drainTimeout`. An object has settings
+   * for it; `{}` has the defaults of `DrainOptions`. A server that has never had a client closes at
    * once. Default: none; all connections are closed within `drainTimeout`.
    *
    * The supervisor of the process must give it that time before it kills: `notice`, `over` (or

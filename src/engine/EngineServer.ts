@@ -37,8 +37,8 @@ export type { UpgradeDecision } from "./UpgradeDecision.ts"
  *
  * **Details**
  *
- * {@link make} and {@link run} make one. It does nothing until an edge passes requests to it: in Node,
- * `NodeEngine.attach`. A server of namespaces has one of its own.
+ * {@link make} and {@link run} make one. It does nothing until an edge passes requests to it: in
+ * Node, `NodeEngine.attach`. A server of namespaces has one of its own.
  *
  * @since 0.1.0
  * @category models
@@ -95,7 +95,7 @@ export interface EngineServer {
    * {@link move} does.
    */
   readonly drain: Effect.Effect<void>
-  /** Whether new clients should come. `draining` from the begin of {@link move} or a shutdown on. */
+  /** Whether new clients should come. `draining` once {@link move} or a shutdown has begun. */
   readonly readiness: Effect.Effect<Readiness.Readiness>
   /** The readiness, and then each change. A slow reader delays nothing. */
   readonly readinessChanges: Stream.Stream<Readiness.Readiness>
@@ -104,10 +104,10 @@ export interface EngineServer {
   /** The answers to requests for other paths than the engine's. */
   readonly routes: Routes
   /**
-   * Moves all sessions to other servers, a few at a time: each is closed with reason `server
-   * shutting down`, after what waits for it was sent, and what the client had sent before it knew is
-   * still handled. New sessions are refused when `notice` is over, with status 503, and from then
-   * on.
+   * Moves all sessions to other servers, a few at a time. Each is closed with reason
+   * `server shutting down` after its waiting messages were sent. Messages that the client had sent
+   * before it knew are still handled. New sessions are refused with status 503 when `notice` is
+   * over, and from then on.
    *
    * Fails with `InvalidOptionError` on an option that makes no sense. Interruption leaves sessions
    * whose turn has not come where they are, and the server is ready again.
@@ -119,16 +119,16 @@ export interface EngineServer {
     last: Effect.Effect<void>
   ) => Effect.Effect<Drain.DrainReport, InvalidOptionError>
   /**
-   * A step of a shutdown. With `onShutdown` the sessions that are concerned move first. Default: all
-   * sessions, and nothing else.
+   * A step of a shutdown. With `onShutdown` the sessions that are concerned move first. Default:
+   * all sessions, and nothing else.
    * @internal
    */
   readonly moveForShutdown: (step?: ShutdownStep<EngineSession>) => Effect.Effect<void>
   /** Moves one session, because a server that passes its connection on is to end. @internal */
   readonly moveSession: (id: string, within: number) => void
   /**
-   * Closes a session whose time is over, after what waits for it was sent. Of many at once, each
-   * waits for its turn. @internal
+   * Closes a session whose time is over, after its waiting messages were sent. Of many at once,
+   * each waits for its turn. @internal
    */
   readonly retire: (session: EngineSession, retirement: Retirement) => void
   /**

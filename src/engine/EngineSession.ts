@@ -54,8 +54,8 @@ export interface SessionHandler {
   onClose(close: SessionClose): void
   /**
    * A drain is about to close the session. It does so when `leave` is called, or after `within`
-   * milliseconds. Nothing can be sent after that, but messages of the client may still come. Default:
-   * the session is closed at once.
+   * milliseconds. Nothing can be sent after that, but messages of the client may still come.
+   * Default: the session is closed at once.
    */
   onLeaving?(within: number, leave: () => void): void
   /**

@@ -82,8 +82,8 @@ export interface NodeDirectoryShape {
  *
  * **Details**
  *
- * `UnixSocketDirectory` is for the processes of one machine, `RedisNodeDirectory` for several machines.
- * {@link layerMemory} is for tests.
+ * `UnixSocketDirectory` is for the processes of one machine, `RedisNodeDirectory` for several
+ * machines. {@link layerMemory} is for tests.
  *
  * @since 0.1.0
  * @category services

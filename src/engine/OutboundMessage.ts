@@ -39,8 +39,8 @@ export class OutboundMessage {
   }
 
   /**
-   * The most memory that it takes, in bytes, without its wire form: the objects, and two bytes for a
-   * character of the text.
+   * The most memory that it takes, in bytes, without its wire form: the objects, and two bytes for
+   * a character of the text.
    */
   get memory(): number {
     let bytes = OutboundMessage.memoryOf(this.text?.length ?? 0)

@@ -15,9 +15,9 @@ import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
  * **Details**
  *
  * The edge calls `onMessage` for each message, and `onClose` at the end. A message is handled at
- * once, unless the session has paused or the connection has sent more than fits into one turn of the
- * event loop. Then `stopReading` is called, and later messages wait until `startReading`. An edge
- * whose platform cannot stop reading bounds the messages that wait: it overrides `hold` and
+ * once, unless the session has paused or the connection has sent more than fits into one turn of
+ * the event loop. Then `stopReading` is called, and later messages wait until `startReading`. An
+ * edge whose platform cannot stop reading bounds the messages that wait: it overrides `hold` and
  * `onTaken`.
  *
  * @since 0.1.0
@@ -26,8 +26,8 @@ import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
 export abstract class PacedChannel<Data extends string | Uint8Array> {
   receiver: WebSocketReceiver = beforeTheFirst
   /**
-   * Messages that came after reading was stopped. While this list exists, every message goes through
-   * it.
+   * Messages that came after reading was stopped. While this list exists, every message goes
+   * through it.
    */
   protected held: Array<readonly [data: Data, isBinary: boolean]> | undefined
   /** The session has paused reading. */

@@ -58,7 +58,7 @@ export class ReadinessState {
     return SubscriptionRef.changes(this.ref)
   }
 
-  /** The server is not ready for one more reason. Each call is taken back by one of {@link remove}. */
+  /** The server is not ready for one more reason. A call of {@link remove} takes one back. */
   add(reason: NotReady): void {
     this.counts[reason]++
     this.publish()
@@ -73,7 +73,7 @@ export class ReadinessState {
     const { current } = this
     if (current === this.published) return
     this.published = current
-    // It ends at once, unless another change is being published: the last one has the state of then.
+    // It ends at once, unless another change is being published: the last one has the latest state.
     Effect.runFork(Effect.suspend(() => SubscriptionRef.set(this.ref, this.current)))
   }
 }

@@ -46,8 +46,8 @@ const plainQuery = (query: string): ReadonlyMap<string, string> => {
 const MANY_HEADERS = 64
 
 /**
- * Headers as a session keeps them. Nine hundred take 49 kB as an object, and 12 kB as text: a client
- * that opens sessions with so many would make the server hold five times what it has sent.
+ * Headers as a session keeps them. Nine hundred take 49 kB as an object, and 12 kB as text: a
+ * client that opens sessions with so many would make the server hold five times what it has sent.
  *
  * @since 0.1.0
  * @category constructors

@@ -48,9 +48,10 @@ export class Routes {
   }
 
   /**
-   * Answers requests for a path until the returned effect is run, or another answer takes its place.
-   * With a slash at its end, the path stands for everything below it, too. Fails with
-   * `InvalidOptionError` if it is no path, or the engine's own. `option` is its name for that error.
+   * Answers requests for a path until the returned effect is run, or another answer takes its
+   * place. With a slash at its end, the path stands for everything below it, too. Fails with
+   * `InvalidOptionError` if it is no path, or the engine's own. `option` is its name for that
+   * error.
    */
   add(option: string, path: string, answer: Answer): Effect.Effect<Effect.Effect<void>, InvalidOptionError> {
     return Effect.suspend(() => {

@@ -5,8 +5,8 @@
  * bits. With it, the first four characters are the tag of the server that owns the session, and the
  * other 16 are random: 96 bits.
  *
- * - The tag is no secret. It is random itself (24 bits), says nothing about the server, and is a new
- *   one after each start. An id gives a tag away, and nothing of any other id.
+ * - The tag is no secret. It is random itself (24 bits), says nothing about the server, and is a
+ *   new one after each start. An id gives a tag away, and nothing of any other id.
  * - The tag is a prefix of fixed length, so one comparison of texts tells whether an id is foreign.
  * - The random part does not depend on the tag. A common prefix in compressed responses helps an
  *   attacker no more than the text around the id, which is known in any case.
@@ -87,8 +87,8 @@ export const drawTag = (context: Context.Context<never> = Context.empty()): stri
 }
 
 /**
- * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the {@link
- * RandomBytes} of the context, so that an id cannot be guessed. With a tag, the first four
+ * Makes a generator of session ids: 20 characters of `[A-Za-z0-9_-]`, 120 bits from the
+ * {@link RandomBytes} of the context, so that an id cannot be guessed. With a tag, the first four
  * characters are the tag, and 96 bits are random.
  *
  * @since 0.1.0

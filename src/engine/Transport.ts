@@ -91,8 +91,8 @@ export interface ServerTransport {
   /**
    * Closes as with cause `server`, for a drain: packets that the peer had sent before it knew still
    * come, until it has closed its side or `abort` is called. The transport calls `onTransportClose`
-   * when the peer knows, and `onTransportReleased` as ever. If it is missing, `close` is called, and
-   * the session ends at once.
+   * when the peer knows, and `onTransportReleased` as ever. If it is missing, `close` is called,
+   * and the session ends at once.
    */
   leave?(): void
   /** Closes at once; waiting data is lost. */

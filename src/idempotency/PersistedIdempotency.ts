@@ -49,9 +49,9 @@ const unavailable = (cause: unknown) =>
  *
  * Answers survive the end of the process. Claims do not, and other processes do not see them:
  * `Persistence` can read and write a value, but not write it unless there is one. So a message that
- * two processes get at the same time is handled by both, also in a restart in which the next process
- * starts before the former one has ended. Use it where one process at a time serves the clients, and
- * `RedisIdempotency` for several.
+ * two processes get at the same time is handled by both, also in a restart in which the next
+ * process starts before the former one has ended. Use it where one process at a time serves the
+ * clients, and `RedisIdempotency` for several.
  *
  * Fails with `InvalidOptionError` on an option that makes no sense. The service ends with its
  * scope.

@@ -9,7 +9,7 @@ import { Refusal } from "../EventAnswer.ts"
 import type * as Namespace from "../Namespace.ts"
 import type { EventRateLimit } from "../RateLimit.ts"
 import { FAILURE, SUCCESS } from "./answers.ts"
-import { undeclaredAuth } from "./compileContract.ts"
+import { compileContract, undeclaredAuth } from "./compileContract.ts"
 import { type Codec, encodePayload, getOrThrow } from "./contractCodec.ts"
 import { jsonSchemaOf, type JsonSchemas, makeJsonSchemas } from "./jsonSchemas.ts"
 import { requireUniqueNames } from "./declarationChecks.ts"
@@ -116,7 +116,7 @@ const exampleOf = (codec: Codec, value: unknown, what: string): unknown =>
 
 const rateOf = ({ burst, interval = 1_000, limit, onExceeded = "refuse" }: EventRateLimit): AsyncApi.RateLimit => ({
   limit,
-  interval: Duration.toMillis(Duration.fromInputUnsafe(interval)),
+  interval: Duration.toMillis(interval),
   burst: burst ?? Math.max(1, limit),
   onExceeded
 })
@@ -136,7 +136,7 @@ const messageOf = (
   direction: Direction,
   json: JsonSchemas["of"]
 ): AsyncApi.Message => {
-  const codecs = namespace.compiled()
+  const codecs = namespace.compiled(compileContract)
   const codec = (direction === "receive" ? codecs.incoming : codecs.outgoing).get(event._tag)!
   const examples = event.examples.map((example, i) => {
     const [, ...args] = encodePayload(codec, example) // throws on a payload of another type
@@ -149,7 +149,7 @@ const messageOf = (
           concurrency: event.concurrency ?? namespace.concurrency,
           once: event.once && {
             id: event.once.key === undefined ? "attribute" : "payload",
-            window: Duration.toMillis(Duration.fromInputUnsafe(event.once.window ?? "10 minutes"))
+            window: Duration.toMillis(event.once.window ?? "10 minutes")
           }
         }
       : { recover: event.recover ? undefined : false }
@@ -293,7 +293,7 @@ const all = ([first, ...rest]: ReadonlyArray<JsonSchema>): JsonSchema | undefine
 
 const authExamples = (namespace: Namespace.Any): ReadonlyArray<unknown> | undefined => {
   if (namespace.examples.length === 0) return undefined
-  const { auth } = namespace.compiled()
+  const { auth } = namespace.compiled(compileContract)
   return namespace.examples.map((example) => exampleOf(auth, example, `auth example of "${namespace._tag}"`))
 }
 

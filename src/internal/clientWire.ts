@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 
 import { failure, internalError, payloadRefused } from "./answers.ts"
-import type { CompiledContract } from "./compileContract.ts"
+import { type Compile, compile, compileEvents, compileFields, type Declaration } from "./compileContract.ts"
 import {
   type Codec,
   decodePayload,
@@ -75,23 +75,28 @@ export interface ClientWire {
   readonly encodeExit: (event: string, exit: Exit.Exit<unknown, unknown>) => ReadonlyArray<unknown> | undefined
 }
 
-export const makeClientContract = (compiled: CompiledContract): ClientContract => {
-  const { auth, contract, middlewares } = compiled
+/** Compiles a contract for clients. */
+export const makeClientContract: Compile<ClientContract> = (contract) => {
+  const { _tag, middlewares, params, pattern, untyped } = contract
+  const auth = compile(contract.auth)
+  // The contract and each middleware read their own parts of the payload.
+  const more = middlewares.flatMap(({ auth }) => (auth.ast._tag === "Unknown" ? [] : [compile(auth)]))
+  const names = pattern && { pattern, params: compileFields(params) }
   return {
-    name: (params = {}) => (compiled.pattern === undefined ? contract._tag : formatName(compiled, params)),
+    name: (values = {}) => (names ? formatName(names, values) : _tag),
     encodeAuth: (value) => {
       if (value === undefined) return value
-      const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${contract._tag}"`)
-      // The contract and each middleware read their own parts of the payload.
-      const declaring = middlewares.filter(({ service }) => service.auth.ast._tag !== "Unknown")
+      const encode = (codec: Codec) => getOrThrow(codec.encode(value), `auth payload of "${_tag}"`)
       const own = encode(auth)
-      return declaring.length === 0 ? own : Object.assign({}, own, ...declaring.map(({ auth }) => encode(auth)))
+      return more.length === 0 ? own : Object.assign({}, own, ...more.map(encode))
     },
-    wire: compiled.untyped ? undefined : makeClientWire(compiled)
+    wire: untyped ? undefined : makeClientWire(contract)
   }
 }
 
-const makeClientWire = ({ contract, incoming, outgoing }: CompiledContract): ClientWire => {
+const makeClientWire = (contract: Declaration): ClientWire => {
+  const incoming = compileEvents(contract.clientToServer)
+  const outgoing = compileEvents(contract.serverToClient)
   const refuse = (event: string, whose: string) =>
     new Error(`"${event}" is no event of the ${whose} in "${contract._tag}"`)
   return {

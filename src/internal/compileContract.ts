@@ -71,13 +71,16 @@ export interface Declaration {
   readonly untyped: boolean
 }
 
+/** Makes something of a contract's declarations. */
+export type Compile<A> = (contract: Declaration) => A
+
 export interface CompiledMiddleware {
   readonly service: AnyService
   readonly auth: Codec
   readonly error: Codec
 }
 
-/** A contract with a codec for each of its declarations. */
+/** A contract with a codec for each of its declarations, as servers need it. */
 export interface CompiledContract extends NameCodec {
   readonly contract: Declaration
   /**
@@ -103,13 +106,10 @@ export interface CompiledContract extends NameCodec {
 /** The schema of an auth payload that a contract does not declare: it accepts anything. */
 export const undeclaredAuth: Event.AnySchema = Schema.Unknown.annotate({})
 
-/** Compiles a contract. */
-export const compileContract = (contract: Declaration, prepare: Prepare | undefined): CompiledContract => {
+/** Compiles a contract for a server. Clients need less of it: see `makeClientContract`. */
+export const compileContract = (contract: Declaration, prepare?: Prepare): CompiledContract => {
   const codec = (schema: Event.AnySchema) => compile(schema, prepare)
-  const events = (declared: ReadonlyMap<string, Event.Any>): ReadonlyMap<string, EventCodec> =>
-    new Map(Array.from(declared, ([name, event]) => [name, compileEvent(event, prepare)]))
-  const fields = (schemas: Declaration["data"]): ReadonlyMap<string, Codec> =>
-    new Map(Object.entries(schemas).map(([name, schema]) => [name, codec(schema)]))
+  const events = (declared: ReadonlyMap<string, Event.Any>) => compileEvents(declared, prepare)
   const middlewares = contract.middlewares.map((service) => ({
     service,
     auth: codec(service.auth),
@@ -132,13 +132,22 @@ export const compileContract = (contract: Declaration, prepare: Prepare | undefi
     serverToServer: events(contract.serverToServer),
     auth: codec(contract.auth),
     declaresAuth: contract.auth !== undeclaredAuth,
-    data: fields(contract.data),
+    data: compileFields(contract.data, prepare),
     middlewares,
     refreshes: refreshes.size > 0 ? refreshes : undefined,
     pattern: contract.pattern,
-    params: fields(contract.params ?? {})
+    params: compileFields(contract.params, prepare)
   }
 }
+
+export const compileFields = (schemas: Declaration["params"] = {}, prepare?: Prepare): NameCodec["params"] =>
+  new Map(Object.entries(schemas).map(([name, schema]) => [name, compile(schema, prepare)]))
+
+export const compileEvents = (
+  events: ReadonlyMap<string, Event.Any>,
+  prepare?: Prepare
+): ReadonlyMap<string, EventCodec> =>
+  new Map(Array.from(events, ([name, event]) => [name, compileEvent(event, prepare)]))
 
 export const compileEvent = (event: Event.Any, prepare?: Prepare): EventCodec => {
   const { arity, payload } = event

@@ -5,14 +5,8 @@ import type * as Event from "../Event.ts"
 import { TypeId } from "../NamespaceContract.ts"
 import type * as NamespaceMiddleware from "../NamespaceMiddleware.ts"
 import type { Options } from "../NamespaceOptions.ts"
-import { type ClientContract, makeClientContract } from "./clientWire.ts"
-import {
-  compileContract,
-  type CompiledContract,
-  type Declaration,
-  type Prepare,
-  undeclaredAuth
-} from "./compileContract.ts"
+import { makeClientContract } from "./clientWire.ts"
+import { type Compile, type Declaration, undeclaredAuth } from "./compileContract.ts"
 
 /** The fields of a contract that are values. */
 export interface ContractFields extends Declaration {
@@ -56,17 +50,10 @@ export const defaults: Omit<ContractFields, "_tag"> = {
 
 /** Makes a contract of its fields. Each method makes another one, of changed fields. */
 export const makeContract = (fields: ContractFields): any => {
-  let codecs: CompiledContract | undefined
-  let preparedBy: Prepare | undefined
-  let client: ClientContract | undefined
-  const compiled = (prepare?: Prepare) => {
-    // A client of the same process may have compiled it before the server, and without the server's
-    // compiler.
-    if (!codecs || (prepare && !preparedBy)) {
-      preparedBy = prepare
-      codecs = compileContract(fields, prepare)
-    }
-    return codecs
+  const made = new Map<Compile<unknown>, unknown>()
+  const compiled = (compile: Compile<unknown>) => {
+    if (!made.has(compile)) made.set(compile, compile(fields))
+    return made.get(compile)
   }
   const derive = (changes: Partial<ContractFields>) => makeContract({ ...fields, ...changes })
   const annotateMerge = (annotations: Context.Context<never>) =>
@@ -75,7 +62,7 @@ export const makeContract = (fields: ContractFields): any => {
   return Object.assign(class {}, fields, {
     [TypeId]: TypeId,
     compiled,
-    forClient: () => (client ??= makeClientContract(compiled())),
+    forClient: () => compiled(makeClientContract),
     pipe() {
       return pipeArguments(this, arguments)
     },

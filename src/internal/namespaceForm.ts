@@ -93,7 +93,7 @@ const eventForm = (
       : {
           rateLimit: {
             limit: rateLimit.limit,
-            interval: Duration.toMillis(Duration.fromInputUnsafe(rateLimit.interval ?? 1_000)),
+            interval: Duration.toMillis(rateLimit.interval ?? 1_000),
             burst: rateLimit.burst ?? Math.max(1, rateLimit.limit),
             onExceeded: rateLimit.onExceeded ?? "refuse"
           }

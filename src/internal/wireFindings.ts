@@ -55,7 +55,7 @@ export const kindsOf = (node: WireNode): ReadonlySet<Kind> | undefined => {
   return new Set([(node["type"] === "integer" ? "number" : node["type"]) as Kind])
 }
 
-/** The form without what is done beyond it. */
+/** The form without the steps beyond it. */
 export const formOf = (node: WireNode): WireNode =>
   Object.fromEntries(Object.entries(node).filter(([key]) => key !== "x-checks" && key !== "x-then"))
 

@@ -9,7 +9,7 @@ import { detailsOf, givenName, isDefault, PREFIX, representationOf, TOTAL, UNNAM
  * decoders do beyond it:
  *
  * - `x-checks`: checks that JSON Schema has no keyword for, as `{ is, with }`.
- * - `x-then`: what is done after the form was found right: `{ via, schema }`, the name of a
+ * - `x-then`: the step after the form was found right: `{ via, schema }`, the name of a
  *   transformation, and the form of its results.
  * - `x-socket.io`: `"binary"` for bytes.
  * - `x-any`: `"json"` for any JSON, `"not null"` for anything but `null`.
@@ -239,7 +239,7 @@ export class WireSchemas {
   }
 }
 
-/** The form, and what is done after it, unless that is nothing. */
+/** The form, and the step after it, if there is one. */
 const after = (node: WireNode, via: string, schema: WireNode, always = false): WireNode => {
   if (!always && Object.keys(schema).length === 0) return node
   const then = { via, schema }

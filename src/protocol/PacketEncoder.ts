@@ -26,13 +26,13 @@ export const encode = (
   mayHaveBinary: boolean
 ): EncodedPacket | ProtocolError => {
   const head = (namespace === "/" ? "" : namespace + ",") + (id ?? "")
+  const packet: Unfinished = { text: "", attachments: undefined }
   try {
-    if (mayHaveBinary && (type === EVENT || type === ACK) && holdsBinary(data as object, 0)) {
-      const attachments: Array<Uint8Array | Blob> = []
-      const text = JSON.stringify(withPlaceholders(data, attachments))
-      return { text: type - EVENT + BINARY_EVENT + `${attachments.length}-` + head + text, attachments }
-    }
-    return { text: type + head + (JSON.stringify(data) ?? ""), attachments: undefined }
+    const value = mayHaveBinary && (type === EVENT || type === ACK) ? withPlaceholders(data as object, packet, 0) : data
+    const { attachments } = packet
+    const start = attachments ? `${type - EVENT + BINARY_EVENT}${attachments.length}-` : type
+    packet.text = start + head + (JSON.stringify(value) ?? "")
+    return packet
   } catch (cause) {
     return notEncodable(cause)
   }
@@ -102,29 +102,19 @@ const jsonValue = (value: object): unknown =>
 /** Only a cycle is deeper than this; real payloads never are. */
 const MAX_DEPTH = 1_000
 
-const holdsBinary = (value: object, depth: number): boolean => {
-  if (isBinary(value)) return true
-  if (depth > MAX_DEPTH) throw new RangeError("nested too deep, or circular")
-  const json = jsonValue(value)
-  if (!isObject(json)) return false
-  if (json !== value && isBinary(json)) return true
-  // Objects with index-like keys are turned into arrays first: engines that have seen such keys in
-  // `for…in` run it slowly from then on.
-  const items: ReadonlyArray<unknown> = Array.isArray(json) ? json : Object.values(json)
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i]
-    if (isObject(item) && holdsBinary(item, depth + 1)) return true
-  }
-  return false
+/** A packet that is being encoded. */
+interface Unfinished {
+  text: string
+  attachments: Array<Uint8Array | Blob> | undefined
 }
 
 /**
- * Returns the same value with placeholders for binary, depth first. It copies only the containers
- * that lead to binary; the rest is shared and left to `JSON.stringify`.
+ * Moves the bytes in a value to the packet's attachments. Returns the value with placeholders in
+ * their places: a copy, or the value itself if it has no bytes.
  */
-const withPlaceholders = (value: unknown, attachments: Array<Uint8Array | Blob>): unknown => {
-  if (!isObject(value)) return value
+const withPlaceholders = (value: object, packet: Unfinished, depth: number): object => {
   if (isBinary(value)) {
+    const attachments = (packet.attachments ??= [])
     attachments.push(
       ArrayBuffer.isView(value)
         ? value instanceof Uint8Array
@@ -136,26 +126,24 @@ const withPlaceholders = (value: unknown, attachments: Array<Uint8Array | Blob>)
     )
     return { _placeholder: true, num: attachments.length - 1 }
   }
+  if (depth > MAX_DEPTH) throw new RangeError("nested too deep, or circular")
   const json = jsonValue(value)
-  if (json !== value && isBinary(json)) return withPlaceholders(json, attachments)
-  if (!isObject(json)) return json
+  if (!isObject(json)) return value
+  if (json !== value && isBinary(json)) return withPlaceholders(json, packet, depth)
+  let copy: any
   if (Array.isArray(json)) {
-    let copy: Array<unknown> | undefined
     for (let i = 0; i < json.length; i++) {
-      const item = withPlaceholders(json[i], attachments)
-      if (item !== json[i]) copy ??= json.slice()
-      if (copy !== undefined) copy[i] = item
+      const item: unknown = json[i]
+      const placed = isObject(item) ? withPlaceholders(item, packet, depth + 1) : item
+      if (placed !== item) (copy ??= json.slice())[i] = placed
     }
-    return copy ?? json
+  } else {
+    for (const key of Object.keys(json)) {
+      const item: unknown = (json as Record<string, unknown>)[key]
+      const placed = isObject(item) ? withPlaceholders(item, packet, depth + 1) : item
+      // A key `__proto__` is an own property of the copy, too: setting it changes no prototype.
+      if (placed !== item) (copy ??= { ...json })[key] = placed
+    }
   }
-  let copy: Record<string, unknown> | undefined
-  for (const key of Object.keys(json)) {
-    const before = (json as Record<string, unknown>)[key]
-    const item = withPlaceholders(before, attachments)
-    if (item === before) continue
-    // A key `__proto__` is an own property of the copy, too: assigning to it changes no prototype.
-    copy ??= { ...json }
-    copy[key] = item
-  }
-  return copy ?? json
+  return copy ?? value
 }

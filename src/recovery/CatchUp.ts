@@ -79,7 +79,7 @@ export class CatchUp {
   private first: string | undefined
   /** The number of entries that were taken, and of those up to the last one that was looked at. */
   private scanned = 0
-  /** The number of calls of `take`: what it has cost. */
+  /** The number of calls of `take`: its cost. */
   taken = 0
   private counted = 0
   private bytes = 0

@@ -7,8 +7,8 @@ import type { OnEntry } from "../adapter/SharedLog.ts"
 import { memoryOf } from "./RecentEntries.ts"
 
 /**
- * The beginning of a client's wait: the number of entries before it, and their memory in bytes. `onFull` is
- * called when more has come since than may be kept.
+ * The beginning of a client's wait: the number of entries before it, and their memory in bytes.
+ * `onFull` is called when more has come since than may be kept.
  *
  * @since 0.1.0
  * @category models
@@ -50,7 +50,7 @@ export class LaterEntries {
     return this.entries.length
   }
 
-  /** Entries from now on are kept for a client, until `end`, or until it is told that they are too many. */
+  /** Keeps the entries from now on for a client, until `end` or `onFull`. */
   begin(onFull: () => void): Beginning {
     this.unwatch ??= this.watch(this.add)
     const beginning = { at: this.dropped + this.entries.length, bytes: this.bytes, onFull }

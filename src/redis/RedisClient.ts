@@ -205,9 +205,6 @@ export interface IoredisCluster {
   readonly status: string
 }
 
-const millis = (input: Duration.Input | undefined, fallback: number): number =>
-  input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
-
 /** The delays between attempts to connect, if no others are given. */
 const reconnection = Schedule.min([
   Schedule.exponential(Duration.millis(50)),
@@ -275,9 +272,9 @@ const make = (
       (stop) => Effect.sync(stop)
     )
     const lineOptions: Line.LineOptions = {
-      connectTimeout: millis(options.connectTimeout, 3_000),
-      pingInterval: millis(options.pingInterval, 1_000),
-      pingTimeout: millis(options.pingTimeout, 3_000),
+      connectTimeout: Duration.toMillis(options.connectTimeout ?? "3 seconds"),
+      pingInterval: Duration.toMillis(options.pingInterval ?? "1 second"),
+      pingTimeout: Duration.toMillis(options.pingTimeout ?? "3 seconds"),
       reconnection: options.reconnection ?? reconnection
     }
     const routes = yield* Routes.make(driver, lineOptions, onProblem)

@@ -45,7 +45,7 @@ export interface PubSubOptions extends StreamOptions<"dropOldest" | "dropNewest"
  * @category models
  */
 export interface BroadcastAck<Ack, Error> {
-  /** The id of the socket that has answered; `undefined` if it is on an official server of a cluster. */
+  /** The id of the socket that has answered; `undefined` if it is on an official server. */
   readonly sid: string | undefined
   /**
    * The decoded answer, a declared failure, or an `AckError` if the answer does not match the
@@ -55,8 +55,8 @@ export interface BroadcastAck<Ack, Error> {
 }
 
 /**
- * Narrows or widens a selection. Every method returns a new operator: `Self`, or the form of it that
- * stays in this process.
+ * Narrows or widens a selection. Every method returns a new operator: `Self`, or the form of it
+ * that stays in this process.
  *
  * @since 0.1.0
  * @category models

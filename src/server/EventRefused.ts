@@ -12,8 +12,8 @@ import { TypeId } from "../SocketIoError.ts"
 /**
  * The failure of packet middleware that keeps an event from its handlers.
  *
- * A client that asks for the acknowledgement of a declared event gets `{ _tag: "Failure", error: {
- * _tag: "EventRefused", message, data? } }`.
+ * A client that asks for the acknowledgement of a declared event gets
+ * `{ _tag: "Failure", error: { _tag: "EventRefused", message, data? } }`.
  *
  * @since 0.1.0
  * @category errors

@@ -1,6 +1,6 @@
 /**
- * The life of a server that listens itself, on any platform: the steps of its beginning and its end, for those who build
- * an edge.
+ * The life of a server that listens itself, on any platform: the steps of its beginning and its
+ * end, for those who build an edge.
  *
  * @since 0.1.0
  */

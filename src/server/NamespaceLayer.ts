@@ -69,20 +69,20 @@ export type Built<N extends Namespace.Any> = N extends Namespace.AnyUntyped
  * `concurrency` at once. A handler's value acknowledges the event if the client asks for it. A
  * defect is logged and stays with its event, as does a payload that the event's schema refuses, and
  * an event without a handler. A client that asks for an acknowledgement gets one, whether or not
- * the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is `{ _tag:
- * "InternalError" }`, `{ _tag: "PayloadRefused", message }` or `{ _tag: "EventUnhandled", message
- * }`.
+ * the event declares an `error`: `{ _tag: "Failure", error }`, where `error` is
+ * `{ _tag: "InternalError" }`, `{ _tag: "PayloadRefused", message }` or
+ * `{ _tag: "EventUnhandled", message }`.
  *
  * With an untyped contract there is no such answer, as with the official server: an event that
  * fails or has no handler is logged, and not acknowledged. Clients expect the values of handlers,
  * and use a `timeout`.
  *
- * Closing the layer's scope closes the connections of the namespace's clients with reason `server
- * shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close one after
- * another, and the server after them, share that time: it starts with the first, and a tenth of it
- * is kept for the server while other namespaces have clients. A layer that closes alone, to be
- * replaced, takes no time of others. The clients reconnect by themselves, until the namespace is
- * served again.
+ * Closing the layer's scope closes the connections of the namespace's clients with reason
+ * `server shutting down`, and waits for their finalizers, up to `drainTimeout`. Layers that close
+ * one after another, and the server after them, share that time: it starts with the first, and a
+ * tenth of it is kept for the server while other namespaces have clients. A layer that closes
+ * alone, to be replaced, takes no time of others. The clients reconnect by themselves, until the
+ * namespace is served again.
  *
  * **Gotchas**
  *
@@ -143,15 +143,15 @@ export const layerNamespace: <T extends Namespace.Static | string, const H exten
  * **Details**
  *
  * A namespace opens when the contract's middleware has admitted its first client: `open` runs once,
- * in a scope of the namespace's own, and yields the builder of its sockets (see {@link
- * layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if more than
- * `maxIdle` are empty, which closes that scope. A later client opens it anew, after its finalizers
- * are done. Layers of single namespaces ({@link layerNamespace}) come first, then dynamic ones in
- * the order of their layers.
+ * in a scope of the namespace's own, and yields the builder of its sockets (see
+ * {@link layerNamespace}). It closes when it has been empty for `idleTimeToLive`, or earlier if
+ * more than `maxIdle` are empty, which closes that scope. A later client opens it anew, after its
+ * finalizers are done. Layers of single namespaces ({@link layerNamespace}) come first, then
+ * dynamic ones in the order of their layers.
  *
  * If `open` fails with a refusal (`ConnectRefused`), the clients that wait for it are refused with
- * its message and data, which they see as `connect_error`. A defect refuses them with `Internal
- * error`, and is logged. Either way the next client has it opened again.
+ * its message and data, which they see as `connect_error`. A defect refuses them with
+ * `Internal error`, and is logged. Either way the next client has it opened again.
  *
  * **Gotchas**
  *

@@ -15,8 +15,8 @@ import type { InvalidOptionError } from "../SocketIoError.ts"
  *
  * **Details**
  *
- * All bounds are those of the whole server. A session or message beyond them is not recovered, and its
- * client is told so: `recovered` is `true` only if nothing is missing.
+ * All bounds are those of the whole server. A session or message beyond them is not recovered, and
+ * its client is told so: `recovered` is `true` only if nothing is missing.
  *
  * @since 0.1.0
  * @category options
@@ -47,15 +47,15 @@ export interface RecoveryOptions {
    */
   readonly maxReplay?: number
   /**
-   * Where servers share a log (`RedisStreamsAdapter`): the number of its entries that are read for one
-   * client that comes back, those for others included. For one that comes back again and again, a
-   * server reads four times as many, and as many again every 10 seconds. Default: 20,000.
+   * Where servers share a log (`RedisStreamsAdapter`): the number of its entries that are read for
+   * one client that comes back, those for others included. For one that comes back again and again,
+   * a server reads four times as many, and as many again every 10 seconds. Default: 20,000.
    */
   readonly maxScan?: number
   /**
-   * Where servers share a log: the memory of the entries of its namespace that come while one client that is
-   * back waits for its session, in bytes. Clients that wait at the same time share them. Default:
-   * 16,777,216 (16 MiB).
+   * Where servers share a log: the memory of the entries of its namespace that come while one
+   * client that is back waits for its session, in bytes. Clients that wait at the same time share
+   * them. Default: 16,777,216 (16 MiB).
    */
   readonly maxCatchUpBytes?: number
 }

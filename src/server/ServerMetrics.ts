@@ -32,8 +32,8 @@ export const eventsUnhandled: Metric.Counter<number> = Metric.counter("socketio_
 })
 
 /**
- * Events that a packet middleware refused, or that are handled once and could not be, by `namespace`
- * and `event`.
+ * Events that a packet middleware refused, or that are handled once and could not be, by
+ * `namespace` and `event`.
  *
  * @since 0.1.0
  * @category metrics
@@ -112,8 +112,8 @@ export const namespaceRefusals: Metric.Counter<number> = Metric.counter("socketi
 })
 
 /**
- * Clients that have asked for their session, by `namespace` and `result`: `recovered`, or the reason
- * why they have begun anew.
+ * Clients that have asked for their session, by `namespace` and `result`: `recovered`, or the
+ * reason why they have begun anew.
  *
  * @since 0.1.0
  * @category metrics

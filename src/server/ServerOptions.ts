@@ -60,7 +60,7 @@ export interface ServerOptions<out R = never> extends EngineOptions<R> {
    * Default: `false`, which costs nothing.
    */
   readonly recovery?: boolean | RecoveryOptions
-  /** The treatment of clients whose rights end, where a middleware says that they do (`expires`). */
+  /** The treatment of clients whose rights end: a middleware says so with `expires`. */
   readonly auth?: AuthOptions
 }
 
@@ -72,15 +72,15 @@ export interface ServerOptions<out R = never> extends EngineOptions<R> {
  */
 export interface AuthOptions {
   /**
-   * The time by which the clocks of this server and of the issuers of tokens may differ: rights that
-   * end at a time (rather than after a duration) end so much later here. Default: 10 seconds. At
-   * least 0.
+   * The time by which the clocks of this server and of the issuers of tokens may differ: rights
+   * that end at a time (rather than after a duration) end so much later here. Default: 10 seconds.
+   * At least 0.
    */
   readonly tolerance?: Duration.Input
   /**
    * The number of connections that are closed in a second at most because their rights have ended.
-   * Others wait for their turn, and keep their rights meanwhile. Values above 10,000 have the effect
-   * of 10,000. Default: 500. More than 0.
+   * Others wait for their turn, and keep their rights meanwhile. Values above 10,000 have the
+   * effect of 10,000. Default: 500. More than 0.
    */
   readonly rate?: number
 }
@@ -115,7 +115,8 @@ export interface ServerLimits extends EngineLimits {
    * `Auth payload too large`. A namespace with a contract keeps the decoded value of its `auth`,
    * and nothing if it declares none. The query of a CONNECT of Engine.IO 3 counts as auth. A
    * payload that is larger even as text is not parsed: it is refused in the same way, whether it is
-   * JSON or not. The payload of a refresh is not kept, and may be as large as this. Default: 16,384.
+   * JSON or not. The payload of a refresh is not kept, and may be as large as this. Default:
+   * 16,384.
    */
   readonly maxAuthBytes?: number
   /**

@@ -86,8 +86,8 @@ export interface SocketBase extends ConnectedSocket {
   readonly connection: ServerConnection
   /**
    * Whether its client has come back after a lost connection, and has received everything that it
-   * had missed: it has its earlier id, rooms and data. Always `false` unless the server's `recovery`
-   * is on.
+   * had missed: it has its earlier id, rooms and data. Always `false` unless the server's
+   * `recovery` is on.
    */
   readonly recovered: boolean
   /** The number of messages that it had missed, and the time without a connection. */
@@ -111,8 +111,8 @@ export interface SocketBase extends ConnectedSocket {
   /** Leaves rooms. */
   leave(rooms: RoomSelection): Effect.Effect<void>
   /**
-   * Asks for each room of the socket whether it may stay there, and leaves the others at once: for a
-   * client whose rights have changed. The room of the socket's own id is not asked for.
+   * Asks for each room of the socket whether it may stay there, and leaves the others at once: for
+   * a client whose rights have changed. The room of the socket's own id is not asked for.
    *
    * Gives the rooms that it has left. A room for which the effect fails is left, too; the first
    * failure is given after all rooms were asked for.
@@ -190,15 +190,15 @@ export interface ServerSocket<N extends Namespace.Any>
    */
   readonly data: Partial<Namespace.Data<N>>
   /**
-   * Sets fields of {@link ServerSocket.data}; those that are not mentioned stay, and `undefined` takes one away.
-   * A value that is not of the declared type is a defect.
+   * Sets fields of {@link ServerSocket.data}; those that are not mentioned stay, and `undefined`
+   * takes one away. A value that is not of the declared type is a defect.
    */
   setData(data: DataUpdate<N>): Effect.Effect<void>
   /**
-   * Runs after every refresh of the client's rights (see `NamespaceMiddleware.RefreshOptions`), with
-   * the service that the middleware provides now. Handlers that start from then on see that service,
-   * too. The client gets the answer to its refresh after these handlers: it knows then that what they
-   * do is done. A failure is logged, and changes nothing.
+   * Runs after every refresh of the client's rights (see `NamespaceMiddleware.RefreshOptions`),
+   * with the service that the middleware provides now. Handlers that start from then on see that
+   * service, too. The client gets the answer to its refresh after these handlers: it knows then
+   * that what they do is done. A failure is logged, and changes nothing.
    *
    * It never runs in a namespace without such a middleware.
    */

@@ -183,8 +183,8 @@ export const namespaces: Effect.Effect<
 > = Effect.flatMap(SocketIoServer, (server) => server.namespaces)
 
 /**
- * The namespaces that open on this server, from the time on at which the stream is run, as {@link
- * namespaces} has them. The streams of a dynamic one end when it closes.
+ * The namespaces that open on this server, from the time on at which the stream is run, as
+ * {@link namespaces} has them. The streams of a dynamic one end when it closes.
  *
  * By default it fails with `StreamOverflow` when more than 10,000 wait for its reader;
  * `StreamOptions` say otherwise.
@@ -243,8 +243,8 @@ export const connections = <O extends NewsOverflow = "fail">(
  * A connection is closed when handlers that run have answered, or after a second. Waiting messages
  * are sent first. Messages that the client had sent before it knew are handled, for two seconds at
  * most, and those handlers have the rest of the time, at least a second. Then the sockets end with
- * reason `server shutting down`. Official clients connect again by themselves, after about a second.
- * Clients of this library connect to the next server first, and see no outage.
+ * reason `server shutting down`. Official clients connect again by themselves, after about a
+ * second. Clients of this library connect to the next server first, and see no outage.
  *
  * It ends when all of them have left, and the finalizers of their sockets have ended (within
  * `drainTimeout`). The server stays `draining` from then on; close its scope. Interruption leaves

@@ -9,7 +9,8 @@ import { flag, group, type Names, oneOf } from "../engine/OptionReaders.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 
 /**
- * The spans of handlers. Each handled event runs in a span of its own, if the server's layer has a tracer.
+ * The spans of handlers. Each handled event runs in a span of its own, if the server's layer has a
+ * tracer.
  *
  * @since 0.1.0
  * @category options
@@ -18,17 +19,18 @@ export interface TracingOptions {
   /**
    * The names of spans and of their attributes.
    *
-   * - `effect`: `socket.io <event>`, of kind server, with `socketio.namespace`, `socketio.event` and `socketio.sid`.
-   * - `messaging`: OpenTelemetry's conventions for messaging: `process <event>`, of kind consumer, or server where the
-   *   client awaits an acknowledgement, with `messaging.system` and so on. These conventions are in development: names
-   *   may change with them.
+   * - `effect`: `socket.io <event>`, of kind server, with `socketio.namespace`, `socketio.event`
+   *   and `socketio.sid`.
+   * - `messaging`: OpenTelemetry's conventions for messaging: `process <event>`, of kind consumer,
+   *   or server where the client awaits an acknowledgement, with `messaging.system` and so on.
+   *   These conventions are in development: names may change with them.
    *
    * Default: `effect`.
    */
   readonly names?: "effect" | "messaging"
   /**
-   * The effect of the trace context of a client's event. A client can send any trace context: that of a span that does
-   * not exist or is none of its own, sampled or not.
+   * The effect of the trace context of a client's event. A client can send any trace context: that
+   * of a span that does not exist or is none of its own, sampled or not.
    *
    * - `parent`: its span is the parent of the handler's span, whose trace and sampling it decides.
    * - `link`: the handler's span begins a trace of its own, and has a link to it.

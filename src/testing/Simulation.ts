@@ -183,7 +183,7 @@ export const run = <A, E, R>(
     })
   ) as any
 
-const toNanos = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration)) * 1e6
+const toNanos = (duration: Duration.Input): number => Duration.toMillis(duration) * 1e6
 
 /**
  * The seeds to try.
@@ -291,7 +291,7 @@ export const layer = (
   Layer.unwrap(
     Effect.map(Simulation, ({ wires }) => {
       const { halfOpenRate = 0, latency = [1, 50], resetRate = 0, ...others } = options
-      const [min, max] = latency.map((duration) => Duration.toMillis(Duration.fromInputUnsafe(duration)))
+      const [min, max] = latency.map((duration) => Duration.toMillis(duration))
       const deliver = wires.deliver({ halfOpenRate, latency: [min!, max!], resetRate })
       return layerObserved({ deliver, ...others }, wires)
     })

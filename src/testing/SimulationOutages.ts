@@ -64,7 +64,7 @@ export const outages = Effect.fnUntraced(function* (
   { every = "10 seconds", lasting = "10 seconds" }: OutageOptions = {}
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const networks = Array.from(clients, ({ network }) => network)
-  const [pause, length] = [every, lasting].map((duration) => Duration.toMillis(Duration.fromInputUnsafe(duration)))
+  const [pause, length] = [every, lasting].map((duration) => Duration.toMillis(duration))
   const outage = Effect.gen(function* () {
     yield* Effect.sleep(yield* upTo(2 * pause!))
     const network = networks[Math.floor((yield* Random.next) * networks.length)]!

@@ -53,9 +53,9 @@ export interface BunWebSocket {
 export interface ChannelOptions {
   /**
    * The memory in bytes of messages that have come and wait for their session, because handlers are
-   * slow or the client sends too much. A connection with more is closed with reason `inbound
-   * overflow`. A text counts with two bytes for a character, and each message with its objects.
-   * Default: 16,777,216.
+   * slow or the client sends too much. A connection with more is closed with reason
+   * `inbound overflow`. A text counts with two bytes for a character, and each message with its
+   * objects. Default: 16,777,216.
    */
   readonly maxHeldBytes?: number
   /**

@@ -8,6 +8,8 @@ import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { compileContract, type Declaration } from "../../src/internal/compileContract.ts"
+import { compiledOf } from "../../src/internal/schemaCompiler.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 
 class Title extends Context.Service<Title, string>()("Title") {}
@@ -131,7 +133,7 @@ describe("a contract without declared events", () => {
     class Echo extends Namespace.untyped("/echo", { auth: Schema.Struct({ token: Schema.String }) })
       .middleware(Authentication)
       .annotate(Title, "Echo") {}
-    const compiled = Echo.compiled()
+    const compiled = Echo.compiled(compileContract)
     assert.deepInclude(compiled, { untyped: true, declaresAuth: true, pattern: undefined })
     assert.strictEqual(compiled.incoming.size + compiled.outgoing.size + compiled.serverToServer.size, 0)
     assert.strictEqual(compiled.auth.decode({ token: 1 })._tag, "Failure")
@@ -139,7 +141,7 @@ describe("a contract without declared events", () => {
       compiled.middlewares.map(({ service }) => service),
       [Authentication]
     )
-    assert.isFalse(Namespace.make("/typed").compiled().untyped)
+    assert.isFalse(Namespace.make("/typed").compiled(compileContract).untyped)
     assert.isUndefined(Echo.forClient().wire)
     assert.strictEqual(Echo.forClient().name(undefined), "/echo")
     assert.throws(() => Echo.forClient().encodeAuth({ token: 1 }), 'auth payload of "/echo"')
@@ -152,10 +154,10 @@ describe("a contract without declared events", () => {
   it("may be dynamic, by a pattern or by a regular expression", () => {
     class Room extends Namespace.untypedDynamic("/room/:id", { params: { id: Schema.FiniteFromString } }) {}
     class Numbered extends Namespace.untypedDynamic(/^\/room-\d+$/) {}
-    assert.deepStrictEqual(Room.compiled().pattern!.match("/room/7"), { id: "7" })
+    assert.deepStrictEqual(Room.compiled(compileContract).pattern!.match("/room/7"), { id: "7" })
     assert.strictEqual(Room.forClient().name({ id: 7 }), "/room/7")
     assert.strictEqual(Numbered._tag, String(/^\/room-\d+$/))
-    const { pattern } = Numbered.compiled()
+    const { pattern } = Numbered.compiled(compileContract)
     assert.deepStrictEqual(pattern!.match("/room-12"), {})
     assert.isUndefined(pattern!.match("/room-a"))
     assert.isUndefined(pattern!.match(`/room-${"1".repeat(300)}`))
@@ -188,16 +190,18 @@ const EchoLive = SocketIoServer.layerNamespace("/echo", (socket) =>
 describe("a contract's codecs", () => {
   it("are prepared for a server though a client compiled them before, once", () => {
     class Chat extends Namespace.make("/chat", { clientToServer: [Say] }) {}
-    const forClient = Chat.compiled()
+    const forClient = Chat.compiled(compileContract)
     const prepared: Array<unknown> = []
-    const prepare = (ast: unknown) => void prepared.push(ast)
+    const prepare = (declaration: Declaration) => compileContract(declaration, ({ ast }) => void prepared.push(ast))
     const forServer = Chat.compiled(prepare)
     const { length } = prepared
     assert.isAbove(length, 0)
     assert.notStrictEqual(forServer, forClient)
     assert.strictEqual(Chat.compiled(prepare), forServer)
-    // A client that comes later has the faster ones, too.
-    assert.strictEqual(Chat.compiled(), forServer)
+    assert.strictEqual(compiledOf(Chat), compiledOf(class extends Chat {}))
+    // A client that comes later has the faster ones, too: it decodes with the same schema.
+    assert.include(prepared, Schema.toCodecJson(Say.payload).ast)
+    assert.strictEqual(Chat.forClient(), Chat.forClient())
     assert.strictEqual(prepared.length, length)
   })
 })

@@ -5,7 +5,7 @@
 import { Arbitrary, Effect, Exit, type Schema } from "effect"
 
 import type * as Event from "../../src/Event.ts"
-import { undeclaredAuth } from "../../src/internal/compileContract.ts"
+import { compileContract, undeclaredAuth } from "../../src/internal/compileContract.ts"
 import {
   decodePayload,
   encodeFailure,
@@ -57,7 +57,7 @@ export const exchange = (
   count: number,
   seed: number
 ): ReadonlyArray<Counterexample> => {
-  const [old, fresh] = [before.compiled(), after.compiled()]
+  const [old, fresh] = [before.compiled(compileContract), after.compiled(compileContract)]
   const found: Array<Counterexample> = []
   const search = (where: string, values: ReadonlyArray<any>, problemOf: (value: any) => string | undefined) => {
     for (const value of values) {

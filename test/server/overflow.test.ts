@@ -74,6 +74,41 @@ describe("a stream of a socket's events", () => {
     })
   )
 
+  it.live("makes the client wait where `suspend` is written out, for one event, for all, and for any", () =>
+    Effect.gen(function* () {
+      const { client, pauses, send, socket, synced } = yield* enter()
+      const suspend = { overflow: "suspend", capacity: 5 } as const
+      const one = yield* socket.subscribe("n", suspend)
+      const other = yield* socket.untyped.subscribe("other", suspend)
+      const all = yield* Effect.forkScoped(
+        Stream.runCollect(
+          Stream.take(
+            Stream.filter(socket.events(suspend), ({ event }) => event === "n"),
+            3_000
+          )
+        ),
+        { startImmediately: true }
+      )
+      send(3_000)
+      for (const n of range(100)) client.emit("other", n)
+      yield* soon("pause", Effect.repeat(Effect.andThen(Effect.sleep("1 millis"), pauses), { until: (n) => n > 0 }))
+      const reads = [Stream.runCollect(Stream.take(one, 3_000)), Stream.runCollect(Stream.take(other, 100))] as const
+      const [numbers, others] = yield* soon("all events", Effect.all(reads, { concurrency: "unbounded" }))
+      assert.deepStrictEqual(numbers, range(3_000))
+      assert.deepStrictEqual(
+        others,
+        range(100).map((n) => [n])
+      )
+      const events = yield* soon("events of the contract", Fiber.join(all))
+      assert.deepStrictEqual(
+        events.map(({ payload }) => payload),
+        range(3_000)
+      )
+      yield* synced
+      assert.isTrue(socket.connected)
+    })
+  )
+
   it.live("lets a client that waits go on when the reader's scope closes", () =>
     Effect.gen(function* () {
       const { pauses, send, socket, synced } = yield* enter()

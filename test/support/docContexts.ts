@@ -97,6 +97,13 @@ declare const askModel: (prompt: string) => Stream.Stream<string, ModelFailed>`,
   clientToServer: [Event.make("order", { payload: { article: Schema.String }, ack: Schema.Int })]
 }) {}
 declare const shop: ClientSocket.ClientSocket<typeof Shop>`,
+  "An order that counts once, however often the client sends it": `import type { Socket } from "socket.io-client"
+class Shop extends Namespace.make("/shop", {
+  clientToServer: [
+    Event.make("order", { payload: { article: Schema.String }, ack: Schema.Int, once: {} })
+  ]
+}) {}
+type ShopSocket = Socket<Official.ListenEvents<typeof Shop>, Official.EmitEvents<typeof Shop>>`,
   "A page that was loaded again": `${answers}
 declare const saved: { readonly stream: string; readonly count: number }`,
   "An answer, word for word": answers,

@@ -3,28 +3,28 @@ import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
 /** Between two pings, in milliseconds. */
 const PING_INTERVAL = 500
 
-/** A server that gives no sign of work for so long after a ping is not waited for, in milliseconds. */
+/** The time, in milliseconds, for a sign of work after a ping: nobody waits longer for a server. */
 const HUNG_AFTER = 1_500
 
 /** The same after a server has disappeared: is it this one? */
 const DEAD_AFTER = 150
 
-/** After a server has disappeared, its goodbye and the answers of the others come within this time, in milliseconds. */
+/** The time for the goodbye of a server that has disappeared, and for answers, in milliseconds. */
 const GOODBYE_WITHIN = 50
 
 /** A server that has said goodbye disappears within this time, in milliseconds. */
-const GONE_WITHIN = 300
+const DISAPPEARS_WITHIN = 300
 
 /** The servers of which a question remembers something. Further answers of theirs are ignored. */
 const MAX_SERVERS = 1_000
 
-/** The acknowledgements that are taken before their servers have told the number of their recipients. */
+/** The most acknowledgements that are taken before the number of their recipients is known. */
 const MAX_EARLY = 10_000
 
 /** The acknowledgements that a question takes at most. */
 const MAX_ACKNOWLEDGEMENTS = 1_000_000
 
-/** The sockets of which a question knows that they have answered. A second answer of others counts for another socket. */
+/** The most sockets that are known to have answered. A second answer of others counts anew. */
 const MAX_SIDS = 100_000
 
 /** Takes what happens to a question. */
@@ -84,8 +84,8 @@ export class OpenQuestion {
   /** The number of other servers: when it was asked, and now. */
   private expected: number | undefined
   private present = 0
-  /** The servers that have disappeared since, and those of them that have answered or said goodbye before. */
-  private gone = 0
+  /** The servers that have disappeared since; those of them that had answered or said goodbye. */
+  private disappeared = 0
   private explained = 0
   /** The servers that have come since. */
   private joined = 0
@@ -101,7 +101,7 @@ export class OpenQuestion {
   /** The servers that have left in good order, and had not answered. */
   private excused = 0
   private readonly debts = new Map<string, Debt>()
-  /** The acknowledgements that have come, those of them that were faster than the number of recipients, and their sockets. */
+  /** The acknowledgements; those that came before the number of their recipients; their sockets. */
   private acknowledged = 0
   private early = 0
   private sids = 0
@@ -121,7 +121,7 @@ export class OpenQuestion {
     this.openedAt = now
   }
 
-  // ---------------------------------------------------------------- what is heard
+  // ---------------------------------------------------------------- news of the servers
 
   /** Takes an answer. One that does not belong to the question, or comes twice, changes nothing. */
   onAnswer(from: Sender, answer: ClusterAnswer, now: number): void {
@@ -162,7 +162,7 @@ export class OpenQuestion {
     if (isDead) this.givenUp.add(uid)
     else this.debts.delete(uid)
     const hasAnswered = this.answered.has(uid)
-    // It came after the question, perhaps: then it was not expected. To excuse it would be to excuse another one.
+    // It may have come after the question. It was not expected then: another one would be excused.
     const isLate = !hasAnswered && !wasAtWork && this.joined > 0
     if (isLate) this.joined--
     else if (isDead && !hasAnswered) return
@@ -170,7 +170,7 @@ export class OpenQuestion {
     this.explain(now)
   }
 
-  // ---------------------------------------------------------------- what the watch sees
+  // ---------------------------------------------------------------- the watch
 
   /** Takes the number of other servers. `undefined` if it is not known. */
   onServers(others: number | undefined, now: number): void {
@@ -187,7 +187,7 @@ export class OpenQuestion {
     if (this.expected === undefined) this.expected = others
     else if (others > this.present) this.joined += others - this.present
     else if (others < this.present) {
-      this.gone += this.present - others
+      this.disappeared += this.present - others
       this.shrunkAt = now
       this.wantsPing = true
       this.explain(now)
@@ -195,7 +195,7 @@ export class OpenQuestion {
     this.present = others
   }
 
-  /** Whether it is time for a ping. The first one after a server has disappeared tells which it was. */
+  /** Whether a ping is due. The first one after a server has disappeared tells which it was. */
   takePing(now: number): boolean {
     if (this.unreachableSince !== undefined) return false
     if (!this.wantsPing && now - (this.lastPing ?? this.openedAt) < PING_INTERVAL) return false
@@ -206,8 +206,8 @@ export class OpenQuestion {
   }
 
   /**
-   * Whether all have answered. One that answers and dies before it is counted stands for another one
-   * in the numbers: so those that are known get a little time, and a ping.
+   * Whether all have answered. One that answers and dies before it is counted stands for another
+   * one in the numbers: so those that are known get a little time, and a ping.
    */
   isComplete(now: number, known: ReadonlyMap<string, unknown>): boolean {
     const { unanswered } = this
@@ -222,19 +222,19 @@ export class OpenQuestion {
     return true
   }
 
-  /** Whether others are known to be at work on it, or their clients: what they find out is worth some patience. */
+  /** Whether others are known to be at work on it, or their clients: they get some patience. */
   get isInWork(): boolean {
     return this.owesAcknowledgements || this.isWorkedOn
   }
 
   /** Whether a server has disappeared. */
   get hasShrunk(): boolean {
-    return this.gone > 0
+    return this.disappeared > 0
   }
 
   /** Whether all have answered that were there all the time: nobody else was there. */
   get isExact(): boolean {
-    return this.done === this.expected && this.gone === 0 && this.joined === 0 && this.left.size === 0
+    return this.done === this.expected && this.disappeared === 0 && this.joined === 0 && this.left.size === 0
   }
 
   /**
@@ -258,12 +258,12 @@ export class OpenQuestion {
         onSilent(uid)
       }
       // Some of those that are silent may be those that have disappeared.
-      if (unanswered <= Math.max(silent, this.isGoneFor(now) ? this.vanished : 0)) return true
+      if (unanswered <= Math.max(silent, this.isGraceOver(now) ? this.unexplained : 0)) return true
     }
     return now - this.openedAt >= timeout
   }
 
-  /** The number of servers that are missing so far. If their number was never known: the `known` ones without an answer, one at least. */
+  /** The missing servers; without a number, `known` ones that have not answered, at least one. */
   missing(known: ReadonlyMap<string, unknown>): number {
     let owing = 0
     for (const debt of this.debts.values()) if (isOwed(debt)) owing++
@@ -271,9 +271,9 @@ export class OpenQuestion {
     return owing + Math.max(1, Array.from(known.keys()).filter((uid) => !this.answered.has(uid)).length)
   }
 
-  // ---------------------------------------------------------------- who is waited for
+  // ---------------------------------------------------------------- the servers that it waits for
 
-  /** The number of servers that have not answered and have not left in good order, if it is known. */
+  /** The servers that have neither answered nor left in good order, if their number is known. */
   private get unanswered(): number | undefined {
     return this.expected === undefined ? undefined : this.expected - this.done - this.excused
   }
@@ -290,8 +290,8 @@ export class OpenQuestion {
   }
 
   /** The number of servers that have disappeared without a word. */
-  private get vanished(): number {
-    return this.gone - this.explained
+  private get unexplained(): number {
+    return this.disappeared - this.explained
   }
 
   /**
@@ -299,15 +299,15 @@ export class OpenQuestion {
    * may come before or after it is no longer counted, and it may not have been counted at all.
    */
   private explain(now: number): void {
-    while (this.leaves.length > 0 && now - this.leaves[0]!.at > GONE_WITHIN) this.leaves.shift()
-    while (this.vanished > 0 && this.leaves.length > 0) {
+    while (this.leaves.length > 0 && now - this.leaves[0]!.at > DISAPPEARS_WITHIN) this.leaves.shift()
+    while (this.unexplained > 0 && this.leaves.length > 0) {
       this.explained++
       if (this.leaves.shift()!.isExcused) this.excused++
     }
   }
 
-  /** Whether those that have disappeared had the time for a goodbye, and the others for an answer. */
-  private isGoneFor(now: number): boolean {
+  /** Whether those that disappeared had time for a goodbye, and the others for an answer. */
+  private isGraceOver(now: number): boolean {
     return this.shrunkAt === undefined || now - this.shrunkAt >= (this.asksHandlers ? DEAD_AFTER : GOODBYE_WITHIN)
   }
 
@@ -335,7 +335,7 @@ export class OpenQuestion {
     }
     if (shrunkAt === undefined || now - shrunkAt < DEAD_AFTER) return
     // More suspects than dead: some of them are only slow.
-    if (suspects.length > 0 && suspects.length <= this.vanished - this.presumedDead - Math.max(0, idle)) {
+    if (suspects.length > 0 && suspects.length <= this.unexplained - this.presumedDead - Math.max(0, idle)) {
       this.presumedDead += suspects.length
       for (const uid of suspects) this.givenUp.add(uid)
     }

@@ -12,7 +12,10 @@ const INTERVAL = 50
 /** The number of servers is not known if it is not told within this time, in milliseconds. */
 const READ_WITHIN = 500
 
-/** Questions do not wait for a broker that is away for so long, in milliseconds: most connections that are cut are back sooner. */
+/**
+ * Questions do not wait for a broker that is away for so long, in milliseconds. Most connections
+ * that are cut are back sooner.
+ */
 const AWAY = 1_000
 
 /** The servers of this library that are remembered. The one that was met first is forgotten. */

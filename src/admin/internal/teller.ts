@@ -10,10 +10,10 @@ const CAPACITY = 10_000
 
 /** The pages that a message is for: all of them on every server, or those with some ids. */
 export type Audience =
-  | { readonly _tag: "Everybody" }
+  | { readonly _tag: "All" }
   | { readonly _tag: "Pages"; readonly ids: ReadonlyArray<string>; readonly isHere: boolean }
 
-const everybody: Audience = { _tag: "Everybody" }
+const all: Audience = { _tag: "All" }
 
 /**
  * Sends messages to pages, in order, from a fiber of its own: a client whose event is shown waits
@@ -34,7 +34,7 @@ export class Teller {
 
   /** Sends a message to all pages. Returns whether it was taken: too many may wait. */
   tell(event: string, ...args: ReadonlyArray<unknown>): boolean {
-    return this.tellSome(everybody, event, ...args)
+    return this.tellSome(all, event, ...args)
   }
 
   tellSome(to: Audience, event: string, ...args: ReadonlyArray<unknown>): boolean {
@@ -59,7 +59,7 @@ export class Teller {
   }
 
   private operatorOf(to: Audience) {
-    if (to._tag === "Everybody") return this.home.all
+    if (to._tag === "All") return this.home.all
     const pages = this.home.in(to.ids)
     return to.isHere ? pages.local : pages
   }

@@ -22,10 +22,8 @@ export type Handler = (...args: Array<any>) => Effect.Effect<any, any, any>
 
 type Listener = (...args: Array<any>) => unknown
 
-/** A set of listeners. */
 export type Listeners = Set<Listener>
 
-/** The options of a stream. */
 export type Options = StreamOptions<ClientOverflow>
 
 /**

@@ -20,10 +20,7 @@ import { makeOutbound } from "./outbound.ts"
 /** Makes the auth payload, anew for every connection, and something of it. */
 export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undefined) => A) => Fiber.Fiber<A>
 
-/**
- * The target of a connection: what was connected to, and with which auth payload; `true` stands for
- * an effect.
- */
+/** The target of a connection. The auth payload `true` stands for an effect. */
 export interface Target {
   readonly namespace: string
   /** The contract, or the name. */
@@ -302,7 +299,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         resume(result)
       }
       statuses.add(check)
-      // The present one may be what is awaited.
+      // The present one may be the one that is awaited.
       check(status)
       return Effect.sync(() => statuses.delete(check))
     })

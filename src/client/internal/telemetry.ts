@@ -70,7 +70,6 @@ class Series {
     this.of(metric, attributes).updateUnsafe(value, this.context)
   }
 
-  /** Adds to a gauge. */
   add(metric: Metric.Gauge<number>, value: number, attributes: Readonly<Record<string, string>>): void {
     this.of(metric, attributes).modifyUnsafe(value, this.context)
   }

@@ -2,7 +2,7 @@ import type { Worker } from "node:cluster"
 
 import { isRecord } from "./messages.ts"
 
-/** What of the handle of a connection is used. */
+/** The part of a connection's handle that is used. */
 interface Handle {
   readonly close: () => void
 }
@@ -11,11 +11,12 @@ const isHandle = (value: unknown): value is Handle =>
   typeof value === "object" && value !== null && typeof (value as { close?: unknown }).close === "function"
 
 /**
- * Closes the connections that a worker was handed and has not taken when it ended. Node's cluster module keeps them open and forgets
- * them: their clients would wait for an answer that nobody gives, until they lose patience. Closed ones are tried again at once.
+ * Closes the connections that a worker was handed and has not taken when it ended. Node's cluster
+ * module keeps them open and forgets them: their clients would wait for an answer that nobody
+ * gives, until they lose patience. Closed ones are tried again at once.
  *
- * Node hands a connection over as a message of its own with a number, which the worker repeats. Where that is not so, nothing is done
- * here. Gives how to stop.
+ * Node hands a connection over as a message of its own with a number, which the worker repeats.
+ * Where that is not so, nothing is done here. Gives how to stop.
  */
 export const watchHandover = (worker: Worker): (() => void) => {
   const { process } = worker
@@ -32,7 +33,8 @@ export const watchHandover = (worker: Worker): (() => void) => {
   const onInternalMessage = (message: unknown) => {
     if (handed.size > 0 && isRecord(message)) handed.delete(message["ack"])
   }
-  // The end of the channel is not told while a connection is on its way, and one that the worker has taken after all ends with it.
+  // The end of the channel is not told while a connection is on its way. A connection that the
+  // worker has taken after all ends with it.
   const onEnd = () => {
     for (const handle of handed.values()) handle.close()
     handed.clear()

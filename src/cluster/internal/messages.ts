@@ -20,7 +20,7 @@ export const CLOSING = 13
 /** The memory of a message that is not encoded, at most, in bytes. */
 export const MAX_MESSAGE = 1 << 27
 
-/** The places in a list of frames, at most: what is sent has far fewer. */
+/** The places in a list of frames, at most. Messages of servers have far fewer. */
 export const MAX_FRAMES = 100_000
 
 /** The id of senders that are no servers. */

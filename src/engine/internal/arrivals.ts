@@ -31,7 +31,7 @@ export class Arrivals {
     this.handle = handle
   }
 
-  /** Decodes a body of this size. A large one takes time by itself, which counts like that of packets. */
+  /** Decodes a body of this size. The time of a large one counts like that of packets. */
   decode<A>(size: number, makePacer: (() => Pacer) | undefined, run: () => A): A {
     if (size < LARGE) return run()
     this.pacer ??= makePacer?.()

@@ -8,7 +8,7 @@ export const MAX_RATE = (MAX_STEP * 1_000) / TICK
 /** Fractions add up to a little less than one. */
 const ALMOST_ONE = 1 - 1e-6
 
-/** The number of sessions that may go now. It grows evenly: a pause of the process brings no burst. */
+/** The number of sessions that may go now. It grows evenly: a paused process makes no burst. */
 export class Credit {
   value = 0
   private before: number

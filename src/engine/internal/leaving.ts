@@ -1,7 +1,7 @@
 import type { SessionCloseReason } from "../../DisconnectReason.ts"
 import { IDLE, type TimerWheel, type WheelEntry } from "../TimerWheel.ts"
 
-/** The time for a client to close its side, in milliseconds. Until then its messages are handled. */
+/** The time for a client to close its side, in milliseconds. Its messages are still handled. */
 export const CLOSE_TIMEOUT = 2_000
 
 /**
@@ -21,7 +21,6 @@ export interface LeavingHandler {
   onLeft?(end: () => void): void
 }
 
-/** A session that leaves. */
 export interface LeavingSession {
   readonly isOpen: boolean
   readonly isReading: boolean
@@ -40,7 +39,7 @@ export interface LeavingSession {
   onDefect(defect: unknown): void
 }
 
-/** A connection that passes through a server to the owner of its session, which is another server. */
+/** A connection that passes through this server to the one that owns its session. */
 export interface Passing {
   /** Asks the owner to move its session within that many milliseconds. */
   readonly move: (within: number) => void
@@ -78,7 +77,8 @@ export class PassingSession implements LeavingSession {
  * A session on its way out of its server:
  *
  * - `announced`: its handler is told, and may take some time;
- * - `closing`: the transport closes, and messages that the client had sent before it knew still come;
+ * - `closing`: the transport closes, and messages that the client had sent before it knew still
+ *   come;
  * - `finishing`: nothing more can come, and handlers end.
  */
 export class Leaving implements WheelEntry {

@@ -37,7 +37,6 @@ interface Shutdown extends Claim {
   lastStep: number
 }
 
-/** A step of a shutdown. */
 export interface ShutdownStep<S> {
   /** Whether a session has to leave in this step. */
   readonly concerns: (session: S) => boolean
@@ -107,7 +106,7 @@ export class Mover<S extends LeavingSession> {
     })
   }
 
-  /** A step of a shutdown: moves some sessions at the pace at which all of them are moved in time. */
+  /** A step of a shutdown: moves some sessions, at the pace that moves all of them in time. */
   moveForShutdown(
     { notice, over, rate }: ResolvedDrainOptions,
     { close, concerns, isNeeded }: ShutdownStep<S>
@@ -198,8 +197,9 @@ export class Mover<S extends LeavingSession> {
         if (at === queue.length) {
           // Sessions whose opening was under way have come since.
           const waiting = Array.from(server.sessions).filter(isWaiting)
-          // Clients come back after a delay of their kind. Sessions of one kind may be neighbours: if they
-          // left together, the last ones of a slow kind would come back with the first ones of a quick one.
+          // Clients come back after a delay of their kind. Sessions of one kind may be neighbours:
+          // if they left together, the last ones of a slow kind would come back with the first ones
+          // of a quick one.
           queue = spread(waiting.filter(concerns))
           at = 0
           later = waiting.length - queue.length

@@ -6,7 +6,6 @@ import { make, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import type { EngineRequest, RequestBody } from "../EngineRequest.ts"
 import { ownBytes } from "./ownBytes.ts"
 
-/** A response to a poll. */
 export interface PollResponse {
   readonly contentType: string
   readonly body: string | Uint8Array

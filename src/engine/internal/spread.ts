@@ -1,11 +1,11 @@
-/** The golden ratio: steps of this part of a circle come nowhere near each other for the longest time. */
+/** The golden ratio: steps of this part of a circle stay apart from each other for longest. */
 const PART = (Math.sqrt(5) - 1) / 2
 
 const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b))
 
 /**
- * The same items in an order in which each stretch has its share of every part of the list: items that were
- * neighbours come far apart.
+ * The same items in an order in which each stretch has its share of every part of the list: items
+ * that were neighbours come far apart.
  */
 export const spread = <A>(items: ReadonlyArray<A>): Array<A> => {
   const { length } = items

@@ -24,7 +24,7 @@ export const request = async (
     cache: "no-store",
     ...(body === undefined ? {} : { body })
   })
-  // The address where redirects ended: what was set on the way is not visible.
+  // The address where redirects ended: cookies that were set on the way are not visible.
   if (withCredentials) jar.store(response.url === "" ? url : response.url, response.headers.getSetCookie())
   return { status: response.status, body: await bodyOf(response, maxPayload) }
 }

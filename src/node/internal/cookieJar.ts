@@ -38,10 +38,7 @@ export class CookieJar {
     for (const { name, options, valueEncoded } of Object.values(Cookies.fromSetCookie(setCookie).cookies)) {
       // Max-Age takes precedence (RFC 6265, 5.3).
       const maxAge = options?.maxAge
-      const expires =
-        maxAge === undefined
-          ? (options?.expires?.getTime() ?? Infinity)
-          : now + Duration.toMillis(Duration.fromInputUnsafe(maxAge))
+      const expires = maxAge === undefined ? (options?.expires?.getTime() ?? Infinity) : now + Duration.toMillis(maxAge)
       kept.delete(name)
       if (expires <= now) continue
       kept.set(name, { value: valueEncoded, expires })

@@ -74,7 +74,6 @@ const compress = (
   onCompressed: (compressed: Buffer | undefined) => void
 ): void => compressors[coding](body, (error, compressed) => onCompressed(error === null ? compressed : undefined))
 
-/** The body of a request. */
 export class Body implements RequestBody {
   private readonly buffer: Buffer
 

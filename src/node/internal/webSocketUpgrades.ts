@@ -109,7 +109,7 @@ export const onUpgrade = (
   unwatch = () => socket.off("data", onData).off("end", onEnd).off("close", giveUp)
 }
 
-/** An error is followed by the end of the connection. Without a listener it would end the process. */
+/** The end of the connection follows an error. Without a listener the process would end. */
 export const ignore = () => {}
 
 /** Answers a request to upgrade with a refusal, and closes its connection. */

@@ -16,7 +16,7 @@ import { StateQueue } from "./stateQueue.ts"
 import { Tracker, type TrackerOptions } from "./tracker.ts"
 import { diffOf, stateOf } from "./wire.ts"
 
-/** The ticks of a period: so often it is looked for what is due. */
+/** The ticks of a period: each one looks for work that is due. */
 const TICKS = 4
 
 /** The options of a presence: durations in milliseconds. */

@@ -6,8 +6,8 @@ import type { RedisClient } from "../RedisClient.ts"
 import { routesOf } from "./routes.ts"
 
 /**
- * Watches the server that a sharded channel is at, or whichever takes what is not sharded, until the scope closes. Gives for how
- * long there has been no connection with it, in milliseconds.
+ * Watches the server of a sharded channel, or of everything that is not sharded, until the scope
+ * closes. Gives for how long there has been no connection with it, in milliseconds.
  */
 export const make = (
   client: RedisClient["Service"],

@@ -11,7 +11,7 @@ import * as Membership from "./membership.ts"
 import type { Body } from "./msgpack.ts"
 import * as Publisher from "./publisher.ts"
 
-/** The way of one server to all others: what the links of its namespaces share. */
+/** The way of one server to all others. The links of its namespaces share it. */
 export interface Bus {
   readonly redis: RedisClient["Service"]
   readonly monitor: ClusterMonitor
@@ -25,8 +25,8 @@ export interface Bus {
    */
   readonly send: (key: string, command: Command, done?: (reply: Reply | undefined) => void) => void
   /**
-   * The part of a link that knows of the other servers, by a channel that every server subscribes to. The first channel is also
-   * the one by which others are known to be back after an outage.
+   * The part of a link that knows of the other servers, by a channel that every server subscribes
+   * to. The first channel is also the one by which others are known to be back after an outage.
    */
   readonly others: (
     channel: string,

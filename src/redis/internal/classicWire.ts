@@ -1,6 +1,5 @@
 /**
- * The format of `createAdapter` of `@socket.io/redis-adapter`: what it writes. `classicRead.ts`
- * reads it.
+ * Writes the format of `createAdapter` of `@socket.io/redis-adapter`. `classicRead.ts` reads it.
  *
  * Our own fields, which official servers ignore, are a fourth element of broadcasts, the message's
  * number (0: none), and a last member `x` of requests and answers to servers of ours (see

@@ -52,7 +52,10 @@ const count = (lanes: ReadonlyArray<Lane>, channel: string, isSharded: boolean):
   )
 }
 
-/** The number of subscribers of a channel; in a Redis Cluster at all masters, or at the one of a sharded channel. */
+/**
+ * The number of a channel's subscribers; in a Redis Cluster at all masters, or at that of a sharded
+ * channel.
+ */
 export const numSub = (routes: Routes, channel: string, isSharded: boolean): Effect.Effect<number, RedisError> =>
   Effect.suspend(() => count(lanesOf(routes, channel, isSharded), channel, isSharded))
 

@@ -21,7 +21,7 @@ export interface ConnectionEvents {
 
 /** One connection. Its methods never throw. */
 export interface Connection {
-  /** Grows with each reply and each message: what a heartbeat looks at. */
+  /** Grows with each reply and each message: a heartbeat looks at it. */
   readonly activity: number
   /**
    * Sends commands in one write. `done` is called once, later, with a result for each. Strings of

@@ -22,7 +22,7 @@ export interface Target {
   readonly send: Send
 }
 
-const everybody: Selection = { rooms: none, except: none }
+const all: Selection = { rooms: none, except: none }
 
 const noFlags: RemoteFlags = { volatile: false, compress: true }
 
@@ -87,9 +87,9 @@ class EmitterNamespaceOperator extends Operator implements EmitterNamespace<any>
   readonly all: Operator
 
   constructor(target: Target) {
-    super(target, everybody, noFlags)
+    super(target, all, noFlags)
     this.name = target.name
-    this.all = new Operator(target, everybody, noFlags)
+    this.all = new Operator(target, all, noFlags)
   }
 
   serverSideEmit(event: string, ...args: ReadonlyArray<unknown>): Effect.Effect<void, RedisError> {

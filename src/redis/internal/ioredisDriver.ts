@@ -51,8 +51,8 @@ interface NodeAddress {
 }
 
 /**
- * A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees
- * to that.
+ * A connection of ours lives once, waits for nothing and has no time limits: its holder sees to
+ * all of that.
  */
 const settings = (address: Address | undefined): object => ({
   lazyConnect: true,

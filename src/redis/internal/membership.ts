@@ -19,8 +19,8 @@ export interface Membership {
    */
   readonly servers: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
   /**
-   * The same, and known during an outage and after it, too, once as many are there as before: then nobody is still to come
-   * back. Each call makes a memory of its own.
+   * The same, and known during an outage and after it, too, once as many are there as before: then
+   * nobody is still to come back. Each call makes a memory of its own.
    */
   readonly counter: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
   /** Looks from time to time how many servers a channel has: the first one that is given. */

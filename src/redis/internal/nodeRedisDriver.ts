@@ -63,8 +63,8 @@ const BLOB_STRING = 36
 const AS_BYTES = { typeMapping: { [BLOB_STRING]: Buffer } }
 
 /**
- * A connection of ours lives once, waits for nothing and has no time limits: whoever holds it sees
- * to that.
+ * A connection of ours lives once, waits for nothing and has no time limits: its holder sees to
+ * all of that.
  */
 const settings = (client: Client, address: Address | undefined): object => ({
   RESP: 2,

@@ -1,6 +1,6 @@
 /**
  * Commands that wait for Redis: first in, first out, bounded by bytes and by age. When it is full,
- * the oldest goes: it is also what would be too old first.
+ * the oldest one is dropped: it would also be too old first.
  */
 import type { Command, Reply } from "../RedisCommand.ts"
 

@@ -78,14 +78,11 @@ interface Way {
   isScheduled: boolean
 }
 
-/** For so long, the end of a publisher waits for what is under way. */
+/** The end of a publisher waits for so long for commands that are under way. */
 const CLOSING_TIME = Duration.seconds(1)
 
-/** Size of a string within a command, at least: what counts is a bound, and not the last byte. */
+/** The size of a string within a command, at least: a bound needs no exact number of bytes. */
 const sizeOf = (part: string | Uint8Array): number => (typeof part === "string" ? part.length : part.byteLength)
-
-const millis = (input: Duration.Input | undefined, fallback: number): number =>
-  input === undefined ? fallback : Duration.toMillis(Duration.fromInputUnsafe(input))
 
 /** Waits until the client's own subscriptions are confirmed. */
 export const whenSubscribed = (client: RedisClient["Service"]): Effect.Effect<void> =>
@@ -114,7 +111,7 @@ export const make = (
     const run = Effect.runForkWith(yield* Effect.context<never>())
     const routes = routesOf(client)
     const maxBytes = options.maxBytes ?? 16 << 20
-    const maxAge = millis(options.maxAge, 10_000)
+    const maxAge = Duration.toMillis(options.maxAge ?? "10 seconds")
     const maxPipelines = options.maxPipelines ?? 4
     /** Whether it has opened in time. */
     const fence = (options.fence ?? whenSubscribed(client)).pipe(
@@ -130,7 +127,7 @@ export const make = (
     const stranded = new Outbox()
     /**
      * Nothing is sent until all pipelines are back: a slot has got another server, or something was
-     * refused for the moment. What comes later would otherwise overtake what has to be sent again.
+     * refused for the moment. Later commands would overtake those that must be sent again.
      */
     let isHeld = false
     /** Something was refused for the moment. */

@@ -20,7 +20,7 @@ const MAX_VALUE = 1 << 20
 /** For so long a command waits for a connection, and then for its reply. */
 const TIMEOUT = Duration.seconds(3)
 
-/** The end of the server waits for so long for what is under way. */
+/** The end of the server waits for so long for commands that are under way. */
 const CLOSING_TIME = Duration.seconds(1)
 
 /**

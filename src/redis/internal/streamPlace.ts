@@ -26,8 +26,9 @@ interface Waiter {
  * that entries were trimmed, or the stream deleted, before they were read: the numbers differ from
  * those of Redis.
  *
- * A replica that has taken over, or a server that has restarted, may lack the last entries of before,
- * also those that were read and delivered. Nobody can say which: everything before is another era.
+ * A replica that has taken over, or a server that has restarted, may lack the last entries of
+ * before, also those that were read and delivered. Nobody can say which: everything before is
+ * another era.
  */
 export class StreamPlace {
   /** Called when entries were lost, before what comes after them is delivered. */

@@ -3,8 +3,8 @@ import type { About, EncodedEnd, Piece } from "../../streams/StreamStore.ts"
 import type { Reply } from "../RedisCommand.ts"
 
 // A stream has four keys in one slot: its pieces (a Redis Stream), the sign of life of its server,
-// what it is of, and the sign that other servers have readers. Another one leads from its key to
-// its id.
+// its subject, and the sign that other servers have readers. Another key leads from the stream's
+// own to its id.
 
 /**
  * Adds a piece. The same one once more, after a reply that was lost, changes nothing. The last one

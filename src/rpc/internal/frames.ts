@@ -45,8 +45,6 @@ export interface TotalAck {
   readonly total: number
 }
 
-/** A frame of a server. */
 export type ServerFrame = FromServerEncoded | Resumed | Reset
 
-/** A frame of a client. */
 export type ClientFrame = FromClientEncoded | TotalAck | Resume

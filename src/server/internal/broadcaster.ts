@@ -42,7 +42,7 @@ export abstract class NamespaceBroadcaster implements Broadcaster {
   /** The hubs of its news. Made for the first reader. */
   protected lazyHubs: NamespaceHubs | undefined
   private lazyAdapter: Adapter | undefined
-  /** The adapter's. Made with it. */
+  /** The scope of the adapter, made with it. */
   private adapterScope: Scope.Closeable | undefined
   private ackIds = 0
 

@@ -37,7 +37,7 @@ interface Waiting {
 export interface ShutdownClock {
   readonly closing: ClosingTime
   readonly sessionCount: number
-  /** The clients of these namespaces move to other servers, if that is wanted, before they close. */
+  /** Moves the clients of these namespaces to other servers before the end, if that is wanted. */
   readonly moveForShutdown: (
     concerns: (namespace: string) => boolean,
     close: Effect.Effect<void>

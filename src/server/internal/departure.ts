@@ -31,8 +31,8 @@ type State =
   /** Handlers that run may answer until a time. `next` follows. */
   | { readonly _tag: "Settling"; readonly until: number; readonly next: () => void }
   /**
-   * Nothing is sent to the sockets any more. `next` follows when the handlers have ended: the engine
-   * limits the time for that.
+   * Nothing is sent to the sockets any more. `next` follows when the handlers have ended: the
+   * engine limits the time for that.
    */
   | { readonly _tag: "Silent"; readonly next: (() => void) | undefined }
 
@@ -40,10 +40,10 @@ type State =
  * The departure of a connection from a server that is to end.
  *
  * A client of this library is asked to move. It opens a connection to another server, and then says
- * that nothing more comes over this one. When the events before that are handled, it is told to join
- * its namespaces over there. From then on it gets only acknowledgements here, until the handlers
- * that still run have given them. So its events start in order, and no other socket of it gets the
- * same message.
+ * that nothing more comes over this one. When the events before that are handled, it is told to
+ * join its namespaces over there. From then on it gets only acknowledgements here, until the
+ * handlers that still run have given them. So its events start in order, and no other socket of it
+ * gets the same message.
  *
  * Other clients are closed when the handlers that run have answered, or a moment later: they cannot
  * be told to stop sending.

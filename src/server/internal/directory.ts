@@ -137,7 +137,7 @@ export class Directory implements Entrances<Connection>, NamespaceOwner {
     return false
   }
 
-  /** The namespaces that are open: those that layers serve, and dynamic ones with clients or shortly after. */
+  /** The open namespaces: those of layers, and dynamic ones with clients or shortly after. */
   get open(): ReadonlyArray<NamespaceRuntime> {
     return Array.from(this.namespaces.values()).filter(
       ({ instance, registration, stays }) => registration !== undefined && (stays || instance !== undefined)

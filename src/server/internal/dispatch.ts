@@ -215,8 +215,8 @@ export class Dispatch {
   }
 
   /**
-   * The client refreshes its rights. Nothing else sees the event: credentials do not belong into the
-   * logs of handlers of all events.
+   * The client refreshes its rights. Nothing else sees the event: credentials do not belong into
+   * the logs of handlers of all events.
    */
   private refresh(
     middleware: CompiledMiddleware,

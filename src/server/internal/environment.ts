@@ -31,7 +31,7 @@ import { Observer } from "./observer.ts"
 import { type RecoveryBounds, ServerRecovery } from "./serverRecovery.ts"
 import { Wire } from "./wire.ts"
 
-/** Closes a session in its turn: no more than `rate` in a second. Its client may move `within` milliseconds. */
+/** Closes a session in its turn, `rate` in a second. Its client may move `within` milliseconds. */
 type Retire = (
   session: EngineSession,
   retirement: { readonly reason: SessionCloseReason; readonly rate: number; readonly within: number }

@@ -73,7 +73,7 @@ export class EventStreams {
     for (const reader of readers) reader.offer(value, cost, this.connection)
   }
 
-  /** The socket has disconnected: readers get what has come, and then the end. */
+  /** The socket has disconnected: readers get the events that have come, and then the end. */
   end(): void {
     this.hasEnded = true
     for (const readers of this.readers.values()) for (const reader of readers) reader.end()

@@ -18,7 +18,7 @@ export interface End {
 /** Default of `notice`, in milliseconds. */
 const NOTICE = 30_000
 
-/** The end of rights, as a middleware says it while it decides on a client. */
+/** The end of rights, as a middleware sets it while it decides on a client. */
 export class Decision {
   private end: End | undefined
   private isMade = false
@@ -47,7 +47,7 @@ export class Decision {
 
   private read(at: ExpiresAt, { notice, then = "reconnect" }: ExpiryOptions): End {
     const times = {
-      notice: notice === undefined ? NOTICE : Duration.toMillis(Duration.fromInputUnsafe(notice)),
+      notice: notice === undefined ? NOTICE : Duration.toMillis(notice),
       leaves: then === "leave"
     }
     const time = DateTime.isDateTime(at) ? DateTime.toEpochMillis(at) : at instanceof Date ? at.getTime() : undefined
@@ -59,7 +59,7 @@ export class Decision {
     // Types do not keep numbers out everywhere, and a wrong guess at their unit would go unnoticed.
     if (typeof at === "number" || typeof at === "bigint")
       throw new Error("expires takes a time or a duration, no number")
-    const told = this.now() + Duration.toMillis(Duration.fromInputUnsafe(at as Duration.Input))
+    const told = this.now() + Duration.toMillis(at as Duration.Input)
     return { ...times, told, at: told }
   }
 }

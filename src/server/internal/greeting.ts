@@ -33,9 +33,8 @@ const placesOf = (contract: CompiledContract): TracePlaces => {
 }
 
 /**
- * Returns what only clients of this library are told with CONNECT, beside what the protocol says:
- * the fingerprint of the contract, the places of trace contexts, for clients that ask for them, and
- * `more`.
+ * Returns the part of the answer to CONNECT that only clients of this library get: the fingerprint
+ * of the contract, the places of trace contexts, for clients that ask for them, and `more`.
  */
 export const greeting = (
   { isOurs, isTraced }: { readonly isOurs: boolean; readonly isTraced: boolean },

@@ -56,7 +56,7 @@ export class LayerState<N> {
     return this.current?.registration
   }
 
-  /** Whether a layer serves it, or has served it: clients should then come back rather than give up. */
+  /** Whether a layer serves it, or has served it: clients are then to come back, not to give up. */
   get wasServed(): boolean {
     return this.latest !== undefined
   }

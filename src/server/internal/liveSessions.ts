@@ -26,9 +26,9 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
   private readonly namespace: RecoverableNamespace<S>
   private readonly server: ServerRecovery
   private readonly clock: Clock.Clock
-  /** The sockets that have a session, by its secret, the one that has not been written for longest first. */
+  /** The sockets that have a session, by its secret. The longest without a write is the first. */
   private readonly live = new Map<string, S>()
-  /** The times until which clients that have left this server may come back, by the ids of their sockets. */
+  /** The times until which clients that have left may come back, by the ids of their sockets. */
   private readonly parked = new Map<string, number>()
   /** The sockets whose data have changed in this turn. */
   private readonly changed = new Set<S>()
@@ -113,8 +113,8 @@ export class LiveSessions<S extends RecoverableSocket> implements WheelEntry {
     if (kept !== "taken") return
     session.isTaken = true
     this.parked.delete(session.sid)
-    // Another server has the client: this one has noticed nothing, as it hung, or the network did. A
-    // client that moves to another server still waits for acknowledgements here.
+    // Another server has the client: this one has noticed nothing, as it hung, or the network did.
+    // A client that moves to another server still waits for acknowledgements here.
     const { connection } = socket
     if (socket.recoverable === session && !connection.isSilent) connection.session.closeUnsafe("session resumed")
   }

@@ -28,8 +28,8 @@ export interface Member {
 }
 
 /**
- * The namespaces of one client: those that it is in, or on the way into, and those that it has left.
- * Most clients are in one, which needs no map.
+ * The namespaces of one client: those that it is in, or on the way into, and those that it has
+ * left. Most clients are in one, which needs no map.
  */
 export class Members {
   private first: Member | undefined

@@ -102,7 +102,7 @@ export class NamespaceRuntime
     return this.layer.group
   }
 
-  /** Whether it stays, because handles refer to it: a layer of its own serves it, or has served it. */
+  /** Whether it stays, as handles refer to it: a layer of its own serves it, or has served it. */
   get stays(): boolean {
     return this.layer.hadOwn
   }
@@ -295,7 +295,6 @@ export class NamespaceRuntime
     return !this.stays && this.retained === 0 && this.isEmpty && this.instance === undefined && !isAwaited
   }
 
-  /** Its instance has closed. */
   onInstanceClosed(): void {
     this.instance = undefined
     // Streams of the name, rather than of the instance, go on with the next one.

@@ -28,7 +28,7 @@ export interface ObservedNamespace {
 
 export interface ObserverOptions {
   readonly debug: DebugNamespaces
-  /** The spans of handlers. They are there if a tracer was provided, unless the options say otherwise. */
+  /** The spans of handlers: there if a tracer was provided, unless the options say otherwise. */
   readonly tracing: ResolvedTracingOptions
   /** The time in milliseconds, monotonic. */
   readonly now: () => number

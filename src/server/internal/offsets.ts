@@ -26,7 +26,7 @@ export class Offsets {
     return this.prefix + digits[position - this.base]!
   }
 
-  /** The position of an offset that a client has sent, up to `head`; `undefined` if it is none of this epoch. */
+  /** The position of a client's offset, up to `head`; `undefined` if it is none of this epoch. */
   positionOf(offset: unknown, head: number): number | undefined {
     const { epoch } = this
     if (typeof offset !== "string" || offset.length > epoch.length + 11 || !offset.startsWith(epoch)) return undefined

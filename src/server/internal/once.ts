@@ -25,7 +25,7 @@ const MAX_ID = MAX_ATTRIBUTE
 /** Longer answers are not kept, in characters. */
 const MAX_ANSWER = 1_048_576
 
-/** The pause after which a client may try again if the answers cannot be reached, in milliseconds. */
+/** The pause before a client's next try if the answers cannot be reached, in milliseconds. */
 const RETRY_AFTER = 1_000
 
 /** The longest window: that of a timer, in milliseconds. */
@@ -34,7 +34,7 @@ const MAX_WINDOW = 2 ** 31 - 1
 const ID_HINT =
   "send { id } after the arguments of the event, with an id that is the same in every attempt, such as crypto.randomUUID()"
 
-/** Why a message is not handled, as its client is told. */
+/** The reason why a message is not handled, as its client is told. */
 class Refusal {
   readonly _tag = "Refusal"
   readonly message: string
@@ -55,7 +55,7 @@ const windows = new WeakMap<Event.Any, number>()
 const windowOf = (event: Event.Any): number => {
   let window = windows.get(event)
   if (window === undefined) {
-    window = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(event.once!.window ?? "10 minutes")))
+    window = Math.ceil(Duration.toMillis(event.once!.window ?? "10 minutes"))
     if (!(window > 0 && window <= MAX_WINDOW)) {
       throw new Error(`once of event "${event._tag}": window must be more than nothing, and at most 24.8 days`)
     }
@@ -74,7 +74,7 @@ const idOf = (codec: EventCodec, payload: unknown, data: ReadonlyArray<unknown>)
   return key === undefined ? attributesOf(codec, data).id : key(payload)
 }
 
-/** Returns the message, or why it is refused. Throws on an owner that is none. */
+/** Returns the message, or the reason of its refusal. Throws on an owner that is none. */
 const messageOf = (
   socket: InboundSocket,
   codec: EventCodec,
@@ -108,8 +108,8 @@ const messageOf = (
 }
 
 /**
- * Handles a message once, and yields the arguments of its acknowledgement. It runs in the context of
- * the socket's handlers.
+ * Handles a message once, and yields the arguments of its acknowledgement. It runs in the context
+ * of the socket's handlers.
  */
 export const handleOnce = (
   socket: InboundSocket,
@@ -175,7 +175,9 @@ const keep = (
     )
   })
 
-/** The arguments of an acknowledgement, unless the handler died or failed with what is not declared. */
+/**
+ * The arguments of an acknowledgement, unless the handler died or failed with an undeclared error.
+ */
 const answerOf = (codec: EventCodec, exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> | undefined => {
   if (exit._tag === "Success") return encodeSuccess(codec, exit.value)
   if (!codec.event.hasError) return undefined

@@ -9,8 +9,8 @@ interface InRooms {
 }
 
 /**
- * Asks for each room whether the socket may stay in it. It leaves a room at once if the answer is no,
- * or fails. Gives the rooms that it has left, or fails with the first failure, after all answers.
+ * Asks for each room whether the socket may stay, and leaves it at once if the answer is no, or
+ * fails. Gives the rooms that were left, or fails with the first failure, after all answers.
  */
 export const reauthorize = Effect.fnUntraced(function* <E, R>(
   socket: InRooms,

@@ -209,8 +209,8 @@ export abstract class Recipient extends Supervisor implements ReportingSocket {
   }
 
   /**
-   * Sends an event of this library's own, encoded, that is not recovered: its reader asks again after
-   * an outage. Throws if it cannot be encoded.
+   * Sends an event of this library's own, encoded, that is not recovered: its reader asks again
+   * after an outage. Throws if it cannot be encoded.
    */
   sendEncoded(packet: EventData, onDropped: () => void): void {
     if (this.recoverable !== undefined) this.namespace.recovery!.order.finish()

@@ -76,8 +76,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     if (form !== undefined) encoded.makeTraced = () => this.encode(form, flags, isLogged, position).message
     // A session that begins later does not need it.
     if (isLogged && (this.live.size > 0 || this.isAwaiting)) {
-      // The frames of the one before were for its recipients. They may also keep much more alive than
-      // themselves: they are cut out of larger buffers.
+      // The frames of the one before were for its recipients. They may also keep much more alive
+      // than themselves: they are cut out of larger buffers.
       if (this.latest !== undefined) this.latest.prepared = undefined
       const message = (this.latest = encoded.message)
       log.append(message, selection, message.memory, this.server.now())
@@ -164,7 +164,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     socket.resumption = { _tag: "Claimed", away, received: position ?? 0, former }
   }
 
-  /** Takes the session of a secret from where it is: from its connection, or from those that wait. */
+  /** Takes the session of a secret from its connection, or from those that wait. */
   private take(pid: string): AwaySession<OutboundMessage> | undefined {
     const owner = this.live.get(pid)
     if (owner !== undefined) {
@@ -275,7 +275,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     environment.observer.count(recoveries, { namespace: label, result })
   }
 
-  /** Returns what a client has missed, or why it does not get its session. */
+  /** Returns the messages that a client has missed, or why it does not get its session. */
   private missedBy(claim: Resumption, { rights }: S): ReadonlyArray<OutboundMessage> | MissReason {
     if (claim._tag !== "Claimed") return claim._tag === "Missing" ? claim.reason : "unknown"
     const { away, received } = claim

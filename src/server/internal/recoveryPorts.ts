@@ -67,21 +67,19 @@ export interface Recovery<S extends RecoverableSocket> extends SendingRecovery<S
   readonly host: RecoveryHost | undefined
   /** Whether the namespace must stay, as sessions wait for their clients. */
   readonly isAwaiting: boolean
-  /** Encodes a broadcast. */
   broadcast(packet: BroadcastPacket, flags: BroadcastFlags, selection: Selection): EncodedEvent
   /** A client asks for its session, before its admission is decided. */
   claim(socket: S): void
-  /** A client may be admitted: what `admit` needs. `undefined` if that is nothing. */
+  /** A client may be admitted. Gets what `admit` needs; `undefined` if that is nothing. */
   prepare(socket: S): Effect.Effect<void> | undefined
   /** Admits a client, and tells it. */
   admit(socket: S): void
-  /** A socket ends. */
   onEnd(socket: S, reason: DisconnectReason): void
   onJoined(socket: S, room: string): void
   onLeft(socket: S, room: string): void
   onPing(socket: S, ping: number): void
   /** The data of a socket have changed. */
   onData(socket: S): void
-  /** The server disconnects a socket: what it has sent to it before comes before that. */
+  /** The server disconnects a socket: everything that it has sent before must come first. */
   flush(socket: S): void
 }

@@ -39,13 +39,13 @@ interface Grant {
 /** A run of a middleware for a refresh. */
 interface Run {
   readonly scope: Scope.Closeable
-  /** The number of the fiber. Fibers with smaller ones are older, so they know nothing of its service. */
+  /** The number of the fiber. Fibers with smaller ones are older: they do not know its service. */
   readonly fiber: number
 }
 
 /**
- * The rights of a socket whose middlewares limit them, or let the client refresh them. Other sockets
- * have none of this.
+ * The rights of a socket whose middlewares limit them, or let the client refresh them. Other
+ * sockets have none of this.
  *
  * It is the one entry in the server's timer, for all of the socket's ends and notices.
  */
@@ -84,7 +84,7 @@ export class Rights implements WheelEntry {
     this.grants.set(middleware, { value, end, noticeAt: this.noticeAt(middleware, end), run: undefined })
   }
 
-  /** The time of the notice: at most half of the rest before the end, so that it is no endless round. */
+  /** The time of the notice: at most half of the rest before the end, or rounds would not end. */
   private noticeAt({ service }: CompiledMiddleware, end: End | undefined): number {
     if (end === undefined || service.refresh === undefined) return Infinity
     const left = end.told - this.now
@@ -192,8 +192,8 @@ export class Rights implements WheelEntry {
   }
 
   /**
-   * The session waits for its client. After a connection that was closed for the end of its rights it
-   * waits as after any other: the client is asked to come back with new ones.
+   * The session waits for its client. After a connection that was closed for the end of its rights
+   * it waits as after any other: the client is asked to come back with new ones.
    */
   park(away: AwaySession<any>): AwayRights {
     let endsAt = Infinity
@@ -220,7 +220,7 @@ export class Rights implements WheelEntry {
     }
   }
 
-  /** Runs a middleware again, for another auth payload, which came as `raw`. Gives the answer to the client. */
+  /** Runs a middleware again, for an auth payload that came as `raw`. Gives the client's answer. */
   refresh(middleware: CompiledMiddleware, auth: unknown, raw: unknown): Effect.Effect<unknown, unknown> {
     return Effect.withFiber((fiber) => {
       const { connection, id, namespace, scope } = this.socket

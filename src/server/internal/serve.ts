@@ -107,7 +107,7 @@ export const serveDynamic = (
       onOpen: (namespace) => directory.opened.publish(namespace),
       match: options.match,
       open: (namespace, params) => open({ ...handleOf(namespace, contract.untyped), params }),
-      idleTimeToLive: Duration.toMillis(Duration.fromInputUnsafe(options.idleTimeToLive ?? "10 seconds")),
+      idleTimeToLive: Duration.toMillis(options.idleTimeToLive ?? "10 seconds"),
       maxIdle: options.maxIdle ?? 1_000
     })
     yield* Effect.acquireRelease(

@@ -34,7 +34,7 @@ export interface ClusterNamespace extends Pick<Broadcaster, "ask"> {
   askAll<A, E>(question: (adapter: Adapter) => Stream.Stream<A, E>): Stream.Stream<A, E>
 }
 
-/** The events that a handler has in work at once. More are refused: another server sends faster than it can work. */
+/** The events that a handler works on at once. More are refused: another server sends too fast. */
 const MAX_RUNNING = 10_000
 
 /** A handler, and its fibers. */

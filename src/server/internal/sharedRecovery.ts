@@ -28,7 +28,7 @@ import { EncodedEvent, type EventData, undroppable } from "./wire.ts"
 /** The most that a client waits for its session. */
 const PATIENCE = Duration.seconds(5)
 
-/** A client may know more than this server: another one was ahead of it. It is waited for so long. */
+/** The wait until this server has read as far as its client: another server was ahead. */
 const REACH = Duration.seconds(2)
 
 type CatchingUp = Resumption & { readonly _tag: "CatchingUp" }
@@ -36,11 +36,11 @@ type CatchingUp = Resumption & { readonly _tag: "CatchingUp" }
 /**
  * The recovery of one namespace, where all servers of a cluster share the log and the sessions.
  *
- * A message that can be recovered is appended to the log, and reaches clients of this server, too, when this
- * server reads it there. The position in the log is the offset that clients get. A session is stored
- * when it begins: whichever server its client comes back to takes it, reads the log from the last
- * place that the client has confirmed, and finds the rooms of the client at each message, and the
- * messages that the client has missed.
+ * A message that can be recovered is appended to the log, and reaches clients of this server, too,
+ * when this server reads it there. The position in the log is the offset that clients get. A
+ * session is stored when it begins: whichever server its client comes back to takes it, reads the
+ * log from the last place that the client has confirmed, and finds the rooms of the client at each
+ * message, and the messages that the client has missed.
  */
 export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>, RecoveryHost {
   readonly away = undefined
@@ -150,7 +150,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
 
   // ---------------------------------------------------------------- a client comes
 
-  /** Its session is looked for when its admission is decided: a client that is refused takes none. */
+  /** A refused client takes no session: it is looked for when the admission is decided. */
   claim(): void {}
 
   prepare(socket: S): Effect.Effect<void> | undefined {
@@ -224,7 +224,7 @@ export class SharedRecovery<S extends RecoverableSocket> implements Recovery<S>,
   }
 
   admit(socket: S): void {
-    // A message that is being delivered comes to all of its recipients before this one is among them.
+    // A message that is being delivered reaches its recipients before this one is among them.
     this.order.finish()
     const { resumption } = socket
     if (resumption?._tag !== "CatchingUp") {

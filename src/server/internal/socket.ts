@@ -61,8 +61,8 @@ interface Disconnected {
 }
 
 /**
- * The state of a socket: its admission is being decided; it is admitted; it is about to end, and can
- * still send; it has ended. All but the last carry no data, as most sockets are in the second.
+ * The state of a socket: its admission is being decided; it is admitted; it is about to end, and
+ * can still send; it has ended. All but the last carry no data, as most sockets are in the second.
  */
 type Lifecycle = "connecting" | "connected" | "ending" | Disconnected
 
@@ -121,7 +121,7 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     return { sid: this.id, namespace: this.namespace.name }
   }
 
-  // ---------------------------------------------------------------- what the application sees
+  // ---------------------------------------------------------------- the application's view
 
   get handshake(): Handshake {
     return handshakeOf(this.connection.session.details, this.ownAuth)
@@ -367,8 +367,8 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
     this.interruptAll({
       onInterrupted: () => this.dispatch.endStreams(),
       onClosing: () => {
-        // Finalizers have started before, so that they can still send to the rooms at once. A socket
-        // that was not admitted is in no rooms; it needs no adapter.
+        // Finalizers have started before, so that they can still send to the rooms at once. A
+        // socket that was not admitted is in no rooms; it needs no adapter.
         if (wasAdmitted) namespace.leaveAll(this)
       },
       onClosed: () => {

@@ -62,7 +62,7 @@ const RETRY_AFTER = 1_000
 
 const prepare = (event: StreamEvent.StartEvent<string, any, any, any>): Prepared => {
   const { stream } = event
-  const idle = stream.idle === undefined ? DEFAULT_IDLE : Duration.toMillis(Duration.fromInputUnsafe(stream.idle))
+  const idle = stream.idle === undefined ? DEFAULT_IDLE : Duration.toMillis(stream.idle)
   if (!(idle > 0)) throw new Error(`idle of stream event "${event._tag}" must be more than nothing`)
   const item = compile(stream.item, enableCompiler)
   const error = stream.hasError ? compile(stream.error, enableCompiler) : undefined
@@ -230,8 +230,8 @@ class Rule {
 const reading = new WeakMap<object, number>()
 
 /**
- * How often a connection may begin to read: 50 times per second, and 100 times at once. A request of
- * 70 bytes asks for 64 KB, again and again, so that more of them have their values later.
+ * How often a connection may begin to read: 50 times per second, and 100 times at once. A request
+ * of 70 bytes asks for 64 KB, again and again, so that more of them have their values later.
  */
 const READS: Rate = { cost: 20, capacity: 2_000 }
 
@@ -324,7 +324,7 @@ class Readers {
   }
 }
 
-/** The stream events that a contract declares, if there are any. Throws on an `idle` that makes no sense. */
+/** The stream events of a contract, if there are any. Throws on an `idle` that makes no sense. */
 export const streamEventsOf = (
   { contract }: CompiledContract,
   context: Context.Context<any>,

@@ -10,13 +10,13 @@ const MAX_BYTES = 65_536
 const MAX_BUFFERED = 65_536
 
 /**
- * The pause after which it is looked again whether the client has read, in milliseconds: half of the
- * time for which it has not, so that a client that does not read at all costs little.
+ * The pause before another look whether the client has read, in milliseconds: half of the time for
+ * which it has not, so that a client that does not read at all costs little.
  */
 const PAUSE = 10
 const MAX_PAUSE = 320
 
-/** The times since which connections have more than that waiting. Their readers share it, and so take turns. */
+/** The times since which connections have more than that waiting. Their readers take turns so. */
 const stalls = new WeakMap<object, number>()
 
 /** A socket, as the readers of streams use it. */
@@ -27,7 +27,7 @@ export interface ReadingSocket {
   sendEncoded(packet: EventData, onDropped: () => void): void
 }
 
-/** The readers of a server for which something has come: they send it in the next turn, together. */
+/** The readers of a server with something to send: they send it in the next turn, together. */
 export class Flush {
   private dirty: Array<StreamReader> = []
   private readonly schedule: (task: () => void) => void
@@ -79,7 +79,7 @@ export class StreamReader implements WheelEntry, Watcher {
   private isMarked = false
   private isDone = false
   private readonly begins: number
-  /** The bytes of a message, and the pause after one that was dropped, until the client has read. */
+  /** The bytes of a message, and the pause after a dropped one, until the client has read. */
   private bytes = MAX_BYTES
   private retry = PAUSE
 
@@ -101,7 +101,7 @@ export class StreamReader implements WheelEntry, Watcher {
     this.options.flush.mark(this)
   }
 
-  /** The client has read so far. Some of it may have come over an earlier connection, or an earlier reading. */
+  /** The client has read up to here, perhaps over an earlier connection or by an earlier call. */
   onAck(at: number): void {
     this.acked = Math.max(this.acked, Math.min(at, this.options.log.length))
     this.sent = Math.max(this.sent, this.acked)
@@ -121,7 +121,10 @@ export class StreamReader implements WheelEntry, Watcher {
     this.finish(defect)
   }
 
-  /** Sends a message of what the client can take. The next one is for the next turn: the outbox may have dropped this one. */
+  /**
+   * Sends one message, as large as the client can take. The next one is for the next turn: the
+   * outbox may have dropped this one.
+   */
   pump(): void {
     this.isMarked = false
     const { log, socket, wheel, window } = this.options
@@ -171,7 +174,7 @@ export class StreamReader implements WheelEntry, Watcher {
     return true
   }
 
-  /** The outbox had no capacity for a message. It is sent again later, in smaller ones: it may never fit. */
+  /** The outbox had no capacity for a message. It may never fit: smaller ones follow later. */
   private onDropped(from: number): void {
     if (this.isDone) return
     this.sent = Math.min(this.sent, from)

@@ -134,9 +134,9 @@ export abstract class Supervisor {
   }
 
   /**
-   * The socket has ended: interrupts every running effect. The scope closes in this turn: at once, or
-   * when the handler that has disconnected its own socket suspends. Finalizers wait for effects that
-   * end slowly, as these use the scope, too.
+   * The socket has ended: interrupts every running effect. The scope closes in this turn: at once,
+   * or when the handler that has disconnected its own socket suspends. Finalizers wait for effects
+   * that end slowly, as these use the scope, too.
    */
   protected interruptAll(stages: EndStages): void {
     const { fibers } = this

@@ -41,7 +41,7 @@ export class Tracing {
     this.options = options
   }
 
-  /** Lets the handler of a declared event run in a span of its own. The event is `[name, ...args]`. */
+  /** Runs the handler of a declared event in a span of its own. The event is `[name, ...args]`. */
   ofDeclared(
     make: Handle,
     socket: TracedSocket,
@@ -72,7 +72,7 @@ export class Tracing {
     const { name, ...options } = nameSpan(this.options.names, subject)
     const remote = trace && TraceContext.toSpan(trace)
     if (remote === undefined) return Effect.withSpan(handled, name, { ...options, root: true })
-    // As with clients, an answer belongs to the trace of its question, and everything else goes to many.
+    // As with clients, an answer belongs to its question's trace. Everything else goes to many.
     if (isAsked) return Effect.withSpan(handled, name, { ...options, parent: remote })
     return Effect.withSpan(handled, name, { ...options, links: [linkTo(remote)], root: true })
   }
@@ -94,7 +94,7 @@ export class Tracing {
     return Effect.withSpan(handled, name, { ...options, links: [...opening, linkTo(remote)], root: true })
   }
 
-  /** Returns the link to the span that has opened a connection. Its trace is not that of the connection's events. */
+  /** The link to the span that opened a connection. The connection's events have another trace. */
   private openingOf(connection: TracedConnection): ReadonlyArray<Tracer.SpanLink> {
     if (this.options.trust === "none") return noLinks
     let links = this.openings.get(connection)

@@ -359,7 +359,7 @@ const adding = <R>(
     })
   )
 
-/** Runs effects in a context: with the services that refreshes have replaced, where there may be some. */
+/** Runs effects in a context, with the services that refreshes have replaced, if there are any. */
 const runnerOf = (socket: SocketRuntime, context: Context.Context<any>): RunFork =>
   socket.contract?.refreshes === undefined
     ? (Effect.runForkWith(context) as RunFork)

@@ -16,7 +16,7 @@ export class EncodedEvent implements EncodedBroadcast {
   readonly data: BroadcastPacket["data"]
   /** Whether clients that miss it get it later, where recovery is on. */
   readonly isRecoverable: boolean
-  /** For clients that may have missed something: they get no offset that says that they have not. */
+  /** For clients that may have missed something: an offset would say that they have not. */
   readonly spoiled: OutboundMessage | undefined
   /** Makes its form with the trace context of its emitter; `undefined` if it has none. */
   makeTraced: (() => OutboundMessage) | undefined = undefined

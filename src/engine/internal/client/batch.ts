@@ -7,9 +7,9 @@ const sizeOf = (packet: string | Uint8Array): number =>
   typeof packet === "string" ? encoder.encode(packet).length : 1 + Math.ceil(packet.byteLength / 3) * 4
 
 /**
- * The number of packets at the head of a queue that leave together: all, or over polling as many as the server accepts at once,
- * which is `maxPayload` bytes; a larger packet goes alone. A packet that is missing, or a Blob that cannot be sent as it is,
- * ends the batch.
+ * The number of packets at the head of a queue that leave together: all, or over polling as many as
+ * the server accepts at once, which is `maxPayload` bytes; a larger packet goes alone. A packet
+ * that is missing, or a Blob that cannot be sent as it is, ends the batch.
  */
 export const batchOf = (
   queue: ReadonlyArray<Packet | undefined>,

@@ -7,7 +7,7 @@ import { decodePayload, encodePayload } from "../../../protocol/EnginePayload.ts
 import { type ClientPlatformShape, messageOf, type PollResponse } from "../../ClientPlatform.ts"
 import { after, type ClientPolling, type RunFork, type TransportEnd } from "./transport.ts"
 
-/** The packets that one response may hold. Servers group packets; a hostile server must not keep the client busy for ever. */
+/** The most packets of one response: a hostile server must not keep the client busy for ever. */
 const MAX_PACKETS = 100_000
 
 export interface PollingOptions {
@@ -23,9 +23,9 @@ export interface PollingRuntime {
 }
 
 /**
- * Long-polling: a GET request is always under way, and POST requests carry the packets to the server (Engine.IO protocol 4,
- * "HTTP long-polling"). `url` gives the address of the next request. `onDrain` is called when the written packets have
- * arrived.
+ * Long-polling: a GET request is always under way, and POST requests carry the packets to the
+ * server (Engine.IO protocol 4, "HTTP long-polling"). `url` gives the address of the next request.
+ * `onDrain` is called when the written packets have arrived.
  */
 export const makePolling = (
   url: () => string,
@@ -127,7 +127,7 @@ export const makePolling = (
       poll?.interruptUnsafe()
       const last = post
       if (!sid) return last?.interruptUnsafe()
-      // The answer does not matter. The request leaves in this turn, as a page that is closed may have no other.
+      // The answer does not matter. The request leaves now: a closed page may have no other turn.
       const goodbye = runFork(last ? Effect.flatMap(Fiber.await(last), () => request("1")) : request("1"))
       const forget = after(runFork, connectTimeout, () => goodbye.interruptUnsafe())
       goodbye.addObserver(() => {

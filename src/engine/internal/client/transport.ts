@@ -4,7 +4,7 @@ import type * as Fiber from "effect/Fiber"
 import type { ClientCloseReason } from "../../../DisconnectReason.ts"
 import type { ConnectionDetails } from "../../ClientPlatform.ts"
 
-/** Told when a transport cannot go on. */
+/** Called when a transport cannot go on. */
 export type TransportEnd = (reason: ClientCloseReason, description?: string, details?: ConnectionDetails) => void
 
 /** A packet in the form that transports take. */
@@ -15,11 +15,11 @@ export interface ClientTransport {
   /** Connects. */
   readonly open: () => void
   /**
-   * Sends packets: texts, or binary messages. Polling takes no Blobs, and no other packets until it has called back. Packets
-   * in `raw` are not compressed.
+   * Sends packets: texts, or binary messages. Polling takes no Blobs, and no other packets until it
+   * has called back. Packets in `raw` are not compressed.
    */
   readonly write: (packets: ReadonlyArray<Packet>, raw?: ReadonlySet<Packet>) => void
-  /** Lets go at once, and calls nothing any more. Polling tells the server that its session `sid` has ended. */
+  /** Ends at once, and calls nothing any more. Polling tells the server that `sid` has ended. */
   readonly close: (sid?: string) => void
   /** Only polling can be left for another transport. */
   readonly pause?: undefined
@@ -27,7 +27,7 @@ export interface ClientTransport {
 
 /** A transport that its session may leave for a WebSocket. */
 export interface ClientPolling extends Omit<ClientTransport, "pause"> {
-  /** Closes and calls back once no request is under way. The server releases the poll that it holds. */
+  /** Stops, and calls back when no request is under way. The server releases the poll it holds. */
   readonly pause: (onPaused: () => void) => void
   /** Goes on, as the upgrade has failed. */
   readonly resume: () => void

@@ -6,8 +6,8 @@ import type { ClientTransport, TransportEnd } from "./transport.ts"
 const TOO_LARGE = 1009
 
 /**
- * The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). After `onEnd` the session closes it, and
- * nothing is called any more.
+ * The WebSocket transport: one frame per packet (Engine.IO protocol 4, "WebSocket"). After `onEnd`
+ * the session closes it, and nothing is called any more.
  */
 export const makeWebSocket = (
   platform: ClientPlatformShape,

@@ -16,7 +16,7 @@ export class Entrance {
   private readonly readiness: ReadinessState
   private readonly wheel: TimerWheel
   private readonly warn: (message: string) => void
-  /** What the readiness was told last. */
+  /** The last state that the readiness was told. */
   private isFull = false
 
   constructor(
@@ -87,7 +87,7 @@ export class Entrance {
     )
   }
 
-  /** The readiness follows the number of connections: after each change, not in the middle of one. */
+  /** Readiness follows the number of connections: after each change, not in the middle of one. */
   private tellWhetherFull(): void {
     const isFull = this.limits?.isFull === true
     if (isFull === this.isFull) return

@@ -8,7 +8,7 @@ import { type MovingServer, Mover, type ShutdownStep } from "../mover.ts"
 import type { Retirement } from "../retiring.ts"
 import { Session } from "../session/session.ts"
 
-/** The connections of a server on their way to other servers: its own, and those that pass through it. */
+/** The connections on their way to other servers: its own, and those that pass through. */
 export class Moving {
   private readonly sessions: ReadonlyMap<string, Session>
   private readonly onShutdown: Drain.ResolvedDrainOptions | undefined

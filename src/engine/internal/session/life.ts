@@ -4,7 +4,7 @@ import type { Leaving } from "../leaving.ts"
 /** The state of a session. */
 export type Life =
   | { readonly _tag: "Open" }
-  /** A drain has closed its transport; the client may not know yet, and its messages are handled. */
+  /** A drain has closed its transport. Messages of a client that does not know are handled. */
   | { readonly _tag: "Leaving"; readonly leaving: Leaving; readonly isReleased: boolean }
   /** The session closes its transport, which may release everything within that call. */
   | { readonly _tag: "Ending"; readonly isReleased: boolean }

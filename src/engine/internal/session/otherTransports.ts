@@ -4,7 +4,6 @@ import type { TimerWheel } from "../../TimerWheel.ts"
 import type { ServerTransport, TransportContext, TransportDefinition, TransportSink } from "../../Transport.ts"
 import { Upgrade } from "../upgrade.ts"
 
-/** The session of the transports. */
 interface Session extends TransportContext {
   readonly wheel: TimerWheel
   readonly isOpen: boolean
@@ -87,7 +86,7 @@ export class OtherTransports {
     this.session.onOthersChanged()
   }
 
-  // ---------------------------------------------------------------- the upgrade's view of the session
+  // ---------------------------------------------------------------- the session for an upgrade
 
   get isOpen(): boolean {
     return this.session.isOpen

@@ -44,7 +44,6 @@ export class Session extends EngineSession {
   pace: Beating["pace"]
   handler: SessionHandler = IGNORE
   private readonly owner: SessionOwner<Session>
-  /** Its transport. */
   current!: ServerTransport
   private life: Life = OPEN
   private others: OtherTransports | undefined
@@ -292,7 +291,7 @@ export class Session extends EngineSession {
     this.owner.heartbeat.stop(this)
     this.owner.outflow.stop(this)
     current.leave()
-    // A client that is not read because it is too fast stays so: what it has sent is still bounded.
+    // A client that is not read because it is too fast stays so: its messages are still bounded.
     if (this.paused !== 0) current.pause()
   }
 

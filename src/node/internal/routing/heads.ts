@@ -12,7 +12,6 @@ export interface RequestHead {
   readonly headers: Readonly<Record<string, string | ReadonlyArray<string>>>
 }
 
-/** The head of a response. */
 export interface ResponseHead {
   readonly status: number
   readonly headers: OutgoingHttpHeaders
