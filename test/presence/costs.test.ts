@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
+import type { DisconnectReason } from "../../src/DisconnectReason.ts"
 import * as Presence from "../../src/presence/Presence.ts"
 import type { Change } from "../../src/presence/PresenceModel.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -38,6 +39,22 @@ const iterated = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     ({ restore }) => Effect.sync(restore)
   )
 
+/** As much of a socket as presence needs, that disconnects. */
+const endingSocket = (id: string) => {
+  const handlers: Array<(reason: DisconnectReason) => Effect.Effect<any, any, any>> = []
+  const socket = {
+    ...fakeSocket(id),
+    connected: true,
+    onDisconnecting: (handler: (reason: DisconnectReason) => Effect.Effect<any, any, any>) =>
+      Effect.sync(() => void handlers.push(handler)),
+    end: Effect.suspend(() => {
+      socket.connected = false
+      return Effect.forEach(handlers, (handler) => handler("client namespace disconnect") as Effect.Effect<unknown>)
+    })
+  }
+  return socket
+}
+
 const track = (id: string, key: string) =>
   Effect.flatMap(Online, (online) => Effect.orDie(online.track(fakeSocket(id), { room: "red", key, meta: { n: 0 } })))
 
@@ -46,6 +63,27 @@ const fill = (size: number) =>
     Effect.forEach(Array.from({ length: size }), (_, i) => track(`s${i}`, `k${i}`), { discard: true }),
     TestClock.adjust(4 * period)
   )
+
+describe("sockets that come and go", () => {
+  it.effect("leave nothing to look at when the period ends", () =>
+    Effect.gen(function* () {
+      const online = yield* Online
+      const cost = (size: number) =>
+        Effect.gen(function* () {
+          for (let i = 0; i < size; i++) {
+            const socket = endingSocket(`${size}-${i}`)
+            yield* Effect.scoped(
+              Effect.andThen(online.track(socket, { room: "red", key: `k${i}`, meta: { n: 0 } }), socket.end)
+            )
+          }
+          const { items } = yield* iterated(TestClock.adjust(2 * period))
+          return items
+        })
+      const [small, large] = [yield* cost(10), yield* cost(1_000)]
+      assert.isAtMost(large, small + 20)
+    }).pipe(Effect.provide(alone))
+  )
+})
 
 describe("a room of 10,000 members", () => {
   it.effect("is counted by its iteration: the measure sees a list", () =>

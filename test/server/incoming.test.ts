@@ -3,7 +3,7 @@
  * end.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Metric, Queue, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Queue, Schema, Scope, Stream } from "effect"
 
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
@@ -319,6 +319,60 @@ describe("streams of events", () => {
       assert.include(String(declared), "is an event of the contract")
     })
   )
+})
+
+describe("a handler that is added in a scope", () => {
+  // Within the socket's scope, and beside it.
+  for (const [where, make] of [
+    ["within the socket's", Effect.flatMap(Effect.scope, Scope.fork)],
+    ["of the application", Scope.make()]
+  ] as const) {
+    it.live(`${where} leaves with it, and its work ends with the scope or the socket`, () =>
+      Effect.gen(function* () {
+        const told: Array<string> = []
+        const scopes: Array<Scope.Closeable> = []
+        const started = yield* Queue.unbounded<string>()
+        const { socket, url } = yield* room((socket) =>
+          Effect.gen(function* () {
+            for (const name of ["first", "second"]) {
+              const scope: Scope.Closeable = yield* make
+              scopes.push(scope)
+              const work = Effect.andThen(Queue.offer(started, name), Effect.never).pipe(
+                Effect.onInterrupt(() => Effect.sync(() => told.push(`${name} interrupted`)))
+              )
+              yield* Scope.provide(
+                socket.onAny(() => work),
+                scope
+              )
+              yield* Scope.provide(
+                socket.onDisconnecting(() => Effect.sync(() => told.push(`${name} disconnecting`))),
+                scope
+              )
+            }
+          })
+        )
+        const official = yield* connect(url)
+        const ours = yield* socket
+        official.emit("move", 1, 2)
+        assert.deepStrictEqual([yield* Queue.take(started), yield* Queue.take(started)], ["first", "second"])
+        yield* Scope.close(scopes[0]!, Exit.void)
+        assert.deepStrictEqual(told, ["first interrupted"])
+        official.emit("move", 1, 2)
+        assert.strictEqual(yield* Queue.take(started), "second")
+        official.disconnect()
+        yield* ours.disconnected
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(told.toSorted(), [
+          "first interrupted",
+          "second disconnecting",
+          "second interrupted",
+          "second interrupted"
+        ])
+        yield* Scope.close(scopes[1]!, Exit.void)
+        assert.lengthOf(told, 4)
+      })
+    )
+  }
 })
 
 describe("a socket that disconnects", () => {
