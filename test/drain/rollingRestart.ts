@@ -336,13 +336,14 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
       for (; events < due; events++) senders[events % senders.length]!(Math.floor(events / senders.length))
     }, 5)
     ends.push(() => clearInterval(timer))
+    let isPublishing = true
     const publishing =
       redis === undefined
         ? undefined
         : Effect.runFork(
             Effect.gen(function* () {
               const everybody = yield* RedisEmitter.namespace("/")
-              for (;;) {
+              while (isPublishing) {
                 yield* everybody.emit("news", ++broadcasts)
                 yield* Effect.sleep(1_000 / options.broadcasts)
               }
@@ -381,7 +382,9 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
     // Everybody is back, and everything that is under way has arrived.
     await pause(2_000)
     clearInterval(timer)
-    if (publishing !== undefined) await Effect.runPromise(Fiber.interrupt(publishing))
+    // The last broadcast is sent, too: one that was interrupted would count as lost.
+    isPublishing = false
+    if (publishing !== undefined) await Effect.runPromise(Fiber.join(publishing))
     await pause(2_500)
     handshakes = handshakes.filter((at) => at >= restartAt)
     const toOfficial: Fate = { sent: 0, lost: 0, twice: 0 }
