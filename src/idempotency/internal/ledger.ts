@@ -60,11 +60,14 @@ class Chain {
     this.bytes += place.entry.bytes
   }
 
-  remove({ entry, next, previous }: Place): void {
+  remove(place: Place): void {
+    const { entry, next, previous } = place
     if (previous === undefined) this.first = next
     else previous.next = next
     if (next === undefined) this.last = previous
     else next.previous = previous
+    // One that the collector has moved already would keep all after it until its next long run.
+    place.next = place.previous = undefined
     this.size--
     this.bytes -= entry.bytes
   }
