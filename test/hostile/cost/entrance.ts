@@ -54,10 +54,10 @@ export interface Entrance {
 
 /**
  * A connection that has ended is still there when V8 next collects the young objects, and is moved
- * twice: since Node 24 its streams live on until then, which they do not in Node 22. At 3,000 connections per
- * second such a collection takes 5 to 7 ms instead of 0.5, beside ordinary clients that come and go as beside
- * these; it moves as many bytes per connection with the official server, and a quarter of it with bare
- * `ws`.
+ * twice: since Node 24 its streams live on until then, which they do not in Node 22. At 3,000
+ * connections per second such a collection takes 5 to 7 ms instead of 0.5, beside ordinary clients
+ * that come and go as beside these; it moves as many bytes per connection with the official server,
+ * and a quarter of it with bare `ws`.
  */
 export const OPENS = { opens: true } as const
 
