@@ -12,8 +12,8 @@ import type { Socket } from "node:net"
 
 import { leave, Pace, speak } from "../../internal/pace.ts"
 import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
-import * as Turn from "../../internal/turn.ts"
 import * as Pipeline from "./pipeline.ts"
+import { TurnCount } from "./turnCount.ts"
 
 /** The chunks of one connection in one turn, after which reading stops. Large bodies bring 32. */
 const TURN_CHUNKS = 128
@@ -80,32 +80,15 @@ class ManyChunks {
   }
 }
 
-/** The connection of the last chunk, and the number of its chunks in this turn. */
-let last: Connection | undefined
-let turn = -1
-let count = 0
-
-const forgetting: Turn.TurnTask = {
-  onTurnEnd: () => {
-    last = undefined
-  },
-  onDefect: () => {}
-}
+const chunks = new TurnCount()
 
 /** A chunk of so many bytes has come with a request. */
 export const onChunk = ({ socket }: IncomingMessage, bytes: number): void => {
   const connection: Connection = socket
   const account = connection[CHUNKS]
   if (account?.isHolding === true) return account.add(bytes)
-  if (last !== connection) {
-    last = connection
-    count = 0
-    if (turn !== Turn.turn) {
-      turn = Turn.turn
-      Turn.atTurnEnd(forgetting)
-    }
-  }
-  if (++count > TURN_CHUNKS) (connection[CHUNKS] ??= new ManyChunks(connection)).hold(count)
+  const count = chunks.add(connection)
+  if (count > TURN_CHUNKS) (connection[CHUNKS] ??= new ManyChunks(connection)).hold(count)
 }
 
 /**

@@ -8,7 +8,7 @@
 import type { Duplex } from "node:stream"
 
 import { setImmediate } from "../../internal/turn.ts"
-import * as Turn from "../../internal/turn.ts"
+import { TurnCount } from "./turnCount.ts"
 
 /** The number of requests of one connection in one turn. */
 const TURN_REQUESTS = 8
@@ -20,20 +20,7 @@ const WAITING = Symbol("waiting")
 
 type Connection = Duplex & { [WAITING]?: Array<() => void> | undefined }
 
-/**
- * The connection of the last request, and the number of its requests in this turn. The requests of
- * one connection come in a row.
- */
-let last: Connection | undefined
-let turn = -1
-let count = 0
-
-const forgetting: Turn.TurnTask = {
-  onTurnEnd: () => {
-    last = undefined
-  },
-  onDefect: () => {}
-}
+const requests = new TurnCount()
 
 /** Takes a request of the connection: now, or after the waiting ones. */
 export const take = (connection: Connection, run: () => void): void => {
@@ -44,15 +31,7 @@ export const take = (connection: Connection, run: () => void): void => {
     else connection.pause()
     return
   }
-  if (last !== connection) {
-    last = connection
-    count = 0
-    if (turn !== Turn.turn) {
-      turn = Turn.turn
-      Turn.atTurnEnd(forgetting)
-    }
-  }
-  if (++count <= TURN_REQUESTS) return run()
+  if (requests.add(connection) <= TURN_REQUESTS) return run()
   connection[WAITING] = [run]
   connection.pause()
   setImmediate(goOn, connection)

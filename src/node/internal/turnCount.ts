@@ -1,0 +1,30 @@
+import * as Turn from "../../internal/turn.ts"
+
+/**
+ * Counts what comes from one connection in one turn. What comes from one connection comes in a row,
+ * so only the count of the last one is kept.
+ */
+export class TurnCount implements Turn.TurnTask {
+  private last: object | undefined
+  private turn = -1
+  private count = 0
+
+  /** Counts one more from a connection. Returns how many have come from it in a row in this turn. */
+  add(connection: object): number {
+    if (this.last !== connection) {
+      this.last = connection
+      this.count = 0
+      if (this.turn !== Turn.turn) {
+        this.turn = Turn.turn
+        Turn.atTurnEnd(this)
+      }
+    }
+    return ++this.count
+  }
+
+  onTurnEnd(): void {
+    this.last = undefined
+  }
+
+  onDefect(): void {}
+}
