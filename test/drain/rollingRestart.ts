@@ -343,10 +343,11 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
         : Effect.runFork(
             Effect.gen(function* () {
               const everybody = yield* RedisEmitter.namespace("/")
-              while (isPublishing) {
-                yield* everybody.emit("news", ++broadcasts)
-                yield* Effect.sleep(1_000 / options.broadcasts)
-              }
+              const publish = Effect.andThen(
+                Effect.suspend(() => everybody.emit("news", ++broadcasts)),
+                Effect.sleep(1_000 / options.broadcasts)
+              )
+              yield* Effect.repeat(publish, { while: () => isPublishing })
             }).pipe(
               Effect.provide(options.env?.["STREAMS"] === "1" ? RedisEmitter.layerStreams() : RedisEmitter.layer()),
               Effect.provide(
