@@ -288,14 +288,26 @@ describe("the memory for streams", () => {
   )
 })
 
+/** A stream with some items, and readers of it for a socket. */
+const readersOf = Effect.fnUntraced(function* (
+  items: ReadonlyArray<string>,
+  socket: ConstructorParameters<typeof StreamReader>[0]["socket"]
+) {
+  const log = yield* StreamLog.makeMemory()
+  const begun = yield* log.begin(stream())
+  if (begun._tag !== "Began") return assert.fail("it runs")
+  yield* begun.log.append(items)
+  const readable = (yield* log.open(begun.log.id))!
+  const wheel = yield* TimerWheel.make(Duration.millis(60_000))
+  const flush = new Flush((task) => task())
+  const about = { socket, log: readable, event: "items", mayHaveBinary: false, window: undefined, after: 0 }
+  const start = (delay = 0) => new StreamReader({ ...about, delay, flush, wheel, onDone: () => {} })
+  return { log: begun.log, start }
+})
+
 describe("readers of a client that does not read", () => {
   it.effect("look seldom after a while, and go on soon when it does", () =>
     Effect.gen(function* () {
-      const log = yield* StreamLog.makeMemory()
-      const begun = yield* log.begin(stream())
-      if (begun._tag !== "Began") return assert.fail("it runs")
-      yield* begun.log.append(["a", "b"])
-      const readable = (yield* log.open(begun.log.id))!
       let looks = 0
       let buffered = 1_000_000
       let sent = 0
@@ -306,18 +318,8 @@ describe("readers of a client that does not read", () => {
         }
       }
       const socket = { isConnected: true, connection: { session }, sendEncoded: () => void sent++ }
-      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
-      const flush = new Flush((task) => task())
-      const about = {
-        socket,
-        log: readable,
-        event: "items",
-        mayHaveBinary: false,
-        window: undefined,
-        after: 0,
-        delay: 0
-      }
-      const readers = Array.from({ length: 10 }, () => new StreamReader({ ...about, flush, wheel, onDone: () => {} }))
+      const { start } = yield* readersOf(["a", "b"], socket)
+      const readers = Array.from({ length: 10 }, () => start())
       yield* TestClock.adjust("100 millis")
       // While it may be slow only, they look often.
       assert.isAtLeast(looks, 10 * 4)
@@ -334,11 +336,6 @@ describe("readers of a client that does not read", () => {
 describe("readers of an outbox that drops what it has no capacity for", () => {
   it.effect("send smaller messages, less and less often", () =>
     Effect.gen(function* () {
-      const log = yield* StreamLog.makeMemory()
-      const begun = yield* log.begin(stream())
-      if (begun._tag !== "Began") return assert.fail("it runs")
-      yield* begun.log.append(Array.from({ length: 200 }, () => "x".repeat(500)))
-      const readable = (yield* log.open(begun.log.id))!
       const sizes: Array<number> = []
       let most = 0
       const socket = {
@@ -350,18 +347,11 @@ describe("readers of an outbox that drops what it has no capacity for", () => {
           if (length > most) onDropped()
         }
       }
-      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
-      const flush = new Flush((task) => task())
-      const about = {
-        socket,
-        log: readable,
-        event: "items",
-        mayHaveBinary: false,
-        window: undefined,
-        after: 0,
-        delay: 0
-      }
-      const reader = new StreamReader({ ...about, flush, wheel, onDone: () => {} })
+      const { log, start } = yield* readersOf(
+        Array.from({ length: 200 }, () => "x".repeat(500)),
+        socket
+      )
+      const reader = start()
       yield* TestClock.adjust("1 minute")
       // It would be 6,000 otherwise, of 64 KB each.
       assert.isAtMost(sizes.length, 220)
@@ -370,28 +360,21 @@ describe("readers of an outbox that drops what it has no capacity for", () => {
       yield* TestClock.adjust("400 millis")
       assert.isAtMost(sizes.at(-1)!, 1_000)
       reader.onAck(200)
-      yield* begun.log.append(Array.from({ length: 200 }, () => "x".repeat(500)))
+      yield* log.append(Array.from({ length: 200 }, () => "x".repeat(500)))
       assert.isAtLeast(Math.max(...sizes.slice(-4)), 30_000)
     })
   )
 
   it.effect("begin when it is their time, also when their client says that it has read", () =>
     Effect.gen(function* () {
-      const log = yield* StreamLog.makeMemory()
-      const begun = yield* log.begin(stream())
-      if (begun._tag !== "Began") return assert.fail("it runs")
-      yield* begun.log.append(["a", "b"])
-      const readable = (yield* log.open(begun.log.id))!
       let sent = 0
       const socket = {
         isConnected: true,
         connection: { session: { buffered: 0 } },
         sendEncoded: () => void sent++
       }
-      const wheel = yield* TimerWheel.make(Duration.millis(60_000))
-      const flush = new Flush((task) => task())
-      const about = { socket, log: readable, event: "items", mayHaveBinary: false, window: undefined, after: 0 }
-      const reader = new StreamReader({ ...about, delay: 500, flush, wheel, onDone: () => {} })
+      const { start } = yield* readersOf(["a", "b"], socket)
+      const reader = start(500)
       yield* TestClock.adjust("400 millis")
       reader.onAck(0)
       assert.strictEqual(sent, 0)
