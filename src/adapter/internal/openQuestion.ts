@@ -263,12 +263,14 @@ export class OpenQuestion {
     return now - this.openedAt >= timeout
   }
 
-  /** The missing servers; without a number, `known` ones that have not answered, at least one. */
-  missing(known: ReadonlyMap<string, unknown>): number {
+  /** The missing servers; if nobody could count them, the given ones without an answer, or one. */
+  missing(among: ReadonlyMap<string, unknown> | undefined): number {
     let owing = 0
     for (const debt of this.debts.values()) if (isOwed(debt)) owing++
     if (this.expected !== undefined) return owing + Math.max(0, this.expected - this.done - this.excused)
-    return owing + Math.max(1, Array.from(known.keys()).filter((uid) => !this.answered.has(uid)).length)
+    let unanswered = 0
+    for (const uid of among?.keys() ?? []) if (!this.answered.has(uid)) unanswered++
+    return owing + Math.max(1, unanswered)
   }
 
   // ---------------------------------------------------------------- the servers that it waits for

@@ -132,7 +132,7 @@ export class OpenQuestions {
   /** `asked` is the number of questions that were sent before the servers were counted. */
   private look(servers: number | undefined, asked: number): void {
     const others = servers === undefined ? undefined : Math.max(0, servers - 1)
-    const isAway = (this.link().awayFor?.() ?? 0) >= Math.min(AWAY, this.timeout)
+    const { isAway } = this
     for (const question of this.open.values()) {
       if (question.number >= asked) continue
       question.onServers(others, this.time)
@@ -145,6 +145,10 @@ export class OpenQuestions {
       }
       if (this.isOver(question)) this.end(question)
     }
+  }
+
+  private get isAway(): boolean {
+    return (this.link().awayFor?.() ?? 0) >= Math.min(AWAY, this.timeout)
   }
 
   private endIfOver(question: OpenQuestion): void {
@@ -166,7 +170,8 @@ export class OpenQuestions {
 
   private end(question: OpenQuestion): void {
     if (!this.open.delete(question.requestId)) return
-    const missing = question.missing(this.known)
+    // Nobody can be counted while the broker is away: those that were heard before are missing.
+    const missing = question.missing(this.isAway ? this.known : undefined)
     // Those that have it still need not answer any more.
     if (missing > 0) this.link().send({ _tag: "Cancel", requestId: question.requestId })
     // Nobody else is there.

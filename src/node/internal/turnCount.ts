@@ -9,7 +9,7 @@ export class TurnCount implements Turn.TurnTask {
   private turn = -1
   private count = 0
 
-  /** Counts one more from a connection. Returns how many have come from it in a row in this turn. */
+  /** One more has come from a connection. Returns how many that are in this turn. */
   add(connection: object): number {
     if (this.last !== connection) {
       this.last = connection
