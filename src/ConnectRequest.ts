@@ -115,8 +115,11 @@ export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("Connec
     // A refusal is no bug, and clients can cause any number of them. The stack would be a quarter
     // of its cost.
     Error.stackTraceLimit = 0
-    super(props)
-    Error.stackTraceLimit = stackTraceLimit
+    try {
+      super(props)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
   }
 
   get [TypeId](): true {

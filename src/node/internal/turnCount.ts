@@ -1,8 +1,8 @@
 import * as Turn from "../../internal/turn.ts"
 
 /**
- * Counts what comes from one connection in one turn. What comes from one connection comes in a row,
- * so only the count of the last one is kept.
+ * Counts the requests or chunks of one connection in one turn. Those of one connection come in a
+ * row, so only the count of the last connection is kept.
  */
 export class TurnCount implements Turn.TurnTask {
   private last: object | undefined
