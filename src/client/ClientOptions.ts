@@ -12,6 +12,7 @@ import { integer, millis, refuse, transports } from "../engine/OptionReaders.ts"
 import type { TransportName } from "../engine/Transport.ts"
 import { MAX_ATTACHMENTS } from "../protocol/ProtocolLimits.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import type { ClientExtra } from "./ClientExtras.ts"
 import { default as defaultReconnection, type Outage } from "./Reconnection.ts"
 
 /**
@@ -102,6 +103,11 @@ export interface ClientOptions<R = never> {
    * stack of their reader; our server sends none. Default: 1,000.
    */
   readonly maxDepth?: number
+  /**
+   * What the client takes of a server of this library beyond the protocol; see `ClientExtras`.
+   * Default: nothing.
+   */
+  readonly extras?: ReadonlyArray<ClientExtra>
 }
 
 type Strings = Readonly<Record<string, string>>
@@ -124,7 +130,7 @@ export interface ResolvedClientOptions extends Omit<EngineClientOptions, "query"
   readonly maxDepth: number
 }
 
-type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout" | Off>>
+type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout" | "extras" | Off>>
 
 /** The options that are off unless they are set. */
 type Off = "tryAllTransports" | "rememberUpgrade" | "forceBase64"

@@ -23,10 +23,10 @@ import { ClientDebug } from "./ClientDebug.ts"
 import { ClientTelemetry } from "./ClientTelemetry.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
-import type { Manager, ManagerRuntime } from "./internal/connection.ts"
+import type { MakeAuth, Manager, ManagerRuntime, SocketRuntime } from "./internal/connection.ts"
 import { makeManager } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
-import { type MakeAuth, makeSocket, type SocketRuntime } from "./internal/socket.ts"
+import { makeSocket } from "./internal/socket.ts"
 
 /**
  * @since 0.1.0
@@ -70,18 +70,17 @@ export const make: <R = never>(
   const clock = yield* Clock.Clock
   const platform = yield* ClientPlatform
   const runFork = yield* runForkHere
-  const writeStep = yield* ClientDebug
+  const extras = [yield* ClientDebug, yield* ClientTelemetry, ...(options.extras ?? [])]
   const runtime: ManagerRuntime = {
     platform: platform.forClient?.() ?? platform,
     runFork,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
     memory: { upgraded: false },
     unique: (yield* Random.next).toString(36).slice(2),
-    debug: (...step) => runFork(writeStep(...step)),
-    warn: (...line) => runFork(log("Warn", ...line)),
-    observer: (yield* ClientTelemetry)?.observer
+    warn: (...line) => runFork(log("Warn", ...line))
   }
-  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser)
+  const extend = extras.flatMap((extra) => extra?.extend ?? [])
+  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser, extend)
   yield* scoped(() => manager.close)
   return { manager }
 })
@@ -259,7 +258,7 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, fingerprint, param
   const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
   const target = { namespace, of, wire: contract?.wire, auth: isMade || auth, fingerprint }
   const existing = manager.members.get(namespace)
-  const runtime = existing ?? makeSocket(manager, target)
+  const runtime = existing ?? makeSocket(manager, manager.target(target))
   const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
     // Another contract or auth needs another client.

@@ -49,7 +49,7 @@ export interface EngineClientSink {
   onMessage(packet: string): void
   onBinary(bytes: Uint8Array): void
   /** The session has changed from polling to WebSocket. */
-  onUpgrade(): void
+  onUpgrade?(): void
   /** The session has ended, or could not be opened. Called once, and nothing is called after it. */
   onClose(close: ClientClose): void
 }
@@ -222,7 +222,7 @@ export const make = (
     forgetUpgrade?.()
     upgraded.write(["5"])
     memory.upgraded = true
-    sink.onUpgrade()
+    sink.onUpgrade?.()
     flush()
   }
 

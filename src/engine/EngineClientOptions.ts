@@ -20,7 +20,8 @@ export interface EngineClientOptions {
   readonly origin: string
   /** Begins with a slash. */
   readonly path: string
-  readonly query: Readonly<Record<string, string>>
+  /** Parameters of every request. One without a value is left out. */
+  readonly query: Readonly<Record<string, string | undefined>>
   readonly headers: Readonly<Record<string, string>>
   /** In the order in which they are tried. */
   readonly transports: ReadonlyArray<TransportName>
