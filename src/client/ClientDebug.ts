@@ -47,6 +47,7 @@ const writing =
     const step = (...step: Parameters<WriteStep>) => runtime.runFork(write(...step))
     const { reconnection } = parts
     return {
+      ...parts,
       dial: (sink, fx) => {
         const dialed = parts.dial(
           {

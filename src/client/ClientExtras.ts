@@ -1,9 +1,11 @@
 /**
- * The extras of clients: what a server of this library does for its own clients, beyond the
- * protocol. A client has those that it is given, and a page bundles no others.
+ * The extras of clients: what not every application needs, and what a server of this library does
+ * for its own clients beyond the protocol. A client has those that it is given, and a page bundles
+ * no others.
  *
  * @since 0.1.0
  */
+import * as ClientChoices from "../engine/ClientChoices.ts"
 import type { Extend } from "./internal/connection.ts"
 import { refreshRights, telling, watchContract } from "./internal/greetings.ts"
 import { followMoves } from "./internal/moves.ts"
@@ -14,8 +16,8 @@ import { followMoves } from "./internal/moves.ts"
  *
  * **Details**
  *
- * Any server can be connected to with them. One of another kind is only sent a parameter more,
- * `fx`, which it ignores.
+ * Any server can be connected to with them. Those of {@link server} send a parameter more, `fx`,
+ * which servers of another kind ignore.
  *
  * @since 0.1.0
  * @category models
@@ -68,9 +70,10 @@ export const moves: ClientExtra = {
 export const rights: ClientExtra = {
   extend: (parts, client) =>
     refreshRights(
-      telling(({ auth }) =>
-        typeof auth?.expiresIn === "number" ? { auth: { expiresIn: auth.expiresIn } } : {}
-      )(parts, client),
+      telling(({ auth }) => (typeof auth?.expiresIn === "number" ? { auth: { expiresIn: auth.expiresIn } } : {}))(
+        parts,
+        client
+      ),
       client
     )
 }
@@ -98,9 +101,41 @@ export const recovery: ClientExtra = {
 export const contract: ClientExtra = { extend: watchContract }
 
 /**
- * All extras.
+ * All extras that need a server of this library: {@link moves}, {@link rights}, {@link recovery} and
+ * {@link contract}.
+ *
+ * **Example** (A client that takes everything that its server offers, and closes with its page)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layer({
+ *   url: location.origin,
+ *   extras: [...ClientExtras.server, ClientExtras.closeOnPageHide]
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category extras
  */
-export const all: ReadonlyArray<ClientExtra> = [moves, rights, recovery, contract]
+export const server: ReadonlyArray<ClientExtra> = [moves, rights, recovery, contract]
+
+/**
+ * Begins with WebSocket once an upgrade has succeeded, until a connection fails. It has no effect
+ * unless `transports` are polling, and then WebSocket.
+ *
+ * @since 0.1.0
+ * @category extras
+ */
+export const rememberUpgrade: ClientExtra = {
+  extend: (parts) => ({ ...parts, make: ClientChoices.rememberUpgrade(parts.make) })
+}
+
+/**
+ * Closes the connection when the page is left or frozen, and tells the server at once. A page that
+ * comes back connects again.
+ *
+ * @since 0.1.0
+ * @category extras
+ */
+export const closeOnPageHide: ClientExtra = {
+  extend: (parts) => ({ ...parts, make: ClientChoices.closeOnPageHide(parts.make) })
+}

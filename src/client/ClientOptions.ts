@@ -57,19 +57,12 @@ export interface ClientOptions<R = never> {
    * false.
    */
   readonly tryAllTransports?: boolean
-  /** Whether to begin with WebSocket once an upgrade has succeeded. Default: false. */
-  readonly rememberUpgrade?: boolean
   /** Whether cookies are sent to another origin. Default: false. */
   readonly withCredentials?: boolean
   /** Subprotocols of the WebSocket. Default: none. */
   readonly protocols?: ReadonlyArray<string>
   /** Whether bytes travel as base64, over WebSocket too. Default: false. */
   readonly forceBase64?: boolean
-  /**
-   * Whether to close the connection when the page is left or frozen. Default: true, where there is
-   * a page.
-   */
-  readonly closeOnPageHide?: boolean
   /**
    * The time for the opening of the connection over each transport that is tried, then for the
    * upgrade, and for the closing when the server does not take the rest. Default: 20 seconds.
@@ -104,8 +97,8 @@ export interface ClientOptions<R = never> {
    */
   readonly maxDepth?: number
   /**
-   * What the client takes of a server of this library beyond the protocol; see `ClientExtras`.
-   * Default: nothing.
+   * What not every client has, such as moves from one server to another; see `ClientExtras`.
+   * Default: none.
    */
   readonly extras?: ReadonlyArray<ClientExtra>
 }
@@ -133,7 +126,7 @@ export interface ResolvedClientOptions extends Omit<EngineClientOptions, "query"
 type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout" | "extras" | Off>>
 
 /** The options that are off unless they are set. */
-type Off = "tryAllTransports" | "rememberUpgrade" | "forceBase64"
+type Off = "tryAllTransports" | "forceBase64"
 
 const defaults = {
   path: "/socket.io",
@@ -143,7 +136,6 @@ const defaults = {
   upgrade: true,
   withCredentials: false,
   protocols: [],
-  closeOnPageHide: true,
   reconnection: defaultReconnection,
   maxBuffered: 10_000,
   bufferOverflow: "newest",

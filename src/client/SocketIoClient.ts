@@ -75,12 +75,10 @@ export const make: <R = never>(
     platform: platform.forClient?.() ?? platform,
     runFork,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
-    memory: { upgraded: false },
     unique: (yield* Random.next).toString(36).slice(2),
     warn: (...line) => runFork(log("Warn", ...line))
   }
-  const extend = extras.flatMap((extra) => extra?.extend ?? [])
-  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser, extend)
+  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser, extras)
   yield* scoped(() => manager.close)
   return { manager }
 })

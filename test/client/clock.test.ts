@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { ClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import type * as Namespace from "../../src/Namespace.ts"
@@ -271,7 +272,7 @@ describe("the liveness of a client", () => {
 
   it.effect("ends when the page is left, and is not opened again before that has come to rest", () =>
     Effect.gen(function* () {
-      const { last, platform, statuses } = yield* setup()
+      const { last, platform, statuses } = yield* setup({ extras: [ClientExtras.closeOnPageHide] })
       yield* admit(last())
       for (const leave of platform.pageHide) leave()
       assert.isTrue(last().closed)

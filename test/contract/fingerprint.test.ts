@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as ContractDiff from "../../src/ContractDiff.ts"
 import * as Event from "../../src/Event.ts"
@@ -88,11 +89,16 @@ const logged = Effect.fnUntraced(function* (fingerprint: string | undefined, tol
       yield* connection.close
       yield* TestClock.adjust("10 seconds")
     }
-  }).pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer()), Effect.provide(Logger.layer([logger])))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(TestSocketIo.layerRawServer({ extras: [ClientExtras.contract] })),
+    Effect.provide(Logger.layer([logger]))
+  )
   return lines.filter((line) => line.includes("contract"))
 })
 
 describe("a client", () => {
+  const extras = [ClientExtras.contract]
   const warning = 'Warn "/chat" has another contract at the server'
 
   it.effect("warns once, when the server has another contract than before", () =>
@@ -122,7 +128,7 @@ describe("a client", () => {
         lines.filter((line) => line.includes("contract")),
         []
       )
-      const client = yield* TestSocketIo.makeClient()
+      const client = yield* TestSocketIo.makeClient({ extras })
       yield* Effect.provideService(
         SocketIoClient.connect(Chat, { fingerprint: "stale" }),
         SocketIoClient.SocketIoClient,
@@ -134,7 +140,7 @@ describe("a client", () => {
       )
     }).pipe(
       Effect.scoped,
-      Effect.provide(layer.pipe(Layer.provideMerge(TestSocketIo.layer()))),
+      Effect.provide(layer.pipe(Layer.provideMerge(TestSocketIo.layer({ client: { extras } })))),
       Effect.provide(Logger.layer([logger]))
     )
   })

@@ -138,6 +138,8 @@ export interface Target {
 
 /** The parts of a client that extras change. */
 export interface ClientParts {
+  /** Makes the sessions below connections. */
+  readonly make: EngineClient.MakeEngineClient
   readonly dial: Dial
   readonly reconnection: false | Schedule.Schedule<unknown, Outage>
   readonly target: (target: Target) => Target
@@ -152,3 +154,8 @@ export interface Extended extends Pick<Connection, "runtime" | "encode" | "send"
 
 /** Gives the parts that take the place of those of a client. */
 export type Extend = (parts: ClientParts, client: Extended) => ClientParts
+
+/** Changes a client. */
+export interface Extra {
+  readonly extend: Extend
+}

@@ -16,7 +16,7 @@ import type {
   ClientParts,
   ConnectionEnd,
   Dial,
-  Extend,
+  Extra,
   Former,
   Link,
   Manager,
@@ -43,7 +43,7 @@ export const makeManager = <M extends Member>(
   options: ResolvedClientOptions,
   runtime: ManagerRuntime,
   parser: PacketParser,
-  extras: ReadonlyArray<Extend>
+  extras: ReadonlyArray<Extra | undefined>
 ): Manager<M> => {
   const { headers, query } = options
   const { now, runFork, warn } = runtime
@@ -87,7 +87,7 @@ export const makeManager = <M extends Member>(
       const { code, message } = decoded
       link.fail(LIMITS.test(code) ? (code as ClientCloseReason) : "parse error", message)
     }
-    const link: Link = EngineClient.make(given, runtime, {
+    const link: Link = make(given, runtime, {
       ...sink,
       onMessage: (packet) => onDecoded(decoder.text(packet, 1)),
       onBinary: (bytes) => onDecoded(decoder.binary(bytes))
@@ -95,9 +95,9 @@ export const makeManager = <M extends Member>(
     return link
   })
 
-  const { dial, reconnection, target } = extras.reduce<ClientParts>(
-    (parts, extend) => extend(parts, { runtime, members, former, encode, send }),
-    { dial: dialPlain, reconnection: options.reconnection, target: (target) => target }
+  const { dial, make, reconnection, target } = extras.reduce<ClientParts>(
+    (parts, extra) => extra?.extend(parts, { runtime, members, former, encode, send }) ?? parts,
+    { make: EngineClient.make, dial: dialPlain, reconnection: options.reconnection, target: (target) => target }
   )
 
   /** One session, from its opening to its end, which it gives. Interruption closes it. */

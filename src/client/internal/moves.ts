@@ -222,9 +222,7 @@ class Mover implements Link {
     this.current = next
     this.state = settled
     former.clear()
-    const closing = runtime.runFork(
-      Effect.map(Effect.sleep(Math.max(0, until - this.now)), () => from.close())
-    )
+    const closing = runtime.runFork(Effect.map(Effect.sleep(Math.max(0, until - this.now)), () => from.close()))
     const ends = Array.from(members.values(), (member) => member.onMove())
     this.previous = {
       link: from,

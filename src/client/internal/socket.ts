@@ -127,9 +127,10 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   // -------------------------------------------------------------- the server
 
-  const onOpen = (isMoving = false) => {
+  const onOpen = () => {
     if (asking || !isWanted()) return
-    if (!isMoving && status._tag !== "Connecting") change({ _tag: "Connecting" })
+    // A connection that has moved keeps its sockets connected.
+    if (!isConnected() && status._tag !== "Connecting") change({ _tag: "Connecting" })
     asking = []
     const [makeAuth] = users
     const fiber = (making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth)))
@@ -145,7 +146,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   const onMove = () => {
     const forget = outbound.mark()
     stopAsking()
-    onOpen(true)
+    onOpen()
     return forget
   }
 
