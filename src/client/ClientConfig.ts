@@ -22,7 +22,6 @@ const readers = {
   transports: (name: string) =>
     Config.Array(Schema.Trim.pipe(Schema.decodeTo(Schema.Literals(["polling", "websocket"]))), name),
   upgrade: Config.Boolean,
-  tryAllTransports: Config.Boolean,
   withCredentials: Config.Boolean,
   protocols: (name: string) => Config.Array(Schema.Trim, name),
   forceBase64: Config.Boolean,

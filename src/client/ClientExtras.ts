@@ -7,7 +7,7 @@
  */
 import * as ClientChoices from "../engine/ClientChoices.ts"
 import type { Extend } from "./internal/connection.ts"
-import { refreshRights, telling, watchContract } from "./internal/greetings.ts"
+import { refreshRights, telling, watchContracts } from "./internal/greetings.ts"
 import { followMoves } from "./internal/moves.ts"
 
 /**
@@ -92,17 +92,21 @@ export const recovery: ClientExtra = {
 }
 
 /**
- * Logs a warning, once for each socket, if the server has another contract than the client: than
- * the `fingerprint` of the connection's options, or than the server had before.
+ * Logs a warning, once for each socket, if the server has another contract than the client. The
+ * argument has the fingerprints of the client's contracts, as `ContractDiff.fingerprint` gives them
+ * in a build, by the names of their namespaces. Default: the first one that the server tells, so
+ * that the warning means that the server has changed since.
  *
  * @since 0.1.0
  * @category extras
  */
-export const contract: ClientExtra = { extend: watchContract }
+export const contracts = (fingerprints: Readonly<Record<string, string>> = {}): ClientExtra => ({
+  extend: watchContracts(new Map(Object.entries(fingerprints)))
+})
 
 /**
  * All extras that need a server of this library: {@link moves}, {@link rights}, {@link recovery} and
- * {@link contract}.
+ * {@link contracts}.
  *
  * **Example** (A client that takes everything that its server offers, and closes with its page)
  *
@@ -116,7 +120,28 @@ export const contract: ClientExtra = { extend: watchContract }
  * @since 0.1.0
  * @category extras
  */
-export const server: ReadonlyArray<ClientExtra> = [moves, rights, recovery, contract]
+export const server: ReadonlyArray<ClientExtra> = [moves, rights, recovery, contracts()]
+
+/**
+ * Tries the other transports, in their order, when the first one cannot connect, or not within
+ * `connectTimeout`.
+ *
+ * **Example** (Long-polling where a proxy lets no WebSocket pass)
+ *
+ * ```ts
+ * const Client = SocketIoClient.layer({
+ *   url: "https://example.org",
+ *   transports: ["websocket", "polling"],
+ *   extras: [ClientExtras.tryAllTransports]
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category extras
+ */
+export const tryAllTransports: ClientExtra = {
+  extend: (parts) => ({ ...parts, make: ClientChoices.tryAllTransports(parts.make) })
+}
 
 /**
  * Begins with WebSocket once an upgrade has succeeded, until a connection fails. It has no effect

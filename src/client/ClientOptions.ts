@@ -48,15 +48,13 @@ export interface ClientOptions<R = never> {
    * headers. Default: none.
    */
   readonly headers?: Strings | Effect.Effect<Strings, never, R>
-  /** The transports that may be used, the first one first. Default: polling, then WebSocket. */
+  /**
+   * The transports that may be used. The first one opens the connection; polling changes to
+   * WebSocket if that is there, too. Default: polling and WebSocket.
+   */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether to change from polling to WebSocket when the server offers it. Default: true. */
   readonly upgrade?: boolean
-  /**
-   * Whether to try the other transports when the first one cannot connect, or not in time. Default:
-   * false.
-   */
-  readonly tryAllTransports?: boolean
   /** Whether cookies are sent to another origin. Default: false. */
   readonly withCredentials?: boolean
   /** Subprotocols of the WebSocket. Default: none. */
@@ -123,10 +121,9 @@ export interface ResolvedClientOptions extends Omit<EngineClientOptions, "query"
   readonly maxDepth: number
 }
 
-type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout" | "extras" | Off>>
-
-/** The options that are off unless they are set. */
-type Off = "tryAllTransports" | "forceBase64"
+type ClientOptionsDefaults = Required<
+  Omit<ClientOptions, "url" | "transports" | "connectTimeout" | "extras" | "forceBase64">
+>
 
 const defaults = {
   path: "/socket.io",

@@ -153,16 +153,11 @@ type MiddlewareAuth<M> = [M] extends [never]
  *   be left out if `{}` is one.
  * - `params`: the parameters of a dynamic namespace's name; nothing else has one. A name that does
  *   not match the contract's pattern is a defect.
- * - `fingerprint`: that of the program's contract, as `ContractDiff.fingerprint` gives it in a
- *   build. If a server of this library has another one, the client logs a warning, once. Default:
- *   the first one that the server tells, so that the warning means that the server has changed
- *   since.
  *
  * @since 0.1.0
  * @category options
  */
-export type ConnectOptions<T extends Target, R = never> = AuthOption<AuthOf<T>, R> &
-  ParamsOption<T> & { readonly fingerprint?: string }
+export type ConnectOptions<T extends Target, R = never> = AuthOption<AuthOf<T>, R> & ParamsOption<T>
 
 type AuthOption<Auth, R> = {} extends Auth
   ? { readonly auth?: Auth | Effect.Effect<Auth, never, R> }
@@ -241,10 +236,9 @@ export const socket = <const T extends Target, R = never>(
 interface AnyOptions {
   readonly auth?: unknown
   readonly params?: Readonly<Record<string, unknown>>
-  readonly fingerprint?: string
 }
 
-const open = Effect.fnUntraced(function* (of: Target, { auth, fingerprint, params }: AnyOptions = {}) {
+const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
   const contract = (of as Partial<Namespace.Any>).forClient?.()
   const namespace = contract ? contract.name(params) : (of as string)
@@ -254,7 +248,7 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, fingerprint, param
   const given = isMade ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (contract ? contract.encodeAuth(value) : value))
   const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
-  const target = { namespace, of, wire: contract?.wire, auth: isMade || auth, fingerprint }
+  const target = { namespace, of, wire: contract?.wire, auth: isMade || auth }
   const existing = manager.members.get(namespace)
   const runtime = existing ?? makeSocket(manager, manager.target(target))
   const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"

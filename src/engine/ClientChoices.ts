@@ -50,6 +50,60 @@ export const rememberUpgrade =
   }
 
 /**
+ * Tries the other transports, in their order, when the first one cannot connect, or not in time.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const tryAllTransports =
+  (make: MakeEngineClient): MakeEngineClient =>
+  (options, runtime, sink) => {
+    const begin = ([first, ...others]: typeof options.transports): EngineClient => {
+      let isOpened = false
+      return make({ ...options, transports: first === undefined ? [] : [first, ...others] }, runtime, {
+        ...sink,
+        onOpen: (handshake) => {
+          isOpened = true
+          sink.onOpen(handshake)
+        },
+        onClose: (close) => {
+          if (isOpened || isOver || others.length === 0) return sink.onClose(close)
+          current = begin(others)
+          current.open()
+        }
+      })
+    }
+    let current = begin(options.transports)
+    /** Nobody wants another session. */
+    let isOver = false
+    return {
+      get id() {
+        return current.id
+      },
+      get isOpen() {
+        return current.isOpen
+      },
+      get transportName() {
+        return current.transportName
+      },
+      get writable() {
+        return current.writable
+      },
+      open: () => current.open(),
+      send: (...message) => current.send(...message),
+      checkAlive: () => current.checkAlive(),
+      close: (description) => {
+        isOver = true
+        current.close(description)
+      },
+      fail: (...why) => {
+        isOver = true
+        current.fail(...why)
+      }
+    }
+  }
+
+/**
  * Ends a session when the page is left or frozen, and tells the server. A frozen page keeps no
  * connection then, and a restored page finds it closed.
  *

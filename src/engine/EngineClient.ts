@@ -137,8 +137,6 @@ export const make = (
   let forgetOffline: (() => void) | undefined
   let state: "Opening" | "Open" | "Closing" | "Closed" = "Opening"
   let id: string | undefined
-  /** The transports that have not failed yet, in the order in which they are tried. */
-  let names = transports
   /** The transport that is in use, or being tried. */
   let transport: ClientPolling | ClientTransport | undefined
   /** The upgrade that is under way. */
@@ -158,7 +156,7 @@ export const make = (
   const expect = (millis: number) => {
     forgetDeadline?.()
     deadline = now() + millis
-    forgetDeadline = after(runFork, millis, () => (state === "Opening" ? fail("timeout") : end("ping timeout")))
+    forgetDeadline = after(runFork, millis, () => end(state === "Opening" ? "timeout" : "ping timeout"))
   }
 
   // -------------------------------------------------------------- opening
@@ -166,7 +164,7 @@ export const make = (
   const connect = () => {
     expect(connectTimeout)
     transport =
-      names[0] === "polling"
+      transports[0] === "polling"
         ? // Some caches in the field answer a GET with the response to an earlier one, of any client.
           makePolling(
             () => `${addressOf(options, "polling", id)}&t=${runtime.unique}_${(counter++).toString(36)}`,
@@ -177,9 +175,9 @@ export const make = (
               isPosting = false
               flush()
             },
-            fail
+            end
           )
-        : webSocket(() => {}, onPacket, onBinary, fail)
+        : webSocket(() => {}, onPacket, onBinary, end)
     transport.open()
   }
 
@@ -193,17 +191,9 @@ export const make = (
     return makeWebSocket(platform, request, onOpen, onPacket, onBinary, onEnd)
   }
 
-  /** Leaves a transport that does not lead to a Socket.IO server: another transport may. */
-  const fail: TransportEnd = (...why) => {
-    if (state !== "Opening" || !options.tryAllTransports || names.length < 2) return end(...why)
-    names = names.slice(1)
-    transport!.close()
-    connect()
-  }
-
   const onOpenPacket = (packet: string) => {
     const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return fail("parse error", handshake.message)
+    if (isProtocolError(handshake)) return end("parse error", handshake.message)
     const { pingInterval, pingTimeout, sid, upgrades } = handshake
     maxPayload = handshake.maxPayload
     pingWait = pingInterval + pingTimeout
@@ -213,7 +203,7 @@ export const make = (
     sink.onOpen(handshake)
     if (!isOpen()) return
     expect(pingWait)
-    if (options.upgrade && polling && upgrades.includes("websocket") && names.includes("websocket")) probe(polling)
+    if (options.upgrade && polling && upgrades.includes("websocket") && transports.includes("websocket")) probe(polling)
   }
 
   // -------------------------------------------------------------- upgrade
@@ -228,7 +218,7 @@ export const make = (
         polling.pause(() => completeUpgrade(probing))
       },
       (bytes) => (transport === probing ? onBinary(bytes) : failUpgrade()),
-      (...why) => (transport === probing ? fail(...why) : failUpgrade())
+      (...why) => (transport === probing ? end(...why) : failUpgrade())
     )
     // Packets may wait for it, and a WebSocket may swallow the probe.
     upgrade = { _tag: "Probing", candidate: probing, forget: after(runFork, connectTimeout, failUpgrade) }
@@ -286,7 +276,7 @@ export const make = (
   }
 
   const onBinary = (bytes: Uint8Array) =>
-    state === "Opening" ? fail("parse error", "not an open packet") : sink.onBinary(bytes)
+    state === "Opening" ? end("parse error", "not an open packet") : sink.onBinary(bytes)
 
   // -------------------------------------------------------------- out
 

@@ -23,10 +23,9 @@ export interface EngineClientOptions {
   /** Parameters of every request. One without a value is left out. */
   readonly query: Readonly<Record<string, string | undefined>>
   readonly headers: Readonly<Record<string, string>>
-  /** In the order in which they are tried. */
+  /** The first one is used, and WebSocket, if it is another one, for upgrades. */
   readonly transports: ReadonlyArray<TransportName>
   readonly upgrade: boolean
-  readonly tryAllTransports?: boolean
   readonly withCredentials: boolean
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64?: boolean

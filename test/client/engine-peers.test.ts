@@ -65,7 +65,7 @@ for (const [peer, start] of [
         Effect.gen(function* () {
           const { url } = yield* running({ transports: [second] })
           const transports = [first, second]
-          const { requests, socket } = yield* clientOf({ url, transports, tryAllTransports: true })
+          const { requests, socket } = yield* clientOf({ url, transports, extras: [ClientExtras.tryAllTransports] })
           assert.strictEqual(yield* transportOf(socket), second)
           assert.deepStrictEqual(requests, transports)
         })

@@ -15,7 +15,6 @@ const defaults: EngineClient.EngineClientOptions = {
   headers: {},
   transports: ["polling", "websocket"],
   upgrade: true,
-  tryAllTransports: false,
   withCredentials: false,
   protocols: [],
   forceBase64: false,
@@ -30,6 +29,7 @@ export const upgradable = { upgrades: ["websocket"] }
 
 export interface TestClientOptions extends Partial<EngineClient.EngineClientOptions> {
   /** Choices that not every client makes. Default: it begins with the first transport, and closes with its page. */
+  readonly tryAllTransports?: boolean
   readonly rememberUpgrade?: boolean
   readonly closeOnPageHide?: boolean
   /** What sessions of one client remember of each other. */
@@ -44,9 +44,11 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
     memory = { upgraded: false },
     platform = makeFakePlatform(),
     rememberUpgrade = false,
+    tryAllTransports = false,
     ...rest
   } = options
   let make: EngineClient.MakeEngineClient = EngineClient.make
+  if (tryAllTransports) make = ClientChoices.tryAllTransports(make)
   if (closeOnPageHide) make = ClientChoices.closeOnPageHide(make)
   if (rememberUpgrade) make = ClientChoices.rememberUpgrade(make, memory)
   const clock = yield* Clock.Clock

@@ -126,8 +126,6 @@ export interface Target {
   readonly of: unknown
   readonly wire: ClientWire | undefined
   readonly auth: unknown
-  /** The fingerprint of the contract that the program has, if it knows it. */
-  readonly fingerprint: string | undefined
   /** Sees every status of the socket, and gives the one that takes its place. */
   readonly onStatus?: (status: SocketStatus) => SocketStatus
   /** Sees every event that the socket receives, and gives the one that takes its place. */

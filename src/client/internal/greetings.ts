@@ -63,26 +63,28 @@ export const telling =
   })
 
 /** Warns, once for each socket, when the contract of the server is not the expected one. */
-export const watchContract: Extend = (parts) => ({
-  ...parts,
-  dial: asking(parts),
-  target: (target) => {
-    const { namespace } = target
-    /** That of the program, or the first one of the server. */
-    let expected: unknown = target.fingerprint
-    let isTold = false
-    return parts.target({
-      ...target,
-      decorate: tapping((packet, { runtime }) => {
-        const told = greetingOf(packet)?.contract
-        expected ??= told
-        if (!told || told === expected || isTold) return
-        isTold = true
-        runtime.warn(`"${namespace}" has another contract at the server`, { expected, told })
-      }, target.decorate)
-    })
-  }
-})
+export const watchContracts =
+  (fingerprints: ReadonlyMap<string, string>): Extend =>
+  (parts) => ({
+    ...parts,
+    dial: asking(parts),
+    target: (target) => {
+      const { namespace } = target
+      /** That of the program, or the first one of the server. */
+      let expected: unknown = fingerprints.get(namespace)
+      let isTold = false
+      return parts.target({
+        ...target,
+        decorate: tapping((packet, { runtime }) => {
+          const told = greetingOf(packet)?.contract
+          expected ??= told
+          if (!told || told === expected || isTold) return
+          isTold = true
+          runtime.warn(`"${namespace}" has another contract at the server`, { expected, told })
+        }, target.decorate)
+      })
+    }
+  })
 
 /**
  * Sends new credentials when the server asks for them, before the rights of these end. Only an
