@@ -73,9 +73,9 @@ export const tryAllTransports =
         }
       })
     }
-    let current = begin(options.transports)
     /** Nobody wants another session. */
     let isOver = false
+    let current = begin(options.transports)
     return {
       get id() {
         return current.id
@@ -113,11 +113,11 @@ export const tryAllTransports =
 export const closeOnPageHide =
   (make: MakeEngineClient): MakeEngineClient =>
   (options, runtime, sink) => {
-    let stop = () => {}
+    let stop: (() => void) | undefined
     const session = make(options, runtime, {
       ...sink,
       onClose: (close) => {
-        stop()
+        stop?.()
         sink.onClose(close)
       }
     })
