@@ -275,8 +275,8 @@ export const untypedDynamic: {
 
 /**
  * Gives the first contract with the events, the data, the middlewares and the annotations of the
- * other one. The name, the parameters, `auth`, `concurrency` and the documentation stay those of the
- * first.
+ * other one. The name, the parameters, `auth`, `concurrency` and the documentation stay those of
+ * the first.
  *
  * Throws if both declare different events, or different data, of one name, and if the other one
  * declares an `auth` or a `concurrency` that the first does not: nothing is lost silently. A

@@ -105,8 +105,8 @@ export const contracts = (fingerprints: Readonly<Record<string, string>> = {}): 
 })
 
 /**
- * All extras that need a server of this library: {@link moves}, {@link rights}, {@link recovery} and
- * {@link contracts}.
+ * All extras that need a server of this library: {@link moves}, {@link rights}, {@link recovery}
+ * and {@link contracts}.
  *
  * **Example** (A client that takes everything that its server offers, and closes with its page)
  *
