@@ -269,6 +269,7 @@ export const make: {
     ...options
   }: Options<any, Event.AnySchema, Event.AnySchema> & { readonly payload?: Event.AnySchema | Event.Fields }
 ): any => {
+  // The overloads say what it is: nothing here knows which of them was called.
   const stream: Declaration<Event.AnySchema, Event.AnySchema> = {
     item,
     error: error ?? Schema.Never,

@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net"
 import { Context, type Duration, Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client"
 
+import { NamespaceGrace } from "../../src/internal/namespaceGrace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
-import { NamespaceGrace } from "../../src/server/ServerOptions.ts"
 import { SocketIoServer } from "../../src/server/SocketIoServer.ts"
 import { within } from "./RawClient.ts"
 
