@@ -57,10 +57,21 @@ const unbalanced = (xml: string): ReadonlyArray<string> => {
 describe("npm run bench", () => {
   it("measures both servers, over WebSocket and through the upgrade", { timeout: LIMIT }, async () => {
     const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
-    const rows = rowsOf(await bench("--scenario", "echo,upgrade", "--repetitions", "1", "--quick", ...few))
+    few.push("--rate=200")
+    const rows = rowsOf(
+      await bench("--scenario", "echo,echo-rate,broadcast-rate,upgrade", "--repetitions", "1", "--quick", ...few)
+    )
     assert.deepStrictEqual(
       rows.map(([title]) => title),
-      ["echo, 2 in flight", "upgrade from polling to WebSocket", "upgrades, 32 at a time (more is better)"]
+      [
+        "echo, 2 in flight",
+        "echo, 200 per second",
+        "echo, 200 per second: median latency",
+        "broadcast to 3, 200 per second",
+        "broadcast to 3, 200 per second: median latency",
+        "upgrade from polling to WebSocket",
+        "upgrades, 32 at a time (more is better)"
+      ]
     )
     for (const [, , reference, ours, ratio] of rows) {
       assertPositive(reference)
