@@ -234,14 +234,14 @@ export interface DynamicHandles<N extends Namespace.Any> {
    * Those that open, from the time on at which the stream is run. It overflows as the streams of
    * {@link NamespaceHandle} do.
    */
-  readonly opened: <O extends NewsOverflow = "fail">(
+  readonly openings: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**
    * Those that have closed, after everything that they held was given back, from the time on at
    * which the stream is run.
    */
-  readonly closed: <O extends NewsOverflow = "fail">(
+  readonly closings: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**

@@ -73,7 +73,7 @@ export interface SocketRecovery {
  * @since 0.1.0
  * @category models
  */
-export interface SocketBase extends ConnectedSocket {
+export interface ServerSocketBase extends ConnectedSocket {
   /**
    * The socket's id, which the client knows. It is also the name of a room in which the socket is
    * alone.
@@ -177,7 +177,7 @@ export interface SocketBase extends ConnectedSocket {
  * @category models
  */
 export interface ServerSocket<N extends Namespace.Any>
-  extends SocketBase, SocketEmitter<N>, BroadcastTargets<BroadcastOperator<N>> {
+  extends ServerSocketBase, SocketEmitter<N>, BroadcastTargets<BroadcastOperator<N>> {
   /**
    * The auth payload, decoded by the contract. An untyped contract without `auth` gives it as it
    * came.
@@ -213,7 +213,7 @@ export interface ServerSocket<N extends Namespace.Any>
    * **Details**
    *
    * The handler is there until the scope closes in which it is added, or the socket disconnects
-   * (see {@link SocketBase}). Several handlers of one event all run. A failure or defect of a
+   * (see {@link ServerSocketBase}). Several handlers of one event all run. A failure or defect of a
    * handler stays with its event: it is logged.
    *
    * A declared event is answered by the builder's record; handlers here only see it. An untyped

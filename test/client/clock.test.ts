@@ -307,7 +307,7 @@ describe("what is emitted", () => {
     })
   )
 
-  it.effect("fails its acknowledgement when there is no room, or when the connection ends behind it", () =>
+  it.effect("fails its acknowledgement when there is no room, or when the connection ends after it", () =>
     Effect.gen(function* () {
       const { last, socket } = yield* setup({ maxBuffered: 1 })
       const first = yield* Effect.forkChild(Effect.flip(socket.emitWithAck("a")), { startImmediately: true })

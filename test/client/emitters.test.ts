@@ -99,7 +99,7 @@ for (const transport of ways) {
   })
 }
 
-it.live("a message that shall not be compressed is not, and the next one is", () =>
+it.live("a message that must not be compressed is not, and the next one is", () =>
   Effect.gen(function* () {
     const sizes: Array<number> = []
     const done = yield* Deferred.make<void>()

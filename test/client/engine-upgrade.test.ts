@@ -136,7 +136,7 @@ describe("an upgrade", () => {
         messages,
         Array.from({ length: n }, (_, i) => `4${i}`)
       )
-      // Each attachment stands behind its packet.
+      // Each attachment follows its packet.
       assert.strictEqual(delivered.length, messages.length + 6)
       for (const [i, packet] of delivered.entries()) {
         if (!(packet as string).startsWith("b")) continue
@@ -170,7 +170,7 @@ describe("an upgrade", () => {
 describe("an upgrade that comes to nothing", () => {
   for (const [what, answer] of [
     ["a pong of another kind", "3"],
-    ["a pong with something behind it", "3probe2"],
+    ["a pong with something after it", "3probe2"],
     ["a message", "4early"],
     ["a noop", "6"],
     ["a ping", "2"],

@@ -155,7 +155,7 @@ describe("what waits for a socket", () => {
     })
   )
 
-  it.effect("is not sent behind the end, when the first event to arrive is answered by leaving", () =>
+  it.effect("is not sent after the end, when the first event to arrive is answered by leaving", () =>
     Effect.gen(function* () {
       const { admit, last, use } = yield* setup()
       // Keeps the connection open.

@@ -290,7 +290,7 @@ describe("other timeouts under a clock", () => {
     })
   )
 
-  it.effect("closing the scope waits for nobody when everybody has gone", () =>
+  it.effect("closing the scope waits for nobody when all sessions have closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const engine = yield* Scope.provide(makeEngine(), scope)

@@ -105,7 +105,7 @@ describe("shutting down", () => {
       // Those whose turn has not come work as ever.
       channels[550]!.receiver.onText("4still here")
       assert.deepStrictEqual(engine.messages, ["4still here"])
-      // Whoever goes meanwhile has gone by himself.
+      // This client leaves meanwhile, by itself.
       channels[560]!.end()
       assert.strictEqual(engine.closes.at(-1)!.reason, "transport close")
       for (const channel of channels.slice(0, 500)) channel.end()

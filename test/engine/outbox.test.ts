@@ -563,7 +563,7 @@ describe("a session that is not read", () => {
           session.resumeUnsafe()
           yield* turn
         }
-        // Paused behind the last: there is nothing left to wait for.
+        // Paused after the last: there is nothing left to wait for.
         assert.deepStrictEqual(messages, ["4a", "4b", "4c"])
         assert.lengthOf(request.responses, 1)
       })

@@ -214,7 +214,7 @@ describe("an adapter that fails", () => {
           const socket = yield* enter(url)
           bomb.isLive = true
           if (event === undefined) {
-            // The answer to the second CONNECT comes behind the end of the first socket.
+            // The answer to the second CONNECT comes after the end of the first socket.
             socket.send("41", "40")
             yield* Effect.promise(() => socket.next())
           } else {

@@ -131,10 +131,10 @@ for (const [what, misbehave] of Object.entries(misbehaviours)) {
       )
     )
 
-    it.effect("as packet middleware refuses its event, and lets those behind it pass", () =>
+    it.effect("as packet middleware refuses its event, and lets later ones pass", () =>
       Effect.gen(function* () {
         const [socket, other] = yield* pair
-        const [bad, behind] = yield* Effect.forEach(["bad", "fine"], (event) =>
+        const [bad, later] = yield* Effect.forEach(["bad", "fine"], (event) =>
           socket
             .emitWithAck(event)
             .pipe(Effect.timeoutOption("40 seconds"), Effect.forkChild({ startImmediately: true }))
@@ -142,7 +142,7 @@ for (const [what, misbehave] of Object.entries(misbehaviours)) {
         // It has half a minute.
         for (let i = 0; i < 41; i++) yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* Fiber.join(bad!), returns ? Option.some(["well"]) : Option.none())
-        assert.deepStrictEqual(yield* Fiber.join(behind!), Option.some(["fine"]))
+        assert.deepStrictEqual(yield* Fiber.join(later!), Option.some(["fine"]))
         yield* goesOn(socket, other)
       }).pipe(
         serving((socket) =>

@@ -181,7 +181,7 @@ class Target {
     const after = post('42999999["echo","alive"]')
     if (after === 400) this.closed++
     else if (after !== 200) throw new Error(`a session is neither closed nor of any use: ${after}`)
-    // Whoever goes says so; a session that is gone already says that.
+    // A client that leaves says so. The answer tells that its session is closed already.
     post("1")
   }
 

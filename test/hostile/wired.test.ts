@@ -41,7 +41,7 @@ describe("over real connections", () => {
     }
   )
 
-  it("garbage in place of requests, and right behind them, ends its connection", { timeout: 60_000 }, async () => {
+  it("garbage in place of requests, and right after them, ends its connection", { timeout: 60_000 }, async () => {
     await attack.garbage(GARBAGE)
     await attack.check()
   })

@@ -75,7 +75,7 @@ const size = 100_000
 const count = 300
 const maxOutbox = 1_000_000
 
-/** The number of an event, which is as long as it shall be. */
+/** The number of an event, filled up to its size. */
 const numbered = (n: number) => String(n).padEnd(size, ".")
 
 const isNumbered = /^42\["n","(\d+)/

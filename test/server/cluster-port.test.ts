@@ -743,7 +743,7 @@ describe("a dynamic namespace of a cluster", () => {
       yield* here.argo.onServerSide("load", (cargo) => Effect.succeed(cargo.length))
       const load = Stream.runCollect(there.argo.serverSideEmitWithAck("load", "oars"))
       assert.deepStrictEqual(yield* load, [4])
-      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closed()), { startImmediately: true })
+      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closings()), { startImmediately: true })
       const visitor = yield* connect(`${here.url}/ship/Argo`)
       visitor.disconnect()
       yield* Fiber.join(closed)

@@ -93,7 +93,7 @@ describe("a volatile event", () => {
   )
 })
 
-describe("an event that shall not be compressed", () => {
+describe("an event that must not be compressed", () => {
   it.live("arrives, with or without a contract, and can be asked for an acknowledgement", () =>
     Effect.gen(function* () {
       const { socket, url } = yield* radar()

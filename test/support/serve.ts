@@ -79,7 +79,7 @@ export const client = (url: string, options: Options = {}): Effect.Effect<Socket
     (socket) => Effect.sync(() => socket.disconnect())
   )
 
-/** An official client that is connected. Listeners for what comes right behind the connection are added by `prepare`. */
+/** An official client that is connected. Listeners for what comes right after the connection are added by `prepare`. */
 export const connect = Effect.fnUntraced(function* (
   url: string,
   options: Options = {},

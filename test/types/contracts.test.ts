@@ -163,7 +163,7 @@ const compiles: Record<string, string> = {
       const floor: number = desk.params.floor
       const sockets: Stream.Stream<ServerSocket.ServerSocket<typeof Desk>> = desk.connections({ overflow: "dropOldest" })
       const one: Option.Option<ServerSocket.ServerSocket<typeof Desk>> = yield* desk.socket("sid")
-      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closed({ overflow: "dropOldest" })
+      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closings({ overflow: "dropOldest" })
       yield* desks.emit("cursor", [1, 2])
     })`,
   "data, streams and events between servers": `
