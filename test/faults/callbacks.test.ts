@@ -25,6 +25,7 @@ import { Parser } from "../../src/Parser.ts"
 import { json, type PacketParser } from "../../src/protocol/PacketParser.ts"
 import * as PacketType from "../../src/protocol/PacketType.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { enter } from "../hostile/victim.ts"
 import { makeEngine } from "../support/engine.ts"
 import { fakeExchange, FakeChannel, fakeRequest } from "../support/fakes.ts"
 import { engineUrl, RawSocket, request } from "../support/RawClient.ts"
@@ -75,18 +76,6 @@ const victim = Effect.fnUntraced(function* (
     })
   }
 })
-
-const enter = (url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
-      await socket.next()
-      socket.send("40")
-      await socket.next()
-      return socket
-    }),
-    (socket) => Effect.sync(() => socket.terminate())
-  )
 
 const parserOf = (bomb: Bomb, which: "makeDecoder" | "text" | "binary" | "encode"): PacketParser => ({
   encode: (packet, mayHaveBinary) => {
