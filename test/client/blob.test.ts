@@ -7,16 +7,15 @@ import { TestClock } from "effect/testing"
 
 import * as Binary from "../../src/Binary.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { isProtocolError } from "../../src/protocol/ProtocolError.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { type FakePoll, makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeSocket, statusesOf } from "../support/fakeClient.ts"
+import { type FakePoll } from "../support/fakeClientPlatform.ts"
 import * as ReferenceServer from "../support/ReferenceServer.ts"
 import { serve } from "../support/serve.ts"
 import * as TestServer from "../support/TestServer.ts"
@@ -53,16 +52,8 @@ const handshake = (upgrades: ReadonlyArray<string>) =>
 
 /** A client of the default namespace, connected to a server that the test is. */
 const setup = Effect.fnUntraced(function* (transport: "polling" | "websocket", options: Partial<ClientOptions> = {}) {
-  const platform = makeFakePlatform()
-  const client = yield* SocketIoClient.make({ url: "http://test", transports: [transport], ...options }).pipe(
-    Effect.provideService(ClientPlatform, platform)
-  )
-  const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
-  const statuses: Array<SocketStatus> = []
-  yield* Effect.forkScoped(
-    Stream.runForEach(socket.status, (status) => Effect.sync(() => statuses.push(status))),
-    { startImmediately: true }
-  )
+  const { platform, socket } = yield* fakeSocket({ transports: [transport], ...options })
+  const statuses = yield* statusesOf(socket)
   const taken = new Set<FakePoll>()
   /** The request of a method that waits for its response. */
   const waiting = (method: "GET" | "POST") =>

@@ -6,10 +6,9 @@ import { Deferred, Effect, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
-import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeClient } from "../support/fakeClient.ts"
 import { clientOf, serveOfficial, ways } from "../support/official.ts"
 
 class Greeting extends Namespace.make("/greeting", {
@@ -77,10 +76,7 @@ describe("the official server emits in its connection handler", () => {
 describe("an event that comes before its first reader", () => {
   /** A connected socket whose server is the test. */
   const connected = Effect.gen(function* () {
-    const platform = makeFakePlatform()
-    const use = yield* clientOf({ url: "http://test", transports: ["websocket"] }).pipe(
-      Effect.provideService(ClientPlatform, platform)
-    )
+    const { platform, use } = yield* fakeClient()
     const socket = yield* use(SocketIoClient.socket("/"))
     platform.sockets[0]!.accept()
     const say = (packet: string) => platform.sockets[0]!.events.onText(packet)
