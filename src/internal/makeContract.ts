@@ -49,8 +49,8 @@ export const defaults: Omit<ContractFields, "_tag"> = {
 }
 
 /**
- * Makes a contract of its fields. Each method makes another one, of changed fields. Its type depends
- * on what the fields were made of, which is not known here.
+ * Makes a contract of its fields. Each method makes another one, of changed fields. Its type
+ * depends on the declarations of the fields, which are not known here.
  */
 export const makeContract = (fields: ContractFields): any => {
   const made = new Map<Compile<unknown>, unknown>()

@@ -95,6 +95,23 @@ export type NewsOverflow = Exclude<Overflow, "suspend">
  * fails with `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say
  * otherwise. The stream of the error is the method's name.
  *
+ * **Gotchas**
+ *
+ * `sockets`, `rooms` and the streams are about this process. `fetchSockets` and `to(room).size` ask
+ * every server of a cluster.
+ *
+ * **Example** (Broadcasts from anywhere, and a log of those who leave)
+ *
+ * ```ts
+ * const Main = Effect.gen(function*() {
+ *   const chat = yield* SocketIoServer.namespace(Chat)
+ *   yield* chat.to("lobby").emit("said", "The server is up.")
+ *   yield* chat.disconnections({ overflow: "dropOldest" }).pipe(
+ *     Stream.runForEach(({ id, reason }) => Effect.logInfo(`${id} has left`, reason))
+ *   )
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

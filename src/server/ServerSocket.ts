@@ -169,9 +169,30 @@ export interface ServerSocketBase extends ConnectedSocket {
  * A client's connection to a namespace. `ServerSocket<Namespace.Untyped>` is that of a namespace
  * whose events are not declared: any event, arguments of type `unknown`.
  *
+ * **Details**
+ *
  * It lives until either side disconnects, the connection ends, or the server's scope closes; that
  * closes the scope in which the namespace's builder ran, and interrupts handlers that are under
  * way.
+ *
+ * `emit` and `emitWithAck` address this client. `to`, `in`, `except` and `broadcast` address the
+ * other sockets of the namespace, on every server of a cluster.
+ *
+ * **Gotchas**
+ *
+ * `emit` does not fail once the socket has disconnected: the event is lost. Ask for an
+ * acknowledgement where that matters. A client that connects again is a new socket, with a new id
+ * and no rooms, unless the server's `recovery` is on.
+ *
+ * **Example** (A room, and the others in it)
+ *
+ * ```ts
+ * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
+ *   Effect.succeed(Chat.of({
+ *     join: ({ room }) => Effect.as(socket.join(room), 1),
+ *     say: (text) => socket.to([...socket.rooms]).emit("said", text)
+ *   })))
+ * ```
  *
  * @since 0.1.0
  * @category models

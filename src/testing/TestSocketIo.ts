@@ -191,10 +191,18 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  * A server, and a client of it, over connections in memory. Namespaces are layers on top of it, as
  * they are on the server of a platform.
  *
+ * **Details**
+ *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the layer's scope
  * closes the client, and then the server: see `SocketIoServer.make`. Connections whose peer does
  * not close them are cut without waiting. More than 500 connections at once are closed in batches,
  * with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
+ *
+ * **Gotchas**
+ *
+ * Provide a layer per test, or state of one test (rooms, connections) is visible in the next. The
+ * clock does not move by itself under a `TestClock`: heartbeats, timeouts and reconnection wait for
+ * `TestClock.adjust`.
  *
  * **Example** (A test of a namespace)
  *
@@ -207,12 +215,6 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  *     assert.strictEqual(yield* chat.emitWithAck("join", { room: "lobby" }), 1)
  *   }).pipe(Effect.provide(Test)))
  * ```
- *
- * **Gotchas**
- *
- * Provide a layer per test, or state of one test (rooms, connections) is visible in the next. The
- * clock does not move by itself under a `TestClock`: heartbeats, timeouts and reconnection wait for
- * `TestClock.adjust`.
  *
  * @since 0.1.0
  * @category layers
