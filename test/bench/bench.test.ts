@@ -1,5 +1,5 @@
 /**
- * The whole tool in its smallest form. What it measures here says nothing; that it measures is the subject.
+ * The whole tool in its smallest form. Its figures say nothing here; the subject is that it measures.
  */
 import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -17,7 +17,7 @@ import { cells, median, uncertainty } from "./statistics.ts"
 /** Only there to end what hangs. */
 const LIMIT = 120_000
 
-/** What the tool prints. */
+/** The output of the tool. */
 const bench = (...args: ReadonlyArray<string>): Promise<string> =>
   new Promise((resolve, reject) => {
     const main = fileURLToPath(new URL("main.ts", import.meta.url))
@@ -48,7 +48,7 @@ const unbalanced = (xml: string): ReadonlyArray<string> => {
       if (open.pop() !== name) return [`</${name}>`]
     } else if (empty !== "/") open.push(name!)
   }
-  // What is no element is text: there is neither a stray sign nor an entity that nobody knows.
+  // The rest is text: there is neither a stray sign nor an unknown entity.
   const rest = xml.replaceAll(/<\/?\w+(?:\s[\w-]+="[^"<]*")*\/?>/g, "")
   if (/[<>]|&(?!amp;|lt;|gt;)/.test(rest)) open.push("text")
   return open

@@ -1,5 +1,5 @@
 /**
- * What is measured: scenarios with their parameters, and what of them stands in the table.
+ * The scenarios: their parameters, and their rows in the table.
  */
 
 /** The parameters of all scenarios. Times are milliseconds, sizes bytes. */

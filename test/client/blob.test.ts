@@ -68,7 +68,7 @@ const setup = Effect.fnUntraced(function* (transport: "polling" | "websocket", o
       }),
       (body) => Effect.as(settle, body)
     )
-  /** What the client posts; `undefined` if it posts nothing. */
+  /** The POST of the client; `undefined` if there is none. */
   const posted = Effect.suspend(() => (waiting("POST") === undefined ? Effect.undefined : respond("POST", "ok")))
   if (transport === "websocket") {
     platform.sockets[0]!.accept()

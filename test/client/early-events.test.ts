@@ -1,5 +1,5 @@
 /**
- * What a server emits as soon as it sees a client, to readers that begin in the same breath.
+ * Events that a server emits as soon as it sees a client, for readers that begin at the same moment.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Schema, Stream } from "effect"
@@ -81,7 +81,7 @@ describe("an event that comes before its first reader", () => {
     platform.sockets[0]!.accept()
     const say = (packet: string) => platform.sockets[0]!.events.onText(packet)
     say('40{"sid":"id"}')
-    /** What a stream has by now. */
+    /** The values of a stream until now. */
     const read = Effect.fnUntraced(function* (event: string) {
       const seen: Array<unknown> = []
       yield* Effect.forkScoped(

@@ -21,7 +21,7 @@ const orders: ReadonlyArray<ReadonlyArray<TransportName>> = [
   ["websocket", "polling"]
 ]
 
-/** What the session has tried so far. */
+/** The attempts of the session so far. */
 const tried = ({ platform: { polls, sockets } }: TestClient) => ({ polls: polls.length, sockets: sockets.length })
 
 /** How a server can fail an opening, over either transport, and what is said of it. */

@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 
 import { openPolling, openUpgrading, type TestClient, upgradable } from "../support/engineClient.ts"
 
-/** What is sent within one turn leaves with its end. */
+/** Packets of one turn leave at its end. */
 const turn = Effect.yieldNow
 
 /** Whether the session lives, over polling, and both directions work. */
@@ -212,7 +212,7 @@ describe("an upgrade that comes to nothing", () => {
           const test = yield* openUpgrading(until)
           test.ws().events.onClose(description)
           assert.isFalse(test.memory.upgraded)
-          // What the failed one says then is nobody's business.
+          // Packets of the failed one are ignored then.
           test.ws().events.onText("3probe")
           test.ws().events.onText("4late")
           yield* assertPolls(test)

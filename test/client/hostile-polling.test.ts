@@ -12,7 +12,7 @@ import { type FakePlatform, makeFakePlatform } from "../support/fakeClientPlatfo
 
 const turn = Effect.yieldNow
 
-/** What a server answers a request with. */
+/** The answer of a server to a request. */
 type Answer = readonly [body: string, status?: number]
 
 const statuses = [201, 204, 301, 302, 304, 400, 401, 403, 404, 413, 429, 500, 502, 503, 504]

@@ -1,5 +1,5 @@
 /**
- * What is asked of a client at awkward moments: while something else is being told, before anybody could listen, when it is too late.
+ * Calls of a client at awkward moments: while something else is being told, before anybody could listen, when it is too late.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"

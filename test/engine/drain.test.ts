@@ -28,7 +28,7 @@ const drain = Effect.fnUntraced(function* (
     if (answers) for (const channel of channels.slice(seen, closed)) channel.end()
     seen = closed
     if (at > 60_000) assert.fail("it does not end")
-    // Whoever waits for the last sessions is woken in a turn of its own.
+    // The waiter for the last sessions is woken in a turn of its own.
     yield* Effect.yieldNow
     if (closing.pollUnsafe() !== undefined) break
     yield* TestClock.adjust(step)

@@ -40,7 +40,7 @@ const poll = Effect.fnUntraced(function* (options: EngineOptions = {}) {
   return { ...engine, sid, session, send }
 })
 
-/** What was sent in this turn is on its way. */
+/** The messages of this turn are on their way. */
 const turn = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
 
 describe("a message that is larger than maxOutbox", () => {

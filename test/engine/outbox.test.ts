@@ -1,5 +1,5 @@
 /**
- * What waits for clients that are behind, by the policy for outboxes that are full.
+ * The outbox of slow clients, by the policy for full outboxes.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
@@ -11,7 +11,7 @@ import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel } from "../support/fakes.ts"
 import { alone, readOnly } from "../support/metrics.ts"
 
-/** What a socket takes before the session's own outbox begins, and a budget of which 100,000 bytes are left then. */
+/** The bytes that a socket takes before the session's own outbox begins, and a budget of which 100,000 bytes are left then. */
 const share = 64 * 1024
 const maxOutbox = share + 100_000
 

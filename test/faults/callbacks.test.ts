@@ -1,5 +1,5 @@
 /**
- * What an application gives the server, other than handlers, and what throws where it must not: parsers, adapters, sources of random
+ * Code of an application other than handlers, which throws where it must not: parsers, adapters, sources of random
  * bytes, schedules, hooks, sinks. It ends its own session or refuses its own request, and is logged once; the process and everybody else
  * live.
  */

@@ -53,7 +53,7 @@ const settle = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E,
   return yield* Fiber.join(fiber)
 })
 
-/** What the socket has acknowledged within a second of its own. */
+/** The acknowledgements of the socket within a second of its own. */
 const answered = (socket: ClientSocket<Namespace.Untyped>, event: string) =>
   Effect.map(settle(Effect.timeoutOption(socket.emitWithAck(event), "1 second"), 1_001), (exit) =>
     Option.flatten(Exit.getSuccess(exit))

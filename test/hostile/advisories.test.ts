@@ -1,5 +1,5 @@
 /**
- * What has been published against Socket.IO and what it stands on: the trigger of each advisory, sent to our server or client, and the safe
+ * The advisories against Socket.IO and its dependencies: the trigger of each advisory, sent to our server or client, and the safe
  * outcome.
  */
 import * as Http from "node:http"

@@ -3,7 +3,7 @@
  */
 import { Seeded } from "../../src/testing/internal/seeded.ts"
 
-/** What objects inherit, what the protocol reserves, and what parsers stumble over. */
+/** Names that objects inherit, that the protocol reserves, and that parsers stumble over. */
 const NAMES = [
   "__proto__",
   "constructor",

@@ -19,7 +19,7 @@ describe("over real connections", () => {
 
   beforeAll(async () => {
     attack = await Attack.start(1)
-    // What is made once, and code that is compiled.
+    // Resources that are made once, and code that is compiled.
     await attack.bodies(300)
     await attack.messages(300)
     before = await attack.rest()

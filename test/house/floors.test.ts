@@ -31,7 +31,7 @@ const floors: Record<string, number> = {
   web: 5
 }
 
-/** What a folder may not import, though its floor would allow it. The folders of the highest floor know nothing of each other. */
+/** Folders that a folder may not import, though its floor would allow it. The folders of the highest floor know nothing of each other. */
 const strangers: Record<string, ReadonlyArray<string>> = {
   protocol: ["", "internal"],
   adapter: ["engine", "recovery"],
@@ -75,7 +75,7 @@ const folderOf = (path: string): string => {
   return rest.length === 0 ? "" : first!
 }
 
-/** What is wrong with the imports of a file of `src`. */
+/** The wrong imports of a file of `src`. */
 const violations = (path: string, source: string): ReadonlyArray<string> => {
   const folder = folderOf(path)
   const floor = floors[folder]

@@ -272,7 +272,7 @@ for (const transport of ["polling", "websocket"] as const) {
       quick.on("ask", (_text: string, answer: (n: number) => void) => answer(1))
       yield* socket
       const all = yield* everybody
-      // What the connection takes is gone: then its turn is the outbox's.
+      // The connection has taken its part: then the outbox is used.
       yield* Effect.forEach(
         Array.from({ length: 200 }),
         () => Effect.andThen(ours.emit("n", numbered(0)), Effect.yieldNow),

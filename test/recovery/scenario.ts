@@ -18,7 +18,7 @@ import { OfficialModel } from "./officialModel.ts"
 import { Oracle, type Stay } from "./oracle.ts"
 import { sessionsOf } from "./sessions.ts"
 
-/** What many seeds have seen together. */
+/** The results of many seeds together. */
 export interface Tally {
   /** How often clients have asked for their sessions, and have got them. */
   asked: number

@@ -100,7 +100,7 @@ describe("an auth payload", () => {
             assert.match(yield* enter(`/n/${id}`, `{"token":"${"x".repeat(5_000)}"}`), /^40\/n\/\d,\{"sid"/)
           }
           assert.include(yield* enter("/n/4", `{"token":"${"x".repeat(5_000)}"}`), "Auth payload too large")
-          // What it has left is given back.
+          // The rest of it is given back.
           yield* Effect.promise(() => client.send("41/n/1,"))
           assert.match(yield* enter("/n/4", `{"token":"${"x".repeat(5_000)}"}`), /^40\/n\/4,\{"sid"/)
           yield* Effect.promise(() => client.close())

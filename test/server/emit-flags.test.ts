@@ -1,5 +1,5 @@
 /**
- * What is sent to one socket with flags: volatile, compress.
+ * Events for one socket with flags: volatile, compress.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric, Queue, Schema } from "effect"

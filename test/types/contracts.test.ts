@@ -1,5 +1,5 @@
 /**
- * What must not compile does not, and says why in words that a user can act on. What must compile is the rest of the tests.
+ * Wrong code does not compile, and the error says why in words that a user can act on. Right code is in all other tests.
  */
 import { beforeAll, describe, expect, it } from "@effect/vitest"
 

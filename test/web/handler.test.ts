@@ -142,7 +142,7 @@ describe("a handler of the fetch API", () => {
       yield* session.send("x".repeat(200_000))
       yield* fetch({ sid })
       assert.strictEqual(closes.length, 0)
-      // What is more than the budget must be read as fast as it is sent, except for an eighth.
+      // Everything beyond the budget must be read as fast as it is sent, except for an eighth.
       let sent = 0
       for (; closes.length === 0; sent++) {
         yield* session.send("x".repeat(100_000))
@@ -398,7 +398,7 @@ describe("a standard WebSocket", () => {
         socket.receive(data)
         assert.strictEqual(socket.closedWith, 1009)
         assert.strictEqual(closes.at(-1)!.reason, "payload too large")
-        // What comes after that is nobody's.
+        // Later messages belong to no session.
         socket.receive("4more")
         assert.strictEqual(messages.length, 1)
       }

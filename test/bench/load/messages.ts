@@ -311,7 +311,7 @@ const echoAround = async (load: Load, peers: ReadonlyArray<WebSocketPeer>): Prom
 }
 
 /**
- * What a round trip and a delivery cost with this many connections, and, with `rooms` above 0, what a delivery costs in rooms
+ * The cost of a round trip and of a delivery with this many connections, and, with `rooms` above 0, that of a delivery in rooms
  * of 10 members, 100 and so on, all connections being there.
  */
 export const growth = async (load: Load): Promise<Figures> => {
