@@ -23,7 +23,6 @@ const floors: Record<string, number> = {
   admin: 5,
   cluster: 5,
   cli: 5,
-  browser: 5,
   redis: 5,
   rpc: 5,
   presence: 5,
@@ -41,7 +40,6 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   atom: ["server", "adapter", "recovery"],
   cli: ["engine", "adapter", "recovery", "server", "client"],
   admin: ["client"],
-  browser: ["server"],
   redis: ["client"],
   presence: ["client"]
 }
