@@ -32,7 +32,7 @@ export interface TestClientOptions extends Partial<EngineClient.EngineClientOpti
   readonly tryAllTransports?: boolean
   readonly rememberUpgrade?: boolean
   readonly closeOnPageHide?: boolean
-  /** What sessions of one client remember of each other. */
+  /** The memory that sessions of one client share. */
   readonly memory?: { upgraded: boolean }
   readonly platform?: FakePlatform
 }
