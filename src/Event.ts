@@ -20,6 +20,7 @@ import {
   TypeId
 } from "./EventContract.ts"
 import { checkConcurrency } from "./internal/declarationChecks.ts"
+import type { Given, OnceOf } from "./internal/onceOptions.ts"
 import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
@@ -74,16 +75,6 @@ interface Documentation<A> {
 }
 
 type TypeOf<S> = S extends AnySchema ? S["Type"] : never
-
-/** The type of the options `once` as they are given, with no other keys; `unknown` without any. */
-type Given<O> = O & { readonly [K in Exclude<keyof O, keyof Once.Options>]: NoOption<K> }
-
-/** Appears in an error message where `once` has an option that does not exist. */
-interface NoOption<Name> {
-  readonly "once has no option": Name
-}
-
-type OnceOf<O> = unknown extends O ? undefined : O extends Once.Options ? O : Once.Options
 
 interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload, OnceOptions> {
   /**

@@ -37,6 +37,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 
 import * as Event from "./Event.ts"
+import type { Given, OnceOf } from "./internal/onceOptions.ts"
 import type * as Once from "./Once.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 import * as StreamWire from "./StreamWire.ts"
@@ -66,8 +67,9 @@ export interface StartEvent<
   in out Name extends string,
   out Payload extends Event.AnySchema,
   out Item extends Event.AnySchema,
-  out E extends Event.AnySchema
-> extends Event.Event<Name, Payload, typeof StreamWire.Started, Schema.Never> {
+  out E extends Event.AnySchema,
+  out OnceOptions extends Once.Options | undefined = Once.Options | undefined
+> extends Event.Event<Name, Payload, typeof StreamWire.Started, Schema.Never, OnceOptions> {
   readonly stream: Declaration<Item, E>
 }
 
@@ -96,11 +98,12 @@ export interface StreamEvent<
   in out Name extends string,
   out Payload extends Event.AnySchema,
   out Item extends Event.AnySchema,
-  out E extends Event.AnySchema
+  out E extends Event.AnySchema,
+  out OnceOptions extends Once.Options | undefined = Once.Options | undefined
 > {
   readonly name: Name
   readonly clientToServer: readonly [
-    StartEvent<Name, Payload, Item, E>,
+    StartEvent<Name, Payload, Item, E, OnceOptions>,
     PartEvent<`${Name}:read`, typeof StreamWire.Read, typeof StreamWire.Reading>,
     PartEvent<`${Name}:find`, typeof StreamWire.Key, typeof StreamWire.Found>,
     PartEvent<`${Name}:stop`, typeof StreamWire.Stop, typeof StreamWire.Stopping>,
@@ -166,7 +169,7 @@ export type Handler<Payload, Item, E> = ((payload: Payload) => Stream.Stream<Ite
  * @since 0.1.0
  * @category options
  */
-export interface Options<Payload, Item, E> {
+export interface Options<Payload, Item, E, OnceOptions = unknown> {
   /** A value of the stream. */
   readonly item: Item
   /** The failures of the stream. Default: none. */
@@ -192,7 +195,7 @@ export interface Options<Payload, Item, E> {
   /** The rate at which the client of one socket may start streams. Default: no limit. */
   readonly rateLimit?: EventRateLimit
   /** Whether a message starts one stream, however often its client sends it; see `Once.Options`. */
-  readonly once?: Once.Options<Payload>
+  readonly once?: Once.Options<Payload> & Given<OnceOptions>
   /** The purpose of the event. CommonMark is allowed. */
   readonly description?: string
   /** Whether new programs should not use the event. Default: false. */
@@ -244,19 +247,25 @@ export const make: {
     const Name extends string,
     Payload extends Event.AnySchema | Event.Fields,
     Item extends Event.AnySchema,
-    E extends Event.AnySchema = Schema.Never
+    E extends Event.AnySchema = Schema.Never,
+    OnceOptions = unknown
   >(
     name: Name,
-    options: Options<Event.PayloadOf<Payload>["Type"], Item, E> & { readonly payload: Payload }
-  ): StreamEvent<Name, Event.PayloadOf<Payload>, Item, E>
+    options: Options<Event.PayloadOf<Payload>["Type"], Item, E, OnceOptions> & { readonly payload: Payload }
+  ): StreamEvent<Name, Event.PayloadOf<Payload>, Item, E, OnceOf<NoInfer<OnceOptions>>>
   /**
    * Declares an event without a payload that is answered with a stream. Throws if the name is
    * reserved by the protocol.
    */
-  <const Name extends string, Item extends Event.AnySchema, E extends Event.AnySchema = Schema.Never>(
+  <
+    const Name extends string,
+    Item extends Event.AnySchema,
+    E extends Event.AnySchema = Schema.Never,
+    OnceOptions = unknown
+  >(
     name: Name,
-    options: Options<void, Item, E> & { readonly payload?: never }
-  ): StreamEvent<Name, Schema.Void, Item, E>
+    options: Options<void, Item, E, OnceOptions> & { readonly payload?: never }
+  ): StreamEvent<Name, Schema.Void, Item, E, OnceOf<NoInfer<OnceOptions>>>
 } = (
   name: string,
   {

@@ -1,4 +1,4 @@
-import { makeUtf8, writeUtf8 } from "./utf8.ts"
+import { isPlain, makeUtf8, writePlain, writeUtf8 } from "./utf8.ts"
 
 /** The memory of a queue, in bytes, at the least. */
 const LEAST = 512
@@ -51,6 +51,20 @@ export class TextQueue {
       this.used += size
     }
     return size
+  }
+
+  /**
+   * Adds a text, or several as one, if it has a byte for each character, which is quicker. Returns
+   * whether it has.
+   */
+  pushPlain(text: string): boolean {
+    if (!isPlain(text)) return false
+    const size = text.length
+    if (!this.fits(size)) this.move(LOOSE * (this.used + size))
+    writePlain(this.bytes, text, this.head)
+    this.head += size
+    this.used += size
+    return true
   }
 
   /** Removes the oldest texts, of so many bytes. */

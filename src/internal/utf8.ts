@@ -4,7 +4,7 @@ interface Native {
 }
 
 interface NativeBytes extends Uint8Array<ArrayBuffer> {
-  write?(text: string, at: number): number
+  write?(text: string, at: number, size?: number, encoding?: "latin1"): number
 }
 
 /** The native functions of Node, Bun and Deno, where they exist: they are faster for long texts. */
@@ -44,3 +44,13 @@ const encoder = /* @__PURE__ */ new TextEncoder()
  */
 export const writeUtf8 = (bytes: Uint8Array<ArrayBuffer> & NativeBytes, text: string, at: number): number =>
   bytes.write === undefined ? encoder.encodeInto(text, bytes.subarray(at)).written : bytes.write(text, at)
+
+/** Whether a text has a byte for each character in UTF-8. */
+export const isPlain = (text: string): boolean =>
+  (native === undefined ? utf8Length(text) : native.byteLength(text)) === text.length
+
+/** Writes such a text to a place in memory that has that many bytes. */
+export const writePlain = (bytes: Uint8Array<ArrayBuffer> & NativeBytes, text: string, at: number): void => {
+  if (bytes.write === undefined) encoder.encodeInto(text, bytes.subarray(at))
+  else bytes.write(text, at, text.length, "latin1")
+}

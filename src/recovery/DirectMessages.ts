@@ -36,9 +36,9 @@ export interface MessageTexts<in out M> {
  *
  * **Details**
  *
- * A few lie here as they are. Where there are more, the texts of the others lie outside of the
- * heap: a client with many messages would make the collector copy all of them, though nobody needs
- * them in the end.
+ * The latest lie here as they are. The texts of the others lie outside of the heap: a client with
+ * many messages would make the collector copy all of them, though nobody needs them in the end.
+ * They go there several at once, as each way there takes time.
  *
  * @since 0.1.0
  * @category models
@@ -49,10 +49,12 @@ export class DirectMessages<in out M extends Sized> {
   /** Their memory, in bytes: the most that they take, here or when they are sent. */
   memory = 0
   private readonly texts: MessageTexts<M> | undefined
-  /** Of each its position, and the size of its text in `queue`: 0 if it is among `objects`. */
+  /** Of each its position, and its sizes in `queue`: 0 if it is not there. */
   private readonly marks: Array<number> = []
   /** The first mark that counts. */
   private first = 0
+  private readonly latest: Array<M> = []
+  /** Of the others, those that are not in `queue`. */
   private readonly objects: Array<M> = []
   private queue: TextQueue | undefined
 
@@ -75,41 +77,53 @@ export class DirectMessages<in out M extends Sized> {
 
   /** Adds a message. Returns its memory, in bytes. */
   add(position: number, message: M): number {
-    const size = this.count < FEW ? 0 : this.addText(message)
-    if (size === 0) this.objects.push(message)
-    this.marks.push(position, size)
+    const { latest, marks, texts } = this
+    if (latest.length === MANY && texts !== undefined) this.settle(texts)
+    latest.push(message)
+    marks.push(position, 0)
     this.count++
-    const memory = size === 0 ? message.memory : this.texts!.memoryOf(size)
+    const { memory } = message
     this.memory += memory
     return memory
   }
 
-  /**
-   * Returns the size of a message's text in the queue; 0 if it is more than a text, or would take
-   * more memory there.
-   */
-  private addText(message: M): number {
-    const { texts } = this
-    const text = texts?.textOf(message)
-    if (text === undefined || text.length > LONG) return 0
-    const most = (texts!.memoryOf(text.length) - MARK_MEMORY) / TextQueue.memoryPerByte
-    const size = (this.queue ??= new TextQueue()).push(text, most)
-    return size > most ? 0 : size
+  /** The latest messages go to the others. */
+  private settle({ memoryOf, textOf }: MessageTexts<M>): void {
+    const { latest, marks, objects } = this
+    const queue = (this.queue ??= new TextQueue())
+    const texts: Array<string> = []
+    for (const message of latest) {
+      const text = textOf(message)
+      texts.push(text === undefined || text.length > LONG ? "" : text)
+    }
+    const isPlain = queue.pushPlain(texts.join(""))
+    let at = marks.length - MARK * MANY + 1
+    for (let i = 0; i < MANY; i++, at += MARK) {
+      const text = texts[i]!
+      const { length } = text
+      const most = (memoryOf(length) - MARK_MEMORY) / TextQueue.memoryPerByte
+      const bytes = isPlain || length === 0 ? length : queue.push(text, most)
+      // It is more than a text, or would take more memory there.
+      if (length === 0 || bytes > most) objects.push(latest[i]!)
+      else marks[at] = sizesOf(bytes, length)
+    }
+    latest.length = 0
   }
 
   /** Removes the oldest messages. Returns their memory, in bytes. */
   dropFirst(count: number): number {
-    const { first, marks, objects, texts } = this
+    const { first, latest, marks, objects, texts } = this
     const end = first + MARK * count
+    const fromLatest = Math.max(0, count - (this.count - latest.length))
     let freed = 0
     let fromObjects = 0
     let bytes = 0
-    for (let at = first + 1; at < end; at += MARK) {
-      const size = marks[at]!
-      if (size === 0) freed += objects[fromObjects++]!.memory
+    for (let at = first + 1; at < end - MARK * fromLatest; at += MARK) {
+      const sizes = marks[at]!
+      if (sizes === 0) freed += objects[fromObjects++]!.memory
       else {
-        freed += texts!.memoryOf(size)
-        bytes += size
+        freed += texts!.memoryOf(charactersOf(sizes))
+        bytes += bytesOf(sizes)
       }
     }
     // Moving the rest costs as much as it has removed before.
@@ -120,6 +134,7 @@ export class DirectMessages<in out M extends Sized> {
     }
     if (fromObjects > 0) objects.splice(0, fromObjects)
     if (bytes > 0) this.queue!.drop(bytes)
+    if (fromLatest > 0) for (const { memory } of latest.splice(0, fromLatest)) freed += memory
     this.count -= count
     this.memory -= freed
     return freed
@@ -127,12 +142,15 @@ export class DirectMessages<in out M extends Sized> {
 
   /** All messages, the oldest first. */
   toArray(): Array<M> {
-    const { first, marks, objects } = this
-    const sizes = marks.filter((_, at) => at >= first && (at - first) % MARK === 1)
-    const texts = this.queue?.toArray(sizes.filter((size) => size > 0)) ?? []
+    const { count, first, latest, marks, objects } = this
+    const end = first + MARK * (count - latest.length)
+    const all: Array<number> = []
+    for (let at = first + 1; at < end; at += MARK) all.push(marks[at]!)
+    const texts = this.queue?.toArray(all.filter((sizes) => sizes > 0).map(bytesOf)) ?? []
     let nextObject = 0
     let nextText = 0
-    return sizes.map((size) => (size === 0 ? objects[nextObject++]! : this.texts!.ofText(texts[nextText++]!)))
+    const others = all.map((sizes) => (sizes === 0 ? objects[nextObject++]! : this.texts!.ofText(texts[nextText++]!)))
+    return [...others, ...latest]
   }
 }
 
@@ -144,7 +162,14 @@ const MARK = 2
 const MARK_MEMORY = 64
 
 /** So many messages take less memory as they are than the queue. */
-const FEW = 8
+const MANY = 16
 
 /** The characters of a text from which it is not copied. */
 const LONG = 2_048
+
+/** The sizes of a text in bytes and in characters, in one number. */
+const sizesOf = (bytes: number, characters: number): number => bytes * SCALE + characters
+const bytesOf = (sizes: number): number => Math.floor(sizes / SCALE)
+const charactersOf = (sizes: number): number => sizes % SCALE
+
+const SCALE = 2 * LONG

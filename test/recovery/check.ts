@@ -92,6 +92,11 @@ for (const name of [...new Set(reports.flatMap(({ outcomes }) => Object.keys(out
   row(`recovered: ${name}`, ({ outcomes }) => share(outcomes[name]))
 }
 
+for (const { kind, losers } of reports) {
+  // Official servers have many.
+  if (kind === "ours") for (const loser of losers) console.log(JSON.stringify(loser))
+}
+
 const isHonest = ({ contradictions, disordered, duplicates, lostInSilence }: StormReport): boolean =>
   contradictions + disordered + duplicates + lostInSilence === 0
 process.exit(reports.every((report) => report.kind === "official" || isHonest(report)) ? 0 : 1)

@@ -4,15 +4,15 @@
 import { assert, describe, it } from "@effect/vitest"
 
 import { TextQueue } from "../../src/internal/textQueue.ts"
-import { makeUtf8, utf8Length, writeUtf8 } from "../../src/internal/utf8.ts"
+import { isPlain, makeUtf8, utf8Length, writePlain, writeUtf8 } from "../../src/internal/utf8.ts"
 import { DirectMessages, type MessageTexts } from "../../src/recovery/DirectMessages.ts"
 import { count } from "../support/extent.ts"
 import { makeRandom, type Numbers } from "./random.ts"
 
 const ALPHABETS = ['abc {}":,', "äöüß", "прив", "漢字", "😀🎉", "a漢😀ß"].map((letters) => Array.from(letters))
 
-const textOf = ({ below, pick }: Numbers): string => {
-  const letters = pick(ALPHABETS)
+const textOf = ({ below, pick }: Numbers, alphabets = ALPHABETS): string => {
+  const letters = pick(alphabets)
   const length = pick([1, 5, 60, 300]) + below(20)
   return Array.from({ length }, () => pick(letters)).join("")
 }
@@ -43,6 +43,13 @@ describe("a queue of texts", () => {
         if (random.below(10) < (step % 100 < 60 ? 7 : 2)) {
           const text = textOf(random)
           const isRefused = random.below(10) === 0
+          if (random.below(4) === 0) {
+            const texts = [text, textOf(random), ""]
+            const isPushed = queue.pushPlain(texts.join(""))
+            assert.strictEqual(isPushed, texts.every(isPlain))
+            if (isPushed) list.push(...texts.map((each) => ({ text: each, size: each.length })))
+            continue
+          }
           const size = queue.push(text, isRefused ? utf8Length(text) - 1 : utf8Length(text))
           assert.strictEqual(size, utf8Length(text))
           if (!isRefused) list.push({ text, size })
@@ -69,11 +76,13 @@ describe("the messages for one client", () => {
       const random = makeRandom(seed)
       const direct = new DirectMessages<Message>(random.below(5) === 0 ? undefined : texts)
       const list: Array<Message & { readonly position: number; readonly taken: number }> = []
+      // Of some clients, all texts have a byte for each character.
+      const alphabets = random.below(3) === 0 ? ALPHABETS : ALPHABETS.slice(0, 1)
       let position = 0
       for (let step = 0; step < 300; step++) {
         const label = `seed ${seed}, step ${step}`
         if (random.below(10) < (step % 100 < 60 ? 7 : 2)) {
-          const text = textOf(random)
+          const text = textOf(random, alphabets)
           const message = { text, memory: memoryOf(text.length), isMore: random.below(10) === 0 }
           position += 1 + random.below(3)
           const taken = direct.add(position, message)
@@ -114,6 +123,12 @@ describe("texts in memory", () => {
       const size = writeUtf8(native, text, 7)
       assert.strictEqual(writeUtf8(plain, text, 7), size)
       assert.deepStrictEqual(Array.from(plain.subarray(7, 7 + size)), Array.from(native.subarray(7, 7 + size)))
+      assert.strictEqual(isPlain(text), size === text.length)
+      if (!isPlain(text)) continue
+      for (const bytes of [makeUtf8(size), new Uint8Array(size)]) {
+        writePlain(bytes, text, 0)
+        assert.deepStrictEqual(Array.from(bytes), Array.from(native.subarray(7, 7 + size)))
+      }
     }
   })
 })

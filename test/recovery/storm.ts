@@ -54,6 +54,8 @@ export interface StormReport extends Verdict {
   readonly adapter: AdapterName
   /** The clients that have lost something in silence. */
   readonly clientsThatLost: number
+  /** How each of them did. */
+  readonly losers: ReadonlyArray<Loser>
   /** Of the clients that were also at official nodes. */
   readonly atOfficials: Verdict
   /** The numbers that never came into the log, those that the nodes have counted as dropped, and the connections of Redis that were killed. */
@@ -64,6 +66,18 @@ export interface StormReport extends Verdict {
   readonly outcomes: Readonly<Record<string, Outcome>>
   /** Those after which the client could be recovered: the session is where the client came back. */
   readonly recoverable: Outcome
+}
+
+/** A client that has lost something in silence. */
+export interface Loser {
+  readonly client: number
+  /** What it has lost between numbers that it has heard, and after all of them. */
+  readonly between: number
+  readonly after: number
+  /** Whether it was connected in the end. If it was not, nothing has told it that it was recovered. */
+  readonly isConnected: boolean
+  /** For each of its connections whether it was recovered. */
+  readonly comings: ReadonlyArray<boolean>
 }
 
 /** Whether sessions are where every node finds them, and survive their nodes. */
@@ -125,11 +139,14 @@ export const runStorm = async ({
   const over = new AbortController()
   const isOver = () => over.signal.aborted
 
-  /** One client's life. Gives how it comes back if its connection has ended by itself since. */
+  /** One client's life. Gives how it comes back if its connection has ended since. */
   const live = async ({ client, index, node: first }: Awaited<ReturnType<typeof begin>>) => {
     let node: Node | undefined = first
     const backToLast = async () => {
-      if (!client.connected) await client.back(() => void (client.relay.target = node!.ready.port))
+      if (client.connected) return
+      // Its node may have been killed while it came back.
+      if (node?.exit !== undefined) node = pick(usable().filter(goesTo(index)))
+      await client.back(() => void (client.relay.target = node!.ready.port))
     }
     while (!isOver()) {
       const until = performance.now() + next() * 2 * every
@@ -171,11 +188,11 @@ export const runStorm = async ({
   }
 
   let struck = 0
+  /** So often as the time has room for, also on a busy machine: the storm goes on until then. */
   const strikeRedis = async () => {
-    if (strike === 0) return
-    while (!isOver()) {
+    for (let left = strike === 0 ? 0 : Math.floor(duration / strike) - 1; left > 0; left--) {
       await pause(strike)
-      if (!isOver()) struck += await killConnections(cluster.redis!, next)
+      struck += await killConnections(cluster.redis!, next)
     }
   }
 
@@ -183,7 +200,10 @@ export const runStorm = async ({
     const all = await Promise.all(Array.from({ length: number }, (_, index) => begin(index)))
     await Promise.all(alive().map(count))
     await eventually("the first numbers", () => all.every(({ tally }) => tally.heard.size > 0))
-    const timer = setTimeout(() => over.abort(), duration)
+    const strikes = strikeRedis()
+    // Whoever waits for the lives hears of an error.
+    const end = () => void strikes.catch(() => {}).finally(() => over.abort())
+    const timer = setTimeout(end, duration)
     // Servers that were not told of a cut hear of it late.
     const telling = setInterval(() => {
       for (const finish of later.splice(0, Math.max(0, later.length - number))) finish()
@@ -191,7 +211,7 @@ export const runStorm = async ({
     let comeBack: ReadonlyArray<() => Promise<void>>
     try {
       const lives = Promise.all(all.map(live))
-      await Promise.all([killNodes().finally(killed.resolve), strikeRedis(), lives])
+      await Promise.all([killNodes().finally(killed.resolve), strikes, lives])
       comeBack = await lives
     } finally {
       clearTimeout(timer)
@@ -216,20 +236,27 @@ export const runStorm = async ({
     const wasSent = (id: string, n: number) => logged === undefined || logged.get(id)?.has(n) === true
     let unlogged = 0
     for (const [id, last] of sent) for (let n = 1; n <= last; n++) if (!wasSent(id, n)) unlogged++
-    // On a busy machine, a heartbeat may end a connection that nobody cuts any more.
+    // On a busy machine, a heartbeat may end a connection that nobody cuts any more. A client that is away has not been told that it has
+    // missed nothing: only when it is back.
     await Promise.all(comeBack.map((back) => back()))
     await eventually("the last numbers", () => all.every(({ tally }) => tally.hasAll(sent)), 3_000).catch(() => {})
     const judge = (isOurs: boolean) => {
       const those = all.filter(({ index }) => (officials === 0 || keepsTo(index)) === isOurs)
-      return those.map(({ tally }) => tally.verdict(sent, wasSent))
+      return those.map(({ client, index, tally }) => ({ client, index, verdict: tally.verdict(sent, wasSent) }))
     }
-    const verdicts = judge(true)
+    const judged = judge(true)
+    const losers = judged.flatMap(({ client: { comings, connected }, index, verdict: { lostInSilence, lostSince } }) =>
+      lostInSilence === 0
+        ? []
+        : [{ client: index, between: lostInSilence - lostSince, after: lostSince, isConnected: connected, comings }]
+    )
     await Promise.all(all.map(({ client }) => client.end()))
     return {
       kind,
       adapter,
-      ...sumOf(verdicts),
-      clientsThatLost: verdicts.filter(({ lostInSilence }) => lostInSilence > 0).length,
+      ...sumOf(judged),
+      clientsThatLost: losers.length,
+      losers,
       atOfficials: sumOf(judge(false)),
       unlogged,
       dropped,
@@ -242,12 +269,13 @@ export const runStorm = async ({
   }
 }
 
-const sumOf = (verdicts: ReadonlyArray<Verdict>): Verdict => {
-  const sum = (name: keyof Verdict) => verdicts.reduce((total, verdict) => total + verdict[name], 0)
+const sumOf = (judged: ReadonlyArray<{ readonly verdict: Verdict }>): Verdict => {
+  const sum = (name: keyof Verdict) => judged.reduce((total, { verdict }) => total + verdict[name], 0)
   return {
     received: sum("received"),
     lost: sum("lost"),
     lostInSilence: sum("lostInSilence"),
+    lostSince: sum("lostSince"),
     duplicates: sum("duplicates"),
     disordered: sum("disordered"),
     contradictions: sum("contradictions")

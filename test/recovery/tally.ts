@@ -26,6 +26,8 @@ export interface Verdict {
   readonly lost: number
   /** Not heard, though no connection since has said so. */
   readonly lostInSilence: number
+  /** Of those, the ones after the last that was heard. */
+  readonly lostSince: number
   readonly duplicates: number
   readonly disordered: number
   /** The connections that were not recovered but have an earlier id, or the other way round. */
@@ -89,15 +91,18 @@ export class Tally {
 
   /** Looks at the counts whose last numbers are given. `wasSent` tells whether a number counts. */
   verdict(sent: Sent, wasSent: (id: string, n: number) => boolean = () => true): Verdict {
-    const total = { received: 0, lost: 0, lostInSilence: 0, duplicates: 0, disordered: 0 }
+    const total = { received: 0, lost: 0, lostInSilence: 0, lostSince: 0, duplicates: 0, disordered: 0 }
     for (const [id, { disordered, duplicates, first, last, missing, received, seen, silent }] of this.counts) {
       const end = sent.get(id)
       if (end === undefined) continue
       total.received += received
       total.duplicates += duplicates
       total.disordered += disordered
-      for (let n = (last ?? end) + 1; n <= end; n++) silent.push(n)
-      total.lostInSilence += [...silent, ...missing].filter((n) => wasSent(id, n)).length
+      const since: Array<number> = []
+      for (let n = (last ?? end) + 1; n <= end; n++) since.push(n)
+      const count = (numbers: Iterable<number>) => Array.from(numbers).filter((n) => wasSent(id, n)).length
+      total.lostSince += count(since)
+      total.lostInSilence += count([...silent, ...missing, ...since])
       for (let n = first; n <= end; n++) if (!seen.has(n) && wasSent(id, n)) total.lost++
     }
     return { ...total, contradictions: this.contradictions }

@@ -10,7 +10,7 @@ import { zoo } from "./zoo.ts"
 
 const prelude = `
 import { Context, Schema } from "effect"
-import { Binary, Event, Namespace, NamespaceMiddleware, type EventAnswer, type Official } from "effect-socket.io"
+import { Binary, Event, Namespace, NamespaceMiddleware, StreamEvent, type EventAnswer, type Official } from "effect-socket.io"
 import { Server, type Namespace as OfficialNamespace } from "socket.io"
 import { io, type Socket } from "socket.io-client"
 
@@ -45,6 +45,11 @@ const Leave = Event.make("leave")
 const Ask = Event.make("ask", { payload: Schema.String, ack: Schema.Boolean })
 const Vote = Event.make("vote", { payload: Schema.Date, ack: Schema.Date, error: RoomFull })
 const Busy = Event.make("busy", { payload: Schema.Date, ack: Schema.Int, error: RoomFull })
+const Answer = StreamEvent.make("answer", { payload: { prompt: Schema.String }, item: Schema.String, once: { window: "1 hour" } })
+const Listing = StreamEvent.make("listing", { item: Schema.String, error: RoomFull, once: {} })
+const Keyed = StreamEvent.make("keyed", { payload: Schema.String, item: Schema.Int, once: { key: (text) => text } })
+const Tail = StreamEvent.make("tail", { payload: Schema.String, item: Schema.Int })
+class Streams extends Namespace.make("/streams").add(Answer).add(Listing).add(Keyed).add(Tail) {}
 class Chat extends Namespace.make("/chat", {
   auth: Schema.Struct({ room: Schema.optionalKey(Schema.String) }),
   clientToServer: [Join, Check, Count, Done, Say, Cursor, Pair, Upload, Leave, Order, Move, Ring, Pay],
@@ -56,6 +61,7 @@ class Desk extends Namespace.dynamic("/desk/:id", { clientToServer: [Count] }) {
 class Echo extends Namespace.untyped("/echo") {}
 class Quiet extends Namespace.make("/quiet") {}
 
+const streams: Socket<Official.ListenEvents<typeof Streams>, Official.EmitEvents<typeof Streams>> = io("/streams")
 const socket: Socket<Official.ListenEvents<typeof Chat>, Official.EmitEvents<typeof Chat>> = io("/chat")
 type Types = Official.ServerTypes<typeof Chat>
 const server = new Server<Types[0], Types[1], Types[2], Types[3]>()
@@ -134,6 +140,15 @@ const compiles: Record<string, string> = {
       const ordered = await socket.emitWithAck("order", { article: "book" }, { id })
       if (ordered._tag === "Success") same<typeof ordered.value>()<number>(true)
     }`,
+  "the ids of streams that are started once": `
+    const id = crypto.randomUUID()
+    streams.emit("answer", { prompt: "?" }, { id }, (started) => { if (!("_tag" in started)) same<typeof started.stream>()<string>(true) })
+    streams.emit("listing", { id }, (started) => console.log(started))
+    streams.emit("keyed", "a key", (started) => console.log(started))
+    streams.emit("tail", "a file", (started) => console.log(started))
+    streams.on("answer:items", ({ from, values }) => { same<typeof values>()<readonly string[]>(true); same<typeof from>()<number>(true) })
+    const kept: { readonly window: "1 hour" } = Answer.clientToServer[0].once
+    const none: undefined = Tail.clientToServer[0].once`,
   "the auth payload of the contract and of its middlewares": `
     const auth: Official.Auth<typeof Chat> = { token: "a", since: "2026-01-01", room: "b" }
     const other: Official.Auth<typeof Chat> = { cookie: "a", since: "2026-01-01" }
@@ -222,6 +237,18 @@ const refuses: Record<string, readonly [code: string, problem: string]> = {
   "an id where it is in the payload": [
     `socket.emit("pay", { number: "17" }, { id: "17" }, () => {})`,
     "Expected 3 arguments"
+  ],
+  "a stream that is started once, without its id": [
+    `streams.emit("answer", { prompt: "?" }, () => {})`,
+    "Expected 4 arguments"
+  ],
+  "an id for a stream that has none": [
+    `streams.emit("tail", "a file", { id: "17" }, () => {})`,
+    "Expected 3 arguments"
+  ],
+  "an option of once that does not exist, of a stream": [
+    `StreamEvent.make("a", { payload: Schema.Int, item: Schema.Int, once: { window: "1 hour", windw: "1 hour" } })`,
+    'NoOption<"windw">'
   ],
   "an option of once that does not exist": [
     `Event.make("a", { payload: Schema.Int, once: { window: "1 hour", windw: "1 hour" } })`,

@@ -11,7 +11,7 @@ import { NO_OFFSET } from "../../adapter/StoredSession.ts"
 import { greeting } from "./greeting.ts"
 import { isOffset, Offsets } from "./offsets.ts"
 import type { RecoverableNamespace, RecoverableSocket, Resumption, Session } from "./recoverable.ts"
-import { endOf, endsInText, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
+import { endOf, endsInText, extended, LOSSES, type Recovery, withOffset } from "./recoveryPorts.ts"
 import type { ServerRecovery } from "./serverRecovery.ts"
 import { withTrace } from "./tracing.ts"
 import { EncodedEvent, type EventData, messageTexts, undroppable } from "./wire.ts"
@@ -105,7 +105,8 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     const { log, namespace } = this
     const { name } = namespace
     const { wire } = namespace.environment
-    const isLogged = !flags.volatile && this.isRecoverable(packet.data[0] as string)
+    const codec = namespace.contract?.outgoing.get(packet.data[0] as string)
+    const isLogged = !flags.volatile && codec?.event.recover !== false
     // A client that moves to another server gets it after that.
     const isSent = !connection.isSilent
     if (!isLogged && !isSent) return true
@@ -115,7 +116,7 @@ export class NamespaceRecovery<S extends RecoverableSocket> implements AwayHost<
     }
     const session = sessionOf(socket)
     const position = isLogged ? log.head + 1 : log.head
-    const data = this.withOffset(packet.data, position)
+    const data = extended(packet.data, codec?.length ?? 0, this.offsets.at(position))
     const message = wire.event(name, { data, mayHaveBinary: packet.mayHaveBinary }, undefined, flags.compress)
     if (isLogged) session?.keep(log.next(), message)
     // A connection that has ended takes nothing.

@@ -34,17 +34,19 @@ export const withOffset = (
   contract: CompiledContract | undefined,
   data: ReadonlyArray<unknown>,
   offset: string
-): ReadonlyArray<unknown> => {
-  const length = contract?.outgoing.get(data[0] as string)?.length ?? 0
+): ReadonlyArray<unknown> => extended(data, contract?.outgoing.get(data[0] as string)?.length ?? 0, offset)
+
+/** The same, for an event with so many declared arguments. */
+export const extended = (data: ReadonlyArray<unknown>, length: number, offset: string): ReadonlyArray<unknown> => {
   // Most events have one argument.
   if (data.length === 2 && length < 2) return [data[0], data[1], offset]
   const last = Math.max(data.length, length + 1)
   // At once in its size: an array that grows takes several times the memory.
-  const extended = Array<unknown>(last + 1)
+  const more = Array<unknown>(last + 1)
   // Arguments without a value may have been left out.
-  for (let i = 0; i < last; i++) extended[i] = i < data.length ? data[i] : null
-  extended[last] = offset
-  return extended
+  for (let i = 0; i < last; i++) more[i] = i < data.length ? data[i] : null
+  more[last] = offset
+  return more
 }
 
 /** The recovery of the clients of one namespace, as its sockets send. */
