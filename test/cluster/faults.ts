@@ -107,9 +107,11 @@ const summaryOf = ({
   far,
   fetches,
   lostInSilence,
+  onTheWay,
   own,
   pauseMs,
   sent,
+  settledMs,
   statuses,
   turnMs,
   victim
@@ -119,12 +121,14 @@ const summaryOf = ({
   const parts = [
     `crashes ${crashes.length}`,
     `lost ${far.lost} / ${victim.lost} of ${sent}`,
-    `in silence ${lostInSilence}`,
+    `in silence ${lostInSilence}${onTheWay > 0 ? ` (${onTheWay} came up to ${settledMs} ms later)` : ""}`,
     `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)}), of its own ${Math.round(pauseMs)} ms, turn ≤ ${Math.round(turnMs)} ms`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
     `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`
   ]
+  for (const [name, { gone }] of Object.entries({ own, far, victim }))
+    if (gone !== undefined) parts.push(`${name} client gone: ${gone}`)
   if (fetches.fewest !== undefined) parts.push(`≥ ${fetches.fewest} sockets`)
   if (fetches.incomplete > 0) parts.push(`${fetches.incomplete} incomplete with ≥ ${fetches.fewestIncomplete}`)
   parts.push(`counts ${counts.map(({ at, count }) => `${count}${Number.isFinite(at) ? `@${at}` : ""}`).join(" ")}`)

@@ -37,6 +37,7 @@ export interface Scenario {
 
 export interface HeardByClient {
   readonly arrived: number
+  /** Of those that were sent after the first that it heard, and, if it was disconnected, before the last. */
   readonly lost: number
   /** The longest time without a number. */
   readonly silenceMs: number
@@ -56,8 +57,15 @@ export interface FaultReport {
   readonly own: HeardByClient
   readonly far: HeardByClient
   readonly victim: HeardByClient
-  /** How many numbers the clients of surviving nodes have missed of which no node has counted. */
+  /**
+   * How many numbers the clients of surviving nodes have missed of which no node has counted, once nothing is on the way any more. What
+   * comes after a client was disconnected is not among them: it knows.
+   */
   readonly lostInSilence: number
+  /** How many numbers were neither heard nor counted half a second after the last one was sent, but later. */
+  readonly onTheWay: number
+  /** From the last number until all were heard or counted, or nothing came any more, in milliseconds. */
+  readonly settledMs: number
   /** Nodes that have ended though nobody ended them, with what they said. */
   readonly crashes: ReadonlyArray<string>
   readonly fetches: {
@@ -112,11 +120,13 @@ const watch = ({ socket }: Client, id: string) => {
 }
 
 const heardOf = ({ gone }: Client, arrivals: ReadonlyArray<Arrival>, sent: number): HeardByClient => {
-  const numbers = new Set(arrivals.map(({ n }) => n))
   const max = (values: ReadonlyArray<number>) => values.reduce((a, b) => Math.max(a, b), 0)
+  const numbers = new Set(arrivals.map(({ n }) => n))
+  const first = arrivals[0]?.n ?? 1
+  const last = gone === undefined ? sent : max(arrivals.map(({ n }) => n))
   return {
     arrived: numbers.size,
-    lost: arrivals.length === 0 ? sent : sent - arrivals[0]!.n + 1 - numbers.size,
+    lost: last - first + 1 - numbers.size,
     silenceMs: max(arrivals.slice(1).map(({ now }, i) => now - arrivals[i]!.now)),
     latestMs: max(arrivals.map(({ late }) => late)),
     disordered: arrivals.filter(({ n }, i) => i > 0 && n < arrivals[i - 1]!.n).length,
@@ -180,6 +190,34 @@ const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
 /** So long after a strike that ends a node nothing is left to notice, in milliseconds. */
 const CALM_AFTER = 1_000
 
+/** What is under way has this time at least, in milliseconds. */
+const UNDER_WAY = 500
+/** Nothing is on the way if nothing has come for so long, in milliseconds: nodes tell their last numbers up to four seconds later. */
+const QUIET = 6_000
+const SETTLED_WITHIN = 60_000
+
+/**
+ * Waits until everything was heard or counted, or nothing is on the way any more. A node that has been short of a processor has megabytes
+ * to send when the last number is sent, and its clients to read. `silent` gives how many numbers were neither heard nor counted so far,
+ * and `progress` something that grows with each of them.
+ */
+const settle = async (silent: () => Promise<number>, progress: () => number) => {
+  const begun = Date.now()
+  await sleep(UNDER_WAY)
+  const first = await silent()
+  let left = first
+  let known = progress()
+  let changedAt = Date.now()
+  while (left > 0 && Date.now() - changedAt < QUIET && Date.now() - begun < SETTLED_WITHIN) {
+    await sleep(100)
+    const now = await silent()
+    if (now !== left || progress() !== known) changedAt = Date.now()
+    left = now
+    known = progress()
+  }
+  return { onTheWay: first - left, lostInSilence: left, settledMs: Date.now() - begun }
+}
+
 /** Takes a cluster through a fault. Its count has the fault's name, so each fault is for one time. */
 export const strikeSubject = async (
   { adapter, clients, cluster, kind }: Subject,
@@ -236,20 +274,30 @@ export const strikeSubject = async (
   }
   const last = await publisher.call("ticker", { id: fault }).catch(() => undefined)
   await until("the last fetch", () => fetches.length === asked || undefined, { timeout: 45_000 }).catch(() => {})
-  // What is under way may still come.
-  await sleep(500)
   // Of a publisher that has ended, what its own client has heard.
   const sent = last?.sent ?? arrivals[0]!.reduce((max, { n }) => Math.max(max, n), 0)
+  const survivors = ends === true ? [1] : [1, 2]
+  const heardBy = (index: number) => heardOf(clients[index]!, arrivals[index]!, sent)
+  const statusesNow = async () =>
+    (await statusesOf(nodes)).map((status, index) => since(statusesBefore[index]!, status))
+  // What the publisher has dropped leaves a gap in its numbers, which receivers count, too.
+  const silentOf = (statuses: ReadonlyArray<NodeStatus>) =>
+    survivors.reduce((sum, index) => {
+      const counted = Math.max(statuses[index]!.lost ?? 0, statuses[0]!.dropped ?? 0)
+      return sum + Math.max(0, heardBy(index).lost - counted)
+    }, 0)
+  const settled = await settle(
+    async () => silentOf(await statusesNow()),
+    () => arrivals.reduce((sum, { length }) => sum + length, 0)
+  )
   const { lagMs, stalls, turnMs } = await lagOf([publisher, asker])
   const allStalls = [...stalls, ...watching.take().stalls]
   watching.stop()
   const delayMs = delay.max / 1e6 + lagMs
   delay.disable()
-  const heard = clients.map((client, index) => heardOf(client, arrivals[index]!, sent))
+  const heard = clients.map((_, index) => heardBy(index))
   for (const { stop } of watches) stop()
-  const statuses = (await statusesOf(nodes)).map((status, index) => since(statusesBefore[index]!, status))
-  const counted = (index: number): number => (statuses[index]!.lost ?? 0) + (statuses[0]!.dropped ?? 0)
-  const survivors = ends === true ? [1] : [1, 2]
+  const statuses = await statusesNow()
   const crashed = nodes.filter((node) => node.exit !== undefined && (node !== victim || ends !== true))
   const failed = fetches.filter(({ error }) => error !== undefined)
   const incomplete = fetches.filter(({ missing = 0 }) => missing > 0)
@@ -264,7 +312,7 @@ export const strikeSubject = async (
     own: heard[0]!,
     far: heard[1]!,
     victim: heard[2]!,
-    lostInSilence: survivors.reduce((sum, index) => sum + Math.max(0, heard[index]!.lost - counted(index)), 0),
+    ...settled,
     crashes: crashed.map(({ exit, log, name }) => `${name} (${exit}): ${log.slice(-500)}`),
     fetches: {
       asked,
