@@ -343,6 +343,28 @@ describe("servers that do not answer", () => {
     })
   )
 
+  it.effect("a broker that is slow is waited for: nobody is missing, and a death is known after its two ways", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster({ latency: [400, 400] })
+      for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+      for (const { host } of [b, c]) host.handle = (_, reply) => reply?.([host.name])
+      const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+      const answers = yield* ready(a)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(fetched.result()?.missing, 0)
+      assert.strictEqual(fetched.result()?.value.length, 3)
+      assert.strictEqual(answers.missing(), 0)
+      c.server.pause()
+      const open = yield* ask(a.adapter.fetchSockets(all, false))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(open.result(), undefined)
+      c.server.kill()
+      // The count that is under way may be that of before.
+      yield* TestClock.adjust(2 * 800 + 300)
+      assert.strictEqual(open.result()?.missing, 1)
+    })
+  )
+
   it.effect("an asker that has slept accuses nobody", () =>
     Effect.gen(function* () {
       const { a, b, c } = yield* cluster()

@@ -125,7 +125,7 @@ const summaryOf = ({
     `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)}), of its own ${Math.round(pauseMs)} ms, turn ≤ ${Math.round(turnMs)} ms`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
-    `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`
+    `fetch ≤ ${fetches.longestMs} ms, after an end ≤ ${fetches.afterEndMs} ms, of the asker's own ≤ ${Math.round(fetches.ownAfterEndMs)} ms; ${fetches.failed} of ${fetches.asked} failed`
   ]
   for (const [name, { gone }] of Object.entries({ own, far, victim }))
     if (gone !== undefined) parts.push(`${name} client gone: ${gone}`)

@@ -75,6 +75,8 @@ export interface FaultReport {
     readonly longestMs: number
     /** The longest time that one took after the victim had ended; without an end, the longest of all. */
     readonly afterEndMs: number
+    /** The same until the asking node had the answer, less the time for which it got no processor. */
+    readonly ownAfterEndMs: number
     /** The longest of those that have to do with no fault: before the strike, or a second after it. */
     readonly calmMs: number
     /** Of those that told that servers are missing: how many, and the fewest sockets. */
@@ -103,6 +105,8 @@ interface Arrival {
 interface Fetch {
   readonly at: number
   readonly ms: number
+  /** When the node had its answer, in milliseconds of `Date.now`. */
+  readonly answeredAt?: number
   readonly sockets?: number
   readonly missing?: number
   readonly error?: string
@@ -167,12 +171,20 @@ export const startSubject = async (
   return { kind, adapter, cluster, clients, stop }
 }
 
-/** The event loops of nodes since the last call: their longest delays, and the turns and stalls of the first one. */
-const lagOf = async (nodes: ReadonlyArray<Node>): Promise<Stalls & { readonly lagMs: number }> => {
+/** The event loops of nodes since the last call: their longest delays, the turns of the first one, and the stalls of each. */
+const lagOf = async (nodes: ReadonlyArray<Node>) => {
   const usages = await Promise.all(
-    nodes.map((node) => node.call("usage", {}, 5_000).catch(() => ({ lagMs: 0, turnMs: 0, stalls: [] })))
+    nodes.map((node) =>
+      node
+        .call("usage", {}, 5_000)
+        .catch((): Stalls & { readonly lagMs: number } => ({ lagMs: 0, turnMs: 0, stalls: [] }))
+    )
   )
-  return { ...usages[0]!, lagMs: Math.max(...usages.map(({ lagMs }) => lagMs)) }
+  return {
+    turnMs: usages[0]!.turnMs,
+    lagMs: Math.max(...usages.map(({ lagMs }) => lagMs)),
+    stalls: usages.map(({ stalls }) => stalls)
+  }
 }
 
 const statusesOf = (nodes: ReadonlyArray<Node>): Promise<ReadonlyArray<NodeStatus>> =>
@@ -237,7 +249,7 @@ export const strikeSubject = async (
     const begun = Date.now()
     const settle = (result: Partial<Fetch>) => fetches.push({ at: begun - struck, ms: Date.now() - begun, ...result })
     asker.call("fetchSockets", {}, 40_000).then(
-      ({ missing = 0, sockets }) => settle({ sockets: sockets.length, missing }),
+      ({ at, missing = 0, sockets }) => settle({ sockets: sockets.length, missing, answeredAt: at }),
       (error: unknown) => settle({ error: error instanceof Error ? error.message : String(error) })
     )
     void asker
@@ -291,7 +303,7 @@ export const strikeSubject = async (
     () => arrivals.reduce((sum, { length }) => sum + length, 0)
   )
   const { lagMs, stalls, turnMs } = await lagOf([publisher, asker])
-  const allStalls = [...stalls, ...watching.take().stalls]
+  const allStalls = [...stalls[0]!, ...watching.take().stalls]
   watching.stop()
   const delayMs = delay.max / 1e6 + lagMs
   delay.disable()
@@ -320,6 +332,12 @@ export const strikeSubject = async (
       errors: [...new Set(failed.map(({ error }) => error!))],
       longestMs: longestOf(fetches),
       afterEndMs: longestOf(fetches.map((one) => ({ ...one, ms: one.ms - Math.max(0, endedAt - struck - one.at) }))),
+      ownAfterEndMs: fetches.reduce((longest, { answeredAt, at }) => {
+        const from = Math.max(struck + at, endedAt)
+        return answeredAt === undefined || from >= answeredAt
+          ? longest
+          : Math.max(longest, without(stalls[1]!, from, answeredAt))
+      }, 0),
       calmMs: longestOf(fetches.filter(({ at, ms }) => at + ms < 0 || at >= CALM_AFTER)),
       incomplete: incomplete.length,
       fewestIncomplete: socketsOf(incomplete),
