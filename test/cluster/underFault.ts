@@ -103,6 +103,9 @@ interface Arrival {
 }
 
 interface Fetch {
+  /** In milliseconds of `Date.now`. */
+  readonly begun: number
+  /** In milliseconds after the strike. */
   readonly at: number
   readonly ms: number
   /** When the node had its answer, in milliseconds of `Date.now`. */
@@ -247,7 +250,8 @@ export const strikeSubject = async (
   const ask = async (): Promise<void> => {
     asked++
     const begun = Date.now()
-    const settle = (result: Partial<Fetch>) => fetches.push({ at: begun - struck, ms: Date.now() - begun, ...result })
+    const settle = (result: Partial<Fetch>) =>
+      fetches.push({ begun, at: begun - struck, ms: Date.now() - begun, ...result })
     asker.call("fetchSockets", {}, 40_000).then(
       ({ at, missing = 0, sockets }) => settle({ sockets: sockets.length, missing, answeredAt: at }),
       (error: unknown) => settle({ error: error instanceof Error ? error.message : String(error) })
@@ -331,9 +335,9 @@ export const strikeSubject = async (
       failed: failed.length,
       errors: [...new Set(failed.map(({ error }) => error!))],
       longestMs: longestOf(fetches),
-      afterEndMs: longestOf(fetches.map((one) => ({ ...one, ms: one.ms - Math.max(0, endedAt - struck - one.at) }))),
-      ownAfterEndMs: fetches.reduce((longest, { answeredAt, at }) => {
-        const from = Math.max(struck + at, endedAt)
+      afterEndMs: longestOf(fetches.map((one) => ({ ...one, ms: one.ms - Math.max(0, endedAt - one.begun) }))),
+      ownAfterEndMs: fetches.reduce((longest, { answeredAt, begun }) => {
+        const from = Math.max(begun, endedAt)
         return answeredAt === undefined || from >= answeredAt
           ? longest
           : Math.max(longest, without(stalls[1]!, from, answeredAt))
