@@ -11,7 +11,7 @@ import { appendFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 
 import type { AdapterName, Kind } from "./nodes.ts"
-import { type FaultName, faults } from "./strikes.ts"
+import { type Fault, type FaultName, faults } from "./strikes.ts"
 import { type FaultReport, runUnderFault, type Scenario } from "./underFault.ts"
 
 const { values } = parseArgs({
@@ -105,6 +105,7 @@ const summaryOf = ({
   crashes,
   delayMs,
   far,
+  fault,
   fetches,
   lostInSilence,
   onTheWay,
@@ -125,12 +126,19 @@ const summaryOf = ({
     `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)}), of its own ${Math.round(pauseMs)} ms, turn ≤ ${Math.round(turnMs)} ms`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
-    `fetch ≤ ${fetches.longestMs} ms, after an end ≤ ${fetches.afterEndMs} ms, of the asker's own ≤ ${Math.round(fetches.ownAfterEndMs)} ms; ${fetches.failed} of ${fetches.asked} failed`
+    `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`
   ]
   for (const [name, { gone }] of Object.entries({ own, far, victim }))
     if (gone !== undefined) parts.push(`${name} client gone: ${gone}`)
+  const { ends }: Fault = faults[fault]
+  if (ends === true) {
+    parts.push(`after the end ≤ ${fetches.afterEndMs} ms, of the asker's own ≤ ${Math.round(fetches.ownAfterEndMs)} ms`)
+  }
   if (fetches.fewest !== undefined) parts.push(`≥ ${fetches.fewest} sockets`)
-  if (fetches.incomplete > 0) parts.push(`${fetches.incomplete} incomplete with ≥ ${fetches.fewestIncomplete}`)
+  if (fetches.incomplete > 0)
+    parts.push(
+      `${fetches.incomplete} incomplete with ≥ ${fetches.fewestIncomplete}, missing ${fetches.missing.join(" or ")}`
+    )
   parts.push(`counts ${counts.map(({ at, count }) => `${count}${Number.isFinite(at) ? `@${at}` : ""}`).join(" ")}`)
   const counted = (["lost", "dropped", "refused"] as const).map((name) => `${name} ${sum(name)}`).join(", ")
   return `${parts.join("; ")}${statuses.some(({ lost }) => lost !== undefined) ? `; counted: ${counted}` : ""}`

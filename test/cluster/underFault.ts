@@ -82,6 +82,8 @@ export interface FaultReport {
     /** Of those that told that servers are missing: how many, and the fewest sockets. */
     readonly incomplete: number
     readonly fewestIncomplete: number | undefined
+    /** The numbers of missing servers that they told. */
+    readonly missing: ReadonlyArray<number>
     /** The fewest sockets of those that told nothing. */
     readonly fewest: number | undefined
   }
@@ -345,6 +347,7 @@ export const strikeSubject = async (
       calmMs: longestOf(fetches.filter(({ at, ms }) => at + ms < 0 || at >= CALM_AFTER)),
       incomplete: incomplete.length,
       fewestIncomplete: socketsOf(incomplete),
+      missing: [...new Set(incomplete.map(({ missing = 0 }) => missing))].toSorted(),
       fewest: socketsOf(complete)
     },
     counts,

@@ -169,6 +169,13 @@ export class OpenQuestions {
     }
   }
 
+  /** The number of other servers before, for questions since which nobody could count them. */
+  private get others(): number | undefined {
+    const servers = this.link().lastServers?.()
+    if (servers !== undefined) return servers - 1
+    return this.isAway ? this.known.size : undefined
+  }
+
   private get isAway(): boolean {
     return (this.link().awayFor?.() ?? 0) >= Math.min(AWAY, this.timeout)
   }
@@ -192,8 +199,7 @@ export class OpenQuestions {
 
   private end(question: OpenQuestion): void {
     if (!this.open.delete(question.requestId)) return
-    // Nobody can be counted while the broker is away: those that were heard before are missing.
-    const missing = question.missing(this.isAway ? this.known : undefined)
+    const missing = question.missing(this.others)
     // Those that have it still need not answer any more.
     if (missing > 0) this.link().send({ _tag: "Cancel", requestId: question.requestId })
     // Nobody else is there.
