@@ -37,7 +37,8 @@ export interface ClusterLink {
   readonly servers: Effect.Effect<number | undefined>
   /**
    * The number of servers at the last count that was believed, this one included: those that are
-   * missing where nobody can count them. `undefined` before the first one. Default: it is not known.
+   * missing where nobody can count them. `undefined` before the first one. Default: it is not
+   * known.
    */
   readonly lastServers?: () => number | undefined
   /**

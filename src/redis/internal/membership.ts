@@ -23,7 +23,10 @@ export interface Membership {
    * nobody is still to come back. Each call makes a memory of its own.
    */
   readonly counter: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
-  /** The number of servers at the last count that was believed; of the tracked channel without one. */
+  /**
+   * The number of servers at the last count that was believed; that of the tracked channel without
+   * one.
+   */
   readonly last: (channel: string) => number | undefined
   /** Looks from time to time how many servers a channel has: the first one that is given. */
   readonly track: (channel: string, isSharded: boolean) => void
