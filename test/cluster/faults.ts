@@ -43,7 +43,7 @@ const redis: ReadonlyArray<AdapterName> = ["redis", "sharded", "streams"]
 /** Official nodes end with Redis otherwise. */
 const alive = { NODE_OPTIONS: "--unhandled-rejections=warn" }
 
-/** What is known of official clusters, with the figures that count. */
+/** Known facts of official clusters, with the figures that count. */
 const rows: ReadonlyArray<Row> = [
   { title: "no fault", fault: "none", after: 4_000, adapters: redis },
   { title: "node killed, fetch under way", fault: "node-kill", after: 4_000, adapters: [...redis, "cluster"] },

@@ -34,7 +34,7 @@ const seconds = (ms: number, digits = 1): string => (ms / 1_000).toFixed(digits)
 
 type Cell = (reports: ReadonlyArray<FaultReport>) => string
 
-/** What both far clients have missed in silence, and what they have missed in all. */
+/** The numbers that both far clients have missed in silence, and those that were counted. */
 const lost: Cell = (reports) => {
   const silent = worst(reports, ({ lostInSilence }) => lostInSilence)
   const told = worst(reports, ({ far, lostInSilence, victim }) => far.lost + victim.lost - lostInSilence)

@@ -58,8 +58,8 @@ export interface FaultReport {
   readonly far: HeardByClient
   readonly victim: HeardByClient
   /**
-   * How many numbers the clients of surviving nodes have missed of which no node has counted, once nothing is on the way any more. What
-   * comes after a client was disconnected is not among them: it knows.
+   * How many numbers the clients of surviving nodes have missed of which no node has counted, once nothing is on the way any more. Those
+   * that come after a client was disconnected are not among them: it knows.
    */
   readonly lostInSilence: number
   /** How many numbers were neither heard nor counted half a second after the last one was sent, but later. */
@@ -117,7 +117,7 @@ interface Fetch {
   readonly error?: string
 }
 
-/** What a client hears of a count. */
+/** The numbers of a count that a client hears. */
 const watch = ({ socket }: Client, id: string) => {
   const arrivals: Array<Arrival> = []
   const onTick = (tick: { readonly id: string; readonly at: number; readonly n: number }) => {
@@ -195,7 +195,7 @@ const lagOf = async (nodes: ReadonlyArray<Node>) => {
 const statusesOf = (nodes: ReadonlyArray<Node>): Promise<ReadonlyArray<NodeStatus>> =>
   Promise.all(nodes.map((node) => node.call("status", {}, 5_000).catch((): NodeStatus => ({}))))
 
-/** What was counted between two statuses. */
+/** The counts between two statuses. */
 const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
   const difference: Record<string, number> = {}
   for (const name of ["outages", "lost", "dropped", "refused"] as const) {
@@ -207,7 +207,7 @@ const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
 /** So long after a strike that ends a node nothing is left to notice, in milliseconds. */
 const CALM_AFTER = 1_000
 
-/** What is under way has this time at least, in milliseconds. */
+/** Messages that are under way have this time at least, in milliseconds. */
 const UNDER_WAY = 500
 /** Nothing is on the way if nothing has come for so long, in milliseconds: nodes tell their last numbers up to four seconds later. */
 const QUIET = 6_000
@@ -298,7 +298,7 @@ export const strikeSubject = async (
   const heardBy = (index: number) => heardOf(clients[index]!, arrivals[index]!, sent)
   const statusesNow = async () =>
     (await statusesOf(nodes)).map((status, index) => since(statusesBefore[index]!, status))
-  // What the publisher has dropped leaves a gap in its numbers, which receivers count, too.
+  // The messages that the publisher has dropped leave a gap in its numbers, which receivers count, too.
   const silentOf = (statuses: ReadonlyArray<NodeStatus>) =>
     survivors.reduce((sum, index) => {
       const counted = Math.max(statuses[index]!.lost ?? 0, statuses[0]!.dropped ?? 0)

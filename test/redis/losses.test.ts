@@ -1,5 +1,5 @@
 /**
- * What a server misses, it counts and says, also if the sender says nothing any more: while its connections are away, when Redis has
+ * A server counts and tells the messages that it misses, also if the sender says nothing more: while its connections are away, when Redis has
  * cut it for reading slowly, and when a stream has been trimmed before it was read.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -128,7 +128,7 @@ describe.concurrent(
             return yield* isCutByRedis(running)
           }).pipe(Effect.repeat({ until: (isCut) => isCut }))
           yield* silence(running, before + last - 3)
-          // What the system had taken would come slowly.
+          // The messages that the system has taken would come slowly.
           proxy.reset()
           yield* isCounted(c, () => last - c.heard["a"]!.length)
           assert.isAbove(lostOf(c), 0)
