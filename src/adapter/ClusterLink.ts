@@ -36,6 +36,12 @@ export interface ClusterLink {
    */
   readonly servers: Effect.Effect<number | undefined>
   /**
+   * The number of servers at the last count that was believed, this one included: those that are
+   * missing where nobody can count them. `undefined` before the first one. Default: it is not
+   * known.
+   */
+  readonly lastServers?: () => number | undefined
+  /**
    * For how long the broker has been out of reach, in milliseconds; 0 while it is reached.
    * Questions that nobody is at work on do not wait for a broker that is away for longer than a
    * second. Default: it is always reached.

@@ -12,7 +12,7 @@
 import type { TraceContext } from "../TraceContext.ts"
 import type { Selection } from "./Adapter.ts"
 import type { ClusterAnswer, ClusterMessage, EventData, Question, RemoteFlags, Sender } from "./ClusterMessage.ts"
-import { type LaneEnd, type Received, refused } from "./Received.ts"
+import { beat as readBeat, type LaneEnd, type Received, refused } from "./Received.ts"
 import { fromRemote, toRemote } from "./RemoteDetails.ts"
 import * as Values from "./WireValues.ts"
 
@@ -164,13 +164,14 @@ export const answerToEnvelope = (
 }
 
 /**
- * A beat: it tells the last numbers of this server's lanes, 10,000 at most.
+ * A beat: it tells the last numbers of this server's lanes, 10,000 at most. With `asks`, it asks
+ * the others for those of theirs that have changed in so many milliseconds.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const beat = (here: Here, lanes: ReadonlyArray<LaneEnd>): Envelope =>
-  make(here, Values.OwnType.Beat, undefined, { l: lanes })
+export const beat = (here: Here, lanes: ReadonlyArray<LaneEnd>, asks?: number): Envelope =>
+  make(here, Values.OwnType.Beat, undefined, { l: lanes, ...(asks !== undefined && { q: asks }) })
 
 /**
  * A sign of life, in formats that know servers by such signs.
@@ -218,10 +219,7 @@ export const fromEnvelope = (
   const from: Sender = { uid: uid ?? undefined, native: extension !== undefined, ...place }
   const number = extension?.n
   if (uid === here.uid || nsp !== here.namespace) return { _tag: "Ignored", from, number: undefined }
-  if (type === Values.OwnType.Beat) {
-    const lanes = extension?.l
-    return lanes === undefined ? refused("a beat without lanes") : { _tag: "Beat", from, lanes }
-  }
+  if (type === Values.OwnType.Beat) return readBeat(from, extension?.l, extension?.q)
   const presence = presences[type]
   if (presence !== undefined) {
     return from.uid === undefined

@@ -20,7 +20,9 @@ export type LaneEnd = readonly [lane: string, last: number]
  * **Details**
  *
  * - `Message`, `Answer`: the content of the message.
- * - `Beat`: the last numbers of the sender's lanes. It is itself not numbered.
+ * - `Beat`: the last numbers of the sender's lanes. It is itself not numbered. With `asks`, the
+ *   sender may have missed messages: it wants those of this server's lanes that have changed in so
+ *   many milliseconds.
  * - `Presence`: a sign of life, in formats that know servers by such signs. A server that has just
  *   `Started` expects a `Here` of the others.
  * - `Ignored`: it is well-formed, and not for this server: an own message, one of another
@@ -46,7 +48,12 @@ export type Received =
       readonly number: number | undefined
       readonly answer: ClusterAnswer
     }
-  | { readonly _tag: "Beat"; readonly from: Sender; readonly lanes: ReadonlyArray<LaneEnd> }
+  | {
+      readonly _tag: "Beat"
+      readonly from: Sender
+      readonly lanes: ReadonlyArray<LaneEnd>
+      readonly asks?: number
+    }
   | {
       readonly _tag: "Presence"
       readonly from: Sender
@@ -55,6 +62,21 @@ export type Received =
     }
   | { readonly _tag: "Ignored"; readonly from: Sender; readonly number: number | undefined }
   | { readonly _tag: "Refused"; readonly problem: string }
+
+/**
+ * A beat, or a refusal if it does not tell any lanes. See {@link Received}.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const beat = (
+  from: Sender,
+  lanes: ReadonlyArray<LaneEnd> | undefined,
+  asks: number | undefined
+): Received & { readonly _tag: "Beat" | "Refused" } => {
+  if (lanes === undefined) return refused("a beat without lanes")
+  return { _tag: "Beat", from, lanes, ...(asks !== undefined && { asks }) }
+}
 
 /**
  * A message that cannot be read.

@@ -29,6 +29,8 @@ export interface Extension {
   readonly a?: ReadonlyArray<unknown> | undefined
   /** In a beat: the last numbers of the sender's lanes. */
   readonly l?: ReadonlyArray<LaneEnd> | undefined
+  /** In a beat: the others tell their lanes that have changed in so many milliseconds. */
+  readonly q?: number | undefined
   /** In an answer of the classic format, which has no other place for it: the id of the sender. */
   readonly u?: string | undefined
   /** In a broadcast: 1, it is for the socket alone whose id is its room. */
@@ -78,8 +80,13 @@ const MAX_ID = 128
 const TRACEPARENT = 55
 const MAX_TRACESTATE = 256
 
-/** The lanes that a beat may have. Links send several beats for more. */
-const MAX_BEAT_LANES = 10_000
+/**
+ * The lanes that a beat may have. Links send several beats for more.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const MAX_BEAT_LANES = 10_000
 
 /**
  * Whether a value is an object with named members.
@@ -241,13 +248,14 @@ export const furtherArgs = (args: ReadonlyArray<unknown>): ReadonlyArray<unknown
  */
 export const readExtension = (value: unknown): Extension | undefined => {
   if (!isRecord(value)) return undefined
-  const { a, c, d, l, n, o, s, t, ts, u } = value
+  const { a, c, d, l, n, o, q, s, t, ts, u } = value
   return {
     n: isCount(n) && n > 0 ? n : undefined,
     c: isCount(c) ? c : undefined,
     s: isId(s) ? s : undefined,
     a: Array.isArray(a) ? a : undefined,
     l: Array.isArray(l) && l.length <= MAX_BEAT_LANES && l.every(isLaneEnd) ? l : undefined,
+    q: isCount(q) ? q : undefined,
     u: isId(u) ? u : undefined,
     d: isCount(d) ? d : undefined,
     o: isCount(o) ? o : undefined,

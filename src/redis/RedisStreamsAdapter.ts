@@ -69,13 +69,18 @@ export const layer = (options: RedisStreamsAdapterOptions = {}): Layer.Layer<Clu
     options,
     Effect.fnUntraced(function* (bus) {
       const { redis } = bus
-      const readers = yield* StreamReaders.make(redis, { readCount: options.readCount ?? 100, blockTime: BLOCK_TIME })
+      const maxLength = options.maxLen ?? 10_000
+      const readers = yield* StreamReaders.make(redis, {
+        readCount: options.readCount ?? 100,
+        blockTime: BLOCK_TIME,
+        keeps: maxLength
+      })
       const sessions = yield* Sessions.make(redis, { keyPrefix: options.sessionKeyPrefix ?? "sio:session:" })
       return StreamsLink.make(bus, readers, sessions, {
         prefix: options.channelPrefix ?? "socket.io",
         streamName: options.streamName ?? "socket.io",
         streamCount: options.streamCount ?? 1,
-        maxLength: options.maxLen ?? 10_000,
+        maxLength,
         onlyPlaintext: options.onlyPlaintext ?? false,
         useShardedPubSub: options.useShardedPubSub ?? false,
         maxBytes: options.maxMessageBytes ?? MAX_BYTES

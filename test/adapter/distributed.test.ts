@@ -343,6 +343,28 @@ describe("servers that do not answer", () => {
     })
   )
 
+  it.effect("a broker that is slow is waited for: nobody is missing, and a death is known after its two ways", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster({ latency: [400, 400] })
+      for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+      for (const { host } of [b, c]) host.handle = (_, reply) => reply?.([host.name])
+      const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+      const answers = yield* ready(a)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(fetched.result()?.missing, 0)
+      assert.strictEqual(fetched.result()?.value.length, 3)
+      assert.strictEqual(answers.missing(), 0)
+      c.server.pause()
+      const open = yield* ask(a.adapter.fetchSockets(all, false))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(open.result(), undefined)
+      c.server.kill()
+      // The count that is under way may be that of before.
+      yield* TestClock.adjust(2 * 800 + 300)
+      assert.strictEqual(open.result()?.missing, 1)
+    })
+  )
+
   it.effect("an asker that has slept accuses nobody", () =>
     Effect.gen(function* () {
       const { a, b, c } = yield* cluster()
@@ -427,7 +449,7 @@ describe("servers that do not answer", () => {
     })
   )
 
-  it.effect("while the broker is away, questions wait for the timeout and say that some server is missing", () =>
+  it.effect("while the broker is away, questions wait for the timeout and say how many servers are missing", () =>
     Effect.gen(function* () {
       const { a, b } = yield* cluster()
       a.host.connect("a1")
@@ -438,10 +460,120 @@ describe("servers that do not answer", () => {
       yield* TestClock.adjust(4_900)
       assert.strictEqual(counted.result(), undefined)
       yield* TestClock.adjust(200)
-      assert.deepStrictEqual(counted.result(), { value: 1, missing: 1 })
-      assert.strictEqual(acks.missing(), 1)
+      assert.deepStrictEqual(counted.result(), { value: 1, missing: 2 })
+      assert.strictEqual(acks.missing(), 2)
     })
   )
+
+  for (const tellsDeaths of [false, true]) {
+    const how = tellsDeaths ? "the bus tells" : "only their number tells"
+    for (const gap of [0, 40, 1_000]) {
+      it.effect(`two of three servers die, ${gap} ms apart: two are missing, within 300 ms (${how})`, () =>
+        Effect.gen(function* () {
+          const { a, b, c } = yield* cluster({ tellsDeaths })
+          for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+          for (const { host } of [b, c]) host.handle = () => {}
+          yield* ask(a.adapter.count(all, false))
+          yield* travel
+          for (const { server } of [b, c]) server.pause()
+          const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+          const answers = yield* ready(a)
+          const acks = yield* gather(a.adapter.broadcastWithAck(packet("ask"), rooms("b1", "c1"), flags))
+          yield* TestClock.adjust(100)
+          b.server.kill()
+          yield* TestClock.adjust(gap)
+          assert.deepStrictEqual(
+            [fetched.result(), answers.missing(), acks.missing()],
+            [undefined, undefined, undefined]
+          )
+          c.server.kill()
+          yield* TestClock.adjust(300)
+          assert.deepStrictEqual(ids(fetched.result()?.value), ["a1"])
+          assert.deepStrictEqual([fetched.result()?.missing, answers.missing(), acks.missing()], [2, 2, 2])
+        })
+      )
+    }
+  }
+
+  it.effect("servers that are dead before a question are not missing", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster()
+      for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+      yield* ask(a.adapter.count(all, false))
+      yield* travel
+      for (const { server } of [b, c]) server.kill()
+      yield* travel
+      const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+      yield* TestClock.adjust(300)
+      assert.deepStrictEqual(ids(fetched.result()?.value), ["a1"])
+      assert.strictEqual(fetched.result()?.missing, 0)
+    })
+  )
+
+  it.effect("a broker that goes away while a question is open: those are missing that have not answered", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster({ tellsOutages: true })
+      for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+      c.server.pause()
+      const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+      yield* travel
+      a.server.cut()
+      yield* TestClock.adjust(900)
+      assert.strictEqual(fetched.result(), undefined)
+      yield* TestClock.adjust(200)
+      assert.deepStrictEqual(ids(fetched.result()?.value), ["a1", "b1"])
+      assert.strictEqual(fetched.result()?.missing, 1)
+      // Nobody can be counted any more: those of before are missing, at once.
+      const later = yield* ask(a.adapter.fetchSockets(all, false))
+      yield* TestClock.adjust(60)
+      assert.deepStrictEqual(ids(later.result()?.value), ["a1"])
+      assert.strictEqual(later.result()?.missing, 2)
+    })
+  )
+
+  it.effect("a broker that goes away after a server has died: that one is not missing", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster({ tellsOutages: true })
+      for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+      yield* ask(a.adapter.count(all, false))
+      yield* travel
+      c.server.kill()
+      yield* travel
+      yield* ask(a.adapter.count(all, false))
+      yield* TestClock.adjust(300)
+      a.server.cut()
+      yield* TestClock.adjust("2 seconds")
+      const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+      yield* TestClock.adjust(60)
+      assert.strictEqual(fetched.result()?.missing, 1)
+    })
+  )
+
+  for (const parted of [["b"], ["b", "c"]] as const) {
+    it.effect(`a partition: ${parted.length} of the others missing, as long as it lasts`, () =>
+      Effect.gen(function* () {
+        const { a, b, bus, c } = yield* cluster()
+        for (const { host } of [a, b, c]) host.connect(`${host.name}1`)
+        for (const { adapter } of [b, c]) yield* ask(adapter.count(all, false))
+        yield* travel
+        const isParted = ({ host }: Member) => (parted as ReadonlyArray<string>).includes(host.name)
+        bus.partition(
+          [a, b, c].filter((one) => !isParted(one)).map(({ server }) => server),
+          [a, b, c].filter(isParted).map(({ server }) => server)
+        )
+        for (const _ of [1, 2]) {
+          const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+          yield* TestClock.adjust(2_100)
+          assert.strictEqual(fetched.result()?.missing, parted.length)
+          assert.strictEqual(fetched.result()?.value.length, 3 - parted.length)
+        }
+        bus.heal()
+        const fetched = yield* ask(a.adapter.fetchSockets(all, false))
+        yield* travel
+        assert.strictEqual(fetched.result()?.missing, 0)
+      })
+    )
+  }
 
   it.effect("an outage of the asker accuses nobody who is at work", () =>
     Effect.gen(function* () {

@@ -88,8 +88,8 @@ export class ModelQuestion {
   /** Whether servers have come since, as far as the asker has seen. */
   hasGrown = false
   private present: ReadonlyArray<BusServer> | undefined
-  /** Whether the asker has told the others that it does not wait any more. */
-  isTakenBack = false
+  /** The other servers at the last count, when the asker has told them that it does not wait any more. Its own clients it may wait for. */
+  private othersAtEnd: number | undefined
   /** The numbers of missing servers that are right. */
   expected: ReadonlyArray<number> = []
   missing: number | undefined
@@ -118,7 +118,7 @@ export class ModelQuestion {
   }
 
   receive(from: BusServer, body: Body): void {
-    if (this.endedAt !== undefined || this.isTakenBack) return
+    if (!this.isOpen) return
     const told = this.of(from)
     if (body._tag === "Goodbye") {
       told.saidGoodbye = true
@@ -152,12 +152,22 @@ export class ModelQuestion {
     }
   }
 
+  /** Whether the asker still waits for others. */
+  get isOpen(): boolean {
+    return this.endedAt === undefined && this.othersAtEnd === undefined
+  }
+
+  takeBack(others: number): void {
+    this.othersAtEnd ??= others
+  }
+
   isComplete(server: BusServer): boolean {
     const { answered, recipients, settled } = this.of(server)
     return answered && settled >= recipients
   }
 
-  end(now: number, missing: number): void {
+  /** `others` is the number of other servers at the last count of the asker. */
+  end(now: number, missing: number, others: number): void {
     this.endedAt = now
     this.missing = missing
     let owing = 0
@@ -179,7 +189,9 @@ export class ModelQuestion {
       const excused = others.filter((server) => this.of(server).saidGoodbye && !this.of(server).answered).length
       if (this.hasGrown) for (let i = 1; i <= excused; i++) expected.add(owing + unanswered + i)
     }
-    if (this.counts.length === 0) expected.add(owing + 1)
+    // Nobody could count them since: those of before are missing.
+    const answered = Array.from(this.told.values()).filter(({ answered }) => answered).length
+    if (this.counts.length === 0) expected.add(owing + Math.max(1, (this.othersAtEnd ?? others) - answered))
     this.expected = Array.from(expected)
   }
 }

@@ -36,7 +36,13 @@ export const scenario = Effect.gen(function* () {
   const oneOf = <A>(items: ReadonlyArray<A>): A => items[random.below(items.length)]!
 
   const latency = [1, oneOf([2, 10, 30])] as const
-  const bus = yield* Bus.make({ seed, latency, tellsDeaths: chance(0.3), noticesAfter: oneOf([0, 0, 400]) })
+  const bus = yield* Bus.make({
+    seed,
+    latency,
+    tellsDeaths: chance(0.3),
+    noticesAfter: oneOf([0, 0, 400]),
+    tellsOutages: chance(0.5)
+  })
   const troubles = new Troubles(bus)
   const peers: Array<Peer> = []
   for (const name of ["a", "b", "c"]) {
@@ -54,6 +60,8 @@ export const scenario = Effect.gen(function* () {
   }
   const peerOf = (server: Bus.BusServer) => peers.find((peer) => peer.server === server)!
   const uidOf = ({ server }: Peer) => Array.from(server.links, ({ uid }) => uid)[0]!
+  /** The number of other servers at the last count. */
+  const othersOf = (server: Bus.BusServer) => (Array.from(server.links)[0]!.lastServers() ?? 1) - 1
   const questions: Array<ModelQuestion> = []
   let asked = ""
 
@@ -63,7 +71,8 @@ export const scenario = Effect.gen(function* () {
       if (body._tag === "Message" && body.message._tag === "Question") asked = body.message.requestId
       if (body._tag === "Message" && body.message._tag === "Cancel") {
         const { requestId } = body.message
-        for (const question of questions) if (question.requestId === requestId) question.isTakenBack = true
+        for (const question of questions)
+          if (question.requestId === requestId) question.takeBack(othersOf(question.asker))
       }
       const peer = peerOf(from)
       if (isDropped) peer.droppedPosts++
@@ -86,7 +95,7 @@ export const scenario = Effect.gen(function* () {
     onCount: (server, counted, began) => {
       if (counted === undefined) return
       for (const question of questions) {
-        if (question.asker === server && question.endedAt === undefined && began > question.tick) {
+        if (question.asker === server && question.isOpen && began > question.tick) {
           question.count(counted)
         }
       }
@@ -151,7 +160,7 @@ export const scenario = Effect.gen(function* () {
     return question
   }
   const check = (question: ModelQuestion, got: ReadonlyArray<unknown>, missing: number) => {
-    question.end(bus.now, missing)
+    question.end(bus.now, missing, othersOf(question.asker))
     const what = `${question.kind} ${question.requestId}`
     assert.deepStrictEqual(got.map(String).toSorted(), question.got.map(String).toSorted(), what)
     assert.include(question.expected, missing, `${what}: missing`)

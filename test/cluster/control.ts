@@ -80,6 +80,8 @@ export interface Operations {
     readonly sockets: ReadonlyArray<FetchedSocket>
     /** The number of servers that have not answered, if the node knows it. */
     readonly missing?: number
+    /** When the answer was there, in milliseconds of `Date.now`. */
+    readonly at: number
   }
   readonly socketsJoin: (input: Selection & { readonly rooms: ReadonlyArray<string> }) => {}
   readonly socketsLeave: (input: Selection & { readonly rooms: ReadonlyArray<string> }) => {}

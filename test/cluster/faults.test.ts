@@ -61,6 +61,9 @@ describe(`clusters of this library with the adapters ${adapters.join(", ")}`, re
       for (const { outages = 0 } of statuses) assert.isAbove(outages, 0, text)
       // A second, and not the five of `requestTimeout`.
       assert.isBelow(fetches.longestMs, 2_500 + 2 * delayMs, text)
+      // One may have answered before.
+      assert.includeMembers([1, 2], [...fetches.missing], text)
+      assert.include(fetches.missing, 2, text)
     })
   )
 
@@ -68,6 +71,7 @@ describe(`clusters of this library with the adapters ${adapters.join(", ")}`, re
     under("node-kill", ({ delayMs, fetches }, text) => {
       assert.isAtLeast(fetches.incomplete, 1, text)
       assert.deepStrictEqual([fetches.fewest, fetches.fewestIncomplete], [2, 2], text)
+      assert.deepStrictEqual(fetches.missing, [1], text)
       // A question and its answer take turns of several processes and of Redis: those that have to do with no death tell how long.
       assert.isBelow(fetches.afterEndMs, 300 + 2 * delayMs + fetches.calmMs, text)
       assert.isBelow(fetches.calmMs, 1_000 + 2 * delayMs, text)

@@ -3,15 +3,16 @@
  *
  *     node test/cluster/faults.ts --adapter redis --fault redis-kill
  *     node test/cluster/faults.ts --adapter sharded --rows
- *     node test/cluster/faults.ts --rows --json faults.jsonl
+ *     node test/cluster/faults.ts --rows --beside --json faults.jsonl && node test/cluster/figures.ts faults.jsonl
  *
- * It prints a table, and with `--json` appends a line with all figures of each run to a file.
+ * It prints a table, and with `--json` appends a line with all figures of each run to a file, from which `figures.ts` makes the tables of
+ * the guide. With `--beside` the kinds are under the same fault at the same time, but where they need the processor or a question is timed.
  */
 import { appendFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 
 import type { AdapterName, Kind } from "./nodes.ts"
-import { type FaultName, faults } from "./strikes.ts"
+import { type Fault, type FaultName, faults } from "./strikes.ts"
 import { type FaultReport, runUnderFault, type Scenario } from "./underFault.ts"
 
 const { values } = parseArgs({
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     kinds: { type: "string", default: "official,ours" },
     times: { type: "string", default: "1" },
     rows: { type: "boolean", default: false },
+    beside: { type: "boolean", default: false },
     json: { type: "string" }
   }
 })
@@ -43,28 +45,45 @@ const alive = { NODE_OPTIONS: "--unhandled-rejections=warn" }
 
 /** Known facts of official clusters, with the figures that count. */
 const rows: ReadonlyArray<Row> = [
-  { title: "node killed, fetch under way", fault: "node-kill", after: 6_000, adapters: [...redis, "cluster"] },
+  { title: "no fault", fault: "none", after: 4_000, adapters: redis },
+  { title: "node killed, fetch under way", fault: "node-kill", after: 4_000, adapters: [...redis, "cluster"] },
   { title: "node hangs 1.5 s, then killed", fault: "node-pause-kill", for: 1_500, after: 7_000, adapters: redis },
   { title: "node hangs 8 s", fault: "node-pause", for: 8_000, after: 6_000, adapters: redis },
-  { title: "node hangs 7 s at 10 MB/s", fault: "node-pause", for: 7_000, hz: 500, pad: 20_000, adapters: redis },
+  {
+    title: "node hangs 7 s at 10 MB/s",
+    fault: "node-pause",
+    for: 7_000,
+    after: 5_000,
+    hz: 500,
+    pad: 20_000,
+    adapters: redis
+  },
   {
     title: "node hangs 7 s at 500/s, maxLen 1,000",
     fault: "node-pause",
     for: 7_000,
+    after: 5_000,
     hz: 500,
     env: { ADAPTER_OPTIONS: '{"maxLen":1000}' },
     adapters: ["streams"]
   },
   { title: "node closes", fault: "node-close", after: 6_000, adapters: redis },
-  { title: "Redis killed, back after 2 s", fault: "redis-kill", for: 2_000, adapters: redis },
-  { title: "Redis killed, back after 2 s, kept alive", fault: "redis-kill", for: 2_000, env: alive, adapters: redis },
-  { title: "Redis away 20 s, kept alive", fault: "redis-kill", for: 20_000, env: alive, adapters: redis },
-  { title: "Redis paused 8 s", fault: "redis-pause", for: 8_000, adapters: redis },
+  { title: "Redis killed, back after 2 s", fault: "redis-kill", for: 2_000, after: 5_000, adapters: redis },
+  {
+    title: "Redis killed, back after 2 s, kept alive",
+    fault: "redis-kill",
+    for: 2_000,
+    after: 5_000,
+    env: alive,
+    adapters: redis
+  },
+  { title: "Redis away 20 s, kept alive", fault: "redis-kill", for: 20_000, after: 5_000, env: alive, adapters: redis },
+  { title: "Redis paused 8 s", fault: "redis-pause", for: 8_000, after: 5_000, adapters: redis },
   { title: "subscribers cut", fault: "redis-drop-subscribers", after: 4_000, adapters: redis },
   { title: "all connections cut", fault: "redis-drop-all", after: 4_000, adapters: redis },
   { title: "malformed messages", fault: "malformed", after: 3_000, adapters: redis },
   { title: "10 MB/s of malformed messages", fault: "malformed-flood", for: 6_000, after: 2_000, adapters: redis },
-  { title: "Redis Cluster: master killed", fault: "master-kill", after: 12_000, adapters: redis },
+  { title: "Redis Cluster: master killed", fault: "master-kill", after: 10_000, adapters: redis },
   { title: "Redis Cluster: planned failover", fault: "master-failover", after: 6_000, adapters: redis }
 ]
 
@@ -86,10 +105,12 @@ const given = Object.fromEntries(
 
 const env = JSON.parse(values.env) as Record<string, string>
 
+const wanted = values.fault?.split(",")
+
 const chosen = (adapter: AdapterName): ReadonlyArray<Omit<Row, "adapters">> => {
   if (values.rows) {
     return rows.filter(
-      ({ adapters, fault }) => adapters.includes(adapter) && (values.fault === undefined || values.fault === fault)
+      ({ adapters, fault }) => adapters.includes(adapter) && (wanted === undefined || wanted.includes(fault))
     )
   }
   const fault = values.fault ?? "none"
@@ -105,11 +126,14 @@ const summaryOf = ({
   crashes,
   delayMs,
   far,
+  fault,
   fetches,
   lostInSilence,
+  onTheWay,
   own,
   pauseMs,
   sent,
+  settledMs,
   statuses,
   turnMs,
   victim
@@ -119,14 +143,23 @@ const summaryOf = ({
   const parts = [
     `crashes ${crashes.length}`,
     `lost ${far.lost} / ${victim.lost} of ${sent}`,
-    `in silence ${lostInSilence}`,
+    `in silence ${lostInSilence}${onTheWay > 0 ? ` (${onTheWay} came up to ${settledMs} ms later)` : ""}`,
     `own silent ${own.silenceMs} ms, late ${own.latestMs} ms (± ${Math.round(delayMs)}), of its own ${Math.round(pauseMs)} ms, turn ≤ ${Math.round(turnMs)} ms`,
     `far silent ${far.silenceMs} ms`,
     `disordered ${far.disordered}`,
     `fetch ≤ ${fetches.longestMs} ms, ${fetches.failed} of ${fetches.asked} failed`
   ]
+  for (const [name, { gone }] of Object.entries({ own, far, victim }))
+    if (gone !== undefined) parts.push(`${name} client gone: ${gone}`)
+  const { ends }: Fault = faults[fault]
+  if (ends === true) {
+    parts.push(`after the end ≤ ${fetches.afterEndMs} ms, of the asker's own ≤ ${Math.round(fetches.ownAfterEndMs)} ms`)
+  }
   if (fetches.fewest !== undefined) parts.push(`≥ ${fetches.fewest} sockets`)
-  if (fetches.incomplete > 0) parts.push(`${fetches.incomplete} incomplete with ≥ ${fetches.fewestIncomplete}`)
+  if (fetches.incomplete > 0)
+    parts.push(
+      `${fetches.incomplete} incomplete with ≥ ${fetches.fewestIncomplete}, missing ${fetches.missing.join(" or ")}`
+    )
   parts.push(`counts ${counts.map(({ at, count }) => `${count}${Number.isFinite(at) ? `@${at}` : ""}`).join(" ")}`)
   const counted = (["lost", "dropped", "refused"] as const).map((name) => `${name} ${sum(name)}`).join(", ")
   return `${parts.join("; ")}${statuses.some(({ lost }) => lost !== undefined) ? `; counted: ${counted}` : ""}`
@@ -136,17 +169,20 @@ console.log(`| adapter | fault | ${kinds.join(" | ")} |\n|---|---|${"---|".repea
 for (const adapter of adapters) {
   for (const { title, ...row } of chosen(adapter)) {
     for (let time = 0; time < Number(values.times); time++) {
-      const cells: Array<string> = []
-      for (const kind of kinds) {
-        const scenario: Scenario = { adapter, ...row, ...given, env: { ...row.env, ...env } }
+      const scenario: Scenario = { adapter, ...row, ...given, env: { ...row.env, ...env } }
+      const run = async (kind: Kind): Promise<string> => {
         try {
           const report = await runUnderFault(kind, scenario)
-          cells.push(summaryOf(report))
           if (values.json !== undefined) appendFileSync(values.json, `${JSON.stringify({ title, scenario, report })}\n`)
+          return summaryOf(report)
         } catch (error) {
-          cells.push(`no figures: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`)
+          return `no figures: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`
         }
       }
+      const cells: Array<string> = []
+      const isTimed = row.fault === "node-kill"
+      if (values.beside && !isTimed && row.pad === undefined) cells.push(...(await Promise.all(kinds.map(run))))
+      else for (const kind of kinds) cells.push(await run(kind))
       console.log(`| ${adapter} | ${title} | ${cells.join(" | ")} |`)
     }
   }

@@ -178,6 +178,7 @@ const Control = Layer.effectDiscard(
                   )
                   return {
                     missing,
+                    at: Date.now(),
                     sockets: sockets.map(({ data, handshake, id, rooms }) => ({
                       id,
                       rooms: [...rooms],

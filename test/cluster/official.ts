@@ -92,6 +92,7 @@ const own: Own = {
     fetchSockets: async (to) => {
       const sockets: ReadonlyArray<any> = await select(to).fetchSockets()
       return {
+        at: Date.now(),
         sockets: sockets.map(({ data, handshake, id, rooms }) => ({
           id,
           rooms: [...rooms],

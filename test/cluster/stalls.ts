@@ -1,9 +1,12 @@
 /**
  * Why an event loop stood still: for its own work, or because the machine gave its thread no processor.
  */
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 
-/** A time in which the thread could have run and did not, in milliseconds of `Date.now`. */
+/**
+ * A time in which the thread could have run and did not, in milliseconds of `Date.now`: it got no processor, or it slept until another
+ * thread of the process had done its part, which got none. V8 collects garbage with several threads.
+ */
 export interface Stall {
   readonly from: number
   readonly to: number
@@ -19,13 +22,29 @@ export interface Stalls {
 const INTERVAL = 5
 const MAX_STALLS = 2_000
 
-/** How long the main thread has run, and how long it has waited for a processor, in milliseconds. Zeros where Linux does not tell. */
-const read = (): readonly [ran: number, waited: number] => {
+/** The other threads are looked at as often, in looks. */
+const OTHERS_EVERY = 10
+
+/** A look that comes later than this has a cause, in milliseconds. */
+const LATE = 20
+
+/** How long a thread has run, and how long it has waited for a processor, in milliseconds. Zeros where Linux does not tell. */
+const read = (path = "/proc/self/schedstat"): readonly [ran: number, waited: number] => {
   try {
-    const [ran, waited] = readFileSync("/proc/self/schedstat", "utf8").split(" ")
+    const [ran, waited] = readFileSync(path, "utf8").split(" ")
     return [Number(ran) / 1e6, Number(waited) / 1e6]
   } catch {
     return [0, 0]
+  }
+}
+
+/** How long all other threads of the process have waited for a processor. */
+const othersWaited = (): number => {
+  try {
+    const threads = readdirSync("/proc/self/task").filter((id) => id !== String(process.pid))
+    return threads.reduce((sum, id) => sum + read(`/proc/self/task/${id}/schedstat`)[1], 0)
+  } catch {
+    return 0
   }
 }
 
@@ -35,15 +54,28 @@ const read = (): readonly [ran: number, waited: number] => {
  */
 export const watchStalls = (): { readonly take: () => Stalls; readonly stop: () => void } => {
   let [ran, waited] = read()
+  let others = othersWaited()
+  let looks = 0
+  let last = performance.now()
   let turnMs = 0
   let stalls: Array<Stall> = []
   const look = () => {
     const [nowRan, nowWaited] = read()
     const to = Date.now()
+    const now = performance.now()
     turnMs = Math.max(turnMs, nowRan - ran)
-    if (nowWaited - waited > 1 && stalls.length < MAX_STALLS) stalls.push({ from: to - (nowWaited - waited), to })
+    let stall = nowWaited - waited
+    const slept = now - last - INTERVAL - (nowRan - ran) - stall
+    looks++
+    if (slept > LATE || looks % OTHERS_EVERY === 0) {
+      const nowOthers = othersWaited()
+      if (slept > LATE) stall += Math.min(slept, Math.max(0, nowOthers - others))
+      others = nowOthers
+    }
+    if (stall > 1 && stalls.length < MAX_STALLS) stalls.push({ from: to - stall, to })
     ran = nowRan
     waited = nowWaited
+    last = now
   }
   const timer = setInterval(look, INTERVAL)
   timer.unref()

@@ -37,6 +37,7 @@ export interface Scenario {
 
 export interface HeardByClient {
   readonly arrived: number
+  /** Of those that were sent after the first that it heard, and, if it was disconnected, before the last. */
   readonly lost: number
   /** The longest time without a number. */
   readonly silenceMs: number
@@ -56,8 +57,15 @@ export interface FaultReport {
   readonly own: HeardByClient
   readonly far: HeardByClient
   readonly victim: HeardByClient
-  /** How many numbers the clients of surviving nodes have missed of which no node has counted. */
+  /**
+   * How many numbers the clients of surviving nodes have missed of which no node has counted, once nothing is on the way any more. Those
+   * that come after a client was disconnected are not among them: it knows.
+   */
   readonly lostInSilence: number
+  /** How many numbers were neither heard nor counted half a second after the last one was sent, but later. */
+  readonly onTheWay: number
+  /** From the last number until all were heard or counted, or nothing came any more, in milliseconds. */
+  readonly settledMs: number
   /** Nodes that have ended though nobody ended them, with what they said. */
   readonly crashes: ReadonlyArray<string>
   readonly fetches: {
@@ -67,11 +75,15 @@ export interface FaultReport {
     readonly longestMs: number
     /** The longest time that one took after the victim had ended; without an end, the longest of all. */
     readonly afterEndMs: number
+    /** The same until the asking node had the answer, less the time for which it got no processor. */
+    readonly ownAfterEndMs: number
     /** The longest of those that have to do with no fault: before the strike, or a second after it. */
     readonly calmMs: number
     /** Of those that told that servers are missing: how many, and the fewest sockets. */
     readonly incomplete: number
     readonly fewestIncomplete: number | undefined
+    /** The numbers of missing servers that they told. */
+    readonly missing: ReadonlyArray<number>
     /** The fewest sockets of those that told nothing. */
     readonly fewest: number | undefined
   }
@@ -93,8 +105,13 @@ interface Arrival {
 }
 
 interface Fetch {
+  /** In milliseconds of `Date.now`. */
+  readonly begun: number
+  /** In milliseconds after the strike. */
   readonly at: number
   readonly ms: number
+  /** When the node had its answer, in milliseconds of `Date.now`. */
+  readonly answeredAt?: number
   readonly sockets?: number
   readonly missing?: number
   readonly error?: string
@@ -112,11 +129,13 @@ const watch = ({ socket }: Client, id: string) => {
 }
 
 const heardOf = ({ gone }: Client, arrivals: ReadonlyArray<Arrival>, sent: number): HeardByClient => {
-  const numbers = new Set(arrivals.map(({ n }) => n))
   const max = (values: ReadonlyArray<number>) => values.reduce((a, b) => Math.max(a, b), 0)
+  const numbers = new Set(arrivals.map(({ n }) => n))
+  const first = arrivals[0]?.n ?? 1
+  const last = gone === undefined ? sent : max(arrivals.map(({ n }) => n))
   return {
     arrived: numbers.size,
-    lost: arrivals.length === 0 ? sent : sent - arrivals[0]!.n + 1 - numbers.size,
+    lost: last - first + 1 - numbers.size,
     silenceMs: max(arrivals.slice(1).map(({ now }, i) => now - arrivals[i]!.now)),
     latestMs: max(arrivals.map(({ late }) => late)),
     disordered: arrivals.filter(({ n }, i) => i > 0 && n < arrivals[i - 1]!.n).length,
@@ -157,12 +176,20 @@ export const startSubject = async (
   return { kind, adapter, cluster, clients, stop }
 }
 
-/** The event loops of nodes since the last call: their longest delays, and the turns and stalls of the first one. */
-const lagOf = async (nodes: ReadonlyArray<Node>): Promise<Stalls & { readonly lagMs: number }> => {
+/** The event loops of nodes since the last call: their longest delays, the turns of the first one, and the stalls of each. */
+const lagOf = async (nodes: ReadonlyArray<Node>) => {
   const usages = await Promise.all(
-    nodes.map((node) => node.call("usage", {}, 5_000).catch(() => ({ lagMs: 0, turnMs: 0, stalls: [] })))
+    nodes.map((node) =>
+      node
+        .call("usage", {}, 5_000)
+        .catch((): Stalls & { readonly lagMs: number } => ({ lagMs: 0, turnMs: 0, stalls: [] }))
+    )
   )
-  return { ...usages[0]!, lagMs: Math.max(...usages.map(({ lagMs }) => lagMs)) }
+  return {
+    turnMs: usages[0]!.turnMs,
+    lagMs: Math.max(...usages.map(({ lagMs }) => lagMs)),
+    stalls: usages.map(({ stalls }) => stalls)
+  }
 }
 
 const statusesOf = (nodes: ReadonlyArray<Node>): Promise<ReadonlyArray<NodeStatus>> =>
@@ -179,6 +206,34 @@ const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
 
 /** So long after a strike that ends a node nothing is left to notice, in milliseconds. */
 const CALM_AFTER = 1_000
+
+/** Messages that are under way have this time at least, in milliseconds. */
+const UNDER_WAY = 500
+/** Nothing is on the way if nothing has come for so long, in milliseconds: nodes tell their last numbers up to four seconds later. */
+const QUIET = 6_000
+const SETTLED_WITHIN = 60_000
+
+/**
+ * Waits until everything was heard or counted, or nothing is on the way any more. A node that has been short of a processor has megabytes
+ * to send when the last number is sent, and its clients to read. `silent` gives how many numbers were neither heard nor counted so far,
+ * and `progress` something that grows with each of them.
+ */
+const settle = async (silent: () => Promise<number>, progress: () => number) => {
+  const begun = Date.now()
+  await sleep(UNDER_WAY)
+  const first = await silent()
+  let left = first
+  let known = progress()
+  let changedAt = Date.now()
+  while (left > 0 && Date.now() - changedAt < QUIET && Date.now() - begun < SETTLED_WITHIN) {
+    await sleep(100)
+    const now = await silent()
+    if (now !== left || progress() !== known) changedAt = Date.now()
+    left = now
+    known = progress()
+  }
+  return { onTheWay: first - left, lostInSilence: left, settledMs: Date.now() - begun }
+}
 
 /** Takes a cluster through a fault. Its count has the fault's name, so each fault is for one time. */
 export const strikeSubject = async (
@@ -197,9 +252,10 @@ export const strikeSubject = async (
   const ask = async (): Promise<void> => {
     asked++
     const begun = Date.now()
-    const settle = (result: Partial<Fetch>) => fetches.push({ at: begun - struck, ms: Date.now() - begun, ...result })
+    const settle = (result: Partial<Fetch>) =>
+      fetches.push({ begun, at: begun - struck, ms: Date.now() - begun, ...result })
     asker.call("fetchSockets", {}, 40_000).then(
-      ({ missing = 0, sockets }) => settle({ sockets: sockets.length, missing }),
+      ({ at, missing = 0, sockets }) => settle({ sockets: sockets.length, missing, answeredAt: at }),
       (error: unknown) => settle({ error: error instanceof Error ? error.message : String(error) })
     )
     void asker
@@ -236,20 +292,30 @@ export const strikeSubject = async (
   }
   const last = await publisher.call("ticker", { id: fault }).catch(() => undefined)
   await until("the last fetch", () => fetches.length === asked || undefined, { timeout: 45_000 }).catch(() => {})
-  // Messages that are under way may still come.
-  await sleep(500)
   // Of a publisher that has ended, what its own client has heard.
   const sent = last?.sent ?? arrivals[0]!.reduce((max, { n }) => Math.max(max, n), 0)
+  const survivors = ends === true ? [1] : [1, 2]
+  const heardBy = (index: number) => heardOf(clients[index]!, arrivals[index]!, sent)
+  const statusesNow = async () =>
+    (await statusesOf(nodes)).map((status, index) => since(statusesBefore[index]!, status))
+  // The messages that the publisher has dropped leave a gap in its numbers, which receivers count, too.
+  const silentOf = (statuses: ReadonlyArray<NodeStatus>) =>
+    survivors.reduce((sum, index) => {
+      const counted = Math.max(statuses[index]!.lost ?? 0, statuses[0]!.dropped ?? 0)
+      return sum + Math.max(0, heardBy(index).lost - counted)
+    }, 0)
+  const settled = await settle(
+    async () => silentOf(await statusesNow()),
+    () => arrivals.reduce((sum, { length }) => sum + length, 0)
+  )
   const { lagMs, stalls, turnMs } = await lagOf([publisher, asker])
-  const allStalls = [...stalls, ...watching.take().stalls]
+  const allStalls = [...stalls[0]!, ...watching.take().stalls]
   watching.stop()
   const delayMs = delay.max / 1e6 + lagMs
   delay.disable()
-  const heard = clients.map((client, index) => heardOf(client, arrivals[index]!, sent))
+  const heard = clients.map((_, index) => heardBy(index))
   for (const { stop } of watches) stop()
-  const statuses = (await statusesOf(nodes)).map((status, index) => since(statusesBefore[index]!, status))
-  const counted = (index: number): number => (statuses[index]!.lost ?? 0) + (statuses[0]!.dropped ?? 0)
-  const survivors = ends === true ? [1] : [1, 2]
+  const statuses = await statusesNow()
   const crashed = nodes.filter((node) => node.exit !== undefined && (node !== victim || ends !== true))
   const failed = fetches.filter(({ error }) => error !== undefined)
   const incomplete = fetches.filter(({ missing = 0 }) => missing > 0)
@@ -264,17 +330,24 @@ export const strikeSubject = async (
     own: heard[0]!,
     far: heard[1]!,
     victim: heard[2]!,
-    lostInSilence: survivors.reduce((sum, index) => sum + Math.max(0, heard[index]!.lost - counted(index)), 0),
+    ...settled,
     crashes: crashed.map(({ exit, log, name }) => `${name} (${exit}): ${log.slice(-500)}`),
     fetches: {
       asked,
       failed: failed.length,
       errors: [...new Set(failed.map(({ error }) => error!))],
       longestMs: longestOf(fetches),
-      afterEndMs: longestOf(fetches.map((one) => ({ ...one, ms: one.ms - Math.max(0, endedAt - struck - one.at) }))),
+      afterEndMs: longestOf(fetches.map((one) => ({ ...one, ms: one.ms - Math.max(0, endedAt - one.begun) }))),
+      ownAfterEndMs: fetches.reduce((longest, { answeredAt, begun }) => {
+        const from = Math.max(begun, endedAt)
+        return answeredAt === undefined || from >= answeredAt
+          ? longest
+          : Math.max(longest, without(stalls[1]!, from, answeredAt))
+      }, 0),
       calmMs: longestOf(fetches.filter(({ at, ms }) => at + ms < 0 || at >= CALM_AFTER)),
       incomplete: incomplete.length,
       fewestIncomplete: socketsOf(incomplete),
+      missing: [...new Set(incomplete.map(({ missing = 0 }) => missing))].toSorted(),
       fewest: socketsOf(complete)
     },
     counts,

@@ -153,6 +153,24 @@ describe.concurrent("An outage of Redis", requires("Redis"), () => {
     })
   )
 
+  it.live("leaves the last number of servers known", () =>
+    Effect.gen(function* () {
+      const running = yield* redis()
+      const [one, two] = [yield* client("redis", running), yield* client("redis", running)]
+      yield* numbers(one, "a")
+      yield* numbers(two, "a")
+      const membership = yield* Membership.make(one)
+      assert.isUndefined(membership.last("a"))
+      membership.track("a", false)
+      yield* wait("a look", () => membership.last("a") === 2)
+      assert.strictEqual(membership.last("of another namespace"), 2)
+      yield* Effect.promise(() => running.server.kill())
+      yield* lost(one)
+      assert.isUndefined(yield* membership.servers("a", false))
+      assert.strictEqual(membership.last("a"), 2)
+    })
+  )
+
   it.live("is told to questions: for how long there has been no connection", () =>
     Effect.gen(function* () {
       const running = yield* redis()

@@ -23,6 +23,8 @@ export interface BusOptions {
   readonly settleFor?: number
   /** Whether the bus tells the others that a server is dead, when it has noticed it. */
   readonly tellsDeaths?: boolean
+  /** Whether a server knows for how long its line has been lost. */
+  readonly tellsOutages?: boolean
   /** The time until the broker notices that a server is dead or cut off, in milliseconds. Default: none. */
   readonly noticesAfter?: number
   /** The messages that a server keeps while it is cut off. Default: 1,000. */
@@ -100,6 +102,8 @@ export class BusServer {
   readonly options: ServerOptions
   readonly links = new Set<BusLink>()
   state: "up" | "cut" | "dead" = "up"
+  /** Since when its line is lost. */
+  cutAt: number | undefined
   /** The part of the cluster that it is in. Between parts, nothing passes. */
   part = 0
   isPaused = false
@@ -150,6 +154,7 @@ export class BusServer {
   cut(outbox: "keep" | "drop" = "keep"): void {
     if (this.state !== "up") return
     this.state = "cut"
+    this.cutAt = this.bus.now
     this.connection++
     this.keepsOutbox = outbox === "keep"
     this.monitor.connected(false)
@@ -159,6 +164,7 @@ export class BusServer {
   restore(): void {
     if (this.state !== "cut") return
     this.state = "up"
+    this.cutAt = undefined
     this.isCounted = true
     this.line.up = this.line.down = 0
     this.believesSince = this.bus.now + this.bus.settleFor
@@ -222,6 +228,8 @@ export class BusLink implements ClusterLink {
   private readonly bus: MemoryBus
   private readonly receiver: ClusterReceiver
   private readonly sequences = new Sequences()
+  /** The number of servers at the last count. */
+  counted: number | undefined
   private readonly lanes = new Set<string>()
   private isBeating = false
   private isClosed = false
@@ -237,9 +245,19 @@ export class BusLink implements ClusterLink {
       const began = bus.tick()
       bus.count(this, (counted) => {
         bus.observer.onCount?.(server, counted, began)
+        this.counted = counted?.length ?? this.counted
         resume(Effect.succeed(counted?.length))
       })
     })
+  }
+
+  awayFor(): number {
+    const { cutAt } = this.server
+    return cutAt === undefined || !this.bus.tellsOutages ? 0 : this.bus.now - cutAt
+  }
+
+  lastServers(): number | undefined {
+    return this.counted
   }
 
   get isOfficial(): boolean {
@@ -397,6 +415,7 @@ export class MemoryBus {
   readonly beatAfter: number
   readonly settleFor: number
   readonly maxOutbox: number
+  readonly tellsOutages: boolean
   readonly servers: Array<BusServer> = []
   observer: BusObserver = {}
   latency: readonly [min: number, max: number]
@@ -415,11 +434,12 @@ export class MemoryBus {
 
   constructor(clock: Clock.Clock, options: BusOptions) {
     const { beatAfter = 1_000, latency = [0, 0], maxOutbox = 1_000, noticesAfter = 0, seed = 0 } = options
-    const { settleFor = 200, tellsDeaths = false } = options
+    const { settleFor = 200, tellsDeaths = false, tellsOutages = false } = options
     this.clock = clock
     this.beatAfter = beatAfter
     this.settleFor = settleFor
     this.maxOutbox = maxOutbox
+    this.tellsOutages = tellsOutages
     this.latency = latency
     this.noticesAfter = noticesAfter
     this.tellsDeaths = tellsDeaths
@@ -470,6 +490,7 @@ export class MemoryBus {
     }
     this.links.add(link)
     link.server.links.add(link)
+    for (const each of this.linksOf(link.namespace)) each.counted = Array.from(this.linksOf(link.namespace)).length
     if (link.server.state === "up") link.server.monitor.connected(true)
   }
 

@@ -263,14 +263,12 @@ export class OpenQuestion {
     return now - this.openedAt >= timeout
   }
 
-  /** The missing servers; if nobody could count them, the given ones without an answer, or one. */
-  missing(among: ReadonlyMap<string, unknown> | undefined): number {
+  /** The missing servers: one at least if nobody could count them. `others` were there before. */
+  missing(others = 0): number {
     let owing = 0
     for (const debt of this.debts.values()) if (isOwed(debt)) owing++
-    if (this.expected !== undefined) return owing + Math.max(0, this.expected - this.done - this.excused)
-    let unanswered = 0
-    for (const uid of among?.keys() ?? []) if (!this.answered.has(uid)) unanswered++
-    return owing + Math.max(1, unanswered)
+    const expected = this.expected ?? Math.max(others, this.done + 1)
+    return owing + Math.max(0, expected - this.done - this.excused)
   }
 
   // ---------------------------------------------------------------- the servers that it waits for

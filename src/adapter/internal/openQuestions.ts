@@ -1,6 +1,9 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 
 import type { ClusterLink } from "../ClusterLink.ts"
 import type { ClusterAnswer, Question, Sender } from "../ClusterMessage.ts"
@@ -9,7 +12,10 @@ import { type Listener, OpenQuestion } from "./openQuestion.ts"
 /** Between two looks at the open questions, in milliseconds. */
 const INTERVAL = 50
 
-/** The number of servers is not known if it is not told within this time, in milliseconds. */
+/**
+ * The number of servers is not known while it is not told for so long, in milliseconds. It counts
+ * when it comes later: the broker, or this process, is only slow.
+ */
 const READ_WITHIN = 500
 
 /**
@@ -24,6 +30,12 @@ const MAX_KNOWN = 1_000
 /** A server that has been silent for so long is forgotten, in milliseconds. */
 const FORGOTTEN_AFTER = 30_000
 
+/** The servers are being counted: those get the number that were asked before. */
+interface Counting {
+  readonly asked: number
+  readonly count: Fiber.Fiber<number | undefined>
+}
+
 /**
  * The questions that this server has asked in one namespace, and the watch over them: it ends those
  * that wait for servers that have died or hang. Nothing runs while no question is open.
@@ -36,6 +48,7 @@ export class OpenQuestions {
   /** The servers of this library, and since when those are silent that do not answer. */
   private readonly known = new Map<string, number | undefined>()
   private readonly wanted = Latch.makeUnsafe(false)
+  private counting: Counting | undefined
   private isClosed = false
   private asked = 0
   /**
@@ -104,12 +117,8 @@ export class OpenQuestions {
     const look = Effect.suspend(() => {
       this.wanted.closeUnsafe()
       if (this.open.size === 0) return this.wanted.await
-      const { asked, now } = this
-      const servers = Effect.timeoutOrElse(this.link().servers, {
-        duration: READ_WITHIN,
-        orElse: () => Effect.undefined
-      })
-      return Effect.flatMap(servers, (servers) => {
+      const { now } = this
+      return Effect.flatMap(this.count, ({ asked, servers }) => {
         this.time += Math.min(this.now - now, READ_WITHIN)
         this.look(servers, asked)
         if (this.open.size === 0) return Effect.void
@@ -123,6 +132,19 @@ export class OpenQuestions {
       })
     })
     return Effect.forever(look)
+  }
+
+  /** Counts the servers, for the questions that were sent before. */
+  private get count(): Effect.Effect<{ readonly asked: number; readonly servers: number | undefined }> {
+    return Effect.gen({ self: this }, function* () {
+      const { asked } = this
+      this.counting ??= { asked, count: yield* Effect.forkChild(this.link().servers, { startImmediately: true }) }
+      const { counting } = this
+      const exit = yield* Effect.timeoutOption(Fiber.await(counting.count), READ_WITHIN)
+      if (Option.isNone(exit)) return { asked, servers: undefined }
+      this.counting = undefined
+      return { asked: counting.asked, servers: Exit.isSuccess(exit.value) ? exit.value.value : undefined }
+    })
   }
 
   private get now(): number {
@@ -145,6 +167,13 @@ export class OpenQuestions {
       }
       if (this.isOver(question)) this.end(question)
     }
+  }
+
+  /** The number of other servers before, for questions since which nobody could count them. */
+  private get others(): number | undefined {
+    const servers = this.link().lastServers?.()
+    if (servers !== undefined) return servers - 1
+    return this.isAway ? this.known.size : undefined
   }
 
   private get isAway(): boolean {
@@ -170,8 +199,7 @@ export class OpenQuestions {
 
   private end(question: OpenQuestion): void {
     if (!this.open.delete(question.requestId)) return
-    // Nobody can be counted while the broker is away: those that were heard before are missing.
-    const missing = question.missing(this.isAway ? this.known : undefined)
+    const missing = question.missing(this.others)
     // Those that have it still need not answer any more.
     if (missing > 0) this.link().send({ _tag: "Cancel", requestId: question.requestId })
     // Nobody else is there.

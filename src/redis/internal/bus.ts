@@ -31,7 +31,7 @@ export interface Bus {
   readonly others: (
     channel: string,
     isSharded: boolean
-  ) => Effect.Effect<Pick<ClusterLink, "servers" | "awayFor">, never, Scope.Scope>
+  ) => Effect.Effect<Pick<ClusterLink, "servers" | "lastServers" | "awayFor">, never, Scope.Scope>
 }
 
 /** Makes the bus of a server. */
@@ -63,7 +63,11 @@ export const makeBus = (
       others: (channel, isSharded) =>
         Effect.map(Away.make(redis, channel, isSharded), (awayFor) => {
           membership.track(channel, isSharded)
-          return { servers: membership.counter(channel, isSharded), awayFor }
+          return {
+            servers: membership.counter(channel, isSharded),
+            lastServers: () => membership.last(channel),
+            awayFor
+          }
         })
     }
   })

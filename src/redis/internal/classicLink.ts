@@ -31,8 +31,10 @@ export const make =
       const wire = ClassicWire.make({ ...options, namespace, uid })
       const { channels } = wire
       const sequences = new Sequences()
-      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
-      const beat = yield* makeBeat(sequences, (lanes) => bus.publish(channels.request, wire.encodeBeat(lanes), false))
+      const beat = yield* makeBeat(bus.redis, sequences, (lanes, asks) =>
+        bus.publish(channels.request, wire.encodeBeat(lanes, asks), false)
+      )
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears, beat.asked)
 
       const onBroadcast = (channel: string, body: Uint8Array) => {
         const room = wire.roomOf(channel)

@@ -4,7 +4,7 @@
  */
 import type { ClusterAnswer, ClusterMessage, Sender } from "../../adapter/ClusterMessage.ts"
 import { broadcast, type Here, readSockets, serverEvent } from "../../adapter/Envelope.ts"
-import { type Received, refused } from "../../adapter/Received.ts"
+import { beat as readBeat, type Received, refused } from "../../adapter/Received.ts"
 import * as Values from "../../adapter/WireValues.ts"
 import { ClassicType } from "./classicTypes.ts"
 import { type Body, decode, decodeBody, MAX_BYTES } from "./msgpack.ts"
@@ -121,10 +121,7 @@ const decodeRequest = (body: Body, here: Here, maxBytes: number): Received | Leg
   if (from === undefined) return refused("the sender has no id")
   const number = extension?.n
   if (from.uid === here.uid) return { _tag: "Ignored", from, number }
-  if (type === Values.OwnType.Beat) {
-    const lanes = extension?.l
-    return lanes === undefined ? refused("a beat without lanes") : { _tag: "Beat", from, lanes }
-  }
+  if (type === Values.OwnType.Beat) return readBeat(from, extension?.l, extension?.q)
   if (type === Values.OwnType.Closing && from.uid !== undefined) {
     return { _tag: "Presence", from, number, presence: "Closing" }
   }

@@ -88,7 +88,7 @@ export const make = (options: WireOptions): ClassicWire => {
       return `${channels.response}${to.uid}#`
     },
     encodeAnswer: (to, answer, number) => encodeAnswer(uid, to, answer, number),
-    encodeBeat: (lanes) => JSON.stringify({ uid, type: Values.OwnType.Beat, x: { l: lanes } }),
+    encodeBeat: (lanes, asks) => JSON.stringify({ uid, type: Values.OwnType.Beat, x: { l: lanes, q: asks } }),
     encodeClosing: () => JSON.stringify({ uid, type: Values.OwnType.Closing, x: {} }),
     encodeSocketIds: (requestId, sockets) => JSON.stringify({ requestId, sockets }),
     encodeRooms: (requestId, rooms) => JSON.stringify({ requestId, rooms }),

@@ -13,9 +13,12 @@ export class Inbox {
   private readonly sequences: Sequences
   private readonly monitor: ClusterMonitor
   private readonly hears: (lane: string) => boolean
+  private readonly onAsked: (time: number) => void
 
   /**
    * `hears` says whether this server listens to a lane: of others, it must not remember anything.
+   * `onAsked` is told that another server asks for the lanes that have changed in a time, in
+   * milliseconds.
    */
   constructor(
     namespace: string,
@@ -23,7 +26,8 @@ export class Inbox {
     receiver: ClusterReceiver,
     sequences: Sequences,
     monitor: ClusterMonitor,
-    hears: (lane: string) => boolean
+    hears: (lane: string) => boolean,
+    onAsked: (time: number) => void
   ) {
     this.namespace = namespace
     this.uid = uid
@@ -31,6 +35,7 @@ export class Inbox {
     this.sequences = sequences
     this.monitor = monitor
     this.hears = hears
+    this.onAsked = onAsked
   }
 
   /** Takes a message that has come on a lane. */
@@ -48,6 +53,7 @@ export class Inbox {
       case "Beat": {
         const { uid } = received.from
         if (uid === undefined || uid === this.uid) return
+        if (received.asks !== undefined) this.onAsked(received.asks)
         let missed = 0
         for (const [lane, last] of received.lanes) {
           if (this.hears(lane)) missed += this.sequences.settle(uid, lane, last)

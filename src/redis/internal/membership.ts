@@ -23,6 +23,11 @@ export interface Membership {
    * nobody is still to come back. Each call makes a memory of its own.
    */
   readonly counter: (channel: string, isSharded: boolean) => Effect.Effect<number | undefined>
+  /**
+   * The number of servers at the last count that was believed; that of the tracked channel without
+   * one.
+   */
+  readonly last: (channel: string) => number | undefined
   /** Looks from time to time how many servers a channel has: the first one that is given. */
   readonly track: (channel: string, isSharded: boolean) => void
   /** Waits until the tracked channel has as many servers as at the last look. */
@@ -44,6 +49,7 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
     const requests = new Map<string, Deferred.Deferred<number | undefined>>()
     let tracked: { readonly channel: string; readonly isSharded: boolean } | undefined
     let last = 0
+    const counts = new Map<string, number>()
     let wasConnected = client.isConnected()
     let hasBeenConnected = wasConnected
     let backAt = -Infinity
@@ -67,6 +73,7 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
         Effect.map((count) => {
           if (count === 0 || isDisturbed()) return undefined
           if (tracked?.channel === channel) last = count
+          counts.set(channel, count)
           return count
         }),
         Effect.catchCause(() => Effect.succeed(undefined))
@@ -121,6 +128,7 @@ export const make = (client: RedisClient["Service"]): Effect.Effect<Membership, 
     return {
       servers,
       counter,
+      last: (channel) => counts.get(channel) ?? (last > 0 ? last : undefined),
       track: (channel, isSharded) => {
         tracked ??= { channel, isSharded }
       },

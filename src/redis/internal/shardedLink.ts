@@ -42,8 +42,10 @@ export const make =
       /** The channels of rooms that have members here. */
       const channels = new Map<string, RoomChannel>()
       const hears = (channel: string) => channel === common || channels.has(channel)
-      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
-      const beat = yield* makeBeat(sequences, (lanes) => bus.publish(common, wire.encodeBeat(lanes), true))
+      const beat = yield* makeBeat(bus.redis, sequences, (lanes, asks) =>
+        bus.publish(common, wire.encodeBeat(lanes, asks), true)
+      )
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears, beat.asked)
       const onMessage = (channel: string, body: Uint8Array) => inbox.take(wire.decode(body), channel)
       yield* subscribed(bus.redis, "sharded", common, onMessage)
       yield* subscribed(bus.redis, "sharded", wire.own, onMessage)

@@ -57,7 +57,7 @@ export const make = (options: WireOptions & { readonly mode: SubscriptionMode })
       const envelope = Envelope.answerToEnvelope(here, to, answer, number)
       return envelope && encodeEnvelope(envelope, answerMayHaveBinary(answer))
     },
-    encodeBeat: (lanes) => encodeEnvelope(Envelope.beat(here, lanes), false),
+    encodeBeat: (lanes, asks) => encodeEnvelope(Envelope.beat(here, lanes, asks), false),
     encodeClosing: () => encodeEnvelope(Envelope.presence(here, "Closing"), false),
     decode(body) {
       const decoded = decodeBody(body, maxBytes)

@@ -19,19 +19,29 @@ export interface StreamReaderOptions {
   readonly readCount: number
   /** The time for which Redis may wait for an entry, in milliseconds. */
   readonly blockTime: number
+  /** The entries that streams keep at least, where nobody counts places. */
+  readonly keeps: number
+}
+
+/** The reader of one namespace's entries. */
+export interface EntryReader {
+  readonly onEntry: OnEntry
+  /**
+   * Entries may have been lost before they were read: the connection was lost, or so many had not
+   * been read that older ones may have been trimmed.
+   */
+  readonly onDoubt: () => void
+  /** Entries were lost before they were read. With it, places are counted. */
+  readonly onGap?: () => void
 }
 
 /** Reads streams, each over one connection for all namespaces. */
 export interface StreamReaders {
-  /**
-   * Reads the entries of a namespace from now on, until the scope closes. With `onGap`, places are
-   * counted, and it is called when entries were lost before they were read.
-   */
+  /** Reads the entries of a namespace from now on, until the scope closes. */
   readonly read: (
     stream: string,
     namespace: string,
-    onEntry: OnEntry,
-    onGap?: () => void
+    reader: EntryReader
   ) => Effect.Effect<StreamPlace, never, Scope.Scope>
 }
 
@@ -58,7 +68,7 @@ export const make = (
         yield* Effect.forkScoped(follow(reader, stream, followed, options, yield* Clock.Clock))
       }).pipe(Scope.provide(scope))
     return {
-      read: (stream, namespace, onEntry, onGap) =>
+      read: (stream, namespace, reader) =>
         Effect.acquireRelease(
           Effect.gen(function* () {
             let followed = streams.get(stream)
@@ -66,15 +76,15 @@ export const make = (
             if (followed === undefined) {
               streams.set(stream, (followed = { namespaces: new Map(), place: new StreamPlace() }))
             }
-            followed.namespaces.set(namespace, onEntry)
-            if (onGap !== undefined) followed.place.gapListeners.add(onGap)
+            followed.namespaces.set(namespace, reader)
+            if (reader.onGap !== undefined) followed.place.gapListeners.add(reader.onGap)
             if (isNew) yield* start(stream, followed)
             return followed
           }),
           ({ namespaces, place }) =>
             Effect.sync(() => {
               namespaces.delete(namespace)
-              if (onGap !== undefined) place.gapListeners.delete(onGap)
+              if (reader.onGap !== undefined) place.gapListeners.delete(reader.onGap)
             })
         ).pipe(Effect.map(({ place }) => place))
     }
@@ -82,7 +92,7 @@ export const make = (
 
 /** A stream, and its readers. */
 interface Followed {
-  readonly namespaces: Map<string, OnEntry>
+  readonly namespaces: Map<string, EntryReader>
   readonly place: StreamPlace
 }
 
@@ -97,7 +107,7 @@ const follow = (
   reader: Reader,
   stream: string,
   { namespaces, place }: Followed,
-  { blockTime, readCount }: StreamReaderOptions,
+  { blockTime, keeps, readCount }: StreamReaderOptions,
   clock: Clock.Clock
 ): Effect.Effect<never> => {
   const command = (command: ReadonlyArray<string>, timeout: number) =>
@@ -112,15 +122,25 @@ const follow = (
   /** Where reading begins, and where it goes on if the stream has begun anew meanwhile. */
   const begin = Effect.suspend(() => (place.gapListeners.size > 0 ? count : newest))
   let size = readCount
+  /** The entries that were read without a pause: more were there than one reply may have. */
+  let behind = 0
+  let isCut = false
+  const doubt = () => {
+    for (const { onDoubt } of namespaces.values()) onDoubt()
+  }
   const deliver = (entries: ReadonlyArray<Entry>) => {
     let bytes = 1
     for (const { fields, id } of entries) {
       // It goes on after an entry that cannot be read.
       place.advance(id)
       bytes += sizeOfEntry(fields)
-      namespaces.get(text(fields["nsp"]))?.(fields, id)
+      namespaces.get(text(fields["nsp"]))?.onEntry(fields, id)
       place.settle()
     }
+    behind += entries.length
+    const mayHaveLost = behind >= keeps / 2
+    if (mayHaveLost) doubt()
+    if (mayHaveLost || entries.length < size) behind = 0
     size = Math.max(1, Math.min(readCount, Math.floor((MAX_REPLY * entries.length) / bytes)))
   }
   const next = Effect.suspend(() =>
@@ -137,10 +157,19 @@ const follow = (
       return Effect.map(count, () => deliver(entries))
     })
   )
+  const resumed = Effect.sync(() => {
+    if (isCut) doubt()
+    isCut = false
+  })
+  const cut = Effect.suspend(() => {
+    isCut = true
+    return Effect.sleep(RETRY_DELAY)
+  })
   return reader.whenUp.pipe(
     Effect.andThen(begin),
+    Effect.andThen(resumed),
     Effect.andThen(Effect.forever(next)),
-    Effect.catch(() => Effect.sleep(RETRY_DELAY)),
+    Effect.catch(() => cut),
     Effect.forever
   )
 }

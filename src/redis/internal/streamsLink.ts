@@ -58,7 +58,6 @@ export const make = (
       const clock = yield* Clock.Clock
       const now = () => clock.currentTimeMillisUnsafe()
       const sequences = new Sequences()
-      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears)
 
       const add = (fields: StreamsWire.EntryFields, done?: (reply: Reply | undefined) => void): void =>
         bus.send(stream, log?.addCommand(fields) ?? StreamsWire.addCommand(stream, maxLength, fields), done)
@@ -75,13 +74,15 @@ export const make = (
           beat.changed(STREAM)
           return entry.number
         })
-      const beat = yield* makeBeat(sequences, (lanes) => {
+      const beat = yield* makeBeat(bus.redis, sequences, (lanes, asks) => {
         const ofStream = lanes.filter(([lane]) => lane === STREAM)
         // Each beat takes the way of its lane: otherwise it may overtake the messages that it
         // counts.
         if (ofStream.length > 0) add(wire.encodeBeatEntry(ofStream))
-        if (ofStream.length < lanes.length) publish(common, wire.encodeBeat(lanes.filter(([lane]) => lane === COMMON)))
+        const others = lanes.filter(([lane]) => lane === COMMON)
+        if (others.length > 0 || asks !== undefined) publish(common, wire.encodeBeat(others, asks))
       })
+      const inbox = new Inbox(namespace, uid, receiver, sequences, bus.monitor, hears, beat.asked)
 
       const kind = useShardedPubSub ? "sharded" : "channel"
       yield* subscribed(bus.redis, kind, common, (_channel, body) => inbox.take(wire.decode(body), COMMON))
@@ -91,11 +92,19 @@ export const make = (
         inbox.take(received, STREAM)
         log?.onEntry(received, fields, id)
       }
+      // Senders have one lane here, whenever it has changed.
+      const onDoubt = () => beat.ask(Number.MAX_SAFE_INTEGER)
       if (log === undefined) {
         // Official servers may write to another stream than ours do.
         const streams = new Set([stream, StreamsWire.officialStreamOf(namespace, streamName, streamCount)])
-        for (const name of streams) yield* readers.read(name, namespace, onEntry)
-      } else log.stream = yield* readers.read(stream, namespace, onEntry, () => log.onGap())
+        for (const name of streams) yield* readers.read(name, namespace, { onEntry, onDoubt })
+      } else {
+        const onGap = () => {
+          log.onGap()
+          onDoubt()
+        }
+        log.stream = yield* readers.read(stream, namespace, { onEntry, onDoubt, onGap })
+      }
       yield* sayGoodbye(bus.redis, () => publish(common, wire.encodeClosing()))
 
       const send = (message: ClusterMessage): void => {

@@ -104,7 +104,7 @@ export const make = (options: StreamsOptions): StreamsWire => {
       const envelope = Envelope.answerToEnvelope(here, to, answer, number)
       return envelope && encode(envelope)
     },
-    encodeBeat: (lanes) => encode(Envelope.beat(here, lanes)),
+    encodeBeat: (lanes, asks) => encode(Envelope.beat(here, lanes, asks)),
     encodeClosing: () => encode(Envelope.presence(here, "Closing")),
     encodeEntry: (message, number) =>
       toFields(Envelope.toEnvelope(here, message, number), !onlyPlaintext && mayHaveBinary(message)),

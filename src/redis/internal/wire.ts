@@ -36,7 +36,7 @@ export interface PubSubWire {
    * The last numbers of lanes, 10,000 at most, for the channel of requests (classic) or the common
    * channel.
    */
-  readonly encodeBeat: (lanes: ReadonlyArray<LaneEnd>) => Body
+  readonly encodeBeat: (lanes: ReadonlyArray<LaneEnd>, asks?: number) => Body
   /** This server leaves in good order. */
   readonly encodeClosing: () => Body
 }

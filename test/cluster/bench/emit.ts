@@ -63,11 +63,19 @@ const program = Effect.gen(function* () {
   )
   const ways = { official: yield* official(url), ours: yield* Effect.provideContext(ours, yield* Layer.build(server)) }
   yield* Effect.sleep("1 second")
+  const measured: Record<string, Array<number>> = { official: [], ours: [] }
   for (let round = 0; round <= rounds; round++) {
     for (const [name, emit] of Object.entries(ways)) {
       const micros = yield* Effect.promise(() => measure(emit))
-      if (round > 0) yield* Effect.sync(() => console.log(`${name}: ${micros.toFixed(1)} µs`))
+      if (round > 0) measured[name]!.push(micros)
     }
+  }
+  for (const [name, all] of Object.entries(measured)) {
+    const sorted = all.toSorted((a, b) => a - b).map((micros) => micros.toFixed(1))
+    const middle = sorted[Math.floor(sorted.length / 2)]
+    yield* Effect.sync(() =>
+      console.log(`${name}: ${sorted[0]} µs at least, ${middle} in the middle of ${rounds} rounds`)
+    )
   }
 })
 

@@ -27,6 +27,7 @@ export const bodies: ReadonlyArray<Uint8Array> = (() => {
     ...wires.flatMap((wire) => messages.map((message) => toBytes(wire.encode(message, 3)))),
     ...wires.flatMap((wire) => answers.map((answer) => toBytes(wire.encodeAnswer(to, answer, 3)!))),
     ...wires.map((wire) => toBytes(wire.encodeBeat([["a", 1]]))),
+    ...wires.map((wire) => toBytes(wire.encodeBeat([], 1))),
     ...messages.map(entryOf),
     ...(["Started", "Here", "Closing"] as const).map((presence) =>
       encode(Envelope.presence({ uid: "sender", namespace: NAMESPACE }, presence))

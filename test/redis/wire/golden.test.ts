@@ -180,7 +180,7 @@ for (const format of formats) {
       const { ann, node, ours, send } = await setUp()
       await send({ _tag: "Cancel", requestId: "c" })
       await send({ _tag: "Ping", requestId: "p" })
-      await node.deliver(ours.wire.channelOf({ _tag: "Ping", requestId: "p" }), ours.wire.encodeBeat([["", 3]]))
+      await node.deliver(ours.wire.channelOf({ _tag: "Ping", requestId: "p" }), ours.wire.encodeBeat([["", 3]], 1_000))
       assert.deepStrictEqual([node.published, ann.heard, ann.closed], [[], [], []])
     })
   })

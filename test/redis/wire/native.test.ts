@@ -111,6 +111,12 @@ for (const format of formats) {
         lanes
       } as never)
     })
+
+    it("beats ask for the ends of lanes that have changed in a time", () => {
+      const channel = sender.wire.channelOf({ _tag: "Cancel", requestId: "q" })
+      const received = reader.read({ channel, body: Buffer.from(sender.wire.encodeBeat([], 60_500) as Uint8Array) })
+      assert.deepInclude(received, { _tag: "Beat", lanes: [], asks: 60_500 })
+    })
   })
 }
 
