@@ -17,7 +17,8 @@ import { TypeId } from "../SocketIoError.ts"
  * @since 0.1.0
  * @category models
  */
-export type PresentSocket = Pick<SocketBase, "id" | "namespace" | "connected" | "rooms" | "join" | "onDisconnecting">
+export type PresentSocket = Pick<SocketBase, "id" | "namespace" | "connected" | "rooms" | "join" | "onDisconnecting"> &
+  Partial<Pick<SocketBase, "ready">>
 
 /**
  * A member to track.

@@ -148,13 +148,19 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
 
   /** Whether the client is one of this library: it understands more than the protocol. */
   get isOurs(): boolean {
-    const fx = this.session.details.query.get("fx")
-    return fx === OUR_CLIENT || fx === TRACED_CLIENT
+    const { clientKind } = this
+    return clientKind === OUR_CLIENT || clientKind === TRACED_CLIENT
+  }
+
+  /** What the client says to be. Others pay no parsed query each time they join a namespace. */
+  private get clientKind(): string | undefined {
+    const { details } = this.session
+    return details.url.includes("fx=") ? details.query.get("fx") : undefined
   }
 
   /** Whether the client takes trace contexts, and the server has some. */
   get isTraced(): boolean {
-    return this.environment.observer.tracing !== undefined && this.session.details.query.get("fx") === TRACED_CLIENT
+    return this.environment.observer.tracing !== undefined && this.clientKind === TRACED_CLIENT
   }
 
   /** Whether nothing is sent to its sockets any more, as the client moves to another server. */
