@@ -10,7 +10,7 @@ import { SocketIoServer } from "../../src/server/SocketIoServer.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { namespaces } from "./memory.ts"
 
-/** What was logged that is a bug of the server. */
+/** Log lines that tell of a bug of the server. */
 const bugs: Array<string> = []
 
 const logger = Logger.make(({ cause, logLevel, message }) => {

@@ -10,7 +10,7 @@
 import type { IncomingMessage } from "node:http"
 import type { Socket } from "node:net"
 
-import { leave, Pace, speak } from "../../internal/pace.ts"
+import { countMessage, forget, Pace } from "../../internal/pace.ts"
 import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
 import * as Pipeline from "./pipeline.ts"
 import { TurnCount } from "./turnCount.ts"
@@ -62,7 +62,7 @@ class ManyChunks {
   private readonly pause = (): void => void this.connection.pause()
 
   private readonly takePause = (): void => {
-    speak(this, this.bytes)
+    countMessage(this, this.bytes)
     const end = now()
     this.pace.took(Math.max(this.count * CHUNK_TIME, end - this.began))
     const pause = this.pace.next(end)
@@ -73,7 +73,7 @@ class ManyChunks {
   private readonly goOn = (): void => {
     const { connection } = this
     this.isHolding = false
-    leave(this)
+    forget(this)
     connection.off("resume", this.pause)
     // Otherwise requests wait, and the last of them resumes it.
     if (!connection.destroyed && !Pipeline.isWaiting(connection)) connection.resume()

@@ -103,18 +103,18 @@ const PlainLive = SocketIoServer.layerNamespace(
   })
 )
 
-/** What is logged is formatted and written, as by default, but to nowhere. */
+/** Log lines are formatted and written, as by default, but to nowhere. */
 const nowhere = openSync("/dev/null", "w")
 process.stdout.write = (chunk: string | Uint8Array) => {
   writeSync(nowhere, chunk as string)
   return true
 }
 
-/** What the server has used since its start, and what it holds. */
+/** The resources that the server has used since its start, and those that it holds. */
 export interface Usage {
   /** Time of its processor, user and system, in µs. */
   readonly cpu: number
-  /** What it has read from connections, but for those that do not count, in bytes. */
+  /** The bytes that it has read from connections that count. */
   readonly bytes: number
   /** Heap and what is outside of it, in bytes. */
   readonly memory: number
