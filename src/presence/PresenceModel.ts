@@ -20,7 +20,8 @@ import { TypeId } from "../SocketIoError.ts"
 export type PresentSocket = Pick<
   ServerSocketBase,
   "id" | "namespace" | "connected" | "rooms" | "join" | "onDisconnecting"
->
+> &
+  Partial<Pick<ServerSocketBase, "ready">>
 
 /**
  * A member to track.
@@ -193,7 +194,9 @@ export interface PresenceShape<in out Meta> {
    * **Details**
    *
    * The socket joins the room, so that it sees the others: it gets `presence_state` at once, or at
-   * the next quarter of a period if the room has more than 1,000 members, and then `presence_diff`.
+   * the next quarter of a period if the room has more than 1,000 members, or many come at the same
+   * time, and then `presence_diff`. If its builder tracks it, "at once" is the end of the turn: what
+   * the builder emits then comes before.
    * After the end of its membership it stays in the room and still sees the others, until
    * `socket.leave(room)`.
    *

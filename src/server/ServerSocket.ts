@@ -101,6 +101,8 @@ export interface ServerSocketBase extends ConnectedSocket {
   readonly transport: string
   /** Whether the socket is connected. */
   readonly connected: boolean
+  /** Whether its handlers are there. While its builder is at work, the client's events wait. */
+  readonly ready: boolean
   /**
    * The rooms that the socket is in now, the one of its own id included. Once it has disconnected,
    * those that it was in then: its finalizers see them.

@@ -9,6 +9,7 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as Presence from "../../src/presence/Presence.ts"
+import type { PresenceShape } from "../../src/presence/PresenceModel.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
@@ -61,6 +62,33 @@ const chat = (options: TestSocketIo.TestOptions = {}, presence: Partial<Presence
     Layer.provideMerge(Presence.layer(Online, { namespace: Chat, period, ...presence })),
     Layer.provideMerge(TestSocketIo.layer(options))
   )
+
+/** A namespace without a contract, whose builder uses its presence. */
+const here = (
+  build: (
+    online: PresenceShape<{ readonly n: number }>,
+    socket: ServerSocket<any>
+  ) => Effect.Effect<unknown, never, Scope.Scope>
+) =>
+  SocketIoServer.layerNamespace("/here", (socket) =>
+    Effect.flatMap(Online, (online) => Effect.asVoid(build(online, socket)))
+  ).pipe(
+    Layer.provideMerge(Presence.layer(Online, { namespace: "/here", period })),
+    Layer.provideMerge(TestSocketIo.layer())
+  )
+
+/** A client over polling. It sends a payload, and gives the next one that it gets. */
+const open = Effect.gen(function* () {
+  const opened = yield* TestSocketIo.request()
+  const { sid } = JSON.parse(String(opened.body).slice(1)) as { readonly sid: string }
+  return (body: string) =>
+    Effect.gen(function* () {
+      yield* TestSocketIo.request({ query: { sid }, method: "POST", body })
+      // The turn ends.
+      yield* Effect.promise(() => Promise.resolve())
+      return String((yield* TestSocketIo.request({ query: { sid } })).body)
+    })
+})
 
 /** A client with the events that it gets, in few words. */
 const join = Effect.gen(function* () {
@@ -279,6 +307,63 @@ describe("clients", () => {
         SilentLive.pipe(
           Layer.provideMerge(Presence.layer(Online, { namespace: Silent, period })),
           Layer.provideMerge(TestSocketIo.layer())
+        )
+      )
+    )
+  )
+
+  it.effect("that join the namespace anew each time share what a room's states may cost", () =>
+    Effect.gen(function* () {
+      const online = yield* Online
+      for (let i = 0; i < 900; i++) yield* online.track(fakeSocket(`s${i}`, "/chat"), member("red", `k${i}`))
+      yield* TestClock.adjust(2 * period)
+      const client = yield* TestSocketIo.rawClient()
+      let states = 0
+      const next = Effect.map(client.receive, (packet) => {
+        if (String(packet).startsWith('42/chat,["presence_state"')) states++
+        return String(packet)
+      })
+      const comeAndGo = Effect.gen(function* () {
+        yield* client.send("40/chat,")
+        yield* client.send('42/chat,0["enter",{"room":"red","key":"flap"}]')
+        yield* client.send("41/chat,")
+        while (!(yield* next).startsWith("43/chat,0")) continue
+      })
+      for (let i = 0; i < 30; i++) yield* comeAndGo
+      // They are some 10,000 members together.
+      assert.strictEqual(states, 11)
+      yield* TestClock.adjust(period / 4)
+      for (let i = 0; i < 30; i++) yield* comeAndGo
+      assert.strictEqual(states, 22)
+    }).pipe(Effect.provide(chat()))
+  )
+
+  it.effect("that leave in the turn in which their builder tracks them get no state", () =>
+    Effect.gen(function* () {
+      const client = yield* open
+      assert.match(yield* client("40/here,\x1e41/here,"), /^40\/here,\{"sid":"[^"]+"\}$/)
+      const [connected, state] = (yield* client("40/here,")).split("\x1e")
+      assert.match(connected!, /^40\/here,\{"sid":"[^"]+"\}$/)
+      assert.match(
+        state!,
+        /^42\/here,\["presence_state",\{"ada":\{"metas":\[\{"n":0,"phx_ref":"[^"]+"\}\]\}\},"red"\]$/
+      )
+    }).pipe(Effect.provide(here((online, socket) => Effect.orDie(online.track(socket, member("red", "ada"))))))
+  )
+
+  it.effect("get a state before the differences that it does not contain", () =>
+    Effect.gen(function* () {
+      const client = yield* open
+      const [, state, diff] = (yield* client("40/here,")).split("\x1e")
+      assert.strictEqual(state, '42/here,["presence_state",{},"red"]')
+      assert.match(diff!, /^42\/here,\["presence_diff",\{"joins":\{"bob":/)
+    }).pipe(
+      Effect.provide(
+        here((online, socket) =>
+          Effect.andThen(
+            online.watch(socket, "red"),
+            Effect.orDie(online.track(fakeSocket("b", "/here"), member("red", "bob")))
+          )
         )
       )
     )

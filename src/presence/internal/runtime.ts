@@ -158,17 +158,33 @@ export class PresenceRuntime {
 
   // ---------------------------------------------------------------- to clients
 
-  /** Sends the state of a room to a socket, or lets it wait for the next tick. */
+  /**
+   * Sends the state of a room to a socket, or lets it wait for the next tick. A socket whose builder
+   * is at work gets it at the end of the turn: many sockets that come at once share its encoded
+   * form, and those that have left by then cost nothing. Later it comes before the answer to the
+   * event that is being handled.
+   */
   private show(socket: PresentSocket, name: string): void {
     if (!this.options.tellsClients || !socket.connected) return
-    const room = this.rooms.get(name)
-    if (!this.states.take(socket, room?.connections ?? 0)) return this.states.wait(socket, name)
-    this.run(this.stateTo(socket.id, name))
+    const isFirst = !this.states.isAsked
+    this.states.ask(socket, name)
+    if (socket.ready !== false) return this.showAsked()
+    if (isFirst) queueMicrotask(this.showAsked)
   }
 
-  private stateTo(ids: string | ReadonlyArray<string>, name: string): Effect.Effect<void> {
-    const { event } = this.options
-    return this.io.to(ids).local.emit(`${event}_state`, this.stateOf(this.rooms.get(name)), name)
+  /** Sends the states that were asked for, but for those that wait for the next tick. */
+  private readonly showAsked = (): void => {
+    if (!this.states.isAsked) return
+    for (const [name, ids] of this.states.atOnce(this.sizeOf)) this.run(this.stateTo(ids, name))
+  }
+
+  private readonly sizeOf = (name: string): number => this.rooms.get(name)?.connections ?? 0
+
+  private stateTo(ids: ReadonlySet<string>, name: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { event } = this.options
+      return this.io.to(Array.from(ids)).local.emit(`${event}_state`, this.stateOf(this.rooms.get(name)), name)
+    })
   }
 
   private stateOf(room: Room | undefined): ReturnType<typeof stateOf> {
@@ -183,6 +199,8 @@ export class PresenceRuntime {
   /** Publishes the changes of a room, if it is time. */
   private publish(room: Room, now: number, except?: string): void {
     if (this.telling.has(room)) return
+    // A state comes before the differences that it does not contain.
+    if (this.states.isAsked && room.changed.size > 0 && now >= room.dueAt) this.showAsked()
     const difference = this.rooms.publish(room, now)
     if (difference === undefined) return
     this.made.delete(room)
@@ -198,8 +216,7 @@ export class PresenceRuntime {
 
   /** Sends the states of rooms for which sockets wait. */
   private showWaiting(): void {
-    const next = this.states.next((name) => this.rooms.get(name)?.connections ?? 0)
-    for (const [name, ids] of next) {
+    for (const [name, ids] of this.states.next(this.sizeOf)) {
       const room = this.rooms.get(name)
       const state = this.stateTo(ids, name)
       if (room === undefined) this.run(state)
@@ -233,7 +250,9 @@ export class PresenceRuntime {
   }
 
   private send(): void {
-    const frames = this.cluster.outbox.splice(0)
+    const { outbox } = this.cluster
+    if (outbox.length === 0) return
+    const frames = outbox.splice(0)
     if (this.isEnded) return
     for (const frame of frames) this.run(this.io.serverSideEmit(this.frames, frame))
   }

@@ -1,31 +1,68 @@
 import type { PresentSocket } from "../PresenceModel.ts"
 
-/** The members that the states for one socket may have together in a tick, if there are several. */
+/**
+ * The members that the states for one socket may have together between two ticks, and in a tick, if
+ * there are several.
+ */
 const BUDGET = 1_000
+
+/** The members in the states of one room that are encoded between two ticks. */
+const ROOM_BUDGET = 10_000
 
 /** The rooms whose states a socket waits for, at most. */
 const MAX_WAITING = 1_000
 
+/** Rooms, each with the ids of the sockets that get its state. */
+export type Recipients = ReadonlyMap<string, ReadonlySet<string>>
+
 /**
  * Paces the states of rooms that sockets get. A state costs as much as its room is large, and a
- * client may enter rooms as often as it likes: a socket gets small states at once, and others at
- * the next tick, when all sockets that wait for one room share its encoded state.
+ * client may enter rooms, and join the namespace anew, as often as it likes. Small states come at
+ * once, others at the next tick. The sockets that get one room's state together share its encoded
+ * form.
  */
 export class StateQueue {
+  /** The members in the states since the last tick, by socket. */
   private readonly spent = new Map<string, number>()
+  /** The same by room. A state that several sockets share counts once. */
+  private readonly encoded = new Map<string, number>()
+  /** The states that were asked for, and not looked at yet. */
+  private asked: Array<readonly [socket: PresentSocket, room: string]> = []
   private readonly waiting = new Map<PresentSocket, Set<string>>()
 
-  /** Whether a socket may get a state of so many members at once. */
-  take(socket: PresentSocket, size: number): boolean {
-    const spent = this.spent.get(socket.id) ?? 0
-    if (spent + size > BUDGET) return false
-    // An empty state is not free, either.
-    this.spent.set(socket.id, spent + size + 1)
-    return true
+  get isAsked(): boolean {
+    return this.asked.length > 0
   }
 
-  /** The socket waits for the state of a room. */
-  wait(socket: PresentSocket, room: string): void {
+  /** A socket wants the state of a room. */
+  ask(socket: PresentSocket, room: string): void {
+    this.asked.push([socket, room])
+  }
+
+  /** The states of those that were asked for that are sent at once. The others wait for a tick. */
+  atOnce(sizeOf: (room: string) => number): Recipients {
+    const next = new Map<string, Set<string>>()
+    const { asked } = this
+    this.asked = []
+    for (const [socket, room] of asked) {
+      if (!isIn(socket, room)) continue
+      const ids = next.get(room)
+      const size = sizeOf(room)
+      const spent = this.spent.get(socket.id) ?? 0
+      const encoded = ids === undefined ? (this.encoded.get(room) ?? 0) : 0
+      if (spent + size > BUDGET || encoded + size > ROOM_BUDGET) {
+        this.wait(socket, room)
+        continue
+      }
+      // An empty state is not free, either.
+      this.spent.set(socket.id, spent + size + 1)
+      if (ids === undefined) this.encoded.set(room, encoded + size + 1)
+      add(next, room, socket.id)
+    }
+    return next
+  }
+
+  private wait(socket: PresentSocket, room: string): void {
     let rooms = this.waiting.get(socket)
     if (rooms === undefined) this.waiting.set(socket, (rooms = new Set()))
     if (rooms.size < MAX_WAITING) rooms.add(room)
@@ -37,25 +74,32 @@ export class StateQueue {
     this.waiting.delete(socket)
   }
 
-  /** The rooms whose states are sent now, each with the ids of the sockets that get it. */
-  next(sizeOf: (room: string) => number): ReadonlyMap<string, ReadonlyArray<string>> {
+  /** The states that are sent at a tick. */
+  next(sizeOf: (room: string) => number): Recipients {
     this.spent.clear()
-    const next = new Map<string, Array<string>>()
+    this.encoded.clear()
+    const next = new Map<string, Set<string>>()
     for (const [socket, rooms] of this.waiting) {
       let spent = 0
       for (const room of rooms) {
         const size = sizeOf(room) + 1
         if (spent > 0 && spent + size > BUDGET) break
         rooms.delete(room)
-        if (!socket.connected || !socket.rooms.has(room)) continue
+        if (!isIn(socket, room)) continue
         spent += size
-        const ids = next.get(room)
-        if (ids === undefined) next.set(room, [socket.id])
-        else ids.push(socket.id)
+        add(next, room, socket.id)
       }
       if (rooms.size === 0 || !socket.connected) this.waiting.delete(socket)
       if (spent > 0) this.spent.set(socket.id, spent)
     }
     return next
   }
+}
+
+const isIn = (socket: PresentSocket, room: string): boolean => socket.connected && socket.rooms.has(room)
+
+const add = (recipients: Map<string, Set<string>>, room: string, id: string): void => {
+  const ids = recipients.get(room)
+  if (ids === undefined) recipients.set(room, new Set([id]))
+  else ids.add(id)
 }

@@ -1,3 +1,4 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
@@ -14,7 +15,7 @@ import {
 } from "../PresenceModel.ts"
 import type { Cluster, Metadata } from "./cluster.ts"
 import { isKey, type Member, type Room, type Rooms } from "./members.ts"
-import { type Membership, Memberships } from "./memberships.ts"
+import { type Membership, Memberships, nameOf } from "./memberships.ts"
 
 /** The ends of connections after which a client is likely to come back. */
 const LOSSES: ReadonlySet<DisconnectReason> = new Set([
@@ -78,12 +79,14 @@ export class Tracker {
     socket: PresentSocket,
     tracking: Tracking<unknown>
   ): Effect.Effect<Handle<unknown>, PresenceRefused, Scope.Scope> {
-    return Effect.suspend(() => {
+    return Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+      const { key, room } = tracking
       const metadata = this.options.encode(tracking.meta)
-      const refusal = this.refusal(socket, tracking, metadata)
-      if (refusal !== undefined) return Effect.fail(refused(tracking.room, refusal))
-      const own = Effect.flatMap(Effect.scope, (scope) => this.own(socket, tracking, metadata, scope))
-      return Effect.andThen(this.enter(socket, tracking.room), Effect.uninterruptible(own))
+      const name = nameOf(room, key)
+      const refusal = this.fault(tracking, metadata) ?? this.refusal(socket, room, name)
+      if (refusal !== undefined) return Effect.fail(refused(room, refusal))
+      const own = Effect.suspend(() => this.own(socket, tracking, name, metadata, Context.get(context, Scope.Scope)))
+      return Effect.andThen(this.enter(socket, room), Effect.uninterruptible(own))
     })
   }
 
@@ -94,17 +97,25 @@ export class Tracker {
   private own(
     socket: PresentSocket,
     tracking: Tracking<unknown>,
+    name: string,
     metadata: Metadata,
     scope: Scope.Scope
   ): Effect.Effect<Handle<unknown>, PresenceRefused> {
     const owner = Scope.forkUnsafe(scope)
-    const begun = this.begin(socket, tracking, metadata, owner)
+    const begun = this.begin(socket, tracking, name, metadata, owner)
     if (typeof begun === "string") {
       return Effect.andThen(Scope.close(owner, Exit.void), Effect.fail(refused(tracking.room, begun)))
     }
-    const onLoss = socket.onDisconnecting((reason) => Effect.sync(() => this.onLoss(socket, begun, owner, reason)))
-    const onEnd = Effect.sync(() => this.end(begun, owner))
-    const watched = Effect.andThen(Scope.addFinalizer(owner, onEnd), Scope.provide(onLoss, owner))
+    // Both do their work when they are called: a handler that gives an exit takes no fiber.
+    const onLoss = socket.onDisconnecting((reason) => {
+      this.onLoss(socket, begun, owner, reason)
+      return Effect.void
+    })
+    const onEnd = () => {
+      this.end(begun, owner)
+      return Effect.void
+    }
+    const watched = Effect.andThen(Scope.addFinalizerExit(owner, onEnd), Scope.provide(onLoss, owner))
     return Effect.flatMap(watched, () => {
       const handle: Handle<unknown> = { update: (meta) => this.update(begun, owner, meta) }
       // The socket may have disconnected before that.
@@ -136,16 +147,16 @@ export class Tracker {
     this.memberships.endPeriod()
   }
 
-  /** The bound that a member would exceed. */
-  private refusal(
-    { id }: PresentSocket,
-    { key, room }: Tracking<unknown>,
-    { encoded }: Metadata
-  ): RefusalReason["_tag"] | undefined {
-    const { maxBytes, maxMembers, maxPerSocket } = this.options
+  /** The fault of a member that is none of the others. */
+  private fault({ key, room }: Tracking<unknown>, { encoded }: Metadata): RefusalReason["_tag"] | undefined {
     if (!isKey(key)) return "InvalidKey"
-    if (costOf([room, key, encoded]) > maxBytes) return "TooLarge"
-    if (this.memberships.get(id, room, key) !== undefined) return undefined
+    return costOf([room, key, encoded]) > this.options.maxBytes ? "TooLarge" : undefined
+  }
+
+  /** The bound that a member would exceed, together with the others. */
+  private refusal({ id }: PresentSocket, room: string, name: string): RefusalReason["_tag"] | undefined {
+    const { maxMembers, maxPerSocket } = this.options
+    if (this.memberships.get(id, name) !== undefined) return undefined
     if (!this.memberships.hasCapacity(id, maxPerSocket)) return "SocketFull"
     if ((this.rooms.get(room)?.connections ?? 0) >= maxMembers) return "RoomFull"
     return this.cluster.isFull ? "ServerFull" : undefined
@@ -157,15 +168,15 @@ export class Tracker {
    */
   private begin(
     socket: PresentSocket,
-    tracking: Tracking<unknown>,
+    { key, room }: Tracking<unknown>,
+    name: string,
     metadata: Metadata,
     owner: Scope.Closeable
   ): Membership | RefusalReason["_tag"] | undefined {
     if (!socket.connected) return undefined
-    const { key, room } = tracking
-    const known = this.memberships.get(socket.id, room, key)
+    const known = this.memberships.get(socket.id, name)
     // Others may have come while the socket joined the room.
-    const refusal = this.refusal(socket, tracking, metadata)
+    const refusal = this.refusal(socket, room, name)
     if (refusal !== undefined) return refusal
     if (known !== undefined) {
       const before = known.owner
@@ -177,7 +188,7 @@ export class Tracker {
     }
     const { own } = this.cluster
     const member = own.add(room, key, own.version(metadata.meta, metadata.encoded))
-    const membership = { sid: socket.id, member, owner }
+    const membership = { sid: socket.id, name, member, owner }
     this.memberships.add(membership)
     this.host.changed(this.rooms.show(member), socket.id)
     this.relieve(room, key)
@@ -237,16 +248,21 @@ export class Tracker {
 
   private lose(membership: Membership | undefined, owner: Scope.Closeable, reason: DisconnectReason): void {
     const { linger } = this.options
-    if (linger === 0 || !LOSSES.has(reason)) return this.end(membership, owner)
     if (membership === undefined || !this.isCurrent(membership, owner)) return
     // Its scope closes now, and does not end it.
     membership.owner = undefined
-    this.lingering.set(membership.member, { membership, until: this.host.now() + linger })
+    if (linger > 0 && LOSSES.has(reason)) {
+      this.lingering.set(membership.member, { membership, until: this.host.now() + linger })
+      return
+    }
+    // The socket has dropped its handlers: there is nothing to finalize.
+    void Scope.closeUnsafe(owner, Exit.void)
+    this.remove(membership)
   }
 
   private isCurrent(membership: Membership, owner: Scope.Closeable): boolean {
-    const { member, sid } = membership
-    return membership.owner === owner && this.memberships.get(sid, member.room, member.key) === membership
+    const { name, sid } = membership
+    return membership.owner === owner && this.memberships.get(sid, name) === membership
   }
 
   private remove(membership: Membership): void {

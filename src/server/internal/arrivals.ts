@@ -21,7 +21,9 @@ export interface ArrivalNamespace extends SocketNamespace {
 /** The clients of one namespace that are not admitted yet, or whose builders are at work. */
 export class Arrivals {
   private readonly namespace: ArrivalNamespace
-  /** With the deadlines of those whose admission takes time. */
+  /** Those whose admissions have begun in this turn, and have not suspended yet: mostly one. */
+  private readonly beginning: Array<SocketRuntime> = []
+  /** The others, with the deadlines of those that are not admitted yet. */
   private readonly deadlines = new Map<SocketRuntime, AdmissionDeadline | undefined>()
 
   constructor(namespace: ArrivalNamespace) {
@@ -29,11 +31,11 @@ export class Arrivals {
   }
 
   get isEmpty(): boolean {
-    return this.deadlines.size === 0
+    return this.deadlines.size === 0 && this.beginning.length === 0
   }
 
   get sockets(): ReadonlyArray<SocketRuntime> {
-    return Array.from(this.deadlines.keys())
+    return [...this.deadlines.keys(), ...this.beginning]
   }
 
   /** A client comes. */
@@ -41,10 +43,12 @@ export class Arrivals {
     const { deadlines, namespace } = this
     const socket = new SocketRuntime(this.idFor(connection), connection, namespace, auth, authBytes)
     connection.add(socket, authBytes)
-    deadlines.set(socket, undefined)
+    this.beginning.push(socket)
     this.launch(socket)
+    if (!this.hasBegun(socket)) return
+    // Its admission takes time, or its builder.
+    deadlines.set(socket, undefined)
     if (!socket.isConnecting) return
-    // Its admission takes time. Most do not, and have no deadline.
     const deadline = new AdmissionDeadline(socket)
     const { options, wheel } = namespace.environment
     deadlines.set(socket, deadline)
@@ -75,7 +79,7 @@ export class Arrivals {
           else socket.disconnectUnsafe(false)
         }
         this.settle(socket)
-        this.deadlines.delete(socket)
+        if (!this.hasBegun(socket)) this.deadlines.delete(socket)
         namespace.onLeft()
         if (exit._tag === "Failure") this.report(socket, exit.cause)
       }
@@ -91,6 +95,14 @@ export class Arrivals {
     } else if (!Cause.hasInterruptsOnly(cause)) {
       observer.error("connecting a socket failed", cause, annotations, connection)
     }
+  }
+
+  /** Takes a socket from those that begin. Returns whether it was one of them. */
+  private hasBegun(socket: SocketRuntime): boolean {
+    const { beginning } = this
+    const at = beginning.lastIndexOf(socket)
+    if (at >= 0) beginning.splice(at, 1)
+    return at >= 0
   }
 
   /** A socket is admitted, or never will be. */

@@ -71,6 +71,11 @@ export class Closing {
 
   /** Closes a scope, in a fiber of the server's, after the fibers that use it have ended. */
   close(scope: Scope.Closeable, { annotations, culprit, onClosed, users = [] }: ClosingScope): void {
+    // Most scopes have nothing to finalize: they take no fiber.
+    if (users.length === 0 && scope.state._tag === "Empty") {
+      void Scope.closeUnsafe(scope, Exit.void)
+      return onClosed?.()
+    }
     const { namespace } = annotations
     this.scopes.set(scope, namespace)
     for (const { concerns, scopes } of this.waiting)

@@ -147,10 +147,12 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
 
   /**
    * What the client takes beyond the protocol, as it says in the parameter `fx`: `0` or `1`, where
-   * `1` says that it moves when it is asked to, and `.trace` if it takes trace contexts.
+   * `1` says that it moves when it is asked to, and `.trace` if it takes trace contexts. Others pay
+   * no parsed query each time they join a namespace.
    */
   private get extras(): string {
-    const fx = this.session.details.query.get("fx") ?? ""
+    const { details } = this.session
+    const fx = details.url.includes("fx=") ? (details.query.get("fx") ?? "") : ""
     return /^[01](\.trace)?$/.test(fx) ? fx : ""
   }
 

@@ -60,6 +60,11 @@ export class Dispatch {
     this.socket = socket
   }
 
+  /** Whether the builder is done. */
+  get isReady(): boolean {
+    return this.handlers !== undefined
+  }
+
   // ---------------------------------------------------------------- registration
 
   /** Adds a handler of an event. Returns the function that removes it. */

@@ -2,6 +2,7 @@ import type { EngineSession } from "../../engine/EngineSession.ts"
 import { queryOf } from "../../engine/RequestDetails.ts"
 import { costOf } from "../../internal/cost.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { Rate } from "../../RateLimit.ts"
 import { namespaceRefusals } from "../ServerMetrics.ts"
 import type { Environment } from "./environment.ts"
 import type { Member, Members } from "./members.ts"
@@ -17,6 +18,20 @@ const CONNECT_OVERHEAD = 256
  * more sockets.
  */
 const MAX_LEAVING = 1_000
+
+/**
+ * The time in which a client may join a namespace once more, after it has left some or was refused,
+ * in milliseconds, and how often it may do so at once. To join costs the server ten times as much
+ * as an event, and what an application does for each, such as a query, costs more. No client that
+ * works comes near it. The options for namespaces may ask for more.
+ */
+const JOIN_TIME = 10
+const JOINS = 2_000
+
+const joinRate = ({ options: { maxNamespaces, openingRate } }: Environment): Rate => {
+  const cost = Math.min(JOIN_TIME, openingRate.cost)
+  return { cost, capacity: cost * Math.max(JOINS, 2 * maxNamespaces, openingRate.capacity / openingRate.cost) }
+}
 
 export type Auth = Readonly<Record<string, unknown>>
 
@@ -89,9 +104,14 @@ const connectTo = <C extends Joining>(connection: C, namespace: string, auth: Au
   if (member?.isConnected === true) {
     return session.closeUnsafe("parse error", `second CONNECT to "${namespace}"`)
   }
-  if (member !== undefined) startOver(connection, member)
+  const startsOver = member !== undefined
+  if (startsOver) startOver(connection, member)
   if (members.size >= environment.options.maxNamespaces || connection.leaving >= MAX_LEAVING) {
     return turnAway(connection, namespace, "Too many namespaces")
+  }
+  if (!startsOver && members.isReturning) {
+    const missing = members.join(joinRate(environment), environment.wheel.now())
+    if (missing > 0) return turnAway(connection, namespace, "Too many joins", { retryAfter: Math.ceil(missing) })
   }
   const entrance = entrances.find(namespace)
   if (entrance === undefined) {
@@ -119,11 +139,11 @@ const startOver = ({ members }: Joining, member: Member): void => {
   member.end("session resumed")
 }
 
-const turnAway = (connection: Joining, namespace: string, message: string): void => {
+const turnAway = (connection: Joining, namespace: string, message: string, data?: object): void => {
   connection.members.remember(namespace)
   connection.environment.observer.count(namespaceRefusals, { namespace: "" })
   // Clients of protocol 4 expect this one refusal in the form of protocol 5.
-  refuse(connection, namespace, message, connection.isLegacy ? { message } : undefined)
+  refuse(connection, namespace, message, connection.isLegacy ? { message, ...data } : data)
 }
 
 /**

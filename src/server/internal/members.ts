@@ -1,6 +1,8 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import { hashOf, isMatchable } from "../../internal/namespacePattern.ts"
+import { TokenBucket } from "../../internal/tokenBucket.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { Rate } from "../../RateLimit.ts"
 
 /**
  * The number of namespaces that a connection remembers after the client has left them, or was
@@ -27,6 +29,29 @@ export interface Member {
   end(reason: DisconnectReason): void
 }
 
+/** The namespaces that a client has left, though it may not know yet. */
+class Left {
+  /** Hashes, as a client may choose long names. */
+  private readonly names = new Set<number>()
+  private joins: TokenBucket | undefined
+
+  add(name: string): void {
+    if (this.names.size < MAX_LEFT && isMatchable(name)) this.names.add(hashOf(name))
+  }
+
+  delete(name: string): void {
+    this.names.delete(hashOf(name))
+  }
+
+  has(name: string): boolean {
+    return isMatchable(name) && this.names.has(hashOf(name))
+  }
+
+  join(rate: Rate, now: number): number {
+    return (this.joins ??= new TokenBucket(rate)).take(now)
+  }
+}
+
 /**
  * The namespaces of one client: those that it is in, or on the way into, and those that it has
  * left. Most clients are in one, which needs no map.
@@ -34,11 +59,8 @@ export interface Member {
 export class Members {
   private first: Member | undefined
   private others: Map<string, Member> | undefined
-  /**
-   * The namespaces that the client has left, though it may not know yet. They are stored as hashes,
-   * as a client may choose long names.
-   */
-  private left: Set<number> | undefined
+  /** Made when the client leaves a namespace for the first time, or is refused. */
+  private left: Left | undefined
 
   get size(): number {
     return (this.first === undefined ? 0 : 1) + (this.others?.size ?? 0)
@@ -52,7 +74,7 @@ export class Members {
   /** Adds a member of a namespace that has none here. */
   add(member: Member): void {
     const { name } = member.namespace
-    this.left?.delete(hashOf(name))
+    this.left?.delete(name)
     if (this.size === 0) this.first = member
     else (this.others ??= new Map<string, Member>()).set(name, member)
   }
@@ -70,13 +92,22 @@ export class Members {
 
   /** The client is not in a namespace, but may not know yet. */
   remember(name: string): void {
-    const left = (this.left ??= new Set())
-    if (left.size < MAX_LEFT && isMatchable(name)) left.add(hashOf(name))
+    ;(this.left ??= new Left()).add(name)
   }
 
   /** Whether the client may not know yet that it is not in a namespace. */
   hasLeft(name: string): boolean {
-    return this.left !== undefined && isMatchable(name) && this.left.has(hashOf(name))
+    return this.left?.has(name) === true
+  }
+
+  /** Whether the client has left a namespace, or was refused. */
+  get isReturning(): boolean {
+    return this.left !== undefined
+  }
+
+  /** Such a client joins a namespace. Returns the milliseconds until it may, or 0. */
+  join(rate: Rate, now: number): number {
+    return (this.left ??= new Left()).join(rate, now)
   }
 
   /** All of them, the oldest first. */

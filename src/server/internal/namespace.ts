@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Stream from "effect/Stream"
 
+import type { InMemoryAdapter } from "../../adapter/InMemoryAdapter.ts"
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { CompiledContract } from "../../internal/compileContract.ts"
 import type { NamespaceHandle, SessionEnd } from "../NamespaceHandle.ts"
@@ -244,6 +246,8 @@ export class NamespaceRuntime
 
   /** A socket that has ended leaves all rooms. A failure of the adapter affects nothing else. */
   leaveAll(socket: SocketRuntime): void {
+    // Its own adapter needs no fiber.
+    if (this.environment.isAlone) return (this.adapter as InMemoryAdapter).removeAllUnsafe(socket)
     this.runGuarded(socket, "leaving the rooms failed", () => this.adapter.leaveAll(socket))
   }
 
@@ -263,11 +267,11 @@ export class NamespaceRuntime
   /** Runs an effect of the adapter. Its failure affects nothing else. */
   private runGuarded(socket: SocketRuntime, message: string, effect: () => Effect.Effect<void>): void {
     const { observer, runFork } = this.environment
-    runFork(
-      Effect.catchCause(Effect.suspend(effect), (cause) =>
-        Effect.sync(() => observer.error(message, cause, socket.annotations, undefined))
-      )
-    )
+    const onExit = (exit: Exit.Exit<void>) => {
+      if (exit._tag === "Failure") observer.error(message, exit.cause, socket.annotations, undefined)
+    }
+    // Adapters may throw.
+    runFork(Effect.suspend(effect)).addObserver(onExit)
   }
 
   /** A session cannot be recovered any more. */

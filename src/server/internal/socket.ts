@@ -279,7 +279,7 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
       connection.session.sendUnsafe(wire.connect(namespace.name, connection.isLegacy ? undefined : told))
     } else namespace.recovery.admit(this)
     if (this.isConnected) this.rights?.schedule()
-    observer.debug("namespace", "socket connected", this.annotations, connection)
+    if (observer.debugs("namespace")) observer.debug("namespace", "socket connected", this.annotations, connection)
   }
 
   onResumed(data: Data, resumed: Resumed): void {
@@ -376,9 +376,10 @@ export class SocketRuntime extends Recipient implements LocalSocket, Member, Rec
         connection.onReleased()
       }
     })
-    if (!wasAdmitted) return
+    const { observer } = connection.environment
+    if (!wasAdmitted || !observer.debugs("namespace")) return
     const annotations = { reason, ...this.annotations }
-    connection.environment.observer.debug("namespace", "socket disconnected", annotations, connection)
+    observer.debug("namespace", "socket disconnected", annotations, connection)
   }
 }
 

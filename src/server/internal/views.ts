@@ -136,6 +136,10 @@ class SocketView extends Inspectable.Class implements ServerSocket<any> {
     return this.#socket.isConnected
   }
 
+  get ready(): boolean {
+    return this.#socket.dispatch.isReady
+  }
+
   get rooms(): ReadonlySet<string> {
     return this.#socket.rooms
   }
@@ -338,20 +342,22 @@ const adding = <R>(
         add(run, context)
         return Effect.void
       }
-      const fibers = new Set<Fiber.Fiber<any, any>>()
+      let fibers: Set<Fiber.Fiber<any, any>> | undefined
       let isOver = false
       const remove = add((effect) => {
         const fiber = run(effect)
+        if (fiber.pollUnsafe() !== undefined) return fiber
         // Its first steps may have closed the scope.
         if (isOver) fiber.interruptUnsafe()
-        fibers.add(fiber)
-        fiber.addObserver(() => void fibers.delete(fiber))
+        const running = (fibers ??= new Set())
+        running.add(fiber)
+        fiber.addObserver(() => void running.delete(fiber))
         return fiber
       }, context)
       const release = Effect.sync(() => {
         isOver = true
         remove()
-        for (const fiber of fibers) fiber.interruptUnsafe()
+        if (fibers !== undefined) for (const fiber of fibers) fiber.interruptUnsafe()
       })
       // The socket's end closes it.
       if (isWithin(scope, socket.scope)) return Scope.addFinalizer(scope, release)
