@@ -71,7 +71,9 @@ const onRuntime = async (seed: number, runtime: Runtime): Promise<void> => {
   try {
     await attack.bodies(inputs / 20)
     await attack.messages(inputs / 20)
-    await pourInto(attack, seed, others)
+    // Their connections end with some refusals, so they answer no more requests that were sent ahead.
+    const { "headers of origins and proxies": _, ...rest } = others
+    await pourInto(attack, seed, rest)
     await restOf(attack)
   } finally {
     await attack.stop()

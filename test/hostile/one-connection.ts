@@ -312,7 +312,7 @@ export const measure = async (
 ): Promise<Outcome> => {
   const server = start(script, "server")
   try {
-    const target = new Target(await server.ask("listen"))
+    const target = new Target({ port: await server.ask("listen") })
     const client = new Client(server, target)
     let last = 0
     const attempt = async (amounts: Partial<Amounts>): Promise<number | undefined> => {

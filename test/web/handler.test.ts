@@ -118,6 +118,27 @@ describe("a handler of the fetch API", () => {
     })
   )
 
+  it.live("answers a request whose body breaks off, and closes its connection", () =>
+    Effect.gen(function* () {
+      const { closes, fetch, handshake } = yield* open()
+      for (const headers of [{}, { "content-length": "10" }]) {
+        const sid = yield* handshake
+        const body = new ReadableStream<Uint8Array>({
+          start: (controller) => controller.enqueue(Uint8Array.of(52)),
+          pull: (controller) => controller.error(new Error("invalid chunk"))
+        })
+        const { headers: answered, status } = yield* fetch({ sid }, {
+          method: "POST",
+          body,
+          headers,
+          duplex: "half"
+        } as RequestInit)
+        assert.deepStrictEqual([status, answered.get("connection")], [500, "close"])
+        assert.strictEqual(closes.at(-1)!.description, "a post was aborted")
+      }
+    })
+  )
+
   it.live("closes a session whose poll is aborted by its signal", () =>
     Effect.gen(function* () {
       const { closes, handler, handshake } = yield* open()

@@ -96,7 +96,12 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
       if (bytes === undefined || bytes.byteLength > maxBytes) return onFailure("too large")
       onBody({ size: bytes.byteLength, text: () => decoder.decode(bytes), bytes: () => bytes })
     }
-    reading.then(take, () => onFailure("aborted")).catch((defect) => this.onDefect(defect))
+    const abort = () => {
+      onFailure("aborted")
+      // The body may be broken while the peer still waits for the response.
+      if (!this.responded) this.drop()
+    }
+    reading.then(take, abort).catch((defect) => this.onDefect(defect))
   }
 
   /**

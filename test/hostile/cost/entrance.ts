@@ -54,7 +54,7 @@ export interface Entrance {
   readonly afterGrace?: boolean
   /** The server recovers connections. */
   readonly recovers?: boolean
-  /** Sessions of clients that are silent end within a second, and are left to do so. */
+  /** Sessions of clients that are silent end within two seconds, and are left to do so. */
   readonly expires?: boolean
   /** The platform of the server. Default: Node. */
   readonly host?: HostName

@@ -19,8 +19,8 @@ const QUIET = 500
 const WARM_UP = 400
 const LEAD = 200
 
-/** How long sessions are left to expire before answers are timed: these are two of their lives. */
-const EXPIRING = 2_000
+/** How long sessions are opened before answers are timed: the first ones have expired then. */
+const EXPIRING = 3_000
 
 /** How long a process may take to answer beyond what it was asked to, in milliseconds. */
 const PATIENCE = 20_000

@@ -101,8 +101,8 @@ const PlainLive = SocketIoServer.layerNamespace(
   })
 )
 
-/** Sessions of clients that are silent end within a second. */
-const BRIEF = { pingInterval: "500 millis", pingTimeout: "500 millis" } as const
+/** Sessions of clients that are silent end within two seconds. */
+const BRIEF = { pingInterval: "500 millis", pingTimeout: "1500 millis" } as const
 
 /** What a server is asked to be. */
 export interface ServerPlan {

@@ -181,7 +181,8 @@ export const openWebSocket = (
       resolve(undefined)
     })
     socket.write(upgradeRequest(query))
-    if (join.length > 0) socket.write(Buffer.concat(join.map((packet) => frame(1, packet))))
+    // Bun takes what comes before its answer for another request.
+    if (join.length > 0) socket.once("data", () => socket.write(Buffer.concat(join.map((packet) => frame(1, packet)))))
   })
 
 export interface WebSocketPlan {
