@@ -1,7 +1,7 @@
 /**
  * What a byte costs the server at every entrance, and what the others notice of whoever sends them:
  *
- *     npm run hostile:cost                               # every entrance; a quarter of an hour, on a machine that is quiet
+ *     npm run hostile:cost                               # every entrance; half an hour, on a machine that is quiet
  *     npm run hostile:cost -- --only auth                # those whose names have it
  *     npm run hostile:cost -- --only auth --seconds 5    # longer: the seconds for which each is attacked
  *     npm run hostile:cost -- --list yes
@@ -19,6 +19,12 @@
  * A connection that brings nearly none is compared by the connection. Where a message comes in small
  * segments of TCP the heads of these count, 40 bytes each. So does a request's head, in what is
  * ordinary as well as in what is not: both are as short as they may be.
+ *
+ * Where the platform does not tell what a server has read (Bun, Deno), or for a client, that is what
+ * the attacker has given to the kernel, without what waits there; what was on its way on a
+ * connection that has ended counts, too. Servers that pass requests on to one another are two of
+ * one process, and both count. Sessions that are left to expire have a heartbeat of two seconds. A
+ * client under attack is a client of an honest server, too, which it asks the questions.
  *
  * The server has its default options. It is a fresh one for each entrance, as some leave sessions
  * behind until they time out, and has warmed up. Attack and quiet take turns, three times; times to
