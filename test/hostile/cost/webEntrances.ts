@@ -65,10 +65,6 @@ export const webEntrances = (entrances: ReadonlyArray<Entrance>): ReadonlyArray<
     if (entrance === undefined) throw new Error(`there is no entrance "${name}"`)
     return entrance
   })
-  return (
-    [
-      ["bun", "Bun"],
-      ["deno", "Deno"]
-    ] as const
-  ).flatMap(([host, title]) => [...ordinaryOn(entrances, host, title), ...on(chosen, host, title)])
+  const all = (host: HostName, title: string) => ordinaryOn(entrances, host, title).concat(on(chosen, host, title))
+  return all("bun", "Bun").concat(all("deno", "Deno"))
 }
