@@ -2,7 +2,7 @@
  * Builds the package in `dist`, ready for `npm pack ./dist` and `npm publish ./dist`.
  *
  * In the repository the package's own entries point at the TypeScript sources, so that examples and tests import
- * `effect-socket.io/server` as users do and run without a build. What is published points at the compiled files: Node
+ * `effect-socket.io/server` as users do and run without a build. The published `package.json` points at the compiled files: Node
  * does not run TypeScript below `node_modules`.
  */
 import { execFileSync } from "node:child_process"
@@ -49,7 +49,7 @@ for (const [entry, target] of Object.entries<string | null>(exports)) {
       ? target
       : { types: compiled(target, ".d.ts"), default: compiled(target, ".js") }
 }
-// What is there to be read has no entry.
+// Texts have no entry.
 published["./src/*"] = published["./examples/*"] = null
 const commands = Object.entries<string>(bin).map(([name, target]) => [name, compiled(target, ".js")])
 writeFileSync(

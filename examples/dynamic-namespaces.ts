@@ -81,7 +81,7 @@ const DocumentsLive = Layer.unwrap(
 const Notices = Layer.effectDiscard(
   Effect.gen(function* () {
     const documents = yield* SocketIoServer.dynamicNamespaces(Document)
-    yield* documents.opened({ overflow: "dropOldest" }).pipe(
+    yield* documents.openings({ overflow: "dropOldest" }).pipe(
       Stream.runForEach(
         Effect.fnUntraced(function* ({ params }) {
           const { length } = yield* documents.active

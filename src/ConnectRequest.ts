@@ -8,10 +8,9 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 
 import type { Handshake } from "./Handshake.ts"
-import { TypeId } from "./SocketIoError.ts"
+import { TaggedRefusal } from "./internal/taggedRefusal.ts"
 
 /**
  * A client's request to connect, as a middleware sees it.
@@ -106,23 +105,4 @@ export interface ExpiryOptions {
  * @since 0.1.0
  * @category errors
  */
-export class ConnectRefused extends Schema.TaggedError<ConnectRefused>()("ConnectRefused", {
-  message: Schema.String,
-  data: Schema.optionalKey(Schema.Unknown)
-}) {
-  constructor(props: { readonly message: string; readonly data?: unknown }) {
-    const { stackTraceLimit } = Error
-    // A refusal is no bug, and clients can cause any number of them. The stack would be a quarter
-    // of its cost.
-    Error.stackTraceLimit = 0
-    try {
-      super(props)
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit
-    }
-  }
-
-  get [TypeId](): true {
-    return true
-  }
-}
+export class ConnectRefused extends TaggedRefusal<ConnectRefused>()("ConnectRefused") {}

@@ -212,6 +212,7 @@ export const make: {
       readonly args?: ReadonlyArray<AnySchema>
     } = {}
 ): any => {
+  // The overloads say what it is: nothing here knows which of them was called.
   if (isReservedEvent(name) || name.startsWith("~fx:")) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
   const rate = options.rateLimit && rateOf(options.rateLimit)

@@ -166,6 +166,7 @@ export const dynamic = <
     readonly serverToServer: S2S[number]
     readonly data: TypesOf<D>
     readonly encodedData: EncodedOf<D>
+    // Written out, and again below: compiler messages show it, and would show the name of an alias.
     readonly params: {
       readonly [K in ParameterNames<Pattern>]: K extends keyof P
         ? P[K] extends ParameterSchema
@@ -260,6 +261,7 @@ export const untypedDynamic: {
   pattern: string | RegExp,
   options: AuthOptions<Event.AnySchema> & { readonly params?: Event.Fields } = {}
 ): any => {
+  // The overloads say what it is: nothing here knows which of them was called.
   if (typeof pattern === "string") return declareDynamic(pattern, options, options.params, true)
   if (pattern.global || pattern.sticky) throw new Error("stateful regular expressions are not supported")
   return makeContract({
@@ -279,6 +281,7 @@ const documented = (options: AuthOptions<Event.AnySchema>) => ({
   examples: options.examples ?? []
 })
 
+/** Makes a contract. Its type depends on its declarations: only the public functions can say it. */
 const declare = (name: string, options: AnyOptions, more: Partial<ContractFields>): any => {
   checkName(name)
   checkConcurrency(`namespace "${name}"`, options.concurrency)
@@ -291,6 +294,7 @@ const declare = (name: string, options: AnyOptions, more: Partial<ContractFields
   })
 }
 
+/** Makes a contract of a pattern. As for `declare`, only the public functions can say its type. */
 const declareDynamic = (
   name: string,
   options: AnyOptions,

@@ -222,7 +222,7 @@ interface Base extends Pipeable {
   readonly deprecated: boolean
   readonly examples: ReadonlyArray<unknown>
   readonly annotations: Context.Context<never>
-  /** What a compiler makes of the declarations. Each compiler is called once. @internal */
+  /** The declarations, compiled. Each compiler is called once. @internal */
   readonly compiled: <A>(compile: Compile<A>) => A
   /** The contract in the form that clients use. @internal */
   readonly forClient: () => ClientContract

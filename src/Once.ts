@@ -71,8 +71,8 @@ export interface Options<Payload = any> {
    */
   readonly window?: Duration.Input
   /**
-   * Whose id it is: the same id of two owners is two messages. Ids have 1 to 256 characters then,
-   * and the owner has, too. Default: all clients share the ids, which must be hard to guess
+   * The owner of the id: the same id of two owners is two messages. Ids have 1 to 256 characters
+   * then, and the owner has, too. Default: all clients share the ids, which must be hard to guess
    * therefore, and have 16 to 256 characters.
    *
    * `services` are those of the handlers, such as the ones that middleware provides:

@@ -179,7 +179,7 @@ export interface Options<Payload, Item, E> {
    */
   key?(payload: Payload): string
   /**
-   * Whose stream it is, from the socket and its services, as 1 to 256 characters. Streams of
+   * The owner of the stream, from the socket and its services, as 1 to 256 characters. Streams of
    * another owner are not found, read or stopped. Default: a client that knows the id of a stream,
    * or its key, may read and stop it.
    */
@@ -269,6 +269,7 @@ export const make: {
     ...options
   }: Options<any, Event.AnySchema, Event.AnySchema> & { readonly payload?: Event.AnySchema | Event.Fields }
 ): any => {
+  // The overloads say what it is: nothing here knows which of them was called.
   const stream: Declaration<Event.AnySchema, Event.AnySchema> = {
     item,
     error: error ?? Schema.Never,

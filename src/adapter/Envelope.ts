@@ -224,7 +224,9 @@ export const fromEnvelope = (
   }
   const presence = presences[type]
   if (presence !== undefined) {
-    return from.uid === undefined ? refused("a sign of life of nobody") : { _tag: "Presence", from, number, presence }
+    return from.uid === undefined
+      ? refused("a sign of life without a sender")
+      : { _tag: "Presence", from, number, presence }
   }
   const data = Values.isRecord(value["data"]) ? value["data"] : {}
   if (isAnswer(type)) {
@@ -304,7 +306,7 @@ const readOfOne = (
   { by, rooms: names, sid }: Readonly<Record<string, unknown>>
 ): ClusterMessage | string => {
   if (!Values.isId(sid)) return "a socket without an id"
-  if (type === Values.OwnType.Taken) return Values.isId(by) ? { _tag: "Taken", sid, by } : "a session of nobody"
+  if (type === Values.OwnType.Taken) return Values.isId(by) ? { _tag: "Taken", sid, by } : "a session without an owner"
   const rooms = Values.readRooms(names)
   if (rooms === undefined) return "names of rooms that are no texts"
   return { _tag: type === Values.OwnType.Enter ? "Enter" : "Exit", sid, rooms }

@@ -147,7 +147,7 @@ export interface HttpExchange {
    * Records that a session has received this many bytes with this request: sessions that receive a
    * lot then leave turns to it.
    */
-  speak?(session: object, bytes: number): void
+  countReceived?(session: object, bytes: number): void
   /**
    * Makes the pacer of a session that brings many packets at once. Default: they are handled in one
    * turn.

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { isLong, LARGE_MESSAGE, leave, Pace, speak, TURN_MESSAGES } from "../internal/pace.ts"
+import { countMessage, forget, isLong, LARGE_MESSAGE, Pace, TURN_MESSAGES } from "../internal/pace.ts"
 import { now, setImmediate, setTimeout } from "../internal/turn.ts"
 import * as Turn from "../internal/turn.ts"
 import type { WebSocketFailure, WebSocketReceiver } from "./Transport.ts"
@@ -54,7 +54,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   /** A message has come. */
   onMessage(data: Data, isBinary: boolean): void {
     this.beginTurn()
-    speak(this, data.length)
+    countMessage(this, data.length)
     if (isLong(0, data.length) && this.pace?.hasLong !== true) this.enter()
     if ((++this.messages > TURN_MESSAGES || this.pace?.isOver) && this.held === undefined) this.yield(true)
     if (this.held !== undefined) this.hold(data, isBinary)
@@ -73,7 +73,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
 
   /** The connection is closed. */
   onClose(): void {
-    leave(this)
+    forget(this)
     // Messages that came before the end are delivered before it, unless the session has paused.
     if (!this.isPaused) this.deliver(Infinity)
     this.held = undefined
@@ -139,7 +139,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   private enter(): void {
     const began = now()
     this.pace ??= Pace.amidOthers(began)
-    const pause = this.pace.entrance(began)
+    const pause = this.pace.entryPause(began)
     if (pause === 0 || this.held !== undefined) return
     this.stop()
     if (!this.isYielding) this.goOnAfter(pause)
@@ -178,7 +178,7 @@ export abstract class PacedChannel<Data extends string | Uint8Array> {
   private goOn(): void {
     const { pace } = this
     // Others were first when the time came.
-    const pause = pace?.isEntering === true ? pace.entrance(now()) : 0
+    const pause = pace?.isEntering === true ? pace.entryPause(now()) : 0
     if (pause > 0) return this.goOnAfter(pause)
     this.beginTurn()
     this.deliver(TURN_MESSAGES - this.messages)

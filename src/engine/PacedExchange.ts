@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { speak } from "../internal/pace.ts"
+import { countMessage } from "../internal/pace.ts"
 import { atTurnEnd } from "../internal/turn.ts"
 import type { EngineRequest, Pacer } from "./EngineRequest.ts"
 import { type Headers, merge } from "./HttpHeaders.ts"
@@ -35,8 +35,8 @@ export abstract class PacedExchange<Request extends EngineRequest> {
   /** A step has failed: the peer is not left waiting. */
   protected abstract onDefect(defect: unknown): void
 
-  speak(session: object, bytes: number): void {
-    speak(session, bytes)
+  countReceived(session: object, bytes: number): void {
+    countMessage(session, bytes)
   }
 
   makePacer(session: object): Pacer {

@@ -1,4 +1,4 @@
-import { leave, Pace, speak } from "./pace.ts"
+import { countMessage, forget, Pace } from "./pace.ts"
 import { now, setImmediate, setTimeout } from "./turn.ts"
 
 /** The chunks of a body that are read in a row; then reading stops. Large bodies bring 32. */
@@ -13,13 +13,18 @@ export class ChunkPace {
   private readonly pace = new Pace()
   private readonly chunkTime: number
   private readonly onGoOn: () => void
+  private readonly readsOn: boolean
   private count = 0
   private bytes = 0
   private began = 0
 
-  /** `chunkTime`: the least time that the platform takes for a chunk, in milliseconds. */
-  constructor(chunkTime: number, onGoOn: () => void) {
+  /**
+   * `chunkTime`: the least time that the platform takes for a chunk, in milliseconds. `readsOn`:
+   * whether more chunks come in the turn in which reading stops; the rest of that turn counts then.
+   */
+  constructor(chunkTime: number, readsOn: boolean, onGoOn: () => void) {
     this.chunkTime = chunkTime
+    this.readsOn = readsOn
     this.onGoOn = onGoOn
   }
 
@@ -42,9 +47,9 @@ export class ChunkPace {
   }
 
   private readonly takePause = (): void => {
-    speak(this, this.bytes)
+    countMessage(this, this.bytes)
     const end = now()
-    this.pace.took(Math.max(this.count * this.chunkTime, end - this.began))
+    this.pace.took(Math.max(this.count * this.chunkTime, this.readsOn ? end - this.began : 0))
     const pause = this.pace.next(end)
     if (pause > 0) setTimeout(this.goOn, pause)
     else this.goOn()
@@ -52,7 +57,7 @@ export class ChunkPace {
 
   private readonly goOn = (): void => {
     this.isHolding = false
-    leave(this)
+    forget(this)
     this.onGoOn()
   }
 }

@@ -48,7 +48,10 @@ export const defaults: Omit<ContractFields, "_tag"> = {
   untyped: false
 }
 
-/** Makes a contract of its fields. Each method makes another one, of changed fields. */
+/**
+ * Makes a contract of its fields. Each method makes another one, of changed fields. Its type
+ * depends on the declarations of the fields, which are not known here.
+ */
 export const makeContract = (fields: ContractFields): any => {
   const made = new Map<Compile<unknown>, unknown>()
   const compiled = (compile: Compile<unknown>) => {

@@ -81,7 +81,7 @@ const MEMORY = 50
 /**
  * The connection of the last message, and the number of changes from one connection to another.
  */
-let speaker: object | undefined
+let latest: object | undefined
 let changes = 0
 
 /** The number of short messages of all connections. */
@@ -92,16 +92,16 @@ let knownShort = 0
 let knownAt = -Infinity
 
 /** Records a message of this many bytes. */
-export const speak = (connection: object, bytes: number): void => {
+export const countMessage = (connection: object, bytes: number): void => {
   if (bytes < LARGE_MESSAGE) short++
-  if (speaker === connection) return
-  speaker = connection
+  if (latest === connection) return
+  latest = connection
   changes++
 }
 
 /** Forgets a connection that has ended, so that nothing refers to it. */
-export const leave = (connection: object): void => {
-  if (speaker === connection) speaker = undefined
+export const forget = (connection: object): void => {
+  if (latest === connection) latest = undefined
 }
 
 /**
@@ -173,7 +173,7 @@ export class Pace {
    * The pause before the first long message of a connection, in milliseconds; 0 when it may be
    * handled. Later ones wait after the message before them.
    */
-  entrance(now: number): number {
+  entryPause(now: number): number {
     this.entersBy ??= now + MAX_SHARED_PAUSE
     const pause = Math.max(0, Math.min(this.long.debt(now), this.entersBy - now))
     this.isEntering = pause > 0

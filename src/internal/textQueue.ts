@@ -19,7 +19,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
  * copy a text on the heap twice, and look at it again and again. Half a surrogate pair becomes a
  * replacement character.
  *
- * It knows the sizes of all texts together: whoever adds them knows that of each.
+ * It knows the size of all texts together. Callers that need the size of each text keep it.
  */
 export class TextQueue {
   /** The memory of one byte of a text, in bytes, at the most. */

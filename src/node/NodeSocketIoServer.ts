@@ -96,7 +96,7 @@ export interface ListeningOptions<out R = never> extends NodeOptions<R> {
  *   }
  * }
  *
- * const user = (socket: ServerSocket.SocketBase) =>
+ * const user = (socket: ServerSocket.ServerSocketBase) =>
  *   Option.map(NodeSocketIoServer.requestOf(socket), (request) => request.session.user)
  * ```
  *

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
-import type { SocketBase } from "../server/ServerSocket.ts"
+import type { ServerSocketBase } from "../server/ServerSocket.ts"
 import { TypeId } from "../SocketIoError.ts"
 
 /**
@@ -17,7 +17,10 @@ import { TypeId } from "../SocketIoError.ts"
  * @since 0.1.0
  * @category models
  */
-export type PresentSocket = Pick<SocketBase, "id" | "namespace" | "connected" | "rooms" | "join" | "onDisconnecting">
+export type PresentSocket = Pick<
+  ServerSocketBase,
+  "id" | "namespace" | "connected" | "rooms" | "join" | "onDisconnecting"
+>
 
 /**
  * A member to track.

@@ -63,10 +63,15 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
   state: AwayState = "waiting"
   /** The rights of its client, if they are limited. */
   rights: AwayRights | undefined
-  private readonly home: AwayRooms<M>
+  private readonly rooms: AwayRooms<M>
 
-  constructor(home: AwayRooms<M>, session: RecoverySession<M>, data: Readonly<Record<string, unknown>>, since: number) {
-    this.home = home
+  constructor(
+    rooms: AwayRooms<M>,
+    session: RecoverySession<M>,
+    data: Readonly<Record<string, unknown>>,
+    since: number
+  ) {
+    this.rooms = rooms
     this.session = session
     this.data = data
     this.since = since
@@ -83,14 +88,14 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
   /** Called for rooms that it was not in before. */
   enterRoom(room: string): boolean {
     const { session } = this
-    if ((this.joined?.size ?? 0) >= this.home.maxRooms) return false
-    session.memberships.join(room, this.home.position)
+    if ((this.joined?.size ?? 0) >= this.rooms.maxRooms) return false
+    session.memberships.join(room, this.rooms.position)
     return true
   }
 
   leaveRoom(room: string): void {
     // A session that comes back, or ends, leaves these rooms for those of its socket.
-    if (this.home.has(this)) this.session.memberships.leave(room, this.home.position)
+    if (this.rooms.has(this)) this.session.memberships.leave(room, this.rooms.position)
   }
 
   deliver(): void {}
@@ -108,7 +113,7 @@ export class AwaySession<in out M extends Sized> implements LocalSocket {
     if (this.state === "ended") return
     this.state = "ended"
     this.rights?.stop()
-    this.home.onEnded(this, reason)
+    this.rooms.onEnded(this, reason)
   }
 }
 
@@ -252,9 +257,9 @@ export class AwaySessions<in out M extends Sized> {
   }
 
   /** The session of a secret, if it waits in this namespace. */
-  claim(pid: string, home: AwayRooms<M>): AwaySession<M> | undefined {
+  claim(pid: string, rooms: AwayRooms<M>): AwaySession<M> | undefined {
     const away = this.waiting.get(pid)
-    if (away === undefined || !home.has(away)) return undefined
+    if (away === undefined || !rooms.has(away)) return undefined
     this.waiting.delete(pid)
     away.state = "claimed"
     return away

@@ -5,9 +5,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
-
-import { TypeId } from "../SocketIoError.ts"
+import { TaggedRefusal } from "../internal/taggedRefusal.ts"
 
 /**
  * The failure of packet middleware that keeps an event from its handlers.
@@ -18,23 +16,4 @@ import { TypeId } from "../SocketIoError.ts"
  * @since 0.1.0
  * @category errors
  */
-export class EventRefused extends Schema.TaggedError<EventRefused>()("EventRefused", {
-  message: Schema.String,
-  data: Schema.optionalKey(Schema.Unknown)
-}) {
-  constructor(props: { readonly message: string; readonly data?: unknown }) {
-    const { stackTraceLimit } = Error
-    // It is no bug, and a client can cause it at will: a stack trace would be a quarter of its
-    // cost.
-    Error.stackTraceLimit = 0
-    try {
-      super(props)
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit
-    }
-  }
-
-  get [TypeId](): true {
-    return true
-  }
-}
+export class EventRefused extends TaggedRefusal<EventRefused>()("EventRefused") {}

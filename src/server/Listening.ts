@@ -11,9 +11,9 @@ import * as Scope from "effect/Scope"
 
 import * as EnginePath from "../engine/EnginePath.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
+import { NamespaceGrace } from "../internal/namespaceGrace.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import type { ListenError } from "./ListenError.ts"
-import { NamespaceGrace } from "./ServerOptions.ts"
 import * as SocketIoServer from "./SocketIoServer.ts"
 
 /**

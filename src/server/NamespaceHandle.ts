@@ -95,6 +95,23 @@ export type NewsOverflow = Exclude<Overflow, "suspend">
  * fails with `StreamOverflow` when more than 10,000 values wait for its reader; `StreamOptions` say
  * otherwise. The stream of the error is the method's name.
  *
+ * **Gotchas**
+ *
+ * `sockets`, `rooms` and the streams are about this process. `fetchSockets` and `to(room).size` ask
+ * every server of a cluster.
+ *
+ * **Example** (Broadcasts from anywhere, and a log of those who leave)
+ *
+ * ```ts
+ * const Main = Effect.gen(function*() {
+ *   const chat = yield* SocketIoServer.namespace(Chat)
+ *   yield* chat.to("lobby").emit("said", "The server is up.")
+ *   yield* chat.disconnections({ overflow: "dropOldest" }).pipe(
+ *     Stream.runForEach(({ id, reason }) => Effect.logInfo(`${id} has left`, reason))
+ *   )
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -234,14 +251,14 @@ export interface DynamicHandles<N extends Namespace.Any> {
    * Those that open, from the time on at which the stream is run. It overflows as the streams of
    * {@link NamespaceHandle} do.
    */
-  readonly opened: <O extends NewsOverflow = "fail">(
+  readonly openings: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**
    * Those that have closed, after everything that they held was given back, from the time on at
    * which the stream is run.
    */
-  readonly closed: <O extends NewsOverflow = "fail">(
+  readonly closings: <O extends NewsOverflow = "fail">(
     options?: StreamOptions<O>
   ) => Stream.Stream<DynamicHandle<N>, OverflowError<O>>
   /**

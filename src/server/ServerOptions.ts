@@ -3,13 +3,13 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 import type { EngineLimits, EngineOptions } from "../engine/EngineOptions.ts"
 import { group, integer, millis, type Names, refuse, separate } from "../engine/OptionReaders.ts"
 import { MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_DEPTH } from "../protocol/ProtocolLimits.ts"
+import { NamespaceGrace } from "../internal/namespaceGrace.ts"
 import { rateOf } from "../internal/tokenBucket.ts"
 import type { Rate, RateLimit } from "../RateLimit.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
@@ -208,20 +208,6 @@ export interface ReadingOptions {
 }
 
 /**
- * The time after its start in which a server lets clients wait for a namespace that no layer serves
- * yet, rather than refuse them for good. With 0 they are refused at once. It is for edges, which
- * know whether namespaces are built before they listen or later.
- *
- * Default: 2 seconds, as most edges listen before the namespaces' layers are built.
- *
- * @internal
- */
-export const NamespaceGrace = Context.Reference<Duration.Input | undefined>(
-  "effect-socket.io/server/ServerOptions/NamespaceGrace",
-  { defaultValue: () => undefined }
-)
-
-/**
  * Options with every default filled in; durations in milliseconds.
  *
  * @since 0.1.0
@@ -229,6 +215,7 @@ export const NamespaceGrace = Context.Reference<Duration.Input | undefined>(
  */
 export interface ResolvedServerOptions {
   readonly connectTimeout: number
+  /** @internal */
   readonly namespaceGrace: number
   readonly maxNamespaces: number
   readonly openingRate: Rate

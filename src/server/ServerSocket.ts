@@ -73,7 +73,7 @@ export interface SocketRecovery {
  * @since 0.1.0
  * @category models
  */
-export interface SocketBase extends ConnectedSocket {
+export interface ServerSocketBase extends ConnectedSocket {
   /**
    * The socket's id, which the client knows. It is also the name of a room in which the socket is
    * alone.
@@ -169,15 +169,36 @@ export interface SocketBase extends ConnectedSocket {
  * A client's connection to a namespace. `ServerSocket<Namespace.Untyped>` is that of a namespace
  * whose events are not declared: any event, arguments of type `unknown`.
  *
+ * **Details**
+ *
  * It lives until either side disconnects, the connection ends, or the server's scope closes; that
  * closes the scope in which the namespace's builder ran, and interrupts handlers that are under
  * way.
+ *
+ * `emit` and `emitWithAck` address this client. `to`, `in`, `except` and `broadcast` address the
+ * other sockets of the namespace, on every server of a cluster.
+ *
+ * **Gotchas**
+ *
+ * `emit` does not fail once the socket has disconnected: the event is lost. Ask for an
+ * acknowledgement where that matters. A client that connects again is a new socket, with a new id
+ * and no rooms, unless the server's `recovery` is on.
+ *
+ * **Example** (A room, and the others in it)
+ *
+ * ```ts
+ * const ChatLive = SocketIoServer.layerNamespace(Chat, (socket) =>
+ *   Effect.succeed(Chat.of({
+ *     join: ({ room }) => Effect.as(socket.join(room), 1),
+ *     say: (text) => socket.to([...socket.rooms]).emit("said", text)
+ *   })))
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
 export interface ServerSocket<N extends Namespace.Any>
-  extends SocketBase, SocketEmitter<N>, BroadcastTargets<BroadcastOperator<N>> {
+  extends ServerSocketBase, SocketEmitter<N>, BroadcastTargets<BroadcastOperator<N>> {
   /**
    * The auth payload, decoded by the contract. An untyped contract without `auth` gives it as it
    * came.
@@ -213,7 +234,7 @@ export interface ServerSocket<N extends Namespace.Any>
    * **Details**
    *
    * The handler is there until the scope closes in which it is added, or the socket disconnects
-   * (see {@link SocketBase}). Several handlers of one event all run. A failure or defect of a
+   * (see {@link ServerSocketBase}). Several handlers of one event all run. A failure or defect of a
    * handler stays with its event: it is logged.
    *
    * A declared event is answered by the builder's record; handlers here only see it. An untyped

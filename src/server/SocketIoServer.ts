@@ -134,10 +134,23 @@ export const layer = (options: ServerOptions = {}): Layer.Layer<SocketIoServer, 
  * A namespace, to broadcast from anywhere in the application, and to watch: the `serverToClient`
  * events of a contract, or any event if the contract declares none.
  *
+ * **Details**
+ *
  * A namespace that no layer serves is empty, and has no news until one does. The application may
  * use many such names, as from users: the server remembers them only while they are used or their
- * streams are read. A contract with other events than those of the layer that serves the namespace
- * is a defect. An untyped contract fits every layer.
+ * streams are read.
+ *
+ * **Gotchas**
+ *
+ * A contract with other events than those of the layer that serves the namespace is a defect. An
+ * untyped contract fits every layer.
+ *
+ * **Example** (A broadcast from a route)
+ *
+ * ```ts
+ * const announce = (text: string) =>
+ *   Effect.flatMap(SocketIoServer.namespace(Chat), (chat) => chat.all.emit("said", text))
+ * ```
  *
  * @since 0.1.0
  * @category accessors

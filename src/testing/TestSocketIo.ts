@@ -21,7 +21,8 @@ import type { ConnectError } from "../client/ClientSocket.ts"
 import * as SocketIoClient from "../client/SocketIoClient.ts"
 import { ClientPlatform } from "../engine/ClientPlatform.ts"
 import type { EngineServer } from "../engine/EngineServer.ts"
-import { NamespaceGrace, type ServerOptions } from "../server/ServerOptions.ts"
+import { NamespaceGrace } from "../internal/namespaceGrace.ts"
+import type { ServerOptions } from "../server/ServerOptions.ts"
 import * as SocketIoServer from "../server/SocketIoServer.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { headOf, platformOf, request as requestOver } from "./internal/clientEdge.ts"
@@ -190,10 +191,18 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  * A server, and a client of it, over connections in memory. Namespaces are layers on top of it, as
  * they are on the server of a platform.
  *
+ * **Details**
+ *
  * Fails with {@link InvalidOptionError} on an option that makes no sense. Closing the layer's scope
  * closes the client, and then the server: see `SocketIoServer.make`. Connections whose peer does
  * not close them are cut without waiting. More than 500 connections at once are closed in batches,
  * with pauses: with so many, set `drainTimeout: 0`, or they are cut, too.
+ *
+ * **Gotchas**
+ *
+ * Provide a layer per test, or state of one test (rooms, connections) is visible in the next. The
+ * clock does not move by itself under a `TestClock`: heartbeats, timeouts and reconnection wait for
+ * `TestClock.adjust`.
  *
  * **Example** (A test of a namespace)
  *
@@ -206,12 +215,6 @@ const shutDown = ({ drain, terminate }: EngineServer, { transmissions }: Network
  *     assert.strictEqual(yield* chat.emitWithAck("join", { room: "lobby" }), 1)
  *   }).pipe(Effect.provide(Test)))
  * ```
- *
- * **Gotchas**
- *
- * Provide a layer per test, or state of one test (rooms, connections) is visible in the next. The
- * clock does not move by itself under a `TestClock`: heartbeats, timeouts and reconnection wait for
- * `TestClock.adjust`.
  *
  * @since 0.1.0
  * @category layers

@@ -1,5 +1,5 @@
 /**
- * What servers can make each other hold, and what they say that makes no sense.
+ * The bounds of everything that servers can make each other hold, and messages that make no sense.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber } from "effect"
@@ -376,7 +376,7 @@ describe("what others can make a server hold", () => {
   )
 })
 
-/** What an adapter holds for questions. */
+/** The memory of an adapter for questions. */
 const sizes = (adapter: unknown) => {
   const { answering, questions } = adapter as {
     questions: { open: Map<unknown, unknown> }

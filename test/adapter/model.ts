@@ -8,7 +8,7 @@ import type { Body, BusServer, MemoryBus } from "../support/memoryBus.ts"
 /** The sockets and rooms of one server, without any of the machinery. */
 export class ModelServer {
   readonly sockets = new Map<string, Set<string>>()
-  /** What each socket hears, also those that are not there any more. */
+  /** The events of each socket, also of those that have disconnected. */
   readonly heard = new Map<string, Array<unknown>>()
   /** The server events. */
   readonly events: Array<unknown> = []
@@ -64,7 +64,7 @@ export class ModelServer {
   }
 }
 
-/** What one server has said about a question, as far as it has come. */
+/** The answers of one server to a question, as far as they have come. */
 interface Told {
   answered: boolean
   recipients: number
@@ -79,7 +79,7 @@ export class ModelQuestion {
   readonly tick: number
   readonly askedAt: number
   requestId = ""
-  /** What the question must have got. */
+  /** The answers that the question must have got. */
   readonly got: Array<unknown> = []
   /** The servers that were counted afterwards: one of the first two counts is the one that matters. */
   readonly counts: Array<ReadonlyArray<BusServer>> = []
@@ -202,7 +202,7 @@ export class Troubles {
     }
   }
 
-  /** What is on its way counts, too. */
+  /** Messages that are on their way count, too. */
   met(server: BusServer, from: number, to: number): boolean {
     return this.spans.some((span) => span.server === server && span.from <= to + 100 && span.to >= from - 100)
   }

@@ -385,7 +385,7 @@ export const scenario = Effect.gen(function* () {
       `what ${socket.id} heard`
     )
   }
-  // What one server has said has come to the other one, or somebody has counted it.
+  // A message of one server has come to the other one, or was counted as lost.
   for (const from of alive) {
     assert.strictEqual(from.server.dropped, from.droppedPosts)
     for (const to of alive) {

@@ -1,5 +1,5 @@
 /**
- * What a server tells of its cluster: the status, its changes, the log and the metrics.
+ * The news that a server has of its cluster: the status, its changes, the log and the metrics.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, Metric, References, Stream } from "effect"

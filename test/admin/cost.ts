@@ -1,5 +1,5 @@
 /**
- * What the Admin UI costs a server in production mode, while somebody looks:
+ * The cost of the Admin UI for a server in production mode, while its page is open:
  *
  *     npm run admin:cost -- --clients 5000 --pairs 20
  *

@@ -14,7 +14,7 @@ export interface User {
   readonly rooms: ReadonlyArray<string>
 }
 
-/** What a token says. Times are in milliseconds. */
+/** The content of a token. Times are in milliseconds. */
 export interface Token {
   readonly name: string
   readonly rooms?: ReadonlyArray<string>

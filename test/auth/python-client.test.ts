@@ -13,7 +13,7 @@ import { makeDesk, token } from "./desk.ts"
 
 const script = fileURLToPath(new URL("refresh_client.py", import.meta.url))
 
-/** What the script saw, by check. */
+/** The results of the script, by check. */
 const run = (url: string, ...tokens: ReadonlyArray<string>): Effect.Effect<Record<string, unknown>> =>
   Effect.promise(async () => {
     const child = spawn(python, [script, url, ...tokens], { stdio: ["ignore", "pipe", "pipe"] })

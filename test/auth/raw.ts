@@ -36,7 +36,7 @@ export const world = Effect.fnUntraced(function* (
       const next: Effect.Effect<string> = Effect.flatMap(receive, (packet) =>
         packet === "2" ? Effect.andThen(peer.send("3"), next) : Effect.succeed(packet)
       )
-      /** What has come, without pings. */
+      /** The packets that have come, without pings. */
       const received = Effect.andThen(
         settle,
         Effect.map(peer.received, (packets) => packets.map(String).filter((packet) => packet !== "2"))

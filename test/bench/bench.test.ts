@@ -1,5 +1,5 @@
 /**
- * The whole tool in its smallest form. What it measures here says nothing; that it measures is the subject.
+ * The whole tool in its smallest form. Its figures say nothing here; the subject is that it measures.
  */
 import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -17,7 +17,7 @@ import { cells, median, uncertainty } from "./statistics.ts"
 /** Only there to end what hangs. */
 const LIMIT = 120_000
 
-/** What the tool prints. */
+/** The output of the tool. */
 const bench = (...args: ReadonlyArray<string>): Promise<string> =>
   new Promise((resolve, reject) => {
     const main = fileURLToPath(new URL("main.ts", import.meta.url))
@@ -48,7 +48,7 @@ const unbalanced = (xml: string): ReadonlyArray<string> => {
       if (open.pop() !== name) return [`</${name}>`]
     } else if (empty !== "/") open.push(name!)
   }
-  // What is no element is text: there is neither a stray sign nor an entity that nobody knows.
+  // The rest is text: there is neither a stray sign nor an unknown entity.
   const rest = xml.replaceAll(/<\/?\w+(?:\s[\w-]+="[^"<]*")*\/?>/g, "")
   if (/[<>]|&(?!amp;|lt;|gt;)/.test(rest)) open.push("text")
   return open
@@ -57,10 +57,21 @@ const unbalanced = (xml: string): ReadonlyArray<string> => {
 describe("npm run bench", () => {
   it("measures both servers, over WebSocket and through the upgrade", { timeout: LIMIT }, async () => {
     const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
-    const rows = rowsOf(await bench("--scenario", "echo,upgrade", "--repetitions", "1", "--quick", ...few))
+    few.push("--rate=200")
+    const rows = rowsOf(
+      await bench("--scenario", "echo,echo-rate,broadcast-rate,upgrade", "--repetitions", "1", "--quick", ...few)
+    )
     assert.deepStrictEqual(
       rows.map(([title]) => title),
-      ["echo, 2 in flight", "upgrade from polling to WebSocket", "upgrades, 32 at a time (more is better)"]
+      [
+        "echo, 2 in flight",
+        "echo, 200 per second",
+        "echo, 200 per second: median latency",
+        "broadcast to 3, 200 per second",
+        "broadcast to 3, 200 per second: median latency",
+        "upgrade from polling to WebSocket",
+        "upgrades, 32 at a time (more is better)"
+      ]
     )
     for (const [, , reference, ours, ratio] of rows) {
       assertPositive(reference)

@@ -109,12 +109,13 @@ export const compare = async (names: ReadonlyArray<string>, comparison: Comparis
     const scenario = scenarios[name]!
     const full = { ...defaults, ...scenario.parameters }
     const parameters = { ...(options.quick ? quicker(full) : full), ...options.parameters }
+    const compared = against === undefined ? scenario.rows : scenario.rows.filter(({ isTime }) => isTime !== true)
     const isSure = (repetitions: ReadonlyArray<Repetition>) =>
       against === undefined ||
-      scenario.rows.every(({ figure }) => uncertainty(ratiosOf(pairsOf(repetitions, figure))) <= within * SURE)
+      compared.every(({ figure }) => uncertainty(ratiosOf(pairsOf(repetitions, figure))) <= within * SURE)
     const repetitions = await comparison.repeat(name, { kind: scenario.kind, parameters }, isSure)
     const rows: Array<ReadonlyArray<string>> = []
-    for (const row of scenario.rows) {
+    for (const row of compared) {
       const title = titleOf(row, parameters)
       const pairs = pairsOf(repetitions, row.figure)
       if (pairs.length === 0)

@@ -1,5 +1,5 @@
 /**
- * What one client that floods costs the others: the time of their acknowledgements while another sends as much as it can, beside
+ * The cost of one client that floods for the others: the time of their acknowledgements while another sends as much as it can, beside
  * that without it. Once its events are handled at once, once their handlers take a while, so that it is not read for most of the time.
  *
  *     node test/bench/flood.ts [--clients 100] [--rate 50] [--rounds 5] [--seconds 4] [--size 20] [--work 5] [--limit 10000] [--young 16]
@@ -36,7 +36,7 @@ const script = fileURLToPath(import.meta.url)
 /** The servers: ours, and the official one, whose handlers are functions. */
 type Kind = "ours" | "limited" | "reference"
 
-/** What a server says of itself. */
+/** The figures that a server tells. */
 interface Usage {
   /** Events of the flood since the beginning. */
   readonly handled: number
@@ -242,11 +242,11 @@ interface Site {
 interface Condition {
   readonly name: string
   readonly site: Site
-  /** What the flood sends, if there is one. */
+  /** The events of the flood, if there is one. */
   readonly event?: string
 }
 
-/** What was measured within one turn of a condition. */
+/** The figures of one turn of a condition. */
 interface Turn extends Usage {
   readonly rate: number
   readonly lost: number

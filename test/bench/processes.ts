@@ -17,7 +17,7 @@ export interface Run {
   readonly parameters: Parameters
 }
 
-/** What a run may take beyond the times in its parameters. */
+/** The time that a run may take beyond those in its parameters. */
 const LIMIT = 120_000
 
 /** The open files that a process may have; `undefined` where the system does not say so. */
@@ -102,7 +102,7 @@ const untilListening = async (server: ChildProcess, port: number): Promise<void>
   throw new Error("the server does not listen")
 }
 
-/** Ends a process, and waits until it is gone. */
+/** Ends a process, and waits for its end. */
 const end = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise((resolve) => {

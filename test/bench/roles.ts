@@ -7,7 +7,7 @@ import { loadProcessor, pin, serverProcessor } from "./processors.ts"
 
 type Answers = Readonly<Record<string, (argument: any) => unknown>>
 
-/** What a process of a role answers to questions, until its parent has gone. */
+/** The answers of a process of a role to questions, until its parent has ended. */
 export const answer = (answers: Answers): void => {
   process.on("message", async ({ argument, id, question }: { id: number; question: string; argument: unknown }) => {
     const value = await answers[question]!(argument)

@@ -1,5 +1,5 @@
 /**
- * What is measured: scenarios with their parameters, and what of them stands in the table.
+ * The scenarios: their parameters, and their rows in the table.
  */
 
 /** The parameters of all scenarios. Times are milliseconds, sizes bytes. */
@@ -12,6 +12,8 @@ export const defaults = {
   duration: 2500,
   /** The size of binary payloads. */
   size: 1024,
+  /** Messages per second over all connections together, in scenarios with a fixed rate. */
+  rate: 5000,
   /** Broadcasts in one tick. */
   burst: 1,
   /** Rooms that each connection joins and leaves. */
@@ -30,9 +32,11 @@ export type Parameters = Readonly<typeof defaults>
 /** The function that makes the load; several scenarios share one. */
 export type Kind =
   | "echo"
+  | "echoRate"
   | "ack"
   | "binary"
   | "broadcast"
+  | "broadcastRate"
   | "polling"
   | "connect"
   | "upgrade"
@@ -47,6 +51,8 @@ export interface Row {
   readonly figure: string
   readonly unit: string
   readonly isMoreBetter?: true
+  /** It depends on the other load of the machine, so it says nothing about another checkout. */
+  readonly isTime?: true
 }
 
 export interface Scenario {
@@ -57,9 +63,21 @@ export interface Scenario {
 
 const cpu = (title: string, operation: string): Row => ({ title, figure: "cpu", unit: `µs per ${operation}` })
 
+const latency = (title: string): Row => ({
+  title: `${title}: median latency`,
+  figure: "latency",
+  unit: "ms",
+  isTime: true
+})
+
 export const scenarios: Readonly<Record<string, Scenario>> = {
   echo: { kind: "echo", parameters: {}, rows: [cpu("echo, {inFlight} in flight", "round trip")] },
   "echo-1": { kind: "echo", parameters: { inFlight: 1 }, rows: [cpu("echo, {inFlight} in flight", "round trip")] },
+  "echo-rate": {
+    kind: "echoRate",
+    parameters: { duration: 4000 },
+    rows: [cpu("echo, {rate} per second", "round trip"), latency("echo, {rate} per second")]
+  },
   ack: { kind: "ack", parameters: {}, rows: [cpu("acknowledgement, {inFlight} in flight", "round trip")] },
   broadcast: {
     kind: "broadcast",
@@ -70,6 +88,14 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     kind: "broadcast",
     parameters: { connections: 1000, burst: 20 },
     rows: [cpu("broadcast to {connections}, {burst} in one tick", "delivery")]
+  },
+  "broadcast-rate": {
+    kind: "broadcastRate",
+    parameters: { connections: 1000, rate: 20, duration: 5000 },
+    rows: [
+      cpu("broadcast to {connections}, {rate} per second", "delivery"),
+      latency("broadcast to {connections}, {rate} per second")
+    ]
   },
   "binary-1k": { kind: "binary", parameters: {}, rows: [cpu("binary, 1 KiB", "round trip")] },
   "binary-64k": {

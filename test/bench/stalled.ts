@@ -1,5 +1,5 @@
 /**
- * What clients cost that stop reading: a room of 1,000, of which 10 do not read the 200 MB (20 MB each) that are broadcast to
+ * The cost of clients that stop reading: a room of 1,000, of which 10 do not read the 200 MB (20 MB each) that are broadcast to
  * them, beside the same room without those.
  *
  *     node test/bench/stalled.ts [--policy dropNewest] [--clients 1000] [--stalled 10] [--megabytes 200] [--size 16384]
@@ -26,7 +26,7 @@ const script = fileURLToPath(import.meta.url)
 /** `42["m","<number>,<time>,<filling>"]`: always of the same size. */
 const head = (n: number, time: number) => `${String(n).padStart(8, "0")},${time.toFixed(3).padStart(20, "0")},`
 
-/** What the engine has counted, by name and the values of the attributes. */
+/** The engine's counts, by name and the values of the attributes. */
 const counted = Effect.map(Metric.snapshot, (metrics) => {
   const values: Record<string, number> = {}
   for (const { attributes, id, state } of metrics) {
@@ -65,7 +65,7 @@ const serve = () => {
       peak = Math.max(peak, process.memoryUsage.rss())
     },
     usage: async () => {
-      // What is garbage is nobody's cost.
+      // Garbage does not count.
       for (let i = 0; i < 5; i++) {
         globalThis.gc?.()
         await sleep(50)
@@ -188,7 +188,7 @@ const measure = async (stalled: number, count: number, all: ReturnType<typeof de
   await broadcast(count)
   const after = await server.ask("usage")
   const [p50, p99, max] = await clients.ask("latency")
-  // What was kept for them is theirs when they read again.
+  // Kept messages reach them when they read again.
   await clients.ask("resume", stalled)
   for (let i = 0; i < 100 && ((await server.ask("usage")).outbox_bytes ?? 0) > 0; i++) await sleep(100)
   await sleep(500)

@@ -28,7 +28,7 @@ const Echo = Event.make("echo", { payload: Schema.Union([Message, Binary.Bytes])
 const News = Schema.Struct({ seq: Schema.String, d: Schema.String })
 const Cast = Event.make("cast", { payload: News })
 
-/** What stands for an application behind a handler. */
+/** The application of a handler. */
 const answer = (message: typeof Message.Type) => Effect.sync(() => message)
 
 class Bench extends Namespace.make("/", {
@@ -47,7 +47,7 @@ const acknowledge = Effect.fnUntraced(function* (message: typeof Message.Type) {
   return yield* answer(message)
 })
 
-// What the load generator asks for beside that is no application's.
+// The other requests of the load generator are not for an application.
 
 const fire = Effect.fnUntraced(function* ([room, count, news]: readonly [string, number, typeof News.Type]) {
   const bench = yield* SocketIoServer.namespace(Bench)

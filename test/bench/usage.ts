@@ -1,10 +1,10 @@
 /**
- * What the servers under measurement have in common: settings by environment (PORT, USAGE_PORT, PING_INTERVAL and PING_TIMEOUT
+ * The common part of the servers under measurement: settings by environment (PORT, USAGE_PORT, PING_INTERVAL and PING_TIMEOUT
  * in milliseconds), a side port that says what the process has used, and their end.
  */
 import * as Http from "node:http"
 
-/** What a server process has used: processor time in microseconds since its start, memory in bytes now. */
+/** The resources that a server process has used: processor time in microseconds since its start, memory in bytes now. */
 export interface Usage {
   readonly user: number
   readonly system: number

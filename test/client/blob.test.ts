@@ -7,16 +7,15 @@ import { TestClock } from "effect/testing"
 
 import * as Binary from "../../src/Binary.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { isProtocolError } from "../../src/protocol/ProtocolError.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { type FakePoll, makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeSocket, statusesOf } from "../support/fakeClient.ts"
+import { type FakePoll } from "../support/fakeClientPlatform.ts"
 import * as ReferenceServer from "../support/ReferenceServer.ts"
 import { serve } from "../support/serve.ts"
 import * as TestServer from "../support/TestServer.ts"
@@ -53,16 +52,8 @@ const handshake = (upgrades: ReadonlyArray<string>) =>
 
 /** A client of the default namespace, connected to a server that the test is. */
 const setup = Effect.fnUntraced(function* (transport: "polling" | "websocket", options: Partial<ClientOptions> = {}) {
-  const platform = makeFakePlatform()
-  const client = yield* SocketIoClient.make({ url: "http://test", transports: [transport], ...options }).pipe(
-    Effect.provideService(ClientPlatform, platform)
-  )
-  const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
-  const statuses: Array<SocketStatus> = []
-  yield* Effect.forkScoped(
-    Stream.runForEach(socket.status, (status) => Effect.sync(() => statuses.push(status))),
-    { startImmediately: true }
-  )
+  const { platform, socket } = yield* fakeSocket({ transports: [transport], ...options })
+  const statuses = yield* statusesOf(socket)
   const taken = new Set<FakePoll>()
   /** The request of a method that waits for its response. */
   const waiting = (method: "GET" | "POST") =>
@@ -77,7 +68,7 @@ const setup = Effect.fnUntraced(function* (transport: "polling" | "websocket", o
       }),
       (body) => Effect.as(settle, body)
     )
-  /** What the client posts; `undefined` if it posts nothing. */
+  /** The POST of the client; `undefined` if there is none. */
   const posted = Effect.suspend(() => (waiting("POST") === undefined ? Effect.undefined : respond("POST", "ok")))
   if (transport === "websocket") {
     platform.sockets[0]!.accept()
@@ -102,21 +93,21 @@ const setup = Effect.fnUntraced(function* (transport: "polling" | "websocket", o
 const base64 = (text: string) => `b${btoa(text)}`
 
 describe("a Blob over polling", () => {
-  it.effect("lets go what is before it, and holds what is behind it until it is read", () =>
+  it.effect("lets earlier messages go, and holds the rest until it is read", () =>
     Effect.gen(function* () {
       const { posted, socket } = yield* setup("polling")
       const blob = new SlowBlob(["abc"])
       yield* socket.emit("before")
       yield* socket.emit("file", new Uint8Array([120]), { blob })
-      yield* socket.emit("behind")
+      yield* socket.emit("after")
       yield* settle
       const first = '52-["file",{"_placeholder":true,"num":0},{"blob":{"_placeholder":true,"num":1}}]'
       assert.strictEqual(yield* posted, `42["before"]\x1e4${first}\x1e${base64("x")}`)
-      yield* socket.emit("behind, too")
+      yield* socket.emit("after, too")
       yield* settle
       assert.isUndefined(yield* posted)
       yield* blob.arrive
-      assert.strictEqual(yield* posted, `${base64("abc")}\x1e42["behind"]\x1e42["behind, too"]`)
+      assert.strictEqual(yield* posted, `${base64("abc")}\x1e42["after"]\x1e42["after, too"]`)
       assert.strictEqual(blob.reads, 1)
     })
   )
@@ -158,7 +149,7 @@ describe("a Blob over polling", () => {
       const [webSocket] = platform.sockets as [(typeof platform.sockets)[number]]
       const blob = new SlowBlob(["abc"])
       yield* socket.emit("file", blob)
-      yield* socket.emit("behind")
+      yield* socket.emit("after")
       yield* settle
       assert.strictEqual(yield* posted, '451-["file",{"_placeholder":true,"num":0}]')
       webSocket.events.onOpen()
@@ -167,7 +158,7 @@ describe("a Blob over polling", () => {
       yield* respond("GET", "6")
       assert.deepStrictEqual(webSocket.take(), ["5"])
       yield* blob.arrive
-      assert.deepStrictEqual(webSocket.take(), [new Uint8Array([97, 98, 99]), '42["behind"]'])
+      assert.deepStrictEqual(webSocket.take(), [new Uint8Array([97, 98, 99]), '42["after"]'])
     })
   )
 
@@ -252,10 +243,10 @@ describe("a Blob over WebSocket", () => {
       const { platform, socket } = yield* setup("websocket")
       const blob = new SlowBlob(["abc"])
       yield* socket.emit("file", blob)
-      yield* socket.emit("behind")
+      yield* socket.emit("after")
       yield* settle
       const text = '451-["file",{"_placeholder":true,"num":0}]'
-      assert.deepStrictEqual(platform.sockets[0]!.take() as ReadonlyArray<unknown>, [text, blob, '42["behind"]'])
+      assert.deepStrictEqual(platform.sockets[0]!.take() as ReadonlyArray<unknown>, [text, blob, '42["after"]'])
       assert.strictEqual(blob.reads, 0)
     })
   )
@@ -266,11 +257,11 @@ describe("a Blob over WebSocket", () => {
       const [webSocket] = platform.sockets as [(typeof platform.sockets)[number]]
       const blob = new SlowBlob(["abc"])
       yield* socket.emit("file", blob)
-      yield* socket.emit("behind")
+      yield* socket.emit("after")
       yield* settle
       assert.deepStrictEqual(webSocket.take(), ['451-["file",{"_placeholder":true,"num":0}]'])
       yield* blob.arrive
-      assert.deepStrictEqual(webSocket.take(), [base64("abc"), '42["behind"]'])
+      assert.deepStrictEqual(webSocket.take(), [base64("abc"), '42["after"]'])
     })
   )
 })

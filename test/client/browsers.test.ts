@@ -38,7 +38,7 @@ const sent: ReadonlyArray<Sent> = [
 /** Bytes come in as `Uint8Array`, however they were sent. */
 const received = sent.map((value) => (typeof value === "string" ? value : { bytes: value.bytes, as: "Uint8Array" }))
 
-/** What comes back of many messages at once. */
+/** The answers to many messages at once. */
 const many = Array.from({ length: 20 }, (_, i) =>
   i % 2 === 0 ? [i] : [i, { bytes: Array.from(String(i), (digit) => digit.charCodeAt(0)), as: "Uint8Array" }]
 )

@@ -1,5 +1,5 @@
 /**
- * What a client says when it cannot connect, or loses its connection: in the logs, in `ConnectError`, in `Disconnected`.
+ * The causes that a client tells when it cannot connect, or loses its connection: in the logs, in `ConnectError`, in `Disconnected`.
  */
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"

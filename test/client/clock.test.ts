@@ -2,31 +2,19 @@
  * The client's times, under a clock that the test moves, and servers that do not keep to the protocol.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { ClientSocket, SocketStatus } from "../../src/client/ClientSocket.ts"
-import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import type * as Namespace from "../../src/Namespace.ts"
-import { type FakeWebSocket, makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeSocket, statusesOf } from "../support/fakeClient.ts"
+import { type FakeWebSocket } from "../support/fakeClientPlatform.ts"
 
 /** A client of the default namespace over WebSocket, with everything that its status tells. */
 const setup = Effect.fnUntraced(function* (options: Partial<ClientOptions> = {}) {
-  const platform = makeFakePlatform()
-  const client = yield* SocketIoClient.make({ url: "http://test", transports: ["websocket"], ...options }).pipe(
-    Effect.provideService(ClientPlatform, platform)
-  )
-  const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
-  const statuses: Array<SocketStatus> = []
-  yield* Effect.forkScoped(
-    Stream.runForEach(socket.status, (status) => Effect.sync(() => statuses.push(status))),
-    { startImmediately: true }
-  )
-  /** The connection that was opened last. */
-  const last = () => platform.sockets.at(-1)!
-  return { platform, socket, statuses, last }
+  const client = yield* fakeSocket(options)
+  return { ...client, statuses: yield* statusesOf(client.socket) }
 })
 
 /** Lets the client in. */
@@ -307,7 +295,7 @@ describe("what is emitted", () => {
     })
   )
 
-  it.effect("fails its acknowledgement when there is no room, or when the connection ends behind it", () =>
+  it.effect("fails its acknowledgement when there is no room, or when the connection ends after it", () =>
     Effect.gen(function* () {
       const { last, socket } = yield* setup({ maxBuffered: 1 })
       const first = yield* Effect.forkChild(Effect.flip(socket.emitWithAck("a")), { startImmediately: true })

@@ -1,15 +1,14 @@
 /**
- * What a server emits as soon as it sees a client, to readers that begin in the same breath.
+ * Events that a server emits as soon as it sees a client, for readers that begin at the same moment.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
-import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeClient } from "../support/fakeClient.ts"
 import { clientOf, serveOfficial, ways } from "../support/official.ts"
 
 class Greeting extends Namespace.make("/greeting", {
@@ -77,15 +76,12 @@ describe("the official server emits in its connection handler", () => {
 describe("an event that comes before its first reader", () => {
   /** A connected socket whose server is the test. */
   const connected = Effect.gen(function* () {
-    const platform = makeFakePlatform()
-    const use = yield* clientOf({ url: "http://test", transports: ["websocket"] }).pipe(
-      Effect.provideService(ClientPlatform, platform)
-    )
+    const { platform, use } = yield* fakeClient()
     const socket = yield* use(SocketIoClient.socket("/"))
     platform.sockets[0]!.accept()
     const say = (packet: string) => platform.sockets[0]!.events.onText(packet)
     say('40{"sid":"id"}')
-    /** What a stream has by now. */
+    /** The values of a stream until now. */
     const read = Effect.fnUntraced(function* (event: string) {
       const seen: Array<unknown> = []
       yield* Effect.forkScoped(

@@ -6,11 +6,10 @@ import { Deferred, Effect, Exit, Fiber, Schema } from "effect"
 
 import { ackArguments } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NodeClientPlatform from "../../src/node/NodeClientPlatform.ts"
-import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeClient } from "../support/fakeClient.ts"
 import { clientOf, serveOfficial, ways } from "../support/official.ts"
 
 class Numbers extends Namespace.make("/numbers", {
@@ -99,7 +98,7 @@ for (const transport of ways) {
   })
 }
 
-it.live("a message that shall not be compressed is not, and the next one is", () =>
+it.live("a message that must not be compressed is not, and the next one is", () =>
   Effect.gen(function* () {
     const sizes: Array<number> = []
     const done = yield* Deferred.make<void>()
@@ -126,10 +125,7 @@ it.live("a message that shall not be compressed is not, and the next one is", ()
 
 it.effect("a refusal that the server answers is an AckError, also of an event that declares no failures", () =>
   Effect.gen(function* () {
-    const platform = makeFakePlatform()
-    const use = yield* clientOf({ url: "http://test", transports: ["websocket"] }).pipe(
-      Effect.provideService(ClientPlatform, platform)
-    )
+    const { platform, use } = yield* fakeClient()
     const socket = yield* use(SocketIoClient.socket(Numbers))
     const server = platform.sockets[0]!
     server.accept()

@@ -114,7 +114,7 @@ describe("a session that is closed", () => {
     })
   )
 
-  it.effect("waits for the post that is under way, although nothing waits behind it", () =>
+  it.effect("waits for the post that is under way, although nothing waits after it", () =>
     Effect.gen(function* () {
       const test = yield* openPolling()
       test.client.send("41", undefined)
@@ -130,7 +130,7 @@ describe("a session that is closed", () => {
 
   for (const [what, more] of [
     ["a post is under way", []],
-    ["more waits behind a post", ["42"]]
+    ["more waits after a post", ["42"]]
   ] as const) {
     it.effect(`does not wait for ever when ${what} that the server does not take`, () =>
       Effect.gen(function* () {

@@ -7,7 +7,7 @@ import * as fc from "fast-check"
 
 import { openPolling, type TestClient, upgradable } from "../support/engineClient.ts"
 
-/** What may happen; what cannot happen as things stand does nothing. */
+/** The possible events; one that cannot happen as things stand does nothing. */
 const usual = [
   "send",
   "send with bytes",
@@ -36,7 +36,7 @@ class Model {
   readonly test: TestClient
   readonly sent: Array<string> = []
   readonly said: Array<string> = []
-  /** What the server has got. */
+  /** The packets that the server has got. */
   readonly received: Array<string> = []
   private readonly answered: Set<unknown>
   private ws: "connecting" | "open" | "answered" | "gone" = "connecting"
@@ -126,7 +126,7 @@ class Model {
     })
   }
 
-  /** What the client does by the end of this turn. */
+  /** The actions of the client until the end of this turn. */
   get turn(): Effect.Effect<void> {
     return Effect.andThen(
       Effect.yieldNow,

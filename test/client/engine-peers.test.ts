@@ -70,7 +70,7 @@ for (const [peer, start] of [
         })
       )
 
-      it.live(`end with ${first} where the server has only ${second}, unless all shall be tried`, () =>
+      it.live(`end with ${first} where the server has only ${second}, unless all are to be tried`, () =>
         Effect.gen(function* () {
           const { url } = yield* running({ transports: [second] })
           const { requests, socket } = yield* clientOf({ url, transports: [first, second], reconnection: false })
@@ -104,7 +104,7 @@ for (const [peer, start] of [
         )
         while (!state.done) yield* send
         yield* send
-        // The answer comes behind everything.
+        // The answer comes after everything.
         yield* socket.emitWithAck("message-with-ack")
         assert.deepStrictEqual(
           back,

@@ -1,5 +1,5 @@
 /**
- * What a client's session posts over polling, and when: as much as the server takes at once, one request at a time.
+ * The POSTs of a client's session over polling, and their times: as much as the server takes at once, one request at a time.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"

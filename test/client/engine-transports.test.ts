@@ -21,7 +21,7 @@ const orders: ReadonlyArray<ReadonlyArray<TransportName>> = [
   ["websocket", "polling"]
 ]
 
-/** What the session has tried so far. */
+/** The attempts of the session so far. */
 const tried = ({ platform: { polls, sockets } }: TestClient) => ({ polls: polls.length, sockets: sockets.length })
 
 /** How a server can fail an opening, over either transport, and what is said of it. */
@@ -31,7 +31,7 @@ const failures: Record<TransportName, ReadonlyArray<[string, (test: TestClient) 
     ["the handshake is refused", ({ get }) => get().respond('{"code":5}', 400), /^GET was answered with status 400$/],
     ["another server answers", ({ get }) => get().respond("<html>"), /^not an open packet$/],
     [
-      "another server answers, with an open packet behind it",
+      "another server answers, with an open packet after it",
       ({ get }) => get().respond(`<html>\x1e${openPacket()}\x1e4in`),
       /^not an open packet$/
     ],
@@ -111,7 +111,7 @@ describe("the transports of a session", () => {
   for (const order of orders) {
     const [first, second] = order as [TransportName, TransportName]
     for (const [what, fail, description] of failures[first]) {
-      it.effect(`end with ${first} when ${what}, unless all shall be tried`, () =>
+      it.effect(`end with ${first} when ${what}, unless all are to be tried`, () =>
         Effect.gen(function* () {
           const test = yield* openClient({ transports: order })
           const before = tried(test)
@@ -124,7 +124,7 @@ describe("the transports of a session", () => {
         })
       )
 
-      it.effect(`go on from ${first} to ${second} when ${what} and all shall be tried`, () =>
+      it.effect(`go on from ${first} to ${second} when ${what} and all are to be tried`, () =>
         Effect.gen(function* () {
           const test = yield* openClient({ transports: order, tryAllTransports: true })
           fail(test)
@@ -245,7 +245,7 @@ describe("a session over WebSocket", () => {
     ["nothing in a frame", "", "parse error"],
     ["bytes that are no base64", "b%", "parse error"]
   ] as const) {
-    it.effect(`ends with a ${reason} by ${what}, and hears nothing behind it`, () =>
+    it.effect(`ends with a ${reason} by ${what}, and hears nothing after it`, () =>
       Effect.gen(function* () {
         const test = yield* openClient({ transports: ["websocket"] })
         test.ws().accept()
@@ -331,7 +331,7 @@ describe("what sessions remember of an upgrade", () => {
     })
   )
 
-  it.effect("is of no use when that is not asked for, or there shall be no WebSocket", () =>
+  it.effect("is of no use when that is not asked for, or there must be no WebSocket", () =>
     Effect.gen(function* () {
       const test = yield* openUpgrading("answered", { rememberUpgrade })
       test.get().respond("6")
@@ -391,7 +391,7 @@ describe("what sessions remember of an upgrade", () => {
     })
   )
 
-  it.effect("does not keep a session from polling when all transports shall be tried", () =>
+  it.effect("does not keep a session from polling when all transports are to be tried", () =>
     Effect.gen(function* () {
       const test = yield* openClient({ rememberUpgrade, tryAllTransports: true, memory: { upgraded: true } })
       test.ws().fail()

@@ -16,7 +16,7 @@ describe("a client of a hostile server", () => {
     ["the platform of browsers", Layer.empty],
     ["the platform of Node", NodeClientPlatform.layerWith({ maxPayload: 1_000_000 })]
   ] as const) {
-    /** What a client on this platform says of a server that answers so. */
+    /** The error of a client on this platform about a server that answers so. */
     const answered = (
       respond: (response: Http.ServerResponse, request: Http.IncomingMessage) => void,
       options: Partial<ClientOptions> = {}

@@ -12,7 +12,7 @@ import { type FakePlatform, makeFakePlatform } from "../support/fakeClientPlatfo
 
 const turn = Effect.yieldNow
 
-/** What a server answers a request with. */
+/** The answer of a server to a request. */
 type Answer = readonly [body: string, status?: number]
 
 const statuses = [201, 204, 301, 302, 304, 400, 401, 403, 404, 413, 429, 500, 502, 503, 504]
@@ -119,7 +119,7 @@ describe("a session over polling", () => {
     ["an empty packet in between", "4a\x1e\x1e4b", "parse error", ["4a"]],
     ["an empty packet at the end", "4a\x1e", "parse error", ["4a"]],
     ["bytes that are no base64", "4a\x1eb%\x1e4b", "parse error", ["4a"]],
-    ["a close packet, and more behind it", "4a\x1e1\x1e4b\x1ebAQID\x1e2", "transport close", ["4a"]]
+    ["a close packet, and more after it", "4a\x1e1\x1e4b\x1ebAQID\x1e2", "transport close", ["4a"]]
   ] as const) {
     it.effect(`ends with a ${reason} when the poll brings ${what}`, () =>
       Effect.gen(function* () {

@@ -1,5 +1,5 @@
 /**
- * What is asked of a client at awkward moments: while something else is being told, before anybody could listen, when it is too late.
+ * Calls of a client at awkward moments: while something else is being told, before anybody could listen, when it is too late.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
@@ -155,7 +155,7 @@ describe("what waits for a socket", () => {
     })
   )
 
-  it.effect("is not sent behind the end, when the first event to arrive is answered by leaving", () =>
+  it.effect("is not sent after the end, when the first event to arrive is answered by leaving", () =>
     Effect.gen(function* () {
       const { admit, last, use } = yield* setup()
       // Keeps the connection open.

@@ -18,7 +18,7 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { listen } from "../support/serve.ts"
 import { cert, key } from "../support/certificate.ts"
 
-/** What a server was asked. */
+/** The requests that a server got. */
 interface Asked {
   readonly transport: string
   readonly sid: string | null

@@ -1,5 +1,5 @@
 /**
- * What a client does when its page is left, frozen, restored, or loses the network.
+ * A client whose page is left, frozen, restored, or loses the network.
  */
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
 import { Effect, Stream } from "effect"

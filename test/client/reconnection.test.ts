@@ -9,21 +9,11 @@ import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import * as Reconnection from "../../src/client/Reconnection.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
+import { fakeSocket } from "../support/fakeClient.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
 
-/** A client of the default namespace over WebSocket. */
-const setup = <R = never>(options: Partial<ClientOptions<R>> = {}) =>
-  Effect.gen(function* () {
-    const platform = makeFakePlatform()
-    const client = yield* SocketIoClient.make<R>({ url: "http://test", transports: ["websocket"], ...options }).pipe(
-      Effect.provideService(ClientPlatform, platform)
-    )
-    const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
-    return { platform, socket, last: () => platform.sockets.at(-1)! }
-  })
-
 /** Lets the client in, over the connection that it opened last. */
-const admit = Effect.fnUntraced(function* ({ last }: Effect.Success<ReturnType<typeof setup>>) {
+const admit = Effect.fnUntraced(function* ({ last }: Effect.Success<ReturnType<typeof fakeSocket>>) {
   last().accept()
   yield* Effect.yieldNow
   last().events.onText('40{"sid":"id"}')
@@ -32,7 +22,7 @@ const admit = Effect.fnUntraced(function* ({ last }: Effect.Success<ReturnType<t
 
 /** The pauses between attempts that all fail, in milliseconds. */
 const pauses = Effect.fnUntraced(function* (count: number, options: Partial<ClientOptions> = {}) {
-  const { last, platform } = yield* setup(options)
+  const { last, platform } = yield* fakeSocket(options)
   const found: Array<number> = []
   for (let i = 0; i < count; i++) {
     const attempts = platform.sockets.length
@@ -112,7 +102,7 @@ describe("the default schedule of reconnection", () => {
 describe("a composed schedule of reconnection", () => {
   it.effect("gives up after a time, which every outage has for itself", () =>
     Effect.gen(function* () {
-      const test = yield* setup({
+      const test = yield* fakeSocket({
         reconnection: Reconnection.default.pipe(Schedule.while(({ input }) => input.elapsed < 20_000))
       })
       const { last, platform, socket } = test
@@ -147,7 +137,7 @@ describe("a composed schedule of reconnection", () => {
           return input.reason === "transport close" || input.error.closeCode === 1013
         })
       )
-      const test = yield* setup({ reconnection })
+      const test = yield* fakeSocket({ reconnection })
       const { last, platform } = test
       yield* admit(test)
       // The server says goodbye.
@@ -184,7 +174,7 @@ describe("a composed schedule of reconnection", () => {
         reconnection
       })
       assert.isTrue(Layer.isLayer(layer))
-      const { last, platform } = yield* setup({ reconnection }).pipe(
+      const { last, platform } = yield* fakeSocket({ reconnection }).pipe(
         Effect.provideService(Network, { back: Queue.take(back) })
       )
       last().fail("offline")
@@ -198,7 +188,7 @@ describe("a composed schedule of reconnection", () => {
 
   it.effect("that dies is one that has ended", () =>
     Effect.gen(function* () {
-      const { last, platform, socket } = yield* setup({
+      const { last, platform, socket } = yield* fakeSocket({
         reconnection: Schedule.spaced(1).pipe(Schedule.tap(() => Effect.die("a bug")))
       })
       last().fail("offline")

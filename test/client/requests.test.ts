@@ -1,5 +1,5 @@
 /**
- * What a client's requests carry, and where they go.
+ * The content and the addresses of a client's requests.
  */
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"

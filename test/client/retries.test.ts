@@ -52,7 +52,7 @@ const admit = Effect.fnUntraced(function* (server: FakeWebSocket) {
   yield* Effect.yieldNow
 })
 
-/** What the client has sent, once everybody who may has had a turn. */
+/** The packets that the client has sent, after all fibers had a turn. */
 const sent = Effect.fnUntraced(function* (server: FakeWebSocket) {
   yield* TestClock.adjust(0)
   return server.take()

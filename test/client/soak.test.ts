@@ -19,7 +19,7 @@ describe(`${CYCLES} clients that connect and disconnect`, () => {
     )
     const { after, before, cycles, during, stopped } = JSON.parse(stdout)
     assert.strictEqual(cycles, CYCLES)
-    // What is counted is there while there are clients.
+    // The counted things are there while there are clients.
     for (const kind in before) assert.isAbove(during[kind], kind === "sockets" ? 0 : before[kind], kind)
     const { sockets, ...rest } = after
     const { sockets: socketsBefore, ...restBefore } = before

@@ -14,7 +14,7 @@ import * as TestServer from "../support/TestServer.ts"
 
 const cycles = Number(process.argv[2] ?? 10_000)
 
-/** What the platform has handed out, and not got back. */
+/** The resources that the platform has handed out, and not got back. */
 const open = { webSockets: 0, requests: 0, listeners: 0 }
 
 /** Objects that must not stay after their client, by kind. */
@@ -149,7 +149,7 @@ const run = (from: number, to: number) =>
     ).pipe(Effect.provideService(ClientPlatform, platform))
   )
 
-// What is made once, and kept: caches, idle connections of fetch.
+// Resources that are made once, and kept: caches, idle connections of fetch.
 const warmUp = Math.min(cycles, 1_000)
 await run(0, warmUp)
 await settled()

@@ -7,10 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
-import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
-import { clientOf } from "../support/official.ts"
+import { fakeClient } from "../support/fakeClient.ts"
 import { call, connect, refusal, serve } from "../support/serve.ts"
 
 /** It has no types. */
@@ -59,10 +57,7 @@ describe("a client that was refused, or was sent away", () => {
 
 it.effect("a client of ours lets pass what comes for a namespace that it has left", () =>
   Effect.gen(function* () {
-    const platform = makeFakePlatform()
-    const use = yield* clientOf({ url: "http://test", transports: ["websocket"] }).pipe(
-      Effect.provideService(ClientPlatform, platform)
-    )
+    const { platform, use } = yield* fakeClient()
     const main = yield* use(SocketIoClient.socket("/"))
     const other = yield* use(SocketIoClient.socket("/other"))
     const server = platform.sockets[0]!

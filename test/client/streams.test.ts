@@ -7,11 +7,10 @@ import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import { StreamOverflow } from "../../src/StreamOptions.ts"
-import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
+import { fakeClient } from "../support/fakeClient.ts"
 
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
@@ -27,16 +26,8 @@ class Chat extends Namespace.make("/", {
 /** A socket, and the server that it sees. */
 const setup = <const T extends Namespace.Static | "/">(target: T, options: Partial<ClientOptions> = {}) =>
   Effect.gen(function* () {
-    const platform = makeFakePlatform()
-    const client = yield* SocketIoClient.make({ url: "http://test", transports: ["websocket"], ...options }).pipe(
-      Effect.provideService(ClientPlatform, platform)
-    )
-    const socket = yield* Effect.provideService(
-      SocketIoClient.socket(target as "/"),
-      SocketIoClient.SocketIoClient,
-      client
-    )
-    const last = () => platform.sockets.at(-1)!
+    const { last, platform, use } = yield* fakeClient(options)
+    const socket = yield* use(SocketIoClient.socket(target as "/"))
     const admit = Effect.gen(function* () {
       last().accept()
       yield* Effect.yieldNow

@@ -39,7 +39,7 @@ export interface FetchedSocket {
   readonly auth: any
 }
 
-/** What a node that counts knows of the messages of the others; nothing from a node that does not count. */
+/** The counts that a node has of the messages of the others; nothing from a node that does not count. */
 export interface NodeStatus {
   readonly connected?: boolean
   readonly outages?: number
@@ -106,7 +106,7 @@ export interface Heard {
   readonly args: ReadonlyArray<unknown>
 }
 
-/** What each kind of node does in its own way. */
+/** The part that each kind of node does in its own way. */
 export interface Own {
   readonly errors: () => number
   readonly status: () => NodeStatus | Promise<NodeStatus>
@@ -121,7 +121,7 @@ export interface Own {
 
 const number = (name: string, preset: number): number => Number(process.env[name] ?? preset)
 
-/** What a node is told by its environment. */
+/** The settings of a node by its environment. */
 export const settings = {
   name: process.env["NODE_NAME"] ?? "node",
   /** 0 takes a free one. */
@@ -225,7 +225,7 @@ const listen = (server: Server, port: number): Promise<number> =>
 export const serveControl = async (http: Server, own: Own, heard: Array<Heard>): Promise<Server> => {
   const operations = operationsOf(own, heard)
   const control = createServer((request, response) => {
-    // Who tells it next would otherwise find a connection that is being closed.
+    // The next message would otherwise find a connection that is being closed.
     response.setHeader("connection", "close")
     let text = ""
     request.setEncoding("utf8")

@@ -1,5 +1,5 @@
 /**
- * What a broadcast costs the node that sends it and a node that gets it, of official nodes and this library's in turn:
+ * The cost of a broadcast for the node that sends it and a node that gets it, of official nodes and this library's in turn:
  *
  *     node test/cluster/cost.ts --adapter redis,sharded,streams --rounds 5
  *     node test/cluster/cost.ts --adapter redis --growth
@@ -92,7 +92,7 @@ interface Cost {
   readonly receiver: number
 }
 
-/** What a broadcast costs without other nodes: to nobody, and to one client of the same node. */
+/** The cost of a broadcast without other nodes: to nobody, and to one client of the same node. */
 const floodLocally = async ({ clients, cluster }: Bench, count: number): Promise<Cost> => {
   const [publisher, receiver] = [cluster.nodes[0]!, cluster.nodes.at(-1)!]
   const input = { local: true, count, perTurn, pad }
@@ -150,7 +150,7 @@ const compare = async (adapter: AdapterName): Promise<void> => {
     }
     const of = (kind: Kind, room: string, side: keyof Cost): ReadonlyArray<number> =>
       costs.get(`${kind} ${room}`)!.map((cost) => cost[side])
-    /** What a cluster adds to the cost of the same broadcast on one node. */
+    /** The addition of a cluster to the cost of the same broadcast on one node. */
     const added = (kind: Kind, side: keyof Cost): ReadonlyArray<number> =>
       of(kind, "one", side).map((cost, round) => cost - of(kind, "local", side)[round]!)
     const columnsOf = (kind: Kind): ReadonlyArray<ReadonlyArray<number>> => [

@@ -12,7 +12,7 @@ import { type FaultReport, startSubject, strikeSubject, type Subject } from "./u
 
 const adapters: ReadonlyArray<AdapterName> = isFull ? ["redis", "sharded", "streams"] : ["redis"]
 
-/** What holds under every fault. */
+/** The invariants under every fault. */
 const holds = (report: FaultReport, text: string): void => {
   assert.deepStrictEqual(report.crashes, [], text)
   assert.strictEqual(report.lostInSilence, 0, text)
@@ -20,7 +20,7 @@ const holds = (report: FaultReport, text: string): void => {
   assert.strictEqual(report.own.disordered + report.far.disordered, 0, text)
   assert.strictEqual(report.own.repeated + report.far.repeated, 0, text)
   assert.strictEqual(report.fetches.failed, 0, text)
-  // What a busy machine takes from a process is no pause of the node's.
+  // Time that a busy machine takes from a process is no pause of the node.
   assert.isBelow(report.own.latestMs, 100 + report.delayMs, text)
   assert.isBelow(report.turnMs, 100, text)
 }

@@ -41,7 +41,7 @@ const redis: ReadonlyArray<AdapterName> = ["redis", "sharded", "streams"]
 /** Official nodes end with Redis otherwise. */
 const alive = { NODE_OPTIONS: "--unhandled-rejections=warn" }
 
-/** What is known of official clusters, with the figures that count. */
+/** Known facts of official clusters, with the figures that count. */
 const rows: ReadonlyArray<Row> = [
   { title: "node killed, fetch under way", fault: "node-kill", after: 6_000, adapters: [...redis, "cluster"] },
   { title: "node hangs 1.5 s, then killed", fault: "node-pause-kill", for: 1_500, after: 7_000, adapters: redis },

@@ -21,14 +21,14 @@ const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta
 
 const programs: Record<Kind, string> = { official: pathOf("official.ts"), ours: pathOf("node.ts") }
 
-/** What a primary is told: to start a worker. It answers with {@link Ready} or an error, and tells of its end. */
+/** The command for a primary: to start a worker. It answers with {@link Ready} or an error, and tells of its end. */
 export interface WorkerOrder {
   readonly name: string
   readonly program: string
   readonly env: Environment
 }
 
-/** What a primary says. */
+/** The messages of a primary. */
 export interface WorkerNews {
   readonly name: string
   readonly ready?: Ready
@@ -174,7 +174,7 @@ export interface ClusterOptions {
   /** On a Redis Cluster of so many masters. */
   readonly masters?: number
   readonly replicas?: number
-  /** What nodes are told beside addresses. */
+  /** The settings of nodes beside addresses. */
   readonly env?: Environment
   /** The primary of the adapter `cluster`. Default: this library's, if one of the nodes is. */
   readonly primary?: Kind
@@ -247,7 +247,7 @@ export interface Client {
   readonly node: Node
   readonly socket: Socket
   readonly id: string
-  /** What it has heard, as `[event, ...arguments]`. */
+  /** The events that it has heard, as `[event, ...arguments]`. */
   readonly heard: Array<ReadonlyArray<any>>
   /** The reason of its disconnection. */
   gone: string | undefined

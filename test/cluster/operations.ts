@@ -263,13 +263,13 @@ export const operations: Readonly<Record<string, Check>> = {
   }
 }
 
-/** What nodes of a kind are known to do wrong: the official one waits for all servers even if only local sockets are asked. */
+/** Known mistakes of nodes of a kind: the official one waits for all servers even if only local sockets are asked. */
 export const knownFailures: Readonly<Record<Kind, ReadonlyArray<string>>> = {
   official: ["asks its own clients"],
   ours: []
 }
 
-/** Who emits from outside of the cluster. */
+/** An emitter from outside of the cluster. */
 export interface ExternalEmitter {
   readonly emit: (to: Selection, event: string, ...args: ReadonlyArray<unknown>) => unknown
   readonly socketsJoin: (to: Selection, rooms: ReadonlyArray<string>) => unknown

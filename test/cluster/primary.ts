@@ -26,7 +26,7 @@ const tell = (news: WorkerNews) => {
 }
 
 process.on("message", ({ env, name, program }: WorkerOrder) => {
-  // What is set before a fork holds for its worker.
+  // Settings before a fork hold for its worker.
   cluster.setupPrimary({ exec: program })
   const worker = cluster.fork(env)
   worker.on("message", (message: { readonly ready?: Ready }) => {

@@ -9,7 +9,7 @@ import { Effect, Fiber, Logger, Schedule } from "effect"
 
 import * as ClusterPrimary from "../../src/cluster/ClusterPrimary.ts"
 
-/** What is logged of workers that end is not for the reader of these tests. */
+/** Log lines about workers that end are not for the reader of these tests. */
 const quiet = Effect.provide(Logger.layer([]))
 
 const exec = fileURLToPath(new URL("stubborn-worker.ts", import.meta.url))

@@ -1,12 +1,12 @@
 /**
- * What may befall a cluster: its nodes, Redis, or what Redis passes on.
+ * The faults of a cluster: of its nodes, of Redis, or of the messages that Redis passes on.
  */
 import { createClient } from "redis"
 
 import type { RunningRedis } from "../support/redisServer.ts"
 import type { AdapterName, Cluster } from "./nodes.ts"
 
-/** What strikes, and what heals after a while. */
+/** A fault, and its end after a while. */
 export interface Fault {
   readonly strike: (target: Target) => unknown
   readonly heal?: (target: Target) => unknown

@@ -100,7 +100,7 @@ interface Fetch {
   readonly error?: string
 }
 
-/** What a client hears of a count. */
+/** The numbers of a count that a client hears. */
 const watch = ({ socket }: Client, id: string) => {
   const arrivals: Array<Arrival> = []
   const onTick = (tick: { readonly id: string; readonly at: number; readonly n: number }) => {
@@ -168,7 +168,7 @@ const lagOf = async (nodes: ReadonlyArray<Node>): Promise<Stalls & { readonly la
 const statusesOf = (nodes: ReadonlyArray<Node>): Promise<ReadonlyArray<NodeStatus>> =>
   Promise.all(nodes.map((node) => node.call("status", {}, 5_000).catch((): NodeStatus => ({}))))
 
-/** What was counted between two statuses. */
+/** The counts between two statuses. */
 const since = (before: NodeStatus, after: NodeStatus): NodeStatus => {
   const difference: Record<string, number> = {}
   for (const name of ["outages", "lost", "dropped", "refused"] as const) {
@@ -236,7 +236,7 @@ export const strikeSubject = async (
   }
   const last = await publisher.call("ticker", { id: fault }).catch(() => undefined)
   await until("the last fetch", () => fetches.length === asked || undefined, { timeout: 45_000 }).catch(() => {})
-  // What is under way may still come.
+  // Messages that are under way may still come.
   await sleep(500)
   // Of a publisher that has ended, what its own client has heard.
   const sent = last?.sent ?? arrivals[0]!.reduce((max, { n }) => Math.max(max, n), 0)

@@ -28,7 +28,7 @@ const BATCH = 500
 const SOURCE = { source: "_sio_adapter" }
 const framed = (frames: unknown): object => ({ source: "_sio_adapter", frames })
 
-/** What a primary may send: encoded envelopes, sound or not, envelopes as values, and anything else. */
+/** Messages that a primary may send: encoded envelopes, sound or not, envelopes as values, and anything else. */
 const generated: fc.Arbitrary<unknown> = fc.oneof(
   fc
     .tuple(fc.constantFrom("", "uid-a", "uid-b"), fc.oneof(body, damaged, mistaken))
@@ -53,7 +53,7 @@ const generated: fc.Arbitrary<unknown> = fc.oneof(
 const cyclic: Record<string, unknown> = { ...SOURCE, nsp: NAMESPACE, uid: "stranger", type: 9 }
 cyclic["data"] = { packet: ["note", cyclic] }
 
-/** What only the copies of Node's channel can say. */
+/** Values that only the copies of Node's channel can have. */
 const odd: ReadonlyArray<object> = [
   cyclic,
   {

@@ -1,5 +1,5 @@
 /**
- * What workers and their primary say to each other: who gets what, what is counted, what is bounded. Processes are in
+ * The messages between workers and their primary: their recipients, counts and bounds. Processes are in
  * `workers.test.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -30,7 +30,7 @@ export class Counts {
   }
 }
 
-/** What a namespace of a worker has heard. */
+/** The messages of a namespace of a worker. */
 export class Heard implements ClusterReceiver {
   readonly messages: Array<ClusterMessage> = []
   readonly answers: Array<ClusterAnswer> = []
@@ -61,7 +61,7 @@ export class Heard implements ClusterReceiver {
 
 /** A channel from one process to another. */
 export class Channel {
-  /** What has gone through it. */
+  /** The messages that it has passed on. */
   readonly sent: Array<any> = []
   /** A process that hangs reads nothing. */
   isStuck = false

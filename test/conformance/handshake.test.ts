@@ -94,7 +94,7 @@ describe("Engine.IO handshake", () => {
   }
 
   for (const [what, query, , message] of refusals) {
-    // What names a method or asks for a WebSocket is no mistake here; the reference answers old revisions after its 101.
+    // A request that names a method or asks for a WebSocket is no mistake here; the reference answers old revisions after its 101.
     if (message === "Bad handshake method" || message === "Bad request") continue
     if (message === "Unsupported protocol version" && isReference) continue
     const overWebSocket = query.transport === "polling" ? { ...query, transport: "websocket" } : query

@@ -107,7 +107,7 @@ for (const transport of transports) {
         await client.close()
       })
 
-      it.runIf(!isReference)("keeps what comes right behind CONNECT until the handlers are there", async () => {
+      it.runIf(!isReference)("keeps what comes right after CONNECT until the handlers are there", async () => {
         const client = await open()
         await client.send("40", '42["message",1]', '420["message-with-ack",2]')
         const packets = (await take(client, 4)).slice(1)
@@ -115,7 +115,7 @@ for (const transport of transports) {
         await client.close()
       })
 
-      it.runIf(!isReference)("forgives events behind a CONNECT that is refused", async () => {
+      it.runIf(!isReference)("forgives events after a CONNECT that is refused", async () => {
         const client = await open()
         await client.send("40/auth,", '42/auth,["message",1]')
         assert.match(String(await client.next()), /^44\/auth,/)

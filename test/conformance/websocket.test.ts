@@ -100,7 +100,7 @@ describe("WebSocket transport", () => {
     await stillServes()
   })
 
-  it("survives garbage right behind the upgrade request", async () => {
+  it("survives garbage right after the upgrade request", async () => {
     const { port } = await server()
     const { connect } = await import("node:net")
     const socket = connect(port, "127.0.0.1")

@@ -55,7 +55,7 @@ const refusing = {
 }
 const named = (name: string) => Schema.makeFilter((text: string) => text !== name, { identifier: `not ${name}` })
 
-/** What a change of a payload is called, and its level where clients send it and where the server does. */
+/** The name of a change of a payload, and its level where clients send it and where the server does. */
 const payloads: Record<string, readonly [rule: Rule, receive: string, send: string, pair: Pair]> = {
   "a required field is new": ["required-field-added", "breaking", "safe", [S({ a: Text }), S({ a: Text, b: Text })]],
   "an optional field is new": [

@@ -68,7 +68,7 @@ export const exchange = (
   const carried = (where: string, sender: EventCodec, receiver: EventCodec) => {
     search(where, payloads(sender.event, count, seed), (value) => {
       const data = toWire(encodePayload(sender, value))
-      // What its own side does not understand did not work before either.
+      // A value that its own side does not understand did not work before either.
       if (attempt(() => decodePayload(sender, data)) !== undefined) return undefined
       if (data.length - 1 > receiver.length) return "an argument gets lost"
       return attempt(() => decodePayload(receiver, data))

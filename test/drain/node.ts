@@ -18,7 +18,7 @@ import { Notes } from "./notes.ts"
 const { DIRECTORY, NOTICE, OVER, PORT, RATE, RECOVERY, REDIS_URL, STREAMS } = process.env
 
 /**
- * What a node tells: that it listens, or what has happened since: names of clients and numbers of their events that were handled,
+ * The news of a node: that it listens, or the events since: names of clients and numbers of their events that were handled,
  * by turns, the times of handshakes, in milliseconds since the epoch, and the longest time in which it did nothing, in milliseconds.
  */
 export type Told =

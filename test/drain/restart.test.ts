@@ -16,7 +16,7 @@ import { count } from "../support/extent.ts"
 import { eventually } from "../support/official.ts"
 import { request } from "../support/RawClient.ts"
 
-/** What servers have handled, by client, in its order, and by which server. */
+/** The events that servers have handled, by client, in its order, with their server. */
 type Log = Map<string, Array<{ readonly server: string; readonly n: number }>>
 
 const application = (server: string, log: Log) =>

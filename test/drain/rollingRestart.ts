@@ -43,7 +43,7 @@ export interface RollingOptions {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** What became of numbered messages. */
+/** The fate of numbered messages. */
 export interface Fate {
   sent: number
   lost: number

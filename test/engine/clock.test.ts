@@ -8,7 +8,7 @@ import { StreamOverflow } from "../../src/StreamOptions.ts"
 import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel, FakeExchange } from "../support/fakes.ts"
 
-/** What was sent when the clock had moved: one entry per step. */
+/** The packets that were sent when the clock had moved: one entry per step. */
 const timeline = Effect.fnUntraced(function* (channel: FakeChannel, step: Duration.Input, steps: number) {
   const log: Array<string> = []
   for (let i = 0; i < steps; i++) {
@@ -238,7 +238,7 @@ describe("other timeouts under a clock", () => {
       yield* engine.sessions[0]!.send("last")
       yield* engine.sessions[0]!.close()
       assert.deepStrictEqual(engine.http({ sid }).responses, [{ status: 200, body: "4last" }])
-      // What it says else comes too late, and does no harm.
+      // Its other packets come too late, and do no harm.
       assert.deepStrictEqual(engine.http({ sid }, "POST", "4too late").responses, [{ status: 200, body: "ok" }])
       assert.deepStrictEqual(engine.http({ sid }, "POST", "1").responses, [{ status: 200, body: "ok" }])
       assert.deepStrictEqual(engine.messages, [])
@@ -290,7 +290,7 @@ describe("other timeouts under a clock", () => {
     })
   )
 
-  it.effect("closing the scope waits for nobody when everybody has gone", () =>
+  it.effect("closing the scope waits for nobody when all sessions have closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const engine = yield* Scope.provide(makeEngine(), scope)

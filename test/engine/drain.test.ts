@@ -28,7 +28,7 @@ const drain = Effect.fnUntraced(function* (
     if (answers) for (const channel of channels.slice(seen, closed)) channel.end()
     seen = closed
     if (at > 60_000) assert.fail("it does not end")
-    // Whoever waits for the last sessions is woken in a turn of its own.
+    // The waiter for the last sessions is woken in a turn of its own.
     yield* Effect.yieldNow
     if (closing.pollUnsafe() !== undefined) break
     yield* TestClock.adjust(step)
@@ -105,7 +105,7 @@ describe("shutting down", () => {
       // Those whose turn has not come work as ever.
       channels[550]!.receiver.onText("4still here")
       assert.deepStrictEqual(engine.messages, ["4still here"])
-      // Whoever goes meanwhile has gone by himself.
+      // This client leaves meanwhile, by itself.
       channels[560]!.end()
       assert.strictEqual(engine.closes.at(-1)!.reason, "transport close")
       for (const channel of channels.slice(0, 500)) channel.end()

@@ -40,11 +40,11 @@ const poll = Effect.fnUntraced(function* (options: EngineOptions = {}) {
   return { ...engine, sid, session, send }
 })
 
-/** What was sent in this turn is on its way. */
+/** The messages of this turn are on their way. */
 const turn = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
 
 describe("a message that is larger than maxOutbox", () => {
-  it.effect("gets through to a WebSocket for which nothing else waits, and so does what comes behind it", () =>
+  it.effect("gets through to a WebSocket for which nothing else waits, and so do later messages", () =>
     Effect.gen(function* () {
       const { send } = yield* open()
       assert.isTrue(send(10_000, 10_010))
@@ -68,7 +68,7 @@ describe("a message that is larger than maxOutbox", () => {
     })
   )
 
-  it.effect("does not get through behind another one", () =>
+  it.effect("does not get through after another one", () =>
     Effect.gen(function* () {
       const { closes, send } = yield* poll()
       assert.isTrue(send(10_000))
@@ -90,7 +90,7 @@ describe("a message that is larger than maxOutbox", () => {
     )
   }
 
-  it.effect("is no reason to end the session for the answers behind it", () =>
+  it.effect("is no reason to end the session for the answers after it", () =>
     Effect.gen(function* () {
       const { closes, http, session, send, sid } = yield* poll({ limits: { outboxOverflow: "dropNewest" } })
       assert.isTrue(send(10_000))

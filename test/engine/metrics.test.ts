@@ -1,5 +1,5 @@
 /**
- * What the engine counts, as it is read.
+ * The engine's counts, as they are read.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Metric, Scope } from "effect"
@@ -64,7 +64,7 @@ describe("connections", () => {
   it.effect("can be read one by one", () =>
     alone(
       Effect.gen(function* () {
-        // Who reads first does not spoil it.
+        // The first reader does not spoil it.
         assert.deepInclude(yield* Metric.value(EngineMetrics.connectionsOpened), { count: 0 })
         const polling = Metric.withAttributes(EngineMetrics.connections, { transport: "polling" })
         assert.deepInclude(yield* Metric.value(polling), { value: 0 })
@@ -181,7 +181,7 @@ describe("packets", () => {
         yield* TestClock.adjust("10200 millis")
         channel.receive("3")
         assert.deepStrictEqual(yield* counts, [4, 8])
-        // What comes and goes after the end is nothing.
+        // Packets after the end do not count.
         yield* session.close()
         channel.receive("4late")
         yield* session.send("late")
@@ -276,7 +276,7 @@ describe("bytes", () => {
         assert.deepStrictEqual(Object.keys(before), ["bytes_received{polling}", "bytes_sent{polling}"])
         const channel = upgrade(engine, sid)
         channel.receive("4more")
-        // What the upgrade itself took is the WebSocket's: 2probe, 3probe, 5.
+        // The packets of the upgrade itself count for the WebSocket: 2probe, 3probe, 5.
         const during = { ...before, "bytes_received{websocket}": 12, "bytes_sent{websocket}": 6 }
         assert.deepStrictEqual(yield* bytes, during)
         channel.end()

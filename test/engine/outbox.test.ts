@@ -1,5 +1,5 @@
 /**
- * What waits for clients that are behind, by the policy for outboxes that are full.
+ * The outbox of slow clients, by the policy for full outboxes.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
@@ -11,7 +11,7 @@ import { makeEngine } from "../support/engine.ts"
 import type { FakeChannel } from "../support/fakes.ts"
 import { alone, readOnly } from "../support/metrics.ts"
 
-/** What a socket takes before the session's own outbox begins, and a budget of which 100,000 bytes are left then. */
+/** The bytes that a socket takes before the session's own outbox begins, and a budget of which 100,000 bytes are left then. */
 const share = 64 * 1024
 const maxOutbox = share + 100_000
 
@@ -563,7 +563,7 @@ describe("a session that is not read", () => {
           session.resumeUnsafe()
           yield* turn
         }
-        // Paused behind the last: there is nothing left to wait for.
+        // Paused after the last: there is nothing left to wait for.
         assert.deepStrictEqual(messages, ["4a", "4b", "4c"])
         assert.lengthOf(request.responses, 1)
       })

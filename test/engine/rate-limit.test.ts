@@ -21,7 +21,7 @@ describe("a connection with a rate limit", () => {
       })
       const channel = webSocket()
       for (const packet of packets(100)) channel.receive(packet)
-      // The one that is too much is handled: reading stops behind it.
+      // The one that is too much is handled: reading stops after it.
       assert.lengthOf(messages, 21)
       for (let second = 1; second <= 7; second++) {
         yield* TestClock.adjust("1 second")

@@ -1,5 +1,5 @@
 /**
- * What an application gives the server, other than handlers, and what throws where it must not: parsers, adapters, sources of random
+ * Code of an application other than handlers, which throws where it must not: parsers, adapters, sources of random
  * bytes, schedules, hooks, sinks. It ends its own session or refuses its own request, and is logged once; the process and everybody else
  * live.
  */
@@ -25,6 +25,7 @@ import { Parser } from "../../src/Parser.ts"
 import { json, type PacketParser } from "../../src/protocol/PacketParser.ts"
 import * as PacketType from "../../src/protocol/PacketType.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import { enter } from "../hostile/victim.ts"
 import { makeEngine } from "../support/engine.ts"
 import { fakeExchange, FakeChannel, fakeRequest } from "../support/fakes.ts"
 import { engineUrl, RawSocket, request } from "../support/RawClient.ts"
@@ -75,18 +76,6 @@ const victim = Effect.fnUntraced(function* (
     })
   }
 })
-
-const enter = (url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const socket = new RawSocket(url, { EIO: "4", transport: "websocket" })
-      await socket.next()
-      socket.send("40")
-      await socket.next()
-      return socket
-    }),
-    (socket) => Effect.sync(() => socket.terminate())
-  )
 
 const parserOf = (bomb: Bomb, which: "makeDecoder" | "text" | "binary" | "encode"): PacketParser => ({
   encode: (packet, mayHaveBinary) => {
@@ -214,7 +203,7 @@ describe("an adapter that fails", () => {
           const socket = yield* enter(url)
           bomb.isLive = true
           if (event === undefined) {
-            // The answer to the second CONNECT comes behind the end of the first socket.
+            // The answer to the second CONNECT comes after the end of the first socket.
             socket.send("41", "40")
             yield* Effect.promise(() => socket.next())
           } else {

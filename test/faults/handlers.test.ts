@@ -53,7 +53,7 @@ const settle = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E,
   return yield* Fiber.join(fiber)
 })
 
-/** What the socket has acknowledged within a second of its own. */
+/** The acknowledgements of the socket within a second of its own. */
 const answered = (socket: ClientSocket<Namespace.Untyped>, event: string) =>
   Effect.map(settle(Effect.timeoutOption(socket.emitWithAck(event), "1 second"), 1_001), (exit) =>
     Option.flatten(Exit.getSuccess(exit))
@@ -131,10 +131,10 @@ for (const [what, misbehave] of Object.entries(misbehaviours)) {
       )
     )
 
-    it.effect("as packet middleware refuses its event, and lets those behind it pass", () =>
+    it.effect("as packet middleware refuses its event, and lets later ones pass", () =>
       Effect.gen(function* () {
         const [socket, other] = yield* pair
-        const [bad, behind] = yield* Effect.forEach(["bad", "fine"], (event) =>
+        const [bad, later] = yield* Effect.forEach(["bad", "fine"], (event) =>
           socket
             .emitWithAck(event)
             .pipe(Effect.timeoutOption("40 seconds"), Effect.forkChild({ startImmediately: true }))
@@ -142,7 +142,7 @@ for (const [what, misbehave] of Object.entries(misbehaviours)) {
         // It has half a minute.
         for (let i = 0; i < 41; i++) yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* Fiber.join(bad!), returns ? Option.some(["well"]) : Option.none())
-        assert.deepStrictEqual(yield* Fiber.join(behind!), Option.some(["fine"]))
+        assert.deepStrictEqual(yield* Fiber.join(later!), Option.some(["fine"]))
         yield* goesOn(socket, other)
       }).pipe(
         serving((socket) =>

@@ -1,6 +1,6 @@
 /**
  * A server and clients that are joined by a link of their own, which breaks: run by `link.test.ts` in a network namespace. `HOW` says
- * what happens to the link. What both sides notice is printed as lines of JSON.
+ * what happens to the link. The observations of both sides are printed as lines of JSON.
  */
 import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -20,7 +20,7 @@ const THERE = "10.9.0.2"
 
 const ip = (...args: ReadonlyArray<string>) => void execFileSync("ip", args)
 
-/** What holds the other namespace open. */
+/** The socket that holds the other namespace open. */
 const holder = spawn("unshare", ["--net", "sleep", "600"])
 process.once("exit", () => holder.kill())
 const inThere = (...args: ReadonlyArray<string>) => ["--target", String(holder.pid), "--net", ...args]

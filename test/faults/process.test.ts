@@ -121,7 +121,7 @@ describe("a server that is told to end with SIGTERM", () => {
         assert.isAtMost(at - killedAt, 6_000)
         assert.strictEqual(answered + failed, ENDING)
         const { disconnected, interrupted, quick, slow } = report(output)
-        // What was handled may not have been answered any more; what was answered was handled.
+        // A handled event may have no answer; an answered event was handled.
         assert.isAtMost(answered, quick! + slow!)
         assert.isAtMost(slow! + interrupted!, ENDING / 2)
         assert.strictEqual(disconnected, ENDING)
@@ -196,7 +196,7 @@ describe("a server that is killed and started again", () => {
         first.kill("SIGKILL")
         yield* first.ended
         const second = yield* start({ PORT: String(first.port) })
-        // What was refused before is told: on a busy machine that takes a while.
+        // Earlier refusals are told: on a busy machine that takes a while.
         for (let i = 0; i < 50; i++) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         listening = true
         for (const fiber of watching) yield* Fiber.join(fiber)

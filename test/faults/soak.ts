@@ -108,7 +108,7 @@ const ends: ReadonlyArray<(socket: Socket) => unknown> = [
     socket.emit("bye", false)
     await gone(socket)
   },
-  // What the protocol does not allow.
+  // A packet that the protocol does not allow.
   async (socket) => {
     ;(socket.io.engine as any).write("9")
     await gone(socket)
@@ -150,10 +150,10 @@ const round = async (): Promise<void> => {
   await Promise.all(Array.from({ length: CONCURRENCY }, worker))
 }
 
-/** What there is when there are no clients. */
+/** The server's state without clients. */
 const NOBODY: Census = { Session: 0, Connection: 0, SocketRuntime: 0, NamespaceRuntime: 1 }
 
-/** What is left of a round's clients when it is noticed that the last of them has left; on a busy machine that takes a while. */
+/** The rest of a round's clients when the end of the last one is noticed; on a busy machine that takes a while. */
 const rest = async (expected: Census): Promise<Census> => {
   const deadline = performance.now() + 30_000
   for (;;) {

@@ -1,5 +1,5 @@
 /**
- * What has been published against Socket.IO and what it stands on: the trigger of each advisory, sent to our server or client, and the safe
+ * The advisories against Socket.IO and its dependencies: the trigger of each advisory, sent to our server or client, and the safe
  * outcome.
  */
 import * as Http from "node:http"
@@ -106,7 +106,7 @@ describe("the server", () => {
     })
   )
 
-  it.live("CVE-2022-21676: garbage right behind the request for a WebSocket ends that connection", () =>
+  it.live("CVE-2022-21676: garbage right after the request for a WebSocket ends that connection", () =>
     Effect.gen(function* () {
       const { unharmed, url } = yield* victim()
       for (const garbage of [[0xff, 0xff, 0xff, 0xff], [0x70, 0x00], [0x81, 0x01, 0x41], [0x00]]) {
@@ -323,7 +323,7 @@ describe("the server", () => {
           connection.write(frame(1, Buffer.from(packet)))
           // A client that leaves its only namespace is not disconnected for it.
           if (packet === "41") connection.write(frame(8, Buffer.from([1_000 >> 8, 1_000 & 255])))
-          // A close frame with a code or none, and nothing behind it.
+          // A close frame with a code or none, and nothing after it.
           yield* Effect.promise(() => connection.until(closes))
           connection.write(frame(8, Buffer.alloc(0)))
           assert.isTrue(closes(yield* Effect.promise(() => connection.ended)))

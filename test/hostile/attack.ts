@@ -13,7 +13,7 @@ import { request, within } from "../support/RawClient.ts"
 import type { Runtime } from "../support/runtimePrograms.ts"
 import { Generator } from "./generators.ts"
 
-/** What the server holds, and what it has logged as a bug. */
+/** The memory of the server, and its logged bugs. */
 export interface Census {
   readonly bugs: ReadonlyArray<string>
   /** Heap and buffers in use, in bytes. */
@@ -121,7 +121,7 @@ export class Attack {
     return census
   }
 
-  /** What the server holds when everybody but the bystander has gone. */
+  /** The memory of the server when all but the bystander have left. */
   async rest(): Promise<Census> {
     for (let i = 0; ; i++) {
       const census = await this.census()
@@ -318,7 +318,7 @@ export class Attack {
     if (performance.now() - since > PATIENCE) this.late.push(performance.now() - since)
   }
 
-  /** What took longer than a second, in milliseconds. */
+  /** Durations of more than a second, in milliseconds. */
   get lateness(): ReadonlyArray<number> {
     return this.late
   }

@@ -1,5 +1,5 @@
 /**
- * What a byte costs the server at every entrance, and what the others notice of whoever sends them:
+ * The cost of a byte for the server at every entrance, and for the other clients:
  *
  *     npm run hostile:cost                               # every entrance; half an hour, on a machine that is quiet
  *     npm run hostile:cost -- --only auth                # those whose names have it
@@ -34,7 +34,7 @@
  * honest client, whose processor it shares. A difference of less than 1.5 ms is nothing: so much do
  * the two of them, or a collection, do to each other.
  *
- * What is held is heap and what is outside of it, after a collection while the attack goes on, per
+ * The held memory is heap and memory outside of it, after a collection while the attack goes on, per
  * session or connection.
  */
 import { check, settings, table } from "../bench/roles.ts"

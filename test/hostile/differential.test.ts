@@ -20,7 +20,7 @@ const INPUTS = count(100_000, 5_000)
 
 type Outcome = SocketPacket | "refused" | "waiting"
 
-/** What comes of a packet's messages. */
+/** The result of a packet's messages. */
 const ours = (messages: ReadonlyArray<string | Buffer>): Outcome => {
   const decoder = new PacketDecoder(defaultLimits)
   for (const message of messages) {
@@ -35,7 +35,7 @@ const theirs = (messages: ReadonlyArray<string | Buffer>): Outcome => {
   const decoder = new parser.Decoder()
   let decoded: Outcome = "waiting"
   decoder.on("decoded", ({ data, id, nsp, type }: parser.Packet) => {
-    // What had attachments is an event or an acknowledgement like others.
+    // A packet that had attachments is an event or an acknowledgement like others.
     const plain = type === 5 ? 2 : type === 6 ? 3 : type
     decoded = { type: plain as SocketPacket["type"], namespace: nsp, id, data }
   })

@@ -7,7 +7,7 @@ import * as Net from "node:net"
 import { request, within } from "../support/RawClient.ts"
 import type { Attack } from "./attack.ts"
 
-/** What a session over polling is for here. */
+/** The purpose of a session over polling. */
 interface Session {
   readonly target: string
   readonly path: string

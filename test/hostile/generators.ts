@@ -3,7 +3,7 @@
  */
 import { Seeded } from "../../src/testing/internal/seeded.ts"
 
-/** What objects inherit, what the protocol reserves, and what parsers stumble over. */
+/** Names that objects inherit, that the protocol reserves, and that parsers stumble over. */
 const NAMES = [
   "__proto__",
   "constructor",
@@ -351,7 +351,7 @@ export class Generator extends Seeded {
     return this.chance(0.8) ? `room ${this.below(5_000)}` : this.chance(0.5) ? this.pick(NAMES) : this.text()
   }
 
-  /** The query behind a namespace's name, as clients of Socket.IO 2 send it. */
+  /** The query after a namespace's name, as clients of Socket.IO 2 send it. */
   legacyQuery(): string {
     const part = () =>
       this.chance(0.3) ? encodeURIComponent(this.pick(NAMES)) : this.pick(["a", "%", "%ff", "+", "é", "[]", "token"])

@@ -28,7 +28,7 @@ class Typed extends Namespace.make("/typed", {
   ]
 }) {}
 
-/** What a handler got is what its schema says, whatever was sent. */
+/** The argument of a handler fits its schema, whatever was sent. */
 const insist = (holds: boolean, what: string) => {
   if (!holds) throw new Error(`a handler got something else than its ${what}`)
 }
@@ -85,7 +85,7 @@ export type Entrance = (typeof entrances)[number]
 /** How no session may end by what its client sends. */
 const NOT_THEIR_FAULT = ["outbox overflow", "ping timeout", "forced close", "connect timeout", "rate limit exceeded"]
 
-/** What a run has come to. */
+/** The result of a run. */
 export interface Outcome {
   readonly inputs: number
   /** The inputs for which the connection was closed. */
@@ -181,7 +181,7 @@ class Target {
     const after = post('42999999["echo","alive"]')
     if (after === 400) this.closed++
     else if (after !== 200) throw new Error(`a session is neither closed nor of any use: ${after}`)
-    // Whoever goes says so; a session that is gone already says that.
+    // A client that leaves says so. The answer tells that its session is closed already.
     post("1")
   }
 
@@ -210,7 +210,7 @@ class Target {
   }
 }
 
-/** What lasts until a deadline is not over when the input is; nothing is that long here. */
+/** Work with a deadline would outlast the input; there is none here. */
 const options = {
   drainTimeout: 0,
   limits: { maxPayload: 100_000, maxAttachmentBytes: 100_000 }
@@ -235,9 +235,9 @@ export const pour = Effect.fnUntraced(function* (entrance: Entrance, seed: numbe
       } catch (defect) {
         return yield* Effect.die(new Error(`input ${i} of seed ${seed}`, { cause: defect }))
       }
-      // What goes on in other turns does so.
+      // Work of other turns goes on.
       if (i % 100 === 0) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      // What is made once has been made.
+      // Resources that are made once have been made.
       if (i === Math.floor(inputs / 4)) before = memoryInUse()
       if (errors.length > 0) return yield* Effect.die(new Error(`input ${i} of seed ${seed}: ${errors[0]}`))
     }

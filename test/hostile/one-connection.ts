@@ -1,10 +1,10 @@
 /**
- * What one connection can make a server with default options hold at the most: everything that a
+ * The most that one connection can make a server with default options hold: everything that a
  * client may leave there, at once.
  *
  *     node test/hostile/one-connection.ts
  *
- * The server is a process of its own. What it holds is its heap and what is outside of it, after a
+ * The server is a process of its own. Its figure is its heap and the memory outside of it, after a
  * collection, beyond what it held before the connection; and what waits to be written to HTTP
  * connections, which Node keeps outside of both. A client finds out how much of each thing it may
  * leave by going too far on connections before.
@@ -292,7 +292,7 @@ const leave = async (connection: Connection, amounts: Amounts): Promise<Progress
 
 const EVENT = 99_000
 
-/** What one connection can make a server hold, by each thing alone and by all at once, in bytes. */
+/** The bytes that one connection can make a server hold, by each thing alone and by all at once. */
 export interface Outcome {
   readonly transport: string
   readonly alone: Readonly<Record<string, number>>
@@ -325,7 +325,7 @@ export const measure = async (
       await client.end(connection)
       return held
     }
-    // What is made once.
+    // Resources that are made once.
     await attempt({ auth: 10, rooms: 100, asks: 100, events: 1, unread: 1, attachments: 1 })
     const alone: Record<string, number> = {}
     /** The greatest amount with which the connection stays open, at the most `most`. */
@@ -340,7 +340,7 @@ export const measure = async (
       told(`${transport}, ${name}: ${amount}, ${(alone[name] / 1e6).toFixed(1)} MB`)
       return amount
     }
-    // What is refused leaves nothing: sizes are tried from the largest on.
+    // A refused message leaves nothing: sizes are tried from the largest on.
     let auth = 0
     for (const size of auths) {
       const held = await attempt({ auth: size })
@@ -361,7 +361,7 @@ export const measure = async (
       asks: Math.max(0, asks - events - 1),
       events: Math.max(0, events - 1),
       largest: true,
-      // What the kernel takes of it is not always the same.
+      // The kernel does not always take the same part of it.
       unread: Math.max(0, unread - 2),
       attachments
     }

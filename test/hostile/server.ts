@@ -11,7 +11,7 @@ import * as DenoSocketIoServer from "../../src/web/DenoSocketIoServer.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { namespaces } from "./memory.ts"
 
-/** What was logged that is a bug of the server. */
+/** Log lines that tell of a bug of the server. */
 const bugs: Array<string> = []
 let listening = ""
 

@@ -65,9 +65,9 @@ export const enter = (url: string): Effect.Effect<RawSocket, never, Scope.Scope>
 /** A TCP connection: what it sends is bytes, and what it gets is text. */
 export interface Wire {
   readonly write: (bytes: string | Uint8Array) => void
-  /** What has come when it is, or contains, something. */
+  /** The text that has come, once it is, or contains, something. */
   readonly until: (what: RegExp | ((received: string) => boolean)) => Promise<string>
-  /** What has come when the other side has ended the connection. */
+  /** The text that has come when the other side has ended the connection. */
   readonly ended: Promise<string>
   readonly reset: () => void
 }

@@ -20,7 +20,7 @@ describe("over real connections", () => {
 
   beforeAll(async () => {
     attack = await Attack.start(1)
-    // What is made once, and code that is compiled.
+    // Resources that are made once, and code that is compiled.
     await attack.bodies(300)
     await attack.messages(300)
     before = await attack.rest()
@@ -42,7 +42,7 @@ describe("over real connections", () => {
     }
   )
 
-  it("garbage in place of requests, and right behind them, ends its connection", { timeout: 60_000 }, async () => {
+  it("garbage in place of requests, and right after them, ends its connection", { timeout: 60_000 }, async () => {
     await attack.garbage(GARBAGE)
     await attack.check()
   })

@@ -1,5 +1,5 @@
 /**
- * What the client costs a page: bundled for browsers, minified, compressed.
+ * The cost of the client for a page: bundled for browsers, minified, compressed.
  */
 import { gzipSync } from "node:zlib"
 import { afterAll, assert, describe, it } from "@effect/vitest"
@@ -258,7 +258,7 @@ describe("what the client costs a page, compressed", () => {
     it(`is what Schema costs more with a contract (${bundler})`, async () => {
       const { bytes, modules } = await bundle(client("Chat", '{ name: "Ada" }', '{ text: "Hello" }', contract))
       assert.isTrue(modules.some(of("SchemaAST")))
-      // What it does not use of `Event` is not there.
+      // Unused parts of `Event` are not there.
       assert.isFalse(modules.some((path) => path.endsWith("internal/standardSchema.ts")))
       assert.isFalse(modules.some((path) => /StreamEvent|StreamWire|streamReading/.test(path)))
       hold(`a client with a contract, ${bundler}`, bytes, limits.contract)

@@ -51,7 +51,7 @@ describe("the example of a cluster", programs.find(({ skip }) => skip) ?? progra
           const socket = yield* connect(url, { transports }, (socket) => {
             socket.once("welcome", (name: string) => (node = name))
           })
-          // What a node sends first comes first.
+          // The first message of a node comes first.
           yield* call(socket, "clients")
           return { node, socket }
         })

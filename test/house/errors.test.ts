@@ -18,7 +18,7 @@ const tagsIn = (code: string): ReadonlyArray<string> =>
   Array.from(code.matchAll(/(?:_tag: |TaggedStruct\()"(\w+)"/g), ([, tag]) => tag!)
 
 /** A class, on one line or up to the brace that closes it. */
-const CLASS = /^export class (\w+)[^{]*?\bTaggedError\b(?:.*\{\}$|[^]*?^\}(?:[>)]+ \{\})?$)/gm
+const CLASS = /^export class (\w+)[^{]*?\bTagged(?:Error|Refusal)\b(?:.*\{\}$|[^]*?^\}(?:[>)]+ \{\})?$)/gm
 
 /** The error classes that a module exports. */
 const errorsOf = (path: string): ReadonlyArray<ErrorClass> => {

@@ -23,7 +23,6 @@ const floors: Record<string, number> = {
   admin: 5,
   cluster: 5,
   cli: 5,
-  browser: 5,
   redis: 5,
   rpc: 5,
   presence: 5,
@@ -31,7 +30,7 @@ const floors: Record<string, number> = {
   web: 5
 }
 
-/** What a folder may not import, though its floor would allow it. The folders of the highest floor know nothing of each other. */
+/** Folders that a folder may not import, though its floor would allow it. The folders of the highest floor know nothing of each other. */
 const strangers: Record<string, ReadonlyArray<string>> = {
   protocol: ["", "internal"],
   adapter: ["engine", "recovery"],
@@ -41,7 +40,6 @@ const strangers: Record<string, ReadonlyArray<string>> = {
   atom: ["server", "adapter", "recovery"],
   cli: ["engine", "adapter", "recovery", "server", "client"],
   admin: ["client"],
-  browser: ["server"],
   redis: ["client"],
   presence: ["client"]
 }
@@ -75,7 +73,7 @@ const folderOf = (path: string): string => {
   return rest.length === 0 ? "" : first!
 }
 
-/** What is wrong with the imports of a file of `src`. */
+/** The wrong imports of a file of `src`. */
 const violations = (path: string, source: string): ReadonlyArray<string> => {
   const folder = folderOf(path)
   const floor = floors[folder]

@@ -75,6 +75,40 @@ describe("the house", () => {
     assert.deepStrictEqual(missing, [])
   })
 
+  it("documents with Details, Gotchas and an Example the exports that users meet first, among others", () => {
+    const complete: Array<string> = []
+    for (const path of filesBelow("src").filter((path) => path.endsWith(".ts") && !path.includes("/internal/"))) {
+      const module = path.slice("src/".length, -".ts".length)
+      for (const [, comment, name] of read(path).matchAll(
+        /(\/\*\*(?:(?!\*\/)[^])*\*\/)\n(?:export )?(?:const|class|interface|type) (\w+)/g
+      )) {
+        if (["Details", "Gotchas", "Example"].every((part) => comment!.includes(`**${part}**`))) {
+          complete.push(`${module}.${name}`)
+        }
+      }
+    }
+    const first = [
+      "Event.make",
+      "Namespace.make",
+      "Namespace.untyped",
+      "NamespaceMiddleware.Service",
+      "SocketIoError.AckError",
+      "client/ClientSocket.ClientSocket",
+      "client/SocketIoClient.connect",
+      "node/NodeSocketIoServer.serve",
+      "server/NamespaceHandle.NamespaceHandle",
+      "server/NamespaceLayer.layerNamespace",
+      "server/ServerSocket.ServerSocket",
+      "server/SocketIoServer.namespace",
+      "testing/TestSocketIo.layer"
+    ]
+    assert.deepStrictEqual(
+      first.filter((name) => !complete.includes(name)),
+      []
+    )
+    assert.isAtLeast(complete.length, 40)
+  })
+
   it("documents every overload: editors show that of the one that is called", () => {
     const missing: Array<string> = []
     let overloads = 0

@@ -9,7 +9,7 @@ import { runExample } from "../support/examples.ts"
 import { request, within } from "../support/RawClient.ts"
 import { connect, refusal } from "../support/serve.ts"
 
-/** What a client gets, and a wait for the events that a step causes. */
+/** The events of a client, and a wait for those that a step causes. */
 class Ear {
   readonly heard: Array<string> = []
   private readonly waiting = new Set<() => void>()

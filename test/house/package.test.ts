@@ -1,5 +1,5 @@
 /**
- * What is published: built, packed, put into an empty project, type-checked and run there by plain Node.
+ * The published package: built, packed, put into an empty project, type-checked and run there by plain Node.
  */
 import { execFileSync, spawn } from "node:child_process"
 import {

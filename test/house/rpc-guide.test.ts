@@ -1,5 +1,5 @@
 /**
- * What the guide about Effect RPC says of both on one port.
+ * The claims of the guide about Effect RPC: both on one port.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"

@@ -30,7 +30,7 @@ describe("the chat page in Chromium", requires("Chromium"), () => {
     await page.click("#join button")
   }
 
-  /** Behind an outage that takes as long as the pauses between attempts. */
+  /** After an outage that takes as long as the pauses between attempts. */
   const isInside = (page: Page) => page.waitForSelector("[data-place=inside] #text", { visible: true, timeout: 20_000 })
 
   const isAway = (page: Page) =>

@@ -1,5 +1,5 @@
 /**
- * What is promised about order, and the reasons for which sockets disconnect, over every transport: with the official client
+ * The promises about order, and the reasons for which sockets disconnect, over every transport: with the official client
  * where it can show it, by hand where it behaves too well.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -213,7 +213,7 @@ for (const transport of [...transports, "upgrade"] as const) {
 for (const transport of transports) {
   const options = { transports: [transport] }
 
-  /** What server and official client say of the same end. */
+  /** The reasons that server and official client give for the same end. */
   const bothSay = Effect.fnUntraced(function* (
     end: (socket: ServerSocket<Namespace.Untyped>, client: Socket) => Effect.Effect<unknown, never, Scope.Scope>,
     serverOptions: NodeOptions = {}
@@ -226,7 +226,7 @@ for (const transport of transports) {
     return [yield* ours.disconnected, (yield* gone)[0]]
   })
 
-  /** What the server says of a session by hand, that has joined the default namespace. */
+  /** The server's reason for the end of a session by hand, in the default namespace. */
   const serverSays = Effect.fnUntraced(function* (
     end: (client: PollingClient | WebSocketClient, socket: ServerSocket<Namespace.Untyped>) => Promise<unknown>,
     serverOptions: NodeOptions = {}

@@ -214,7 +214,7 @@ for (const { base, name, parser, transports } of tables) {
         socket.on("broadcasted", (what) => seen.push(`${who} ${what}`))
       }
       const settle = async () => {
-        // What was sent to a client before the answer has arrived with it.
+        // Events that were sent to a client before the answer have arrived with it.
         for (const socket of [a, b, c]) await call(socket, "whoami")
         return seen.splice(0).toSorted()
       }

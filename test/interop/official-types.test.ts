@@ -1,5 +1,5 @@
 /**
- * What the types for the official packages promise is what goes over the wire: typed sockets of the official client, and a typed
+ * The types for the official packages agree with the wire: typed sockets of the official client, and a typed
  * official server.
  */
 import * as Http from "node:http"

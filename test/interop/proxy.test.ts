@@ -34,7 +34,7 @@ const from = (address: string): Options => ({
   agent: new Agent({ localAddress: address }) as unknown as boolean
 })
 
-/** What it takes to pass an upgrade on. */
+/** The settings that pass an upgrade on. */
 const upgrades = `
   proxy_http_version 1.1;
   proxy_set_header Upgrade $http_upgrade;

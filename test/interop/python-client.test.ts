@@ -19,7 +19,7 @@ const WAYS = [
   ["an upgrade", "polling,websocket", "websocket"]
 ] as const
 
-/** What the script saw, by check. */
+/** The results of the script, by check. */
 const run = async (kind: string, transports: string): Promise<Record<string, unknown>> => {
   const { url } = await server()
   const child = spawn(python, [script, url, kind, transports], { stdio: ["ignore", "pipe", "pipe"] })

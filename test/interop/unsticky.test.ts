@@ -17,7 +17,7 @@ import { within } from "../support/RawClient.ts"
 import { call, connect } from "../support/serve.ts"
 import { type RunningWorker, startRoutedWorker } from "../support/workers.ts"
 
-/** What the two official clients have in common. */
+/** The common part of the two official clients. */
 interface Client {
   readonly connected: boolean
   readonly io: { readonly engine: { readonly transport: { readonly name: string } } }

@@ -468,7 +468,7 @@ await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
 process.exit()
 `
 
-  /** What a server answers whose library and working directory stand in folders of their own. */
+  /** The answer of a server whose library and working directory stand in folders of their own. */
   const answer = Effect.fnUntraced(function* (versions: { readonly application?: string; readonly library?: string }) {
     const folder = yield* temporary
     const [application, library] = [join(folder, "application"), join(folder, "library")]

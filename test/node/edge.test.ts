@@ -573,7 +573,7 @@ describe("namespaces that are built before the server listens", () => {
         }),
         (socket) => Effect.sync(() => socket.close())
       )
-      // Whoever waits for a namespace is answered later than this.
+      // A client that waits for a namespace is answered later than this.
       socket.send("40/nowhere,", "40")
       assert.strictEqual(yield* Effect.promise(() => socket.next()), '44/nowhere,{"message":"Invalid namespace"}')
       assert.match(String(yield* Effect.promise(() => socket.next())), /^40\{/)

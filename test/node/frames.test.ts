@@ -1,5 +1,5 @@
 /**
- * What the server writes to WebSockets, read by `ws`: every length of a frame's header, and everything that may leave in one turn.
+ * The server's writes to WebSockets, read by `ws`: every length of a frame's header, and everything that may leave in one turn.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"

@@ -1,5 +1,5 @@
 /**
- * What the application adds to responses: headers, and the cookie with the session's id.
+ * Additions of the application to responses: headers, and the cookie with the session's id.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"

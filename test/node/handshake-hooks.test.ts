@@ -283,7 +283,7 @@ describe("allowRequest", () => {
       const early = yield* earlyBird(url)
       yield* soon("question", Deferred.await(asked))
       early.write(CONNECT)
-      // What it has said has arrived.
+      // Its message has arrived.
       assert.strictEqual((yield* poll(url, { sid: "unknown" })).status, 400)
       yield* decision.open
       const heard = within(

@@ -163,7 +163,7 @@ for (const EIO of ["4", "3"] as const) {
       await client.close()
     })
 
-    // What the official server makes of bytes is no payload.
+    // The official server makes no payload of bytes.
     it.skipIf(isReference && EIO === "3")("carries bytes as base64, both ways", async () => {
       const client = await ScriptClient.join(EIO)
       const bytes = Uint8Array.from({ length: 300 }, (_, i) => i & 255)
@@ -187,7 +187,7 @@ for (const EIO of ["4", "3"] as const) {
       await socket.opened
       socket.send("2probe")
       assert.strictEqual(await socket.next(), "3probe")
-      // What is held is released as a script; before the probe there was none.
+      // The held response is released as a script; before the probe there was none.
       assert.strictEqual(runJsonp(INDEX, (await client.poll()).body), join(EIO, ["6"]))
       socket.send("5", '421["transport"]')
       assert.strictEqual(await socket.next(), '431["websocket"]')

@@ -271,7 +271,7 @@ describe("perMessageDeflate and official clients", () => {
       )
     )
 
-  /** What a client has got: numbers, each with what came with it. */
+  /** The numbers that a client has got, each with the rest of its message. */
   const collect = (socket: Socket) => {
     const got: Array<readonly [n: number, size: number]> = []
     const sizes = (value: string | Uint8Array) => value.length

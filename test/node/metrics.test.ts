@@ -1,5 +1,5 @@
 /**
- * What the engine counts of real connections.
+ * The engine's counts of real connections.
  */
 import type { Socket as NetSocket } from "node:net"
 

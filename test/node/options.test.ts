@@ -401,7 +401,7 @@ describe("upgrades of other paths", () => {
       const waiting = yield* knock(patient.url)
       for (let i = 0; i < 3; i++) yield* (yield* knock(hasty.url)).ended
       assert.isFalse(waiting.hasEnded())
-      // Whoever goes by himself is not waited for.
+      // A client that leaves by itself is not waited for.
       waiting.socket.resetAndDestroy()
     })
   )

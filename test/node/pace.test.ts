@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 
-import { LARGE_MESSAGE, LongMessages, Pace, speak, TURN_MESSAGES } from "../../src/internal/pace.ts"
+import { countMessage, LARGE_MESSAGE, LongMessages, Pace, TURN_MESSAGES } from "../../src/internal/pace.ts"
 
 /** The messages that a connection is given in so many milliseconds, if it always has more; each of them takes `cost` milliseconds. */
 const given = (pace: Pace, millis: number, cost: number, meanwhile: (now: number) => void = () => {}) => {
@@ -22,16 +22,16 @@ const [one, another] = [{}, {}]
 
 /** Both talk. */
 const talk = () => {
-  speak(another, 50)
-  speak(one, 50)
+  countMessage(another, 50)
+  countMessage(one, 50)
 }
 
 describe("the pace of a connection that sends more than others leave room for", () => {
   it("is its own while nobody else talks", () => {
-    speak(one, 50)
+    countMessage(one, 50)
     const pace = new Pace(new LongMessages())
     assert.isAtLeast(
-      given(pace, 100, 0.01, () => speak(one, 50)),
+      given(pace, 100, 0.01, () => countMessage(one, 50)),
       9_900
     )
   })
@@ -126,7 +126,7 @@ describe("long messages of several connections", () => {
       const connection = connections.reduce((first, other) => (other.next < first.next ? other : first))
       now = Math.max(now, connection.next)
       meanwhile()
-      speak(connection, LARGE_MESSAGE)
+      countMessage(connection, LARGE_MESSAGE)
       connection.pace.took(TIME, LARGE_MESSAGE)
       now += TIME
       connection.given += TIME
@@ -163,7 +163,7 @@ describe("long messages of several connections", () => {
       const next = waiting[0]!
       now = Math.max(now, next.at)
       meanwhile()
-      const pause = next.pace.entrance(now)
+      const pause = next.pace.entryPause(now)
       if (pause > 0) {
         next.at = now + pause
         continue
@@ -190,10 +190,10 @@ describe("long messages of several connections", () => {
     const long = new LongMessages()
     long.add(60_000, 0)
     const pace = Pace.amidOthers(0, long)
-    assert.strictEqual(pace.entrance(0), 5_000)
+    assert.strictEqual(pace.entryPause(0), 5_000)
     assert.isTrue(pace.isEntering)
-    assert.strictEqual(pace.entrance(4_000), 1_000)
-    assert.strictEqual(pace.entrance(5_000), 0)
+    assert.strictEqual(pace.entryPause(4_000), 1_000)
+    assert.strictEqual(pace.entryPause(5_000), 0)
     assert.isFalse(pace.isEntering)
   })
 })

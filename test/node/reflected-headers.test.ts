@@ -1,5 +1,5 @@
 /**
- * What a request says and a response says again: with a lenient parser of HTTP, anything may stand in it.
+ * Values of requests that responses repeat: a lenient parser of HTTP allows anything in them.
  */
 import * as Http from "node:http"
 

@@ -16,7 +16,7 @@ import { connect, refusal, serve } from "../support/serve.ts"
 
 type WithSession = IncomingMessage & { session?: { readonly user: string } }
 
-/** What Express calls middleware: it puts something on the request, and calls back. */
+/** Middleware as in Express: it puts something on the request, and calls back. */
 const session = (request: WithSession, response: ServerResponse, next: () => void) => {
   response.setHeader("x-session", "yes")
   setImmediate(() => {

@@ -1,5 +1,5 @@
 /**
- * What servers send to one another when they pass requests on: every peer may be a stranger until it has greeted, and a mistake of
+ * The frames between servers that pass requests on: every peer may be a stranger until it has greeted, and a mistake of
  * one server must not harm another.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -75,7 +75,7 @@ const size = 100_000
 const count = 300
 const maxOutbox = 1_000_000
 
-/** The number of an event, which is as long as it shall be. */
+/** The number of an event, filled up to its size. */
 const numbered = (n: number) => String(n).padEnd(size, ".")
 
 const isNumbered = /^42\["n","(\d+)/
@@ -272,7 +272,7 @@ for (const transport of ["polling", "websocket"] as const) {
       quick.on("ask", (_text: string, answer: (n: number) => void) => answer(1))
       yield* socket
       const all = yield* everybody
-      // What the connection takes is gone: then its turn is the outbox's.
+      // The connection has taken its part: then the outbox is used.
       yield* Effect.forEach(
         Array.from({ length: 200 }),
         () => Effect.andThen(ours.emit("n", numbered(0)), Effect.yieldNow),

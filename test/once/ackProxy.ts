@@ -4,7 +4,7 @@
 import * as Net from "node:net"
 import type { AddressInfo } from "node:net"
 
-/** What becomes of an acknowledgement: it arrives, it is lost, or it is lost with its connection. */
+/** The fate of an acknowledgement: it arrives, it is lost, or it is lost with its connection. */
 export type Fate = "pass" | "drop" | "cut"
 
 export interface AckProxy {

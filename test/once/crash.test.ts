@@ -202,7 +202,7 @@ const eachOnce = (orders: number) => new Map(Array.from({ length: orders }, (_, 
 
 const hasSqlite = process.getBuiltinModule("node:sqlite") !== undefined
 
-/** What must hold after a run, and that it has tried something. */
+/** The invariants after a run, and the check that it has tried something. */
 const check = (what: string, { orders, serverKills }: Run, result: Awaited<ReturnType<typeof run>>) => {
   assert.deepStrictEqual(result.orders, eachOnce(orders), what)
   // A message whose server is killed in the gap is handled twice. Nothing else is.

@@ -116,7 +116,7 @@ describe("the ids of a RetryingEmitter", () => {
         "numbered",
         { id: "0123456789abcdef" }
       ])
-      // What is emitted without an emitter has none.
+      // An event that is sent without an emitter has none.
       yield* socket.emit("tick")
       assert.deepStrictEqual(yield* sent(last()), ['42/shop,["tick"]'])
     })

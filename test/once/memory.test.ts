@@ -2,51 +2,18 @@
  * The memory for messages that were handled: claims, windows and bounds, under a clock that the test moves.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 
-import {
-  type Claim,
-  type IdempotencyShape,
-  type Limits,
-  makeMemory,
-  type Message
-} from "../../src/idempotency/Idempotency.ts"
+import { type Limits, makeMemory } from "../../src/idempotency/Idempotency.ts"
 import { Ledger, type NewEntry } from "../../src/idempotency/internal/ledger.ts"
 import { count } from "../support/extent.ts"
+import { answerOf, claim, complete, handle, messagesOf } from "../support/idempotency.ts"
 
-const message = (id: string, more: Partial<Message> = {}): Message => ({
-  namespace: "/",
-  event: "order",
-  owner: undefined,
-  id,
-  client: "client",
-  window: 600_000,
-  ...more
-})
+const message = messagesOf(600_000)
 
-/** Claims a message, in a scope of its own. */
-const claim = Effect.fnUntraced(function* (memory: IdempotencyShape, message: Message) {
-  const scope = yield* Scope.make()
-  const claimed = yield* Scope.provide(memory.claim(message), scope)
-  return { ...claimed, release: Scope.close(scope, Exit.void) }
-})
-
-const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
-
-const complete = (claimed: Claim, answer: string) =>
-  claimed._tag === "Claimed" ? claimed.complete(answer) : Effect.die(new Error("answered already"))
-
-/** Handles a message. */
-const handle = (memory: IdempotencyShape, message: Message, answer: string) =>
-  Effect.scoped(Effect.flatMap(memory.claim(message), (claimed) => complete(claimed, answer)))
-
-/** The answer of a message, if there is one. It leaves no claim. */
-const answerOf = (memory: IdempotencyShape, message: Message) =>
-  Effect.scoped(
-    Effect.map(memory.claim(message), (claimed) => (claimed._tag === "Answered" ? claimed.answer : undefined))
-  )
+const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
 describe("a claim in memory", () => {
   it.effect("is one at a time, and those who wait get its answer", () =>

@@ -7,28 +7,11 @@ import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Persistence from "effect/persistence/Persistence"
 import { TestClock } from "effect/testing"
 
-import { Idempotency, type IdempotencyShape, type Message } from "../../src/idempotency/Idempotency.ts"
+import { Idempotency } from "../../src/idempotency/Idempotency.ts"
 import * as PersistedIdempotency from "../../src/idempotency/PersistedIdempotency.ts"
+import { answerOf, handle, messagesOf } from "../support/idempotency.ts"
 
-const message = (id: string, more: Partial<Message> = {}): Message => ({
-  namespace: "/",
-  event: "order",
-  owner: undefined,
-  id,
-  client: "client",
-  window: 60_000,
-  ...more
-})
-
-const handle = (service: IdempotencyShape, message: Message, answer: string) =>
-  Effect.scoped(
-    Effect.flatMap(service.claim(message), (claim) =>
-      claim._tag === "Claimed" ? claim.complete(answer) : Effect.die(new Error("answered already"))
-    )
-  )
-
-const answerOf = (service: IdempotencyShape, message: Message) =>
-  Effect.scoped(Effect.map(service.claim(message), (claim) => (claim._tag === "Answered" ? claim.answer : undefined)))
+const message = messagesOf(60_000)
 
 /** A key-value store, and the service over it as each process makes it. */
 const setup = Effect.gen(function* () {

@@ -178,7 +178,7 @@ describe("an event that is handled once", () => {
         Effect.forkChild(call(socket, "order", { article: "book" }, { id }), { startImmediately: true })
       const fibers = [yield* order(socket), yield* order(socket), yield* order(other)]
       yield* Deferred.await(started)
-      // What comes after it on the other connection has been handled.
+      // The event after it on the other connection has been handled.
       assert.strictEqual(yield* call(other, "plain", { article: "book" }), 1)
       assert.isTrue(fibers.every((fiber) => fiber.pollUnsafe() === undefined))
       yield* Deferred.succeed(gate, undefined)

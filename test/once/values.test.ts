@@ -31,7 +31,7 @@ describe("the attributes of a message", () => {
     }
     for (const id of [5, null, true, {}, ["a"], "x".repeat(257)]) assert.deepStrictEqual(of({ id }), {})
     assert.deepStrictEqual(of({ id: "x".repeat(256), traceparent: 5 }), { id: "x".repeat(256) })
-    // What an object inherits is not what a client has sent.
+    // Inherited members are none that a client has sent.
     assert.deepStrictEqual(of(Object.create({ id: "inherited" })), {})
     assert.deepStrictEqual(of(JSON.parse('{"__proto__":{"id":"inherited"}}')), {})
   })

@@ -1,5 +1,5 @@
 /**
- * What clients are told of those who are in their rooms.
+ * The news that clients get of the members of their rooms.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Schedule, Schema, Scope, Stream } from "effect"

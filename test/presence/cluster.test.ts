@@ -65,7 +65,7 @@ const change = Effect.fnUntraced(function* (truth: Truth, node: Node, random: Se
   }
 })
 
-/** What all servers list, and what their readers have followed, is the truth. */
+/** The lists of all servers, and the changes that their readers have followed, are the truth. */
 const assertTruth = Effect.fnUntraced(function* (
   truth: Truth,
   nodes: ReadonlyArray<Node>,

@@ -1,5 +1,5 @@
 /**
- * What presence costs in large rooms, in items that are looked at: of maps and sets of the whole process.
+ * The cost of presence in large rooms, in items that are looked at: of maps and sets of the whole process.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"

@@ -1,5 +1,5 @@
 /**
- * What another server can send: the side of one server alone, without a clock and a line.
+ * Frames that another server can send: the side of one server alone, without a clock and a line.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "fast-check"

@@ -88,7 +88,7 @@ export const listOf = ({ online }: Node, room: string): Effect.Effect<string> =>
     normal(Array.from(members, ([key, metas]) => [key, metas.map(({ n }) => n)]))
   )
 
-/** What a reader of changes knows. It complains about marks that are not right. */
+/** The knowledge of a reader of changes. It complains about marks that are not right. */
 export class Follower {
   readonly members = new Map<string, Map<string, number>>()
   readonly problems: Array<string> = []

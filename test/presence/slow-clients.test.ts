@@ -48,7 +48,7 @@ describe("a client that does not read, with the outbox policy suspend", () => {
         yield* TestClock.adjust(2 * period)
       }
       assert.strictEqual(told, 9)
-      // What waits is not more than the outbox may have, and one difference.
+      // No more waits than the outbox may have, and one difference.
       const first = yield* poll
       assert.isBelow(first.length, 30_000)
       yield* TestClock.adjust(2 * period)

@@ -1,5 +1,5 @@
 /**
- * What the property tests draw from. The seed is fixed: a failure is found again.
+ * The generators of the property tests. The seed is fixed: a failure is found again.
  */
 import * as fc from "fast-check"
 
@@ -37,7 +37,7 @@ export const withBinary: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((
   )
 })).value
 
-/** What notepack.io 2 reads back as it was, `undefined` and dates among it. */
+/** Values that notepack.io 2 reads back as they were, `undefined` and dates among them. */
 export const notepackValue: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 5, depthSize: "small" },

@@ -38,7 +38,7 @@ describe("JSONP of Engine.IO 3", () => {
   it("reads what the official client posts", () => {
     fc.assert(
       fc.property(fc.oneof(text, anyText), (payload) => {
-        // What the client writes alike, and the official server reads alike: a newline behind a backslash.
+        // Two forms that the client writes alike and the official server reads alike: a newline after a backslash.
         fc.pre(!payload.includes("\\\n"))
         const body = official.postAsJsonp(payload)
         assert.strictEqual(EnginePayloadV3.decodeJsonpForm(body), payload.toWellFormed())

@@ -59,7 +59,7 @@ const nearBytes = fc
   )
   .map((parts) => new Uint8Array(Buffer.concat(parts)))
 
-/** What our codecs deliver of a payload, and the error that ends it. */
+/** The packets that our codecs deliver of a payload, and the error that ends it. */
 const decode = (payload: string | Uint8Array, maxPackets = 1_000) => {
   const packets: Array<string | Uint8Array> = []
   const push = (packet: string | Uint8Array) => packets.push(packet)

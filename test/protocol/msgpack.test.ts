@@ -146,7 +146,7 @@ describe("encoding packets in MessagePack", () => {
         const message = encode(packet as Partial<SocketPacket>)
         assert.deepStrictEqual(officialDecode(message).data, expected)
         assert.deepInclude(decode(message), { data: expected })
-        // What notepack makes of it is another text, but none that is refused.
+        // notepack makes another text of it, but none that is refused.
         assert.deepInclude(decode(officialEncode({ ...packet, nsp: "/" })), { type: 2 })
       }),
       settings

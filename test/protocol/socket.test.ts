@@ -12,7 +12,7 @@ import { anyText, bytes, eventName, id, json, namespace, settings, withBinary } 
 
 const limits = { ...defaultLimits, maxAttachments: 1_000 }
 
-/** What was encoded, without Blobs. */
+/** The encoded messages, without Blobs. */
 const encoded = (result: EncodedPacket | ProtocolError) => {
   if (isProtocolError(result)) throw result
   const attachments = result.attachments?.map((attachment) => {

@@ -74,7 +74,7 @@ interface Case {
 interface Outcome {
   /** After each outage. */
   readonly recovered: ReadonlyArray<boolean>
-  /** What it has heard; the last one has come after all that. Without it, the client hears nothing any more. */
+  /** The events that it has heard; the last one has come after all others. Without it, the client hears nothing any more. */
   readonly heard: string
 }
 

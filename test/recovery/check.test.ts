@@ -90,7 +90,7 @@ describe("clients that are cut off again and again", () => {
         isTrue(report)
         const { dropped, struck, unlogged } = report
         assert.isAbove(struck, 9)
-        // What is not in the log was counted by the node that has emitted it.
+        // An event that is not in the log was counted by the node that has emitted it.
         assert.isAtMost(unlogged, dropped)
         assert.isBelow(unlogged, 100)
       }

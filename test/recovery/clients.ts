@@ -43,7 +43,7 @@ export interface CutClient {
   /** The secret of its session, and the offset of its last event. Only of the official client. */
   readonly pid: string | undefined
   readonly offset: string | undefined
-  /** What it has heard, as `[event, ...arguments]`, without an `onEvent`. */
+  /** The events that it has heard, as `[event, ...arguments]`, without an `onEvent`. */
   readonly heard: Array<ReadonlyArray<any>>
   /** For each of its connections whether it was recovered. */
   readonly comings: Array<boolean>
@@ -57,7 +57,7 @@ export interface CutClient {
   end(): Promise<void>
 }
 
-/** What both kinds do in their own ways. */
+/** The part that both kinds do in their own ways. */
 interface Own {
   readonly id: string | undefined
   readonly pid?: string | undefined

@@ -35,7 +35,7 @@ describe("recovery by any server says the truth, and succeeds", () => {
 describe("recovery by any server", () => {
   const nothing = () => {}
 
-  /** What is taken away, so that the simulation has something to find. */
+  /** The parts that are taken away, so that the simulation has something to find. */
   const faults: Readonly<Record<string, { readonly store?: Mutation; readonly patch?: () => () => void }>> = {
     "a server's own broadcasts are not in the order of the log": {
       store: "order",

@@ -19,7 +19,7 @@ import { type LogEntry, ModelLog, ModelNode, type ModelOptions } from "./modelLo
 import { OfficialModel } from "./officialModel.ts"
 import { LOSSES } from "./scenario.ts"
 
-/** What many seeds have seen together. */
+/** The results of many seeds together. */
 export interface ClusterTally {
   /** How often clients have asked for their sessions, and have got them. */
   asked: number
@@ -109,7 +109,7 @@ const expected = (history: ReadonlyArray<LogEntry>, { namespace, sid, start }: S
         break
       case "Broadcast":
         if (message.atOnce || message.flags.volatile) break
-        // What was on its way to it alone comes before the disconnection.
+        // Messages that were on their way to it alone come before the disconnection.
         if (isOver && message.direct && message.selection.rooms[0] === sid) tail.add(numberOf(message.data))
         if (isOver) break
         if (message.direct ? message.selection.rooms[0] === sid : isSelected()) numbers.push(numberOf(message.data))

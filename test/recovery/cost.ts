@@ -1,5 +1,5 @@
 /**
- * What recovery costs:
+ * The cost of recovery:
  *
  *     npm run recovery:cost -- --clients 10000 --hz 100 --seconds 300
  *     npm run recovery:cost -- --parts ratios --against ../before
@@ -76,7 +76,7 @@ const clientsOf = (wanted: number): number => Math.min(wanted, (maxOpenFiles() ?
 
 // ---------------------------------------------------------------- memory over time
 
-/** What a session may take beside the log, in bytes. */
+/** The bytes that a session may take beside the log. */
 const PER_SESSION = 400
 
 const growth = async (progress: Progress): Promise<void> => {

@@ -1,5 +1,5 @@
 /**
- * What official peers do around connection state recovery, and what this library makes of it: the same situations at both servers, in the
+ * The behaviour of official peers around connection state recovery, and that of this library: the same situations at both servers, in the
  * numbers of a list of facts. See also `pong.test.ts` and `resumption.test.ts`.
  */
 import { afterEach, assert, describe, it } from "@effect/vitest"
@@ -13,7 +13,7 @@ import { type Kind, kinds, startSubject, type Subject, type SubjectOptions } fro
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** What has to be ended after a test, the latest first. */
+/** The resources to end after a test, the latest first. */
 const ends: Array<() => unknown> = []
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()

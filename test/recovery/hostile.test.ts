@@ -1,5 +1,5 @@
 /**
- * What clients can make a server keep and compute with recovery on: no more than its bounds say.
+ * Clients cannot make a server with recovery keep or compute more than its bounds say.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Scope } from "effect"

@@ -132,7 +132,7 @@ export class ModelNode {
   isFrozen = false
   thawedAt = 0
   private readonly receivers = new Map<string, { readonly receive: (entry: LogEntry) => void }>()
-  /** What the server wants of the log, in its order. */
+  /** The calls of the server to the log, in its order. */
   private readonly outbox: Array<() => void> = []
   /** Ends what would end with a process. */
   private readonly onDeath: Array<() => void> = []

@@ -217,7 +217,7 @@ export class ModelSocket {
   recovered = false
   private hasLeft = false
   readonly stays: Array<Stay> = []
-  /** What came without a connection. */
+  /** The events that came without a connection. */
   private buffer: Array<Args> = []
   private readonly client: OfficialModel
 

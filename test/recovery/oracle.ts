@@ -19,7 +19,7 @@ export class Stay {
   readonly rooms = new Set<string>()
   readonly due: Array<Due> = []
   private readonly places = new Map<number, number>()
-  /** What was emitted up to here must be there since the client has come back. */
+  /** Events up to this one must be there since the client has come back. */
   resumedAt = 0
   /** Why it cannot be recovered. */
   over: string | undefined

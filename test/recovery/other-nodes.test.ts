@@ -71,7 +71,7 @@ describe("a client of a cluster that is away", requires("Redis"), () => {
           await other.emit({ to: ["late"] }, "e", 10 * round + 5)
           await other.emit({ to: ["left"] }, "e", "not for it")
           await other.emit({}, "e", 10 * round + 9)
-          // What arrives after its return is no news: most of it shall come before.
+          // Events that arrive after its return are no news: most of them must come before.
           await pause(150)
           assert.isTrue(await client.back())
           await eventually("what was missed", () => numbers().includes(10 * round + 9))

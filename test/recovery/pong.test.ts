@@ -31,7 +31,7 @@ describe("a pong", () => {
     const { passed } = await server.play(client, some, script)
     const { below, pick } = makeRandom(number)
     return Array.from({ length: number }, (): CutPoint => {
-      // What matters is in the answers: requests of polling are mostly headers.
+      // Only the answers matter: requests of polling are mostly headers.
       const direction = pick(["down", "down", "up"] as const)
       const half = Math.floor(passed[direction] / 2)
       const bytes = below(3) === 0 ? below(half) : half + below(half + 2)
@@ -144,7 +144,7 @@ describe("a pong", () => {
     const connects: Array<string> = []
     const done = Promise.withResolvers<void>()
     const handed: Array<number> = []
-    /** What the application has been handed when the server reads the pong. */
+    /** The events that the application has when the server reads the pong. */
     let atPong: ReadonlyArray<number> | undefined
     let sessions = 0
     let polls: PromiseWithResolvers<(body: string) => void>

@@ -65,7 +65,7 @@ export const clients = { official, ours } satisfies Record<string, Connect>
 
 export type ClientName = keyof typeof clients
 
-/** What the server does in one turn of its event loop: events with numbers of their own, and pings. */
+/** The packets of the server in one turn of its event loop: events with numbers of their own, and pings. */
 export type Step = "ping" | { readonly payload: unknown }
 
 export type Script = ReadonlyArray<ReadonlyArray<Step>>

@@ -7,7 +7,6 @@ import { io } from "socket.io-client"
 
 import * as Namespace from "../../src/Namespace.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import type { EngineSession } from "../../src/engine/EngineSession.ts"
 import type { ServerSocket } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { Seeded } from "../../src/testing/internal/seeded.ts"
@@ -16,6 +15,7 @@ import { type FaultyProxy, faultyProxy } from "../support/FaultyProxy.ts"
 import { clientOf, eventually } from "../support/official.ts"
 import { serve } from "../support/serve.ts"
 import { Oracle } from "./oracle.ts"
+import { sessionsOf } from "./sessions.ts"
 
 const Room = Namespace.untyped("/room")
 
@@ -143,16 +143,7 @@ describe("real connections that are cut", () => {
           recovery: true,
           heartbeat: { pingInterval: 400, pingTimeout: 600 }
         })
-        const sessions = new Map<string, EngineSession>()
-        const { engine } = yield* Effect.provideContext(SocketIoServer.SocketIoServer, server)
-        yield* Effect.forkScoped(
-          Stream.runForEach((yield* engine).sessions(), (session) =>
-            Effect.sync(() => {
-              sessions.set(session.id, session)
-            })
-          ),
-          { startImmediately: true }
-        )
+        const sessions = yield* sessionsOf(server)
         const namespace = yield* Effect.provideContext(SocketIoServer.namespace(Room), server)
         const runFork = Effect.runForkWith(server)
         const run = (effect: Effect.Effect<unknown, any>): void => void runFork(effect)

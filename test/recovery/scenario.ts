@@ -6,7 +6,6 @@ import { assert } from "@effect/vitest"
 import { Effect, Layer, Logger, Schedule, Schema, Stream } from "effect"
 
 import type { Selection } from "../../src/adapter/Adapter.ts"
-import type { EngineSession } from "../../src/engine/EngineSession.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
@@ -17,8 +16,9 @@ import * as Simulation from "../../src/testing/Simulation.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { OfficialModel } from "./officialModel.ts"
 import { Oracle, type Stay } from "./oracle.ts"
+import { sessionsOf } from "./sessions.ts"
 
-/** What many seeds have seen together. */
+/** The results of many seeds together. */
 export interface Tally {
   /** How often clients have asked for their sessions, and have got them. */
   asked: number
@@ -214,16 +214,7 @@ export const scenario = (tally: Tally) =>
         )
       )
     )
-    const sessions = new Map<string, EngineSession>()
-    const { engine } = yield* Effect.provideContext(SocketIoServer.SocketIoServer, server)
-    yield* Effect.forkScoped(
-      Stream.runForEach((yield* engine).sessions(), (session) =>
-        Effect.sync(() => {
-          sessions.set(session.id, session)
-        })
-      ),
-      { startImmediately: true }
-    )
+    const sessions = yield* sessionsOf(server)
     const runSync = Effect.runSyncWith(server)
     const runFork = Effect.runForkWith(server)
     /** How many emissions and changes are in progress, one within the other. */

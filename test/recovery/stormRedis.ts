@@ -1,5 +1,5 @@
 /**
- * What happens to Redis in a storm, and what its stream has in the end.
+ * Redis in a storm, and the entries of its stream in the end.
  */
 import { createClient } from "redis"
 

@@ -26,7 +26,7 @@ export const backTo = (client: CutClient, server: { readonly port: number }): Pr
     client.relay.target = server.port
   })
 
-/** What a file of tests starts, over one Redis. */
+/** The servers of a file of tests, over one Redis. */
 export class StreamServers {
   readonly redis: RunningServers
   private readonly endings: Array<() => unknown> = []
@@ -64,7 +64,7 @@ export class StreamServers {
     return client
   }
 
-  /** What was sent before has come: the client that tells must be connected. */
+  /** Earlier events have come: the client that tells must be connected. */
   async settle(server: Subject, witness: CutClient): Promise<void> {
     const mark = `mark ${++this.marks}`
     await server.emit({ to: [witness.id!] }, "mark", mark)

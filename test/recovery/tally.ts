@@ -1,5 +1,5 @@
 /**
- * What a client hears of counts, held against what it should hear: `{id, n}` with the next number of the count `id`. Until a connection
+ * The counts that a client hears, compared with those that it should hear: `{id, n}` with the next number of the count `id`. Until a connection
  * is flagged by `recovered: false`, each number must follow the one before.
  */
 import { type ClientOptions, type CutClient, startClient } from "./clients.ts"
@@ -19,7 +19,7 @@ interface Count {
   disordered: number
 }
 
-/** What is wrong about what was heard. */
+/** The mistakes in the counts. */
 export interface Verdict {
   readonly received: number
   /** All that was not heard. */

@@ -283,7 +283,7 @@ describe("a stream that is abused", requires("Redis"), () => {
       yield* hears("two")
       yield* hears("far", "99999999999999-1")
       yield* del
-      // What comes before the reader has noticed it is lost: it looks every five seconds.
+      // Messages that come before the reader has noticed it are lost: it looks every five seconds.
       const heard: Array<string> = []
       client.on("say", (text: string) => heard.push(text))
       for (let n = 1; heard.length === 0; n++) {

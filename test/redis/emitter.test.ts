@@ -48,7 +48,7 @@ const recorder = () => {
   return { commands, layer: Layer.succeed(RedisClient.RedisClient, service) }
 }
 
-/** What an effect has an emitter write. */
+/** The commands that an emitter writes for an effect. */
 const written = (
   emitter: EmitterLayer,
   effect: Effect.Effect<unknown, RedisError, RedisEmitter.RedisEmitter>
@@ -347,7 +347,7 @@ for (const { adapter, masters } of suites.slice(0, isExhaustive ? suites.length 
 }
 
 describe("an emitter with Redis", requires("Redis"), () => {
-  /** What is published to a channel. */
+  /** The messages of a channel. */
   const heard = (running: RunningServers, pattern: string) =>
     Effect.gen(function* () {
       const messages: Array<string> = []

@@ -126,7 +126,7 @@ const short: Readonly<Record<string, (index: number) => string>> = {
   "an event whose handler dies": () => envelope('{"packet":["die"]}', 9)
 }
 
-/** What may take longer: to read and write what is nested, to count attachments up to the refusal, and to log a death. */
+/** Work that may take longer: to read and write what is nested, to count attachments up to the refusal, and to log a death. */
 const LIMITS: Readonly<Record<string, number>> = {
   "MessagePack: many short bytes": 3,
   "nested as deep as may be": 3,
@@ -161,7 +161,7 @@ describe("the bus", requires("Redis"), () => {
             const all = Array.from({ length: times }, (_, index) => bodies(round * times + index))
             const start = process.cpuUsage()
             for (const body of all) take(channel, body)
-            // What it makes others do in later turns counts.
+            // Work that it causes in later turns counts.
             yield* pause
             const { system, user } = process.cpuUsage(start)
             least = Math.min(least, ((user + system) * 1_000) / times)

@@ -27,7 +27,7 @@ const generated = fc.oneof(
   { weight: 3, arbitrary: mistaken }
 )
 
-/** What the two servers together refuse of what was sent: it is known exactly, but for rooms that may have no members. */
+/** The number of messages that the two servers refuse together: it is known exactly, but for rooms that may have no members. */
 interface Expected {
   least: number
   most: number
@@ -178,7 +178,7 @@ describe("messages of every kind from a bus, damaged in every way", requires("Re
               assert.isAtMost(serverLogs.length, 100 + 30 * lines)
             }
             yield* deserted
-            // What is under way for a moment is none of it.
+            // A message that is under way for a moment does not count.
             yield* wait("the memory of before", () => memoryInUse() - memory < 4_000_000, 30_000)
             const left = yield* Effect.promise(() => attack.channels())
             yield* wait("the end of questions", () =>

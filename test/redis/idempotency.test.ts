@@ -1,7 +1,7 @@
 /**
  * Answers in Redis: servers that share one handle a message once, and a dead server's claim ends.
  */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Socket } from "socket.io-client"
@@ -9,64 +9,32 @@ import type { Socket } from "socket.io-client"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as RetryingEmitter from "../../src/client/RetryingEmitter.ts"
 import * as Event from "../../src/Event.ts"
-import { Idempotency, type IdempotencyShape, type Message } from "../../src/idempotency/Idempotency.ts"
+import { Idempotency, type IdempotencyShape } from "../../src/idempotency/Idempotency.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisIdempotency from "../../src/redis/RedisIdempotency.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { isExhaustive, rows } from "../support/extent.ts"
+import { answerOf, claim, handle, messagesOf } from "../support/idempotency.ts"
 import { requires } from "../support/peers.ts"
 import { client, type ClientKind, isClusterKind, wait } from "../support/redisClients.ts"
-import { type RunningServers, startRedis, until } from "../support/redisServer.ts"
+import { startRedis, until } from "../support/redisServer.ts"
 import { call, connect, serve } from "../support/serve.ts"
+import { useRedis } from "./servers.ts"
 
-const message = (id: string, more: Partial<Message> = {}): Message => ({
-  namespace: "/",
-  event: "order",
-  owner: undefined,
-  id,
-  client: "client",
-  window: 60_000,
-  ...more
-})
+const message = messagesOf(60_000)
 
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
-const claim = Effect.fnUntraced(function* (service: IdempotencyShape, message: Message) {
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const claimed = yield* Scope.provide(service.claim(message), scope)
-  return { ...claimed, release: Scope.close(scope, Exit.void) }
-})
-
-const handle = (service: IdempotencyShape, message: Message, answer: string) =>
-  Effect.scoped(
-    Effect.flatMap(service.claim(message), (claim) =>
-      claim._tag === "Claimed" ? claim.complete(answer) : Effect.die(new Error("answered already"))
-    )
-  )
-
-const answerOf = (service: IdempotencyShape, message: Message) =>
-  Effect.scoped(Effect.map(service.claim(message), (claim) => (claim._tag === "Answered" ? claim.answer : undefined)))
-
 describe("answers in Redis", requires("Redis"), () => {
-  let single: RunningServers
-  let cluster: RunningServers | undefined
-
-  beforeAll(async () => {
-    single = await startRedis()
-    if (isExhaustive) cluster = await startRedis({ masters: 3 })
-  })
-
-  afterAll(async () => {
-    await Promise.all([single.stop(), cluster?.stop()])
-  })
+  const servers = useRedis()
 
   /** The service of a server of its own. */
   const server = (
     kind: ClientKind = "redis",
     options: RedisIdempotency.RedisIdempotencyOptions = {}
   ): Effect.Effect<IdempotencyShape, never, Scope.Scope> =>
-    Effect.flatMap(client(kind, isClusterKind(kind) ? cluster! : single), (service) =>
+    Effect.flatMap(servers.clientOf(kind), (service) =>
       Effect.orDie(Effect.provideService(RedisIdempotency.make(options), RedisClient.RedisClient, service))
     )
 
@@ -99,7 +67,7 @@ describe("answers in Redis", requires("Redis"), () => {
       // It looks while the first one has the claim.
       yield* Effect.promise(() =>
         until("a look", async () => {
-          const info = await single.server.command("info", "commandstats")
+          const info = await servers.single.server.command("info", "commandstats")
           return /cmdstat_eval:calls=(\d+)/.test(info) ? true : undefined
         })
       )
@@ -119,8 +87,9 @@ describe("answers in Redis", requires("Redis"), () => {
       const second = yield* fork(claim(b, message("lease")))
       // The claim is renewed: there is more time left than there was.
       yield* Effect.promise(async () => {
-        const keys = (await single.server.command("keys", "socket.io-once:*")).split("\n")
-        const lefts = () => Promise.all(keys.map(async (key) => Number(await single.server.command("pttl", key))))
+        const keys = (await servers.single.server.command("keys", "socket.io-once:*")).split("\n")
+        const lefts = () =>
+          Promise.all(keys.map(async (key) => Number(await servers.single.server.command("pttl", key))))
         let before = await lefts()
         await until("a renewal", async () => {
           const now = await lefts()
@@ -148,11 +117,11 @@ describe("answers in Redis", requires("Redis"), () => {
       const b = yield* server()
       const first = yield* claim(a, message("stalled"))
       // A failover has lost the claim, and another server has made one of its own.
-      const keys = (yield* Effect.promise(() => single.server.command("keys", "socket.io-once:*"))).split("\n")
+      const keys = (yield* Effect.promise(() => servers.single.server.command("keys", "socket.io-once:*"))).split("\n")
       for (const key of keys) {
-        const value = yield* Effect.promise(() => single.server.command("get", key))
+        const value = yield* Effect.promise(() => servers.single.server.command("get", key))
         if (value.startsWith("c"))
-          yield* Effect.promise(() => single.server.command("set", key, "cother", "px", "60000"))
+          yield* Effect.promise(() => servers.single.server.command("set", key, "cother", "px", "60000"))
       }
       if (first._tag === "Claimed") yield* Effect.provide(first.complete("late"), logger)
       yield* first.release
@@ -169,13 +138,13 @@ describe("answers in Redis", requires("Redis"), () => {
     Effect.gen(function* () {
       const service = yield* server("redis", { key: "few", maxEntries: 3 })
       for (let i = 0; i < 10; i++) yield* handle(service, message(`${i}`), `${i}`)
-      const keys = () => Effect.promise(() => single.server.command("keys", "few-once:*"))
+      const keys = () => Effect.promise(() => servers.single.server.command("keys", "few-once:*"))
       assert.lengthOf((yield* keys()).split("\n"), 3)
       assert.strictEqual(yield* answerOf(service, message("9")), "9")
       yield* handle(service, message("short", { window: 50 }), "short")
       yield* Effect.promise(() =>
         until("the end of a window", async () =>
-          (await single.server.command("keys", "few-once:*")).split("\n").length === 2 ? true : undefined
+          (await servers.single.server.command("keys", "few-once:*")).split("\n").length === 2 ? true : undefined
         )
       )
     })

@@ -216,7 +216,7 @@ describe("An outage in a Redis Cluster", requires("Redis"), () => {
           yield* Effect.promise(() => replica.command("cluster", "failover", "takeover"))
           yield* wait("the failover", () => service.isConnected() && far.isConnected())
           const all = [heard, heardElsewhere, heardClassic]
-          // What was sent before the subscriptions were back is lost.
+          // Messages from before the subscriptions were back are lost.
           const lengths = all.map(({ length }) => length)
           yield* wait("messages", () => all.every(({ length }, i) => length > lengths[i]! + 5))
           const total = yield* publishing.stop

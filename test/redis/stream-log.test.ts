@@ -3,7 +3,7 @@
  */
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 
 import { APPEND, RENEW } from "../../src/redis/internal/streamScripts.ts"
@@ -13,10 +13,10 @@ import * as StreamLog from "../../src/streams/StreamLog.ts"
 import { isExhaustive, rows } from "../support/extent.ts"
 import { requires } from "../support/peers.ts"
 import { within } from "../support/RawClient.ts"
-import { client, type ClientKind, isClusterKind } from "../support/redisClients.ts"
-import { type RunningServers, startRedis } from "../support/redisServer.ts"
+import { type ClientKind, isClusterKind } from "../support/redisClients.ts"
 import { call, connect, serve } from "../support/serve.ts"
 import { read } from "../streams/officialReader.ts"
+import { useRedis } from "./servers.ts"
 import { TalkLive, word } from "./talk.ts"
 
 const about = (key: string) => ({ namespace: "/talk", event: "tell", owner: undefined, key })
@@ -45,26 +45,14 @@ const reads = (log: StreamLog.StreamLogShape, id: string, count = Infinity) =>
   )
 
 describe("streams in Redis", requires("Redis"), () => {
-  let single: RunningServers
-  let cluster: RunningServers | undefined
-
-  beforeAll(async () => {
-    single = await startRedis()
-    if (isExhaustive) cluster = await startRedis({ masters: 3 })
-  })
-
-  afterAll(async () => {
-    await Promise.all([single.stop(), cluster?.stop()])
-  })
-
-  const clientOf = (kind: ClientKind) => client(kind, isClusterKind(kind) ? cluster! : single)
+  const servers = useRedis()
 
   /** The service of a server of its own. */
   const server = (
     kind: ClientKind = "redis",
     options: RedisStreamLog.RedisStreamLogOptions = {}
   ): Effect.Effect<StreamLog.StreamLogShape, never, Scope.Scope> =>
-    Effect.flatMap(clientOf(kind), (service) =>
+    Effect.flatMap(servers.clientOf(kind), (service) =>
       Effect.orDie(Effect.provideService(RedisStreamLog.make(options), RedisClient.RedisClient, service))
     )
 
@@ -139,7 +127,7 @@ describe("streams in Redis", requires("Redis"), () => {
   it.live("are not idle while they have readers at other servers, whatever Redis says of others", () =>
     Effect.gen(function* () {
       const [a, b] = [yield* server("redis", { lease: "1 second" }), yield* server("redis", { lease: "1 second" })]
-      const redis = yield* clientOf("redis")
+      const redis = yield* servers.clientOf("redis")
       const { id } = yield* begin(a, "a key of a stream whose keys are damaged")
       const life = `socket.io-stream:{${id}}:run`
       yield* redis.command(["DEL", life], { key: life })
@@ -165,7 +153,7 @@ describe("streams in Redis", requires("Redis"), () => {
 
   it.live("leave their key free, also if they end while their server renews it", () =>
     Effect.gen(function* () {
-      const service = yield* clientOf("redis")
+      const service = yield* servers.clientOf("redis")
       const [isHeld, goOn, isBack] = yield* Effect.replicateEffect(Deferred.make<void>(), 3)
       const slow: typeof service = {
         ...service,
@@ -196,7 +184,7 @@ describe("streams in Redis", requires("Redis"), () => {
 
   it.live("come to Redis as a whole, also if their server has dropped them before that", () =>
     Effect.gen(function* () {
-      const service = yield* clientOf("redis")
+      const service = yield* servers.clientOf("redis")
       const [isHeld, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const slow: typeof service = {
         ...service,
@@ -231,7 +219,7 @@ describe("streams in Redis", requires("Redis"), () => {
   it.live("end with Lost for readers where their values in Redis cannot be read", () =>
     Effect.gen(function* () {
       const [a, b] = [yield* server(), yield* server()]
-      const redis = yield* clientOf("redis")
+      const redis = yield* servers.clientOf("redis")
       const { id } = yield* begin(a, "a key of a stream with a damaged value")
       const name = `socket.io-stream:{${id}}`
       const depth = 100_000
@@ -268,7 +256,7 @@ describe("streams in Redis", requires("Redis"), () => {
     Effect.gen(function* () {
       const program = fileURLToPath(new URL("streamNode.ts", import.meta.url))
       const child = yield* Effect.acquireRelease(
-        Effect.sync(() => spawn(process.execPath, [program], { env: { ...process.env, REDIS: single.url } })),
+        Effect.sync(() => spawn(process.execPath, [program], { env: { ...process.env, REDIS: servers.single.url } })),
         (child) => Effect.sync(() => child.kill("SIGKILL"))
       )
       const port = yield* Effect.promise(() =>
@@ -283,7 +271,7 @@ describe("streams in Redis", requires("Redis"), () => {
           })
         )
       )
-      const service = yield* clientOf("redis")
+      const service = yield* servers.clientOf("redis")
       const { url } = yield* serve(
         TalkLive.pipe(
           Layer.provide(RedisStreamLog.layer({ lease: "1 second" })),

@@ -1,5 +1,5 @@
 /**
- * What cannot be encoded fails where it was sent, and no other server takes it for lost.
+ * A payload that cannot be encoded fails at its sender, and no other server takes it for lost.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"

@@ -18,7 +18,7 @@ import { wait } from "../support/redisClients.ts"
 import type { RunningServers } from "../support/redisServer.ts"
 import { type Format, NAMESPACE } from "./wire/officialNode.ts"
 
-/** What an adapter holds for questions, its own and those of others. */
+/** The memory of an adapter for questions, its own and those of others. */
 export const questionsOf = (adapter: Adapter): { readonly open: number; readonly work: number } => {
   const { answering, questions } = adapter as unknown as {
     readonly questions: { readonly open: ReadonlyMap<unknown, unknown> }

@@ -1,5 +1,5 @@
 /**
- * What peers can make a server hold on the platforms whose WebSockets cannot be paused. The memory is that of the server's process, with
+ * The memory that peers can make a server hold on platforms whose WebSockets cannot be paused. The memory is that of the server's process, with
  * what the platform holds.
  */
 import * as Net from "node:net"

@@ -119,7 +119,7 @@ describe("names that clients ask for", () => {
       const before = memoryInUse()
       for (let c = 0; c < 40; c++) {
         const raw = yield* ask(0, 1_000, (i) => [`40${name(i)},`])
-        // What was on its way before the refusal is no offence.
+        // Packets that were on their way before the refusal are no offence.
         yield* raw.send(`42${name(0)},["e"]`)
         yield* raw.send('420["sync"]')
         assert.strictEqual(yield* raw.receive, '430["synced"]')
@@ -212,7 +212,7 @@ describe("a client that is not admitted in time", () => {
         )
         yield* raw.send('420["sync"]')
         assert.strictEqual(yield* raw.receive, '430["synced"]')
-        // What it waited for is no longer at work: what opens does so until its own time is over.
+        // Its namespace is no longer waited for: one that opens does so until its own time is over.
         yield* TestClock.adjust("61 seconds")
         assert.deepStrictEqual(all.seen, { asked: 1, interrupted: 1, built: 0 })
       }).pipe(

@@ -9,7 +9,7 @@ import { Effect, Layer, Queue, Schema } from "effect"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
-import type { SocketBase } from "../../src/server/ServerSocket.ts"
+import type { ServerSocketBase } from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { memoryInUse } from "../support/memory.ts"
 import { openClient, RawSocket, transports, WebSocketClient } from "../support/RawClient.ts"
@@ -32,7 +32,7 @@ class Numbered extends Namespace.dynamic("/n/:id", {
 
 /** Namespaces of every kind, with their sockets, and what the middleware saw. */
 const serving = Effect.fnUntraced(function* (options: Parameters<typeof serve>[1] = {}) {
-  const sockets = yield* Queue.unbounded<SocketBase & { readonly auth?: unknown }>()
+  const sockets = yield* Queue.unbounded<ServerSocketBase & { readonly auth?: unknown }>()
   const seen: Array<unknown> = []
   const guard = Layer.succeed(Guard, ({ handshake }) => Effect.sync(() => void seen.push(handshake.auth)))
   const { logs, url } = yield* serve(
@@ -100,7 +100,7 @@ describe("an auth payload", () => {
             assert.match(yield* enter(`/n/${id}`, `{"token":"${"x".repeat(5_000)}"}`), /^40\/n\/\d,\{"sid"/)
           }
           assert.include(yield* enter("/n/4", `{"token":"${"x".repeat(5_000)}"}`), "Auth payload too large")
-          // What it has left is given back.
+          // The rest of it is given back.
           yield* Effect.promise(() => client.send("41/n/1,"))
           assert.match(yield* enter("/n/4", `{"token":"${"x".repeat(5_000)}"}`), /^40\/n\/4,\{"sid"/)
           yield* Effect.promise(() => client.close())

@@ -1,5 +1,5 @@
 /**
- * What waits for handlers is counted for a connection, with all of its namespaces, in what it costs.
+ * The backlog of handlers: counted for a connection with all of its namespaces, by its cost.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Metric, Queue, Stream } from "effect"

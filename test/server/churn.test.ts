@@ -1,5 +1,5 @@
 /**
- * What comes and goes all the time, and must not be kept alive by what it was in: V8's young collections would copy all of it.
+ * Values that come and go all the time, and must not be kept alive by their old containers: V8's young collections would copy all of it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"

@@ -1,5 +1,5 @@
 /**
- * What young collections leave of values that come and go, in MB of 100. It runs in a process of its own, where nothing else is collected:
+ * The rest that young collections leave of values that come and go, in MB of 100. It runs in a process of its own, where nothing else is collected:
  *
  *     node --expose-gc test/server/churn.ts
  */

@@ -1,5 +1,5 @@
 /**
- * What an adapter can do that joins several servers into a cluster, through the `Adapter` port alone.
+ * An adapter that joins several servers into a cluster, through the `Adapter` port alone.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, Stream } from "effect"
@@ -96,7 +96,7 @@ const askDying = <A, E>(question: Effect.Effect<A, E>, end: Effect.Effect<void>)
     return yield* Fiber.join(asking)
   })
 
-/** What a stream gives, and the failure with which it ends. */
+/** The values of a stream, and the failure with which it ends. */
 const collect = <A, E>(stream: Stream.Stream<A, E>): Effect.Effect<{ answers: ReadonlyArray<A>; failure: E }> =>
   Effect.suspend(() => {
     const answers: Array<A> = []
@@ -154,7 +154,7 @@ describe("a broadcast in a cluster", () => {
         ["note", "two"],
         ["note", "four"]
       ])
-      // What comes from different servers has no order.
+      // Events from different servers have no order.
       assert.sameDeepMembers(challenger.heard, [
         ["note", "two"],
         ["note", "three"],
@@ -399,7 +399,7 @@ describe("sockets of a cluster", () => {
       const [onArgo, onBeagle] = [next(argo.client, "note"), next(beagle.client, "note")]
       yield* there.fleet.to("sea").emit("note", "all")
       assert.deepStrictEqual([yield* onArgo, yield* onBeagle], [["all"], ["all"]])
-      // What this server asks of the other comes behind what it has told it.
+      // A question to the other server comes after everything that it was told before.
       yield* there.fleet.all.local.socketsLeave("sea")
       assert.deepStrictEqual(names(yield* there.fleet.to("sea").fetchSockets), ["Argo"])
       yield* there.fleet.all.local.socketsJoin(["fog"])
@@ -743,7 +743,7 @@ describe("a dynamic namespace of a cluster", () => {
       yield* here.argo.onServerSide("load", (cargo) => Effect.succeed(cargo.length))
       const load = Stream.runCollect(there.argo.serverSideEmitWithAck("load", "oars"))
       assert.deepStrictEqual(yield* load, [4])
-      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closed()), { startImmediately: true })
+      const closed = yield* Effect.forkChild(Stream.runHead(here.ships.closings()), { startImmediately: true })
       const visitor = yield* connect(`${here.url}/ship/Argo`)
       visitor.disconnect()
       yield* Fiber.join(closed)

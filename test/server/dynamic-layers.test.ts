@@ -72,7 +72,7 @@ describe("a layer of dynamic namespaces that closes", () => {
           )
         )
         const attempted = attempt(yield* client(`${url}/room/1`))
-        // Whoever waits for it goes on while the namespace is still being opened.
+        // Its waiter goes on while the namespace is still being opened.
         yield* Deferred.await(opening)
         if (when === "later") yield* Effect.sleep("1 millis")
         yield* close

@@ -258,7 +258,7 @@ describe("dynamic namespaces", () => {
     Effect.gen(function* () {
       const { open, server } = yield* documents()
       const all = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
-      const opened = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.opened(), 2)), {
+      const opened = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.openings(), 2)), {
         startImmediately: true
       })
       const one = yield* open("1/a")
@@ -294,10 +294,10 @@ describe("dynamic namespaces", () => {
         opening: ({ params }) => (params.id === 0 ? Effect.die("not this one") : Effect.void)
       })
       const all = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Document), server)
-      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closed(), 2)), {
+      const closed = yield* Effect.forkChild(Stream.runCollect(Stream.take(all.closings(), 2)), {
         startImmediately: true
       })
-      const opening = yield* Effect.forkChild(Stream.runHead(all.opened()), { startImmediately: true })
+      const opening = yield* Effect.forkChild(Stream.runHead(all.openings()), { startImmediately: true })
       const broken = yield* Effect.flip(Effect.sandbox(open("0/x")))
       assert.include(String(broken), "Internal error")
       const first = yield* open("1/a")

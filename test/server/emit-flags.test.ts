@@ -1,5 +1,5 @@
 /**
- * What is sent to one socket with flags: volatile, compress.
+ * Events for one socket with flags: volatile, compress.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric, Queue, Schema } from "effect"
@@ -93,7 +93,7 @@ describe("a volatile event", () => {
   )
 })
 
-describe("an event that shall not be compressed", () => {
+describe("an event that must not be compressed", () => {
   it.live("arrives, with or without a contract, and can be asked for an acknowledgement", () =>
     Effect.gen(function* () {
       const { socket, url } = yield* radar()

@@ -1,5 +1,5 @@
 /**
- * What is known of a client's first request, beside the official server.
+ * The details of a client's first request, beside the official server.
  */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"

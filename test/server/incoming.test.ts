@@ -1,5 +1,5 @@
 /**
- * What happens to events before and beside their handlers: packet middleware, taps, streams; and what a socket is told of its
+ * Events before and beside their handlers: packet middleware, taps, streams; and the news for a socket of its
  * end.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -1,5 +1,5 @@
 /**
- * What is seen of sockets and namespaces in logs: they lead to the whole server, which is not shown.
+ * Sockets and namespaces in logs: they lead to the whole server, which is not shown.
  */
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"

@@ -102,7 +102,7 @@ describe("the life of a namespace's layer", () => {
       const close = yield* open(server, live)
       const attempted = attempt(yield* client(`${url}/guarded`))
       yield* Deferred.await(asked)
-      // Whoever waited for it goes on amid what the middleware does.
+      // Its waiter goes on while the middleware is at work.
       yield* Effect.yieldNow
       yield* close
       assert.deepStrictEqual(log, ["ended", "released"])

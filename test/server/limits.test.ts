@@ -1,5 +1,5 @@
 /**
- * What a client can make the server hold.
+ * The bounds of everything that a client can make the server hold.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Queue, Schema, type Scope, Stream } from "effect"

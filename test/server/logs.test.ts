@@ -1,5 +1,5 @@
 /**
- * What is logged of clients: their texts, and how many lines they can bring about.
+ * Log lines about clients: their texts, and their number.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, References, type Scope } from "effect"

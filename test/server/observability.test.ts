@@ -109,7 +109,7 @@ describe("metrics of the server", () => {
 })
 
 describe("debug logs", () => {
-  /** What is logged by a server with this setting while a client comes and goes. */
+  /** The log of a server with this setting while a client comes and goes. */
   const logged = Effect.fnUntraced(function* (debug: string | undefined, level: "Info" | "Debug") {
     const provider = ConfigProvider.fromEnv({ env: debug === undefined ? {} : { DEBUG: debug } })
     const { logs, url } = yield* spans({}, []).pipe(

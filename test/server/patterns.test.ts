@@ -6,7 +6,7 @@ import * as fc from "fast-check"
 
 import { compilePattern } from "../../src/internal/namespacePattern.ts"
 
-/** What a pattern means, as a regular expression says it. */
+/** The meaning of a pattern, as a regular expression. */
 const meaning = (pattern: string) => {
   const parameters = Array.from(pattern.matchAll(/:([A-Za-z_][A-Za-z0-9_]*)/g), (match) => match[1]!)
   const source = pattern

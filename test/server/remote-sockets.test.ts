@@ -323,7 +323,7 @@ describe("the adapter in memory", () => {
     }
     const host = { namespace: "/", sockets, watchesRooms: false } as unknown as Host
     const adapter = Effect.runSync(InMemoryAdapter.make(host))
-    // What waits for another turn finds sockets that have gone meanwhile.
+    // Work that waits for another turn finds sockets that have disconnected meanwhile.
     const inOneTurn = (effect: Effect.Effect<void>) => assert.isDefined(Effect.runFork(effect).pollUnsafe())
     const everybody = { rooms: [], except: [] }
     inOneTurn(adapter.socketsJoin(everybody, ["a", "b"]))
@@ -433,7 +433,7 @@ describe("a socket's data", () => {
       const data = { since: "1970-01-01T00:00:00.000Z", any: [1], score: "none" }
       assert.deepStrictEqual(socket.data, data)
       assert.deepStrictEqual((yield* plain.fetchSockets)[0]!.data, data)
-      // Who fetches them by a contract gets what fits it.
+      // A handle with a contract fetches the data that fit it.
       assert.deepStrictEqual((yield* typed.fetchSockets)[0]!.data, { since: new Date(0) })
     })
   )

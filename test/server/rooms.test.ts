@@ -53,7 +53,7 @@ const setup = Effect.fnUntraced(function* (name = "/hall") {
   const hall = yield* Effect.provideContext(SocketIoServer.namespace(Hall), server)
   const plain = yield* Effect.provideContext(SocketIoServer.namespace(name), server)
   const desks = yield* Effect.provideContext(SocketIoServer.dynamicNamespaces(Desk), server)
-  /** What each of the clients has heard by now. */
+  /** The events of each client until now. */
   const heard = Effect.gen(function* () {
     const ends = [one, two, three].map(({ client }) => next(client, "end"))
     yield* plain.emit("end")

@@ -1,5 +1,5 @@
 /**
- * What a namespace tells whoever listens: connections, disconnections, changes of rooms, broadcasts.
+ * The news of a namespace: connections, disconnections, changes of rooms, broadcasts.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, Stream } from "effect"
@@ -52,7 +52,7 @@ const room = Effect.fnUntraced(function* (
   return { enter, handle, plain, url: `${url}/room` }
 })
 
-/** What a stream gives from now on. */
+/** The values of a stream from now on. */
 const watch = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>) {
   const seen = yield* Queue.unbounded<A>()
   const reading = yield* Effect.forkScoped(
@@ -62,7 +62,7 @@ const watch = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>) {
   return { next: Queue.take(seen), rest: Queue.clear(seen), ended: Fiber.join(reading), stop: Fiber.interrupt(reading) }
 })
 
-/** What a stream gives from now on, up to the first value of a kind, which is left out. */
+/** The values of a stream from now on, up to the first one of a kind, which is left out. */
 const until = Effect.fnUntraced(function* <A, E>(stream: Stream.Stream<A, E>, isLast: (value: A) => boolean) {
   const reading = yield* Effect.forkScoped(Stream.runCollect(Stream.takeWhile(stream, (value) => !isLast(value))), {
     startImmediately: true
@@ -333,7 +333,7 @@ describe("broadcasts", () => {
       yield* socket.except("a").emit("say", "4")
       yield* Stream.runDrain(handle.to(other.id).emitWithAck("say", "5"))
       yield* fetched!.emit("say", "6")
-      // What is for one client alone, and for no room, is no broadcast.
+      // An event for one client alone, and for no room, is no broadcast.
       yield* socket.emit("say", "7")
       yield* other.emitWithAck("say", "8")
       // The contract's events are told by their payloads, whoever emits them; what it does not declare is not told.

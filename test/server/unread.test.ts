@@ -113,7 +113,7 @@ describe("a large event that nobody handles", () => {
     })
   )
 
-  // Whoever sees it sees its arguments.
+  // The arguments are part of it.
   for (const [who, prepare] of [
     ["a handler", (socket: ServerSocket<Namespace.Untyped>) => socket.on("somebody", () => Effect.void)],
     ["a handler of every event", (socket: ServerSocket<Namespace.Untyped>) => socket.onAny(() => Effect.void)],

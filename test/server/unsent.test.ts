@@ -1,5 +1,5 @@
 /**
- * What an application would send and cannot: it learns so at once, in words, and nothing is sent.
+ * Payloads that cannot be sent: the application learns so at once, in words, and nothing is sent.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Queue, Schema, Stream } from "effect"

@@ -34,7 +34,7 @@ export class Inbox<A> {
     return within(what, new Promise<A>((resolve) => this.waiting.push(resolve)))
   }
 
-  /** What has arrived and nobody took. */
+  /** The values that have arrived and were not taken. */
   get rest(): ReadonlyArray<A> {
     return this.values
   }
@@ -98,7 +98,7 @@ export const request = (url: string, options: RequestOptions = {}): Promise<Resp
 export const engineUrl = (url: string, query: Record<string, string>): string =>
   `${url}/socket.io/?${new URLSearchParams(query).toString()}`
 
-/** What both kinds of raw client can do. */
+/** The operations of both kinds of raw client. */
 export interface RawClient {
   readonly transport: "polling" | "websocket"
   readonly sid: string
@@ -128,7 +128,7 @@ export class RawSocket {
         this.ws.once("error", reject)
       })
     )
-    // Whoever does not wait for the opening expects it to fail.
+    // A caller that does not wait for the opening expects it to fail.
     this.opened.catch(() => {})
     this.ws.on("error", () => {})
     this.closed = new Promise((resolve) => this.ws.once("close", resolve))

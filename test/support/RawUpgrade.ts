@@ -60,7 +60,7 @@ export const startUpgrade = (
     })
   })
   const response = within(`response to an upgrade of ${url}`, answered)
-  // Whoever goes meanwhile does not wait for it.
+  // A peer that leaves meanwhile does not wait for it.
   response.catch(() => {})
   request.on("error", () => {})
   request.end()

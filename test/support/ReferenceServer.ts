@@ -2,12 +2,12 @@
  * The test application on the official server: the oracle that the suites themselves are checked against.
  */
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 
 import { type Namespace, Server, type Socket } from "socket.io"
 
 import msgpackParser from "socket.io-msgpack-parser"
 
+import { listening } from "./listening.ts"
 import type { RunningServer, TestServerOptions } from "./TestServer.ts"
 
 interface LogEntry {
@@ -102,14 +102,8 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
     next(Object.assign(new Error("not authorized"), { data: { code: 401, need: "token" } }))
   })
   app(guarded, log)
-  await new Promise<void>((resolve, reject) => {
-    http.once("error", reject)
-    http.listen(port, "127.0.0.1", resolve)
-  })
-  const address = http.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${address.port}`,
-    port: address.port,
+    ...(await listening(http, port)),
     stop: async () => {
       http.closeAllConnections()
       await io.close()

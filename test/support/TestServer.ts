@@ -2,11 +2,11 @@
  * The test application on our server, in Node and in this process.
  */
 import { createServer, type RequestListener } from "node:http"
-import type { AddressInfo } from "node:net"
 import { Effect, Exit, Layer, Scope } from "effect"
 
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import * as Application from "./application.ts"
+import { listening } from "./listening.ts"
 
 export interface TestServerOptions extends Application.ApplicationOptions {
   readonly port?: number
@@ -30,14 +30,8 @@ export const start = async (options: TestServerOptions = {}): Promise<RunningSer
   )
   const scope = Scope.makeUnsafe()
   await Effect.runPromise(Layer.buildWithScope(namespaces, scope))
-  await new Promise<void>((resolve, reject) => {
-    http.once("error", reject)
-    http.listen(port, "127.0.0.1", resolve)
-  })
-  const address = http.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${address.port}`,
-    port: address.port,
+    ...(await listening(http, port)),
     stop: async () => {
       await Effect.runPromise(Scope.close(scope, Exit.void))
       const closed = new Promise<void>((resolve) => http.close(() => resolve()))

@@ -4,12 +4,13 @@
  */
 import { Effect, Layer, Logger, References } from "effect"
 
+import { NamespaceGrace } from "../../src/internal/namespaceGrace.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import { Parser } from "../../src/Parser.ts"
 import { msgpack } from "../../src/protocol/MsgpackParser.ts"
 import { json } from "../../src/protocol/PacketParser.ts"
-import { NamespaceGrace, type ServerOptions } from "../../src/server/ServerOptions.ts"
+import type { ServerOptions } from "../../src/server/ServerOptions.ts"
 import * as ServerSocket from "../../src/server/ServerSocket.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 

@@ -12,7 +12,7 @@ import { chromium } from "./peers.ts"
 export interface TestBrowser {
   /** A page in a window of its own. */
   readonly open: (url: string) => Promise<Page>
-  /** What went wrong in pages. */
+  /** The errors of pages. */
   readonly errors: ReadonlyArray<string>
   readonly close: () => Promise<void>
 }

@@ -1,5 +1,5 @@
 /**
- * What the page of the browser tests runs: our client, behind functions that a test calls from outside. It is bundled for the browser.
+ * The program of the page of the browser tests: our client, under functions that a test calls from outside. It is bundled for the browser.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,7 +14,7 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import type * as Namespace from "../../src/Namespace.ts"
 import type { StreamOverflow } from "../../src/StreamOptions.ts"
 
-/** What a test sends, with `{ bytes, as }` in place of what JSON does not have. */
+/** The values that a test sends, with `{ bytes, as }` for those that JSON does not have. */
 export type Sent =
   | string
   | { readonly bytes: ReadonlyArray<number>; readonly as: "ArrayBuffer" | "Uint8Array" | "Blob" | "File" }
@@ -38,7 +38,7 @@ const toValue = (sent: Sent): unknown => {
   }
 }
 
-/** What came in, as JSON; bytes say what they are. */
+/** The values that came in, as JSON; bytes have their type. */
 const toJson = (value: unknown): unknown =>
   ArrayBuffer.isView(value) || value instanceof ArrayBuffer
     ? {

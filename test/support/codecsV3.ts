@@ -17,7 +17,7 @@ export interface Packet {
   readonly data: string | Uint8Array
 }
 
-/** What a decoder made of a payload: the packets before the first error, and whether there was one. */
+/** The result of a decoder: the packets before the first error, and whether there was one. */
 export interface Decoded {
   readonly packets: ReadonlyArray<Packet>
   readonly failed: boolean
@@ -84,7 +84,7 @@ export const codecs: ReadonlyArray<Codec> = [
   codec("the client's codec for browsers", browser, true)
 ]
 
-/** What a browser posts when there is something binary among the packets. */
+/** The POST of a browser with something binary among its packets. */
 export const encodeAsBlob = async (packets: ReadonlyArray<Packet>): Promise<Uint8Array> =>
   plain(await (await new Promise<Blob>((resolve) => browser.encodePayloadAsBlob(packets, resolve))).arrayBuffer())
 

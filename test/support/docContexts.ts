@@ -2,7 +2,7 @@
  * The declarations around the examples of the docstrings: what they mean by "the chat" or "the shop", without showing it.
  */
 
-/** What any example may use. */
+/** Declarations that any example may use. */
 export const declarations: Readonly<Record<string, string>> = {
   User: `class User extends Schema.Class<User>("User")({ id: Schema.String, name: Schema.String }) {}`,
   CurrentUser: `class CurrentUser extends Context.Service<CurrentUser, User>()("CurrentUser") {}`,
@@ -57,7 +57,7 @@ declare const market: NamespaceHandle.NamespaceHandle<typeof Market>`
 
 const handle = `declare const chat: NamespaceHandle.NamespaceHandle<typeof Chat>`
 
-/** What one example uses, by its title. */
+/** Declarations of one example, by its title. */
 export const contexts: Readonly<Record<string, string>> = {
   "Sending a file of a page": `class Files extends Namespace.make("/files", {
   clientToServer: [Event.make("upload", { payload: { name: Schema.String, content: Binary.Bytes }, ack: Schema.Int })]

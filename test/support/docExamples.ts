@@ -42,7 +42,7 @@ const ownModules: ReadonlyArray<readonly [name: string, entry: string]> = filesB
 
 const inModule = (module: string, ...names: ReadonlyArray<string>) => names.map((name) => [name, module] as const)
 
-/** What an example need not import. */
+/** Names that an example need not import. */
 const known: ReadonlyMap<string, string> = new Map([
   ...inModule(
     "effect",

@@ -30,7 +30,7 @@ export const openPacket = (handshake: object = {}): string =>
 export const upgradable = { upgrades: ["websocket"] }
 
 export interface TestClientOptions extends Partial<EngineClient.EngineClientOptions> {
-  /** What sessions of one client remember of each other. */
+  /** The memory that sessions of one client share. */
   readonly memory?: { upgraded: boolean }
   readonly platform?: FakePlatform
 }

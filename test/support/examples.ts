@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** A process that runs an example. */
 export interface ExampleProcess {
-  /** What it has printed so far. */
+  /** Its output so far. */
   readonly output: () => string
   /** Waits until it has printed what matches; some start several processes, which takes longer. */
   readonly printed: (pattern: RegExp, millis?: number) => Promise<void>

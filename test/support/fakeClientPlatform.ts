@@ -63,7 +63,7 @@ export interface FakePoll {
 export interface FakePlatform extends ClientPlatformShape {
   readonly sockets: Array<FakeWebSocket>
   readonly polls: Array<FakePoll>
-  /** Who listens to the network and the page. */
+  /** The listeners to the network and the page. */
   readonly offline: Set<() => void>
   readonly pageHide: Set<() => void>
 }

@@ -25,7 +25,7 @@ export const poll = (url: string, query: Record<string, string> = {}, headers: R
 export const ask = (url: string, query: Record<string, string> = {}, headers: Record<string, string> = {}) =>
   Effect.promise(() => upgrade(url, query, headers))
 
-/** What must happen, or the test fails with a word on what did not. */
+/** An event that must happen, or the test fails with its name. */
 export const soon = <A, E>(what: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.timeoutOrElse(effect, { duration: "10 seconds", orElse: () => Effect.die(new Error(`no ${what}`)) })
 

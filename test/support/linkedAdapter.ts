@@ -19,7 +19,7 @@ import * as InMemoryAdapter from "../../src/adapter/InMemoryAdapter.ts"
 
 type ServerEvent = readonly [event: string, ...args: Array<unknown>]
 
-/** What servers say to each other. A request names who asks, and by which number; it gets answers, then the end. */
+/** The messages between servers. A request has its sender and a number; it gets answers, then the end. */
 export type Message =
   | {
       readonly _tag: "Broadcast"
@@ -35,7 +35,7 @@ export type Message =
   | { readonly _tag: "Answer"; readonly id: number; readonly value: unknown }
   | { readonly _tag: "End"; readonly id: number; readonly from: number }
 
-/** What a server is told: messages, and by the cluster itself that another server is gone. */
+/** The news for a server: messages, and, from the cluster itself, the end of another server. */
 type Notice = Message | { readonly _tag: "Gone"; readonly from: number }
 
 /** One server of a cluster. */
@@ -144,7 +144,7 @@ class Node implements Adapter {
   private readonly tellsIds: boolean
   private readonly inbox = Effect.runSync(Queue.unbounded<Notice>())
   private readonly pending = new Map<number, Pending>()
-  /** What is at work for others, by who asks and the number. */
+  /** The work for others, by sender and number. */
   private readonly answering = new Map<string, Fiber.Fiber<void>>()
   private questions = 0
 

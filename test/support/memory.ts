@@ -1,5 +1,5 @@
 /**
- * What is in use of a process's memory, when what is garbage has gone.
+ * The memory that a process uses after its garbage was collected.
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"

@@ -37,7 +37,7 @@ export interface ServerOptions {
   readonly official?: "named" | "anonymous"
 }
 
-/** What travels. */
+/** A message on its way. */
 export type Body =
   | { readonly _tag: "Message"; readonly message: ClusterMessage }
   | { readonly _tag: "Answer"; readonly answer: ClusterAnswer }
@@ -108,7 +108,7 @@ export class BusServer {
   believesSince = 0
   /** When the last message on each line arrives. */
   readonly line = { up: 0, down: 0 }
-  /** What is on these lines is lost with them: a new connection has a new number. */
+  /** Messages on these lines are lost with them: a new connection has a new number. */
   connection = 0
   keepsOutbox = true
   readonly outbox: Array<Post> = []
@@ -146,7 +146,7 @@ export class BusServer {
     )
   }
 
-  /** The line to the broker is lost. What it says meanwhile waits or is dropped; what others say does not arrive. */
+  /** The line to the broker is lost. Its own messages wait or are dropped meanwhile; those of others do not arrive. */
   cut(outbox: "keep" | "drop" = "keep"): void {
     if (this.state !== "up") return
     this.state = "cut"
@@ -573,7 +573,7 @@ export class MemoryBus {
 
   // ---------------------------------------------------------------- time
 
-  /** Does something at a time. What is for the same time keeps its order. */
+  /** Does something at a time. Tasks of the same time keep their order. */
   at(at: number, run: () => void): void {
     const { agenda } = this
     let index = agenda.length

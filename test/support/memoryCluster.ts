@@ -45,7 +45,7 @@ export const packet = (event: string, ...args: ReadonlyArray<unknown>): Broadcas
   mayHaveBinary: true
 })
 
-/** What a stream has given so far, and how it has ended. */
+/** The values of a stream so far, and its end. */
 export interface Gathered<A> {
   readonly items: ReadonlyArray<A>
   /** The number of missing servers; `undefined` while it goes on. */

@@ -1,5 +1,5 @@
 /**
- * What the engine has counted, as a table.
+ * The engine's counts, as a table.
  */
 import { assert } from "@effect/vitest"
 import { Effect, Metric } from "effect"

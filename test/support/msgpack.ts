@@ -14,10 +14,10 @@ import type { SocketPacket } from "../../src/protocol/SocketPacket.ts"
 
 const require = createRequire(createRequire(import.meta.url).resolve("socket.io-msgpack-parser"))
 
-/** What the official parser is in Node, without its checks. */
+/** The official parser in Node, without its checks. */
 export const notepackDecode: (bytes: Buffer) => any = require("notepack.io").decode
 
-/** What the official parser is in browsers, without its checks: see the package's `browser` field. */
+/** The official parser in browsers, without its checks: see the package's `browser` field. */
 export const browserEncode: (value: unknown) => ArrayBuffer = require("notepack.io/browser/encode.js")
 export const browserDecode: (bytes: ArrayBuffer) => any = require("notepack.io/browser/decode.js")
 

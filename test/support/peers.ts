@@ -77,7 +77,7 @@ export type Peer = keyof typeof sources
 /** Why tests are skipped, for the line at the end. */
 export interface Missing {
   readonly peer: string
-  /** What to install; nothing where that does not help. */
+  /** The package to install; nothing where that does not help. */
   readonly packages: string
   readonly command?: string
 }

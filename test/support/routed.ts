@@ -45,7 +45,7 @@ const App = SocketIoServer.layerNamespace(
 export interface RoutedNode {
   readonly url: string
   readonly server: SocketIoServer.SocketIoServerShape
-  /** What it has counted about passing on. */
+  /** Its counts of requests that were passed on. */
   readonly passed: Effect.Effect<Record<string, number>>
   /** Shuts down, as a deployment does: the server, and then its port. */
   readonly close: Effect.Effect<void>
@@ -112,6 +112,6 @@ export const foreign = Effect.fnUntraced(function* (nodes: ReadonlyArray<{ reado
   return { sid, url: engineUrl(nodes[1]!.url, { EIO, transport: "polling", sid }) }
 })
 
-/** Waits until a server has passed on so many requests. What follows on the same link is later. */
+/** Waits until a server has passed on so many requests. Later messages on the same link come after them. */
 export const passes = (node: RoutedNode, requests: number) =>
   eventually(() => (Effect.runSync(node.passed)["requests_forwarded{request}"] ?? 0) >= requests)

@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net"
 import { Context, type Duration, Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client"
 
+import { NamespaceGrace } from "../../src/internal/namespaceGrace.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
-import { NamespaceGrace } from "../../src/server/ServerOptions.ts"
 import { SocketIoServer } from "../../src/server/SocketIoServer.ts"
 import { within } from "./RawClient.ts"
 
@@ -79,7 +79,7 @@ export const client = (url: string, options: Options = {}): Effect.Effect<Socket
     (socket) => Effect.sync(() => socket.disconnect())
   )
 
-/** An official client that is connected. Listeners for what comes right behind the connection are added by `prepare`. */
+/** An official client that is connected. Listeners for what comes right after the connection are added by `prepare`. */
 export const connect = Effect.fnUntraced(function* (
   url: string,
   options: Options = {},

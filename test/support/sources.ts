@@ -19,7 +19,7 @@ export const read = (path: string): string => readFileSync(root + path, "utf8")
 const withoutComments = (source: string): string =>
   source.replaceAll(/\/\*[^]*?\*\//g, "").replaceAll(/^\s*\/\/.*$/gm, "")
 
-/** What a module imports and exports from, types included. */
+/** The modules that a module imports and exports from, types included. */
 export const importsOf = (source: string): ReadonlyArray<string> => {
   const code = withoutComments(source)
   const found: Array<string> = []

@@ -11,7 +11,7 @@ const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 export interface RunningWorker {
   readonly pid: number
   readonly url: string
-  /** What it has printed until now. */
+  /** Its output until now. */
   readonly output: string
   /** Resolves when it has ended. */
   readonly closed: Promise<void>

@@ -25,7 +25,7 @@ const serving = Effect.fnUntraced(function* (options: TestSocketIo.TestOptions =
   return { here, sockets, network: yield* here(TestSocketIo.network) }
 })
 
-/** What happens from now on, each with the time at which it does. */
+/** The events from now on, each with its time. */
 const timeline = Effect.sync(() => {
   const log: Array<string> = []
   const note = (what: string) => Effect.map(Clock.currentTimeMillis, (now) => void log.push(`${now} ${what}`))

@@ -136,7 +136,7 @@ describe("raw requests", () => {
       assert.match(yield* poll(sid), /^40\{"sid":"[^"]+"\}$/)
       const held = yield* Effect.forkChild(poll(sid), { startImmediately: true })
       yield* post(sid, '420["echo","ä"]')
-      // What the server sends within one turn leaves together.
+      // Packets that the server sends within one turn leave together.
       assert.strictEqual(yield* Fiber.join(held), '42["echoed","ä"]\u001e430["done"]')
       const large = yield* post(sid, "x".repeat(101))
       assert.strictEqual(large.status, 413)

@@ -1,5 +1,5 @@
 /**
- * What traces cost a server, in CPU of a pipelined echo: without a tracer, with one, and with the trace contexts of clients.
+ * The cost of traces for a server, in CPU of a pipelined echo: without a tracer, with one, and with the trace contexts of clients.
  *
  *     npx node test/tracing/cost.ts
  *

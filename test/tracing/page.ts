@@ -1,5 +1,5 @@
 /**
- * What the page of a test runs: our client with a tracer that exports its spans. It is bundled for the browser.
+ * The program of a test's page: our client with a tracer that exports its spans. It is bundled for the browser.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

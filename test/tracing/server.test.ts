@@ -47,7 +47,7 @@ class Guarded extends Namespace.make("/guarded", {
 
 type ShopSocket = ServerSocket<typeof Shop>
 
-/** What a handler does: with its socket, and with all of the namespace. */
+/** The emits of a handler: to its socket, and to all of the namespace. */
 type Bare = (socket: ShopSocket, all: NamespaceHandle<typeof Shop>) => Effect.Effect<unknown, unknown>
 
 /** A shop whose handler of "bare" does what a test wants. */
@@ -351,7 +351,7 @@ describe("the trace context of what the server sends", () => {
     }
   }
 
-  /** What a client that asks for trace contexts gets of a handler that emits "sold". */
+  /** The events of a client that asks for trace contexts, from a handler that emits "sold". */
   const received = (bare: Bare, options: ServerOptions = {}, sent: Readonly<Record<string, unknown>> = {}) =>
     served(
       () =>

@@ -26,7 +26,7 @@ class Newer extends Namespace.make("/newer", {
 
 const OPEN = '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
-/** What a client sends in a sampled span, to a server that tells `greeting`. */
+/** The packets of a client in a sampled span, to a server that tells `greeting`. */
 const sentBy = (layer: Layer.Layer<never>, greeting: string) =>
   Effect.gen(function* () {
     const recorded = recording()
@@ -139,7 +139,7 @@ describe("a client", () => {
   )
 })
 
-/** What a server sends to a client that asks for trace contexts. */
+/** The packets of a server for a client that asks for trace contexts. */
 const sentTo = (fx: string, options: ServerOptions) =>
   Effect.gen(function* () {
     const peer = yield* TestSocketIo.rawClient({ query: { fx }, headers: { traceparent } })

@@ -46,7 +46,7 @@ export const parentOf = ({ parent }: Tracer.Span): string | undefined =>
 export const linksOf = ({ links }: Tracer.Span): ReadonlyArray<string> =>
   links.map(({ span }) => `${span.traceId}/${span.spanId}`)
 
-/** What a span is known by to others, as their `traceparent`. */
+/** The name of a span for others, as their `traceparent`. */
 export const contextOf = ({ spanId, traceId }: Tracer.Span): string => `00-${traceId}-${spanId}-01`
 
 export const noPropagation = Effect.provideService(Tracer.DisablePropagation, true)

@@ -1,5 +1,5 @@
 /**
- * What must not compile does not, and says why in words that a user can act on. What must compile is the rest of the tests.
+ * Wrong code does not compile, and the error says why in words that a user can act on. Right code is in all other tests.
  */
 import { beforeAll, describe, expect, it } from "@effect/vitest"
 
@@ -163,7 +163,7 @@ const compiles: Record<string, string> = {
       const floor: number = desk.params.floor
       const sockets: Stream.Stream<ServerSocket.ServerSocket<typeof Desk>> = desk.connections({ overflow: "dropOldest" })
       const one: Option.Option<ServerSocket.ServerSocket<typeof Desk>> = yield* desk.socket("sid")
-      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closed({ overflow: "dropOldest" })
+      const closed: Stream.Stream<NamespaceHandle.DynamicHandle<typeof Desk>> = desks.closings({ overflow: "dropOldest" })
       yield* desks.emit("cursor", [1, 2])
     })`,
   "data, streams and events between servers": `

@@ -200,7 +200,7 @@ const compiles: Record<string, string> = {
     new Server<Echoes[0], Echoes[1], Echoes[2], Echoes[3]>().of("/echo").emit("anything", 1)`
 }
 
-/** What must not compile, with a part of the first error. */
+/** Code that must not compile, with a part of the first error. */
 const refuses: Record<string, readonly [code: string, problem: string]> = {
   "a wrong payload": [`socket.emitWithAck("join", { room: 1 })`, "'number' is not assignable to type 'string'"],
   "a Date in place of its string": [
@@ -365,7 +365,7 @@ for (const exactOptionalPropertyTypes of [true, false]) {
     it("have the form that the schemas' JSON Schema describes", () => {
       assert.isAbove(Object.keys(zoo).length, 60)
       for (const name of Object.keys(zoo)) {
-        // What the compiler does not distinguish: every optional field may be null then.
+        // The compiler does not distinguish them: every optional field may be null then.
         if (exactOptionalPropertyTypes || !hasOptional.has(name)) assert.deepStrictEqual(found[name], [], name)
         else assert.notInclude(found[name]!.join("\n"), ":8:")
       }

@@ -1,5 +1,5 @@
 /**
- * What builders may fail with, by the compiler.
+ * The failures that the compiler allows builders.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 

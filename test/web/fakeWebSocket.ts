@@ -3,7 +3,7 @@ export class FakeWebSocket {
   readyState = 0
   binaryType = "blob"
   bufferedAmount = 0
-  /** What the platform was given. */
+  /** The calls that the platform got. */
   readonly sent: Array<string | Uint8Array> = []
   closedWith: number | undefined
   private isStalled = false

@@ -7,8 +7,8 @@ import { Effect, Exit } from "effect"
 import * as EngineServer from "../../src/engine/EngineServer.ts"
 import { RequestForbidden } from "../../src/engine/HandshakeError.ts"
 import type { EngineOptions } from "../../src/engine/EngineOptions.ts"
-import type { EngineSession, SessionClose } from "../../src/engine/EngineSession.ts"
 import * as WebEngine from "../../src/web/WebEngine.ts"
+import { makeCollector } from "../support/engine.ts"
 import { within } from "../support/RawClient.ts"
 import { FakeWebSocket } from "./fakeWebSocket.ts"
 
@@ -19,19 +19,9 @@ const urlOf = (query: Record<string, string>, path = "/socket.io/") =>
 
 /** An engine, and what brings it requests. */
 const open = Effect.fnUntraced(function* (options: EngineOptions = {}, web: WebEngine.HandlerOptions = {}) {
-  const sessions: Array<EngineSession> = []
-  const closes: Array<SessionClose> = []
-  const messages: Array<string | Uint8Array> = []
+  const { onSession, ...told } = makeCollector()
   const sockets: Array<FakeWebSocket> = []
-  const engine = yield* EngineServer.make({ drainTimeout: 0, ...options }, (session) => {
-    sessions.push(session)
-    return {
-      onOpen: () => {},
-      onMessage: (packet) => messages.push(packet),
-      onBinary: (bytes) => messages.push(bytes),
-      onClose: (close) => closes.push(close)
-    }
-  })
+  const engine = yield* EngineServer.make({ drainTimeout: 0, ...options }, onSession)
   const upgraded: Array<Headers> = []
   const handler = yield* WebEngine.makeHandler(engine, {
     upgrade: (_request, headers) => {
@@ -55,7 +45,7 @@ const open = Effect.fnUntraced(function* (options: EngineOptions = {}, web: WebE
     return socket
   })
   const handshake = Effect.map(text(), (body) => JSON.parse(body.slice(1)).sid as string)
-  return { engine, handler, fetch, text, webSocket, handshake, sessions, closes, messages, upgraded, sockets }
+  return { engine, handler, fetch, text, webSocket, handshake, ...told, upgraded, sockets }
 })
 
 /** Waits until something is so. */
@@ -204,7 +194,7 @@ describe("a handler of the fetch API", () => {
       yield* session.send("x".repeat(200_000))
       yield* fetch({ sid })
       assert.strictEqual(closes.length, 0)
-      // What is more than the budget must be read as fast as it is sent, except for an eighth.
+      // Everything beyond the budget must be read as fast as it is sent, except for an eighth.
       let sent = 0
       for (; closes.length === 0; sent++) {
         yield* session.send("x".repeat(100_000))
@@ -460,7 +450,7 @@ describe("a standard WebSocket", () => {
         socket.receive(data)
         assert.strictEqual(socket.closedWith, 1009)
         assert.strictEqual(closes.at(-1)!.reason, "payload too large")
-        // What comes after that is nobody's.
+        // Later messages belong to no session.
         socket.receive("4more")
         assert.strictEqual(messages.length, 1)
       }

@@ -1,5 +1,5 @@
 import { hashText } from "../../internal/hashText.ts"
-import type { SocketBase } from "../../server/ServerSocket.ts"
+import type { ServerSocketBase } from "../../server/ServerSocket.ts"
 import { cut, cutName, cutText } from "./cut.ts"
 
 /** The rooms of one socket that are shown. */
@@ -10,7 +10,7 @@ const MAX_ROOM_CHARACTERS = 4_000
 const SECRETS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"])
 
 /** A socket, as the page shows it. */
-export interface ShownSocket extends SocketBase {
+export interface ShownSocket extends ServerSocketBase {
   readonly data: Readonly<Record<string, unknown>>
 }
 
@@ -18,10 +18,10 @@ export interface ShownSocket extends SocketBase {
  * Names a connection. The page groups sockets by it. The id itself, or a part of it, would help to
  * take the connection over.
  */
-export const clientIdOf = ({ connection }: SocketBase): string => hashText(connection.id)
+export const clientIdOf = ({ connection }: ServerSocketBase): string => hashText(connection.id)
 
 /** The rooms that are shown, and the socket's own in any case. */
-const roomsOf = ({ id, rooms }: SocketBase): ReadonlyArray<string> => {
+const roomsOf = ({ id, rooms }: ServerSocketBase): ReadonlyArray<string> => {
   const shown = [id]
   let characters = MAX_ROOM_CHARACTERS
   for (const room of rooms) {
@@ -34,7 +34,7 @@ const roomsOf = ({ id, rooms }: SocketBase): ReadonlyArray<string> => {
   return shown
 }
 
-const handshakeOf = ({ handshake }: SocketBase) => {
+const handshakeOf = ({ handshake }: ServerSocketBase) => {
   const { address, headers, issued, query, secure, time, url, xdomain } = handshake
   const shown: Record<string, string> = {}
   for (const name of Object.keys(headers)) shown[name] = SECRETS.has(name) ? "(hidden)" : headers[name]!

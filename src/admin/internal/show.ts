@@ -40,16 +40,16 @@ export const makeShow = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Show, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
-  const home = yield* server.namespace(options.namespace)
+  const namespace = yield* server.namespace(options.namespace)
   const stats = new ServerStats(server, yield* server.engine, options.serverId)
-  const teller = yield* Teller.make(home)
+  const teller = yield* Teller.make(namespace)
   const viewers = new Viewers()
   const watcher = options.isDevelopment ? new Watcher(server, teller, () => viewers.local, clock, options) : undefined
   /**
    * Pages of other servers that are to see the sockets of this one, once the watcher is attached.
    */
   const newcomers: Array<string> = []
-  const tellOthers = (ids: ReadonlyArray<string>) => home.serverSideEmit(LOOKING, ids.slice(0, MAX_NAMED))
+  const tellOthers = (ids: ReadonlyArray<string>) => namespace.serverSideEmit(LOOKING, ids.slice(0, MAX_NAMED))
 
   const attach = Effect.gen(function* () {
     if (watcher === undefined) return
@@ -59,7 +59,7 @@ export const makeShow = Effect.fnUntraced(function* (
     watcher.addAll(newcomers.splice(0))
   })
   const tick = Effect.gen(function* () {
-    yield* home.emit("server_stats", yield* stats.next(now()))
+    yield* namespace.emit("server_stats", yield* stats.next(now()))
     if (viewers.local.length > 0) yield* tellOthers([])
     viewers.update(now())
   })
@@ -68,7 +68,7 @@ export const makeShow = Effect.fnUntraced(function* (
     yield* guarded(attach)
     return yield* Effect.forever(Effect.andThen(guarded(tick), Effect.sleep(STATS_PAUSE)))
   })
-  yield* home.onServerSide(LOOKING, (ids) =>
+  yield* namespace.onServerSide(LOOKING, (ids) =>
     Effect.sync(() => {
       viewers.lease(now())
       if (watcher === undefined) return

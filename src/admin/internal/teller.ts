@@ -20,16 +20,16 @@ const all: Audience = { _tag: "All" }
  * for no page.
  */
 export class Teller {
-  readonly home: NamespaceHandle<Namespace.Untyped>
+  readonly namespace: NamespaceHandle<Namespace.Untyped>
   private readonly queue: Queue.Queue<Effect.Effect<void>>
 
-  private constructor(home: NamespaceHandle<Namespace.Untyped>, queue: Queue.Queue<Effect.Effect<void>>) {
-    this.home = home
+  private constructor(namespace: NamespaceHandle<Namespace.Untyped>, queue: Queue.Queue<Effect.Effect<void>>) {
+    this.namespace = namespace
     this.queue = queue
   }
 
-  static make(home: NamespaceHandle<Namespace.Untyped>): Effect.Effect<Teller> {
-    return Effect.map(Queue.dropping<Effect.Effect<void>>(CAPACITY), (queue) => new Teller(home, queue))
+  static make(namespace: NamespaceHandle<Namespace.Untyped>): Effect.Effect<Teller> {
+    return Effect.map(Queue.dropping<Effect.Effect<void>>(CAPACITY), (queue) => new Teller(namespace, queue))
   }
 
   /** Sends a message to all pages. Returns whether it was taken: too many may wait. */
@@ -59,8 +59,8 @@ export class Teller {
   }
 
   private operatorOf(to: Audience) {
-    if (to._tag === "All") return this.home.all
-    const pages = this.home.in(to.ids)
+    if (to._tag === "All") return this.namespace.all
+    const pages = this.namespace.in(to.ids)
     return to.isHere ? pages.local : pages
   }
 }

@@ -169,7 +169,7 @@ export class Watcher {
     const shows = (kind: "event_received" | "event_sent") => (event: string, args: ReadonlyArray<unknown>) =>
       Effect.sync(() => this.showEvent(kind, socket, event, args))
     return Effect.gen({ self: this }, function* () {
-      if (namespace !== teller.home.name) {
+      if (namespace !== teller.namespace.name) {
         yield* socket.onAny(shows("event_received"))
         yield* socket.onAnyOutgoing(shows("event_sent"))
       }

@@ -1,4 +1,4 @@
-import { isLong, Pace, speak, TURN_MESSAGES } from "../../internal/pace.ts"
+import { countMessage, isLong, Pace, TURN_MESSAGES } from "../../internal/pace.ts"
 import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
 import * as Turn from "../../internal/turn.ts"
 import type { Pacer } from "../EngineRequest.ts"
@@ -31,9 +31,9 @@ export class PollingPacer implements Pacer {
       this.pace.beginTurn()
       Turn.awaitTurnEnd()
     }
-    if (this.pace.isEntering || (!this.pace.hasLong && isLong(0, bytes))) this.wait = this.pace.entrance(now())
+    if (this.pace.isEntering || (!this.pace.hasLong && isLong(0, bytes))) this.wait = this.pace.entryPause(now())
     if (this.packets >= TURN_MESSAGES || this.pace.isOver || this.isDue) return false
-    speak(this.session, bytes)
+    countMessage(this.session, bytes)
     this.packets++
     this.bytes = bytes
     this.began = now()

@@ -25,7 +25,7 @@ export class Posts {
   private readonly options: TransportOptions
   private readonly format: PollingFormat
   /** Represents the session where turns are counted. That record may outlive the session. */
-  private readonly voice = {}
+  private readonly sender = {}
   /** The request whose body has not come yet. Then no packets are being handled. */
   private reading: HttpExchange | undefined
   /** The request whose packets are being handled. */
@@ -52,11 +52,11 @@ export class Posts {
         this.reading = undefined
         this.handling = exchange
         this.bytes += body.size
-        exchange.speak?.(this.voice, body.size)
+        exchange.countReceived?.(this.sender, body.size)
         const packets: Array<string | Uint8Array> = []
         const add = (packet: string | Uint8Array) => void packets.push(packet)
         const limits = { maxPackets: this.options.maxPacketsPerPayload }
-        const makePacer = exchange.makePacer && (() => exchange.makePacer!(this.voice))
+        const makePacer = exchange.makePacer && (() => exchange.makePacer!(this.sender))
         const decode = () => this.format.decode(body, exchange.request, limits, add, add)
         const error = this.arrivals.decode(body.size, makePacer, decode)
         // Packets before the first malformed one are handled.

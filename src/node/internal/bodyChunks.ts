@@ -32,7 +32,7 @@ class ManyChunks {
 
   constructor(connection: Connection) {
     this.connection = connection
-    this.pace = new ChunkPace(CHUNK_TIME, () => this.goOn())
+    this.pace = new ChunkPace(CHUNK_TIME, true, () => this.goOn())
   }
 
   get isHolding(): boolean {

@@ -42,6 +42,12 @@ export interface Connection {
 /** The address of a server: `host:port`. */
 export type Address = string
 
+/** The address of a server of a Redis Cluster, as the libraries write it. */
+export interface NodeAddress {
+  readonly host: string
+  readonly port: number
+}
+
 export interface Driver {
   /** Opens a connection; to the server that the user's client is for if there is no address. */
   readonly open: (address: Address | undefined, events: ConnectionEvents) => Connection

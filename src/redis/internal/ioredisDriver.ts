@@ -10,7 +10,8 @@ import {
   type Address,
   type Connection,
   type ConnectionEvents,
-  type Driver
+  type Driver,
+  type NodeAddress
 } from "./driver.ts"
 
 type Subscribe = (...names: ReadonlyArray<string>) => Promise<unknown>
@@ -43,11 +44,6 @@ interface Cluster {
   readonly nodes: (role?: "all") => ReadonlyArray<Client>
   readonly on: Client["on"]
   readonly off: Client["off"]
-}
-
-interface NodeAddress {
-  readonly host: string
-  readonly port: number
 }
 
 /**

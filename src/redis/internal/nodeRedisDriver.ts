@@ -11,7 +11,8 @@ import {
   type Address,
   type Connection,
   type ConnectionEvents,
-  type Driver
+  type Driver,
+  type NodeAddress
 } from "./driver.ts"
 
 type Listener = (message: Uint8Array, channel: Uint8Array | string) => void
@@ -49,11 +50,6 @@ interface Cluster {
   readonly _options?: {
     readonly nodeAddressMap?: Readonly<Record<string, NodeAddress>> | ((address: string) => NodeAddress | undefined)
   }
-}
-
-interface NodeAddress {
-  readonly host: string
-  readonly port: number
 }
 
 /** The type of strings of bytes in the protocol of Redis, `$`. */

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as LogPosition from "../../adapter/LogPosition.ts"
 import type { Place } from "../../adapter/SharedLog.ts"
 
-/** What Redis says of a stream: how many entries it has ever had, and has, and the last id. */
+/** The state of a stream in Redis: its entries, ever and now, and the id of the last. */
 export interface StreamState {
   /** `-1` if it does not say that: it is older than Redis 7. */
   readonly added: number

@@ -167,10 +167,10 @@ export const makeDynamicHandles = (directory: Directory, contract: CompiledContr
   return {
     pattern: contract.contract._tag,
     active: Effect.sync(() => members().map(handleTo)),
-    opened: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
-      Stream.suspend(() => directory.lifecycleOf(contract).openings.stream("opened", options, handleTo)),
-    closed: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
-      Stream.suspend(() => directory.lifecycleOf(contract).closings.stream("closed", options, handleTo)),
+    openings: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
+      Stream.suspend(() => directory.lifecycleOf(contract).openings.stream("openings", options, handleTo)),
+    closings: <O extends NewsOverflow>(options?: StreamOptions<O>) =>
+      Stream.suspend(() => directory.lifecycleOf(contract).closings.stream("closings", options, handleTo)),
     get: (params: Readonly<Record<string, unknown>>) => handle(formatName(contract, params), params),
     emit: (event: string, ...args: ReadonlyArray<unknown>) =>
       Effect.suspend(() => {

@@ -13,7 +13,7 @@ import type { EncodedEnd } from "../../streams/StreamStore.ts"
 export interface StreamCodec {
   readonly name: string
   readonly item: Codec
-  /** Of the errors that it declares. */
+  /** The codec of its declared errors. */
   readonly error: Codec | undefined
 }
 

@@ -163,8 +163,8 @@ export class LogEntry {
   }
 
   /**
-   * Whether no reader has read the oldest value yet. Of the values that were sent, a quarter of the
-   * log may still be on its way, and be lost with the connection.
+   * Whether no reader has read the oldest value yet. Up to a quarter of the log counts as unread
+   * although it was sent: it may be on its way still, and be lost with the connection.
    */
   get isUnread(): boolean {
     const { kept } = this

@@ -167,7 +167,7 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
 /** Makes the function that waits for the next turn of a body that comes in many chunks. */
 const makeRest = (): (() => Promise<void>) => {
   let goOn: () => void
-  const pace = new ChunkPace(CHUNK_TIME, () => goOn())
+  const pace = new ChunkPace(CHUNK_TIME, false, () => goOn())
   return () =>
     new Promise((resolve) => {
       goOn = resolve

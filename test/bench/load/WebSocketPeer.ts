@@ -50,7 +50,7 @@ export class WebSocketPeer {
   private isOpen = false
   /** The beginning of a frame, or of the response's head. */
   private tail: Buffer | undefined
-  /** What is still to come of a large frame. */
+  /** The rest of a large frame, in bytes. */
   private rest = 0
   private opcode = 0
 
@@ -108,7 +108,7 @@ export class WebSocketPeer {
     this.takeFrames(bytes, at, end)
   }
 
-  /** Gives the place behind the response's head, or 0 if it is not complete. */
+  /** Gives the place after the response's head, or 0 if it is not complete. */
   private takeHead(bytes: Buffer, end: number): number {
     const at = bytes.subarray(0, end).indexOf("\r\n\r\n")
     if (at < 0) {

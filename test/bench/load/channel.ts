@@ -2,7 +2,7 @@
  * How the load generator talks to the process that started it.
  */
 
-/** What is measured, by name. */
+/** The figures, by name. */
 export type Figures = Readonly<Record<string, number>>
 
 /** The only message of a load generator. */

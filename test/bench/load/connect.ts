@@ -40,7 +40,7 @@ export const connect = (address: Address): Promise<WebSocketPeer> =>
     peer.onFrame = (_, __, bytes, start, end) => {
       const packet = bytes.toString("latin1", start, end)
       if (packet.startsWith("0")) return peer.write(CONNECT)
-      if (!packet.startsWith("40")) return fail(`not expected behind CONNECT: ${packet}`)
+      if (!packet.startsWith("40")) return fail(`not expected after CONNECT: ${packet}`)
       peer.onFrame = ignore
       resolve(peer)
     }
@@ -67,13 +67,13 @@ export const connectPolling = (address: Address): Promise<PollingPeer> =>
       }
       posts.send(post(sid, "40"), done)
       gets.send(get(sid), (body) => {
-        if (!body.startsWith("40")) return fail(`not expected behind CONNECT: ${body}`)
+        if (!body.startsWith("40")) return fail(`not expected after CONNECT: ${body}`)
         done()
       })
     })
   })
 
-/** What the official client does by default: a handshake over polling, a probe, and the upgrade to WebSocket. */
+/** The steps of the official client by default: a handshake over polling, a probe, and the upgrade to WebSocket. */
 export const connectUpgrade = (address: Address): Promise<WebSocketPeer> =>
   new Promise((resolve) => {
     const gets = new HttpPeer(address)

@@ -26,7 +26,7 @@ export const connect = async (load: Load): Promise<Figures> => {
   )
   await connectAll(load, load.idle - connected)
   await sleep(load.warmUp)
-  // What is collected the second time was not held by a connection either.
+  // Objects that are collected the second time were not held by a connection either.
   const first = await usageOf(load.usagePort, true)
   await sleep(300)
   const second = await usageOf(load.usagePort, true)

@@ -8,9 +8,11 @@ import * as Messages from "./messages.ts"
 
 const kinds: Readonly<Record<Kind, (load: Messages.Load) => Promise<Figures>>> = {
   echo: Messages.echo,
+  echoRate: Messages.echoRate,
   ack: Messages.ack,
   binary: Messages.binary,
   broadcast: Messages.broadcast,
+  broadcastRate: Messages.broadcastRate,
   polling: Messages.polling,
   rooms: Messages.rooms,
   churn: Messages.churn,

@@ -2,6 +2,7 @@
  * Loads of messages between connections that stay.
  */
 import type { Parameters } from "../scenarios.ts"
+import { median } from "../statistics.ts"
 import type { Figures } from "./channel.ts"
 import { addressOf, connect, connectPolling, pool } from "./connect.ts"
 import { frame, Opcode, text } from "./frames.ts"
@@ -19,6 +20,9 @@ export type IsReply = (opcode: number, bytes: Buffer, start: number) => boolean
 
 /** A message of 50 bytes or so. */
 const MESSAGE = { id: 12_345, user: "alice", text: "hello world!!" }
+
+/** How long the last replies of a fixed rate may take. In milliseconds. */
+const ANSWER_TIME = 1_000
 
 const event = (name: string, ...args: ReadonlyArray<unknown>): string => `42${JSON.stringify([name, ...args])}`
 
@@ -50,6 +54,43 @@ const measureRounds = async (load: Load, count: () => number, round: () => Promi
   return measure(load.usagePort, count, () => repeat(load.duration))
 }
 
+/**
+ * Sends so many messages per second, whatever becomes of the earlier ones, and measures how long replies take. `send` returns the
+ * number of replies that one message has; `onReply` is to be called with the time at which the message was sent.
+ */
+const measureAtRate = async (
+  load: Load,
+  send: (index: number) => number,
+  begin: (onReply: (sentAt: number) => void) => void
+): Promise<Figures> => {
+  let latencies: Array<number> = []
+  let replies = 0
+  let due = 0
+  begin((sentAt) => {
+    replies++
+    latencies.push(performance.now() - sentAt)
+  })
+  const start = performance.now()
+  let sent = 0
+  const timer = setInterval(() => {
+    const now = ((performance.now() - start) * load.rate) / 1_000
+    for (; sent < now; sent++) due += send(sent)
+  }, 1)
+  await sleep(load.warmUp)
+  latencies = []
+  const figures = await measure(
+    load.usagePort,
+    () => replies,
+    () => sleep(load.duration)
+  )
+  clearInterval(timer)
+  const latency = median(latencies)
+  // A server that lags behind the rate has no latency: it grows as long as the measurement goes on.
+  await sleep(ANSWER_TIME)
+  if (replies < due) throw new Error(`${due - replies} of ${due} messages have no reply`)
+  return { ...figures, latency }
+}
+
 /** Each connection keeps so many messages in flight. Replies that come in one chunk are answered by one write. */
 const keepInFlight = async (load: Load, unit: Buffer, isReply: IsReply): Promise<Figures> => {
   const peers = await connectAll(load)
@@ -72,6 +113,22 @@ const keepInFlight = async (load: Load, unit: Buffer, isReply: IsReply): Promise
 }
 
 export const echo = (load: Load): Promise<Figures> => keepInFlight(load, text(event("echo", MESSAGE)), isEvent)
+
+/** Echoes at a fixed rate, of each connection in turn. Replies of a connection come in the order of its messages. */
+export const echoRate = async (load: Load): Promise<Figures> => {
+  const peers = await connectAll(load)
+  const unit = text(event("echo", MESSAGE))
+  const sentAt = peers.map((): Array<number> => [])
+  const send = (index: number) => {
+    const at = index % peers.length
+    sentAt[at]!.push(performance.now())
+    peers[at]!.write(unit)
+    return 1
+  }
+  return measureAtRate(load, send, (onReply) => {
+    for (const [at, peer] of peers.entries()) peer.onFrame = () => onReply(sentAt[at]!.shift()!)
+  })
+}
 
 export const ack = (load: Load): Promise<Figures> =>
   keepInFlight(load, text(`4217${JSON.stringify(["ack", MESSAGE])}`), isAck)
@@ -134,6 +191,10 @@ export const joinAll = (peers: ReadonlyArray<WebSocketPeer>, room: string): Prom
     )
   )
 
+/** The message that makes the server broadcast. */
+const fireTo = (room: string, burst: number): Buffer =>
+  text(event("fire", room, burst, { seq: "00000001", d: "x".repeat(74) }))
+
 /** Broadcasts of 100 bytes or so to a room; the next ones leave when all of its members have got the last ones. */
 export const broadcastTo = async (
   load: Load,
@@ -152,8 +213,7 @@ export const broadcastTo = async (
       if (--awaited === 0) resume()
     }
   }
-  const payload = { seq: "00000001", d: "x".repeat(74) }
-  const fire = text(event("fire", room, load.burst, payload))
+  const fire = fireTo(room, load.burst)
   const round = () =>
     new Promise<void>((resolve) => {
       awaited = members.length * load.burst
@@ -166,6 +226,27 @@ export const broadcastTo = async (
 export const broadcast = async (load: Load): Promise<Figures> => {
   const [sender, ...members] = await connectAll(load, load.connections + 1)
   return broadcastTo(load, members, sender!, "everyone")
+}
+
+/** Broadcasts at a fixed rate. The latency is that of each delivery. */
+export const broadcastRate = async (load: Load): Promise<Figures> => {
+  const [sender, ...members] = await connectAll(load, load.connections + 1)
+  const room = "everyone"
+  await joinAll(members, room)
+  sender!.onFrame = ignore
+  const fire = fireTo(room, 1)
+  const sentAt: Array<number> = []
+  const send = () => {
+    sentAt.push(performance.now())
+    sender!.write(fire)
+    return members.length
+  }
+  return measureAtRate(load, send, (onReply) => {
+    for (const member of members) {
+      let received = 0
+      member.onFrame = () => onReply(sentAt[received++]!)
+    }
+  })
 }
 
 /** Echoes of clients that poll: the event in a POST, its echo in a GET. */
@@ -230,7 +311,7 @@ const echoAround = async (load: Load, peers: ReadonlyArray<WebSocketPeer>): Prom
 }
 
 /**
- * What a round trip and a delivery cost with this many connections, and, with `rooms` above 0, what a delivery costs in rooms
+ * The cost of a round trip and of a delivery with this many connections, and, with `rooms` above 0, that of a delivery in rooms
  * of 10 members, 100 and so on, all connections being there.
  */
 export const growth = async (load: Load): Promise<Figures> => {

@@ -1,5 +1,5 @@
 /**
- * What both servers do with a packet between the application and the transport: the layers of Socket.IO and Engine.IO together.
+ * The work of both servers for a packet between the application and the transport: the layers of Socket.IO and Engine.IO together.
  */
 import { decodePacket, decodePayload, encodePacket, encodePayload, type Packet, type RawData } from "engine.io-parser"
 import { Decoder, Encoder, PacketType } from "socket.io-parser"

@@ -11,7 +11,7 @@ process.on("disconnect", () => process.exit(1))
 /** `slice` is the least time of a slice, in milliseconds. */
 const { slice, slices } = JSON.parse(process.argv[2]!) as { readonly slice: number; readonly slices: number }
 
-/** What is made is counted, so that nothing can be left out. */
+/** The results are counted, so that nothing can be left out. */
 let made = 0
 const count = () => {
   made++

@@ -31,7 +31,7 @@ export const packets: Readonly<Record<string, SocketPacket>> = {
   "binary, 3 × 1 KiB, nested": event("/", undefined, "bytes", { a: bytes(), b: { c: [bytes(), bytes()] } })
 }
 
-/** What goes in one response or request of long-polling. */
+/** The packets of one response or request of long-polling. */
 export const payloads: Readonly<Record<string, ReadonlyArray<SocketPacket>>> = {
   "polling, 10 events of 50 B": Array.from({ length: 10 }, () => packets["event, 50 B"]!),
   "polling, binary, 1 KiB": [packets["binary, 1 KiB"]!]

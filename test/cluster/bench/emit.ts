@@ -33,7 +33,7 @@ const measure = async (emit: (n: number) => void): Promise<number> => {
     for (let i = 0; i < perTurn; i++) emit(n + i)
     await new Promise<void>((resolve) => setImmediate(resolve))
   }
-  // What is under way belongs to the round.
+  // Messages that are under way belong to the round.
   await new Promise((resolve) => setTimeout(resolve, 300))
   const { system, user } = process.cpuUsage(before)
   return (system + user) / total

@@ -1,5 +1,5 @@
 /**
- * What it costs to pass requests on: the CPU time of two servers per round trip, direct and through the other server, in turns. Beside
+ * The cost of passing requests on: the CPU time of two servers per round trip, direct and through the other server, in turns. Beside
  * them a plain HTTP proxy of Node in front of the same server, for polling.
  *
  *     node test/cluster/bench/routing.ts [rounds = 6] [seconds per measurement = 2]

@@ -1,5 +1,5 @@
 /**
- * What the wire formats cost, in µs per message: a broadcast of 100 bytes to one room, written and read, beside the libraries of the
+ * The cost of the wire formats, in µs per message: a broadcast of 100 bytes to one room, written and read, beside the libraries of the
  * official adapters in the same run.
  *
  *     node test/cluster/bench/wire.ts

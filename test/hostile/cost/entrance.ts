@@ -1,12 +1,12 @@
 /**
- * What an entrance is, as data, and the ones over WebSocket, which are made of packets.
+ * Entrances as data, and those over WebSocket, which are made of packets.
  */
 import { text } from "../../bench/load/frames.ts"
 import type { Malice } from "./hostileServer.ts"
 import type { HostName } from "./hosts.ts"
 import { type Attack, chunkOf, times, webSocket, type WebSocketPlan } from "./traffic.ts"
 
-/** What a byte is compared with: the ordinary message of each, which is in the list itself. */
+/** The base of the comparison of a byte: the ordinary message of each, which is in the list itself. */
 export const transports = {
   websocket: "an acknowledged event of 50 bytes over a WebSocket that is open, one after the other without waiting",
   connection: "a WebSocket that is opened, joins a namespace, has one such event acknowledged and is closed",
@@ -83,10 +83,10 @@ export const socket = (name: string, plan: WebSocketPlan, rest: Partial<Entrance
   ...rest
 })
 
-/** What is sent again and again over one WebSocket, in a namespace. */
+/** The packets that are sent again and again over one WebSocket, in a namespace. */
 export const flood = (name: string, namespace: string, ...messages: ReadonlyArray<string>): Entrance =>
   socket(name, { join: [`40${namespace}`], traffic: packets(...messages) })
 
-/** What closes the WebSocket over which it is sent. */
+/** Packets that close their WebSocket. */
 export const offence = (name: string, ...frames: ReadonlyArray<Buffer>): Entrance =>
   socket(name, { traffic: Buffer.concat(frames), once: true })

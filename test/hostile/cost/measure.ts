@@ -25,26 +25,26 @@ const EXPIRING = 3_000
 /** How long a process may take to answer beyond what it was asked to, in milliseconds. */
 const PATIENCE = 20_000
 
-/** What was measured at an entrance. */
+/** The figures of an entrance. */
 export interface Row {
   readonly entrance: Entrance
   /** Time of the server's processor per byte, in µs. */
   readonly perByte: number
   /** The same per connection or session that the attacker opened. */
   readonly perLife: number
-  /** What the attacker sent per second, in bytes. */
+  /** The bytes that the attacker sent per second. */
   readonly rate: number
   /** The honest client's p99 without the attack and with it, in milliseconds. */
   readonly quiet: number
   readonly attacked: number
   /**
-   * What the server keeps per session, or per connection where there are more of them, in bytes.
+   * The bytes that the server keeps per session, or per connection where there are more of them.
    */
   readonly held: number
   readonly sessions: number
   /** How often the attacker has opened a connection or a session. */
   readonly lives: number
-  /** What went wrong. */
+  /** The errors. */
   readonly problem: string | undefined
 }
 
@@ -85,7 +85,7 @@ export class Bench {
   private readonly attacker: Role = start(pathOf("attacker.ts"), "attacker")
   private readonly honest: Role = start(pathOf("honest.ts"), "honest")
   private readonly seconds: number
-  /** What the honest client has seen without an attack lately, by the side. */
+  /** The latest figures of the honest client without an attack, by the side. */
   private readonly quiet = new Map<Side, ReadonlyArray<number>>()
 
   /** Each entrance is attacked for so many seconds. */

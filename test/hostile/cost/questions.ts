@@ -8,7 +8,7 @@ export const PAUSE = 25
 /** How long a question may take to be answered, in milliseconds. */
 export const PATIENCE = 3_000
 
-/** What a while has brought. */
+/** The results of a while. */
 export interface Answers {
   /** How long each answer took, in milliseconds; a question without one as long as was waited. */
   readonly latencies: ReadonlyArray<number>

@@ -117,19 +117,19 @@ const collect = (): void => {
   else Bun.gc(true)
 }
 
-/** What is logged is formatted and written, as by default, but to nowhere. */
+/** Log lines are formatted and written, as by default, but to nowhere. */
 const nowhere = openSync("/dev/null", "w")
 process.stdout.write = (chunk: string | Uint8Array) => {
   writeSync(nowhere, chunk as string)
   return true
 }
 
-/** What the server has used since its start, and what it holds. */
+/** The resources that the server has used since its start, and those that it holds. */
 export interface Usage {
   /** Time of its processor, user and system, in µs. */
   readonly cpu: number
   /**
-   * What it has read from connections, but for those that do not count, in bytes; `undefined` where
+   * The bytes that it has read from connections that count; `undefined` where
    * the platform does not say.
    */
   readonly bytes: number | undefined

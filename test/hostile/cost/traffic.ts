@@ -1,6 +1,6 @@
 /**
- * What an attacker does, over bare TCP sockets: as cheap as it can be, so that it is not the limit.
- * What it sends is made beforehand, and what it gets is dropped.
+ * The traffic of an attacker, over bare TCP sockets: as cheap as it can be, so that it is not the limit.
+ * Its messages are made beforehand, and the answers are dropped.
  */
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
@@ -43,7 +43,7 @@ export class Target {
   isOver = false
   /** How often a connection or a session was opened. */
   lives = 0
-  /** What did not go as it was meant to. */
+  /** Steps that have failed. */
   problem: string | undefined
   private readonly sockets = new Set<Net.Socket>()
   private closedBytes = 0
@@ -189,10 +189,10 @@ export interface WebSocketPlan {
   readonly query?: string
   /** The packets that it sends first. */
   readonly join?: ReadonlyArray<string>
-  /** What comes back for these, and how often. Default: an id for each, and the session's. */
+  /** The answers to these, and how often they come. Default: an id for each, and the session's. */
   readonly reply?: RegExp
   readonly replies?: number
-  /** What it sends then. */
+  /** The packets that it sends then. */
   readonly traffic: Buffer
   /** Whether it is sent once, after which the connection is closed, or again and again. */
   readonly once?: boolean

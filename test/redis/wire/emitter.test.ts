@@ -9,7 +9,7 @@ import * as Classic from "../../../src/redis/internal/classicWire.ts"
 import { operations } from "./messages.ts"
 import { makeOurs, NAMESPACE, PREFIX, type Published } from "./officialNode.ts"
 
-/** What an emitter can do. */
+/** The operations of an emitter. */
 const possible = operations.filter(
   ({ message, name }) => message._tag !== "Question" && name !== "a time limit without an acknowledgement"
 )

@@ -1,5 +1,5 @@
 /**
- * What may come from the bus: messages of every kind and format, and what can become of them.
+ * Messages that may come from the bus: of every kind and format, whole or damaged.
  */
 import * as fc from "fast-check"
 
@@ -43,7 +43,7 @@ export const bodies: ReadonlyArray<Uint8Array> = (() => {
 
 export const body = fc.constantFrom(...bodies)
 
-/** What no field expects. */
+/** Values that no field expects. */
 export const odd: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
     null,

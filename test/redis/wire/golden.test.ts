@@ -8,7 +8,7 @@ import * as RemoteDetails from "../../../src/adapter/RemoteDetails.ts"
 import { operations, withId } from "./messages.ts"
 import { formats, HANDSHAKE, makeOurs, NAMESPACE, type OfficialNode, officialNode, settled } from "./officialNode.ts"
 
-/** What an official node has published or added to its stream, as ours reads it. */
+/** Messages that an official node has published or added to its stream, as ours reads them. */
 const heard = async (node: OfficialNode, ours: ReturnType<typeof makeOurs>) => {
   for (let turns = 0; turns < 10 && node.published.length + node.entries.length === 0; turns++) await settled()
   const [entry] = node.entries

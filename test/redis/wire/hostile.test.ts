@@ -1,5 +1,5 @@
 /**
- * Whatever comes from the bus: nothing is thrown, nothing has a wrong type, and nothing stays.
+ * Any message from the bus: nothing is thrown, nothing has a wrong type, and nothing stays.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
@@ -18,7 +18,7 @@ type Result = Received | LegacyRequest
 
 const settings = { seed: 20_261_128, numRuns: count(25_000, 1_000) } as const
 
-// What a result may be, checked by hand.
+// The possible results, checked by hand.
 
 const isText = (value: unknown): boolean => typeof value === "string"
 const isNumber = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0

@@ -37,7 +37,7 @@ export interface Operation {
   readonly name: string
   readonly run: (io: any) => unknown
   readonly message: ClusterMessage
-  /** What ours does not write in the same bytes: numbers of rooms, and a time limit that nobody uses. */
+  /** The parts that ours does not write in the same bytes: numbers of rooms, and a time limit that nobody uses. */
   readonly differs?: true
 }
 

@@ -152,7 +152,7 @@ describe("the head of a classic broadcast", () => {
         const received = makeOurs("classic", "reader").classic.decodeBroadcast(mutated)
         if (head === undefined || received._tag === "Refused" || !("number" in received)) return
         assert.strictEqual(received.from.uid, head.uid)
-        // What is of another namespace has no number here.
+        // A message of another namespace has no number here.
         if (received._tag !== "Ignored") assert.strictEqual(received.number, head.number)
       }),
       settings

@@ -23,7 +23,7 @@ export interface Published {
 
 type Listener = (message: Buffer, channel: Buffer) => void
 
-/** What the adapters need of a client of `redis`. */
+/** The part of a client of `redis` that the adapters need. */
 const makeClient = () => {
   const published: Array<Published> = []
   const entries: Array<Record<string, string>> = []

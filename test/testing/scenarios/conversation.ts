@@ -13,10 +13,10 @@ import * as Simulation from "../../../src/testing/Simulation.ts"
 import * as TestSocketIo from "../../../src/testing/TestSocketIo.ts"
 import { Ledger, type Stay } from "./ledger.ts"
 
-/** What may go wrong, and how much is going on. */
+/** The faults, and the amount of traffic. */
 export interface Weather {
   readonly clients: number
-  /** What each client does, one thing after the other. */
+  /** The steps of each client, one after the other. */
   readonly actions: number
   readonly latency: readonly [min: Duration.Input, max: Duration.Input]
   readonly resetRate: number
@@ -145,7 +145,7 @@ const checkAnswer = (ledger: Ledger, who: string, exit: Exit.Exit<ReadonlyArray<
   }
 }
 
-/** What one client does in one namespace. */
+/** The steps of one client in one namespace. */
 const talk = Effect.fnUntraced(function* (
   ledger: Ledger,
   socket: ClientSocket<Namespace.Untyped>,
@@ -226,7 +226,7 @@ const talk = Effect.fnUntraced(function* (
   }
 })
 
-/** What is logged as an error is one. */
+/** Every log line at level Error is an error. */
 const logged = (ledger: Ledger) =>
   Logger.layer([
     Logger.make(({ cause, logLevel, message }) => {
@@ -295,7 +295,7 @@ export const conversation = Effect.gen(function* () {
     yield* Effect.sleep("30 seconds")
     const all = ends.flat()
     const stay = Effect.forEach(all, ({ socket }) => Effect.ignore(socket.reconnect()), { concurrency: "unbounded" })
-    // What has waited for the connection may send them away again.
+    // Packets that have waited for the connection may send them away again.
     yield* Effect.repeat(Effect.andThen(stay, Effect.sleep("2 seconds")), {
       while: () => all.some(({ socket }) => !socket.connected)
     })

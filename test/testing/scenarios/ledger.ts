@@ -2,12 +2,12 @@ import { Effect } from "effect"
 
 import type { DisconnectReason } from "../../../src/DisconnectReason.ts"
 
-/** What is known of one stay of a client in a namespace: from its admission to its end. */
+/** The record of one stay of a client in a namespace: from its admission to its end. */
 export interface Stay {
   readonly id: string
-  /** Who it is, and where: the same for all stays of one client in one namespace. */
+  /** The client and the namespace: the same for all stays of one client in one namespace. */
   readonly who: string
-  /** What the server has sent to it, in order. */
+  /** The events that the server has sent to it, in order. */
   readonly sent: Array<string>
   /** How much of that the client has got. */
   received: number
@@ -79,7 +79,7 @@ export class Ledger {
     this.heard.add(key)
   }
 
-  /** What is volatile may be lost, but neither comes twice nor in another order. */
+  /** Volatile events may be lost, but neither come twice nor in another order. */
   onWhisper(stay: Stay, n: number): void {
     if (stay.whispered !== undefined && n <= stay.whispered) {
       this.complain(`${stay.who} whispered ${n} behind ${stay.whispered}`)

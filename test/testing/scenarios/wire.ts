@@ -1,5 +1,5 @@
 /**
- * What must hold of the packets themselves, as a trace has them.
+ * The invariants of the packets themselves, as a trace has them.
  */
 
 /** `43/side,12[…]` without its arguments. */
