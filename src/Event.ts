@@ -20,7 +20,6 @@ import {
   TypeId
 } from "./EventContract.ts"
 import { checkConcurrency } from "./internal/declarationChecks.ts"
-import { rateOf } from "./internal/tokenBucket.ts"
 import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
@@ -103,8 +102,8 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload, OnceO
    */
   readonly concurrency?: number
   /**
-   * The rate at which the client of one socket may send this event. The server enforces it.
-   * Default: no limit.
+   * The rate at which the client of one socket may send this event. The server enforces it, and
+   * does not serve the namespace if the rate makes no sense. Default: no limit.
    */
   readonly rateLimit?: EventRateLimit
   /**
@@ -215,8 +214,6 @@ export const make: {
   // The overloads say what it is: nothing here knows which of them was called.
   if (isReservedEvent(name) || name.startsWith("~fx:")) throw new Error(`"${name}" is a reserved event name`)
   checkConcurrency(`event "${name}"`, options.concurrency)
-  const rate = options.rateLimit && rateOf(options.rateLimit)
-  if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
   const arity: Arity = options.args !== undefined ? "many" : options.payload !== undefined ? "one" : "none"
   const payload =
     options.args !== undefined

@@ -10,8 +10,9 @@ import type * as Event from "./Event.ts"
 import { undeclaredAuth } from "./internal/compileContract.ts"
 import { checkConcurrency } from "./internal/declarationChecks.ts"
 import { type AnyOptions, type ContractFields, defaults, makeContract, withEvents } from "./internal/makeContract.ts"
+import { mergeContracts } from "./internal/mergeContracts.ts"
 import { compilePattern, matchPattern } from "./internal/namespacePattern.ts"
-import type { Namespace, Untyped } from "./NamespaceContract.ts"
+import type { Declared, Mergeable, Namespace, TypeId, Untyped } from "./NamespaceContract.ts"
 import { checkName, type ParameterNames, type ParameterSchema } from "./NamespaceName.ts"
 import type { AuthOptions, Options } from "./NamespaceOptions.ts"
 
@@ -34,6 +35,7 @@ export {
   type ClientToServer,
   type Data,
   type Declarations,
+  type Declared,
   type Dynamic,
   isNamespace,
   type Mergeable,
@@ -65,7 +67,7 @@ type EncodedOf<F extends Event.Fields> = { readonly [K in keyof F]: F[K]["Encode
  *
  * **Details**
  *
- * Contracts compose: `add` adds events, `merge` adds those of another contract, `middleware` adds a
+ * Contracts compose: `add` adds events, {@link merge} those of another contract, `middleware` a
  * condition for connecting, `annotate` adds a value for tools. Each returns a new contract.
  *
  * **Gotchas**
@@ -80,7 +82,6 @@ type EncodedOf<F extends Event.Fields> = { readonly [K in keyof F]: F[K]["Encode
  * const Said = Event.make("said", { payload: { from: Schema.String, text: Schema.String } })
  *
  * class Chat extends Namespace.make("/chat", { clientToServer: [Say], serverToClient: [Said] })
- *   .merge(Presence)
  *   .middleware(Authentication) {}
  * ```
  *
@@ -191,7 +192,7 @@ export const dynamic = <
  *
  * **Gotchas**
  *
- * Nothing is validated: check arguments before you use them. `add` and `merge` do not exist here.
+ * Nothing is validated: check arguments before you use them. `add` and {@link merge} take none.
  * Use {@link make} for a namespace with declared events.
  *
  * **Example** (An echo for signed-in clients)
@@ -273,6 +274,47 @@ export const untypedDynamic: {
     untyped: true
   })
 }
+
+/**
+ * Gives the first contract with the events, the data, the middlewares and the annotations of the
+ * other one. The name, the parameters, `auth`, `concurrency` and the documentation stay those of
+ * the first.
+ *
+ * Throws if both declare different events, or different data, of one name, and if the other one
+ * declares an `auth` or a `concurrency` that the first does not: nothing is lost silently. A
+ * middleware of both runs once.
+ *
+ * **Example** (A chat in which members vote)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { Event, Namespace } from "effect-socket.io"
+ *
+ * const Talk = Namespace.make("/chat", { clientToServer: [Event.make("say", { payload: Schema.String })] })
+ * const Voting = Namespace.make("/voting", { clientToServer: [Event.make("vote", { payload: Schema.Boolean })] })
+ *
+ * class Chat extends Namespace.merge(Talk, Voting) {}
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const merge = <Self extends Declared, Other extends Mergeable>(
+  self: Self,
+  other: Other
+): Namespace<
+  Self["_tag"],
+  Self["auth"],
+  Self[typeof TypeId]["clientToServer"] | Other[typeof TypeId]["clientToServer"],
+  Self[typeof TypeId]["serverToClient"] | Other[typeof TypeId]["serverToClient"],
+  Self[typeof TypeId]["middleware"] | Other[typeof TypeId]["middleware"],
+  {
+    readonly serverToServer: Self[typeof TypeId]["serverToServer"] | Other[typeof TypeId]["serverToServer"]
+    readonly data: Self[typeof TypeId]["data"] & Other[typeof TypeId]["data"]
+    readonly encodedData: Self[typeof TypeId]["encodedData"] & Other[typeof TypeId]["encodedData"]
+    readonly params: Self[typeof TypeId]["params"]
+  }
+> => mergeContracts(self as any, other as any)
 
 const documented = (options: AuthOptions<Event.AnySchema>) => ({
   auth: options.auth ?? undeclaredAuth,

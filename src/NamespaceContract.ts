@@ -91,30 +91,6 @@ export interface Namespace<
     }
   >
 
-  /**
-   * Adds the events, the data, the middlewares and the annotations of another contract. The name,
-   * the parameters, `auth`, `concurrency` and the documentation stay those of this one.
-   *
-   * Throws if both declare different events, or different data, of one name, and if the other one
-   * declares an `auth` or a `concurrency` that this one does not: nothing is lost silently. A
-   * middleware of both runs once.
-   */
-  merge<Other extends Mergeable>(
-    other: Other
-  ): Namespace<
-    Name,
-    Auth,
-    ClientToServer | Other[typeof TypeId]["clientToServer"],
-    ServerToClient | Other[typeof TypeId]["serverToClient"],
-    Middleware | Other[typeof TypeId]["middleware"],
-    {
-      readonly serverToServer: Declared["serverToServer"] | Other[typeof TypeId]["serverToServer"]
-      readonly data: Declared["data"] & Other[typeof TypeId]["data"]
-      readonly encodedData: Declared["encodedData"] & Other[typeof TypeId]["encodedData"]
-      readonly params: Declared["params"]
-    }
-  >
-
   /** Returns the same contract with one more annotation. */
   annotate<I, S>(
     key: Context.Key<I, S>,
@@ -262,6 +238,16 @@ export interface Any extends Base {
  */
 export interface Static extends Any {
   readonly params: undefined
+}
+
+/**
+ * Any contract that declares its events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Declared extends Any {
+  readonly untyped: false
 }
 
 /**

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { SocketStatus } from "effect-socket.io/client/ClientSocket"
+import * as ClientExtras from "effect-socket.io/client/ClientExtras"
 import * as SocketIoClient from "effect-socket.io/client/SocketIoClient"
 import * as PresenceList from "effect-socket.io/presence/PresenceList"
 
@@ -128,4 +129,10 @@ const visits = Effect.gen(function* () {
   )
 }).pipe(Effect.forever)
 
-visits.pipe(Effect.provide(SocketIoClient.layer({ url: location.origin })), Effect.runFork)
+// It moves to another server without an outage, and closes its connection with the page.
+const Client = SocketIoClient.layer({
+  url: location.origin,
+  extras: [ClientExtras.moves, ClientExtras.closeOnPageHide]
+})
+
+visits.pipe(Effect.provide(Client), Effect.runFork)

@@ -22,12 +22,9 @@ const readers = {
   transports: (name: string) =>
     Config.Array(Schema.Trim.pipe(Schema.decodeTo(Schema.Literals(["polling", "websocket"]))), name),
   upgrade: Config.Boolean,
-  tryAllTransports: Config.Boolean,
-  rememberUpgrade: Config.Boolean,
   withCredentials: Config.Boolean,
   protocols: (name: string) => Config.Array(Schema.Trim, name),
   forceBase64: Config.Boolean,
-  closeOnPageHide: Config.Boolean,
   connectTimeout: Config.Duration,
   reconnection: (name: string) =>
     Config.map(Config.Boolean(name), (isOn) => (isOn ? Reconnection.default : (false as const))),

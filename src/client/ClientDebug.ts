@@ -7,9 +7,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
 
 import { parseDebug } from "../internal/debugNamespaces.ts"
 import { log } from "../internal/log.ts"
+import type { ClientExtra } from "./ClientExtras.ts"
+import type { Extend } from "./internal/connection.ts"
 
 /**
  * The parts of a client, each of which logs its own steps.
@@ -19,29 +22,69 @@ import { log } from "../internal/log.ts"
  */
 export type ClientPart = "engine" | "manager" | "socket"
 
-/**
- * Writes a step of a client: `manager` with the message `connecting`, for example. It must not
- * fail.
- *
- * @since 0.1.0
- * @category models
- */
-export type WriteStep = (
+/** Writes a step of a client: `manager` with the message `connecting`, for example. */
+type WriteStep = (
   part: ClientPart,
   message: string,
   annotations?: Readonly<Record<string, unknown>>
 ) => Effect.Effect<void>
 
 /**
- * The function that writes the steps of clients. Default: it writes nothing.
+ * The debug logs of the clients that are made; {@link layer} makes them. Default: none.
  *
  * @since 0.1.0
  * @category services
  */
-export const ClientDebug: Context.Reference<WriteStep> = Context.Reference<WriteStep>(
+export const ClientDebug: Context.Reference<ClientExtra | undefined> = Context.Reference<ClientExtra | undefined>(
   "effect-socket.io/client/ClientDebug",
-  { defaultValue: () => () => Effect.void }
+  { defaultValue: () => undefined }
 )
+
+/** Writes the steps of a client. */
+const writing =
+  (write: WriteStep): Extend =>
+  (parts, { runtime }) => {
+    const step = (...step: Parameters<WriteStep>) => runtime.runFork(write(...step))
+    const { reconnection } = parts
+    return {
+      ...parts,
+      dial: (sink, fx) => {
+        const dialed = parts.dial(
+          {
+            ...sink,
+            onOpen: (handshake) => {
+              step("engine", "opened", { sid: handshake.sid })
+              sink.onOpen(handshake)
+            },
+            onUpgrade: () => {
+              step("engine", "upgraded")
+              sink.onUpgrade?.()
+            },
+            onClose: (close) => {
+              step("engine", "closed", { ...close })
+              sink.onClose(close)
+            }
+          },
+          fx
+        )
+        return Effect.tap(dialed, () => Effect.sync(() => step("manager", "connecting")))
+      },
+      reconnection:
+        reconnection &&
+        Schedule.tap(reconnection, ({ attempt, duration }) =>
+          Effect.sync(() => step("manager", "trying again", { attempt, delay: duration }))
+        ),
+      target: (target) =>
+        parts.target({
+          ...target,
+          onStatus: (next) => {
+            const status = target.onStatus?.(next) ?? next
+            step("socket", status._tag, { namespace: target.namespace, ...status })
+            return status
+          }
+        })
+    }
+  }
 
 /** The setting of the environment, or in pages the one that the package `debug` has. */
 const currentSetting = (): string => {
@@ -83,9 +126,10 @@ const currentSetting = (): string => {
 export const layer = (setting?: string): Layer.Layer<never> =>
   Layer.sync(ClientDebug, () => {
     const { includes } = parseDebug(setting ?? currentSetting())
-    return (part, message, annotations) => {
+    const extend = writing((part, message, annotations) => {
       const subsystem = `socket.io-client:${part}`
       const line = log("Debug", message, { subsystem, ...annotations })
       return includes(subsystem) ? Effect.provideService(line, References.MinimumLogLevel, "Debug") : line
-    }
+    })
+    return { extend }
   })

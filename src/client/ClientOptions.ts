@@ -12,6 +12,7 @@ import { integer, millis, refuse, transports } from "../engine/OptionReaders.ts"
 import type { TransportName } from "../engine/Transport.ts"
 import { MAX_ATTACHMENTS } from "../protocol/ProtocolLimits.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
+import type { ClientExtra } from "./ClientExtras.ts"
 import { default as defaultReconnection, type Outage } from "./Reconnection.ts"
 
 /**
@@ -47,28 +48,19 @@ export interface ClientOptions<R = never> {
    * headers. Default: none.
    */
   readonly headers?: Strings | Effect.Effect<Strings, never, R>
-  /** The transports that may be used, the first one first. Default: polling, then WebSocket. */
+  /**
+   * The transports that may be used. The first one opens the connection; polling changes to
+   * WebSocket if that is there, too. Default: polling and WebSocket.
+   */
   readonly transports?: ReadonlyArray<TransportName>
   /** Whether to change from polling to WebSocket when the server offers it. Default: true. */
   readonly upgrade?: boolean
-  /**
-   * Whether to try the other transports when the first one cannot connect, or not in time. Default:
-   * false.
-   */
-  readonly tryAllTransports?: boolean
-  /** Whether to begin with WebSocket once an upgrade has succeeded. Default: false. */
-  readonly rememberUpgrade?: boolean
   /** Whether cookies are sent to another origin. Default: false. */
   readonly withCredentials?: boolean
   /** Subprotocols of the WebSocket. Default: none. */
   readonly protocols?: ReadonlyArray<string>
   /** Whether bytes travel as base64, over WebSocket too. Default: false. */
   readonly forceBase64?: boolean
-  /**
-   * Whether to close the connection when the page is left or frozen. Default: true, where there is
-   * a page.
-   */
-  readonly closeOnPageHide?: boolean
   /**
    * The time for the opening of the connection over each transport that is tried, then for the
    * upgrade, and for the closing when the server does not take the rest. Default: 20 seconds.
@@ -102,6 +94,11 @@ export interface ClientOptions<R = never> {
    * stack of their reader; our server sends none. Default: 1,000.
    */
   readonly maxDepth?: number
+  /**
+   * What not every client has, such as moves from one server to another; see `ClientExtras`.
+   * Default: none.
+   */
+  readonly extras?: ReadonlyArray<ClientExtra>
 }
 
 type Strings = Readonly<Record<string, string>>
@@ -124,10 +121,9 @@ export interface ResolvedClientOptions extends Omit<EngineClientOptions, "query"
   readonly maxDepth: number
 }
 
-type ClientOptionsDefaults = Required<Omit<ClientOptions, "url" | "transports" | "connectTimeout" | Off>>
-
-/** The options that are off unless they are set. */
-type Off = "tryAllTransports" | "rememberUpgrade" | "forceBase64"
+type ClientOptionsDefaults = Required<
+  Omit<ClientOptions, "url" | "transports" | "connectTimeout" | "extras" | "forceBase64">
+>
 
 const defaults = {
   path: "/socket.io",
@@ -137,7 +133,6 @@ const defaults = {
   upgrade: true,
   withCredentials: false,
   protocols: [],
-  closeOnPageHide: true,
   reconnection: defaultReconnection,
   maxBuffered: 10_000,
   bufferOverflow: "newest",

@@ -8,8 +8,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
-import type { ClientObserver } from "./internal/observing.ts"
-import { makeObserver } from "./internal/telemetry.ts"
+import type { ClientExtra } from "./ClientExtras.ts"
+import { observing } from "./internal/telemetry.ts"
 
 /**
  * The options of the spans and metrics of clients.
@@ -37,23 +37,12 @@ export interface ClientTelemetryOptions {
 }
 
 /**
- * The observer of a client. Opaque: {@link layer} makes it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Telemetry {
-  /** @internal */
-  readonly observer: ClientObserver
-}
-
-/**
- * The observer of the clients that are made. Default: none.
+ * The telemetry of the clients that are made; {@link layer} makes it. Default: none.
  *
  * @since 0.1.0
  * @category services
  */
-export const ClientTelemetry: Context.Reference<Telemetry | undefined> = Context.Reference<Telemetry | undefined>(
+export const ClientTelemetry: Context.Reference<ClientExtra | undefined> = Context.Reference<ClientExtra | undefined>(
   "effect-socket.io/client/ClientTelemetry",
   { defaultValue: () => undefined }
 )
@@ -94,5 +83,5 @@ export const ClientTelemetry: Context.Reference<Telemetry | undefined> = Context
 export const layer = (options: ClientTelemetryOptions = {}): Layer.Layer<never> =>
   Layer.effect(
     ClientTelemetry,
-    Effect.map(Effect.context<never>(), (context) => ({ observer: makeObserver(context, options) }))
+    Effect.map(Effect.context<never>(), (context) => ({ extend: observing(context, options) }))
   )

@@ -23,10 +23,10 @@ import { ClientDebug } from "./ClientDebug.ts"
 import { ClientTelemetry } from "./ClientTelemetry.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
-import type { Manager, ManagerRuntime } from "./internal/connection.ts"
+import type { MakeAuth, Manager, ManagerRuntime, SocketRuntime } from "./internal/connection.ts"
 import { makeManager } from "./internal/manager.ts"
 import { runForkHere, scoped } from "./internal/scoped.ts"
-import { type MakeAuth, makeSocket, type SocketRuntime } from "./internal/socket.ts"
+import { makeSocket } from "./internal/socket.ts"
 
 /**
  * @since 0.1.0
@@ -70,18 +70,15 @@ export const make: <R = never>(
   const clock = yield* Clock.Clock
   const platform = yield* ClientPlatform
   const runFork = yield* runForkHere
-  const writeStep = yield* ClientDebug
+  const extras = [yield* ClientDebug, yield* ClientTelemetry, ...(options.extras ?? [])]
   const runtime: ManagerRuntime = {
     platform: platform.forClient?.() ?? platform,
     runFork,
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
-    memory: { upgraded: false },
     unique: (yield* Random.next).toString(36).slice(2),
-    debug: (...step) => runFork(writeStep(...step)),
-    warn: (...line) => runFork(log("Warn", ...line)),
-    observer: (yield* ClientTelemetry)?.observer
+    warn: (...line) => runFork(log("Warn", ...line))
   }
-  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser)
+  const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser, extras)
   yield* scoped(() => manager.close)
   return { manager }
 })
@@ -156,16 +153,11 @@ type MiddlewareAuth<M> = [M] extends [never]
  *   be left out if `{}` is one.
  * - `params`: the parameters of a dynamic namespace's name; nothing else has one. A name that does
  *   not match the contract's pattern is a defect.
- * - `fingerprint`: that of the program's contract, as `ContractDiff.fingerprint` gives it in a
- *   build. If a server of this library has another one, the client logs a warning, once. Default:
- *   the first one that the server tells, so that the warning means that the server has changed
- *   since.
  *
  * @since 0.1.0
  * @category options
  */
-export type ConnectOptions<T extends Target, R = never> = AuthOption<AuthOf<T>, R> &
-  ParamsOption<T> & { readonly fingerprint?: string }
+export type ConnectOptions<T extends Target, R = never> = AuthOption<AuthOf<T>, R> & ParamsOption<T>
 
 type AuthOption<Auth, R> = {} extends Auth
   ? { readonly auth?: Auth | Effect.Effect<Auth, never, R> }
@@ -244,10 +236,9 @@ export const socket = <const T extends Target, R = never>(
 interface AnyOptions {
   readonly auth?: unknown
   readonly params?: Readonly<Record<string, unknown>>
-  readonly fingerprint?: string
 }
 
-const open = Effect.fnUntraced(function* (of: Target, { auth, fingerprint, params }: AnyOptions = {}) {
+const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptions = {}) {
   const { manager } = yield* SocketIoClient
   const contract = (of as Partial<Namespace.Any>).forClient?.()
   const namespace = contract ? contract.name(params) : (of as string)
@@ -257,9 +248,9 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, fingerprint, param
   const given = isMade ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (contract ? contract.encodeAuth(value) : value))
   const makeAuth: MakeAuth = (use) => run(Effect.map(payload as Effect.Effect<any>, use))
-  const target = { namespace, of, wire: contract?.wire, auth: isMade || auth, fingerprint }
+  const target = { namespace, of, wire: contract?.wire, auth: isMade || auth }
   const existing = manager.members.get(namespace)
-  const runtime = existing ?? makeSocket(manager, target)
+  const runtime = existing ?? makeSocket(manager, manager.target(target))
   const other = runtime.target.of !== of ? "contract" : Equal.equals(runtime.target.auth, target.auth) ? "" : "auth"
   if (other) {
     // Another contract or auth needs another client.

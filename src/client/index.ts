@@ -5,6 +5,7 @@
  */
 export * as ClientConfig from "./ClientConfig.ts"
 export * as ClientDebug from "./ClientDebug.ts"
+export * as ClientExtras from "./ClientExtras.ts"
 export * as ClientMetrics from "./ClientMetrics.ts"
 export * as ClientOptions from "./ClientOptions.ts"
 export * as ClientSocket from "./ClientSocket.ts"

@@ -49,7 +49,7 @@ export interface EngineClientSink {
   onMessage(packet: string): void
   onBinary(bytes: Uint8Array): void
   /** The session has changed from polling to WebSocket. */
-  onUpgrade(): void
+  onUpgrade?(): void
   /** The session has ended, or could not be opened. Called once, and nothing is called after it. */
   onClose(close: ClientClose): void
 }
@@ -87,13 +87,39 @@ export interface EngineClient {
   readonly checkAlive: () => void
   /** Closes the session once everything that waits is sent, or after `connectTimeout`. */
   readonly close: (description?: string) => void
-  /** Ends the session at once: the server has broken the protocol, or a limit. */
-  readonly fail: (reason: ClientCloseReason, description: string) => void
+  /**
+   * Ends the session at once: the server has broken the protocol, or a limit. With `isLeft` the
+   * connection still works, and the server is told, whatever the reason is.
+   */
+  readonly fail: (reason: ClientCloseReason, description: string, details?: ConnectionDetails, isLeft?: boolean) => void
 }
+
+/**
+ * The function that makes sessions, such as {@link make}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type MakeEngineClient = (
+  options: EngineClientOptions,
+  runtime: EngineClientRuntime,
+  sink: EngineClientSink
+) => EngineClient
 
 const PONG = "3"
 
 let counter = 0
+
+/** A WebSocket that may take the place of polling. */
+interface Upgrade {
+  /**
+   * `Pausing`: the server has answered the probe. Packets wait, as polling takes no more.
+   */
+  readonly _tag: "Probing" | "Pausing"
+  readonly candidate: ClientTransport
+  /** Ends the time in which the upgrade must be done. */
+  readonly forget: () => void
+}
 
 /**
  * Makes a session, which is not opened yet: see {@link EngineClient}.
@@ -107,17 +133,14 @@ export const make = (
   sink: EngineClientSink
 ): EngineClient => {
   const { connectTimeout, forceBase64, transports } = options
-  const { memory, now, platform, runFork } = runtime
-  const cleanup: Array<() => void> = []
+  const { now, platform, runFork } = runtime
+  let forgetOffline: (() => void) | undefined
   let state: "Opening" | "Open" | "Closing" | "Closed" = "Opening"
   let id: string | undefined
-  /** The transports that have not failed yet, in the order in which they are tried. */
-  let names: ReadonlyArray<TransportName> =
-    options.rememberUpgrade && memory.upgraded && transports[1] === "websocket" ? ["websocket", "polling"] : transports
   /** The transport that is in use, or being tried. */
   let transport: ClientPolling | ClientTransport | undefined
-  /** The WebSocket that may take the place of polling. */
-  let candidate: ClientTransport | undefined
+  /** The upgrade that is under way. */
+  let upgrade: Upgrade | undefined
   let pingWait = 0
   let maxPayload = 0
   /** The packets that wait. The first one is `undefined` while a Blob is read in its place. */
@@ -126,18 +149,14 @@ export const make = (
   const raw = new Set<Packet>()
   /** Polling takes nothing more until the last request has arrived. */
   let isPosting = false
-  /** The server has answered the probe. Packets wait, as polling takes no more. */
-  let isUpgrading = false
   let isFlushing = false
   let deadline = 0
   let forgetDeadline: (() => void) | undefined
-  /** Ends an upgrade that takes too long: packets wait, and a WebSocket may swallow the probe. */
-  let forgetUpgrade: (() => void) | undefined
 
   const expect = (millis: number) => {
     forgetDeadline?.()
     deadline = now() + millis
-    forgetDeadline = after(runFork, millis, () => (state === "Opening" ? fail("timeout") : end("ping timeout")))
+    forgetDeadline = after(runFork, millis, () => end(state === "Opening" ? "timeout" : "ping timeout"))
   }
 
   // -------------------------------------------------------------- opening
@@ -145,7 +164,7 @@ export const make = (
   const connect = () => {
     expect(connectTimeout)
     transport =
-      names[0] === "polling"
+      transports[0] === "polling"
         ? // Some caches in the field answer a GET with the response to an earlier one, of any client.
           makePolling(
             () => `${addressOf(options, "polling", id)}&t=${runtime.unique}_${(counter++).toString(36)}`,
@@ -156,9 +175,9 @@ export const make = (
               isPosting = false
               flush()
             },
-            fail
+            end
           )
-        : webSocket(() => {}, onPacket, onBinary, fail)
+        : webSocket(() => {}, onPacket, onBinary, end)
     transport.open()
   }
 
@@ -172,28 +191,19 @@ export const make = (
     return makeWebSocket(platform, request, onOpen, onPacket, onBinary, onEnd)
   }
 
-  /** Leaves a transport that does not lead to a Socket.IO server: another transport may. */
-  const fail: TransportEnd = (reason, description, details) => {
-    if (state !== "Opening" || !options.tryAllTransports || names.length < 2) return end(reason, description, details)
-    names = names.slice(1)
-    transport!.close()
-    connect()
-  }
-
   const onOpenPacket = (packet: string) => {
     const handshake = decodeOpen(packet)
-    if (isProtocolError(handshake)) return fail("parse error", handshake.message)
+    if (isProtocolError(handshake)) return end("parse error", handshake.message)
     const { pingInterval, pingTimeout, sid, upgrades } = handshake
     maxPayload = handshake.maxPayload
     pingWait = pingInterval + pingTimeout
     id = sid
     state = "Open"
     const polling = transport?.pause && transport
-    memory.upgraded = !polling
     sink.onOpen(handshake)
     if (!isOpen()) return
     expect(pingWait)
-    if (options.upgrade && polling && upgrades.includes("websocket") && names.includes("websocket")) probe(polling)
+    if (options.upgrade && polling && upgrades.includes("websocket") && transports.includes("websocket")) probe(polling)
   }
 
   // -------------------------------------------------------------- upgrade
@@ -203,42 +213,43 @@ export const make = (
       () => probing.write(["2probe"]),
       (packet) => {
         if (transport === probing) return onPacket(packet)
-        if (packet !== "3probe" || isUpgrading) return failUpgrade()
-        isUpgrading = true
+        if (packet !== "3probe" || upgrade?._tag !== "Probing") return failUpgrade()
+        upgrade = { ...upgrade, _tag: "Pausing" }
         polling.pause(() => completeUpgrade(probing))
       },
       (bytes) => (transport === probing ? onBinary(bytes) : failUpgrade()),
-      (...why) => (transport === probing ? fail(...why) : failUpgrade())
+      (...why) => (transport === probing ? end(...why) : failUpgrade())
     )
-    candidate = probing
-    forgetUpgrade = after(runFork, connectTimeout, failUpgrade)
+    // Packets may wait for it, and a WebSocket may swallow the probe.
+    upgrade = { _tag: "Probing", candidate: probing, forget: after(runFork, connectTimeout, failUpgrade) }
     probing.open()
   }
 
   const completeUpgrade = (upgraded: ClientTransport) => {
     transport = upgraded
-    candidate = undefined
-    isPosting = isUpgrading = false
-    forgetUpgrade?.()
+    isPosting = false
+    upgrade!.forget()
+    upgrade = undefined
     upgraded.write(["5"])
-    memory.upgraded = true
-    sink.onUpgrade()
+    sink.onUpgrade?.()
     flush()
   }
 
   /** The session stays with polling. */
   const failUpgrade = () => {
-    const polling = isUpgrading && transport?.pause && transport
-    dropCandidate()
-    if (polling) polling.resume()
+    const isPaused = isPausing()
+    dropUpgrade()
+    if (isPaused) (transport as ClientPolling).resume()
   }
 
-  const dropCandidate = () => {
-    forgetUpgrade?.()
-    candidate?.close()
-    candidate = undefined
-    isUpgrading = false
+  const dropUpgrade = () => {
+    const dropped = upgrade
+    upgrade = undefined
+    dropped?.forget()
+    dropped?.candidate.close()
   }
+
+  const isPausing = () => upgrade?._tag === "Pausing"
 
   // -------------------------------------------------------------- in
 
@@ -265,7 +276,7 @@ export const make = (
   }
 
   const onBinary = (bytes: Uint8Array) =>
-    state === "Opening" ? fail("parse error", "not an open packet") : sink.onBinary(bytes)
+    state === "Opening" ? end("parse error", "not an open packet") : sink.onBinary(bytes)
 
   // -------------------------------------------------------------- out
 
@@ -298,7 +309,7 @@ export const make = (
 
   const isOpen = () => state === "Open"
 
-  const isIdle = () => !isPosting && !isUpgrading
+  const isIdle = () => !isPosting && !isPausing()
 
   const isWritable = () => isOpen() && isIdle() && queue.length === 0
 
@@ -331,15 +342,13 @@ export const make = (
   const end = (reason: ClientCloseReason, description?: string, details?: ConnectionDetails, isLeft = false) => {
     const before = state
     if (before === "Closed") return
-    // The next session does not begin with a WebSocket that failed or broke.
-    if (reason === "transport error" || (before === "Opening" && reason !== "forced close")) memory.upgraded = false
     state = "Closed"
     forgetDeadline?.()
-    dropCandidate()
+    dropUpgrade()
     // A lost connection would not carry the goodbye.
     transport?.close(isLeft || !/^(trans|ping)/.test(reason) ? id : undefined)
     queue = []
-    for (const undo of cleanup) undo()
+    forgetOffline?.()
     sink.onClose({
       ...details,
       reason: before === "Closing" ? "forced close" : reason,
@@ -363,11 +372,7 @@ export const make = (
     open: () => {
       // A server on the same machine can be reached without a network.
       if (!/\/localhost(:|$)/.test(options.origin)) {
-        cleanup.push(platform.onOffline(() => end("transport close", "offline")))
-      }
-      // A frozen page keeps no connection. A restored page finds it closed, and connects again.
-      if (options.closeOnPageHide) {
-        cleanup.push(platform.onPageHide(() => end("transport close", "page hidden", undefined, true)))
+        forgetOffline = platform.onOffline(() => end("transport close", "offline"))
       }
       connect()
     },
@@ -390,6 +395,6 @@ export const make = (
       expect(connectTimeout)
       flush()
     },
-    fail
+    fail: end
   }
 }

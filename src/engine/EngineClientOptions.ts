@@ -20,17 +20,15 @@ export interface EngineClientOptions {
   readonly origin: string
   /** Begins with a slash. */
   readonly path: string
-  readonly query: Readonly<Record<string, string>>
+  /** Parameters of every request. One without a value is left out. */
+  readonly query: Readonly<Record<string, string | undefined>>
   readonly headers: Readonly<Record<string, string>>
-  /** In the order in which they are tried. */
+  /** The first one is used, and WebSocket, if it is another one, for upgrades. */
   readonly transports: ReadonlyArray<TransportName>
   readonly upgrade: boolean
-  readonly tryAllTransports?: boolean
-  readonly rememberUpgrade?: boolean
   readonly withCredentials: boolean
   readonly protocols: ReadonlyArray<string>
   readonly forceBase64?: boolean
-  readonly closeOnPageHide: boolean
   /**
    * The time for an opening over one transport, for an upgrade and for a close, in milliseconds.
    */
@@ -48,8 +46,6 @@ export interface EngineClientRuntime {
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** The monotonic time in milliseconds. */
   readonly now: () => number
-  /** The memory that the sessions of one client share. */
-  readonly memory: { upgraded: boolean }
   /**
    * A text that no other client has. The addresses of polling begin with it in their parameter `t`,
    * so that a cache never takes one client's request for another's.

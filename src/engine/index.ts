@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as ClientAddress from "./ClientAddress.ts"
+export * as ClientChoices from "./ClientChoices.ts"
 export * as ClientPlatform from "./ClientPlatform.ts"
 export * as ClosingTime from "./ClosingTime.ts"
 export * as Cors from "./Cors.ts"

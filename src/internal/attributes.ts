@@ -50,9 +50,3 @@ export const withAttributes = (
   all[1 + length] = { ...(all[1 + length] as Attributes | undefined), ...attributes }
   return all
 }
-
-/** The value of `fx` in the requests of a client of this library. */
-export const OUR_CLIENT = "1"
-
-/** The same of a client that takes trace contexts. */
-export const TRACED_CLIENT = "1.trace"

@@ -26,7 +26,7 @@ export type AnyOptions = Options<
 
 type Direction = "clientToServer" | "serverToClient" | "serverToServer"
 
-const eachDirection = (events: (direction: Direction) => ReadonlyMap<string, Event.Any>) => ({
+export const eachDirection = (events: (direction: Direction) => ReadonlyMap<string, Event.Any>) => ({
   clientToServer: events("clientToServer"),
   serverToClient: events("serverToClient"),
   serverToServer: events("serverToServer")
@@ -72,7 +72,6 @@ export const makeContract = (fields: ContractFields): any => {
     middleware: (middleware: NamespaceMiddleware.AnyService) =>
       derive({ ...withRefresh(fields, middleware), middlewares: [...fields.middlewares, middleware] }),
     add: (events: AnyOptions) => derive(withEvents(fields, events)),
-    merge: (other: ContractFields) => derive(merged(fields, other)),
     annotate: (key: Context.Key<any, any>, value: unknown) => annotateMerge(Context.make(key, value)),
     annotateMerge,
     of: (handlers: unknown) => handlers
@@ -82,7 +81,7 @@ export const makeContract = (fields: ContractFields): any => {
 /**
  * The entries of both; `onTwice` is told of a name that is in both, and whether its values differ.
  */
-const union = <A>(
+export const union = <A>(
   one: Iterable<readonly [string, A]>,
   two: Iterable<readonly [string, A]>,
   onTwice: (name: string, differs: boolean) => void
@@ -114,19 +113,3 @@ const withRefresh = (fields: ContractFields, { refresh }: NamespaceMiddleware.An
   refresh === undefined || fields.untyped
     ? fields
     : withEvents(fields, { clientToServer: [refresh.request], serverToClient: [refresh.notice] })
-
-/** The fields of two contracts; `auth` and the like are those of the first. */
-const merged = (fields: ContractFields, other: ContractFields): Partial<ContractFields> => {
-  const check = (name: string, differs: boolean) => {
-    if (differs) throw new Error(`merge: "${fields._tag}" and "${other._tag}" differ in "${name}"`)
-  }
-  for (const option of ["auth", "concurrency"] as const) {
-    check(option, other[option] !== defaults[option] && other[option] !== fields[option])
-  }
-  return {
-    ...eachDirection((direction) => union(fields[direction], other[direction], check)),
-    data: Object.fromEntries(union(Object.entries(fields.data), Object.entries(other.data), check)),
-    middlewares: Array.from(new Set([...fields.middlewares, ...other.middlewares])),
-    annotations: Context.merge(fields.annotations, other.annotations)
-  }
-}

@@ -6,8 +6,8 @@ import { Clock, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { SocketStatus } from "../../src/client/ClientSocket.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
-import type { ServerOptions } from "../../src/server/ServerOptions.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { Desk, makeDesk, type Token, token } from "./desk.ts"
 import { settle } from "./raw.ts"
@@ -15,10 +15,21 @@ import { settle } from "./raw.ts"
 const MINUTE = 60_000
 
 /** A server, and one client of it. */
-const connected = Effect.fnUntraced(function* (auth: Token | Effect.Effect<Token>, options: ServerOptions = {}) {
+const connected = Effect.fnUntraced(function* (
+  auth: Token | Effect.Effect<Token>,
+  options: TestSocketIo.TestOptions = {}
+) {
   const desk = yield* makeDesk()
   const context = yield* Layer.build(
-    desk.layer.pipe(Layer.provideMerge(TestSocketIo.layer({ heartbeat: { pingInterval: "10 days" }, ...options })))
+    desk.layer.pipe(
+      Layer.provideMerge(
+        TestSocketIo.layer({
+          heartbeat: { pingInterval: "10 days" },
+          client: { extras: ClientExtras.server },
+          ...options
+        })
+      )
+    )
   )
   const encoded = Effect.isEffect(auth)
     ? Effect.map(auth, (claims) => ({ token: token(claims) }))

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 
 import type { SocketStatus } from "../../src/client/ClientSocket.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { eventually, ways } from "../support/official.ts"
@@ -26,7 +27,9 @@ describe("the client of this library at the end of its rights", () => {
           const claims: Token = { name: "ada", rooms: ["a"], ...(made === 1 && { in: 800, notice: 400 }) }
           return Effect.succeed({ token: token(claims) })
         })
-        const client = yield* Layer.build(SocketIoClient.layer({ url, transports: [transport] }))
+        const client = yield* Layer.build(
+          SocketIoClient.layer({ url, transports: [transport], extras: ClientExtras.server })
+        )
         const socket = yield* Effect.provideContext(SocketIoClient.connect(Desk, { auth }), client)
         const statuses: Array<SocketStatus["_tag"]> = []
         const news: Array<string> = []

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Namespace from "../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
@@ -36,7 +37,11 @@ const joined = Effect.fnUntraced(function* (
     })
   ).pipe(Layer.provide(AuthenticationLive))
   const context = yield* Layer.build(
-    layer.pipe(Layer.provideMerge(TestSocketIo.layer({ heartbeat: { pingInterval: "10 days" } })))
+    layer.pipe(
+      Layer.provideMerge(
+        TestSocketIo.layer({ heartbeat: { pingInterval: "10 days" }, client: { extras: [ClientExtras.rights] } })
+      )
+    )
   )
   const auth = Effect.succeed({ token: token({ name: "ada", rooms: ["a"], in: MINUTE, notice: 10_000 }) })
   const client = yield* Effect.provideContext(SocketIoClient.connect(Plain, { auth }), context)

@@ -6,6 +6,7 @@ import { Clock, Effect, Fiber, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import type * as Namespace from "../../src/Namespace.ts"
 import { fakeSocket, statusesOf } from "../support/fakeClient.ts"
@@ -259,7 +260,7 @@ describe("the liveness of a client", () => {
 
   it.effect("ends when the page is left, and is not opened again before that has come to rest", () =>
     Effect.gen(function* () {
-      const { last, platform, statuses } = yield* setup()
+      const { last, platform, statuses } = yield* setup({ extras: [ClientExtras.closeOnPageHide] })
       yield* admit(last())
       for (const leave of platform.pageHide) leave()
       assert.isTrue(last().closed)

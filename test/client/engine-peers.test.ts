@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Schedule, Stream } from "effect"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -64,7 +65,7 @@ for (const [peer, start] of [
         Effect.gen(function* () {
           const { url } = yield* running({ transports: [second] })
           const transports = [first, second]
-          const { requests, socket } = yield* clientOf({ url, transports, tryAllTransports: true })
+          const { requests, socket } = yield* clientOf({ url, transports, extras: [ClientExtras.tryAllTransports] })
           assert.strictEqual(yield* transportOf(socket), second)
           assert.deepStrictEqual(requests, transports)
         })
@@ -134,7 +135,7 @@ for (const [peer, start] of [
         const first = yield* Effect.promise(() => start({}))
         const { requests, socket } = yield* clientOf({
           url: first.url,
-          rememberUpgrade: true,
+          extras: [ClientExtras.rememberUpgrade],
           reconnection: Schedule.spaced("20 millis")
         })
         yield* upgraded(socket)

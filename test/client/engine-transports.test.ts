@@ -351,7 +351,7 @@ describe("what sessions remember of an upgrade", () => {
 
   it.effect("is forgotten with a session over polling", () =>
     Effect.gen(function* () {
-      const test = yield* openPolling({}, { rememberUpgrade: false, memory: { upgraded: true } })
+      const test = yield* openPolling({}, { rememberUpgrade, transports: ["polling"], memory: { upgraded: true } })
       assert.isFalse(yield* next(test))
     })
   )

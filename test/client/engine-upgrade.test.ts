@@ -209,7 +209,7 @@ describe("an upgrade that comes to nothing", () => {
     for (const description of [undefined, "broken"]) {
       it.effect(`leaves the session on polling when the WebSocket is ${description ?? "closed"} while ${until}`, () =>
         Effect.gen(function* () {
-          const test = yield* openUpgrading(until)
+          const test = yield* openUpgrading(until, { rememberUpgrade: true })
           test.ws().events.onClose(description)
           assert.isFalse(test.memory.upgraded)
           // Packets of the failed one are ignored then.

@@ -5,9 +5,46 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { accept, ask, connected, MOVE_ID, OPEN, run, settle } from "./rawServer.ts"
+
+describe("a client without the extra for moves", () => {
+  it.effect("tells its server nothing beyond the protocol, and does not move when it is asked to", () =>
+    run(
+      Effect.gen(function* () {
+        const { connection, socket, statuses } = yield* connected()
+        assert.strictEqual(connection.request.url, "/socket.io/?EIO=4&transport=websocket")
+        yield* ask(connection)
+        yield* settle
+        yield* socket.emit("meanwhile")
+        assert.strictEqual(yield* connection.receive, '42/chat,["meanwhile"]')
+        assert.deepStrictEqual(yield* connection.received, [])
+        yield* connection.close
+        yield* settle
+        yield* TestClock.adjust("2 seconds")
+        const again = yield* accept
+        assert.strictEqual(yield* again.receive, "40/chat,")
+        assert.deepStrictEqual(
+          statuses.map(({ _tag }) => _tag),
+          ["Disconnected", "Connecting"]
+        )
+      }),
+      []
+    )
+  )
+
+  it.effect("says that it does not, if it takes something else of a server of this library", () =>
+    run(
+      Effect.gen(function* () {
+        const { connection } = yield* connected()
+        assert.include(connection.request.url, "fx=0&")
+      }),
+      [ClientExtras.rights]
+    )
+  )
+})
 
 describe("a connection that is asked to move", () => {
   it.effect("opens the next one first, says so, and asks for its namespaces there when it is told to", () =>
@@ -346,7 +383,10 @@ describe("a connection that is asked to move", () => {
             yield* TestClock.adjust(1)
             assert.strictEqual(yield* Fiber.join(closed), "closed")
           })
-          yield* test.pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer(), { local: true }))
+          yield* test.pipe(
+            Effect.scoped,
+            Effect.provide(TestSocketIo.layerRawServer({ extras: [ClientExtras.moves] }), { local: true })
+          )
         }
       })
     )

@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { SocketStatus } from "../../src/client/ClientSocket.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import { openPacket, openPolling, openUpgrading } from "../support/engineClient.ts"
@@ -52,9 +53,11 @@ afterEach(() => {
 const connected = Effect.fnUntraced(function* (options: Partial<ClientOptions>) {
   const fake = makeFakePlatform()
   const { onOffline, onPageHide } = yield* ClientPlatform
-  const client = yield* SocketIoClient.make({ url: "http://test", ...options }).pipe(
-    Effect.provideService(ClientPlatform, { ...fake, onOffline, onPageHide })
-  )
+  const client = yield* SocketIoClient.make({
+    url: "http://test",
+    extras: [ClientExtras.closeOnPageHide],
+    ...options
+  }).pipe(Effect.provideService(ClientPlatform, { ...fake, onOffline, onPageHide }))
   const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
   const statuses: Array<SocketStatus> = []
   yield* Effect.forkScoped(
@@ -169,9 +172,9 @@ for (const transport of ["polling", "websocket"] as const) {
       })
     )
 
-    it.effect("keeps its connection when it is left, where that is wanted", () =>
+    it.effect("keeps its connection when it is left, unless it has the extra", () =>
       Effect.gen(function* () {
-        const { socket, sessions } = yield* connected({ ...options, closeOnPageHide: false })
+        const { socket, sessions } = yield* connected({ ...options, extras: [] })
         assert.deepStrictEqual(page.listening, ["offline"])
         page.hide(true)
         page.show(true)

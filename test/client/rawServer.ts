@@ -4,6 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import type { SocketStatus } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import type { RawConnection } from "../../src/testing/RawPeer.ts"
@@ -43,5 +44,8 @@ export const connected = Effect.fnUntraced(function* (reply: object = {}) {
   return { connection, socket, statuses }
 })
 
-export const run = (test: Effect.Effect<void, unknown, any>) =>
-  test.pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer())) as Effect.Effect<void, unknown>
+/** Runs a test whose client has all extras of servers of this library, unless others are given. */
+export const run = (
+  test: Effect.Effect<void, unknown, any>,
+  extras: ReadonlyArray<ClientExtras.ClientExtra> = ClientExtras.server
+) => test.pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer({ extras }))) as Effect.Effect<void, unknown>

@@ -8,6 +8,7 @@ import { queryObjects } from "node:v8"
 import { Effect, Fiber, Schedule, Stream } from "effect"
 
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform, type ClientPlatformShape } from "../../src/engine/ClientPlatform.ts"
 import * as TestServer from "../support/TestServer.ts"
@@ -75,6 +76,9 @@ const counting = (platform: ClientPlatformShape): ClientPlatformShape => {
   }
 }
 
+/** All of them, as each keeps something of its own. */
+const extras = [...ClientExtras.server, ClientExtras.closeOnPageHide, ClientExtras.rememberUpgrade]
+
 /** The constructor of fibers, which Effect does not export. */
 const FiberImpl = Effect.runFork(Effect.void).constructor as new () => unknown
 
@@ -132,7 +136,7 @@ const cycle = (url: string, i: number) => {
     }
   }).pipe(
     Effect.scoped,
-    Effect.provide(SocketIoClient.layer({ url, reconnection: Schedule.spaced("1 millis"), ...wayOf(i) }))
+    Effect.provide(SocketIoClient.layer({ url, reconnection: Schedule.spaced("1 millis"), extras, ...wayOf(i) }))
   )
   // One in eleven is interrupted on its way.
   return i % 11 === 0 ? Effect.timeoutOption(life, `${i % 6} millis`) : life
@@ -156,7 +160,7 @@ await settled()
 const before = count()
 const connected = (options: Partial<ClientOptions>) =>
   Effect.gen(function* () {
-    const client = yield* SocketIoClient.make({ url: server.url, ...options })
+    const client = yield* SocketIoClient.make({ url: server.url, extras, ...options })
     const socket = yield* Effect.provideService(SocketIoClient.connect("/"), SocketIoClient.SocketIoClient, client)
     track("clients", client.manager)
     track("sockets", socket)

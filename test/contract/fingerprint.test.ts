@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as ContractDiff from "../../src/ContractDiff.ts"
 import * as Event from "../../src/Event.ts"
@@ -79,7 +80,7 @@ const logged = Effect.fnUntraced(function* (fingerprint: string | undefined, tol
   const lines: Array<string> = []
   const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel} ${String(message)}`))
   yield* Effect.gen(function* () {
-    yield* SocketIoClient.socket(Chat, fingerprint === undefined ? {} : { fingerprint })
+    yield* SocketIoClient.socket(Chat)
     for (const fx of told) {
       const connection = yield* accept
       yield* connection.receive
@@ -88,11 +89,20 @@ const logged = Effect.fnUntraced(function* (fingerprint: string | undefined, tol
       yield* connection.close
       yield* TestClock.adjust("10 seconds")
     }
-  }).pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer()), Effect.provide(Logger.layer([logger])))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      TestSocketIo.layerRawServer({
+        extras: [ClientExtras.contracts(fingerprint === undefined ? {} : { "/chat": fingerprint })]
+      })
+    ),
+    Effect.provide(Logger.layer([logger]))
+  )
   return lines.filter((line) => line.includes("contract"))
 })
 
 describe("a client", () => {
+  const extras = (fingerprint: string) => [ClientExtras.contracts({ "/chat": fingerprint })]
   const warning = 'Warn "/chat" has another contract at the server'
 
   it.effect("warns once, when the server has another contract than before", () =>
@@ -116,25 +126,25 @@ describe("a client", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ message }) => void lines.push(String(message)))
     return Effect.gen(function* () {
-      const socket = yield* SocketIoClient.connect(Chat, { fingerprint: ContractDiff.fingerprint(Chat) })
+      const socket = yield* SocketIoClient.connect(Chat)
       assert.strictEqual(yield* socket.emitWithAck("join", { room: "lobby", at: new Date(0) }), 1)
       assert.deepStrictEqual(
         lines.filter((line) => line.includes("contract")),
         []
       )
-      const client = yield* TestSocketIo.makeClient()
-      yield* Effect.provideService(
-        SocketIoClient.connect(Chat, { fingerprint: "stale" }),
-        SocketIoClient.SocketIoClient,
-        client
-      )
+      const client = yield* TestSocketIo.makeClient({ extras: extras("stale") })
+      yield* Effect.provideService(SocketIoClient.connect(Chat), SocketIoClient.SocketIoClient, client)
       assert.lengthOf(
         lines.filter((line) => line.includes("another contract")),
         1
       )
     }).pipe(
       Effect.scoped,
-      Effect.provide(layer.pipe(Layer.provideMerge(TestSocketIo.layer()))),
+      Effect.provide(
+        layer.pipe(
+          Layer.provideMerge(TestSocketIo.layer({ client: { extras: extras(ContractDiff.fingerprint(Chat)) } }))
+        )
+      ),
       Effect.provide(Logger.layer([logger]))
     )
   })

@@ -60,6 +60,22 @@ describe("a client of this library", () => {
     )
   }
 
+  it.effect("has an outage without the extra for moves, as the official client has, and comes back by itself", () =>
+    Effect.gen(function* () {
+      const { balance, client, drain, log, start } = yield* draining()
+      const { socket, tags } = yield* chatting(yield* client({ extras: [] }))
+      yield* balance(yield* start("second"))
+      const fiber = yield* drain
+      yield* TestClock.adjust("10 seconds")
+      yield* settle
+      yield* socket.emit("note", 1)
+      yield* settle
+      assert.deepStrictEqual(tags(), ["Connected", "Disconnected", "Connecting", "Connected"])
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { moved: 1, cut: 0, inFlight: 0 })
+      assert.isTrue(log.includes("second: 1"))
+    })
+  )
+
   it.effect("comes back to its server when the drain is interrupted while it moves", () =>
     Effect.gen(function* () {
       const { client, drain, first, sockets } = yield* draining()

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { balance } from "../support/balancer.ts"
 import { eventually } from "../support/official.ts"
@@ -12,7 +13,7 @@ import { threeNodes } from "../support/routed.ts"
 import { call, connect } from "../support/serve.ts"
 
 const ours = Effect.fnUntraced(function* (url: string) {
-  const client = yield* SocketIoClient.make({ url, transports: ["polling", "websocket"] })
+  const client = yield* SocketIoClient.make({ url, transports: ["polling", "websocket"], extras: ClientExtras.server })
   const socket = yield* Effect.provideService(SocketIoClient.connect("/"), SocketIoClient.SocketIoClient, client)
   const tags: Array<string> = []
   yield* socket.status.pipe(

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, Scope, Stream } from "effect"
 import { io, type Socket } from "socket.io-client"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as NodeSocketIoServer from "../../src/node/NodeSocketIoServer.ts"
 import { layerHealth } from "../../src/server/Health.ts"
@@ -153,7 +154,7 @@ describe("a rolling restart", () => {
         const answers: Array<number> = []
         for (let i = 0; i < each; i++) {
           const transports = ([["websocket"], ["polling", "websocket"], ["polling"]] as const)[i % 3]!
-          const client = yield* SocketIoClient.make({ url: balancer.url, transports })
+          const client = yield* SocketIoClient.make({ url: balancer.url, transports, extras: [ClientExtras.moves] })
           const provide = Effect.provideService(SocketIoClient.SocketIoClient, client)
           const socket = yield* provide(SocketIoClient.connect("/"))
           yield* socket.status.pipe(

@@ -13,6 +13,7 @@ import { Effect, Fiber, Stream } from "effect"
 import { io, type Socket } from "socket.io-client"
 
 import * as RetryingEmitter from "../../src/client/RetryingEmitter.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisEmitter from "../../src/redis/RedisEmitter.ts"
@@ -270,7 +271,7 @@ export const roll = async (options: RollingOptions, say: (line: string) => void)
     const connectOurs = Effect.fnUntraced(function* (i: number) {
       const name = `ours ${i}`
       const transports = i % 5 === 4 ? (["polling", "websocket"] as const) : (["websocket"] as const)
-      const client = yield* SocketIoClient.make({ url: nginx.url, transports })
+      const client = yield* SocketIoClient.make({ url: nginx.url, transports, extras: [ClientExtras.moves] })
       const provide = Effect.provideService(SocketIoClient.SocketIoClient, client)
       const socket = yield* provide(SocketIoClient.connect(Notes))
       const mine = new Receipts(broadcasts + 1)

@@ -238,16 +238,24 @@ describe("what the client costs a page, compressed", () => {
   const of = (module: string) => (path: string) => path.endsWith(`/effect/dist/${module}.js`)
 
   for (const [bundler, bundle, limits] of [
-    ["esbuild", withEsbuild, { plain: 28_000, contract: 47_200, more: 11_500, streams: 2_500 }],
-    ["rolldown", withRolldown, { plain: 26_200, contract: 43_700, more: 10_900, streams: 2_500 }]
+    ["esbuild", withEsbuild, { plain: 28_000, contract: 46_000, more: 10_700, streams: 2_500, extras: 2_000 }],
+    ["rolldown", withRolldown, { plain: 26_200, contract: 42_600, more: 10_100, streams: 2_500, extras: 2_000 }]
   ] as const) {
     it(`is little without a contract, and has no Schema in it (${bundler})`, async () => {
       const { bytes, modules } = await bundle(client('"/chat"', '"Ada"', '"Hello"'))
       assert.isTrue(modules.some(of("internal/effect")))
       for (const module of ["Schema", "SchemaAST", "SchemaParser"]) assert.isFalse(modules.some(of(module)), module)
       // Nor has it what nobody has asked for.
-      const telemetry = ["client/internal/telemetry.ts", "client/ClientMetrics.ts", "src/TraceContext.ts"]
-      for (const module of telemetry)
+      const unused = [
+        "client/internal/telemetry.ts",
+        "client/ClientMetrics.ts",
+        "client/ClientExtras.ts",
+        "client/internal/greetings.ts",
+        "client/internal/moves.ts",
+        "engine/ClientChoices.ts",
+        "src/TraceContext.ts"
+      ]
+      for (const module of unused)
         assert.isFalse(
           modules.some((path) => path.endsWith(module)),
           module
@@ -277,6 +285,15 @@ Effect.runFork(Effect.gen(function* () {
 }).pipe(Effect.scoped, Effect.provide(SocketIoClient.layer({ url: location.origin }))))`)
       assert.isTrue(modules.some((path) => path.endsWith("internal/streamReading.ts")))
       hold(`what resumable streams add, ${bundler}`, bytes - plain.bytes, limits.streams)
+    })
+
+    it(`is little more for all extras of servers of this library (${bundler})`, async () => {
+      const plain = await bundle(applicationWithClient)
+      const { bytes } = await bundle(
+        `import * as ClientExtras from "effect-socket.io/client/ClientExtras"
+${applicationWithClient.replace("{ url: location.origin }", "{ url: location.origin, extras: ClientExtras.server }")}`
+      )
+      hold(`what all extras of servers add, ${bundler}`, bytes - plain.bytes, limits.extras)
     })
 
     it(`is little for an application that uses Effect already (${bundler})`, async () => {

@@ -8,10 +8,12 @@ import { TestClock } from "effect/testing"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import * as Event from "../../src/Event.ts"
 import * as Namespace from "../../src/Namespace.ts"
+import * as NamespaceMiddleware from "../../src/NamespaceMiddleware.ts"
 import type { EventRateLimit } from "../../src/RateLimit.ts"
 import * as RateLimiter from "../../src/server/RateLimiter.ts"
 import * as ServerMetrics from "../../src/server/ServerMetrics.ts"
 import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
+import * as StreamEvent from "../../src/StreamEvent.ts"
 import * as TestSocketIo from "../../src/testing/TestSocketIo.ts"
 import { call, connect, serve } from "../support/serve.ts"
 
@@ -101,16 +103,31 @@ describe("an event with a rate limit", () => {
     })
   )
 
-  it("that makes no sense is refused where the event is declared", () => {
-    const nonsense: ReadonlyArray<readonly [rateLimit: EventRateLimit, why: string]> = [
-      [{ limit: 0 }, "limit must be a positive number, not 0"],
-      [{ limit: 1, burst: 0 }, "burst must be a positive integer, not 0"],
-      [{ limit: 1, interval: Infinity }, "interval must be a positive, finite duration"]
-    ]
-    for (const [rateLimit, why] of nonsense) {
-      assert.throws(() => Event.make("event", { rateLimit }), `rateLimit of event "event": ${why}`)
-    }
-  })
+  it.effect("that makes no sense is refused where its namespace is served", () =>
+    Effect.gen(function* () {
+      const nonsense: ReadonlyArray<readonly [rateLimit: EventRateLimit, why: string]> = [
+        [{ limit: 0 }, "limit must be a positive number, not 0"],
+        [{ limit: 1, burst: 0 }, "burst must be a positive integer, not 0"],
+        [{ limit: 1, interval: Infinity }, "interval must be a positive, finite duration"]
+      ]
+      const refused = Effect.fnUntraced(function* (contract: Namespace.Static, why: string) {
+        const layer: Layer.Layer<never, unknown, any> = SocketIoServer.layerNamespace(contract, () => Effect.never)
+        const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, TestSocketIo.layer()) as Layer.Layer<never>))
+        assert.include(String(exit), why)
+      })
+      for (const [rateLimit, why] of nonsense) {
+        const event = Event.make("event", { rateLimit })
+        yield* refused(Namespace.make("/a", { clientToServer: [event] }), `rateLimit of event "event": ${why}`)
+      }
+      const rateLimit = { limit: 0 }
+      const stream = StreamEvent.make("stream", { item: Schema.String, rateLimit })
+      yield* refused(Namespace.make("/b").add(stream), 'rateLimit of event "stream": limit must be')
+      class Wrong extends NamespaceMiddleware.Service<never>()("test/Wrong", {
+        refresh: { event: "auth", same: () => true, rateLimit }
+      }) {}
+      yield* refused(Namespace.make("/c").middleware(Wrong), 'rateLimit of event "auth": limit must be')
+    })
+  )
 })
 
 describe("a rate limiter as packet middleware", () => {

@@ -4,6 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Clock, Effect, type Fiber } from "effect"
 
+import * as ClientChoices from "../../src/engine/ClientChoices.ts"
 import * as EngineClient from "../../src/engine/EngineClient.ts"
 import { type FakePlatform, type FakePoll, makeFakePlatform } from "./fakeClientPlatform.ts"
 
@@ -14,12 +15,9 @@ const defaults: EngineClient.EngineClientOptions = {
   headers: {},
   transports: ["polling", "websocket"],
   upgrade: true,
-  tryAllTransports: false,
-  rememberUpgrade: false,
   withCredentials: false,
   protocols: [],
   forceBase64: false,
-  closeOnPageHide: true,
   connectTimeout: 20_000
 }
 
@@ -30,6 +28,10 @@ export const openPacket = (handshake: object = {}): string =>
 export const upgradable = { upgrades: ["websocket"] }
 
 export interface TestClientOptions extends Partial<EngineClient.EngineClientOptions> {
+  /** Choices that not every client makes. Default: it begins with the first transport, and closes with its page. */
+  readonly tryAllTransports?: boolean
+  readonly rememberUpgrade?: boolean
+  readonly closeOnPageHide?: boolean
   /** The memory that sessions of one client share. */
   readonly memory?: { upgraded: boolean }
   readonly platform?: FakePlatform
@@ -37,17 +39,27 @@ export interface TestClientOptions extends Partial<EngineClient.EngineClientOpti
 
 /** A session that is being opened, and what it tells: text messages, `open`, `upgrade` and `close` in their order. */
 export const openClient = Effect.fnUntraced(function* (options: TestClientOptions = {}) {
-  const { memory = { upgraded: false }, platform = makeFakePlatform(), ...rest } = options
+  const {
+    closeOnPageHide = true,
+    memory = { upgraded: false },
+    platform = makeFakePlatform(),
+    rememberUpgrade = false,
+    tryAllTransports = false,
+    ...rest
+  } = options
+  let make: EngineClient.MakeEngineClient = EngineClient.make
+  if (tryAllTransports) make = ClientChoices.tryAllTransports(make)
+  if (closeOnPageHide) make = ClientChoices.closeOnPageHide(make)
+  if (rememberUpgrade) make = ClientChoices.rememberUpgrade(make, memory)
   const clock = yield* Clock.Clock
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const running = new Set<Fiber.Fiber<unknown, unknown>>()
   const told: Array<string | Uint8Array> = []
   const closes: Array<EngineClient.ClientClose> = []
-  const client = EngineClient.make(
+  const client = make(
     { ...defaults, ...rest },
     {
       platform,
-      memory,
       unique: "u",
       now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
       runFork: (effect) => {

@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import type { EngineServer } from "../../src/engine/EngineServer.ts"
 import { tagOf } from "../../src/engine/SessionId.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { NamespaceGrace } from "../../src/internal/namespaceGrace.ts"
 import type { ServerOptions } from "../../src/server/ServerOptions.ts"
@@ -80,9 +81,12 @@ export const makeFleet = Effect.fnUntraced(function* (
 
   /** A client of this library. */
   const client = (clientOptions: TestClientOptions = {}) =>
-    SocketIoClient.make({ url: "http://localhost", transports: ["websocket"], ...clientOptions }).pipe(
-      Effect.provideService(ClientPlatform, platformOf(network(), { address: "127.0.0.1", headers: {} }))
-    )
+    SocketIoClient.make({
+      url: "http://localhost",
+      transports: ["websocket"],
+      extras: ClientExtras.server,
+      ...clientOptions
+    }).pipe(Effect.provideService(ClientPlatform, platformOf(network(), { address: "127.0.0.1", headers: {} })))
 
   /** A client that speaks packets. */
   const raw = (query = "") =>

@@ -162,7 +162,7 @@ describe("a raw server", () => {
       const server = yield* TestSocketIo.RawServer
       const connecting = yield* Effect.forkChild(SocketIoClient.connect("/chat", { auth: { token: "t" } }))
       const connection = yield* server.accept
-      assert.strictEqual(connection.request.url, "/socket.io/?fx=1&EIO=4&transport=websocket")
+      assert.strictEqual(connection.request.url, "/socket.io/?EIO=4&transport=websocket")
       yield* connection.send(`0${OPEN}`)
       assert.strictEqual(yield* connection.receive, '40/chat,{"token":"t"}')
       yield* connection.send('40/chat,{"sid":"a"}')

@@ -59,8 +59,10 @@ class Desk extends Namespace.dynamic("/desk/:floor/:name", {
   data: { user: User, seen: Schema.Date }
 }) {}
 class Title extends Context.Service<Title, string>()("Title") {}
-class Desks extends Namespace.make("/desks", { clientToServer: ${list("Cursor")}, data: { desk: Schema.Int } })
-  .merge(Namespace.make("/lobby", { clientToServer: ${list("Count", "Leave")}, data: { name: Schema.String } }).middleware(Authentication))
+class Desks extends Namespace.merge(
+  Namespace.make("/desks", { clientToServer: ${list("Cursor")}, data: { desk: Schema.Int } }),
+  Namespace.make("/lobby", { clientToServer: ${list("Count", "Leave")}, data: { name: Schema.String } }).middleware(Authentication)
+)
   .add({ serverToClient: ${list("Question")}, serverToServer: ${list("Busy")} })
   .annotate(Title, "Desks") {}
 class Echo extends Namespace.untyped("/echo", { auth: Schema.Struct({ token: Schema.String }) }).middleware(Authentication) {}
@@ -859,11 +861,11 @@ export const f = (client: TestSocketIo.TestClient) => client.connect(Chat)`,
     /Type 'number' is not assignable to type 'string'/
   ],
   "a contract of dynamic namespaces that is merged": [
-    `export const D = Hall.merge(Desk)`,
+    `export const D = Namespace.merge(Hall, Desk)`,
     /'typeof Desk' is not assignable to parameter of type 'Mergeable'/
   ],
   "a contract without declared events that is merged": [
-    `export const D = Hall.merge(Echo)`,
+    `export const D = Namespace.merge(Hall, Echo)`,
     /'typeof Echo' is not assignable to parameter of type 'Mergeable'/
   ],
   "events that are added to a contract without declared ones": [

@@ -1,16 +1,16 @@
 /** The connection to a server and the sockets on it, as they know each other. */
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Schedule from "effect/Schedule"
+
 import type * as EngineClient from "../../engine/EngineClient.ts"
+import type { ClientWire } from "../../internal/clientWire.ts"
 import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
-import type { WriteStep } from "../ClientDebug.ts"
-import type { ResolvedClientOptions } from "../ClientOptions.ts"
-import type { ClientObserver } from "./observing.ts"
+import type { ConnectError, SocketStatus } from "../ClientSocket.ts"
+import type { Outage } from "../Reconnection.ts"
 
 export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
-  /** Writes a debug line about a step of the connection, if the application wants that. */
-  readonly debug: (...step: Parameters<WriteStep>) => void
   readonly warn: (message: string, annotations: Readonly<Record<string, unknown>>) => void
-  /** The observer of the client, if it has telemetry. */
-  readonly observer: ClientObserver | undefined
 }
 
 /** The end of the connection, or of an attempt to open it. */
@@ -19,10 +19,27 @@ export interface ConnectionEnd extends EngineClient.ClientClose {
   readonly willRetry: boolean
 }
 
+/** A connection to a server. */
+export interface Link extends EngineClient.EngineClient {
+  /** It is about to move to another server: events wait for that. */
+  readonly isMoving?: boolean
+}
+
 /** A packet, and the connection over which it has come. */
 export interface Received extends SocketPacket {
-  readonly link: EngineClient.EngineClient
+  readonly link: Link
 }
+
+/** The receiver of the news of a connection. */
+export interface LinkSink extends Pick<EngineClient.EngineClientSink, "onOpen" | "onUpgrade" | "onClose"> {
+  readonly onPacket: (packet: Received) => void
+}
+
+/**
+ * Makes a connection, which is not opened yet, with headers and parameters as they are by now. `fx`
+ * tells a server of this library what the client takes beyond the protocol.
+ */
+export type Dial = (sink: LinkSink, fx?: string) => Effect.Effect<Link>
 
 /** A namespace's socket, as the manager sees it. */
 export interface Member {
@@ -40,16 +57,19 @@ export interface Member {
 
 /** The connection, as its sockets use it. */
 export interface Connection {
-  readonly options: ResolvedClientOptions
+  /** The bounds of one socket. */
+  readonly options: {
+    readonly maxBuffered: number
+    readonly bufferOverflow: "newest" | "oldest"
+    readonly maxPendingAcks: number
+  }
   readonly runtime: ManagerRuntime
   /** The connection that is open, or being opened or closed. */
-  readonly engine: EngineClient.EngineClient | undefined
-  /** The connection is about to move to another server: events wait for that. */
-  readonly isMoving: boolean
+  readonly engine: Link | undefined
   /** Throws on a packet that cannot be encoded. */
   readonly encode: (packet: SocketPacket, mayHaveBinary: boolean) => EncodedPacket
   /** Sends a packet if the connection is open: this one, or the present one. */
-  readonly send: (packet: EncodedPacket, compress?: boolean, link?: EngineClient.EngineClient) => void
+  readonly send: (packet: EncodedPacket, compress?: boolean, link?: Link) => void
 }
 
 /**
@@ -58,6 +78,8 @@ export interface Connection {
 export interface Manager<M extends Member> extends Connection {
   /** The sockets that want to be connected, by their namespaces. */
   readonly members: ReadonlyMap<string, M>
+  /** Gives the target of a new socket, as the extras of the client change it. */
+  readonly target: ClientParts["target"]
   /** Opens the connection for a socket, or lets it use the one that is open. */
   readonly add: (member: M) => void
   /**
@@ -77,3 +99,61 @@ export interface Manager<M extends Member> extends Connection {
  * not reach a socket that joins the namespace again.
  */
 export type Former = "asked" | "left"
+
+/** Makes the auth payload, anew for every connection, and something of it. */
+export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undefined) => A) => Fiber.Fiber<A>
+
+/**
+ * A client's socket: it wants to be connected until somebody disconnects it, or the server refuses
+ * it.
+ */
+export interface SocketRuntime extends Member {
+  readonly target: Target
+  /** The face of the socket, typed by `ClientSocket`. */
+  readonly socket: object
+  /** Whether events can be sent now. */
+  readonly canSend: () => boolean
+  /** Begins to use the socket; gives the end of that. The socket ends with its last user. */
+  readonly use: (makeAuth: MakeAuth) => () => void
+  /** Waits until the socket is connected, or an attempt has failed that no other one follows. */
+  readonly awaitConnected: Effect.Effect<void, ConnectError>
+}
+
+/** The target of a connection. The auth payload `true` stands for an effect. */
+export interface Target {
+  readonly namespace: string
+  /** The contract, or the name. */
+  readonly of: unknown
+  readonly wire: ClientWire | undefined
+  readonly auth: unknown
+  /** Sees every status of the socket, and gives the one that takes its place. */
+  readonly onStatus?: (status: SocketStatus) => SocketStatus
+  /** Sees every event that the socket receives, and gives the one that takes its place. */
+  readonly onEvent?: (packet: Received) => Received
+  /** Gives the socket that takes the place of one. */
+  readonly decorate?: ((socket: SocketRuntime, connection: Connection) => SocketRuntime) | undefined
+}
+
+/** The parts of a client that extras change. */
+export interface ClientParts {
+  /** Makes the sessions below connections. */
+  readonly make: EngineClient.MakeEngineClient
+  readonly dial: Dial
+  readonly reconnection: false | Schedule.Schedule<unknown, Outage>
+  readonly target: (target: Target) => Target
+}
+
+/** A client, as extras see it. */
+export interface Extended extends Pick<Connection, "runtime" | "encode" | "send"> {
+  readonly members: ReadonlyMap<string, Member>
+  /** The namespaces whose former sockets the connection remembers. */
+  readonly former: Map<string, Former>
+}
+
+/** Gives the parts that take the place of those of a client. */
+export type Extend = (parts: ClientParts, client: Extended) => ClientParts
+
+/** Changes a client. */
+export interface Extra {
+  readonly extend: Extend
+}

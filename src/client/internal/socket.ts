@@ -1,55 +1,23 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
-import type { ClientWire } from "../../internal/clientWire.ts"
-import { CONTROL_ID } from "../../internal/controlEvents.ts"
 import { defectOf } from "../../internal/defectOf.ts"
 import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
-import type { EncodedPacket, SocketPacket } from "../../protocol/SocketPacket.ts"
+import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import {
   type ClientDisconnectReason,
   ConnectError,
   type ConnectErrorReason,
   type SocketStatus
 } from "../ClientSocket.ts"
-import type { ConnectionEnd, Manager, Member, Received } from "./connection.ts"
+import type { ConnectionEnd, MakeAuth, Manager, Received, SocketRuntime, Target } from "./connection.ts"
 import { type Arguments, call, type Listeners, makeInbound } from "./inbound.ts"
 import { makeOutbound } from "./outbound.ts"
 
-/** Makes the auth payload, anew for every connection, and something of it. */
-export type MakeAuth = <A>(use: (auth: Readonly<Record<string, unknown>> | undefined) => A) => Fiber.Fiber<A>
-
-/** The target of a connection. The auth payload `true` stands for an effect. */
-export interface Target {
-  readonly namespace: string
-  /** The contract, or the name. */
-  readonly of: unknown
-  readonly wire: ClientWire | undefined
-  readonly auth: unknown
-  /** The fingerprint of the contract that the program has, if it knows it. */
-  readonly fingerprint: string | undefined
-}
-
-/**
- * A client's socket: it wants to be connected until somebody disconnects it, or the server refuses
- * it.
- */
-export interface SocketRuntime extends Member {
-  readonly target: Target
-  /** The face of the socket, typed by `ClientSocket`. */
-  readonly socket: object
-  /** Begins to use the socket; gives the end of that. The socket ends with its last user. */
-  readonly use: (makeAuth: MakeAuth) => () => void
-  /** Waits until the socket is connected, or an attempt has failed that no other one follows. */
-  readonly awaitConnected: Effect.Effect<void, ConnectError>
-}
-
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
-  const { namespace } = target
-  const { debug, observer, warn } = manager.runtime
-  const observed = observer?.observe(target, manager.runtime)
-  const { wire } = observed ?? target
+  const { namespace, wire } = target
+  const { warn } = manager.runtime
   /**
    * The state of the socket, as users see it. The manager knows the socket while it wants to be
    * connected.
@@ -63,13 +31,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
    */
   let pid: string | undefined
   let offset: string | undefined
-  /**
-   * The fingerprint of the contract that is expected: that of the program, or the first one of the
-   * server.
-   */
-  let { fingerprint } = target
-  let isSkewTold = false
-  /** Makes an auth payload: for a CONNECT, or for a refresh of the client's rights. */
+  /** Makes the auth payload of a CONNECT. */
   let making: Fiber.Fiber<unknown, unknown> | undefined
   /** Those who use the socket. After the last one it is closed for good. */
   const users = new Set<MakeAuth>()
@@ -81,7 +43,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   /** Whether events can be sent. While the socket moves to another server they wait. */
   const isJoined = () => isConnected() && !asking
 
-  const canSend = () => isJoined() && !manager.isMoving
+  const canSend = () => isJoined() && !manager.engine?.isMoving
 
   const isWanted = () => manager.members.get(namespace) === self
 
@@ -98,8 +60,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
   // -------------------------------------------------------------- the state
 
   const enter = (next: SocketStatus) => {
-    status = next
-    observed?.onStatus(next)
+    status = target.onStatus?.(next) ?? next
     stopAsking()
     inbound.close()
   }
@@ -110,14 +71,9 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     late?.interruptUnsafe()
   }
 
-  const tell = (next: SocketStatus) => {
-    debug("socket", next._tag, { namespace, ...next })
-    call(statuses, next)
-  }
-
   const change = (next: SocketStatus) => {
     enter(next)
-    tell(next)
+    call(statuses, status)
   }
 
   /**
@@ -171,66 +127,39 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
 
   // -------------------------------------------------------------- the server
 
-  const onOpen = (isMoving = false) => {
+  const onOpen = () => {
     if (asking || !isWanted()) return
-    if (!isMoving && status._tag !== "Connecting") change({ _tag: "Connecting" })
+    // A connection that has moved keeps its sockets connected.
+    if (!isConnected() && status._tag !== "Connecting") change({ _tag: "Connecting" })
     asking = []
-    send(
-      (auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth),
-      (cause) => refuse(`auth failed: ${cause}`, { _tag: "AuthFailed", cause })
-    )
-  }
-
-  /** Sends a packet with the auth payload, when that is made. */
-  const send = (
-    encode: (auth: Readonly<Record<string, unknown>> | undefined) => EncodedPacket,
-    onFailed: (cause: unknown) => void
-  ) => {
     const [makeAuth] = users
-    const fiber = (making = makeAuth!(encode))
+    const fiber = (making = makeAuth!((auth) => packet(CONNECT, pid ? { pid, offset, ...auth } : auth)))
     fiber.addObserver((exit) => {
       if (making !== fiber) return
       making = undefined
-      if (exit._tag === "Failure") onFailed(defectOf(exit.cause.reasons[0]!))
-      // A connection that moves takes nothing more. The next one gets the payload with its CONNECT.
-      else if (asking || canSend()) manager.send(exit.value)
+      if (exit._tag === "Success") return manager.send(exit.value)
+      const cause = defectOf(exit.cause.reasons[0]!)
+      refuse(`auth failed: ${cause}`, { _tag: "AuthFailed", cause })
     })
   }
 
   const onMove = () => {
     const forget = outbound.mark()
     stopAsking()
-    onOpen(true)
+    onOpen()
     return forget
   }
 
   const onConnected = (data: unknown, early: ReadonlyArray<Received>) => {
-    const { fx, pid: newPid, sid } = (data ?? {}) as Greeting
+    const { pid: newPid, sid } = (data ?? {}) as Greeting
     if (typeof sid !== "string" || !sid) return refuse("older protocol", { _tag: "OldServer" })
     const recovered = newPid !== undefined && newPid === pid
     if (!recovered) {
       pid = typeof newPid === "string" ? newPid : undefined
       offset = undefined
     }
-    fingerprint ??= fx?.contract
-    if (fx?.contract && fx.contract !== fingerprint && !isSkewTold) {
-      isSkewTold = true
-      warn(`"${namespace}" has another contract at the server`, {
-        expected: fingerprint,
-        told: fx.contract
-      })
-    }
-    const reason = fx?.recovered?.reason
-    const expiresIn = fx?.auth?.expiresIn
-    const connected: SocketStatus = {
-      _tag: "Connected",
-      id: sid,
-      recovered,
-      ...(typeof reason === "string" && { recovery: { reason } }),
-      ...(typeof expiresIn === "number" && { auth: { expiresIn } })
-    }
-    enter(connected)
-    observed?.onGreeting(fx)
+    enter({ _tag: "Connected", id: sid, recovered })
+    const connected = status
     inbound.open()
     for (const packet of early) {
       onEvent(packet)
@@ -238,7 +167,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       if (status !== connected) return
     }
     outbound.flush()
-    tell(connected)
+    call(statuses, connected)
   }
 
   const onEvent = (packet: Received) => {
@@ -246,20 +175,7 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     // for an acknowledgement. It looks like any other argument.
     const last = (packet.data as Arguments).at(-1)
     if (pid && packet.id === undefined && typeof last === "string") offset = last
-    inbound.receive(observed?.onEvent(packet) ?? packet)
-  }
-
-  /**
-   * The server asks for new credentials, before the rights of these end. Only an effect makes
-   * others.
-   */
-  const onAuthAsked = (asked: unknown) => {
-    if (target.auth !== true || !canSend()) return
-    stopAsking()
-    send(
-      (auth) => packet(EVENT, [(Object(asked) as { readonly event?: unknown }).event, auth]),
-      (cause) => warn(`auth failed: "${namespace}"`, { cause })
-    )
+    inbound.receive(target.onEvent?.(packet) ?? packet)
   }
 
   const onPacket = (packet: Received) => {
@@ -278,7 +194,6 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
       case DISCONNECT:
         return disconnected("io server disconnect")
       case EVENT:
-        if (id === CONTROL_ID && (data as Arguments)[0] === "~fx:auth") return onAuthAsked((data as Arguments)[1])
         if (isJoined()) onEvent(packet)
         else if (asking && asking.length < CAPACITY) asking.push(packet)
         return
@@ -350,10 +265,11 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     onAnyOutgoing: (handler: Parameters<typeof inbound.handle>[1]) => inbound.handle(sent, handler)
   }
 
-  const self: SocketRuntime = {
+  const own: SocketRuntime = {
     namespace,
     target,
-    socket: observed?.face(socket) ?? socket,
+    socket,
+    canSend,
     awaitConnected,
     use: (makeAuth) => {
       users.add(makeAuth)
@@ -371,19 +287,14 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
         ending.willRetry
       )
   }
+  const self = target.decorate?.(own, manager) ?? own
   return self
 }
 
-/** The answer to a CONNECT. A server of this library adds `fx`, for its own clients. */
+/** The answer to a CONNECT. */
 interface Greeting {
   readonly sid?: unknown
   readonly pid?: unknown
-  readonly fx?: {
-    readonly contract?: string
-    readonly trace?: unknown
-    readonly recovered?: { readonly reason?: unknown }
-    readonly auth?: { readonly expiresIn?: unknown }
-  }
 }
 
 /** A status that ends a connection, or an attempt. */

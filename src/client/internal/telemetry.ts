@@ -5,17 +5,17 @@ import * as Metric from "effect/Metric"
 import * as Tracer from "effect/Tracer"
 
 import type { EngineClientRuntime } from "../../engine/EngineClient.ts"
-import { attributesOf, OUR_CLIENT, TRACED_CLIENT, withAttributes } from "../../internal/attributes.ts"
+import { attributesOf, withAttributes } from "../../internal/attributes.ts"
 import type { ClientWire } from "../../internal/clientWire.ts"
 import { nameSpan, type SpanNames } from "../../internal/spanNames.ts"
 import { lengthOf, readPlaces, type TracePlaces } from "../../internal/tracePlaces.ts"
 import { WireData } from "../../internal/wireData.ts"
-import type { SocketPacket } from "../../protocol/SocketPacket.ts"
 import { AckError } from "../../SocketIoError.ts"
 import * as TraceContext from "../../TraceContext.ts"
 import * as Metrics from "../ClientMetrics.ts"
 import type { SocketStatus } from "../ClientSocket.ts"
-import type { ClientObserver, Observed, SocketObserver } from "./observing.ts"
+import type { Extend, Received, Target } from "./connection.ts"
+import { asking, type Greeting, greetingOf } from "./greetings.ts"
 import { scoped } from "./scoped.ts"
 
 type Arguments = ReadonlyArray<unknown>
@@ -82,30 +82,55 @@ class Series {
   }
 }
 
-export const makeObserver = (
-  context: Context.Context<never>,
-  { names = "effect", tracing }: Options
-): ClientObserver => {
-  const isTraced = tracing ?? context.mapUnsafe.has(Tracer.TracerKey)
-  const tracer = Context.get(context, Tracer.Tracer)
-  const shared: Shared = {
-    series: new Series(context),
-    names: isTraced ? names : undefined,
-    withTracer: (effect) =>
-      Effect.withFiber(({ cache }) =>
-        cache.tracer === undefined ? Effect.provideService(effect, Tracer.Tracer, tracer) : effect
-      ),
-    runFork: Effect.runForkWith(context)
+/** Observes a client. Sockets with telemetry show another face. */
+export const observing =
+  (context: Context.Context<never>, { names = "effect", tracing }: Options): Extend =>
+  (parts, { runtime }) => {
+    const isTraced = tracing ?? context.mapUnsafe.has(Tracer.TracerKey)
+    const tracer = Context.get(context, Tracer.Tracer)
+    const shared: Shared = {
+      series: new Series(context),
+      names: isTraced ? names : undefined,
+      withTracer: (effect) =>
+        Effect.withFiber(({ cache }) =>
+          cache.tracer === undefined ? Effect.provideService(effect, Tracer.Tracer, tracer) : effect
+        ),
+      runFork: Effect.runForkWith(context)
+    }
+    return {
+      ...parts,
+      dial: isTraced ? (sink, fx = "0") => parts.dial(sink, `${fx}.trace`) : asking(parts),
+      target: (target) => parts.target(observe(target, new ObservedSocket(target, runtime, shared)))
+    }
   }
-  return {
-    fx: isTraced ? TRACED_CLIENT : OUR_CLIENT,
-    observe: (observed, runtime) => new ObservedSocket(observed, runtime, shared)
-  }
-}
 
-class ObservedSocket implements SocketObserver {
+/** The target of a socket that is observed. */
+const observe = (target: Target, observer: ObservedSocket): Target => ({
+  ...target,
+  wire: observer.wire,
+  onStatus: (next) => {
+    const status = target.onStatus?.(next) ?? next
+    observer.onStatus(status)
+    return status
+  },
+  onEvent: (packet) => observer.onEvent(target.onEvent?.(packet) ?? packet),
+  decorate: (socket, connection) => {
+    const observed = {
+      ...socket,
+      socket: observer.face(socket.socket as Face),
+      onPacket: (packet: Received) => {
+        const greeting = greetingOf(packet)
+        if (greeting) observer.onGreeting(greeting)
+        socket.onPacket(packet)
+      }
+    }
+    return target.decorate?.(observed, connection) ?? observed
+  }
+})
+
+class ObservedSocket {
   readonly wire: ClientWire | undefined
-  private readonly observed: Observed
+  private readonly observed: Target
   private readonly runtime: EngineClientRuntime
   private readonly shared: Shared
   private readonly series: Series
@@ -120,7 +145,7 @@ class ObservedSocket implements SocketObserver {
   private readonly handled = new Map<string, number>()
   private heard: Heard | undefined
 
-  constructor(observed: Observed, runtime: EngineClientRuntime, shared: Shared) {
+  constructor(observed: Target, runtime: EngineClientRuntime, shared: Shared) {
     const { namespace, of, wire } = observed
     this.observed = observed
     this.runtime = runtime
@@ -131,8 +156,8 @@ class ObservedSocket implements SocketObserver {
     this.wire = wire && { ...wire, decode: (...event) => this.decode(wire, ...event) }
   }
 
-  onGreeting(fx: { readonly trace?: unknown } | undefined): void {
-    this.places = readPlaces(fx?.trace)
+  onGreeting({ trace }: Greeting): void {
+    this.places = readPlaces(trace)
   }
 
   onStatus(status: SocketStatus): void {
@@ -153,7 +178,7 @@ class ObservedSocket implements SocketObserver {
     }
   }
 
-  onEvent<P extends SocketPacket>(packet: P): P {
+  onEvent(packet: Received): Received {
     const data = packet.data as Arguments
     const name = String(data[0])
     const codec = this.observed.wire?.serverCodec(name)

@@ -1,7 +1,6 @@
 import type { DisconnectReason } from "../../DisconnectReason.ts"
 import type { EngineSession, SessionClose, SessionHandler } from "../../engine/EngineSession.ts"
 import { IDLE, type WheelEntry } from "../../engine/TimerWheel.ts"
-import { OUR_CLIENT, TRACED_CLIENT } from "../../internal/attributes.ts"
 import type { Decoder } from "../../protocol/PacketParser.ts"
 import { isProtocolError, type ProtocolError } from "../../protocol/ProtocolError.ts"
 import * as PacketType from "../../protocol/PacketType.ts"
@@ -146,15 +145,28 @@ export class Connection implements SessionHandler, Joining, RoomCount, WheelEntr
 
   // ---------------------------------------------------------------- departure
 
+  /**
+   * What the client takes beyond the protocol, as it says in the parameter `fx`: `0` or `1`, where
+   * `1` says that it moves when it is asked to, and `.trace` if it takes trace contexts.
+   */
+  private get extras(): string {
+    const fx = this.session.details.query.get("fx") ?? ""
+    return /^[01](\.trace)?$/.test(fx) ? fx : ""
+  }
+
   /** Whether the client is one of this library: it understands more than the protocol. */
   get isOurs(): boolean {
-    const fx = this.session.details.query.get("fx")
-    return fx === OUR_CLIENT || fx === TRACED_CLIENT
+    return this.extras !== ""
+  }
+
+  /** Whether the client moves to another server when it is asked to. */
+  get canMove(): boolean {
+    return this.extras.startsWith("1")
   }
 
   /** Whether the client takes trace contexts, and the server has some. */
   get isTraced(): boolean {
-    return this.environment.observer.tracing !== undefined && this.session.details.query.get("fx") === TRACED_CLIENT
+    return this.environment.observer.tracing !== undefined && this.extras.endsWith(".trace")
   }
 
   /** Whether nothing is sent to its sockets any more, as the client moves to another server. */

@@ -13,8 +13,8 @@ const PAUSE = 20
 
 /** A connection, as it departs. */
 export interface Departing {
-  /** Whether its client understands control events. */
-  readonly isOurs: boolean
+  /** Whether its client moves to another server when it is asked to. */
+  readonly canMove: boolean
   /** The events that wait for their handlers, or whose handlers run. */
   readonly inFlight: number
   /** The acknowledgements that its client owes. */
@@ -39,7 +39,7 @@ type State =
 /**
  * The departure of a connection from a server that is to end.
  *
- * A client of this library is asked to move. It opens a connection to another server, and then says
+ * A client that can move is asked to. It opens a connection to another server, and then says
  * that nothing more comes over this one. When the events before that are handled, it is told to
  * join its namespaces over there. From then on it gets only acknowledgements here, until the
  * handlers that still run have given them. So its events start in order, and no other socket of it
@@ -65,7 +65,7 @@ export class Departure implements WheelEntry {
   }
 
   start(within: number): void {
-    if (this.connection.isOurs) return this.tell(["~fx:move", { within }])
+    if (this.connection.canMove) return this.tell(["~fx:move", { within }])
     this.settle(() => {
       this.state = { _tag: "Silent", next: undefined }
       this.leave()

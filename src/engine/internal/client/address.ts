@@ -4,7 +4,7 @@ import type { TransportName } from "../../Transport.ts"
 interface AddressOptions {
   readonly origin: string
   readonly path: string
-  readonly query: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, string | undefined>>
   readonly forceBase64?: boolean
 }
 
