@@ -28,12 +28,23 @@ const YOUNG = { server: 16, other: 64 }
 /**
  * Starts the script itself in a role. The role "server" has a processor for itself, where there are two. The young generation (`young`
  * MB) has its full size from the beginning: that it grows is not what is measured. On one processor, helpers of the collector would
- * take turns with it, and make its pauses longer.
+ * take turns with it, and make its pauses longer. Another runtime than Node (its program, and arguments) runs as it does by itself.
  */
-export const start = (script: string, role: string, young = role === "server" ? YOUNG.server : YOUNG.other): Role => {
+export const start = (
+  script: string,
+  role: string,
+  young = role === "server" ? YOUNG.server : YOUNG.other,
+  runtime?: ReadonlyArray<string>
+): Role => {
   const size = [`--min-semi-space-size=${young}`, `--max-semi-space-size=${young}`]
-  const execArgv = ["--expose-gc", "--no-warnings", "--no-parallel-scavenge", ...size]
-  const child = fork(script, [role], { execArgv })
+  const [execPath = process.execPath, ...execArgv] = runtime ?? [
+    process.execPath,
+    "--expose-gc",
+    "--no-warnings",
+    "--no-parallel-scavenge",
+    ...size
+  ]
+  const child = fork(script, [role], { execPath, execArgv })
   pin(child.pid!, role === "server" ? serverProcessor : loadProcessor)
   const waiting = new Map<number, (value: unknown) => void>()
   let ids = 0

@@ -10,6 +10,7 @@ import { io, type Socket } from "socket.io-client"
 import { WebSocket } from "ws"
 
 import { request, within } from "../support/RawClient.ts"
+import type { Runtime } from "../support/runtimePrograms.ts"
 import { Generator } from "./generators.ts"
 
 /** The memory of the server, and its logged bugs. */
@@ -18,6 +19,13 @@ export interface Census {
   /** Heap and buffers in use, in bytes. */
   readonly memory: number
   readonly sessions: number
+}
+
+/** Where the servers of the process listen. */
+interface Listening {
+  readonly listening: string
+  readonly features?: string
+  readonly owner?: string
 }
 
 /** How long the server may take to close whom it closes, or to answer whom it does not, in milliseconds. */
@@ -57,27 +65,36 @@ const openedBy = (body: string): Opened | undefined => {
 
 export class Attack {
   readonly url: string
+  /** A server of the same process that has everything on request, and one that it passes requests on to. */
+  readonly features: string
+  readonly owner: string
   readonly generator: Generator
   private readonly child: ChildProcess
   private readonly bystander: Socket
   private asked = 0
   private bystanderLost: string | undefined
 
-  private constructor(child: ChildProcess, url: string, seed: number) {
+  private constructor(child: ChildProcess, { features, listening, owner }: Listening, seed: number) {
+    const url = /http:\/\/[\d.:]+/.exec(listening)![0]
     this.child = child
     this.url = url
+    this.features = features ?? url
+    this.owner = owner ?? url
     this.generator = new Generator(seed)
     this.bystander = io(url, { transports: ["websocket"], reconnection: false })
     this.bystander.on("disconnect", (reason) => (this.bystanderLost = reason))
   }
 
-  static async start(seed: number): Promise<Attack> {
+  /** Attacks a server on Node, or on another runtime. */
+  static async start(
+    seed: number,
+    { command }: Pick<Runtime, "command"> = { command: [process.execPath] }
+  ): Promise<Attack> {
+    const [program, ...args] = command
     const entry = fileURLToPath(new URL("server.ts", import.meta.url))
-    const child = spawn(process.execPath, [entry], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
-    const [{ listening }] = (await within("start of the server", once(child, "message"), 20_000)) as [
-      { readonly listening: string }
-    ]
-    const attack = new Attack(child, /http:\/\/[\d.:]+/.exec(listening)![0], seed)
+    const child = spawn(program!, [...args, entry], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    const [listening] = (await within("start of the server", once(child, "message"), 20_000)) as [Listening]
+    const attack = new Attack(child, listening, seed)
     await within("connection of the bystander", once(attack.bystander as any, "connect"))
     return attack
   }
@@ -275,8 +292,8 @@ export class Attack {
   }
 
   /** Sends messages over a WebSocket of their own, which has joined. It is closed for them, or goes on: gives whether it was closed. */
-  async offer(input: ReadonlyArray<string | Buffer>, eio = "4"): Promise<boolean> {
-    const socket = new WebSocket(`${this.url.replace("http", "ws")}/socket.io/?EIO=${eio}&transport=websocket`)
+  async offer(input: ReadonlyArray<string | Buffer>, eio = "4", url = this.url): Promise<boolean> {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=${eio}&transport=websocket`)
     socket.on("error", () => {})
     const gone = new Promise<boolean>((resolve) => socket.once("close", () => resolve(true)))
     await within("open WebSocket", once(socket, "open"))

@@ -1,7 +1,7 @@
 /**
  * The cost of a byte for the server at every entrance, and for the other clients:
  *
- *     npm run hostile:cost                               # every entrance; a quarter of an hour, on a machine that is quiet
+ *     npm run hostile:cost                               # every entrance; half an hour, on a machine that is quiet
  *     npm run hostile:cost -- --only auth                # those whose names have it
  *     npm run hostile:cost -- --only auth --seconds 5    # longer: the seconds for which each is attacked
  *     npm run hostile:cost -- --list yes
@@ -20,6 +20,12 @@
  * segments of TCP the heads of these count, 40 bytes each. So does a request's head, in what is
  * ordinary as well as in what is not: both are as short as they may be.
  *
+ * Where the platform does not tell what a server has read (Bun, Deno), or for a client, that is what
+ * the attacker has given to the kernel, without what waits there; what was on its way on a
+ * connection that has ended counts, too. Servers that pass requests on to one another are two of
+ * one process, and both count. Sessions that are left to expire have a heartbeat of two seconds. A
+ * client under attack is a client of an honest server, too, which it asks the questions.
+ *
  * The server has its default options. It is a fresh one for each entrance, as some leave sessions
  * behind until they time out, and has warmed up. Attack and quiet take turns, three times; times to
  * answer are medians of these, which what a shared machine does now and then does not move. In each
@@ -33,7 +39,8 @@
  */
 import { check, settings, table } from "../bench/roles.ts"
 import { Progress } from "../support/progress.ts"
-import { type Entrance, type Transport, transports } from "./cost/entrance.ts"
+import { isInstalled } from "../support/runtimePrograms.ts"
+import { type Entrance, sideOf, type Transport, transports } from "./cost/entrance.ts"
 import { entrances } from "./cost/entrances.ts"
 import { Bench, type Row } from "./cost/measure.ts"
 
@@ -49,7 +56,20 @@ const ORDINARY = 20
 
 const { list, only, seconds } = settings({ only: "", seconds: 3, list: "" })
 
-const chosen = entrances.filter(({ isOrdinary, name }) => isOrdinary !== true && name.includes(only))
+const isThere = (entrance: Entrance): boolean => {
+  const host = sideOf(entrance)
+  return (host !== "bun" && host !== "deno") || isInstalled(host)
+}
+
+const named = entrances.filter(({ isOrdinary, name }) => isOrdinary !== true && name.includes(only))
+const chosen = named.filter(isThere)
+for (const [host, name] of [
+  ["bun", "Bun"],
+  ["deno", "Deno"]
+] as const) {
+  const left = named.filter((entrance) => sideOf(entrance) === host && !isThere(entrance)).length
+  if (left > 0) console.log(`${left} entrances of a server on ${name} are left out: npm has not installed it`)
+}
 if (chosen.length === 0) throw new Error(`no entrance has "${only}" in its name`)
 if (list !== "") {
   for (const { name } of entrances) console.log(name)
@@ -59,21 +79,26 @@ if (list !== "") {
 /** Whether it opens a connection for each of a few bytes. */
 const opens = (entrance: Entrance): boolean => entrance.opens === true || entrance.transport === "connection"
 
-const ordinary = entrances.filter(
-  ({ isOrdinary, transport }) =>
+const ordinary = entrances.filter((one) => {
+  const { isOrdinary, transport } = one
+  return (
     isOrdinary === true &&
     chosen.some(
       (entrance) =>
-        entrance.transport === transport ||
-        (entrance.isLarge === true && transport === "large") ||
-        (opens(entrance) && transport === "connection")
+        sideOf(entrance) === sideOf(one) &&
+        (entrance.transport === transport ||
+          (entrance.isLarge === true && transport === "large") ||
+          (opens(entrance) && transport === "connection"))
     )
-)
+  )
+})
 const all = [...ordinary, ...chosen]
 
-const usual = new Map<Transport, Row>()
+const usual = new Map<string, Row>()
+const usualOf = (entrance: Entrance, transport: Transport = entrance.transport): Row =>
+  usual.get(`${sideOf(entrance)} ${transport}`)!
 const ratioOf = ({ entrance, perByte, perLife }: Row): number => {
-  const row = usual.get(entrance.transport)!
+  const row = usualOf(entrance)
   return entrance.isPerConnection === true ? perLife / row.perLife : perByte / row.perByte
 }
 const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
@@ -84,9 +109,9 @@ const isDear = (row: Row): boolean => !(ratioOf(row) <= MOST)
 const besideOrdinary = ({ entrance, quiet }: Row): number =>
   Math.max(
     quiet,
-    entrance.isLarge === true ? usual.get("large")!.attacked : 0,
-    opens(entrance) ? usual.get("connection")!.attacked : 0,
-    entrance.transport === "handshake" ? usual.get("handshake")!.attacked : 0
+    entrance.isLarge === true ? usualOf(entrance, "large").attacked : 0,
+    opens(entrance) ? usualOf(entrance, "connection").attacked : 0,
+    entrance.transport === "handshake" ? usualOf(entrance).attacked : 0
   )
 const isSlow = (row: Row): boolean => {
   const ordinary = besideOrdinary(row)
@@ -95,17 +120,20 @@ const isSlow = (row: Row): boolean => {
 
 const rows: Array<Row> = []
 const progress = new Progress({ steps: all.length })
-const bench = new Bench(seconds, ordinary[0]?.name ?? entrances[0]!.name)
+const bench = new Bench(seconds)
+/** What a server warms up with. */
+const warmUpOf = (entrance: Entrance): string =>
+  [...ordinary, entrance].find((one) => sideOf(one) === sideOf(entrance))!.name
 for (const entrance of all) {
   progress.step(entrance.name)
-  const row = await bench.measure(entrance)
+  const row = await bench.measure(entrance, warmUpOf(entrance))
   rows.push(row)
   if (entrance.isOrdinary === true) {
     // On a machine that is too busy to measure this there is nothing to compare with. Of large
     // messages only the times are compared.
     if (!(row.perByte > 0) && entrance.isLarge !== true)
       throw new Error(`${entrance.name} was not measured: ${row.problem ?? "it cost nothing"}`)
-    usual.set(entrance.transport, row)
+    usual.set(`${sideOf(entrance)} ${entrance.transport}`, row)
   }
   const { attacked, perByte, problem, quiet } = row
   const verdict = [isDear(row) ? "DEAR" : "", isSlow(row) ? "SLOW" : "", problem ?? ""].filter(Boolean).join(", ")
@@ -118,7 +146,8 @@ progress.end()
 await bench.stop()
 
 console.log()
-for (const { transport } of ordinary) console.log(`ordinary, ${transport}: ${transports[transport]}`)
+for (const transport of new Set(ordinary.map(({ transport }) => transport)))
+  console.log(`ordinary, ${transport}: ${transports[transport]}`)
 console.log()
 table(
   ["compared with", "µs per byte", "ratio", "MB/s", "p99 quiet", "p99", "held", "of", "lives", ""],

@@ -16,30 +16,35 @@ interface Session {
 }
 
 /** Uses a session over polling, and ends it. */
-const inSession = async (attack: Attack, use: (session: Session) => Promise<void>): Promise<void> => {
-  const target = `${attack.url}/socket.io/?EIO=4&transport=polling`
-  const sid = /"sid":"([\w-]+)"/.exec((await request(target)).body)![1]!
-  const url = `${target}&sid=${sid}`
+export const inSession = async (
+  attack: Attack,
+  use: (session: Session) => Promise<void>,
+  at = attack.url,
+  owner = at
+): Promise<void> => {
+  const query = "/socket.io/?EIO=4&transport=polling"
+  const sid = /"sid":"([\w-]+)"/.exec((await request(`${owner}${query}`)).body)![1]!
+  const url = `${at}${query}&sid=${sid}`
   const post = (body: string) =>
     request(url, { method: "POST", body, headers: { "content-type": "text/plain;charset=UTF-8" } }).then(
       ({ status }) => status,
       () => 0
     )
   await post("40\u001e40/typed,")
-  await use({ target: url, path: url.slice(attack.url.length), post })
+  await use({ target: url, path: url.slice(at.length), post })
   await post("1")
 }
 
 /** Bytes over a TCP connection of their own, which is reset in the end. */
-const wire = async (attack: Attack, use: (socket: Net.Socket) => Promise<void>): Promise<void> => {
-  const { hostname, port } = new URL(attack.url)
+export const wire = async (url: string, use: (socket: Net.Socket) => Promise<void>): Promise<void> => {
+  const { hostname, port } = new URL(url)
   const socket = Net.connect({ host: hostname, port: Number(port) })
   socket.on("error", () => {})
   await use(socket)
   socket.resetAndDestroy()
 }
 
-const pause = (millis: number): Promise<void> =>
+export const pause = (millis: number): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, millis)
   })
@@ -54,11 +59,37 @@ const insistOn = (status: number, what: string): void => {
   if (!STATUSES.has(status)) throw new Error(`${what} was answered with ${status}`)
 }
 
+/** A POST that comes in pieces, or not as a whole. */
+export const postInPieces = async ({ generator }: Attack, path: string, socket: Net.Socket): Promise<void> => {
+  const isChunked = generator.chance(0.5)
+  const body = generator.chance(0.5) ? generator.body() : `42["echo","${"x".repeat(generator.size(10))}"]`
+  const length = Buffer.byteLength(body) + (generator.chance(0.3) ? generator.below(100) : 0)
+  const head = isChunked ? "Transfer-Encoding: chunked" : `Content-Length: ${length}`
+  const responded = new Promise<void>((resolve) => {
+    socket.once("data", () => resolve())
+    socket.once("close", () => resolve())
+  })
+  socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n${head}\r\n\r\n`)
+  for (let at = 0; at < body.length;) {
+    const piece = Buffer.from(body.slice(at, (at += generator.size(6))))
+    const size = generator.chance(0.99) ? piece.length.toString(16) : generator.text()
+    socket.write(isChunked ? Buffer.concat([Buffer.from(`${size}\r\n`), piece, Buffer.from("\r\n")]) : piece)
+    if (generator.chance(0.1)) await pause(1)
+    if (generator.chance(0.01)) return
+  }
+  // One that is not ended may wait for more, and is reset.
+  if (generator.chance(0.2)) return
+  socket.end(isChunked ? "0\r\n\r\n" : "")
+  if (generator.chance(0.5)) await within("response to a POST", responded)
+}
+
+export type Entrances = Readonly<Record<string, (attack: Attack, count: number) => Promise<unknown>>>
+
 /**
  * Each attacks a number of times. Whether what it sends is taken or refused is the server's
  * business; that it lives is not.
  */
-export const entrances: Readonly<Record<string, (attack: Attack, count: number) => Promise<unknown>>> = {
+export const entrances: Entrances = {
   "auth payloads of every size": (attack, count) =>
     attack.concurrently(count, async () => {
       const { generator } = attack
@@ -108,7 +139,7 @@ export const entrances: Readonly<Record<string, (attack: Attack, count: number) 
         const { generator } = attack
         const text = "x".repeat(generator.size(18))
         for (let i = generator.below(8); i >= 0; i--) insistOn(await post(`421["echo","${text}"]`), "a body")
-        await wire(attack, async (socket) => {
+        await wire(attack.url, async (socket) => {
           socket.pause()
           socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
           await pause(generator.below(50))
@@ -119,31 +150,7 @@ export const entrances: Readonly<Record<string, (attack: Attack, count: number) 
 
   "posts that come in pieces, or not at all": (attack, count) =>
     attack.concurrently(count, () =>
-      inSession(attack, ({ path }) =>
-        wire(attack, async (socket) => {
-          const { generator } = attack
-          const isChunked = generator.chance(0.5)
-          const body = generator.chance(0.5) ? generator.body() : `42["echo","${"x".repeat(generator.size(10))}"]`
-          const length = Buffer.byteLength(body) + (generator.chance(0.3) ? generator.below(100) : 0)
-          const head = isChunked ? "Transfer-Encoding: chunked" : `Content-Length: ${length}`
-          const responded = new Promise<void>((resolve) => {
-            socket.once("data", () => resolve())
-            socket.once("close", () => resolve())
-          })
-          socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n${head}\r\n\r\n`)
-          for (let at = 0; at < body.length;) {
-            const piece = Buffer.from(body.slice(at, (at += generator.size(6))))
-            const size = generator.chance(0.99) ? piece.length.toString(16) : generator.text()
-            socket.write(isChunked ? Buffer.concat([Buffer.from(`${size}\r\n`), piece, Buffer.from("\r\n")]) : piece)
-            if (generator.chance(0.1)) await pause(1)
-            if (generator.chance(0.01)) return
-          }
-          // One that is not ended may wait for more, and is reset.
-          if (generator.chance(0.2)) return
-          socket.end(isChunked ? "0\r\n\r\n" : "")
-          if (generator.chance(0.5)) await within("response to a POST", responded)
-        })
-      )
+      inSession(attack, ({ path }) => wire(attack.url, (socket) => postInPieces(attack, path, socket)))
     ),
 
   "headers of origins and proxies": (attack, count) =>

@@ -6,6 +6,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 
 import { Attack, type Census } from "./attack.ts"
 import { entrances } from "./entrances.ts"
+import { featureEntrances } from "./featureEntrances.ts"
 import { count } from "../support/extent.ts"
 
 const REQUESTS = count(100_000, 2_000)
@@ -74,5 +75,19 @@ describe("over real connections", () => {
     assert.strictEqual(sessions, 1)
     assert.isBelow(memory - before.memory, 8_000_000)
     await attack.check()
+  })
+
+  // Servers with all features keep something for their clients for minutes, within bounds that other tests have.
+  for (const [name, entrance] of Object.entries(featureEntrances)) {
+    it(`${name}, generated ${TIMES} times, harm nobody`, { timeout: 60_000 }, async () => {
+      await entrance(attack, TIMES)
+      await attack.check()
+    })
+  }
+
+  it("nobody of these is left, and nothing of it was a bug", { timeout: 90_000 }, async () => {
+    const { bugs, sessions } = await attack.rest()
+    assert.deepStrictEqual(bugs, [])
+    assert.strictEqual(sessions, 1)
   })
 })

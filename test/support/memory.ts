@@ -4,8 +4,14 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 
-setFlagsFromString("--expose-gc")
-const collect: () => void = runInNewContext("gc")
+const { Bun, gc } = globalThis as { readonly Bun?: { gc(now: boolean): void }; readonly gc?: () => void }
+
+const exposed = (): (() => void) => {
+  setFlagsFromString("--expose-gc")
+  return runInNewContext("gc")
+}
+
+const collect: () => void = Bun === undefined ? (gc ?? exposed()) : () => Bun.gc(true)
 
 /** Heap and buffers in use, in bytes. A collection frees some of it only while the next one runs. */
 export const memoryInUse = (): number => {

@@ -77,6 +77,58 @@ describe("a handler of the fetch API", () => {
     })
   )
 
+  it.live("gives others their turn while a body comes in chunks of one byte, and takes it whole", () =>
+    Effect.gen(function* () {
+      const { fetch, handshake, messages } = yield* open()
+      const sid = yield* handshake
+      const letters = new TextEncoder().encode(`4${"x".repeat(5_000)}`)
+      let [sent, inTurn, most, turns] = [0, 0, 0, 0]
+      const body = new ReadableStream<Uint8Array>(
+        {
+          pull: (controller) => {
+            if (inTurn++ === 0) {
+              turns++
+              setImmediate(() => {
+                most = Math.max(most, inTurn)
+                inTurn = 0
+              })
+            }
+            if (sent === letters.length) controller.close()
+            else controller.enqueue(letters.subarray(sent, ++sent))
+          }
+        },
+        { highWaterMark: 0 }
+      )
+      const { status } = yield* fetch({ sid }, { method: "POST", body, duplex: "half" } as RequestInit)
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(messages, [`4${"x".repeat(5_000)}`])
+      // Without turns it is read in one.
+      assert.isAtMost(most, 300)
+      assert.isAtLeast(turns, 17)
+    })
+  )
+
+  it.live("answers a request whose body breaks off, and closes its connection", () =>
+    Effect.gen(function* () {
+      const { closes, fetch, handshake } = yield* open()
+      for (const headers of [{}, { "content-length": "10" }]) {
+        const sid = yield* handshake
+        const body = new ReadableStream<Uint8Array>({
+          start: (controller) => controller.enqueue(Uint8Array.of(52)),
+          pull: (controller) => controller.error(new Error("invalid chunk"))
+        })
+        const { headers: answered, status } = yield* fetch({ sid }, {
+          method: "POST",
+          body,
+          headers,
+          duplex: "half"
+        } as RequestInit)
+        assert.deepStrictEqual([status, answered.get("connection")], [500, "close"])
+        assert.strictEqual(closes.at(-1)!.description, "a post was aborted")
+      }
+    })
+  )
+
   it.live("closes a session whose poll is aborted by its signal", () =>
     Effect.gen(function* () {
       const { closes, handler, handshake } = yield* open()

@@ -10,13 +10,9 @@
 import type { IncomingMessage } from "node:http"
 import type { Socket } from "node:net"
 
-import { countMessage, forget, Pace } from "../../internal/pace.ts"
-import { now, setImmediate, setTimeout } from "../../internal/turn.ts"
+import { ChunkPace, CHUNKS_IN_A_ROW } from "../../internal/chunkPace.ts"
 import * as Pipeline from "./pipeline.ts"
 import { TurnCount } from "./turnCount.ts"
-
-/** The chunks of one connection in one turn, after which reading stops. Large bodies bring 32. */
-const TURN_CHUNKS = 128
 
 /** The least time that Node and its streams take for a chunk, in milliseconds. */
 const CHUNK_TIME = 0.001
@@ -31,49 +27,34 @@ type Connection = Socket & { [CHUNKS]?: ManyChunks }
 
 /** The account of a connection, for all of its requests. */
 class ManyChunks {
-  isHolding = false
   private readonly connection: Connection
-  private readonly pace = new Pace()
-  private count = 0
-  private bytes = 0
-  private began = 0
+  private readonly pace: ChunkPace
 
   constructor(connection: Connection) {
     this.connection = connection
+    this.pace = new ChunkPace(CHUNK_TIME, true, () => this.goOn())
+  }
+
+  get isHolding(): boolean {
+    return this.pace.isHolding
   }
 
   /** Counts a chunk of the read after which reading stops. */
   add(bytes: number): void {
-    this.count++
-    this.bytes += bytes
+    this.pace.add(bytes)
   }
 
   /** Stops reading. This many chunks have come in this turn. */
   hold(count: number): void {
-    this.isHolding = true
-    this.count = count
-    this.bytes = 0
-    this.began = now()
     this.connection.on("resume", this.pause).pause()
-    setImmediate(this.takePause)
+    this.pace.hold(count)
   }
 
   /** Node resumes the connection whenever a request's stream has room. */
   private readonly pause = (): void => void this.connection.pause()
 
-  private readonly takePause = (): void => {
-    countMessage(this, this.bytes)
-    const end = now()
-    this.pace.took(Math.max(this.count * CHUNK_TIME, end - this.began))
-    const pause = this.pace.next(end)
-    if (pause > 0) setTimeout(this.goOn, pause)
-    else this.goOn()
-  }
-
-  private readonly goOn = (): void => {
+  private goOn(): void {
     const { connection } = this
-    this.isHolding = false
-    forget(this)
     connection.off("resume", this.pause)
     // Otherwise requests wait, and the last of them resumes it.
     if (!connection.destroyed && !Pipeline.isWaiting(connection)) connection.resume()
@@ -88,7 +69,7 @@ export const onChunk = ({ socket }: IncomingMessage, bytes: number): void => {
   const account = connection[CHUNKS]
   if (account?.isHolding === true) return account.add(bytes)
   const count = chunks.add(connection)
-  if (count > TURN_CHUNKS) (connection[CHUNKS] ??= new ManyChunks(connection)).hold(count)
+  if (count > CHUNKS_IN_A_ROW) (connection[CHUNKS] ??= new ManyChunks(connection)).hold(count)
 }
 
 /**

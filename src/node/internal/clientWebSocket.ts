@@ -8,6 +8,7 @@ import {
   type ConnectionDetails,
   messageOf
 } from "../../engine/ClientPlatform.ts"
+import { now, setImmediate } from "../../internal/turn.ts"
 import { explain } from "./clientRequest.ts"
 import { readOffHeap } from "./offHeap.ts"
 
@@ -34,15 +35,83 @@ const beginningOf = (response: IncomingMessage, onBody: (body: string) => void):
   for (const event of ["end", "close", "error"]) response.once(event, end)
 }
 
+/**
+ * The messages of one turn of the event loop, and the time in milliseconds after which it is over.
+ * Other connections of the process get their turn then.
+ */
+const TURN_MESSAGES = 64
+const TURN_TIME = 0.5
+
+/**
+ * Takes the messages of a WebSocket in turns: a server that sends as much as it can would otherwise
+ * have all the time of the process. Unlike a server's clients, it is not slowed down.
+ */
+class Messages {
+  private readonly ws: WebSocket
+  private readonly events: ClientWebSocketEvents
+  /** Messages that came after reading was stopped: those of one read. */
+  private held: Array<readonly [data: Buffer, isBinary: boolean]> | undefined
+  private left = TURN_MESSAGES
+  private began = 0
+  private isCounting = false
+  private onHandled: (() => void) | undefined
+
+  constructor(ws: WebSocket, events: ClientWebSocketEvents) {
+    this.ws = ws
+    this.events = events
+  }
+
+  take(data: Buffer, isBinary: boolean): void {
+    if (this.held === undefined && this.mayGoOn()) return this.handOver(data, isBinary)
+    if (this.held === undefined) {
+      this.held = []
+      this.ws.pause()
+    }
+    this.held.push([data, isBinary])
+  }
+
+  /** The connection is closed. Calls back when the messages that came before are handled. */
+  close(onHandled: () => void): void {
+    if (this.held === undefined) onHandled()
+    else this.onHandled = onHandled
+  }
+
+  private mayGoOn(): boolean {
+    if (!this.isCounting) {
+      this.isCounting = true
+      this.left = TURN_MESSAGES
+      this.began = now()
+      setImmediate(this.onNextTurn)
+    }
+    return --this.left >= 0 && (this.left % 8 !== 0 || now() - this.began < TURN_TIME)
+  }
+
+  private readonly onNextTurn = (): void => {
+    this.isCounting = false
+    const { held, ws } = this
+    if (held === undefined) return
+    let n = 0
+    while (n < held.length && this.mayGoOn()) this.handOver(...held[n++]!)
+    held.splice(0, n)
+    if (held.length > 0) return
+    this.held = undefined
+    ws.resume()
+    this.onHandled?.()
+  }
+
+  private handOver(data: Buffer, isBinary: boolean): void {
+    readOffHeap(data.length)
+    if (isBinary) this.events.onBinary(data)
+    else this.events.onText(data.toString())
+  }
+}
+
 /** A WebSocket of `ws` for a client. */
 export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): ClientWebSocket => {
   let failure: (ConnectionDetails & { readonly description: string }) | undefined
+  const messages = new Messages(ws, events)
   ws.on("open", () => events.onOpen())
-  ws.on("message", (data: Buffer, isBinary: boolean) => {
-    readOffHeap(data.length)
-    if (isBinary) events.onBinary(data)
-    else events.onText(data.toString())
-  })
+  ws.on("message", (data: Buffer, isBinary: boolean) => messages.take(data, isBinary))
   ws.on("unexpected-response", (_, response) => {
     beginningOf(response, (body) => {
       const status = response.statusCode!
@@ -60,7 +129,7 @@ export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): Cli
   })
   ws.on("close", (closeCode: number, reason: Buffer) => {
     const { description, ...details } = failure ?? { closeCode, closeReason: reason.toString() }
-    events.onClose(description, details)
+    messages.close(() => events.onClose(description, details))
   })
   return {
     send: (data, compress = true) => {

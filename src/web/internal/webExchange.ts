@@ -1,6 +1,7 @@
 import type { BodyFailure, HttpExchange, RequestBody, ResponseWatcher } from "../../engine/EngineRequest.ts"
 import type { Headers as EngineHeaders } from "../../engine/HttpHeaders.ts"
 import { PacedExchange } from "../../engine/PacedExchange.ts"
+import { ChunkPace } from "../../internal/chunkPace.ts"
 import { Chunks } from "../../internal/chunks.ts"
 import { WatchedBody } from "./watchedBody.ts"
 import type { WebRequest } from "./webRequest.ts"
@@ -22,6 +23,15 @@ export const headersOf = (...all: ReadonlyArray<EngineHeaders | undefined>): Hea
   }
   return headers
 }
+
+/** The least time that these platforms take for a chunk of a body, in milliseconds. */
+const CHUNK_TIME = 0.005
+
+/**
+ * The chunks of a body that are read in a row. They take as long as a long message (see `pace.ts`),
+ * so that the bodies of all connections share a part of the time.
+ */
+const ROW = 256
 
 /** A shorter body fits into the buffers of the connection, so that it counts as read. */
 const WATCHED = 64 * 1024
@@ -86,16 +96,25 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
       if (bytes === undefined || bytes.byteLength > maxBytes) return onFailure("too large")
       onBody({ size: bytes.byteLength, text: () => decoder.decode(bytes), bytes: () => bytes })
     }
-    reading.then(take, () => onFailure("aborted")).catch((defect) => this.onDefect(defect))
+    const abort = () => {
+      onFailure("aborted")
+      // The body may be broken while the peer still waits for the response.
+      if (!this.responded) this.drop()
+    }
+    reading.then(take, abort).catch((defect) => this.onDefect(defect))
   }
 
-  /** Reads a body of unknown size. Returns `undefined` if it has more bytes. */
+  /**
+   * Reads a body of unknown size. Returns `undefined` if it has more bytes. Other connections get
+   * their turn while it comes in tiny chunks: the platform reads no further meanwhile.
+   */
   private async readChunks(maxBytes: number): Promise<Uint8Array | undefined> {
     const chunks = new Chunks()
     const { body } = this.request.request
     if (body === null) return chunks.join()
     const reader = (this.reader = body.getReader())
-    for (;;) {
+    let rest: (() => Promise<void>) | undefined
+    for (let count = 1; ; count++) {
       const { done, value } = await reader.read()
       if (done) return chunks.join()
       chunks.add(value)
@@ -104,6 +123,7 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
         reader.cancel().catch(() => {})
         return undefined
       }
+      if (count % ROW === 0) await (rest ??= makeRest())()
     }
   }
 
@@ -142,6 +162,17 @@ export class WebExchange extends PacedExchange<WebRequest> implements HttpExchan
     this.stopWaiting?.()
     this.resolve(response)
   }
+}
+
+/** Makes the function that waits for the next turn of a body that comes in many chunks. */
+const makeRest = (): (() => Promise<void>) => {
+  let goOn: () => void
+  const pace = new ChunkPace(CHUNK_TIME, false, () => goOn())
+  return () =>
+    new Promise((resolve) => {
+      goOn = resolve
+      pace.hold(ROW)
+    })
 }
 
 const viewOf = (buffer: ArrayBuffer): Uint8Array => new Uint8Array(buffer)

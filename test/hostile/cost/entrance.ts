@@ -2,6 +2,8 @@
  * Entrances as data, and those over WebSocket, which are made of packets.
  */
 import { text } from "../../bench/load/frames.ts"
+import type { Malice } from "./hostileServer.ts"
+import type { HostName } from "./hosts.ts"
 import { type Attack, chunkOf, times, webSocket, type WebSocketPlan } from "./traffic.ts"
 
 /** The base of the comparison of a byte: the ordinary message of each, which is in the list itself. */
@@ -19,6 +21,8 @@ export interface Entrance {
   readonly name: string
   readonly transport: Transport
   readonly attack: Attack
+  /** What a server does to its client: the client is under attack, and `attack` is not used. */
+  readonly malice?: Malice
   /** It is what others are compared with. */
   readonly isOrdinary?: boolean
   /**
@@ -50,7 +54,16 @@ export interface Entrance {
   readonly afterGrace?: boolean
   /** The server recovers connections. */
   readonly recovers?: boolean
+  /** Sessions of clients that are silent end within two seconds, and are left to do so. */
+  readonly expires?: boolean
+  /** The platform of the server. Default: Node. */
+  readonly host?: HostName
 }
+
+/** Where a byte is read: at a server on some platform, or at a client. */
+export type Side = HostName | "client"
+
+export const sideOf = ({ host = "node", malice }: Entrance): Side => (malice === undefined ? host : "client")
 
 /**
  * A connection that has ended is still there when V8 next collects the young objects, and is moved

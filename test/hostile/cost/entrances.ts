@@ -2,9 +2,25 @@
  * Every entrance of a server, and what comes in there: as data.
  */
 import { frame, text } from "../../bench/load/frames.ts"
+import { clientEntrances } from "./clientEntrances.ts"
 import { type Entrance, flood, offence, OPENS, packets, socket } from "./entrance.ts"
 import { featureEntrances } from "./featureEntrances.ts"
-import { chunkOf, EIO4, fragments, polling, probes, requests, times, trickled, unwanted, webSocket } from "./traffic.ts"
+import { routedEntrances } from "./routedEntrances.ts"
+import {
+  chunkOf,
+  EIO4,
+  fragments,
+  leftSessions,
+  leftWebSockets,
+  polling,
+  probes,
+  requests,
+  times,
+  trickled,
+  unwanted,
+  webSocket
+} from "./traffic.ts"
+import { ordinaryOn, webEntrances } from "./webEntrances.ts"
 
 const repeat = (count: number, what: string, separator = ","): string => Array(count).fill(what).join(separator)
 
@@ -420,4 +436,47 @@ const overHttp: ReadonlyArray<Entrance> = [
   { name: "request: probes of an upgrade", transport: "connection", attack: times(4, probes) }
 ]
 
-export const entrances: ReadonlyArray<Entrance> = [...overWebSocket, ...overPolling, ...overHttp, ...featureEntrances]
+// ---------------------------------------------------------------- sessions that expire
+
+/** Handshakes that nothing follows: what a session costs from its beginning to its end. */
+const expiring: ReadonlyArray<Entrance> = [
+  { ...ask("sessions over polling that are left to expire", get(POLLING)), expires: true },
+  { ...ask("sessions of Engine.IO 3 that are left to expire", get(EIO3)), expires: true },
+  {
+    name: "polling: sessions in a namespace that are left to expire",
+    transport: "connection",
+    isPerConnection: true,
+    expires: true,
+    attack: times(4, leftSessions(["40"]))
+  },
+  {
+    name: "polling: sessions that are left to expire in the midst of a POST",
+    transport: "connection",
+    isPerConnection: true,
+    expires: true,
+    attack: times(4, leftSessions(["40"], "42["))
+  },
+  {
+    name: "WebSocket: sessions that are left to expire",
+    transport: "connection",
+    isPerConnection: true,
+    expires: true,
+    attack: times(4, leftWebSockets)
+  }
+]
+
+const onNode: ReadonlyArray<Entrance> = [
+  ...overWebSocket,
+  ...overPolling,
+  ...overHttp,
+  ...expiring,
+  ...featureEntrances
+]
+
+export const entrances: ReadonlyArray<Entrance> = [
+  ...onNode,
+  ...ordinaryOn(onNode, "routed", "routing"),
+  ...routedEntrances,
+  ...webEntrances(onNode),
+  ...clientEntrances
+]

@@ -70,7 +70,7 @@ const PresentLive = SocketIoServer.layerNamespace(
     return Present.of({
       enter: (room) => Effect.asVoid(online.track(socket, { room, key, meta: { status: "here" } })),
       leave: (room) => Effect.andThen(online.untrack(socket, room), socket.leave(room)),
-      status: (status) => Effect.orDie(lobby.update({ status }))
+      status: (status) => Effect.ignore(lobby.update({ status }))
     })
   })
 ).pipe(Layer.provide(Presence.layer(Online, { namespace: Present })))

@@ -1,28 +1,28 @@
 /**
- * An honest client: the official one, over WebSocket, that asks for an acknowledgement every 25 ms.
+ * An honest client: the official one, over WebSocket, that asks for an acknowledgement every 25 ms;
+ * or an honest server, for clients under attack.
  */
+import { once } from "node:events"
+import type { Server as Http } from "node:http"
+import type { AddressInfo } from "node:net"
+
+import { Server } from "socket.io"
 import { io, type Socket } from "socket.io-client"
 
 import { answer, now, sleep } from "../../bench/roles.ts"
-
-/** The pause between two questions, in milliseconds. */
-const PAUSE = 25
-
-/** How long a question may take to be answered, in milliseconds. */
-export const PATIENCE = 3_000
-
-/** The results of a while. */
-export interface Answers {
-  /** How long each answer took, in milliseconds; a question without one as long as was waited. */
-  readonly latencies: ReadonlyArray<number>
-  readonly lost: number
-  readonly disconnected: string | undefined
-}
+import { type Answers, PATIENCE, PAUSE } from "./questions.ts"
 
 let socket: Socket | undefined
 let disconnected: string | undefined
 
 answer({
+  serve: async (): Promise<number> => {
+    const server = new Server(0, { transports: ["websocket"] })
+    server.on("connection", (socket) => socket.on("ack", (value, reply) => reply(value)))
+    const http = (server as unknown as { readonly httpServer: Http }).httpServer
+    if (!http.listening) await once(http, "listening")
+    return (http.address() as AddressInfo).port
+  },
   connect: (port: number) =>
     new Promise<void>((resolve) => {
       socket?.removeAllListeners().disconnect()

@@ -4,9 +4,11 @@
 import { fileURLToPath } from "node:url"
 
 import { now, quantile, type Role, sleep, start } from "../../bench/roles.ts"
-import type { Entrance } from "./entrance.ts"
-import type { Answers } from "./honest.ts"
-import type { Usage } from "./server.ts"
+import { runtimes } from "../../support/runtimePrograms.ts"
+import { type Entrance, type Side, sideOf } from "./entrance.ts"
+import type { Answers } from "./questions.ts"
+import type { HostName, Ports } from "./hosts.ts"
+import type { ServerPlan, Usage } from "./server.ts"
 
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
@@ -16,6 +18,9 @@ const ROUNDS = 3
 const QUIET = 500
 const WARM_UP = 400
 const LEAD = 200
+
+/** How long sessions are opened before answers are timed: the first ones have expired then. */
+const EXPIRING = 3_000
 
 /** How long a process may take to answer beyond what it was asked to, in milliseconds. */
 const PATIENCE = 20_000
@@ -53,6 +58,10 @@ const within = async <A>(millis: number, promise: Promise<A>): Promise<A> => {
 
 const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 
+/** The program of a host; none: that of this script. */
+const runtimeOf = (host: HostName): ReadonlyArray<string> | undefined =>
+  host === "bun" || host === "deno" ? runtimes[host].command : undefined
+
 interface Window {
   readonly cpu: number
   readonly bytes: number
@@ -60,36 +69,98 @@ interface Window {
   readonly answers: Answers
 }
 
+type Used = Usage & { readonly bytes: number }
+
+/** Who is attacked, and by whom, for one entrance. */
+interface Stage {
+  readonly usage: (collects: boolean) => Promise<Used>
+  /** What others notice, in so many milliseconds. */
+  readonly ask: (millis: number) => Promise<Answers>
+  readonly attack: (name: string) => Promise<void>
+  readonly cease: () => Promise<{ readonly lives: number; readonly problem: string | undefined }>
+  readonly end: () => Promise<void>
+}
+
 export class Bench {
   private readonly attacker: Role = start(pathOf("attacker.ts"), "attacker")
   private readonly honest: Role = start(pathOf("honest.ts"), "honest")
   private readonly seconds: number
-  private readonly ordinary: string
-  /** The latest figures of the honest client without an attack. */
-  private quiet: Array<number> = []
+  /** The latest figures of the honest client without an attack, by the side. */
+  private readonly quiet = new Map<Side, ReadonlyArray<number>>()
 
-  /** Each entrance is attacked for so many seconds; servers warm up with what is ordinary. */
-  constructor(seconds: number, ordinary: string) {
+  /** Each entrance is attacked for so many seconds. */
+  constructor(seconds: number) {
     this.seconds = seconds
-    this.ordinary = ordinary
   }
 
   async stop(): Promise<void> {
     await Promise.all([this.attacker.stop(), this.honest.stop()])
   }
 
-  async measure(entrance: Entrance): Promise<Row> {
-    const server = start(pathOf("server.ts"), "server")
+  /** A server under attack, and its honest client. */
+  private async serverStage(entrance: Entrance): Promise<Stage> {
+    const { expires, host = "node", recovers } = entrance
+    const server = start(pathOf("server.ts"), "server", undefined, runtimeOf(host))
+    try {
+      const plan: ServerPlan = { host, recovers, expires }
+      const ports: Ports = await within(3 * PATIENCE, server.ask("listen", plan))
+      await within(PATIENCE, this.honest.ask("connect", ports.port))
+      await server.ask("exclude")
+      return {
+        usage: async (collects) => {
+          const used: Usage = await server.ask("usage", collects)
+          return { ...used, bytes: used.bytes ?? (await this.attacker.ask("sent")) }
+        },
+        ask: (millis) => this.honest.ask("ask", millis),
+        attack: (name) => this.attacker.ask("attack", { name, ports }),
+        cease: () => this.attacker.ask("stop"),
+        end: () => server.stop()
+      }
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
+  }
+
+  /** A client under attack, which is a client of an honest server, too. */
+  private async clientStage({ malice }: Entrance): Promise<Stage> {
+    const client = start(pathOf("client.ts"), "server")
+    const honest = start(pathOf("honest.ts"), "honest")
+    const end = async (): Promise<void> => void (await Promise.all([client.stop(), honest.stop()]))
+    try {
+      const [attacked, asked] = await Promise.all([this.attacker.ask("serve"), honest.ask("serve")])
+      await within(PATIENCE, client.ask("connect", { attacked, asked, isPolling: malice!.isPolling === true }))
+      return {
+        usage: async (collects) => ({
+          ...(await client.ask("usage", collects)),
+          bytes: await this.attacker.ask("served")
+        }),
+        ask: (millis) => client.ask("ask", millis),
+        attack: (name) => this.attacker.ask("send", name),
+        cease: () => this.attacker.ask("cease"),
+        end
+      }
+    } catch (error) {
+      await end()
+      throw error
+    }
+  }
+
+  /** Who is attacked warms up with what is ordinary. */
+  async measure(entrance: Entrance, ordinary: string): Promise<Row> {
+    const side = sideOf(entrance)
+    const seen: Array<number> = []
     let lives = 0
     let problem: string | undefined
     const quiets: Array<Window> = []
     const attacks: Array<Window> = []
     const held: Array<number> = []
     let sessions = 0
-    const usage = (collects = false): Promise<Usage> => within(PATIENCE, server.ask("usage", collects))
+    let stage: Stage | undefined
+    const usage = (collects = false): Promise<Used> => within(PATIENCE, stage!.usage(collects))
     const listen = async (millis: number): Promise<Window> => {
       const [before, began] = [await usage(), now()]
-      const answers: Answers = await within(PATIENCE + millis, this.honest.ask("ask", millis))
+      const answers = await within(PATIENCE + millis, stage!.ask(millis))
       const after = await usage()
       if (answers.disconnected !== undefined) problem ??= `the honest client was disconnected: ${answers.disconnected}`
       else if (answers.lost > 0) problem ??= `${answers.lost} questions of the honest client were not answered`
@@ -104,22 +175,20 @@ export class Bench {
       }
     }
     try {
-      const port: number = await within(3 * PATIENCE, server.ask("listen", entrance.recovers))
-      await within(PATIENCE, this.honest.ask("connect", port))
-      await server.ask("exclude")
-      await this.attacker.ask("attack", { name: this.ordinary, port })
-      await this.honest.ask("ask", WARM_UP)
-      await this.attacker.ask("stop")
+      stage = await (side === "client" ? this.clientStage(entrance) : this.serverStage(entrance))
+      await stage.attack(ordinary)
+      await stage.ask(WARM_UP)
+      await stage.cease()
       if (entrance.afterGrace === true) await sleep(2_000)
       await settle()
       const rest = await usage(true)
       for (let round = 0; round < ROUNDS; round++) {
         const quiet = await listen(QUIET)
         quiets.push(quiet)
-        this.quiet.push(...quiet.answers.latencies)
+        seen.push(...quiet.answers.latencies)
         const [before, began] = [await usage(), now()]
-        await this.attacker.ask("attack", { name: entrance.name, port })
-        await sleep(round === 0 ? 2 * LEAD : LEAD)
+        await stage.attack(entrance.name)
+        await sleep((round === 0 ? 2 * LEAD : LEAD) + (entrance.expires === true ? EXPIRING : 0))
         const { answers } = await listen((this.seconds * 1_000) / ROUNDS)
         const after = await usage()
         const [cpu, bytes] = [after.cpu - before.cpu, after.bytes - before.bytes]
@@ -129,19 +198,20 @@ export class Bench {
           sessions = Math.max(full.sessions - 1, full.connections - 1, 1)
           held.push((full.memory - rest.memory) / sessions)
         }
-        const outcome = await this.attacker.ask("stop")
+        const outcome = await stage.cease()
         lives += outcome.lives
         problem ??= outcome.problem
         await settle()
       }
     } catch (error) {
       problem = (error as Error).message
-      await this.attacker.ask("stop")
+      await stage?.cease()
     } finally {
-      await server.stop()
+      await stage?.end()
     }
     // Some seconds are enough: how quick a machine is may change.
-    this.quiet = this.quiet.slice(-600)
+    const quiet = [...(this.quiet.get(side) ?? []), ...seen].slice(-600)
+    this.quiet.set(side, quiet)
     const idle = median(quiets.map(({ cpu, millis }) => cpu / millis))
     const { segment } = entrance
     const overhead = segment === undefined ? 1 : 1 + 40 / segment
@@ -155,7 +225,7 @@ export class Bench {
       perByte: Math.max(0, spent) / Math.max(1, bytes) / overhead,
       perLife: Math.max(0, spent) / Math.max(1, lives),
       rate: median(attacks.map(({ bytes, millis }) => (bytes * overhead * 1_000) / millis)),
-      quiet: quantile(this.quiet, 0.99),
+      quiet: quantile(quiet, 0.99),
       attacked: median(attacks.map(({ answers }) => quantile(answers.latencies, 0.99))),
       held: median(held),
       sessions,

@@ -3,18 +3,16 @@
  * and every option at its default. It says what it has used.
  */
 import { openSync, writeSync } from "node:fs"
-import { createServer } from "node:http"
-import type { AddressInfo, Socket } from "node:net"
 
-import { Context, Effect, Layer, Schema, Scope } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 
 import * as Event from "../../../src/Event.ts"
 import * as Namespace from "../../../src/Namespace.ts"
 import * as NamespaceMiddleware from "../../../src/NamespaceMiddleware.ts"
-import * as NodeSocketIoServer from "../../../src/node/NodeSocketIoServer.ts"
 import * as SocketIoServer from "../../../src/server/SocketIoServer.ts"
 import { answer } from "../../bench/roles.ts"
 import { FeaturesLive } from "./features.ts"
+import { type Host, type HostName, hosts, type Ports } from "./hosts.ts"
 
 class Message extends Schema.Class<Message>("chat/Message")({ room: Schema.String, text: Schema.String }) {}
 class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", { capacity: Schema.Int }) {}
@@ -103,6 +101,22 @@ const PlainLive = SocketIoServer.layerNamespace(
   })
 )
 
+/** Sessions of clients that are silent end within two seconds. */
+const BRIEF = { pingInterval: "500 millis", pingTimeout: "1500 millis" } as const
+
+/** What a server is asked to be. */
+export interface ServerPlan {
+  readonly host: HostName
+  readonly recovers?: boolean | undefined
+  readonly expires?: boolean | undefined
+}
+
+const collect = (): void => {
+  const { Bun, gc } = globalThis as { readonly Bun?: { gc(now: boolean): void }; readonly gc?: () => void }
+  if (Bun === undefined) gc?.()
+  else Bun.gc(true)
+}
+
 /** Log lines are formatted and written, as by default, but to nowhere. */
 const nowhere = openSync("/dev/null", "w")
 process.stdout.write = (chunk: string | Uint8Array) => {
@@ -114,61 +128,38 @@ process.stdout.write = (chunk: string | Uint8Array) => {
 export interface Usage {
   /** Time of its processor, user and system, in µs. */
   readonly cpu: number
-  /** The bytes that it has read from connections that count. */
-  readonly bytes: number
+  /**
+   * The bytes that it has read from connections that count; `undefined` where
+   * the platform does not say.
+   */
+  readonly bytes: number | undefined
   /** Heap and what is outside of it, in bytes. */
   readonly memory: number
   readonly sessions: number
   readonly connections: number
 }
 
-const http = createServer((_request, response) => response.writeHead(404, { "content-length": 0 }).end())
-const open = new Set<Socket>()
-const uncounted = new WeakSet<Socket>()
-let closedBytes = 0
-http.on("connection", (socket) => {
-  open.add(socket)
-  socket.once("close", () => {
-    open.delete(socket)
-    if (!uncounted.has(socket)) closedBytes += socket.bytesRead
-  })
-})
-
-let service: SocketIoServer.SocketIoServerShape | undefined
+/** The servers that were asked for. */
+let host: Host | undefined
 
 answer({
-  listen: async (recovers: boolean) => {
-    const server = NodeSocketIoServer.layerAttached(http, {
+  listen: async (plan: ServerPlan): Promise<Ports> => {
+    const layer = Layer.mergeAll(ChatLive, PrivateLive, DocumentsLive, PlainLive, FeaturesLive)
+    host = await hosts[plan.host](layer, {
       allowEIO3: true,
-      recovery: recovers,
-      cors: { origin: ["https://good.example", "https://better.example"] }
+      recovery: plan.recovers === true,
+      cors: { origin: ["https://good.example", "https://better.example"] },
+      ...(plan.expires === true ? { heartbeat: BRIEF } : {})
     })
-    const layer = Layer.mergeAll(ChatLive, PrivateLive, DocumentsLive, PlainLive, FeaturesLive).pipe(
-      Layer.provideMerge(server)
-    )
-    const context = await Effect.runPromise(Layer.buildWithScope(layer, Scope.makeUnsafe()))
-    service = Context.get(context, SocketIoServer.SocketIoServer)
-    await new Promise<void>((resolve) => {
-      http.listen(0, "127.0.0.1", resolve)
-    })
-    return (http.address() as AddressInfo).port
+    return host.ports
   },
   /** The connections that are open are not those of an attacker. */
-  exclude: () => {
-    for (const socket of open) uncounted.add(socket)
-  },
+  exclude: () => host!.exclude(),
   usage: (collects: boolean): Usage => {
-    if (collects) for (let i = 0; i < 2; i++) globalThis.gc!()
+    if (collects) for (let i = 0; i < 2; i++) collect()
     const { system, user } = process.cpuUsage()
     const { external, heapUsed } = process.memoryUsage()
-    let bytes = closedBytes
-    for (const socket of open) if (!uncounted.has(socket)) bytes += socket.bytesRead
-    return {
-      cpu: system + user,
-      bytes,
-      memory: heapUsed + external,
-      sessions: Effect.runSync(service!.connectionCount),
-      connections: open.size
-    }
+    const { bytes, connections } = host!.traffic()
+    return { cpu: system + user, bytes, memory: heapUsed + external, sessions: host!.sessions(), connections }
   }
 })

@@ -2,31 +2,76 @@
  * The traffic of an attacker, over bare TCP sockets: as cheap as it can be, so that it is not the limit.
  * Its messages are made beforehand, and the answers are dropped.
  */
+import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 
 import { frame } from "../../bench/load/frames.ts"
 import { sleep } from "../../bench/roles.ts"
+import type { Ports } from "./hosts.ts"
+
+/** What a connection has given to the kernel, in bytes. */
+const given = (socket: Net.Socket): number => {
+  const { _bytesDispatched: dispatched = 0, _handle: handle } = socket as Net.Socket & {
+    readonly _bytesDispatched?: number
+    readonly _handle?: { readonly writeQueueSize: number } | null
+  }
+  return dispatched - (handle?.writeQueueSize ?? 0)
+}
+
+/**
+ * What the kernel holds of connections with this port that was not read, in bytes; 0 where it does
+ * not say.
+ */
+export const unread = (port: number): number => {
+  let bytes = 0
+  try {
+    for (const line of readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1)) {
+      const [, local = "", remote = "", , queues = ""] = line.trim().split(/\s+/)
+      const [sending = "0", received = "0"] = queues.split(":")
+      const ends = [local, remote].map((address) => Number.parseInt(address.slice(9), 16))
+      if (ends.includes(port)) bytes += Number.parseInt(received, 16) + Number.parseInt(sending, 16)
+    }
+  } catch {}
+  return bytes
+}
 
 /** The server that is attacked, for as long as it is. */
 export class Target {
   readonly port: number
+  /** The port of another server, whose sessions it knows. */
+  readonly owner: number
   isOver = false
   /** How often a connection or a session was opened. */
   lives = 0
   /** Steps that have failed. */
   problem: string | undefined
   private readonly sockets = new Set<Net.Socket>()
+  private closedBytes = 0
 
-  constructor(port: number) {
+  constructor({ owner, port }: Ports) {
     this.port = port
+    this.owner = owner ?? port
   }
 
-  connect(): Net.Socket {
-    const socket = Net.connect({ port: this.port, host: "127.0.0.1", noDelay: true })
+  connect(port = this.port): Net.Socket {
+    const socket = Net.connect({ port, host: "127.0.0.1", noDelay: true })
     this.sockets.add(socket)
     socket.on("error", () => {})
-    socket.on("close", () => this.sockets.delete(socket))
+    socket.on("close", () => {
+      this.sockets.delete(socket)
+      this.closedBytes += given(socket)
+    })
     return socket
+  }
+
+  /**
+   * The bytes that the server has read. What was on its way to it when a connection ended counts as
+   * read.
+   */
+  get taken(): number {
+    let bytes = this.closedBytes
+    for (const socket of this.sockets) bytes += given(socket)
+    return bytes - unread(this.port)
   }
 
   /** Ends every connection: what is on its way to the server is lost. */
@@ -77,7 +122,7 @@ export const fragments = (message: string, size: number): Buffer => {
 }
 
 /** Writes until the connection is closed, as much as it takes. */
-const pour = async (target: Target, socket: Net.Socket, bytes: Buffer): Promise<void> => {
+export const pour = async (target: Target, socket: Net.Socket, bytes: Buffer): Promise<void> => {
   const send = () => {
     while (!target.isOver && socket.writable && socket.write(bytes)) continue
   }
@@ -90,7 +135,7 @@ const pour = async (target: Target, socket: Net.Socket, bytes: Buffer): Promise<
 const SEGMENTS = 32
 
 /** Writes until the connection is closed, in segments of `size` bytes. */
-const trickle = async (target: Target, socket: Net.Socket, bytes: Buffer, size: number): Promise<void> => {
+export const trickle = async (target: Target, socket: Net.Socket, bytes: Buffer, size: number): Promise<void> => {
   if (bytes.length === 0) return closed(socket)
   for (let at = 0; !target.isOver && socket.writable;) {
     for (let i = 0; i < SEGMENTS; i++) {
@@ -136,7 +181,8 @@ export const openWebSocket = (
       resolve(undefined)
     })
     socket.write(upgradeRequest(query))
-    if (join.length > 0) socket.write(Buffer.concat(join.map((packet) => frame(1, packet))))
+    // Bun takes what comes before its answer for another request.
+    if (join.length > 0) socket.once("data", () => socket.write(Buffer.concat(join.map((packet) => frame(1, packet)))))
   })
 
 export interface WebSocketPlan {
@@ -187,8 +233,8 @@ export class Line {
   private body = ""
   private resolve: ((answered: boolean) => void) | undefined
 
-  constructor(target: Target) {
-    this.socket = target.connect()
+  constructor(target: Target, port = target.port) {
+    this.socket = target.connect(port)
     this.socket.on("data", (chunk) => this.take(chunk))
     this.socket.on("close", () => this.resolve?.(false))
   }
@@ -253,6 +299,8 @@ export interface PollingPlan {
   readonly isChunked?: boolean
   /** A session is asked for one more thing: nothing, once, as it is closed then. */
   readonly once?: boolean
+  /** The session is at the other server. */
+  readonly isAway?: boolean
 }
 
 const TEXT = "Content-Type: text/plain;charset=UTF-8\r\n"
@@ -266,11 +314,14 @@ export const polling =
     let n = 0
     while (!target.isOver) {
       const [posts, polls] = [new Line(target), new Line(target)]
+      const handshake = plan.isAway === true ? new Line(target, target.owner) : posts
       target.lives++
-      await posts.ask([`GET /socket.io/?${query} HTTP/1.1\r\nHost: a\r\n\r\n`])
-      const sid = /"sid":"([\w-]+)"|\\"sid\\":\\"([\w-]+)/.exec(posts.lastBody)
+      await handshake.ask([`GET /socket.io/?${query} HTTP/1.1\r\nHost: a\r\n\r\n`])
+      const sid = /"sid":"([\w-]+)"|\\"sid\\":\\"([\w-]+)/.exec(handshake.lastBody)
+      const { lastBody, lastStatuses } = handshake
+      if (handshake !== posts) handshake.socket.resetAndDestroy()
       if (sid === null) {
-        if (!target.isOver) target.problem ??= `no session: ${posts.lastStatuses.join()} ${posts.lastBody.slice(0, 60)}`
+        if (!target.isOver) target.problem ??= `no session: ${lastStatuses.join()} ${lastBody.slice(0, 60)}`
         await sleep(1)
         continue
       }
@@ -316,18 +367,27 @@ export const requests =
     }
   }
 
+/** Opens a session over polling, on a connection of its own. Returns its id. */
+export const openSession = async (target: Target, port = target.port): Promise<string> => {
+  const line = new Line(target, port)
+  await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
+  line.socket.resetAndDestroy()
+  const sid = /"sid":"([\w-]+)"/.exec(line.lastBody)?.[1]
+  if (sid === undefined && !target.isOver) target.problem ??= `no session: ${line.lastBody.slice(0, 60)}`
+  return sid ?? ""
+}
+
 /**
  * Requests whose bodies come byte by byte, one each `pause` milliseconds on each of many
  * connections.
  */
 export const trickled =
-  (connections: number, pause: number): Attack =>
+  (connections: number, pause: number, isAway = false): Attack =>
   async (target) => {
     const lines: Array<Net.Socket> = []
     for (let i = 0; i < connections && !target.isOver; i++) {
       const line = new Line(target)
-      await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
-      const sid = /"sid":"([\w-]+)"/.exec(line.lastBody)?.[1]
+      const sid = await openSession(target, isAway ? target.owner : target.port)
       line.socket.write(
         `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\n${TEXT}Content-Length: 100000\r\n\r\n4`
       )
@@ -366,14 +426,14 @@ export const readAgain: Attack = async (target) => {
 
 /** A request with a body that has no end, in chunks of one byte; when it is closed, another one. */
 export const unwanted =
-  (target: string): Attack =>
+  (request: string): Attack =>
   async (at) => {
     const chunks = Buffer.from("1\r\nx\r\n".repeat(10_000))
     while (!at.isOver) {
       const socket = at.connect()
       at.lives++
       socket.resume()
-      socket.write(`${target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`)
+      socket.write(`${request} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`)
       await pour(at, socket, chunks)
     }
   }
@@ -391,3 +451,49 @@ export const probes: Attack = async (target) => {
     else socket.resetAndDestroy()
   }
 }
+
+/** Sessions over polling that post something, perhaps begin to post something else, and stay away then. */
+export const leftSessions =
+  (posts: ReadonlyArray<string>, begun?: string): Attack =>
+  async (target) => {
+    const line = new Line(target)
+    while (!target.isOver) {
+      await line.ask(["GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n"])
+      const sid = /"sid":"([\w-]+)"/.exec(line.lastBody)?.[1]
+      target.lives++
+      const head = `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\n${TEXT}Content-Length: `
+      for (const body of posts) await line.ask([`${head}${body.length}\r\n\r\n${body}`])
+      if (begun !== undefined) target.connect().write(`${head}${begun.length + 9}\r\n\r\n${begun}`)
+    }
+  }
+
+/** WebSockets that join, and never answer a ping. */
+export const leftWebSockets: Attack = async (target) => {
+  while (!target.isOver) await openWebSocket(target, EIO4, ["40"], /"sid":/g, 2)
+}
+
+/**
+ * A WebSocket that sends a message `count` times, and again when all of these are answered: platforms
+ * that read on, and close a connection of which too much waits, are given no more.
+ */
+export const answered =
+  (message: Buffer, count: number): Attack =>
+  async (target) => {
+    const bytes = Buffer.concat(Array.from({ length: count }, () => message))
+    while (!target.isOver) {
+      const socket = await openWebSocket(target, EIO4, ["40"], /"sid":/g, 2)
+      if (socket === undefined) {
+        await sleep(1)
+        continue
+      }
+      let answers = 0
+      socket.on("data", (chunk: Buffer) => {
+        answers += chunk.toString("latin1").match(/431\[/g)?.length ?? 0
+        if (answers < count) return
+        answers = 0
+        if (!target.isOver) socket.write(bytes)
+      })
+      socket.write(bytes)
+      await closed(socket)
+    }
+  }
