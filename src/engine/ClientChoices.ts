@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { EngineClient, MakeEngineClient } from "./EngineClient.ts"
+import { listen } from "./internal/client/pageEvents.ts"
 
 /**
  * The memory that the sessions of one client share: whether the last one could use WebSocket.
@@ -103,6 +104,8 @@ export const tryAllTransports =
     }
   }
 
+const onPageHide = listen("pagehide")
+
 /**
  * Ends a session when the page is left or frozen, and tells the server. A frozen page keeps no
  * connection then, and a restored page finds it closed.
@@ -122,7 +125,7 @@ export const closeOnPageHide =
       }
     })
     const open = () => {
-      stop = runtime.platform.onPageHide(() => session.fail("transport close", "page hidden", undefined, true))
+      stop = onPageHide(() => session.fail("transport close", "page hidden", undefined, true))
       session.open()
     }
     // Everything else is that of the session.

@@ -6,6 +6,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
+import { listen } from "./internal/client/pageEvents.ts"
+
 /**
  * The details of an end, each where a platform knows it. In browsers a page is not told why a
  * WebSocket or a request to another origin failed.
@@ -111,8 +113,6 @@ export interface ClientPlatformShape {
   readonly openWebSocket: (request: WebSocketRequest, events: ClientWebSocketEvents) => ClientWebSocket
   /** Calls back when the network is lost, where the platform knows. Gives how to stop. */
   readonly onOffline: (callback: () => void) => () => void
-  /** Calls back when the page is left or frozen, where there is one. Gives how to stop. */
-  readonly onPageHide: (callback: () => void) => () => void
   /**
    * Runs a task after the code that is running now: messages of that time leave together. Default:
    * as a microtask.
@@ -140,15 +140,6 @@ export const messageOf = (body: string): string => {
     return ""
   }
 }
-
-const listen =
-  (type: string) =>
-  (callback: () => void): (() => void) => {
-    // Not every runtime has events of its own.
-    const target: Partial<EventTarget> = globalThis
-    target.addEventListener?.(type, callback)
-    return () => target.removeEventListener?.(type, callback)
-  }
 
 /**
  * The size of one response, in bytes at most: as much as `ws` takes of one message. Servers send
@@ -205,8 +196,7 @@ const standard: ClientPlatformShape = {
       close: () => ws.close()
     }
   },
-  onOffline: listen("offline"),
-  onPageHide: listen("pagehide")
+  onOffline: listen("offline")
 }
 
 /**

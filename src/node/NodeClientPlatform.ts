@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ClientPlatformShape, InvalidOptionError> {
   const maxPayload = yield* integer("maxPayload", options.maxPayload, 104_857_600, 1)
   const clock = yield* Clock.Clock
-  const { onOffline, onPageHide } = yield* ClientPlatform
+  const { onOffline } = yield* ClientPlatform
   const { agent, perMessageDeflate = false, tls = {} } = options
   const fetchWith = options.fetch ?? (agent ? fetchOver(agent, tls) : (url, init) => globalThis.fetch(url, init))
   const forClient = (): ClientPlatformShape => {
@@ -102,7 +102,6 @@ export const make = Effect.fnUntraced(function* (
         return openWebSocket(ws, events)
       },
       onOffline,
-      onPageHide,
       forClient
     }
   }
@@ -112,8 +111,8 @@ export const make = Effect.fnUntraced(function* (
 /**
  * The platform of Node with options as a layer. See {@link make}.
  *
- * The layer includes `ClientDebug.layer`: `DEBUG='socket.io-client:*'` in the environment logs the
- * steps of clients.
+ * The layer includes `ClientDebug.layer`: clients warn while their server cannot be connected to,
+ * and `DEBUG='socket.io-client:*'` in the environment logs their steps.
  *
  * @since 0.1.0
  * @category layers

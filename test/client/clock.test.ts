@@ -11,6 +11,7 @@ import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import type * as Namespace from "../../src/Namespace.ts"
 import { fakeSocket, statusesOf } from "../support/fakeClient.ts"
 import { type FakeWebSocket } from "../support/fakeClientPlatform.ts"
+import { stubPage } from "../support/fakePage.ts"
 
 /** A client of the default namespace over WebSocket, with everything that its status tells. */
 const setup = Effect.fnUntraced(function* (options: Partial<ClientOptions> = {}) {
@@ -254,15 +255,16 @@ describe("the liveness of a client", () => {
         description: "offline",
         willRetry: true
       })
-      assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
+      assert.strictEqual(platform.offline.size, 0)
     })
   )
 
   it.effect("ends when the page is left, and is not opened again before that has come to rest", () =>
     Effect.gen(function* () {
+      const page = yield* stubPage
       const { last, platform, statuses } = yield* setup({ extras: [ClientExtras.closeOnPageHide] })
       yield* admit(last())
-      for (const leave of platform.pageHide) leave()
+      page.hide(true)
       assert.isTrue(last().closed)
       yield* TestClock.adjust("400 millis")
       assert.deepInclude(statuses.at(-1), { reason: "transport close", description: "page hidden" })

@@ -307,7 +307,7 @@ describe("a client whose scope closes", () => {
     ]
     const before = seen()
     assert.isTrue(platform.sockets.every(({ closed }) => closed))
-    assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
+    assert.strictEqual(platform.offline.size, 0)
     yield* TestClock.adjust("1 hour")
     assert.deepStrictEqual(seen(), before)
   })

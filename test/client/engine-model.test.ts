@@ -173,7 +173,7 @@ describe("a session", () => {
             test.client.close()
             yield* model.finish
             test.assertOver("forced close")
-          }).pipe(Effect.runPromise)
+          }).pipe(Effect.scoped, Effect.runPromise)
         ),
         { seed: 4, numRuns: 500 }
       ))

@@ -12,30 +12,7 @@ import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
 import { ClientPlatform } from "../../src/engine/ClientPlatform.ts"
 import { openPacket, openPolling, openUpgrading } from "../support/engineClient.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
-
-/** The page: its events, and who listens to them. */
-class FakePage extends EventTarget {
-  readonly listening: Array<string> = []
-
-  override addEventListener(type: string, listener: EventListener): void {
-    this.listening.push(type)
-    super.addEventListener(type, listener)
-  }
-
-  override removeEventListener(type: string, listener: EventListener): void {
-    this.listening.splice(this.listening.indexOf(type), 1)
-    super.removeEventListener(type, listener)
-  }
-
-  /** Leaves it; `persisted` says whether it may come back from the cache. */
-  hide(persisted: boolean): void {
-    this.dispatchEvent(Object.assign(new Event("pagehide"), { persisted }))
-  }
-
-  show(persisted: boolean): void {
-    this.dispatchEvent(Object.assign(new Event("pageshow"), { persisted }))
-  }
-}
+import { FakePage } from "../support/fakePage.ts"
 
 let page: FakePage
 
@@ -52,12 +29,12 @@ afterEach(() => {
 /** A client in the page that is connected to the default namespace, over one transport. */
 const connected = Effect.fnUntraced(function* (options: Partial<ClientOptions>) {
   const fake = makeFakePlatform()
-  const { onOffline, onPageHide } = yield* ClientPlatform
+  const { onOffline } = yield* ClientPlatform
   const client = yield* SocketIoClient.make({
     url: "http://test",
     extras: [ClientExtras.closeOnPageHide],
     ...options
-  }).pipe(Effect.provideService(ClientPlatform, { ...fake, onOffline, onPageHide }))
+  }).pipe(Effect.provideService(ClientPlatform, { ...fake, onOffline }))
   const socket = yield* Effect.provideService(SocketIoClient.socket("/"), SocketIoClient.SocketIoClient, client)
   const statuses: Array<SocketStatus> = []
   yield* Effect.forkScoped(
@@ -192,7 +169,7 @@ describe("a page with a session", () => {
       for (const until of ["connecting", "answered"] as const) {
         const test = yield* openUpgrading(until)
         test.client.send("41", undefined)
-        for (const listener of test.platform.pageHide) listener()
+        test.page.hide(true)
         assert.deepStrictEqual(test.bodies(), ["1"])
         test.post().respond("ok")
         test.assertOver("transport close", "page hidden")
@@ -205,7 +182,7 @@ describe("a page with a session", () => {
       const test = yield* openPolling()
       test.client.send("41", undefined)
       yield* Effect.yieldNow
-      for (const listener of test.platform.pageHide) listener()
+      test.page.hide(true)
       assert.isTrue(test.get().isAborted())
       assert.strictEqual(test.closes.length, 1)
       test.post().respond("ok")
@@ -218,7 +195,7 @@ describe("a page with a session", () => {
   it.effect("that is left is not listened to where that is not wanted", () =>
     Effect.gen(function* () {
       const test = yield* openPolling({}, { closeOnPageHide: false })
-      assert.strictEqual(test.platform.pageHide.size, 0)
+      assert.deepStrictEqual(test.page.listening, [])
       assert.strictEqual(test.platform.offline.size, 1)
     })
   )

@@ -4,6 +4,7 @@
  * Prints one line of JSON: what there was before the first cycle, while two clients were open, after the last cycle, and after the
  * server had stopped.
  */
+import { setMaxListeners } from "node:events"
 import { queryObjects } from "node:v8"
 import { Effect, Fiber, Schedule, Stream } from "effect"
 
@@ -38,43 +39,49 @@ const alive = () =>
     })
   )
 
-const counting = (platform: ClientPlatformShape): ClientPlatformShape => {
-  const listening = (listen: (callback: () => void) => () => void) => (callback: () => void) => {
-    open.listeners++
-    const unlisten = listen(callback)
-    return () => {
-      open.listeners--
-      unlisten()
-    }
+const counting = (platform: ClientPlatformShape): ClientPlatformShape => ({
+  ...platform,
+  request: (request) =>
+    Effect.suspend(() => {
+      open.requests++
+      return Effect.ensuring(
+        platform.request(request),
+        Effect.sync(() => open.requests--)
+      )
+    }),
+  openWebSocket: (request, events) => {
+    open.webSockets++
+    return platform.openWebSocket(request, {
+      ...events,
+      onClose: (description) => {
+        open.webSockets--
+        events.onClose(description)
+      }
+    })
   }
-  return {
-    ...platform,
-    request: (request) =>
-      Effect.suspend(() => {
-        open.requests++
-        return Effect.ensuring(
-          platform.request(request),
-          Effect.sync(() => open.requests--)
-        )
-      }),
-    openWebSocket: (request, events) => {
-      open.webSockets++
-      return platform.openWebSocket(request, {
-        ...events,
-        onClose: (description) => {
-          open.webSockets--
-          events.onClose(description)
-        }
-      })
-    },
-    onOffline: listening(platform.onOffline),
-    onPageHide: (callback) => {
-      // A session has this function for as long as it is there itself.
-      track("sessions", callback)
-      return listening(platform.onPageHide)(callback)
-    }
+})
+
+/** A page, whose listeners are counted. */
+class Page extends EventTarget {
+  override addEventListener(type: string, listener: () => void): void {
+    open.listeners++
+    // A session has this function for as long as it is there itself.
+    if (type === "pagehide") track("sessions", listener)
+    super.addEventListener(type, listener)
+  }
+
+  override removeEventListener(type: string, listener: () => void): void {
+    open.listeners--
+    super.removeEventListener(type, listener)
   }
 }
+
+const page = new Page()
+setMaxListeners(0, page)
+Object.assign(globalThis, {
+  addEventListener: page.addEventListener.bind(page),
+  removeEventListener: page.removeEventListener.bind(page)
+})
 
 /** All of them, as each keeps something of its own. */
 const extras = [...ClientExtras.server, ClientExtras.closeOnPageHide, ClientExtras.rememberUpgrade]

@@ -7,6 +7,7 @@ import { Clock, Effect, type Fiber } from "effect"
 import * as ClientChoices from "../../src/engine/ClientChoices.ts"
 import * as EngineClient from "../../src/engine/EngineClient.ts"
 import { type FakePlatform, type FakePoll, makeFakePlatform } from "./fakeClientPlatform.ts"
+import { stubPage } from "./fakePage.ts"
 
 const defaults: EngineClient.EngineClientOptions = {
   origin: "http://test",
@@ -51,6 +52,7 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
   if (tryAllTransports) make = ClientChoices.tryAllTransports(make)
   if (closeOnPageHide) make = ClientChoices.closeOnPageHide(make)
   if (rememberUpgrade) make = ClientChoices.rememberUpgrade(make, memory)
+  const page = yield* stubPage
   const clock = yield* Clock.Clock
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const running = new Set<Fiber.Fiber<unknown, unknown>>()
@@ -85,6 +87,7 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
   return {
     client,
     platform,
+    page,
     memory,
     told,
     closes,
@@ -105,7 +108,8 @@ export const openClient = Effect.fnUntraced(function* (options: TestClientOption
       assert.deepStrictEqual(more, [])
       assert.strictEqual(told.at(-1), "close")
       assert.isTrue(platform.sockets.every(({ closed }) => closed))
-      assert.strictEqual(platform.offline.size + platform.pageHide.size, 0)
+      assert.strictEqual(platform.offline.size, 0)
+      assert.deepStrictEqual(page.listening, [])
       assert.strictEqual(running.size, 0, "fibers that still run")
     },
     /** Whether nothing went wrong so far. */

@@ -63,26 +63,18 @@ export interface FakePoll {
 export interface FakePlatform extends ClientPlatformShape {
   readonly sockets: Array<FakeWebSocket>
   readonly polls: Array<FakePoll>
-  /** The listeners to the network and the page. */
+  /** The listeners to the network. */
   readonly offline: Set<() => void>
-  readonly pageHide: Set<() => void>
-}
-
-const listeners = (set: Set<() => void>) => (callback: () => void) => {
-  set.add(callback)
-  return () => void set.delete(callback)
 }
 
 export const makeFakePlatform = (): FakePlatform => {
   const sockets: Array<FakeWebSocket> = []
   const polls: Array<FakePoll> = []
   const offline = new Set<() => void>()
-  const pageHide = new Set<() => void>()
   return {
     sockets,
     polls,
     offline,
-    pageHide,
     request: (request) =>
       Effect.callback<PollResponse, Error>((resume) => {
         let aborted = false
@@ -101,7 +93,9 @@ export const makeFakePlatform = (): FakePlatform => {
       sockets.push(socket)
       return socket
     },
-    onOffline: listeners(offline),
-    onPageHide: listeners(pageHide)
+    onOffline: (callback) => {
+      offline.add(callback)
+      return () => void offline.delete(callback)
+    }
   }
 }

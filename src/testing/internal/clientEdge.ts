@@ -129,6 +129,5 @@ export const platformOf = (path: NetworkPath, peer: Peer): ClientPlatformShape =
     }
   },
   defer: path.medium.later,
-  onOffline: () => () => {},
-  onPageHide: () => () => {}
+  onOffline: () => () => {}
 })
