@@ -1,5 +1,6 @@
 /**
- * Debug logs of clients: each step of their connections. A client writes none without this module.
+ * Logs of the connections of clients: warnings while a server cannot be connected to, and each step
+ * at level Debug. A client writes none of them without this module.
  *
  * @since 0.1.0
  */
@@ -12,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import { parseDebug } from "../internal/debugNamespaces.ts"
 import { log } from "../internal/log.ts"
 import type { ClientExtra } from "./ClientExtras.ts"
+import { warnOfAttempts } from "./internal/attempts.ts"
 import type { Extend } from "./internal/connection.ts"
 
 /**
@@ -30,14 +32,14 @@ type WriteStep = (
 ) => Effect.Effect<void>
 
 /**
- * The debug logs of the clients that are made; {@link layer} makes them. Default: none.
+ * The logs of the clients that are made; {@link layer} makes them. Default: none.
  *
  * @since 0.1.0
  * @category services
  */
-export const ClientDebug: Context.Reference<ClientExtra | undefined> = Context.Reference<ClientExtra | undefined>(
+export const ClientDebug: Context.Reference<ReadonlyArray<ClientExtra>> = Context.Reference<ReadonlyArray<ClientExtra>>(
   "effect-socket.io/client/ClientDebug",
-  { defaultValue: () => undefined }
+  { defaultValue: () => [] }
 )
 
 /** Writes the steps of a client. */
@@ -101,10 +103,15 @@ const currentSetting = (): string => {
 }
 
 /**
- * Logs the steps of clients at level Debug, annotated with their `subsystem`:
- * `socket.io-client:engine`, `socket.io-client:manager` or `socket.io-client:socket`.
+ * Warns while a server cannot be connected to, and logs the steps of clients at level Debug,
+ * annotated with their `subsystem`: `socket.io-client:engine`, `socket.io-client:manager` or
+ * `socket.io-client:socket`.
  *
  * **Details**
+ *
+ * The warning comes at level Warn, whatever the setting is: when the first attempt has failed and
+ * another one follows, and then once a minute at the most. It has the server's origin and the
+ * error.
  *
  * A step is logged if the application's minimum level is Debug, or if the setting includes its
  * subsystem. The setting is in the notation of the package `debug`, as
@@ -131,5 +138,5 @@ export const layer = (setting?: string): Layer.Layer<never> =>
       const line = log("Debug", message, { subsystem, ...annotations })
       return includes(subsystem) ? Effect.provideService(line, References.MinimumLogLevel, "Debug") : line
     })
-    return { extend }
+    return [{ extend: warnOfAttempts }, { extend }]
   })

@@ -11,8 +11,8 @@ import { refreshRights, telling, watchContracts } from "./internal/greetings.ts"
 import { followMoves } from "./internal/moves.ts"
 
 /**
- * An extra of a client. Opaque: this module has all of them. Pass them as `extras` of the client's
- * options.
+ * An extra of a client. Opaque: this module has them, and `ClientTelemetry`. Pass them as `extras`
+ * of the client's options.
  *
  * **Details**
  *

@@ -4,10 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-
 import type { ClientExtra } from "./ClientExtras.ts"
 import { observing } from "./internal/telemetry.ts"
 
@@ -19,7 +15,8 @@ import { observing } from "./internal/telemetry.ts"
  */
 export interface ClientTelemetryOptions {
   /**
-   * Whether there are spans, and trace contexts in events. Default: true if the layer has a tracer.
+   * Whether there are spans, and trace contexts in events. Default: true if the client has a
+   * tracer.
    */
   readonly tracing?: boolean
   /**
@@ -37,18 +34,8 @@ export interface ClientTelemetryOptions {
 }
 
 /**
- * The telemetry of the clients that are made; {@link layer} makes it. Default: none.
- *
- * @since 0.1.0
- * @category services
- */
-export const ClientTelemetry: Context.Reference<ClientExtra | undefined> = Context.Reference<ClientExtra | undefined>(
-  "effect-socket.io/client/ClientTelemetry",
-  { defaultValue: () => undefined }
-)
-
-/**
- * Gives clients spans and metrics. Provide it to the client, and a tracer to this layer.
+ * An extra that gives a client spans and metrics: those of the context in which the client is made.
+ * Provide a tracer to the client.
  *
  * **Details**
  *
@@ -57,7 +44,7 @@ export const ClientTelemetry: Context.Reference<ClientExtra | undefined> = Conte
  * - An `emit` or `emitWithAck` within a sampled span has a span of its own, until the
  *   acknowledgement has come. A server of this library that has a tracer gets its trace context
  *   with the event, and its handler's span is a child of it. Other servers get nothing: their
- *   events are the same as without this layer. So are events that are emitted while the socket is
+ *   events are the same as without this extra. So are events that are emitted while the socket is
  *   not connected, events that no contract declares, and events that have other arguments in the
  *   server's contract.
  * - A handler (`respond`) runs in a span. If the server has sent its trace context, this span is a
@@ -71,17 +58,12 @@ export const ClientTelemetry: Context.Reference<ClientExtra | undefined> = Conte
  * **Example** (A page that exports its spans over OTLP)
  *
  * ```ts
- * const Client = SocketIoClient.layer({ url: location.origin }).pipe(
- *   Layer.provide(ClientTelemetry.layer()),
+ * const Client = SocketIoClient.layer({ url: location.origin, extras: [ClientTelemetry.make()] }).pipe(
  *   Layer.provide(OtlpTracer.layer({ url: "/v1/traces", resource: { serviceName: "page" } }))
  * )
  * ```
  *
  * @since 0.1.0
- * @category layers
+ * @category extras
  */
-export const layer = (options: ClientTelemetryOptions = {}): Layer.Layer<never> =>
-  Layer.effect(
-    ClientTelemetry,
-    Effect.map(Effect.context<never>(), (context) => ({ extend: observing(context, options) }))
-  )
+export const make = (options: ClientTelemetryOptions = {}): ClientExtra => ({ extend: observing(options) })

@@ -17,15 +17,13 @@ import { ClientPlatform } from "../engine/ClientPlatform.ts"
 import type * as Event from "../Event.ts"
 import type * as Namespace from "../Namespace.ts"
 import { Parser } from "../Parser.ts"
-import { log } from "../internal/log.ts"
 import type { InvalidOptionError } from "../SocketIoError.ts"
 import { ClientDebug } from "./ClientDebug.ts"
-import { ClientTelemetry } from "./ClientTelemetry.ts"
 import { type ClientOptions, resolve } from "./ClientOptions.ts"
 import type { ClientSocket, ConnectError } from "./ClientSocket.ts"
 import type { MakeAuth, Manager, ManagerRuntime, SocketRuntime } from "./internal/connection.ts"
 import { makeManager } from "./internal/manager.ts"
-import { runForkHere, scoped } from "./internal/scoped.ts"
+import { contextHere, scoped } from "./internal/scoped.ts"
 import { makeSocket } from "./internal/socket.ts"
 
 /**
@@ -54,9 +52,9 @@ export class SocketIoClient extends Context.Service<SocketIoClient, SocketIoClie
  *
  * **Details**
  *
- * While the server cannot be connected to, a warning is logged: when the first attempt has failed
- * and another one follows, and then once a minute at the most. `ClientDebug.layer`, which
- * `NodeClientPlatform` includes, logs every step of the connection at level Debug.
+ * A client does not log failed attempts by itself, as a browser's console tells of failed requests.
+ * `ClientDebug.layer` warns while the server cannot be connected to, and logs every step of the
+ * connection at level Debug. `NodeClientPlatform` includes it; a page adds it to its client.
  *
  * @since 0.1.0
  * @category constructors
@@ -69,14 +67,14 @@ export const make: <R = never>(
   const resolved = yield* resolve(options)
   const clock = yield* Clock.Clock
   const platform = yield* ClientPlatform
-  const runFork = yield* runForkHere
-  const extras = [yield* ClientDebug, yield* ClientTelemetry, ...(options.extras ?? [])]
+  const context = yield* contextHere
+  const extras = [...(yield* ClientDebug), ...(options.extras ?? [])]
   const runtime: ManagerRuntime = {
     platform: platform.forClient?.() ?? platform,
-    runFork,
+    context,
+    runFork: Effect.runForkWith(context),
     now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
-    unique: (yield* Random.next).toString(36).slice(2),
-    warn: (...line) => runFork(log("Warn", ...line))
+    unique: (yield* Random.next).toString(36).slice(2)
   }
   const manager = makeManager<SocketRuntime>(resolved, runtime, yield* Parser, extras)
   yield* scoped(() => manager.close)
@@ -243,7 +241,7 @@ const open = Effect.fnUntraced(function* (of: Target, { auth, params }: AnyOptio
   const contract = (of as Partial<Namespace.Any>).forClient?.()
   const namespace = contract ? contract.name(params) : (of as string)
   if (!/^\/[^,]*$/.test(namespace)) throw new Error(`"${namespace}" is no namespace`)
-  const run = yield* runForkHere
+  const run = Effect.runForkWith(yield* contextHere)
   const isMade = Effect.isEffect(auth)
   const given = isMade ? auth : Effect.succeed(auth)
   const payload = Effect.map(given, (value) => (contract ? contract.encodeAuth(value) : value))

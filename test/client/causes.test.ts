@@ -3,10 +3,11 @@
  */
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Option, References, Schedule, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, Option, References, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 import * as ClientDebug from "../../src/client/ClientDebug.ts"
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -17,6 +18,7 @@ import * as SocketIoServer from "../../src/server/SocketIoServer.ts"
 import { makeFakePlatform } from "../support/fakeClientPlatform.ts"
 import { clientOf, serveOfficial, ways } from "../support/official.ts"
 import { listen, serve } from "../support/serve.ts"
+import { MOVE_ID } from "./rawServer.ts"
 
 /** Takes what is logged, from this level on. */
 const collecting = (level: "Info" | "Debug" = "Info") => {
@@ -100,6 +102,55 @@ describe("the log of a client that cannot connect", () => {
       })
   )
 
+  it.effect("has no warning of a lost connection that could not move before", () =>
+    Effect.gen(function* () {
+      const { last, lines, platform, use } = yield* setup({ extras: [ClientExtras.moves] })
+      yield* use(SocketIoClient.socket("/"))
+      last().accept()
+      yield* Effect.yieldNow
+      last().events.onText('40{"sid":"id"}')
+      last().events.onText(`42${MOVE_ID}["~fx:move",{"within":60000}]`)
+      yield* Effect.yieldNow
+      assert.lengthOf(platform.sockets, 2)
+      last().fail("nobody there")
+      yield* Effect.yieldNow
+      platform.sockets[0]!.fail("gone")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(lines, [])
+      yield* TestClock.adjust("1500 millis")
+      last().fail("nobody there")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(lines, ["Warn  cannot connect to http://test, trying again: nobody there"])
+    })
+  )
+
+  it.effect("has the details of the error with the warning", () =>
+    Effect.gen(function* () {
+      const annotations: Array<unknown> = []
+      const logger = Logger.make(({ fiber }) => {
+        annotations.push(fiber.getRef(References.CurrentLogAnnotations))
+      })
+      const { last, use } = yield* setup({}, "Info", Layer.merge(ClientDebug.layer(), Logger.layer([logger])))
+      yield* use(SocketIoClient.socket("/"))
+      last().events.onClose("refused", { closeCode: 1006 })
+      assert.deepStrictEqual(annotations, [{ reason: "transport error", description: "refused", closeCode: 1006 }])
+    })
+  )
+
+  it.live("has a warning on the platform of Node, too", () =>
+    Effect.gen(function* () {
+      const warned = yield* Deferred.make<string>()
+      const logger = Logger.make(({ logLevel, message }) => {
+        Deferred.doneUnsafe(warned, Effect.succeed(`${logLevel} ${[message].flat().map(String).join(" ")}`))
+      })
+      const use = yield* clientOf({ url: "http://localhost:1", transports: ["websocket"] }).pipe(
+        Effect.provide([NodeClientPlatform.layer, Logger.layer([logger])])
+      )
+      yield* use(SocketIoClient.socket("/"))
+      assert.match(yield* Deferred.await(warned), /^Warn cannot connect to http:\/\/localhost:1, trying again: /)
+    })
+  )
+
   it.effect("has nothing where warnings are not wanted", () =>
     Effect.gen(function* () {
       const { last, lines, use } = yield* setup({ reconnection: Schedule.spaced("1 second") })
@@ -161,12 +212,12 @@ describe("the log of a client that cannot connect", () => {
     })
   )
 
-  it.effect("has no step at level Debug without the layer that writes them", () =>
+  it.effect("has no step and no warning without the layer that writes them", () =>
     Effect.gen(function* () {
       const { last, lines, use } = yield* setup({ reconnection: Schedule.spaced("1 second") }, "Debug", Layer.empty)
       yield* use(SocketIoClient.socket("/"))
       last().fail("nobody there")
-      assert.deepStrictEqual(lines, ["Warn  cannot connect to http://test, trying again: nobody there"])
+      assert.deepStrictEqual(lines, [])
     })
   )
 

@@ -43,15 +43,18 @@ const traced = <A, E>(
   { options = {}, telemetry = {} }: Setting = {}
 ): Effect.Effect<A, E> => {
   const [server, client] = [recording(), recording()]
-  // The client's telemetry has its tracer from where it is built.
-  const Telemetry = ClientTelemetry.layer(telemetry).pipe(Layer.provide(client.layer))
-  const layer = Layer.merge(ShopLive, PlainLive).pipe(
+  // The client has its tracer from where it is made.
+  const ClientLive = Layer.effect(
+    SocketIoClient.SocketIoClient,
+    TestSocketIo.makeClient({ extras: [ClientTelemetry.make(telemetry)] })
+  ).pipe(Layer.provide(client.layer))
+  const ServerLive = Layer.merge(ShopLive, PlainLive).pipe(
     Layer.provideMerge(TestSocketIo.layer(options)),
-    Layer.provide(Layer.merge(server.layer, Telemetry))
+    Layer.provide(server.layer)
   )
   return Effect.scoped(test({ server, client })).pipe(
     Effect.provideService(Tracer.Tracer, client.tracer),
-    Effect.provide(layer),
+    Effect.provide(Layer.provideMerge(ClientLive, ServerLive)),
     Effect.provideService(Metric.MetricRegistry, new Map())
   ) as Effect.Effect<A, E>
 }

@@ -60,7 +60,7 @@ const ShopLive = Layer.merge(CounterLive, StockLive)
 /** A client of a node, with a tracer of its own, which answers what it is asked. */
 const connectTraced = Effect.fnUntraced(function* (url: string, collected: Collector, service: string) {
   const tracer = yield* Layer.build(exporting(collected, service))
-  const Client = SocketIoClient.layer({ url }).pipe(Layer.provide(ClientTelemetry.layer()))
+  const Client = SocketIoClient.layer({ url, extras: [ClientTelemetry.make()] })
   return yield* Effect.gen(function* () {
     const context = Context.merge(yield* Layer.build(Client), tracer)
     const shop = yield* Effect.provideContext(SocketIoClient.connect(Shop), context)

@@ -32,7 +32,7 @@ const page = {
             exportInterval: "20 millis"
           }).pipe(Layer.provide([FetchHttpClient.layer, OtlpSerialization.layerJson]))
         )
-        const Client = SocketIoClient.layer({ url }).pipe(Layer.provide(ClientTelemetry.layer()))
+        const Client = SocketIoClient.layer({ url, extras: [ClientTelemetry.make()] })
         yield* Effect.gen(function* () {
           const client = yield* Layer.build(Client)
           shop = yield* Effect.provideContext(SocketIoClient.connect(Shop), client)

@@ -88,8 +88,11 @@ describe("the official server", () => {
           })
         })
         const recorded = recording()
-        const telemetry = ClientTelemetry.layer().pipe(Layer.provide(recorded.layer))
-        const client = SocketIoClient.layer({ url, transports: [transport] }).pipe(Layer.provide(telemetry))
+        const client = SocketIoClient.layer({
+          url,
+          transports: [transport],
+          extras: [ClientTelemetry.make()]
+        }).pipe(Layer.provide(recorded.layer))
         yield* Effect.gen(function* () {
           const shop = yield* SocketIoClient.connect(Shop)
           assert.strictEqual(yield* shop.emitWithAck("order", "book"), "book")

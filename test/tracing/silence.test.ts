@@ -27,7 +27,10 @@ class Newer extends Namespace.make("/newer", {
 const OPEN = '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
 /** The packets of a client in a sampled span, to a server that tells `greeting`. */
-const sentBy = (layer: Layer.Layer<never>, greeting: string) =>
+const sentBy = (
+  client: Layer.Layer<SocketIoClient.SocketIoClient | TestSocketIo.RawServer, unknown>,
+  greeting: string
+) =>
   Effect.gen(function* () {
     const recorded = recording()
     const server = yield* TestSocketIo.RawServer
@@ -46,27 +49,28 @@ const sentBy = (layer: Layer.Layer<never>, greeting: string) =>
     yield* emits.pipe(Effect.withSpan("purchase"), Effect.provideService(Tracer.Tracer, recorded.tracer))
     const events = yield* Effect.all([connection.receive, connection.receive, connection.receive])
     return { fx: new URL(url, "http://localhost").searchParams.get("fx"), frames: [connect, ...events].map(String) }
-  }).pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer().pipe(Layer.provide(layer))))
+  }).pipe(Effect.scoped, Effect.provide(client))
 
 const FRAMES = ["40/shop,", '42/shop,["order","book"]', '42/shop,["several","a"]', '42/shop,0["bare"]']
 const OURS = '40/shop,{"sid":"x","fx":{"contract":"abc"}}'
 const TRACED = '40/shop,{"sid":"x","fx":{"trace":{"in":{"several":2,"bare":0},"out":{}}}}'
 
 describe("a client", () => {
-  const traced = ClientTelemetry.layer().pipe(Layer.provide(recording().layer))
+  /** A client with telemetry, and the test as its server. */
+  const observed = (options?: ClientTelemetry.ClientTelemetryOptions) =>
+    TestSocketIo.layerRawServer({ extras: [ClientTelemetry.make(options)] })
+  const traced = observed().pipe(Layer.provide(recording().layer))
   const untraced = {
-    "without telemetry": [null, Layer.empty],
-    "with telemetry and without a tracer": ["0", ClientTelemetry.layer()],
-    "whose spans are switched off": [
-      "0",
-      ClientTelemetry.layer({ tracing: false }).pipe(Layer.provide(recording().layer))
-    ]
+    "without telemetry": [null, TestSocketIo.layerRawServer()],
+    "with a tracer and without telemetry": [null, TestSocketIo.layerRawServer().pipe(Layer.provide(recording().layer))],
+    "with telemetry and without a tracer": ["0", observed()],
+    "whose spans are switched off": ["0", observed({ tracing: false }).pipe(Layer.provide(recording().layer))]
   } as const
-  for (const [which, [fx, layer]] of Object.entries(untraced)) {
+  for (const [which, [fx, client]] of Object.entries(untraced)) {
     it.effect(`${which} sends the same bytes as ever, whatever the server takes`, () =>
       Effect.gen(function* () {
         for (const greeting of ['40/shop,{"sid":"x"}', OURS, TRACED]) {
-          assert.deepStrictEqual(yield* sentBy(layer, greeting), { fx, frames: FRAMES })
+          assert.deepStrictEqual(yield* sentBy(client, greeting), { fx, frames: FRAMES })
         }
       })
     )
@@ -138,7 +142,7 @@ describe("a client", () => {
         ["book"],
         ["book"]
       ])
-    }).pipe(Effect.scoped, Effect.provide(TestSocketIo.layerRawServer().pipe(Layer.provide(traced))))
+    }).pipe(Effect.scoped, Effect.provide(traced))
   )
 })
 

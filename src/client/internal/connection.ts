@@ -1,4 +1,5 @@
 /** The connection to a server and the sockets on it, as they know each other. */
+import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Schedule from "effect/Schedule"
@@ -10,7 +11,8 @@ import type { ConnectError, SocketStatus } from "../ClientSocket.ts"
 import type { Outage } from "../Reconnection.ts"
 
 export interface ManagerRuntime extends EngineClient.EngineClientRuntime {
-  readonly warn: (message: string, annotations: Readonly<Record<string, unknown>>) => void
+  /** The context of the client. */
+  readonly context: Context.Context<never>
 }
 
 /** The end of the connection, or of an attempt to open it. */
@@ -145,6 +147,7 @@ export interface ClientParts {
 
 /** A client, as extras see it. */
 export interface Extended extends Pick<Connection, "runtime" | "encode" | "send"> {
+  readonly options: Pick<EngineClient.EngineClientOptions, "origin">
   readonly members: ReadonlyMap<string, Member>
   /** The namespaces whose former sockets the connection remembers. */
   readonly former: Map<string, Former>

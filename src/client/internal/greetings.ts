@@ -2,6 +2,7 @@ import type * as Fiber from "effect/Fiber"
 
 import { CONTROL_ID } from "../../internal/controlEvents.ts"
 import { defectOf } from "../../internal/defectOf.ts"
+import { log } from "../../internal/log.ts"
 import { CONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { SocketStatus } from "../ClientSocket.ts"
 import type { ClientParts, Connection, Extend, MakeAuth, Received, SocketRuntime, Target } from "./connection.ts"
@@ -80,7 +81,7 @@ export const watchContracts =
           expected ??= told
           if (!told || told === expected || isTold) return
           isTold = true
-          runtime.warn(`"${namespace}" has another contract at the server`, { expected, told })
+          runtime.runFork(log("Warn", `"${namespace}" has another contract at the server`, { expected, told }))
         }, target.decorate)
       })
     }
@@ -124,7 +125,8 @@ export const refreshRights: Extend = (parts) => ({
             if (making !== fiber) return
             making = undefined
             if (exit._tag === "Failure") {
-              connection.runtime.warn(`auth failed: "${namespace}"`, { cause: defectOf(exit.cause.reasons[0]!) })
+              const cause = defectOf(exit.cause.reasons[0]!)
+              connection.runtime.runFork(log("Warn", `auth failed: "${namespace}"`, { cause }))
             } else if (socket.canSend()) connection.send(exit.value)
           })
         }

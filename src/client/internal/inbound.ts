@@ -14,7 +14,7 @@ import { makeStreamBuffer, type StreamBuffer } from "../../internal/streamBuffer
 import type { StreamOptions, StreamOverflow } from "../../StreamOptions.ts"
 import type { ClientOverflow } from "../ClientSocket.ts"
 import type { Received } from "./connection.ts"
-import { runForkHere, scoped } from "./scoped.ts"
+import { contextHere, scoped } from "./scoped.ts"
 
 export type Arguments = ReadonlyArray<unknown>
 
@@ -153,7 +153,7 @@ export const makeInbound = (
    * disturb nobody else.
    */
   const handle = (handler: Handler, begin: (listener: Listener) => () => void) =>
-    Effect.flatMap(runForkHere, (run) =>
+    Effect.flatMap(Effect.map(contextHere, Effect.runForkWith), (run) =>
       scoped(() =>
         begin((args: Arguments, event: string, onExit?: (exit: Exit.Exit<unknown, unknown>) => void) =>
           run(Effect.suspend(() => handler(...args))).addObserver((exit) => {

@@ -34,19 +34,14 @@ const MAX_FORMER = 1_000
 /** The codes of errors that are limits. Each is a reason of its own for a connection to end. */
 const LIMITS = /many a|large|deep/
 
-/**
- * The shortest time between two warnings that the server cannot be connected to, in milliseconds.
- */
-const WARNING_INTERVAL = 60_000
-
 export const makeManager = <M extends Member>(
   options: ResolvedClientOptions,
   runtime: ManagerRuntime,
   parser: PacketParser,
-  extras: ReadonlyArray<Extra | undefined>
+  extras: ReadonlyArray<Extra>
 ): Manager<M> => {
   const { headers, query } = options
-  const { now, runFork, warn } = runtime
+  const { now, runFork } = runtime
   const members = new Map<string, M>()
   const former = new Map<string, Former>()
   let engine: Link | undefined
@@ -57,8 +52,6 @@ export const makeManager = <M extends Member>(
   let isClosed = false
   /** The server has let a namespace in: the next outage is another one. */
   let isEstablished = false
-  /** The time before which there is no other warning. */
-  let quietUntil = -Infinity
 
   const tell = (end: ConnectionEnd) => {
     for (const member of Array.from(members.values())) member.onEnd(end)
@@ -96,7 +89,7 @@ export const makeManager = <M extends Member>(
   })
 
   const { dial, make, reconnection, target } = extras.reduce<ClientParts>(
-    (parts, extra) => extra?.extend(parts, { runtime, members, former, encode, send }) ?? parts,
+    (parts, { extend }) => extend(parts, { options, runtime, members, former, encode, send }),
     { make: EngineClient.make, dial: dialPlain, reconnection: options.reconnection, target: (target) => target }
   )
 
@@ -156,13 +149,6 @@ export const makeManager = <M extends Member>(
         continue
       }
       const [, delay] = next.value
-      // A lost connection is no failed attempt yet. Not every attempt warns, as there may be
-      // thousands, of many clients.
-      if ((!wasOpen || outage!.attempt > 1) && now() >= quietUntil) {
-        quietUntil = now() + WARNING_INTERVAL
-        const why = error.description ?? reason
-        warn(`cannot connect to ${options.origin}, trying again: ${why}`, error as {})
-      }
       if (!wasOpen) tell({ ...error, willRetry: true })
       yield* Effect.sleep(delay)
     }

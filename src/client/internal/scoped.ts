@@ -11,7 +11,5 @@ export const scoped = (begin: () => () => unknown): Effect.Effect<void, never, S
     })
   )
 
-/** Runs effects in the context that is here. */
-export const runForkHere = Effect.withFiber(({ context }) =>
-  Effect.succeed(Effect.runForkWith(context as Context.Context<any>))
-)
+/** The context that is here. */
+export const contextHere = Effect.withFiber(({ context }) => Effect.succeed(context as Context.Context<any>))

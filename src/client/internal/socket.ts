@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 
 import { defectOf } from "../../internal/defectOf.ts"
+import { log } from "../../internal/log.ts"
 import { CAPACITY } from "../../internal/streamBuffer.ts"
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT } from "../../protocol/PacketType.ts"
 import type { SocketPacket } from "../../protocol/SocketPacket.ts"
@@ -17,7 +18,6 @@ import { makeOutbound } from "./outbound.ts"
 
 export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): SocketRuntime => {
   const { namespace, wire } = target
-  const { warn } = manager.runtime
   /**
    * The state of the socket, as users see it. The manager knows the socket while it wants to be
    * connected.
@@ -84,7 +84,8 @@ export const makeSocket = (manager: Manager<SocketRuntime>, target: Target): Soc
     if (!willRetry) manager.remove(self)
     // Nobody would ever know.
     if (next._tag === "Failed" && !willRetry && statuses.size === 0) {
-      warn(`not connected to "${namespace}": ${next.error.message}`, next.error as {})
+      const { error } = next
+      manager.runtime.runFork(log("Warn", `not connected to "${namespace}": ${error.message}`, error as {}))
     }
     change(next)
     // After the change, as callers look at the state. An event that is still to be sent keeps

@@ -82,10 +82,14 @@ class Series {
   }
 }
 
-/** Observes a client. Sockets with telemetry show another face. */
+/**
+ * Observes a client, with the tracer and the metrics of its context. Sockets with telemetry show
+ * another face.
+ */
 export const observing =
-  (context: Context.Context<never>, { names = "effect", tracing }: Options): Extend =>
+  ({ names = "effect", tracing }: Options): Extend =>
   (parts, { runtime }) => {
+    const { context, runFork } = runtime
     const isTraced = tracing ?? context.mapUnsafe.has(Tracer.TracerKey)
     const tracer = Context.get(context, Tracer.Tracer)
     const shared: Shared = {
@@ -95,7 +99,7 @@ export const observing =
         Effect.withFiber(({ cache }) =>
           cache.tracer === undefined ? Effect.provideService(effect, Tracer.Tracer, tracer) : effect
         ),
-      runFork: Effect.runForkWith(context)
+      runFork
     }
     return {
       ...parts,
