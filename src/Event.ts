@@ -20,7 +20,6 @@ import {
   TypeId
 } from "./EventContract.ts"
 import { checkConcurrency } from "./internal/declarationChecks.ts"
-import type { Given, OnceOf } from "./internal/onceOptions.ts"
 import type * as Once from "./Once.ts"
 import { isReservedEvent } from "./protocol/SocketPacket.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
@@ -107,7 +106,7 @@ interface Answers<Ack extends AnySchema, Error extends AnySchema, Payload, OnceO
    * Whether the server handles a message once, however often its client sends it; see
    * `Once.Options`. It has no meaning for events of the server. Default: every arrival is handled.
    */
-  readonly once?: Once.Options<Payload> & Given<OnceOptions>
+  readonly once?: Once.Options<Payload> & Once.Given<OnceOptions>
 }
 
 /**
@@ -162,7 +161,7 @@ export const make: {
     name: Name,
     options?: Answers<Ack, Error, void, OnceOptions> &
       Documentation<never> & { readonly payload?: never; readonly args?: never }
-  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>, OnceOf<NoInfer<OnceOptions>>>
+  ): Event<Name, Schema.Void, NoInfer<Ack>, NoInfer<Error>, Once.Of<NoInfer<OnceOptions>>>
   /**
    * Declares an event with several wire arguments: handlers and `emit` take `args` as one tuple.
    * Throws if the name is reserved by the protocol.
@@ -177,7 +176,7 @@ export const make: {
     name: Name,
     options: Answers<Ack, Error, ArgsOf<Args>["Type"], OnceOptions> &
       Documentation<NoInfer<TypeOf<ArgsOf<Args>>>> & { readonly args: Args; readonly payload?: never }
-  ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>, OnceOf<NoInfer<OnceOptions>>>
+  ): Event<Name, ArgsOf<Args>, NoInfer<Ack>, NoInfer<Error>, Once.Of<NoInfer<OnceOptions>>>
   // The last one: mistakes are explained by it.
   /**
    * Declares an event with one wire argument: `payload` is a schema, or the fields of a struct.
@@ -193,7 +192,7 @@ export const make: {
     name: Name,
     options: Answers<Ack, Error, PayloadOf<Payload>["Type"], OnceOptions> &
       Documentation<NoInfer<TypeOf<PayloadOf<Payload>>>> & { readonly payload: Payload; readonly args?: never }
-  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>, OnceOf<NoInfer<OnceOptions>>>
+  ): Event<Name, PayloadOf<Payload>, NoInfer<Ack>, NoInfer<Error>, Once.Of<NoInfer<OnceOptions>>>
 } = (
   name: string,
   options: Answers<AnySchema, AnySchema, any, unknown> &

@@ -81,3 +81,24 @@ export interface Options<Payload = any> {
    */
   owner?(socket: OwnerSocket, services: Context.Context<never>): string
 }
+
+/**
+ * The type of the options `once` as they are given, with no other keys; `unknown` without any.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Given<O> = O & { readonly [K in Exclude<keyof O, keyof Options>]: NoOption<K> }
+
+/** Appears in an error message where `once` has an option that does not exist. */
+interface NoOption<Name> {
+  readonly "once has no option": Name
+}
+
+/**
+ * The option `once` of an event, from what was given.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type Of<O> = unknown extends O ? undefined : O extends Options ? O : Options

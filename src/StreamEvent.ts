@@ -37,7 +37,6 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 
 import * as Event from "./Event.ts"
-import type { Given, OnceOf } from "./internal/onceOptions.ts"
 import type * as Once from "./Once.ts"
 import type { EventRateLimit } from "./RateLimit.ts"
 import * as StreamWire from "./StreamWire.ts"
@@ -195,7 +194,7 @@ export interface Options<Payload, Item, E, OnceOptions = unknown> {
   /** The rate at which the client of one socket may start streams. Default: no limit. */
   readonly rateLimit?: EventRateLimit
   /** Whether a message starts one stream, however often its client sends it; see `Once.Options`. */
-  readonly once?: Once.Options<Payload> & Given<OnceOptions>
+  readonly once?: Once.Options<Payload> & Once.Given<OnceOptions>
   /** The purpose of the event. CommonMark is allowed. */
   readonly description?: string
   /** Whether new programs should not use the event. Default: false. */
@@ -252,7 +251,7 @@ export const make: {
   >(
     name: Name,
     options: Options<Event.PayloadOf<Payload>["Type"], Item, E, OnceOptions> & { readonly payload: Payload }
-  ): StreamEvent<Name, Event.PayloadOf<Payload>, Item, E, OnceOf<NoInfer<OnceOptions>>>
+  ): StreamEvent<Name, Event.PayloadOf<Payload>, Item, E, Once.Of<NoInfer<OnceOptions>>>
   /**
    * Declares an event without a payload that is answered with a stream. Throws if the name is
    * reserved by the protocol.
@@ -265,7 +264,7 @@ export const make: {
   >(
     name: Name,
     options: Options<void, Item, E, OnceOptions> & { readonly payload?: never }
-  ): StreamEvent<Name, Schema.Void, Item, E, OnceOf<NoInfer<OnceOptions>>>
+  ): StreamEvent<Name, Schema.Void, Item, E, Once.Of<NoInfer<OnceOptions>>>
 } = (
   name: string,
   {

@@ -195,10 +195,9 @@ export interface PresenceShape<in out Meta> {
    *
    * The socket joins the room, so that it sees the others: it gets `presence_state` at once, or at
    * the next quarter of a period if the room has more than 1,000 members, or many come at the same
-   * time, and then `presence_diff`. If its builder tracks it, "at once" is the end of the turn: what
-   * the builder emits then comes before.
-   * After the end of its membership it stays in the room and still sees the others, until
-   * `socket.leave(room)`.
+   * time, and then `presence_diff`. If its builder tracks it, "at once" is the end of the turn:
+   * what the builder emits then comes before. After the end of its membership it stays in the room
+   * and still sees the others, until `socket.leave(room)`.
    *
    * A socket is one member of a room per key. If it is tracked again, the metadata are replaced,
    * and the new scope counts instead of the earlier one.

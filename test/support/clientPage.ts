@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import * as ClientExtras from "../../src/client/ClientExtras.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { ClientSocket } from "../../src/client/ClientSocket.ts"
 import * as SocketIoClient from "../../src/client/SocketIoClient.ts"
@@ -65,7 +66,11 @@ const page = {
     run(
       Effect.gen(function* () {
         const client = yield* Layer.build(
-          SocketIoClient.layer({ ...options, reconnection: Schedule.spaced("50 millis") })
+          SocketIoClient.layer({
+            ...options,
+            reconnection: Schedule.spaced("50 millis"),
+            extras: [ClientExtras.closeOnPageHide]
+          })
         )
         socket = yield* Effect.provideContext(SocketIoClient.connect("/"), client)
         yield* socket.respond("question", (...args) => Effect.succeed(args[0]))

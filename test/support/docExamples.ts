@@ -85,8 +85,7 @@ const isDeclared = (name: string, code: string): boolean =>
 /** Whether code that is not a string or a comment has the name. */
 const uses = (name: string, code: string): boolean =>
   new RegExp(`(?<![.\\w])${name}\\b(?!:)`).test(
-    // Strings first, as addresses in them are no comments.
-    code.replaceAll(/"[^"\n]*"|(?<=\w)`[^`\n]*`/g, '""').replaceAll(/\/\/.*$/gm, "")
+    code.replaceAll(/"[^"\n]*"|(?<=\w)`[^`\n]*`|\/\/.*$/gm, (found) => (found.startsWith("/") ? "" : '""'))
   )
 
 /** The declarations of names that the code uses and does not declare. Each uses only those before it. */

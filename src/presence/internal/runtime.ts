@@ -159,10 +159,10 @@ export class PresenceRuntime {
   // ---------------------------------------------------------------- to clients
 
   /**
-   * Sends the state of a room to a socket, or lets it wait for the next tick. A socket whose builder
-   * is at work gets it at the end of the turn: many sockets that come at once share its encoded
-   * form, and those that have left by then cost nothing. Later it comes before the answer to the
-   * event that is being handled.
+   * Sends the state of a room to a socket, or lets it wait for the next tick. A socket whose
+   * builder is at work gets it at the end of the turn: many sockets that come at once share its
+   * encoded form, and those that have left by then cost nothing. Later it comes before the answer
+   * to the event that is being handled.
    */
   private show(socket: PresentSocket, name: string): void {
     if (!this.options.tellsClients || !socket.connected) return

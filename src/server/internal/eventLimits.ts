@@ -9,7 +9,10 @@ export interface EventLimit extends Rate {
 
 const byContract = new WeakMap<CompiledContract, ReadonlyMap<string, EventLimit> | undefined>()
 
-/** The limits of a contract's events, if there are any. */
+/**
+ * The limits of a contract's events, if there are any. Throws on a limit that makes no sense: a
+ * contract is a constant of the program.
+ */
 export const limitsOf = (contract: CompiledContract): ReadonlyMap<string, EventLimit> | undefined => {
   if (!byContract.has(contract)) byContract.set(contract, readLimits(contract))
   return byContract.get(contract)
@@ -20,7 +23,6 @@ const readLimits = ({ incoming }: CompiledContract): ReadonlyMap<string, EventLi
   for (const [name, { event }] of incoming) {
     if (event.rateLimit === undefined) continue
     const rate = rateOf(event.rateLimit)
-    // The event was declared with it, which checks the same.
     if (typeof rate === "string") throw new Error(`rateLimit of event "${name}": ${rate}`)
     limits.set(name, { ...rate, disconnects: event.rateLimit.onExceeded === "disconnect" })
   }

@@ -10,6 +10,7 @@ import * as Namespace from "../../Namespace.ts"
 import type { ConnectRefused } from "../../NamespaceMiddleware.ts"
 import { ambiguities } from "./ambiguity.ts"
 import { DynamicNamespaces, type NamespaceRequest } from "./dynamic.ts"
+import { limitsOf } from "./eventLimits.ts"
 import { handleOf } from "./handle.ts"
 import { checkWindows } from "./once.ts"
 import type { Build } from "./ports.ts"
@@ -47,6 +48,7 @@ export const serveNamespace = (
     if (contract.pattern !== undefined) {
       throw new Error(`"${name}" is a contract of dynamic namespaces: use layerDynamicNamespace`)
     }
+    limitsOf(contract)
     checkWindows(contract)
     yield* warn(contract)
     const context = yield* contextOf(runtime)
@@ -89,6 +91,7 @@ export const serveDynamic = (
     if (directory.dynamicOf(contract) !== undefined) {
       throw new Error(`the namespaces "${label}" are served by two layers`)
     }
+    limitsOf(contract)
     checkWindows(contract)
     yield* warn(contract)
     const context = yield* contextOf(runtime)
