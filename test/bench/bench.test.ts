@@ -56,7 +56,8 @@ const unbalanced = (xml: string): ReadonlyArray<string> => {
 
 describe("npm run bench", () => {
   it("measures both servers, over WebSocket and through the upgrade", { timeout: LIMIT }, async () => {
-    const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=50"]
+    // Long enough for operations at a fixed rate also on a busy machine.
+    const few = ["--connections=3", "--warm-up-connections=1", "--in-flight=2", "--warm-up=10", "--duration=500"]
     few.push("--rate=200")
     const rows = rowsOf(
       await bench("--scenario", "echo,echo-rate,broadcast-rate,upgrade", "--repetitions", "1", "--quick", ...few)

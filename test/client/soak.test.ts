@@ -1,14 +1,14 @@
 /**
- * Ten thousand clients that come and go, or some hundreds in a short run.
+ * Thousands of clients that come and go, or a hundred in a short run.
  */
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 
-import { count } from "../support/extent.ts"
+import { costly } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 
-const CYCLES = count(10_000, 100)
+const CYCLES = costly(10_000, 3_000, 100)
 
 describe(`${CYCLES} clients that connect and disconnect`, () => {
   it("leave no fiber, timer, listener, socket or request behind", { timeout: 300_000 }, async () => {

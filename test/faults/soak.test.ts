@@ -5,10 +5,10 @@ import { execFile } from "node:child_process"
 
 import { assert, it } from "@effect/vitest"
 
-import { count } from "../support/extent.ts"
+import { costly } from "../support/extent.ts"
 import { root } from "../support/sources.ts"
 
-const CLIENTS = count(300, 60)
+const CLIENTS = costly(300, 150, 60)
 
 it("clients that come, talk and go in every way leave nothing behind in the server", { timeout: 250_000 }, async () => {
   const args = [`${root}test/faults/soak.ts`, "--rounds", "5", "--clients", String(CLIENTS)]
