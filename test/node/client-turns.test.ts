@@ -56,6 +56,30 @@ describe("a client on Node whose server sends as much as it can", () => {
     assert.isAtMost(most, 128)
   })
 
+  it("stops reading at pongs, too, until its next turn", async () => {
+    const server = new WebSocketServer({ port: 0, host: "127.0.0.1" })
+    await once(server, "listening")
+    server.on("connection", (socket) => {
+      for (let i = 0; i < 1_000; i++) socket.pong()
+      socket.send("last")
+    })
+    const ws = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const text = new Promise<string>((resolve) =>
+      openWebSocket(ws, { onOpen: () => {}, onText: resolve, onBinary: () => {}, onClose: () => {} })
+    )
+    let pongs = 0
+    let pauses = 0
+    ws.on("pong", () => {
+      pongs++
+      if (ws.isPaused) pauses++
+    })
+    assert.strictEqual(await within("the last message", text, 20_000), "last")
+    assert.strictEqual(pongs, 1_000)
+    assert.isAbove(pauses, 0)
+    ws.terminate()
+    server.close()
+  })
+
   it("takes a single message at once", async () => {
     assert.deepStrictEqual(await receive(["one"]), { got: ["one"], most: 1 })
   })

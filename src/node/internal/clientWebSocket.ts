@@ -63,17 +63,27 @@ class Messages {
 
   take(data: Buffer, isBinary: boolean): void {
     if (this.held === undefined && this.mayGoOn()) return this.handOver(data, isBinary)
-    if (this.held === undefined) {
-      this.held = []
-      this.ws.pause()
-    }
-    this.held.push([data, isBinary])
+    this.hold().push([data, isBinary])
+  }
+
+  /** A ping or a pong has come, which `ws` handles itself. */
+  countControl(): void {
+    if (this.held === undefined && !this.mayGoOn()) this.hold()
   }
 
   /** The connection is closed. Calls back when the messages that came before are handled. */
   close(onHandled: () => void): void {
     if (this.held === undefined) onHandled()
     else this.onHandled = onHandled
+  }
+
+  /** Stops reading until the next turn. Gives the messages that wait for it. */
+  private hold(): Array<readonly [data: Buffer, isBinary: boolean]> {
+    if (this.held === undefined) {
+      this.held = []
+      this.ws.pause()
+    }
+    return this.held
   }
 
   private mayGoOn(): boolean {
@@ -112,6 +122,7 @@ export const openWebSocket = (ws: WebSocket, events: ClientWebSocketEvents): Cli
   const messages = new Messages(ws, events)
   ws.on("open", () => events.onOpen())
   ws.on("message", (data: Buffer, isBinary: boolean) => messages.take(data, isBinary))
+  for (const control of ["ping", "pong"]) ws.on(control, () => messages.countControl())
   ws.on("unexpected-response", (_, response) => {
     beginningOf(response, (body) => {
       const status = response.statusCode!

@@ -14,10 +14,17 @@ const OBJECTS = `[${repeat(330_000, "{}")}]`
 const holders = (count: number): string =>
   Array.from({ length: count }, (_, num) => `{"_placeholder":true,"num":${num}}`).join(",")
 
+/**
+ * A client takes what its server sends as fast as it comes, and an application chooses its servers.
+ * Others wait for one read of the smallest frames, or for one response of polling: 25 ms.
+ */
+const ONE_READ = { slower: 15 } as const
+
 /** A client is attacked otherwise: see `malice`. */
 const none = async (): Promise<void> => {}
 
 const flood = (name: string, ...messages: ReadonlyArray<string | Buffer>): Entrance => ({
+  ...ONE_READ,
   name: `client: WebSocket: ${name}`,
   transport: "websocket",
   attack: none,
@@ -36,6 +43,7 @@ const large = (name: string, message: string, rest: Partial<Entrance> = {}): Ent
 })
 
 const polls = (name: string, body: string, rest: Partial<Malice> = {}): Entrance => ({
+  ...ONE_READ,
   name: `client: polling: ${name}`,
   transport: "polling",
   attack: none,
