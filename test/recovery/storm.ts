@@ -219,23 +219,38 @@ export const runStorm = async ({
       over.abort()
     }
     const sent: Sent & Map<string, number> = new Map()
-    let dropped = 0
     for (const node of cluster.nodes) {
       if (node.kind !== kind) {
         if (node.exit === undefined) await node.call("ticker", { id: node.name })
         continue
       }
       const counted = node.exit === undefined ? (await node.call("ticker", { id: node.name })).sent : undefined
-      if (node.exit === undefined) dropped += (await node.call("status")).dropped ?? 0
       // Of a node that has ended: what somebody has heard.
       const heard = Math.max(0, ...all.map(({ tally }) => tally.heard.get(node.name) ?? 0))
       if ((counted ?? heard) > 0) sent.set(node.name, counted ?? heard)
     }
+    const droppedSoFar = async () => {
+      const nodes = cluster.nodes.filter((node) => node.kind === kind && node.exit === undefined)
+      const statuses = await Promise.all(nodes.map((node) => node.call("status")))
+      return statuses.reduce((sum, { dropped = 0 }) => sum + dropped, 0)
+    }
     // Without a log, everything counts that was sent.
-    const logged = strike > 0 ? await entriesOf(cluster.redis!) : undefined
+    let logged = strike > 0 ? await entriesOf(cluster.redis!) : undefined
     const wasSent = (id: string, n: number) => logged === undefined || logged.get(id)?.has(n) === true
-    let unlogged = 0
-    for (const [id, last] of sent) for (let n = 1; n <= last; n++) if (!wasSent(id, n)) unlogged++
+    const missing = () => {
+      let count = 0
+      for (const [id, last] of sent) for (let n = 1; n <= last; n++) if (!wasSent(id, n)) count++
+      return count
+    }
+    let unlogged = missing()
+    let dropped = await droppedSoFar()
+    // A node whose connection was killed at the end has events that wait for the next one.
+    for (const end = performance.now() + 5_000; unlogged > dropped && performance.now() < end;) {
+      await pause(50)
+      logged = await entriesOf(cluster.redis!)
+      unlogged = missing()
+      dropped = await droppedSoFar()
+    }
     // On a busy machine, a heartbeat may end a connection that nobody cuts any more. A client that is away has not been told that it has
     // missed nothing: only when it is back.
     await Promise.all(comeBack.map((back) => back()))
